@@ -1,0 +1,1 @@
+"""Reveille's engine: triggers, the ledger clock, windows, invocations and runtimes."""

@@ -1,0 +1,1 @@
+"""The only importer of APScheduler: job stores, executor, scheduler and sync."""

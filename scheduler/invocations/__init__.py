@@ -1,0 +1,1 @@
+"""Recording firings, dispatching windows, recovering lost work."""

@@ -1,0 +1,1 @@
+"""Runtimes: how an agent is run, one file each behind one Protocol."""

@@ -1,0 +1,1 @@
+"""Tables, migrations, the engine and one repository per aggregate."""

@@ -1,0 +1,1 @@
+"""Trigger kinds: one file each behind one Protocol, listed in the registry."""
