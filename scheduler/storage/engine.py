@@ -1,0 +1,82 @@
+"""The connection to PostgreSQL: one pool, READ COMMITTED, and the driver's failures as our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
+
+from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.storage.tables import CHANNEL
+
+CONNECT_TIMEOUT = 5
+"""Seconds that a new connection may take."""
+
+
+class Database:
+    """What every repository is given: a bounded pool and its transactions."""
+
+    def __init__(self, url: str, *, pool_size: int = 3, application_name: str = "reveille") -> None:
+        """`url` is SQLAlchemy's (`postgresql+psycopg://…`); `pool_size` is the most it will ever open."""
+        self.engine: Engine = create_engine(
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=10,
+            pool_pre_ping=True,
+            isolation_level="READ COMMITTED",
+            connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": application_name},
+        )
+
+    @contextmanager
+    def begin(self) -> Iterator[Connection]:
+        """One transaction: committed at the end, rolled back on any error.
+
+        Raises DatabaseUnavailable when the database is out of reach; other database errors pass as they are.
+        """
+        try:
+            with self.engine.begin() as conn:
+                yield conn
+        except PoolTimeout as error:
+            raise DatabaseUnavailable("All database connections are busy; try again.") from error
+        except DBAPIError as error:
+            if is_outage(error):
+                raise DatabaseUnavailable from error
+            raise
+
+    def dispose(self) -> None:
+        """Close every idle connection."""
+        self.engine.dispose()
+
+
+def is_outage(error: DBAPIError) -> bool:
+    """Whether the database went away, as opposed to having refused what we asked.
+
+    SQLSTATE classes 08 (connection), 53 (no resources) and 57P0x (shutting down) count, and no SQLSTATE at all
+    on an operational error: the driver never reached a server.
+    """
+    if error.connection_invalidated:
+        return True
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return type(error).__name__ in {"OperationalError", "InterfaceError"}
+    return state[:2] in {"08", "53"} or state.startswith("57P0")
+
+
+def notify(conn: Connection) -> None:
+    """Wake the schedulers once this transaction commits."""
+    conn.execute(text(f"NOTIFY {CHANNEL}"))
+
+
+def unpooled_engine(url: str) -> Engine:
+    """An engine that keeps no connection: for migrations and one-off commands."""
+    return create_engine(
+        url,
+        poolclass=NullPool,
+        isolation_level="READ COMMITTED",
+        connect_args={"connect_timeout": CONNECT_TIMEOUT},
+    )

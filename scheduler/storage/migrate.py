@@ -1,0 +1,58 @@
+"""Alembic, driven from code: there is no alembic.ini, the URL is the one the process was given."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+from scheduler.storage.engine import unpooled_engine
+
+LOCK_KEY = 7_383_001
+"""The advisory lock that keeps two releases from migrating at once."""
+
+
+def _config() -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.set_main_option("path_separator", "os")
+    return config
+
+
+def upgrade(sqlalchemy_url: str, revision: str = "head") -> None:
+    """Bring the database up to `revision`, in one transaction; does nothing when it is there already."""
+    _run(sqlalchemy_url, revision, up=True)
+
+
+def downgrade(sqlalchemy_url: str, revision: str = "base") -> None:
+    """Take the database down to `revision`, in one transaction. Data of dropped tables is gone."""
+    _run(sqlalchemy_url, revision, up=False)
+
+
+def _run(sqlalchemy_url: str, revision: str, *, up: bool) -> None:
+    config = _config()
+    engine = unpooled_engine(sqlalchemy_url)
+    try:
+        with engine.begin() as conn:
+            conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+            config.attributes["connection"] = conn
+            (command.upgrade if up else command.downgrade)(config, revision)
+    finally:
+        engine.dispose()
+
+
+def head_revision() -> str:
+    """The revision that this code expects."""
+    head = ScriptDirectory.from_config(_config()).get_current_head()
+    if head is None:
+        raise RuntimeError("There are no migrations.")
+    return head
+
+
+def current_revision(conn: Connection) -> str | None:
+    """The revision that the database is at; None when it was never migrated."""
+    return MigrationContext.configure(conn).get_current_revision()

@@ -1,0 +1,13 @@
+"""What Alembic runs: the migrations on the connection that migrate.py opened."""
+
+from __future__ import annotations
+
+from alembic import context
+
+from scheduler.storage.tables import Base
+
+context.configure(
+    connection=context.config.attributes["connection"], target_metadata=Base.metadata, transactional_ddl=True
+)
+with context.begin_transaction():
+    context.run_migrations()

@@ -1,0 +1,313 @@
+"""The tables. Firings and invocations, the hot path, carry no foreign keys: the reconciler finds orphans."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, ClassVar
+from uuid import UUID
+
+from sqlalchemy import ARRAY, DateTime, ForeignKey, Index, LargeBinary, MetaData, Text, Uuid, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from scheduler.domain.ids import new_id
+
+CHANNEL = "reveille_wake"
+"""The NOTIFY channel on which a committed change wakes the schedulers. Its messages carry no payload."""
+
+
+class Base(DeclarativeBase):
+    """Python types to column types, once for all tables."""
+
+    metadata = MetaData(
+        naming_convention={
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "pk": "pk_%(table_name)s",
+        }
+    )
+    type_annotation_map: ClassVar = {
+        str: Text(),
+        bytes: LargeBinary(),
+        datetime: DateTime(timezone=True),
+        UUID: Uuid(),
+        dict[str, Any]: JSONB(none_as_null=True),
+        list[dict[str, Any]]: JSONB(none_as_null=True),
+        list[str]: ARRAY(Text()),
+        list[UUID]: ARRAY(Uuid()),
+    }
+
+
+NOW = text("clock_timestamp()")
+NOT_DELETED = text("deleted_at IS NULL")
+
+
+class Tenant(Base):
+    """The owner of agents."""
+
+    __tablename__ = "tenants"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str] = mapped_column(unique=True)
+    timezone: Mapped[str] = mapped_column(server_default="UTC")
+    default_max_triggers: Mapped[int] = mapped_column(server_default="20")
+    min_poll_interval_min: Mapped[int] = mapped_column(server_default="5")
+    max_webhook_rate: Mapped[int] = mapped_column(server_default="5")
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class ApiKey(Base):
+    """A key's hash and what it may do. `tenant_id` null: an operator's key, which acts on any tenant."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    prefix: Mapped[str]
+    key_hash: Mapped[bytes] = mapped_column(unique=True)
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    revoked_at: Mapped[datetime | None]
+
+
+class Agent(Base):
+    """Who is woken."""
+
+    __tablename__ = "agents"
+    __table_args__ = (
+        Index(
+            "uq_agents_tenant_name",
+            "tenant_id",
+            "name",
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id"))
+    name: Mapped[str]
+    role_description: Mapped[str] = mapped_column(server_default="")
+    language: Mapped[str] = mapped_column(server_default="en")
+    timezone: Mapped[str | None]
+    runtime_kind: Mapped[str]
+    runtime: Mapped[dict[str, Any]]
+    """The runtime's own settings without its secrets, e.g. `{"url": …}` or `{"name": …}`."""
+    runtime_secret: Mapped[bytes | None]
+    """Encrypted: what signs the calls to an `http` agent."""
+    timeout_seconds: Mapped[int] = mapped_column(server_default="600")
+    dedup_delay_seconds: Mapped[float] = mapped_column(server_default="30")
+    max_batch: Mapped[int] = mapped_column(server_default="100")
+    max_triggers: Mapped[int] = mapped_column(server_default="20")
+    min_poll_interval_min: Mapped[int] = mapped_column(server_default="5")
+    webhook_rate_limit: Mapped[int] = mapped_column(server_default="5")
+    is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
+    paused_note: Mapped[str | None]
+    expires_at: Mapped[datetime | None]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    deleted_at: Mapped[datetime | None]
+
+
+class Trigger(Base):
+    """A wake condition. Its counters change with every firing: no index on them, and room for HOT updates."""
+
+    __tablename__ = "triggers"
+    __table_args__ = (
+        Index(
+            "uq_triggers_agent_name",
+            "agent_id",
+            "name",
+            unique=True,
+            postgresql_where=text("deleted_at IS NULL"),
+        ),
+        Index("ix_triggers_tenant", "tenant_id", "id", postgresql_where=NOT_DELETED),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID]
+    agent_id: Mapped[UUID] = mapped_column(ForeignKey("agents.id"))
+    name: Mapped[str]
+    type: Mapped[str]
+    config: Mapped[dict[str, Any]]
+    reason: Mapped[str] = mapped_column(server_default="")
+    focus_ref: Mapped[str | None]
+    zone: Mapped[str]
+    """The zone that holds: the trigger's, else the agent's, else the tenant's, kept so a pass need not ask."""
+    anchor_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    """Where an interval's slots are counted from."""
+    urgent: Mapped[bool] = mapped_column(server_default=text("false"))
+    max_fires: Mapped[int | None]
+    cooldown_seconds: Mapped[float] = mapped_column(server_default="60")
+    expires_at: Mapped[datetime | None]
+    misfire_policy: Mapped[str] = mapped_column(server_default="latest")
+    grace_seconds: Mapped[float] = mapped_column(server_default="60")
+    is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    paused_note: Mapped[str | None]
+    """Why it is not enabled: a person's note, or `max_fires`, `expired`, `finished`, `quarantined: …`."""
+    fire_count: Mapped[int] = mapped_column(server_default="0")
+    last_fired_at: Mapped[datetime | None]
+    last_wake_at: Mapped[datetime | None]
+    """When the window that took its last firing was due then: what a cooldown counts from."""
+    token_hash: Mapped[bytes | None] = mapped_column(unique=True)
+    secret: Mapped[bytes | None]
+    """Encrypted: what of `config` nobody may read again, e.g. a webhook's signing secret."""
+    created_by: Mapped[str] = mapped_column(server_default="")
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    deleted_at: Mapped[datetime | None]
+
+
+class Job(Base):
+    """A native APScheduler job; `next_run_time` null = paused. Narrow, because every firing rewrites its row."""
+
+    __tablename__ = "jobs"
+    __table_args__ = (
+        Index("ix_jobs_next_run_time", "next_run_time", postgresql_where=text("next_run_time IS NOT NULL")),
+    )
+
+    trigger_id: Mapped[UUID] = mapped_column(ForeignKey("triggers.id", ondelete="CASCADE"), primary_key=True)
+    kind: Mapped[str] = mapped_column(primary_key=True, server_default="fire")
+    next_run_time: Mapped[datetime | None]
+
+
+class Firing(Base):
+    """One durable record that a trigger fired, with a snapshot of the trigger, which may go while this stays."""
+
+    __tablename__ = "firings"
+    __table_args__ = (
+        Index("uq_firings_occurrence", "trigger_id", "occurrence_key", unique=True),
+        Index("ix_firings_invocation", "invocation_id", "id"),
+        Index("ix_firings_tenant", "tenant_id", "id"),
+        Index("ix_firings_trigger", "trigger_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID]
+    agent_id: Mapped[UUID]
+    trigger_id: Mapped[UUID]
+    trigger_name: Mapped[str]
+    trigger_type: Mapped[str]
+    reason: Mapped[str]
+    focus_ref: Mapped[str | None]
+    occurrence_key: Mapped[str]
+    fired_at: Mapped[datetime]
+    first_scheduled_for: Mapped[datetime | None]
+    scheduled_for: Mapped[datetime | None]
+    slot_count: Mapped[int] = mapped_column(server_default="1")
+    slots_exact: Mapped[bool] = mapped_column(server_default=text("true"))
+    content_type: Mapped[str | None]
+    payload: Mapped[bytes | None]
+    data: Mapped[dict[str, Any] | None]
+    trust: Mapped[str] = mapped_column(server_default="system")
+    state: Mapped[str] = mapped_column(server_default="pending")
+    invocation_id: Mapped[UUID]
+    root_id: Mapped[UUID]
+    depth: Mapped[int] = mapped_column(server_default="0")
+
+
+class Invocation(Base):
+    """One wake of one agent; while `collecting` it is the agent's open window."""
+
+    __tablename__ = "invocations"
+    __table_args__ = (
+        Index(
+            "uq_invocations_collecting",
+            "agent_id",
+            unique=True,
+            postgresql_where=text("state = 'collecting'"),
+        ),
+        Index(
+            "uq_invocations_active",
+            "agent_id",
+            unique=True,
+            postgresql_where=text("state IN ('ready', 'running', 'awaiting', 'retrying')"),
+        ),
+        Index("ix_invocations_due", "due_at", postgresql_where=text("state IN ('collecting', 'retrying')")),
+        Index("ix_invocations_tenant", "tenant_id", "id"),
+        Index("ix_invocations_agent", "agent_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID]
+    agent_id: Mapped[UUID]
+    state: Mapped[str] = mapped_column(server_default="collecting")
+    opened_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    due_at: Mapped[datetime | None]
+    """When the window closes or the next try starts; null while it is held."""
+    held_reason: Mapped[str | None]
+    firing_count: Mapped[int] = mapped_column(server_default="0")
+    firing_ids: Mapped[list[UUID] | None]
+    """Set when the window closes, oldest first."""
+    ready_at: Mapped[datetime | None]
+    started_at: Mapped[datetime | None]
+    finished_at: Mapped[datetime | None]
+    deadline_at: Mapped[datetime | None]
+    attempt: Mapped[int] = mapped_column(server_default="0")
+    tries: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'::jsonb"))
+    """One `{attempt, started_at, ended_at, outcome, error}` for each ended try."""
+    reason: Mapped[str | None]
+    cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
+    worker: Mapped[str | None]
+    context: Mapped[str | None]
+    reply: Mapped[str | None]
+    reply_truncated: Mapped[bool] = mapped_column(server_default=text("false"))
+    complete_token_hash: Mapped[bytes | None]
+    replayed_into: Mapped[UUID | None]
+
+
+class WebhookDelivery(Base):
+    """One call of a webhook and what became of it. An accepted one's body is its firing's payload."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (Index("ix_webhook_deliveries_trigger", "trigger_id", "received_at"),)
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID]
+    trigger_id: Mapped[UUID]
+    received_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    verdict: Mapped[str]
+    """`accepted`, `duplicate`, `bad_signature`, `rate_limited` or `filtered`."""
+    reason: Mapped[str | None]
+    delivery_key: Mapped[str | None]
+    content_type: Mapped[str | None]
+    size: Mapped[int]
+    body: Mapped[bytes | None]
+    firing_id: Mapped[UUID | None]
+
+
+class AuditEvent(Base):
+    """Who did what, and when. Firings are not repeated here: the audit listing reads them from `firings`."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        Index("ix_audit_events_tenant", "tenant_id", "id"),
+        Index("ix_audit_events_subject", "subject_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID | None]
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
+    actor: Mapped[str]
+    """`key:NAME`, `system`, `agent:ID` …"""
+    action: Mapped[str]
+    """`SUBJECT.VERB`, e.g. `trigger.created`, `invocation.dead`."""
+    subject_type: Mapped[str]
+    subject_id: Mapped[UUID | None]
+    agent_id: Mapped[UUID | None]
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+
+
+class SchedulerProcess(Base):
+    """A running scheduler's last sign of life, which /readyz and the health strip read."""
+
+    __tablename__ = "scheduler_processes"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    name: Mapped[str]
+    started_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    last_pass_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    passes: Mapped[int] = mapped_column(server_default="0")
+    recorded: Mapped[int] = mapped_column(server_default="0")
