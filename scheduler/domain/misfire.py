@@ -1,0 +1,100 @@
+"""What becomes of a due slot and of those that passed after it: decided here, written elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from scheduler.domain.model import MisfirePolicy
+
+COUNTED_SLOTS = 100
+"""Up to so many missed cron slots are counted one by one; beyond it is "100+"."""
+ALL_LIMIT = 100
+"""The most late firings that policy `all` makes at once; the older slots ride in the first of them."""
+TICK = timedelta(microseconds=1)
+
+
+class Schedule(Protocol):
+    """The slots of a time trigger. All times are aware, UTC."""
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The first slot after `moment`; None when there is none."""
+        ...
+
+    def last_until(self, moment: datetime) -> datetime | None:
+        """The newest slot at or before `moment`."""
+        ...
+
+    def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
+        """How many slots lie in [first, last], and whether that is exact; at `limit` counting may stop."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Slots:
+    """The range of slots that one firing stands for."""
+
+    first: datetime
+    last: datetime
+    count: int = 1
+    exact: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The firings that a due slot makes, the slots passed over by policy `skip`, and the job's next run."""
+
+    firings: Sequence[Slots]
+    next_run_time: datetime | None
+    skipped: Slots | None = None
+
+
+def plan(schedule: Schedule, slot: datetime, now: datetime, policy: MisfirePolicy, grace: timedelta) -> Plan:
+    """Decide the stored `slot`, due at or before `now`, and every later slot up to `now`.
+
+    Each slot lies in exactly one firing's range or in `skipped`; catching up jumps, it never enumerates more
+    than COUNTED_SLOTS or ALL_LIMIT slots.
+    """
+    after = schedule.next_after(slot)
+    if after is None or after > now:
+        only = Slots(slot, slot)
+        if policy is MisfirePolicy.SKIP and now - slot > grace:
+            return Plan((), after, skipped=only)
+        return Plan((only,), after)
+    latest = max(schedule.last_until(now) or slot, slot)
+    following = schedule.next_after(latest)
+    if policy is MisfirePolicy.ALL:
+        return Plan(_newest(schedule, slot, latest), following)
+    if policy is MisfirePolicy.SKIP:
+        return _skip(schedule, slot, latest, now - grace, following)
+    return Plan((_range(schedule, slot, latest),), following)
+
+
+def _range(schedule: Schedule, first: datetime, last: datetime) -> Slots:
+    count, exact = schedule.count_between(first, last, COUNTED_SLOTS)
+    return Slots(first, last, max(count, 1), exact)
+
+
+def _newest(schedule: Schedule, slot: datetime, latest: datetime) -> list[Slots]:
+    """One firing for each of the newest slots; the oldest of these also stands for all slots before it."""
+    newest = [latest]
+    while len(newest) < ALL_LIMIT and newest[-1] > slot:
+        earlier = schedule.last_until(newest[-1] - TICK)
+        if earlier is None or earlier < slot:
+            break
+        newest.append(earlier)
+    newest.reverse()
+    return [_range(schedule, slot, newest[0]), *(Slots(each, each) for each in newest[1:])]
+
+
+def _skip(
+    schedule: Schedule, slot: datetime, latest: datetime, oldest_in_grace: datetime, following: datetime | None
+) -> Plan:
+    """Fire the newest slot if it is within its grace; everything older is passed over."""
+    if latest < oldest_in_grace:
+        return Plan((), following, skipped=_range(schedule, slot, latest))
+    before = schedule.last_until(latest - TICK)
+    older = _range(schedule, slot, before) if before is not None and before >= slot else None
+    return Plan((Slots(latest, latest),), following, skipped=older)

@@ -1,0 +1,108 @@
+"""What a trigger kind is, and the handling of configs that all kinds share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.misfire import Schedule
+from scheduler.domain.model import TriggerType
+
+
+@dataclass(frozen=True)
+class CheckContext:
+    """What the rules beyond a config's shape depend on."""
+
+    now: datetime
+    min_poll_interval_min: int = 5
+    """The larger of the agent's and the tenant's floor, in minutes."""
+
+
+class TriggerConfig(BaseModel):
+    """One kind of trigger: its `config` as a shape, the rules beyond the shape, and how it is scheduled.
+
+    A subclass is listed once in the registry. Nothing unknown is accepted and nothing coerced.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    kind: ClassVar[TriggerType]
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """Dotted paths in the config that are stored encrypted and never shown again."""
+
+    def check(self, context: CheckContext) -> None:
+        """Refuse with InvalidField what the shape allows and the kind does not."""
+
+    def schedule(self, zone: str, anchor: datetime) -> Schedule | None:  # noqa: ARG002
+        """The slots in `zone`, counted from `anchor`; None for a kind without a native job."""
+        return None
+
+    def first_run(self, schedule: Schedule, now: datetime) -> datetime | None:
+        """When a trigger made, changed or resumed at `now` runs next."""
+        return schedule.next_after(now)
+
+
+def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: CheckContext) -> TriggerConfig:
+    """The validated config of `kind`; raises InvalidField naming `config.FIELD`."""
+    try:
+        parsed = kind.model_validate(dict(config))
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = ".".join(["config", *(str(part) for part in first["loc"])])
+        raise InvalidField(f"{path}: {first['msg']}.", field=path) from None
+    try:
+        parsed.check(context)
+    except InvalidField as error:
+        path = f"config.{error.field}" if error.field else "config"
+        raise InvalidField(error.message, field=path) from None
+    return parsed
+
+
+def split_secrets(kind: type[TriggerConfig], config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """`config` without its secrets, and the secrets by dotted path."""
+    public = _copy(config)
+    found: dict[str, Any] = {}
+    for path in kind.secrets:
+        *parents, last = path.split(".")
+        holder: Any = public
+        for parent in parents:
+            holder = holder.get(parent) if isinstance(holder, dict) else None
+        if isinstance(holder, dict) and last in holder:
+            found[path] = holder.pop(last)
+    return public, found
+
+
+def join_secrets(config: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole config again; a secret whose holder is gone from the config is dropped."""
+    whole = _copy(config)
+    for path, value in secrets.items():
+        *parents, last = path.split(".")
+        holder: Any = whole
+        for parent in parents:
+            holder = holder.get(parent) if isinstance(holder, dict) else None
+        if isinstance(holder, dict):
+            holder.setdefault(last, value)
+    return whole
+
+
+def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON Merge Patch (RFC 7396): null removes a member, objects merge, anything else replaces."""
+    merged = dict(target)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping):
+            held = merged.get(key)
+            merged[key] = merge_patch(held if isinstance(held, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def _copy(value: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: _copy(item) if isinstance(item, Mapping) else item for key, item in value.items()}

@@ -1,0 +1,58 @@
+"""interval: every so many minutes or seconds, on a grid that never drifts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import ClassVar
+
+from pydantic import Field, model_validator
+
+from scheduler.domain.misfire import Schedule
+from scheduler.domain.model import TriggerType
+from scheduler.triggers.base import TriggerConfig
+
+DEFAULT_MINUTES = 30.0
+MAX_SECONDS = 366 * 24 * 3600
+"""A year: what runs less often than that is a cron or a once trigger, or a typing error."""
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalSchedule:
+    """The slots `anchor + k · step` for k ≥ 1."""
+
+    anchor: datetime
+    step: timedelta
+
+    def next_after(self, moment: datetime) -> datetime:
+        """The first slot after `moment`."""
+        return self.anchor + self.step * (max((moment - self.anchor) // self.step, 0) + 1)
+
+    def last_until(self, moment: datetime) -> datetime | None:
+        """The newest slot at or before `moment`."""
+        passed = (moment - self.anchor) // self.step
+        return self.anchor + self.step * passed if passed >= 1 else None
+
+    def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:  # noqa: ARG002
+        """How many slots lie in [first, last]; always exact."""
+        return max((last - self.anchor) // self.step + (self.anchor - first) // self.step + 1, 0), True
+
+
+class IntervalConfig(TriggerConfig):
+    """`{"minutes": 30}` or `{"seconds": 90}`; fractions are allowed."""
+
+    kind: ClassVar = TriggerType.INTERVAL
+
+    minutes: float | None = Field(default=None, ge=1 / 60, le=MAX_SECONDS / 60, allow_inf_nan=False)
+    seconds: float | None = Field(default=None, ge=1, le=MAX_SECONDS, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _one_unit(self) -> IntervalConfig:
+        if self.minutes is not None and self.seconds is not None:
+            raise ValueError("give minutes or seconds, not both")
+        return self
+
+    def schedule(self, zone: str, anchor: datetime) -> Schedule:  # noqa: ARG002
+        """An even grid, first after one full interval; zones and clock changes do not touch it."""
+        minutes = DEFAULT_MINUTES if self.minutes is None else self.minutes
+        return IntervalSchedule(anchor, timedelta(seconds=self.seconds or minutes * 60))

@@ -1,0 +1,76 @@
+"""once: at one moment, however late; then disabled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import ClassVar
+
+from pydantic import field_validator
+
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.misfire import Schedule
+from scheduler.domain.model import TriggerType
+from scheduler.triggers.base import CheckContext, TriggerConfig
+
+
+def parse_moment(text: str) -> datetime:
+    """ISO 8601; without an offset it is UTC, a date alone is its midnight UTC. Raises ValueError."""
+    moment = datetime.fromisoformat(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class OnceSchedule:
+    """A single slot."""
+
+    at: datetime
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The slot, if it is after `moment`."""
+        return self.at if self.at > moment else None
+
+    def last_until(self, moment: datetime) -> datetime | None:
+        """The slot, if it is at or before `moment`."""
+        return self.at if self.at <= moment else None
+
+    def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:  # noqa: ARG002
+        """One or none."""
+        return int(first <= self.at <= last), True
+
+
+class OnceConfig(TriggerConfig):
+    """`{"at": "2030-01-31T09:00:00+01:00"}`; `allow_past` fires a moment that has passed at once."""
+
+    kind: ClassVar = TriggerType.ONCE
+
+    at: str
+    allow_past: bool = False
+
+    @field_validator("at")
+    @classmethod
+    def _is_a_moment(cls, value: str) -> str:
+        try:
+            parse_moment(value)
+        except (ValueError, OverflowError):
+            raise ValueError(
+                f"{value!r} is not an ISO 8601 date or time, such as 2030-01-31T09:00:00+01:00"
+            ) from None
+        return value
+
+    def check(self, context: CheckContext) -> None:
+        """Refuse a moment that has passed, unless the caller says that this is meant."""
+        if parse_moment(self.at) <= context.now and not self.allow_past:
+            now = context.now.isoformat(timespec="seconds")
+            raise InvalidField(
+                f"at {self.at} has passed (now {now}); give a later moment, or allow_past: true to fire at once.",
+                field="at",
+            )
+
+    def schedule(self, zone: str, anchor: datetime) -> Schedule:  # noqa: ARG002
+        """The single slot; a moment without an offset is UTC, whatever the zone."""
+        return OnceSchedule(parse_moment(self.at))
+
+    def first_run(self, schedule: Schedule, now: datetime) -> datetime | None:
+        """Its moment, though it may have passed: a late once still fires."""
+        return schedule.last_until(now) or schedule.next_after(now)

@@ -1,0 +1,24 @@
+"""Every trigger kind there is. A new kind is one file beside this one and one line here."""
+
+from __future__ import annotations
+
+from scheduler.domain.errors import InvalidField
+from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.cron import CronConfig
+from scheduler.triggers.interval import IntervalConfig
+from scheduler.triggers.once import OnceConfig
+from scheduler.triggers.webhook import WebhookConfig
+
+KINDS: dict[str, type[TriggerConfig]] = {
+    kind.kind.value: kind for kind in (CronConfig, OnceConfig, IntervalConfig, WebhookConfig)
+}
+
+
+def kind_of(type_name: str) -> type[TriggerConfig]:
+    """The kind named `type_name`; raises InvalidField on `type` naming those there are."""
+    try:
+        return KINDS[type_name]
+    except KeyError:
+        raise InvalidField(
+            f"type {type_name!r} is not known; use one of {', '.join(KINDS)}.", field="type"
+        ) from None
