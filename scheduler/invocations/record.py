@@ -1,0 +1,279 @@
+"""Recording: every firing is written here, once, with its window and its counters, in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+from scheduler.domain.ids import new_id
+from scheduler.domain.model import Trust
+from scheduler.storage.audit import Event, record_events
+from scheduler.storage.engine import notify
+from scheduler.storage.triggers import LockedTrigger
+
+SOON = timedelta(seconds=5)
+"""Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
+
+OPEN_WINDOWS = text("""
+    INSERT INTO invocations (id, tenant_id, agent_id, state, opened_at, due_at, firing_count)
+    SELECT v.id, v.tenant_id, v.agent_id, 'collecting', :now, v.due_at, v.firing_count
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:tenant_ids AS uuid[]), CAST(:agent_ids AS uuid[]),
+                CAST(:due_ats AS timestamptz[]), CAST(:counts AS int[]))
+        AS v(id, tenant_id, agent_id, due_at, firing_count)
+    ORDER BY v.agent_id
+    ON CONFLICT (agent_id) WHERE state = 'collecting' DO UPDATE
+    SET firing_count = invocations.firing_count + excluded.firing_count,
+        -- A held window stays held: least() would wake it.
+        due_at = CASE WHEN invocations.due_at IS NOT NULL THEN least(invocations.due_at, excluded.due_at) END
+    RETURNING id, agent_id, due_at, firing_count
+""")
+
+CLOSE_FULL_WINDOWS = text("""
+    UPDATE invocations SET due_at = :now WHERE id = ANY(CAST(:ids AS uuid[])) AND due_at IS NOT NULL
+""")
+
+INSERT_FIRINGS = text("""
+    INSERT INTO firings (id, tenant_id, agent_id, trigger_id, trigger_name, trigger_type, reason, focus_ref,
+        occurrence_key, fired_at, first_scheduled_for, scheduled_for, slot_count, slots_exact,
+        content_type, payload, data, trust, invocation_id, root_id, depth)
+    SELECT v.id, t.tenant_id, t.agent_id, t.id, t.name, t.type, t.reason, t.focus_ref,
+        v.occurrence_key, :now, v.first_scheduled_for, v.scheduled_for, v.slot_count, v.slots_exact,
+        v.content_type, v.payload, v.data, v.trust, v.invocation_id, v.root_id, v.depth
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]),
+            CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]), CAST(:counts AS int[]),
+            CAST(:exacts AS bool[]), CAST(:content_types AS text[]), CAST(:payloads AS bytea[]),
+            :datas, CAST(:trusts AS text[]), CAST(:invocation_ids AS uuid[]),
+            CAST(:root_ids AS uuid[]), CAST(:depths AS int[]))
+        AS v(id, trigger_id, occurrence_key, first_scheduled_for, scheduled_for, slot_count, slots_exact,
+            content_type, payload, data, trust, invocation_id, root_id, depth)
+    JOIN triggers t ON t.id = v.trigger_id
+    ON CONFLICT (trigger_id, occurrence_key) DO NOTHING
+""").bindparams(bindparam("datas", type_=ARRAY(JSONB(none_as_null=True))))
+
+FIND_RECORDED = text("""
+    SELECT v.id, f.id FROM unnest(CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]))
+        AS v(id, trigger_id, occurrence_key)
+    JOIN firings f ON f.trigger_id = v.trigger_id AND f.occurrence_key = v.occurrence_key
+    WHERE f.id <> v.id
+""")
+
+SHRINK_WINDOWS = text("""
+    UPDATE invocations i SET firing_count = i.firing_count - v.surplus
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:surpluses AS int[])) AS v(id, surplus) WHERE i.id = v.id
+""")
+
+DROP_EMPTY_WINDOWS = text("""
+    DELETE FROM invocations WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'collecting' AND firing_count = 0
+""")
+
+COUNT_TRIGGERS = text("""
+    UPDATE triggers t
+    SET fire_count = t.fire_count + v.fires, last_fired_at = :now, last_wake_at = v.wake_at,
+        is_enabled = NOT v.exhausted, paused_note = CASE WHEN v.exhausted THEN 'max_fires' END
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:fires AS int[]), CAST(:wakes AS timestamptz[]),
+            CAST(:exhausted AS bool[])) AS v(id, fires, wake_at, exhausted)
+    WHERE t.id = v.id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class NewFiring:
+    """A firing to record: of which trigger, by which occurrence, with what."""
+
+    trigger: LockedTrigger
+    occurrence_key: str
+    """Unique for the trigger: the same occurrence is recorded once, however often it is reported."""
+    id: UUID = field(default_factory=new_id)
+    first_scheduled_for: datetime | None = None
+    scheduled_for: datetime | None = None
+    slot_count: int = 1
+    slots_exact: bool = True
+    payload: bytes | None = None
+    content_type: str | None = None
+    data: dict[str, Any] | None = None
+    trust: Trust = Trust.SYSTEM
+    immediate: bool = False
+    """The window closes now, as it does for an urgent trigger."""
+    ignore_cooldown: bool = False
+    root_id: UUID | None = None
+    depth: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What became of each reported firing, by its id."""
+
+    inserted: dict[UUID, UUID]
+    """Firing id to the id of the invocation that will carry it."""
+    duplicates: dict[UUID, UUID]
+    """Firing id to the id of the firing that had recorded the same occurrence before."""
+    exhausted: frozenset[UUID]
+    """Triggers that this brought to `max_fires`: disabled. Their jobs are the caller's to stop."""
+    next_due: datetime | None
+    """When the first of the windows closes; None when all are held."""
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """The collecting invocation that a firing goes into."""
+
+    id: UUID
+    due_at: datetime | None
+
+
+def gate(trigger: LockedTrigger, now: datetime) -> str | None:
+    """Why `trigger` may not fire at `now`: `disabled`, `expired` or `max_fires`; None when it may."""
+    if not trigger.is_enabled:
+        return "disabled"
+    if trigger.expires_at is not None and trigger.expires_at <= now:
+        return "expired"
+    if trigger.max_fires is not None and trigger.fire_count >= trigger.max_fires:
+        return "max_fires"
+    return None
+
+
+def record_firings(conn: Connection, firings: Sequence[NewFiring], *, announce: bool = True) -> Recorded:
+    """Record `firings`, all passed by their gates, in the caller's transaction, which holds their triggers' locks.
+
+    Windows first, for a firing must know its invocation; counters last, for only inserted rows count.
+    `announce` wakes the schedulers at commit when a window closes soon.
+    """
+    if not firings:
+        return Recorded({}, {}, frozenset(), None)
+    now = max(firing.trigger.read_at for firing in firings)
+    windows = _open_windows(conn, firings, now)
+    duplicates = _insert_firings(conn, firings, windows, now)
+    inserted = [firing for firing in firings if firing.id not in duplicates]
+    exhausted = _count_triggers(conn, inserted, windows, now)
+    next_due = min((window.due_at for window in windows.values() if window.due_at), default=None)
+    if announce and next_due is not None and next_due <= now + SOON:
+        notify(conn)
+    return Recorded(
+        {firing.id: windows[firing.trigger.agent_id].id for firing in inserted}, duplicates, exhausted, next_due
+    )
+
+
+def wake_at(firing: NewFiring, now: datetime) -> datetime:
+    """When the agent may be woken for `firing`: the window's delay on, but not while its trigger cools down."""
+    trigger = firing.trigger
+    if firing.immediate or trigger.urgent:
+        return now
+    due = now + timedelta(seconds=trigger.dedup_delay_seconds)
+    if trigger.last_wake_at is None or firing.ignore_cooldown:
+        return due
+    return max(due, trigger.last_wake_at + timedelta(seconds=trigger.cooldown_seconds))
+
+
+def _open_windows(conn: Connection, firings: Sequence[NewFiring], now: datetime) -> dict[UUID, Window]:
+    """Open or join each agent's window; its due time only ever moves forward in a reader's favour: earlier."""
+    due_ats: dict[UUID, datetime] = {}
+    for firing in firings:
+        agent_id, due_at = firing.trigger.agent_id, wake_at(firing, now)
+        due_ats[agent_id] = min(due_ats.get(agent_id, due_at), due_at)
+    counts = Counter(firing.trigger.agent_id for firing in firings)
+    triggers = {firing.trigger.agent_id: firing.trigger for firing in firings}
+    rows = conn.execute(
+        OPEN_WINDOWS,
+        {
+            "now": now,
+            "ids": [new_id() for _ in due_ats],
+            "tenant_ids": [triggers[agent_id].tenant_id for agent_id in due_ats],
+            "agent_ids": list(due_ats),
+            "due_ats": list(due_ats.values()),
+            "counts": [counts[agent_id] for agent_id in due_ats],
+        },
+    ).all()
+    full = [row.id for row in rows if row.firing_count >= triggers[row.agent_id].max_batch]
+    if full:
+        conn.execute(CLOSE_FULL_WINDOWS, {"ids": full, "now": now})
+    early = frozenset(full)
+    return {
+        row.agent_id: Window(row.id, now if row.id in early and row.due_at is not None else row.due_at)
+        for row in rows
+    }
+
+
+def _insert_firings(
+    conn: Connection, firings: Sequence[NewFiring], windows: dict[UUID, Window], now: datetime
+) -> dict[UUID, UUID]:
+    """Insert what is new; returns the rest: firing id to the id of the firing recorded before."""
+    result = conn.execute(
+        INSERT_FIRINGS,
+        {
+            "now": now,
+            "ids": [firing.id for firing in firings],
+            "trigger_ids": [firing.trigger.id for firing in firings],
+            "keys": [firing.occurrence_key for firing in firings],
+            "firsts": [firing.first_scheduled_for for firing in firings],
+            "lasts": [firing.scheduled_for for firing in firings],
+            "counts": [firing.slot_count for firing in firings],
+            "exacts": [firing.slots_exact for firing in firings],
+            "content_types": [firing.content_type for firing in firings],
+            "payloads": [firing.payload for firing in firings],
+            "datas": [firing.data for firing in firings],
+            "trusts": [firing.trust.value for firing in firings],
+            "invocation_ids": [windows[firing.trigger.agent_id].id for firing in firings],
+            "root_ids": [firing.root_id or firing.id for firing in firings],
+            "depths": [firing.depth for firing in firings],
+        },
+    )
+    if result.rowcount == len(firings):
+        return {}
+    return _take_back_duplicates(conn, firings, windows)
+
+
+def _take_back_duplicates(
+    conn: Connection, firings: Sequence[NewFiring], windows: dict[UUID, Window]
+) -> dict[UUID, UUID]:
+    """Rare: an occurrence was recorded before. Its window was counted up for nothing, perhaps even opened."""
+    found = conn.execute(
+        FIND_RECORDED,
+        {
+            "ids": [firing.id for firing in firings],
+            "trigger_ids": [firing.trigger.id for firing in firings],
+            "keys": [firing.occurrence_key for firing in firings],
+        },
+    ).all()
+    duplicates = {row[0]: row[1] for row in found}
+    surplus = Counter(windows[firing.trigger.agent_id].id for firing in firings if firing.id in duplicates)
+    conn.execute(SHRINK_WINDOWS, {"ids": list(surplus), "surpluses": list(surplus.values())})
+    conn.execute(DROP_EMPTY_WINDOWS, {"ids": list(surplus)})
+    return duplicates
+
+
+def _count_triggers(
+    conn: Connection, inserted: Sequence[NewFiring], windows: dict[UUID, Window], now: datetime
+) -> frozenset[UUID]:
+    """Count the inserted firings on their triggers; returns those that may fire no more."""
+    if not inserted:
+        return frozenset()
+    fires = Counter(firing.trigger.id for firing in inserted)
+    triggers = {firing.trigger.id: firing.trigger for firing in inserted}
+    exhausted = frozenset(
+        trigger.id
+        for trigger in triggers.values()
+        if trigger.max_fires is not None and trigger.fire_count + fires[trigger.id] >= trigger.max_fires
+    )
+    conn.execute(
+        COUNT_TRIGGERS,
+        {
+            "now": now,
+            "ids": list(triggers),
+            "fires": [fires[trigger_id] for trigger_id in triggers],
+            "wakes": [windows[trigger.agent_id].due_at or now for trigger in triggers.values()],
+            "exhausted": [trigger_id in exhausted for trigger_id in triggers],
+        },
+    )
+    record_events(conn, [_exhausted_event(triggers[each]) for each in sorted(exhausted)])
+    return exhausted
+
+
+def _exhausted_event(trigger: LockedTrigger) -> Event:
+    return Event("trigger.finished", trigger.tenant_id, trigger.id, trigger.agent_id, detail={"why": "max_fires"})

@@ -1,0 +1,62 @@
+"""The audit trail: who did what, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, insert
+
+from scheduler.domain.ids import new_id
+from scheduler.storage.tables import AuditEvent
+
+SYSTEM = "system"
+"""The actor of what Reveille does by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One line of the audit trail; `action` is `SUBJECT.VERB`, whose subject is also the type of `subject_id`."""
+
+    action: str
+    tenant_id: UUID | None
+    subject_id: UUID | None = None
+    agent_id: UUID | None = None
+    actor: str = SYSTEM
+    detail: dict[str, Any] = field(default_factory=dict)
+
+
+def record_events(conn: Connection, events: Sequence[Event]) -> None:
+    """Write `events` in the caller's transaction."""
+    if not events:
+        return
+    rows = [
+        {
+            "id": new_id(),
+            "tenant_id": event.tenant_id,
+            "actor": event.actor,
+            "action": event.action,
+            "subject_type": event.action.partition(".")[0],
+            "subject_id": event.subject_id,
+            "agent_id": event.agent_id,
+            "detail": event.detail,
+        }
+        for event in events
+    ]
+    conn.execute(insert(AuditEvent), rows)
+
+
+def record_event(
+    conn: Connection,
+    *,
+    action: str,
+    tenant_id: UUID | None,
+    subject_id: UUID | None = None,
+    agent_id: UUID | None = None,
+    actor: str = SYSTEM,
+    **detail: object,
+) -> None:
+    """Write one event in the caller's transaction."""
+    record_events(conn, [Event(action, tenant_id, subject_id, agent_id, actor, dict(detail))])

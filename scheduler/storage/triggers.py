@@ -1,0 +1,65 @@
+"""Triggers as the recording of firings needs them: locked, with their agent's window settings."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select
+
+from scheduler.storage.tables import Agent, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class LockedTrigger:
+    """A trigger whose row this transaction holds, and how its agent's window opens."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    name: str
+    type: str
+    is_enabled: bool
+    expires_at: datetime | None
+    max_fires: int | None
+    fire_count: int
+    urgent: bool
+    cooldown_seconds: float
+    last_wake_at: datetime | None
+    dedup_delay_seconds: float
+    max_batch: int
+    read_at: datetime
+    """The database's clock when the row was locked: the time at which whatever fires now fires."""
+
+
+LOCKED_COLUMNS = (
+    Trigger.id,
+    Trigger.tenant_id,
+    Trigger.agent_id,
+    Trigger.name,
+    Trigger.type,
+    Trigger.is_enabled,
+    Trigger.expires_at,
+    Trigger.max_fires,
+    Trigger.fire_count,
+    Trigger.urgent,
+    Trigger.cooldown_seconds,
+    Trigger.last_wake_at,
+    Agent.dedup_delay_seconds,
+    Agent.max_batch,
+    func.clock_timestamp(),
+)
+
+
+def lock_triggers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedTrigger]:
+    """Lock the triggers with these ids, in the order of their ids; deleted ones are left out."""
+    rows = conn.execute(
+        select(*LOCKED_COLUMNS)
+        .join(Agent, Agent.id == Trigger.agent_id)
+        .where(Trigger.id.in_(ids), Trigger.deleted_at.is_(None))
+        .order_by(Trigger.id)
+        .with_for_update(of=Trigger)
+    )
+    return {row.id: LockedTrigger(*row.tuple()) for row in rows}
