@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.postgres import Databases, running_server
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """The session's PostgreSQL server, for tests that need several databases or the server itself."""
+    with (
+        tempfile.TemporaryDirectory(prefix="reveille-tests-") as directory,
+        running_server(Path(directory)) as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+def database_url(databases: Databases) -> Iterator[str]:
+    """A fresh, migrated database of this test's own: `postgresql://…`."""
+    url = databases.create()
+    yield url
+    databases.drop(url)
+
+
+@pytest.fixture
+def sqlalchemy_url(database_url: str) -> str:
+    """The same database as `database_url`, as SQLAlchemy wants it: `postgresql+psycopg://…`."""
+    return database_url.replace("postgresql:", "postgresql+psycopg:", 1)

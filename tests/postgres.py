@@ -1,0 +1,66 @@
+"""A real PostgreSQL for tests: one server a session, one database a test, copied from a migrated template."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from scheduler.storage.embedded import NAME, SUPERUSER, EmbeddedPostgres
+from scheduler.storage.migrate import upgrade
+
+UNSAFE_BUT_FAST = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "200",
+}
+TEMPLATE = "template_reveille"
+
+
+class Databases:
+    """The databases of one running server."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self.server = server
+
+    def create(self, template: str = TEMPLATE) -> str:
+        """A new database like `template`: its URL, `postgresql://…`, for the role that the application has."""
+        name = f"test_{uuid4().hex[:12]}"
+        self._execute(
+            SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
+                Identifier(name), Identifier(template), Identifier(NAME)
+            )
+        )
+        return self.server.url_of(name)
+
+    def drop(self, url: str) -> None:
+        """Remove a database, and whoever is still connected to it."""
+        name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
+        self._execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(str(name))))
+
+    def make_template(self) -> None:
+        """Migrate the database that every other is copied from."""
+        self._execute(SQL("CREATE DATABASE {} OWNER {}").format(Identifier(TEMPLATE), Identifier(NAME)))
+        upgrade(self.server.url_of(TEMPLATE).replace("postgresql:", "postgresql+psycopg:", 1))
+
+    def _execute(self, statement: psycopg.sql.Composed) -> None:
+        with psycopg.connect(self.server.url_of(SUPERUSER, SUPERUSER), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@contextmanager
+def running_server(directory: Path) -> Iterator[Databases]:
+    """A server on `directory`, with a migrated template; stopped at the end."""
+    server = EmbeddedPostgres(directory, UNSAFE_BUT_FAST)
+    server.start()
+    try:
+        databases = Databases(server)
+        databases.make_template()
+        yield databases
+    finally:
+        server.stop()
