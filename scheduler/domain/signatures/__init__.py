@@ -1,0 +1,18 @@
+"""Signatures of webhook deliveries: presets for the usual providers, and the one we sign our own calls with."""
+
+from scheduler.domain.signatures.config import SignatureConfig, verify
+from scheduler.domain.signatures.line import verify_signature_line
+from scheduler.domain.signatures.model import SignedRequest, Verdict
+from scheduler.domain.signatures.registry import SchemeName
+from scheduler.domain.signatures.standard_webhooks import new_standard_secret, sign_standard_webhooks
+
+__all__ = [
+    "SchemeName",
+    "SignatureConfig",
+    "SignedRequest",
+    "Verdict",
+    "new_standard_secret",
+    "sign_standard_webhooks",
+    "verify",
+    "verify_signature_line",
+]

@@ -1,0 +1,70 @@
+"""Schemes over the raw body alone: GitHub, Shopify, any plain HMAC; and GitLab's token, which covers nothing."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from scheduler.domain.signatures.model import Rejected, SignedRequest, TimeWindow
+from scheduler.domain.signatures.wire import any_equal, b64, header, utf8_key
+
+Algorithm = Literal["sha1", "sha256", "sha384", "sha512"]
+Encoding = Literal["hex", "base64"]
+
+
+@dataclass(frozen=True, slots=True)
+class BodyHmac:
+    """HMAC(secret, body) in one header, as `prefix` + hex or base64.
+
+    `encoding` or `prefix` None: every usual form is taken (hex of either case, base64; bare or after `sha256=`),
+    which is safe, since each is a full digest. `listed`: the header may hold several signatures, by commas.
+    """
+
+    header: str
+    algorithm: Algorithm = "sha256"
+    encoding: Encoding | None = "hex"
+    prefix: str | None = ""
+    listed: bool = False
+    timestamped: bool = False
+
+    def key(self, secret: str) -> bytes:
+        """The secret's text, whole."""
+        return utf8_key(secret)
+
+    def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:  # noqa: ARG002
+        """Compare the header with each form of the body's digest."""
+        value = header(request, self.header)
+        given = [value, *(part.strip(" \t") for part in value.split(","))] if self.listed else [value]
+        expected = [form for key in keys for form in self._forms(hmac.digest(key, request.body, self.algorithm))]
+        if not any_equal(given, expected):
+            raise Rejected(f"{self.header} does not hold the body's signature by a known secret")
+
+    def _forms(self, digest: bytes) -> list[str]:
+        encoded = {
+            "hex": [digest.hex()],
+            "base64": [b64(digest)],
+            None: [digest.hex(), digest.hex().upper(), b64(digest)],
+        }[self.encoding]
+        prefixes = ["", f"{self.algorithm}="] if self.prefix is None else [self.prefix]
+        return [prefix + text for prefix in prefixes for text in encoded]
+
+
+@dataclass(frozen=True, slots=True)
+class SharedToken:
+    """The secret itself in a header: proves who sent it, not that the body is unchanged."""
+
+    header: str
+    timestamped: bool = False
+
+    def key(self, secret: str) -> bytes:
+        """The secret's text; it must survive the trip in a header unchanged (RFC 9110 section 5.5)."""
+        if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
+            raise ValueError("must be printable ASCII without spaces around it, since it travels in a header")
+        return utf8_key(secret)
+
+    def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:  # noqa: ARG002
+        """Compare the header with each token."""
+        if not any_equal([header(request, self.header)], [key.decode("utf-8") for key in keys]):
+            raise Rejected(f"{self.header} is not a known token")

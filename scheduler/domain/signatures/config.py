@@ -1,0 +1,97 @@
+"""What a webhook trigger's `config.signature` holds, and the decision on a delivery by it."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic_core import PydanticCustomError
+
+from scheduler.domain.signatures.body_hmac import Algorithm, BodyHmac, Encoding
+from scheduler.domain.signatures.model import Rejected, Scheme, SignedRequest, TimeWindow, Verdict
+from scheduler.domain.signatures.registry import GENERIC, PRESETS, SchemeName
+
+DEFAULT_TOLERANCE_SECONDS = 300
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # a token, RFC 9110 section 5.6.2
+
+
+class SignatureConfig(BaseModel):
+    """How deliveries to a webhook trigger are signed. Two secrets at once allow a rotation without a gap.
+
+    `header`, `algorithm` (default sha256), `encoding` (default: hex or base64) and `prefix` (default: none, or
+    `sha256=`) belong to generic-hmac alone; `tolerance_seconds` (default 300) to schemes that sign a timestamp.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    scheme: SchemeName
+    secret: str | list[str] = Field(repr=False)
+    header: str | None = Field(default=None, validate_default=True)
+    algorithm: Algorithm | None = None
+    encoding: Encoding | None = None
+    prefix: str | None = Field(default=None, max_length=100)
+    tolerance_seconds: int | None = Field(default=None, ge=1, le=3600)
+
+    @field_validator("secret", mode="before")
+    @classmethod
+    def _secrets_are_keys(cls, value: object, info: ValidationInfo) -> object:
+        secrets = [value] if isinstance(value, str) else value
+        if not isinstance(secrets, list) or not all(isinstance(secret, str) for secret in secrets):
+            raise PydanticCustomError("secret_type", "must be a string, or a list of one or two strings")
+        if not 1 <= len(secrets) <= 2:
+            raise PydanticCustomError("secret_count", "must be one secret, or a list of two during a rotation")
+        for secret in secrets:
+            if not secret.strip():
+                raise ValueError("must not be blank: a signature by an empty key can be forged by anyone")
+            if "scheme" in info.data:
+                PRESETS[info.data["scheme"]].key(secret)
+        return value
+
+    @field_validator("header", "algorithm", "encoding", "prefix")
+    @classmethod
+    def _only_for_generic_hmac(cls, value: str | None, info: ValidationInfo) -> str | None:
+        scheme = info.data.get("scheme", GENERIC)
+        if value is not None and scheme != GENERIC:
+            raise ValueError(f"belongs to {GENERIC} alone; {scheme} has its own")
+        return value
+
+    @field_validator("header")
+    @classmethod
+    def _header_is_named(cls, value: str | None, info: ValidationInfo) -> str | None:
+        if info.data.get("scheme") == GENERIC and value is None:
+            raise ValueError(f"is required by {GENERIC}: the header that carries the signature")
+        if value is not None and not _HEADER_NAME.fullmatch(value):
+            raise ValueError("is not a header name (RFC 9110: letters, digits and hyphens)")
+        return value
+
+    @field_validator("algorithm", mode="before")
+    @classmethod
+    def _usual_spellings(cls, value: object) -> object:
+        return value.lower().removeprefix("hmac-").replace("sha-", "sha") if isinstance(value, str) else value
+
+    @field_validator("tolerance_seconds")
+    @classmethod
+    def _only_with_timestamp(cls, value: int | None, info: ValidationInfo) -> int | None:
+        scheme = info.data.get("scheme")
+        if value is not None and scheme is not None and not PRESETS[scheme].timestamped:
+            raise ValueError(f"needs a scheme that signs a timestamp; {scheme} does not")
+        return value
+
+
+def verify(config: SignatureConfig, request: SignedRequest, now: datetime) -> Verdict:
+    """Decide whether the delivery was signed by one of the config's secrets; `now` is aware. Never raises."""
+    scheme = _scheme(config)
+    secrets = [config.secret] if isinstance(config.secret, str) else config.secret
+    window = TimeWindow(now.timestamp(), config.tolerance_seconds or DEFAULT_TOLERANCE_SECONDS)
+    try:
+        scheme.check(request, [scheme.key(secret) for secret in secrets], window)
+    except Rejected as rejected:
+        return Verdict(accepted=False, reason=str(rejected))
+    return Verdict(accepted=True, reason=f"signed as {config.scheme} by a known secret")
+
+
+def _scheme(config: SignatureConfig) -> Scheme:
+    if config.scheme != GENERIC:
+        return PRESETS[config.scheme]
+    return BodyHmac(config.header or "", config.algorithm or "sha256", config.encoding, config.prefix, listed=True)
