@@ -231,6 +231,8 @@ class EmbeddedPostgres:
             start = log.tell()
             self._process = account.start(*command, output=log)
         pid = self._wait_for_answer(self._process.pid)
+        if pid is None:
+            self._process.wait()
         return pid, self.log.read_bytes()[start:].decode(errors="replace")
 
     @property
