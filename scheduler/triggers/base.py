@@ -38,7 +38,7 @@ class TriggerConfig(BaseModel):
     def check(self, context: CheckContext) -> None:
         """Refuse with InvalidField what the shape allows and the kind does not."""
 
-    def schedule(self, zone: str, anchor: datetime) -> Schedule | None:  # noqa: ARG002
+    def schedule(self, zone: str, anchor: datetime) -> Schedule | None:
         """The slots in `zone`, counted from `anchor`; None for a kind without a native job."""
         return None
 

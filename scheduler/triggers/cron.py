@@ -20,10 +20,10 @@ class CronConfig(TriggerConfig):
     timezone: str | None = None
     seconds: Literal["first"] | None = None
 
-    def check(self, context: CheckContext) -> None:  # noqa: ARG002
+    def check(self, context: CheckContext) -> None:
         """Refuse what is no cron expression, never fires, or names a zone that does not exist."""
         CronSchedule.parse(self.expr, self.timezone or "UTC", seconds=self.seconds)
 
-    def schedule(self, zone: str, anchor: datetime) -> Schedule:  # noqa: ARG002
+    def schedule(self, zone: str, anchor: datetime) -> Schedule:
         """The expression's slots in `zone`."""
         return CronSchedule.parse(self.expr, zone, seconds=self.seconds)

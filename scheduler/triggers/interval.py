@@ -33,7 +33,7 @@ class IntervalSchedule:
         passed = (moment - self.anchor) // self.step
         return self.anchor + self.step * passed if passed >= 1 else None
 
-    def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:  # noqa: ARG002
+    def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
         """How many slots lie in [first, last]; always exact."""
         return max((last - self.anchor) // self.step + (self.anchor - first) // self.step + 1, 0), True
 
@@ -52,7 +52,7 @@ class IntervalConfig(TriggerConfig):
             raise ValueError("give minutes or seconds, not both")
         return self
 
-    def schedule(self, zone: str, anchor: datetime) -> Schedule:  # noqa: ARG002
+    def schedule(self, zone: str, anchor: datetime) -> Schedule:
         """An even grid, first after one full interval; zones and clock changes do not touch it."""
         minutes = DEFAULT_MINUTES if self.minutes is None else self.minutes
         return IntervalSchedule(anchor, timedelta(seconds=self.seconds or minutes * 60))

@@ -34,7 +34,7 @@ class OnceSchedule:
         """The slot, if it is at or before `moment`."""
         return self.at if self.at <= moment else None
 
-    def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:  # noqa: ARG002
+    def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
         """One or none."""
         return int(first <= self.at <= last), True
 
@@ -67,7 +67,7 @@ class OnceConfig(TriggerConfig):
                 field="at",
             )
 
-    def schedule(self, zone: str, anchor: datetime) -> Schedule:  # noqa: ARG002
+    def schedule(self, zone: str, anchor: datetime) -> Schedule:
         """The single slot; a moment without an offset is UTC, whatever the zone."""
         return OnceSchedule(parse_moment(self.at))
 

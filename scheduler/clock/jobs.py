@@ -1,0 +1,103 @@
+"""Native jobs without a pickle: built from a row, they say when they run and what was already decided."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from apscheduler.job import Job
+from apscheduler.triggers.base import BaseTrigger
+
+from scheduler.triggers.registry import kind_of
+
+EXPIRY_PREFIX = "expiry:"
+
+
+class ScheduleTrigger(BaseTrigger):
+    """A trigger kind's config as an APScheduler trigger: what `get_jobs()` shows and `reschedule_job` takes."""
+
+    __slots__ = ("config", "schedule", "type", "zone")
+
+    def __init__(self, type_name: str, config: Mapping[str, Any], zone: str, anchor: datetime) -> None:
+        """`config` as stored; raises ValueError for a kind that has no native job."""
+        schedule = kind_of(type_name).model_construct(**config).schedule(zone, anchor)
+        if schedule is None:
+            raise ValueError(f"a {type_name} trigger has no native job")
+        self.type = type_name
+        self.config = dict(config)
+        self.zone = zone
+        self.schedule = schedule
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
+        """The first slot after both the previous one and `now`."""
+        return self.schedule.next_after(max(previous_fire_time, now) if previous_fire_time else now)
+
+    def __str__(self) -> str:
+        return f"{self.type}{self.config}"
+
+
+class Advance(BaseTrigger):
+    """A claimed job's next run, decided by the database's clock when it was claimed.
+
+    APScheduler asks the trigger with the process's clock; a process whose clock is ahead would skip a slot.
+    """
+
+    __slots__ = ("next_run_time",)
+
+    def __init__(self, next_run_time: datetime | None) -> None:
+        self.next_run_time = next_run_time
+
+    def get_next_fire_time(
+        self,
+        previous_fire_time: datetime | None,
+        now: datetime,
+    ) -> datetime | None:
+        """The decided time; None ends the job."""
+        return self.next_run_time
+
+
+class LedgerJob(Job):
+    """A job whose whole definition is a row elsewhere. `claim` is what its store decided when it was due."""
+
+    __slots__ = ("claim",)
+
+    claim: Any
+
+    def _get_run_times(self, now: datetime) -> list[datetime]:
+        """Only the stored slot: slots that passed after it are the misfire policy's, already in the claim."""
+        return [self.next_run_time]
+
+    def _modify(self, **changes: Any) -> None:
+        """Take `changes` as they are: they come from a row or from another job, both checked before."""
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+
+def build_job(
+    job_id: str,
+    *,
+    name: str,
+    executor: str,
+    trigger: BaseTrigger,
+    next_run_time: datetime | None,
+    claim: Any = None,
+) -> LedgerJob:
+    """A job as its store hands it out. Job.__init__ is skipped: it checks callables, and there are none."""
+    job: LedgerJob = Job.__new__(LedgerJob)
+    job._scheduler = None  # noqa: SLF001
+    job._jobstore_alias = None  # noqa: SLF001
+    job.id = job_id
+    job.name = name
+    job.func = None
+    job.func_ref = ""
+    job.args = ()
+    job.kwargs = {}
+    job.trigger = trigger
+    job.executor = executor
+    job.coalesce = True
+    job.misfire_grace_time = None
+    job.max_instances = 1
+    job.next_run_time = next_run_time
+    job.claim = claim
+    return job

@@ -1,0 +1,51 @@
+"""Wakes the scheduler when another process has committed something that is due soon."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Event, Thread
+
+import psycopg
+from loguru import logger
+
+from scheduler.storage.tables import CHANNEL
+
+POLL_SECONDS = 1.0
+RECONNECT_SECONDS = 1.0
+
+
+class Listener:
+    """LISTENs on a connection of its own and calls `wake` for each batch of notifications."""
+
+    def __init__(self, libpq_url: str, wake: Callable[[], None]) -> None:
+        self._url = libpq_url
+        self._wake = wake
+        self._stop = Event()
+        self._thread = Thread(target=self._run, name="listener", daemon=True)
+
+    def start(self) -> None:
+        """Listen in a thread until `stop`."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread; takes up to POLL_SECONDS."""
+        self._stop.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self._listen()
+            except psycopg.Error as error:
+                logger.warning("The listener lost its connection: {}", str(error).partition("\n")[0])
+                self._stop.wait(RECONNECT_SECONDS)
+
+    def _listen(self) -> None:
+        with psycopg.connect(
+            self._url, autocommit=True, connect_timeout=5, application_name="reveille-listener"
+        ) as conn:
+            conn.execute(f"LISTEN {CHANNEL}")
+            self._wake()  # what was sent while nobody listened
+            while not self._stop.is_set():
+                for _ in conn.notifies(timeout=POLL_SECONDS, stop_after=1):
+                    self._wake()

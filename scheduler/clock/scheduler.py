@@ -1,0 +1,100 @@
+"""The scheduler: APScheduler's, made so that no pass can end it and that its sleep is bounded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.jobstores.memory import MemoryJobStore
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.schedulers.base import STATE_STOPPED
+from loguru import logger
+
+from scheduler.clock.duties import Duty
+from scheduler.clock.executor import LedgerExecutor
+from scheduler.clock.heartbeat import Heartbeat
+from scheduler.clock.ledger_store import LedgerStore
+from scheduler.clock.trigger_store import EXECUTOR, TriggerStore
+from scheduler.clock.window_store import WINDOWS, WindowStore
+from scheduler.domain.clock import Clock
+from scheduler.storage.engine import Database
+
+LONGEST_SLEEP = 5.0
+"""Seconds. NOTIFY wakes the scheduler for what is due sooner; this is the backstop when one is lost."""
+SHORTEST_SLEEP = 0.005
+"""Seconds. A storm of NOTIFYs makes one pass, not one each."""
+MAX_BACK_OFF = 5.0
+DUTIES = "duties"
+
+
+class LedgerScheduler(BackgroundScheduler):
+    """Runs the two ledger stores and, from memory, the housekeeping duties."""
+
+    def __init__(self, db: Database, clock: Clock, duties: Sequence[Duty] = ()) -> None:
+        """`db` needs one connection: passes are one after the other."""
+        self._clock = clock
+        self._db = db
+        self._heartbeat = Heartbeat(clock)
+        self._ledgers: dict[str, LedgerStore] = {
+            "default": TriggerStore(db, clock, self._heartbeat),
+            WINDOWS: WindowStore(db, clock),
+        }
+        self.last_pass_at: datetime | None = None
+        super().__init__(
+            timezone=UTC,
+            jobstores={**self._ledgers, DUTIES: MemoryJobStore()},
+            executors={
+                EXECUTOR: LedgerExecutor(self._ledgers["default"]),
+                WINDOWS: LedgerExecutor(self._ledgers[WINDOWS]),
+                "default": ThreadPoolExecutor(max_workers=2),
+            },
+            job_defaults={"misfire_grace_time": None, "coalesce": True},
+        )
+        for duty in duties:
+            self.add_job(
+                duty.run,
+                "interval",
+                seconds=duty.every_seconds,
+                id=duty.name,
+                name=duty.name,
+                jobstore=DUTIES,
+                next_run_time=clock.now(),
+            )
+
+    def run_pass(self) -> float:
+        """One pass over all stores; returns the seconds to sleep. Never raises."""
+        started = self._clock.monotonic()
+        wait = self._process_jobs()
+        # APScheduler counts its wait from the start of the pass; what the pass took must not be slept again.
+        took = self._clock.monotonic() - started
+        self.last_pass_at = self._clock.now()
+        return LONGEST_SLEEP if wait is None else min(max(wait - took, 0.0), LONGEST_SLEEP)
+
+    def shutdown(self, wait: bool = True) -> None:  # APScheduler's signature
+        """Finish the pass that runs, stop the duties, sign off."""
+        super().shutdown(wait)
+        try:
+            with self._db.begin() as conn:
+                self._heartbeat.stop(conn)
+        except Exception as error:  # noqa: BLE001  # on the way out a missing database is no news
+            logger.debug("Could not sign off: {}", error)
+
+    def _main_loop(self) -> None:
+        wait, back_off = 0.0, 0.1
+        while self.state != STATE_STOPPED:
+            self._event.wait(max(wait, SHORTEST_SLEEP))
+            self._event.clear()
+            try:
+                wait, back_off = self.run_pass(), 0.1
+            except BaseException as error:  # noqa: BLE001  # as shipped, this would end the thread for good
+                logger.opt(exception=error).error("A scheduler pass failed; the next one is in {} s", back_off)
+                for store in self._ledgers.values():
+                    store.abandon()
+                wait, back_off = back_off, min(back_off * 2, MAX_BACK_OFF)
+
+    def _dispatch_event(self, event: Any) -> None:
+        """Only build what somebody listens to: a pass makes an event for each job."""
+        if self._listeners:
+            super()._dispatch_event(event)

@@ -1,0 +1,246 @@
+"""The life cycle of a trigger: its row and its native job change in one transaction, and the schedulers are told.
+
+The web process comes here and never constructs a scheduler. Lock order: the agent, the jobs, the trigger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, insert, update
+
+from scheduler.clock import trigger_rows as rows
+from scheduler.clock.trigger_jobs import put_jobs, remove_jobs, stop_jobs
+from scheduler.clock.trigger_spec import TriggerSpec, check_spec
+from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.ids import new_id, new_token, token_hash
+from scheduler.domain.model import TriggerType
+from scheduler.invocations.record import NewFiring, gate, record_firings
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database
+from scheduler.storage.secrets import SecretBox
+from scheduler.storage.tables import Trigger
+from scheduler.storage.trigger_views import TriggerView, get_view, list_views
+from scheduler.storage.triggers import lock_triggers
+from scheduler.triggers.base import join_secrets, merge_patch, parse_config, split_secrets
+from scheduler.triggers.preview import Preview, preview
+from scheduler.triggers.registry import kind_of
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedTrigger:
+    """A new trigger; a webhook's `hook_token` is known only now, since only its hash is stored."""
+
+    trigger: TriggerView
+    hook_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """The firing that a person asked for and the invocation that will carry it."""
+
+    firing_id: UUID
+    invocation_id: UUID
+
+
+class Triggers:
+    """What can be done with triggers. Every method is one transaction and leaves an audit event."""
+
+    def __init__(self, db: Database, box: SecretBox) -> None:
+        self._db = db
+        self._box = box
+
+    def create(
+        self, tenant_id: UUID, agent_id: UUID, spec: TriggerSpec, *, actor: str, created_by: str = ""
+    ) -> CreatedTrigger:
+        """Make a trigger of an agent. Raises InvalidField, NotFound, or Conflict for a taken name or the limit."""
+        with self._db.begin() as conn:
+            agent = rows.lock_agent(conn, tenant_id, agent_id)
+            check_spec(spec, agent.now)
+            kind = kind_of(spec.type)
+            config = parse_config(kind, spec.config, rows.check_context(agent))
+            zone = rows.zone_of(config, agent)
+            schedule = config.schedule(zone, agent.now)
+            first = None if schedule is None else config.first_run(schedule, agent.now)
+            if schedule is not None and first is None:
+                raise InvalidField("The trigger would never fire.", field="config")
+            rows.check_limit(conn, agent)
+            public, secrets = split_secrets(kind, spec.config)
+            token = new_token() if kind.kind is TriggerType.WEBHOOK else None
+            enabled = spec.max_fires != 0
+            trigger_id = new_id()
+            values = spec.columns() | {
+                "id": trigger_id,
+                "tenant_id": tenant_id,
+                "agent_id": agent_id,
+                "type": kind.kind.value,
+                "config": public,
+                "zone": zone,
+                "anchor_at": agent.now,
+                "is_enabled": enabled,
+                "paused_note": None if enabled else "max_fires",
+                "token_hash": token and token_hash(token),
+                "secret": self._seal(secrets),
+                "created_by": created_by or actor,
+            }
+            rows.write_named(conn, insert(Trigger).values(values), spec.name)
+            put_jobs(
+                conn, trigger_id, first, timed=schedule is not None, enabled=enabled, expires_at=spec.expires_at
+            )
+            self._audit(conn, "created", tenant_id, agent_id, trigger_id, actor, name=spec.name, type=spec.type)
+            return CreatedTrigger(get_view(conn, tenant_id, trigger_id), token)
+
+    def get(self, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
+        """One trigger. Raises NotFound."""
+        with self._db.begin() as conn:
+            return get_view(conn, tenant_id, trigger_id)
+
+    def list(
+        self, tenant_id: UUID, *, agent_id: UUID | None = None, limit: int = 50, after: UUID | None = None
+    ) -> list[TriggerView]:
+        """Triggers, newest first."""
+        with self._db.begin() as conn:
+            return list_views(conn, tenant_id, agent_id=agent_id, limit=limit, after=after)
+
+    def update(self, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], *, actor: str) -> TriggerView:
+        """Change fields; `config` is merged (RFC 7396) and checked as at creation, `is_enabled` pauses or resumes.
+
+        A config that schedules differently starts a new grid now. Raises InvalidField, NotFound, Conflict.
+        """
+        with self._db.begin() as conn:
+            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            spec = rows.spec_of(row).patched(patch)
+            check_spec(spec, row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo))
+            values = spec.columns()
+            first = row.next_run_time
+            if "config" in patch:
+                changed, first = self._changed_config(row, patch["config"])
+                values |= changed
+            rows.write_named(
+                conn,
+                update(Trigger).where(Trigger.id == trigger_id).values(values | {"updated_at": row.now}),
+                spec.name,
+            )
+            put_jobs(
+                conn,
+                trigger_id,
+                first,
+                timed=row.job_kind is not None,
+                enabled=row.is_enabled,
+                expires_at=spec.expires_at,
+            )
+            self._audit(conn, "updated", tenant_id, row.agent_id, trigger_id, actor, fields=sorted(patch))
+        if patch.get("is_enabled") is not None:
+            (self.resume if patch["is_enabled"] else self.pause)(tenant_id, trigger_id, actor=actor)
+        return self.get(tenant_id, trigger_id)
+
+    def pause(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, note: str | None = None) -> TriggerView:
+        """Stop new firings; what is recorded is still delivered. Pausing twice changes nothing but the note."""
+        with self._db.begin() as conn:
+            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            if row.is_enabled or note is not None:
+                rows.change_trigger(conn, trigger_id, is_enabled=False, paused_note=note or "paused")
+                stop_jobs(conn, trigger_id)
+                self._audit(conn, "paused", tenant_id, row.agent_id, trigger_id, actor, note=note)
+            return get_view(conn, tenant_id, trigger_id)
+
+    def resume(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> TriggerView:
+        """Start again from now: slots passed meanwhile do not fire, except a `once` that has not fired yet.
+
+        Counts from zero fires. Raises Conflict when it has expired, has no slot left, or is over the limit.
+        """
+        with self._db.begin() as conn:
+            row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id)
+            if row.is_enabled:
+                return get_view(conn, tenant_id, trigger_id)
+            first = rows.first_run_of(row)
+            rows.check_limit(conn, row)
+            rows.change_trigger(conn, trigger_id, is_enabled=True, paused_note=None, fire_count=0)
+            timed = row.job_kind is not None
+            put_jobs(conn, trigger_id, first, timed=timed, enabled=True, expires_at=row.expires_at)
+            self._audit(conn, "resumed", tenant_id, row.agent_id, trigger_id, actor)
+            return get_view(conn, tenant_id, trigger_id)
+
+    def delete(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> None:
+        """Delete softly: its firings stay and are still delivered; its name is free, its hook and jobs are gone."""
+        with self._db.begin() as conn:
+            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            rows.change_trigger(conn, trigger_id, deleted_at=row.now, is_enabled=False, token_hash=None)
+            remove_jobs(conn, [trigger_id])
+            self._audit(conn, "deleted", tenant_id, row.agent_id, trigger_id, actor, name=row.name)
+
+    def fire(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> Fired:
+        """Fire now, as a person asks: counted, without cooldown. Raises Conflict for one that may not fire."""
+        with self._db.begin() as conn:
+            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            trigger = lock_triggers(conn, [trigger_id])[trigger_id]
+            refusal = gate(trigger, trigger.read_at)
+            if refusal:
+                raise Conflict(f"The trigger does not fire: {row.paused_note or refusal}. Resume it first.")
+            firing_id = new_id()
+            firing = NewFiring(trigger, f"manual:{firing_id}", id=firing_id, ignore_cooldown=True)
+            recorded = record_firings(conn, [firing])
+            if recorded.exhausted:
+                stop_jobs(conn, trigger_id)
+            self._audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing_id))
+            return Fired(firing_id, recorded.inserted[firing_id])
+
+    def rotate_token(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> CreatedTrigger:
+        """Give a webhook a new URL; the old one is unknown from now on. Raises Conflict for another kind."""
+        with self._db.begin() as conn:
+            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            if row.type != TriggerType.WEBHOOK:
+                raise Conflict(f"A {row.type} trigger has no token to rotate.")
+            token = new_token()
+            rows.change_trigger(conn, trigger_id, token_hash=token_hash(token), updated_at=row.now)
+            self._audit(conn, "rotated", tenant_id, row.agent_id, trigger_id, actor)
+            return CreatedTrigger(get_view(conn, tenant_id, trigger_id), token)
+
+    def preview(self, tenant_id: UUID, trigger_id: UUID, count: int) -> Preview:
+        """The next `count` fire times of a trigger, whether it is paused or not."""
+        with self._db.begin() as conn:
+            row = rows.read_trigger(conn, tenant_id, trigger_id)
+        return preview(
+            row.type, row.config, zone=row.zone, after=row.now, count=count, naive_ok=False, anchor=row.anchor_at
+        )
+
+    def _changed_config(self, row: Row[Any], patch: Mapping[str, Any]) -> tuple[dict[str, Any], datetime | None]:
+        kind = kind_of(row.type)
+        whole = merge_patch(join_secrets(row.config, self._open(row.secret)), patch)
+        config = parse_config(kind, whole, rows.check_context(row))
+        zone = rows.zone_of(config, row)
+        schedule = config.schedule(zone, row.now)
+        public, secrets = split_secrets(kind, whole)
+        values = {"config": public, "zone": zone, "secret": self._seal(secrets), "anchor_at": row.now}
+        return values, None if schedule is None else config.first_run(schedule, row.now)
+
+    def _seal(self, secrets: Mapping[str, Any]) -> bytes | None:
+        return self._box.encrypt(json.dumps(secrets)) if secrets else None
+
+    def _open(self, secret: bytes | None) -> dict[str, Any]:
+        return {} if secret is None else dict(json.loads(self._box.decrypt(secret)))
+
+    @staticmethod
+    def _audit(
+        conn: Connection,
+        verb: str,
+        tenant_id: UUID,
+        agent_id: UUID,
+        trigger_id: UUID,
+        actor: str,
+        **detail: object,
+    ) -> None:
+        record_event(
+            conn,
+            action=f"trigger.{verb}",
+            tenant_id=tenant_id,
+            subject_id=trigger_id,
+            agent_id=agent_id,
+            actor=actor,
+            **detail,
+        )

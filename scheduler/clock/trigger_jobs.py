@@ -1,0 +1,128 @@
+"""The job rows of triggers: written only here and by the scheduler's pass, always with their trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from scheduler.domain.model import JobKind
+from scheduler.storage.audit import record_event
+from scheduler.triggers.registry import kind_of
+
+PUT_JOB = text("""
+    INSERT INTO jobs (trigger_id, kind, next_run_time) VALUES (:id, :kind, :time)
+    ON CONFLICT (trigger_id, kind) DO UPDATE SET next_run_time = excluded.next_run_time
+""")
+
+# Only what is due soon is worth a NOTIFY: schedulers look every 5 s by themselves.
+NOTIFY_IF_SOON = text("""
+    SELECT pg_notify('reveille_wake', '') FROM jobs
+    WHERE trigger_id = ANY(CAST(:ids AS uuid[])) AND next_run_time <= clock_timestamp() + interval '5 seconds'
+    LIMIT 1
+""")
+
+
+def put_jobs(
+    conn: Connection,
+    trigger_id: UUID,
+    first: datetime | None,
+    *,
+    timed: bool,
+    enabled: bool,
+    expires_at: datetime | None,
+) -> None:
+    """Bring a trigger's jobs in line with it: `timed` kinds own a job, paused while not enabled."""
+    if timed:
+        conn.execute(PUT_JOB, {"id": trigger_id, "kind": JobKind.FIRE.value, "time": first if enabled else None})
+    if expires_at is None:
+        conn.execute(text("DELETE FROM jobs WHERE trigger_id = :id AND kind = 'expiry'"), {"id": trigger_id})
+    else:
+        conn.execute(PUT_JOB, {"id": trigger_id, "kind": JobKind.EXPIRY.value, "time": expires_at})
+    conn.execute(NOTIFY_IF_SOON, {"ids": [trigger_id]})
+
+
+def stop_jobs(conn: Connection, trigger_id: UUID) -> None:
+    """Pause a trigger's job; its expiry stays."""
+    conn.execute(
+        text("UPDATE jobs SET next_run_time = NULL WHERE trigger_id = :id AND kind = 'fire'"), {"id": trigger_id}
+    )
+
+
+def remove_jobs(conn: Connection, trigger_ids: Sequence[UUID]) -> None:
+    """The triggers are gone, so their jobs are."""
+    conn.execute(text("DELETE FROM jobs WHERE trigger_id = ANY(CAST(:ids AS uuid[]))"), {"ids": list(trigger_ids)})
+
+
+LOCK_JOBS_OF = """
+    SELECT 1 FROM jobs j JOIN triggers t ON t.id = j.trigger_id
+    WHERE t.deleted_at IS NULL AND {where} ORDER BY j.trigger_id, j.kind FOR UPDATE OF j
+"""
+
+LOCK_TRIGGERS_OF = """
+    SELECT t.*, a.timezone AS agent_timezone, n.timezone AS tenant_timezone, clock_timestamp() AS now
+    FROM triggers t JOIN agents a ON a.id = t.agent_id JOIN tenants n ON n.id = t.tenant_id
+    WHERE t.deleted_at IS NULL AND {where} ORDER BY t.id FOR UPDATE OF t
+"""
+
+
+def delete_agent_triggers(conn: Connection, agent_id: UUID, *, actor: str) -> int:
+    """Softly delete all triggers of an agent, their jobs with them; returns how many."""
+    where, values = "t.agent_id = :id", {"id": agent_id}
+    conn.execute(text(LOCK_JOBS_OF.format(where=where)), values)
+    rows = conn.execute(text(LOCK_TRIGGERS_OF.format(where=where)), values).all()
+    remove_jobs(conn, [row.id for row in rows])
+    conn.execute(
+        text("""
+            UPDATE triggers SET deleted_at = clock_timestamp(), is_enabled = false, token_hash = NULL
+            WHERE id = ANY(CAST(:ids AS uuid[]))
+        """),
+        {"ids": [row.id for row in rows]},
+    )
+    for row in rows:
+        record_event(
+            conn,
+            action="trigger.deleted",
+            tenant_id=row.tenant_id,
+            subject_id=row.id,
+            agent_id=agent_id,
+            actor=actor,
+            name=row.name,
+        )
+    return len(rows)
+
+
+def rezone_agent(conn: Connection, agent_id: UUID) -> int:
+    """Move an agent's triggers to the zone that now holds for them; returns how many moved."""
+    return _rezone(conn, "t.agent_id = :id", agent_id)
+
+
+def rezone_tenant(conn: Connection, tenant_id: UUID) -> int:
+    """Move a tenant's triggers to the zone that now holds for them; returns how many moved."""
+    return _rezone(conn, "t.tenant_id = :id", tenant_id)
+
+
+def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
+    """Called in the transaction that changed the owner's zone: both hold from the same moment."""
+    conn.execute(text(LOCK_JOBS_OF.format(where=where)), {"id": owner_id})
+    moved: list[UUID] = []
+    for row in conn.execute(text(LOCK_TRIGGERS_OF.format(where=where)), {"id": owner_id}).all():
+        zone = row.config.get("timezone") or row.agent_timezone or row.tenant_timezone
+        if zone == row.zone:
+            continue
+        config = kind_of(row.type).model_construct(**row.config)
+        schedule = config.schedule(zone, row.anchor_at)
+        first = None if schedule is None else config.first_run(schedule, row.now)
+        conn.execute(text("UPDATE triggers SET zone = :zone WHERE id = :id"), {"zone": zone, "id": row.id})
+        put_jobs(
+            conn,
+            row.id,
+            first,
+            timed=schedule is not None,
+            enabled=row.is_enabled,
+            expires_at=row.expires_at,
+        )
+        moved.append(row.id)
+    return len(moved)

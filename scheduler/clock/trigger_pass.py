@@ -1,0 +1,174 @@
+"""One pass over the due trigger jobs: claim, decide, record, advance; one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+from scheduler.domain.misfire import Plan, Slots, plan
+from scheduler.domain.model import JobKind, MisfirePolicy
+from scheduler.invocations.record import NewFiring, gate, record_firings
+from scheduler.storage.audit import Event, record_events
+from scheduler.storage.triggers import LockedTrigger
+from scheduler.triggers.registry import kind_of
+
+# The clock is read in a sub-select: called in the WHERE itself, the volatile function would keep the index unused.
+CLAIM = text("""
+    SELECT t.id, t.tenant_id, t.agent_id, t.name, t.type, t.is_enabled AND t.deleted_at IS NULL, t.expires_at,
+        t.max_fires, t.fire_count, t.urgent, t.cooldown_seconds, t.last_wake_at, a.dedup_delay_seconds,
+        a.max_batch, clock_timestamp(),
+        j.kind AS job_kind, j.next_run_time AS slot,
+        t.config, t.zone, t.anchor_at, t.misfire_policy, t.grace_seconds
+    FROM jobs j JOIN triggers t ON t.id = j.trigger_id JOIN agents a ON a.id = t.agent_id
+    WHERE j.next_run_time <= (SELECT clock_timestamp())
+    ORDER BY j.next_run_time LIMIT :limit
+    FOR UPDATE OF j, t SKIP LOCKED
+""")
+
+ADVANCE_JOBS = text("""
+    UPDATE jobs j SET next_run_time = v.next_run_time
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:kinds AS text[]), CAST(:times AS timestamptz[]))
+        AS v(trigger_id, kind, next_run_time)
+    WHERE j.trigger_id = v.trigger_id AND j.kind = v.kind
+""")
+
+STOP_JOBS = text("UPDATE jobs SET next_run_time = NULL WHERE trigger_id = ANY(CAST(:ids AS uuid[]))")
+
+DISABLE_TRIGGERS = text("""
+    UPDATE triggers t SET is_enabled = false, paused_note = v.note
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:notes AS text[])) AS v(id, note)
+    WHERE t.id = v.id
+""")
+
+_LOCKED_FIELDS = len(LockedTrigger.__dataclass_fields__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A due job, the trigger it belongs to, and what is to become of both."""
+
+    trigger: LockedTrigger
+    kind: JobKind
+    slot: datetime
+    next_run_time: datetime | None
+    firings: Sequence[NewFiring] = ()
+    skipped: Slots | None = None
+    disabled: str | None = None
+    """Why the trigger ends here: `expired`, `finished` or `quarantined: …`."""
+
+
+@dataclass(slots=True)
+class TriggerPass:
+    """What a pass has claimed and what the scheduler has since told the store to do with it."""
+
+    conn: Connection
+    claims: list[Claim] = field(default_factory=list)
+    submitted: list[Claim] = field(default_factory=list)
+
+    def claim(self, limit: int) -> list[Claim]:
+        """Lock up to `limit` due jobs, oldest slot first, and decide each."""
+        rows = self.conn.execute(CLAIM, {"limit": limit}).all()
+        self.claims = [decide(row) for row in rows]
+        return self.claims
+
+    def write(self) -> int:
+        """Record what was submitted and advance every job of it; returns the number of firings recorded."""
+        if not self.submitted:
+            return 0
+        recorded = record_firings(
+            self.conn, [firing for claim in self.submitted for firing in claim.firings], announce=False
+        )
+        ended = [claim for claim in self.submitted if claim.disabled]
+        stopped = recorded.exhausted.union(claim.trigger.id for claim in ended)
+        self.conn.execute(
+            ADVANCE_JOBS,
+            {
+                "ids": [claim.trigger.id for claim in self.submitted],
+                "kinds": [claim.kind.value for claim in self.submitted],
+                "times": [claim.next_run_time for claim in self.submitted],
+            },
+        )
+        if stopped:
+            self.conn.execute(STOP_JOBS, {"ids": list(stopped)})
+        if ended:
+            self.conn.execute(
+                DISABLE_TRIGGERS,
+                {"ids": [claim.trigger.id for claim in ended], "notes": [claim.disabled for claim in ended]},
+            )
+        record_events(self.conn, [event for claim in self.submitted for event in _events(claim)])
+        return len(recorded.inserted)
+
+
+def decide(row: Row[Any]) -> Claim:
+    """What becomes of a due job. A row that cannot be read is quarantined and stops nobody else."""
+    trigger = LockedTrigger(*row[:_LOCKED_FIELDS])
+    kind, slot = JobKind(row.job_kind), row.slot
+    refusal = gate(trigger, trigger.read_at)
+    if refusal in {"expired", "max_fires"}:
+        return Claim(trigger, kind, slot, None, disabled=refusal)
+    if refusal or kind is JobKind.EXPIRY:
+        return Claim(trigger, kind, slot, None)
+    try:
+        return _fire(trigger, slot, _plan(row, trigger.read_at))
+    except Exception as error:  # noqa: BLE001  # whatever is wrong with this row is wrong with this row only
+        return Claim(trigger, kind, slot, None, disabled=f"quarantined: {type(error).__name__}: {error}")
+
+
+def _plan(row: Row[Any], now: datetime) -> Plan:
+    schedule = kind_of(row.type).model_construct(**row.config).schedule(row.zone, row.anchor_at)
+    if schedule is None:
+        raise ValueError(f"a {row.type} trigger has no native job")
+    return plan(schedule, row.slot, now, MisfirePolicy(row.misfire_policy), timedelta(seconds=row.grace_seconds))
+
+
+def _fire(trigger: LockedTrigger, slot: datetime, decided: Plan) -> Claim:
+    ranges = decided.firings
+    if trigger.max_fires is not None:
+        ranges = ranges[-max(trigger.max_fires - trigger.fire_count, 0) :]
+    return Claim(
+        trigger,
+        JobKind.FIRE,
+        slot,
+        decided.next_run_time,
+        firings=[_slot_firing(trigger, slots) for slots in ranges],
+        skipped=decided.skipped,
+        disabled=None if decided.next_run_time else "finished",
+    )
+
+
+def _slot_firing(trigger: LockedTrigger, slots: Slots) -> NewFiring:
+    return NewFiring(
+        trigger,
+        slot_key(slots.last),
+        first_scheduled_for=slots.first,
+        scheduled_for=slots.last,
+        slot_count=slots.count,
+        slots_exact=slots.exact,
+    )
+
+
+def slot_key(slot: datetime) -> str:
+    """The occurrence key of a time firing: its newest slot, which it alone stands for."""
+    return f"slot:{slot.isoformat()}"
+
+
+def _events(claim: Claim) -> list[Event]:
+    """What the audit trail says besides the firings themselves."""
+    trigger, events = claim.trigger, []
+    if claim.skipped is not None:
+        detail = {
+            "first": claim.skipped.first.isoformat(),
+            "last": claim.skipped.last.isoformat(),
+            "count": claim.skipped.count,
+            "exact": claim.skipped.exact,
+        }
+        events.append(Event("trigger.skipped", trigger.tenant_id, trigger.id, trigger.agent_id, detail=detail))
+    if claim.disabled is not None:
+        verb = claim.disabled.partition(":")[0].replace("max_fires", "finished")
+        detail = {"why": claim.disabled, "slot": claim.slot.isoformat()}
+        events.append(Event(f"trigger.{verb}", trigger.tenant_id, trigger.id, trigger.agent_id, detail=detail))
+    return events

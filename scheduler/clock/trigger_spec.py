@@ -1,0 +1,93 @@
+"""What a caller asks a trigger to be, checked field by field."""
+
+from __future__ import annotations
+
+import math
+import unicodedata
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import datetime
+from typing import Any
+
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.model import MisfirePolicy
+
+MAX_NAME = 200
+MAX_REASON = 4000
+MAX_FIRES = 2**31 - 1
+LONGEST_SECONDS = 366 * 24 * 3600.0
+
+
+@dataclass(frozen=True)
+class TriggerSpec:
+    """The fields of a trigger that its maker sets."""
+
+    name: str
+    type: str
+    config: Mapping[str, Any] = field(default_factory=dict)
+    reason: str = ""
+    focus_ref: str | None = None
+    urgent: bool = False
+    max_fires: int | None = None
+    cooldown_seconds: float = 60.0
+    expires_at: datetime | None = None
+    misfire_policy: str = MisfirePolicy.LATEST
+    grace_seconds: float = 60.0
+
+    def columns(self) -> dict[str, Any]:
+        """The columns that take the fields as they are."""
+        return {
+            "name": self.name,
+            "reason": self.reason,
+            "focus_ref": self.focus_ref,
+            "urgent": self.urgent,
+            "max_fires": self.max_fires,
+            "cooldown_seconds": self.cooldown_seconds,
+            "expires_at": self.expires_at,
+            "misfire_policy": self.misfire_policy,
+            "grace_seconds": self.grace_seconds,
+        }
+
+    def patched(self, patch: Mapping[str, Any]) -> TriggerSpec:
+        """The spec with the fields of `patch`, `config` aside. Raises InvalidField on one that cannot change."""
+        known = {each.name: each for each in fields(self)}
+        for name in patch:
+            if name == "type" and patch[name] != self.type:
+                raise InvalidField("type cannot change; make a new trigger instead.", field="type")
+            if name not in known and name != "is_enabled":
+                raise InvalidField(f"{name} is not a field of a trigger that can change.", field=name)
+        return replace(self, **{name: patch[name] for name in patch if name in known and name != "config"})
+
+
+def check_spec(spec: TriggerSpec, now: datetime) -> None:
+    """Refuse with InvalidField what no trigger may be; its config is its kind's to check."""
+    check_text("name", spec.name, MAX_NAME, required=True)
+    check_text("reason", spec.reason, MAX_REASON)
+    if spec.focus_ref is not None:
+        check_text("focus_ref", spec.focus_ref, MAX_NAME, required=True)
+    if spec.max_fires is not None and not 0 <= spec.max_fires <= MAX_FIRES:
+        raise InvalidField(
+            f"max_fires {spec.max_fires} is not in 0..{MAX_FIRES}; null means no limit.", field="max_fires"
+        )
+    for name in ("cooldown_seconds", "grace_seconds"):
+        value = getattr(spec, name)
+        if not (math.isfinite(value) and 0 <= value <= LONGEST_SECONDS):
+            raise InvalidField(f"{name} {value} is not in 0..{LONGEST_SECONDS:.0f} seconds.", field=name)
+    if spec.misfire_policy not in set(MisfirePolicy):
+        known = ", ".join(MisfirePolicy)
+        raise InvalidField(
+            f"misfire_policy {spec.misfire_policy!r} is not one of {known}.", field="misfire_policy"
+        )
+    if spec.expires_at is not None and spec.expires_at <= now:
+        raise InvalidField(f"expires_at {spec.expires_at.isoformat()} has passed.", field="expires_at")
+
+
+def check_text(name: str, value: str, longest: int, *, required: bool = False) -> None:
+    """Refuse text that is missing, too long, or holds what cannot be stored or would garble a line."""
+    if required and not value.strip():
+        raise InvalidField(f"{name} is empty.", field=name)
+    if len(value) > longest:
+        raise InvalidField(f"{name} is {len(value)} characters long; {longest} are allowed.", field=name)
+    for char in value:
+        if unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t":
+            raise InvalidField(f"{name} holds the control character U+{ord(char):04X}.", field=name)

@@ -1,0 +1,211 @@
+"""The `default` job store: one native job for each time trigger, its id the trigger's, and one for each expiry."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
+from sqlalchemy import Connection, Row, select, text, update
+
+from scheduler.clock.heartbeat import Heartbeat
+from scheduler.clock.jobs import EXPIRY_PREFIX, Advance, LedgerJob, ScheduleTrigger, build_job
+from scheduler.clock.ledger_store import LedgerStore, first_line
+from scheduler.clock.trigger_pass import Claim, TriggerPass
+from scheduler.domain.clock import Clock
+from scheduler.domain.model import JobKind
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database, notify
+from scheduler.storage.tables import Job as JobRow
+from scheduler.storage.tables import Trigger
+
+EXECUTOR = "ledger"
+
+NEXT_DUE = text("""
+    SELECT extract(epoch FROM min(next_run_time) - clock_timestamp()) FROM jobs WHERE next_run_time IS NOT NULL
+""")
+
+
+class TriggerStore(LedgerStore):
+    """Trigger jobs. Their rows are made with their triggers (sync.py), so `add_job` has nothing to add."""
+
+    def __init__(self, db: Database, clock: Clock, heartbeat: Heartbeat) -> None:
+        super().__init__(db, clock)
+        self._heartbeat = heartbeat
+        self._pass: TriggerPass | None = None
+
+    # ---- the pass -----------------------------------------------------------------------------------------
+
+    def claim(self, conn: Connection, limit: int) -> Sequence[LedgerJob]:
+        """Lock the due jobs and decide each."""
+        self._pass = TriggerPass(conn)
+        return [self._due_job(claim) for claim in self._pass.claim(limit)]
+
+    def submit(self, job: LedgerJob) -> None:
+        """Collect a claim for `write`."""
+        if self._pass is not None:
+            self._pass.submitted.append(job.claim)
+
+    def write(self, conn: Connection) -> None:
+        """Record the firings, advance the jobs."""
+        if self._pass is not None:
+            recorded = self._pass.write()
+            self._heartbeat.beat(conn, recorded)
+        self._pass = None
+
+    def next_due_in(self, conn: Connection) -> float | None:
+        """Seconds to the earliest job."""
+        seconds = conn.scalar(NEXT_DUE)
+        return None if seconds is None else float(seconds)
+
+    def quarantine(self, conn: Connection, job_id: str, error: Exception) -> None:
+        """Stop the trigger, note why."""
+        trigger_id, _ = split_job_id(job_id)
+        note = f"quarantined: {first_line(error)}".replace("\x00", "")
+        conn.execute(update(JobRow).where(JobRow.trigger_id == trigger_id).values(next_run_time=None))
+        row = conn.execute(
+            text(
+                "UPDATE triggers SET is_enabled = false, paused_note = :note WHERE id = :id "
+                "RETURNING tenant_id, agent_id"
+            ),
+            {"id": trigger_id, "note": note},
+        ).one()
+        record_event(
+            conn,
+            action="trigger.quarantined",
+            tenant_id=row.tenant_id,
+            subject_id=trigger_id,
+            agent_id=row.agent_id,
+            why=note,
+        )
+
+    def _due_job(self, claim: Claim) -> LedgerJob:
+        return build_job(
+            job_id(claim.trigger.id, claim.kind),
+            name=claim.trigger.name,
+            executor=EXECUTOR,
+            trigger=Advance(claim.next_run_time),
+            next_run_time=claim.slot,
+            claim=claim,
+        )
+
+    # ---- what APScheduler's own calls may do between passes -------------------------------------------------
+
+    def lookup_job(self, job_id: str) -> LedgerJob | None:
+        """The job with this id."""
+        trigger_id, kind = split_job_id(job_id)
+        with self._db.begin() as conn:
+            row = conn.execute(
+                LISTED.where(JobRow.trigger_id == trigger_id, JobRow.kind == kind.value)
+            ).one_or_none()
+        return None if row is None else self._listed_job(row)
+
+    def get_all_jobs(self) -> list[LedgerJob]:
+        """All jobs, paused ones last. A row that cannot be read is shown without a schedule, never deleted."""
+        with self._db.begin() as conn:
+            rows = conn.execute(LISTED.order_by(JobRow.next_run_time.nulls_last(), JobRow.trigger_id)).all()
+        return [self._listed_job(row) for row in rows]
+
+    def add_job(self, job: LedgerJob) -> None:
+        """Refused: a job without its trigger row would fire nothing."""
+        if self.lookup_job(job.id) is not None:
+            raise ConflictingIdError(job.id)
+        raise TypeError("A trigger's job is made together with its trigger: use scheduler.clock.sync.Triggers.")
+
+    def update_job(self, job: LedgerJob) -> None:
+        """In a pass: nothing, its claim says it all. Else pause, resume or reschedule job and trigger together."""
+        if self.in_pass:
+            return
+        trigger_id, kind = split_job_id(job.id)
+        with self._db.begin() as conn:
+            changed = conn.execute(
+                text("UPDATE jobs SET next_run_time = :time WHERE trigger_id = :id AND kind = :kind"),
+                {"time": job.next_run_time, "id": trigger_id, "kind": kind.value},
+            )
+            if not changed.rowcount:
+                raise JobLookupError(job.id)
+            if kind is JobKind.FIRE:
+                self._follow(conn, trigger_id, job)
+            notify(conn)
+
+    def remove_job(self, job_id: str) -> None:
+        """In a pass: nothing, its claim ends it. Else the job goes, and its trigger with it, softly."""
+        if self.in_pass:
+            return
+        trigger_id, kind = split_job_id(job_id)
+        with self._db.begin() as conn:
+            which = {"id": trigger_id, "kind": kind.value}
+            removed = conn.execute(text("DELETE FROM jobs WHERE trigger_id = :id AND kind = :kind"), which)
+            if not removed.rowcount:
+                raise JobLookupError(job_id)
+            if kind is JobKind.FIRE:
+                conn.execute(
+                    text("UPDATE triggers SET deleted_at = clock_timestamp(), is_enabled = false WHERE id = :id"),
+                    {"id": trigger_id},
+                )
+                self._audit(conn, trigger_id, "trigger.deleted")
+
+    def remove_all_jobs(self) -> None:
+        """Refused: nobody means to delete every trigger by one call."""
+        raise TypeError("Removing all jobs would delete every trigger; delete triggers one by one.")
+
+    def _follow(self, conn: Connection, trigger_id: UUID, job: LedgerJob) -> None:
+        """Bring the trigger row in step with a job that was changed through the scheduler."""
+        enabled = job.next_run_time is not None
+        values: dict[str, Any] = {
+            "is_enabled": enabled,
+            "paused_note": None if enabled else "paused in the scheduler",
+        }
+        if isinstance(job.trigger, ScheduleTrigger):
+            values |= {"type": job.trigger.type, "config": job.trigger.config, "zone": job.trigger.zone}
+        conn.execute(update(Trigger).where(Trigger.id == trigger_id).values(values))
+        self._audit(conn, trigger_id, "trigger.updated" if enabled else "trigger.paused")
+
+    def _audit(self, conn: Connection, trigger_id: UUID, action: str) -> None:
+        owner = conn.execute(select(Trigger.tenant_id, Trigger.agent_id).where(Trigger.id == trigger_id)).one()
+        record_event(
+            conn, action=action, tenant_id=owner.tenant_id, subject_id=trigger_id, agent_id=owner.agent_id
+        )
+
+    def _listed_job(self, row: Row[Any]) -> LedgerJob:
+        job = build_job(
+            job_id(row.trigger_id, JobKind(row.kind)),
+            name=row.name,
+            executor=EXECUTOR,
+            trigger=_listed_trigger(row),
+            next_run_time=row.next_run_time,
+        )
+        job._scheduler = self._scheduler  # noqa: SLF001  # what BaseJobStore asks of a store
+        job._jobstore_alias = self._alias  # noqa: SLF001
+        return job
+
+
+LISTED = (
+    select(JobRow.trigger_id, JobRow.kind, JobRow.next_run_time)
+    .add_columns(Trigger.name, Trigger.type, Trigger.config, Trigger.zone, Trigger.anchor_at)
+    .join(Trigger, Trigger.id == JobRow.trigger_id)
+)
+
+
+def job_id(trigger_id: UUID, kind: JobKind) -> str:
+    """The native job's id: the trigger's own, `expiry:` before it for the job that expires it."""
+    return f"{EXPIRY_PREFIX}{trigger_id}" if kind is JobKind.EXPIRY else str(trigger_id)
+
+
+def split_job_id(text_id: str) -> tuple[UUID, JobKind]:
+    """The reverse of `job_id`. Raises JobLookupError for an id that no job of ours can have."""
+    kind = JobKind.EXPIRY if text_id.startswith(EXPIRY_PREFIX) else JobKind.FIRE
+    try:
+        return UUID(text_id.removeprefix(EXPIRY_PREFIX)), kind
+    except ValueError:
+        raise JobLookupError(text_id) from None
+
+
+def _listed_trigger(row: Row[Any]) -> ScheduleTrigger | Advance:
+    if row.kind == JobKind.EXPIRY:
+        return Advance(row.next_run_time)
+    try:
+        return ScheduleTrigger(row.type, row.config, row.zone, row.anchor_at)
+    except Exception:  # noqa: BLE001  # a row that cannot be read must not hide the others
+        return Advance(None)

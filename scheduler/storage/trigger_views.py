@@ -1,0 +1,96 @@
+"""Triggers as people see them: one read shape for the API, the CLI and the pages."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Select, and_, select
+
+from scheduler.domain.errors import NotFound
+from scheduler.domain.model import JobKind
+from scheduler.storage.tables import Job, Trigger
+
+
+@dataclass(frozen=True, slots=True)
+class TriggerView:
+    """A trigger and its job. `config` is without secrets; `timezone` is the zone that holds."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    name: str
+    type: str
+    config: dict[str, Any]
+    reason: str
+    focus_ref: str | None
+    timezone: str
+    urgent: bool
+    max_fires: int | None
+    cooldown_seconds: float
+    expires_at: datetime | None
+    misfire_policy: str
+    grace_seconds: float
+    is_enabled: bool
+    paused_note: str | None
+    next_fire_at: datetime | None
+    fire_count: int
+    last_fired_at: datetime | None
+    created_by: str
+    created_at: datetime
+    updated_at: datetime
+
+
+def view_query() -> Select[Any]:
+    """The columns of TriggerView, in its order; deleted triggers are left out."""
+    return (
+        select(
+            Trigger.id,
+            Trigger.tenant_id,
+            Trigger.agent_id,
+            Trigger.name,
+            Trigger.type,
+            Trigger.config,
+            Trigger.reason,
+            Trigger.focus_ref,
+            Trigger.zone,
+            Trigger.urgent,
+            Trigger.max_fires,
+            Trigger.cooldown_seconds,
+            Trigger.expires_at,
+            Trigger.misfire_policy,
+            Trigger.grace_seconds,
+            Trigger.is_enabled,
+            Trigger.paused_note,
+            Job.next_run_time,
+            Trigger.fire_count,
+            Trigger.last_fired_at,
+            Trigger.created_by,
+            Trigger.created_at,
+            Trigger.updated_at,
+        )
+        .join(Job, and_(Job.trigger_id == Trigger.id, Job.kind == JobKind.FIRE.value), isouter=True)
+        .where(Trigger.deleted_at.is_(None))
+    )
+
+
+def get_view(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
+    """One trigger. Raises NotFound, for another tenant's too."""
+    row = conn.execute(view_query().where(Trigger.tenant_id == tenant_id, Trigger.id == trigger_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no trigger {trigger_id}.")
+    return TriggerView(*row)
+
+
+def list_views(
+    conn: Connection, tenant_id: UUID, *, agent_id: UUID | None, limit: int, after: UUID | None
+) -> list[TriggerView]:
+    """Triggers, newest first, those after the one with id `after`."""
+    query = view_query().where(Trigger.tenant_id == tenant_id)
+    if agent_id is not None:
+        query = query.where(Trigger.agent_id == agent_id)
+    if after is not None:
+        query = query.where(Trigger.id < after)
+    return [TriggerView(*row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]
