@@ -85,7 +85,8 @@ def test_stop_leaves_no_process_and_may_be_repeated(server: EmbeddedPostgres) ->
 def test_a_server_left_over_from_a_killed_run_is_found_and_reused(server: EmbeddedPostgres) -> None:
     code = (
         "import sys, signal\nfrom pathlib import Path\nfrom scheduler.storage.embedded import EmbeddedPostgres\n"
-        "server = EmbeddedPostgres(Path(sys.argv[1]))\nserver.start()\nprint(server.pid, flush=True)\nsignal.pause()"
+        "server = EmbeddedPostgres(Path(sys.argv[1]))\nserver.start()\n"
+        "print(server.pid, flush=True)\nsignal.pause()"
     )
     command = [sys.executable, "-c", code, str(server.data_dir)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as supervisor:
