@@ -167,7 +167,7 @@ class Triggers:
             return get_view(conn, tenant_id, trigger_id)
 
     def delete(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> None:
-        """Delete softly: its firings stay and are still delivered; its name is free, its hook and jobs are gone."""
+        """Delete softly: its firings stay and are still delivered; its name is free, hook and jobs are gone."""
         with self._db.begin() as conn:
             row = rows.lock_trigger(conn, tenant_id, trigger_id)
             rows.change_trigger(conn, trigger_id, deleted_at=row.now, is_enabled=False, token_hash=None)
