@@ -1,0 +1,84 @@
+"""Reading an answer's body without ever holding more of it than was asked for."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from scheduler.net.errors import AnswerBroken
+
+ACCEPT_ENCODING = "gzip, deflate"
+
+# What a compressed body may exceed `max_bytes` by: headers and blocks that inflate to nothing.
+_COMPRESSED_MARGIN = 65536
+_GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
+
+
+class _Decoder(Protocol):
+    def decode(self, chunk: bytes, limit: int) -> bytes: ...
+
+    def finish(self) -> None: ...
+
+
+async def read_body(chunks: AsyncIterator[bytes], encoding: str, max_bytes: int) -> tuple[bytes, bool]:
+    """Decode `chunks` (as sent) by the Content-Encoding `encoding`: the body, and whether it was cut.
+
+    At most `max_bytes` of decoded body are kept, at most one byte more is ever inflated, and reading stops
+    there. Raises AnswerBroken when the body cannot be decoded.
+    """
+    decoder = _decoder(encoding)
+    body = bytearray()
+    received = 0
+    async for chunk in chunks:
+        received += len(chunk)
+        body += decoder.decode(chunk, max_bytes + 1 - len(body))
+        if len(body) > max_bytes or received > max_bytes + _COMPRESSED_MARGIN:
+            return bytes(body[:max_bytes]), True
+    decoder.finish()
+    return bytes(body), False
+
+
+def _decoder(encoding: str) -> _Decoder:
+    codings = [coding for part in encoding.lower().split(",") if (coding := part.strip()) not in ("", "identity")]
+    match codings:
+        case []:
+            return _Identity()
+        case ["gzip" | "x-gzip"]:
+            return _Inflate(_GZIP)
+        case ["deflate"]:
+            return _Inflate(None)
+    # Also nested codings: each level multiplies what a few bytes can grow to.
+    raise AnswerBroken(f"The answer is encoded as {encoding[:40]!r}; only {ACCEPT_ENCODING} were offered.")
+
+
+class _Identity:
+    def decode(self, chunk: bytes, limit: int) -> bytes:
+        return chunk[:limit]
+
+    def finish(self) -> None:
+        pass
+
+
+class _Inflate:
+    """gzip (RFC 1952, several members too) and deflate (RFC 1950, and the bare RFC 1951 that some send)."""
+
+    def __init__(self, window: int | None) -> None:
+        self._window = window
+        self._stream: zlib._Decompress | None = None
+
+    def decode(self, chunk: bytes, limit: int) -> bytes:
+        out = b""
+        while chunk and len(out) < limit:
+            if self._stream is None or self._stream.eof:
+                self._stream = zlib.decompressobj(self._window or (_ZLIB if chunk[0] & 15 == 8 else _RAW))
+            try:
+                out += self._stream.decompress(chunk, limit - len(out))
+            except zlib.error:
+                raise AnswerBroken("The answer's compressed body is damaged.") from None
+            chunk = self._stream.unused_data
+        return out
+
+    def finish(self) -> None:
+        if self._stream is not None and not self._stream.eof:
+            raise AnswerBroken("The answer's compressed body ends early.")

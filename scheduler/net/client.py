@@ -1,0 +1,171 @@
+"""The one way in which Reveille makes requests to URLs that its users chose."""
+
+from __future__ import annotations
+
+import contextlib
+import ssl
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+from urllib.parse import urljoin
+
+import anyio
+import httpx
+
+from scheduler.domain.errors import InvalidField
+from scheduler.net.body import ACCEPT_ENCODING, read_body
+from scheduler.net.errors import AnswerBroken, ConnectFailed, TimedOut, TooLarge, TooManyRedirects, UrlRefused
+from scheduler.net.headers import after_redirect, check_headers
+from scheduler.net.policy import AllowedPrivate, ParsedUrl, check_url
+from scheduler.net.resolver import Resolver
+from scheduler.net.transport import GuardedTransport
+
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What came back: `body` is decoded, `headers` ignore case, `url` is the last one after redirects."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    truncated: bool
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One hop."""
+
+    method: str
+    target: ParsedUrl
+    headers: Mapping[str, str]
+    content: bytes | None
+
+    def redirected(self, status: int, target: ParsedUrl) -> _Call:
+        """The next hop (RFC 9110 §15.4): 303 turns into GET, and a POST does at 301 and 302 as well."""
+        to_get = (status == 303 and self.method != "HEAD") or (status in (301, 302) and self.method == "POST")
+        method, content = ("GET", None) if to_get else (self.method, self.content)
+        same_origin = target.origin == self.target.origin
+        headers = after_redirect(self.headers, same_origin=same_origin, with_body=content is not None)
+        return _Call(method, target, headers, content)
+
+
+class GuardedClient:
+    """Makes requests to public addresses and to what the operator opened, and to nothing else.
+
+    No proxies, no cookies, no credentials from the environment; safe to share by any number of concurrent
+    callers on one event loop. Requests go straight to the transport: an httpx client would keep cookies
+    from one caller for the next.
+    """
+
+    def __init__(
+        self,
+        *,
+        allow_private: AllowedPrivate,
+        resolver: Resolver | None = None,
+        connect_timeout: float = 10.0,
+        ssl_context: ssl.SSLContext | None = None,
+        inner: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        self._allow_private = allow_private
+        self._connect_timeout = connect_timeout
+        self._transport = GuardedTransport(
+            allow_private=allow_private, resolver=resolver, ssl_context=ssl_context, inner=inner
+        )
+
+    async def request(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        content: bytes | None = None,
+        timeout: float,
+        max_bytes: int,
+        truncate: bool = False,
+        follow_redirects: bool = False,
+        max_redirects: int = 5,
+    ) -> Answer:
+        """Make one request, whole within `timeout` seconds from the look-up to the body's last byte.
+
+        `max_bytes` bounds the decoded body; a longer one is cut when `truncate` is set. Every redirect is
+        checked like the first URL; when they are not followed, the 3xx answer itself is returned. Raises
+        UrlRefused, ResolveFailed, ConnectFailed, TimedOut, AnswerBroken, TooLarge, TooManyRedirects, and
+        InvalidField for `headers` or `method`.
+        """
+        check_headers(headers or {})
+        call = _Call(method, check_url(url, self._allow_private), headers or {}, content)
+        try:
+            with anyio.fail_after(timeout):
+                for _ in range(max_redirects + 1 if follow_redirects else 1):
+                    with _errors(call.target):
+                        answer = await self._hop(call, max_bytes, truncate, follow_redirects)
+                    if isinstance(answer, Answer):
+                        return answer
+                    call = answer
+        except TimeoutError:
+            raise TimedOut(f"{call.target.host} did not answer in full within {timeout:g} s.") from None
+        raise TooManyRedirects(f"More than {max_redirects} redirects, the last one to {call.target.host}.")
+
+    async def aclose(self) -> None:
+        """Close the connections that are still open."""
+        await self._transport.aclose()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def _hop(self, call: _Call, max_bytes: int, truncate: bool, follow: bool) -> Answer | _Call:
+        """Send one request: its answer, or the next request when it is a redirect to follow."""
+        headers = httpx.Headers({"User-Agent": "Reveille", "Accept": "*/*"})
+        headers.update(call.headers)
+        headers.update({"Accept-Encoding": ACCEPT_ENCODING, "Connection": "close"})
+        request = httpx.Request(
+            call.method,
+            str(call.target),
+            headers=headers,
+            content=call.content,
+            extensions={"timeout": httpx.Timeout(None, connect=self._connect_timeout).as_dict()},
+        )
+        response = await self._transport.handle_async_request(request)
+        try:
+            location = response.headers.get("location")
+            if follow and response.status_code in _REDIRECTS and location:
+                return call.redirected(response.status_code, self._next_target(call, location))
+            encoding = response.headers.get("content-encoding", "")
+            body, cut = await read_body(response.aiter_raw(), encoding, max_bytes)
+        finally:
+            await response.aclose()
+        if cut and not truncate:
+            raise TooLarge(f"The answer of {call.target.host} is larger than {max_bytes} bytes.")
+        return Answer(response.status_code, response.headers, body, cut, str(call.target))
+
+    def _next_target(self, call: _Call, location: str) -> ParsedUrl:
+        try:
+            url = urljoin(str(call.target), location)
+        except ValueError:
+            raise UrlRefused(f"{call.target.host} redirects to something that is not a URL.") from None
+        try:
+            return check_url(url, self._allow_private)
+        except UrlRefused as error:
+            raise UrlRefused(f"{call.target.host} redirects to a URL that is refused: {error.message}") from None
+
+
+@contextlib.contextmanager
+def _errors(target: ParsedUrl) -> Iterator[None]:
+    """Turn httpx's errors into ours; none of them carries the URL, whose query may be secret."""
+    where = f"{target.host}, port {target.port}"
+    try:
+        yield
+    except httpx.ConnectTimeout:
+        raise TimedOut(f"No connection to {where} in time.") from None
+    except httpx.ConnectError as error:
+        raise ConnectFailed(f"No connection to {where}: {error}.") from None
+    except httpx.LocalProtocolError as error:
+        raise InvalidField(f"The request is not valid HTTP: {error}.", field="method") from None
+    except httpx.TransportError as error:
+        raise AnswerBroken(f"The answer of {where} broke off: {error or type(error).__name__}.") from None

@@ -1,0 +1,53 @@
+"""Which request headers callers may set, and which of them follow a redirect."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from scheduler.domain.errors import InvalidField
+
+# Framing, routing and the connection itself are the client's business (RFC 9110 §7.6.1, RFC 9112 §6).
+_RESERVED = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_HARMLESS = frozenset({"accept", "accept-language", "user-agent"})
+_ABOUT_THE_BODY = frozenset({"content-encoding", "content-language", "content-type"})
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_VALUE = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
+
+
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Raise InvalidField for a header that HTTP does not allow (RFC 9110 §5) or that callers may not set."""
+    for name, value in headers.items():
+        if not _NAME.fullmatch(name):
+            raise InvalidField(f"{name!r} is not a header name; use letters, digits and hyphens.", field="headers")
+        if name.lower() in _RESERVED or name.lower().startswith("proxy-"):
+            raise InvalidField(f"The header {name} is set by the client itself; leave it out.", field="headers")
+        # The value may be a secret and stays out of the message.
+        if not _VALUE.fullmatch(value):
+            raise InvalidField(
+                f"The value of the header {name} must be printable ASCII without spaces around it.",
+                field="headers",
+            )
+
+
+def after_redirect(headers: Mapping[str, str], *, same_origin: bool, with_body: bool) -> dict[str, str]:
+    """The headers for the next hop; another origin never sees what may be a secret, by whatever name."""
+    kept = dict(headers)
+    if not with_body:
+        kept = {name: value for name, value in kept.items() if name.lower() not in _ABOUT_THE_BODY}
+    if not same_origin:
+        kept = {name: value for name, value in kept.items() if name.lower() in _HARMLESS | _ABOUT_THE_BODY}
+    return kept

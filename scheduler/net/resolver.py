@@ -1,0 +1,66 @@
+"""From host names to addresses: the system's resolver, and fixed answers for tests and tools."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping, Sequence
+from ipaddress import ip_address
+from typing import Protocol
+
+import anyio
+import anyio.to_thread
+
+from scheduler.net.addresses import IPAddress
+from scheduler.net.errors import ResolveFailed
+
+# Look-ups that hang must not take the threads that everything else shares.
+_MAX_LOOKUPS = 64
+
+
+class Resolver(Protocol):
+    """Turns a host name into addresses."""
+
+    async def resolve(self, host: str) -> Sequence[IPAddress]:
+        """Every address of `host` (an ASCII name), in the order of preference. Raises ResolveFailed."""
+        ...
+
+
+class SystemResolver:
+    """The operating system's own resolver (`getaddrinfo`): hosts file, name servers, RFC 6724 order."""
+
+    def __init__(self, *, timeout: float = 5.0) -> None:
+        self._timeout = timeout
+        self._limiter = anyio.CapacityLimiter(_MAX_LOOKUPS)
+
+    async def resolve(self, host: str) -> Sequence[IPAddress]:
+        """Every address of `host`. Raises ResolveFailed, also after the timeout in seconds."""
+        try:
+            with anyio.fail_after(self._timeout):
+                return await anyio.to_thread.run_sync(
+                    _getaddrinfo, host, abandon_on_cancel=True, limiter=self._limiter
+                )
+        except TimeoutError:
+            raise ResolveFailed(f"{host} did not resolve within {self._timeout:g} s.") from None
+        except OSError as error:
+            raise ResolveFailed(f"{host} does not resolve: {error.strerror or error}.") from None
+
+
+class FixtureResolver:
+    """Fixed answers; hosts that are not listed go to `fallback`, or fail to resolve when there is none."""
+
+    def __init__(self, answers: Mapping[str, Sequence[IPAddress]], *, fallback: Resolver | None = None) -> None:
+        self._answers = answers
+        self._fallback = fallback
+
+    async def resolve(self, host: str) -> Sequence[IPAddress]:
+        """The listed addresses of `host`. Raises ResolveFailed."""
+        if host in self._answers:
+            return self._answers[host]
+        if self._fallback is not None:
+            return await self._fallback.resolve(host)
+        raise ResolveFailed(f"{host} does not resolve.")
+
+
+def _getaddrinfo(host: str) -> Sequence[IPAddress]:
+    answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+    return [ip_address(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in answers]
