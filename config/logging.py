@@ -1,0 +1,86 @@
+"""Logs: lines for people on stderr, or one JSON object a line. The libraries' own logs go the same way."""
+
+from __future__ import annotations
+
+import json
+import logging
+import re
+import sys
+import traceback
+from typing import TYPE_CHECKING, TextIO
+
+from loguru import logger
+
+if TYPE_CHECKING:
+    from loguru import Message, Record
+
+HUMAN = "<dim>{time:YYYY-MM-DD HH:mm:ss}</dim> <level>{level: <8}</level> {message}"
+QUIET = ("alembic", "apscheduler", "asyncio", "httpcore", "httpx", "procrastinate", "psycopg.pool", "sqlalchemy")
+"""Libraries that tell of every step at INFO."""
+
+_SECRETS = (
+    (re.compile(r"(?<=://)([^\s:/@]*):[^\s@]+(?=@)"), r"\1:***"),  # the password in an address
+    (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{4,}"), r"\1 ***"),
+    (re.compile(r"(?<=/hooks/)[\w-]+"), "***"),
+    (re.compile(r"\bwhsec_[\w+/=-]+"), "whsec_***"),
+)
+
+
+def redact(text: str) -> str:
+    """`text` without what looks like a secret: a safety net, code should not log one at all."""
+    for pattern, replacement in _SECRETS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def configure_logging(level: str, *, as_json: bool = False, stream: TextIO | None = None) -> None:
+    """Send every log of this process from `level` (a name such as INFO) on to `stream`, by default stderr."""
+    out = stream or sys.stderr
+    make_line = _json_line if as_json else str
+
+    def write(message: Message) -> None:
+        out.write(redact(make_line(message)))
+        out.flush()
+
+    logger.remove()
+    # `diagnose` would print the values of variables, secrets among them.
+    logger.add(
+        write, level=level, format=_human, colorize=out.isatty() and not as_json, diagnose=False, backtrace=False
+    )
+    logging.basicConfig(handlers=[_ToLoguru()], level=logging.NOTSET, force=True)
+    logging.captureWarnings(True)
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _human(record: Record) -> str:
+    return HUMAN + (" <dim>{extra}</dim>" if record["extra"] else "") + "\n{exception}"
+
+
+def _json_line(message: Message) -> str:
+    record = message.record
+    entry: dict[str, object] = {
+        "time": record["time"].isoformat(),
+        "level": record["level"].name,
+        "logger": record["name"],
+        "message": record["message"],
+        **record["extra"],
+    }
+    if record["exception"]:
+        entry["exception"] = "".join(traceback.format_exception(record["exception"].value))
+    return json.dumps(entry, default=str, ensure_ascii=False) + "\n"
+
+
+class _ToLoguru(logging.Handler):
+    """Hands the records of the standard library's logging to loguru."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            level: str | int = logger.level(record.levelname).name
+        except ValueError:
+            level = record.levelno
+
+        def name_it(entry: Record) -> None:
+            entry["name"] = record.name
+
+        logger.patch(name_it).opt(exception=record.exc_info).log(level, "{}", record.getMessage())

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import io
+import json
+import logging
+import warnings
+from collections.abc import Iterator
+
+import pytest
+from loguru import logger
+
+from config.logging import configure_logging, redact
+
+
+@pytest.fixture
+def stream() -> Iterator[io.StringIO]:
+    """Where the logs of a test go; afterwards logging is as it was."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield io.StringIO()
+    logging.captureWarnings(False)
+    logger.remove()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def test_people_get_lines_with_level_and_text(stream: io.StringIO) -> None:
+    configure_logging("INFO", stream=stream)
+    logger.bind(agent="a1").info("woken {}", "now")
+    logger.debug("not shown")
+    (line,) = stream.getvalue().splitlines()
+    assert line.endswith("INFO     woken now {'agent': 'a1'}")
+
+
+def test_machines_get_one_json_object_a_line(stream: io.StringIO) -> None:
+    configure_logging("INFO", as_json=True, stream=stream)
+    logger.bind(agent="a1").warning("line one\nline two")
+    try:
+        raise KeyError("absent")
+    except KeyError:
+        logger.exception("failed")
+    first, second = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert (first["level"], first["message"], first["agent"]) == ("WARNING", "line one\nline two", "a1")
+    assert "KeyError: 'absent'" in second["exception"]
+
+
+def test_the_logs_and_warnings_of_libraries_go_the_same_way(stream: io.StringIO) -> None:
+    configure_logging("INFO", as_json=True, stream=stream)
+    logging.getLogger("some.library").error("100 %s {braces} <tags>", "percent")
+    logging.getLogger("httpx").info("every request")
+    with warnings.catch_warnings():
+        warnings.simplefilter("default")
+        warnings.warn("old ways", DeprecationWarning, stacklevel=1)
+    library, warning = (json.loads(line) for line in stream.getvalue().splitlines())
+    assert library["logger"] == "some.library"
+    assert library["message"] == "100 percent {braces} <tags>"
+    assert "old ways" in warning["message"]
+
+
+@pytest.mark.parametrize("as_json", [False, True])
+def test_no_variable_of_a_failing_frame_is_shown(stream: io.StringIO, as_json: bool) -> None:
+    configure_logging("INFO", as_json=as_json, stream=stream)
+    password = "hunter2"
+    try:
+        raise ValueError(f"{len(password)} characters")
+    except ValueError:
+        logger.exception("failed")
+    assert "hunter2" not in stream.getvalue().replace('password = "hunter2"', "")
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("postgresql://user:hunter2@host/db down", "postgresql://user:***@host/db down"),
+        ("Authorization: Bearer hunter2.abc", "Authorization: Bearer ***"),
+        ("POST /hooks/hunter2_-x?a=1 202", "POST /hooks/***?a=1 202"),
+        ("key whsec_hunter2+/=", "key whsec_***"),
+        ("http://host:8080/agents", "http://host:8080/agents"),
+    ],
+)
+def test_what_looks_like_a_secret_is_masked(text: str, shown: str) -> None:
+    assert redact(text) == shown
