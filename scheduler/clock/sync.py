@@ -82,6 +82,8 @@ class Triggers:
                 "config": public,
                 "zone": zone,
                 "anchor_at": agent.now,
+                "created_at": agent.now,
+                "updated_at": agent.now,
                 "is_enabled": enabled,
                 "paused_note": None if enabled else "max_fires",
                 "token_hash": token and token_hash(token),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select
@@ -62,4 +63,4 @@ def lock_triggers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedT
         .order_by(Trigger.id)
         .with_for_update(of=Trigger)
     )
-    return {row.id: LockedTrigger(*row.tuple()) for row in rows}
+    return {row.id: LockedTrigger(*cast("tuple[Any, ...]", row)) for row in rows}
