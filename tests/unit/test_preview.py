@@ -28,7 +28,7 @@ class StoppedClock:
 CLOCK: Clock = StoppedClock()
 
 
-def of(kind: str, config: dict[str, Any], **options: Any) -> Preview:  # noqa: ANN401
+def of(kind: str, config: dict[str, Any], **options: Any) -> Preview:
     return preview(kind, config, **{"zone": None, "after": NOON, "count": 2, "naive_ok": False, **options})
 
 

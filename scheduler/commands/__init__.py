@@ -1,0 +1,1 @@
+"""The commands of `reveille`, one file per group; heavy imports wait until a command runs."""

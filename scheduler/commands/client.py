@@ -1,0 +1,138 @@
+"""The console's client of the HTTP API: one call, one JSON answer, failures as our errors."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from http import HTTPStatus
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import httpx
+
+from scheduler.commands.exits import Unreachable
+from scheduler.domain.errors import (
+    Conflict,
+    DatabaseUnavailable,
+    Forbidden,
+    InvalidField,
+    LimitReached,
+    NotFound,
+    PayloadTooLarge,
+    ReveilleError,
+    Unauthorized,
+)
+
+TIMEOUT = 30.0
+"""Seconds for one call."""
+PAGE = 100
+"""How many items a listing is asked for at once."""
+LOCAL = ("all://127.0.0.1", "all://localhost", "all://[::1]")
+"""Never reached through a proxy, whatever HTTP_PROXY says."""
+
+_ERRORS: dict[int, type[ReveilleError]] = {
+    HTTPStatus.BAD_REQUEST: InvalidField,
+    HTTPStatus.UNAUTHORIZED: Unauthorized,
+    HTTPStatus.FORBIDDEN: Forbidden,
+    HTTPStatus.NOT_FOUND: NotFound,
+    HTTPStatus.CONFLICT: Conflict,
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: PayloadTooLarge,
+    HTTPStatus.UNPROCESSABLE_ENTITY: InvalidField,
+    HTTPStatus.TOO_MANY_REQUESTS: LimitReached,
+    HTTPStatus.SERVICE_UNAVAILABLE: DatabaseUnavailable,
+}
+_REMEDIES: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: "Give a valid key by --key or REVEILLE_API_KEY.",
+    HTTPStatus.FORBIDDEN: "Use a key with that scope, by --key or REVEILLE_API_KEY.",
+}
+
+
+class Client:
+    """Calls `URL/api/v1`; every failure is a ReveilleError with what to do about it."""
+
+    def __init__(self, url: str, key: str | None, tenant: str | None = None) -> None:
+        headers = {"Accept": "application/json"}
+        if key:
+            headers["Authorization"] = f"Bearer {key}"
+        if tenant:
+            headers["Reveille-Tenant"] = tenant
+        self._url = url
+        self._http = httpx.Client(
+            base_url=f"{url}/api/v1", headers=headers, timeout=TIMEOUT, mounts=dict.fromkeys(LOCAL)
+        )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def get(self, *path: str, **query: object) -> Any:  # JSON
+        """GET; a query value of None is left out."""
+        return self._call("GET", path, query=query)
+
+    def post(self, *path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """POST `body` as JSON, if there is one."""
+        return self._call("POST", path, body=body)
+
+    def patch(self, *path: str, body: Mapping[str, Any]) -> Any:
+        """PATCH with `body` as JSON."""
+        return self._call("PATCH", path, body=body)
+
+    def delete(self, *path: str) -> None:
+        """DELETE; there is no answer."""
+        self._call("DELETE", path)
+
+    def every(self, *path: str, **query: object) -> Iterator[dict[str, Any]]:
+        """Each item of a listing, page by page."""
+        after: str | None = None
+        while True:
+            page = self.get(*path, **query, limit=PAGE, after=after)
+            yield from page["items"]
+            after = page["next"]
+            if after is None:
+                return
+
+    def _call(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        query: Mapping[str, object] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> Any:
+        target = "/" + "/".join(quote(part, safe="") for part in path)
+        params = {name: str(value) for name, value in (query or {}).items() if value is not None}
+        try:
+            response = self._http.request(method, target, params=params, json=body)
+        except httpx.TimeoutException:
+            raise Unreachable(f"{self._url} did not answer within {TIMEOUT:.0f} s; try again.") from None
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise Unreachable(
+                f"{self._url} does not answer ({error}); start it with `reveille run`, "
+                "or give its address by --url or REVEILLE_URL."
+            ) from None
+        return self._read(response)
+
+    def _read(self, response: httpx.Response) -> Any:
+        if response.status_code == HTTPStatus.NO_CONTENT:
+            return None
+        try:
+            answer = response.json()
+        except ValueError:
+            answer = None
+        if response.is_success and answer is not None:
+            return answer
+        raise self._failure(response.status_code, answer if isinstance(answer, dict) else {})
+
+    def _failure(self, status: int, problem: Mapping[str, Any]) -> ReveilleError:
+        text = problem.get("detail") or problem.get("title")
+        if not isinstance(text, str):
+            return ReveilleError(f"{self._url} answered {status}, but not as Reveille does; check the address.")
+        field = problem.get("field")
+        if isinstance(field, str) and field not in text:
+            text = f"{field}: {text}"
+        kind = _ERRORS.get(status, ReveilleError)
+        return kind(" ".join(filter(None, (text, _REMEDIES.get(status)))))

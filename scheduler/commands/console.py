@@ -1,0 +1,106 @@
+"""What every command of the console client shares: the options, the client, and how answers are shown."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from scheduler.commands.output import Columns, say, show_details, show_json, show_table
+
+if TYPE_CHECKING:
+    from scheduler.commands.client import Client  # imports httpx, which takes its time
+
+P = ParamSpec("P")
+Command = Callable[Concatenate["Console", P], None]
+
+Limit = Annotated[int, typer.Option(min=1, max=200, help="How many at most.")]
+After = Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on after this cursor of an earlier answer.")]
+
+
+@dataclass(frozen=True)
+class Console:
+    """A command's client and its way of answering."""
+
+    client: Client
+    as_json: bool
+
+    def table(self, page: Mapping[str, Any], columns: Columns, what: str) -> None:
+        """A page `{items, next}` of a listing."""
+        if self.as_json:
+            show_json(page)
+            return
+        show_table(page["items"], columns, empty=f"There are no {what}.")
+        if page["next"] is not None:
+            typer.echo(f"More: --after {page['next']}", err=True)
+
+    def details(self, row: Mapping[str, Any], fields: Columns) -> None:
+        """A single thing."""
+        if self.as_json:
+            show_json(row)
+        else:
+            show_details(row, fields)
+
+    def done(self, answer: Mapping[str, Any] | None, text: str) -> None:
+        """What an action did: `text`, or the API's answer; with --json an empty answer prints nothing."""
+        if not self.as_json:
+            say(text)
+        elif answer is not None:
+            show_json(answer)
+
+
+def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
+    """Register a command of the console client: it is given a Console, made from the options all of them take."""
+
+    def register(function: Command[P]) -> Command[P]:
+        def command(*, url: str | None, key: str | None, tenant: str | None, as_json: bool, **own: Any) -> None:
+            with _connect(url, key, tenant) as client:
+                function(Console(client, as_json), **own)  # type: ignore[call-arg]
+
+        command.__doc__ = function.__doc__
+        own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
+        command.__signature__ = inspect.Signature([*own, *_SHARED])  # type: ignore[attr-defined]
+        group.command(name)(command)
+        return function
+
+    return register
+
+
+def _connect(url: str | None, key: str | None, tenant: str | None) -> Client:
+    from config.settings import load_settings
+    from scheduler.commands.client import Client
+
+    settings = load_settings()
+    stored = settings.api_key.get_secret_value() if settings.api_key else None
+    return Client((url or settings.url).rstrip("/"), key or stored, tenant)
+
+
+def _shared_option(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+_SHARED = (
+    _shared_option(
+        "url",
+        Annotated[str | None, typer.Option(help="The service's address; else REVEILLE_URL.")],
+        None,
+    ),
+    _shared_option(
+        "key",
+        Annotated[str | None, typer.Option(help="An API key; better REVEILLE_API_KEY: others see options.")],
+        None,
+    ),
+    _shared_option(
+        "tenant",
+        Annotated[str | None, typer.Option(metavar="ID", help="With an operator's key: the tenant to act on.")],
+        None,
+    ),
+    _shared_option(
+        "as_json",
+        Annotated[bool, typer.Option("--json", help="The API's answer as it is.")],
+        False,
+    ),
+)

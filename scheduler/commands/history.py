@@ -1,0 +1,135 @@
+"""`reveille firings` and `reveille invocations`: what fired, and whom it woke."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.names import agent_id, trigger_id
+from scheduler.commands.output import Columns, show_block, show_json, show_table
+from scheduler.domain.model import FiringState, InvocationState
+
+invocations = typer.Typer(help="Invocations: each wake of an agent.")
+
+OfAgent = Annotated[str | None, typer.Option("--agent", metavar="AGENT", help="Of this agent only: id or name.")]
+InvocationRef = Annotated[str, typer.Argument(metavar="INVOCATION", help="Its id.")]
+
+FIRING_COLUMNS: Columns = (
+    ("ID", "id"),
+    ("TRIGGER", "trigger_name"),
+    ("TYPE", "trigger_type"),
+    ("FIRED", "fired_at"),
+    ("SLOTS", "slot_count"),
+    ("STATE", "state"),
+    ("INVOCATION", "invocation_id"),
+)
+COLUMNS: Columns = (
+    ("ID", "id"),
+    ("AGENT", "agent_id"),
+    ("STATE", "state"),
+    ("FIRINGS", "firing_count"),
+    ("ATTEMPT", "attempt"),
+    ("STARTED", "started_at"),
+    ("FINISHED", "finished_at"),
+    ("REASON", "reason"),
+)
+FIELDS: Columns = (
+    ("id", "id"),
+    ("agent", "agent_id"),
+    ("state", "state"),
+    ("reason", "reason"),
+    ("firings", "firing_count"),
+    ("opened", "opened_at"),
+    ("due", "due_at"),
+    ("held for", "held_reason"),
+    ("ready", "ready_at"),
+    ("started", "started_at"),
+    ("finished", "finished_at"),
+    ("deadline", "deadline_at"),
+    ("attempt", "attempt"),
+    ("cancel requested", "cancel_requested"),
+    ("reply cut", "reply_truncated"),
+    ("replayed into", "replayed_into"),
+)
+TRY_COLUMNS: Columns = (
+    ("TRY", "attempt"),
+    ("STARTED", "started_at"),
+    ("ENDED", "ended_at"),
+    ("OUTCOME", "outcome"),
+    ("ERROR", "error"),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command and the group to the root command."""
+    client_command(app, "firings")(firings)
+    app.add_typer(invocations, name="invocations")
+
+
+def firings(
+    console: Console,
+    agent: OfAgent = None,
+    trigger: Annotated[
+        str | None, typer.Option(metavar="TRIGGER", help="Of this trigger only: id, or AGENT/NAME.")
+    ] = None,
+    state: Annotated[FiringState | None, typer.Option(help="In this state only.")] = None,
+    limit: Limit = 50,
+    after: After = None,
+) -> None:
+    """List firings: each time that a trigger fired."""
+    client = console.client
+    page = client.get(
+        "firings",
+        agent_id=None if agent is None else agent_id(client, agent),
+        trigger_id=None if trigger is None else trigger_id(client, trigger),
+        state=state,
+        limit=limit,
+        after=after,
+    )
+    console.table(page, FIRING_COLUMNS, "firings")
+
+
+@client_command(invocations, "list")
+def list_invocations(
+    console: Console,
+    agent: OfAgent = None,
+    state: Annotated[InvocationState | None, typer.Option(help="In this state only.")] = None,
+    limit: Limit = 50,
+    after: After = None,
+) -> None:
+    """List invocations."""
+    chosen = None if agent is None else agent_id(console.client, agent)
+    page = console.client.get("invocations", agent_id=chosen, state=state, limit=limit, after=after)
+    console.table(page, COLUMNS, "invocations")
+
+
+@client_command(invocations, "show")
+def show(console: Console, invocation: InvocationRef) -> None:
+    """Show an invocation: its tries, the context that the agent got, and its reply."""
+    answer: dict[str, Any] = console.client.get("invocations", invocation)
+    if console.as_json:
+        show_json(answer)
+        return
+    console.details(answer, FIELDS)
+    if answer.get("tries"):
+        show_block("Tries", " ")
+        show_table(answer["tries"], TRY_COLUMNS, empty="")
+    show_block("Context", answer.get("context"))
+    show_block("Reply", answer.get("reply"))
+
+
+@client_command(invocations, "cancel")
+def cancel(console: Console, invocation: InvocationRef) -> None:
+    """Cancel an invocation; a running one ends soon after."""
+    answer = console.client.post("invocations", invocation, "cancel")
+    running = "; it is asked to stop" if answer["state"] != InvocationState.CANCELLED else ""
+    console.done(answer, f"Invocation {answer['id']} is {answer['state']}{running}.")
+
+
+@client_command(invocations, "replay")
+def replay(console: Console, invocation: InvocationRef) -> None:
+    """Wake the agent again with an invocation's firings."""
+    answer = console.client.post("invocations", invocation, "replay")
+    console.done(answer, f"Its firings are in invocation {answer['invocation_id']} now.")

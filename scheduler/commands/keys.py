@@ -1,0 +1,54 @@
+"""`reveille keys`: who may use the API."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.output import Columns, say
+
+group = typer.Typer(help="API keys: who may use the API.")
+
+COLUMNS: Columns = (
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("KEY", "prefix"),
+    ("SCOPES", "scopes"),
+    ("TENANT", "tenant_id"),
+    ("CREATED", "created_at"),
+)
+FIELDS: Columns = (("id", "id"), ("name", "name"), ("scopes", "scopes"), ("tenant", "tenant_id"), ("key", "key"))
+
+
+@client_command(group, "list")
+def list_keys(console: Console, limit: Limit = 50, after: After = None) -> None:
+    """List keys; their secret part is stored nowhere."""
+    console.table(console.client.get("api-keys", limit=limit, after=after), COLUMNS, "keys")
+
+
+@client_command(group, "create")
+def create(
+    console: Console,
+    name: Annotated[str, typer.Argument(help="What it is for; the audit names it.")],
+    scope: Annotated[
+        list[str], typer.Option(metavar="admin|write|read|agent:ID", help="What it may do; can be repeated.")
+    ],
+    operator: Annotated[
+        bool, typer.Option("--operator", help="An operator's key, which acts for every tenant.")
+    ] = False,
+) -> None:
+    """Create a key, which is shown once."""
+    body: dict[str, Any] = {"name": name, "scopes": scope, **({"tenant_id": None} if operator else {})}
+    answer = console.client.post("api-keys", body=body)
+    console.details(answer, FIELDS)
+    if not console.as_json:
+        say("\nKeep the key: it is not shown again.")
+
+
+@client_command(group, "revoke")
+def revoke(console: Console, key_id: Annotated[str, typer.Argument(metavar="KEY", help="Its id.")]) -> None:
+    """Revoke a key: whoever uses it is refused from now on."""
+    console.client.delete("api-keys", key_id)
+    console.done(None, f"Revoked key {key_id}.")

@@ -1,0 +1,42 @@
+"""People name things; the API knows ids. An id is taken as it is, anything else must be an exact name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+from scheduler.domain.errors import NotFound
+
+if TYPE_CHECKING:
+    from scheduler.commands.client import Client
+
+
+def agent_id(client: Client, text: str) -> str:
+    """The id of the agent with this id or name."""
+    if _is_id(text):
+        return text
+    for agent in client.every("agents"):
+        if agent["name"] == text:
+            return str(agent["id"])
+    raise NotFound(f"There is no agent {text!r}; `reveille agents list` shows those there are.")
+
+
+def trigger_id(client: Client, text: str) -> str:
+    """The id of the trigger with this id, or of the one called `AGENT/NAME`; either name may hold a slash."""
+    if _is_id(text):
+        return text
+    for agent in client.every("agents"):
+        if not text.startswith(f"{agent['name']}/"):
+            continue
+        for trigger in client.every("agents", agent["id"], "triggers"):
+            if text == f"{agent['name']}/{trigger['name']}":
+                return str(trigger["id"])
+    raise NotFound(f"There is no trigger {text!r}; give its id, or AGENT/NAME as `reveille triggers list` shows.")
+
+
+def _is_id(text: str) -> bool:
+    try:
+        UUID(text)
+    except ValueError:
+        return False
+    return True

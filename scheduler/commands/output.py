@@ -1,0 +1,107 @@
+"""How answers are shown: tables by rich on a terminal, plain columns elsewhere."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import typer
+
+Columns = Sequence[tuple[str, str]]
+"""Heading and dotted path of each column, e.g. `("RUNTIME", "runtime.kind")`."""
+
+NOTHING = "-"
+
+
+def say(text: str) -> None:
+    """Lines for people."""
+    typer.echo("\n".join(printable(line) for line in text.split("\n")))
+
+
+def show_json(value: object) -> None:
+    """The API's own JSON, indented."""
+    typer.echo(json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+
+
+def show_table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: str) -> None:
+    """One line for each row; `empty` is said on stderr where there is none."""
+    if not rows:
+        typer.echo(empty, err=True)
+        return
+    heads = [head for head, _ in columns]
+    cells = [[_one_line(cell(pick(row, path))) for _, path in columns] for row in rows]
+    if sys.stdout.isatty():
+        _rich_table(heads, cells)
+    else:
+        _plain_table([heads, *cells])
+
+
+def show_details(row: Mapping[str, Any], fields: Columns) -> None:
+    """One line for each field that has a value."""
+    shown = [(head, _one_line(cell(pick(row, path)))) for head, path in fields if pick(row, path) is not None]
+    width = max((len(head) for head, _ in shown), default=0)
+    for head, text in shown:
+        say(f"{head:<{width}}  {text}")
+
+
+def show_block(title: str, text: str | None) -> None:
+    """A text of several lines under its title; nothing without a text."""
+    if text:
+        say(f"\n{title}\n{text}")
+
+
+def pick(row: Mapping[str, Any], path: str) -> Any:  # JSON
+    """The value at a dotted path; None where the path ends early."""
+    value: Any = row
+    for part in path.split("."):
+        value = value.get(part) if isinstance(value, Mapping) else None
+    return value
+
+
+def cell(value: object) -> str:
+    """A JSON value as a person reads it."""
+    if value is None or value == "":
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(cell(item) for item in value) or NOTHING
+    if isinstance(value, Mapping):
+        return json.dumps(value, ensure_ascii=False)
+    return str(value)
+
+
+def printable(text: str) -> str:
+    """`text` without what could steer a terminal: what others wrote is shown, never obeyed."""
+    return "".join(char if char.isprintable() or char == "\t" else _escape(char) for char in text)
+
+
+def _one_line(text: str) -> str:
+    return printable(text.replace("\t", " "))
+
+
+def _escape(char: str) -> str:
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def _plain_table(lines: Sequence[Sequence[str]]) -> None:
+    widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
+    for line in lines:
+        padded = (f"{text:<{width}}" for text, width in zip(line, widths, strict=True))
+        typer.echo("  ".join(padded).rstrip())
+
+
+def _rich_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    for head in heads:
+        table.add_column(head, overflow="fold")
+    for line in cells:
+        table.add_row(*(Text(text) for text in line))
+    Console().print(table)

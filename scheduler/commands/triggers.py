@@ -1,0 +1,196 @@
+"""`reveille triggers`: what wakes an agent."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.commands import trigger_options as given
+from scheduler.commands.agents import Agent
+from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.exits import UsageFault
+from scheduler.commands.names import agent_id, trigger_id
+from scheduler.commands.output import Columns, say, show_json, show_table
+
+group = typer.Typer(help="Triggers: what wakes an agent.")
+
+TriggerRef = Annotated[str, typer.Argument(metavar="TRIGGER", help="Its id, or AGENT/NAME.")]
+
+COLUMNS: Columns = (
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("TYPE", "type"),
+    ("ENABLED", "is_enabled"),
+    ("NEXT", "next_fire_at"),
+    ("FIRED", "fire_count"),
+    ("LAST", "last_fired_at"),
+)
+FIELDS: Columns = (
+    ("id", "id"),
+    ("agent", "agent_id"),
+    ("name", "name"),
+    ("type", "type"),
+    ("config", "config"),
+    ("reason", "reason"),
+    ("focus", "focus_ref"),
+    ("zone", "timezone"),
+    ("enabled", "is_enabled"),
+    ("note", "paused_note"),
+    ("next", "next_fire_at"),
+    ("fired", "fire_count"),
+    ("fires at most", "max_fires"),
+    ("last", "last_fired_at"),
+    ("urgent", "urgent"),
+    ("cooldown, seconds", "cooldown_seconds"),
+    ("when late", "misfire_policy"),
+    ("grace, seconds", "grace_seconds"),
+    ("expires", "expires_at"),
+    ("created", "created_at"),
+    ("hook", "hook_url"),
+)
+
+
+class Misfire(StrEnum):
+    """What happens to times that passed while nobody could fire."""
+
+    LATEST = "latest"
+    ALL = "all"
+    SKIP = "skip"
+
+
+@client_command(group, "add")
+def add(
+    console: Console,
+    agent: Agent,
+    name: Annotated[str | None, typer.Option(help="Unique for the agent; else made of type and config.")] = None,
+    kind: given.Type = None,
+    expr: given.Expr = None,
+    seconds_first: given.SecondsFirst = False,
+    timezone: given.Timezone = None,
+    at: given.At = None,
+    allow_past: given.AllowPast = False,
+    every: given.Every = None,
+    scheme: given.Scheme = None,
+    secret: given.Secret = None,
+    config: given.ConfigJson = None,
+    reason: Annotated[str | None, typer.Option(help="Told to the agent: why it is woken.")] = None,
+    focus_ref: Annotated[str | None, typer.Option(help="Told to the agent: what this is about.")] = None,
+    urgent: Annotated[bool, typer.Option("--urgent", help="Wake at once, do not gather firings.")] = False,
+    max_fires: Annotated[int | None, typer.Option(help="Disabled after so many firings.")] = None,
+    cooldown: Annotated[str | None, typer.Option(metavar="60s|5m", help="Least time between its wakes.")] = None,
+    expires_at: Annotated[str | None, typer.Option(help="ISO 8601: disabled from then on.")] = None,
+    misfire: Annotated[Misfire | None, typer.Option(help="What becomes of times that passed meanwhile.")] = None,
+    grace: Annotated[
+        str | None, typer.Option(metavar="60s|5m", help="With --misfire skip: how late it may be.")
+    ] = None,
+) -> None:
+    """Add a trigger, such as: triggers add AGENT --every 20s --reason "Look at the queue."."""
+    options = given.TriggerOptions(
+        kind, expr, seconds_first, timezone, at, allow_past, every, scheme, secret, config
+    )
+    type_name, shape = options.shape()
+    body: dict[str, Any] = {
+        "name": name or " ".join(filter(None, (type_name, expr or at or every))),
+        "type": type_name,
+        "config": shape,
+        "reason": reason,
+        "focus_ref": focus_ref,
+        "urgent": urgent or None,
+        "max_fires": max_fires,
+        "cooldown_seconds": None if cooldown is None else given.parse_duration("--cooldown", cooldown),
+        "expires_at": expires_at,
+        "misfire_policy": misfire,
+        "grace_seconds": None if grace is None else given.parse_duration("--grace", grace),
+    }
+    path = ("agents", agent_id(console.client, agent), "triggers")
+    trigger = console.client.post(*path, body={key: value for key, value in body.items() if value is not None})
+    console.details(trigger, FIELDS)
+    if not console.as_json and trigger["hook_url"]:
+        say("\nKeep the hook's address: it is not shown again. Whoever knows it can wake the agent.")
+
+
+@client_command(group, "list")
+def list_triggers(console: Console, agent: Agent, limit: Limit = 50, after: After = None) -> None:
+    """List an agent's triggers."""
+    path = ("agents", agent_id(console.client, agent), "triggers")
+    console.table(console.client.get(*path, limit=limit, after=after), COLUMNS, "triggers")
+
+
+@client_command(group, "show")
+def show(console: Console, trigger: TriggerRef) -> None:
+    """Show a trigger."""
+    console.details(console.client.get("triggers", trigger_id(console.client, trigger)), FIELDS)
+
+
+@client_command(group, "pause")
+def pause(
+    console: Console,
+    trigger: TriggerRef,
+    note: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
+) -> None:
+    """Stop a trigger from firing."""
+    body = None if note is None else {"note": note}
+    answer = console.client.post("triggers", trigger_id(console.client, trigger), "pause", body=body)
+    console.done(answer, f"Paused trigger {answer['name']}.")
+
+
+@client_command(group, "resume")
+def resume(console: Console, trigger: TriggerRef) -> None:
+    """Let a trigger fire again, from now on."""
+    answer = console.client.post("triggers", trigger_id(console.client, trigger), "resume")
+    following = f" It fires next at {answer['next_fire_at']}." if answer["next_fire_at"] else ""
+    console.done(answer, f"Resumed trigger {answer['name']}.{following}")
+
+
+@client_command(group, "fire")
+def fire(console: Console, trigger: TriggerRef) -> None:
+    """Fire a trigger now."""
+    answer = console.client.post("triggers", trigger_id(console.client, trigger), "fire")
+    console.done(answer, f"Fired: firing {answer['firing_id']}, in invocation {answer['invocation_id']}.")
+
+
+@client_command(group, "preview")
+def preview(
+    console: Console,
+    trigger: Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="Its id, or AGENT/NAME.")] = None,
+    count: Annotated[int, typer.Option(min=1, max=100, help="How many times to show.")] = 10,
+    kind: given.Type = None,
+    expr: given.Expr = None,
+    seconds_first: given.SecondsFirst = False,
+    timezone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin; else UTC.")] = None,
+    at: given.At = None,
+    every: given.Every = None,
+    config: given.ConfigJson = None,
+    after: Annotated[str | None, typer.Option(help="ISO 8601: from then on; else from now on.")] = None,
+) -> None:
+    """Show when a trigger fires next, or when one with these options would."""
+    options = given.TriggerOptions(kind, expr, seconds_first, at=at, every=every, config=config)
+    if trigger is not None:
+        if options != given.TriggerOptions() or timezone is not None or after is not None:
+            raise UsageFault("Give a trigger or the options of one, not both.")
+        answer = console.client.get("triggers", trigger_id(console.client, trigger), "preview", count=count)
+    else:
+        type_name, shape = options.shape()
+        body = {"type": type_name, "config": shape, "timezone": timezone, "after": after, "count": count}
+        answer = console.client.post("triggers", "preview", body=body)
+    _show_preview(console, answer)
+
+
+@client_command(group, "rm")
+def remove(console: Console, trigger: TriggerRef) -> None:
+    """Delete a trigger; what it has fired is still delivered."""
+    console.client.delete("triggers", trigger_id(console.client, trigger))
+    console.done(None, f"Deleted trigger {trigger}.")
+
+
+def _show_preview(console: Console, answer: dict[str, Any]) -> None:
+    if console.as_json:
+        show_json(answer)
+        return
+    show_table(
+        [{"at": at} for at in answer["fire_times"]], (("FIRES AT", "at"),), empty="It never fires by itself."
+    )
+    for note in answer["notes"]:
+        say(f"{note['at']} ({note['kind']}): {note['text']}")
