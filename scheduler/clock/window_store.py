@@ -7,16 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.triggers.date import DateTrigger
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from scheduler.clock.jobs import Advance, LedgerJob, build_job
 from scheduler.clock.ledger_store import LedgerStore, first_line
 from scheduler.domain.clock import Clock
-from scheduler.invocations.windows import DueWindow, claim_due_windows, close_windows, next_window_due_in
+from scheduler.invocations.windows import claim_due_windows, close_windows, next_window_due_in
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 
@@ -32,7 +33,7 @@ class WindowStore(LedgerStore):
 
     def __init__(self, db: Database, clock: Clock) -> None:
         super().__init__(db, clock)
-        self._submitted: list[DueWindow] = []
+        self._submitted: list[Row[Any]] = []
 
     def claim(self, conn: Connection, limit: int) -> Sequence[LedgerJob]:
         """Lock the windows and retries that are due."""
