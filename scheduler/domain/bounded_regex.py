@@ -1,0 +1,100 @@
+"""Regular expressions of strangers, bounded in the memory they compile to and in the time they match for.
+
+The `regex` package has a timeout for matching, but none for compiling: it writes every required repetition out, so
+that 50 nested pluses, `((((a)+)+)+…)+`, come to 2^50 nodes and take the process with them. So the size is reckoned
+first.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Protocol, cast
+
+import regex  # type: ignore[import-untyped]
+
+MAX_PATTERN_CHARS = 1_000
+MAX_NODES = 2_000
+_MAX_NESTING = 50
+
+_TOKEN = re.compile(
+    r"""
+      (?P<escape> \\ (?: [pPN] \{ [^}]* \} | . ) )
+    | (?P<set> \[ \^? \]? (?: \\. | [^\]\\] )* \] )
+    | (?P<flags> \( \? [A-Za-z0-9-]+ [:)] )
+    | (?P<comment> \( \? \# [^)]* \) )
+    | (?P<open> \( )
+    | (?P<close> \) )
+    | (?P<repeat> [*+?] | \{ (?: \d+ (?: , \d* )? | , \d+ ) \} )
+    | (?P<brace> \{ )
+    | (?P<other> . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_PLAIN_FLAGS = frozenset("aimsu-")
+
+
+class Pattern(Protocol):
+    """The part of a compiled pattern of the `regex` package that is used: a match or None; TimeoutError."""
+
+    def search(self, string: str, *, timeout: float) -> object | None:
+        """Match anywhere. The timeout (seconds) is looked at between steps, one of which is O(len(string))."""
+        ...
+
+    def fullmatch(self, string: str, *, timeout: float) -> object | None:
+        """Match the whole string."""
+        ...
+
+
+@lru_cache(maxsize=256)
+def compile_bounded(pattern: str, *, ignore_case: bool = False) -> Pattern:
+    """Compile a pattern of the `regex` package's syntax (Python's `re` and more).
+
+    ValueError, saying what and where, for one that is malformed, longer than 1,000 characters, nested deeper than
+    50, or larger than 2,000 nodes with all repetitions written out. A `{` that is no repetition must be escaped
+    (it would start a fuzzy match), and of the inline flags only a, i, m, s and u are known.
+    """
+    if len(pattern) > MAX_PATTERN_CHARS:
+        raise ValueError(f"is longer than {MAX_PATTERN_CHARS} characters")
+    _check_size(pattern)
+    try:
+        return cast("Pattern", regex.compile(pattern, regex.IGNORECASE if ignore_case else 0))
+    except regex.error as error:
+        raise ValueError(f"is not a regular expression: {error.msg} at position {error.pos}") from None
+
+
+def _check_size(pattern: str) -> None:
+    """Reckon the nodes that compiling makes; where in doubt too many, never too few."""
+    sizes = [0]  # of each group open so far, the whole pattern first
+    last = 0  # the size of what a repetition would repeat
+    for token in _TOKEN.finditer(pattern):
+        kind, text, position = token.lastgroup, token[0], token.start()
+        _check_form(kind, text, position)
+        if kind == "repeat":
+            sizes[-1] += last * _required(text)
+            last *= 1 + _required(text)
+        elif kind == "open" or (kind == "flags" and text.endswith(":")):
+            sizes.append(0)
+            last = 0
+        elif kind == "close" and len(sizes) > 1:
+            last = 1 + sizes.pop()
+            sizes[-1] += last
+        else:
+            last = 1
+            sizes[-1] += last
+        if sizes[-1] > MAX_NODES or len(sizes) > _MAX_NESTING:
+            raise ValueError(f"is too large at position {position}: it repeats or nests too much")
+
+
+def _check_form(kind: str | None, text: str, position: int) -> None:
+    if kind == "brace":
+        raise ValueError(f"has a {{ at position {position} that repeats nothing: write \\{{")
+    if kind == "flags" and not _PLAIN_FLAGS.issuperset(text[2:-1]):
+        raise ValueError(f"has an unknown flag at position {position}: only a, i, m, s and u are")
+
+
+def _required(repeat: str) -> int:
+    """How often a repetition insists on its operand."""
+    if repeat.startswith("{"):
+        return int(repeat[1:-1].partition(",")[0] or 0)
+    return 1 if repeat == "+" else 0
