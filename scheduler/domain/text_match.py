@@ -1,0 +1,62 @@
+"""What a message must hold for an on_message trigger's `text_match`: a substring, or a regular expression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from scheduler.domain.bounded_regex import MAX_PATTERN_CHARS, compile_bounded
+
+MATCH_SECONDS = 0.1
+# One step of a match costs up to the length of the text, and the timeout is looked at between steps.
+MAX_REGEX_TEXT_CHARS = 65_536
+
+
+@dataclass(frozen=True, slots=True)
+class TextDecision:
+    """Whether a text matches. `timed_out`: the expression took too long, so it counts as no match; say so."""
+
+    matched: bool
+    timed_out: bool = False
+
+    def __bool__(self) -> bool:
+        return self.matched
+
+
+class TextMatch(BaseModel):
+    """Exactly one of `contains` and `regex` (the syntax of Python's `re`, and more: the `regex` package's).
+
+    An expression is searched for in the first 65,536 characters, for at most 0.1 s of processor time.
+    """
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    contains: str | None = Field(default=None, min_length=1, max_length=MAX_PATTERN_CHARS)
+    regex: str | None = Field(default=None, min_length=1, max_length=MAX_PATTERN_CHARS)
+    ignore_case: bool = False
+
+    @field_validator("regex")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            compile_bounded(value)
+        return value
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> TextMatch:
+        if (self.contains is None) == (self.regex is None):
+            raise ValueError("give one of contains and regex")
+        return self
+
+    def matches(self, text: str) -> TextDecision:
+        """Decide on a message's text; never raises."""
+        if self.regex is None:
+            wanted = self.contains or ""
+            found = wanted.casefold() in text.casefold() if self.ignore_case else wanted in text
+            return TextDecision(found)
+        pattern = compile_bounded(self.regex, ignore_case=self.ignore_case)
+        try:
+            return TextDecision(pattern.search(text[:MAX_REGEX_TEXT_CHARS], timeout=MATCH_SECONDS) is not None)
+        except TimeoutError:
+            return TextDecision(matched=False, timed_out=True)
