@@ -1,0 +1,113 @@
+"""The schedule of a cron expression in a time zone: its slots, backwards and forwards."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Literal
+
+from scheduler.triggers.cron_clock import CronClock, FixedClock, NaiveClock, Note, RealTimeClock
+from scheduler.triggers.cron_expression import CronExpression, parse_expression
+from scheduler.triggers.cron_times import WallTimes
+from scheduler.triggers.zones import load_zone
+
+__all__ = ["CronSchedule", "Note"]
+
+_SCHEDULES_KEPT = 2048
+_ANSWERS_KEPT = 16_384
+_TICK = timedelta(microseconds=1)
+
+
+class CronSchedule:
+    """The slots of an expression, in whole seconds; immutable and safe for threads.
+
+    With a zone, moments are aware and answers are UTC; without one both are naive. Schedules and their recent
+    answers are kept, so thousands of triggers that share an expression and a slot cost one search.
+    """
+
+    def __init__(self, expression: CronExpression, zone: str | None) -> None:
+        self.expression = expression
+        self.zone = zone
+        self._clock = _clock_for(expression, zone)
+
+    @classmethod
+    def parse(cls, expr: str, zone: str | None, *, seconds: Literal["first"] | None = None) -> CronSchedule:
+        """The schedule of 5 fields or a nickname (6 fields with seconds "first") in an IANA `zone`.
+
+        Raises InvalidField for `expr` (not understood, or never fires) or `timezone` (not known).
+        """
+        return _parse(expr, zone, seconds)
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The first slot after `moment`; None when the calendar ends before it."""
+        return _next_after(self._clock, self._own(moment))
+
+    def last_until(self, moment: datetime) -> datetime | None:
+        """The newest slot at or before `moment`; None when there was none in 50 years."""
+        return _last_until(self._clock, self._own(moment))
+
+    def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
+        """How many slots lie in [first, last], counted up to `limit`, and whether these are all."""
+        return _count(self._clock, self._own(first - _TICK), self._own(last), limit)
+
+    def notes(self, moment: datetime, count: int) -> list[Note]:
+        """What clock changes do to the next `count` slots after `moment`."""
+        notes: list[Note] = []
+        slot = self.next_after(moment)
+        while slot is not None and count > 0:
+            notes += self._clock.notes(slot)
+            slot = self.next_after(slot)
+            count -= 1
+        return notes
+
+    def __repr__(self) -> str:
+        return f"CronSchedule({self.expression.text!r}, {self.zone!r})"
+
+    def _own(self, moment: datetime) -> datetime:
+        """`moment` in the form that this schedule reckons in: UTC or naive, down to the whole second."""
+        if (self.zone is None) != (moment.tzinfo is None):
+            wanted = "a naive moment" if self.zone is None else "a moment with a time zone"
+            raise ValueError(f"{self!r} takes {wanted}, not {moment!r}")
+        return (moment if self.zone is None else moment.astimezone(UTC)).replace(microsecond=0)
+
+
+def _clock_for(expression: CronExpression, zone: str | None) -> CronClock:
+    times = WallTimes(expression)
+    if zone is None:
+        return NaiveClock(times)
+    clock = RealTimeClock if expression.follows_real_time else FixedClock
+    return clock(times, load_zone(zone))
+
+
+@lru_cache(maxsize=_SCHEDULES_KEPT)
+def _parse(expr: str, zone: str | None, seconds: Literal["first"] | None) -> CronSchedule:
+    return CronSchedule(parse_expression(expr, seconds), zone)
+
+
+@lru_cache(maxsize=_ANSWERS_KEPT)
+def _next_after(clock: CronClock, moment: datetime) -> datetime | None:
+    try:
+        return clock.after(moment)
+    except OverflowError:  # datetime ends with the year 9999
+        return None
+
+
+@lru_cache(maxsize=_ANSWERS_KEPT)
+def _last_until(clock: CronClock, moment: datetime) -> datetime | None:
+    try:
+        return clock.until(moment)
+    except OverflowError:  # datetime begins with the year 1
+        return None
+
+
+@lru_cache(maxsize=_ANSWERS_KEPT)
+def _count(clock: CronClock, before: datetime, last: datetime, limit: int) -> tuple[int, bool]:
+    """How many slots lie in (before, last]."""
+    count = 0
+    slot = clock.after(before)
+    while slot is not None and slot <= last:
+        if count >= limit:
+            return count, False
+        count += 1
+        slot = clock.after(slot)
+    return count, True
