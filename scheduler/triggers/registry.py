@@ -22,3 +22,7 @@ def kind_of(type_name: str) -> type[TriggerConfig]:
         raise InvalidField(
             f"type {type_name!r} is not known; use one of {', '.join(KINDS)}.", field="type"
         ) from None
+
+
+TIMED = frozenset(name for name, kind in KINDS.items() if kind.schedule is not TriggerConfig.schedule)
+"""The kinds that own a native job."""
