@@ -239,3 +239,16 @@ def _short_names(known: frozenset[str]) -> dict[str, str]:
 def _is_injected(name: str, value: str) -> bool:
     """Whether Kubernetes made this variable for a service called reveille…; REVEILLE_PORT=9000 is a mistake."""
     return bool(_KUBERNETES.match(name)) and not (name == "REVEILLE_PORT" and value.isdigit())
+
+
+def child_environment(settings: Settings) -> dict[str, str]:
+    """The environment for a process that is to run on `settings`: ours, with the database and the key put in."""
+    variables = dict(os.environ)  # noqa: TID251  # the one place
+    chosen = {"REVEILLE_DATA_DIR": str(settings.data_dir), "PORT": str(settings.port)}
+    if settings.database_url is not None:
+        chosen["DATABASE_URL"] = settings.database_url
+    if settings.secret_key is not None:
+        chosen["REVEILLE_SECRET_KEY"] = settings.secret_key.get_secret_value()
+    for name in chosen:
+        variables.pop(f"{name}_FILE", None)
+    return {**variables, **chosen}

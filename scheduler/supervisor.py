@@ -1,0 +1,224 @@
+"""`reveille run`: database, web server and worker of one machine, started, watched and stopped together."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event, Lock
+from types import FrameType
+
+from loguru import logger
+from pydantic import SecretStr
+
+from config.logging import configure_logging
+from config.settings import Settings, child_environment
+from scheduler.children import Child
+from scheduler.domain.errors import ConfigurationError
+from scheduler.storage.embedded import EmbeddedPostgres, ensure_directory
+from scheduler.storage.migrate import upgrade
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = {
+    "web": [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "api.app:create_app()"],
+    "worker": [sys.executable, "-m", "scheduler.cli", "worker"],
+}
+STOP_SECONDS = 25.0
+TICK_SECONDS = 0.2
+USAGE_STATUS = 2
+"""With this a child says that its configuration is wrong: to start it again would not help."""
+
+
+def run(settings: Settings, prepare: Callable[[Settings], list[str]]) -> int:
+    """Run everything until Ctrl-C or SIGTERM, and return the exit status.
+
+    With no DATABASE_URL an embedded PostgreSQL is started. `prepare` is called once on the migrated database,
+    with the settings that the children get, and returns lines for the console. Raises ConfigurationError, before
+    anything is started, when the port or the data directory cannot be had.
+    """
+    configure_logging(settings.log_level, as_json=settings.log_json)
+    with _stop_signals() as stop:
+        if settings.database_url is not None:
+            settings.for_server()
+            check_port(settings.port)
+            return _serve(settings, prepare, stop, None)
+        with data_directory_lock(settings.data_dir):
+            check_port(settings.port)
+            postgres = EmbeddedPostgres(settings.data_dir)
+            try:
+                with_database = settings.model_copy(
+                    update={
+                        "database_url": postgres.start(),
+                        "secret_key": settings.secret_key or secret_key(settings.data_dir),
+                    }
+                )
+                return _serve(with_database, prepare, stop, postgres)
+            finally:
+                postgres.stop()
+
+
+def check_port(port: int) -> None:
+    """ConfigurationError with the remedy when something else listens on `port`, or we may not."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))  # noqa: S104  # the web server's own address
+        except OSError as error:
+            raise ConfigurationError(
+                f"Port {port} cannot be had ({error.strerror}): stop what uses it, or choose another: PORT=8081"
+            ) from None
+
+
+@contextmanager
+def data_directory_lock(data_dir: Path) -> Iterator[None]:
+    """Hold the data directory, which one `reveille run` may use at a time; else ConfigurationError."""
+    ensure_directory(data_dir)
+    with (data_dir / "reveille.lock").open("a+", encoding="ascii") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            raise ConfigurationError(
+                f"Reveille runs on {data_dir} already (process {file.read().strip()}); "
+                "stop it, or choose another directory by REVEILLE_DATA_DIR."
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield
+
+
+def secret_key(data_dir: Path) -> SecretStr:
+    """The key that encrypts stored secrets: kept in `data_dir/secret.key`, made at the first start."""
+    path = data_dir / "secret.key"
+    with suppress(FileNotFoundError):
+        return SecretStr(path.read_text(encoding="ascii").strip())
+    key = secrets.token_urlsafe(32)
+    unfinished = path.with_suffix(".new")
+    unfinished.unlink(missing_ok=True)
+    with os.fdopen(
+        os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="ascii"
+    ) as file:
+        file.write(f"{key}\n")
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.rename(path)
+    return SecretStr(key)
+
+
+def _serve(
+    settings: Settings,
+    prepare: Callable[[Settings], list[str]],
+    stop: Event,
+    postgres: EmbeddedPostgres | None,
+) -> int:
+    upgrade(settings.sqlalchemy_url)
+    console = Console()
+    for line in prepare(settings):
+        console.write(line)
+    environment = child_environment(settings)
+    children = [
+        Child(
+            name, command, cwd=ROOT, environment=environment, write=console.write, prefixed=not settings.log_json
+        )
+        for name, command in COMMANDS.items()
+    ]
+    announce = f"Reveille listens on http://127.0.0.1:{settings.port} (press Ctrl-C to stop)"
+    return Supervisor(children, postgres, stop, ready=lambda: _announce(settings.port, console, announce)).run()
+
+
+class Console:
+    """The one writer of standard output, so that lines of several children stay whole."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+
+    def write(self, line: str) -> None:
+        """Print one line. A reader or a terminal that went away is no reason to stop."""
+        with self._lock, suppress(OSError):
+            sys.stdout.write(f"{line}\n")
+            sys.stdout.flush()
+
+
+class Supervisor:
+    """Keeps the children, and the database if it is ours, running until it is told to stop."""
+
+    def __init__(
+        self,
+        children: Sequence[Child],
+        postgres: EmbeddedPostgres | None,
+        stop: Event,
+        *,
+        ready: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`ready` is asked after each look at the children, until it answers yes."""
+        self._children = children
+        self._postgres = postgres
+        self._stop = stop
+        self._ready = ready
+
+    def run(self) -> int:
+        """Watch until told to stop; then stop the children, at most 25 s, and return the exit status."""
+        announced = False
+        try:
+            while not self._stop.wait(TICK_SECONDS):
+                self._keep_database()
+                if any(child.check() == USAGE_STATUS for child in self._children):
+                    return USAGE_STATUS
+                announced = announced or self._ready()
+            return 0
+        finally:
+            self._stop_children()
+
+    def _keep_database(self) -> None:
+        if self._postgres is not None and self._postgres.pid is None:
+            logger.warning("PostgreSQL ended; it is started again")
+            self._postgres.start()
+
+    def _stop_children(self) -> None:
+        self._stop.clear()  # from here on, a second signal means: at once
+        for child in self._children:
+            child.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        while not all(child.has_stopped() for child in self._children):
+            if time.monotonic() > deadline or self._stop.wait(TICK_SECONDS):
+                logger.warning("Not everything stopped in time; the rest is killed")
+                break
+        for child in self._children:
+            child.kill()
+
+
+def _announce(port: int, console: Console, line: str) -> bool:
+    """Print `line` once the web server accepts connections."""
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    console.write(line)
+    return True
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Event]:
+    """An event that Ctrl-C, SIGTERM and a closed terminal set, in place of what they would do."""
+    stop = Event()
+
+    def note(_number: int, _frame: FrameType | None) -> None:
+        stop.set()
+
+    numbers = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        numbers.append(signal.SIGHUP)
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield stop
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
