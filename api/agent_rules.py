@@ -1,0 +1,105 @@
+"""What of an agent depends on its tenant and on what the operator allows, beyond the shape of its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from sqlalchemy import Row
+
+from api.parts import Parts
+from api.problems import InvalidRequest, field_errors
+from api.schemas.agents import CommandRuntime, HttpRuntime, Runtime
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.signatures import new_standard_secret
+from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
+from scheduler.net.errors import UrlRefused
+from scheduler.net.policy import check_url
+from scheduler.triggers.base import merge_patch
+
+RUNTIME: TypeAdapter[HttpRuntime | CommandRuntime] = TypeAdapter(Runtime)
+
+CEILINGS = {"max_triggers": "default_max_triggers", "webhook_rate_limit": "max_webhook_rate"}
+FLOORS = {"min_poll_interval_min": "min_poll_interval_min"}
+
+
+@dataclass(frozen=True, slots=True)
+class StoredRuntime:
+    """A runtime as columns of `agents`, and its secret when it is new: to be shown this once."""
+
+    columns: dict[str, Any]
+    new_secret: str | None = None
+
+
+def limit_columns(values: Mapping[str, Any], tenant: Row[Any]) -> dict[str, Any]:
+    """The limits in `values` within the tenant's, which take the place of null. Raises InvalidField."""
+    limits: dict[str, Any] = {}
+    for name, tenants_name in (CEILINGS | FLOORS).items():
+        if name not in values:
+            continue
+        bound = getattr(tenant, tenants_name)
+        value = bound if values[name] is None else values[name]
+        if name in CEILINGS and value > bound:
+            raise InvalidField(f"{name} {value} is over the tenant's limit of {bound}.", field=name)
+        if name in FLOORS and value < bound:
+            raise InvalidField(f"{name} {value} is under the tenant's least value of {bound}.", field=name)
+        limits[name] = value
+    return limits
+
+
+def new_runtime(runtime: HttpRuntime | CommandRuntime, parts: Parts) -> StoredRuntime:
+    """Check a runtime against what the operator allows. Raises InvalidField below `runtime`."""
+    if isinstance(runtime, CommandRuntime):
+        _check_command(runtime.name, parts)
+        return StoredRuntime(_columns("command", {"name": runtime.name}, None))
+    _check_address(runtime.url, parts)
+    secret = runtime.secret or new_standard_secret()
+    _check_secret(secret)
+    return StoredRuntime(_columns("http", {"url": runtime.url}, parts.box.encrypt(secret)), secret)
+
+
+def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], parts: Parts) -> StoredRuntime:
+    """Merge `patch` into the agent's runtime, or take it alone when it is of another kind.
+
+    A secret stays unless a new one is given, or null, which makes one. Raises InvalidField below `runtime`.
+    """
+    same_kind = patch.get("kind", agent.runtime_kind) == agent.runtime_kind
+    whole = merge_patch({"kind": agent.runtime_kind, **agent.runtime}, patch) if same_kind else dict(patch)
+    try:
+        runtime = RUNTIME.validate_python(whole)
+    except ValidationError as error:
+        raise InvalidRequest(field_errors(error, ("runtime",))) from None
+    stored = new_runtime(runtime, parts)
+    if same_kind and "secret" not in patch and agent.runtime_secret is not None:
+        return StoredRuntime(stored.columns | {"runtime_secret": agent.runtime_secret})
+    return stored
+
+
+def _columns(kind: str, runtime: dict[str, Any], secret: bytes | None) -> dict[str, Any]:
+    return {"runtime_kind": kind, "runtime": runtime, "runtime_secret": secret}
+
+
+def _check_command(name: str, parts: Parts) -> None:
+    allowed = parts.settings.commands
+    if name not in allowed:
+        names = ", ".join(sorted(allowed)) or "none"
+        raise InvalidField(
+            f"The operator allows no command of that name (REVEILLE_COMMANDS); allowed: {names}.",
+            field="runtime.name",
+        )
+
+
+def _check_address(url: str, parts: Parts) -> None:
+    try:
+        check_url(url, parts.allow_private)
+    except UrlRefused as error:
+        raise InvalidField(error.message, field="runtime.url") from None
+
+
+def _check_secret(secret: str) -> None:
+    try:
+        StandardWebhooks().key(secret)
+    except ValueError as error:
+        raise InvalidField(f"runtime.secret {error}.", field="runtime.secret") from None

@@ -1,0 +1,135 @@
+"""Agents."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response
+from sqlalchemy import Connection, Row, func
+
+from api import agent_rules as rules
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
+from api.schemas.agents import AgentIn, AgentOut, AgentPage, AgentPatch, AgentPath
+from api.schemas.base import NoteIn, Page
+from scheduler.clock.trigger_jobs import delete_agent_triggers, rezone_agent
+from scheduler.domain.model import HeldReason
+from scheduler.invocations.windows import release_window
+from scheduler.storage.agents import create_agent, get_agent, list_agents, update_agent
+from scheduler.storage.audit import Event, record_events
+from scheduler.storage.keys import revoke_agent_keys
+from scheduler.storage.tenants import get_tenant
+
+agents = blueprint("agents", "Who is woken, and how.")
+
+
+@agents.post("/agents", responses={201: AgentOut, **CHANGES})
+@needs(Level.WRITE)
+def make_agent(body: AgentIn) -> Response:
+    """Make an agent. An http runtime's secret is in this answer only."""
+    who = caller()
+    runtime = rules.new_runtime(body.runtime, parts())
+    values = body.model_dump(exclude={"runtime"})
+    with parts().db.begin() as conn:
+        values |= rules.limit_columns(values, get_tenant(conn, who.tenant_id))
+        row = create_agent(conn, who.tenant_id, values | runtime.columns)
+        _audit(conn, "created", row, name=row.name)
+    return answer(show(row, runtime.new_secret), 201, location=f"/agents/{row.id}")
+
+
+@agents.get("/agents", responses={200: AgentPage})
+@needs(Level.READ, own=True)
+def show_agents(query: Page) -> Response:
+    """List agents, newest first."""
+    who = caller()
+    with parts().db.begin() as conn:
+        rows = list_agents(conn, who.tenant_id, only=who.agent_id, **one_more(query))
+    return page(AgentPage, [show(row) for row in rows], query)
+
+
+@agents.get("/agents/<agent_id>", responses={200: AgentOut})
+@needs(Level.READ, own=True)
+def show_agent(path: AgentPath) -> Response:
+    """Show an agent."""
+    who = caller()
+    who.must_reach(path.agent_id, "agent", path.agent_id)
+    with parts().db.begin() as conn:
+        return answer(show(get_agent(conn, who.tenant_id, path.agent_id)))
+
+
+@agents.patch("/agents/<agent_id>", responses={200: AgentOut, **CHANGES})
+@needs(Level.WRITE)
+def change_agent(path: AgentPath, body: AgentPatch) -> Response:
+    """Change an agent. A timezone moves its triggers that have none of their own; a new secret is shown once."""
+    who = caller()
+    patch = given(body)
+    new_secret = None
+    with parts().db.begin() as conn:
+        row = get_agent(conn, who.tenant_id, path.agent_id, lock=True)
+        values = {name: value for name, value in patch.items() if name != "runtime"}
+        values |= rules.limit_columns(patch, get_tenant(conn, who.tenant_id))
+        if "runtime" in patch:
+            runtime = rules.patched_runtime(row, patch["runtime"], parts())
+            values |= runtime.columns
+            new_secret = runtime.new_secret
+        if values:
+            row = update_agent(conn, path.agent_id, values)
+            if "timezone" in values:
+                rezone_agent(conn, path.agent_id)
+            _audit(conn, "updated", row, fields=sorted(patch))
+    return answer(show(row, new_secret))
+
+
+@agents.delete("/agents/<agent_id>", responses={204: EMPTY})
+@needs(Level.WRITE)
+def delete_agent(path: AgentPath) -> Response:
+    """Delete an agent and its triggers. What was recorded stays readable; what still waits is skipped."""
+    who = caller()
+    with parts().db.begin() as conn:
+        row = get_agent(conn, who.tenant_id, path.agent_id, lock=True)
+        update_agent(conn, path.agent_id, {"deleted_at": func.clock_timestamp()})
+        delete_agent_triggers(conn, path.agent_id, actor=who.actor)
+        revoke_agent_keys(conn, path.agent_id)
+        release_window(conn, path.agent_id, {HeldReason.PAUSED, HeldReason.BUDGET})
+        _audit(conn, "deleted", row, name=row.name)
+    return no_content()
+
+
+@agents.post("/agents/<agent_id>/pause", responses={200: AgentOut, **CHANGES}, request_body=optional_body(NoteIn))
+@needs(Level.WRITE, optional_body=True)
+def pause_agent(path: AgentPath, body: NoteIn) -> Response:
+    """Pause an agent: its firings are recorded and wait. Pausing twice changes nothing but the note."""
+    who = caller()
+    with parts().db.begin() as conn:
+        row = get_agent(conn, who.tenant_id, path.agent_id, lock=True)
+        if not row.is_paused or body.note is not None:
+            row = update_agent(conn, path.agent_id, {"is_paused": True, "paused_note": body.note})
+            _audit(conn, "paused", row, note=body.note)
+    return answer(show(row))
+
+
+@agents.post("/agents/<agent_id>/resume", responses={200: AgentOut, **CHANGES})
+@needs(Level.WRITE)
+def resume_agent(path: AgentPath) -> Response:
+    """Resume an agent: what waited is delivered now."""
+    who = caller()
+    with parts().db.begin() as conn:
+        row = get_agent(conn, who.tenant_id, path.agent_id, lock=True)
+        if row.is_paused:
+            row = update_agent(conn, path.agent_id, {"is_paused": False, "paused_note": None})
+            release_window(conn, path.agent_id, {HeldReason.PAUSED})
+            _audit(conn, "resumed", row)
+    return answer(show(row))
+
+
+def show(row: Row[Any], new_secret: str | None = None) -> AgentOut:
+    """A row of `agents` as the API shows it."""
+    runtime = {"kind": row.runtime_kind, **row.runtime}
+    if new_secret is not None:
+        runtime["secret"] = new_secret
+    return AgentOut.model_validate({**row._mapping, "runtime": runtime})  # noqa: SLF001  # public in all but name
+
+
+def _audit(conn: Connection, verb: str, row: Row[Any], **detail: object) -> None:
+    record_events(conn, [Event(f"agent.{verb}", row.tenant_id, row.id, row.id, caller().actor, detail)])

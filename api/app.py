@@ -1,0 +1,88 @@
+"""The web application: `create_app()` is what gunicorn calls. Importing this does nothing."""
+
+from __future__ import annotations
+
+from importlib.metadata import PackageNotFoundError, version
+
+from flask import Response, request
+from flask_openapi.models.info import Info
+from flask_openapi.models.security_scheme import SecurityScheme
+from flask_openapi.openapi import OpenAPI
+
+from api.agents import agents
+from api.audit import audit
+from api.auth import Access
+from api.body import MAX_BODY_BYTES, JsonRequest, StrictJson
+from api.docs import docs
+from api.firings import firings
+from api.health import health
+from api.hooks import hooks
+from api.invocations import invocations
+from api.keys import keys
+from api.metrics import metrics
+from api.parts import EXTENSION, build_parts
+from api.problems import Problem, install, refuse_invalid
+from api.resource import PREFIX
+from api.tenants import tenants
+from api.triggers import triggers
+from config.settings import Settings, load_settings
+
+RESOURCES = (agents, triggers, firings, invocations, audit, keys, tenants)
+PLAIN = (hooks, health, metrics, docs)
+
+
+class ReveilleApi(OpenAPI):
+    """Flask with our reading of JSON."""
+
+    request_class = JsonRequest
+    json_provider_class = StrictJson
+
+
+def create_app(settings: Settings | None = None) -> ReveilleApi:
+    """The application for `settings` (default: the environment's). Opens no connection yet.
+
+    Raises ConfigurationError on a bad setting.
+    """
+    parts = build_parts(settings or load_settings())
+    app = ReveilleApi(
+        "reveille",
+        info=Info(title="Reveille", version=_version(), description="Wakes agents. See docs/api.md."),
+        security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key.")},
+        validation_error_callback=refuse_invalid,
+        validation_error_model=Problem,
+        doc_ui=False,
+        static_folder=None,
+    )
+    app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.extensions[EXTENSION] = parts
+    install(app)
+    for resource in RESOURCES:
+        app.register_api(resource)
+    for plain in PLAIN:
+        app.register_blueprint(plain)
+    app.after_request(_secure)
+    _check_marks(app)
+    return app
+
+
+def _secure(response: Response) -> Response:
+    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    if not request.path.startswith("/docs"):
+        response.headers.setdefault("Cache-Control", "no-store")
+        response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+    return response
+
+
+def _check_marks(app: OpenAPI) -> None:
+    """Refuse to start with a view of the API that does not say who may call it."""
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        if rule.rule.startswith(PREFIX) and not isinstance(getattr(view, "access", None), Access):
+            raise RuntimeError(f"{rule.endpoint} is not marked with api.auth.needs.")
+
+
+def _version() -> str:
+    try:
+        return version("reveille")
+    except PackageNotFoundError:
+        return "0"

@@ -1,0 +1,25 @@
+"""The audit trail."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.resource import blueprint, one_more, page
+from api.schemas.ledger import AuditPage, AuditQuery
+from scheduler.storage.queries import AuditFilter, list_audit
+
+audit = blueprint("audit", "Who did what, and when; firings are in it as `trigger.fired`.")
+
+
+@audit.get("/audit", responses={200: AuditPage})
+@needs(Level.READ)
+def show_audit(query: AuditQuery) -> Response:
+    """List what happened, newest first. An operator's admin key also sees what belongs to no tenant."""
+    who = caller()
+    wanted = AuditFilter(query.agent_id, query.subject_id, query.action)
+    operator = who.level is Level.OPERATOR
+    with parts().db.begin() as conn:
+        rows = list_audit(conn, who.tenant_id, wanted, operator=operator, **one_more(query))
+    return page(AuditPage, rows, query)

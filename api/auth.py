@@ -1,0 +1,177 @@
+"""Who calls, and what they may do.
+
+`Authorization: Bearer KEY`. A key belongs to a tenant, or to the operator (no tenant): then it acts on the tenant
+`default`, or on the one named by the header `Reveille-Tenant`. Its scopes decide:
+
+| scope    | may                                                                                            |
+|----------|------------------------------------------------------------------------------------------------|
+| read     | read everything of the tenant but its keys                                                     |
+| write    | the same, and make, change, pause, fire and delete agents and triggers; cancel, replay, complete |
+| admin    | the same, and the tenant's keys; an operator's admin key also the tenants                      |
+| agent:ID | read that agent, its firings and invocations; read and write its triggers; wake it             |
+
+What belongs to another tenant, or for `agent:ID` to another agent, is not there: 404, never 403.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Any, TypeVar
+from uuid import UUID
+
+from flask import current_app, g, request
+from sqlalchemy import Connection, Row
+
+from api.parts import parts
+from api.schemas.owners import AGENT_PREFIX
+from scheduler.domain.errors import Forbidden, NotFound, Unauthorized
+from scheduler.domain.ids import parse_id
+from scheduler.storage.keys import find_key
+from scheduler.storage.tenants import DEFAULT_TENANT, get_tenant
+
+TENANT_HEADER = "Reveille-Tenant"
+
+
+class Level(IntEnum):
+    """What a view asks for. Each includes those before it."""
+
+    AGENT = 0
+    READ = 1
+    WRITE = 2
+    ADMIN = 3
+    OPERATOR = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Who may call a view: keys of `level`, with `own` an `agent:ID` key too; with `token` the view itself decides
+    on a bearer token that is no key. Also whether the view takes a body, and whether that may be left out.
+    """
+
+    level: Level
+    own: bool = False
+    token: bool = False
+    body: bool = False
+    optional_body: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The key behind this request and the tenant that it acts on."""
+
+    key_id: UUID
+    name: str
+    tenant_id: UUID
+    level: Level
+    is_operator: bool
+    agent_id: UUID | None
+    """Set for an `agent:ID` key: nothing but this agent is there for it."""
+
+    @property
+    def actor(self) -> str:
+        """How the audit trail names it."""
+        return f"key:{self.name}"
+
+    def may(self, access: Access) -> bool:
+        """Whether its scopes reach as far as `access`."""
+        return self.level >= access.level or (access.own and self.agent_id is not None)
+
+    def must_reach(self, agent_id: UUID, what: str, id_: UUID) -> None:
+        """Raise NotFound, as for a `what` that does not exist, unless this agent is there for the caller."""
+        if self.agent_id not in (None, agent_id):
+            raise NotFound(f"There is no {what} '{id_}'.")
+
+    def narrow(self, agent_id: UUID | None) -> UUID | None:
+        """The agent to filter a list by, when the caller asked for `agent_id`; raises NotFound for another's."""
+        if self.agent_id is None:
+            return agent_id
+        if agent_id is not None:
+            self.must_reach(agent_id, "agent", agent_id)
+        return self.agent_id
+
+
+ViewT = TypeVar("ViewT", bound=Callable[..., Any])
+
+
+def needs(
+    level: Level, *, own: bool = False, token: bool = False, optional_body: bool = False
+) -> Callable[[ViewT], ViewT]:
+    """Mark a view with who may call it. The app does not start with a view of the API that is not marked."""
+
+    def mark(view: ViewT) -> ViewT:
+        body = "body" in view.__annotations__
+        view.access = Access(level, own, token, body, optional_body)  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def access_of(endpoint: str | None) -> Access:
+    """The mark of the view behind `endpoint`."""
+    access = getattr(current_app.view_functions[endpoint or ""], "access", None)
+    if not isinstance(access, Access):
+        raise TypeError(f"{endpoint} is not marked with api.auth.needs.")
+    return access
+
+
+def authenticate() -> None:
+    """Find the caller of this request. Raises Unauthorized, or Forbidden when its scopes do not reach."""
+    access = access_of(request.endpoint)
+    g.caller = None
+    token = bearer()
+    with parts().db.begin() as conn:
+        row = find_key(conn, token) if token else None
+        if row is not None:
+            g.caller = _caller(conn, row)
+    if g.caller is None:
+        if access.token and token:
+            return
+        raise Unauthorized("The API key is wrong or was revoked." if token else "Send Authorization: Bearer KEY.")
+    if not g.caller.may(access):
+        raise Forbidden(f"The key does not have the scope for this: it takes {access.level.name.lower()}.")
+
+
+def caller() -> Caller:
+    """The caller of this request."""
+    found: Caller = g.caller
+    return found
+
+
+def is_key() -> bool:
+    """Whether the bearer token is a key; false only where the view itself decides on other tokens."""
+    return g.caller is not None
+
+
+def bearer() -> str:
+    """The token of the Authorization header, which may be none: an empty text then."""
+    scheme, _, token = request.headers.get("Authorization", "").partition(" ")
+    return token.strip() if scheme.lower() == "bearer" else ""
+
+
+def _caller(conn: Connection, row: Row[Any]) -> Caller:
+    is_operator = row.tenant_id is None
+    level, agent_id = _reach(row.scopes, is_operator=is_operator)
+    return Caller(row.id, row.name, _tenant(conn, row.tenant_id), level, is_operator, agent_id)
+
+
+def _reach(scopes: list[str], *, is_operator: bool) -> tuple[Level, UUID | None]:
+    if "admin" in scopes:
+        return (Level.OPERATOR if is_operator else Level.ADMIN), None
+    if "write" in scopes:
+        return Level.WRITE, None
+    if "read" in scopes:
+        return Level.READ, None
+    return Level.AGENT, UUID(scopes[0].removeprefix(AGENT_PREFIX))
+
+
+def _tenant(conn: Connection, own: UUID | None) -> UUID:
+    asked = request.headers.get(TENANT_HEADER)
+    if not asked:
+        return own or DEFAULT_TENANT
+    tenant_id = parse_id(asked[:100], "tenant")
+    if own is not None and tenant_id != own:
+        raise NotFound(f"There is no tenant '{tenant_id}'.")
+    get_tenant(conn, tenant_id)
+    return tenant_id

@@ -1,0 +1,97 @@
+"""What every JSON body must satisfy before its shape is looked at."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any, NoReturn
+
+from flask import Request, request
+from flask.json.provider import DefaultJSONProvider
+
+from api.problems import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
+
+MAX_BODY_BYTES = 1024 * 1024
+MAX_DEPTH = 32
+"""How deep objects and lists may be nested."""
+MAX_INTEGER = 2**63 - 1
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+class StrictJson(DefaultJSONProvider):
+    """JSON as RFC 8259 has it: no NaN or Infinity; answers keep the order of their fields."""
+
+    sort_keys = False
+    ensure_ascii = False
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """Parse `s`; raises ValueError for whatever is not JSON."""
+        try:
+            return json.loads(s, parse_constant=_no_constant, **kwargs)
+        except RecursionError:
+            raise ValueError("it is nested too deeply") from None
+
+
+class JsonRequest(Request):
+    """A request whose broken body says where it is broken."""
+
+    def on_json_loading_failure(self, e: ValueError | None) -> NoReturn:
+        """Raise MalformedBody, or UnsupportedMediaType when the body claims to be something else."""
+        if e is None:
+            raise UnsupportedMediaType
+        raise MalformedBody(f"The body is not valid JSON: {e}.") from None
+
+
+def read_json(*, required: bool) -> None:
+    """Parse the request's body once, before the view's shape is applied to it.
+
+    Raises MalformedBody (400), UnsupportedMediaType (415), or InvalidRequest (422) when it is no object or holds
+    what can be neither stored nor shown: NUL, lone surrogates, numbers out of range.
+    """
+    if not request.get_data():
+        if required:
+            raise MalformedBody("The body is empty; send a JSON object.")
+        return
+    value = request.get_json()
+    if not isinstance(value, dict):
+        raise InvalidRequest([FieldError(field="", rule="object", message="The body must be a JSON object.")])
+    _check(value, ())
+
+
+def _check(value: object, path: tuple[str, ...]) -> None:
+    if isinstance(value, str):
+        _check_text(value, path)
+    elif isinstance(value, float) and not math.isfinite(value):
+        _refuse(path, "finite", "the number is too large")
+    elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
+        _refuse(path, "range", "the number is too large")
+    elif isinstance(value, dict | list):
+        _check_items(value, path)
+
+
+def _check_items(value: dict[str, Any] | list[Any], path: tuple[str, ...]) -> None:
+    if len(path) >= MAX_DEPTH:
+        _refuse(path[:3], "depth", f"nested more than {MAX_DEPTH} deep")
+    if isinstance(value, dict):
+        for key, item in value.items():
+            _check_text(key, path)
+            _check(item, (*path, key))
+    else:
+        for index, item in enumerate(value):
+            _check(item, (*path, str(index)))
+
+
+def _check_text(text: str, path: tuple[str, ...]) -> None:
+    if "\0" in text:
+        _refuse(path, "nul", "must not hold the character NUL (U+0000)")
+    if not text.isascii() and SURROGATE.search(text):
+        _refuse(path, "surrogate", "must not hold half of a surrogate pair (U+D800 to U+DFFF)")
+
+
+def _refuse(path: tuple[str, ...], rule: str, message: str) -> NoReturn:
+    raise InvalidRequest([FieldError(field=".".join(path), rule=rule, message=message)])
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

@@ -1,0 +1,55 @@
+"""/openapi.json, and /docs: Swagger UI from the installed package's own files, so that it works offline."""
+
+from __future__ import annotations
+
+from importlib.resources import files
+
+from flask import Blueprint, Response, current_app, redirect
+from flask_openapi.openapi import OpenAPI
+from werkzeug.wrappers import Response as BaseResponse
+
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>Reveille API</title>
+<link rel="stylesheet" href="/docs/swagger/css/swagger-ui.css">
+</head>
+<body>
+<div id="swagger-ui"></div>
+<script src="/docs/swagger/js/swagger-ui-bundle.js"></script>
+<script>SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", persistAuthorization: true})</script>
+</body>
+</html>
+"""
+POLICY = (
+    "default-src 'self'; script-src 'self' 'unsafe-inline'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+)
+
+docs = Blueprint(
+    "docs",
+    __name__,
+    static_folder=str(files("flask_openapi_swagger").joinpath("templates", "swagger")),
+    static_url_path="/docs/swagger",
+)
+
+
+@docs.get("/")
+def index() -> BaseResponse:
+    """There is nothing at the root but the way to the documentation."""
+    return redirect("/docs")
+
+
+@docs.get("/docs")
+def show_docs() -> Response:
+    """The API's documentation, to read and to try."""
+    return Response(PAGE, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY})
+
+
+@docs.get("/openapi.json")
+def openapi() -> Response:
+    """The API's description (OpenAPI 3), made from the shapes that check the requests."""
+    app = current_app
+    assert isinstance(app, OpenAPI)  # noqa: S101  # create_app made it
+    return Response(app.json.dumps(app.api_doc), content_type="application/json")

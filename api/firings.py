@@ -1,0 +1,74 @@
+"""Firings: what was recorded, with what it carried."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from typing import Any
+from uuid import UUID
+
+from flask import Response
+from sqlalchemy import Row
+
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.resource import answer, blueprint, one_more, page
+from api.schemas.ledger import FiringPage, FiringPath, FiringQuery, FiringWhole
+from scheduler.domain.errors import NotFound
+from scheduler.storage.queries import LedgerFilter, get_firing, list_firings
+
+RAW: dict[str, Any] = {
+    "description": "The bytes as they came; their own type is the firing's `content_type`.",
+    "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+}
+
+firings = blueprint("firings", "That a trigger fired: recorded once, kept for good.")
+
+
+@firings.get("/firings", responses={200: FiringPage})
+@needs(Level.READ, own=True)
+def show_firings(query: FiringQuery) -> Response:
+    """List firings without their payloads, newest first."""
+    who = caller()
+    wanted = LedgerFilter(who.narrow(query.agent_id), query.trigger_id, query.state)
+    with parts().db.begin() as conn:
+        return page(FiringPage, list_firings(conn, who.tenant_id, wanted, **one_more(query)), query)
+
+
+@firings.get("/firings/<firing_id>", responses={200: FiringWhole})
+@needs(Level.READ, own=True)
+def show_firing(path: FiringPath) -> Response:
+    """Show a firing with its whole payload."""
+    row = _reached(path.firing_id)
+    text, encoded = _payload(row.payload)
+    shown = {**row._mapping, "payload": text, "payload_base64": encoded}  # noqa: SLF001  # public in all but name
+    return answer(FiringWhole.model_validate(shown))
+
+
+@firings.get("/firings/<firing_id>/payload", responses={200: RAW})
+@needs(Level.READ, own=True)
+def download_payload(path: FiringPath) -> Response:
+    """Download a firing's payload as it came. Never shown in a page: a stranger may have written it."""
+    row = _reached(path.firing_id)
+    if row.payload is None:
+        raise NotFound(f"The firing '{row.id}' has no payload.")
+    response = Response(row.payload, content_type="application/octet-stream")
+    response.headers["Content-Disposition"] = f'attachment; filename="firing-{row.id}"'
+    return response
+
+
+def _reached(firing_id: UUID) -> Row[Any]:
+    who = caller()
+    with parts().db.begin() as conn:
+        row = get_firing(conn, who.tenant_id, firing_id)
+    who.must_reach(row.agent_id, "firing", firing_id)
+    return row
+
+
+def _payload(payload: bytes | None) -> tuple[str | None, str | None]:
+    """As text when it is UTF-8, else as base64."""
+    if payload is None:
+        return None, None
+    try:
+        return payload.decode(), None
+    except UnicodeDecodeError:
+        return None, b64encode(payload).decode()

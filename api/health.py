@@ -1,0 +1,70 @@
+"""/healthz and /readyz: for supervisors and load balancers; no key."""
+
+from __future__ import annotations
+
+from functools import cache
+from http import HTTPStatus
+from typing import Any
+
+from flask import Blueprint, Response, current_app
+from sqlalchemy.exc import DBAPIError
+
+from api.parts import parts
+from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.storage.migrate import current_revision, head_revision
+from scheduler.storage.status import read_signs_of_life
+
+MAX_PASS_AGE = 15.0
+"""Seconds since a scheduler's last pass; it passes at least every 5."""
+MAX_HEARTBEAT_AGE = 30.0
+"""Seconds since a worker's last heartbeat; it beats every 10."""
+
+health = Blueprint("health", __name__)
+
+
+@health.get("/healthz")
+def healthz() -> Response:
+    """The process answers."""
+    return _json({"status": "ok"}, HTTPStatus.OK)
+
+
+@health.get("/readyz")
+def readyz() -> Response:
+    """Everything that a firing needs is at work: each check by name; 503 while one fails."""
+    checks = _checks()
+    ready = all(check["ok"] for check in checks.values())
+    status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+    return _json({"status": "ready" if ready else "not ready", "checks": checks}, status)
+
+
+def _checks() -> dict[str, dict[str, Any]]:
+    try:
+        with parts().db.begin() as conn:
+            at = current_revision(conn)
+            migrations = {"ok": at == _head(), "at": at, "head": _head()}
+            if at is None:
+                return {"database": {"ok": True}, "migrations": migrations}
+            signs = read_signs_of_life(conn)
+    except DatabaseUnavailable:
+        return {"database": {"ok": False}}
+    except DBAPIError:
+        return {"database": {"ok": True}, "migrations": migrations}
+    return {
+        "database": {"ok": True},
+        "migrations": migrations,
+        "scheduler": _age("last_pass_age_seconds", signs.last_pass_age, MAX_PASS_AGE),
+        "worker": _age("heartbeat_age_seconds", signs.worker_heartbeat_age, MAX_HEARTBEAT_AGE),
+    }
+
+
+def _age(name: str, age: float | None, most: float) -> dict[str, Any]:
+    return {"ok": age is not None and age < most, name: None if age is None else round(age, 3)}
+
+
+@cache
+def _head() -> str:
+    return head_revision()
+
+
+def _json(value: dict[str, Any], status: HTTPStatus) -> Response:
+    return Response(current_app.json.dumps(value), status, content_type="application/json")

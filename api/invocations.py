@@ -1,0 +1,104 @@
+"""Invocations: what woke an agent, how it went, and what can still be done about it."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from flask import Response
+from sqlalchemy import Connection, Row
+
+from api.auth import Level, bearer, caller, is_key, needs
+from api.parts import parts
+from api.resource import CHANGES, answer, blueprint, one_more, page
+from api.schemas.ledger import (
+    CompleteIn,
+    InvocationOut,
+    InvocationPage,
+    InvocationPath,
+    InvocationQuery,
+    InvocationWhole,
+    ReplayedOut,
+)
+from scheduler.invocations.lifecycle import complete, request_cancel
+from scheduler.invocations.replay import replay
+from scheduler.storage.queries import (
+    LedgerFilter,
+    find_invocation,
+    firings_of,
+    get_invocation,
+    list_invocations,
+)
+
+AGENT = "agent"
+"""The actor of a report that was admitted by the invocation's own token."""
+
+invocations = blueprint("invocations", "One wake of one agent, for all firings of its window.")
+
+
+@invocations.get("/invocations", responses={200: InvocationPage})
+@needs(Level.READ, own=True)
+def show_invocations(query: InvocationQuery) -> Response:
+    """List invocations, newest first."""
+    who = caller()
+    wanted = LedgerFilter(who.narrow(query.agent_id), state=query.state)
+    with parts().db.begin() as conn:
+        return page(InvocationPage, list_invocations(conn, who.tenant_id, wanted, **one_more(query)), query)
+
+
+@invocations.get("/invocations/<invocation_id>", responses={200: InvocationWhole})
+@needs(Level.READ, own=True)
+def show_invocation(path: InvocationPath) -> Response:
+    """Show an invocation with its firings, its tries, the context that the agent was given, and its reply."""
+    with parts().db.begin() as conn:
+        row = _reached(conn, path.invocation_id)
+        shown = {**row._mapping, "firings": firings_of(conn, row)}  # noqa: SLF001  # public in all but name
+    return answer(InvocationWhole.model_validate(shown, from_attributes=True))
+
+
+@invocations.post("/invocations/<invocation_id>/cancel", responses={200: InvocationOut, **CHANGES})
+@needs(Level.WRITE)
+def cancel_invocation(path: InvocationPath) -> Response:
+    """Cancel an invocation. One that runs is cancelled at its end; an ended one answers 409."""
+    who = caller()
+    with parts().db.begin() as conn:
+        _reached(conn, path.invocation_id)
+        request_cancel(conn, who.tenant_id, path.invocation_id, who.actor)
+        return answer(InvocationOut.model_validate(_reached(conn, path.invocation_id)))
+
+
+@invocations.post("/invocations/<invocation_id>/replay", responses={202: ReplayedOut, **CHANGES})
+@needs(Level.WRITE)
+def replay_invocation(path: InvocationPath) -> Response:
+    """Deliver an ended invocation's firings once more, in the agent's next window, which closes now."""
+    who = caller()
+    with parts().db.begin() as conn:
+        _reached(conn, path.invocation_id)
+        into = replay(conn, who.tenant_id, path.invocation_id, who.actor)
+    return answer(ReplayedOut(invocation_id=into), 202)
+
+
+@invocations.post("/invocations/<invocation_id>/complete", responses={200: InvocationOut, **CHANGES})
+@needs(Level.WRITE, token=True)
+def complete_invocation(path: InvocationPath, body: CompleteIn) -> Response:
+    """End an invocation whose agent answered 202. Takes its complete_token or a write key; 409 when stale."""
+    who = caller() if is_key() else None
+    with parts().db.begin() as conn:
+        complete(
+            conn,
+            path.invocation_id,
+            body.attempt,
+            reply=body.reply,
+            error=body.error,
+            token=bearer(),
+            tenant_id=who.tenant_id if who else None,
+            actor=who.actor if who else AGENT,
+        )
+        return answer(InvocationOut.model_validate(find_invocation(conn, path.invocation_id)))
+
+
+def _reached(conn: Connection, invocation_id: UUID) -> Row[Any]:
+    who = caller()
+    row = get_invocation(conn, who.tenant_id, invocation_id)
+    who.must_reach(row.agent_id, "invocation", invocation_id)
+    return row

@@ -1,0 +1,97 @@
+"""/metrics for Prometheus: asked of the database at each scrape, the same from every web process; no key."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+from flask import Blueprint, Response
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.registry import Collector
+
+from api.parts import parts
+from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.domain.model import FINAL_STATES, FiringState, InvocationState
+from scheduler.storage.status import Figures, read_figures
+
+RECENT = "of the newest 10,000, those of the last 15 minutes"
+OPEN_STATES = [
+    state.value for state in InvocationState if state not in FINAL_STATES | {InvocationState.COLLECTING}
+]
+QUANTILES = ("0.5", "0.99", "1")
+
+metrics = Blueprint("metrics", __name__)
+
+
+@metrics.get("/metrics")
+def show_metrics() -> Response:
+    """The figures, in Prometheus' text format. Without a database only `reveille_database_up 0`."""
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Scrape())
+    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+class _Scrape(Collector):
+    """One scrape."""
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """Ask and yield."""
+        try:
+            with parts().db.begin() as conn:
+                figures = read_figures(conn)
+        except DatabaseUnavailable:
+            yield gauge("database_up", "Whether the database answers", 0)
+            return
+        yield gauge("database_up", "Whether the database answers", 1)
+        yield from _under_way(figures)
+        yield from _recent(figures)
+        yield from _ages(figures)
+
+
+def _under_way(figures: Figures) -> Iterator[GaugeMetricFamily]:
+    windows = {"open": 0, "busy": 0, "paused": 0, "budget": 0}
+    counts = dict.fromkeys(OPEN_STATES, 0)
+    for row in figures.open:
+        if row.state == InvocationState.COLLECTING:
+            windows[row.held_reason or "open"] = row.invocations
+        else:
+            counts[row.state] = row.invocations
+    yield labelled("windows", "Collecting invocations: open, or held for a reason", "state", windows)
+    yield labelled("invocations", "Invocations under way", "state", counts)
+    pending = sum(row.firings for row in figures.open)
+    yield gauge("firings_pending", "Firings recorded and not yet delivered, in windows and invocations", pending)
+
+
+def _recent(figures: Figures) -> Iterator[GaugeMetricFamily]:
+    firings = {state.value: figures.recent_firings.get(state, 0) for state in FiringState}
+    yield labelled("recent_firings", f"Firings by state, {RECENT}", "state", firings)
+    ends = {state.value: figures.recent_ends.get(state, 0) for state in sorted(FINAL_STATES)}
+    yield labelled("recent_invocations", f"Ended invocations by state, {RECENT}", "state", ends)
+    if figures.lateness is not None:
+        late = dict(zip(QUANTILES, figures.lateness, strict=True))
+        yield labelled("lateness_seconds", f"Between slot and firing, {RECENT}", "quantile", late)
+
+
+def _ages(figures: Figures) -> Iterator[GaugeMetricFamily]:
+    due = [row.oldest_due_age for row in figures.open if row.oldest_due_age is not None]
+    yield gauge("oldest_due_window_age_seconds", "How long the oldest due window waits", max(due, default=0))
+    yield gauge("overdue_job_age_seconds", "How long the most overdue trigger waits", figures.overdue)
+    if figures.signs.last_pass_age is not None:
+        yield gauge("last_pass_age_seconds", "Since a scheduler's last pass", figures.signs.last_pass_age)
+    if figures.signs.worker_heartbeat_age is not None:
+        age = figures.signs.worker_heartbeat_age
+        yield gauge("worker_heartbeat_age_seconds", "Since a worker's last heartbeat", age)
+
+
+def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
+    """A single figure."""
+    return GaugeMetricFamily(f"reveille_{name}", text, value=value)
+
+
+def labelled(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
+    """One figure for each value of a label."""
+    family = GaugeMetricFamily(f"reveille_{name}", text, labels=[label])
+    for value, figure in values.items():
+        family.add_metric([str(value)], figure)
+    return family

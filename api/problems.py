@@ -1,0 +1,160 @@
+"""Every error of the HTTP API as `application/problem+json` (RFC 9457), naming each wrong field."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from http import HTTPStatus
+
+from flask import Flask, Response, current_app
+from loguru import logger
+from pydantic import BaseModel, Field, ValidationError
+from pydantic_core import ErrorDetails
+from werkzeug.exceptions import HTTPException
+
+from scheduler.domain.errors import DatabaseUnavailable, InvalidField, LimitReached, ReveilleError
+
+MEDIA_TYPE = "application/problem+json"
+TYPE_PREFIX = "urn:reveille:problem:"
+MESSAGE_LENGTH = 500
+"""No message repeats more than so many characters of what was sent."""
+MAX_ERRORS = 100
+RETRY_AFTER_OUTAGE = 5
+"""Seconds after which a client may ask again when the database was away."""
+UNIONS = frozenset({"runtime"})
+"""Fields whose shape depends on their `kind`; pydantic puts that kind into the path of an error."""
+
+
+class FieldError(BaseModel):
+    """One wrong field: its dotted path, the rule that it breaks, and a text for people."""
+
+    field: str
+    rule: str
+    message: str
+
+
+class Problem(BaseModel):
+    """What went wrong (RFC 9457). `field` is the first wrong field, `errors` holds all of them."""
+
+    type: str = Field(description="Says which kind of problem this is; stable, unlike the texts.")
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+    errors: list[FieldError] | None = None
+
+
+class MalformedBody(ReveilleError):
+    """The body is not valid JSON."""
+
+    status = 400
+    problem = "malformed-body"
+
+
+class UnsupportedMediaType(ReveilleError):
+    """The body must be JSON; send it with Content-Type: application/json."""
+
+    status = 415
+    problem = "unsupported-media-type"
+
+
+class InvalidRequest(InvalidField):
+    """Fields of the request are not valid."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        shown = [f"{error.field}: {error.message}" if error.field else error.message for error in errors[:5]]
+        super().__init__("; ".join(text.rstrip(".") for text in shown) + ".", field=errors[0].field or None)
+        self.errors = errors
+
+
+def field_errors(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[FieldError]:
+    """Each wrong field of a failed validation. What was sent is not repeated: it may be a secret."""
+    return [
+        _field_error(each, prefix) for each in error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
+    ]
+
+
+def refuse_invalid(error: ValidationError) -> Response:
+    """What flask-openapi calls when a body, query or path does not have its shape; raises InvalidRequest."""
+    raise InvalidRequest(field_errors(error)) from None
+
+
+def install(app: Flask) -> None:
+    """Answer every error of `app` as a problem."""
+    app.register_error_handler(ReveilleError, _our_error)
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unforeseen)
+
+
+def _field_error(error: ErrorDetails, prefix: tuple[str, ...]) -> FieldError:
+    path = [*prefix, *(str(part) for part in error["loc"])]
+    if len(path) > 2 and path[0] in UNIONS:
+        del path[1]
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"].startswith("union_tag"):
+        context = error.get("ctx", {})
+        path.append(str(context["discriminator"]).strip("'"))
+        message = (
+            f"'{str(context['tag'])[:50]}' is not available here; use one of {context['expected_tags']}"
+            if "tag" in context
+            else "Field required"
+        )
+    return FieldError(field=".".join(path)[:MESSAGE_LENGTH], rule=error["type"], message=message[:MESSAGE_LENGTH])
+
+
+def _our_error(error: ReveilleError) -> Response:
+    if isinstance(error, DatabaseUnavailable):
+        logger.warning("a request was refused: {}", error.message)
+    elif error.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.opt(exception=error).error("a request failed: {}", error.message)
+    problem = Problem(
+        type=TYPE_PREFIX + error.problem,
+        title=(type(error).__doc__ or error.problem).strip().splitlines()[0].rstrip("."),
+        status=error.status,
+        detail=error.message[: 5 * MESSAGE_LENGTH],
+        field=error.field,
+        errors=list(error.errors) if isinstance(error, InvalidRequest) else None,
+    )
+    response = _answer(problem)
+    if error.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="reveille"'
+    elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        response.headers["Retry-After"] = str(RETRY_AFTER_OUTAGE)
+    elif isinstance(error, LimitReached) and error.retry_after is not None:
+        response.headers["Retry-After"] = str(max(math.ceil(error.retry_after), 1))
+    return response
+
+
+def _http_error(error: HTTPException) -> Response | HTTPException:
+    """Flask's own errors keep their headers, such as Allow on 405 (RFC 9110 section 15.5.6)."""
+    if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
+        return error
+    response = _answer(
+        Problem(
+            type="about:blank",
+            title=HTTPStatus(error.code).phrase,
+            status=error.code,
+            detail=error.description or HTTPStatus(error.code).phrase,
+        )
+    )
+    for name, value in error.get_headers():
+        if name.lower() not in ("content-type", "content-length"):
+            response.headers[name] = value
+    return response
+
+
+def _unforeseen(error: Exception) -> Response:
+    logger.opt(exception=error).error("a request failed unforeseen")
+    return _answer(
+        Problem(
+            type="about:blank",
+            title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
+            status=HTTPStatus.INTERNAL_SERVER_ERROR,
+            detail="Something failed here that should not; the server's log says what.",
+        )
+    )
+
+
+def _answer(problem: Problem) -> Response:
+    body = current_app.json.dumps(problem.model_dump(exclude_none=True))
+    return Response(body, problem.status, content_type=MEDIA_TYPE)

@@ -1,0 +1,113 @@
+"""Agents: who is woken, by which runtime, within which limits."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from api.schemas.base import Answer, Listed, Moment, Name, Shape, Text, Time, Zone, id_of, no_defaults
+
+Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class HttpRuntime(Shape):
+    """Woken by a POST to `url`, signed by Standard Webhooks with `secret` (made when left out, and shown once)."""
+
+    kind: Literal["http"]
+    url: str = Field(max_length=8192, examples=["https://agent.example.org/wake"])
+    secret: Secret | None = Field(None, repr=False)
+
+
+class CommandRuntime(Shape):
+    """Woken by running the program that the operator allows under this name (`REVEILLE_COMMANDS`)."""
+
+    kind: Literal["command"]
+    name: str = Field(max_length=200)
+
+
+Runtime = Annotated[HttpRuntime | CommandRuntime, Field(discriminator="kind")]
+
+
+class AgentSettings(Shape):
+    """What may be set at creation and changed later."""
+
+    role_description: Text = ""
+    language: Literal["en", "zh"] = "en"
+    timezone: Zone | None = Field(None, description="Of its triggers; null: the tenant's.")
+    dedup_delay_seconds: float = Field(30.0, ge=0, le=3600, description="How long a window stays open.")
+    max_batch: int = Field(100, ge=1, le=1000, description="As many firings close a window early.")
+    timeout_seconds: int = Field(600, ge=1, le=86_400)
+    max_triggers: int | None = Field(None, ge=0, le=10_000, description="Null: the tenant's.")
+    min_poll_interval_min: int | None = Field(None, ge=1, le=525_600, description="Null: the tenant's.")
+    webhook_rate_limit: int | None = Field(
+        None, ge=0, le=1_000_000, description="Deliveries a minute of each webhook; null: the tenant's."
+    )
+    expires_at: Moment | None = None
+
+
+class AgentIn(AgentSettings):
+    """A new agent."""
+
+    name: Name
+    runtime: Runtime
+
+
+class AgentPatch(AgentSettings):
+    """JSON Merge Patch (RFC 7396): what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra=no_defaults)
+
+    name: Name = ""
+    runtime: dict[str, Any] = Field(
+        default_factory=dict, description="Merged into the runtime, or a whole one of another kind."
+    )
+
+
+class HttpRuntimeOut(Answer):
+    """`secret` is given when it was just made or set, and never again."""
+
+    kind: Literal["http"]
+    url: str
+    secret: str | None = None
+
+
+class CommandRuntimeOut(Answer):
+    """The program's name in the operator's allow-list."""
+
+    kind: Literal["command"]
+    name: str
+
+
+class AgentOut(Answer):
+    """An agent."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    runtime: Annotated[HttpRuntimeOut | CommandRuntimeOut, Field(discriminator="kind")]
+    role_description: str
+    language: str
+    timezone: str | None
+    dedup_delay_seconds: float
+    max_batch: int
+    timeout_seconds: int
+    max_triggers: int
+    min_poll_interval_min: int
+    webhook_rate_limit: int
+    is_paused: bool
+    paused_note: str | None
+    expires_at: Time | None
+    created_at: Time
+    updated_at: Time
+
+
+class AgentPage(Listed[AgentOut]):
+    """A page of agents."""
+
+
+class AgentPath(Shape):
+    """Names an agent."""
+
+    agent_id: Annotated[UUID, id_of("agent")]

@@ -1,0 +1,143 @@
+"""What the shapes of all resources are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Generic, TypeVar
+from uuid import UUID
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    StringConstraints,
+    model_validator,
+)
+
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.ids import parse_id
+from scheduler.triggers.once import parse_moment
+from scheduler.triggers.zones import load_zone
+
+DEFAULT_LIMIT = 50
+MAX_LIMIT = 200
+
+
+class Shape(BaseModel):
+    """What a client sends: nothing unknown is accepted, nothing is coerced (`"enabled": 0` is refused)."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+
+
+class Answer(BaseModel):
+    """What a client gets. Made from any object or row that has these attributes."""
+
+    model_config = ConfigDict(from_attributes=True, frozen=True)
+
+
+class Query(BaseModel):
+    """Query parameters; an unknown one is refused, for a mistyped filter would otherwise show too much."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+def id_of(what: str) -> BeforeValidator:
+    """The validator of an id in a path: whatever is no UUID cannot be the id of a `what`, so 404."""
+
+    def parse(value: object) -> UUID:
+        return parse_id(str(value), what)
+
+    return BeforeValidator(parse)
+
+
+def no_defaults(schema: dict[str, Any]) -> None:
+    """Leave defaults out of the documentation of a PATCH: what is not given stays as it is."""
+    for field in schema.get("properties", {}).values():
+        field.pop("default", None)
+
+
+def _zone(value: str) -> str:
+    try:
+        load_zone(value)
+    except InvalidField as error:
+        raise ValueError(error.message) from None
+    return value
+
+
+def _moment(value: object) -> datetime:
+    return _parsed(value, parse_moment)
+
+
+def _local_moment(value: object) -> datetime:
+    return _parsed(value, datetime.fromisoformat)
+
+
+def _parsed(value: object, parse: Callable[[str], datetime]) -> datetime:
+    if not isinstance(value, str):
+        raise ValueError("must be a text such as 2030-01-31T09:00:00Z")
+    try:
+        moment = parse(value)
+    except (ValueError, OverflowError):
+        raise ValueError("is not a date or time of RFC 3339, such as 2030-01-31T09:00:00Z") from None
+    if not 1970 <= moment.year < 9999:
+        raise ValueError("must lie in the years 1970 to 9998")
+    return moment
+
+
+def _visible(value: str) -> str:
+    if not value.isprintable() or value != value.strip():
+        raise ValueError("must be printable, without spaces around it")
+    return value
+
+
+def rfc3339(moment: datetime) -> str:
+    """`2030-01-31T09:00:00Z`."""
+    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_visible)]
+Note = Annotated[str, StringConstraints(max_length=500)]
+Text = Annotated[str, StringConstraints(max_length=10_000)]
+Zone = Annotated[
+    str, StringConstraints(min_length=1, max_length=100), AfterValidator(_zone), Field(examples=["Europe/Berlin"])
+]
+Moment = Annotated[datetime, BeforeValidator(_moment), Field(description="RFC 3339; without an offset it is UTC.")]
+LocalMoment = Annotated[
+    datetime,
+    BeforeValidator(_local_moment),
+    Field(description="RFC 3339; without an offset it is local time of the zone that is asked for, else UTC."),
+]
+Time = Annotated[
+    datetime, PlainSerializer(rfc3339, return_type=str), Field(json_schema_extra={"format": "date-time"})
+]
+
+ItemT = TypeVar("ItemT")
+
+
+class Page(Query):
+    """Paging, newest first."""
+
+    limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
+    after: UUID | None = Field(None, description="`next` of the page before, which is the id of its last item.")
+
+
+class Listed(Answer, Generic[ItemT]):
+    """One page; `next` is null on the last."""
+
+    items: list[ItemT]
+    next: str | None = None
+
+
+class NoteIn(Shape):
+    """Why it is paused. The whole body may be left out."""
+
+    note: Note | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent(cls, value: object) -> object:
+        return {} if value is None else value

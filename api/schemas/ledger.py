@@ -1,0 +1,153 @@
+"""What was recorded: firings, invocations, audit events."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import Field, StringConstraints, model_validator
+
+from api.schemas.base import Answer, Listed, Page, Shape, Time, id_of
+from scheduler.domain.model import FiringState, InvocationState
+
+
+class FiringOut(Answer):
+    """A firing without its payload. `slots_exact: false` means "`slot_count` or more"."""
+
+    id: UUID
+    agent_id: UUID
+    trigger_id: UUID
+    trigger_name: str
+    trigger_type: str
+    reason: str
+    focus_ref: str | None
+    state: str
+    fired_at: Time
+    first_scheduled_for: Time | None
+    scheduled_for: Time | None
+    slot_count: int
+    slots_exact: bool
+    content_type: str | None
+    payload_size: int | None
+    trust: str
+    invocation_id: UUID
+    root_id: UUID
+    depth: int
+
+
+class FiringWhole(FiringOut):
+    """A firing with its payload: as text, or as base64 when it is not UTF-8."""
+
+    payload: str | None
+    payload_base64: str | None
+    data: dict[str, Any] | None
+
+
+class FiringPage(Listed[FiringOut]):
+    """A page of firings."""
+
+
+class FiringQuery(Page):
+    """Which firings to list."""
+
+    agent_id: UUID | None = None
+    trigger_id: UUID | None = None
+    state: FiringState | None = None
+
+
+class FiringPath(Shape):
+    """Names a firing."""
+
+    firing_id: Annotated[UUID, id_of("firing")]
+
+
+class InvocationOut(Answer):
+    """One wake of one agent. While `collecting` it is the open window: `due_at` null = held, `held_reason` why."""
+
+    id: UUID
+    agent_id: UUID
+    state: str
+    reason: str | None
+    firing_count: int
+    opened_at: Time
+    due_at: Time | None
+    held_reason: str | None
+    ready_at: Time | None
+    started_at: Time | None
+    finished_at: Time | None
+    deadline_at: Time | None
+    attempt: int
+    cancel_requested: bool
+    replayed_into: UUID | None
+
+
+class InvocationWhole(InvocationOut):
+    """An invocation with its firings (the oldest 1,000), each ended try, the context given and the reply."""
+
+    firings: list[FiringOut]
+    tries: list[dict[str, Any]]
+    context: str | None
+    reply: str | None
+    reply_truncated: bool
+
+
+class InvocationPage(Listed[InvocationOut]):
+    """A page of invocations."""
+
+
+class InvocationQuery(Page):
+    """Which invocations to list."""
+
+    agent_id: UUID | None = None
+    state: InvocationState | None = None
+
+
+class InvocationPath(Shape):
+    """Names an invocation."""
+
+    invocation_id: Annotated[UUID, id_of("invocation")]
+
+
+class CompleteIn(Shape):
+    """How an agent that answered 202 ends its invocation: `reply` when it succeeded, `error` when it did not."""
+
+    attempt: int = Field(ge=1, le=1_000_000)
+    reply: str | None = None
+    error: Annotated[str, StringConstraints(min_length=1, max_length=10_000)] | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> CompleteIn:
+        if self.reply is not None and self.error is not None:
+            raise ValueError("give reply or error, not both")
+        return self
+
+
+class ReplayedOut(Answer):
+    """The invocation that will carry the firings again."""
+
+    invocation_id: UUID
+
+
+class AuditOut(Answer):
+    """Who did what, and when. `actor` is `key:NAME`, `system` or `agent:ID`."""
+
+    id: UUID
+    at: Time
+    actor: str
+    action: str
+    subject_type: str
+    subject_id: UUID | None
+    agent_id: UUID | None
+    detail: dict[str, Any]
+
+
+class AuditPage(Listed[AuditOut]):
+    """A page of the audit trail."""
+
+
+class AuditQuery(Page):
+    """Which events to list; `action` is one such as `trigger.paused`, or a subject such as `trigger`."""
+
+    agent_id: UUID | None = None
+    subject_id: UUID | None = None
+    action: str | None = Field(None, pattern=r"^[a-z_]{1,50}(\.[a-z_]{1,50})?$")

@@ -1,0 +1,108 @@
+"""Tenants, and the keys that act for them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+
+from api.schemas.base import Answer, Listed, Name, Shape, Time, Zone, id_of, no_defaults
+
+AGENT_PREFIX = "agent:"
+ROLES = ("admin", "write", "read")
+
+
+def _known_scopes(scopes: list[str]) -> list[str]:
+    if len(set(scopes)) != len(scopes):
+        raise ValueError("the same scope is there twice")
+    if len(scopes) > 1 and any(scope.startswith(AGENT_PREFIX) for scope in scopes):
+        raise ValueError("agent:ID stands alone: it reads and writes what is that agent's, and nothing else")
+    return scopes
+
+
+Scope = Annotated[
+    str,
+    StringConstraints(pattern=r"^(admin|write|read|agent:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"),
+    Field(description="admin, write, read, or agent:ID", examples=["write"]),
+]
+
+
+class TenantSettings(Shape):
+    """What may be set at creation and changed later. An agent's own limits stay within these."""
+
+    timezone: Zone = "UTC"
+    default_max_triggers: int = Field(20, ge=0, le=10_000, description="Most triggers of an agent.")
+    min_poll_interval_min: int = Field(5, ge=5, le=525_600, description="Least minutes between two polls.")
+    max_webhook_rate: int = Field(5, ge=0, le=1_000_000, description="Most deliveries a minute of a webhook.")
+
+
+class TenantIn(TenantSettings):
+    """A new tenant."""
+
+    name: Name
+
+
+class TenantPatch(TenantSettings):
+    """JSON Merge Patch (RFC 7396): what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra=no_defaults)
+
+    name: Name = ""
+
+
+class TenantOut(Answer):
+    """A tenant."""
+
+    id: UUID
+    name: str
+    timezone: str
+    default_max_triggers: int
+    min_poll_interval_min: int
+    max_webhook_rate: int
+    created_at: Time
+
+
+class TenantPage(Listed[TenantOut]):
+    """A page of tenants."""
+
+
+class TenantPath(Shape):
+    """Names a tenant."""
+
+    tenant_id: Annotated[UUID, id_of("tenant")]
+
+
+class KeyIn(Shape):
+    """A new key. `tenant_id` left out: the tenant that is acted on; null: an operator's key, for every tenant."""
+
+    name: Name
+    scopes: Annotated[list[Scope], Field(min_length=1, max_length=3), AfterValidator(_known_scopes)]
+    tenant_id: Annotated[UUID, Field(strict=False)] | None = None
+
+
+class KeyOut(Answer):
+    """A key, known by how it begins. `tenant_id` null: an operator's key."""
+
+    id: UUID
+    tenant_id: UUID | None
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: Time
+
+
+class KeyCreated(KeyOut):
+    """A new key: `key` is shown this once, for only its hash is stored."""
+
+    key: str
+
+
+class KeyPage(Listed[KeyOut]):
+    """A page of keys."""
+
+
+class KeyPath(Shape):
+    """Names a key."""
+
+    key_id: Annotated[UUID, id_of("key")]

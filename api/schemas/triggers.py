@@ -1,0 +1,166 @@
+"""Triggers, their previews and what they answer when fired. A kind's `config` is checked by the kind itself."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from api.schemas.base import (
+    Answer,
+    Listed,
+    LocalMoment,
+    Moment,
+    Name,
+    Page,
+    Query,
+    Shape,
+    Time,
+    Zone,
+    id_of,
+    no_defaults,
+)
+from scheduler.clock.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
+from scheduler.triggers.preview import DEFAULT_COUNT, MAX_COUNT
+
+Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
+
+Config = Annotated[
+    dict[str, Any],
+    Field(description='What its type asks for, e.g. {"expr": "0 9 * * mon-fri"} for cron; see docs/api.md.'),
+]
+
+
+class TriggerSettings(Shape):
+    """What may be set at creation and changed later."""
+
+    reason: Annotated[str, StringConstraints(max_length=MAX_REASON)] = Field(
+        "", description="Why the agent is woken; it reads this."
+    )
+    focus_ref: Name | None = None
+    urgent: bool = Field(False, description="Its firings close the agent's window at once.")
+    max_fires: int | None = Field(None, ge=0, le=MAX_FIRES)
+    cooldown_seconds: Seconds = Field(60.0, description="Least time between two wakes by it.")
+    expires_at: Moment | None = None
+    misfire_policy: Literal["latest", "all", "skip"] = "latest"
+    grace_seconds: Seconds = Field(60.0, description="Lateness that policy `skip` accepts.")
+
+
+class TriggerIn(TriggerSettings):
+    """A new trigger."""
+
+    name: Name
+    type: str = Field(max_length=50, examples=["cron", "once", "interval", "webhook"])
+    config: Config = Field(default_factory=dict)
+
+
+class TriggerPatch(TriggerSettings):
+    """JSON Merge Patch (RFC 7396), `config` included: what is left out stays."""
+
+    model_config = ConfigDict(json_schema_extra=no_defaults)
+
+    name: Name = ""
+    type: str = Field("", max_length=50, description="May be repeated, not changed.")
+    config: Config = Field(default_factory=dict)
+    is_enabled: bool = True
+
+
+class TriggerOut(Answer):
+    """A trigger. `timezone` is the zone that holds for it; secrets are left out of `config`."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    name: str
+    type: str
+    config: dict[str, Any]
+    reason: str
+    focus_ref: str | None
+    timezone: str
+    urgent: bool
+    max_fires: int | None
+    cooldown_seconds: float
+    expires_at: Time | None
+    misfire_policy: str
+    grace_seconds: float
+    is_enabled: bool
+    paused_note: str | None
+    next_fire_at: Time | None
+    fire_count: int
+    last_fired_at: Time | None
+    created_at: Time
+    updated_at: Time
+    hook_url: str | None = Field(None, description="A webhook's address: only when it was just made or rotated.")
+
+
+class TriggerPage(Listed[TriggerOut]):
+    """A page of triggers."""
+
+
+class TriggerQuery(Page):
+    """Which triggers to list."""
+
+    agent_id: UUID | None = None
+
+
+class TriggerPath(Shape):
+    """Names a trigger."""
+
+    trigger_id: Annotated[UUID, id_of("trigger")]
+
+
+class FiredOut(Answer):
+    """What firing by hand made: the firing, and the invocation that will carry it."""
+
+    firing_id: UUID
+    invocation_id: UUID
+
+
+class PreviewQuery(Query):
+    """How many fire times."""
+
+    count: int = Field(DEFAULT_COUNT, ge=1, le=MAX_COUNT)
+
+
+class PreviewIn(Shape):
+    """A trigger that need not exist. `after` is exclusive, default now; `config.timezone` wins over `timezone`."""
+
+    type: str = Field(max_length=50, examples=["cron"])
+    config: Config = Field(default_factory=dict)
+    timezone: Zone | None = None
+    after: LocalMoment | None = None
+    count: int = Field(DEFAULT_COUNT, ge=1, le=MAX_COUNT)
+
+
+class PreviewNote(Answer):
+    """What a clock change does to one of the fire times."""
+
+    at: str
+    kind: str
+    text: str
+
+
+class PreviewOut(Answer):
+    """The next fire times, local with offset, and what clock changes do to them."""
+
+    fire_times: list[str]
+    notes: list[PreviewNote]
+
+
+class DeliveryOut(Answer):
+    """One call of a webhook and what became of it."""
+
+    id: UUID
+    trigger_id: UUID
+    received_at: Time
+    verdict: str
+    reason: str | None
+    delivery_key: str | None
+    content_type: str | None
+    size: int
+    firing_id: UUID | None
+
+
+class DeliveryPage(Listed[DeliveryOut]):
+    """A page of deliveries."""

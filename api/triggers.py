@@ -1,0 +1,179 @@
+"""Triggers: their life cycle is `scheduler.clock.sync.Triggers`; here is who may do it, and how it looks."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from uuid import UUID
+
+from flask import Response, request
+
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
+from api.schemas.agents import AgentPath
+from api.schemas.base import NoteIn, Page
+from api.schemas.triggers import (
+    DeliveryPage,
+    FiredOut,
+    PreviewIn,
+    PreviewOut,
+    PreviewQuery,
+    TriggerIn,
+    TriggerOut,
+    TriggerPage,
+    TriggerPatch,
+    TriggerPath,
+    TriggerQuery,
+)
+from scheduler.clock.sync import CreatedTrigger
+from scheduler.clock.trigger_spec import TriggerSpec
+from scheduler.storage.agents import get_agent
+from scheduler.storage.queries import list_deliveries
+from scheduler.storage.trigger_views import TriggerView
+from scheduler.triggers.preview import preview
+
+triggers = blueprint("triggers", "What wakes an agent.")
+
+
+@triggers.post("/agents/<agent_id>/triggers", responses={201: TriggerOut, **CHANGES})
+@needs(Level.WRITE, own=True)
+def make_trigger(path: AgentPath, body: TriggerIn) -> Response:
+    """Make a trigger of an agent. A webhook's hook_url is in this answer only."""
+    who = caller()
+    who.must_reach(path.agent_id, "agent", path.agent_id)
+    spec = TriggerSpec(**given(body))
+    made = parts().triggers.create(who.tenant_id, path.agent_id, spec, actor=who.actor)
+    return answer(_created(made), 201, location=f"/triggers/{made.trigger.id}")
+
+
+@triggers.get("/agents/<agent_id>/triggers", responses={200: TriggerPage})
+@needs(Level.READ, own=True)
+def show_agent_triggers(path: AgentPath, query: Page) -> Response:
+    """List an agent's triggers, newest first."""
+    who = caller()
+    who.must_reach(path.agent_id, "agent", path.agent_id)
+    with parts().db.begin() as conn:
+        get_agent(conn, who.tenant_id, path.agent_id)
+    found = parts().triggers.list(who.tenant_id, agent_id=path.agent_id, **one_more(query))
+    return page(TriggerPage, found, query)
+
+
+@triggers.get("/triggers", responses={200: TriggerPage})
+@needs(Level.READ, own=True)
+def show_triggers(query: TriggerQuery) -> Response:
+    """List triggers, newest first."""
+    who = caller()
+    agent_id = who.narrow(query.agent_id)
+    return page(TriggerPage, parts().triggers.list(who.tenant_id, agent_id=agent_id, **one_more(query)), query)
+
+
+@triggers.get("/triggers/<trigger_id>", responses={200: TriggerOut})
+@needs(Level.READ, own=True)
+def show_trigger(path: TriggerPath) -> Response:
+    """Show a trigger."""
+    return answer(TriggerOut.model_validate(_reached(path.trigger_id)))
+
+
+@triggers.patch("/triggers/<trigger_id>", responses={200: TriggerOut, **CHANGES})
+@needs(Level.WRITE, own=True)
+def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
+    """Change a trigger. `config` is merged and checked as at creation; no token or count is lost."""
+    _reached(path.trigger_id)
+    who = caller()
+    patch = given(body)
+    changed = parts().triggers.update(who.tenant_id, path.trigger_id, patch, actor=who.actor)
+    return answer(TriggerOut.model_validate(changed))
+
+
+@triggers.delete("/triggers/<trigger_id>", responses={204: EMPTY})
+@needs(Level.WRITE, own=True)
+def delete_trigger(path: TriggerPath) -> Response:
+    """Delete a trigger. Its firings stay, and those that wait are still delivered."""
+    _reached(path.trigger_id)
+    who = caller()
+    parts().triggers.delete(who.tenant_id, path.trigger_id, actor=who.actor)
+    return no_content()
+
+
+@triggers.post(
+    "/triggers/<trigger_id>/pause", responses={200: TriggerOut, **CHANGES}, request_body=optional_body(NoteIn)
+)
+@needs(Level.WRITE, own=True, optional_body=True)
+def pause_trigger(path: TriggerPath, body: NoteIn) -> Response:
+    """Pause a trigger: it makes no new firings; those that wait are still delivered."""
+    _reached(path.trigger_id)
+    who = caller()
+    paused = parts().triggers.pause(who.tenant_id, path.trigger_id, actor=who.actor, note=body.note)
+    return answer(TriggerOut.model_validate(paused))
+
+
+@triggers.post("/triggers/<trigger_id>/resume", responses={200: TriggerOut, **CHANGES})
+@needs(Level.WRITE, own=True)
+def resume_trigger(path: TriggerPath) -> Response:
+    """Resume a trigger from now on. What passed meanwhile does not fire, except a once; it counts from zero."""
+    _reached(path.trigger_id)
+    who = caller()
+    resumed = parts().triggers.resume(who.tenant_id, path.trigger_id, actor=who.actor)
+    return answer(TriggerOut.model_validate(resumed))
+
+
+@triggers.post("/triggers/<trigger_id>/fire", responses={202: FiredOut, **CHANGES})
+@needs(Level.WRITE, own=True)
+def fire_trigger(path: TriggerPath) -> Response:
+    """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires."""
+    _reached(path.trigger_id)
+    who = caller()
+    fired = parts().triggers.fire(who.tenant_id, path.trigger_id, actor=who.actor)
+    return answer(FiredOut.model_validate(fired), 202)
+
+
+@triggers.post("/triggers/<trigger_id>/rotate-token", responses={200: TriggerOut, **CHANGES})
+@needs(Level.WRITE, own=True)
+def rotate_token(path: TriggerPath) -> Response:
+    """Give a webhook a new hook_url, shown in this answer only; the old one is unknown from now on."""
+    _reached(path.trigger_id)
+    who = caller()
+    return answer(_created(parts().triggers.rotate_token(who.tenant_id, path.trigger_id, actor=who.actor)))
+
+
+@triggers.get("/triggers/<trigger_id>/preview", responses={200: PreviewOut})
+@needs(Level.READ, own=True)
+def preview_trigger(path: TriggerPath, query: PreviewQuery) -> Response:
+    """Show when a trigger fires next, in its own zone."""
+    _reached(path.trigger_id)
+    found = parts().triggers.preview(caller().tenant_id, path.trigger_id, query.count)
+    return answer(PreviewOut.model_validate(asdict(found)))
+
+
+@triggers.post("/triggers/preview", responses={200: PreviewOut, **CHANGES})
+@needs(Level.READ, own=True)
+def preview_config(body: PreviewIn) -> Response:
+    """Show when a trigger of this type and config would fire; without a timezone, in UTC."""
+    after = body.after or parts().clock.now()
+    found = preview(body.type, body.config, zone=body.timezone, after=after, count=body.count, naive_ok=False)
+    return answer(PreviewOut.model_validate(asdict(found)))
+
+
+@triggers.get("/triggers/<trigger_id>/deliveries", responses={200: DeliveryPage})
+@needs(Level.READ, own=True)
+def show_deliveries(path: TriggerPath, query: Page) -> Response:
+    """List the calls of a webhook and what became of each, newest first."""
+    _reached(path.trigger_id)
+    with parts().db.begin() as conn:
+        return page(DeliveryPage, list_deliveries(conn, path.trigger_id, **one_more(query)), query)
+
+
+def _reached(trigger_id: UUID) -> TriggerView:
+    """The trigger, if it is there for the caller; raises NotFound."""
+    who = caller()
+    found = parts().triggers.get(who.tenant_id, trigger_id)
+    who.must_reach(found.agent_id, "trigger", trigger_id)
+    return found
+
+
+def _created(made: CreatedTrigger) -> TriggerOut:
+    shown = TriggerOut.model_validate(made.trigger)
+    if made.hook_token is None:
+        return shown
+    base = parts().settings.public_url or request.url_root.rstrip("/")
+    return shown.model_copy(update={"hook_url": f"{base}/hooks/{made.hook_token}"})

@@ -1,0 +1,56 @@
+"""Agents: who is woken. Deleting one is soft, so that its history keeps its name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, insert, select, update
+
+from scheduler.domain.errors import NotFound
+from scheduler.storage.refusals import refuse_duplicate
+from scheduler.storage.tables import Agent
+
+AGENTS = Agent.__table__
+DUPLICATE = "There is an agent of that name already; choose another."
+
+
+def get_agent(conn: Connection, tenant_id: UUID, agent_id: UUID, *, lock: bool = False) -> Row[Any]:
+    """The row of a tenant's agent; raises NotFound. `lock` holds it until commit."""
+    statement = select(AGENTS).where(
+        Agent.id == agent_id, Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None)
+    )
+    row = conn.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no agent '{agent_id}'.")
+    return row
+
+
+def list_agents(
+    conn: Connection, tenant_id: UUID, *, only: UUID | None = None, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
+    """Up to `limit` of a tenant's agents, newest first, older than `after`; `only` leaves one of them."""
+    statement = select(AGENTS).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
+    if only is not None:
+        statement = statement.where(Agent.id == only)
+    if after is not None:
+        statement = statement.where(Agent.id < after)
+    return conn.execute(statement.order_by(Agent.id.desc()).limit(limit)).all()
+
+
+def create_agent(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+    """A new agent of columns `values`; raises Conflict on a name that is taken."""
+    with refuse_duplicate("uq_agents_tenant_name", DUPLICATE):
+        return conn.execute(insert(Agent).values(tenant_id=tenant_id, **values).returning(AGENTS)).one()
+
+
+def update_agent(conn: Connection, agent_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+    """Change columns of an agent whose row the caller has locked; raises Conflict on a name that is taken."""
+    with refuse_duplicate("uq_agents_tenant_name", DUPLICATE):
+        return conn.execute(
+            update(Agent)
+            .where(Agent.id == agent_id)
+            .values(updated_at=func.clock_timestamp(), **values)
+            .returning(AGENTS)
+        ).one()

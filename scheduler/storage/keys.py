@@ -1,0 +1,119 @@
+"""API keys: stored as hashes, looked up by them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, any_, func, insert, or_, select, update
+
+from scheduler.domain.errors import Conflict, NotFound
+from scheduler.domain.ids import new_token, token_hash
+from scheduler.storage.tables import ApiKey
+
+ADMIN = "admin"
+KEY_PREFIX = "rvl_"
+KEY_BITS = 256
+SHOWN_LENGTH = 8
+
+COLUMNS: tuple[Any, ...] = (
+    ApiKey.id,
+    ApiKey.tenant_id,
+    ApiKey.name,
+    ApiKey.prefix,
+    ApiKey.scopes,
+    ApiKey.created_at,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A key just made: the only moment at which `key` itself is known."""
+
+    key: str
+    row: Row[Any]
+
+
+def find_key(conn: Connection, key: str) -> Row[Any] | None:
+    """The row of a live key; None when there is none or it was revoked."""
+    return conn.execute(
+        select(*COLUMNS).where(ApiKey.key_hash == token_hash(key), ApiKey.revoked_at.is_(None))
+    ).one_or_none()
+
+
+def create_key(
+    conn: Connection, *, tenant_id: UUID | None, name: str, scopes: Sequence[str], key: str | None = None
+) -> NewKey:
+    """Store a new key, or the given one (the operator's own); `tenant_id` None makes an operator's key."""
+    key = key or KEY_PREFIX + new_token(KEY_BITS)
+    row = conn.execute(
+        insert(ApiKey)
+        .values(
+            tenant_id=tenant_id,
+            name=name,
+            prefix=key[: min(SHOWN_LENGTH, len(key) // 3)],
+            key_hash=token_hash(key),
+            scopes=list(scopes),
+        )
+        .returning(*COLUMNS)
+    ).one()
+    return NewKey(key, row)
+
+
+def get_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: bool) -> Row[Any]:
+    """A live key of the tenant, or for an `operator` one of the operators' too; raises NotFound."""
+    row = conn.execute(_visible(tenant_id, operator=operator).where(ApiKey.id == key_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no key '{key_id}'.")
+    return row
+
+
+def list_keys(
+    conn: Connection, tenant_id: UUID, *, operator: bool, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
+    """Up to `limit` live keys that `get_key` would give, newest first, older than `after`."""
+    statement = _visible(tenant_id, operator=operator).order_by(ApiKey.id.desc()).limit(limit)
+    if after is not None:
+        statement = statement.where(ApiKey.id < after)
+    return conn.execute(statement).all()
+
+
+def revoke_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: bool) -> Row[Any]:
+    """Revoke a key for good; raises NotFound, or Conflict on the last operator's admin key.
+
+    A tenant's last admin key may go: an operator can make another. Nobody could for the operator.
+    """
+    row = get_key(conn, tenant_id, key_id, operator=operator)
+    if row.tenant_id is None and ADMIN in row.scopes:
+        admins = conn.scalars(
+            select(ApiKey.id)
+            .where(ApiKey.tenant_id.is_(None), any_(ApiKey.scopes) == ADMIN, ApiKey.revoked_at.is_(None))
+            .order_by(ApiKey.id)
+            .with_for_update()
+        ).all()
+        if list(admins) == [key_id]:
+            raise Conflict("This is the last admin key of the operator; make another before you revoke it.")
+    conn.execute(
+        update(ApiKey)
+        .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))
+        .values(revoked_at=func.clock_timestamp())
+    )
+    return row
+
+
+def revoke_agent_keys(conn: Connection, agent_id: UUID) -> None:
+    """Revoke the keys that reach nothing but this agent."""
+    conn.execute(
+        update(ApiKey)
+        .where(any_(ApiKey.scopes) == f"agent:{agent_id}", ApiKey.revoked_at.is_(None))
+        .values(revoked_at=func.clock_timestamp())
+    )
+
+
+def _visible(tenant_id: UUID, *, operator: bool) -> Select[Any]:
+    owner = ApiKey.tenant_id == tenant_id
+    return select(*COLUMNS).where(
+        or_(owner, ApiKey.tenant_id.is_(None)) if operator else owner, ApiKey.revoked_at.is_(None)
+    )

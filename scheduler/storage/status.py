@@ -1,0 +1,94 @@
+"""How the whole is doing, by queries that stay cheap however much was recorded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row, text
+
+SIGNS_OF_LIFE = text("""
+    SELECT (SELECT extract(epoch FROM clock_timestamp() - max(last_pass_at))::float8 FROM scheduler_processes)
+            AS last_pass_age,
+        (SELECT extract(epoch FROM clock_timestamp() - max(last_heartbeat))::float8 FROM procrastinate_workers)
+            AS worker_heartbeat_age
+""")
+
+# Both partial unique indexes hold at most one row per agent: what is open costs what there is of agents.
+OPEN = text("""
+    SELECT state, coalesce(held_reason, '') AS held_reason, count(*) AS invocations,
+        coalesce(sum(firing_count), 0)::bigint AS firings,
+        greatest(extract(epoch FROM clock_timestamp() - min(due_at)), 0)::float8 AS oldest_due_age
+    FROM invocations WHERE state = 'collecting' GROUP BY state, held_reason
+    UNION ALL
+    SELECT state, '', count(*), coalesce(sum(firing_count), 0)::bigint, NULL
+    FROM invocations WHERE state IN ('ready', 'running', 'awaiting', 'retrying') GROUP BY state
+""")
+
+RECENT_ENDS = text("""
+    SELECT state, count(*) AS invocations
+    FROM (SELECT state, finished_at FROM invocations ORDER BY id DESC LIMIT :sample) AS newest
+    WHERE finished_at > clock_timestamp() - interval '15 minutes' GROUP BY state
+""")
+
+RECENT_FIRINGS = text("""
+    WITH newest AS MATERIALIZED (
+        SELECT state, extract(epoch FROM fired_at - scheduled_for)::float8 AS lateness
+        FROM (SELECT state, fired_at, scheduled_for FROM firings ORDER BY id DESC LIMIT :sample) AS sample
+        WHERE fired_at > clock_timestamp() - interval '15 minutes'
+    )
+    SELECT state, count(*) AS firings, NULL::float8[] AS lateness FROM newest GROUP BY state
+    UNION ALL
+    SELECT '', 0, percentile_cont(ARRAY[0.5, 0.99, 1]) WITHIN GROUP (ORDER BY lateness) FROM newest
+""")
+
+OVERDUE = text("""
+    SELECT greatest(extract(epoch FROM clock_timestamp() - min(next_run_time)), 0)::float8
+    FROM jobs WHERE next_run_time IS NOT NULL
+""")
+
+SAMPLE = 10_000
+"""The newest firings and invocations that the recent figures are taken from."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignsOfLife:
+    """Seconds since any scheduler's last pass and any worker's last heartbeat; None: there was none."""
+
+    last_pass_age: float | None
+    worker_heartbeat_age: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What a scrape shows. `recent`: of the newest SAMPLE, those of the last 15 minutes."""
+
+    open: list[Row[Any]]
+    """`state, held_reason, invocations, firings, oldest_due_age` of windows and of what is under way."""
+    recent_ends: dict[str, int]
+    recent_firings: dict[str, int]
+    lateness: tuple[float, float, float] | None
+    """Seconds between slot and firing: median, 99th percentile, most; None when no time trigger fired."""
+    overdue: float
+    """Seconds that the most overdue job waits."""
+    signs: SignsOfLife
+
+
+def read_signs_of_life(conn: Connection) -> SignsOfLife:
+    """When schedulers and workers last showed that they run."""
+    return SignsOfLife(*conn.execute(SIGNS_OF_LIFE).one())
+
+
+def read_figures(conn: Connection) -> Figures:
+    """The figures of a scrape."""
+    sample = {"sample": SAMPLE}
+    firings = conn.execute(RECENT_FIRINGS, sample).all()
+    lateness = next((row.lateness for row in firings if row.lateness is not None), None)
+    return Figures(
+        open=list(conn.execute(OPEN)),
+        recent_ends={row.state: row.invocations for row in conn.execute(RECENT_ENDS, sample)},
+        recent_firings={row.state: row.firings for row in firings if row.state},
+        lateness=None if lateness is None else tuple(lateness),
+        overdue=conn.scalar(OVERDUE) or 0.0,
+        signs=read_signs_of_life(conn),
+    )

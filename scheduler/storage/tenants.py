@@ -1,0 +1,69 @@
+"""Tenants: the owners of agents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, delete, insert, select, update
+
+from scheduler.domain.errors import Conflict, NotFound
+from scheduler.storage.refusals import refuse_duplicate
+from scheduler.storage.tables import Agent, Tenant, Trigger
+
+DEFAULT_TENANT = UUID("00000000-0000-7000-8000-000000000001")
+"""The tenant that the first migration makes."""
+
+TENANTS = Tenant.__table__
+DUPLICATE = "There is a tenant of that name already; choose another."
+
+
+def get_tenant(conn: Connection, tenant_id: UUID, *, lock: bool = False) -> Row[Any]:
+    """The tenant's row; raises NotFound. `lock` keeps its limits and its timezone as they are until commit."""
+    statement = select(TENANTS).where(Tenant.id == tenant_id)
+    row = conn.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no tenant '{tenant_id}'.")
+    return row
+
+
+def list_tenants(conn: Connection, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    """Up to `limit` tenants, newest first, older than `after`."""
+    statement = select(TENANTS).order_by(Tenant.id.desc()).limit(limit)
+    if after is not None:
+        statement = statement.where(Tenant.id < after)
+    return conn.execute(statement).all()
+
+
+def create_tenant(conn: Connection, values: Mapping[str, Any]) -> Row[Any]:
+    """A new tenant; raises Conflict on a name that is taken."""
+    with refuse_duplicate("uq_tenants_name", DUPLICATE):
+        return conn.execute(insert(Tenant).values(**values).returning(TENANTS)).one()
+
+
+def update_tenant(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+    """Change a tenant; raises NotFound, or Conflict on a name that is taken."""
+    row = get_tenant(conn, tenant_id, lock=True)
+    if not values:
+        return row
+    with refuse_duplicate("uq_tenants_name", DUPLICATE):
+        return conn.execute(update(Tenant).where(Tenant.id == tenant_id).values(**values).returning(TENANTS)).one()
+
+
+def delete_tenant(conn: Connection, tenant_id: UUID) -> str:
+    """Remove a tenant without agents, and its keys; returns its name. Its history stays, out of anyone's sight.
+
+    Raises NotFound, or Conflict while it has agents or when it is the default tenant.
+    """
+    row = get_tenant(conn, tenant_id, lock=True)
+    if tenant_id == DEFAULT_TENANT:
+        raise Conflict("The default tenant stays: an operator's key acts on it.")
+    live = select(Agent.id).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None)).limit(1)
+    if conn.execute(live).first() is not None:
+        raise Conflict("The tenant still has agents; delete them first.")
+    conn.execute(delete(Trigger).where(Trigger.tenant_id == tenant_id))
+    conn.execute(delete(Agent).where(Agent.tenant_id == tenant_id))
+    conn.execute(delete(Tenant).where(Tenant.id == tenant_id))
+    name: str = row.name
+    return name

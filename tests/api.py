@@ -1,0 +1,139 @@
+"""The web application under test: the real one on a real database, called through Flask's test client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+from uuid import UUID
+
+from pydantic import SecretStr
+from werkzeug.test import TestResponse
+
+from api.app import ReveilleApi, create_app
+from api.parts import EXTENSION, Parts
+from config.settings import Settings
+from scheduler.storage.engine import Database
+from scheduler.storage.keys import create_key
+
+COMMANDS = {"echo": ["/bin/echo"]}
+
+
+class Caller:
+    """A client that sends one key, and gives back answers of the API."""
+
+    def __init__(self, app: ReveilleApi, key: str | None, tenant_id: str | None = None) -> None:
+        self._client = app.test_client()
+        self.key = key
+        self.headers = {"Authorization": f"Bearer {key}"} if key else {}
+        if tenant_id is not None:
+            self.headers["Reveille-Tenant"] = tenant_id
+
+    def call(self, method: str, path: str, body: object = None, **options: Any) -> TestResponse:
+        """One request below /api/v1, or at the root for a path that starts with two slashes."""
+        url = path[1:] if path.startswith("//") else f"/api/v1{path}"
+        if body is not None:
+            options["json"] = body
+        headers = {**self.headers, **options.pop("headers", {})}
+        return self._client.open(url, method=method, headers=headers, **options)
+
+    def get(self, path: str, **query: object) -> Any:
+        """The JSON of a 200."""
+        return self.ok(self.call("GET", path, query_string={k: str(v) for k, v in query.items()}), 200)
+
+    def post(self, path: str, body: object = None, status: int = 201) -> Any:
+        """The JSON of a `status`."""
+        return self.ok(self.call("POST", path, body), status)
+
+    def patch(self, path: str, body: object) -> Any:
+        """The JSON of a 200."""
+        return self.ok(self.call("PATCH", path, body), 200)
+
+    def delete(self, path: str) -> None:
+        """A 204."""
+        response = self.call("DELETE", path)
+        assert response.status_code == 204, response.text
+        assert response.data == b""
+
+    def refused(self, status: int, method: str, path: str, body: object = None, **options: Any) -> Any:
+        """The problem of a refusal with `status`."""
+        response = self.call(method, path, body, **options)
+        assert response.status_code == status, f"{response.status_code}: {response.text}"
+        assert response.content_type == "application/problem+json"
+        problem = response.json
+        assert isinstance(problem, dict)
+        assert problem["status"] == status
+        assert {"type", "title", "detail"} <= set(problem)
+        return problem
+
+    @staticmethod
+    def ok(response: TestResponse, status: int) -> Any:
+        """The JSON of an answer that must have `status`."""
+        assert response.status_code == status, f"{response.status_code}: {response.text}"
+        return response.json
+
+
+class Api(Caller):
+    """The application, called by its operator; `as_` calls it by others."""
+
+    def __init__(self, app: ReveilleApi, key: str) -> None:
+        super().__init__(app, key)
+        self.app = app
+        self.parts: Parts = app.extensions[EXTENSION]
+        self.db: Database = self.parts.db
+
+    def as_(self, key: str | None, tenant_id: str | None = None) -> Caller:
+        """A caller with `key`."""
+        return Caller(self.app, key, tenant_id)
+
+    def with_key(self, *scopes: str, tenant_id: str | None = None) -> Caller:
+        """A caller with a new key of the default tenant, or of another."""
+        body: dict[str, Any] = {"name": " ".join(scopes)[:50], "scopes": list(scopes)}
+        if tenant_id is not None:
+            body["tenant_id"] = tenant_id
+        return self.as_(self.post("/api-keys", body)["key"])
+
+    def tenant(self, name: str, **fields: object) -> str:
+        """A new tenant, its id."""
+        return str(self.post("/tenants", {"name": name, **fields})["id"])
+
+    def agent(self, name: str = "ada", **fields: object) -> Any:
+        """A new agent of the default tenant's."""
+        return self.post("/agents", agent_body(name, **fields))
+
+    def trigger(self, agent_id: str, name: str = "tick", **fields: object) -> Any:
+        """A new trigger; an interval of an hour unless told otherwise."""
+        return self.post(f"/agents/{agent_id}/triggers", trigger_body(name, **fields))
+
+
+def agent_body(name: str = "ada", **fields: object) -> dict[str, object]:
+    """What makes an agent."""
+    return {"name": name, "runtime": {"kind": "command", "name": "echo"}, **fields}
+
+
+def trigger_body(name: str = "tick", **fields: object) -> dict[str, object]:
+    """What makes a trigger."""
+    return {"name": name, "type": "interval", "config": {"minutes": 60}, **fields}
+
+
+def operator_key(db: Database) -> str:
+    """A new admin key of the operator's."""
+    with db.begin() as conn:
+        return create_key(conn, tenant_id=None, name="operator", scopes=["admin"]).key
+
+
+@contextmanager
+def running_api(database_url: str, **settings: Any) -> Iterator[Api]:
+    """The application on `database_url`."""
+    fields: dict[str, Any] = {"secret_key": SecretStr("a secret key for tests"), "commands": COMMANDS, **settings}
+    app = create_app(Settings(database_url=database_url, **fields))
+    parts: Parts = app.extensions[EXTENSION]
+    try:
+        yield Api(app, operator_key(parts.db))
+    finally:
+        parts.db.dispose()
+
+
+def uuid(text: str) -> UUID:
+    """For statements that take ids."""
+    return UUID(text)
