@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from scheduler.commands import agents, history, keys, tools, triggers
+from scheduler.commands import agents, doctor, history, keys, server, tools, triggers
 from scheduler.commands.exits import ExitCode, exit_code
 from scheduler.domain.errors import ReveilleError
 
@@ -20,6 +20,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
+server.register(app)
+doctor.register(app)
 app.add_typer(agents.group, name="agents")
 app.add_typer(triggers.group, name="triggers")
 history.register(app)

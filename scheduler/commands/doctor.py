@@ -1,0 +1,108 @@
+"""`reveille doctor`: what is wrong, and what to do about it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from scheduler.commands.exits import ExitCode
+from scheduler.commands.findings import Finding, Status, fail, ok
+from scheduler.commands.output import say, show_json
+from scheduler.domain.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from config.settings import Settings
+
+COLOURS = {Status.OK: typer.colors.GREEN, Status.WARN: typer.colors.YELLOW, Status.FAIL: typer.colors.RED}
+NAME_WIDTH = 20
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root command."""
+    app.command()(doctor)
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", help="A list of {name, status, text, remedy}.")] = False,
+    upgrade_database: Annotated[
+        bool,
+        typer.Option("--upgrade-database", help="Bring an embedded database to this version of PostgreSQL."),
+    ] = False,
+) -> int:
+    """Check this installation, and say what to do.
+
+    A line for each check: ok, warn, or fail with the remedy. Exit code 1 if anything fails.
+    """
+    if upgrade_database:
+        return _upgrade()
+    findings = []
+    for finding in _examine():
+        findings.append(finding)
+        if not as_json:
+            _show(finding)
+    if as_json:
+        show_json([vars(finding) for finding in findings])
+    failed = any(finding.status is Status.FAIL for finding in findings)
+    return ExitCode.FAILED if failed else ExitCode.OK
+
+
+def _examine() -> Iterator[Finding]:
+    from scheduler.commands import machine_checks as machine
+
+    yield machine.check_python()
+    try:
+        settings = _settings()
+    except ConfigurationError as error:
+        yield fail("settings", error.message, "correct it; the other checks need it")
+        return
+    yield ok("settings", "every variable can be read")
+    if settings.database_url is None:
+        yield machine.check_data_dir(settings.data_dir)
+    yield from _database(settings)
+    yield machine.check_web(settings)
+
+
+def _settings() -> Settings:
+    from config.settings import load_settings
+
+    settings = load_settings()
+    return settings if settings.database_url is None else settings.for_server()
+
+
+def _database(settings: Settings) -> Iterator[Finding]:
+    from scheduler.commands.database_checks import check_database
+    from scheduler.commands.machine_checks import check_embedded
+    from scheduler.domain.clock import SystemClock
+    from scheduler.storage.embedded import EmbeddedPostgres
+
+    key = settings.secret_key.get_secret_value() if settings.secret_key else None
+    if settings.database_url is None:
+        server = EmbeddedPostgres(settings.data_dir)
+        embedded = check_embedded(server)
+        yield embedded
+        if embedded.status is not Status.OK:
+            return
+        settings = settings.model_copy(update={"database_url": server.url})
+        key = key or _kept_key(settings)
+    yield from check_database(settings.sqlalchemy_url, key, SystemClock())
+
+
+def _kept_key(settings: Settings) -> str | None:
+    path = settings.data_dir / "secret.key"
+    return path.read_text(encoding="ascii").strip() if path.exists() else None
+
+
+def _show(finding: Finding) -> None:
+    status = typer.style(f"{finding.status:<4}", fg=COLOURS[finding.status])
+    typer.echo(f"{status}  ", nl=False)
+    remedy = f"; {finding.remedy}" if finding.remedy else ""
+    say(f"{finding.name:<{NAME_WIDTH}}  {finding.text}{remedy}")
+
+
+def _upgrade() -> int:
+    from scheduler.commands.upgrade_database import upgrade_database
+
+    say(upgrade_database(_settings().data_dir))
+    return ExitCode.OK

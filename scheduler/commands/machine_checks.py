@@ -1,0 +1,101 @@
+"""The doctor's checks of this machine: Python, the data directory, the port, whether PostgreSQL runs."""
+
+from __future__ import annotations
+
+import os
+import platform
+import sys
+from pathlib import Path
+
+import httpx
+
+from config.settings import Settings
+from scheduler.commands.client import LOCAL
+from scheduler.commands.findings import Finding, fail, ok, warn
+from scheduler.domain.errors import ConfigurationError
+from scheduler.storage import postmaster
+from scheduler.storage.embedded import MAJOR, EmbeddedPostgres, binaries
+from scheduler.supervisor import check_port
+
+MIN_PYTHON = (3, 11)
+
+
+def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
+    """Whether this Python is new enough."""
+    text = f"Python {platform.python_version()} ({sys.executable})"
+    if version >= MIN_PYTHON:
+        return ok("python", text)
+    return fail("python", text, f"use Python {MIN_PYTHON[0]}.{MIN_PYTHON[1]} or newer")
+
+
+def check_data_dir(path: Path) -> Finding:
+    """Whether the data directory can be used."""
+    if not path.exists():
+        return warn("data directory", f"{path} does not exist", "`reveille run` makes it")
+    if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        return fail(
+            "data directory",
+            f"{path} is not a directory that this user may read and write",
+            "change its owner, or choose another by REVEILLE_DATA_DIR",
+        )
+    return ok("data directory", str(path))
+
+
+def check_embedded(server: EmbeddedPostgres) -> Finding:
+    """Whether the embedded PostgreSQL is there, of this version, and running."""
+    name = "embedded PostgreSQL"
+    try:
+        binaries()
+    except ConfigurationError as error:
+        return fail(name, error.message, "give a DATABASE_URL")
+    version = data_version(server.directory)
+    if version is None:
+        return warn(name, f"{server.directory} holds no database yet", "`reveille run` makes it")
+    if version != MAJOR:
+        return fail(
+            name,
+            f"the data are PostgreSQL {version}'s, this is {MAJOR}",
+            "`reveille doctor --upgrade-database`",
+        )
+    if not is_running(server.directory):
+        return warn(name, f"PostgreSQL {version} on {server.directory} does not run", "start it: `reveille run`")
+    return ok(name, f"PostgreSQL {version} runs on {server.directory}")
+
+
+def check_web(settings: Settings) -> Finding:
+    """Whether Reveille answers on its port, or could."""
+    url = f"http://127.0.0.1:{settings.port}"
+    try:
+        with httpx.Client(mounts=dict.fromkeys(LOCAL), timeout=2) as client:
+            answer = client.get(f"{url}/healthz")
+    except httpx.TransportError:
+        return _check_free(settings.port)
+    if answer.is_success and answer.headers.get("content-type", "").startswith("application/json"):
+        return ok("web", f"Reveille answers at {url}")
+    return fail("web", f"something else answers at {url}", "stop it, or choose another port by PORT")
+
+
+def data_version(directory: Path) -> int | None:
+    """The major version that a database's files were made by; None where there are none."""
+    try:
+        return int((directory / "PG_VERSION").read_text(encoding="ascii"))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"{directory / 'PG_VERSION'} cannot be read: {error}.") from None
+
+
+def is_running(directory: Path) -> bool:
+    """Whether a PostgreSQL server runs on these files."""
+    pid = postmaster.recorded_pid(directory)
+    return pid is not None and postmaster.is_server(pid, directory)
+
+
+def _check_free(port: int) -> Finding:
+    try:
+        check_port(port)
+    except ConfigurationError as error:
+        return fail("web", error.message, "see which program it is: `lsof -i :PORT`")
+    return warn(
+        "web", f"nothing answers on port {port}, which is free", "start it: `reveille run` or `reveille web`"
+    )
