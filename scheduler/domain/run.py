@@ -1,0 +1,124 @@
+"""One run of an agent: what it is given, and how it can end. Every runtime speaks these shapes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Protocol
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict
+
+
+class _Shape(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class RunTrigger(_Shape):
+    """The trigger of a firing as it was when it fired."""
+
+    id: UUID
+    name: str
+    type: str
+    reason: str
+    focus_ref: str | None
+
+
+class RunFiring(_Shape):
+    """One firing. `payload` is text; bytes that are not UTF-8 come as `payload_base64` instead."""
+
+    id: UUID
+    trigger: RunTrigger
+    fired_at: datetime
+    first_scheduled_for: datetime | None
+    scheduled_for: datetime | None
+    slot_count: int
+    content_type: str | None
+    payload: str | None
+    payload_base64: str | None
+    data: dict[str, Any] | None
+
+
+class RunAgent(_Shape):
+    """Who is woken."""
+
+    id: UUID
+    name: str
+
+
+class RunRequest(_Shape):
+    """What an agent receives. `invocation_id` is its idempotency key; `attempt` counts from 1."""
+
+    invocation_id: UUID
+    attempt: int
+    complete_url: str
+    complete_token: str
+    agent: RunAgent
+    context: str
+    firings: tuple[RunFiring, ...]
+
+    def to_json(self) -> bytes:
+        """The request as UTF-8 JSON; times are RFC 3339, UTC."""
+        return self.model_dump_json().encode()
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeSpec:
+    """How one agent is run: its runtime's kind and own settings, its secret in the clear, seconds for one try."""
+
+    kind: str
+    config: dict[str, Any]
+    secret: str | None
+    timeout_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """The agent is done; `truncated` when its reply was too long and was cut."""
+
+    text: str
+    truncated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The agent took the work and will report by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The try failed. `permanent`: another cannot help. `retry_after`: seconds the agent asked us to wait."""
+
+    error: str
+    permanent: bool = False
+    retry_after: float | None = None
+    reason: str = "failed"
+    """One word for the invocation's `reason`; `error` is the text for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """There is nobody, or nothing, to run: `agent_deleted`, `agent_expired`, …"""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class HandedBack:
+    """The worker had to stop before the agent was done: another one runs it at once, and no try is lost."""
+
+    reason: str
+
+
+Outcome = Replied | Accepted | Failed | Skipped | HandedBack
+
+
+class Runtime(Protocol):
+    """Runs one agent. Made for each run, from the agent's settings."""
+
+    async def run(self, request: RunRequest) -> Outcome:
+        """Wake the agent and wait for it, at most its timeout; a failure is returned, not raised.
+
+        Cancelling the task stops the agent's work as far as that is possible and leaves nothing behind.
+        """
+        ...

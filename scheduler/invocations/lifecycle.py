@@ -1,0 +1,252 @@
+"""From ready to its end: claiming an invocation, ending a try, cancelling. `attempt` is the fence everywhere."""
+
+from __future__ import annotations
+
+import hmac
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select, update
+
+from scheduler.domain.errors import Conflict, NotFound, Unauthorized
+from scheduler.domain.ids import new_token, token_hash
+from scheduler.domain.model import FINAL_STATES, InvocationState
+from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, Skipped
+from scheduler.domain.text import storable
+from scheduler.invocations.moves import NOW, move
+from scheduler.invocations.retries import MAX_TRIES, SPREAD, retry_delay
+from scheduler.storage.audit import SYSTEM, record_event
+from scheduler.storage.engine import notify
+from scheduler.storage.tables import Agent, Invocation
+
+SOON = 5.0
+"""Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
+ERROR_LENGTH = 2000
+"""Characters of an error that are kept."""
+
+_UNCOUNTED = "handed_back"
+"""The outcome of a try that does not count against MAX_TRIES: the worker had to stop, the agent did not fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An invocation that this worker, and nobody else, runs now. `complete_token` is stored only as its hash."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    attempt: int
+    firing_ids: list[UUID]
+    complete_token: str
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A locked invocation, as the end of its try needs it."""
+
+    id: UUID
+    tenant_id: UUID
+    state: InvocationState
+    attempt: int
+    started_at: datetime
+    tries: list[dict[str, Any]]
+    cancel_requested: bool
+    token_hash: bytes | None
+    now: datetime
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the try has begun and not ended."""
+        return self.state in (InvocationState.RUNNING, InvocationState.AWAITING)
+
+
+def claim(conn: Connection, invocation_id: UUID, worker: str, attempt: int | None = None) -> Claimed | None:
+    """Take a ready invocation; None when it is not (any more): cancelled, taken, or at another `attempt`.
+
+    `attempt` is the number this try would have; `worker` is `HOST:PID`.
+    """
+    token = new_token()
+    moved = move(
+        conn,
+        [invocation_id],
+        InvocationState.READY,
+        InvocationState.RUNNING,
+        fence=None if attempt is None else attempt - 1,
+        attempt=Invocation.attempt + 1,
+        worker=worker,
+        complete_token_hash=token_hash(token),
+    )
+    if not moved:
+        return None
+    taken = moved[0]
+    return Claimed(taken.id, taken.tenant_id, taken.agent_id, taken.attempt, taken.firing_ids or [], token)
+
+
+def finish(conn: Connection, invocation_id: UUID, attempt: int, outcome: Outcome) -> bool:
+    """End the running try `attempt` with `outcome`; False when that try is no longer running."""
+    current = lock_try(conn, invocation_id)
+    if current is None or current.state is not InvocationState.RUNNING or current.attempt != attempt:
+        return False
+    conclude(conn, current, outcome)
+    return True
+
+
+def complete(
+    conn: Connection,
+    invocation_id: UUID,
+    attempt: int,
+    *,
+    reply: str | None = None,
+    error: str | None = None,
+    token: str | None = None,
+    tenant_id: UUID | None = None,
+    actor: str = "agent",
+) -> None:
+    """Take an agent's own report on the try `attempt`: it succeeded with `reply`, or failed with `error`.
+
+    The caller is admitted by the try's `token`, or by being of `tenant_id` (a write key). A report may come
+    before the agent's 202 was read, so a running try takes it as well. An `error` is retried like any failure.
+    Raises NotFound, Unauthorized (wrong token), Conflict (another attempt, or not running: also the second time).
+    """
+    current = lock_try(conn, invocation_id)
+    if current is None or (tenant_id is not None and current.tenant_id != tenant_id):
+        raise NotFound(f"There is no invocation {invocation_id}.")
+    if not current.is_open or current.attempt != attempt:
+        raise Conflict(f"Attempt {attempt} of the invocation is not running (any more).")
+    if tenant_id is None and not _is_token(token, current.token_hash):
+        raise Unauthorized("The complete_token is not that of this attempt.")
+    conclude(conn, current, Replied(reply or "") if error is None else Failed(error), actor)
+
+
+def request_cancel(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -> InvocationState:
+    """Cancel what has not started; ask what runs to stop, which its end then makes `cancelled`. Idempotent.
+
+    Returns the state after it. Raises NotFound, and Conflict for one that has ended.
+    """
+    state = conn.execute(
+        select(Invocation.state)
+        .where(Invocation.id == invocation_id, Invocation.tenant_id == tenant_id)
+        .with_for_update()
+    ).scalar_one_or_none()
+    if state is None:
+        raise NotFound(f"There is no invocation {invocation_id}.")
+    source = InvocationState(state)
+    if source in FINAL_STATES:
+        raise Conflict(f"The invocation is {source}: there is nothing left to cancel.")
+    if source not in (InvocationState.RUNNING, InvocationState.AWAITING):
+        move(conn, [invocation_id], source, InvocationState.CANCELLED, actor=actor, reason="cancelled")
+        return InvocationState.CANCELLED
+    asked = conn.execute(
+        update(Invocation)
+        .where(Invocation.id == invocation_id, Invocation.cancel_requested.is_(False))
+        .values(cancel_requested=True)
+        .returning(Invocation.agent_id)
+    ).scalar_one_or_none()
+    if asked is not None:
+        record_event(
+            conn,
+            action="invocation.cancel_requested",
+            tenant_id=tenant_id,
+            subject_id=invocation_id,
+            agent_id=asked,
+            actor=actor,
+        )
+    return source
+
+
+def lock_try(conn: Connection, invocation_id: UUID) -> Try | None:
+    """Lock an invocation and read its last try."""
+    row = conn.execute(
+        select(
+            Invocation.id,
+            Invocation.tenant_id,
+            Invocation.state,
+            Invocation.attempt,
+            Invocation.started_at,
+            Invocation.tries,
+            Invocation.cancel_requested,
+            Invocation.complete_token_hash,
+            NOW,
+        )
+        .where(Invocation.id == invocation_id)
+        .with_for_update()
+    ).one_or_none()
+    return None if row is None else Try(row[0], row[1], InvocationState(row[2]), *row[3:])
+
+
+def conclude(conn: Connection, current: Try, outcome: Outcome, actor: str = SYSTEM) -> None:
+    """End the locked try `current`: the one place that decides what an outcome leads to."""
+    if current.cancel_requested and not isinstance(outcome, Accepted):
+        _end(conn, current, InvocationState.CANCELLED, "cancelled", outcome, actor)
+        return
+    match outcome:
+        case Accepted():
+            timeout = select(Agent.timeout_seconds).where(Agent.id == Invocation.agent_id).scalar_subquery()
+            deadline = NOW + func.make_interval(0, 0, 0, 0, 0, 0, timeout)  # the last one is seconds
+            move(conn, [current.id], current.state, InvocationState.AWAITING, deadline_at=deadline)
+        case Replied():
+            _end(conn, current, InvocationState.SUCCEEDED, None, outcome, actor)
+        case Skipped(reason):
+            _end(conn, current, InvocationState.SKIPPED, reason, outcome, actor)
+        case HandedBack(reason):
+            _retry(conn, current, 0.0, reason, outcome, actor)
+        case Failed(_, permanent, retry_after, reason):
+            failed = 1 + sum(each["outcome"] != _UNCOUNTED for each in current.tries)
+            if permanent or failed >= MAX_TRIES:
+                _end(conn, current, InvocationState.DEAD, reason, outcome, actor)
+            else:
+                delay = retry_delay(failed, retry_after, random.uniform(-SPREAD, SPREAD))  # noqa: S311
+                _retry(conn, current, delay, reason, outcome, actor)
+
+
+def _end(
+    conn: Connection, current: Try, target: InvocationState, reason: str | None, outcome: Outcome, actor: str
+) -> None:
+    reply: dict[str, Any] = {}
+    if isinstance(outcome, Replied):
+        text, cut = storable(outcome.text)
+        reply = {"reply": text, "reply_truncated": outcome.truncated or cut}
+    _move_on(conn, current, target, outcome, actor, reason=reason, **reply)
+
+
+def _retry(conn: Connection, current: Try, delay: float, reason: str, outcome: Outcome, actor: str) -> None:
+    due_at = NOW + timedelta(seconds=delay)
+    _move_on(conn, current, InvocationState.RETRYING, outcome, actor, reason=reason, due_at=due_at)
+    if delay <= SOON:
+        notify(conn)
+
+
+def _move_on(
+    conn: Connection, current: Try, target: InvocationState, outcome: Outcome, actor: str, **values: Any
+) -> None:
+    ended = _ended_try(current, outcome, cancelled=target is InvocationState.CANCELLED)
+    detail = {"error": ended["error"]} if ended["error"] else {}
+    move(
+        conn,
+        [current.id],
+        current.state,
+        target,
+        actor=actor,
+        detail=detail,
+        tries=[*current.tries, ended],
+        **values,
+    )
+
+
+def _ended_try(current: Try, outcome: Outcome, *, cancelled: bool) -> dict[str, Any]:
+    words = {Failed: "failed", HandedBack: _UNCOUNTED, Skipped: "skipped"}
+    word = "cancelled" if cancelled else words.get(type(outcome), "succeeded")
+    return {
+        "attempt": current.attempt,
+        "started_at": current.started_at.isoformat(),
+        "ended_at": current.now.isoformat(),
+        "outcome": word,
+        "error": storable(outcome.error)[0][:ERROR_LENGTH] if isinstance(outcome, Failed) else None,
+    }
+
+
+def _is_token(token: str | None, stored: bytes | None) -> bool:
+    return token is not None and stored is not None and hmac.compare_digest(token_hash(token), stored)

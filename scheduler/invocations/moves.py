@@ -1,0 +1,151 @@
+"""The state machine of invocations: every change of state goes through `move`. docs/state-machine.md draws it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, ColumnElement, Connection, Uuid, any_, func, literal, select, text, update
+from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy.orm import InstrumentedAttribute
+
+from scheduler.domain.errors import Conflict
+from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, FiringState, InvocationState
+from scheduler.storage.audit import SYSTEM, Event, record_events
+from scheduler.storage.engine import notify
+from scheduler.storage.tables import Firing, Invocation
+
+NOW = func.clock_timestamp()
+
+FIRING_STATES = {
+    InvocationState.SUCCEEDED: FiringState.DELIVERED,
+    InvocationState.DEAD: FiringState.DEAD,
+    InvocationState.SKIPPED: FiringState.SKIPPED,
+    InvocationState.CANCELLED: FiringState.CANCELLED,
+}
+"""What becomes of an invocation's firings at its end."""
+
+_AUDITED = FINAL_STATES | {InvocationState.RETRYING}
+
+_CLEARED: dict[InvocationState, dict[str, Any]] = {
+    InvocationState.READY: {"ready_at": NOW, "due_at": None, "reason": None},
+    InvocationState.RUNNING: {"started_at": NOW},
+    InvocationState.RETRYING: {"worker": None, "deadline_at": None, "complete_token_hash": None},
+}
+_ENDED = {
+    "finished_at": NOW,
+    "due_at": None,
+    "held_reason": None,
+    "deadline_at": None,
+    "complete_token_hash": None,
+}
+
+_FIRING_IDS = (
+    select(func.array_agg(aggregate_order_by(Firing.id, Firing.id)))
+    .where(Firing.invocation_id == Invocation.id)
+    .scalar_subquery()
+)
+
+_RELEASE_BUSY = text("""
+    UPDATE invocations SET due_at = clock_timestamp(), held_reason = NULL
+    WHERE agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state = 'collecting' AND held_reason = 'busy'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """An invocation that has just changed its state."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    attempt: int
+    firing_ids: list[UUID] | None
+
+
+def check_move(source: InvocationState, target: InvocationState) -> None:
+    """Raise Conflict unless an invocation may go from `source` to `target`."""
+    if target not in MOVES[source]:
+        raise Conflict(f"The invocation is {source}: it cannot become {target}.")
+
+
+def move(
+    conn: Connection,
+    ids: Collection[UUID],
+    source: InvocationState,
+    target: InvocationState,
+    *,
+    fence: int | None = None,
+    actor: str = SYSTEM,
+    detail: dict[str, Any] | None = None,
+    **values: object,
+) -> list[Moved]:
+    """Take those of `ids` that are in `source` (and at attempt `fence`) to `target`; returns the ones that went.
+
+    What belongs to the move happens with it: a window that is left keeps its firings' ids; at an end the
+    firings are marked and the agent is free for its next window; ends and retries are audited, with `detail`.
+    `values` are further columns. Raises Conflict when there is no such move.
+    """
+    check_move(source, target)
+    if not ids:
+        return []
+    standard = dict(_ENDED if target in FINAL_STATES else _CLEARED.get(target, {}))
+    if source is InvocationState.COLLECTING:
+        standard |= {"firing_ids": _FIRING_IDS, "held_reason": None}
+    statement = (
+        update(Invocation)
+        .where(_is_any(Invocation.id, ids), Invocation.state == source)
+        .values(**{"state": target} | standard | values)
+        .returning(
+            Invocation.id, Invocation.tenant_id, Invocation.agent_id, Invocation.attempt, Invocation.firing_ids
+        )
+    )
+    if fence is not None:
+        statement = statement.where(Invocation.attempt == fence)
+    moved = [Moved(*row) for row in conn.execute(statement)]
+    if moved and target in FINAL_STATES:
+        _mark_firings(conn, moved, target)
+        if source in ACTIVE_STATES:
+            _free_agents(conn, moved)
+    if target in _AUDITED:
+        reason = {"reason": values["reason"]} if "reason" in values else {}
+        _audit(conn, moved, target, actor, reason | (detail or {}))
+    return moved
+
+
+def _is_any(column: InstrumentedAttribute[UUID], ids: Collection[UUID]) -> ColumnElement[bool]:
+    return column == any_(literal(list(ids), ARRAY(Uuid())))
+
+
+def _mark_firings(conn: Connection, moved: Collection[Moved], target: InvocationState) -> None:
+    conn.execute(
+        update(Firing)
+        .where(_is_any(Firing.invocation_id, [each.id for each in moved]))
+        .values(state=FIRING_STATES[target])
+    )
+
+
+def _free_agents(conn: Connection, moved: Collection[Moved]) -> None:
+    """Let the windows that waited for these ends close.
+
+    Last, and in a statement of its own: whoever held a window back had the active row locked, so its hold is
+    committed and visible by the time that row could be updated here.
+    """
+    released = conn.execute(_RELEASE_BUSY, {"agent_ids": [each.agent_id for each in moved]})
+    if released.rowcount:
+        notify(conn)
+
+
+def _audit(
+    conn: Connection, moved: Collection[Moved], target: InvocationState, actor: str, detail: dict[str, Any]
+) -> None:
+    action = f"invocation.{target}"
+    record_events(
+        conn,
+        [
+            Event(action, each.tenant_id, each.id, each.agent_id, actor, {"attempt": each.attempt} | detail)
+            for each in moved
+        ],
+    )

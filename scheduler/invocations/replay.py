@@ -1,0 +1,87 @@
+"""Sending firings to their agent again: a replay, and the rescue of firings that lost their invocation."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import Connection, select, text, update
+
+from scheduler.domain.errors import Conflict, NotFound
+from scheduler.domain.ids import new_id
+from scheduler.domain.model import FINAL_STATES
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import notify
+from scheduler.storage.tables import Agent, Invocation
+
+# A held window stays held: what holds it back holds for replayed firings as well.
+JOIN_WINDOW = text("""
+    INSERT INTO invocations (id, tenant_id, agent_id, state, due_at, firing_count)
+    VALUES (:id, :tenant_id, :agent_id, 'collecting', clock_timestamp(), :count)
+    ON CONFLICT (agent_id) WHERE state = 'collecting' DO UPDATE
+    SET firing_count = invocations.firing_count + excluded.firing_count,
+        due_at = CASE WHEN invocations.due_at IS NOT NULL THEN least(invocations.due_at, excluded.due_at) END
+    RETURNING id
+""")
+
+FIND_PENDING = text("""
+    SELECT invocation_id FROM firings WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'pending' LIMIT 1
+""")
+
+ATTACH = text("""
+    UPDATE firings SET invocation_id = :invocation_id, state = 'pending' WHERE id = ANY(CAST(:ids AS uuid[]))
+""")
+
+
+def replay(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -> UUID:
+    """Send an ended invocation's firings to its agent again: they join its window, which is due now.
+
+    Returns the id of that collecting invocation, noted as `replayed_into`. A firing is on its way once at a
+    time: a second replay is a Conflict while the first one's firings wait or run, and allowed once they have
+    ended. Raises NotFound, and Conflict also for an invocation that has not ended or whose agent is gone.
+    """
+    ended = conn.execute(
+        select(Invocation.agent_id, Invocation.state, Invocation.firing_ids, Agent.deleted_at)
+        .join(Agent, Agent.id == Invocation.agent_id)
+        .where(Invocation.id == invocation_id, Invocation.tenant_id == tenant_id)
+        .with_for_update(of=Invocation)
+    ).one_or_none()
+    if ended is None:
+        raise NotFound(f"There is no invocation {invocation_id}.")
+    if ended.state not in FINAL_STATES:
+        raise Conflict(f"The invocation is {ended.state}: only one that has ended can be replayed.")
+    if ended.deleted_at is not None:
+        raise Conflict("The agent of the invocation was deleted.")
+    if not ended.firing_ids:
+        raise Conflict("The invocation carries no firings to replay.")
+    window_id = join_window(conn, tenant_id, ended.agent_id, len(ended.firing_ids))
+    # After the window's lock, which every other replay for this agent has to wait for.
+    waiting = conn.execute(FIND_PENDING, {"ids": ended.firing_ids}).scalar()
+    if waiting is not None:
+        raise Conflict(f"Firings of the invocation are on their way already, in invocation {waiting}.")
+    attach(conn, window_id, ended.firing_ids)
+    conn.execute(update(Invocation).where(Invocation.id == invocation_id).values(replayed_into=window_id))
+    record_event(
+        conn,
+        action="invocation.replayed",
+        tenant_id=tenant_id,
+        subject_id=invocation_id,
+        agent_id=ended.agent_id,
+        actor=actor,
+        replayed_into=str(window_id),
+    )
+    return window_id
+
+
+def join_window(conn: Connection, tenant_id: UUID, agent_id: UUID, count: int) -> UUID:
+    """Open the agent's window or join it with `count` firings, due now unless it is held."""
+    window_id: UUID = conn.execute(
+        JOIN_WINDOW, {"id": new_id(), "tenant_id": tenant_id, "agent_id": agent_id, "count": count}
+    ).scalar_one()
+    notify(conn)
+    return window_id
+
+
+def attach(conn: Connection, window_id: UUID, firing_ids: Sequence[UUID]) -> None:
+    """Put firings, counted by `join_window` already, into a window."""
+    conn.execute(ATTACH, {"invocation_id": window_id, "ids": list(firing_ids)})

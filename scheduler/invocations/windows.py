@@ -1,0 +1,230 @@
+"""Closing windows: the one place where invocations become ready. Set-wise, and it never waits for a lock.
+
+At most one row per agent is active (`ready | running | awaiting | retrying`). A window that is due while one is
+gets held, and the end of that one makes it due again. For neither to miss the other, the active row's lock
+must be had before a window is held; without it the window stays due and is looked at again in milliseconds.
+A paused agent's row is locked for the same reason.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from scheduler.domain.ids import new_id
+from scheduler.domain.model import HeldReason, InvocationState
+from scheduler.invocations.moves import Moved, move
+from scheduler.invocations.tasks import defer_runs
+from scheduler.storage.engine import notify
+
+# States are literals where a partial index must be found, and the clock is read once, for the index to be used.
+CLAIM_DUE = text("""
+    SELECT id, agent_id, state, firing_count, due_at FROM invocations
+    WHERE state IN ('collecting', 'retrying') AND due_at <= (SELECT clock_timestamp())
+    ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+""")
+
+NEXT_DUE = text("""
+    SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8
+    FROM invocations WHERE state IN ('collecting', 'retrying')
+""")
+
+READ_AGENTS = text("""
+    SELECT id, is_paused, max_batch,
+        CASE WHEN deleted_at IS NOT NULL THEN 'agent_deleted'
+             WHEN expires_at <= (SELECT clock_timestamp()) THEN 'agent_expired' END AS gone
+    FROM agents WHERE id = ANY(CAST(:agent_ids AS uuid[]))
+""")
+
+LOCK_PAUSED = text("""
+    SELECT id FROM agents WHERE id = ANY(CAST(:agent_ids AS uuid[])) AND is_paused FOR SHARE SKIP LOCKED
+""")
+
+READ_ACTIVE = text("""
+    SELECT id, agent_id FROM invocations
+    WHERE agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state IN ('ready', 'running', 'awaiting', 'retrying')
+""")
+
+LOCK_ACTIVE = text("""
+    SELECT agent_id FROM invocations
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('ready', 'running', 'awaiting', 'retrying')
+    FOR UPDATE SKIP LOCKED
+""")
+
+HOLD = text("""
+    UPDATE invocations SET due_at = NULL, held_reason = :reason WHERE id = ANY(CAST(:ids AS uuid[]))
+""")
+
+RELEASE = text("""
+    UPDATE invocations SET due_at = clock_timestamp(), held_reason = NULL
+    WHERE agent_id = :agent_id AND state IN ('collecting', 'retrying')
+        AND due_at IS NULL AND held_reason = ANY(CAST(:reasons AS text[]))
+""")
+
+MOVE_SURPLUS = text("""
+    UPDATE firings f SET invocation_id = ranked.new_id
+    FROM (
+        SELECT o.id, v.new_id, v.max_batch, row_number() OVER (PARTITION BY o.invocation_id ORDER BY o.id) AS place
+        FROM firings o
+        JOIN unnest(CAST(:old_ids AS uuid[]), CAST(:new_ids AS uuid[]), CAST(:max_batches AS int[]))
+            AS v(old_id, new_id, max_batch) ON v.old_id = o.invocation_id
+    ) AS ranked
+    WHERE f.id = ranked.id AND ranked.place > ranked.max_batch
+    RETURNING f.invocation_id
+""")
+
+OPEN_NEXT = text("""
+    WITH closed AS (
+        UPDATE invocations i SET firing_count = i.firing_count - v.firing_count
+        FROM unnest(CAST(:new_ids AS uuid[]), CAST(:old_ids AS uuid[]), CAST(:counts AS int[]))
+            AS v(new_id, old_id, firing_count)
+        WHERE i.id = v.old_id
+        RETURNING v.new_id, i.tenant_id, i.agent_id, v.firing_count
+    )
+    INSERT INTO invocations (id, tenant_id, agent_id, state, due_at, firing_count)
+    SELECT new_id, tenant_id, agent_id, 'collecting', clock_timestamp(), firing_count FROM closed
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """What one pass did with the due rows it got hold of."""
+
+    ready: list[UUID] = field(default_factory=list)
+    """Invocations that a worker may run now: windows that closed, and retries whose wait is over."""
+    held: int = 0
+    """Due times taken away until an end, a resume, or a freed limit gives one back."""
+    left: int = 0
+    """Rows left due because a lock was not to be had: look again in 20 to 50 ms."""
+    skipped: int = 0
+    """Windows of agents that are deleted or expired; their firings are kept for a replay."""
+
+
+@dataclass(slots=True)
+class _Plan:
+    """What is to become of each row, by invocation id."""
+
+    windows: dict[UUID, int]
+    """To close: id to the number of firings that may leave at once."""
+    retries: list[UUID]
+    held: dict[HeldReason, list[UUID]]
+    skipped: dict[str, list[UUID]]
+    left: int = 0
+
+
+def claim_due_windows(conn: Connection, limit: int) -> Sequence[Row[Any]]:
+    """Lock up to `limit` due windows and retries, the longest due first, for `close_windows`."""
+    return conn.execute(CLAIM_DUE, {"limit": limit}).all()
+
+
+def close_due_windows(conn: Connection, limit: int) -> Closed:
+    """Claim and close in one go."""
+    return close_windows(conn, claim_due_windows(conn, limit))
+
+
+def close_windows(conn: Connection, due: Sequence[Row[Any]]) -> Closed:
+    """Close the claimed windows, and start the claimed retries, in the transaction that holds them."""
+    if not due:
+        return Closed()
+    plan = _decide(conn, due)
+    for reason, ids in plan.held.items():
+        conn.execute(HOLD, {"ids": ids, "reason": reason})
+    for why, ids in plan.skipped.items():
+        move(conn, ids, InvocationState.COLLECTING, InvocationState.SKIPPED, reason=why)
+    ready = [
+        *_close(conn, plan.windows, {row.id: row.firing_count for row in due}),
+        *move(conn, plan.retries, InvocationState.RETRYING, InvocationState.READY),
+    ]
+    defer_runs(conn, [(each.id, each.attempt + 1) for each in ready])
+    return Closed(
+        [each.id for each in ready],
+        sum(map(len, plan.held.values())),
+        plan.left,
+        sum(map(len, plan.skipped.values())),
+    )
+
+
+def next_window_due_in(conn: Connection) -> float | None:
+    """Seconds until the next window closes or the next retry starts; None when all are held."""
+    seconds: float | None = conn.execute(NEXT_DUE).scalar_one()
+    return seconds
+
+
+def release_window(conn: Connection, agent_id: UUID, reasons: Collection[HeldReason]) -> bool:
+    """Make what is held of an agent for one of `reasons` due now; whether there was anything.
+
+    Call it after the statement that ended the reason (e.g. `is_paused = false`), in the same transaction.
+    """
+    released = conn.execute(RELEASE, {"agent_id": agent_id, "reasons": [str(reason) for reason in reasons]})
+    if released.rowcount:
+        notify(conn)
+    return released.rowcount > 0
+
+
+def _decide(conn: Connection, due: Sequence[Row[Any]]) -> _Plan:
+    agent_ids = list({row.agent_id for row in due})
+    agents = {row.id: row for row in conn.execute(READ_AGENTS, {"agent_ids": agent_ids})}
+    paused = {each for each, agent in agents.items() if agent.is_paused and not agent.gone}
+    active = {row.id: row.agent_id for row in conn.execute(READ_ACTIVE, {"agent_ids": agent_ids})}
+    busy = set(active.values())
+    surely_paused = _agents_of(conn, LOCK_PAUSED, agent_ids=paused)
+    surely_busy = _agents_of(conn, LOCK_ACTIVE, ids=active)
+    plan = _Plan({}, [], defaultdict(list), defaultdict(list))
+    for row in due:
+        agent = agents.get(row.agent_id)
+        is_window = row.state == InvocationState.COLLECTING
+        gone, max_batch = (agent.gone, agent.max_batch) if agent else ("agent_deleted", 0)
+        if is_window and (gone or not row.firing_count):
+            plan.skipped[gone or "empty"].append(row.id)
+        elif row.agent_id in paused:
+            _hold(plan, row, HeldReason.PAUSED, surely=surely_paused)
+        elif is_window and row.agent_id in busy:
+            _hold(plan, row, HeldReason.BUSY, surely=surely_busy)
+        elif is_window:
+            plan.windows[row.id] = max_batch
+        else:
+            plan.retries.append(row.id)  # of a deleted agent too: the dispatcher ends it, which frees its window
+    return plan
+
+
+def _agents_of(conn: Connection, lock: Any, **ids: Collection[UUID]) -> set[UUID]:
+    """The agents whose rows `lock` got, out of those that the ids name."""
+    if not any(ids.values()):
+        return set()
+    return set(conn.execute(lock, {name: list(each) for name, each in ids.items()}).scalars())
+
+
+def _hold(plan: _Plan, row: Row[Any], reason: HeldReason, *, surely: Collection[UUID]) -> None:
+    if row.agent_id in surely:
+        plan.held[reason].append(row.id)
+    else:
+        plan.left += 1
+
+
+def _close(conn: Connection, windows: dict[UUID, int], counts: dict[UUID, int]) -> list[Moved]:
+    """Make windows ready; the firings beyond an agent's `max_batch`, the newest, open its next window, due now."""
+    surplus = _move_surplus(conn, {each: limit for each, limit in windows.items() if counts[each] > limit})
+    ready = move(conn, windows, InvocationState.COLLECTING, InvocationState.READY)
+    if surplus:
+        new_ids, old_ids, moved = zip(*((new, old, count) for old, (new, count) in surplus.items()), strict=True)
+        conn.execute(OPEN_NEXT, {"new_ids": list(new_ids), "old_ids": list(old_ids), "counts": list(moved)})
+    return ready
+
+
+def _move_surplus(conn: Connection, full: dict[UUID, int]) -> dict[UUID, tuple[UUID, int]]:
+    """Give the surplus of each window in `full` to a new one: old id to (new id, number of firings)."""
+    if not full:
+        return {}
+    new_ids = {old: new_id() for old in full}
+    moved = Counter(
+        conn.execute(
+            MOVE_SURPLUS,
+            {"old_ids": list(full), "new_ids": list(new_ids.values()), "max_batches": list(full.values())},
+        ).scalars()
+    )
+    return {old: (new, moved[new]) for old, new in new_ids.items() if moved[new]}
