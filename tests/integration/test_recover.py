@@ -1,0 +1,361 @@
+"""What is put right after a process died or a message got lost, and a replay."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from scheduler.domain.errors import Conflict, NotFound
+from scheduler.domain.ids import new_id
+from scheduler.domain.model import FINAL_STATES, InvocationState
+from scheduler.domain.run import Accepted, Failed, Replied
+from scheduler.invocations.lifecycle import request_cancel
+from scheduler.invocations.recover import _SWEEP_LOCK, TRY_LOCK, Reconciled, Swept, reconcile, sweep_stalled
+from scheduler.invocations.replay import replay
+from scheduler.storage.engine import Database
+from tests.factories import DEFAULT_TENANT, make_tenant
+from tests.invocations import (
+    audited,
+    bring_to,
+    change,
+    close,
+    end,
+    fire,
+    firing_states,
+    make_woken,
+    queued_jobs,
+    row_of,
+    run_once,
+    start,
+    window_of,
+)
+
+S = InvocationState
+
+
+@pytest.fixture
+def db(sqlalchemy_url: str) -> Iterator[Database]:
+    database = Database(sqlalchemy_url, pool_size=5)
+    yield database
+    database.dispose()
+
+
+def fetch_all_jobs(db: Database, heartbeat_age: timedelta) -> int:
+    """Be a worker that takes all jobs and whose last heartbeat is so old; its id."""
+    with db.begin() as conn:
+        worker_id = conn.execute(text("SELECT * FROM procrastinate_register_worker_v1()")).scalar_one()
+        conn.execute(
+            text(
+                "UPDATE procrastinate_workers SET last_heartbeat = now() - CAST(:age AS interval) WHERE id = :id"
+            ),
+            {"age": heartbeat_age, "id": worker_id},
+        )
+        conn.execute(
+            text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = :id WHERE status = 'todo'"),
+            {"id": worker_id},
+        )
+    return int(worker_id)
+
+
+def ready_one(db: Database) -> UUID:
+    fire(db, make_woken(db))
+    [invocation_id] = close(db).ready
+    return invocation_id
+
+
+OLD, FRESH = timedelta(seconds=31), timedelta(seconds=9)
+
+
+# The sweeper
+
+
+def test_the_run_of_a_worker_that_is_gone_is_retried(db: Database) -> None:
+    invocation_id = ready_one(db)
+    fetch_all_jobs(db, OLD)
+    claimed = start(db, invocation_id)
+    assert sweep_stalled(db) == Swept(stalled=1)
+    row = row_of(db, invocation_id)
+    assert (row.state, row.reason, row.worker) == ("retrying", "worker_lost", None)
+    assert row.tries[0]["outcome"] == "failed"
+    assert queued_jobs(db) == []
+    assert not end(db, claimed, Replied("from the dead")), "the worker that was thought dead is fenced off"
+    assert sweep_stalled(db) == Swept()
+
+
+def test_a_run_that_keeps_killing_its_worker_ends_dead(db: Database) -> None:
+    invocation_id = ready_one(db)
+    for _ in range(5):
+        fetch_all_jobs(db, OLD)
+        start(db, invocation_id)
+        sweep_stalled(db)
+        change(db, "UPDATE invocations SET due_at = now() WHERE state = 'retrying'")
+        close(db)
+    row = row_of(db, invocation_id)
+    assert (row.state, row.reason) == ("dead", "worker_lost")
+
+
+def test_a_worker_with_a_fresh_heartbeat_keeps_its_runs(db: Database) -> None:
+    invocation_id = ready_one(db)
+    fetch_all_jobs(db, FRESH)
+    start(db, invocation_id)
+    assert sweep_stalled(db) == Swept()
+    assert row_of(db, invocation_id).state == "running"
+    assert sweep_stalled(db, timedelta(seconds=5)) == Swept(stalled=1)
+
+
+def test_the_run_of_a_worker_that_was_removed_is_retried_too(db: Database) -> None:
+    invocation_id = ready_one(db)
+    worker_id = fetch_all_jobs(db, FRESH)
+    start(db, invocation_id)
+    change(db, "DELETE FROM procrastinate_workers WHERE id = :id", id=worker_id)
+    assert sweep_stalled(db) == Swept(stalled=1)
+    assert row_of(db, invocation_id).state == "retrying"
+
+
+def test_a_job_lost_between_fetch_and_claim_is_queued_again(db: Database) -> None:
+    invocation_id = ready_one(db)
+    fetch_all_jobs(db, OLD)
+    assert sweep_stalled(db) == Swept(stalled=1)
+    assert row_of(db, invocation_id).state == "ready"
+    assert queued_jobs(db) == [("todo", {"invocation_id": str(invocation_id), "attempt": 1})]
+
+
+def test_the_stalled_job_of_an_earlier_attempt_does_not_touch_the_current_one(db: Database) -> None:
+    invocation_id = ready_one(db)
+    fetch_all_jobs(db, OLD)
+    end(db, start(db, invocation_id), Failed("HTTP 500"))
+    change(db, "UPDATE invocations SET due_at = now()")
+    close(db)
+    start(db, invocation_id)
+    assert sweep_stalled(db) == Swept(stalled=1)
+    row = row_of(db, invocation_id)
+    assert (row.state, row.attempt) == ("running", 2)
+
+
+def test_a_cancelled_run_whose_worker_is_gone_is_cancelled(db: Database) -> None:
+    invocation_id = ready_one(db)
+    fetch_all_jobs(db, OLD)
+    start(db, invocation_id)
+    with db.begin() as conn:
+        request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
+    sweep_stalled(db)
+    assert row_of(db, invocation_id).state == "cancelled"
+
+
+def test_a_cancelled_invocation_that_nobody_reports_on_is_ended(db: Database) -> None:
+    invocation_id = bring_to(db, make_woken(db), S.AWAITING)
+    change(db, "DELETE FROM procrastinate_jobs")
+    with db.begin() as conn:
+        request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
+    assert sweep_stalled(db) == Swept(awaited=1)
+    assert row_of(db, invocation_id).state == "cancelled"
+
+
+@pytest.mark.parametrize("duty", [sweep_stalled, reconcile])
+def test_an_agent_that_accepted_and_never_reported_is_retried_at_its_deadline(db: Database, duty: object) -> None:
+    assert callable(duty)
+    invocation_id = bring_to(db, make_woken(db), S.AWAITING)
+    change(db, "DELETE FROM procrastinate_jobs")
+    duty(db)
+    assert row_of(db, invocation_id).state == "awaiting", "it is left alone until then"
+    change(db, "UPDATE invocations SET deadline_at = now()")
+    duty(db)
+    row = row_of(db, invocation_id)
+    assert (row.state, row.reason) == ("retrying", "deadline")
+
+
+def test_only_one_process_sweeps_at_a_time(db: Database) -> None:
+    invocation_id = ready_one(db)
+    fetch_all_jobs(db, OLD)
+    start(db, invocation_id)
+    with db.begin() as other:
+        assert other.execute(TRY_LOCK, {"key": _SWEEP_LOCK}).scalar_one()
+        assert sweep_stalled(db) == Swept()
+    assert sweep_stalled(db) == Swept(stalled=1)
+
+
+# The reconciler
+
+
+def test_a_sound_database_needs_no_repair(db: Database) -> None:
+    for state in reversed(InvocationState):
+        woken = make_woken(db, state)
+        bring_to(db, woken, state)
+        if state in (S.RUNNING, S.RETRYING):
+            fire(db, woken)
+            assert close(db).held == 1
+    assert reconcile(db, newer_than=None) == Reconciled()
+
+
+def test_a_ready_invocation_without_a_job_gets_one(db: Database) -> None:
+    invocation_id = ready_one(db)
+    change(db, "DELETE FROM procrastinate_jobs")
+    assert reconcile(db) == Reconciled(requeued=1)
+    assert queued_jobs(db) == [("todo", {"invocation_id": str(invocation_id), "attempt": 1})]
+    with db.begin() as conn:
+        detail = conn.execute(
+            text("SELECT detail FROM audit_events WHERE action = 'invocation.repaired'")
+        ).scalar_one()
+    assert detail["requeued"] == 1
+
+
+def test_a_running_invocation_without_a_job_is_retried(db: Database) -> None:
+    invocation_id = ready_one(db)
+    start(db, invocation_id)
+    change(db, "DELETE FROM procrastinate_jobs")
+    assert reconcile(db) == Reconciled(lost=1)
+    row = row_of(db, invocation_id)
+    assert (row.state, row.reason) == ("retrying", "worker_lost")
+
+
+@pytest.mark.parametrize("reason", ["busy", "paused", None])
+def test_a_window_that_is_held_for_nothing_is_freed(db: Database, reason: str | None) -> None:
+    fire(db, make_woken(db))
+    change(db, "UPDATE invocations SET due_at = NULL, held_reason = :reason", reason=reason)
+    assert reconcile(db) == Reconciled(freed=1)
+    assert len(close(db).ready) == 1
+
+
+def test_what_holds_a_window_rightly_is_left_alone(db: Database) -> None:
+    paused, busy = make_woken(db, "paused", is_paused=True), make_woken(db, "busy")
+    fire(db, paused)
+    fire(db, busy)
+    close(db)
+    fire(db, busy)
+    close(db)
+    spent = make_woken(db, "spent")
+    fire(db, spent)
+    change(
+        db,
+        "UPDATE invocations SET due_at = NULL, held_reason = 'budget' WHERE id = :id",
+        id=window_of(db, spent).id,
+    )
+    assert reconcile(db) == Reconciled()
+    assert {window_of(db, each).held_reason for each in (paused, busy, spent)} == {"paused", "busy", "budget"}
+
+
+@pytest.mark.parametrize("how", ["missing", "over"])
+def test_firings_whose_invocation_is_missing_or_over_are_put_into_the_agents_window(
+    db: Database, how: str
+) -> None:
+    woken = make_woken(db)
+    firings = fire(db, woken, 2)
+    if how == "missing":
+        change(db, "DELETE FROM invocations")
+    else:
+        change(db, "UPDATE invocations SET state = 'dead', due_at = NULL")
+    joined = fire(db, woken)
+    assert reconcile(db) == Reconciled(rescued=2)
+    [invocation_id] = close(db).ready
+    row = row_of(db, invocation_id)
+    assert (row.firing_ids, row.firing_count) == (firings + joined, 3)
+    assert reconcile(db) == Reconciled()
+
+
+def test_old_firings_are_looked_at_only_when_all_are_asked_for(db: Database) -> None:
+    woken = make_woken(db)
+    fire(db, woken, id=UUID("01900000-0000-7000-8000-000000000000"))
+    change(db, "DELETE FROM invocations")
+    assert reconcile(db) == Reconciled()
+    assert reconcile(db, newer_than=None) == Reconciled(rescued=1)
+
+
+def test_the_job_that_a_worker_could_not_delete_is_removed_later(db: Database) -> None:
+    invocation_id = ready_one(db)
+    fetch_all_jobs(db, FRESH)
+    end(db, start(db, invocation_id), Replied("done"))
+    assert reconcile(db) == Reconciled(), "its worker is about to delete it"
+    change(db, "UPDATE invocations SET finished_at = now() - interval '2 minutes'")
+    assert reconcile(db) == Reconciled(leftover_jobs=1)
+    assert queued_jobs(db) == []
+
+
+# Replays
+
+
+@pytest.mark.parametrize("state", list(InvocationState))
+def test_what_has_ended_can_be_replayed_and_nothing_else(db: Database, state: InvocationState) -> None:
+    woken = make_woken(db)
+    invocation_id = bring_to(db, woken, state)
+    if state not in FINAL_STATES:
+        with db.begin() as conn, pytest.raises(Conflict, match="only one that has ended"):
+            replay(conn, DEFAULT_TENANT, invocation_id, "key:test")
+        return
+    with db.begin() as conn:
+        window_id = replay(conn, DEFAULT_TENANT, invocation_id, "key:test")
+    row = row_of(db, invocation_id)
+    assert (row.state, row.replayed_into) == (state, window_id)
+    assert firing_states(db, row.firing_ids) == {"pending"}
+    assert audited(db, invocation_id)[-1] == "invocation.replayed"
+    assert close(db).ready == [window_id]
+    assert row_of(db, window_id).firing_ids == row.firing_ids
+
+
+def test_replayed_firings_ride_with_newer_ones_oldest_first(db: Database) -> None:
+    woken = make_woken(db, dedup_delay_seconds=600.0)
+    old = fire(db, woken, immediate=True)
+    dead = run_once(db, Failed("no", permanent=True))
+    new = fire(db, woken)
+    window = window_of(db, woken)
+    with db.begin() as conn:
+        assert replay(conn, DEFAULT_TENANT, dead, "key:test") == window.id
+    [invocation_id] = close(db).ready
+    assert row_of(db, invocation_id).firing_ids == old + new
+
+
+def test_a_replay_into_a_held_window_waits_with_it(db: Database) -> None:
+    woken = make_woken(db)
+    fire(db, woken)
+    dead = run_once(db, Failed("no", permanent=True))
+    fire(db, woken)
+    close(db)
+    fire(db, woken)
+    close(db)
+    with db.begin() as conn:
+        replay(conn, DEFAULT_TENANT, dead, "key:test")
+    held = window_of(db, woken)
+    assert (held.due_at, held.held_reason, held.firing_count) == (None, "busy", 2)
+
+
+def test_a_second_replay_has_to_wait_for_the_end_of_the_first(db: Database) -> None:
+    woken = make_woken(db)
+    firings = fire(db, woken)
+    dead = run_once(db, Failed("no", permanent=True))
+    with db.begin() as conn:
+        window_id = replay(conn, DEFAULT_TENANT, dead, "key:test")
+    for _ in ("waiting", "ready"):
+        with db.begin() as conn, pytest.raises(Conflict, match=str(window_id)):
+            replay(conn, DEFAULT_TENANT, dead, "key:test")
+        close(db)
+    end(db, start(db, window_id), Replied("done"))
+    with db.begin() as conn:
+        again = replay(conn, DEFAULT_TENANT, dead, "key:test")
+    assert row_of(db, dead).replayed_into == again
+    with db.begin() as conn, pytest.raises(Conflict, match=str(again)):
+        replay(conn, DEFAULT_TENANT, window_id, "key:test")
+    [invocation_id] = close(db).ready
+    assert row_of(db, invocation_id).firing_ids == firings
+
+
+def test_the_invocation_of_another_tenant_or_of_a_deleted_agent_is_not_replayed(db: Database) -> None:
+    invocation_id = bring_to(db, make_woken(db), S.DEAD)
+    other = make_tenant(db, "other")
+    with db.begin() as conn:
+        with pytest.raises(NotFound):
+            replay(conn, other, invocation_id, "key:other")
+        with pytest.raises(NotFound):
+            replay(conn, DEFAULT_TENANT, new_id(), "key:test")
+    change(db, "UPDATE agents SET deleted_at = now()")
+    with db.begin() as conn, pytest.raises(Conflict, match="deleted"):
+        replay(conn, DEFAULT_TENANT, invocation_id, "key:test")
+
+
+def test_awaiting_is_no_end(db: Database) -> None:
+    fire(db, make_woken(db))
+    invocation_id = run_once(db, Accepted())
+    with db.begin() as conn, pytest.raises(Conflict):
+        replay(conn, DEFAULT_TENANT, invocation_id, "key:test")
