@@ -2,17 +2,69 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import ClassVar
 
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.json_path import JsonPathTooCostly, compile_path
 from scheduler.domain.model import TriggerType
 from scheduler.domain.signatures import SignatureConfig
 from scheduler.triggers.base import TriggerConfig
 
+HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
+"""A token, RFC 9110 section 5.6.2."""
+
+
+class WebhookFilter(BaseModel):
+    """Which deliveries fire: those whose JSON body has a node at `json_path`, and whose `header` is `equals`."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+    json_path: str | None = None
+    header: str | None = Field(default=None, pattern=HEADER_NAME)
+    equals: str | None = Field(default=None, max_length=1000)
+
+    @field_validator("json_path")
+    @classmethod
+    def _compiles(cls, value: str | None) -> str | None:
+        if value is not None:
+            try:
+                compile_path(value)
+            except InvalidField as error:
+                raise ValueError(error.message) from None
+        return value
+
+    @model_validator(mode="after")
+    def _filters_something(self) -> WebhookFilter:
+        if (self.header is None) != (self.equals is None):
+            raise ValueError("header and equals go together: the header's name and the value that it must have")
+        if self.json_path is None and self.header is None:
+            raise ValueError("give json_path, or header and equals, or all three")
+        return self
+
+    def mismatch(self, headers: Mapping[str, str], body: bytes) -> str | None:
+        """Why a delivery does not fire; None when it does. Names in `headers` are lower case."""
+        if self.header is not None and headers.get(self.header.lower()) != self.equals:
+            return f"the header {self.header} is not {self.equals!r}"
+        if self.json_path is None:
+            return None
+        try:
+            nodes = compile_path(self.json_path).find(json.loads(body))
+        except (ValueError, RecursionError):
+            return "the body is not JSON"
+        except JsonPathTooCostly as error:
+            return error.message
+        return None if nodes else f"nothing in the body is at {self.json_path}"
+
 
 class WebhookConfig(TriggerConfig):
-    """`{"signature": {"scheme": "github", "secret": "…"}}`, or `{}` for unsigned deliveries."""
+    """`{"signature": {"scheme": "github", "secret": "…"}, "filter": {"json_path": "$.issue"}}`; `{}` takes all."""
 
     kind: ClassVar = TriggerType.WEBHOOK
     secrets: ClassVar = ("signature.secret",)
 
     signature: SignatureConfig | None = None
+    filter: WebhookFilter | None = None
