@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import Connection, Row, text
@@ -12,8 +14,10 @@ from sqlalchemy import Connection, Row, text
 from scheduler.domain.misfire import Plan, Slots, plan
 from scheduler.domain.model import JobKind, MisfirePolicy
 from scheduler.invocations.record import NewFiring, gate, record_firings
+from scheduler.storage.arrays import array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.triggers import LockedTrigger
+from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import kind_of
 
 # The clock is read in a sub-select: called in the WHERE itself, the volatile function would keep the index unused.
@@ -22,7 +26,7 @@ CLAIM = text("""
         t.max_fires, t.fire_count, t.urgent, t.cooldown_seconds, t.last_wake_at, a.dedup_delay_seconds,
         a.max_batch, clock_timestamp(),
         j.kind AS job_kind, j.next_run_time AS slot,
-        t.config, t.zone, t.anchor_at, t.misfire_policy, t.grace_seconds
+        t.config::text AS config, t.zone, t.anchor_at, t.misfire_policy, t.grace_seconds
     FROM jobs j JOIN triggers t ON t.id = j.trigger_id JOIN agents a ON a.id = t.agent_id
     WHERE j.next_run_time <= (SELECT clock_timestamp())
     ORDER BY j.next_run_time LIMIT :limit
@@ -87,9 +91,9 @@ class TriggerPass:
         self.conn.execute(
             ADVANCE_JOBS,
             {
-                "ids": [claim.trigger.id for claim in self.submitted],
+                "ids": array(claim.trigger.id for claim in self.submitted),
                 "kinds": [claim.kind.value for claim in self.submitted],
-                "times": [claim.next_run_time for claim in self.submitted],
+                "times": array(claim.next_run_time for claim in self.submitted),
             },
         )
         if stopped:
@@ -119,10 +123,16 @@ def decide(row: Row[Any]) -> Claim:
 
 
 def _plan(row: Row[Any], now: datetime) -> Plan:
-    schedule = kind_of(row.type).model_construct(**row.config).schedule(row.zone, row.anchor_at)
+    schedule = _config(row.type, row.config).schedule(row.zone, row.anchor_at)
     if schedule is None:
         raise ValueError(f"a {row.type} trigger has no native job")
     return plan(schedule, row.slot, now, MisfirePolicy(row.misfire_policy), timedelta(seconds=row.grace_seconds))
+
+
+@lru_cache(maxsize=4096)
+def _config(type_name: str, config: str) -> TriggerConfig:
+    """A stored config. Many triggers share one, and thousands may be due in the same pass."""
+    return kind_of(type_name).model_construct(**json.loads(config))
 
 
 def _fire(trigger: LockedTrigger, slot: datetime, decided: Plan) -> Claim:

@@ -14,6 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
+from scheduler.storage.arrays import array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.triggers import LockedTrigger
@@ -45,7 +46,7 @@ INSERT_FIRINGS = text("""
         content_type, payload, data, trust, invocation_id, root_id, depth)
     SELECT v.id, t.tenant_id, t.agent_id, t.id, t.name, t.type, t.reason, t.focus_ref,
         v.occurrence_key, :now, v.first_scheduled_for, v.scheduled_for, v.slot_count, v.slots_exact,
-        v.content_type, v.payload, v.data, v.trust, v.invocation_id, v.root_id, v.depth
+        v.content_type, v.payload, v.data, v.trust, v.invocation_id, coalesce(v.root_id, v.id), v.depth
     FROM unnest(CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]),
             CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]), CAST(:counts AS int[]),
             CAST(:exacts AS bool[]), CAST(:content_types AS text[]), CAST(:payloads AS bytea[]),
@@ -183,11 +184,11 @@ def _open_windows(conn: Connection, firings: Sequence[NewFiring], now: datetime)
         OPEN_WINDOWS,
         {
             "now": now,
-            "ids": [new_id() for _ in due_ats],
-            "tenant_ids": [triggers[agent_id].tenant_id for agent_id in due_ats],
-            "agent_ids": list(due_ats),
-            "due_ats": list(due_ats.values()),
-            "counts": [counts[agent_id] for agent_id in due_ats],
+            "ids": array(new_id() for _ in due_ats),
+            "tenant_ids": array(triggers[agent_id].tenant_id for agent_id in due_ats),
+            "agent_ids": array(due_ats),
+            "due_ats": array(due_ats.values()),
+            "counts": array(counts[agent_id] for agent_id in due_ats),
         },
     ).all()
     full = [row.id for row in rows if row.firing_count >= triggers[row.agent_id].max_batch]
@@ -208,20 +209,20 @@ def _insert_firings(
         INSERT_FIRINGS,
         {
             "now": now,
-            "ids": [firing.id for firing in firings],
-            "trigger_ids": [firing.trigger.id for firing in firings],
+            "ids": array(firing.id for firing in firings),
+            "trigger_ids": array(firing.trigger.id for firing in firings),
             "keys": [firing.occurrence_key for firing in firings],
-            "firsts": [firing.first_scheduled_for for firing in firings],
-            "lasts": [firing.scheduled_for for firing in firings],
-            "counts": [firing.slot_count for firing in firings],
-            "exacts": [firing.slots_exact for firing in firings],
+            "firsts": array(firing.first_scheduled_for for firing in firings),
+            "lasts": array(firing.scheduled_for for firing in firings),
+            "counts": array(firing.slot_count for firing in firings),
+            "exacts": array(firing.slots_exact for firing in firings),
             "content_types": [firing.content_type for firing in firings],
             "payloads": [firing.payload for firing in firings],
             "datas": [firing.data for firing in firings],
             "trusts": [firing.trust.value for firing in firings],
-            "invocation_ids": [windows[firing.trigger.agent_id].id for firing in firings],
-            "root_ids": [firing.root_id or firing.id for firing in firings],
-            "depths": [firing.depth for firing in firings],
+            "invocation_ids": array(windows[firing.trigger.agent_id].id for firing in firings),
+            "root_ids": array(firing.root_id for firing in firings),
+            "depths": array(firing.depth for firing in firings),
         },
     )
     if result.rowcount == len(firings):
@@ -236,8 +237,8 @@ def _take_back_duplicates(
     found = conn.execute(
         FIND_RECORDED,
         {
-            "ids": [firing.id for firing in firings],
-            "trigger_ids": [firing.trigger.id for firing in firings],
+            "ids": array(firing.id for firing in firings),
+            "trigger_ids": array(firing.trigger.id for firing in firings),
             "keys": [firing.occurrence_key for firing in firings],
         },
     ).all()
@@ -265,10 +266,10 @@ def _count_triggers(
         COUNT_TRIGGERS,
         {
             "now": now,
-            "ids": list(triggers),
-            "fires": [fires[trigger_id] for trigger_id in triggers],
-            "wakes": [windows[trigger.agent_id].due_at or now for trigger in triggers.values()],
-            "exhausted": [trigger_id in exhausted for trigger_id in triggers],
+            "ids": array(triggers),
+            "fires": array(fires[trigger_id] for trigger_id in triggers),
+            "wakes": array(windows[trigger.agent_id].due_at or now for trigger in triggers.values()),
+            "exhausted": array(trigger_id in exhausted for trigger_id in triggers),
         },
     )
     record_events(conn, [_exhausted_event(triggers[each]) for each in sorted(exhausted)])

@@ -1,0 +1,15 @@
+"""Set-wise parameters: PostgreSQL array literals for values that need no quoting.
+
+psycopg's own list adapter looks at every element and at every character of it, which took a third of a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime
+from uuid import UUID
+
+
+def array(values: Iterable[UUID | datetime | int | bool | None]) -> str:
+    """`values` as the text of an array, for `CAST(:name AS type[])`. Not for text: nothing is quoted."""
+    return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"

@@ -1,0 +1,45 @@
+"""Many triggers at once, inserted set-wise: what the bench measures on."""
+
+from __future__ import annotations
+
+from sqlalchemy import text
+
+from scheduler.storage.engine import Database
+
+TRIGGERS_OF_AN_AGENT = 20
+
+AGENTS = text("""
+    INSERT INTO agents (id, tenant_id, name, runtime_kind, runtime, max_triggers)
+    SELECT gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'agent ' || n, 'command', '{"name": "x"}', 100000
+    FROM generate_series(1, :agents) AS n
+""")
+
+TRIGGERS = text("""
+    INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, reason)
+    SELECT gen_random_uuid(), a.tenant_id, a.id, 'trigger ' || n, :type,
+        CASE WHEN :type = 'interval' THEN '{"seconds": 3600}'::jsonb
+             ELSE jsonb_build_object('expr', (n % 60) || ' ' || (n % 24) || ' * * ' || (n % 100) % 7) END,
+        'UTC', 'a bench'
+    FROM generate_series(1, :triggers) AS n
+    JOIN (SELECT *, row_number() OVER () AS place FROM agents) a ON a.place = 1 + n / :each
+""")
+
+JOBS = text("""
+    INSERT INTO jobs (trigger_id, kind, next_run_time)
+    SELECT id, 'fire', clock_timestamp() + interval '1 day' + random() * interval '1 day' FROM triggers
+""")
+
+MAKE_DUE = text("""
+    UPDATE jobs SET next_run_time = :slot
+    WHERE trigger_id IN (SELECT trigger_id FROM jobs ORDER BY trigger_id LIMIT :count)
+""")
+
+
+def populate(db: Database, count: int, type_name: str = "interval") -> None:
+    """`count` triggers, TRIGGERS_OF_AN_AGENT an agent, none due for a day; cron ones share 100 expressions."""
+    with db.begin() as conn:
+        conn.execute(AGENTS, {"agents": count // TRIGGERS_OF_AN_AGENT + 1})
+        conn.execute(TRIGGERS, {"triggers": count, "type": type_name, "each": TRIGGERS_OF_AN_AGENT})
+        conn.execute(JOBS)
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        conn.execute(text("VACUUM ANALYZE"))

@@ -1,0 +1,107 @@
+"""How fast firings are recorded, how late they are, and what an idle scheduler costs: ours, beside stock."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from contextlib import contextmanager
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import text
+
+from scheduler.clock.scheduler import LedgerScheduler
+from scheduler.domain.clock import SystemClock
+from scheduler.storage.engine import Database
+from tests.bench.population import MAKE_DUE, populate
+from tests.bench.server import sqlalchemy_url
+from tests.bench.stock import run_stock
+from tests.clockwork import stepped
+from tests.postgres import Databases
+
+LATENESS = text("""
+    SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - scheduled_for)::float8 FROM firings
+""")
+
+
+@contextmanager
+def fresh(databases: Databases) -> Iterator[Database]:
+    """A database of its own for one measurement."""
+    url = databases.create()
+    db = Database(sqlalchemy_url(url), pool_size=3)
+    try:
+        yield db
+    finally:
+        db.dispose()
+        databases.drop(url)
+
+
+def percentile(values: list[float], share: float) -> float:
+    """The value that `share` of `values` do not exceed."""
+    return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
+
+
+def throughput(databases: Databases, type_name: str, count: int) -> float:
+    """Firings recorded a second by one scheduler, `count` triggers due at once, passes back to back."""
+    with fresh(databases) as db:
+        populate(db, count, type_name)
+        with stepped(db) as scheduler:
+            with db.begin() as conn:
+                conn.execute(MAKE_DUE, {"slot": _on_the_minute(), "count": count})
+            started = time.perf_counter()
+            while _recorded(db) < count:
+                scheduler.run_pass()
+            return count / (time.perf_counter() - started)
+
+
+def lateness(databases: Databases, count: int) -> list[float]:
+    """Seconds from slot to commit, `count` triggers due in the same second, the scheduler running by itself."""
+    with fresh(databases) as db:
+        populate(db, count)
+        scheduler_db = Database(db.engine.url.render_as_string(hide_password=False), pool_size=1)
+        scheduler = LedgerScheduler(scheduler_db, SystemClock())
+        slot = datetime.now(UTC) + timedelta(seconds=3)  # noqa: TID251
+        with db.begin() as conn:
+            conn.execute(MAKE_DUE, {"slot": slot, "count": count})
+        scheduler.start()
+        try:
+            while _recorded(db) < count:
+                time.sleep(0.2)
+        finally:
+            scheduler.shutdown()
+            scheduler_db.dispose()
+        with db.begin() as conn:
+            return list(conn.scalars(LATENESS))
+
+
+def stock_lateness(databases: Databases, count: int) -> list[float]:
+    """The same for APScheduler as shipped."""
+    url = databases.create()
+    try:
+        return run_stock(url, count)
+    finally:
+        databases.drop(url)
+
+
+def idle_pass(databases: Databases, count: int, passes: int = 300) -> float:
+    """Milliseconds that a pass takes with `count` triggers of which none is due (median)."""
+    with fresh(databases) as db:
+        populate(db, count)
+        with stepped(db) as scheduler:
+            for _ in range(20):
+                scheduler.run_pass()
+            took = []
+            for _ in range(passes):
+                started = time.perf_counter()
+                scheduler.run_pass()
+                took.append((time.perf_counter() - started) * 1000)
+            return statistics.median(took)
+
+
+def _recorded(db: Database) -> int:
+    with db.begin() as conn:
+        return int(conn.scalar(text("SELECT count(*) FROM firings")) or 0)
+
+
+def _on_the_minute() -> datetime:
+    return datetime.now(UTC).replace(second=0, microsecond=0)  # noqa: TID251

@@ -1,0 +1,33 @@
+"""The PostgreSQL that everything in one run of the bench shares: the embedded one, as safe as in production."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from scheduler.storage.embedded import EmbeddedPostgres
+from tests.postgres import Databases
+
+OPTIONS = {"max_connections": "100", "track_commit_timestamp": "on"}
+"""Commit timestamps: lateness is measured to the commit, when a firing can no longer be lost."""
+
+
+@contextmanager
+def bench_server() -> Iterator[Databases]:
+    """A server with a migrated template, in a temporary directory; fsync is on."""
+    with tempfile.TemporaryDirectory(prefix="reveille-bench-") as directory:
+        server = EmbeddedPostgres(Path(directory), OPTIONS)
+        server.start()
+        try:
+            databases = Databases(server)
+            databases.make_template()
+            yield databases
+        finally:
+            server.stop()
+
+
+def sqlalchemy_url(url: str) -> str:
+    """`url` as SQLAlchemy wants it."""
+    return url.replace("postgresql:", "postgresql+psycopg:", 1)
