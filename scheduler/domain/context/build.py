@@ -1,0 +1,255 @@
+"""The text that a woken agent reads: who woke it, why, and with which data, the latter fenced and labelled."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+from scheduler.domain.context.safe_text import fair_share, safe_block, safe_line, shortened
+from scheduler.domain.context.words import BETWEEN_TRIGGERS, END, WORDS, Language, Words
+from scheduler.domain.model import TriggerType, Trust
+
+MAX_NAME_CHARS = 200
+MAX_SENDER_CHARS = 100
+MAX_REASON_CHARS = 4_000
+MAX_TITLE_CHARS = 200
+MAX_SUMMARY_CHARS = 80
+_MAX_PRETTY_DEPTH = 32
+_MAX_PRETTY_PARTS = 5_000
+_MEDIA_TYPE = re.compile(r"[\w.+-]{1,50}/[\w.+-]{1,50}", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class ContextFiring:
+    """A firing as the context needs it; the trigger's fields are the firing's snapshot of them.
+
+    `slot_count`: how many scheduled times, from `first_scheduled_for` to `scheduled_for`, the firing stands for;
+    `slots_exact` False = at least so many. `payload`: the body as it came. `data`: a poll's `{"old"?, "new"}`, or
+    `{"messages": [{"from", "text", …}, …]}`, oldest first, `from` a name or `{"name", …}`. `trust`: a Trust.
+    """
+
+    id: UUID
+    trigger_name: str
+    trigger_type: str
+    reason: str
+    focus_ref: str | None
+    fired_at: datetime
+    first_scheduled_for: datetime | None = None
+    scheduled_for: datetime | None = None
+    slot_count: int = 1
+    slots_exact: bool = True
+    payload: bytes | None = None
+    content_type: str | None = None
+    data: Mapping[str, Any] | None = None
+    trust: str = Trust.SYSTEM
+
+
+@dataclass(frozen=True, slots=True)
+class ContextLimits:
+    """Characters of each piece of data, of all of them together, and how many messages of a firing are shown."""
+
+    payload: int = 2_000
+    message: int = 500
+    agent_message: int = 2_000
+    messages: int = 20
+    total: int = 48_000
+
+
+def new_nonce() -> str:
+    """A nonce for one invocation's fences, which no sender can know."""
+    return secrets.token_hex(8)
+
+
+def build_context(
+    firings: Sequence[ContextFiring], language: Language, nonce: str, limits: ContextLimits | None = None
+) -> str:
+    """The context of an invocation, grouped by trigger in the order of their first firing.
+
+    What can have come from outside stands between `<<<data NONCE …>>>` and `<<<end NONCE>>>`, on lines of their
+    own, or on one line after a label. Each piece is cut at its limit and, where all together are too long, to a
+    fair share of the total; a line after it then says how much is left out and in which firing the whole is.
+    """
+    return _Builder(WORDS[language], nonce, limits or ContextLimits()).build(firings)
+
+
+def session_title(names: Sequence[str], language: Language) -> str:
+    """The title of the session of an invocation: its triggers' names, each once, at most 200 characters."""
+    joined = ", ".join(dict.fromkeys(safe_line(name, MAX_NAME_CHARS) for name in names))
+    return shortened(WORDS[language].session_title.format(names=joined), MAX_TITLE_CHARS)
+
+
+def summary_line(notification_summary: str | None, reason: str | None, language: Language) -> str:
+    """The first line of a notification: the summary that the trigger sets, else its reason, else a default."""
+    for text in (notification_summary, reason):
+        if text and text.strip():
+            return f"⚡ {safe_line(' '.join(text.split()), MAX_SUMMARY_CHARS)}"
+    return f"⚡ {WORDS[language].default_summary}"
+
+
+@dataclass(frozen=True, slots=True)
+class _Data:
+    """A piece of data under its heading; `text` is safe and cut at its own limit."""
+
+    heading: str
+    text: str
+    left_out: int
+    quoted: bool = False
+
+
+_Piece = _Data | str  # a str is a line of the frame's own
+_Member = tuple[ContextFiring, list[_Piece]]
+
+
+class _Builder:
+    def __init__(self, words: Words, nonce: str, limits: ContextLimits) -> None:
+        self._words, self._nonce, self._limits = words, nonce, limits
+
+    def build(self, firings: Sequence[ContextFiring]) -> str:
+        groups: dict[tuple[str | None, ...], list[_Member]] = {}
+        for firing in firings:
+            trigger = (firing.trigger_name, firing.trigger_type, firing.reason, firing.focus_ref)
+            groups.setdefault(trigger, []).append((firing, list(self._pieces(firing))))
+        data = [
+            piece
+            for members in groups.values()
+            for _, pieces in members
+            for piece in pieces
+            if isinstance(piece, _Data)
+        ]
+        share = fair_share((len(piece.text) for piece in data), self._limits.total)
+        parts = ["\n".join(self._part(members, share)) for members in groups.values()]
+        words = self._words
+        opening = [words.title, words.one_trigger if len(groups) == 1 else words.several_triggers]
+        if data:
+            opening.append(words.about_data.format(nonce=self._nonce))
+        return "\n".join([*opening, "", f"\n{BETWEEN_TRIGGERS}\n".join(parts), END])
+
+    def _part(self, members: Sequence[_Member], share: int) -> Iterator[str]:
+        """The lines of one trigger."""
+        words, trigger = self._words, members[0][0]
+        name = self._line(trigger.trigger_name, MAX_NAME_CHARS)
+        yield words.trigger.format(name=name, type=self._line(trigger.trigger_type, MAX_NAME_CHARS))
+        yield words.reason.format(reason=self._line(trigger.reason, MAX_REASON_CHARS))
+        if trigger.focus_ref:
+            yield words.focus.format(ref=self._line(trigger.focus_ref, MAX_NAME_CHARS))
+        for n, (firing, pieces) in enumerate(members, 1):
+            fired = words.fired if len(members) == 1 else words.nth_fired
+            yield fired.format(time=_utc(firing.fired_at), id=firing.id, n=n, count=len(members))
+            yield from self._slots(firing)
+            for piece in pieces:
+                yield from [piece] if isinstance(piece, str) else self._fenced(piece, firing, share)
+
+    def _slots(self, firing: ContextFiring) -> Iterator[str]:
+        if firing.scheduled_for is None:
+            return
+        last = _utc(firing.scheduled_for)
+        if firing.slot_count == 1 and firing.slots_exact:
+            yield self._words.scheduled.format(time=last)
+        else:
+            count = f"{firing.slot_count}{'' if firing.slots_exact else '+'}"
+            first = _utc(firing.first_scheduled_for or firing.scheduled_for)
+            yield self._words.slots_passed.format(time=last, count=count, first=first)
+
+    def _fenced(self, piece: _Data, firing: ContextFiring, share: int) -> Iterator[str]:
+        shown = piece.text[:share]
+        left_out = piece.left_out + len(piece.text) - len(shown)
+        source = self._line(firing.trigger_type, MAX_NAME_CHARS)
+        yield piece.heading
+        yield f"<<<data {self._nonce} source={source} trust={self._line(firing.trust, MAX_NAME_CHARS)}>>>"
+        yield f'"{shown}"' if piece.quoted else shown
+        yield f"<<<end {self._nonce}>>>"
+        if left_out:
+            yield self._words.truncated.format(count=left_out, id=firing.id)
+
+    def _pieces(self, firing: ContextFiring) -> Iterator[_Piece]:
+        """What the firing brought, in the order in which it is shown."""
+        data = firing.data or {}
+        if isinstance(data.get("messages"), list):
+            yield from self._messages(firing, data["messages"])
+        elif firing.trigger_type == TriggerType.POLL and "new" in data:
+            if "old" in data:
+                yield self._json(self._words.old_value, data["old"])
+            yield self._json(self._words.new_value, data["new"])
+        elif data:
+            yield self._json(self._words.data, data)
+        if firing.payload is not None:
+            yield self._payload(firing, firing.payload)
+
+    def _messages(self, firing: ContextFiring, messages: Sequence[object]) -> Iterator[_Piece]:
+        limits = self._limits
+        left_out = max(len(messages) - limits.messages, 0)
+        if left_out:
+            yield self._words.earlier_messages.format(count=left_out, id=firing.id)
+        limit = limits.agent_message if firing.trust == Trust.AGENT else limits.message
+        for message in messages[left_out:]:
+            entry = message if isinstance(message, Mapping) else {"text": message}
+            heading = self._words.message.format(sender=self._line(_name(entry.get("from")), MAX_SENDER_CHARS))
+            yield self._data(heading, str(entry.get("text") or ""), limit, quoted=True)
+
+    def _payload(self, firing: ContextFiring, payload: bytes) -> _Piece:
+        try:
+            text = payload.decode("utf-8-sig")
+        except UnicodeDecodeError:
+            media_type = _MEDIA_TYPE.match(firing.content_type or "")
+            kind = media_type[0] if media_type else "application/octet-stream"
+            line = self._words.not_text.format(size=len(payload), type=kind, id=firing.id)
+            return f"{self._words.payload}\n{line}"
+        if not text:
+            return f"{self._words.payload}\n{self._words.empty}"
+        return self._data(self._words.payload, _pretty_if_json(text), self._limits.payload)
+
+    def _json(self, heading: str, value: object) -> _Data:
+        return self._data(heading, _pretty(value), self._limits.payload)
+
+    def _data(self, heading: str, text: str, limit: int, *, quoted: bool = False) -> _Data:
+        # Making text safe only lengthens it, so what lies past the limit need not be looked at.
+        safe = safe_block(text[:limit], self._nonce)
+        left_out = max(len(text) - limit, 0) + max(len(safe) - limit, 0)
+        return _Data(heading, safe[:limit], left_out, quoted)
+
+    def _line(self, text: str, limit: int) -> str:
+        return safe_line(text, limit, self._nonce)
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _name(sender: object) -> str:
+    if isinstance(sender, Mapping):
+        sender = sender.get("name") or sender.get("id")
+    return str(sender or "?")
+
+
+def _pretty_if_json(text: str) -> str:
+    """JSON objects and arrays indented by 2, non-ASCII kept; any other text as it is."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    return _pretty(value) if isinstance(value, dict | list) and not _unwieldy(value, text) else text
+
+
+def _pretty(value: object) -> str:
+    try:
+        compact = json.dumps(value, ensure_ascii=False)
+        return compact if _unwieldy(value, compact) else json.dumps(value, ensure_ascii=False, indent=2)
+    except RecursionError:
+        return "[...]"
+
+
+def _unwieldy(value: object, text: str) -> bool:
+    """Whether indenting would take long or multiply the text."""
+    if sum(map(text.count, ",[{")) > _MAX_PRETTY_PARTS:
+        return True
+    layer: list[Any] = [value] if isinstance(value, dict | list) else []
+    for _ in range(_MAX_PRETTY_DEPTH):
+        layer = [part for one in layer for part in (one.values() if isinstance(one, dict) else one)]
+        layer = [part for part in layer if isinstance(part, dict | list)]
+    return bool(layer)

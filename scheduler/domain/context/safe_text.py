@@ -1,0 +1,62 @@
+"""Text from outside, made fit to stand inside the frame: nothing invisible, nothing that passes for the frame."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+import regex  # type: ignore[import-untyped]
+
+from scheduler.domain.context.words import LABELS
+
+# Control and format characters (NUL, escapes, bidi overrides, zero-width and tag characters), separators that are
+# lines to some readers, lone surrogates, and selectors that can smuggle bytes. Joiners stay: scripts need them.
+_INVISIBLE = regex.compile(
+    r"(?V1)[[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\U000E0100-\U000E01EF]--[\n\t\u200C\u200D]]",
+)
+_LINE_END = re.compile(r"\r\n?")
+_IMITATION = re.compile(
+    rf"^(?=[^\S\n]*(?:={{5}}|-{{3}}|<<<|(?:{'|'.join(map(re.escape, sorted(LABELS)))})\b))", re.MULTILINE
+)
+
+
+def safe_block(text: str, nonce: str) -> str:
+    """Text of several lines. A line that begins like one of the frame's gets `| ` before it."""
+    return _IMITATION.sub("| ", _without(nonce, _visible(_LINE_END.sub("\n", text))))
+
+
+def safe_line(text: str, limit: int, nonce: str | None = None) -> str:
+    r"""Text for one line of the frame: line ends become `\n`; cut at `limit` characters with `...`."""
+    flat = _visible(text).replace("\n", "\\n").replace("\t", " ")
+    return shortened(_without(nonce, flat) if nonce else flat, limit)
+
+
+def shortened(text: str, limit: int) -> str:
+    """The text, or its first `limit - 3` characters and `...`."""
+    return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def fair_share(lengths: Iterable[int], total: int) -> int:
+    """The length to cut at so that all fit into `total`: the short ones stay whole, the long ones get the same."""
+    ascending = sorted(lengths)
+    left = total
+    for index, length in enumerate(ascending):
+        share = left // (len(ascending) - index)
+        if length > share:
+            return share
+        left -= length
+    return ascending[-1] if ascending else 0
+
+
+def _visible(text: str) -> str:
+    escaped: str = _INVISIBLE.sub(lambda match: _escape(match[0]), text)
+    return escaped
+
+
+def _without(nonce: str, text: str) -> str:
+    return re.sub(re.escape(nonce), "(removed)", text, flags=re.IGNORECASE)
+
+
+def _escape(character: str) -> str:
+    code = ord(character)
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"
