@@ -1,0 +1,139 @@
+"""The composition root: which parts a process is made of, and what a first start makes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import select, text
+
+from config.settings import Settings
+from scheduler.clock.duties import Duty
+from scheduler.clock.listener import Listener
+from scheduler.clock.reconcile import reconcile_jobs
+from scheduler.clock.scheduler import LedgerScheduler
+from scheduler.demo import Demo, make_demo
+from scheduler.domain.clock import SystemClock
+from scheduler.domain.ids import token_hash
+from scheduler.invocations.recover import reconcile, sweep_stalled
+from scheduler.storage.audit import SYSTEM, record_event
+from scheduler.storage.engine import Database
+from scheduler.storage.keys import ADMIN, create_key
+from scheduler.storage.secrets import SecretBox
+from scheduler.storage.tables import Tenant
+
+DEFAULT_TENANT_NAME = "default"
+
+
+@dataclass(frozen=True)
+class FirstStart:
+    """What the first start on a database made; `admin_key` is known only now."""
+
+    admin_key: str | None = None
+
+
+class Clockwork:
+    """A worker process's scheduler with its listener and its one connection."""
+
+    def __init__(self, settings: Settings, duties: Sequence[Duty]) -> None:
+        self._db = Database(settings.sqlalchemy_url, pool_size=1, application_name="reveille-scheduler")
+        self.scheduler = LedgerScheduler(self._db, SystemClock(), duties)
+        self._listener = Listener(settings.libpq_url, self.scheduler.wakeup)
+
+    def start(self) -> None:
+        """Run passes in a thread from now on."""
+        self.scheduler.start()
+        self._listener.start()
+
+    def shutdown(self) -> None:
+        """Finish the pass that runs and let go of the database."""
+        self._listener.stop()
+        self.scheduler.shutdown()
+        self._db.dispose()
+
+
+def start_scheduler(settings: Settings, db: Database) -> Clockwork:
+    """Start this process's scheduler; its duties work on `db`, the worker's own pool."""
+    clockwork = Clockwork(settings, duties(db))
+    clockwork.start()
+    return clockwork
+
+
+def duties(db: Database) -> list[Duty]:
+    """What every worker process looks after; each is done by one process at a time."""
+    return [
+        Duty("sweep stalled workers", 15, lambda: sweep_stalled(db)),
+        Duty("reconcile invocations", 300, lambda: reconcile(db)),
+        Duty("reconcile jobs", 300, lambda: reconcile_jobs(db)),
+    ]
+
+
+def first_start(settings: Settings) -> FirstStart:
+    """Make the first admin key: REVEILLE_ADMIN_KEY, or a new one. On a database that has it nothing happens."""
+    db = Database(settings.sqlalchemy_url, pool_size=1, application_name="reveille-first-start")
+    given = settings.admin_key.get_secret_value() if settings.admin_key else None
+    try:
+        with db.begin() as conn:
+            conn.execute(text("LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE"))
+            known = conn.execute(text("SELECT key_hash FROM api_keys")).scalars().all()
+            if given is None and known:
+                return FirstStart()
+            if given is not None and token_hash(given) in known:
+                return FirstStart()
+            made = create_key(conn, tenant_id=None, name="first admin", scopes=[ADMIN], key=given)
+            record_event(
+                conn,
+                action="key.created",
+                tenant_id=None,
+                subject_id=made.row.id,
+                actor=SYSTEM,
+                name=made.row.name,
+            )
+            return FirstStart(made.key if given is None else None)
+    finally:
+        db.dispose()
+
+
+def prepare(settings: Settings) -> list[str]:
+    """What `reveille run` does on its migrated database before it serves; returns the lines for the console."""
+    first = first_start(settings)
+    assert settings.secret_key is not None  # noqa: S101  # the supervisor has made it
+    box = SecretBox(settings.secret_key.get_secret_value())
+    db = Database(settings.sqlalchemy_url, pool_size=1, application_name="reveille-first-start")
+    try:
+        with db.begin() as conn:
+            tenant_id = conn.execute(select(Tenant.id).where(Tenant.name == DEFAULT_TENANT_NAME)).scalar_one()
+        demo = make_demo(db, box, tenant_id)
+    finally:
+        db.dispose()
+    base = settings.public_url or f"http://127.0.0.1:{settings.port}"
+    return [*_key_lines(first), *_demo_lines(demo, base), *_next_lines(first, base)]
+
+
+def _key_lines(first: FirstStart) -> list[str]:
+    return [f"Admin key, shown this once: {first.admin_key}", ""] if first.admin_key else []
+
+
+def _demo_lines(demo: Demo | None, base: str) -> list[str]:
+    if demo is None:
+        return []
+    return [
+        "The agent 'demo' was made to play with. Its trigger 'tick' wakes it every 20 s, three times. Ring its bell:",
+        f"  curl -d 'hello' {base}/hooks/{demo.hook_token}",
+        "Ring several times within 5 s: it is woken once, with everything you said.",
+        "",
+    ]
+
+
+def _next_lines(first: FirstStart, base: str) -> list[str]:
+    key = first.admin_key or "your key"
+    return [
+        "Try next, in another terminal:",
+        f"  export REVEILLE_URL={base} REVEILLE_API_KEY={key}"
+        if first.admin_key
+        else f"  export REVEILLE_URL={base}",
+        "  .venv/bin/reveille triggers list",
+        "  .venv/bin/reveille invocations list",
+        f"  The API is described at {base}/docs",
+        "",
+    ]

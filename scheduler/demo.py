@@ -1,0 +1,60 @@
+"""The demo: an agent and two triggers, so that a first start has something to show."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
+
+from sqlalchemy import text
+
+from config.settings import Settings
+from scheduler.clock.sync import Triggers
+from scheduler.clock.trigger_spec import TriggerSpec
+from scheduler.storage.agents import create_agent
+from scheduler.storage.audit import SYSTEM, record_event
+from scheduler.storage.engine import Database
+from scheduler.storage.secrets import SecretBox
+
+COMMAND = "demo"
+PROGRAM = Path(__file__).with_name("demo_agent.py")
+TICK = TriggerSpec(
+    "tick", "interval", {"seconds": 20}, reason="Show that time wakes me.", max_fires=3, cooldown_seconds=0.0
+)
+DOORBELL = TriggerSpec("doorbell", "webhook", {}, reason="Somebody rang.", cooldown_seconds=0.0)
+
+
+@dataclass(frozen=True)
+class Demo:
+    """What was made: an agent, its interval trigger, and a webhook with the token that is known only now."""
+
+    agent_id: UUID
+    hook_token: str
+
+
+def with_demo_command(settings: Settings) -> Settings:
+    """`settings` with the demo agent's program allowed, beside those of the operator."""
+    program = [sys.executable, str(PROGRAM)]
+    return settings.model_copy(update={"commands": {COMMAND: program, **settings.commands}})
+
+
+def make_demo(db: Database, box: SecretBox, tenant_id: UUID) -> Demo | None:
+    """Make the demo agent in a database that never had an agent; else None."""
+    with db.begin() as conn:
+        if conn.scalar(text("SELECT EXISTS (SELECT FROM agents)")):
+            return None
+        values = {
+            "name": "demo",
+            "runtime_kind": "command",
+            "runtime": {"name": COMMAND},
+            "dedup_delay_seconds": 5,
+        }
+        agent = create_agent(conn, tenant_id, values)
+        record_event(
+            conn, action="agent.created", tenant_id=tenant_id, subject_id=agent.id, agent_id=agent.id, actor=SYSTEM
+        )
+    triggers = Triggers(db, box)
+    triggers.create(tenant_id, agent.id, TICK, actor=SYSTEM)
+    doorbell = triggers.create(tenant_id, agent.id, DOORBELL, actor=SYSTEM)
+    return Demo(agent.id, str(doorbell.hook_token))

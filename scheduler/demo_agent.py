@@ -1,0 +1,21 @@
+"""The demo agent itself: a program that reads its invocation on stdin and says on stdout what woke it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from typing import Any
+
+
+def reply(request: dict[str, Any]) -> str:
+    """How often each trigger fired, and what the webhooks brought."""
+    firings = request["firings"]
+    counts = Counter(f"{firing['trigger']['name']} ({firing['trigger']['type']})" for firing in firings)
+    what = ", ".join(f"{name} x{count}" for name, count in counts.items())
+    said = " | ".join(firing["payload"][:100] for firing in firings if firing.get("payload"))
+    return f"Woken once for {len(firings)} firing(s): {what}." + (f" They said: {said}" if said else "")
+
+
+if __name__ == "__main__":
+    sys.stdout.write(reply(json.load(sys.stdin)) + "\n")
