@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
-from scheduler.commands.exits import Unreachable
+from scheduler.commands.exits import Unreachable, UsageFault
 from scheduler.domain.errors import (
     Conflict,
     DatabaseUnavailable,
@@ -41,10 +41,7 @@ _ERRORS: dict[int, type[ReveilleError]] = {
     HTTPStatus.TOO_MANY_REQUESTS: LimitReached,
     HTTPStatus.SERVICE_UNAVAILABLE: DatabaseUnavailable,
 }
-_REMEDIES: dict[int, str] = {
-    HTTPStatus.UNAUTHORIZED: "Give a valid key by --key or REVEILLE_API_KEY.",
-    HTTPStatus.FORBIDDEN: "Use a key with that scope, by --key or REVEILLE_API_KEY.",
-}
+_REMEDY = "Give another key by --key or REVEILLE_API_KEY."
 
 
 class Client:
@@ -56,7 +53,10 @@ class Client:
             headers["Authorization"] = f"Bearer {key}"
         if tenant:
             headers["Reveille-Tenant"] = tenant
+        if not url.startswith(("http://", "https://")):
+            raise UsageFault(f"--url {url!r} is not an address such as http://127.0.0.1:8080.")
         self._url = url
+        self._has_key = bool(key)
         self._http = httpx.Client(
             base_url=f"{url}/api/v1", headers=headers, timeout=TIMEOUT, mounts=dict.fromkeys(LOCAL)
         )
@@ -134,5 +134,8 @@ class Client:
         field = problem.get("field")
         if isinstance(field, str) and field not in text:
             text = f"{field}: {text}"
-        kind = _ERRORS.get(status, ReveilleError)
-        return kind(" ".join(filter(None, (text, _REMEDIES.get(status)))))
+        if status == HTTPStatus.UNAUTHORIZED and not self._has_key:
+            text = "An API key is needed: give one by --key or REVEILLE_API_KEY."
+        elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
+            text = f"{text} {_REMEDY}"
+        return _ERRORS.get(status, ReveilleError)(text)

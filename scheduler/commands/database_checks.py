@@ -14,13 +14,14 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.storage.engine import unpooled_engine
 from scheduler.storage.migrate import current_revision, head_revision
 from scheduler.storage.secrets import SecretBox
+from scheduler.storage.status import read_signs_of_life
 
 MIN_MAJOR = 14
 """The oldest PostgreSQL that its makers still mend."""
-MAX_PASS_AGE = timedelta(seconds=15)
-"""A scheduler passes at least every 5 s."""
-MAX_HEARTBEAT_AGE = timedelta(seconds=30)
-"""A worker shows itself every 10 s."""
+MAX_PASS_AGE = 15.0
+"""Seconds; a scheduler passes at least every 5."""
+MAX_HEARTBEAT_AGE = 30.0
+"""Seconds; a worker shows itself every 10."""
 CLOCK_NOTICED = timedelta(seconds=2)
 CLOCK_HARMFUL = timedelta(seconds=60)
 """Signed webhooks are refused when their time is minutes off."""
@@ -38,8 +39,7 @@ def check_database(sqlalchemy_url: str, secret_key: str | None, clock: Clock) ->
             yield migrations
             yield _clocks(conn, clock)
             if migrations.remedy is None:
-                yield _scheduler(conn)
-                yield _worker(conn)
+                yield from _signs_of_life(conn)
                 yield _secrets(conn, secret_key)
     except DBAPIError as error:
         reason = str(error.orig).strip().splitlines()[0]
@@ -76,22 +76,16 @@ def _clocks(conn: Connection, clock: Clock) -> Finding:
     return warn("clocks", found, remedy) if apart > CLOCK_NOTICED else ok("clocks", found)
 
 
-def _scheduler(conn: Connection) -> Finding:
-    age = conn.execute(text("SELECT clock_timestamp() - max(last_pass_at) FROM scheduler_processes")).scalar_one()
-    return _alive("scheduler", "the last pass was", age, MAX_PASS_AGE)
+def _signs_of_life(conn: Connection) -> Iterator[Finding]:
+    signs = read_signs_of_life(conn)
+    yield _alive("scheduler", "the last pass was", signs.last_pass_age, MAX_PASS_AGE)
+    yield _alive("worker", "the last sign of life was", signs.worker_heartbeat_age, MAX_HEARTBEAT_AGE)
 
 
-def _worker(conn: Connection) -> Finding:
-    statement = "SELECT clock_timestamp() - max(last_heartbeat) FROM procrastinate_workers"
-    return _alive(
-        "worker", "the last sign of life was", conn.execute(text(statement)).scalar_one(), MAX_HEARTBEAT_AGE
-    )
-
-
-def _alive(name: str, what: str, age: timedelta | None, limit: timedelta) -> Finding:
+def _alive(name: str, what: str, age: float | None, limit: float) -> Finding:
     if age is None:
         return warn(name, "none runs", "start one: `reveille run` or `reveille worker`")
-    found = f"{what} {age.total_seconds():.0f} s ago"
+    found = f"{what} {age:.0f} s ago"
     if age > limit:
         return fail(name, found, "start one: `reveille run` or `reveille worker`, and see its log")
     return ok(name, found)

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.commands.console import After, Console, Limit, client_command
-from scheduler.commands.names import agent_id, trigger_id
+from scheduler.commands.names import agent_id, checked_id, trigger_id
 from scheduler.commands.output import Columns, show_block, show_json, show_table
 from scheduler.domain.model import FiringState, InvocationState
 
@@ -108,7 +108,7 @@ def list_invocations(
 @client_command(invocations, "show")
 def show(console: Console, invocation: InvocationRef) -> None:
     """Show an invocation: its tries, the context that the agent got, and its reply."""
-    answer: dict[str, Any] = console.client.get("invocations", invocation)
+    answer: dict[str, Any] = console.client.get("invocations", checked_id(invocation, "invocation"))
     if console.as_json:
         show_json(answer)
         return
@@ -123,7 +123,7 @@ def show(console: Console, invocation: InvocationRef) -> None:
 @client_command(invocations, "cancel")
 def cancel(console: Console, invocation: InvocationRef) -> None:
     """Cancel an invocation; a running one ends soon after."""
-    answer = console.client.post("invocations", invocation, "cancel")
+    answer = console.client.post("invocations", checked_id(invocation, "invocation"), "cancel")
     running = "; it is asked to stop" if answer["state"] != InvocationState.CANCELLED else ""
     console.done(answer, f"Invocation {answer['id']} is {answer['state']}{running}.")
 
@@ -131,5 +131,5 @@ def cancel(console: Console, invocation: InvocationRef) -> None:
 @client_command(invocations, "replay")
 def replay(console: Console, invocation: InvocationRef) -> None:
     """Wake the agent again with an invocation's firings."""
-    answer = console.client.post("invocations", invocation, "replay")
+    answer = console.client.post("invocations", checked_id(invocation, "invocation"), "replay")
     console.done(answer, f"Its firings are in invocation {answer['invocation_id']} now.")

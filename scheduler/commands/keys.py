@@ -7,6 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.names import checked_id
 from scheduler.commands.output import Columns, say
 
 group = typer.Typer(help="API keys: who may use the API.")
@@ -50,5 +51,5 @@ def create(
 @client_command(group, "revoke")
 def revoke(console: Console, key_id: Annotated[str, typer.Argument(metavar="KEY", help="Its id.")]) -> None:
     """Revoke a key: whoever uses it is refused from now on."""
-    console.client.delete("api-keys", key_id)
+    console.client.delete("api-keys", checked_id(key_id, "key"))
     console.done(None, f"Revoked key {key_id}.")

@@ -28,10 +28,17 @@ def trigger_id(client: Client, text: str) -> str:
     for agent in client.every("agents"):
         if not text.startswith(f"{agent['name']}/"):
             continue
-        for trigger in client.every("agents", agent["id"], "triggers"):
+        for trigger in client.every("triggers", agent_id=agent["id"]):
             if text == f"{agent['name']}/{trigger['name']}":
                 return str(trigger["id"])
     raise NotFound(f"There is no trigger {text!r}; give its id, or AGENT/NAME as `reveille triggers list` shows.")
+
+
+def checked_id(text: str, what: str) -> str:
+    """`text`, which must be an id: an invocation or a key has no other name."""
+    if _is_id(text):
+        return text
+    raise NotFound(f"There is no {what} {text!r}; give its id.")
 
 
 def _is_id(text: str) -> bool:

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
+
+if TYPE_CHECKING:
+    from config.settings import Settings
 
 GUNICORN_CONFIG = Path(__file__).resolve().parents[2] / "config" / "gunicorn.py"
 APP = "api.app:create_app()"
@@ -23,32 +27,24 @@ def run() -> int:
 
     Migrates, then runs web, scheduler and worker until Ctrl-C; the data stay.
     """
-    from config.settings import load_settings
+    settings = _settings()
     from scheduler import supervisor
     from scheduler.bootstrap import prepare
 
-    settings = load_settings()
-    _configure_logging(settings.log_level, as_json=settings.log_json)
     return supervisor.run(settings, prepare)
 
 
 def web() -> None:
     """Run the web process: API and webhooks."""
-    from config.settings import load_settings
-
-    load_settings().for_server()
-    sys.stdout.flush()
-    # Replaced, not called: the process manager's signals must reach gunicorn itself.
+    # Replaced, not called: the process manager's signals must reach gunicorn itself, which reads the settings.
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), APP])  # noqa: S606
 
 
 def worker() -> int:
     """Run a worker process: scheduler and invocations."""
-    from config.settings import load_settings
+    settings = _settings().for_server()
     from scheduler.worker import run_worker
 
-    settings = load_settings().for_server()
-    _configure_logging(settings.log_level, as_json=settings.log_json)
     return run_worker(settings)
 
 
@@ -57,12 +53,10 @@ def migrate() -> None:
 
     The first time it also makes the first admin key, and prints it once.
     """
-    from config.settings import load_settings
+    settings = _settings().for_server()
     from scheduler.bootstrap import first_start
     from scheduler.storage.migrate import head_revision, upgrade
 
-    settings = load_settings().for_server()
-    _configure_logging(settings.log_level, as_json=settings.log_json)
     upgrade(settings.sqlalchemy_url)
     typer.echo(f"The database is at revision {head_revision()}.")
     first = first_start(settings)
@@ -70,7 +64,11 @@ def migrate() -> None:
         typer.echo(f"The admin key, shown this once: {first.admin_key}")
 
 
-def _configure_logging(level: str, *, as_json: bool) -> None:
+def _settings() -> Settings:
+    """The settings, which must be right before anything else is loaded; logs go where they say."""
     from config.logging import configure_logging
+    from config.settings import load_settings
 
-    configure_logging(level, as_json=as_json)
+    settings = load_settings()
+    configure_logging(settings.log_level, as_json=settings.log_json)
+    return settings

@@ -112,10 +112,15 @@ def add(
 
 
 @client_command(group, "list")
-def list_triggers(console: Console, agent: Agent, limit: Limit = 50, after: After = None) -> None:
-    """List an agent's triggers."""
-    path = ("agents", agent_id(console.client, agent), "triggers")
-    console.table(console.client.get(*path, limit=limit, after=after), COLUMNS, "triggers")
+def list_triggers(
+    console: Console,
+    agent: Annotated[str | None, typer.Argument(metavar="[AGENT]", help="Of this agent only: id or name.")] = None,
+    limit: Limit = 50,
+    after: After = None,
+) -> None:
+    """List triggers, of one agent or of all."""
+    chosen = None if agent is None else agent_id(console.client, agent)
+    console.table(console.client.get("triggers", agent_id=chosen, limit=limit, after=after), COLUMNS, "triggers")
 
 
 @client_command(group, "show")
@@ -159,7 +164,7 @@ def preview(
     kind: given.Type = None,
     expr: given.Expr = None,
     seconds_first: given.SecondsFirst = False,
-    timezone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin; else UTC.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin; else the tenant's.")] = None,
     at: given.At = None,
     every: given.Every = None,
     config: given.ConfigJson = None,

@@ -1,0 +1,421 @@
+"""The console client against a real web process on a real database: what it shows, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from uuid import uuid4
+
+import httpx
+import pytest
+from sqlalchemy import text
+
+from scheduler.cli import run
+from scheduler.commands.exits import ExitCode
+from scheduler.domain.run import Replied
+from scheduler.invocations.lifecycle import finish
+from scheduler.storage.engine import Database
+from tests.acceptance.tools import command, environment
+from tests.api import operator_key
+from tests.invocations import Woken, close, fire, make_woken, start
+from tests.postgres import Databases
+
+COMMANDS = json.dumps({"echo": ["/bin/echo"]})
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running web process."""
+
+    url: str
+    key: str
+    db: Database
+
+
+@dataclass
+class Shell:
+    """Where commands are typed, with the address and the key in the environment."""
+
+    capture: pytest.CaptureFixture[str]
+    err: str = ""
+
+    def __call__(self, *arguments: str, code: ExitCode = ExitCode.OK) -> str:
+        """What a command prints; it must end with `code`. `err` then holds what it complained about."""
+        ended = run(arguments)
+        out, self.err = self.capture.readouterr()
+        assert ended == code, f"{ended}: {out}{self.err}"
+        return out
+
+    def json(self, *arguments: str) -> Any:
+        """What it prints with --json."""
+        return json.loads(self(*arguments, "--json"))
+
+
+@pytest.fixture(scope="module")
+def service(databases: Databases) -> Iterator[Service]:
+    database_url = databases.create()
+    db = Database(database_url.replace("postgresql:", "postgresql+psycopg:", 1))
+    port = _free_port()
+    variables = environment(
+        DATABASE_URL=database_url,
+        PORT=str(port),
+        REVEILLE_SECRET_KEY="a secret key for tests",
+        REVEILLE_COMMANDS=COMMANDS,
+    )
+    with subprocess.Popen(command("web"), env=variables, stderr=subprocess.PIPE) as process:
+        try:
+            _wait_until_it_answers(process, port)
+            yield Service(f"http://127.0.0.1:{port}", operator_key(db), db)
+        finally:
+            process.terminate()
+            process.communicate(timeout=40)
+            db.dispose()
+            databases.drop(database_url)
+
+
+@pytest.fixture
+def shell(service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    monkeypatch.setenv("REVEILLE_URL", service.url)
+    monkeypatch.setenv("REVEILLE_API_KEY", service.key)
+    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+    return Shell(capsys)
+
+
+@pytest.fixture
+def name() -> str:
+    return f"ada-{uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def agent(shell: Shell, name: str) -> str:
+    """The name of a new agent."""
+    shell("agents", "create", name, "--command", "echo")
+    return name
+
+
+@pytest.fixture
+def woken(service: Service, name: str) -> Woken:
+    return make_woken(service.db, name)
+
+
+def test_an_agent_is_created_shown_paused_resumed_and_deleted(shell: Shell, name: str) -> None:
+    out = shell("agents", "create", name, "--command", "echo", "--timezone", "Europe/Berlin", "--window", "1.5m")
+    assert "Europe/Berlin" in out
+    made = shell.json("agents", "show", name)
+    assert made["runtime"] == {"kind": "command", "name": "echo"}
+    assert made["dedup_delay_seconds"] == 90
+    assert shell.json("agents", "show", made["id"]) == made
+    row = next(line for line in shell("agents", "list").splitlines() if name in line)
+    assert row.split() == [made["id"], name, "command", "Europe/Berlin", "no"]
+    assert shell("agents", "pause", name, "--note", "on holiday") == f"Paused agent {name}.\n"
+    assert "on holiday" in shell("agents", "show", name)
+    assert shell("agents", "resume", name) == f"Resumed agent {name}.\n"
+    assert shell.json("agents", "show", name)["is_paused"] is False
+    assert shell("agents", "delete", name) == f"Deleted agent {name}.\n"
+    shell("agents", "show", name, code=ExitCode.NOT_FOUND)
+
+
+def test_the_secret_of_an_http_agent_is_shown_once(shell: Shell, name: str) -> None:
+    out = shell("agents", "create", name, "--agent-url", "https://agent.example.org/wake")
+    assert "whsec_" in out
+    assert "not shown again" in out
+    assert "whsec_" not in shell("agents", "show", name)
+
+
+def test_a_trigger_is_added_shown_paused_resumed_fired_and_removed(shell: Shell, agent: str) -> None:
+    made = shell.json("triggers", "add", agent, "--every", "20s", "--reason", "Look around.", "--max-fires", "3")
+    assert (made["type"], made["config"], made["name"]) == ("interval", {"seconds": 20}, "interval 20s")
+    assert (made["reason"], made["max_fires"]) == ("Look around.", 3)
+    named = f"{agent}/interval 20s"
+    assert shell.json("triggers", "show", named) == shell.json("triggers", "show", made["id"])
+    assert made["id"] in shell("triggers", "list", agent)
+    assert made["id"] in shell("triggers", "list")
+    assert shell("triggers", "pause", named, "--note", "later") == "Paused trigger interval 20s.\n"
+    assert "later" in shell("triggers", "show", named)
+    shell("triggers", "fire", named, code=ExitCode.FAILED)
+    assert "next at" in shell("triggers", "resume", named)
+    fired = shell.json("triggers", "fire", named)
+    assert set(fired) == {"firing_id", "invocation_id"}
+    assert fired["firing_id"] in shell("firings", "--trigger", named)
+    assert fired["invocation_id"] in shell("invocations", "list", "--agent", agent, "--state", "collecting")
+    assert shell("triggers", "rm", named) == f"Deleted trigger {named}.\n"
+    shell("triggers", "show", made["id"], code=ExitCode.NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    ("options", "kind", "config"),
+    [
+        (["--expr", "0 9 * * mon-fri"], "cron", {"expr": "0 9 * * mon-fri"}),
+        (
+            ["--type", "cron", "--expr", "*/10 * * * * *", "--seconds-first", "--timezone", "Asia/Tokyo"],
+            "cron",
+            {"expr": "*/10 * * * * *", "seconds": "first", "timezone": "Asia/Tokyo"},
+        ),
+        (["--at", "2099-01-31T09:00:00+01:00"], "once", {"at": "2099-01-31T09:00:00+01:00"}),
+        (["--at", "2001-01-01", "--allow-past"], "once", {"at": "2001-01-01", "allow_past": True}),
+        (["--every", "1.5h"], "interval", {"seconds": 5400}),
+        (["--type", "interval", "--config", '{"minutes": 7}'], "interval", {"minutes": 7}),
+        (["--scheme", "github", "--secret", "hush"], "webhook", {"signature": {"scheme": "github"}}),
+        (["--type", "webhook"], "webhook", {}),
+    ],
+)
+def test_friendly_options_make_the_config(
+    shell: Shell, agent: str, options: list[str], kind: str, config: dict[str, Any]
+) -> None:
+    made = shell.json("triggers", "add", agent, *options)
+    assert made["type"] == kind
+    assert _without_defaults(made["config"]) == config
+    assert (made["hook_url"] is not None) == (kind == "webhook")
+
+
+def test_a_webhook_s_address_is_shown_once_and_its_secret_may_come_from_a_file(
+    shell: Shell, service: Service, agent: str, tmp_path: Path
+) -> None:
+    (tmp_path / "secret").write_text("hush\n", encoding="utf-8")
+    out = shell(
+        "triggers", "add", agent, "--name", "push", "--scheme", "github", "--secret", f"@{tmp_path}/secret"
+    )
+    assert f"{service.url}/hooks/" in out
+    assert "hush" not in out
+    assert "/hooks/" not in shell("triggers", "show", f"{agent}/push")
+
+
+def test_all_settings_of_a_trigger_can_be_given(shell: Shell, agent: str) -> None:
+    made = shell.json(
+        "triggers", "add", agent, "--every", "1h", "--name", "all", "--focus-ref", "ticket 7", "--urgent",
+        "--cooldown", "2m", "--expires-at", "2099-01-01T00:00:00Z", "--misfire", "skip", "--grace", "30s",
+    )  # fmt: skip
+    wanted = {
+        "name": "all",
+        "focus_ref": "ticket 7",
+        "urgent": True,
+        "cooldown_seconds": 120,
+        "expires_at": "2099-01-01T00:00:00Z",
+        "misfire_policy": "skip",
+        "grace_seconds": 30,
+    }
+    assert made.items() >= wanted.items()
+
+
+def test_a_preview_shows_local_times_and_explains_clock_changes(shell: Shell, agent: str) -> None:
+    options = [
+        "--expr",
+        "30 2 * * *",
+        "--timezone",
+        "Europe/Berlin",
+        "--after",
+        "2026-03-28T12:00:00Z",
+        "--count",
+        "2",
+    ]
+    lines = shell("triggers", "preview", *options).splitlines()
+    assert lines[:3] == ["FIRES AT", "2026-03-29T03:00:00+02:00", "2026-03-30T02:30:00+02:00"]
+    assert lines[3].startswith("2026-03-29T03:00:00+02:00 (moved): ")
+    shell("triggers", "add", agent, "--every", "10m", "--name", "tick")
+    assert len(shell.json("triggers", "preview", f"{agent}/tick", "--count", "4")["fire_times"]) == 4
+    shell("triggers", "add", agent, "--type", "webhook", "--name", "hook")
+    assert shell("triggers", "preview", f"{agent}/hook") == ""
+    assert "never fires by itself" in shell.err
+
+
+def test_an_invocation_is_shown_with_its_context_and_reply_and_replayed(
+    shell: Shell, service: Service, woken: Woken
+) -> None:
+    fire(service.db, woken, 2)
+    (invocation_id,) = close(service.db).ready
+    claimed = start(service.db, invocation_id)
+    with service.db.begin() as conn:
+        conn.execute(
+            text("UPDATE invocations SET context = :context WHERE id = :id"),
+            {"context": "You were woken twice.\n\x1b[31mred", "id": invocation_id},
+        )
+        assert finish(conn, invocation_id, claimed.attempt, Replied("Good morning."))
+    out = shell("invocations", "show", str(invocation_id))
+    assert "state             succeeded" in out
+    assert "\nContext\nYou were woken twice.\n\\x1b[31mred\n" in out
+    assert out.endswith("\nReply\nGood morning.\n")
+    assert shell.json("invocations", "show", str(invocation_id))["context"].endswith("\x1b[31mred")
+    into = shell.json("invocations", "replay", str(invocation_id))["invocation_id"]
+    assert into in shell("invocations", "show", str(invocation_id))
+    assert f"is {'cancelled'}" in shell("invocations", "cancel", into)
+    shell("invocations", "cancel", str(invocation_id), code=ExitCode.FAILED)
+
+
+def test_lists_page_by_cursor(shell: Shell, service: Service, woken: Woken) -> None:
+    fire(service.db, woken, 3)
+    first = shell.json("firings", "--agent", str(woken.agent_id), "--limit", "2")
+    assert len(first["items"]) == 2
+    shell("firings", "--agent", str(woken.agent_id), "--limit", "2")
+    assert shell.err == f"More: --after {first['next']}\n"
+    rest = shell.json("firings", "--agent", str(woken.agent_id), "--after", first["next"])
+    assert (len(rest["items"]), rest["next"]) == (1, None)
+    shell("firings", "--agent", str(woken.agent_id), "--state", "dead")
+    assert shell.err == "There are no firings.\n"
+
+
+def test_a_name_is_found_beyond_the_first_page(shell: Shell, service: Service, name: str) -> None:
+    with service.db.begin() as conn:
+        conn.execute(
+            text("""
+                INSERT INTO agents (id, tenant_id, name, runtime_kind, runtime)
+                SELECT gen_random_uuid(), (SELECT id FROM tenants WHERE name = 'default'), :name || n, 'command',
+                    '{"name": "echo"}' FROM generate_series(1, 250) AS n
+            """),
+            {"name": name},
+        )
+    assert shell.json("agents", "show", f"{name}1")["name"] == f"{name}1"
+    assert shell.json("agents", "show", f"{name}250")["name"] == f"{name}250"
+
+
+def test_a_key_is_created_used_listed_and_revoked(shell: Shell) -> None:
+    made = shell.json("keys", "create", "for reading", "--scope", "read")
+    assert made["key"] in shell("agents", "list", "--key", made["key"]) + made["key"]
+    assert made["id"] in shell("keys", "list")
+    assert made["key"] not in shell("keys", "list")
+    assert "not shown again" in shell("keys", "create", "another", "--scope", "write", "--operator")
+    shell("agents", "create", "x", "--command", "echo", "--key", made["key"], code=ExitCode.KEY_REFUSED)
+    assert "scope" in shell.err
+    assert shell("keys", "revoke", made["id"]) == f"Revoked key {made['id']}.\n"
+    shell("agents", "list", "--key", made["key"], code=ExitCode.KEY_REFUSED)
+    assert "revoked" in shell.err
+
+
+def test_an_operator_acts_on_the_tenant_that_is_named(shell: Shell, service: Service, agent: str) -> None:
+    headers = {"Authorization": f"Bearer {service.key}"}
+    made = httpx.post(f"{service.url}/api/v1/tenants", json={"name": agent}, headers=headers, trust_env=False)
+    shell("agents", "show", agent, "--tenant", made.json()["id"], code=ExitCode.NOT_FOUND)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "words"),
+    [
+        (["agents", "list", "--key", "wrong"], ExitCode.KEY_REFUSED, "--key or REVEILLE_API_KEY"),
+        (["agents", "show", "nobody"], ExitCode.NOT_FOUND, "no agent 'nobody'"),
+        (["triggers", "show", "nobody/tick"], ExitCode.NOT_FOUND, "no trigger 'nobody/tick'"),
+        (["invocations", "show", str(uuid4())], ExitCode.NOT_FOUND, "no invocation"),
+        (["invocations", "show", "one/two?three"], ExitCode.NOT_FOUND, "no invocation"),
+        (["keys", "revoke", str(uuid4())], ExitCode.NOT_FOUND, "no key"),
+        (["keys", "create", "k", "--scope", "everything"], ExitCode.USAGE, "scopes.0"),
+        (["triggers", "preview", "--expr", "61 * * * *"], ExitCode.USAGE, "config.expr"),
+        (["triggers", "preview", "--every", "0s"], ExitCode.USAGE, "config.seconds"),
+        (["triggers", "preview", "--every", "90"], ExitCode.USAGE, "20s, 5m, 2h or 1d"),
+        (["triggers", "preview"], ExitCode.USAGE, "--expr, --at, --every"),
+        (["triggers", "preview", "x/y", "--every", "5m"], ExitCode.USAGE, "not both"),
+        (["triggers", "preview", "--every", "5m", "--at", "2099-01-01"], ExitCode.USAGE, "do not go together"),
+        (["triggers", "preview", "--type", "cron", "--every", "5m"], ExitCode.USAGE, "--every does not go with"),
+        (["triggers", "preview", "--type", "cron", "--config", "{"], ExitCode.USAGE, "--config is not JSON"),
+        (["triggers", "preview", "--type", "cron", "--config", "[]"], ExitCode.USAGE, "must be a JSON object"),
+        (["triggers", "preview", "--type", "cron", "--config", "@/none"], ExitCode.USAGE, "/none cannot be read"),
+        (["agents", "create", "x"], ExitCode.USAGE, "--agent-url, --command and --runtime"),
+        (["agents", "create", "x", "--command", "rm"], ExitCode.USAGE, "runtime.name"),
+        (["agents", "create", "", "--command", "echo"], ExitCode.USAGE, "name"),
+        (["agents", "list", "--limit", "0"], ExitCode.USAGE, "--limit"),
+        (["agents", "list", "--frobnicate"], ExitCode.USAGE, "--frobnicate"),
+        (["agents"], ExitCode.USAGE, "--help"),
+        (["frobnicate"], ExitCode.USAGE, "frobnicate"),
+        (["agents", "list", "--url", "gopher://x"], ExitCode.USAGE, "--url"),
+    ],
+)
+def test_a_failure_is_one_line_and_an_exit_code(
+    shell: Shell, arguments: list[str], code: ExitCode, words: str
+) -> None:
+    assert shell(*arguments, code=code) == ""
+    assert words in shell.err
+    assert shell.err.startswith("reveille: ")
+    assert shell.err.count("\n") == 1
+
+
+def test_without_a_key_the_remedy_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("REVEILLE_API_KEY")
+    shell("agents", "list", code=ExitCode.KEY_REFUSED)
+    assert shell.err == "reveille: An API key is needed: give one by --key or REVEILLE_API_KEY.\n"
+
+
+def test_a_taken_name_fails_with_the_server_s_words(shell: Shell, agent: str) -> None:
+    shell("agents", "create", agent, "--command", "echo", code=ExitCode.FAILED)
+    assert "of that name" in shell.err
+
+
+def test_a_service_that_does_not_answer_is_unreachable(shell: Shell) -> None:
+    url = f"http://127.0.0.1:{_free_port()}"
+    shell("agents", "list", "--url", url, code=ExitCode.UNREACHABLE)
+    assert url in shell.err
+    assert "--url or REVEILLE_URL" in shell.err
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "code"),
+    [
+        (200, b"<html>", ExitCode.FAILED),
+        (404, b"not here", ExitCode.FAILED),
+        (500, b"{}", ExitCode.FAILED),
+        (503, b'{"detail": "The database does not answer."}', ExitCode.UNREACHABLE),
+        (429, b'{"detail": "Slower."}', ExitCode.FAILED),
+    ],
+)
+def test_what_answers_strangely_is_no_traceback(shell: Shell, status: int, body: bytes, code: ExitCode) -> None:
+    class Strange(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(HTTPStatus(status))
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *arguments: object) -> None:
+            """Say nothing."""
+
+    with HTTPServer(("127.0.0.1", 0), Strange) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            shell("agents", "list", "--url", f"http://127.0.0.1:{server.server_port}", code=code)
+        finally:
+            server.shutdown()
+            thread.join()
+    assert shell.err.count("\n") == 1
+
+
+def test_a_bad_setting_is_a_usage_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVEILLE_URL", "not an address")
+    shell("agents", "list", code=ExitCode.USAGE)
+    assert "REVEILLE_URL" in shell.err
+
+
+@pytest.mark.parametrize("process", ["web", "worker", "migrate"])
+def test_a_process_without_a_database_url_says_so_in_one_line(process: str) -> None:
+    done = subprocess.run(command(process), env=environment(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "DATABASE_URL is not set" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+def _without_defaults(config: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in config.items() if value not in (None, False)}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, process.communicate()[1].decode()
+        try:
+            httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).raise_for_status()
+        except httpx.TransportError:
+            time.sleep(0.1)
+        else:
+            return
+    raise AssertionError("the web process does not answer")
