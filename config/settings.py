@@ -245,6 +245,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
     """The environment for a process that is to run on `settings`: ours, with the database and the key put in."""
     variables = dict(os.environ)  # noqa: TID251  # the one place
     chosen = {"REVEILLE_DATA_DIR": str(settings.data_dir), "PORT": str(settings.port)}
+    if settings.commands:
+        chosen["REVEILLE_COMMANDS"] = json.dumps(settings.commands)
     if settings.database_url is not None:
         chosen["DATABASE_URL"] = settings.database_url
     if settings.secret_key is not None:

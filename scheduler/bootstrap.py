@@ -16,7 +16,7 @@ from scheduler.demo import Demo, make_demo
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import token_hash
 from scheduler.invocations.recover import reconcile, sweep_stalled
-from scheduler.storage.audit import SYSTEM, record_event
+from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.keys import ADMIN, create_key
 from scheduler.storage.secrets import SecretBox
@@ -81,14 +81,7 @@ def first_start(settings: Settings) -> FirstStart:
             if given is not None and token_hash(given) in known:
                 return FirstStart()
             made = create_key(conn, tenant_id=None, name="first admin", scopes=[ADMIN], key=given)
-            record_event(
-                conn,
-                action="key.created",
-                tenant_id=None,
-                subject_id=made.row.id,
-                actor=SYSTEM,
-                name=made.row.name,
-            )
+            record_event(conn, action="key.created", tenant_id=None, subject_id=made.row.id, name=made.row.name)
             return FirstStart(made.key if given is None else None)
     finally:
         db.dispose()
@@ -118,22 +111,20 @@ def _demo_lines(demo: Demo | None, base: str) -> list[str]:
     if demo is None:
         return []
     return [
-        "The agent 'demo' was made to play with. Its trigger 'tick' wakes it every 20 s, three times. Ring its bell:",
+        "An agent 'demo' was made to play with. Its trigger 'tick' wakes it every 20 s, three times.",
+        "Ring its bell, several times within 5 s: it is woken once, with everything you said.",
         f"  curl -d 'hello' {base}/hooks/{demo.hook_token}",
-        "Ring several times within 5 s: it is woken once, with everything you said.",
         "",
     ]
 
 
 def _next_lines(first: FirstStart, base: str) -> list[str]:
-    key = first.admin_key or "your key"
+    key = f" REVEILLE_API_KEY={first.admin_key}" if first.admin_key else ""
     return [
         "Try next, in another terminal:",
-        f"  export REVEILLE_URL={base} REVEILLE_API_KEY={key}"
-        if first.admin_key
-        else f"  export REVEILLE_URL={base}",
+        f"  export REVEILLE_URL={base}{key}",
         "  .venv/bin/reveille triggers list",
         "  .venv/bin/reveille invocations list",
-        f"  The API is described at {base}/docs",
+        f"The API is described at {base}/docs",
         "",
     ]

@@ -30,8 +30,9 @@ def run() -> int:
     settings = _settings()
     from scheduler import supervisor
     from scheduler.bootstrap import prepare
+    from scheduler.demo import with_demo_command
 
-    return supervisor.run(settings, prepare)
+    return supervisor.run(with_demo_command(settings), prepare)
 
 
 def web() -> None:
