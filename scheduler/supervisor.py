@@ -18,7 +18,6 @@ from types import FrameType
 from loguru import logger
 from pydantic import SecretStr
 
-from config.logging import configure_logging
 from config.settings import Settings, child_environment
 from scheduler.children import Child
 from scheduler.domain.errors import ConfigurationError
@@ -43,7 +42,6 @@ def run(settings: Settings, prepare: Callable[[Settings], list[str]]) -> int:
     with the settings that the children get, and returns lines for the console. Raises ConfigurationError, before
     anything is started, when the port or the data directory cannot be had.
     """
-    configure_logging(settings.log_level, as_json=settings.log_json)
     with _stop_signals() as stop:
         if settings.database_url is not None:
             settings.for_server()

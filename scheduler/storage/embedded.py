@@ -136,6 +136,9 @@ class EmbeddedPostgres:
         if self._process is not None:
             self._process.wait()
         self._process = self._pid = None
+        if self._socket_directory != self.directory:
+            with suppress(OSError):
+                self._socket_directory.rmdir()
 
     def restart(self) -> str:
         """Stop and start; the URL stays the same."""

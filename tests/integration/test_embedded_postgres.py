@@ -181,14 +181,14 @@ def test_any_path_will_do(tmp_path: Path, name: str) -> None:
         assert Path(socket_path).parent.stat().st_mode & 0o077 == 0
     finally:
         server.stop()
+    assert not Path(socket_path).exists()
+    assert not list(Path("/tmp").glob(f"{Path(socket_path).parent.name}*"))
 
 
 def test_a_short_socket_directory_that_others_can_enter_is_refused(tmp_path: Path) -> None:
     server = EmbeddedPostgres(tmp_path / ("y" * 120), UNSAFE_BUT_FAST)
-    server.start()
-    server.stop()
     directory = Path(str(psycopg.conninfo.conninfo_to_dict(server.url)["host"]))
-    directory.chmod(0o755)
+    directory.mkdir(mode=0o755)
     assert f"{directory} is not a private directory" in refusal(server)
     directory.rmdir()
 
