@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from typing import Any
@@ -98,6 +99,25 @@ def test_a_reader_that_leaves_ends_the_tool_quietly() -> None:
         process.stdin.write(json.dumps(CRON).encode() + b"\n")
         process.stdin.close()
         assert process.wait(30) == 1
+        assert process.stderr.read() == b""
+
+
+def test_ctrl_c_ends_a_tool_quietly() -> None:
+    with subprocess.Popen(
+        command("preview"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+    ) as process:
+        assert process.stdin
+        assert process.stdout
+        assert process.stderr
+        process.stdin.write(json.dumps(CRON).encode() + b"\n")
+        process.stdin.flush()
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
         assert process.stderr.read() == b""
 
 

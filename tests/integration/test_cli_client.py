@@ -390,14 +390,6 @@ def test_a_bad_setting_is_a_usage_error(shell: Shell, monkeypatch: pytest.Monkey
     assert "REVEILLE_URL" in shell.err
 
 
-@pytest.mark.parametrize("process", ["web", "worker", "migrate"])
-def test_a_process_without_a_database_url_says_so_in_one_line(process: str) -> None:
-    done = subprocess.run(command(process), env=environment(), capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "DATABASE_URL is not set" in done.stderr
-    assert done.stderr.count("\n") == 1
-
-
 def _without_defaults(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value not in (None, False)}
 
