@@ -58,7 +58,7 @@ class NaiveClock(CronClock):
         """The newest match at or before the naive `moment`."""
         return self._times.until(moment)
 
-    def notes(self, slot: datetime) -> Sequence[Note]:  # noqa: ARG002
+    def notes(self, slot: datetime) -> Sequence[Note]:
         """None: these clocks never change."""
         return ()
 

@@ -40,11 +40,17 @@ class CronSchedule:
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first slot after `moment`; None when the calendar ends before it."""
-        return _next_after(self._clock, self._own(moment))
+        try:
+            return _next_after(self._clock, self._own(moment))
+        except OverflowError:  # datetime ends with the year 9999
+            return None
 
     def last_until(self, moment: datetime) -> datetime | None:
         """The newest slot at or before `moment`; None when there was none in 50 years."""
-        return _last_until(self._clock, self._own(moment))
+        try:
+            return _last_until(self._clock, self._own(moment))
+        except OverflowError:  # datetime begins with the year 1
+            return None
 
     def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
         """How many slots lie in [first, last], counted up to `limit`, and whether these are all."""
@@ -86,18 +92,12 @@ def _parse(expr: str, zone: str | None, seconds: Literal["first"] | None) -> Cro
 
 @lru_cache(maxsize=_ANSWERS_KEPT)
 def _next_after(clock: CronClock, moment: datetime) -> datetime | None:
-    try:
-        return clock.after(moment)
-    except OverflowError:  # datetime ends with the year 9999
-        return None
+    return clock.after(moment)
 
 
 @lru_cache(maxsize=_ANSWERS_KEPT)
 def _last_until(clock: CronClock, moment: datetime) -> datetime | None:
-    try:
-        return clock.until(moment)
-    except OverflowError:  # datetime begins with the year 1
-        return None
+    return clock.until(moment)
 
 
 @lru_cache(maxsize=_ANSWERS_KEPT)
