@@ -149,6 +149,8 @@ def test_slots_around_a_clock_change_are_those_of_a_clock_watched_minute_by_minu
         slot = schedule.last_until(slot - timedelta(microseconds=1))
     assert backwards[::-1] == expected
 
+    assert [schedule.last_until(each) for each in expected] == expected
+
     moment = start + timedelta(seconds=seconds, milliseconds=1)
     later = [each for each in expected if each > moment]
     earlier = [each for each in expected if each <= moment]
