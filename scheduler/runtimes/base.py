@@ -1,0 +1,37 @@
+"""What a runtime is, and what it is made from. The shapes themselves are the domain's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from scheduler.domain.clock import Clock
+from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
+from scheduler.domain.text import MAX_REPLY_BYTES
+from scheduler.net.client import GuardedClient
+
+__all__ = [
+    "MAX_REPLY_BYTES",
+    "Accepted",
+    "Factory",
+    "Failed",
+    "Outcome",
+    "Replied",
+    "RunRequest",
+    "Runtime",
+    "RuntimeParts",
+    "RuntimeSpec",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RuntimeParts:
+    """What a worker's runtimes share. `commands` is the operator's allow-list: name to program and arguments."""
+
+    client: GuardedClient
+    clock: Clock
+    commands: Mapping[str, Sequence[str]]
+
+
+Factory = Callable[[RuntimeSpec, RuntimeParts], Runtime]
+"""Makes the runtime of one agent. Raises ConfigurationError when its settings cannot be run."""

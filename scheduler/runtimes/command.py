@@ -1,0 +1,178 @@
+"""The `command` runtime: an operator's program gets the request on stdin, and its stdout is the reply.
+
+Of all this, only the name in the operator's allow-list can be set through the API.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import pwd
+import sys
+from asyncio import StreamReader, StreamWriter
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
+from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
+
+LEASH = Path(__file__).with_name("leash.py")
+GRACE_SECONDS = 2.0
+"""How long a program may take to end after SIGTERM, before it is killed."""
+ERROR_BYTES = 4096
+"""How much of the end of stderr is kept as the error."""
+CHUNK = 65536
+
+PERMANENT_STATUSES = {
+    64: "used wrongly",
+    65: "given wrong data",
+    78: "configured wrongly",
+    126: "not executable",
+    127: "not found",
+}
+"""Exit statuses that say that another try cannot help: of sysexits.h, and what shells mean by 126 and 127."""
+
+
+class CommandRuntime:
+    """Runs a program of the allow-list, in a session of its own, and leaves nothing of it behind."""
+
+    def __init__(self, spec: RuntimeSpec, parts: RuntimeParts) -> None:
+        name = spec.config.get("name")
+        command = parts.commands.get(name) if isinstance(name, str) else None
+        if not command:
+            raise ConfigurationError(
+                f"The command {name!r} is not in this worker's REVEILLE_COMMANDS; add it there."
+            )
+        self._name = name
+        self._command = list(command)
+        self._timeout = spec.timeout_seconds
+
+    async def run(self, request: RunRequest) -> Outcome:
+        """Run the program to its end. Exit status 0 is success; what else it means, `_outcome` says."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                status, output, errors = await self._run(request.to_json())
+        except TimeoutError:
+            return Failed(f"{self._name} did not end within {self._timeout:g} s and was killed.", reason="timeout")
+        except OSError as error:
+            return Failed(f"{self._name} could not be started: {error.strerror}.")
+        if status == 0:
+            return Replied(output.data.decode("utf-8", "replace").rstrip("\n"), output.is_cut)
+        return self._failure(status, errors.data.decode("utf-8", "replace").strip())
+
+    def _failure(self, status: int, errors: str) -> Failed:
+        """Any failure is worth another try, for a program that fails rarely says why, except those it does say."""
+        meaning = f" ({PERMANENT_STATUSES[status]})" if status in PERMANENT_STATUSES else ""
+        how = (
+            f"was ended by signal {status - 128}" if 128 < status < 160 else f"ended with status {status}{meaning}"
+        )
+        text = f"{self._name} {how}: {errors}" if errors else f"{self._name} {how}."
+        return Failed(text, permanent=status in PERMANENT_STATUSES)
+
+    async def _run(self, body: bytes) -> tuple[int, _Head, _Tail]:
+        output, errors = _Head(MAX_REPLY_BYTES), _Tail(ERROR_BYTES)
+        pipes: list[asyncio.Future[None]] = []
+        try:
+            async with _leashed(self._command) as process:
+                assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018  # as asked for
+                work = (_feed(process.stdin, body), output.read(process.stdout), errors.read(process.stderr))
+                pipes += map(asyncio.ensure_future, work)
+                status = await process.wait()
+        finally:
+            if pipes:
+                # They end when nobody holds the pipes any more; somebody who got away is not waited for.
+                await asyncio.wait(pipes, timeout=1)
+            for each in pipes:
+                each.cancel()
+        return status, output, errors
+
+
+class _Head:
+    """The first bytes of a stream. The rest is read too, so that the program is not held up, and dropped."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.data = bytearray()
+        self.is_cut = False
+
+    async def read(self, stream: StreamReader) -> None:
+        while chunk := await stream.read(CHUNK):
+            room = self._limit - len(self.data)
+            self.data += chunk[:room]
+            self.is_cut = self.is_cut or len(chunk) > room
+
+
+class _Tail:
+    """The last bytes of a stream."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.data = b""
+
+    async def read(self, stream: StreamReader) -> None:
+        while chunk := await stream.read(CHUNK):
+            self.data = (self.data + chunk)[-self._limit :]
+
+
+async def _feed(stream: StreamWriter, body: bytes) -> None:
+    """Write the request; a program that does not read it to its end does not have to."""
+    with suppress(BrokenPipeError, ConnectionResetError):
+        stream.write(body)
+        await stream.drain()
+    stream.close()
+    with suppress(BrokenPipeError, ConnectionResetError):
+        await stream.wait_closed()
+
+
+@asynccontextmanager
+async def _leashed(command: Sequence[str]) -> AsyncIterator[Process]:
+    """A started program; when the block is left it ends, and everything it started with it."""
+    lifeline, holder = os.pipe()
+    # Shielded, for a cancellation while it starts must not lose it.
+    starting = asyncio.ensure_future(_start(command, lifeline))
+    try:
+        yield await asyncio.shield(starting)
+    finally:
+        try:
+            process = await starting
+            if process.returncode is None:
+                await _ask_to_end(process)
+        finally:
+            os.close(holder)  # by which the leash kills whatever is left
+        await process.wait()
+
+
+async def _start(command: Sequence[str], lifeline: int) -> Process:
+    try:
+        return await asyncio.create_subprocess_exec(
+            *(sys.executable, "-I", "-S", str(LEASH), str(lifeline)),
+            *command,
+            stdin=PIPE,
+            stdout=PIPE,
+            stderr=PIPE,
+            pass_fds=[lifeline],
+            env=_environment(),
+            cwd="/",
+            start_new_session=True,
+        )
+    finally:
+        os.close(lifeline)
+
+
+async def _ask_to_end(process: Process) -> None:
+    with suppress(ProcessLookupError):
+        process.terminate()
+    with suppress(TimeoutError):
+        await asyncio.wait_for(process.wait(), GRACE_SECONDS)
+
+
+def _environment() -> dict[str, str]:
+    """Nothing of the worker's own: its secrets live there."""
+    return {
+        "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+        "HOME": pwd.getpwuid(os.geteuid()).pw_dir,
+        "LANG": "C.UTF-8",
+    }

@@ -1,0 +1,104 @@
+"""The `http` runtime: one POST to the agent's URL, signed by Standard Webhooks."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from scheduler.domain.errors import ConfigurationError, ReveilleError
+from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, RuntimeSpec
+from scheduler.domain.signatures import sign_standard_webhooks
+from scheduler.net.client import Answer
+from scheduler.net.errors import TimedOut
+from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
+
+TEMPORARY = frozenset({408, 425, 429})
+"""The 4xx that say "later": Request Timeout, Too Early, Too Many Requests."""
+EXCERPT = 500
+"""Characters of an error's body that are kept."""
+
+
+class HttpRuntime:
+    """Posts the request; the answer is the reply, or 202 the promise of one."""
+
+    def __init__(self, spec: RuntimeSpec, parts: RuntimeParts) -> None:
+        url = spec.config.get("url")
+        if not isinstance(url, str) or not spec.secret:
+            raise ConfigurationError("The agent's http runtime lacks its url or its secret; set them again.")
+        self._url = url
+        self._secret = spec.secret
+        self._timeout = spec.timeout_seconds
+        self._parts = parts
+
+    async def run(self, request: RunRequest) -> Outcome:
+        """Post and read the answer, whole within the agent's timeout. `webhook-id` is the invocation's id."""
+        body = request.to_json()
+        try:
+            answer = await self._parts.client.request(
+                "POST",
+                self._url,
+                headers={"Content-Type": "application/json", **self._signature(request, body)},
+                content=body,
+                timeout=self._timeout,
+                max_bytes=MAX_REPLY_BYTES,
+                truncate=True,
+            )
+        except ReveilleError as error:
+            reason = "timeout" if isinstance(error, TimedOut) else "failed"
+            return Failed(error.message, permanent=error.permanent, reason=reason)
+        return _outcome(answer, self._parts.clock.now())
+
+    def _signature(self, request: RunRequest, body: bytes) -> Mapping[str, str]:
+        timestamp = int(self._parts.clock.now().timestamp())
+        try:
+            return sign_standard_webhooks(self._secret, str(request.invocation_id), timestamp, body)
+        except ValueError:
+            raise ConfigurationError("The agent's secret cannot sign: it must be whsec_ and base64.") from None
+
+
+def _outcome(answer: Answer, now: datetime) -> Outcome:
+    """What a status means: RFC 9110, with 408, 425, 429 and 5xx as the ones worth another try."""
+    if answer.status == 202:
+        return Accepted()
+    if 200 <= answer.status < 300:
+        return Replied(_reply(answer), answer.truncated)
+    text = " ".join(answer.body[: 4 * EXCERPT].decode("utf-8", "replace").split())[:EXCERPT]
+    error = (
+        f"The agent answered HTTP {answer.status}: {text}" if text else f"The agent answered HTTP {answer.status}."
+    )
+    if answer.status in TEMPORARY or answer.status >= 500:
+        return Failed(error, retry_after=parse_retry_after(answer.headers.get("retry-after"), now))
+    return Failed(error, permanent=True)
+
+
+def _reply(answer: Answer) -> str:
+    """The `reply` of a JSON object, else the body as text. What was cut is text: it is no JSON any more."""
+    text = answer.body.decode("utf-8", "replace")
+    if answer.truncated or not text.lstrip().startswith("{"):
+        return text
+    try:
+        parsed = json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+    if "reply" not in parsed:
+        return text
+    reply = parsed["reply"]
+    if isinstance(reply, str):
+        return reply
+    return "" if reply is None else json.dumps(reply, ensure_ascii=False)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Seconds to wait by a Retry-After header, in seconds or as a date (RFC 9110 §10.2.3); None if unusable."""
+    if value is None:
+        return None
+    value = value.strip()
+    if value.isascii() and value.isdigit():
+        return float(value[:12])
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp()
