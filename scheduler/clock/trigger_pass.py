@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, text
 
 from scheduler.domain.misfire import Plan, Slots, plan
 from scheduler.domain.model import JobKind, MisfirePolicy
+from scheduler.invocations.checks import run_checks
 from scheduler.invocations.record import NewFiring, gate, record_firings
 from scheduler.storage.arrays import array
 from scheduler.storage.audit import Event, record_events
@@ -60,6 +61,8 @@ class Claim:
     slot: datetime
     next_run_time: datetime | None
     firings: Sequence[NewFiring] = ()
+    check: bool = False
+    """The slot is one of a kind that only looks whether there is something to fire."""
     skipped: Slots | None = None
     disabled: str | None = None
     """Why the trigger ends here: `expired`, `finished` or `quarantined: …`."""
@@ -83,9 +86,9 @@ class TriggerPass:
         """Record what was submitted and advance every job of it; returns the number of firings recorded."""
         if not self.submitted:
             return 0
-        recorded = record_firings(
-            self.conn, [firing for claim in self.submitted for firing in claim.firings], announce=False
-        )
+        firings = [firing for claim in self.submitted for firing in claim.firings]
+        firings += run_checks(self.conn, [claim.trigger for claim in self.submitted if claim.check])
+        recorded = record_firings(self.conn, firings, announce=False)
         ended = [claim for claim in self.submitted if claim.disabled]
         stopped = recorded.exhausted.union(claim.trigger.id for claim in ended)
         self.conn.execute(
@@ -117,7 +120,10 @@ def decide(row: Row[Any]) -> Claim:
     if refusal or kind is JobKind.EXPIRY:
         return Claim(trigger, kind, slot, None)
     try:
-        return _fire(trigger, slot, _plan(row, trigger.read_at))
+        decided = _plan(row, trigger.read_at)
+        if kind_of(row.type).checks:
+            return Claim(trigger, kind, slot, decided.next_run_time, check=True)
+        return _fire(trigger, slot, decided)
     except Exception as error:  # noqa: BLE001  # whatever is wrong with this row is wrong with this row only
         return Claim(trigger, kind, slot, None, disabled=f"quarantined: {type(error).__name__}: {error}")
 

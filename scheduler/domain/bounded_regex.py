@@ -11,7 +11,7 @@ import re
 from functools import lru_cache
 from typing import Protocol, cast
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 MAX_PATTERN_CHARS = 1_000
 MAX_NODES = 2_000

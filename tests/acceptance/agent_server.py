@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import pairwise
 from threading import Lock, Thread
 from typing import Any
 
@@ -39,31 +40,22 @@ class AgentServer:
     def receive(self, headers: dict[str, str], body: dict[str, Any]) -> None:
         """Run an agent: it takes its time."""
         firing_ids = [firing["id"] for firing in body["firings"]]
-        run = Run(
-            body["agent"]["id"],
-            body["invocation_id"],
-            body["attempt"],
-            firing_ids,
-            body,
-            headers,
-            time.monotonic(),
-        )
+        run = Run(body["agent"]["id"], body["invocation_id"], body["attempt"], firing_ids, body, headers, _now())
         with self._lock:
             self.runs.append(run)
         time.sleep(self.takes_seconds)
-        run.ended = time.monotonic()
+        run.ended = _now()
 
     def overlaps(self) -> list[tuple[Run, Run]]:
         """Pairs of runs of one agent that were under way at once."""
         by_agent: dict[str, list[Run]] = defaultdict(list)
         for run in sorted(self.runs, key=lambda each: each.started):
             by_agent[run.agent_id].append(run)
-        return [
-            (one, two)
-            for runs in by_agent.values()
-            for one, two in zip(runs, runs[1:], strict=False)
-            if two.started < one.ended
-        ]
+        return [(one, two) for runs in by_agent.values() for one, two in pairwise(runs) if two.started < one.ended]
+
+
+def _now() -> float:
+    return time.monotonic()
 
 
 @contextmanager

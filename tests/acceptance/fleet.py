@@ -39,7 +39,11 @@ class Fleet:
         self._logs = logs
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._environment: Mapping[str, str] = {
-            **{name: value for name, value in os.environ.items() if not name.startswith("REVEILLE_")},
+            **{
+                name: value
+                for name, value in os.environ.items()  # noqa: TID251
+                if not name.startswith("REVEILLE_")
+            },
             "DATABASE_URL": database_url.replace("postgresql:", "postgres:", 1),
             "PORT": str(self.port),
             "REVEILLE_ADMIN_KEY": ADMIN_KEY,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-import regex  # type: ignore[import-untyped]
+import regex
 
 from scheduler.domain.context.words import LABELS
 
