@@ -60,7 +60,7 @@ def compile_bounded(pattern: str, *, ignore_case: bool = False) -> Pattern:
     try:
         return cast("Pattern", regex.compile(pattern, regex.IGNORECASE if ignore_case else 0))
     except regex.error as error:
-        raise ValueError(f"is not a regular expression: {error.msg} at position {error.pos}") from None
+        raise ValueError(f"is not a regular expression: {error}") from None
 
 
 def _check_size(pattern: str) -> None:

@@ -35,7 +35,7 @@ class TriggerConfig(BaseModel):
     secrets: ClassVar[tuple[str, ...]] = ()
     """Dotted paths in the config that are stored encrypted and never shown again."""
     checks: ClassVar[bool] = False
-    """Whether a due slot only looks if there is something to fire; then scheduler/invocations/checks.py says how."""
+    """Whether a due slot only looks if there is something to fire: scheduler/invocations/checks.py says how."""
 
     def check(self, context: CheckContext) -> None:
         """Refuse with InvalidField what the shape allows and the kind does not."""

@@ -55,7 +55,7 @@ class AgentServer:
 
 
 def _now() -> float:
-    return time.monotonic()
+    return time.time()  # wall time: compared with what the database says
 
 
 @contextmanager

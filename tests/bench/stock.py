@@ -25,7 +25,7 @@ def insert_row(slot: float) -> None:
 
 def run_stock(url: str, count: int) -> list[float]:
     """`count` jobs due in the same second; their latenesses in seconds, measured to each row's commit."""
-    global POOL  # noqa: PLW0603  # a pickled job finds its function by name, and that function its pool
+    global POOL  # a pickled job finds its function by name, and that function its pool
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("CREATE TABLE stock_runs (slot timestamptz NOT NULL)")
     with ConnectionPool(url, min_size=10, max_size=10) as POOL:  # type: ignore[assignment]

@@ -1,0 +1,90 @@
+"""`make bench`: what the design promises, measured in one run on one PostgreSQL. `--json` prints JSON only."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+
+from tests.bench import scheduling
+from tests.bench.delivery import close_to_call
+from tests.bench.intake import intake_ratio
+from tests.bench.memory import resident_megabytes
+from tests.bench.server import bench_server
+from tests.postgres import Databases
+
+STOCK_COUNT = 2000
+FIRINGS = 20_000
+BURST = 10_000
+FEW, MANY = 1000, 100_000
+
+
+@dataclass(frozen=True)
+class Line:
+    """One measured figure, and what it must be, if anything."""
+
+    what: str
+    value: float
+    unit: str
+    target: str = ""
+    met: bool | None = None
+
+
+def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
+    """All measurements, in an order that keeps the compared ones next to each other."""
+    lines: list[Line] = []
+
+    def add(what: str, value: float, unit: str, target: str = "", met: bool | None = None) -> None:
+        lines.append(Line(what, round(value, 3), unit, target, met))
+        verdict = {None: "", True: "  ok", False: "  MISSED"}[met]
+        say(f"{what:<62} {value:>12,.2f} {unit:<10} {target}{verdict}")
+
+    stock = scheduling.stock_lateness(databases, STOCK_COUNT)
+    stock_rate = STOCK_COUNT / max(stock)
+    add(f"stock APScheduler: runs recorded ({STOCK_COUNT} due at once)", stock_rate, "per s")
+    for type_name in ("interval", "cron"):
+        rate = scheduling.throughput(databases, type_name, FIRINGS)
+        add(f"firings recorded, {type_name}", rate, "per s")
+        add(f"  against stock, {type_name}", rate / stock_rate, "x", ">= 25", rate >= 25 * stock_rate)
+    for count in (FEW, BURST):
+        ours, theirs = scheduling.lateness(databases, count), scheduling.stock_lateness(databases, count)
+        for share in (0.5, 0.99):
+            mine, stocks = scheduling.percentile(ours, share), scheduling.percentile(theirs, share)
+            add(f"lateness p{share * 100:.0f}, {count:,} due in one second", mine * 1000, "ms")
+            add("  stock", stocks * 1000, "ms")
+            if (count, share) == (BURST, 0.99):
+                add("  against stock", mine / stocks, "x", "<= 0.1", mine <= 0.1 * stocks)
+    few, many = scheduling.idle_pass(databases, FEW), scheduling.idle_pass(databases, MANY)
+    add(f"idle pass, {FEW:,} triggers", few, "ms")
+    add(f"idle pass, {MANY:,} triggers", many, "ms")
+    add("  ratio", many / few, "x", "<= 1.5", many <= 1.5 * few)
+    small, large = resident_megabytes(databases, FEW), resident_megabytes(databases, MANY)
+    add(f"scheduler's memory, {FEW:,} triggers", small, "MB")
+    add(f"scheduler's memory, {MANY:,} triggers", large, "MB")
+    add("  difference", large - small, "MB", "<= 30", large - small <= 30)
+    intake = intake_ratio(databases)
+    add("bare Flask route", intake.bare, "per s")
+    add("webhooks recorded", intake.durable, "per s")
+    add("  ratio", intake.durable / intake.bare, "x", ">= 0.4", intake.durable >= 0.4 * intake.bare)
+    calls = close_to_call(databases)
+    for share in (0.5, 0.99):
+        add(
+            f"close of a window to the runtime's call, p{share * 100:.0f}",
+            scheduling.percentile(calls, share),
+            "ms",
+        )
+    return lines
+
+
+def main(arguments: list[str]) -> int:
+    """Print a table as it is measured, then JSON; with --json only that. Exit 1 when a target is missed."""
+    only_json = "--json" in arguments
+    with bench_server() as databases:
+        lines = bench(databases, (lambda _line: None) if only_json else lambda line: print(line, flush=True))  # noqa: T201
+    print(json.dumps([asdict(line) for line in lines], indent=None if not only_json else 2))  # noqa: T201
+    return 1 if any(line.met is False for line in lines) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
