@@ -41,7 +41,6 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         # No limit on connections either: a server that hangs must not make others wait.
         self._inner = inner or httpx.AsyncHTTPTransport(
             verify=ssl_context or default_ssl_context(),
-            trust_env=False,
             limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
         )
 

@@ -164,13 +164,17 @@ async def test_nobody_listening_is_a_temporary_failure_that_names_host_and_port(
     assert "hunter2" not in caught.value.message
 
 
-async def test_each_request_makes_its_own_look_up_and_connection() -> None:
-    keep = b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nok"
-    async with serve(keep) as server, GuardedClient(allow_private=LOOPBACK) as client:
+async def test_a_connection_is_never_used_twice() -> None:
+    async def keep_open(exchange: Exchange) -> None:
+        await exchange.send(OK)
+        await never(exchange)
+
+    transport = GuardedTransport(allow_private=LOOPBACK, resolver=names(shop="127.0.0.1", other="127.0.0.1"))
+    async with serve(keep_open) as server, httpx.AsyncClient(transport=transport, trust_env=False) as client:
         with watched_sockets() as sockets:
-            for _ in range(3):
-                await client.request("GET", server.url, timeout=5, max_bytes=100)
-    assert len(sockets) == 3
+            for name in ("shop", "shop", "other"):
+                await client.get(f"http://{name}.example:{server.port}/")
+    assert sockets == [("127.0.0.1", server.port)] * 3
 
 
 async def test_cookies_of_one_caller_are_not_sent_for_the_next() -> None:
@@ -182,8 +186,14 @@ async def test_cookies_of_one_caller_are_not_sent_for_the_next() -> None:
 
 
 async def test_servers_that_hang_do_not_hold_up_others() -> None:
+    all_wait = asyncio.Barrier(151)
+
+    async def hang(exchange: Exchange) -> None:
+        await all_wait.wait()
+        await never(exchange)
+
     async with (
-        serve(never) as hanging,
+        serve(hang) as hanging,
         serve(OK) as server,
         GuardedClient(allow_private=LOOPBACK) as client,
         asyncio.TaskGroup() as group,
@@ -191,6 +201,7 @@ async def test_servers_that_hang_do_not_hold_up_others() -> None:
         waiting = [
             group.create_task(client.request("GET", hanging.url, timeout=60, max_bytes=100)) for _ in range(150)
         ]
+        await all_wait.wait()
         answer = await client.request("GET", server.url, timeout=5, max_bytes=100)
         assert answer.body == b"ok"
         for task in waiting:

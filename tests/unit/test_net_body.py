@@ -77,15 +77,15 @@ async def test_an_empty_body_is_empty_whatever_its_encoding(encoding: str) -> No
 
 
 async def test_reading_stops_at_the_limit() -> None:
-    endless = Chunks(iter(lambda: b"x" * 1000, b""))
-    assert await read_body(endless, "", 5000) == (b"x" * 5000, True)
-    assert endless.taken == 6
+    long = Chunks([b"x" * 1000] * 10_000)
+    assert await read_body(long, "", 5000) == (b"x" * 5000, True)
+    assert long.taken == 6
 
 
 async def test_compressed_bytes_that_inflate_to_nothing_are_bounded_too() -> None:
-    endless = Chunks(iter(lambda: gzip.compress(b"") * 50, b""))
-    assert await read_body(endless, "gzip", 5000) == (b"", True)
-    assert endless.taken < 100
+    long = Chunks([gzip.compress(b"") * 50] * 10_000)
+    assert await read_body(long, "gzip", 5000) == (b"", True)
+    assert long.taken < 100
 
 
 @pytest.mark.parametrize(
