@@ -69,11 +69,8 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     add("  ratio", intake.durable / intake.bare, "x", ">= 0.4", intake.durable >= 0.4 * intake.bare)
     calls = close_to_call(databases)
     for share in (0.5, 0.99):
-        add(
-            f"close of a window to the runtime's call, p{share * 100:.0f}",
-            scheduling.percentile(calls, share),
-            "ms",
-        )
+        took = scheduling.percentile(calls, share)
+        add(f"close of a window to the runtime's call, p{share * 100:.0f}", took, "ms")
     return lines
 
 

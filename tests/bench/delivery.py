@@ -18,7 +18,7 @@ WINDOW_SECONDS = 1.0
 
 
 def close_to_call(databases: Databases) -> list[float]:
-    """Milliseconds from a window's due time to its agent's server seeing the call: AGENTS agents, ROUNDS wakes each."""
+    """Milliseconds from when a window is due to its agent seeing the call: AGENTS agents, ROUNDS wakes each."""
     url = databases.create()
     with (
         tempfile.TemporaryDirectory() as logs,
@@ -45,7 +45,7 @@ def close_to_call(databases: Databases) -> list[float]:
                 while len(agents.runs) < (done + 1) * AGENTS:
                     time.sleep(0.1)
             rows = conn.execute(
-                "SELECT id::text, extract(epoch FROM opened_at)::float8 FROM invocations WHERE state <> 'collecting'"
+                "SELECT id::text, extract(epoch FROM opened_at)::float8 FROM invocations"
             ).fetchall()
     databases.drop(url)
     due = {invocation_id: opened_at + WINDOW_SECONDS for invocation_id, opened_at in rows}

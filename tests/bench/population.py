@@ -10,8 +10,8 @@ TRIGGERS_OF_AN_AGENT = 20
 
 AGENTS = text("""
     INSERT INTO agents (id, tenant_id, name, runtime_kind, runtime, max_triggers)
-    SELECT gen_random_uuid(), '00000000-0000-7000-8000-000000000001', 'agent ' || n, 'command', '{"name": "x"}', 100000
-    FROM generate_series(1, :agents) AS n
+    SELECT gen_random_uuid(), t.id, 'agent ' || n, 'command', '{"name": "x"}', 100000
+    FROM generate_series(1, :agents) AS n JOIN tenants t ON t.name = 'default'
 """)
 
 TRIGGERS = text("""

@@ -28,7 +28,7 @@ def run_stock(url: str, count: int) -> list[float]:
     global POOL  # a pickled job finds its function by name, and that function its pool
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("CREATE TABLE stock_runs (slot timestamptz NOT NULL)")
-    with ConnectionPool(url, min_size=10, max_size=10) as POOL:  # type: ignore[assignment]
+    with ConnectionPool(url, min_size=10, max_size=10) as POOL:
         scheduler = BackgroundScheduler(
             timezone=UTC,
             jobstores={"default": SQLAlchemyJobStore(url=sqlalchemy_url(url))},
