@@ -9,11 +9,12 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, LargeBinary, any_, bindparam, func, select, text
+from sqlalchemy import ARRAY, ColumnElement, Connection, LargeBinary, any_, bindparam, func, select, text
 
 from scheduler.domain.ids import new_id
+from scheduler.domain.model import Trust
 from scheduler.storage.arrays import array
-from scheduler.storage.tables import Agent, Tenant, Trigger
+from scheduler.storage.tables import Agent, Firing, Tenant, Trigger, WebhookDelivery
 from scheduler.storage.triggers import LOCKED_COLUMNS, LockedTrigger
 
 
@@ -52,6 +53,16 @@ class NewDelivery:
     body: bytes | None = None
     firing_id: UUID | None = None
     id: UUID = field(default_factory=new_id)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptDelivery:
+    """A delivery that can be replayed. The body is gone where retention has removed the firing that held it."""
+
+    id: UUID
+    body: bytes | None
+    content_type: str | None
+    trust: Trust
 
 
 LOCK_HOOKS = (
@@ -188,3 +199,27 @@ def insert_deliveries(conn: Connection, deliveries: Sequence[NewDelivery]) -> No
             "firing_ids": array(each.firing_id for each in deliveries),
         },
     )
+
+
+def find_kept(
+    conn: Connection, trigger_id: UUID, *criteria: ColumnElement[bool], limit: int | None = None
+) -> list[KeptDelivery]:
+    """A trigger's accepted and filtered deliveries that meet `criteria` on WebhookDelivery, oldest first."""
+    rows = conn.execute(
+        select(
+            WebhookDelivery.id,
+            func.coalesce(Firing.payload, WebhookDelivery.body),
+            WebhookDelivery.content_type,
+            # A filtered one was checked too, but perhaps by a config that the trigger no longer has.
+            func.coalesce(Firing.trust, Trust.UNAUTHENTICATED.value),
+        )
+        .outerjoin(Firing, Firing.id == WebhookDelivery.firing_id)
+        .where(
+            WebhookDelivery.trigger_id == trigger_id,
+            WebhookDelivery.verdict.in_([Verdict.ACCEPTED.value, Verdict.FILTERED.value]),
+            *criteria,
+        )
+        .order_by(WebhookDelivery.received_at, WebhookDelivery.id)
+        .limit(limit)
+    )
+    return [KeptDelivery(row[0], row[1], row[2], Trust(row[3])) for row in rows]

@@ -1,0 +1,115 @@
+"""What waits at the same time is committed together, and each thread gets its own answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event, Lock
+
+import pytest
+
+from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.invocations.group_commit import GroupCommit
+
+
+class Journal:
+    """A `commit` that notes its batches; the first waits until `expected` items are in the queue behind it."""
+
+    def __init__(self, fails: Callable[[Sequence[int]], Exception | None] = lambda _: None) -> None:
+        self.batches: list[list[int]] = []
+        self.first_is_in = Event()
+        self.go_on = Event()
+        self._fails = fails
+        self._busy = Lock()
+
+    def commit(self, items: Sequence[int]) -> list[str]:
+        assert self._busy.acquire(blocking=False), "two threads committed at once"
+        try:
+            self.batches.append(list(items))
+            self.first_is_in.set()
+            assert self.go_on.wait(10)
+            error = self._fails(items)
+            if error is not None:
+                raise error
+            return [f"done {item}" for item in items]
+        finally:
+            self._busy.release()
+
+
+def submit_together(journal: Journal, group: GroupCommit[int, str], items: Sequence[int]) -> list[Future[str]]:
+    """Submit item 0, and the rest while its commit is under way."""
+    with ThreadPoolExecutor(len(items)) as pool:
+        futures = [pool.submit(group.submit, items[0])]
+        assert journal.first_is_in.wait(10)
+        for count, item in enumerate(items[1:], 1):
+            futures.append(pool.submit(group.submit, item))
+            while len(group._waiting) < count:
+                pass
+        journal.go_on.set()
+    return futures
+
+
+def test_what_waits_meanwhile_is_one_batch_in_order() -> None:
+    """Nine items that arrive during the first one's commit take one commit more, not nine."""
+    journal = Journal()
+    futures = submit_together(journal, GroupCommit(journal.commit), range(10))
+    assert journal.batches == [[0], list(range(1, 10))]
+    assert [future.result() for future in futures] == [f"done {item}" for item in range(10)]
+
+
+def test_a_batch_has_a_limit() -> None:
+    """What is over the limit goes into the next batch."""
+    journal = Journal()
+    futures = submit_together(journal, GroupCommit(journal.commit, limit=4), range(10))
+    assert journal.batches == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9]]
+    assert [future.result() for future in futures] == [f"done {item}" for item in range(10)]
+
+
+def test_a_poisoned_item_fails_alone() -> None:
+    """Its neighbours in the same batch are done; only its own thread gets its error."""
+    journal = Journal(lambda items: ValueError("poison") if 5 in items else None)
+    futures = submit_together(journal, GroupCommit(journal.commit), range(10))
+    with pytest.raises(ValueError, match="poison"):
+        futures[5].result()
+    assert [future.result() for future in futures if future is not futures[5]] == [
+        f"done {item}" for item in range(10) if item != 5
+    ]
+
+
+def test_an_outage_fails_all_at_once() -> None:
+    """Nobody is made to wait for one try after another when the database is away."""
+    journal = Journal(lambda items: DatabaseUnavailable() if 5 in items else None)
+    futures = submit_together(journal, GroupCommit(journal.commit), range(10))
+    assert futures[0].result() == "done 0"
+    for future in futures[1:]:
+        with pytest.raises(DatabaseUnavailable):
+            future.result()
+    assert len(journal.batches) == 2
+
+
+def test_a_thread_that_is_stopped_leaves_nobody_waiting() -> None:
+    """A leader that ends by SystemExit fails its batch and passes the lead on."""
+
+    class Stopping:
+        stopped = False
+
+        def __call__(self, items: Sequence[int]) -> list[str]:
+            if not self.stopped:
+                self.stopped = True
+                raise SystemExit
+            return [f"done {item}" for item in items]
+
+    group: GroupCommit[int, str] = GroupCommit(Stopping())
+    with pytest.raises(SystemExit):
+        group.submit(0)
+    assert group.submit(1) == "done 1"
+
+
+def test_a_lone_thread_waits_for_nobody() -> None:
+    """After a busy time the one thread that is left waits for the others once, then no more."""
+    journal = Journal()
+    group = GroupCommit(journal.commit)
+    submit_together(journal, group, range(10))
+    group.submit(10)
+    assert group._expected == 1
+    assert group.submit(11) == "done 11"
