@@ -32,7 +32,7 @@ def make_agent(body: AgentIn) -> Response:
     runtime = rules.new_runtime(body.runtime, parts())
     values = body.model_dump(exclude={"runtime"})
     with parts().db.begin() as conn:
-        values |= rules.limit_columns(values, get_tenant(conn, who.tenant_id))
+        values |= rules.limit_columns(values, get_tenant(conn, who.tenant_id, keep=True))
         row = create_agent(conn, who.tenant_id, values | runtime.columns)
         _audit(conn, "created", row, name=row.name)
     return answer(show(row, runtime.new_secret), 201, location=f"/agents/{row.id}")

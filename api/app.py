@@ -22,10 +22,15 @@ from api.keys import keys
 from api.metrics import metrics
 from api.parts import EXTENSION, build_parts
 from api.problems import Problem, install, refuse_invalid
-from api.resource import PREFIX
+from api.resource import PREFIX, ItemConverter
 from api.tenants import tenants
 from api.triggers import triggers
 from config.settings import Settings, load_settings
+
+try:
+    VERSION = version("reveille")
+except PackageNotFoundError:
+    VERSION = "0"
 
 RESOURCES = (agents, triggers, firings, invocations, audit, keys, tenants)
 PLAIN = (hooks, health, metrics, docs)
@@ -46,7 +51,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
     parts = build_parts(settings or load_settings())
     app = ReveilleApi(
         "reveille",
-        info=Info(title="Reveille", version=_version(), description="Wakes agents. See docs/api.md."),
+        info=Info(title="Reveille", version=VERSION, description="Wakes agents. See docs/api.md."),
         security_schemes={"key": SecurityScheme(type="http", scheme="bearer", description="An API key.")},
         validation_error_callback=refuse_invalid,
         validation_error_model=Problem,
@@ -54,6 +59,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
         static_folder=None,
     )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
+    app.url_map.converters["item"] = ItemConverter
     app.extensions[EXTENSION] = parts
     install(app)
     for resource in RESOURCES:
@@ -66,6 +72,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
 
 
 def _secure(response: Response) -> Response:
+    response.headers.setdefault("Reveille-Version", VERSION)
     response.headers.setdefault("X-Content-Type-Options", "nosniff")
     if not request.path.startswith("/docs"):
         response.headers.setdefault("Cache-Control", "no-store")
@@ -79,10 +86,3 @@ def _check_marks(app: OpenAPI) -> None:
         view = app.view_functions[rule.endpoint]
         if rule.rule.startswith(PREFIX) and not isinstance(getattr(view, "access", None), Access):
             raise RuntimeError(f"{rule.endpoint} is not marked with api.auth.needs.")
-
-
-def _version() -> str:
-    try:
-        return version("reveille")
-    except PackageNotFoundError:
-        return "0"

@@ -36,7 +36,7 @@ class StrictJson(DefaultJSONProvider):
 class JsonRequest(Request):
     """A request whose broken body says where it is broken."""
 
-    def on_json_loading_failure(self, e: ValueError | None) -> NoReturn:
+    def on_json_loading_failed(self, e: ValueError | None) -> NoReturn:
         """Raise MalformedBody, or UnsupportedMediaType when the body claims to be something else."""
         if e is None:
             raise UnsupportedMediaType

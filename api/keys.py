@@ -29,7 +29,7 @@ def make_key(body: KeyIn) -> Response:
     tenant_id = _owner(who, body)
     with parts().db.begin() as conn:
         if tenant_id is not None:
-            get_tenant(conn, tenant_id)
+            get_tenant(conn, tenant_id, keep=True)
         _check_agent(conn, tenant_id, body.scopes[0])
         made = create_key(conn, tenant_id=tenant_id, name=body.name, scopes=body.scopes)
         record_event(

@@ -67,14 +67,14 @@ def show_triggers(query: TriggerQuery) -> Response:
     return page(TriggerPage, parts().triggers.list(who.tenant_id, agent_id=agent_id, **one_more(query)), query)
 
 
-@triggers.get("/triggers/<trigger_id>", responses={200: TriggerOut})
+@triggers.get("/triggers/<item:trigger_id>", responses={200: TriggerOut})
 @needs(Level.READ, own=True)
 def show_trigger(path: TriggerPath) -> Response:
     """Show a trigger."""
     return answer(TriggerOut.model_validate(_reached(path.trigger_id)))
 
 
-@triggers.patch("/triggers/<trigger_id>", responses={200: TriggerOut, **CHANGES})
+@triggers.patch("/triggers/<item:trigger_id>", responses={200: TriggerOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
     """Change a trigger. `config` is merged and checked as at creation; no token or count is lost."""
@@ -85,7 +85,7 @@ def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
     return answer(TriggerOut.model_validate(changed))
 
 
-@triggers.delete("/triggers/<trigger_id>", responses={204: EMPTY})
+@triggers.delete("/triggers/<item:trigger_id>", responses={204: EMPTY})
 @needs(Level.WRITE, own=True)
 def delete_trigger(path: TriggerPath) -> Response:
     """Delete a trigger. Its firings stay, and those that wait are still delivered."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -33,9 +34,9 @@ class Caller:
         """One request below /api/v1, or at the root for a path that starts with two slashes."""
         url = path[1:] if path.startswith("//") else f"/api/v1{path}"
         if body is not None:
-            options["json"] = body
+            options |= {"data": json.dumps(body), "content_type": "application/json"}
         headers = {**self.headers, **options.pop("headers", {})}
-        return self._client.open(url, method=method, headers=headers, **options)
+        return self._client.open(url, method=method, headers=headers, buffered=True, **options)
 
     def get(self, path: str, **query: object) -> Any:
         """The JSON of a 200."""

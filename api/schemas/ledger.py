@@ -81,11 +81,21 @@ class InvocationOut(Answer):
     replayed_into: UUID | None
 
 
+class TryOut(Answer):
+    """One ended try of an invocation."""
+
+    attempt: int
+    started_at: Time
+    ended_at: Time
+    outcome: str
+    error: str | None
+
+
 class InvocationWhole(InvocationOut):
     """An invocation with its firings (the oldest 1,000), each ended try, the context given and the reply."""
 
     firings: list[FiringOut]
-    tries: list[dict[str, Any]]
+    tries: list[TryOut]
     context: str | None
     reply: str | None
     reply_truncated: bool

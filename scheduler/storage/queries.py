@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, Text, func, literal, or_, select, tuple_, union_all
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, func, literal, select, tuple_, union_all
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.audit import SYSTEM
@@ -137,19 +137,22 @@ def list_audit(
 
     Every firing counts as `trigger.fired`: the trail reads it where it is recorded instead of repeating it.
     """
-    sides = [_events(tenant_id, wanted, operator=operator)]
+    sides = [_newest(_events(AuditEvent.tenant_id == tenant_id, wanted), AuditEvent.id, limit, after)]
+    if operator:
+        sides.append(_newest(_events(AuditEvent.tenant_id.is_(None), wanted), AuditEvent.id, limit, after))
     if wanted.action in (None, FIRED, FIRED.partition(".")[0]):
-        sides.append(_fired(tenant_id, wanted))
-    bounded = []
-    for side, id_column in zip(sides, (AuditEvent.id, Firing.id), strict=False):
-        older = side if after is None else side.where(id_column < after)
-        bounded.append(select(older.order_by(id_column.desc()).limit(limit).subquery()))
-    both = union_all(*bounded).subquery()
-    return conn.execute(select(both).order_by(both.c.id.desc()).limit(limit)).all()
+        sides.append(_newest(_fired(tenant_id, wanted), Firing.id, limit, after))
+    every = union_all(*sides).subquery()
+    return conn.execute(select(every).order_by(every.c.id.desc()).limit(limit)).all()
 
 
-def _events(tenant_id: UUID, wanted: AuditFilter, *, operator: bool) -> Select[Any]:
-    owner = AuditEvent.tenant_id == tenant_id
+def _newest(side: Select[Any], id_column: Any, limit: int, after: UUID | None) -> Select[Any]:
+    """So much of a side as can be on the page: its own index gives that, whatever the other sides hold."""
+    older = side if after is None else side.where(id_column < after)
+    return select(older.order_by(id_column.desc()).limit(limit).subquery())
+
+
+def _events(owner: ColumnElement[bool], wanted: AuditFilter) -> Select[Any]:
     query = select(
         AuditEvent.id,
         AuditEvent.at,
@@ -159,7 +162,7 @@ def _events(tenant_id: UUID, wanted: AuditFilter, *, operator: bool) -> Select[A
         AuditEvent.subject_id,
         AuditEvent.agent_id,
         AuditEvent.detail,
-    ).where(or_(owner, AuditEvent.tenant_id.is_(None)) if operator else owner)
+    ).where(owner)
     if wanted.agent_id is not None:
         query = query.where(AuditEvent.agent_id == wanted.agent_id)
     if wanted.subject_id is not None:

@@ -16,15 +16,18 @@ DEFAULT_TENANT = UUID("00000000-0000-7000-8000-000000000001")
 """The tenant that the first migration makes."""
 
 TENANTS = Tenant.__table__
+MISSING = "There is no tenant '{}'."
 DUPLICATE = "There is a tenant of that name already; choose another."
 
 
-def get_tenant(conn: Connection, tenant_id: UUID, *, lock: bool = False) -> Row[Any]:
-    """The tenant's row; raises NotFound. `lock` keeps its limits and its timezone as they are until commit."""
+def get_tenant(conn: Connection, tenant_id: UUID, *, keep: bool = False) -> Row[Any]:
+    """The tenant's row; raises NotFound. With `keep` nobody deletes it before the end of this transaction."""
     statement = select(TENANTS).where(Tenant.id == tenant_id)
-    row = conn.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if keep:
+        statement = statement.with_for_update(read=True, key_share=True)
+    row = conn.execute(statement).one_or_none()
     if row is None:
-        raise NotFound(f"There is no tenant '{tenant_id}'.")
+        raise NotFound(MISSING.format(tenant_id))
     return row
 
 
@@ -44,7 +47,7 @@ def create_tenant(conn: Connection, values: Mapping[str, Any]) -> Row[Any]:
 
 def update_tenant(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
     """Change a tenant; raises NotFound, or Conflict on a name that is taken."""
-    row = get_tenant(conn, tenant_id, lock=True)
+    row = _lock_tenant(conn, tenant_id)
     if not values:
         return row
     with refuse_duplicate("uq_tenants_name", DUPLICATE):
@@ -56,7 +59,7 @@ def delete_tenant(conn: Connection, tenant_id: UUID) -> str:
 
     Raises NotFound, or Conflict while it has agents or when it is the default tenant.
     """
-    row = get_tenant(conn, tenant_id, lock=True)
+    row = _lock_tenant(conn, tenant_id)
     if tenant_id == DEFAULT_TENANT:
         raise Conflict("The default tenant stays: an operator's key acts on it.")
     live = select(Agent.id).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None)).limit(1)
@@ -67,3 +70,10 @@ def delete_tenant(conn: Connection, tenant_id: UUID) -> str:
     conn.execute(delete(Tenant).where(Tenant.id == tenant_id))
     name: str = row.name
     return name
+
+
+def _lock_tenant(conn: Connection, tenant_id: UUID) -> Row[Any]:
+    row = conn.execute(select(TENANTS).where(Tenant.id == tenant_id).with_for_update()).one_or_none()
+    if row is None:
+        raise NotFound(MISSING.format(tenant_id))
+    return row

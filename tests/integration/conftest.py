@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.api import Api, running_api
+from tests.postgres import Databases
 
 
 @pytest.fixture
@@ -12,3 +13,26 @@ def api(database_url: str) -> Iterator[Api]:
     """The web application on a fresh database, called with an operator's admin key."""
     with running_api(database_url) as running:
         yield running
+
+
+@pytest.fixture(scope="module")
+def shared(databases: Databases) -> Iterator[Api]:
+    """The application on a database that this module shares."""
+    url = databases.create()
+    with running_api(url) as api:
+        yield api
+    databases.drop(url)
+
+
+@pytest.fixture(scope="module")
+def agent_id(shared: Api) -> str:
+    """The only agent."""
+    return str(shared.agent("only")["id"])
+
+
+@pytest.fixture
+def nothing_is_made(shared: Api, agent_id: str) -> Iterator[None]:
+    """Whatever was refused left nothing behind."""
+    yield
+    assert [agent["id"] for agent in shared.get("/agents")["items"]] == [agent_id]
+    assert shared.get("/triggers")["items"] == []

@@ -1,0 +1,91 @@
+"""The API against its own description, by generated requests: every operation alone, then in sequences."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+
+import pytest
+import schemathesis
+from schemathesis.config import SchemathesisConfig
+from schemathesis.engine import events, from_schema
+from werkzeug.serving import make_server
+
+from tests.api import Api, running_api
+from tests.postgres import Databases
+
+EXAMPLES = 15
+SEQUENCES = 25
+
+# A config's content and a time zone's name are beyond what a schema can say: a request that fits the schema may
+# still be refused, so that is not checked.
+SETTINGS: dict[str, Any] = {
+    "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
+    "checks": {"positive_data_acceptance": {"enabled": False}},
+    "phases": {"stateful": {"generation": {"max-examples": SEQUENCES}}},
+    "cache": {"enabled": False},
+}
+
+
+@pytest.fixture(scope="module")
+def described(databases: Databases) -> Iterator[Api]:
+    """The application on a database of its own, with one of most things."""
+    url = databases.create()
+    with running_api(url) as api:
+        agent = api.agent("described")
+        api.post(f"/triggers/{api.trigger(agent['id'])['id']}/fire", None, 202)
+        yield api
+    databases.drop(url)
+
+
+@contextmanager
+def served(api: Api) -> Iterator[str]:
+    """The application behind a real HTTP server; its address."""
+    server = make_server("127.0.0.1", 0, api.app, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def test_the_api_keeps_to_its_description(described: Api) -> None:
+    """Whatever is sent: no 500, nothing undescribed, and what breaks the description is refused."""
+    config = SchemathesisConfig.from_dict(SETTINGS | {"headers": {"Authorization": f"Bearer {described.key}"}})
+    with served(described) as address:
+        schema = schemathesis.openapi.from_url(f"{address}/openapi.json", config=config)
+        phases, failures = run(schema)
+    assert not failures, "\n\n".join(failures[:20])
+    assert all(phases[name] > 50 for name in ("COVERAGE", "FUZZING", "STATEFUL_TESTING")), phases
+    assert described.get("/agents"), "the key works still"
+
+
+def run(schema: Any) -> tuple[Counter[str], list[str]]:
+    """Test everything; how many requests each phase made, and the failures."""
+    phases: Counter[str] = Counter()
+    failures: list[str] = []
+    for event in from_schema(schema).execute():
+        if isinstance(event, events.ScenarioFinished):
+            phases[event.phase.name] += len(event.recorder.interactions)
+            failures += failures_of(event)
+        elif isinstance(event, events.NonFatalError):
+            failures.append(f"{event.label}: {event.info.format()}")
+        elif isinstance(event, events.FatalError):
+            raise event.exception
+    return phases, failures
+
+
+def failures_of(event: events.ScenarioFinished) -> list[str]:
+    """Each failed check of a scenario, with the request that shows it."""
+    return [
+        f"{event.recorder.label}: {check.failure_info.failure}\n{check.failure_info.code_sample}"
+        for checks in event.recorder.checks.values()
+        for check in checks
+        if check.failure_info is not None
+    ]
