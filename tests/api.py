@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 from typing import Any
-from uuid import UUID
 
 from pydantic import SecretStr
+from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from api.app import ReveilleApi, create_app
@@ -135,6 +136,15 @@ def running_api(database_url: str, **settings: Any) -> Iterator[Api]:
         parts.db.dispose()
 
 
-def uuid(text: str) -> UUID:
-    """For statements that take ids."""
-    return UUID(text)
+@contextmanager
+def served(api: Api) -> Iterator[str]:
+    """The application behind a real HTTP server; its address."""
+    server = make_server("127.0.0.1", 0, api.app, threaded=True)
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.port}"
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()

@@ -46,10 +46,12 @@ def create_tenant(conn: Connection, values: Mapping[str, Any]) -> Row[Any]:
 
 
 def update_tenant(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
-    """Change a tenant; raises NotFound, or Conflict on a name that is taken."""
+    """Change a tenant; raises NotFound, or Conflict on a name that is taken and for the default tenant's."""
     row = _lock_tenant(conn, tenant_id)
     if not values:
         return row
+    if tenant_id == DEFAULT_TENANT and values.get("name", row.name) != row.name:
+        raise Conflict("The default tenant keeps its name: it is what an operator's key acts on.", field="name")
     with refuse_duplicate("uq_tenants_name", DUPLICATE):
         return conn.execute(update(Tenant).where(Tenant.id == tenant_id).values(**values).returning(TENANTS)).one()
 

@@ -150,6 +150,7 @@ def test_a_tenant_is_deleted_without_its_history(api: Api) -> None:
         assert conn.scalar(text("SELECT count(*) FROM firings")) == 1
     (default,) = api.get("/tenants")["items"]
     api.refused(409, "DELETE", f"/tenants/{default['id']}")
+    assert api.refused(409, "PATCH", f"/tenants/{default['id']}", {"name": "main"})["field"] == "name"
     assert [event["action"] for event in api.get("/audit", subject_id=tenant_id)["items"]] == [
         "tenant.deleted",
         "tenant.created",

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from threading import Thread
 from typing import Any
 
 import pytest
 import schemathesis
 from schemathesis.config import SchemathesisConfig
 from schemathesis.engine import events, from_schema
-from werkzeug.serving import make_server
 
-from tests.api import Api, running_api
+from tests.api import Api, running_api, served
 from tests.postgres import Databases
 
 EXAMPLES = 15
@@ -39,20 +36,6 @@ def described(databases: Databases) -> Iterator[Api]:
         api.post(f"/triggers/{api.trigger(agent['id'])['id']}/fire", None, 202)
         yield api
     databases.drop(url)
-
-
-@contextmanager
-def served(api: Api) -> Iterator[str]:
-    """The application behind a real HTTP server; its address."""
-    server = make_server("127.0.0.1", 0, api.app, threaded=True)
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def test_the_api_keeps_to_its_description(described: Api) -> None:
