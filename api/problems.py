@@ -10,6 +10,7 @@ from flask import Flask, Response, current_app
 from loguru import logger
 from pydantic import BaseModel, Field, ValidationError
 from pydantic_core import ErrorDetails
+from sqlalchemy.exc import ProgrammingError
 from werkzeug.exceptions import HTTPException
 
 from scheduler.domain.errors import DatabaseUnavailable, InvalidField, LimitReached, ReveilleError
@@ -19,6 +20,8 @@ TYPE_PREFIX = "urn:reveille:problem:"
 MESSAGE_LENGTH = 500
 """No message repeats more than so many characters of what was sent."""
 MAX_ERRORS = 100
+UNDEFINED_TABLE, UNDEFINED_COLUMN = "42P01", "42703"
+"""SQLSTATEs of a database that was not migrated."""
 RETRY_AFTER_OUTAGE = 5
 """Seconds after which a client may ask again when the database was away."""
 UNIONS = frozenset({"runtime"})
@@ -83,6 +86,7 @@ def install(app: Flask) -> None:
     """Answer every error of `app` as a problem."""
     app.register_error_handler(ReveilleError, _our_error)
     app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(ProgrammingError, _statement_error)
     app.register_error_handler(Exception, _unforeseen)
 
 
@@ -141,6 +145,13 @@ def _http_error(error: HTTPException) -> Response | HTTPException:
         if name.lower() not in ("content-type", "content-length"):
             response.headers[name] = value
     return response
+
+
+def _statement_error(error: ProgrammingError) -> Response:
+    """A database whose tables are those of another version; any other refused statement is unforeseen."""
+    if getattr(error.orig, "sqlstate", None) in (UNDEFINED_TABLE, UNDEFINED_COLUMN):
+        return _our_error(DatabaseUnavailable("The database is not at this version; run `reveille migrate`."))
+    return _unforeseen(error)
 
 
 def _unforeseen(error: Exception) -> Response:

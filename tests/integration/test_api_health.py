@@ -85,6 +85,8 @@ def test_readyz_of_a_database_that_is_behind(api: Api, sqlalchemy_url: str) -> N
         )
     downgrade(sqlalchemy_url)
     assert failing(api) == ["migrations"]
+    assert "migrate" in api.refused(503, "GET", "/agents")["detail"]
+    assert api.call("GET", "//metrics").status_code == 503
 
 
 def test_without_a_database(database_url: str) -> None:
