@@ -11,6 +11,7 @@ from flask import Request, request
 from flask.json.provider import DefaultJSONProvider
 
 from api.problems import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
+from scheduler.domain.errors import PayloadTooLarge
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 32
@@ -46,10 +47,14 @@ class JsonRequest(Request):
 def read_json(*, required: bool) -> None:
     """Parse the request's body once, before the view's shape is applied to it.
 
-    Raises MalformedBody (400), UnsupportedMediaType (415), or InvalidRequest (422) when it is no object or holds
-    what can be neither stored nor shown: NUL, lone surrogates, numbers out of range.
+    Raises MalformedBody (400), PayloadTooLarge (413), UnsupportedMediaType (415), or InvalidRequest (422) when it
+    is no object or holds what can be neither stored nor shown: NUL, lone surrogates, numbers out of range.
     """
-    if not request.get_data():
+    data = request.get_data()
+    if request.content_length is None and len(data) >= MAX_BODY_BYTES:
+        # A chunked body is cut where it gets too long, not refused.
+        raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    if not data:
         if required:
             raise MalformedBody("The body is empty; send a JSON object.")
         return

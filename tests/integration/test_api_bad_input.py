@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -56,6 +57,8 @@ def test_a_body_beyond_a_mebibyte(shared: Api, size: int) -> None:
     """413, with a Content-Length or without."""
     data = json.dumps({"name": "x" * size}).encode()
     shared.refused(413, "POST", "/agents", data=data, content_type="application/json")
+    chunked = {"wsgi.input": BytesIO(data), "wsgi.input_terminated": True}
+    shared.refused(413, "POST", "/agents", content_type="application/json", environ_overrides=chunked)
 
 
 @pytest.mark.parametrize(
