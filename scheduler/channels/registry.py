@@ -1,0 +1,27 @@
+"""Every kind of channel there is. A new one is one file beside this one and one line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from scheduler.channels.base import ChannelKind
+from scheduler.channels.discord import DiscordChannel
+from scheduler.channels.feishu import FeishuChannel
+from scheduler.channels.slack import SlackChannel
+from scheduler.domain.errors import InvalidField
+
+_ALL: tuple[type[ChannelKind], ...] = (
+    SlackChannel,
+    DiscordChannel,
+    FeishuChannel,
+)
+
+KINDS: Mapping[str, type[ChannelKind]] = {each.kind: each for each in _ALL}
+
+
+def open_channel(kind: str, secrets: Mapping[str, Any]) -> ChannelKind:
+    """A channel of the kind named `kind`, holding `secrets`; raises InvalidField on `kind` or `secrets.NAME`."""
+    if kind not in KINDS:
+        raise InvalidField(f"kind {kind!r} is not known; use one of {', '.join(KINDS)}.", field="kind")
+    return KINDS[kind].open(secrets)

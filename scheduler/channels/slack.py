@@ -1,0 +1,107 @@
+"""Slack's Events API: what is written where the app was invited (docs.slack.dev/apis/events-api)."""
+
+from __future__ import annotations
+
+import html
+import re
+from datetime import datetime
+from typing import ClassVar, Literal
+
+from pydantic import ValidationError
+
+from scheduler.channels.base import (
+    ChannelSecrets,
+    EventShape,
+    Id,
+    IncomingMessage,
+    Json,
+    Parsed,
+    Secret,
+    parse_object,
+    proving,
+    window,
+)
+from scheduler.domain.signatures import SignedRequest
+from scheduler.domain.signatures.timestamped import Slack
+
+SLACKBOT = "USLACKBOT"
+WRITTEN = (None, "bot_message", "file_share", "me_message", "thread_broadcast")
+"""Subtypes of what somebody wrote; the others tell of edits, removals, joins and the like."""
+MARKUP = re.compile(r"<([^<>]*)>")
+
+
+class _Event(EventShape):
+    type: Literal["message", "app_mention"]
+    channel: Id
+    ts: Id
+    subtype: str | None = None
+    user: Id | None = None
+    bot_id: Id | None = None
+    username: str | None = None
+    thread_ts: Id | None = None
+    text: str = ""
+
+
+class SlackChannel(ChannelSecrets):
+    """One Slack app. A mention in a channel that the app also reads comes as two events: it is one message."""
+
+    kind: ClassVar = "slack"
+
+    signing_secret: Secret
+
+    def verify(self, request: SignedRequest, now: datetime) -> Json:
+        """HMAC-SHA256 by the signing secret (docs.slack.dev/authentication/verifying-requests-from-slack)."""
+        scheme = Slack()
+        with proving():
+            scheme.check(request, [scheme.key(self.signing_secret)], window(now))
+        return parse_object(request.body)
+
+    def handshake(self, event: Json) -> Json | None:
+        """`url_verification`: the challenge comes back."""
+        is_asked = event.get("type") == "url_verification"
+        return {"challenge": event.get("challenge")} if is_asked else None
+
+    def parse(self, event: Json) -> Parsed:
+        """An `event_callback` with a message in it."""
+        inner = event.get("event")
+        if event.get("type") != "event_callback" or not isinstance(inner, dict):
+            return Parsed(ignored="it is no event_callback")
+        if inner.get("type") not in ("message", "app_mention"):
+            return Parsed(ignored="it is no message")
+        if inner.get("subtype") not in WRITTEN:
+            return Parsed(ignored="it tells of a change, nobody wrote something new")
+        try:
+            found = _Event.model_validate(inner)
+        except ValidationError:
+            return Parsed(ignored="it is a message of a shape that is not known")
+        return _parsed(found)
+
+
+def _parsed(event: _Event) -> Parsed:
+    writer = event.user or event.bot_id
+    if writer is None:
+        return Parsed(ignored="it does not say who wrote it")
+    message = IncomingMessage(
+        # Not the event's id: a mention is two events. A message's `ts` is its id within the channel.
+        message_id=f"{event.channel}:{event.ts}",
+        user_id=writer,
+        conversation_id=f"{event.channel}:{event.thread_ts}" if event.thread_ts else event.channel,
+        text=plain_text(event.text),
+        user_name=event.username,
+        is_bot=event.bot_id is not None or event.subtype == "bot_message" or writer == SLACKBOT,
+    )
+    return Parsed((message,))
+
+
+def plain_text(text: str) -> str:
+    """Slack's markup as people see it: `<@U1>` as @U1, `<https://a.example|docs>` as docs (https://a.example)."""
+    return html.unescape(MARKUP.sub(_shown, text)) if "<" in text or "&" in text else text
+
+
+def _shown(match: re.Match[str]) -> str:
+    target, _, label = match[1].partition("|")
+    if target[:1] in ("@", "#"):
+        return target[0] + (label or target[1:])
+    if target[:1] == "!":
+        return "@" + (label.removeprefix("@") or target[1:])
+    return f"{label} ({target})" if label and label != target else target
