@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
+import scheduler.storage.poll_tables  # the metadata holds the tables that were imported
 from scheduler.storage.tables import Base
 
 context.configure(
