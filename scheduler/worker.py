@@ -1,0 +1,166 @@
+"""The worker process: its scheduler, and the runs of invocations through Procrastinate."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from loguru import logger
+from procrastinate import App
+from procrastinate.app import WorkerOptions
+
+from config.settings import Settings
+from scheduler import bootstrap
+from scheduler.domain.clock import SystemClock
+from scheduler.invocations.dispatch import Dispatcher
+from scheduler.invocations.recover import STALLED_AFTER
+from scheduler.invocations.steady import Pulse, make_worker_app
+from scheduler.net.client import GuardedClient
+from scheduler.net.policy import AllowedPrivate
+from scheduler.runtimes.base import RuntimeParts
+from scheduler.runtimes.registry import make_runtime
+from scheduler.storage.engine import Database
+from scheduler.storage.secrets import SecretBox
+
+DATABASE_CONNECTIONS = 3
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
+"""Between two starts of Procrastinate's worker, should it end by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds. Together they fit in the 30 that a process has after SIGTERM on Heroku."""
+
+    poll: float = 0.2
+    heartbeat: float = 5.0
+    grace: float = 18.0
+    """How long runs may go on after SIGTERM; what is not done then is handed back."""
+    limit: float = 25.0
+    """When the process ends in any case."""
+
+
+class Scheduler(Protocol):
+    """What runs beside: a started scheduler."""
+
+    def shutdown(self) -> None:
+        """Stop it; may take seconds."""
+        ...
+
+
+StartScheduler = Callable[[Settings, Database], Scheduler]
+
+
+def run_worker(
+    settings: Settings,
+    *,
+    start_scheduler: StartScheduler = bootstrap.start_scheduler,
+    concurrency: int = 100,
+    timing: Timing = Timing(),
+) -> int:
+    """Schedule and run invocations, `concurrency` at once, until SIGTERM or SIGINT; returns the exit status.
+
+    The database may go away meanwhile. Raises ConfigurationError when the settings do not say where it is.
+    """
+    settings.for_server()
+    db = Database(settings.sqlalchemy_url, pool_size=DATABASE_CONNECTIONS, application_name="reveille-worker")
+    try:
+        asyncio.run(_serve(settings, db, start_scheduler, concurrency, timing))
+    finally:
+        db.dispose()
+    return 0
+
+
+async def _serve(
+    settings: Settings, db: Database, start_scheduler: StartScheduler, concurrency: int, timing: Timing
+) -> None:
+    stopping = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopping.set)
+    scheduler = start_scheduler(settings, db)
+    clock = SystemClock()
+    pulse = Pulse(clock)
+    async with GuardedClient(allow_private=AllowedPrivate.parse(settings.allow_private_hosts)) as client:
+        parts = RuntimeParts(client, clock, settings.commands)
+        dispatcher = _dispatcher(settings, db, parts, pulse)
+        watching = asyncio.ensure_future(dispatcher.watch())
+        options: WorkerOptions = {
+            "concurrency": concurrency,
+            "fetch_job_polling_interval": timing.poll,
+            "update_heartbeat_interval": timing.heartbeat,
+            "stalled_worker_timeout": STALLED_AFTER.total_seconds(),
+            "shutdown_graceful_timeout": timing.grace,
+            "delete_jobs": "always",
+            "install_signal_handlers": False,
+        }
+        working = asyncio.ensure_future(
+            _keep_working(lambda: make_worker_app(settings.libpq_url, dispatcher.run, pulse), options, stopping)
+        )
+        await stopping.wait()
+        logger.info("Stopping: runs have {:g} s to end, then they are handed back.", timing.grace)
+        _end_at_last(timing.limit)
+        await asyncio.gather(asyncio.to_thread(_shut_down, scheduler), working)
+        watching.cancel()
+        dispatcher.close()
+
+
+def _dispatcher(settings: Settings, db: Database, parts: RuntimeParts, pulse: Pulse) -> Dispatcher:
+    assert settings.secret_key is not None  # noqa: S101  # for_server has seen to it
+    return Dispatcher(
+        db,
+        lambda spec: make_runtime(spec, parts),
+        box=SecretBox(settings.secret_key.get_secret_value()),
+        base_url=settings.public_url or settings.url,
+        worker=f"{socket.gethostname()}:{os.getpid()}",
+        heartbeat_age=pulse.age,
+        threads=DATABASE_CONNECTIONS,
+    )
+
+
+async def _keep_working(make_app: Callable[[], App], options: WorkerOptions, stopping: asyncio.Event) -> None:
+    """Run Procrastinate's worker until `stopping`; start it anew, registered anew, should it end by itself."""
+    pause = FIRST_PAUSE
+    stop = asyncio.ensure_future(stopping.wait())
+    while not stopping.is_set():
+        working = asyncio.ensure_future(_work(make_app(), options))
+        await asyncio.wait({working, stop}, return_when=asyncio.FIRST_COMPLETED)
+        if stopping.is_set():
+            working.cancel()
+        try:
+            await working
+            pause = FIRST_PAUSE
+        except asyncio.CancelledError:
+            pass
+        except Exception as error:  # noqa: BLE001  # whatever it is, the agents have to be run
+            logger.opt(exception=error).warning("The worker starts again in {:g} s: {}", pause, error)
+            await asyncio.wait({stop}, timeout=pause)
+            pause = min(pause * 2, LONGEST_PAUSE)
+    stop.cancel()
+
+
+async def _work(app: App, options: WorkerOptions) -> None:
+    """Work until cancelled; then finish or hand back what runs."""
+    try:
+        await app.open_async()
+        await app.run_worker_async(**options)
+    finally:
+        await app.close_async()
+
+
+def _shut_down(scheduler: Scheduler) -> None:
+    try:
+        scheduler.shutdown()
+    except Exception as error:  # noqa: BLE001  # it must not keep the runs from being handed back
+        logger.opt(exception=error).warning("The scheduler did not stop in good order")
+
+
+def _end_at_last(seconds: float) -> None:
+    """End the process then, if a thread that hangs should keep it: what runs is found by the sweeper."""
+    timer = threading.Timer(seconds, os._exit, [1])
+    timer.daemon = True
+    timer.start()
