@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
+from datetime import datetime
 
 from scheduler.domain.errors import ConfigurationError, ReveilleError
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.domain.signatures import sign_standard_webhooks
 from scheduler.net.client import Answer
 from scheduler.net.errors import TimedOut
+from scheduler.net.retry_after import parse_retry_after
 from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
 
 TEMPORARY = frozenset({408, 425, 429})
@@ -88,17 +88,3 @@ def _reply(answer: Answer) -> str:
     if isinstance(reply, str):
         return reply
     return "" if reply is None else json.dumps(reply, ensure_ascii=False)
-
-
-def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header, in seconds or as a date (RFC 9110 §10.2.3); None if unusable."""
-    if value is None:
-        return None
-    value = value.strip()
-    if value.isascii() and value.isdigit():
-        return float(value[:12])
-    try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp()

@@ -13,7 +13,7 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.domain.signatures import SignatureConfig, SignedRequest, verify
 from scheduler.net.policy import AllowedPrivate
-from scheduler.runtimes.http import parse_retry_after
+from scheduler.net.retry_after import parse_retry_after
 from scheduler.runtimes.registry import make_runtime
 from tests.integration.net_servers import Exchange, Handler, never, serve
 from tests.runs import LOOPBACK, SECRET, make_parts, make_request
@@ -125,6 +125,7 @@ def test_the_wait_that_an_agent_asks_for_is_passed_on() -> None:
         ("soon", None),
         ("-5", None),
         ("1.5", None),
+        ("Wed, 02 Jan 2030 03:03:05 +99999999999999", None),
         ("", None),
         (None, None),
     ],
