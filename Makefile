@@ -1,9 +1,13 @@
-.PHONY: help install run test lint
+CHAOS = 600
+
+.PHONY: help install run test lint bench chaos
 
 help:
 	@echo "make run      start Reveille, with a PostgreSQL of its own unless DATABASE_URL is set"
 	@echo "make test     run every check"
 	@echo "make lint     run every check but the tests"
+	@echo "make bench    measure speed, lateness and memory beside APScheduler as shipped"
+	@echo "make chaos    kill processes at random for CHAOS=600 seconds; SEED=n repeats a run"
 	@echo "make install  make .venv and install Reveille's dependencies"
 
 install:
@@ -20,3 +24,11 @@ test:
 lint:
 	@tools/setup dev
 	@tools/check lint
+
+bench:
+	@tools/setup dev
+	@.venv/bin/python -m tests.bench
+
+chaos:
+	@tools/setup dev
+	@.venv/bin/python -m tests.acceptance.chaos $(CHAOS) $(SEED)
