@@ -1,0 +1,227 @@
+"""Worker processes that are killed, told to stop, or lose their database while agents run."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import psutil
+import pytest
+from sqlalchemy import text
+
+from scheduler.invocations.lifecycle import request_cancel
+from scheduler.storage.engine import Database
+from tests.factories import DEFAULT_TENANT
+from tests.invocations import fire, firing_states, make_woken, row_of
+from tests.postgres import Databases
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE = 60.0
+AGENT = """
+import json, os, pathlib, sys, time
+directory = pathlib.Path(sys.argv[1])
+request = json.load(sys.stdin)
+name = f"{request['attempt']}"
+(directory / f"{name}.started").write_text(f"{os.getpid()} {time.monotonic()}")
+while not (directory / "go").exists():
+    time.sleep(0.02)
+(directory / f"{name}.ended").write_text(str(time.monotonic()))
+print("done by attempt", name)
+"""
+
+
+class Workers:
+    """Worker processes and the directory in which their agent's program leaves its traces."""
+
+    def __init__(self, database_url: str, directory: Path) -> None:
+        self.traces = directory / "traces"
+        self.traces.mkdir()
+        agent = directory / "agent.py"
+        agent.write_text(AGENT)
+        self.log = directory / "workers.log"
+        self._environment = {
+            **os.environ,  # noqa: TID251
+            "DATABASE_URL": database_url,
+            "REVEILLE_SECRET_KEY": "a key for the workers of a test",
+            "REVEILLE_COMMANDS": json.dumps({"echo": [sys.executable, str(agent), str(self.traces)]}),
+        }
+        self.processes: list[subprocess.Popen[bytes]] = []
+
+    def start(self, grace: float = 1.0) -> subprocess.Popen[bytes]:
+        with self.log.open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "tests.acceptance.worker_process", str(grace)],
+                cwd=ROOT,
+                env=self._environment,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def wait_for(self, condition: Callable[[], Any], what: str) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert time.monotonic() < deadline, f"{what} did not come true\n{self.log.read_text()[-6000:]}"
+            time.sleep(0.02)
+
+    def wait_for_start(self, attempt: int) -> int:
+        """Wait until the agent runs; the pid of its program."""
+        trace = self.traces / f"{attempt}.started"
+        self.wait_for(lambda: trace.exists() and trace.read_text(), f"the start of attempt {attempt}")
+        return int(trace.read_text().split()[0])
+
+    def let_go(self) -> None:
+        """Let the agent's program end."""
+        (self.traces / "go").touch()
+
+    def kill_all(self) -> None:
+        for process in self.processes:
+            process.kill()
+            process.wait()
+
+
+@pytest.fixture
+def workers(database_url: str, tmp_path: Path) -> Iterator[Workers]:
+    running = Workers(database_url, tmp_path)
+    yield running
+    running.kill_all()
+
+
+@pytest.fixture
+def db(sqlalchemy_url: str) -> Iterator[Database]:
+    database = Database(sqlalchemy_url)
+    yield database
+    database.dispose()
+
+
+def only_invocation(db: Database) -> UUID:
+    with db.begin() as conn:
+        found: UUID = conn.execute(text("SELECT id FROM invocations")).scalar_one()
+        return found
+
+
+def state_is(db: Database, invocation_id: UUID, state: str) -> Callable[[], bool]:
+    return lambda: row_of(db, invocation_id).state == state
+
+
+def is_gone(pid: int) -> bool:
+    return not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+
+
+def hurry(db: Database) -> bool:
+    """Shorten the waits between tries; whether there was one."""
+    with db.begin() as conn:
+        return bool(conn.execute(text("UPDATE invocations SET due_at = now() WHERE state = 'retrying'")).rowcount)
+
+
+def test_a_run_whose_worker_is_killed_is_lost_retried_and_never_two_at_once(
+    db: Database, workers: Workers
+) -> None:
+    woken = make_woken(db)
+    firings = fire(db, woken)
+    invocation_id = only_invocation(db)
+    first = workers.start()
+    program = workers.wait_for_start(1)
+    later = fire(db, woken, 2)
+
+    second = workers.start()
+    first.kill()
+    workers.wait_for(lambda: is_gone(program), "the end of the killed worker's program")
+    workers.wait_for(state_is(db, invocation_id, "retrying"), "the sweep")
+    row = row_of(db, invocation_id)
+    assert row.reason == "worker_lost"
+    assert row.tries[0]["outcome"] == "failed"
+    assert firing_states(db, firings + later) == {"pending"}
+
+    assert hurry(db)
+    workers.wait_for_start(2)
+    assert second.poll() is None
+    workers.let_go()
+    workers.wait_for(state_is(db, invocation_id, "succeeded"), "the retry")
+    assert row_of(db, invocation_id).reply == "done by attempt 2"
+    workers.wait_for(lambda: firing_states(db, firings + later) == {"delivered"}, "the delivery of the rest")
+    with db.begin() as conn:
+        ends = conn.execute(text("SELECT firing_ids FROM invocations ORDER BY id")).scalars().all()
+        assert ends == [firings, later], "what came meanwhile rode in one later invocation"
+        assert conn.execute(text("SELECT count(*) FROM procrastinate_jobs")).scalar_one() == 0
+
+
+def test_a_worker_that_is_told_to_stop_hands_its_run_back_uncounted(db: Database, workers: Workers) -> None:
+    fire(db, make_woken(db))
+    invocation_id = only_invocation(db)
+    first = workers.start(grace=0.5)
+    program = workers.wait_for_start(1)
+    first.send_signal(signal.SIGTERM)
+    assert first.wait(PATIENCE) == 0
+    assert is_gone(program)
+    row = row_of(db, invocation_id)
+    assert (row.state, row.reason, row.tries[0]["outcome"]) == ("retrying", "worker_shutdown", "handed_back")
+    with db.begin() as conn:
+        assert conn.execute(text("SELECT count(*) FROM procrastinate_jobs")).scalar_one() == 0
+        assert conn.execute(text("SELECT count(*) FROM procrastinate_workers")).scalar_one() == 0
+
+    workers.let_go()
+    workers.start()
+    workers.wait_for(state_is(db, invocation_id, "succeeded"), "the run by the next worker")
+
+
+def test_a_worker_that_is_told_to_stop_lets_a_run_end_that_is_nearly_done(db: Database, workers: Workers) -> None:
+    fire(db, make_woken(db))
+    invocation_id = only_invocation(db)
+    worker = workers.start(grace=15.0)
+    workers.wait_for_start(1)
+    worker.send_signal(signal.SIGTERM)
+    workers.wait_for(lambda: "Stopping" in workers.log.read_text(), "the worker's answer to SIGTERM")
+    late = fire(db, make_woken(db, "late"))
+    workers.let_go()
+    assert worker.wait(PATIENCE) == 0
+    assert row_of(db, invocation_id).reply == "done by attempt 1"
+    assert firing_states(db, late) == {"pending"}, "it takes nothing new"
+
+
+def test_a_cancelled_run_is_stopped_within_seconds(db: Database, workers: Workers) -> None:
+    fire(db, make_woken(db))
+    invocation_id = only_invocation(db)
+    workers.start()
+    program = workers.wait_for_start(1)
+    with db.begin() as conn:
+        request_cancel(conn, DEFAULT_TENANT, invocation_id, "test")
+    asked = time.monotonic()
+    workers.wait_for(state_is(db, invocation_id, "cancelled"), "the cancellation")
+    assert time.monotonic() - asked < 10
+    assert is_gone(program)
+
+
+def test_a_worker_and_its_run_outlive_a_restart_of_the_database(
+    database_url: str, db: Database, databases: Databases, workers: Workers
+) -> None:
+    """The session's server is restarted: nothing else may be using it, and nothing is."""
+    del database_url
+    woken = make_woken(db)
+    fire(db, woken)
+    invocation_id = only_invocation(db)
+    worker = workers.start()
+    program = workers.wait_for_start(1)
+    databases.server.stop()
+    workers.wait_for(lambda: "waits for the database" in workers.log.read_text(), "the outage's notice")
+    databases.server.start()
+    db.dispose()
+
+    late = fire(db, woken)
+    workers.let_go()
+    workers.wait_for(state_is(db, invocation_id, "succeeded"), "the end of the run that outlived the outage")
+    row = row_of(db, invocation_id)
+    assert (row.attempt, row.reply) == (1, "done by attempt 1")
+    workers.wait_for(lambda: firing_states(db, late) == {"delivered"}, "the next run")
+    assert worker.poll() is None
+    assert is_gone(program)

@@ -1,0 +1,31 @@
+"""`python -m tests.acceptance.worker_process`: a real worker whose waits are short, for tests to be short."""
+
+from __future__ import annotations
+
+import sys
+from datetime import timedelta
+
+from config.settings import Settings, load_settings
+from scheduler.bootstrap import Clockwork
+from scheduler.clock.duties import Duty
+from scheduler.invocations.recover import reconcile, sweep_stalled
+from scheduler.storage.engine import Database
+from scheduler.worker import Timing, run_worker
+
+STALLED_AFTER = timedelta(seconds=2)
+
+
+def start_scheduler(settings: Settings, db: Database) -> Clockwork:
+    """The product's scheduler, sweeping twice a second for workers that were silent for two."""
+    duties = [
+        Duty("sweep stalled workers", 0.5, lambda: sweep_stalled(db, STALLED_AFTER)),
+        Duty("reconcile invocations", 5, lambda: reconcile(db)),
+    ]
+    clockwork = Clockwork(settings, duties)
+    clockwork.start()
+    return clockwork
+
+
+if __name__ == "__main__":
+    timing = Timing(heartbeat=0.5, grace=float(sys.argv[1]) if len(sys.argv) > 1 else 1.0)
+    sys.exit(run_worker(load_settings(), start_scheduler=start_scheduler, timing=timing))
