@@ -1,0 +1,85 @@
+"""Channels: where people of a chat provider reach an agent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, delete, func, insert, or_, select, text, update
+
+from scheduler.domain.errors import NotFound
+from scheduler.storage.channel_tables import Channel
+from scheduler.storage.refusals import refuse_duplicate
+from scheduler.storage.tables import Agent
+
+CHANNELS = Channel.__table__
+DUPLICATE = "There is a channel of that name already; choose another."
+NOTE_LENGTH = 200
+NOTE_EVERY = text("interval '1 second'")
+"""Nobody can make us rewrite a channel's row more often than this by calling it."""
+
+
+def get_channel(conn: Connection, tenant_id: UUID, channel_id: UUID, *, lock: bool = False) -> Row[Any]:
+    """The row of a tenant's channel; raises NotFound. `lock` holds it until commit."""
+    statement = select(CHANNELS).where(Channel.id == channel_id, Channel.tenant_id == tenant_id)
+    row = conn.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no channel '{channel_id}'.")
+    return row
+
+
+def list_channels(
+    conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
+    """Up to `limit` of a tenant's channels, newest first, older than `after`."""
+    statement = select(CHANNELS).where(Channel.tenant_id == tenant_id)
+    if after is not None:
+        statement = statement.where(Channel.id < after)
+    return conn.execute(statement.order_by(Channel.id.desc()).limit(limit)).all()
+
+
+def create_channel(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+    """A new channel of columns `values`; raises Conflict on a name that is taken."""
+    with refuse_duplicate("uq_channels_tenant_name", DUPLICATE):
+        return conn.execute(insert(Channel).values(tenant_id=tenant_id, **values).returning(CHANNELS)).one()
+
+
+def update_channel(conn: Connection, channel_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+    """Change columns of a channel whose row the caller has locked; raises Conflict on a name that is taken."""
+    with refuse_duplicate("uq_channels_tenant_name", DUPLICATE):
+        return conn.execute(
+            update(Channel)
+            .where(Channel.id == channel_id)
+            .values(updated_at=func.clock_timestamp(), **values)
+            .returning(CHANNELS)
+        ).one()
+
+
+def delete_channel(conn: Connection, channel_id: UUID) -> None:
+    """Remove a channel; the messages that came by it stay."""
+    conn.execute(delete(Channel).where(Channel.id == channel_id))
+
+
+def find_open_channel(conn: Connection, channel_id: UUID) -> Row[Any]:
+    """An enabled channel to an agent that there is, and the database's clock as `now`. Raises NotFound."""
+    row = conn.execute(
+        select(CHANNELS, func.clock_timestamp().label("now"))
+        .join(Agent, Agent.id == Channel.agent_id)
+        .where(Channel.id == channel_id, Channel.is_enabled, Agent.deleted_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        raise NotFound("There is no such channel, or it is disabled.")
+    return row
+
+
+def note_event(conn: Connection, channel_id: UUID, note: str) -> None:
+    """Remember why an event made no message; at most once a second."""
+    conn.execute(
+        update(Channel)
+        .where(
+            Channel.id == channel_id,
+            or_(Channel.noted_at.is_(None), Channel.noted_at < func.clock_timestamp() - NOTE_EVERY),
+        )
+        .values(note=note[:NOTE_LENGTH], noted_at=func.clock_timestamp())
+    )
