@@ -17,7 +17,7 @@ from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import token_hash
 from scheduler.invocations.recover import reconcile, sweep_stalled
 from scheduler.storage.audit import record_event
-from scheduler.storage.engine import Database
+from scheduler.storage.engine import BY_INDEX, Database
 from scheduler.storage.keys import ADMIN, create_key
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Tenant
@@ -36,7 +36,9 @@ class Clockwork:
     """A worker process's scheduler with its listener and its one connection."""
 
     def __init__(self, settings: Settings, duties: Sequence[Duty]) -> None:
-        self._db = Database(settings.sqlalchemy_url, pool_size=1, application_name="reveille-scheduler")
+        self._db = Database(
+            settings.sqlalchemy_url, pool_size=1, application_name="reveille-scheduler", options=BY_INDEX
+        )
         self.scheduler = LedgerScheduler(self._db, SystemClock(), duties)
         self._listener = Listener(settings.libpq_url, self.scheduler.wakeup)
 

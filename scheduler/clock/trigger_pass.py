@@ -15,7 +15,7 @@ from scheduler.domain.misfire import Plan, Slots, plan
 from scheduler.domain.model import JobKind, MisfirePolicy
 from scheduler.invocations.checks import run_checks
 from scheduler.invocations.record import NewFiring, gate, record_firings
-from scheduler.storage.arrays import array
+from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.triggers import LockedTrigger
 from scheduler.triggers.base import TriggerConfig
@@ -94,7 +94,7 @@ class TriggerPass:
         self.conn.execute(
             ADVANCE_JOBS,
             {
-                "ids": array(claim.trigger.id for claim in self.submitted),
+                "ids": uuid_array(claim.trigger.id for claim in self.submitted),
                 "kinds": [claim.kind.value for claim in self.submitted],
                 "times": array(claim.next_run_time for claim in self.submitted),
             },

@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
-from scheduler.storage.arrays import array
+from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.triggers import LockedTrigger
@@ -121,6 +121,15 @@ class Recorded:
     """When the first of the windows closes; None when all are held."""
 
 
+@dataclass(slots=True)
+class _Opening:
+    """What the firings of one agent ask of its window; `trigger` is any of them, for the agent's settings."""
+
+    trigger: LockedTrigger
+    due_at: datetime
+    count: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """The collecting invocation that a firing goes into."""
@@ -149,16 +158,19 @@ def record_firings(conn: Connection, firings: Sequence[NewFiring], *, announce: 
     if not firings:
         return Recorded({}, {}, frozenset(), None)
     now = max(firing.trigger.read_at for firing in firings)
-    windows = _open_windows(conn, firings, now)
+    by_agent = _open_windows(conn, firings, now)
+    windows = [by_agent[firing.trigger.agent_id] for firing in firings]
     duplicates = _insert_firings(conn, firings, windows, now)
-    inserted = [firing for firing in firings if firing.id not in duplicates]
-    exhausted = _count_triggers(conn, inserted, windows, now)
-    next_due = min((window.due_at for window in windows.values() if window.due_at), default=None)
+    inserted = [
+        (firing, window)
+        for firing, window in zip(firings, windows, strict=True)
+        if not duplicates or firing.id not in duplicates
+    ]
+    exhausted = _count_triggers(conn, inserted, now)
+    next_due = min((window.due_at for window in by_agent.values() if window.due_at), default=None)
     if announce and next_due is not None and next_due <= now + SOON:
         notify(conn)
-    return Recorded(
-        {firing.id: windows[firing.trigger.agent_id].id for firing in inserted}, duplicates, exhausted, next_due
-    )
+    return Recorded({firing.id: window.id for firing, window in inserted}, duplicates, exhausted, next_due)
 
 
 def wake_at(firing: NewFiring, now: datetime) -> datetime:
@@ -174,24 +186,26 @@ def wake_at(firing: NewFiring, now: datetime) -> datetime:
 
 def _open_windows(conn: Connection, firings: Sequence[NewFiring], now: datetime) -> dict[UUID, Window]:
     """Open or join each agent's window; its due time only ever moves forward in a reader's favour: earlier."""
-    due_ats: dict[UUID, datetime] = {}
+    openings: dict[UUID, _Opening] = {}
     for firing in firings:
-        agent_id, due_at = firing.trigger.agent_id, wake_at(firing, now)
-        due_ats[agent_id] = min(due_ats.get(agent_id, due_at), due_at)
-    counts = Counter(firing.trigger.agent_id for firing in firings)
-    triggers = {firing.trigger.agent_id: firing.trigger for firing in firings}
+        opening = openings.get(firing.trigger.agent_id)
+        if opening is None:
+            openings[firing.trigger.agent_id] = _Opening(firing.trigger, wake_at(firing, now))
+        else:
+            opening.due_at = min(opening.due_at, wake_at(firing, now))
+            opening.count += 1
     rows = conn.execute(
         OPEN_WINDOWS,
         {
             "now": now,
-            "ids": array(new_id() for _ in due_ats),
-            "tenant_ids": array(triggers[agent_id].tenant_id for agent_id in due_ats),
-            "agent_ids": array(due_ats),
-            "due_ats": array(due_ats.values()),
-            "counts": array(counts[agent_id] for agent_id in due_ats),
+            "ids": uuid_array(new_id() for _ in openings),
+            "tenant_ids": uuid_array(opening.trigger.tenant_id for opening in openings.values()),
+            "agent_ids": uuid_array(openings),
+            "due_ats": array(opening.due_at for opening in openings.values()),
+            "counts": array(opening.count for opening in openings.values()),
         },
     ).all()
-    full = [row.id for row in rows if row.firing_count >= triggers[row.agent_id].max_batch]
+    full = [row.id for row in rows if row.firing_count >= openings[row.agent_id].trigger.max_batch]
     if full:
         conn.execute(CLOSE_FULL_WINDOWS, {"ids": full, "now": now})
     early = frozenset(full)
@@ -202,15 +216,15 @@ def _open_windows(conn: Connection, firings: Sequence[NewFiring], now: datetime)
 
 
 def _insert_firings(
-    conn: Connection, firings: Sequence[NewFiring], windows: dict[UUID, Window], now: datetime
+    conn: Connection, firings: Sequence[NewFiring], windows: Sequence[Window], now: datetime
 ) -> dict[UUID, UUID]:
     """Insert what is new; returns the rest: firing id to the id of the firing recorded before."""
     result = conn.execute(
         INSERT_FIRINGS,
         {
             "now": now,
-            "ids": array(firing.id for firing in firings),
-            "trigger_ids": array(firing.trigger.id for firing in firings),
+            "ids": uuid_array(firing.id for firing in firings),
+            "trigger_ids": uuid_array(firing.trigger.id for firing in firings),
             "keys": [firing.occurrence_key for firing in firings],
             "firsts": array(firing.first_scheduled_for for firing in firings),
             "lasts": array(firing.scheduled_for for firing in firings),
@@ -220,8 +234,8 @@ def _insert_firings(
             "payloads": [firing.payload for firing in firings],
             "datas": [firing.data for firing in firings],
             "trusts": [firing.trust.value for firing in firings],
-            "invocation_ids": array(windows[firing.trigger.agent_id].id for firing in firings),
-            "root_ids": array(firing.root_id for firing in firings),
+            "invocation_ids": uuid_array(window.id for window in windows),
+            "root_ids": uuid_array(firing.root_id for firing in firings),
             "depths": array(firing.depth for firing in firings),
         },
     )
@@ -231,49 +245,54 @@ def _insert_firings(
 
 
 def _take_back_duplicates(
-    conn: Connection, firings: Sequence[NewFiring], windows: dict[UUID, Window]
+    conn: Connection, firings: Sequence[NewFiring], windows: Sequence[Window]
 ) -> dict[UUID, UUID]:
     """Rare: an occurrence was recorded before. Its window was counted up for nothing, perhaps even opened."""
     found = conn.execute(
         FIND_RECORDED,
         {
-            "ids": array(firing.id for firing in firings),
-            "trigger_ids": array(firing.trigger.id for firing in firings),
+            "ids": uuid_array(firing.id for firing in firings),
+            "trigger_ids": uuid_array(firing.trigger.id for firing in firings),
             "keys": [firing.occurrence_key for firing in firings],
         },
     ).all()
     duplicates = {row[0]: row[1] for row in found}
-    surplus = Counter(windows[firing.trigger.agent_id].id for firing in firings if firing.id in duplicates)
+    surplus = Counter(
+        window.id for firing, window in zip(firings, windows, strict=True) if firing.id in duplicates
+    )
     conn.execute(SHRINK_WINDOWS, {"ids": list(surplus), "surpluses": list(surplus.values())})
     conn.execute(DROP_EMPTY_WINDOWS, {"ids": list(surplus)})
     return duplicates
 
 
 def _count_triggers(
-    conn: Connection, inserted: Sequence[NewFiring], windows: dict[UUID, Window], now: datetime
+    conn: Connection, inserted: Sequence[tuple[NewFiring, Window]], now: datetime
 ) -> frozenset[UUID]:
     """Count the inserted firings on their triggers; returns those that may fire no more."""
     if not inserted:
         return frozenset()
-    fires = Counter(firing.trigger.id for firing in inserted)
-    triggers = {firing.trigger.id: firing.trigger for firing in inserted}
-    exhausted = frozenset(
-        trigger.id
-        for trigger in triggers.values()
-        if trigger.max_fires is not None and trigger.fire_count + fires[trigger.id] >= trigger.max_fires
-    )
+    counts: dict[UUID, int] = {}
+    last: dict[UUID, tuple[LockedTrigger, Window]] = {}
+    for firing, window in inserted:
+        counts[firing.trigger.id] = counts.get(firing.trigger.id, 0) + 1
+        last[firing.trigger.id] = (firing.trigger, window)
+    spent = [
+        trigger.max_fires is not None and trigger.fire_count + count >= trigger.max_fires
+        for count, (trigger, _) in zip(counts.values(), last.values(), strict=True)
+    ]
     conn.execute(
         COUNT_TRIGGERS,
         {
             "now": now,
-            "ids": array(triggers),
-            "fires": array(fires[trigger_id] for trigger_id in triggers),
-            "wakes": array(windows[trigger.agent_id].due_at or now for trigger in triggers.values()),
-            "exhausted": array(trigger_id in exhausted for trigger_id in triggers),
+            "ids": uuid_array(counts),
+            "fires": array(counts.values()),
+            "wakes": array(window.due_at or now for _, window in last.values()),
+            "exhausted": array(spent),
         },
     )
-    record_events(conn, [_exhausted_event(triggers[each]) for each in sorted(exhausted)])
-    return exhausted
+    exhausted = [trigger for is_spent, (trigger, _) in zip(spent, last.values(), strict=True) if is_spent]
+    record_events(conn, [_exhausted_event(trigger) for trigger in exhausted])
+    return frozenset(trigger.id for trigger in exhausted)
 
 
 def _exhausted_event(trigger: LockedTrigger) -> Event:

@@ -13,3 +13,8 @@ from uuid import UUID
 def array(values: Iterable[UUID | datetime | int | bool | None]) -> str:
     """`values` as the text of an array, for `CAST(:name AS type[])`. Not for text: nothing is quoted."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
+
+
+def uuid_array(values: Iterable[UUID | None]) -> str:
+    """The same for ids, whose hexadecimal digits alone are made in half the time."""
+    return "{" + ",".join(["NULL" if value is None else value.hex for value in values]) + "}"

@@ -16,12 +16,21 @@ from scheduler.storage.tables import CHANNEL
 CONNECT_TIMEOUT = 5
 """Seconds that a new connection may take."""
 
+BY_INDEX = "-c enable_hashjoin=off -c enable_mergejoin=off"
+"""For sessions that join a batch of ids to a table: up to some 50,000 rows the planner would rather hash the whole
+table for each batch, which doubled the time of a scheduler's pass."""
+
 
 class Database:
     """What every repository is given: a bounded pool and its transactions."""
 
-    def __init__(self, url: str, *, pool_size: int = 3, application_name: str = "reveille") -> None:
-        """`url` is SQLAlchemy's (`postgresql+psycopg://…`); `pool_size` is the most it will ever open."""
+    def __init__(
+        self, url: str, *, pool_size: int = 3, application_name: str = "reveille", options: str = ""
+    ) -> None:
+        """`url` is SQLAlchemy's (`postgresql+psycopg://…`); `pool_size` is the most it will ever open.
+
+        `options` are PostgreSQL's for each session, e.g. BY_INDEX.
+        """
         self.engine: Engine = create_engine(
             url,
             pool_size=pool_size,
@@ -29,7 +38,11 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",
-            connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": application_name},
+            connect_args={
+                "connect_timeout": CONNECT_TIMEOUT,
+                "application_name": application_name,
+                "options": options,
+            },
         )
 
     @contextmanager

@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from scheduler.clock.scheduler import LedgerScheduler
 from scheduler.domain.clock import SystemClock
-from scheduler.storage.engine import Database
+from scheduler.storage.engine import BY_INDEX, Database
 from tests.bench.population import MAKE_DUE, populate
 from tests.bench.server import sqlalchemy_url
 from tests.bench.stock import run_stock
@@ -28,7 +28,7 @@ LATENESS = text("""
 def fresh(databases: Databases) -> Iterator[Database]:
     """A database of its own for one measurement."""
     url = databases.create()
-    db = Database(sqlalchemy_url(url), pool_size=3)
+    db = Database(sqlalchemy_url(url), pool_size=3, options=BY_INDEX)
     try:
         yield db
     finally:
@@ -58,7 +58,7 @@ def lateness(databases: Databases, count: int) -> list[float]:
     """Seconds from slot to commit, `count` triggers due in the same second, the scheduler running by itself."""
     with fresh(databases) as db:
         populate(db, count)
-        scheduler_db = Database(db.engine.url.render_as_string(hide_password=False), pool_size=1)
+        scheduler_db = Database(db.engine.url.render_as_string(hide_password=False), pool_size=1, options=BY_INDEX)
         scheduler = LedgerScheduler(scheduler_db, SystemClock())
         slot = datetime.now(UTC) + timedelta(seconds=3)  # noqa: TID251
         with db.begin() as conn:

