@@ -8,7 +8,7 @@ A paused agent's row is locked for the same reason.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from sqlalchemy import Connection, Row, text
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason, InvocationState
-from scheduler.invocations.moves import Moved, move
+from scheduler.invocations.moves import Moved, check_move, move
 from scheduler.invocations.tasks import defer_runs
 from scheduler.storage.engine import notify
 
@@ -66,28 +66,30 @@ RELEASE = text("""
         AND due_at IS NULL AND held_reason = ANY(CAST(:reasons AS text[]))
 """)
 
-MOVE_SURPLUS = text("""
-    UPDATE firings f SET invocation_id = ranked.new_id
-    FROM (
-        SELECT o.id, v.new_id, v.max_batch, row_number() OVER (PARTITION BY o.invocation_id ORDER BY o.id) AS place
-        FROM firings o
-        JOIN unnest(CAST(:old_ids AS uuid[]), CAST(:new_ids AS uuid[]), CAST(:max_batches AS int[]))
-            AS v(old_id, new_id, max_batch) ON v.old_id = o.invocation_id
-    ) AS ranked
-    WHERE f.id = ranked.id AND ranked.place > ranked.max_batch
-    RETURNING f.invocation_id
-""")
-
-OPEN_NEXT = text("""
-    WITH closed AS (
-        UPDATE invocations i SET firing_count = i.firing_count - v.firing_count
-        FROM unnest(CAST(:new_ids AS uuid[]), CAST(:old_ids AS uuid[]), CAST(:counts AS int[]))
-            AS v(new_id, old_id, firing_count)
-        WHERE i.id = v.old_id
-        RETURNING v.new_id, i.tenant_id, i.agent_id, v.firing_count
+# The batch leaves, not the rest: a backlog of thousands is not rewritten for each hundred that go.
+SPLIT = text("""
+    WITH leaving AS (
+        SELECT v.window_id, v.id AS batch_id, oldest.id
+        FROM unnest(CAST(:window_ids AS uuid[]), CAST(:ids AS uuid[]), CAST(:max_batches AS int[]))
+            AS v(window_id, id, max_batch)
+        CROSS JOIN LATERAL (
+            SELECT f.id FROM firings f WHERE f.invocation_id = v.window_id ORDER BY f.id LIMIT v.max_batch
+        ) AS oldest
+    ), carried AS (
+        UPDATE firings f SET invocation_id = leaving.batch_id FROM leaving WHERE f.id = leaving.id
+    ), batches AS (
+        SELECT window_id, batch_id, array_agg(id ORDER BY id) AS firing_ids FROM leaving GROUP BY window_id, batch_id
+    ), remaining AS (
+        UPDATE invocations i
+        SET firing_count = i.firing_count - cardinality(b.firing_ids), opened_at = clock_timestamp(),
+            due_at = clock_timestamp()
+        FROM batches b JOIN invocations o ON o.id = b.window_id WHERE i.id = b.window_id
+        RETURNING b.batch_id, i.tenant_id, i.agent_id, o.opened_at, b.firing_ids
     )
-    INSERT INTO invocations (id, tenant_id, agent_id, state, due_at, firing_count)
-    SELECT new_id, tenant_id, agent_id, 'collecting', clock_timestamp(), firing_count FROM closed
+    INSERT INTO invocations (id, tenant_id, agent_id, state, opened_at, ready_at, firing_count, firing_ids)
+    SELECT batch_id, tenant_id, agent_id, 'ready', opened_at, clock_timestamp(), cardinality(firing_ids), firing_ids
+    FROM remaining
+    RETURNING id, tenant_id, agent_id, attempt, firing_ids
 """)
 
 
@@ -207,24 +209,23 @@ def _hold(plan: _Plan, row: Row[Any], reason: HeldReason, *, surely: Collection[
 
 
 def _close(conn: Connection, windows: dict[UUID, int], counts: dict[UUID, int]) -> list[Moved]:
-    """Make windows ready; the firings beyond an agent's `max_batch`, the newest, open its next window, due now."""
-    surplus = _move_surplus(conn, {each: limit for each, limit in windows.items() if counts[each] > limit})
-    ready = move(conn, windows, InvocationState.COLLECTING, InvocationState.READY)
-    if surplus:
-        new_ids, old_ids, moved = zip(*((new, old, count) for old, (new, count) in surplus.items()), strict=True)
-        conn.execute(OPEN_NEXT, {"new_ids": list(new_ids), "old_ids": list(old_ids), "counts": list(moved)})
-    return ready
+    """Make windows ready. From one with more firings than may leave at once, the oldest go; it stays open, due now."""
+    over_full = {each: limit for each, limit in windows.items() if counts[each] > limit}
+    whole = [each for each in windows if each not in over_full]
+    return [*move(conn, whole, InvocationState.COLLECTING, InvocationState.READY), *_split(conn, over_full)]
 
 
-def _move_surplus(conn: Connection, full: dict[UUID, int]) -> dict[UUID, tuple[UUID, int]]:
-    """Give the surplus of each window in `full` to a new one: old id to (new id, number of firings)."""
-    if not full:
-        return {}
-    new_ids = {old: new_id() for old in full}
-    moved = Counter(
-        conn.execute(
-            MOVE_SURPLUS,
-            {"old_ids": list(full), "new_ids": list(new_ids.values()), "max_batches": list(full.values())},
-        ).scalars()
+def _split(conn: Connection, over_full: dict[UUID, int]) -> list[Moved]:
+    """Give the oldest firings of each window, as many as may leave, a ready invocation of their own."""
+    if not over_full:
+        return []
+    check_move(InvocationState.COLLECTING, InvocationState.READY)
+    batches = conn.execute(
+        SPLIT,
+        {
+            "window_ids": list(over_full),
+            "ids": [new_id() for _ in over_full],
+            "max_batches": list(over_full.values()),
+        },
     )
-    return {old: (new, moved[new]) for old, new in new_ids.items() if moved[new]}
+    return [Moved(*row) for row in batches]

@@ -411,3 +411,15 @@ def test_a_wake_up_is_sent_only_when_something_is_due_soon(db: Database) -> None
         close(db)
         end(db, start(db, invocation_id), HandedBack("worker_shutdown"))
         assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
+
+
+def test_a_fifth_error_that_is_reported_ends_it(db: Database) -> None:
+    fire(db, make_woken(db))
+    [invocation_id] = close(db).ready
+    for attempt in range(1, 6):
+        end(db, start(db, invocation_id), Accepted())
+        with db.begin() as conn:
+            complete(conn, invocation_id, attempt, error="no", tenant_id=DEFAULT_TENANT, actor="key:test")
+        change(db, "UPDATE invocations SET due_at = now() WHERE state = 'retrying'")
+        close(db)
+    assert row_of(db, invocation_id).state == "dead"

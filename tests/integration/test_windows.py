@@ -136,13 +136,17 @@ def test_a_window_that_another_scheduler_holds_is_passed_over(db: Database) -> N
         assert close(db).ready == []
 
 
-def test_the_oldest_of_a_full_window_leave_and_the_rest_wait_in_a_new_one(db: Database) -> None:
+def test_the_oldest_of_an_over_full_window_leave_and_the_rest_wait_for_the_next_run(db: Database) -> None:
     woken = make_woken(db, max_batch=3)
     firings = fire(db, woken, 8)
+    window = window_of(db, woken).id
     [first] = close(db).ready
     row = row_of(db, first)
-    assert (row.firing_ids, row.firing_count) == (firings[:3], 3)
-    assert (window_of(db, woken).firing_count, window_of(db, woken).held_reason) == (5, None)
+    assert (row.state, row.firing_ids, row.firing_count) == ("ready", firings[:3], 3)
+    assert row.ready_at is not None
+    rest = window_of(db, woken)
+    assert (rest.id, rest.firing_count, rest.held_reason) == (window, 5, None)
+    assert row.opened_at < rest.opened_at <= rest.due_at <= row.now
     assert close(db).held == 1
 
     end(db, start(db, first), Replied("done"))
@@ -152,6 +156,7 @@ def test_the_oldest_of_a_full_window_leave_and_the_rest_wait_in_a_new_one(db: Da
     third = run_once(db, Replied("done"))
     assert row_of(db, second).firing_ids == firings[3:6]
     assert row_of(db, third).firing_ids == firings[6:]
+    assert third == window
     assert close(db).ready == []
 
 
