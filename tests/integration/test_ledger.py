@@ -271,6 +271,24 @@ def test_a_pass_that_dies_before_its_commit_leaves_nothing(db: Database, schedul
     assert len(firings(db, trigger.id)) == 1
 
 
+def test_a_pause_that_arrives_while_a_pass_is_under_way_wins(
+    db: Database, scheduler: SteppedScheduler, triggers: Triggers
+) -> None:
+    trigger = make_trigger(db, make_agent(db))
+    make_due(db, trigger.id)
+    store = scheduler._ledgers["default"]
+    for job in store.get_due_jobs(datetime.now(UTC)):  # noqa: TID251
+        store.submit(job)
+    with ThreadPoolExecutor(1) as pool:
+        pausing = pool.submit(triggers.pause, DEFAULT_TENANT, trigger.id, actor="test")
+        while not rows(db, "SELECT 1 FROM pg_locks WHERE NOT granted"):
+            assert not pausing.done()
+        store.get_next_run_time()
+        paused = pausing.result()
+    assert len(firings(db, trigger.id)) == 1
+    assert (paused.is_enabled, paused.next_fire_at) == (False, None)
+
+
 def test_two_schedulers_share_the_due_jobs_and_none_is_fired_twice(db: Database) -> None:
     agents = [make_agent(db, f"agent {n}") for n in range(5)]
     ids = [make_trigger(db, agent, config={"seconds": 3600}).id for agent in agents for _ in range(40)]
