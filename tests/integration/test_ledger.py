@@ -344,6 +344,14 @@ def test_a_removed_trigger_takes_its_native_job_with_it(
     assert scheduler.get_job(str(trigger.id)) is None
 
 
+def test_without_a_notify_the_scheduler_looks_again_within_five_seconds(
+    db: Database, scheduler: SteppedScheduler
+) -> None:
+    assert scheduler.run_pass() == 5.0
+    make_trigger(db, make_agent(db), config={"seconds": 2})
+    assert 0 < scheduler.run_pass() <= 2.0
+
+
 def test_windows_are_native_date_jobs(db: Database, scheduler: SteppedScheduler) -> None:
     make_due(db, make_trigger(db, make_agent(db)).id)
     scheduler.run_pass()
