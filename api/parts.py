@@ -38,7 +38,7 @@ def build_parts(settings: Settings) -> Parts:
     db = Database(settings.sqlalchemy_url, pool_size=POOL_SIZE, application_name="reveille-web")
     box = SecretBox(settings.secret_key.get_secret_value())
     allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
-    return Parts(settings, db, box, Triggers(db, box), allow_private, SystemClock())
+    return Parts(settings, db, box, Triggers(db, box, allow_private), allow_private, SystemClock())
 
 
 def parts() -> Parts:

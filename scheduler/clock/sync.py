@@ -21,6 +21,7 @@ from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_id, new_token, token_hash
 from scheduler.domain.model import TriggerType
 from scheduler.invocations.record import NewFiring, gate, record_firings
+from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
@@ -30,6 +31,8 @@ from scheduler.storage.triggers import lock_triggers
 from scheduler.triggers.base import join_secrets, merge_patch, parse_config, split_secrets
 from scheduler.triggers.preview import Preview, preview
 from scheduler.triggers.registry import kind_of
+
+PUBLIC_ONLY = AllowedPrivate()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,11 @@ class Fired:
 class Triggers:
     """What can be done with triggers. Every method is one transaction and leaves an audit event."""
 
-    def __init__(self, db: Database, box: SecretBox) -> None:
+    def __init__(self, db: Database, box: SecretBox, allow_private: AllowedPrivate = PUBLIC_ONLY) -> None:
+        """`allow_private`: what polls may request besides the public internet."""
         self._db = db
         self._box = box
+        self._allow_private = allow_private
 
     def create(
         self, tenant_id: UUID, agent_id: UUID, spec: TriggerSpec, *, actor: str, created_by: str = ""
@@ -63,7 +68,7 @@ class Triggers:
             agent = rows.lock_agent(conn, tenant_id, agent_id)
             check_spec(spec, agent.now)
             kind = kind_of(spec.type)
-            config = parse_config(kind, spec.config, rows.check_context(agent))
+            config = parse_config(kind, spec.config, rows.check_context(agent, self._allow_private))
             zone = rows.zone_of(config, agent)
             schedule = config.schedule(zone, agent.now)
             first = None if schedule is None else config.first_run(schedule, agent.now)
@@ -214,7 +219,7 @@ class Triggers:
     def _changed_config(self, row: Row[Any], patch: Mapping[str, Any]) -> tuple[dict[str, Any], datetime | None]:
         kind = kind_of(row.type)
         whole = merge_patch(join_secrets(row.config, self._open(row.secret)), patch)
-        config = parse_config(kind, whole, rows.check_context(row))
+        config = parse_config(kind, whole, rows.check_context(row, self._allow_private))
         zone = rows.zone_of(config, row)
         schedule = config.schedule(zone, row.now)
         public, secrets = split_secrets(kind, whole)

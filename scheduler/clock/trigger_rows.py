@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,8 +11,11 @@ from sqlalchemy import Connection, Insert, Row, Select, Update, func, select, up
 from sqlalchemy.exc import IntegrityError
 
 from scheduler.clock.trigger_spec import TriggerSpec
-from scheduler.domain.errors import Conflict, NotFound
+from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.model import JobKind, TriggerType
+from scheduler.net.errors import UrlRefused
+from scheduler.net.headers import check_headers
+from scheduler.net.policy import AllowedPrivate, check_url
 from scheduler.storage.tables import Agent, Job, Tenant, Trigger
 from scheduler.triggers.base import CheckContext, TriggerConfig
 from scheduler.triggers.registry import kind_of
@@ -92,9 +96,17 @@ def check_limit(conn: Connection, agent: Row[Any]) -> None:
         )
 
 
-def check_context(agent: Row[Any]) -> CheckContext:
+def check_context(agent: Row[Any], allow_private: AllowedPrivate) -> CheckContext:
     """What configs of this agent's triggers are checked against."""
-    return CheckContext(now=agent.now, min_poll_interval_min=agent.poll_floor)
+
+    def check_request(url: str, headers: Mapping[str, str]) -> None:
+        check_headers(headers)
+        try:
+            check_url(url, allow_private)
+        except UrlRefused as error:
+            raise InvalidField(error.message, field="url") from None
+
+    return CheckContext(now=agent.now, min_poll_interval_min=agent.poll_floor, check_request=check_request)
 
 
 def zone_of(config: TriggerConfig, agent: Row[Any]) -> str:

@@ -53,3 +53,14 @@ def heavier_than(limit: int, values: list[Any]) -> bool:
             weight += sum(map(len, value))
             pending.extend(value.values())
     return weight > limit
+
+
+def deeper_than(limit: int, value: object) -> bool:
+    """Whether lists and objects are nested in `value` more than `limit` deep: a scalar is 0 deep, `[]` 1."""
+    layer = [value] if isinstance(value, dict | list) else []
+    depth = 0
+    while layer and depth <= limit:
+        depth += 1
+        parts = (part for each in layer for part in (each.values() if isinstance(each, dict) else each))
+        layer = [part for part in parts if isinstance(part, dict | list)]
+    return depth > limit

@@ -7,6 +7,8 @@ from collections.abc import Callable, Sequence
 
 from sqlalchemy import Connection
 
+from scheduler.domain.model import TriggerType
+from scheduler.invocations.polls.queue import queue_due_polls
 from scheduler.invocations.record import NewFiring
 from scheduler.storage.triggers import LockedTrigger
 
@@ -16,7 +18,7 @@ Check = Callable[[Connection, Sequence[LockedTrigger]], Sequence[NewFiring]]
 What is to be recorded at once is returned; what takes longer is deferred on the same connection.
 """
 
-CHECKS: dict[str, Check] = {}
+CHECKS: dict[str, Check] = {TriggerType.POLL: queue_due_polls}
 """One line for each kind whose config says `checks`."""
 
 

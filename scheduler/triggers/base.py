@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
@@ -14,6 +14,10 @@ from scheduler.domain.misfire import Schedule
 from scheduler.domain.model import TriggerType
 
 
+def any_request(url: str, headers: Mapping[str, str]) -> None:
+    """Refuse nothing: for a config that is only looked at, never requested."""
+
+
 @dataclass(frozen=True)
 class CheckContext:
     """What the rules beyond a config's shape depend on."""
@@ -21,6 +25,8 @@ class CheckContext:
     now: datetime
     min_poll_interval_min: int = 5
     """The larger of the agent's and the tenant's floor, in minutes."""
+    check_request: Callable[[str, Mapping[str, str]], None] = any_request
+    """Refuses with InvalidField, on `url` or `headers`, what the service will not request from anyone."""
 
 
 class TriggerConfig(BaseModel):

@@ -7,10 +7,11 @@ from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.cron import CronConfig
 from scheduler.triggers.interval import IntervalConfig
 from scheduler.triggers.once import OnceConfig
+from scheduler.triggers.poll import PollConfig
 from scheduler.triggers.webhook import WebhookConfig
 
 KINDS: dict[str, type[TriggerConfig]] = {
-    kind.kind.value: kind for kind in (CronConfig, OnceConfig, IntervalConfig, WebhookConfig)
+    kind.kind.value: kind for kind in (CronConfig, OnceConfig, IntervalConfig, PollConfig, WebhookConfig)
 }
 
 

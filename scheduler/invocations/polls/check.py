@@ -1,0 +1,90 @@
+"""Checking queued polls in a worker: many at once, none waiting for another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Concatenate, ParamSpec, TypeVar
+from uuid import UUID
+
+from loguru import logger
+from sqlalchemy import Connection
+
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import ConfigurationError
+from scheduler.invocations.polls.look import Look, Looker, LookFailed
+from scheduler.invocations.polls.settle import Poll, open_poll, quiet_end, settle
+from scheduler.net.client import GuardedClient
+from scheduler.storage.engine import Database
+from scheduler.storage.polls import QuietEnd, StoredPoll, end_quietly, read_polls
+from scheduler.storage.secrets import SecretBox
+from scheduler.triggers.poll import PollConfig
+
+T = TypeVar("T")
+P = ParamSpec("P")
+
+READING_THREADS = 2
+
+
+class Poller:
+    """Checks polls on one event loop, with threads of its own for the database and for reading answers."""
+
+    def __init__(self, db: Database, box: SecretBox, client: GuardedClient, clock: Clock) -> None:
+        """Takes one of `db`'s connections at a time."""
+        self._db = db
+        self._box = box
+        # One thread each: neither a slow path nor a slow statement may take what invocations need.
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="polls-write")
+        self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="polls-read")
+        self._looker = Looker(client, clock, self._reading)
+
+    async def check(self, looks: Collection[tuple[UUID, int]]) -> None:
+        """The Procrastinate job: look at these polls, those that still have this version. Never raises.
+
+        What finds something to fire or to note is settled at once; what does not, with all others of the job.
+        """
+        try:
+            polls = await self._transact(read_polls, looks)
+            checked = await asyncio.gather(*map(self._check, polls))
+            await self._end([each for each in checked if each is not None])
+        except Exception as error:  # noqa: BLE001  # nothing moved: they are looked at when next due
+            logger.opt(exception=error).warning("A job of {} polls broke off", len(looks))
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._writing.shutdown(wait=False, cancel_futures=True)
+        self._reading.shutdown(wait=False, cancel_futures=True)
+
+    async def _check(self, stored: StoredPoll) -> tuple[Poll, Look, QuietEnd] | None:
+        try:
+            poll = open_poll(stored, self._box)
+            look = await self._looker.look(poll.config, poll.validators())
+        except ConfigurationError as error:
+            poll, look = Poll(stored, PollConfig.model_construct(**stored.config)), LookFailed(error.message)
+        end = quiet_end(poll, look)
+        if end is not None:
+            return poll, look, end
+        await self._settle(poll, look)
+        return None
+
+    async def _end(self, checked: Sequence[tuple[Poll, Look, QuietEnd]]) -> None:
+        written = await self._transact(end_quietly, [end for _, _, end in checked])
+        for poll, look, _ in checked:
+            if poll.stored.id not in written:  # edited, paused or looked at by another meanwhile
+                await self._settle(poll, look)
+
+    async def _settle(self, poll: Poll, look: Look) -> None:
+        try:
+            await self._transact(settle, poll, look)
+        except Exception as error:  # noqa: BLE001  # this poll's affair; its baseline has not moved
+            logger.opt(exception=error).warning("The look at poll {} could not be settled", poll.stored.id)
+
+    async def _transact(
+        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        def call() -> T:
+            with self._db.begin() as conn:
+                return work(conn, *args, **kwargs)
+
+        return await asyncio.get_running_loop().run_in_executor(self._writing, call)

@@ -1,0 +1,185 @@
+"""What is kept of polls between looks. Lock order: the job, the trigger, the poll's state; several by id."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, func, select, text, update
+
+from scheduler.domain.errors import NotFound
+from scheduler.storage.arrays import array
+from scheduler.storage.poll_tables import PollState
+from scheduler.storage.tables import Trigger
+
+# A look that is under way is left alone, and its row is not locked: the pass waits for nobody's look to end.
+BEGIN_LOOKS = text("""
+    INSERT INTO poll_states AS s (trigger_id, checking_until)
+    SELECT v.id, clock_timestamp() + CAST(:lease AS interval)
+    FROM unnest(CAST(:ids AS uuid[])) AS v(id)
+        LEFT JOIN poll_states held ON held.trigger_id = v.id AND held.checking_until > clock_timestamp()
+    WHERE held.trigger_id IS NULL
+    ORDER BY v.id
+    ON CONFLICT (trigger_id) DO UPDATE SET checking_until = excluded.checking_until
+    RETURNING trigger_id, poll_version
+""")
+
+READ_POLLS = text("""
+    SELECT t.id, s.poll_version, t.updated_at, t.config, t.secret, s.fingerprint, s.baseline, s.etag,
+        s.last_modified, s.failures
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS v(id, version)
+        JOIN poll_states s ON s.trigger_id = v.id AND s.poll_version = v.version
+        JOIN triggers t ON t.id = v.id
+    WHERE t.is_enabled AND t.deleted_at IS NULL
+""")
+
+LOCK_QUIET = text("""
+    SELECT 1 FROM poll_states WHERE trigger_id = ANY(CAST(:ids AS uuid[])) ORDER BY trigger_id FOR UPDATE
+""")
+
+END_QUIET = text("""
+    UPDATE poll_states s SET poll_version = s.poll_version + 1, checking_until = NULL,
+        checked_at = clock_timestamp(), etag = v.etag, last_modified = v.last_modified, note = v.note
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[]), CAST(:updated AS timestamptz[]),
+            CAST(:etags AS text[]), CAST(:modified AS text[]), CAST(:notes AS text[]))
+        AS v(id, version, updated_at, etag, last_modified, note)
+        JOIN triggers t ON t.id = v.id AND t.updated_at = v.updated_at
+    WHERE s.trigger_id = v.id AND s.poll_version = v.version
+    RETURNING s.trigger_id
+""")
+
+LOCK_JOB = text("SELECT 1 FROM jobs WHERE trigger_id = :id AND kind = 'fire' FOR UPDATE")
+
+MOVE_JOB = text("""
+    UPDATE jobs SET next_run_time = greatest(least(next_run_time, clock_timestamp() + CAST(:sooner AS interval)),
+        clock_timestamp() + CAST(:not_before AS interval))
+    WHERE trigger_id = :id AND kind = 'fire' AND next_run_time IS NOT NULL
+""")
+
+STOP_JOB = text("UPDATE jobs SET next_run_time = NULL WHERE trigger_id = :id AND kind = 'fire'")
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPoll:
+    """A poll as a look begins with it; `config` lacks its secrets, which are sealed in `secret`."""
+
+    id: UUID
+    version: int
+    updated_at: datetime
+    """When the trigger was edited last; an edit while the look is under way makes its result worthless."""
+    config: dict[str, Any]
+    secret: bytes | None
+    fingerprint: str | None
+    baseline: str | None
+    etag: str | None
+    last_modified: str | None
+    failures: int
+
+
+@dataclass(frozen=True, slots=True)
+class QuietEnd:
+    """The end of a look that found nothing to fire and no new value: all there is to write."""
+
+    poll: StoredPoll
+    etag: str | None
+    last_modified: str | None
+    note: str | None = None
+
+
+def begin_looks(conn: Connection, ids: Collection[UUID], lease: timedelta) -> list[tuple[UUID, int]]:
+    """Mark polls as being looked at, for `lease` at most; returns id and version of those that were not yet.
+
+    The caller holds their triggers' locks.
+    """
+    rows = conn.execute(BEGIN_LOOKS, {"ids": array(ids), "lease": lease})
+    return [(row.trigger_id, row.poll_version) for row in rows]
+
+
+def read_polls(conn: Connection, looks: Collection[tuple[UUID, int]]) -> list[StoredPoll]:
+    """The polls to look at, by id and version; those that have moved on, or are paused or deleted, are left out."""
+    values = {"ids": array(each for each, _ in looks), "versions": array(version for _, version in looks)}
+    return [StoredPoll(*row) for row in conn.execute(READ_POLLS, values)]
+
+
+def end_quietly(conn: Connection, ends: Sequence[QuietEnd]) -> set[UUID]:
+    """Write what is left of looks that change nothing; returns the polls for which that still held."""
+    if not ends:
+        return set()
+    conn.execute(LOCK_QUIET, {"ids": array(end.poll.id for end in ends)})
+    rows = conn.execute(
+        END_QUIET,
+        {
+            "ids": array(end.poll.id for end in ends),
+            "versions": array(end.poll.version for end in ends),
+            "updated": array(end.poll.updated_at for end in ends),
+            "etags": [end.etag for end in ends],
+            "modified": [end.last_modified for end in ends],
+            "notes": [end.note for end in ends],
+        },
+    )
+    return set(rows.scalars())
+
+
+def lock_job(conn: Connection, trigger_id: UUID) -> None:
+    """Lock the poll's job, which comes before its trigger."""
+    conn.execute(LOCK_JOB, {"id": trigger_id})
+
+
+def lock_state(conn: Connection, trigger_id: UUID) -> Row[Any] | None:
+    """Lock the state of a poll whose trigger is locked: PollState's columns, and the trigger's `updated_at`."""
+    query: Select[Any] = (
+        select(*PollState.__table__.columns, Trigger.updated_at)
+        .join(Trigger, Trigger.id == PollState.trigger_id)
+        .where(PollState.trigger_id == trigger_id)
+        .with_for_update(of=PollState)
+    )
+    return conn.execute(query).one_or_none()
+
+
+def end_look(conn: Connection, trigger_id: UUID, **values: object) -> None:
+    """End the look at a poll whose state is locked: the version moves on, and `values` are set."""
+    conn.execute(
+        update(PollState)
+        .where(PollState.trigger_id == trigger_id)
+        .values(
+            poll_version=PollState.poll_version + 1,
+            checking_until=None,
+            checked_at=func.clock_timestamp(),
+            **values,
+        )
+    )
+
+
+def move_job(
+    conn: Connection, trigger_id: UUID, *, sooner: timedelta | None = None, not_before: timedelta | None = None
+) -> None:
+    """Look again no later than after `sooner`, and no earlier than after `not_before`. A paused job stays so."""
+    conn.execute(MOVE_JOB, {"id": trigger_id, "sooner": sooner, "not_before": not_before})
+
+
+def stop_job(conn: Connection, trigger_id: UUID) -> None:
+    """Pause the poll's job."""
+    conn.execute(STOP_JOB, {"id": trigger_id})
+
+
+def read_state(conn: Connection, trigger_id: UUID) -> Row[Any] | None:
+    """The state of a poll, not locked; None before its first look is due."""
+    return conn.execute(select(PollState.__table__).where(PollState.trigger_id == trigger_id)).one_or_none()
+
+
+def read_poll(conn: Connection, trigger_id: UUID) -> StoredPoll:
+    """A poll, whether paused or not, with what was seen last. Raises NotFound."""
+    row = conn.execute(
+        select(Trigger.id, Trigger.updated_at, Trigger.config, Trigger.secret)
+        .add_columns(PollState.fingerprint, PollState.baseline)
+        .join(PollState, PollState.trigger_id == Trigger.id, isouter=True)
+        .where(Trigger.id == trigger_id, Trigger.deleted_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no trigger {trigger_id}.")
+    return StoredPoll(
+        row.id, 0, row.updated_at, row.config, row.secret, row.fingerprint, row.baseline, None, None, 0
+    )

@@ -1,0 +1,159 @@
+"""poll: a URL looked at every so many minutes; fires when the value at a JSON path changes or matches."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from hashlib import sha256
+from typing import Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
+
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.json_path import compile_path
+from scheduler.domain.json_values import json_equal, matches
+from scheduler.domain.misfire import Schedule
+from scheduler.domain.model import TriggerType
+from scheduler.triggers.base import CheckContext, TriggerConfig
+from scheduler.triggers.interval import MAX_SECONDS, IntervalSchedule
+
+LEAST_MINUTES = 5
+MAX_BODY_BYTES = 64 * 1024
+MAX_MATCH_CHARS = 10_000
+MAX_HEADERS = 50
+MAX_HEADER_CHARS = 16 * 1024
+
+OWN_HEADERS = frozenset(
+    {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
+)
+"""Conditional requests (RFC 9110 section 13) are the poll's own doing; it needs the whole answer or a 304."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The value that a look found. JSON's null is a value, so it needs a box."""
+
+    value: Any
+
+
+class PollConfig(TriggerConfig):
+    """`{"url": "https://…", "json_path": "$.status", "fire_on": "match", "match_value": "done"}`.
+
+    `url` and `headers` are also held to what may be requested at all (`CheckContext.check_request`).
+    """
+
+    kind: ClassVar = TriggerType.POLL
+    secrets: ClassVar = ("headers",)
+    checks: ClassVar = True
+
+    url: str = Field(min_length=1)
+    method: Literal["GET", "POST", "PUT", "PATCH"] = "GET"
+    headers: dict[str, str] = Field(default_factory=dict, max_length=MAX_HEADERS)
+    body: Any = None
+    """A text, sent as it is, or an object or list, sent as JSON."""
+    json_path: str = "$"
+    interval_min: float = Field(default=LEAST_MINUTES, ge=LEAST_MINUTES, le=MAX_SECONDS / 60, allow_inf_nan=False)
+    fire_on: Literal["change", "match"] = "change"
+    match_value: Any = None
+    repeat: bool = False
+    """With `match`: at every look that finds it equal, not only on becoming equal."""
+
+    @field_validator("json_path")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            compile_path(value)
+        except InvalidField as error:
+            raise ValueError(error.message) from None
+        return value
+
+    @field_validator("body")
+    @classmethod
+    def _is_content(cls, value: object) -> object:
+        if not isinstance(value, str | dict | list | None):
+            raise ValueError("must be a text, an object or a list")
+        return value
+
+    def check(self, context: CheckContext) -> None:
+        """Refuse an interval under the floor, a request that would be refused, and fields that contradict."""
+        if self.interval_min < context.min_poll_interval_min:
+            raise InvalidField(
+                f"interval_min {self.interval_min:g} is under the least that this agent may have, "
+                f"{context.min_poll_interval_min} minutes.",
+                field="interval_min",
+            )
+        self._check_request(context)
+        self._check_condition()
+
+    def schedule(self, zone: str, anchor: datetime) -> Schedule:
+        """An even grid of looks."""
+        return IntervalSchedule(anchor, timedelta(minutes=self.interval_min))
+
+    def first_run(self, schedule: Schedule, now: datetime) -> datetime | None:
+        """At once: what changes from now on is what counts."""
+        return now
+
+    def content(self) -> bytes | None:
+        """The body of the request."""
+        if self.body is None:
+            return None
+        return (self.body if isinstance(self.body, str) else json.dumps(self.body, allow_nan=False)).encode()
+
+    def fingerprint(self) -> str:
+        """Of what a seen value belongs to: under another one, the next look is like the first."""
+        parts = [self.url, self.method, self.body, self.json_path, self.fire_on, self.match_value]
+        return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def select(self, document: object) -> Seen | None:
+        """The value at the path: that of the one node, the list of several, None without any.
+
+        Raises JsonPathTooCostly, after up to 1 s of processor time.
+        """
+        values = compile_path(self.json_path).find(document)
+        if not values:
+            return None
+        return Seen(values[0] if len(values) == 1 else values)
+
+    def fires(self, before: Seen | None, value: object) -> bool:
+        """Whether seeing `value` after `before` is what is waited for; `before` None: it is the first look."""
+        if self.fire_on == "change":
+            return before is not None and not json_equal(before.value, value)
+        if not matches(value, self.match_value):
+            return False
+        return self.repeat or before is None or not matches(before.value, self.match_value)
+
+    def _check_request(self, context: CheckContext) -> None:
+        for name in self.headers:
+            if name.lower() in OWN_HEADERS:
+                raise InvalidField(f"The header {name} is set by the poll itself; leave it out.", field="headers")
+        if sum(len(name) + len(value) for name, value in self.headers.items()) > MAX_HEADER_CHARS:
+            raise InvalidField(f"headers hold more than {MAX_HEADER_CHARS} characters.", field="headers")
+        if self.body is not None and self.method == "GET":
+            raise InvalidField("A GET has no body; leave it out, or set method to POST.", field="body")
+        try:
+            size = len(self.content() or b"")
+        except (ValueError, TypeError, RecursionError):  # surrogates, what is not JSON, endless nesting
+            raise InvalidField("body is neither a text nor JSON.", field="body") from None
+        if size > MAX_BODY_BYTES:
+            raise InvalidField(f"body is {size} bytes long; {MAX_BODY_BYTES} are allowed.", field="body")
+        context.check_request(self.url, self.headers)
+
+    def _check_condition(self) -> None:
+        given = "match_value" in self.model_fields_set
+        if self.fire_on == "match" and not given:
+            raise InvalidField("fire_on match needs a match_value to wait for.", field="match_value")
+        if self.fire_on == "change" and given:
+            raise InvalidField(
+                'match_value goes with fire_on "match"; set that, or leave it out.', field="match_value"
+            )
+        if self.fire_on == "change" and self.repeat:
+            raise InvalidField('repeat goes with fire_on "match"; a change is never repeated.', field="repeat")
+        try:
+            size = len(json.dumps(self.match_value, allow_nan=False))
+        except (ValueError, TypeError, RecursionError):
+            raise InvalidField("match_value is not JSON.", field="match_value") from None
+        if size > MAX_MATCH_CHARS:
+            raise InvalidField(
+                f"match_value is {size} characters of JSON; {MAX_MATCH_CHARS} are allowed.", field="match_value"
+            )
