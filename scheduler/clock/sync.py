@@ -28,7 +28,7 @@ from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
 from scheduler.storage.trigger_views import TriggerView, get_view, list_views
 from scheduler.storage.triggers import lock_triggers
-from scheduler.triggers.base import join_secrets, merge_patch, parse_config, split_secrets
+from scheduler.triggers.base import join_secrets, merge_patch, parse_config, resolve_config, split_secrets
 from scheduler.triggers.preview import Preview, preview
 from scheduler.triggers.registry import kind_of
 
@@ -61,21 +61,33 @@ class Triggers:
         self._allow_private = allow_private
 
     def create(
-        self, tenant_id: UUID, agent_id: UUID, spec: TriggerSpec, *, actor: str, created_by: str = ""
+        self,
+        tenant_id: UUID,
+        agent_id: UUID,
+        spec: TriggerSpec,
+        *,
+        actor: str,
+        created_by: str = "",
+        is_system: bool = False,
     ) -> CreatedTrigger:
-        """Make a trigger of an agent. Raises InvalidField, NotFound, or Conflict for a taken name or the limit."""
+        """Make a trigger of an agent. Raises InvalidField, NotFound, or Conflict for a taken name or the limit.
+
+        One that `is_system` is not counted and cannot be deleted.
+        """
         with self._db.begin() as conn:
             agent = rows.lock_agent(conn, tenant_id, agent_id)
             check_spec(spec, agent.now)
             kind = kind_of(spec.type)
-            config = parse_config(kind, spec.config, rows.check_context(agent, self._allow_private))
+            context = rows.check_context(conn, agent, self._allow_private)
+            config = parse_config(kind, spec.config, context)
             zone = rows.zone_of(config, agent)
             schedule = config.schedule(zone, agent.now)
             first = None if schedule is None else config.first_run(schedule, agent.now)
             if schedule is not None and first is None:
                 raise InvalidField("The trigger would never fire.", field="config")
-            rows.check_limit(conn, agent)
-            public, secrets = split_secrets(kind, spec.config)
+            if not is_system:
+                rows.check_may_add(conn, agent, kind)
+            public, secrets = split_secrets(kind, resolve_config(config, spec.config, context))
             token = new_token() if kind.kind is TriggerType.WEBHOOK else None
             enabled = spec.max_fires != 0
             trigger_id = new_id()
@@ -93,6 +105,7 @@ class Triggers:
                 "paused_note": None if enabled else "max_fires",
                 "token_hash": token and token_hash(token),
                 "secret": self._seal(secrets),
+                "is_system": is_system,
                 "created_by": created_by or actor,
             }
             rows.write_named(conn, insert(Trigger).values(values), spec.name)
@@ -126,7 +139,7 @@ class Triggers:
             values = spec.columns()
             first = row.next_run_time
             if "config" in patch:
-                changed, first = self._changed_config(row, patch["config"])
+                changed, first = self._changed_config(conn, row, patch["config"])
                 values |= changed
             rows.write_named(
                 conn,
@@ -166,8 +179,9 @@ class Triggers:
             if row.is_enabled:
                 return get_view(conn, tenant_id, trigger_id)
             first = rows.first_run_of(row)
-            rows.check_limit(conn, row)
-            rows.change_trigger(conn, trigger_id, is_enabled=True, paused_note=None, fire_count=0)
+            if not row.is_system:
+                rows.check_limit(conn, row)
+            rows.change_trigger(conn, trigger_id, is_enabled=True, paused_note=None, **rows.fresh_start(row))
             timed = row.job_kind is not None
             put_jobs(conn, trigger_id, first, timed=timed, enabled=True, expires_at=row.expires_at)
             self._audit(conn, "resumed", tenant_id, row.agent_id, trigger_id, actor)
@@ -177,6 +191,8 @@ class Triggers:
         """Delete softly: its firings stay and are still delivered; its name is free, hook and jobs are gone."""
         with self._db.begin() as conn:
             row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            if row.is_system:
+                raise Conflict("This trigger belongs to the system and cannot be deleted; pause it instead.")
             rows.change_trigger(conn, trigger_id, deleted_at=row.now, is_enabled=False, token_hash=None)
             remove_jobs(conn, [trigger_id])
             self._audit(conn, "deleted", tenant_id, row.agent_id, trigger_id, actor, name=row.name)
@@ -216,13 +232,16 @@ class Triggers:
             row.type, row.config, zone=row.zone, after=row.now, count=count, naive_ok=False, anchor=row.anchor_at
         )
 
-    def _changed_config(self, row: Row[Any], patch: Mapping[str, Any]) -> tuple[dict[str, Any], datetime | None]:
+    def _changed_config(
+        self, conn: Connection, row: Row[Any], patch: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], datetime | None]:
         kind = kind_of(row.type)
         whole = merge_patch(join_secrets(row.config, self._open(row.secret)), patch)
-        config = parse_config(kind, whole, rows.check_context(row, self._allow_private))
+        context = rows.check_context(conn, row, self._allow_private)
+        config = parse_config(kind, whole, context)
         zone = rows.zone_of(config, row)
         schedule = config.schedule(zone, row.now)
-        public, secrets = split_secrets(kind, whole)
+        public, secrets = split_secrets(kind, resolve_config(config, whole, context))
         values = {"config": public, "zone": zone, "secret": self._seal(secrets), "anchor_at": row.now}
         return values, None if schedule is None else config.first_run(schedule, row.now)
 

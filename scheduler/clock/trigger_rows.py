@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -16,12 +17,14 @@ from scheduler.domain.model import JobKind, TriggerType
 from scheduler.net.errors import UrlRefused
 from scheduler.net.headers import check_headers
 from scheduler.net.policy import AllowedPrivate, check_url
+from scheduler.storage.references import find_reference
 from scheduler.storage.tables import Agent, Job, Tenant, Trigger
 from scheduler.triggers.base import CheckContext, TriggerConfig
-from scheduler.triggers.registry import kind_of
+from scheduler.triggers.registry import OFFERED, kind_of
 
 AGENT_COLUMNS = (
     Agent.id.label("agent_id"),
+    Agent.tenant_id.label("owner_id"),
     Agent.timezone.label("agent_timezone"),
     Tenant.timezone.label("tenant_timezone"),
     Agent.max_triggers,
@@ -85,7 +88,10 @@ def check_limit(conn: Connection, agent: Row[Any]) -> None:
     """Refuse with Conflict one more enabled trigger than the agent may have; the agent is locked."""
     enabled = conn.scalar(
         select(func.count()).where(
-            Trigger.agent_id == agent.agent_id, Trigger.is_enabled, Trigger.deleted_at.is_(None)
+            Trigger.agent_id == agent.agent_id,
+            Trigger.is_enabled,
+            Trigger.deleted_at.is_(None),
+            Trigger.is_system.is_(False),
         )
     )
     if (enabled or 0) >= agent.max_triggers:
@@ -96,7 +102,20 @@ def check_limit(conn: Connection, agent: Row[Any]) -> None:
         )
 
 
-def check_context(agent: Row[Any], allow_private: AllowedPrivate) -> CheckContext:
+def check_may_add(conn: Connection, agent: Row[Any], kind: type[TriggerConfig]) -> None:
+    """Refuse a new trigger of a kind that is the system's (InvalidField), or beyond the limit (Conflict)."""
+    if kind.is_system:
+        raise InvalidField(f"Only the system makes triggers of type {kind.kind}; use {OFFERED}.", field="type")
+    check_limit(conn, agent)
+
+
+def fresh_start(row: Row[Any]) -> dict[str, Any]:
+    """What a trigger forgets when it is resumed: how often it fired, and what was written to it meanwhile."""
+    start: dict[str, Any] = {"fire_count": 0}
+    return start | {"anchor_at": row.now} if row.type == TriggerType.ON_MESSAGE else start
+
+
+def check_context(conn: Connection, agent: Row[Any], allow_private: AllowedPrivate) -> CheckContext:
     """What configs of this agent's triggers are checked against."""
 
     def check_request(url: str, headers: Mapping[str, str]) -> None:
@@ -106,7 +125,13 @@ def check_context(agent: Row[Any], allow_private: AllowedPrivate) -> CheckContex
         except UrlRefused as error:
             raise InvalidField(error.message, field="url") from None
 
-    return CheckContext(now=agent.now, min_poll_interval_min=agent.poll_floor, check_request=check_request)
+    return CheckContext(
+        now=agent.now,
+        min_poll_interval_min=agent.poll_floor,
+        check_request=check_request,
+        agent_id=agent.agent_id,
+        find=partial(find_reference, conn, agent.owner_id),
+    )
 
 
 def zone_of(config: TriggerConfig, agent: Row[Any]) -> str:

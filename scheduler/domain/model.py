@@ -14,6 +14,8 @@ class TriggerType(StrEnum):
     POLL = "poll"
     ON_MESSAGE = "on_message"
     WEBHOOK = "webhook"
+    WAKE = "wake"
+    """A call for the agent itself; the system makes one trigger of this type for each agent that is called."""
 
 
 class RuntimeKind(StrEnum):

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from sqlalchemy import Connection
 
 from scheduler.domain.model import TriggerType
+from scheduler.invocations.message_check import check_messages
 from scheduler.invocations.polls.queue import queue_due_polls
 from scheduler.invocations.record import NewFiring
 from scheduler.storage.triggers import LockedTrigger
@@ -18,7 +19,7 @@ Check = Callable[[Connection, Sequence[LockedTrigger]], Sequence[NewFiring]]
 What is to be recorded at once is returned; what takes longer is deferred on the same connection.
 """
 
-CHECKS: dict[str, Check] = {TriggerType.POLL: queue_due_polls}
+CHECKS: dict[str, Check] = {TriggerType.ON_MESSAGE: check_messages, TriggerType.POLL: queue_due_polls}
 """One line for each kind whose config says `checks`."""
 
 

@@ -41,6 +41,9 @@ class Base(DeclarativeBase):
 
 NOW = text("clock_timestamp()")
 NOT_DELETED = text("deleted_at IS NULL")
+NAMED_BY_USERS = text("deleted_at IS NULL AND NOT is_system")
+NAMED_BY_SYSTEM = text("deleted_at IS NULL AND is_system")
+LISTENS_EVERYWHERE = text("""type = 'on_message' AND config @> '{"any_session": true}' AND deleted_at IS NULL""")
 
 
 class Tenant(Base):
@@ -116,14 +119,10 @@ class Trigger(Base):
 
     __tablename__ = "triggers"
     __table_args__ = (
-        Index(
-            "uq_triggers_agent_name",
-            "agent_id",
-            "name",
-            unique=True,
-            postgresql_where=text("deleted_at IS NULL"),
-        ),
+        Index("uq_triggers_agent_name", "agent_id", "name", unique=True, postgresql_where=NAMED_BY_USERS),
+        Index("uq_triggers_agent_system", "agent_id", "name", unique=True, postgresql_where=NAMED_BY_SYSTEM),
         Index("ix_triggers_tenant", "tenant_id", "id", postgresql_where=NOT_DELETED),
+        Index("ix_triggers_any_session", "tenant_id", postgresql_where=LISTENS_EVERYWHERE),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -154,6 +153,8 @@ class Trigger(Base):
     token_hash: Mapped[bytes | None] = mapped_column(unique=True)
     secret: Mapped[bytes | None]
     """Encrypted: what of `config` nobody may read again, e.g. a webhook's signing secret."""
+    is_system: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Made by the system for its agent: it can be paused and changed, not deleted, and no limit counts it."""
     created_by: Mapped[str] = mapped_column(server_default="")
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any, cast
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, func, select, update
 
-from scheduler.storage.tables import Agent, Trigger
+from scheduler.domain.model import JobKind
+from scheduler.storage.tables import Agent, Job, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,19 @@ LOCKED_COLUMNS = (
     Agent.max_batch,
     func.clock_timestamp(),
 )
+
+
+def lock_with_jobs(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedTrigger]:
+    """As `lock_triggers`, with their jobs locked before them, for who may have to stop these."""
+    conn.execute(
+        select(Job.kind).where(Job.trigger_id.in_(ids)).order_by(Job.trigger_id, Job.kind).with_for_update()
+    )
+    return lock_triggers(conn, ids)
+
+
+def stop_jobs(conn: Connection, ids: Collection[UUID]) -> None:
+    """Pause the native jobs of triggers that were disabled; their expiries stay."""
+    conn.execute(update(Job).where(Job.trigger_id.in_(ids), Job.kind == JobKind.FIRE).values(next_run_time=None))
 
 
 def lock_triggers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedTrigger]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
+from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -18,6 +20,11 @@ def any_request(url: str, headers: Mapping[str, str]) -> None:
     """Refuse nothing: for a config that is only looked at, never requested."""
 
 
+def as_given(field: str, reference: str) -> str:  # noqa: ARG001
+    """Refer to nothing: for a config whose trigger need not exist."""
+    return reference
+
+
 @dataclass(frozen=True)
 class CheckContext:
     """What the rules beyond a config's shape depend on."""
@@ -25,6 +32,10 @@ class CheckContext:
     now: datetime
     min_poll_interval_min: int = 5
     """The larger of the agent's and the tenant's floor, in minutes."""
+    agent_id: UUID | None = None
+    """Whose trigger it is; None for one that need not exist."""
+    find: Callable[[str, str], str] = as_given
+    """The id of what `(field, id or name)` refers to in the agent's tenant; raises InvalidField on that field."""
     check_request: Callable[[str, Mapping[str, str]], None] = any_request
     """Refuses with InvalidField, on `url` or `headers`, what the service will not request from anyone."""
 
@@ -42,9 +53,15 @@ class TriggerConfig(BaseModel):
     """Dotted paths in the config that are stored encrypted and never shown again."""
     checks: ClassVar[bool] = False
     """Whether a due slot only looks if there is something to fire: scheduler/invocations/checks.py says how."""
+    is_system: ClassVar[bool] = False
+    """Whether only the system makes triggers of this kind."""
 
     def check(self, context: CheckContext) -> None:
         """Refuse with InvalidField what the shape allows and the kind does not."""
+
+    def resolved(self, context: CheckContext) -> Mapping[str, Any]:
+        """What to store in place of what was given, e.g. an id for a name. Raises InvalidField."""
+        return {}
 
     def schedule(self, zone: str, anchor: datetime) -> Schedule | None:
         """The slots in `zone`, counted from `anchor`; None for a kind without a native job."""
@@ -63,12 +80,24 @@ def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: 
         first = error.errors()[0]
         path = ".".join(["config", *(str(part) for part in first["loc"])])
         raise InvalidField(f"{path}: {first['msg']}.", field=path) from None
-    try:
+    with _fields_of_config():
         parsed.check(context)
+    return parsed
+
+
+def resolve_config(parsed: TriggerConfig, config: Mapping[str, Any], context: CheckContext) -> dict[str, Any]:
+    """`config`, which `parsed` was made from, as it is stored; raises InvalidField naming `config.FIELD`."""
+    with _fields_of_config():
+        return dict(config) | dict(parsed.resolved(context))
+
+
+@contextmanager
+def _fields_of_config() -> Iterator[None]:
+    try:
+        yield
     except InvalidField as error:
         path = f"config.{error.field}" if error.field else "config"
         raise InvalidField(error.message, field=path) from None
-    return parsed
 
 
 def split_secrets(kind: type[TriggerConfig], config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

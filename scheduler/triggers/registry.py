@@ -6,13 +6,27 @@ from scheduler.domain.errors import InvalidField
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.cron import CronConfig
 from scheduler.triggers.interval import IntervalConfig
+from scheduler.triggers.on_message import OnMessageConfig
 from scheduler.triggers.once import OnceConfig
 from scheduler.triggers.poll import PollConfig
+from scheduler.triggers.wake import WakeConfig
 from scheduler.triggers.webhook import WebhookConfig
 
 KINDS: dict[str, type[TriggerConfig]] = {
-    kind.kind.value: kind for kind in (CronConfig, OnceConfig, IntervalConfig, PollConfig, WebhookConfig)
+    kind.kind.value: kind
+    for kind in (
+        CronConfig,
+        OnceConfig,
+        IntervalConfig,
+        PollConfig,
+        OnMessageConfig,
+        WebhookConfig,
+        WakeConfig,
+    )
 }
+
+
+OFFERED = ", ".join(name for name, kind in KINDS.items() if not kind.is_system)
 
 
 def kind_of(type_name: str) -> type[TriggerConfig]:
@@ -20,9 +34,7 @@ def kind_of(type_name: str) -> type[TriggerConfig]:
     try:
         return KINDS[type_name]
     except KeyError:
-        raise InvalidField(
-            f"type {type_name!r} is not known; use one of {', '.join(KINDS)}.", field="type"
-        ) from None
+        raise InvalidField(f"type {type_name!r} is not known; use one of {OFFERED}.", field="type") from None
 
 
 TIMED = frozenset(name for name, kind in KINDS.items() if kind.schedule is not TriggerConfig.schedule)

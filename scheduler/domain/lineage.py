@@ -1,0 +1,60 @@
+"""How far one wake may lead to the next: the depth of a chain of wakes, and how often one agent wakes another."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from scheduler.domain.errors import LimitReached
+from scheduler.domain.model import MAX_DEPTH
+
+PAIR_WAKES = 3
+PAIR_SPAN = timedelta(seconds=300)
+"""One agent wakes another at most PAIR_WAKES times in any PAIR_SPAN."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lineage:
+    """Where a wake stands in the chain that began with the firing `root_id`; None: it begins one itself."""
+
+    root_id: UUID | None = None
+    depth: int = 0
+
+    def caused(self) -> Lineage:
+        """The lineage of what is caused during a run whose deepest firing has this one."""
+        return Lineage(self.root_id, self.depth + 1)
+
+    @property
+    def is_too_deep(self) -> bool:
+        """Whether no wake may stand here."""
+        return self.depth > MAX_DEPTH
+
+
+ROOT = Lineage()
+"""Of what no agent caused: a person, a clock, a webhook."""
+
+
+def too_deep(lineage: Lineage) -> LimitReached:
+    """The refusal of a wake that would stand too deep; trying again does not help."""
+    return LimitReached(
+        f"This wake would be number {lineage.depth} in a chain of agents waking each other, which began with firing "
+        f"{lineage.root_id}; {MAX_DEPTH} are allowed."
+    )
+
+
+def too_often(wait: timedelta) -> LimitReached:
+    """The refusal of a wake by an agent that woke the same one often enough; it may again after `wait`."""
+    seconds = wait.total_seconds()
+    return LimitReached(
+        f"One agent wakes another at most {PAIR_WAKES} times in {PAIR_SPAN.seconds} s; "
+        f"the next is possible in {seconds:.0f} s.",
+        retry_after=seconds,
+    )
+
+
+def pair_wait(wakes: Sequence[datetime], now: datetime) -> timedelta | None:
+    """How long a pair must wait for its next wake; None when it may now. `wakes`: its last ones, oldest first."""
+    recent = [each for each in wakes if each > now - PAIR_SPAN]
+    return None if len(recent) < PAIR_WAKES else recent[-PAIR_WAKES] + PAIR_SPAN - now

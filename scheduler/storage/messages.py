@@ -1,0 +1,152 @@
+"""Messages on their way to triggers: stored, matched with the on_message triggers that they concern, read."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from scheduler.domain.ids import new_id
+from scheduler.domain.lineage import Lineage
+from scheduler.domain.model import MAX_DEPTH
+from scheduler.storage.arrays import array
+from scheduler.storage.message_tables import Message
+
+CANDIDATES_EACH = 100
+"""Messages that one check looks at for one trigger: the newest, so that old misses hide no new message."""
+
+# What makes a message (m, in session s) one that a trigger (t) listens for, but for the text itself.
+CONCERNS = """
+    m.tenant_id = t.tenant_id
+    AND m.from_id = CAST(coalesce(t.config->>'from_user', t.config->>'from_agent') AS uuid)
+    AND (m.to_agent_id = t.agent_id OR t.config @> '{"any_session": true}')
+    AND (t.config->>'channels' IS NULL OR t.config->'channels' @> to_jsonb(m.channel))
+    AND (t.config->>'session_id' IS NULL OR t.config->>'session_id' = CAST(m.session_id AS text))
+    AND NOT s.is_reflection
+"""
+
+LISTENERS = text(f"""
+    SELECT t.id, t.agent_id, CAST(t.config->'text_match' AS text)
+    FROM messages m JOIN sessions s ON s.id = m.session_id
+    JOIN LATERAL (
+        SELECT id, tenant_id, agent_id, config FROM triggers
+        WHERE agent_id = m.to_agent_id
+            AND type = 'on_message' AND is_enabled AND deleted_at IS NULL AND NOT is_system
+        UNION ALL
+        SELECT id, tenant_id, agent_id, config FROM triggers
+        WHERE tenant_id = m.tenant_id AND agent_id IS DISTINCT FROM m.to_agent_id
+            AND type = 'on_message' AND config @> '{{"any_session": true}}' AND is_enabled AND deleted_at IS NULL
+    ) t ON {CONCERNS}
+    WHERE m.id = :id
+""")  # noqa: S608  # constants only
+
+# `anchor_at` is when the trigger began to listen: at its making, its last change of config or its last resume.
+UNFIRED = text(f"""
+    SELECT t.id, t.agent_id, CAST(t.config->'text_match' AS text), m.id
+    FROM unnest(CAST(:ids AS uuid[])) AS due(id) JOIN triggers t ON t.id = due.id
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.created_at FROM messages m JOIN sessions s ON s.id = m.session_id
+        WHERE {CONCERNS}
+            AND m.created_at >= greatest(t.anchor_at, (SELECT clock_timestamp() - interval '10 minutes'))
+            AND m.depth <= {MAX_DEPTH} AND NOT t.agent_id = ANY (m.refused_for)
+            AND NOT EXISTS (
+                SELECT FROM firings f WHERE f.trigger_id = t.id AND f.occurrence_key = 'message:' || m.id
+            )
+        ORDER BY m.created_at DESC LIMIT {CANDIDATES_EACH}
+    ) m
+    ORDER BY m.created_at, m.id
+""")  # noqa: S608  # constants only
+
+READ = text("""
+    SELECT m.id, m.tenant_id, m.session_id, m.channel, m.from_type, m.from_id,
+        coalesce(nullif(u.display_name, ''), u.name, a.name, ''), m.to_agent_id, m.text, m.root_id, m.depth
+    FROM messages m LEFT JOIN users u ON u.id = m.from_id LEFT JOIN agents a ON a.id = m.from_id
+    WHERE m.id = ANY(CAST(:ids AS uuid[]))
+""")
+
+REFUSE = text("""
+    UPDATE messages SET refused_for = refused_for || CAST(:agent_ids AS uuid[]) WHERE id = :id
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Listener:
+    """A trigger that listens for a message. `text_match` is the JSON of a TextMatch; None takes every text."""
+
+    trigger_id: UUID
+    agent_id: UUID
+    text_match: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as its firings tell of it."""
+
+    id: UUID
+    tenant_id: UUID
+    session_id: UUID
+    channel: str
+    from_type: str
+    from_id: UUID
+    from_name: str
+    to_agent_id: UUID | None
+    text: str
+    root_id: UUID | None
+    depth: int
+
+    @property
+    def from_agent_id(self) -> UUID | None:
+        """The agent that wrote it; None for a user."""
+        return self.from_id if self.from_type == "agent" else None
+
+    @property
+    def lineage(self) -> Lineage:
+        """Of the wakes that it makes."""
+        return Lineage(self.root_id, self.depth)
+
+
+def insert_message(conn: Connection, values: dict[str, Any]) -> UUID | None:
+    """Store a message of these columns; its id, or None when its event was stored before."""
+    return conn.scalar(
+        insert(Message).values(id=new_id(), **values).on_conflict_do_nothing().returning(Message.id)
+    )
+
+
+def find_event(conn: Connection, tenant_id: UUID, channel: str, event_id: str) -> tuple[UUID, UUID]:
+    """The message and the session of an event that was stored."""
+    row = conn.execute(
+        select(Message.id, Message.session_id).where(
+            Message.tenant_id == tenant_id, Message.channel == channel, Message.event_id == event_id
+        )
+    ).one()
+    return row.id, row.session_id
+
+
+def find_listeners(conn: Connection, message_id: UUID) -> list[Listener]:
+    """The enabled triggers that listen for a message."""
+    return [Listener(*row) for row in conn.execute(LISTENERS, {"id": message_id})]
+
+
+def find_unfired(conn: Connection, trigger_ids: Collection[UUID]) -> list[tuple[Listener, UUID]]:
+    """The messages of the last ten minutes that each of these triggers listens for and did not fire for.
+
+    Oldest first. Whether their texts match is not looked at.
+    """
+    rows = conn.execute(UNFIRED, {"ids": array(trigger_ids)})
+    return [(Listener(row[0], row[1], row[2]), row[3]) for row in rows]
+
+
+def read_messages(conn: Connection, ids: Collection[UUID]) -> dict[UUID, StoredMessage]:
+    """Messages by their ids."""
+    if not ids:
+        return {}
+    return {row.id: StoredMessage(*row) for row in conn.execute(READ, {"ids": array(ids)})}
+
+
+def refuse_for(conn: Connection, message_id: UUID, agent_ids: Collection[UUID]) -> None:
+    """Remember that a message may not wake these agents."""
+    conn.execute(REFUSE, {"id": message_id, "agent_ids": array(agent_ids)})

@@ -1,0 +1,136 @@
+"""Sessions and what is said in them, as people ask for it. Newest first, by keyset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, text
+from sqlalchemy.dialects.postgresql import insert
+
+from scheduler.domain.errors import NotFound
+from scheduler.domain.ids import new_id
+from scheduler.storage.message_tables import Message, Session
+
+SESSIONS = Session.__table__
+MESSAGES = Message.__table__
+
+WAS_TOLD = text("""
+    SELECT EXISTS (
+        SELECT FROM triggers t JOIN firings f ON f.trigger_id = t.id AND f.occurrence_key = :key
+        WHERE t.agent_id = :agent_id
+    )
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Talk:
+    """Which conversation: an agent's with a user or with another agent, on a channel, in one of its threads."""
+
+    agent_id: UUID
+    channel: str
+    thread: str = ""
+    user_id: UUID | None = None
+    peer_agent_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SessionFilter:
+    """What to leave of a tenant's sessions. `agent_id` is on either side of one between agents."""
+
+    agent_id: UUID | None = None
+    user_id: UUID | None = None
+    channel: str | None = None
+
+
+def open_session(conn: Connection, tenant_id: UUID, talk: Talk) -> Row[Any]:
+    """The session of this conversation, made when there is none. Two agents share one, whoever began it."""
+    found = conn.execute(_sessions_of(tenant_id, talk)).first()
+    if found is not None:
+        return found
+    values = {name: getattr(talk, name) for name in Talk.__dataclass_fields__}
+    conn.execute(insert(Session).values(id=new_id(), tenant_id=tenant_id, **values).on_conflict_do_nothing())
+    return conn.execute(_sessions_of(tenant_id, talk)).one()
+
+
+def get_session(conn: Connection, tenant_id: UUID, session_id: UUID) -> Row[Any]:
+    """A tenant's session; raises NotFound."""
+    row = conn.execute(
+        select(SESSIONS).where(Session.id == session_id, Session.tenant_id == tenant_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no session '{session_id}'.")
+    return row
+
+
+def list_sessions(
+    conn: Connection, tenant_id: UUID, wanted: SessionFilter, *, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
+    """Up to `limit` of a tenant's sessions, older than `after`."""
+    query = select(SESSIONS).where(Session.tenant_id == tenant_id)
+    if wanted.agent_id is not None:
+        query = query.where(_has_agent(wanted.agent_id))
+    if wanted.user_id is not None:
+        query = query.where(Session.user_id == wanted.user_id)
+    if wanted.channel is not None:
+        query = query.where(Session.channel == wanted.channel)
+    if after is not None:
+        query = query.where(Session.id < after)
+    return conn.execute(query.order_by(Session.id.desc()).limit(limit)).all()
+
+
+def list_messages(
+    conn: Connection, session_id: UUID, *, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
+    """Up to `limit` messages of a session, older than `after`."""
+    query = select(MESSAGES).where(Message.session_id == session_id)
+    if after is not None:
+        query = query.where(Message.id < after)
+    return conn.execute(query.order_by(Message.id.desc()).limit(limit)).all()
+
+
+def get_message(conn: Connection, tenant_id: UUID, message_id: UUID) -> Row[Any]:
+    """A tenant's message, whole; raises NotFound."""
+    row = conn.execute(
+        select(MESSAGES).where(Message.id == message_id, Message.tenant_id == tenant_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no message '{message_id}'.")
+    return row
+
+
+def concerns_agent(conn: Connection, message: Row[Any], agent_id: UUID) -> bool:
+    """Whether an agent wrote a message, got it, or was woken by it."""
+    if agent_id in (message.from_id, message.to_agent_id):
+        return True
+    session = conn.execute(select(Session.id).where(Session.id == message.session_id, _has_agent(agent_id)))
+    if session.first() is not None:
+        return True
+    return bool(conn.scalar(WAS_TOLD, {"agent_id": agent_id, "key": f"message:{message.id}"}))
+
+
+def _has_agent(agent_id: UUID) -> ColumnElement[bool]:
+    return or_(Session.agent_id == agent_id, Session.peer_agent_id == agent_id)
+
+
+def _sessions_of(tenant_id: UUID, talk: Talk) -> Any:
+    sides = and_(Session.agent_id == talk.agent_id, Session.user_id == talk.user_id)
+    if talk.peer_agent_id is not None:
+        sides = or_(
+            and_(Session.agent_id == talk.agent_id, Session.peer_agent_id == talk.peer_agent_id),
+            and_(Session.agent_id == talk.peer_agent_id, Session.peer_agent_id == talk.agent_id),
+        )
+    return (
+        select(SESSIONS)
+        .where(
+            sides,
+            Session.tenant_id == tenant_id,
+            Session.channel == talk.channel,
+            Session.thread == talk.thread,
+            Session.is_reflection.is_(False),
+        )
+        .order_by(Session.id)
+        .limit(1)
+    )

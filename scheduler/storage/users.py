@@ -1,0 +1,95 @@
+"""Users: the people who write to agents, and who they are on each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, func, insert, select, text
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+
+from scheduler.domain.errors import Conflict, NotFound
+from scheduler.domain.ids import new_id
+from scheduler.storage.message_tables import User, UserAccount
+from scheduler.storage.refusals import refuse_duplicate
+
+DUPLICATE = "There is a user of that name already; choose another."
+LONGEST_NAME = 200
+
+_ACCOUNTS = (
+    select(func.jsonb_object_agg(UserAccount.channel, UserAccount.external_id))
+    .where(UserAccount.user_id == User.id)
+    .scalar_subquery()
+)
+_COLUMNS: tuple[Any, ...] = (
+    *User.__table__.columns,
+    func.coalesce(_ACCOUNTS, text("'{}'::jsonb")).label("external_ids"),
+)
+
+
+def create_user(
+    conn: Connection, tenant_id: UUID, *, name: str, display_name: str, external_ids: Mapping[str, str]
+) -> Row[Any]:
+    """A new user; raises Conflict on a name, or on a channel's id of a person, that is taken."""
+    user_id = new_id()
+    with refuse_duplicate("uq_users_tenant_name", DUPLICATE):
+        conn.execute(insert(User).values(id=user_id, tenant_id=tenant_id, name=name, display_name=display_name))
+    for channel, external_id in external_ids.items():
+        if _add_account(conn, tenant_id, channel, external_id, user_id) != user_id:
+            raise Conflict(
+                f"{external_id!r} on {channel} is another user already.", field=f"external_ids.{channel}"
+            )
+    return get_user(conn, tenant_id, user_id)
+
+
+def get_user(conn: Connection, tenant_id: UUID, user_id: UUID) -> Row[Any]:
+    """A tenant's user with `external_ids`; raises NotFound."""
+    row = conn.execute(_users(tenant_id).where(User.id == user_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no user '{user_id}'.")
+    return row
+
+
+def list_users(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    """Up to `limit` of a tenant's users, newest first, older than `after`."""
+    query = _users(tenant_id)
+    if after is not None:
+        query = query.where(User.id < after)
+    return conn.execute(query.order_by(User.id.desc()).limit(limit)).all()
+
+
+def user_of_account(
+    conn: Connection, tenant_id: UUID, channel: str, external_id: str, display_name: str | None = None
+) -> UUID:
+    """The user whom `channel` knows by `external_id`; one that is new is made, named `CHANNEL:EXTERNAL_ID`."""
+    account = (UserAccount.tenant_id == tenant_id, UserAccount.channel == channel)
+    known = conn.scalar(select(UserAccount.user_id).where(*account, UserAccount.external_id == external_id))
+    if known is not None:
+        return known
+    name = f"{channel}:{external_id}"[:LONGEST_NAME]
+    shown = (display_name or "")[:LONGEST_NAME]
+    conn.execute(
+        pg_insert(User)
+        .values(id=new_id(), tenant_id=tenant_id, name=name, display_name=shown)
+        .on_conflict_do_nothing(index_elements=["tenant_id", "name"])
+    )
+    made = conn.execute(select(User.id).where(User.tenant_id == tenant_id, User.name == name)).scalar_one()
+    return _add_account(conn, tenant_id, channel, external_id, made)
+
+
+def _add_account(conn: Connection, tenant_id: UUID, channel: str, external_id: str, user_id: UUID) -> UUID:
+    """Whose account it is now: `user_id`, or who had it before."""
+    account = {"tenant_id": tenant_id, "channel": channel, "external_id": external_id}
+    conn.execute(pg_insert(UserAccount).values(**account, user_id=user_id).on_conflict_do_nothing())
+    return conn.execute(
+        select(UserAccount.user_id).where(
+            UserAccount.tenant_id == tenant_id,
+            UserAccount.channel == channel,
+            UserAccount.external_id == external_id,
+        )
+    ).scalar_one()
+
+
+def _users(tenant_id: UUID) -> Select[*tuple[Any, ...]]:
+    return select(*_COLUMNS).where(User.tenant_id == tenant_id)

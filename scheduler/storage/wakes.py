@@ -1,0 +1,128 @@
+"""What agents caused: the lineage of a running agent, the wakes between two of them, and their wake triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from scheduler.domain.ids import new_id
+from scheduler.domain.lineage import PAIR_SPAN, ROOT, Lineage
+from scheduler.domain.model import TriggerType
+from scheduler.storage.arrays import array
+
+WAKE = TriggerType.WAKE.value
+WAKE_REASON = (
+    "You were called by this message. Act on it, and keep your notes up to date; answer only if you have a real "
+    "question."
+)
+
+DEEPEST = text("""
+    SELECT f.root_id, f.depth FROM invocations i JOIN firings f ON f.invocation_id = i.id
+    WHERE i.agent_id = :agent_id AND i.state IN ('running', 'awaiting', 'retrying')
+    ORDER BY f.depth DESC, f.id LIMIT 1
+""")
+
+# Ordered, so that two transactions never wait for each other.
+LOCK_PAIRS = text("""
+    SELECT pg_advisory_xact_lock(key) FROM (
+        SELECT hashtextextended(v.from_agent_id || '>' || v.agent_id, 0) AS key
+        FROM unnest(CAST(:froms AS uuid[]), CAST(:agents AS uuid[])) AS v(from_agent_id, agent_id) ORDER BY key
+    ) AS keys
+""")
+
+READ_PAIRS = text("""
+    SELECT v.from_agent_id, v.agent_id,
+        EXISTS (SELECT FROM invocations i WHERE i.agent_id = v.agent_id AND i.state = 'collecting'),
+        ARRAY(
+            SELECT woken_at FROM pair_wakes w WHERE w.from_agent_id = v.from_agent_id AND w.agent_id = v.agent_id
+                AND w.woken_at > (SELECT clock_timestamp()) - CAST(:span AS interval)
+            ORDER BY woken_at
+        )
+    FROM unnest(CAST(:froms AS uuid[]), CAST(:agents AS uuid[])) AS v(from_agent_id, agent_id)
+""")
+
+FORGET_PAIRS = text("""
+    DELETE FROM pair_wakes w
+    USING unnest(CAST(:froms AS uuid[]), CAST(:agents AS uuid[])) AS v(from_agent_id, agent_id)
+    WHERE w.from_agent_id = v.from_agent_id AND w.agent_id = v.agent_id
+        AND w.woken_at <= clock_timestamp() - CAST(:span AS interval)
+""")
+
+COUNT_WAKES = text("""
+    INSERT INTO pair_wakes (firing_id, from_agent_id, agent_id)
+    SELECT * FROM unnest(CAST(:firings AS uuid[]), CAST(:froms AS uuid[]), CAST(:agents AS uuid[]))
+""")
+
+FIND_WAKE_TRIGGER = text("""
+    SELECT id FROM triggers WHERE agent_id = :agent_id AND name = 'wake' AND is_system AND deleted_at IS NULL
+""")
+
+MAKE_WAKE_TRIGGER = text("""
+    INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, reason, zone, cooldown_seconds, is_system,
+        created_by)
+    SELECT :id, a.tenant_id, a.id, 'wake', 'wake', '{}', :reason, coalesce(a.timezone, n.timezone), 0, true,
+        'system'
+    FROM agents a JOIN tenants n ON n.id = a.tenant_id WHERE a.id = :agent_id AND a.deleted_at IS NULL
+    ON CONFLICT DO NOTHING
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """One agent, and another that it wakes."""
+
+    from_agent_id: UUID
+    agent_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class PairState:
+    """Whether the woken agent has a window to join, and the pair's recent wakes, oldest first."""
+
+    has_window: bool
+    wakes: list[datetime]
+
+
+def lineage_of_running(conn: Connection, agent_id: UUID) -> Lineage:
+    """The lineage of what an agent causes now: one deeper than the deepest firing of its running invocation."""
+    row = conn.execute(DEEPEST, {"agent_id": agent_id}).one_or_none()
+    return ROOT if row is None else Lineage(row.root_id, row.depth).caused()
+
+
+def lock_pairs(conn: Connection, pairs: Collection[Pair]) -> None:
+    """Until commit nobody else counts the wakes of these pairs. Taken before any trigger's lock."""
+    conn.execute(LOCK_PAIRS, _columns(pairs))
+
+
+def read_pairs(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, PairState]:
+    """How each pair stands now."""
+    rows = conn.execute(READ_PAIRS, _columns(pairs) | {"span": PAIR_SPAN})
+    return {Pair(row[0], row[1]): PairState(row[2], row[3]) for row in rows}
+
+
+def count_wakes(conn: Connection, wakes: Sequence[tuple[UUID, Pair]]) -> None:
+    """Count the wakes made by these `(firing id, pair)`; what no longer counts is forgotten."""
+    columns = _columns([pair for _, pair in wakes])
+    conn.execute(FORGET_PAIRS, columns | {"span": PAIR_SPAN})
+    conn.execute(COUNT_WAKES, columns | {"firings": array(firing_id for firing_id, _ in wakes)})
+
+
+def wake_trigger_of(conn: Connection, agent_id: UUID) -> UUID | None:
+    """The trigger by which calls wake an agent, made at the first; None for an agent that is gone."""
+    found: UUID | None = conn.scalar(FIND_WAKE_TRIGGER, {"agent_id": agent_id})
+    if found is not None:
+        return found
+    conn.execute(MAKE_WAKE_TRIGGER, {"id": new_id(), "agent_id": agent_id, "reason": WAKE_REASON})
+    made: UUID | None = conn.scalar(FIND_WAKE_TRIGGER, {"agent_id": agent_id})
+    return made
+
+
+def _columns(pairs: Collection[Pair]) -> dict[str, object]:
+    return {
+        "froms": array(pair.from_agent_id for pair in pairs),
+        "agents": array(pair.agent_id for pair in pairs),
+    }

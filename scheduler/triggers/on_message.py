@@ -1,0 +1,65 @@
+"""on_message: somebody writes, a person or another agent. A message fires when it comes in.
+
+The native job looks only for what came in while nobody could see the trigger, e.g. while it was being made.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Annotated, Any, ClassVar
+
+from pydantic import Field, StringConstraints, model_validator
+
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.misfire import Schedule
+from scheduler.domain.model import TriggerType
+from scheduler.domain.text_match import TextMatch
+from scheduler.triggers.base import CheckContext, TriggerConfig
+from scheduler.triggers.interval import IntervalSchedule
+
+Reference = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,50}$")]
+
+MAX_INTERVAL = 300
+"""Seconds; well below the ten minutes that a check looks back."""
+
+
+class OnMessageConfig(TriggerConfig):
+    """`{"from_agent": "ada"}` or `{"from_user": "grace", "channels": ["slack"], "text_match": {"contains": "!"}}`.
+
+    Both names may be ids, and are stored as ids.
+    """
+
+    kind: ClassVar = TriggerType.ON_MESSAGE
+    checks: ClassVar = True
+
+    from_agent: Reference | None = None
+    from_user: Reference | None = None
+    channels: list[ChannelName] | None = Field(default=None, min_length=1, max_length=20)
+    session_id: Reference | None = None
+    text_match: TextMatch | None = None
+    any_session: bool = False
+    interval_seconds: float = Field(default=15.0, ge=5, le=MAX_INTERVAL, allow_inf_nan=False)
+
+    @model_validator(mode="after")
+    def _one_sender(self) -> OnMessageConfig:
+        if (self.from_agent is None) == (self.from_user is None):
+            raise ValueError("give one of from_agent and from_user")
+        if self.any_session and self.from_user is not None:
+            raise ValueError("any_session goes with from_agent: of a user's messages, an agent sees its own")
+        if self.any_session and self.session_id is not None:
+            raise ValueError("give any_session or session_id, not both")
+        return self
+
+    def resolved(self, context: CheckContext) -> Mapping[str, Any]:
+        """The ids for sender and session. Raises InvalidField for what the tenant does not have."""
+        named = {"from_agent": self.from_agent, "from_user": self.from_user, "session_id": self.session_id}
+        ids = {field: context.find(field, given) for field, given in named.items() if given is not None}
+        if ids.get("from_agent") == str(context.agent_id):
+            raise InvalidField("An agent is not woken by its own messages.", field="from_agent")
+        return ids
+
+    def schedule(self, zone: str, anchor: datetime) -> Schedule:
+        """When to look; zones do not touch it."""
+        return IntervalSchedule(anchor, timedelta(seconds=self.interval_seconds))
