@@ -1,4 +1,4 @@
-"""The worker process: its scheduler, and the runs of invocations through Procrastinate."""
+"""The worker process: its scheduler, and through Procrastinate the runs of invocations and the checks of polls."""
 
 from __future__ import annotations
 
@@ -14,13 +14,16 @@ from typing import Protocol
 from loguru import logger
 from procrastinate import App
 from procrastinate.app import WorkerOptions
+from procrastinate.exceptions import ConnectorException
 
 from config.settings import Settings
 from scheduler import bootstrap
 from scheduler.domain.clock import SystemClock
 from scheduler.invocations.dispatch import Dispatcher
+from scheduler.invocations.polls.check import Poller
 from scheduler.invocations.recover import STALLED_AFTER
-from scheduler.invocations.steady import Pulse, make_worker_app
+from scheduler.invocations.steady import Pulse, make_check_app, make_worker_app
+from scheduler.invocations.tasks import IO_QUEUE, QUEUE
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.runtimes.base import RuntimeParts
@@ -29,6 +32,9 @@ from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
 
 DATABASE_CONNECTIONS = 3
+OPEN_SECONDS = 5.0
+CHECKS_AT_ONCE = 100
+"""Jobs of up to 50 polls each. One lasts as long as its slowest poll; how many requests are open is bounded elsewhere."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Between two starts of Procrastinate's worker, should it end by itself."""
 
@@ -87,34 +93,52 @@ async def _serve(
     pulse = Pulse(clock)
     async with GuardedClient(allow_private=AllowedPrivate.parse(settings.allow_private_hosts)) as client:
         parts = RuntimeParts(client, clock, settings.commands)
-        dispatcher = _dispatcher(settings, db, parts, pulse)
+        assert settings.secret_key is not None  # noqa: S101  # for_server has seen to it
+        box = SecretBox(settings.secret_key.get_secret_value())
+        dispatcher = _dispatcher(settings, db, box, parts, pulse)
+        poller = Poller(db, box, client, clock)
         watching = asyncio.ensure_future(dispatcher.watch())
-        options: WorkerOptions = {
-            "concurrency": concurrency,
-            "fetch_job_polling_interval": timing.poll,
-            "update_heartbeat_interval": timing.heartbeat,
-            "stalled_worker_timeout": STALLED_AFTER.total_seconds(),
-            "shutdown_graceful_timeout": timing.grace,
-            "delete_jobs": "always",
-            "install_signal_handlers": False,
+        # A worker for each queue, so that neither has to wait for what the other does.
+        runs: WorkerOptions = {"queues": [QUEUE], "concurrency": concurrency, **_options(timing)}
+        checks: WorkerOptions = {
+            **_options(timing),
+            "queues": [IO_QUEUE],
+            "concurrency": CHECKS_AT_ONCE,
+            "fetch_job_polling_interval": 1.0,
+            "listen_notify": False,
         }
-        working = asyncio.ensure_future(
-            _keep_working(lambda: make_worker_app(settings.libpq_url, dispatcher.run, pulse), options, stopping)
-        )
+        working = [
+            asyncio.ensure_future(_keep_working(make_app, options, stopping))
+            for make_app, options in (
+                (lambda: make_worker_app(settings.libpq_url, dispatcher.run, pulse), runs),
+                (lambda: make_check_app(settings.libpq_url, poller.check, Pulse(clock)), checks),
+            )
+        ]
         await stopping.wait()
         logger.info("Stopping: runs have {:g} s to end, then they are handed back.", timing.grace)
         _end_at_last(timing.limit)
-        await asyncio.gather(asyncio.to_thread(_shut_down, scheduler), working)
+        await asyncio.gather(asyncio.to_thread(_shut_down, scheduler), *working)
         watching.cancel()
         dispatcher.close()
+        poller.close()
 
 
-def _dispatcher(settings: Settings, db: Database, parts: RuntimeParts, pulse: Pulse) -> Dispatcher:
-    assert settings.secret_key is not None  # noqa: S101  # for_server has seen to it
+def _options(timing: Timing) -> WorkerOptions:
+    return {
+        "fetch_job_polling_interval": timing.poll,
+        "update_heartbeat_interval": timing.heartbeat,
+        "stalled_worker_timeout": STALLED_AFTER.total_seconds(),
+        "shutdown_graceful_timeout": timing.grace,
+        "delete_jobs": "always",
+        "install_signal_handlers": False,
+    }
+
+
+def _dispatcher(settings: Settings, db: Database, box: SecretBox, parts: RuntimeParts, pulse: Pulse) -> Dispatcher:
     return Dispatcher(
         db,
         lambda spec: make_runtime(spec, parts),
-        box=SecretBox(settings.secret_key.get_secret_value()),
+        box=box,
         base_url=settings.public_url or settings.url,
         worker=f"{socket.gethostname()}:{os.getpid()}",
         heartbeat_age=pulse.age,
@@ -137,7 +161,8 @@ async def _keep_working(make_app: Callable[[], App], options: WorkerOptions, sto
         except asyncio.CancelledError:
             pass
         except Exception as error:  # noqa: BLE001  # whatever it is, the agents have to be run
-            logger.opt(exception=error).warning("The worker starts again in {:g} s: {}", pause, error)
+            no_news = isinstance(error, TimeoutError | ConnectorException)
+            logger.opt(exception=not no_news).warning("The worker starts again in {:g} s: {!r}", pause, error)
             await asyncio.wait({stop}, timeout=pause)
             pause = min(pause * 2, LONGEST_PAUSE)
     stop.cancel()
@@ -146,7 +171,9 @@ async def _keep_working(make_app: Callable[[], App], options: WorkerOptions, sto
 async def _work(app: App, options: WorkerOptions) -> None:
     """Work until cancelled; then finish or hand back what runs."""
     try:
-        await app.open_async()
+        # The pool's own patience is longer than it tries: it would sleep on after the database is back.
+        async with asyncio.timeout(OPEN_SECONDS):
+            await app.open_async()
         await app.run_worker_async(**options)
     finally:
         await app.close_async()

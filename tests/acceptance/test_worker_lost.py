@@ -225,3 +225,17 @@ def test_a_worker_and_its_run_outlive_a_restart_of_the_database(
     workers.wait_for(lambda: firing_states(db, late) == {"delivered"}, "the next run")
     assert worker.poll() is None
     assert is_gone(program)
+
+
+def test_a_worker_that_starts_before_its_database_works_as_soon_as_it_is_there(
+    db: Database, databases: Databases, workers: Workers
+) -> None:
+    fire(db, make_woken(db))
+    db.dispose()
+    databases.server.stop()
+    workers.start()
+    workers.wait_for(lambda: workers.log.read_text().count("The worker starts again") > 0, "a failed start")
+    databases.server.start()
+    started = time.monotonic()
+    workers.wait_for_start(1)
+    assert time.monotonic() - started < 20
