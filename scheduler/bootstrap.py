@@ -15,6 +15,7 @@ from scheduler.clock.scheduler import LedgerScheduler
 from scheduler.demo import Demo, make_demo
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import token_hash
+from scheduler.invocations.polls.queue import sweep_checks
 from scheduler.invocations.recover import reconcile, sweep_stalled
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import BY_INDEX, Database
@@ -65,6 +66,7 @@ def duties(db: Database) -> list[Duty]:
     """What every worker process looks after; each is done by one process at a time."""
     return [
         Duty("sweep stalled workers", 15, lambda: sweep_stalled(db)),
+        Duty("sweep stalled checks", 60, lambda: sweep_checks(db)),
         Duty("reconcile invocations", 300, lambda: reconcile(db)),
         Duty("reconcile jobs", 300, lambda: reconcile_jobs(db)),
     ]

@@ -34,7 +34,7 @@ from scheduler.storage.secrets import SecretBox
 DATABASE_CONNECTIONS = 3
 OPEN_SECONDS = 5.0
 CHECKS_AT_ONCE = 100
-"""Jobs of up to 50 polls each. One lasts as long as its slowest poll; how many requests are open is bounded elsewhere."""
+"""Jobs of up to 50 polls, each as long as its slowest. How many requests are open at once the poller bounds."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Between two starts of Procrastinate's worker, should it end by itself."""
 

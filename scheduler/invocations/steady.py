@@ -8,7 +8,7 @@ ends the worker, which first waits for its runs and then aborts them. So each of
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
@@ -20,7 +20,7 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager, NotificationCallback
 
 from scheduler.domain.clock import Clock
-from scheduler.invocations.tasks import QUEUE, RUN_TASK
+from scheduler.invocations.tasks import CHECK_TASK, IO_QUEUE, QUEUE, RUN_TASK
 
 PAUSE_SECONDS = 1.0
 FINISH_PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
@@ -107,23 +107,44 @@ async def _wait_out(error: ConnectorException, what: str, seconds: float = PAUSE
 
 
 def make_worker_app(libpq_url: str, run: Callable[[UUID, int], Awaitable[None]], pulse: Pulse) -> App:
-    """The worker's app, not yet open, with `run(invocation_id, attempt)` as its task.
+    """The app of the worker that runs invocations, not yet open, with `run(invocation_id, attempt)` as its task.
 
     It takes at most three connections: two pooled and the listener's.
     """
+    app = _app(libpq_url, pulse, connections=2)
+
+    @app.task(name=RUN_TASK, queue=QUEUE)
+    async def run_invocation(invocation_id: str, attempt: int) -> None:
+        await run(UUID(invocation_id), attempt)
+
+    return app
+
+
+def make_check_app(
+    libpq_url: str, check: Callable[[Sequence[tuple[UUID, int]]], Awaitable[None]], pulse: Pulse
+) -> App:
+    """The app of the worker that checks polls, not yet open, with `check([(trigger_id, version), …])` as its task.
+
+    It takes one connection, if it is run without a listener: a poll can wait a second.
+    """
+    app = _app(libpq_url, pulse, connections=1)
+
+    @app.task(name=CHECK_TASK, queue=IO_QUEUE)
+    async def check_polls(polls: list[tuple[str, int]]) -> None:
+        await check([(UUID(trigger_id), version) for trigger_id, version in polls])
+
+    return app
+
+
+def _app(libpq_url: str, pulse: Pulse, *, connections: int) -> App:
     connector = PsycopgConnector(
         conninfo=libpq_url,
         min_size=1,
-        max_size=2,
+        max_size=connections,
         timeout=5.0,
         reconnect_timeout=2.0,
         kwargs={"connect_timeout": 5, "application_name": "reveille-jobs"},
     )
     app = App(connector=connector)
     app.job_manager = SteadyJobManager(connector, pulse)
-
-    @app.task(name=RUN_TASK, queue=QUEUE)
-    async def run_invocation(invocation_id: str, attempt: int) -> None:
-        await run(UUID(invocation_id), attempt)
-
     return app

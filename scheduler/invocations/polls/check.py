@@ -25,19 +25,22 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 READING_THREADS = 2
+MAX_OPEN_REQUESTS = 700
+"""Each holds a socket, of which a process has 1,024 by default. Only servers that hang come near it."""
 
 
 class Poller:
     """Checks polls on one event loop, with threads of its own for the database and for reading answers."""
 
     def __init__(self, db: Database, box: SecretBox, client: GuardedClient, clock: Clock) -> None:
-        """Takes one of `db`'s connections at a time."""
+        """Takes one of `db`'s connections at a time. To be used on one event loop."""
         self._db = db
         self._box = box
         # One thread each: neither a slow path nor a slow statement may take what invocations need.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="polls-write")
         self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="polls-read")
         self._looker = Looker(client, clock, self._reading)
+        self._open_requests = asyncio.Semaphore(MAX_OPEN_REQUESTS)
 
     async def check(self, looks: Collection[tuple[UUID, int]]) -> None:
         """The Procrastinate job: look at these polls, those that still have this version. Never raises.
@@ -59,7 +62,8 @@ class Poller:
     async def _check(self, stored: StoredPoll) -> tuple[Poll, Look, QuietEnd] | None:
         try:
             poll = open_poll(stored, self._box)
-            look = await self._looker.look(poll.config, poll.validators())
+            async with self._open_requests:
+                look = await self._looker.look(poll.config, poll.validators())
         except ConfigurationError as error:
             poll, look = Poll(stored, PollConfig.model_construct(**stored.config)), LookFailed(error.message)
         end = quiet_end(poll, look)
