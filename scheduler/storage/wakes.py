@@ -67,6 +67,7 @@ MAKE_WAKE_TRIGGER = text("""
     SELECT :id, a.tenant_id, a.id, 'wake', 'wake', '{}', :reason, coalesce(a.timezone, n.timezone), 0, true,
         'system'
     FROM agents a JOIN tenants n ON n.id = a.tenant_id WHERE a.id = :agent_id AND a.deleted_at IS NULL
+    FOR KEY SHARE OF a
     ON CONFLICT DO NOTHING
 """)
 
