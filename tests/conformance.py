@@ -20,7 +20,7 @@ import pytest
 _BESIDE_THE_PROJECT = Path(__file__).resolve().parents[2] / "shared" / "conformance"
 
 
-def load(relative_path: str) -> Any:  # noqa: ANN401 - each file has a shape of its own
+def load(relative_path: str) -> Any:
     """The JSON of one conformance file, such as `"cron/cases.json"`."""
     directory = _directory()
     path = directory / relative_path

@@ -46,7 +46,7 @@ def _recording_server() -> Iterator[tuple[str, list[SignedRequest]]]:
             self.send_header("Content-Length", "0")
             self.end_headers()
 
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             """Keep the test's output quiet."""
 
     server = HTTPServer(("127.0.0.1", 0), Hook)

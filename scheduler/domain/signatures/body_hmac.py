@@ -33,7 +33,7 @@ class BodyHmac:
         """The secret's text, whole."""
         return utf8_key(secret)
 
-    def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:  # noqa: ARG002
+    def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
         """Compare the header with each form of the body's digest."""
         value = header(request, self.header)
         given = [value, *(part.strip(" \t") for part in value.split(","))] if self.listed else [value]
@@ -64,7 +64,7 @@ class SharedToken:
             raise ValueError("must be printable ASCII without spaces around it, since it travels in a header")
         return utf8_key(secret)
 
-    def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:  # noqa: ARG002
+    def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
         """Compare the header with each token."""
         if not any_equal([header(request, self.header)], [key.decode("utf-8") for key in keys]):
             raise Rejected(f"{self.header} is not a known token")

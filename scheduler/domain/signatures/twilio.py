@@ -25,7 +25,7 @@ class Twilio:
         """The auth token as text."""
         return utf8_key(secret)
 
-    def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:  # noqa: ARG002
+    def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
         """Compare with the URL as given, without its port, and with the scheme's own: Twilio signs any of them."""
         given = header(request, "X-Twilio-Signature")
         if request.url is None:
