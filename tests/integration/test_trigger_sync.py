@@ -65,55 +65,6 @@ def test_a_webhook_owns_no_job_but_a_token_and_expiry_is_a_job_of_its_own(
     assert jobs_of(db, made.trigger.id) == {"expiry": expires}
 
 
-@pytest.mark.parametrize(
-    ("type_name", "config", "field"),
-    [
-        ("cron", {"expr": "0 0 31 2 *"}, "config.expr"),
-        ("cron", {"expr": "30-10 * * * *"}, "config.expr"),
-        ("cron", {"expr": "0 0 * * * *"}, "config.expr"),
-        ("cron", {"expr": "0 9 * * *", "timezone": "Europe/Berln"}, "config.timezone"),
-        ("cron", {}, "config.expr"),
-        ("once", {"at": "2001-01-01"}, "config.at"),
-        ("once", {"at": "tomorrow"}, "config.at"),
-        ("interval", {"seconds": 0}, "config.seconds"),
-        ("interval", {"seconds": -5}, "config.seconds"),
-        ("interval", {"minutes": 1e12}, "config.minutes"),
-        ("interval", {"minutes": 5, "seconds": 5}, "config"),
-        ("interval", {"seconds": "60"}, "config.seconds"),
-        ("interval", {"second": 60}, "config.second"),
-        ("webhook", {"signature": {"scheme": "morse"}}, "config.signature.scheme"),
-        ("sundial", {}, "type"),
-    ],
-)
-def test_a_bad_config_is_refused_by_the_name_of_its_field(
-    db: Database, type_name: str, config: dict[str, Any], field: str
-) -> None:
-    with pytest.raises(InvalidField) as caught:
-        make_trigger(db, make_agent(db), type_name, config=config)
-    assert (caught.value.field or "").startswith(field)
-    with db.begin() as conn:
-        assert conn.scalar(text("SELECT count(*) FROM triggers")) == 0
-
-
-@pytest.mark.parametrize(
-    ("values", "field"),
-    [
-        ({"name": " "}, "name"),
-        ({"name": "a\x00b"}, "name"),
-        ({"name": "x" * 201}, "name"),
-        ({"max_fires": -1}, "max_fires"),
-        ({"cooldown_seconds": float("nan")}, "cooldown_seconds"),
-        ({"grace_seconds": -1.0}, "grace_seconds"),
-        ({"misfire_policy": "never"}, "misfire_policy"),
-        ({"expires_at": datetime(2001, 1, 1, tzinfo=UTC)}, "expires_at"),
-    ],
-)
-def test_a_bad_field_is_refused_by_its_name(db: Database, values: dict[str, Any], field: str) -> None:
-    with pytest.raises(InvalidField) as caught:
-        make_trigger(db, make_agent(db), **values)
-    assert caught.value.field == field
-
-
 def test_a_name_is_taken_once_for_an_agent_and_free_again_after_deletion(db: Database, triggers: Triggers) -> None:
     agent = make_agent(db)
     first = make_trigger(db, agent, name="daily")
