@@ -207,7 +207,7 @@ def test_a_cancelled_run_leaves_nothing_behind(tmp_path: Path) -> None:
 def test_a_run_that_is_cancelled_at_once_leaves_nothing_behind() -> None:
     async def run() -> None:
         for turns in range(12):
-            running = asyncio.ensure_future(run_command(shell("exec sleep 600")))
+            running = asyncio.ensure_future(run_command(["/bin/sleep", "612.34"]))
             for _ in range(turns):
                 await asyncio.sleep(0)
             running.cancel()
@@ -215,7 +215,8 @@ def test_a_run_that_is_cancelled_at_once_leaves_nothing_behind() -> None:
                 await running
 
     asyncio.run(run())
-    assert psutil.Process().children(recursive=True) == []
+    left = [each for each in psutil.process_iter(["cmdline"]) if "612.34" in (each.info["cmdline"] or ())]
+    assert left == []
 
 
 def test_sigterm_lets_a_program_end_by_itself(tmp_path: Path) -> None:
