@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 from sqlalchemy import select, text
 
@@ -24,6 +25,7 @@ from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Tenant
 
 DEFAULT_TENANT_NAME = "default"
+RECENT = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
@@ -64,10 +66,12 @@ def start_scheduler(settings: Settings, db: Database) -> Clockwork:
 
 def duties(db: Database) -> list[Duty]:
     """What every worker process looks after; each is done by one process at a time."""
+    # The first look is at everything, for nobody knows how long nobody looked; later ones at what is recent.
+    horizons = iter([None])
     return [
         Duty("sweep stalled workers", 15, lambda: sweep_stalled(db)),
         Duty("sweep stalled checks", 60, lambda: sweep_checks(db)),
-        Duty("reconcile invocations", 300, lambda: reconcile(db)),
+        Duty("reconcile invocations", 300, lambda: reconcile(db, newer_than=next(horizons, RECENT))),
         Duty("reconcile jobs", 300, lambda: reconcile_jobs(db)),
     ]
 
