@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from loguru import logger
+from sqlalchemy.exc import SQLAlchemyError
+
+from scheduler.domain.errors import DatabaseUnavailable
+
 
 @dataclass(frozen=True)
 class Duty:
@@ -13,3 +18,10 @@ class Duty:
     name: str
     every_seconds: float
     run: Callable[[], object]
+
+    def look(self) -> None:
+        """Run once. That the database is away is no news here: the next look comes by itself."""
+        try:
+            self.run()
+        except (DatabaseUnavailable, SQLAlchemyError) as error:
+            logger.warning("{!r} could not be done now: {}", self.name, str(error).partition("\n")[0])

@@ -54,7 +54,7 @@ class LedgerScheduler(BackgroundScheduler):
         )
         for duty in duties:
             self.add_job(
-                duty.run,
+                duty.look,
                 "interval",
                 seconds=duty.every_seconds,
                 id=duty.name,
