@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 
 from scheduler.domain.misfire import Schedule
 from scheduler.domain.model import TriggerType
+from scheduler.triggers.active_hours import OnlyBetween, within
 from scheduler.triggers.base import TriggerConfig
 
 DEFAULT_MINUTES = 30.0
@@ -39,12 +40,13 @@ class IntervalSchedule:
 
 
 class IntervalConfig(TriggerConfig):
-    """`{"minutes": 30}` or `{"seconds": 90}`; fractions are allowed."""
+    """`{"minutes": 30}` or `{"seconds": 90}`, fractions allowed; `"only_between": "09:00-18:00"` keeps to hours."""
 
     kind: ClassVar = TriggerType.INTERVAL
 
     minutes: float | None = Field(default=None, ge=1 / 60, le=MAX_SECONDS / 60, allow_inf_nan=False)
     seconds: float | None = Field(default=None, ge=1, le=MAX_SECONDS, allow_inf_nan=False)
+    only_between: OnlyBetween | None = None
 
     @model_validator(mode="after")
     def _one_unit(self) -> IntervalConfig:
@@ -53,6 +55,7 @@ class IntervalConfig(TriggerConfig):
         return self
 
     def schedule(self, zone: str, anchor: datetime) -> Schedule:
-        """An even grid, first after one full interval; zones and clock changes do not touch it."""
+        """An even grid, first after one full interval; zones and clock changes touch only its hours."""
         minutes = DEFAULT_MINUTES if self.minutes is None else self.minutes
-        return IntervalSchedule(anchor, timedelta(seconds=self.seconds or minutes * 60))
+        grid = IntervalSchedule(anchor, timedelta(seconds=self.seconds or minutes * 60))
+        return within(grid, self.only_between, zone)
