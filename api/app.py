@@ -21,6 +21,7 @@ from api.invocations import invocations
 from api.keys import keys
 from api.metrics import metrics
 from api.parts import EXTENSION, build_parts
+from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
 from api.resource import PREFIX, ItemConverter
 from api.tenants import tenants
@@ -32,7 +33,7 @@ try:
 except PackageNotFoundError:
     VERSION = "0"
 
-RESOURCES = (agents, triggers, firings, invocations, audit, keys, tenants)
+RESOURCES = (agents, triggers, polls, firings, invocations, audit, keys, tenants)
 PLAIN = (hooks, health, metrics, docs)
 
 

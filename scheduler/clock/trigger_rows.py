@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -14,9 +13,8 @@ from sqlalchemy.exc import IntegrityError
 from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.model import JobKind, TriggerType
-from scheduler.net.errors import UrlRefused
-from scheduler.net.headers import check_headers
-from scheduler.net.policy import AllowedPrivate, check_url
+from scheduler.net.policy import AllowedPrivate
+from scheduler.net.requests import check_request
 from scheduler.storage.references import find_reference
 from scheduler.storage.tables import Agent, Job, Tenant, Trigger
 from scheduler.triggers.base import CheckContext, TriggerConfig
@@ -117,18 +115,10 @@ def fresh_start(row: Row[Any]) -> dict[str, Any]:
 
 def check_context(conn: Connection, agent: Row[Any], allow_private: AllowedPrivate) -> CheckContext:
     """What configs of this agent's triggers are checked against."""
-
-    def check_request(url: str, headers: Mapping[str, str]) -> None:
-        check_headers(headers)
-        try:
-            check_url(url, allow_private)
-        except UrlRefused as error:
-            raise InvalidField(error.message, field="url") from None
-
     return CheckContext(
         now=agent.now,
         min_poll_interval_min=agent.poll_floor,
-        check_request=check_request,
+        check_request=partial(check_request, allow_private=allow_private),
         agent_id=agent.agent_id,
         find=partial(find_reference, conn, agent.owner_id),
     )

@@ -80,6 +80,16 @@ class StoredPoll:
 
 
 @dataclass(frozen=True, slots=True)
+class PollDetail:
+    """A poll, and what there is to tell of its looks."""
+
+    stored: StoredPoll
+    checked_at: datetime | None
+    first_failure_at: datetime | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class QuietEnd:
     """The end of a look that found nothing to fire and no new value: all there is to write."""
 
@@ -165,21 +175,27 @@ def stop_job(conn: Connection, trigger_id: UUID) -> None:
     conn.execute(STOP_JOB, {"id": trigger_id})
 
 
-def read_state(conn: Connection, trigger_id: UUID) -> Row[Any] | None:
-    """The state of a poll, not locked; None before its first look is due."""
-    return conn.execute(select(PollState.__table__).where(PollState.trigger_id == trigger_id)).one_or_none()
-
-
-def read_poll(conn: Connection, trigger_id: UUID) -> StoredPoll:
-    """A poll, whether paused or not, with what was seen last. Raises NotFound."""
-    row = conn.execute(
+def read_poll(conn: Connection, trigger_id: UUID) -> PollDetail:
+    """A poll, whether paused or not. Raises NotFound."""
+    query: Select[Any] = (
         select(Trigger.id, Trigger.updated_at, Trigger.config, Trigger.secret)
-        .add_columns(PollState.fingerprint, PollState.baseline)
+        .add_columns(*(each for each in PollState.__table__.columns if each.name != "trigger_id"))
         .join(PollState, PollState.trigger_id == Trigger.id, isouter=True)
         .where(Trigger.id == trigger_id, Trigger.deleted_at.is_(None))
-    ).one_or_none()
+    )
+    row = conn.execute(query).one_or_none()
     if row is None:
         raise NotFound(f"There is no trigger {trigger_id}.")
-    return StoredPoll(
-        row.id, 0, row.updated_at, row.config, row.secret, row.fingerprint, row.baseline, None, None, 0
+    stored = StoredPoll(
+        id=row.id,
+        version=row.poll_version or 0,
+        updated_at=row.updated_at,
+        config=row.config,
+        secret=row.secret,
+        fingerprint=row.fingerprint,
+        baseline=row.baseline,
+        etag=row.etag,
+        last_modified=row.last_modified,
+        failures=row.failures or 0,
     )
+    return PollDetail(stored, row.checked_at, row.first_failure_at, row.note)

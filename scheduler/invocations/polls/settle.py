@@ -126,12 +126,23 @@ def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:
 
 
 def firing_data(before: Seen | None, value: object) -> dict[str, Any]:
-    """`{"old"?, "new"}` as a firing keeps it. What is too long or too deep is the start of its JSON, named in `cut`."""
+    """`{"old"?, "new"}` as a firing keeps it; what had to be cut is named in `cut`."""
     values = ({} if before is None else {"old": before.value}) | {"new": value}
-    texts = {name: _storable_json(each) for name, each in values.items()}
-    cut = [n for n, text in texts.items() if len(text) > MAX_DATA_CHARS or deeper_than(MAX_DATA_DEPTH, values[n])]
-    data = {name: text[:MAX_DATA_CHARS] if name in cut else json.loads(text) for name, text in texts.items()}
-    return data | ({"cut": cut} if cut else {})
+    parts = {name: shown(each) for name, each in values.items()}
+    cut = [name for name, (_, is_cut) in parts.items() if is_cut]
+    return {name: part for name, (part, _) in parts.items()} | ({"cut": cut} if cut else {})
+
+
+def shown(value: object) -> tuple[Any, bool]:
+    r"""`value` for others to read, and whether it had to be cut: then it is a text, the start of its JSON.
+
+    U+0000 and lone surrogates (`\ud800`), which neither PostgreSQL nor UTF-8 can hold, are replaced.
+    """
+    text = _ESCAPED_NUL.sub(r"\1\\ufffd", json.dumps(value, ensure_ascii=False))
+    text = text.encode("utf-8", "replace").decode()
+    if len(text) > MAX_DATA_CHARS or deeper_than(MAX_DATA_DEPTH, value):
+        return text[:MAX_DATA_CHARS], True
+    return json.loads(text), False
 
 
 def _succeed(
@@ -212,9 +223,3 @@ def _audit(conn: Connection, trigger: LockedTrigger, verb: str, **detail: Any) -
 
 def _note(text: str) -> str:
     return storable(text, NOTE_BYTES)[0]
-
-
-def _storable_json(value: object) -> str:
-    r"""`value` as JSON that jsonb takes: U+0000 and lone surrogates (`\ud800`) are replaced, as in all texts."""
-    text = _ESCAPED_NUL.sub(r"\1\\ufffd", json.dumps(value, ensure_ascii=False))
-    return text.encode("utf-8", "replace").decode()

@@ -1,0 +1,94 @@
+"""Polls beyond what all triggers have: what they saw, and what they would see."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from threading import BoundedSemaphore
+from typing import Any, cast
+from uuid import UUID
+
+from flask import Response
+
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.resource import CHANGES, answer, blueprint, problems
+from api.schemas.polls import PollOut, TrialIn, TrialOut
+from api.schemas.triggers import TriggerPath
+from scheduler.domain.errors import Conflict, LimitReached
+from scheduler.domain.model import TriggerType
+from scheduler.invocations.polls.settle import Poll, open_poll, shown
+from scheduler.invocations.polls.trial import try_poll
+from scheduler.net.requests import check_request
+from scheduler.storage.polls import PollDetail, read_poll
+from scheduler.triggers.base import CheckContext, parse_config
+from scheduler.triggers.poll import PollConfig, Seen
+
+polls = blueprint("polls", "What polls saw, and what they would see.")
+
+TRIES_AT_ONCE = 2
+RETRY_SECONDS = 10
+_tries = BoundedSemaphore(TRIES_AT_ONCE)
+"""Each holds a thread of this process for up to 11 s, and webhooks need some."""
+
+TRIED: dict[str | int, Any] = {200: TrialOut, **CHANGES, **problems(429)}
+
+
+@polls.post("/triggers/try", responses=TRIED)
+@needs(Level.WRITE, own=True)
+def try_config(body: TrialIn) -> Response:
+    """Look at once at what a poll of this config would see, as its first look. Nothing is recorded."""
+    who = parts()
+    context = CheckContext(
+        now=who.clock.now(), check_request=partial(check_request, allow_private=who.allow_private)
+    )
+    return _tried(cast("PollConfig", parse_config(PollConfig, body.config, context)), None)
+
+
+@polls.post("/triggers/<trigger_id>/try", responses=TRIED)
+@needs(Level.WRITE, own=True)
+def try_trigger(path: TriggerPath) -> Response:
+    """Look at once at what a poll sees, compared with what it saw last. Nothing is recorded or fired."""
+    poll = open_poll(_detail(path.trigger_id).stored, parts().box)
+    return _tried(poll.config, poll.before())
+
+
+@polls.get("/triggers/<trigger_id>/poll", responses={200: PollOut, **problems(409)})
+@needs(Level.READ, own=True)
+def show_poll(path: TriggerPath) -> Response:
+    """Show what a poll saw last, how often it failed in a row, and why."""
+    detail = _detail(path.trigger_id)
+    before = Poll(detail.stored, PollConfig.model_construct(**detail.stored.config)).before()
+    value, cut = (None, False) if before is None else shown(before.value)
+    return answer(
+        PollOut(
+            checked_at=detail.checked_at,
+            failures=detail.stored.failures,
+            first_failure_at=detail.first_failure_at,
+            note=detail.note,
+            is_seen=before is not None,
+            value=value,
+            value_cut=cut,
+        )
+    )
+
+
+def _detail(trigger_id: UUID) -> PollDetail:
+    """The poll, if it is there for the caller. Raises NotFound, and Conflict for another kind of trigger."""
+    who = caller()
+    found = parts().triggers.get(who.tenant_id, trigger_id)
+    who.must_reach(found.agent_id, "trigger", trigger_id)
+    if found.type != TriggerType.POLL:
+        raise Conflict(f"A {found.type} trigger looks at nothing; only a poll does.")
+    with parts().db.begin() as conn:
+        return read_poll(conn, trigger_id)
+
+
+def _tried(config: PollConfig, before: Seen | None) -> Response:
+    if not _tries.acquire(blocking=False):
+        raise LimitReached("Other polls are being tried; try again in a moment.", retry_after=RETRY_SECONDS)
+    try:
+        trial = asyncio.run(try_poll(config, before, allow_private=parts().allow_private, clock=parts().clock))
+    finally:
+        _tries.release()
+    return answer(TrialOut.model_validate(trial))

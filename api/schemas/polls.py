@@ -1,0 +1,41 @@
+"""What polls see: at their last look, and in a look that leaves nothing behind."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import Field
+
+from api.schemas.base import Answer, Shape, Time
+from api.schemas.triggers import Config
+
+
+class TrialIn(Shape):
+    """A poll that need not exist."""
+
+    type: Literal["poll"] = "poll"
+    config: Config
+
+
+class TrialOut(Answer):
+    """What a look at this moment comes to. Nothing was recorded."""
+
+    status: Literal["found", "nothing_there", "failed"]
+    value: Any = Field(None, description="What is at the path: one node's value, or the list of several.")
+    value_cut: bool = Field(
+        description="The value is long: its JSON's first 64 Ki characters are shown, as a text."
+    )
+    would_fire: bool
+    error: str | None = Field(description="Why it failed, or that nothing is at the path.")
+
+
+class PollOut(Answer):
+    """What is kept of a poll from one look to the next."""
+
+    checked_at: Time | None
+    failures: int = Field(description="In a row, up to now.")
+    first_failure_at: Time | None
+    note: str | None = Field(description="What there is to say of the last look; null when all is well.")
+    is_seen: bool = Field(description="Whether a value was seen since the config was last changed.")
+    value: Any = Field(None, description="The value that the next look is compared with.")
+    value_cut: bool

@@ -1,0 +1,19 @@
+"""What can be said of a request before it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from scheduler.domain.errors import InvalidField
+from scheduler.net.errors import UrlRefused
+from scheduler.net.headers import check_headers
+from scheduler.net.policy import AllowedPrivate, check_url
+
+
+def check_request(url: str, headers: Mapping[str, str], *, allow_private: AllowedPrivate) -> None:
+    """Refuse with InvalidField, on `url` or `headers`, what the guarded client would refuse without resolving."""
+    check_headers(headers)
+    try:
+        check_url(url, allow_private)
+    except UrlRefused as error:
+        raise InvalidField(error.message, field="url") from None
