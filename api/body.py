@@ -44,17 +44,22 @@ class JsonRequest(Request):
         raise MalformedBody(f"The body is not valid JSON: {e}.") from None
 
 
+def read_bytes() -> bytes:
+    """The request's body as it came. Raises PayloadTooLarge (413)."""
+    data = request.get_data()
+    if request.content_length is None and len(data) >= MAX_BODY_BYTES:
+        # A chunked body is cut where it gets too long, not refused.
+        raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
+    return data
+
+
 def read_json(*, required: bool) -> None:
     """Parse the request's body once, before the view's shape is applied to it.
 
     Raises MalformedBody (400), PayloadTooLarge (413), UnsupportedMediaType (415), or InvalidRequest (422) when it
     is no object or holds what can be neither stored nor shown: NUL, lone surrogates, numbers out of range.
     """
-    data = request.get_data()
-    if request.content_length is None and len(data) >= MAX_BODY_BYTES:
-        # A chunked body is cut where it gets too long, not refused.
-        raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
-    if not data:
+    if not read_bytes():
         if required:
             raise MalformedBody("The body is empty; send a JSON object.")
         return

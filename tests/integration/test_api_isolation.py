@@ -40,6 +40,11 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "POST /invocations/<invocation_id>/cancel": ("write", False),
     "POST /invocations/<invocation_id>/replay": ("write", False),
     "POST /invocations/<invocation_id>/complete": ("write", False),
+    "POST /channels": ("write", False),
+    "GET /channels": ("read", False),
+    "GET /channels/<channel_id>": ("read", False),
+    "PATCH /channels/<channel_id>": ("write", False),
+    "DELETE /channels/<channel_id>": ("write", False),
     "GET /audit": ("read", False),
     "POST /api-keys": ("admin", False),
     "GET /api-keys": ("admin", False),
@@ -52,6 +57,9 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "DELETE /tenants/<tenant_id>": ("operator", False),
 }
 
+NOBODY = "00000000-0000-7000-8000-0000000000ff"
+PUBLIC_KEY = {"public_key": "00" * 32}
+
 BODIES: dict[str, dict[str, Any]] = {
     "POST /agents": agent_body("bob"),
     "PATCH /agents/<agent_id>": {"role_description": "changed"},
@@ -59,6 +67,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /triggers/<trigger_id>": {"reason": "changed"},
     "POST /triggers/preview": {"type": "cron", "config": {"expr": "0 9 * * *"}},
     "POST /invocations/<invocation_id>/complete": {"attempt": 1, "reply": "ok"},
+    "POST /channels": {"name": "new", "kind": "discord", "agent_id": NOBODY, "secrets": PUBLIC_KEY},
+    "PATCH /channels/<channel_id>": {"bot_user_id": "UBOT"},
     "POST /api-keys": {"name": "new", "scopes": ["read"]},
     "POST /tenants": {"name": "new"},
     "PATCH /tenants/<tenant_id>": {"name": "changed"},
@@ -76,18 +86,20 @@ class World:
 
 
 def world(api: Api, name: str) -> World:
-    """A new tenant with an agent, triggers, a firing, its invocation and a key."""
+    """A new tenant with an agent, triggers, a firing, its invocation, a channel and a key."""
     tenant_id = api.tenant(name)
     as_tenant = api.as_(api.key, tenant_id)
     agent_id = as_tenant.post("/agents", agent_body())["id"]
     trigger = as_tenant.post(f"/agents/{agent_id}/triggers", trigger_body("hook", type="webhook", config={}))
     token = trigger["hook_url"].rsplit("/", 1)[1]
     firing_id = as_tenant.ok(as_tenant.call("POST", f"//hooks/{token}", data=b"hello"), 202)["firing_id"]
+    channel_body = {"name": "chat", "kind": "discord", "agent_id": agent_id, "secrets": PUBLIC_KEY}
     admin = api.with_key("admin", tenant_id=tenant_id)
     ids = {
         "agent_id": agent_id,
         "trigger_id": trigger["id"],
         "firing_id": firing_id,
+        "channel_id": as_tenant.post("/channels", channel_body)["id"],
         "invocation_id": as_tenant.get(f"/firings/{firing_id}")["invocation_id"],
         "key_id": admin.get("/api-keys")["items"][0]["id"],
         "tenant_id": tenant_id,
@@ -155,7 +167,7 @@ def test_lists_hold_nothing_of_another_tenant(api: Api) -> None:
     """Not even when asked by another tenant's ids."""
     acme, rival = world(api, "acme"), world(api, "rival")
     foreign = set(acme.ids.values())
-    for path in ("/agents", "/triggers", "/firings", "/invocations", "/audit", "/api-keys"):
+    for path in ("/agents", "/triggers", "/firings", "/invocations", "/channels", "/audit", "/api-keys"):
         items = rival.admin.get(path)["items"]
         assert items, path
         assert not foreign & {str(value) for item in items for value in item.values()}, path
@@ -216,7 +228,8 @@ def test_an_agents_key_reaches_its_own_agent_only(api: Api) -> None:
 
 def test_a_mistyped_id_is_not_found_on_every_route(api: Api) -> None:
     """What is no UUID names nothing: 404, not 422 and not 500."""
-    ids = dict.fromkeys(("agent_id", "trigger_id", "firing_id", "invocation_id", "key_id", "tenant_id"), "x'%00")
+    names = ("agent_id", "trigger_id", "firing_id", "invocation_id", "channel_id", "key_id", "tenant_id")
+    ids = dict.fromkeys(names, "x'%00")
     for route in SCOPES:
         if "<" in route:
             status, problem = call(api, route, ids)
@@ -225,4 +238,5 @@ def test_a_mistyped_id_is_not_found_on_every_route(api: Api) -> None:
 
 def state_of(seen: World) -> list[Any]:
     """All that its own admin sees of a tenant, but for the trail of looking."""
-    return [seen.admin.get(path) for path in ("/agents", "/triggers", "/firings", "/invocations", "/api-keys")]
+    paths = ("/agents", "/triggers", "/firings", "/invocations", "/channels", "/api-keys")
+    return [seen.admin.get(path) for path in paths]

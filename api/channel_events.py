@@ -1,0 +1,22 @@
+"""POST /channels/{id}/events: where chat providers post. No API key: each event is proven as its provider does it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, request
+
+from api.body import read_bytes
+from api.parts import parts
+from scheduler.channels.intake import receive_event
+from scheduler.domain.ids import parse_id
+from scheduler.domain.signatures import SignedRequest
+
+channel_events = Blueprint("channel_events", __name__)
+
+
+@channel_events.post("/channels/<channel_id>/events")
+def receive(channel_id: str) -> dict[str, Any]:
+    """Take one event: 200, and what its provider expects, once its message is durable."""
+    signed = SignedRequest(dict(request.headers), read_bytes())
+    return receive_event(parts().db, parts().box, parse_id(channel_id, "channel"), signed)

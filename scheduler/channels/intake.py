@@ -1,0 +1,83 @@
+"""What a provider posts to a channel's address: proven, read, stored. The agent runs later."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row
+
+from scheduler.channels.base import IncomingMessage, Json, Parsed, UnreadableEvent
+from scheduler.channels.registry import open_channel
+from scheduler.domain.errors import Unauthorized
+from scheduler.domain.signatures import SignedRequest
+from scheduler.domain.text import storable
+from scheduler.invocations.messages import MAX_TEXT, NewMessage, receive_message
+from scheduler.storage.channels import find_open_channel, note_event
+from scheduler.storage.engine import Database
+from scheduler.storage.secrets import SecretBox
+from scheduler.storage.users import user_of_account
+
+CUT = "…"
+"""Ends a text that was too long."""
+
+
+def receive_event(db: Database, box: SecretBox, channel_id: UUID, request: SignedRequest) -> Json:
+    """Take one event; the JSON to answer it with, once its message is committed. One that came before is answered
+    alike and changes nothing.
+
+    Raises NotFound (no such channel, or it is disabled), Unauthorized, UnreadableEvent, DatabaseUnavailable.
+    """
+    with db.begin() as conn:
+        channel = find_open_channel(conn, channel_id)
+    kind = open_channel(channel.kind, json.loads(box.decrypt(channel.secrets)))
+    try:
+        event = kind.verify(request, channel.now)
+    except (Unauthorized, UnreadableEvent) as error:
+        with db.begin() as conn:
+            note_event(conn, channel_id, f"refused: {error.message}")
+        raise
+    answer = kind.handshake(event)
+    if answer is not None:
+        return answer
+    parsed = kind.parse(event)
+    with db.begin() as conn:
+        _record(conn, channel, parsed)
+    return parsed.answer
+
+
+def _record(conn: Connection, channel: Row[Any], parsed: Parsed) -> None:
+    note = parsed.ignored
+    for message in parsed.messages:
+        unwanted = _why_unwanted(message, channel.bot_user_id)
+        if unwanted is None:
+            _store(conn, channel, message)
+        note = unwanted or note
+    if note is not None:
+        note_event(conn, channel.id, f"ignored: {note}")
+
+
+def _why_unwanted(message: IncomingMessage, bot_user_id: str | None) -> str | None:
+    if message.is_bot or message.user_id == bot_user_id:
+        return "a bot wrote it"
+    return None if message.text.strip() else "it holds no text"
+
+
+def _store(conn: Connection, channel: Row[Any], message: IncomingMessage) -> None:
+    """Two channels of one tenant may hear the same message, each for its own agent: it is one for each."""
+    name, _ = storable(message.user_name or "")
+    text = message.text if len(message.text) <= MAX_TEXT else message.text[: MAX_TEXT - len(CUT)] + CUT
+    user_id = user_of_account(conn, channel.tenant_id, channel.kind, message.user_id, name)
+    receive_message(
+        conn,
+        NewMessage(
+            tenant_id=channel.tenant_id,
+            to_agent_id=channel.agent_id,
+            channel=channel.kind,
+            text=text,
+            from_user_id=user_id,
+            thread=message.conversation_id,
+            event_id=f"{channel.id}:{message.message_id}",
+        ),
+    )
