@@ -8,7 +8,7 @@ from threading import Event, Thread
 import psycopg
 from loguru import logger
 
-from scheduler.storage.tables import CHANNEL
+from scheduler.storage.base import CHANNEL
 
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0

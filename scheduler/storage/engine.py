@@ -11,7 +11,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
 from scheduler.domain.errors import DatabaseUnavailable
-from scheduler.storage.tables import CHANNEL
+from scheduler.storage.base import CHANNEL
 
 CONNECT_TIMEOUT = 5
 """Seconds that a new connection may take."""

@@ -8,7 +8,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
-from scheduler.storage.tables import Base
+from scheduler.storage.base import Base
 
 
 class PollState(Base):

@@ -3,44 +3,15 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, DateTime, ForeignKey, Index, LargeBinary, MetaData, Text, Uuid, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.ids import new_id
+from scheduler.storage.base import NOT_DELETED, NOW, Base
 
-CHANNEL = "reveille_wake"
-"""The NOTIFY channel on which a committed change wakes the schedulers. Its messages carry no payload."""
-
-
-class Base(DeclarativeBase):
-    """Python types to column types, once for all tables."""
-
-    metadata = MetaData(
-        naming_convention={
-            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
-            "uq": "uq_%(table_name)s_%(column_0_N_name)s",
-            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
-            "pk": "pk_%(table_name)s",
-        }
-    )
-    type_annotation_map: ClassVar = {
-        str: Text(),
-        bytes: LargeBinary(),
-        datetime: DateTime(timezone=True),
-        UUID: Uuid(),
-        dict[str, Any]: JSONB(none_as_null=True),
-        list[dict[str, Any]]: JSONB(none_as_null=True),
-        list[str]: ARRAY(Text()),
-        list[UUID]: ARRAY(Uuid()),
-    }
-
-
-NOW = text("clock_timestamp()")
-NOT_DELETED = text("deleted_at IS NULL")
 NAMED_BY_USERS = text("deleted_at IS NULL AND NOT is_system")
 NAMED_BY_SYSTEM = text("deleted_at IS NULL AND is_system")
 LISTENS_EVERYWHERE = text("""type = 'on_message' AND config @> '{"any_session": true}' AND deleted_at IS NULL""")
