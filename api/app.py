@@ -13,6 +13,8 @@ from api.agents import agents
 from api.audit import audit
 from api.auth import Access
 from api.body import MAX_BODY_BYTES, JsonRequest, StrictJson
+from api.channel_events import channel_events
+from api.channels import channels
 from api.docs import docs
 from api.firings import firings
 from api.health import health
@@ -33,8 +35,8 @@ try:
 except PackageNotFoundError:
     VERSION = "0"
 
-RESOURCES = (agents, triggers, polls, firings, invocations, audit, keys, tenants)
-PLAIN = (hooks, health, metrics, docs)
+RESOURCES = (agents, triggers, polls, firings, invocations, channels, audit, keys, tenants)
+PLAIN = (hooks, channel_events, health, metrics, docs)
 
 
 class ReveilleApi(OpenAPI):
