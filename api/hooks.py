@@ -20,19 +20,23 @@ INTAKE = "reveille.intake"
 def receive(token: str) -> tuple[dict[str, Any], int]:
     """Take one delivery: 202 once it is durable."""
     body = _read_body()
-    headers = {name.lower(): value for name, value in request.headers.items()}
-    receipt = _intake().receive(Delivery(token_hash(token), headers, body, _public_url()))
+    receipt = _intake().receive(Delivery(token_hash(token), _headers(), body, _public_url()))
     answer = {"firing_id": receipt.firing_id and str(receipt.firing_id), "duplicate": receipt.duplicate}
     return (answer | {"filtered": True} if receipt.filtered else answer), 202
 
 
 def _read_body() -> bytes:
     """The raw body, of which never more than one byte too much is read."""
-    if (request.content_length or 0) <= MAX_BODY:
+    declared = request.content_length
+    if declared is None or declared <= MAX_BODY:
         body = request.stream.read(MAX_BODY + 1)
         if len(body) <= MAX_BODY:
             return body
     raise PayloadTooLarge(f"The body is larger than {MAX_BODY} bytes.")
+
+
+def _headers() -> dict[str, str]:
+    return {name.lower(): value for name, value in request.headers.items()}
 
 
 def _intake() -> Intake:
@@ -44,6 +48,7 @@ def _intake() -> Intake:
 
 
 def _public_url() -> str:
-    """The address that the sender called, which some providers sign."""
-    base = parts().settings.public_url
-    return request.url if base is None else base + request.full_path.removesuffix("?")
+    """The address that the sender called, letter for letter, since some providers sign it."""
+    environ = request.environ
+    base = parts().settings.public_url or f"{request.scheme}://{environ.get('HTTP_HOST', '')}"
+    return base + str(environ.get("RAW_URI", request.path))

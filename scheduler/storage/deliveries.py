@@ -13,7 +13,7 @@ from sqlalchemy import ARRAY, ColumnElement, Connection, LargeBinary, any_, bind
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
-from scheduler.storage.arrays import array
+from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.tables import Agent, Firing, Tenant, Trigger, WebhookDelivery
 from scheduler.storage.triggers import LOCKED_COLUMNS, LockedTrigger
 
@@ -140,7 +140,7 @@ def find_firings(conn: Connection, occurrences: Collection[tuple[UUID, str]]) ->
         return {}
     rows = conn.execute(
         FIND_FIRINGS,
-        {"trigger_ids": array(each[0] for each in occurrences), "keys": [each[1] for each in occurrences]},
+        {"trigger_ids": uuid_array(each[0] for each in occurrences), "keys": [each[1] for each in occurrences]},
     ).all()
     return {(row[0], row[1]): row[2] for row in rows}
 
@@ -153,7 +153,7 @@ def read_accepted(
     Nothing older than 60 s is read. The caller holds the triggers' locks, so nothing else can come in between.
     `since` is not empty.
     """
-    rows = conn.execute(READ_ACCEPTED, {"trigger_ids": array(since), "since": array(since.values())}).all()
+    rows = conn.execute(READ_ACCEPTED, {"trigger_ids": uuid_array(since), "since": array(since.values())}).all()
     times: dict[UUID, list[datetime]] = {trigger_id: [] for trigger_id in since}
     for trigger_id, _, received_at in rows:
         if received_at is not None:
@@ -170,7 +170,7 @@ def count_unaccepted(
     rows = conn.execute(
         COUNT_UNACCEPTED,
         {
-            "trigger_ids": array(each[0] for each in kinds),
+            "trigger_ids": uuid_array(each[0] for each in kinds),
             "verdicts": [each[1].value for each in kinds],
             "since": since,
             "limit": limit,
@@ -186,9 +186,9 @@ def insert_deliveries(conn: Connection, deliveries: Sequence[NewDelivery]) -> No
     conn.execute(
         INSERT_DELIVERIES,
         {
-            "ids": array(each.id for each in deliveries),
-            "tenant_ids": array(each.trigger.tenant_id for each in deliveries),
-            "trigger_ids": array(each.trigger.id for each in deliveries),
+            "ids": uuid_array(each.id for each in deliveries),
+            "tenant_ids": uuid_array(each.trigger.tenant_id for each in deliveries),
+            "trigger_ids": uuid_array(each.trigger.id for each in deliveries),
             "times": array(each.received_at for each in deliveries),
             "verdicts": [each.verdict.value for each in deliveries],
             "reasons": [each.reason for each in deliveries],
@@ -196,7 +196,7 @@ def insert_deliveries(conn: Connection, deliveries: Sequence[NewDelivery]) -> No
             "content_types": [each.content_type for each in deliveries],
             "sizes": array(each.size for each in deliveries),
             "bodies": [each.body for each in deliveries],
-            "firing_ids": array(each.firing_id for each in deliveries),
+            "firing_ids": uuid_array(each.firing_id for each in deliveries),
         },
     )
 

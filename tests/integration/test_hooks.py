@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
@@ -125,6 +127,24 @@ def test_a_replayed_standard_webhook_is_a_duplicate_whatever_is_put_beside_it(ap
     firing_id = hook.accepted(b"{}", **headers)
     replayed = hook.post(b"{}", **headers, x_github_delivery="other", idempotency_key="other")
     assert replayed.json == {"firing_id": firing_id, "duplicate": True}
+
+
+@pytest.mark.parametrize("public_url", [None, "https://hooks.example.org/in"])
+def test_a_signature_over_the_address_is_checked_against_the_public_one(
+    database_url: str, public_url: str | None
+) -> None:
+    """Twilio signs the URL that it called, letter for letter, which a proxy in between may have changed."""
+    with running_api(database_url, public_url=public_url) as api:
+        hook = make_hook(api, {"signature": {"scheme": "twilio", "secret": "token"}}, rate=NO_LIMIT)
+        path = f"{hook.path}?a=b%20c%2F&d"
+        called = (public_url or "http://localhost") + path
+        fields = {"To": "+1", "Body": "hello"}
+        for signed, status in ((called, 202), (called.replace("%20", " "), 401)):
+            content = signed + "".join(name + fields[name] for name in sorted(fields))
+            digest = hmac.digest(b"token", content.encode(), "sha1")
+            headers = {"X-Twilio-Signature": base64.b64encode(digest).decode()}
+            response = api.app.test_client().post(path, data=fields, headers=headers)
+            assert response.status_code == status, response.text
 
 
 def test_a_duplicate_is_answered_with_the_first_firing_and_spends_no_rate(api: Api) -> None:

@@ -1,0 +1,82 @@
+"""An HTTP client that costs little: it posts over keep-alive connections, one request under way on each."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from itertools import cycle
+
+BODY = b'{"action": "opened", "issue": {"number": 1, "title": "It does not start"}}'
+HEAD = b"POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+END = b"\r\n\r\n"
+
+
+@dataclass(slots=True)
+class Load:
+    """What a time of posting achieved: the number of 202 answers, and seconds from request to answer."""
+
+    seconds: float = 0.0
+    accepted: int = 0
+    refused: int = 0
+    latencies: list[float] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Accepted requests a second."""
+        return self.accepted / self.seconds
+
+
+@dataclass(slots=True)
+class _Connection:
+    sock: socket.socket
+    sent_at: float = 0.0
+    received: bytes = b""
+
+    def send(self, message: bytes) -> None:
+        self.sent_at = time.perf_counter()
+        self.sock.sendall(message)
+
+    def answer(self) -> bytes | None:
+        """The status of the answer, once all of it is there."""
+        data = self.sock.recv(65536)
+        if not data:
+            raise ConnectionError("The server closed a connection.")
+        self.received += data
+        head, _, body = self.received.partition(END)
+        length = head.lower().partition(b"content-length:")[2].split(b"\r\n")[0]
+        if not length or len(body) < int(length):
+            return None
+        self.received = b""
+        return head[9:12]
+
+
+def post(port: int, paths: Sequence[str], *, connections: int, seconds: float) -> Load:
+    """Post to `paths` by turns for `seconds`, then wait for the answers that are still to come."""
+    messages = cycle([HEAD % (path.encode(), len(BODY)) + BODY for path in paths])
+    load = Load()
+    with selectors.DefaultSelector() as selector:
+        started = time.perf_counter()
+        for _ in range(connections):
+            connection = _Connection(socket.create_connection(("127.0.0.1", port)))
+            connection.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            selector.register(connection.sock, selectors.EVENT_READ, connection)
+            connection.send(next(messages))
+        while selector.get_map():
+            for key, _ in selector.select(30):
+                connection = key.data
+                status = connection.answer()
+                if status is None:
+                    continue
+                load.latencies.append(time.perf_counter() - connection.sent_at)
+                load.accepted += status == b"202"
+                load.refused += status != b"202"
+                if time.perf_counter() - started < seconds:
+                    connection.send(next(messages))
+                else:
+                    selector.unregister(connection.sock)
+                    connection.sock.close()
+        load.seconds = time.perf_counter() - started
+    return load
