@@ -17,10 +17,12 @@ from api.channel_events import channel_events
 from api.channels import channels
 from api.docs import docs
 from api.firings import firings
+from api.focus import focus
 from api.health import health
 from api.hooks import hooks
 from api.invocations import invocations
 from api.keys import keys
+from api.messages import messages
 from api.metrics import metrics
 from api.parts import EXTENSION, build_parts
 from api.polls import polls
@@ -28,6 +30,8 @@ from api.problems import Problem, install, refuse_invalid
 from api.resource import PREFIX, ItemConverter
 from api.tenants import tenants
 from api.triggers import triggers
+from api.users import users
+from api.wakes import wakes
 from config.settings import Settings, load_settings
 
 try:
@@ -35,7 +39,21 @@ try:
 except PackageNotFoundError:
     VERSION = "0"
 
-RESOURCES = (agents, triggers, polls, firings, invocations, channels, audit, keys, tenants)
+RESOURCES = (
+    agents,
+    triggers,
+    polls,
+    wakes,
+    focus,
+    firings,
+    invocations,
+    users,
+    messages,
+    channels,
+    audit,
+    keys,
+    tenants,
+)
 PLAIN = (hooks, channel_events, health, metrics, docs)
 
 

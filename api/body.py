@@ -46,9 +46,10 @@ class JsonRequest(Request):
 
 def read_bytes() -> bytes:
     """The request's body as it came. Raises PayloadTooLarge (413)."""
-    data = request.get_data()
-    if request.content_length is None and len(data) >= MAX_BODY_BYTES:
-        # A chunked body is cut where it gets too long, not refused.
+    declared = request.content_length
+    data = request.get_data() if declared is None or declared <= MAX_BODY_BYTES else None
+    # A chunked body is cut where it gets too long.
+    if data is None or (declared is None and len(data) >= MAX_BODY_BYTES):
         raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
     return data
 

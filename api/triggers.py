@@ -13,6 +13,7 @@ from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, o
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn, Page
 from api.schemas.triggers import (
+    AgentTriggerQuery,
     DeliveryPage,
     FiredOut,
     PreviewIn,
@@ -48,13 +49,15 @@ def make_trigger(path: AgentPath, body: TriggerIn) -> Response:
 
 @triggers.get("/agents/<agent_id>/triggers", responses={200: TriggerPage})
 @needs(Level.READ, own=True)
-def show_agent_triggers(path: AgentPath, query: Page) -> Response:
+def show_agent_triggers(path: AgentPath, query: AgentTriggerQuery) -> Response:
     """List an agent's triggers, newest first."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     with parts().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
-    found = parts().triggers.list(who.tenant_id, agent_id=path.agent_id, **one_more(query))
+    found = parts().triggers.list(
+        who.tenant_id, agent_id=path.agent_id, focus_ref=query.focus_ref, **one_more(query)
+    )
     return page(TriggerPage, found, query)
 
 

@@ -21,7 +21,9 @@ from api.schemas.base import (
     id_of,
     no_defaults,
 )
+from scheduler.clock.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES
 from scheduler.clock.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
+from scheduler.triggers.active_hours import OnlyBetween
 from scheduler.triggers.preview import DEFAULT_COUNT, MAX_COUNT
 
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
@@ -89,6 +91,7 @@ class TriggerOut(Answer):
     next_fire_at: Time | None
     fire_count: int
     last_fired_at: Time | None
+    is_system: bool = Field(description="It can be paused and changed, not deleted, and counts for no limit.")
     created_at: Time
     updated_at: Time
     hook_url: str | None = Field(None, description="A webhook's address: only when it was just made or rotated.")
@@ -102,6 +105,12 @@ class TriggerQuery(Page):
     """Which triggers to list."""
 
     agent_id: UUID | None = None
+
+
+class AgentTriggerQuery(Page):
+    """Which of an agent's triggers to list."""
+
+    focus_ref: Name | None = None
 
 
 class TriggerPath(Shape):
@@ -164,3 +173,33 @@ class DeliveryOut(Answer):
 
 class DeliveryPage(Listed[DeliveryOut]):
     """A page of deliveries."""
+
+
+class HeartbeatIn(Shape):
+    """A heartbeat. What is left out has its default."""
+
+    minutes: float = Field(DEFAULT_MINUTES, ge=1, le=LONGEST_SECONDS / 60)
+    only_between: OnlyBetween | None = Field(None, description="Hours of the agent's zone; null: the whole day.")
+    instruction: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON)] = Field(
+        DEFAULT_INSTRUCTION, description="What the agent is told when its heart beats."
+    )
+    enabled: bool = True
+
+
+class FocusOut(Answer):
+    """What triggers belong to: how many there are, and how many of them are enabled."""
+
+    focus_ref: str
+    triggers: int
+    enabled: int
+
+
+class FocusPage(Listed[FocusOut]):
+    """What an agent's triggers belong to, up to 1,000, in alphabetical order."""
+
+
+class FocusPath(Shape):
+    """Names what an agent's triggers belong to."""
+
+    agent_id: Annotated[UUID, id_of("agent")]
+    focus_ref: str

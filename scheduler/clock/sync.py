@@ -26,7 +26,7 @@ from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
-from scheduler.storage.trigger_views import TriggerView, get_view, list_views
+from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
 from scheduler.storage.triggers import lock_triggers
 from scheduler.triggers.base import join_secrets, merge_patch, parse_config, resolve_config, split_secrets
 from scheduler.triggers.preview import Preview, preview
@@ -120,12 +120,23 @@ class Triggers:
         with self._db.begin() as conn:
             return get_view(conn, tenant_id, trigger_id)
 
+    def find_system(self, tenant_id: UUID, agent_id: UUID, name: str) -> TriggerView | None:
+        """An agent's system trigger of that name."""
+        with self._db.begin() as conn:
+            return find_system_view(conn, tenant_id, agent_id, name)
+
     def list(
-        self, tenant_id: UUID, *, agent_id: UUID | None = None, limit: int = 50, after: UUID | None = None
+        self,
+        tenant_id: UUID,
+        *,
+        agent_id: UUID | None = None,
+        focus_ref: str | None = None,
+        limit: int = 50,
+        after: UUID | None = None,
     ) -> list[TriggerView]:
         """Triggers, newest first."""
         with self._db.begin() as conn:
-            return list_views(conn, tenant_id, agent_id=agent_id, limit=limit, after=after)
+            return list_views(conn, tenant_id, agent_id=agent_id, focus_ref=focus_ref, limit=limit, after=after)
 
     def update(self, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], *, actor: str) -> TriggerView:
         """Change fields; `config` is merged (RFC 7396) and checked as at creation, `is_enabled` pauses or resumes.
@@ -135,6 +146,8 @@ class Triggers:
         with self._db.begin() as conn:
             row = rows.lock_trigger(conn, tenant_id, trigger_id)
             spec = rows.spec_of(row).patched(patch)
+            if row.is_system and spec.name != row.name:
+                raise InvalidField("The name of a trigger that belongs to the system stays.", field="name")
             check_spec(spec, row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo))
             values = spec.columns()
             first = row.next_run_time

@@ -173,6 +173,6 @@ def write_named(conn: Connection, statement: Insert | Update, name: str) -> None
     try:
         conn.execute(statement)
     except IntegrityError as error:
-        if "uq_triggers_agent_name" in str(error.orig):
+        if "uq_triggers_agent_" in str(error.orig):
             raise Conflict(f"The agent has a trigger named {name!r} already.", field="name") from None
         raise

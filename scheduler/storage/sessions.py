@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import NotFound
@@ -15,7 +15,13 @@ from scheduler.domain.ids import new_id
 from scheduler.storage.message_tables import Message, Session
 
 SESSIONS = Session.__table__
-MESSAGES = Message.__table__
+SHOWN_TEXT = 2_000
+"""Characters of a message in a list."""
+
+_COLUMNS: tuple[Any, ...] = tuple(column for column in Message.__table__.columns if column.name != "text")
+_LENGTH = func.length(Message.text).label("length")
+_LISTED: tuple[Any, ...] = (*_COLUMNS, func.left(Message.text, SHOWN_TEXT).label("text"), _LENGTH)
+_WHOLE: tuple[Any, ...] = (*_COLUMNS, Message.text, _LENGTH)
 
 WAS_TOLD = text("""
     SELECT EXISTS (
@@ -84,8 +90,8 @@ def list_sessions(
 def list_messages(
     conn: Connection, session_id: UUID, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` messages of a session, older than `after`."""
-    query = select(MESSAGES).where(Message.session_id == session_id)
+    """Up to `limit` messages of a session, their texts cut, older than `after`."""
+    query = select(*_LISTED).where(Message.session_id == session_id)
     if after is not None:
         query = query.where(Message.id < after)
     return conn.execute(query.order_by(Message.id.desc()).limit(limit)).all()
@@ -94,7 +100,7 @@ def list_messages(
 def get_message(conn: Connection, tenant_id: UUID, message_id: UUID) -> Row[Any]:
     """A tenant's message, whole; raises NotFound."""
     row = conn.execute(
-        select(MESSAGES).where(Message.id == message_id, Message.tenant_id == tenant_id)
+        select(*_WHOLE).where(Message.id == message_id, Message.tenant_id == tenant_id)
     ).one_or_none()
     if row is None:
         raise NotFound(f"There is no message '{message_id}'.")

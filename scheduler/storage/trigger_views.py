@@ -7,10 +7,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, and_, select
+from sqlalchemy import Connection, Select, and_, func, select
 
 from scheduler.domain.errors import NotFound
-from scheduler.domain.model import JobKind
+from scheduler.domain.model import JobKind, TriggerType
 from scheduler.storage.tables import Job, Trigger
 
 
@@ -38,6 +38,7 @@ class TriggerView:
     next_fire_at: datetime | None
     fire_count: int
     last_fired_at: datetime | None
+    is_system: bool
     created_by: str
     created_at: datetime
     updated_at: datetime
@@ -67,6 +68,7 @@ def view_query() -> Select[Any]:
             Job.next_run_time,
             Trigger.fire_count,
             Trigger.last_fired_at,
+            Trigger.is_system,
             Trigger.created_by,
             Trigger.created_at,
             Trigger.updated_at,
@@ -84,13 +86,58 @@ def get_view(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> TriggerView
     return TriggerView(*row)
 
 
+def find_system_view(conn: Connection, tenant_id: UUID, agent_id: UUID, name: str) -> TriggerView | None:
+    """The system trigger of that name of a tenant's agent."""
+    row = conn.execute(
+        view_query().where(
+            Trigger.tenant_id == tenant_id,
+            Trigger.agent_id == agent_id,
+            Trigger.name == name,
+            Trigger.is_system,
+        )
+    ).one_or_none()
+    return None if row is None else TriggerView(*row)
+
+
 def list_views(
-    conn: Connection, tenant_id: UUID, *, agent_id: UUID | None, limit: int, after: UUID | None
+    conn: Connection,
+    tenant_id: UUID,
+    *,
+    agent_id: UUID | None,
+    focus_ref: str | None = None,
+    limit: int,
+    after: UUID | None,
 ) -> list[TriggerView]:
-    """Triggers, newest first, those after the one with id `after`."""
-    query = view_query().where(Trigger.tenant_id == tenant_id)
+    """Triggers, newest first, those after the one with id `after`.
+
+    Those by which calls wake an agent are left out: nobody made them, and there is nothing to set.
+    """
+    query = view_query().where(Trigger.tenant_id == tenant_id, Trigger.type != TriggerType.WAKE)
     if agent_id is not None:
         query = query.where(Trigger.agent_id == agent_id)
+    if focus_ref is not None:
+        query = query.where(Trigger.focus_ref == focus_ref)
     if after is not None:
         query = query.where(Trigger.id < after)
     return [TriggerView(*row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]
+
+
+@dataclass(frozen=True, slots=True)
+class Focus:
+    """What several triggers of an agent belong to, and how many of them still wait."""
+
+    focus_ref: str
+    triggers: int
+    enabled: int
+
+
+def list_focus(conn: Connection, agent_id: UUID, limit: int) -> list[Focus]:
+    """Up to `limit` of an agent's focus_refs in alphabetical order."""
+    rows = conn.execute(
+        select(Trigger.focus_ref, func.count(), func.count().filter(Trigger.is_enabled))
+        .where(Trigger.agent_id == agent_id, Trigger.focus_ref.is_not(None), Trigger.deleted_at.is_(None))
+        .group_by(Trigger.focus_ref)
+        .order_by(Trigger.focus_ref)
+        .limit(limit)
+    )
+    return [Focus(str(row[0]), row[1], row[2]) for row in rows]

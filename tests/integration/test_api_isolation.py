@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,6 +41,17 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "POST /invocations/<invocation_id>/cancel": ("write", False),
     "POST /invocations/<invocation_id>/replay": ("write", False),
     "POST /invocations/<invocation_id>/complete": ("write", False),
+    "POST /agents/<agent_id>/wake": ("write", True),
+    "PUT /agents/<agent_id>/heartbeat": ("write", False),
+    "GET /agents/<agent_id>/focus": ("read", True),
+    "POST /agents/<agent_id>/focus/<focus_ref>/resolve": ("write", True),
+    "POST /users": ("write", False),
+    "GET /users": ("read", False),
+    "GET /users/<user_id>": ("read", False),
+    "POST /messages": ("write", True),
+    "GET /messages/<message_id>": ("read", True),
+    "GET /sessions": ("read", True),
+    "GET /sessions/<session_id>/messages": ("read", True),
     "POST /channels": ("write", False),
     "GET /channels": ("read", False),
     "GET /channels/<channel_id>": ("read", False),
@@ -67,6 +79,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /triggers/<trigger_id>": {"reason": "changed"},
     "POST /triggers/preview": {"type": "cron", "config": {"expr": "0 9 * * *"}},
     "POST /invocations/<invocation_id>/complete": {"attempt": 1, "reply": "ok"},
+    "POST /agents/<agent_id>/wake": {"message": "wake up"},
+    "PUT /agents/<agent_id>/heartbeat": {"minutes": 60},
+    "POST /users": {"name": "linus"},
+    "POST /messages": {"to_agent_id": "<agent_id>", "text": "hello"},
     "POST /channels": {"name": "new", "kind": "discord", "agent_id": NOBODY, "secrets": PUBLIC_KEY},
     "PATCH /channels/<channel_id>": {"bot_user_id": "UBOT"},
     "POST /api-keys": {"name": "new", "scopes": ["read"]},
@@ -74,6 +90,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "PATCH /tenants/<tenant_id>": {"name": "changed"},
 }
 
+LISTS = (
+    *("/agents", "/triggers", "/firings", "/invocations", "/users", "/sessions", "/channels"),
+    *("/audit", "/api-keys"),
+)
 LEVELS = ("read", "write", "admin", "operator")
 
 
@@ -86,19 +106,27 @@ class World:
 
 
 def world(api: Api, name: str) -> World:
-    """A new tenant with an agent, triggers, a firing, its invocation, a channel and a key."""
+    """A new tenant with an agent, triggers, a firing, its invocation, a user, a message, a channel and a key."""
     tenant_id = api.tenant(name)
     as_tenant = api.as_(api.key, tenant_id)
     agent_id = as_tenant.post("/agents", agent_body())["id"]
-    trigger = as_tenant.post(f"/agents/{agent_id}/triggers", trigger_body("hook", type="webhook", config={}))
+    hook = trigger_body("hook", type="webhook", config={}, focus_ref=f"{name}/inbox")
+    trigger = as_tenant.post(f"/agents/{agent_id}/triggers", hook)
     token = trigger["hook_url"].rsplit("/", 1)[1]
     firing_id = as_tenant.ok(as_tenant.call("POST", f"//hooks/{token}", data=b"hello"), 202)["firing_id"]
+    user_id = as_tenant.post("/users", {"name": "grace"})["id"]
+    said = {"from": {"type": "user", "id": user_id}, "to_agent_id": agent_id, "text": "hello"}
+    message = as_tenant.post("/messages", said)
     channel_body = {"name": "chat", "kind": "discord", "agent_id": agent_id, "secrets": PUBLIC_KEY}
     admin = api.with_key("admin", tenant_id=tenant_id)
     ids = {
         "agent_id": agent_id,
         "trigger_id": trigger["id"],
         "firing_id": firing_id,
+        "focus_ref": f"{name}/inbox",
+        "user_id": user_id,
+        "message_id": message["id"],
+        "session_id": message["session_id"],
         "channel_id": as_tenant.post("/channels", channel_body)["id"],
         "invocation_id": as_tenant.get(f"/firings/{firing_id}")["invocation_id"],
         "key_id": admin.get("/api-keys")["items"][0]["id"],
@@ -110,7 +138,7 @@ def world(api: Api, name: str) -> World:
 def routes(api: Api) -> list[str]:
     """Every route below /api/v1 as `METHOD /path/<id>`."""
     return [
-        f"{method} {rule.rule.removeprefix(PREFIX)}".replace("<item:", "<")
+        f"{method} {rule.rule.removeprefix(PREFIX)}".replace("<item:", "<").replace("<path:", "<")
         for rule in api.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith(PREFIX)
@@ -120,9 +148,12 @@ def routes(api: Api) -> list[str]:
 def call(caller: Caller, route: str, ids: dict[str, str]) -> tuple[int, Any]:
     """The status and the JSON of a call of `route` with its ids filled in."""
     method, path = route.split(" ")
+    body = dict(BODIES[route]) if route in BODIES else None
     for name, value in ids.items():
         path = path.replace(f"<{name}>", value)
-    response = caller.call(method, path, BODIES.get(route))
+        if body is not None:
+            body = {field: value if given == f"<{name}>" else given for field, given in body.items()}
+    response = caller.call(method, path, body)
     return response.status_code, response.get_json(silent=True)
 
 
@@ -167,7 +198,7 @@ def test_lists_hold_nothing_of_another_tenant(api: Api) -> None:
     """Not even when asked by another tenant's ids."""
     acme, rival = world(api, "acme"), world(api, "rival")
     foreign = set(acme.ids.values())
-    for path in ("/agents", "/triggers", "/firings", "/invocations", "/channels", "/audit", "/api-keys"):
+    for path in LISTS:
         items = rival.admin.get(path)["items"]
         assert items, path
         assert not foreign & {str(value) for item in items for value in item.values()}, path
@@ -228,8 +259,7 @@ def test_an_agents_key_reaches_its_own_agent_only(api: Api) -> None:
 
 def test_a_mistyped_id_is_not_found_on_every_route(api: Api) -> None:
     """What is no UUID names nothing: 404, not 422 and not 500."""
-    names = ("agent_id", "trigger_id", "firing_id", "invocation_id", "channel_id", "key_id", "tenant_id")
-    ids = dict.fromkeys(names, "x'%00")
+    ids = dict.fromkeys(re.findall(r"<(\w+)>", " ".join(SCOPES)), "x'%00")
     for route in SCOPES:
         if "<" in route:
             status, problem = call(api, route, ids)
@@ -238,5 +268,4 @@ def test_a_mistyped_id_is_not_found_on_every_route(api: Api) -> None:
 
 def state_of(seen: World) -> list[Any]:
     """All that its own admin sees of a tenant, but for the trail of looking."""
-    paths = ("/agents", "/triggers", "/firings", "/invocations", "/channels", "/api-keys")
-    return [seen.admin.get(path) for path in paths]
+    return [seen.admin.get(path) for path in LISTS if path != "/audit"]

@@ -1,0 +1,126 @@
+"""Messages and the sessions that they belong to."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Response
+from sqlalchemy import Connection
+
+from api.auth import Caller, Level, caller, needs
+from api.parts import parts
+from api.resource import CHANGES, answer, blueprint, one_more, page
+from api.schemas.base import Page
+from api.schemas.messages import (
+    MessageIn,
+    MessagePage,
+    MessagePath,
+    MessageWhole,
+    ReceivedOut,
+    SenderIn,
+    SessionPage,
+    SessionPath,
+    SessionQuery,
+)
+from scheduler.domain.errors import InvalidField, NotFound
+from scheduler.invocations.messages import NewMessage, receive_message
+from scheduler.storage.references import find_agent, find_user
+from scheduler.storage.sessions import (
+    SessionFilter,
+    concerns_agent,
+    get_message,
+    get_session,
+    list_messages,
+    list_sessions,
+)
+
+messages = blueprint("messages", "What people and agents say to agents; on_message triggers listen for it.")
+
+
+@messages.post("/messages", responses={201: ReceivedOut, 200: ReceivedOut, **CHANGES})
+@needs(Level.WRITE, own=True)
+def send_message(body: MessageIn) -> Response:
+    """Send a message to an agent; what listens for it fires at once. 200 when its event_id came before."""
+    who = caller()
+    with parts().db.begin() as conn:
+        user_id, agent_id = _sender(conn, who, body.sender)
+        received = receive_message(
+            conn,
+            NewMessage(
+                tenant_id=who.tenant_id,
+                to_agent_id=find_agent(conn, who.tenant_id, "to_agent_id", str(body.to_agent_id)),
+                channel=body.channel or ("web" if agent_id is None else "agent"),
+                text=body.text,
+                session_id=_session(conn, who, body.session_id),
+                event_id=body.event_id,
+                from_user_id=user_id,
+                from_agent_id=agent_id,
+            ),
+        )
+    shown = ReceivedOut(
+        id=received.message_id,
+        session_id=received.session_id,
+        duplicate=received.duplicate,
+        firing_ids=received.firing_ids,
+    )
+    if received.duplicate:
+        return answer(shown)
+    return answer(shown, 201, location=f"/messages/{received.message_id}")
+
+
+@messages.get("/messages/<message_id>", responses={200: MessageWhole})
+@needs(Level.READ, own=True)
+def show_message(path: MessagePath) -> Response:
+    """Show a message with its whole text. An agent sees what it wrote, what it got, and what woke it."""
+    who = caller()
+    with parts().db.begin() as conn:
+        row = get_message(conn, who.tenant_id, path.message_id)
+        if who.agent_id is not None and not concerns_agent(conn, row, who.agent_id):
+            raise NotFound(f"There is no message '{path.message_id}'.")
+    return answer(MessageWhole.model_validate(row))
+
+
+@messages.get("/sessions", responses={200: SessionPage})
+@needs(Level.READ, own=True)
+def show_sessions(query: SessionQuery) -> Response:
+    """List sessions, newest first."""
+    who = caller()
+    wanted = SessionFilter(who.narrow(query.agent_id), query.user_id, query.channel)
+    with parts().db.begin() as conn:
+        return page(SessionPage, list_sessions(conn, who.tenant_id, wanted, **one_more(query)), query)
+
+
+@messages.get("/sessions/<session_id>/messages", responses={200: MessagePage})
+@needs(Level.READ, own=True)
+def show_session_messages(path: SessionPath, query: Page) -> Response:
+    """List a session's messages, newest first, each cut at 2,000 characters."""
+    who = caller()
+    with parts().db.begin() as conn:
+        session = get_session(conn, who.tenant_id, path.session_id)
+        if who.agent_id not in (None, session.agent_id, session.peer_agent_id):
+            raise NotFound(f"There is no session '{path.session_id}'.")
+        return page(MessagePage, list_messages(conn, path.session_id, **one_more(query)), query)
+
+
+def _sender(conn: Connection, who: Caller, sender: SenderIn | None) -> tuple[UUID | None, UUID | None]:
+    """The user or the agent who writes. An agent's key writes as its agent and as nobody else."""
+    if sender is None:
+        if who.agent_id is None:
+            raise InvalidField("from is missing: say who writes.", field="from")
+        return None, who.agent_id
+    if sender.type == "user" and who.agent_id is None:
+        return find_user(conn, who.tenant_id, "from", sender.reference), None
+    if sender.type == "user":
+        raise InvalidField("An agent's key writes as its agent; leave from out.", field="from")
+    agent_id = find_agent(conn, who.tenant_id, "from", sender.reference)
+    who.must_reach(agent_id, "agent", agent_id)
+    return None, agent_id
+
+
+def _session(conn: Connection, who: Caller, session_id: UUID | None) -> UUID | None:
+    if session_id is not None:
+        try:
+            get_session(conn, who.tenant_id, session_id)
+        except NotFound as error:
+            raise InvalidField(error.message, field="session_id") from None
+    return session_id

@@ -1,0 +1,167 @@
+"""Conversations: the people who write, their sessions with agents, and the messages in them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from api.schemas.base import Answer, Listed, Name, Page, Shape, Time, id_of
+from scheduler.invocations.messages import MAX_TEXT
+from scheduler.triggers.on_message import ChannelName
+
+BodyId = Annotated[UUID, Field(strict=False)]
+OwnChannel = "trigger"
+"""The channel of reflections, which nobody writes to."""
+
+
+def _open_to_all(channel: str) -> str:
+    if channel == OwnChannel:
+        raise ValueError(f"the channel {OwnChannel!r} is the system's own")
+    return channel
+
+
+Channel = Annotated[ChannelName, AfterValidator(_open_to_all)]
+Said = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT)]
+ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+
+
+class SenderIn(Shape):
+    """Who writes: a user or an agent of the tenant, by its id or by its exact name."""
+
+    type: Literal["user", "agent"]
+    id: BodyId | None = None
+    name: Name | None = None
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> SenderIn:
+        if (self.id is None) == (self.name is None):
+            raise ValueError("give one of id and name")
+        return self
+
+    @property
+    def reference(self) -> str:
+        """The id or the name."""
+        return self.name or str(self.id)
+
+
+class MessageIn(Shape):
+    """A message to an agent. An agent's own key leaves `from` out: it writes as itself."""
+
+    sender: SenderIn | None = Field(None, alias="from")
+    to_agent_id: BodyId
+    text: Said
+    channel: Channel | None = Field(None, description="Left out: `web` for a user, `agent` for an agent.")
+    session_id: BodyId | None = Field(None, description="Left out: the usual session of the two on this channel.")
+    event_id: ExternalId | None = Field(
+        None, description="Your own id of the message: sent again, it is taken once."
+    )
+
+
+class ReceivedOut(Answer):
+    """What became of a message. A `duplicate` is the message that came with this `event_id` before."""
+
+    id: UUID
+    session_id: UUID
+    duplicate: bool
+    firing_ids: list[UUID] = Field(description="The firings that it made at once.")
+
+
+class MessageOut(Answer):
+    """A message, its text cut at 2,000 characters; `length` is that of the whole."""
+
+    id: UUID
+    session_id: UUID
+    from_type: str
+    from_id: UUID
+    to_agent_id: UUID | None
+    channel: str
+    text: str
+    length: int
+    root_id: UUID | None
+    depth: int
+    created_at: Time
+
+
+class MessageWhole(MessageOut):
+    """A message with its whole text."""
+
+
+class MessagePage(Listed[MessageOut]):
+    """A page of messages."""
+
+
+class MessagePath(Shape):
+    """Names a message."""
+
+    message_id: Annotated[UUID, id_of("message")]
+
+
+class SessionOut(Answer):
+    """A conversation of an agent with a user or with another agent; `is_reflection`: with itself."""
+
+    id: UUID
+    agent_id: UUID
+    user_id: UUID | None
+    peer_agent_id: UUID | None
+    channel: str
+    thread: str
+    title: str
+    is_reflection: bool
+    created_at: Time
+
+
+class SessionPage(Listed[SessionOut]):
+    """A page of sessions."""
+
+
+class SessionQuery(Page):
+    """Which sessions to list."""
+
+    agent_id: UUID | None = None
+    user_id: UUID | None = None
+    channel: ChannelName | None = None
+
+
+class SessionPath(Shape):
+    """Names a session."""
+
+    session_id: Annotated[UUID, id_of("session")]
+
+
+class UserIn(Shape):
+    """A person who writes to agents. `external_ids`: who that is on each channel, e.g. `{"slack": "U012"}`."""
+
+    name: Name
+    display_name: Name | None = None
+    external_ids: dict[ChannelName, ExternalId] = Field(default_factory=dict, max_length=20)
+
+
+class UserOut(Answer):
+    """A user."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    display_name: str
+    external_ids: dict[str, str]
+    created_at: Time
+
+
+class UserPage(Listed[UserOut]):
+    """A page of users."""
+
+
+class UserPath(Shape):
+    """Names a user."""
+
+    user_id: Annotated[UUID, id_of("user")]
+
+
+class WakeIn(Shape):
+    """A call of an agent. `from_agent_id`: another agent calls, and the limits on agents hold."""
+
+    message: Said
+    from_agent_id: BodyId | None = None
+    skip_dedup: bool = Field(False, description="The agent's window closes now.")

@@ -1,0 +1,49 @@
+"""Wakes that need no event: calls of an agent, and its heartbeat."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+from flask import Response
+
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.resource import CHANGES, answer, blueprint, problems
+from api.schemas.agents import AgentPath
+from api.schemas.messages import WakeIn
+from api.schemas.triggers import FiredOut, HeartbeatIn, TriggerOut
+from scheduler.clock.agent_heartbeat import HeartbeatSettings, set_heartbeat
+from scheduler.invocations.wakes import Call, wake
+from scheduler.storage.agents import get_agent
+from scheduler.storage.references import find_agent
+
+wakes = blueprint("wakes", "Calls of an agent, by people and by other agents, and its heartbeat.")
+
+
+@wakes.post("/agents/<agent_id>/wake", responses={202: FiredOut, **CHANGES, **problems(429)})
+@needs(Level.WRITE, own=True)
+def wake_agent(path: AgentPath, body: WakeIn) -> Response:
+    """Wake an agent with a message. 429 when agents wake each other in too long a chain, or one too often.
+
+    An agent's own key calls as its agent.
+    """
+    who = caller()
+    who.must_reach(path.agent_id, "agent", path.agent_id)
+    if body.from_agent_id is not None:
+        with parts().db.begin() as conn:
+            find_agent(conn, who.tenant_id, "from_agent_id", str(body.from_agent_id))
+    sender = who.agent_id or body.from_agent_id
+    call = Call(who.tenant_id, path.agent_id, body.message, sender, body.skip_dedup)
+    return answer(FiredOut.model_validate(asdict(wake(parts().db, call, actor=who.actor))), 202)
+
+
+@wakes.put("/agents/<agent_id>/heartbeat", responses={200: TriggerOut, **CHANGES})
+@needs(Level.WRITE)
+def put_heartbeat(path: AgentPath, body: HeartbeatIn) -> Response:
+    """Give the agent a heartbeat, or change it as a whole. It is a trigger: pause, resume or PATCH it as any other."""
+    who = caller()
+    with parts().db.begin() as conn:
+        get_agent(conn, who.tenant_id, path.agent_id)
+    settings = HeartbeatSettings(**body.model_dump())
+    shown = set_heartbeat(parts().triggers, who.tenant_id, path.agent_id, settings, actor=who.actor)
+    return answer(TriggerOut.model_validate(shown))
