@@ -212,3 +212,14 @@ def test_a_notification_begins_with_its_summary() -> None:
     assert summary_line(None, "r" * 81, "en") == "⚡ " + "r" * 77 + "..."
     assert summary_line(None, None, "zh") == "⚡ 有新的事件需要处理"
     assert summary_line("", "", "en") == "⚡ Something new needs attention"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_message_of_which_the_firing_holds_the_beginning_is_referred_to_by_its_own_id(language: Language) -> None:
+    told = {"from": "Ada", "text": "x" * 2_000, "length": 9_000, "message_id": "m-1"}
+    context = build_context([replace(MESSAGES, data={"messages": [told]})], language, NONCE)
+    assert f'"{"x" * 500}"' in context
+    assert "8500" in context
+    assert "message m-1" in context
+    whole = told | {"text": "short", "length": 5}
+    assert "m-1" not in build_context([replace(MESSAGES, data={"messages": [whole]})], language, NONCE)

@@ -6,7 +6,7 @@ import json
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -31,7 +31,8 @@ class ContextFiring:
 
     `slot_count`: how many scheduled times, from `first_scheduled_for` to `scheduled_for`, the firing stands for;
     `slots_exact` False = at least so many. `payload`: the body as it came. `data`: a poll's `{"old"?, "new"}`, or
-    `{"messages": [{"from", "text", …}, …]}`, oldest first, `from` a name or `{"name", …}`. `trust`: a Trust.
+    `{"messages": [{"from", "text", …}, …]}`, oldest first, `from` a name or `{"name", …}`; with `message_id` and
+    `length`, `text` may be the beginning of a longer message. `trust`: a Trust.
     """
 
     id: UUID
@@ -100,6 +101,8 @@ class _Data:
     text: str
     left_out: int
     quoted: bool = False
+    message_id: str | None = None
+    """The message that `text` is from; None when the firing itself holds the whole."""
 
 
 _Piece = _Data | str  # a str is a line of the frame's own
@@ -164,7 +167,9 @@ class _Builder:
         yield f"<<<data {self._nonce} source={source} trust={self._line(firing.trust, MAX_NAME_CHARS)}>>>"
         yield f'"{shown}"' if piece.quoted else shown
         yield f"<<<end {self._nonce}>>>"
-        if left_out:
+        if left_out and piece.message_id:
+            yield self._words.truncated_message.format(count=left_out, id=piece.message_id)
+        elif left_out:
             yield self._words.truncated.format(count=left_out, id=firing.id)
 
     def _pieces(self, firing: ContextFiring) -> Iterator[_Piece]:
@@ -190,7 +195,15 @@ class _Builder:
         for message in messages[left_out:]:
             entry = message if isinstance(message, Mapping) else {"text": message}
             heading = self._words.message.format(sender=self._line(_name(entry.get("from")), MAX_SENDER_CHARS))
-            yield self._data(heading, str(entry.get("text") or ""), limit, quoted=True)
+            data = self._data(heading, str(entry.get("text") or ""), limit, quoted=True)
+            yield self._of_message(data, entry)
+
+    def _of_message(self, data: _Data, entry: Mapping[Any, Any]) -> _Data:
+        message_id, length = entry.get("message_id"), entry.get("length")
+        if not message_id or not isinstance(length, int):
+            return data
+        left_out = data.left_out + max(length - len(str(entry.get("text") or "")), 0)
+        return replace(data, left_out=left_out, message_id=self._line(str(message_id), MAX_NAME_CHARS))
 
     def _payload(self, firing: ContextFiring, payload: bytes) -> _Piece:
         try:

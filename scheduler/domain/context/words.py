@@ -34,6 +34,7 @@ class Words:
     new_value: str
     data: str
     truncated: str
+    truncated_message: str
     session_title: str
     default_summary: str
 
@@ -64,6 +65,7 @@ EN = Words(
     new_value="New value:",
     data="Data:",
     truncated="... (truncated: {count} more characters; the whole is in firing {id})",
+    truncated_message="... (truncated: {count} more characters; the whole is message {id})",
     session_title="🤖 Inner monologue: {names}",
     default_summary="Something new needs attention",
 )
@@ -93,6 +95,7 @@ ZH = Words(
     new_value="新值:",
     data="数据:",
     truncated="... (已截断:还有 {count} 个字符;完整内容见 firing {id})",
+    truncated_message="... (已截断:还有 {count} 个字符;完整内容见 message {id})",
     session_title="🤖 内心独白:{names}",
     default_summary="有新的事件需要处理",
 )
