@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.storage.engine import Database
 from tests.postgres import Databases, running_server
 
 
@@ -31,3 +32,11 @@ def database_url(databases: Databases) -> Iterator[str]:
 def sqlalchemy_url(database_url: str) -> str:
     """The same database as `database_url`, as SQLAlchemy wants it: `postgresql+psycopg://…`."""
     return database_url.replace("postgresql:", "postgresql+psycopg:", 1)
+
+
+@pytest.fixture
+def db(sqlalchemy_url: str) -> Iterator[Database]:
+    """The same database through the product's pool, with a connection for each of up to 16 threads."""
+    database = Database(sqlalchemy_url, pool_size=16)
+    yield database
+    database.dispose()

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
@@ -16,6 +16,7 @@ from scheduler.invocations.record import NewFiring, record_firings
 from scheduler.invocations.windows import Closed, close_due_windows
 from scheduler.storage.engine import Database
 from scheduler.storage.triggers import lock_triggers
+from tests.database import rows
 from tests.factories import DEFAULT_TENANT, make_agent, make_trigger
 
 WORKER = "test:1"
@@ -48,6 +49,13 @@ def close(db: Database, limit: int = 1000) -> Closed:
     """One pass over the due windows."""
     with db.begin() as conn:
         return close_due_windows(conn, limit)
+
+
+def ready_one(db: Database, woken: Woken | None = None, **values: Any) -> UUID:
+    """A ready invocation with one firing, of a new agent unless told otherwise."""
+    fire(db, woken or make_woken(db), **values)
+    [invocation_id] = close(db).ready
+    return invocation_id
 
 
 def start(db: Database, invocation_id: UUID) -> Claimed:
@@ -98,46 +106,28 @@ def bring_to(db: Database, woken: Woken, state: InvocationState) -> UUID:
 
 def row_of(db: Database, invocation_id: UUID) -> Row[Any]:
     """An invocation, all columns, and the database's clock as `now`."""
-    with db.begin() as conn:
-        return conn.execute(
-            text("SELECT *, clock_timestamp() AS now FROM invocations WHERE id = :id"), {"id": invocation_id}
-        ).one()
+    [row] = rows(db, "SELECT *, clock_timestamp() AS now FROM invocations WHERE id = :id", id=invocation_id)
+    return row
 
 
 def window_of(db: Database, woken: Woken) -> Row[Any]:
     """The agent's collecting window."""
-    with db.begin() as conn:
-        return conn.execute(
-            text("SELECT * FROM invocations WHERE agent_id = :id AND state = 'collecting'"), {"id": woken.agent_id}
-        ).one()
+    query = "SELECT * FROM invocations WHERE agent_id = :id AND state = 'collecting'"
+    [row] = rows(db, query, id=woken.agent_id)
+    return row
 
 
 def firing_states(db: Database, firing_ids: list[UUID]) -> set[str]:
     """The states of these firings."""
-    with db.begin() as conn:
-        return set(
-            conn.execute(text("SELECT state FROM firings WHERE id = ANY(:ids)"), {"ids": firing_ids}).scalars()
-        )
+    return {row.state for row in rows(db, "SELECT state FROM firings WHERE id = ANY(:ids)", ids=firing_ids)}
 
 
 def audited(db: Database, subject_id: UUID) -> list[str]:
     """The audited actions on a subject, oldest first."""
-    with db.begin() as conn:
-        return list(
-            conn.execute(
-                text("SELECT action FROM audit_events WHERE subject_id = :id ORDER BY id"), {"id": subject_id}
-            ).scalars()
-        )
+    query = "SELECT action FROM audit_events WHERE subject_id = :id ORDER BY id"
+    return [row.action for row in rows(db, query, id=subject_id)]
 
 
 def queued_jobs(db: Database) -> list[tuple[str, dict[str, Any]]]:
     """Procrastinate's jobs: (status, arguments)."""
-    query = text("SELECT status, args FROM procrastinate_jobs ORDER BY id")
-    with db.begin() as conn:
-        return [(row.status, row.args) for row in conn.execute(query)]
-
-
-def change(db: Database, statement: str, **values: object) -> None:
-    """Change rows behind the product's back."""
-    with db.begin() as conn:
-        conn.execute(text(statement), values)
+    return [(row.status, row.args) for row in rows(db, "SELECT status, args FROM procrastinate_jobs ORDER BY id")]

@@ -97,13 +97,6 @@ def workers(database_url: str, tmp_path: Path) -> Iterator[Workers]:
     running.kill_all()
 
 
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url)
-    yield database
-    database.dispose()
-
-
 def only_invocation(db: Database) -> UUID:
     with db.begin() as conn:
         found: UUID = conn.execute(text("SELECT id FROM invocations")).scalar_one()

@@ -4,8 +4,25 @@ from collections.abc import Iterator
 
 import pytest
 
+from scheduler.clock.sync import Triggers
+from scheduler.storage.engine import Database
 from tests.api import Api, running_api
+from tests.clockwork import SteppedScheduler, stepped
+from tests.factories import BOX
 from tests.postgres import Databases
+
+
+@pytest.fixture
+def scheduler(db: Database) -> Iterator[SteppedScheduler]:
+    """A started scheduler to step by hand."""
+    with stepped(db) as one:
+        yield one
+
+
+@pytest.fixture
+def triggers(db: Database) -> Triggers:
+    """The triggers of the test's database."""
+    return Triggers(db, BOX)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -17,18 +17,12 @@ from scheduler.invocations import dispatch
 from scheduler.invocations.dispatch import Dispatcher
 from scheduler.invocations.lifecycle import complete, request_cancel
 from scheduler.storage.engine import Database
+from tests.database import change
 from tests.factories import BOX, DEFAULT_TENANT
-from tests.invocations import Woken, change, close, fire, make_woken, row_of
+from tests.invocations import Woken, close, fire, make_woken, row_of
 
 BASE_URL = "http://reveille.example"
 Behaviour = Callable[[RunRequest], Awaitable[Outcome]]
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url, pool_size=5)
-    yield database
-    database.dispose()
 
 
 class Scripted:

@@ -2,45 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from scheduler.clock.sync import Triggers
 from scheduler.storage.engine import Database
-from tests.clockwork import SteppedScheduler, stepped
-from tests.factories import BOX, DEFAULT_TENANT, make_agent, make_due, make_trigger
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url, pool_size=5)
-    yield database
-    database.dispose()
-
-
-@pytest.fixture
-def scheduler(db: Database) -> Iterator[SteppedScheduler]:
-    with stepped(db) as one:
-        yield one
-
-
-@pytest.fixture
-def triggers(db: Database) -> Triggers:
-    return Triggers(db, BOX)
-
-
-def rows(db: Database, query: str, **values: object) -> list[Row[Any]]:
-    with db.begin() as conn:
-        return list(conn.execute(text(query), values))
-
-
-def firings(db: Database, trigger_id: UUID) -> list[Row[Any]]:
-    return rows(db, "SELECT * FROM firings WHERE trigger_id = :id ORDER BY scheduled_for", id=trigger_id)
+from tests.clockwork import SteppedScheduler
+from tests.database import firings_by_slot, rows
+from tests.factories import DEFAULT_TENANT, make_agent, make_due, make_trigger
 
 
 def test_a_due_job_becomes_a_firing_in_a_window_and_runs_next_one_step_on(
@@ -50,7 +21,7 @@ def test_a_due_job_becomes_a_firing_in_a_window_and_runs_next_one_step_on(
     make_due(db, trigger.id)
     slot = triggers.get(DEFAULT_TENANT, trigger.id).next_fire_at
     scheduler.run_pass()
-    (firing,) = firings(db, trigger.id)
+    (firing,) = firings_by_slot(db, trigger.id)
     assert (firing.first_scheduled_for, firing.scheduled_for, firing.slot_count) == (slot, slot, 1)
     assert (firing.trigger_name, firing.reason, firing.focus_ref) == (trigger.name, "look at the mail", "inbox")
     (window,) = rows(db, "SELECT * FROM invocations")
@@ -64,7 +35,7 @@ def test_a_due_job_becomes_a_firing_in_a_window_and_runs_next_one_step_on(
         firing.fired_at,
     )
     scheduler.run_pass()
-    assert len(firings(db, trigger.id)) == 1
+    assert len(firings_by_slot(db, trigger.id)) == 1
 
 
 def test_all_firings_of_an_agent_share_its_window_and_other_agents_have_their_own(
@@ -88,7 +59,7 @@ def test_slots_that_passed_meet_the_misfire_policy(
     trigger = make_trigger(db, make_agent(db), config={"seconds": 60}, misfire_policy=policy, grace_seconds=60)
     make_due(db, trigger.id, seconds_ago=9 * 60 + 30)
     scheduler.run_pass()
-    recorded = firings(db, trigger.id)
+    recorded = firings_by_slot(db, trigger.id)
     assert [row.slot_count for row in recorded] == expected
     following = triggers.get(DEFAULT_TENANT, trigger.id).next_fire_at
     assert following is not None
@@ -103,7 +74,7 @@ def test_a_long_outage_of_policy_all_makes_the_newest_hundred_and_the_first_stan
     trigger = make_trigger(db, make_agent(db), config={"seconds": 60}, misfire_policy="all")
     make_due(db, trigger.id, seconds_ago=499 * 60 + 30)
     scheduler.run_pass()
-    counts = [row.slot_count for row in firings(db, trigger.id)]
+    counts = [row.slot_count for row in firings_by_slot(db, trigger.id)]
     assert (len(counts), counts[0], sum(counts)) == (100, 401, 500)
 
 
@@ -112,12 +83,12 @@ def test_a_once_fires_however_late_and_is_then_disabled(
 ) -> None:
     trigger = make_trigger(db, make_agent(db), "once", config={"at": "2001-01-01", "allow_past": True})
     scheduler.run_pass()
-    (firing,) = firings(db, trigger.id)
+    (firing,) = firings_by_slot(db, trigger.id)
     assert firing.scheduled_for == datetime(2001, 1, 1, tzinfo=UTC)
     ended = triggers.get(DEFAULT_TENANT, trigger.id)
     assert (ended.is_enabled, ended.paused_note, ended.next_fire_at) == (False, "finished", None)
     scheduler.run_pass()
-    assert len(firings(db, trigger.id)) == 1
+    assert len(firings_by_slot(db, trigger.id)) == 1
 
 
 def test_max_fires_disables_in_the_transaction_of_the_last_firing(
@@ -126,7 +97,7 @@ def test_max_fires_disables_in_the_transaction_of_the_last_firing(
     trigger = make_trigger(db, make_agent(db), max_fires=2, misfire_policy="all")
     make_due(db, trigger.id, seconds_ago=300)
     scheduler.run_pass()
-    assert len(firings(db, trigger.id)) == 2
+    assert len(firings_by_slot(db, trigger.id)) == 2
     ended = triggers.get(DEFAULT_TENANT, trigger.id)
     assert (ended.is_enabled, ended.paused_note, ended.next_fire_at, ended.fire_count) == (
         False,
@@ -162,7 +133,7 @@ def test_cooldown_delays_waking_and_never_recording(db: Database, scheduler: Ste
         conn.execute(text("UPDATE invocations SET state = 'succeeded'"))
     make_due(db, trigger.id)
     scheduler.run_pass()
-    assert len(firings(db, trigger.id)) == 2
+    assert len(firings_by_slot(db, trigger.id)) == 2
     (wait,) = rows(db, "SELECT due_at - opened_at AS wait FROM invocations WHERE state = 'collecting'")
     assert timedelta(seconds=595) < wait.wait <= timedelta(seconds=600)
 

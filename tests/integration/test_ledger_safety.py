@@ -2,48 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
-from typing import Any
-from uuid import UUID
 
 import pytest
 from apscheduler.jobstores.base import JobLookupError
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from scheduler.clock.jobs import ScheduleTrigger
 from scheduler.clock.sync import Triggers
 from scheduler.storage.engine import Database
 from tests.clockwork import SteppedScheduler, stepped
-from tests.factories import BOX, DEFAULT_TENANT, make_agent, make_due, make_trigger
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url, pool_size=5)
-    yield database
-    database.dispose()
-
-
-@pytest.fixture
-def scheduler(db: Database) -> Iterator[SteppedScheduler]:
-    with stepped(db) as one:
-        yield one
-
-
-@pytest.fixture
-def triggers(db: Database) -> Triggers:
-    return Triggers(db, BOX)
-
-
-def rows(db: Database, query: str, **values: object) -> list[Row[Any]]:
-    with db.begin() as conn:
-        return list(conn.execute(text(query), values))
-
-
-def firings(db: Database, trigger_id: UUID) -> list[Row[Any]]:
-    return rows(db, "SELECT * FROM firings WHERE trigger_id = :id ORDER BY scheduled_for", id=trigger_id)
+from tests.database import firings_by_slot, rows
+from tests.factories import DEFAULT_TENANT, make_agent, make_due, make_trigger
 
 
 def test_a_row_that_cannot_be_read_is_quarantined_and_stops_nobody_else(
@@ -56,7 +27,7 @@ def test_a_row_that_cannot_be_read_is_quarantined_and_stops_nobody_else(
     with db.begin() as conn:
         conn.execute(text('UPDATE triggers SET config = \'{"seconds": "soon"}\' WHERE id = :id'), {"id": bad.id})
     scheduler.run_pass()
-    assert len(firings(db, good.id)) == 1
+    assert len(firings_by_slot(db, good.id)) == 1
     stopped = triggers.get(DEFAULT_TENANT, bad.id)
     assert (stopped.is_enabled, stopped.next_fire_at) == (False, None)
     assert (stopped.paused_note or "").startswith("quarantined: TypeError")
@@ -93,7 +64,7 @@ def test_an_occurrence_that_is_already_recorded_is_not_recorded_again(
         conn.execute(text("UPDATE jobs SET next_run_time = :slot"), {"slot": before})
         conn.execute(text("UPDATE invocations SET state = 'cancelled'"))
     scheduler.run_pass()
-    assert len(firings(db, trigger.id)) == 1
+    assert len(firings_by_slot(db, trigger.id)) == 1
     assert triggers.get(DEFAULT_TENANT, trigger.id).fire_count == 1
     assert rows(db, "SELECT 1 FROM invocations WHERE state = 'collecting'") == []
 
@@ -107,9 +78,9 @@ def test_a_pass_that_dies_before_its_commit_leaves_nothing(db: Database, schedul
     assert store._conn is not None
     store.write(store._conn)
     store.abandon()
-    assert firings(db, trigger.id) == []
+    assert firings_by_slot(db, trigger.id) == []
     scheduler.run_pass()
-    assert len(firings(db, trigger.id)) == 1
+    assert len(firings_by_slot(db, trigger.id)) == 1
 
 
 def test_a_pause_that_arrives_while_a_pass_is_under_way_wins(
@@ -126,7 +97,7 @@ def test_a_pause_that_arrives_while_a_pass_is_under_way_wins(
             assert not pausing.done()
         store.get_next_run_time()
         paused = pausing.result()
-    assert len(firings(db, trigger.id)) == 1
+    assert len(firings_by_slot(db, trigger.id)) == 1
     assert (paused.is_enabled, paused.next_fire_at) == (False, None)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from contextlib import nullcontext
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -20,12 +19,12 @@ from scheduler.domain.text import MAX_REPLY_BYTES
 from scheduler.invocations.lifecycle import claim, complete, finish, request_cancel
 from scheduler.invocations.moves import FIRING_STATES, move
 from scheduler.storage.engine import Database
+from tests.database import change
 from tests.factories import DEFAULT_TENANT, make_tenant
 from tests.invocations import (
     WORKER,
     audited,
     bring_to,
-    change,
     close,
     end,
     fire,
@@ -40,13 +39,6 @@ from tests.invocations import (
 
 S = InvocationState
 EVERY_STATE = list(InvocationState)
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url, pool_size=5)
-    yield database
-    database.dispose()
 
 
 # The machine in the database

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
@@ -13,13 +12,6 @@ from scheduler.clock.sync import Triggers
 from scheduler.storage.engine import Database
 from tests.clockwork import stepped
 from tests.factories import BOX, DEFAULT_TENANT, make_agent, make_due, make_trigger
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url)
-    yield database
-    database.dispose()
 
 
 def test_everything_that_we_do_ourselves_leaves_no_drift(db: Database) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from uuid import UUID
 
@@ -17,11 +16,11 @@ from scheduler.invocations.lifecycle import request_cancel
 from scheduler.invocations.recover import _SWEEP_LOCK, TRY_LOCK, Reconciled, Swept, reconcile, sweep_stalled
 from scheduler.invocations.replay import replay
 from scheduler.storage.engine import Database
+from tests.database import change
 from tests.factories import DEFAULT_TENANT, make_tenant
 from tests.invocations import (
     audited,
     bring_to,
-    change,
     close,
     end,
     fire,
@@ -35,13 +34,6 @@ from tests.invocations import (
 )
 
 S = InvocationState
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url, pool_size=5)
-    yield database
-    database.dispose()
 
 
 def fetch_all_jobs(db: Database, heartbeat_age: timedelta) -> int:

@@ -2,31 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from sqlalchemy import text
 
-from scheduler.clock.sync import Triggers
 from scheduler.domain.errors import InvalidField
 from scheduler.storage.engine import Database
-from tests.factories import BOX, make_agent, make_trigger
-
-SOME_TIME = "2030-01-31T09:00:00+01:00"
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url)
-    yield database
-    database.dispose()
-
-
-@pytest.fixture
-def triggers(db: Database) -> Triggers:
-    return Triggers(db, BOX)
+from tests.factories import make_agent, make_trigger
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -16,42 +15,23 @@ from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.storage.engine import Database
+from tests.database import rows
 from tests.factories import BOX, DEFAULT_TENANT, make_agent, make_tenant, make_trigger
+from tests.invocations import audited
 
 SOME_TIME = "2030-01-31T09:00:00+01:00"
 
 
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url)
-    yield database
-    database.dispose()
-
-
-@pytest.fixture
-def triggers(db: Database) -> Triggers:
-    return Triggers(db, BOX)
-
-
 def jobs_of(db: Database, trigger_id: UUID) -> dict[str, datetime | None]:
-    with db.begin() as conn:
-        rows = conn.execute(
-            text("SELECT kind, next_run_time FROM jobs WHERE trigger_id = :id"), {"id": trigger_id}
-        )
-        return {row.kind: row.next_run_time for row in rows}
-
-
-def actions_of(db: Database, trigger_id: UUID) -> list[str]:
-    with db.begin() as conn:
-        query = text("SELECT action FROM audit_events WHERE subject_id = :id ORDER BY id")
-        return list(conn.scalars(query, {"id": trigger_id}))
+    found = rows(db, "SELECT kind, next_run_time FROM jobs WHERE trigger_id = :id", id=trigger_id)
+    return {row.kind: row.next_run_time for row in found}
 
 
 def test_a_time_trigger_owns_one_job_from_the_moment_it_is_made(db: Database) -> None:
     trigger = make_trigger(db, make_agent(db), config={"seconds": 90})
     assert jobs_of(db, trigger.id) == {"fire": trigger.next_fire_at}
     assert trigger.next_fire_at == trigger.created_at + timedelta(seconds=90)
-    assert actions_of(db, trigger.id) == ["trigger.created"]
+    assert audited(db, trigger.id) == ["trigger.created"]
 
 
 def test_a_webhook_owns_no_job_but_a_token_and_expiry_is_a_job_of_its_own(
@@ -125,7 +105,7 @@ def test_pause_stops_the_job_and_resume_starts_it_from_now(db: Database, trigger
     resumed = triggers.resume(DEFAULT_TENANT, trigger.id, actor="key:me")
     assert (resumed.is_enabled, resumed.paused_note) == (True, None)
     assert resumed.next_fire_at == trigger.next_fire_at
-    assert actions_of(db, trigger.id) == ["trigger.created", "trigger.paused", "trigger.resumed"]
+    assert audited(db, trigger.id) == ["trigger.created", "trigger.paused", "trigger.resumed"]
 
 
 def test_resuming_counts_fires_from_zero(db: Database, triggers: Triggers) -> None:

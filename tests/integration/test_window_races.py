@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 from uuid import UUID
 
-import pytest
 from sqlalchemy import text
 
 from scheduler.domain.errors import Conflict
@@ -29,13 +28,6 @@ from tests.invocations import Woken, make_woken
 SECONDS = 6.0
 DRAIN_SECONDS = 60.0
 AGENTS = 8
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url, pool_size=16)
-    yield database
-    database.dispose()
 
 
 class Storm:

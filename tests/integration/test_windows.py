@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from sqlalchemy import text, update
 
@@ -18,9 +16,9 @@ from scheduler.invocations.windows import (
 )
 from scheduler.storage.engine import Database
 from scheduler.storage.tables import Agent
+from tests.database import change
 from tests.invocations import (
     audited,
-    change,
     close,
     end,
     fire,
@@ -32,13 +30,6 @@ from tests.invocations import (
     start,
     window_of,
 )
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url, pool_size=5)
-    yield database
-    database.dispose()
 
 
 def test_a_due_window_becomes_ready_with_its_firings_oldest_first_and_a_job(db: Database) -> None:
