@@ -1,85 +1,20 @@
-"""Running invocations on the worker's event loop: what an agent is given, and every way in which a run can end."""
+"""Running invocations on the worker's event loop: what an agent is given, and how its run can end."""
 
 from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any
-from uuid import UUID
 
 import pytest
 
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
-from scheduler.invocations import dispatch
-from scheduler.invocations.dispatch import Dispatcher
-from scheduler.invocations.lifecycle import complete, request_cancel
+from scheduler.invocations.lifecycle import complete
 from scheduler.storage.engine import Database
 from tests.database import change
-from tests.factories import BOX, DEFAULT_TENANT
-from tests.invocations import Woken, close, fire, make_woken, row_of
-
-BASE_URL = "http://reveille.example"
-Behaviour = Callable[[RunRequest], Awaitable[Outcome]]
-
-
-class Scripted:
-    """A runtime that does what the test says, and notes what it was given and made from."""
-
-    def __init__(self, behaviour: Behaviour) -> None:
-        self._behaviour = behaviour
-        self.requests: list[RunRequest] = []
-        self.specs: list[RuntimeSpec] = []
-        self.started = asyncio.Event()
-        self.was_cancelled = False
-
-    def __call__(self, spec: RuntimeSpec) -> Runtime:
-        self.specs.append(spec)
-        return self
-
-    async def run(self, request: RunRequest) -> Outcome:
-        self.requests.append(request)
-        self.started.set()
-        try:
-            return await self._behaviour(request)
-        except asyncio.CancelledError:
-            self.was_cancelled = True
-            raise
-
-
-async def reply(_: RunRequest) -> Outcome:
-    return Replied("done")
-
-
-async def hang(_: RunRequest) -> Outcome:
-    await asyncio.Event().wait()
-    raise AssertionError
-
-
-def make_dispatcher(db: Database, runtime: Callable[[RuntimeSpec], Runtime], **values: Any) -> Dispatcher:
-    fields: dict[str, Any] = {"box": BOX, "base_url": BASE_URL, "worker": "test:1", "heartbeat_age": lambda: 0.0}
-    return Dispatcher(db, runtime, **(fields | values))
-
-
-def dispatch_once(db: Database, invocation_id: UUID, behaviour: Behaviour = reply, attempt: int = 1) -> Scripted:
-    """One run to its end, with nobody watching."""
-
-    async def run() -> Scripted:
-        runtime = Scripted(behaviour)
-        dispatcher = make_dispatcher(db, runtime)
-        await dispatcher.run(invocation_id, attempt)
-        dispatcher.close()
-        return runtime
-
-    return asyncio.run(run())
-
-
-def ready_one(db: Database, woken: Woken | None = None, **values: Any) -> UUID:
-    fire(db, woken or make_woken(db), **values)
-    [invocation_id] = close(db).ready
-    return invocation_id
+from tests.dispatching import BASE_URL, dispatch_once, make_dispatcher
+from tests.factories import BOX
+from tests.invocations import close, fire, make_woken, ready_one, row_of
 
 
 def test_the_agent_is_given_all_firings_with_their_context(db: Database) -> None:
@@ -219,141 +154,3 @@ def test_no_transaction_is_open_while_an_agent_runs(db: Database) -> None:
 
     dispatch_once(db, ready_one(db), look)
     assert open_transactions == [0]
-
-
-# Being stopped
-
-
-def run_watched(
-    db: Database,
-    invocation_id: UUID,
-    meanwhile: Callable[[], object],
-    monkeypatch: pytest.MonkeyPatch,
-    **values: Any,
-) -> Scripted:
-    """Start a run that hangs, do `meanwhile`, and wait until the watch has ended it."""
-    monkeypatch.setattr(dispatch, "WATCH_SECONDS", 0.02)
-
-    async def run() -> Scripted:
-        runtime = Scripted(hang)
-        dispatcher = make_dispatcher(db, runtime, **values)
-        watching = asyncio.ensure_future(dispatcher.watch())
-        running = asyncio.ensure_future(dispatcher.run(invocation_id, 1))
-        await runtime.started.wait()
-        await asyncio.to_thread(meanwhile)
-        async with asyncio.timeout(20):
-            await running
-        watching.cancel()
-        dispatcher.close()
-        return runtime
-
-    return asyncio.run(run())
-
-
-def test_a_cancelled_run_is_stopped_and_its_end_makes_it_cancelled(
-    db: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    invocation_id = ready_one(db)
-
-    def cancel() -> None:
-        with db.begin() as conn:
-            request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
-
-    assert run_watched(db, invocation_id, cancel, monkeypatch).was_cancelled
-    row = row_of(db, invocation_id)
-    assert (row.state, row.tries[0]["outcome"]) == ("cancelled", "cancelled")
-
-
-def test_a_run_that_was_taken_away_is_stopped_and_changes_nothing(
-    db: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    invocation_id = ready_one(db)
-
-    def take() -> None:
-        change(db, "UPDATE invocations SET attempt = 2, worker = 'other:1'")
-
-    assert run_watched(db, invocation_id, take, monkeypatch).was_cancelled
-    row = row_of(db, invocation_id)
-    assert (row.state, row.attempt, row.worker, row.tries) == ("running", 2, "other:1", [])
-
-
-def test_a_worker_gives_its_runs_up_when_its_heartbeat_is_old(
-    db: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    invocation_id = ready_one(db)
-    age = [19.9]
-
-    def grow_old() -> None:
-        age[0] = 20.1
-
-    runtime = run_watched(db, invocation_id, grow_old, monkeypatch, heartbeat_age=lambda: age[0])
-    assert runtime.was_cancelled
-    row = row_of(db, invocation_id)
-    assert (row.state, row.reason) == ("retrying", "worker_lost")
-
-
-def test_a_shutdown_hands_the_run_back_before_the_job_ends(db: Database) -> None:
-    invocation_id = ready_one(db)
-
-    async def run() -> Scripted:
-        runtime = Scripted(hang)
-        dispatcher = make_dispatcher(db, runtime)
-        running = asyncio.ensure_future(dispatcher.run(invocation_id, 1))
-        await runtime.started.wait()
-        running.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await running
-        dispatcher.close()
-        return runtime
-
-    assert asyncio.run(run()).was_cancelled
-    row = row_of(db, invocation_id)
-    assert (row.state, row.reason, row.tries[0]["outcome"]) == ("retrying", "worker_shutdown", "handed_back")
-    assert close(db).ready == [invocation_id]
-
-
-def test_a_shutdown_at_any_moment_leaves_no_run_behind(db: Database) -> None:
-    """However far a job has come when it is cancelled, its invocation is not left running."""
-    woken = make_woken(db)
-
-    async def cancel_after(turns: int, invocation_id: UUID) -> None:
-        dispatcher = make_dispatcher(db, Scripted(reply))
-        running = asyncio.ensure_future(dispatcher.run(invocation_id, 1))
-        for _ in range(turns):
-            await asyncio.sleep(0)
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        dispatcher.close()
-
-    seen = set()
-    for turns in (0, 1, 2, 3, 5, 8, 13, 50, 500):
-        invocation_id = ready_one(db, woken)
-        asyncio.run(cancel_after(turns, invocation_id))
-        row = row_of(db, invocation_id)
-        seen.add(row.state)
-        change(db, "UPDATE invocations SET state = 'succeeded'")
-    assert seen <= {"ready", "retrying", "succeeded"}
-    assert "retrying" in seen
-
-
-def test_a_reply_that_is_there_when_the_stop_comes_counts(db: Database) -> None:
-    async def stubborn(_: RunRequest) -> Outcome:
-        with suppress(asyncio.CancelledError):
-            await asyncio.Event().wait()
-        return Replied("just in time")
-
-    invocation_id = ready_one(db)
-
-    async def run() -> None:
-        runtime = Scripted(stubborn)
-        dispatcher = make_dispatcher(db, runtime)
-        running = asyncio.ensure_future(dispatcher.run(invocation_id, 1))
-        await runtime.started.wait()
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        dispatcher.close()
-
-    asyncio.run(run())
-    assert row_of(db, invocation_id).reply == "just in time"

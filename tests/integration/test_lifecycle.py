@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import itertools
 from contextlib import nullcontext
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 import psycopg
 import pytest
-from sqlalchemy import text
 
-from scheduler.domain.errors import Conflict, NotFound, Unauthorized
+from scheduler.domain.errors import Conflict
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import FINAL_STATES, MOVES, InvocationState
-from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, Skipped
+from scheduler.domain.run import Failed, HandedBack, Outcome, Replied, Skipped
 from scheduler.domain.text import MAX_REPLY_BYTES
 from scheduler.invocations.lifecycle import claim, complete, finish, request_cancel
 from scheduler.invocations.moves import FIRING_STATES, move
 from scheduler.storage.engine import Database
 from tests.database import change
-from tests.factories import DEFAULT_TENANT, make_tenant
+from tests.factories import DEFAULT_TENANT
 from tests.invocations import (
     WORKER,
     audited,
@@ -30,16 +29,14 @@ from tests.invocations import (
     fire,
     firing_states,
     make_woken,
-    queued_jobs,
+    ready_one,
     row_of,
     run_once,
     start,
-    window_of,
 )
 
 S = InvocationState
 EVERY_STATE = list(InvocationState)
-
 
 # The machine in the database
 
@@ -231,8 +228,7 @@ def test_the_wait_that_an_agent_asks_for_is_kept(db: Database) -> None:
 
 
 def test_a_try_that_was_handed_back_starts_again_at_once_and_does_not_count(db: Database) -> None:
-    fire(db, make_woken(db))
-    [invocation_id] = close(db).ready
+    invocation_id = ready_one(db)
     for _ in range(7):
         end(db, start(db, invocation_id), HandedBack("worker_shutdown"))
         row = row_of(db, invocation_id)
@@ -246,8 +242,7 @@ def test_a_try_that_was_handed_back_starts_again_at_once_and_does_not_count(db: 
 
 
 def test_a_stale_end_changes_nothing(db: Database) -> None:
-    fire(db, make_woken(db))
-    [invocation_id] = close(db).ready
+    invocation_id = ready_one(db)
     stale = start(db, invocation_id)
     end(db, stale, HandedBack("worker_shutdown"))
     close(db)
@@ -264,131 +259,6 @@ def test_an_invocation_that_does_not_exist_cannot_be_finished(db: Database) -> N
         assert not finish(conn, new_id(), 1, Replied("done"))
 
 
-# Awaiting and completing
-
-
-def test_an_accepted_invocation_awaits_its_report_for_the_agents_timeout(db: Database) -> None:
-    fire(db, make_woken(db, timeout_seconds=90))
-    row = row_of(db, run_once(db, Accepted()))
-    assert row.state == "awaiting"
-    assert timedelta(seconds=85) < row.deadline_at - row.now <= timedelta(seconds=90)
-    assert row.tries == []
-    assert row.finished_at is None
-
-
-def test_a_token_completes_its_attempt_once(db: Database) -> None:
-    fire(db, make_woken(db))
-    [invocation_id] = close(db).ready
-    claimed = start(db, invocation_id)
-    end(db, claimed, Accepted())
-    with db.begin() as conn:
-        with pytest.raises(Unauthorized):
-            complete(conn, invocation_id, 1, reply="forged", token="guess")
-        with pytest.raises(Unauthorized):
-            complete(conn, invocation_id, 1, reply="forged")
-        with pytest.raises(Conflict):
-            complete(conn, invocation_id, 2, reply="early", token=claimed.complete_token)
-        complete(conn, invocation_id, 1, reply="done", token=claimed.complete_token)
-        with pytest.raises(Conflict):
-            complete(conn, invocation_id, 1, reply="twice", token=claimed.complete_token)
-    row = row_of(db, invocation_id)
-    assert (row.state, row.reply, row.deadline_at) == ("succeeded", "done", None)
-    assert [each["outcome"] for each in row.tries] == ["succeeded"]
-
-
-def test_the_token_of_an_earlier_attempt_completes_nothing(db: Database) -> None:
-    fire(db, make_woken(db))
-    [invocation_id] = close(db).ready
-    earlier = start(db, invocation_id)
-    end(db, earlier, HandedBack("worker_shutdown"))
-    close(db)
-    start(db, invocation_id)
-    with db.begin() as conn, pytest.raises(Unauthorized):
-        complete(conn, invocation_id, 2, reply="stale", token=earlier.complete_token)
-
-
-def test_a_report_may_come_before_the_202_was_read(db: Database) -> None:
-    fire(db, make_woken(db))
-    [invocation_id] = close(db).ready
-    claimed = start(db, invocation_id)
-    with db.begin() as conn:
-        complete(conn, invocation_id, 1, reply="quick", token=claimed.complete_token)
-    assert not end(db, claimed, Accepted())
-    assert row_of(db, invocation_id).reply == "quick"
-
-
-def test_a_reported_error_is_retried_like_any_failure(db: Database) -> None:
-    fire(db, make_woken(db))
-    invocation_id = run_once(db, Accepted())
-    with db.begin() as conn:
-        complete(conn, invocation_id, 1, error="tool broke", tenant_id=DEFAULT_TENANT, actor="key:test")
-    row = row_of(db, invocation_id)
-    assert (row.state, row.tries[0]["error"], row.deadline_at) == ("retrying", "tool broke", None)
-
-
-def test_another_tenants_invocation_does_not_exist(db: Database) -> None:
-    other = make_tenant(db, "other")
-    invocation_id = bring_to(db, make_woken(db), S.AWAITING)
-    with db.begin() as conn:
-        with pytest.raises(NotFound):
-            complete(conn, invocation_id, 1, reply="forged", tenant_id=other, actor="key:other")
-        with pytest.raises(NotFound):
-            request_cancel(conn, other, invocation_id, "key:other")
-        with pytest.raises(NotFound):
-            complete(conn, new_id(), 1, reply="nothing", tenant_id=other, actor="key:other")
-
-
-# Cancelling
-
-
-@pytest.mark.parametrize("outcome", [Replied("done"), Failed("no"), Failed("no", permanent=True)])
-def test_whatever_ends_a_cancelled_run_it_is_cancelled(db: Database, outcome: Outcome) -> None:
-    woken = make_woken(db)
-    invocation_id = bring_to(db, woken, S.RUNNING)
-    with db.begin() as conn:
-        request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
-        request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
-        assert finish(conn, invocation_id, 1, outcome)
-    row = row_of(db, invocation_id)
-    assert (row.state, row.reason, row.tries[0]["outcome"]) == ("cancelled", "cancelled", "cancelled")
-    assert audited(db, invocation_id) == ["invocation.cancel_requested", "invocation.cancelled"]
-
-
-def test_an_agent_may_still_report_on_a_cancelled_run(db: Database) -> None:
-    invocation_id = bring_to(db, make_woken(db), S.AWAITING)
-    with db.begin() as conn:
-        request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
-        complete(conn, invocation_id, 1, reply="done anyway", tenant_id=DEFAULT_TENANT, actor="key:test")
-    row = row_of(db, invocation_id)
-    assert (row.state, row.reply) == ("cancelled", "done anyway")
-
-
-def test_the_job_of_a_cancelled_invocation_finds_nothing_to_do(db: Database) -> None:
-    invocation_id = bring_to(db, make_woken(db), S.CANCELLED)
-    assert [status for status, _ in queued_jobs(db)] == ["todo"]
-    with db.begin() as conn:
-        assert claim(conn, invocation_id, WORKER, attempt=1) is None
-
-
-def test_cancelling_a_ready_invocation_frees_its_agent(db: Database) -> None:
-    woken = make_woken(db)
-    invocation_id = bring_to(db, woken, S.READY)
-    fire(db, woken)
-    assert close(db).held == 1
-    with db.begin() as conn:
-        request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
-    assert window_of(db, woken).due_at is not None
-
-
-def test_cancelling_a_window_lets_the_next_firing_open_a_new_one(db: Database) -> None:
-    woken = make_woken(db)
-    invocation_id = bring_to(db, woken, S.COLLECTING)
-    with db.begin() as conn:
-        request_cancel(conn, DEFAULT_TENANT, invocation_id, "key:test")
-    fire(db, woken)
-    assert window_of(db, woken).id != invocation_id
-
-
 def test_a_wake_up_is_sent_only_when_something_is_due_soon(db: Database) -> None:
     woken = make_woken(db)
     invocation_id = bring_to(db, woken, S.READY)
@@ -398,20 +268,7 @@ def test_a_wake_up_is_sent_only_when_something_is_due_soon(db: Database) -> None
         end(db, start(db, invocation_id), Failed("HTTP 500", retry_after=600))
         listener.execute("SELECT 1")
         assert list(listener.notifies(timeout=0)) == []
-        with db.begin() as conn:
-            conn.execute(text("UPDATE invocations SET due_at = now()"))
+        change(db, "UPDATE invocations SET due_at = now()")
         close(db)
         end(db, start(db, invocation_id), HandedBack("worker_shutdown"))
         assert len(list(listener.notifies(timeout=5, stop_after=1))) == 1
-
-
-def test_a_fifth_error_that_is_reported_ends_it(db: Database) -> None:
-    fire(db, make_woken(db))
-    [invocation_id] = close(db).ready
-    for attempt in range(1, 6):
-        end(db, start(db, invocation_id), Accepted())
-        with db.begin() as conn:
-            complete(conn, invocation_id, attempt, error="no", tenant_id=DEFAULT_TENANT, actor="key:test")
-        change(db, "UPDATE invocations SET due_at = now() WHERE state = 'retrying'")
-        close(db)
-    assert row_of(db, invocation_id).state == "dead"
