@@ -15,6 +15,7 @@ from api.auth import Access
 from api.body import MAX_BODY_BYTES, JsonRequest, StrictJson
 from api.channel_events import channel_events
 from api.channels import channels
+from api.deliveries import deliveries
 from api.docs import docs
 from api.firings import firings
 from api.focus import focus
@@ -42,6 +43,7 @@ except PackageNotFoundError:
 RESOURCES = (
     agents,
     triggers,
+    deliveries,
     polls,
     wakes,
     focus,

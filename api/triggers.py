@@ -11,10 +11,9 @@ from api.auth import Level, caller, needs
 from api.parts import parts
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
 from api.schemas.agents import AgentPath
-from api.schemas.base import NoteIn, Page
+from api.schemas.base import NoteIn
 from api.schemas.triggers import (
     AgentTriggerQuery,
-    DeliveryPage,
     FiredOut,
     PreviewIn,
     PreviewOut,
@@ -29,7 +28,6 @@ from api.schemas.triggers import (
 from scheduler.clock.sync import CreatedTrigger
 from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.storage.agents import get_agent
-from scheduler.storage.queries import list_deliveries
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.preview import preview
 
@@ -74,14 +72,14 @@ def show_triggers(query: TriggerQuery) -> Response:
 @needs(Level.READ, own=True)
 def show_trigger(path: TriggerPath) -> Response:
     """Show a trigger."""
-    return answer(TriggerOut.model_validate(_reached(path.trigger_id)))
+    return answer(TriggerOut.model_validate(reached(path.trigger_id)))
 
 
 @triggers.patch("/triggers/<item:trigger_id>", responses={200: TriggerOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
     """Change a trigger. `config` is merged and checked as at creation; no token or count is lost."""
-    _reached(path.trigger_id)
+    reached(path.trigger_id)
     who = caller()
     patch = given(body)
     changed = parts().triggers.update(who.tenant_id, path.trigger_id, patch, actor=who.actor)
@@ -92,7 +90,7 @@ def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
 @needs(Level.WRITE, own=True)
 def delete_trigger(path: TriggerPath) -> Response:
     """Delete a trigger. Its firings stay, and those that wait are still delivered."""
-    _reached(path.trigger_id)
+    reached(path.trigger_id)
     who = caller()
     parts().triggers.delete(who.tenant_id, path.trigger_id, actor=who.actor)
     return no_content()
@@ -104,7 +102,7 @@ def delete_trigger(path: TriggerPath) -> Response:
 @needs(Level.WRITE, own=True, optional_body=True)
 def pause_trigger(path: TriggerPath, body: NoteIn) -> Response:
     """Pause a trigger: it makes no new firings; those that wait are still delivered."""
-    _reached(path.trigger_id)
+    reached(path.trigger_id)
     who = caller()
     paused = parts().triggers.pause(who.tenant_id, path.trigger_id, actor=who.actor, note=body.note)
     return answer(TriggerOut.model_validate(paused))
@@ -114,7 +112,7 @@ def pause_trigger(path: TriggerPath, body: NoteIn) -> Response:
 @needs(Level.WRITE, own=True)
 def resume_trigger(path: TriggerPath) -> Response:
     """Resume a trigger from now on. What passed meanwhile does not fire, except a once; it counts from zero."""
-    _reached(path.trigger_id)
+    reached(path.trigger_id)
     who = caller()
     resumed = parts().triggers.resume(who.tenant_id, path.trigger_id, actor=who.actor)
     return answer(TriggerOut.model_validate(resumed))
@@ -124,7 +122,7 @@ def resume_trigger(path: TriggerPath) -> Response:
 @needs(Level.WRITE, own=True)
 def fire_trigger(path: TriggerPath) -> Response:
     """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires."""
-    _reached(path.trigger_id)
+    reached(path.trigger_id)
     who = caller()
     fired = parts().triggers.fire(who.tenant_id, path.trigger_id, actor=who.actor)
     return answer(FiredOut.model_validate(fired), 202)
@@ -134,7 +132,7 @@ def fire_trigger(path: TriggerPath) -> Response:
 @needs(Level.WRITE, own=True)
 def rotate_token(path: TriggerPath) -> Response:
     """Give a webhook a new hook_url, shown in this answer only; the old one is unknown from now on."""
-    _reached(path.trigger_id)
+    reached(path.trigger_id)
     who = caller()
     return answer(_created(parts().triggers.rotate_token(who.tenant_id, path.trigger_id, actor=who.actor)))
 
@@ -143,7 +141,7 @@ def rotate_token(path: TriggerPath) -> Response:
 @needs(Level.READ, own=True)
 def preview_trigger(path: TriggerPath, query: PreviewQuery) -> Response:
     """Show when a trigger fires next, in its own zone."""
-    _reached(path.trigger_id)
+    reached(path.trigger_id)
     found = parts().triggers.preview(caller().tenant_id, path.trigger_id, query.count)
     return answer(PreviewOut.model_validate(asdict(found)))
 
@@ -157,16 +155,7 @@ def preview_config(body: PreviewIn) -> Response:
     return answer(PreviewOut.model_validate(asdict(found)))
 
 
-@triggers.get("/triggers/<trigger_id>/deliveries", responses={200: DeliveryPage})
-@needs(Level.READ, own=True)
-def show_deliveries(path: TriggerPath, query: Page) -> Response:
-    """List the calls of a webhook and what became of each, newest first."""
-    _reached(path.trigger_id)
-    with parts().db.begin() as conn:
-        return page(DeliveryPage, list_deliveries(conn, path.trigger_id, **one_more(query)), query)
-
-
-def _reached(trigger_id: UUID) -> TriggerView:
+def reached(trigger_id: UUID) -> TriggerView:
     """The trigger, if it is there for the caller; raises NotFound."""
     who = caller()
     found = parts().triggers.get(who.tenant_id, trigger_id)

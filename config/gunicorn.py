@@ -35,7 +35,7 @@ class RoutedLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
 bind = f"0.0.0.0:{_settings.port}"
 workers = _settings.web_concurrency
 worker_class = "gthread"
-threads = 8
+threads = 32
 timeout = 60
 graceful_timeout = 25
 """Seconds; a Heroku dyno is killed 30 s after it was asked to stop."""

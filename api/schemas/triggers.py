@@ -175,6 +175,33 @@ class DeliveryPage(Listed[DeliveryOut]):
     """A page of deliveries."""
 
 
+class DeliveryPath(TriggerPath):
+    """One delivery of one trigger."""
+
+    delivery_id: Annotated[UUID, id_of("delivery")]
+
+
+class DeliveryRange(Shape):
+    """The deliveries received from `since` to `until`, both included; at most 100."""
+
+    since: Moment
+    until: Moment
+
+
+class RedeliveredOut(Answer):
+    """The new firing of a replayed delivery, and the invocation that will carry it."""
+
+    delivery_id: UUID
+    firing_id: UUID
+    invocation_id: UUID
+
+
+class RedeliveredListOut(Answer):
+    """The replayed deliveries, oldest first."""
+
+    items: list[RedeliveredOut]
+
+
 class HeartbeatIn(Shape):
     """A heartbeat. What is left out has its default."""
 

@@ -117,3 +117,22 @@ def test_a_range_is_bounded(api: Api) -> None:
     with pytest.raises(InvalidField):
         all_again(hook)
     assert len(hook.firings()) == MOST_AT_ONCE + 1
+
+
+def test_the_api_replays_one_delivery_or_those_of_a_time(api: Api) -> None:
+    """202 with the new firings; a range that holds nothing replays nothing."""
+    hook = make_hook(api)
+    hook.accepted(b"one")
+    hook.accepted(b"two")
+    newest, oldest = hook.deliveries()
+    path = f"/triggers/{hook.id}/deliveries"
+    one = api.post(f"{path}/{oldest['id']}/replay", status=202)
+    assert one["delivery_id"] == oldest["id"]
+    span = {"since": oldest["received_at"], "until": newest["received_at"]}
+    both = api.post(f"{path}/replay", span, status=202)["items"]
+    assert [each["delivery_id"] for each in both] == [oldest["id"], newest["id"]]
+    assert [each.payload for each in hook.firings()] == [b"one", b"two", b"one", b"one", b"two"]
+    assert str(hook.firings()[-1].id) == both[1]["firing_id"]
+    nothing = {"since": "2020-01-01", "until": "2020-01-02"}
+    assert api.post(f"{path}/replay", nothing, status=202) == {"items": []}
+    api.refused(422, "POST", f"{path}/replay", {"since": "2020-01-02", "until": "2020-01-01"})

@@ -1,0 +1,57 @@
+"""Deliveries of webhooks: what came, what became of it, and once more please."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.resource import CHANGES, answer, blueprint, one_more, page
+from api.schemas.base import Page
+from api.schemas.triggers import (
+    DeliveryPage,
+    DeliveryPath,
+    DeliveryRange,
+    RedeliveredListOut,
+    RedeliveredOut,
+    TriggerPath,
+)
+from api.triggers import reached
+from scheduler.invocations.redeliver import redeliver, redeliver_range
+from scheduler.storage.queries import list_deliveries
+
+deliveries = blueprint("deliveries", "What webhooks were sent.")
+
+
+@deliveries.get("/triggers/<trigger_id>/deliveries", responses={200: DeliveryPage})
+@needs(Level.READ, own=True)
+def show_deliveries(path: TriggerPath, query: Page) -> Response:
+    """List the calls of a webhook and what became of each, newest first."""
+    reached(path.trigger_id)
+    with parts().db.begin() as conn:
+        return page(DeliveryPage, list_deliveries(conn, path.trigger_id, **one_more(query)), query)
+
+
+@deliveries.post("/triggers/<trigger_id>/deliveries/replay", responses={202: RedeliveredListOut, **CHANGES})
+@needs(Level.WRITE, own=True)
+def replay_range(path: TriggerPath, body: DeliveryRange) -> Response:
+    """Fire again with each delivery of a range, accepted or filtered, oldest first; all of them or none."""
+    reached(path.trigger_id)
+    who = caller()
+    with parts().db.begin() as conn:
+        again = redeliver_range(conn, who.tenant_id, path.trigger_id, body.since, body.until, actor=who.actor)
+    items = [RedeliveredOut.model_validate(each) for each in again]
+    return answer(RedeliveredListOut(items=items), 202)
+
+
+@deliveries.post(
+    "/triggers/<trigger_id>/deliveries/<delivery_id>/replay", responses={202: RedeliveredOut, **CHANGES}
+)
+@needs(Level.WRITE, own=True)
+def replay_delivery(path: DeliveryPath) -> Response:
+    """Fire again with the body of one delivery, whatever its id, the filter and the rate say."""
+    reached(path.trigger_id)
+    who = caller()
+    with parts().db.begin() as conn:
+        again = redeliver(conn, who.tenant_id, path.trigger_id, path.delivery_id, actor=who.actor)
+    return answer(RedeliveredOut.model_validate(again), 202)
