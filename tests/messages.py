@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection, event
+
 from scheduler.invocations.messages import NewMessage, Received, receive_message
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.storage.users import create_user
+from tests.clockwork import SteppedScheduler
+from tests.database import change
 from tests.factories import DEFAULT_TENANT, make_trigger
 
 
@@ -35,3 +39,46 @@ def write(db: Database, to_agent_id: UUID | None, text: str = "hello", **values:
     """Take a message in."""
     with db.begin() as conn:
         return receive_message(conn, note(to_agent_id, text, **values))
+
+
+def hide_from_intake(db: Database, trigger_id: UUID) -> None:
+    """As if the trigger had begun to listen a minute ago, but had not been committed when intake looked."""
+    change(db, "UPDATE triggers SET is_enabled = false WHERE id = :id", id=trigger_id)
+
+
+def uncover(db: Database, trigger_id: UUID) -> None:
+    """It commits."""
+    change(
+        db,
+        "UPDATE triggers SET is_enabled = true, anchor_at = clock_timestamp() - interval '1 minute' WHERE id = :id",
+        id=trigger_id,
+    )
+
+
+def all_due(db: Database) -> None:
+    """Every check is due now."""
+    change(db, "UPDATE jobs SET next_run_time = clock_timestamp() WHERE next_run_time IS NOT NULL")
+
+
+def look(db: Database, scheduler: SteppedScheduler) -> None:
+    """Every trigger's check once."""
+    all_due(db)
+    scheduler.run_pass()
+
+
+class counted:  # noqa: N801  # reads as a verb in `with counted(db)`
+    """The statements that a database is sent inside the block."""
+
+    def __init__(self, db: Database) -> None:
+        self._engine = db.engine
+        self._statements: list[str] = []
+
+    def __enter__(self) -> list[str]:
+        event.listen(self._engine, "before_cursor_execute", self._note)
+        return self._statements
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(self._engine, "before_cursor_execute", self._note)
+
+    def _note(self, _conn: Connection, _cursor: object, statement: str, *_: object) -> None:
+        self._statements.append(statement)

@@ -38,32 +38,44 @@ class Misses:
 def matching(conn: Connection, looks: Sequence[Look], seconds: float, misses: Misses) -> list[Look]:
     """Those of `looks` whose text matches, decided in their order for at most about so many seconds.
 
-    Expressions are written by strangers. One that takes too long for a text has missed it, audited; what there was
-    no time for is neither returned nor a miss.
+    Expressions are written by strangers. One that takes too long for a text, or cannot be read any more, has missed
+    it, audited; what there was no time for is neither returned nor a miss.
     """
     until = time.monotonic() + seconds
     found: list[Look] = []
-    slow: list[Look] = []
+    events: list[Event] = []
     for listener, message in looks:
-        if listener.text_match is None:
+        if listener.text_match is not None and time.monotonic() > until:
+            continue
+        matched, failure = _look(listener.text_match, message.text)
+        if matched:
             found.append((listener, message))
-        elif time.monotonic() <= until:
-            decision = _parsed(listener.text_match).matches(message.text)
-            if decision:
-                found.append((listener, message))
-            else:
-                misses.add(listener, message.id)
-            if decision.timed_out:
-                slow.append((listener, message))
-    record_events(conn, [_too_slow(listener, message) for listener, message in slow])
+        else:
+            misses.add(listener, message.id)
+        if failure is not None:
+            detail = {"message_id": str(message.id), "why": failure}
+            events.append(
+                Event(
+                    "trigger.match_failed",
+                    message.tenant_id,
+                    listener.trigger_id,
+                    listener.agent_id,
+                    detail=detail,
+                )
+            )
+    record_events(conn, events)
     return found
 
 
-def _too_slow(listener: Listener, message: StoredMessage) -> Event:
-    detail = {"message_id": str(message.id)}
-    return Event(
-        "trigger.match_timed_out", message.tenant_id, listener.trigger_id, listener.agent_id, detail=detail
-    )
+def _look(text_match: str | None, text: str) -> tuple[bool, str | None]:
+    """Whether the text matches, and why that could not be told."""
+    if text_match is None:
+        return True, None
+    try:
+        decision = _parsed(text_match).matches(text)
+    except ValueError as error:  # a pattern of before that the library no longer takes must not stop a pass
+        return False, f"the expression cannot be used: {str(error)[:500]}"
+    return decision.matched, "the expression took too long" if decision.timed_out else None
 
 
 @lru_cache(maxsize=1024)

@@ -86,6 +86,7 @@ class Message(Base):
     __tablename__ = "messages"
     __table_args__ = (
         Index("ix_messages_sender", "from_id", "created_at"),
+        Index("ix_messages_receiver", "to_agent_id", "from_id", "created_at"),
         Index("ix_messages_session", "session_id", "id"),
         Index(
             "uq_messages_event",

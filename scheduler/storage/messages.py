@@ -17,22 +17,22 @@ from scheduler.storage.arrays import array
 from scheduler.storage.message_tables import Message
 
 CANDIDATES_EACH = 100
-"""Messages that one check looks at for one trigger: the newest, so that old misses hide no new message."""
+"""Messages that one check hands out for one trigger: the newest, so that old misses hide no new message."""
+LOOKED_AT_EACH = 1_000
+"""Messages, the newest, that one check looks at for one trigger: who floods an agent must not hold up a pass."""
 
-# What makes a message (m, in session s) one that a trigger (t) listens for, but for the text itself.
+SOURCE = "CAST(coalesce(t.config->>'from_user', t.config->>'from_agent') AS uuid)"
+# What makes a message (m) of the source one that a trigger (t) listens for, but for the receiver and the text.
 CONCERNS = """
     m.tenant_id = t.tenant_id
-    AND m.from_id = CAST(coalesce(t.config->>'from_user', t.config->>'from_agent') AS uuid)
-    AND (m.to_agent_id = t.agent_id OR t.config @> '{"any_session": true}')
     AND (t.config->>'channels' IS NULL OR t.config->'channels' @> to_jsonb(m.channel))
     AND (t.config->>'session_id' IS NULL OR t.config->>'session_id' = CAST(m.session_id AS text))
-    AND NOT s.is_reflection
+    AND NOT (SELECT is_reflection FROM sessions WHERE id = m.session_id)
 """
 
 LISTENERS = text(f"""
     SELECT t.id, t.agent_id, CAST(t.config->'text_match' AS text)
-    FROM messages m JOIN sessions s ON s.id = m.session_id
-    JOIN LATERAL (
+    FROM messages m JOIN LATERAL (
         SELECT id, tenant_id, agent_id, config FROM triggers
         WHERE agent_id = m.to_agent_id
             AND type = 'on_message' AND is_enabled AND deleted_at IS NULL AND NOT is_system
@@ -40,22 +40,38 @@ LISTENERS = text(f"""
         SELECT id, tenant_id, agent_id, config FROM triggers
         WHERE tenant_id = m.tenant_id AND agent_id IS DISTINCT FROM m.to_agent_id
             AND type = 'on_message' AND config @> '{{"any_session": true}}' AND is_enabled AND deleted_at IS NULL
-    ) t ON {CONCERNS}
+    ) t ON {SOURCE} = m.from_id AND {CONCERNS}
     WHERE m.id = :id
 """)  # noqa: S608  # constants only
 
 # `anchor_at` is when the trigger began to listen: at its making, its last change of config or its last resume.
+# A sub-select that yields a value is never planned as a join, so each look is one by the index that fits it.
 UNFIRED = text(f"""
     SELECT t.id, t.agent_id, CAST(t.config->'text_match' AS text), m.id
     FROM unnest(CAST(:ids AS uuid[])) AS due(id) JOIN triggers t ON t.id = due.id
     CROSS JOIN LATERAL (
-        SELECT m.id, m.created_at FROM messages m JOIN sessions s ON s.id = m.session_id
-        WHERE {CONCERNS}
-            AND m.created_at >= greatest(t.anchor_at, (SELECT clock_timestamp() - interval '10 minutes'))
-            AND m.depth <= {MAX_DEPTH} AND NOT t.agent_id = ANY (m.refused_for)
-            AND NOT EXISTS (
-                SELECT FROM firings f WHERE f.trigger_id = t.id AND f.occurrence_key = 'message:' || m.id
+        SELECT {SOURCE} AS id,
+            greatest(t.anchor_at, (SELECT clock_timestamp() - interval '10 minutes')) AS since
+    ) source
+    CROSS JOIN LATERAL (
+        SELECT m.id, m.created_at FROM (
+            (
+                SELECT * FROM messages
+                WHERE from_id = source.id AND to_agent_id = t.agent_id AND created_at >= source.since
+                ORDER BY created_at DESC LIMIT {LOOKED_AT_EACH}
+            ) UNION ALL (
+                SELECT * FROM messages
+                WHERE t.config @> '{{"any_session": true}}'
+                    AND from_id = source.id AND to_agent_id IS DISTINCT FROM t.agent_id
+                    AND created_at >= source.since
+                ORDER BY created_at DESC LIMIT {LOOKED_AT_EACH}
             )
+        ) m
+        WHERE (
+                SELECT f.id FROM firings f
+                WHERE f.trigger_id = t.id AND f.occurrence_key = 'message:' || m.id LIMIT 1
+            ) IS NULL
+            AND m.depth <= {MAX_DEPTH} AND NOT t.agent_id = ANY (m.refused_for) AND {CONCERNS}
         ORDER BY m.created_at DESC LIMIT {CANDIDATES_EACH}
     ) m
     ORDER BY m.created_at, m.id

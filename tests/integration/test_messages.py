@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from scheduler.clock.sync import Triggers
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
@@ -15,20 +14,9 @@ from scheduler.domain.ids import new_id
 from scheduler.invocations.messages import MAX_TEXT, receive_message
 from scheduler.storage.engine import Database
 from scheduler.storage.users import user_of_account
+from tests.database import rows
 from tests.factories import BOX, DEFAULT_TENANT, make_agent, make_tenant
 from tests.messages import listen, make_user, note, write
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url, pool_size=5)
-    yield database
-    database.dispose()
-
-
-def rows(db: Database, query: str, **values: object) -> list[Row[Any]]:
-    with db.begin() as conn:
-        return list(conn.execute(text(query), values))
 
 
 def told(db: Database, trigger_id: UUID) -> list[str]:
@@ -183,8 +171,9 @@ def test_an_expression_that_would_backtrack_for_ever_is_a_miss_and_says_so(db: D
     slow = listen(db, ada, {"from_user": "grace", "text_match": {"regex": "(a|aa)+$"}})
     received = write(db, ada, "a" * 60 + "b", from_user_id=grace)
     assert received.firing_ids == []
-    (event,) = rows(db, "SELECT * FROM audit_events WHERE action = 'trigger.match_timed_out'")
-    assert (event.subject_id, event.detail) == (slow.id, {"message_id": str(received.message_id)})
+    (event,) = rows(db, "SELECT * FROM audit_events WHERE action = 'trigger.match_failed'")
+    assert event.subject_id == slow.id
+    assert event.detail == {"message_id": str(received.message_id), "why": "the expression took too long"}
 
 
 def test_gates_hold_and_max_fires_ends_the_trigger_with_its_job(db: Database) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import Row, text
+from sqlalchemy import text
 
 from scheduler.clock.sync import Triggers
 from scheduler.domain.errors import Conflict, InvalidField, LimitReached, NotFound
@@ -18,21 +17,10 @@ from scheduler.domain.run import Replied
 from scheduler.invocations.wakes import Call, Woken, wake
 from scheduler.storage.engine import Database
 from tests.clockwork import stepped
+from tests.database import rows
 from tests.factories import BOX, DEFAULT_TENANT, make_agent, make_tenant
 from tests.invocations import close, end, start
 from tests.messages import listen, make_user, write
-
-
-@pytest.fixture
-def db(sqlalchemy_url: str) -> Iterator[Database]:
-    database = Database(sqlalchemy_url, pool_size=12)
-    yield database
-    database.dispose()
-
-
-def rows(db: Database, query: str, **values: object) -> list[Row[Any]]:
-    with db.begin() as conn:
-        return list(conn.execute(text(query), values))
 
 
 def agent(db: Database, name: str) -> UUID:

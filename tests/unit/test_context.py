@@ -215,7 +215,9 @@ def test_a_notification_begins_with_its_summary() -> None:
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
-def test_a_message_of_which_the_firing_holds_the_beginning_is_referred_to_by_its_own_id(language: Language) -> None:
+def test_a_message_of_which_the_firing_holds_the_beginning_is_referred_to_by_its_own_id(
+    language: Language,
+) -> None:
     told = {"from": "Ada", "text": "x" * 2_000, "length": 9_000, "message_id": "m-1"}
     context = build_context([replace(MESSAGES, data={"messages": [told]})], language, NONCE)
     assert f'"{"x" * 500}"' in context

@@ -78,6 +78,8 @@ CREATE TABLE messages (
 
 CREATE INDEX ix_messages_sender ON messages (from_id, created_at);
 
+CREATE INDEX ix_messages_receiver ON messages (to_agent_id, from_id, created_at);
+
 CREATE INDEX ix_messages_session ON messages (session_id, id);
 
 CREATE UNIQUE INDEX uq_messages_event ON messages (tenant_id, channel, event_id) WHERE event_id IS NOT NULL;
