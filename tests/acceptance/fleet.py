@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -14,6 +13,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.web import free_port
+
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN_KEY = "rvl_a-key-for-the-fleet-of-a-test"
 SECRET_KEY = "a secret key for the fleet of a test"
@@ -21,13 +22,6 @@ COMMANDS = {
     "web": [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "api.app:create_app()"],
     "worker": [sys.executable, "-m", "scheduler.cli", "worker"],
 }
-
-
-def free_port() -> int:
-    """A port of loopback that nothing listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Fleet:

@@ -19,8 +19,9 @@ import psycopg
 import pytest
 
 from tests.acceptance.agent_server import AgentServer, agent_server
-from tests.acceptance.fleet import ADMIN_KEY, ROOT, SECRET_KEY, Fleet, fleet, free_port
+from tests.acceptance.fleet import ADMIN_KEY, ROOT, SECRET_KEY, Fleet, fleet
 from tests.postgres import Databases, running_server
+from tests.web import free_port
 
 SMALLEST_PLAN = 20
 """Connections of Heroku's smallest plan."""

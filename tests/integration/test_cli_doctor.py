@@ -29,6 +29,7 @@ from scheduler.storage.secrets import SecretBox
 from scheduler.supervisor import data_directory_lock
 from tests.acceptance.tools import command, environment
 from tests.postgres import UNSAFE_BUT_FAST
+from tests.web import free_port
 
 OLD = 16
 """The older version whose programs the wheel carries."""
@@ -246,9 +247,3 @@ def make_old_database(data_dir: Path) -> Path:
 def run(account: Account, *arguments: str | Path) -> None:
     status, output = account.run(*arguments)
     assert status == 0, output
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

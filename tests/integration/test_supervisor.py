@@ -21,6 +21,7 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.storage.embedded import EmbeddedPostgres
 from scheduler.supervisor import Supervisor, check_port, data_directory_lock, secret_key
 from tests.postgres import UNSAFE_BUT_FAST
+from tests.web import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -168,17 +169,11 @@ def _lives(pid: int) -> bool:
         return False
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 class Running:
     """`reveille run` with stand-ins for web and worker, as a process of its own."""
 
     def __init__(self, data_dir: Path) -> None:
-        environment = {"PATH": os.defpath, "REVEILLE_DATA_DIR": str(data_dir), "PORT": str(_free_port())}
+        environment = {"PATH": os.defpath, "REVEILLE_DATA_DIR": str(data_dir), "PORT": str(free_port())}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.integration.run_with_stand_ins", "run"],
             cwd=ROOT,

@@ -1,105 +1,19 @@
-"""The console client against a real web process on a real database: what it shows, and how it ends."""
+"""The console client against a real web process on a real database: what its commands do and show."""
 
 from __future__ import annotations
 
-import json
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
-from threading import Thread
 from typing import Any
-from uuid import uuid4
 
 import httpx
 import pytest
 from sqlalchemy import text
 
-from scheduler.cli import run
 from scheduler.commands.exits import ExitCode
 from scheduler.domain.run import Replied
 from scheduler.invocations.lifecycle import finish
-from scheduler.storage.engine import Database
-from tests.acceptance.tools import command, environment
-from tests.api import operator_key
 from tests.invocations import Woken, close, fire, make_woken, start
-from tests.postgres import Databases
-
-COMMANDS = json.dumps({"echo": ["/bin/echo"]})
-
-
-@dataclass(frozen=True)
-class Service:
-    """A running web process."""
-
-    url: str
-    key: str
-    db: Database
-
-
-@dataclass
-class Shell:
-    """Where commands are typed, with the address and the key in the environment."""
-
-    capture: pytest.CaptureFixture[str]
-    err: str = ""
-
-    def __call__(self, *arguments: str, code: ExitCode = ExitCode.OK) -> str:
-        """What a command prints; it must end with `code`. `err` then holds what it complained about."""
-        ended = run(arguments)
-        out, self.err = self.capture.readouterr()
-        assert ended == code, f"{ended}: {out}{self.err}"
-        return out
-
-    def json(self, *arguments: str) -> Any:
-        """What it prints with --json."""
-        return json.loads(self(*arguments, "--json"))
-
-
-@pytest.fixture(scope="module")
-def service(databases: Databases) -> Iterator[Service]:
-    database_url = databases.create()
-    db = Database(database_url.replace("postgresql:", "postgresql+psycopg:", 1))
-    port = _free_port()
-    variables = environment(
-        DATABASE_URL=database_url,
-        PORT=str(port),
-        REVEILLE_SECRET_KEY="a secret key for tests",
-        REVEILLE_COMMANDS=COMMANDS,
-    )
-    with subprocess.Popen(command("web"), env=variables, stderr=subprocess.PIPE) as process:
-        try:
-            _wait_until_it_answers(process, port)
-            yield Service(f"http://127.0.0.1:{port}", operator_key(db), db)
-        finally:
-            process.terminate()
-            process.communicate(timeout=40)
-            db.dispose()
-            databases.drop(database_url)
-
-
-@pytest.fixture
-def shell(service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    monkeypatch.setenv("REVEILLE_URL", service.url)
-    monkeypatch.setenv("REVEILLE_API_KEY", service.key)
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    return Shell(capsys)
-
-
-@pytest.fixture
-def name() -> str:
-    return f"ada-{uuid4().hex[:8]}"
-
-
-@pytest.fixture
-def agent(shell: Shell, name: str) -> str:
-    """The name of a new agent."""
-    shell("agents", "create", name, "--command", "echo")
-    return name
+from tests.shell import Service, Shell
 
 
 @pytest.fixture
@@ -246,7 +160,7 @@ def test_an_invocation_is_shown_with_its_context_and_reply_and_replayed(
     assert shell.json("invocations", "show", str(invocation_id))["context"].endswith("\x1b[31mred")
     into = shell.json("invocations", "replay", str(invocation_id))["invocation_id"]
     assert into in shell("invocations", "show", str(invocation_id))
-    assert f"is {'cancelled'}" in shell("invocations", "cancel", into)
+    assert "is cancelled" in shell("invocations", "cancel", into)
     shell("invocations", "cancel", str(invocation_id), code=ExitCode.FAILED)
 
 
@@ -278,7 +192,7 @@ def test_a_name_is_found_beyond_the_first_page(shell: Shell, service: Service, n
 
 def test_a_key_is_created_used_listed_and_revoked(shell: Shell) -> None:
     made = shell.json("keys", "create", "for reading", "--scope", "read")
-    assert made["key"] in shell("agents", "list", "--key", made["key"]) + made["key"]
+    shell("agents", "list", "--key", made["key"])
     assert made["id"] in shell("keys", "list")
     assert made["key"] not in shell("keys", "list")
     assert "not shown again" in shell("keys", "create", "another", "--scope", "write", "--operator")
@@ -295,119 +209,5 @@ def test_an_operator_acts_on_the_tenant_that_is_named(shell: Shell, service: Ser
     shell("agents", "show", agent, "--tenant", made.json()["id"], code=ExitCode.NOT_FOUND)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "code", "words"),
-    [
-        (["agents", "list", "--key", "wrong"], ExitCode.KEY_REFUSED, "--key or REVEILLE_API_KEY"),
-        (["agents", "show", "nobody"], ExitCode.NOT_FOUND, "no agent 'nobody'"),
-        (["triggers", "show", "nobody/tick"], ExitCode.NOT_FOUND, "no trigger 'nobody/tick'"),
-        (["invocations", "show", str(uuid4())], ExitCode.NOT_FOUND, "no invocation"),
-        (["invocations", "show", "one/two?three"], ExitCode.NOT_FOUND, "no invocation"),
-        (["keys", "revoke", str(uuid4())], ExitCode.NOT_FOUND, "no key"),
-        (["keys", "create", "k", "--scope", "everything"], ExitCode.USAGE, "scopes.0"),
-        (["triggers", "preview", "--expr", "61 * * * *"], ExitCode.USAGE, "config.expr"),
-        (["triggers", "preview", "--every", "0s"], ExitCode.USAGE, "config.seconds"),
-        (["triggers", "preview", "--every", "90"], ExitCode.USAGE, "20s, 5m, 2h or 1d"),
-        (["triggers", "preview"], ExitCode.USAGE, "--expr, --at, --every"),
-        (["triggers", "preview", "x/y", "--every", "5m"], ExitCode.USAGE, "not both"),
-        (["triggers", "preview", "--every", "5m", "--at", "2099-01-01"], ExitCode.USAGE, "do not go together"),
-        (["triggers", "preview", "--type", "cron", "--every", "5m"], ExitCode.USAGE, "--every does not go with"),
-        (["triggers", "preview", "--type", "cron", "--config", "{"], ExitCode.USAGE, "--config is not JSON"),
-        (["triggers", "preview", "--type", "cron", "--config", "[]"], ExitCode.USAGE, "must be a JSON object"),
-        (["triggers", "preview", "--type", "cron", "--config", "@/none"], ExitCode.USAGE, "/none cannot be read"),
-        (["agents", "create", "x"], ExitCode.USAGE, "--agent-url, --command and --runtime"),
-        (["agents", "create", "x", "--command", "rm"], ExitCode.USAGE, "runtime.name"),
-        (["agents", "create", "", "--command", "echo"], ExitCode.USAGE, "name"),
-        (["agents", "list", "--limit", "0"], ExitCode.USAGE, "--limit"),
-        (["agents", "list", "--frobnicate"], ExitCode.USAGE, "--frobnicate"),
-        (["agents"], ExitCode.USAGE, "--help"),
-        (["frobnicate"], ExitCode.USAGE, "frobnicate"),
-        (["agents", "list", "--url", "gopher://x"], ExitCode.USAGE, "--url"),
-    ],
-)
-def test_a_failure_is_one_line_and_an_exit_code(
-    shell: Shell, arguments: list[str], code: ExitCode, words: str
-) -> None:
-    assert shell(*arguments, code=code) == ""
-    assert words in shell.err
-    assert shell.err.startswith("reveille: ")
-    assert shell.err.count("\n") == 1
-
-
-def test_without_a_key_the_remedy_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("REVEILLE_API_KEY")
-    shell("agents", "list", code=ExitCode.KEY_REFUSED)
-    assert shell.err == "reveille: An API key is needed: give one by --key or REVEILLE_API_KEY.\n"
-
-
-def test_a_taken_name_fails_with_the_server_s_words(shell: Shell, agent: str) -> None:
-    shell("agents", "create", agent, "--command", "echo", code=ExitCode.FAILED)
-    assert "of that name" in shell.err
-
-
-def test_a_service_that_does_not_answer_is_unreachable(shell: Shell) -> None:
-    url = f"http://127.0.0.1:{_free_port()}"
-    shell("agents", "list", "--url", url, code=ExitCode.UNREACHABLE)
-    assert url in shell.err
-    assert "--url or REVEILLE_URL" in shell.err
-
-
-@pytest.mark.parametrize(
-    ("status", "body", "code"),
-    [
-        (200, b"<html>", ExitCode.FAILED),
-        (404, b"not here", ExitCode.FAILED),
-        (500, b"{}", ExitCode.FAILED),
-        (503, b'{"detail": "The database does not answer."}', ExitCode.UNREACHABLE),
-        (429, b'{"detail": "Slower."}', ExitCode.FAILED),
-    ],
-)
-def test_what_answers_strangely_is_no_traceback(shell: Shell, status: int, body: bytes, code: ExitCode) -> None:
-    class Strange(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(HTTPStatus(status))
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
-
-    with HTTPServer(("127.0.0.1", 0), Strange) as server:
-        thread = Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            shell("agents", "list", "--url", f"http://127.0.0.1:{server.server_port}", code=code)
-        finally:
-            server.shutdown()
-            thread.join()
-    assert shell.err.count("\n") == 1
-
-
-def test_a_bad_setting_is_a_usage_error(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REVEILLE_URL", "not an address")
-    shell("agents", "list", code=ExitCode.USAGE)
-    assert "REVEILLE_URL" in shell.err
-
-
 def _without_defaults(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value not in (None, False)}
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _wait_until_it_answers(process: subprocess.Popen[bytes], port: int) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, process.communicate()[1].decode()
-        try:
-            httpx.get(f"http://127.0.0.1:{port}/healthz", trust_env=False).raise_for_status()
-        except httpx.TransportError:
-            time.sleep(0.1)
-        else:
-            return
-    raise AssertionError("the web process does not answer")
