@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
@@ -54,9 +54,9 @@ class Databases:
 
 
 @contextmanager
-def running_server(directory: Path) -> Iterator[Databases]:
+def running_server(directory: Path, options: Mapping[str, str] = UNSAFE_BUT_FAST) -> Iterator[Databases]:
     """A server on `directory`, with a migrated template; stopped at the end."""
-    server = EmbeddedPostgres(directory, UNSAFE_BUT_FAST)
+    server = EmbeddedPostgres(directory, options)
     server.start()
     try:
         databases = Databases(server)

@@ -6,7 +6,9 @@ import json
 import signal
 import subprocess
 import sys
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import IO, Any
 
 import pytest
 
@@ -70,55 +72,51 @@ def test_bad_lines_are_answered_in_their_places_and_the_rest_is_read(tool: str) 
     assert answers[0]["error"] != answers[2]["error"]
 
 
-def test_an_answer_comes_before_the_next_line_is_sent() -> None:
+@contextmanager
+def previewing() -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes], IO[bytes]]]:
+    """A running `reveille preview` with its stdin, stdout and stderr."""
     with subprocess.Popen(
-        command("preview"), stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment()
+        command("preview"),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
     ) as process:
-        assert process.stdin
-        assert process.stdout
+        assert process.stdin and process.stdout and process.stderr
+        yield process, process.stdin, process.stdout, process.stderr
+
+
+def ask(stdin: IO[bytes]) -> None:
+    """Send one line."""
+    stdin.write(json.dumps(CRON).encode() + b"\n")
+    stdin.flush()
+
+
+def test_an_answer_comes_before_the_next_line_is_sent() -> None:
+    with previewing() as (process, stdin, stdout, _):
         for _ in range(2):
-            process.stdin.write(json.dumps(CRON).encode() + b"\n")
-            process.stdin.flush()
-            assert json.loads(process.stdout.readline())["notes"] == []
-        process.stdin.close()
+            ask(stdin)
+            assert json.loads(stdout.readline())["notes"] == []
+        stdin.close()
         assert process.wait(30) == 0
 
 
 def test_a_reader_that_leaves_ends_the_tool_quietly() -> None:
-    with subprocess.Popen(
-        command("preview"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        assert process.stderr
-        process.stdout.close()
-        process.stdin.write(json.dumps(CRON).encode() + b"\n")
-        process.stdin.close()
+    with previewing() as (process, stdin, stdout, stderr):
+        stdout.close()
+        ask(stdin)
+        stdin.close()
         assert process.wait(30) == 1
-        assert process.stderr.read() == b""
+        assert stderr.read() == b""
 
 
 def test_ctrl_c_ends_a_tool_quietly() -> None:
-    with subprocess.Popen(
-        command("preview"),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env=environment(),
-    ) as process:
-        assert process.stdin
-        assert process.stdout
-        assert process.stderr
-        process.stdin.write(json.dumps(CRON).encode() + b"\n")
-        process.stdin.flush()
-        process.stdout.readline()
+    with previewing() as (process, stdin, stdout, stderr):
+        ask(stdin)
+        stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
-        assert process.stderr.read() == b""
+        assert stderr.read() == b""
 
 
 def test_a_lone_surrogate_does_not_end_the_tool() -> None:

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from scheduler.storage.embedded import EmbeddedPostgres
-from tests.postgres import Databases
+from tests.postgres import Databases, running_server
 
 OPTIONS = {"max_connections": "100", "track_commit_timestamp": "on"}
 """Commit timestamps: lateness is measured to the commit, when a firing can no longer be lost."""
@@ -17,15 +16,11 @@ OPTIONS = {"max_connections": "100", "track_commit_timestamp": "on"}
 @contextmanager
 def bench_server() -> Iterator[Databases]:
     """A server with a migrated template, in a temporary directory; fsync is on."""
-    with tempfile.TemporaryDirectory(prefix="reveille-bench-") as directory:
-        server = EmbeddedPostgres(Path(directory), OPTIONS)
-        server.start()
-        try:
-            databases = Databases(server)
-            databases.make_template()
-            yield databases
-        finally:
-            server.stop()
+    with (
+        tempfile.TemporaryDirectory(prefix="reveille-bench-") as directory,
+        running_server(Path(directory), OPTIONS) as databases,
+    ):
+        yield databases
 
 
 def sqlalchemy_url(url: str) -> str:
