@@ -8,7 +8,7 @@
 | read     | read everything of the tenant but its keys                                                     |
 | write    | the same, and make, change, pause, fire and delete agents and triggers; cancel, replay, complete |
 | admin    | the same, and the tenant's keys; an operator's admin key also the tenants                      |
-| agent:ID | read that agent, its firings and invocations; read and write its triggers; wake it             |
+| agent:ID | read that agent, its firings, invocations and messages; write its triggers; wake it; write as it |
 
 What belongs to another tenant, or for `agent:ID` to another agent, is not there: 404, never 403.
 """
