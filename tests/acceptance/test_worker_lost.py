@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.storage.engine import Database
+from tests.database import rows
 from tests.factories import DEFAULT_TENANT
 from tests.invocations import fire, firing_states, make_woken, row_of
 from tests.postgres import Databases
@@ -146,7 +147,7 @@ def test_a_run_whose_worker_is_killed_is_lost_retried_and_never_two_at_once(
     with db.begin() as conn:
         ends = conn.execute(text("SELECT firing_ids FROM invocations ORDER BY id")).scalars().all()
         assert ends == [firings, later], "what came meanwhile rode in one later invocation"
-        assert conn.execute(text("SELECT count(*) FROM procrastinate_jobs")).scalar_one() == 0
+    workers.wait_for(lambda: not rows(db, "SELECT id FROM procrastinate_jobs"), "the end of the last job")
 
 
 def test_a_worker_that_is_told_to_stop_hands_its_run_back_uncounted(db: Database, workers: Workers) -> None:
