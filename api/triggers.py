@@ -27,6 +27,7 @@ from api.schemas.triggers import (
 )
 from scheduler.clock.sync import CreatedTrigger
 from scheduler.clock.trigger_spec import TriggerSpec
+from scheduler.domain.errors import Forbidden
 from scheduler.storage.agents import get_agent
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.preview import preview
@@ -79,18 +80,18 @@ def show_trigger(path: TriggerPath) -> Response:
 @needs(Level.WRITE, own=True)
 def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
     """Change a trigger. `config` is merged and checked as at creation; no token or count is lost."""
-    reached(path.trigger_id)
+    _changeable(path.trigger_id)
     who = caller()
     patch = given(body)
     changed = parts().triggers.update(who.tenant_id, path.trigger_id, patch, actor=who.actor)
     return answer(TriggerOut.model_validate(changed))
 
 
-@triggers.delete("/triggers/<item:trigger_id>", responses={204: EMPTY})
+@triggers.delete("/triggers/<item:trigger_id>", responses={204: EMPTY, **CHANGES})
 @needs(Level.WRITE, own=True)
 def delete_trigger(path: TriggerPath) -> Response:
     """Delete a trigger. Its firings stay, and those that wait are still delivered."""
-    reached(path.trigger_id)
+    _changeable(path.trigger_id)
     who = caller()
     parts().triggers.delete(who.tenant_id, path.trigger_id, actor=who.actor)
     return no_content()
@@ -102,7 +103,7 @@ def delete_trigger(path: TriggerPath) -> Response:
 @needs(Level.WRITE, own=True, optional_body=True)
 def pause_trigger(path: TriggerPath, body: NoteIn) -> Response:
     """Pause a trigger: it makes no new firings; those that wait are still delivered."""
-    reached(path.trigger_id)
+    _changeable(path.trigger_id)
     who = caller()
     paused = parts().triggers.pause(who.tenant_id, path.trigger_id, actor=who.actor, note=body.note)
     return answer(TriggerOut.model_validate(paused))
@@ -112,7 +113,7 @@ def pause_trigger(path: TriggerPath, body: NoteIn) -> Response:
 @needs(Level.WRITE, own=True)
 def resume_trigger(path: TriggerPath) -> Response:
     """Resume a trigger from now on. What passed meanwhile does not fire, except a once; it counts from zero."""
-    reached(path.trigger_id)
+    _changeable(path.trigger_id)
     who = caller()
     resumed = parts().triggers.resume(who.tenant_id, path.trigger_id, actor=who.actor)
     return answer(TriggerOut.model_validate(resumed))
@@ -161,6 +162,12 @@ def reached(trigger_id: UUID) -> TriggerView:
     found = parts().triggers.get(who.tenant_id, trigger_id)
     who.must_reach(found.agent_id, "trigger", trigger_id)
     return found
+
+
+def _changeable(trigger_id: UUID) -> None:
+    """Raise NotFound, or Forbidden for an agent's own key on a trigger that belongs to the system."""
+    if reached(trigger_id).is_system and caller().agent_id is not None:
+        raise Forbidden("A trigger that belongs to the system is not the agent's to change.")
 
 
 def _created(made: CreatedTrigger) -> TriggerOut:

@@ -101,6 +101,10 @@ def test_a_heartbeat_is_a_system_trigger_that_is_changed_and_paused_but_not_dele
     assert api.ok(api.call("PUT", path, {"enabled": False}), 200)["is_enabled"] is False
     assert api.get(f"/triggers/{made['id']}")["config"] == {"minutes": 240.0}
     api.refused(409, "DELETE", f"/triggers/{made['id']}")
+    key = api.with_key(f"agent:{ada['id']}")
+    key.refused(403, "POST", f"/triggers/{made['id']}/resume")
+    key.refused(403, "PATCH", f"/triggers/{made['id']}", {"reason": "mine"})
+    assert key.get(f"/triggers/{made['id']}")["is_system"] is True
     resumed = api.post(f"/triggers/{made['id']}/resume", None, 200)
     assert datetime.fromisoformat(resumed["next_fire_at"]) > SystemClock().now()
     assert [each["id"] for each in api.get("/triggers")["items"]] == [made["id"]]

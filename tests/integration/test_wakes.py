@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -15,6 +16,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import MAX_DEPTH
 from scheduler.domain.run import Replied
 from scheduler.invocations.wakes import Call, Woken, wake
+from scheduler.invocations.work import Work, prepare
 from scheduler.storage.engine import Database
 from tests.clockwork import stepped
 from tests.database import rows
@@ -232,3 +234,24 @@ def test_a_users_messages_know_no_such_limit(db: Database) -> None:
     for _ in range(5):
         assert write(db, ada, from_user_id=grace).firing_ids
         run_next(db)
+
+
+def test_what_was_said_reaches_the_agent_with_its_sender_and_its_trust(db: Database) -> None:
+    """The context that the agent reads, and the data beside it."""
+    ada, bob, grace = agent(db, "ada"), agent(db, "bob"), make_user(db, display_name="Grace H.")
+    listen(db, ada, {"from_user": "grace"}, reason="Answer her.")
+    said = write(db, ada, "x" * 3_000, from_user_id=grace)
+    call(db, ada, message="y" * 1_500, from_agent_id=bob)
+    claimed = start_next(db)
+    with db.begin() as conn:
+        work = prepare(conn, claimed, "http://localhost", BOX)
+    assert isinstance(work, Work)
+    context = work.request.context
+    assert "Message from Grace H.:" in context
+    assert f"(truncated: 2500 more characters; the whole is message {said.message_id})" in context
+    assert "Message from bob:" in context
+    assert "y" * 1_500 in context
+    assert re.findall(r"source=(\w+) trust=(\w+)", context) == [("on_message", "verified"), ("wake", "agent")]
+    first, second = work.request.firings
+    assert first.data is not None and first.data["messages"][0]["message_id"] == str(said.message_id)
+    assert second.trigger.type == "wake"
