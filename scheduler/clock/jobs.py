@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from apscheduler.job import Job
 from apscheduler.triggers.base import BaseTrigger
@@ -19,9 +20,11 @@ class ScheduleTrigger(BaseTrigger):
 
     __slots__ = ("config", "schedule", "type", "zone")
 
-    def __init__(self, type_name: str, config: Mapping[str, Any], zone: str, anchor: datetime) -> None:
-        """`config` as stored; raises ValueError for a kind that has no native job."""
-        schedule = kind_of(type_name).model_construct(**config).schedule(zone, anchor)
+    def __init__(
+        self, type_name: str, config: Mapping[str, Any], zone: str, anchor: datetime, seed: UUID | None = None
+    ) -> None:
+        """`config` as stored, `seed` the trigger's id; raises ValueError for a kind that has no native job."""
+        schedule = kind_of(type_name).model_construct(**config).schedule(zone, anchor, seed)
         if schedule is None:
             raise ValueError(f"a {type_name} trigger has no native job")
         self.type = type_name

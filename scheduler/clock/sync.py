@@ -28,7 +28,14 @@ from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
 from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
 from scheduler.storage.triggers import lock_triggers
-from scheduler.triggers.base import join_secrets, merge_patch, parse_config, resolve_config, split_secrets
+from scheduler.triggers.base import (
+    first_run,
+    join_secrets,
+    merge_patch,
+    parse_config,
+    resolve_config,
+    split_secrets,
+)
 from scheduler.triggers.preview import Preview, preview
 from scheduler.triggers.registry import kind_of
 
@@ -81,16 +88,13 @@ class Triggers:
             context = rows.check_context(conn, agent, self._allow_private)
             config = parse_config(kind, spec.config, context)
             zone = rows.zone_of(config, agent)
-            schedule = config.schedule(zone, agent.now)
-            first = None if schedule is None else config.first_run(schedule, agent.now)
-            if schedule is not None and first is None:
-                raise InvalidField("The trigger would never fire.", field="config")
+            trigger_id = new_id()
+            first = first_run(config, zone, trigger_id, agent.now)
             if not is_system:
                 rows.check_may_add(conn, agent, kind)
             public, secrets = split_secrets(kind, resolve_config(config, spec.config, context))
             token = new_token() if kind.kind is TriggerType.WEBHOOK else None
             enabled = spec.max_fires != 0
-            trigger_id = new_id()
             values = spec.columns() | {
                 "id": trigger_id,
                 "tenant_id": tenant_id,
@@ -109,9 +113,7 @@ class Triggers:
                 "created_by": created_by or actor,
             }
             rows.write_named(conn, insert(Trigger).values(values), spec.name)
-            put_jobs(
-                conn, trigger_id, first, timed=schedule is not None, enabled=enabled, expires_at=spec.expires_at
-            )
+            put_jobs(conn, trigger_id, first, timed=first is not None, enabled=enabled, expires_at=spec.expires_at)
             self._audit(conn, "created", tenant_id, agent_id, trigger_id, actor, name=spec.name, type=spec.type)
             return CreatedTrigger(get_view(conn, tenant_id, trigger_id), token)
 
@@ -242,7 +244,14 @@ class Triggers:
         with self._db.begin() as conn:
             row = rows.read_trigger(conn, tenant_id, trigger_id)
         return preview(
-            row.type, row.config, zone=row.zone, after=row.now, count=count, naive_ok=False, anchor=row.anchor_at
+            row.type,
+            row.config,
+            zone=row.zone,
+            after=row.now,
+            count=count,
+            naive_ok=False,
+            anchor=row.anchor_at,
+            seed=trigger_id,
         )
 
     def _changed_config(
@@ -253,10 +262,9 @@ class Triggers:
         context = rows.check_context(conn, row, self._allow_private)
         config = parse_config(kind, whole, context)
         zone = rows.zone_of(config, row)
-        schedule = config.schedule(zone, row.now)
         public, secrets = split_secrets(kind, resolve_config(config, whole, context))
         values = {"config": public, "zone": zone, "secret": self._seal(secrets), "anchor_at": row.now}
-        return values, None if schedule is None else config.first_run(schedule, row.now)
+        return values, first_run(config, zone, row.id, row.now)
 
     def _seal(self, secrets: Mapping[str, Any]) -> bytes | None:
         return self._box.encrypt(json.dumps(secrets)) if secrets else None

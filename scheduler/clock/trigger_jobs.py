@@ -113,7 +113,7 @@ def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
         if zone == row.zone:
             continue
         config = kind_of(row.type).model_construct(**row.config)
-        schedule = config.schedule(zone, row.anchor_at)
+        schedule = config.schedule(zone, row.anchor_at, row.id)
         first = None if schedule is None else config.first_run(schedule, row.now)
         conn.execute(text("UPDATE triggers SET zone = :zone WHERE id = :id"), {"zone": zone, "id": row.id})
         put_jobs(

@@ -129,7 +129,7 @@ def decide(row: Row[Any]) -> Claim:
 
 
 def _plan(row: Row[Any], now: datetime) -> Plan:
-    schedule = _config(row.type, row.config).schedule(row.zone, row.anchor_at)
+    schedule = _config(row.type, row.config).schedule(row.zone, row.anchor_at, row.id)
     if schedule is None:
         raise ValueError(f"a {row.type} trigger has no native job")
     return plan(schedule, row.slot, now, MisfirePolicy(row.misfire_policy), timedelta(seconds=row.grace_seconds))

@@ -153,7 +153,7 @@ def first_run_of(row: Row[Any]) -> datetime | None:
     if row.max_fires == 0:
         raise Conflict("The trigger may fire 0 times; set max_fires first.", field="max_fires")
     config = kind_of(row.type).model_construct(**row.config)
-    schedule = config.schedule(row.zone, row.anchor_at)
+    schedule = config.schedule(row.zone, row.anchor_at, row.id)
     if schedule is None:
         return None
     first = config.first_run(schedule, row.now)

@@ -206,6 +206,6 @@ def _listed_trigger(row: Row[Any]) -> ScheduleTrigger | Advance:
     if row.kind == JobKind.EXPIRY:
         return Advance(row.next_run_time)
     try:
-        return ScheduleTrigger(row.type, row.config, row.zone, row.anchor_at)
+        return ScheduleTrigger(row.type, row.config, row.zone, row.anchor_at, row.trigger_id)
     except Exception:  # noqa: BLE001  # a row that cannot be read must not hide the others
         return Advance(None)

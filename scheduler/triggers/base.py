@@ -63,13 +63,20 @@ class TriggerConfig(BaseModel):
         """What to store in place of what was given, e.g. an id for a name. Raises InvalidField."""
         return {}
 
-    def schedule(self, zone: str, anchor: datetime) -> Schedule | None:
-        """The slots in `zone`, counted from `anchor`; None for a kind without a native job."""
+    def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule | None:
+        """The slots in `zone`, counted from `anchor`; None for a kind without a native job.
+
+        `seed` is the trigger's id, by which its jitter is its own; None for one that need not exist.
+        """
         return None
 
     def first_run(self, schedule: Schedule, now: datetime) -> datetime | None:
         """When a trigger made, changed or resumed at `now` runs next."""
         return schedule.next_after(now)
+
+    def no_slot(self, zone: str, anchor: datetime, now: datetime) -> InvalidField:
+        """What to say of a config that has no slot after `now`."""
+        return InvalidField("The trigger would never fire.")
 
 
 def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: CheckContext) -> TriggerConfig:
@@ -89,6 +96,21 @@ def resolve_config(parsed: TriggerConfig, config: Mapping[str, Any], context: Ch
     """`config`, which `parsed` was made from, as it is stored; raises InvalidField naming `config.FIELD`."""
     with _fields_of_config():
         return dict(config) | dict(parsed.resolved(context))
+
+
+def first_run(config: TriggerConfig, zone: str, seed: UUID, now: datetime) -> datetime | None:
+    """When a trigger made or changed at `now` runs first; None for a kind without a native job.
+
+    Raises InvalidField naming `config.FIELD` when it never would.
+    """
+    schedule = config.schedule(zone, now, seed)
+    if schedule is None:
+        return None
+    first = config.first_run(schedule, now)
+    if first is None:
+        with _fields_of_config():
+            raise config.no_slot(zone, now, now)
+    return first
 
 
 @contextmanager

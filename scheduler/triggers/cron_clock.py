@@ -8,24 +8,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 from zoneinfo import ZoneInfo
 
 from scheduler.triggers.cron_times import SECOND, WallTimes
+from scheduler.triggers.notes import Note
 from scheduler.triggers.zones import ClockChange, clock_change_at, instant_of
 
 _LISTED = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Note:
-    """What a clock change does to the slot `at`."""
-
-    at: datetime
-    kind: Literal["moved", "merged", "repeated"]
-    text: str
 
 
 class CronClock(ABC):

@@ -6,12 +6,11 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Literal
 
-from scheduler.triggers.cron_clock import CronClock, FixedClock, NaiveClock, Note, RealTimeClock
+from scheduler.triggers.cron_clock import CronClock, FixedClock, NaiveClock, RealTimeClock
 from scheduler.triggers.cron_expression import CronExpression, parse_expression
 from scheduler.triggers.cron_times import WallTimes
+from scheduler.triggers.notes import Note
 from scheduler.triggers.zones import load_zone
-
-__all__ = ["CronSchedule", "Note"]
 
 _SCHEDULES_KEPT = 2048
 _ANSWERS_KEPT = 16_384

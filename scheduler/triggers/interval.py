@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import ClassVar
+from uuid import UUID
 
 from pydantic import Field, model_validator
 
 from scheduler.domain.misfire import Schedule
 from scheduler.domain.model import TriggerType
-from scheduler.triggers.active_hours import OnlyBetween, within
-from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.recurring import RecurringConfig
 
 DEFAULT_MINUTES = 30.0
 MAX_SECONDS = 366 * 24 * 3600
@@ -39,14 +39,16 @@ class IntervalSchedule:
         return max((last - self.anchor) // self.step + (self.anchor - first) // self.step + 1, 0), True
 
 
-class IntervalConfig(TriggerConfig):
-    """`{"minutes": 30}` or `{"seconds": 90}`, fractions allowed; `"only_between": "09:00-18:00"` keeps to hours."""
+class IntervalConfig(RecurringConfig):
+    """`{"minutes": 30}` or `{"seconds": 90}`, fractions allowed.
+
+    Narrowed by `only_between`, `exclude` and `until`, and spread by `jitter_seconds`.
+    """
 
     kind: ClassVar = TriggerType.INTERVAL
 
     minutes: float | None = Field(default=None, ge=1 / 60, le=MAX_SECONDS / 60, allow_inf_nan=False)
     seconds: float | None = Field(default=None, ge=1, le=MAX_SECONDS, allow_inf_nan=False)
-    only_between: OnlyBetween | None = None
 
     @model_validator(mode="after")
     def _one_unit(self) -> IntervalConfig:
@@ -54,8 +56,8 @@ class IntervalConfig(TriggerConfig):
             raise ValueError("give minutes or seconds, not both")
         return self
 
-    def schedule(self, zone: str, anchor: datetime) -> Schedule:
-        """An even grid, first after one full interval; zones and clock changes touch only its hours."""
+    def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
+        """An even grid, first after one full interval; zones and clock changes touch only its hours and days."""
         minutes = DEFAULT_MINUTES if self.minutes is None else self.minutes
         grid = IntervalSchedule(anchor, timedelta(seconds=self.seconds or minutes * 60))
-        return within(grid, self.only_between, zone)
+        return self.narrowed(grid, zone, seed)

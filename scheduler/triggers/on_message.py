@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Annotated, Any, ClassVar
+from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
@@ -60,6 +61,6 @@ class OnMessageConfig(TriggerConfig):
             raise InvalidField("An agent is not woken by its own messages.", field="from_agent")
         return ids
 
-    def schedule(self, zone: str, anchor: datetime) -> Schedule:
+    def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
         """When to look; zones do not touch it."""
         return IntervalSchedule(anchor, timedelta(seconds=self.interval_seconds))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
+from uuid import UUID
 
 from pydantic import field_validator
 
@@ -67,7 +68,7 @@ class OnceConfig(TriggerConfig):
                 field="at",
             )
 
-    def schedule(self, zone: str, anchor: datetime) -> Schedule:
+    def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
         """The single slot; a moment without an offset is UTC, whatever the zone."""
         return OnceSchedule(parse_moment(self.at))
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, ClassVar, Literal
+from uuid import UUID
 
 from pydantic import Field, field_validator
 
@@ -86,7 +87,7 @@ class PollConfig(TriggerConfig):
         self._check_request(context)
         self._check_condition()
 
-    def schedule(self, zone: str, anchor: datetime) -> Schedule:
+    def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
         """An even grid of looks."""
         return IntervalSchedule(anchor, timedelta(minutes=self.interval_min))
 

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, tzinfo
 from typing import Any
+from uuid import UUID
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import Schedule
 from scheduler.triggers.base import CheckContext, parse_config
-from scheduler.triggers.cron_schedule import CronSchedule
+from scheduler.triggers.notes import Note, notes_of
 from scheduler.triggers.registry import kind_of
 from scheduler.triggers.zones import load_zone
 
@@ -21,10 +22,12 @@ MAX_COUNT = 1000
 _ANY_TIME = CheckContext(now=datetime.min.replace(tzinfo=UTC))
 """A preview lists what would come; that a moment has passed is no reason to refuse it."""
 
+_UNKNOWN_JITTER = "Each is put off by less than {:g} s: by how much is known when the trigger is made."
+
 
 @dataclass(frozen=True)
 class Preview:
-    """`fire_times`: ISO 8601, local, with offset. `notes`: `{at, kind: moved|merged|repeated, text}` each."""
+    """`fire_times`: ISO 8601, local, with offset. `notes`: `{at, kind, text}` each, the kinds of NoteKind."""
 
     fire_times: list[str] = field(default_factory=list)
     notes: list[dict[str, str]] = field(default_factory=list)
@@ -39,12 +42,14 @@ def preview(
     count: int,
     naive_ok: bool,
     anchor: datetime | None = None,
+    seed: UUID | None = None,
 ) -> Preview:
     """The next `count` (1 to MAX_COUNT) slots after `after` of a trigger of this kind and config.
 
     The config's own `timezone` wins over `zone`; without either it is UTC, and with `naive_ok` a naive `after`
     then gives naive times. Otherwise a naive `after` is local time. An interval is counted from `anchor`, else
-    from `after`. A kind without a schedule has no fire times. Raises InvalidField.
+    from `after`. Jitter is shown where `seed`, the trigger's id, is known. A kind without a schedule has no
+    fire times. Raises InvalidField.
     """
     if not 1 <= count <= MAX_COUNT:
         raise InvalidField(f"count must be from 1 to {MAX_COUNT}.", field="count")
@@ -53,16 +58,20 @@ def preview(
     local = UTC if name is None else load_zone(name)
     naive = naive_ok and name is None and after.tzinfo is None
     start = _instant(after, local)
-    schedule = parsed.schedule(name or "UTC", anchor or start)
+    schedule = parsed.schedule(name or "UTC", anchor or start, seed)
     if schedule is None:
         return Preview()
 
     def show(moment: datetime) -> str:
         return (moment.replace(tzinfo=None) if naive else moment.astimezone(local)).isoformat()
 
-    notes = schedule.notes(start, count) if isinstance(schedule, CronSchedule) else []
+    slots = _slots(schedule, start, count)
+    notes = notes_of(schedule, start, count)
+    jitter = getattr(parsed, "jitter_seconds", None)
+    if jitter and seed is None and slots:
+        notes.insert(0, Note(slots[0], "jittered", _UNKNOWN_JITTER.format(jitter)))
     return Preview(
-        [show(slot) for slot in _slots(schedule, start, count)],
+        [show(slot) for slot in slots],
         [{"at": show(note.at), "kind": note.kind, "text": note.text} for note in notes],
     )
 

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import TICK, Schedule
-from scheduler.triggers.active_hours import ActiveHours, Hours, within
+from scheduler.triggers.active_hours import Hours
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.cron_schedule import CronSchedule
 from scheduler.triggers.interval import IntervalConfig, IntervalSchedule
+from scheduler.triggers.narrowed import Narrowed
 from scheduler.triggers.preview import preview
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu")
@@ -49,11 +50,16 @@ def grid(minutes: float, anchor: datetime = START) -> IntervalSchedule:
     return IntervalSchedule(anchor, timedelta(minutes=minutes))
 
 
+def within(inner: Schedule, span: str, zone: str) -> Narrowed:
+    """`inner` kept to the hours `span` of `zone`."""
+    return Narrowed(inner, ZoneInfo(zone), (Hours.parse(span),))
+
+
 def slots(schedule: Schedule, hours: Hours, zone: ZoneInfo, first: datetime, last: datetime) -> list[datetime]:
     """Every slot of `schedule` in [first, last] whose local time is in `hours`, walked one by one."""
     found, slot = [], schedule.next_after(first - TICK)
     while slot is not None and slot <= last:
-        if hours.contain(slot.astimezone(zone).time()):
+        if hours.allow(slot.astimezone(zone).replace(tzinfo=None)):
             found.append(slot)
         slot = schedule.next_after(slot)
     return found
@@ -69,7 +75,7 @@ def test_the_hours_are_those_of_a_walk_over_every_slot(
         ZoneInfo(zone_name),
         grid(step, moment - timedelta(days=20, seconds=13)),
     )
-    active = ActiveHours(inner, hours, zone)
+    active = Narrowed(inner, zone, (hours,))
     day = timedelta(days=3)
     before = slots(inner, hours, zone, moment - day, moment)
     after = slots(inner, hours, zone, moment + TICK, moment + day)
@@ -111,7 +117,7 @@ def test_the_next_slot_and_the_newest_one_agree(span: str, zone_name: str, momen
     ],
 )
 def test_the_beginning_is_inside_the_end_is_not_and_midnight_is_passed(span: str, hour: int, inside: bool) -> None:
-    assert Hours.parse(span).contain(START.replace(hour=hour).time()) is inside
+    assert Hours.parse(span).allow(START.replace(hour=hour, tzinfo=None)) is inside
 
 
 def test_slots_are_kept_to_the_hours_of_the_zone() -> None:

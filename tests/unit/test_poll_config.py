@@ -119,7 +119,7 @@ def test_the_interval_may_be_a_fraction_but_not_under_the_floor_that_holds() -> 
 
 def test_the_first_look_is_at_once_and_the_others_on_a_grid() -> None:
     config = poll(interval_min=7.5)
-    schedule = config.schedule("UTC", NOW)
+    schedule = config.schedule("UTC", NOW, None)
     assert config.first_run(schedule, NOW) == NOW
     assert schedule.next_after(NOW) == NOW + timedelta(minutes=7.5)
 

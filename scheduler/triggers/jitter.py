@@ -1,0 +1,82 @@
+"""`jitter_seconds`: slots that many triggers share, spread so that they do not all come due at once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from hashlib import blake2b
+from uuid import UUID
+
+from scheduler.domain.misfire import TICK, Schedule
+from scheduler.triggers.narrowed import Narrowed
+from scheduler.triggers.notes import Note, notes_of
+
+MAX_SECONDS = 24 * 3600
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Jittered:
+    """The slots of `inner`, each put off by less than `spread`: the same trigger and slot always by the same.
+
+    A slot stays before the next one of `inner`, so their order, their number and what passed between two of
+    them are those of `inner`. Where `inner` is narrowed, it also stays within what that allows.
+    """
+
+    inner: Schedule
+    spread: timedelta
+    seed: UUID
+    """Of the trigger: its id."""
+
+    def next_after(self, moment: datetime) -> datetime | None:
+        """The first slot after `moment`."""
+        begun = self.inner.last_until(moment)
+        if begun is not None and (slot := self._put_off(begun)) > moment:
+            return slot
+        following = self.inner.next_after(moment)
+        return None if following is None else self._put_off(following)
+
+    def last_until(self, moment: datetime) -> datetime | None:
+        """The newest slot at or before `moment`."""
+        begun = self.inner.last_until(moment)
+        if begun is not None and self._put_off(begun) > moment:
+            begun = self.inner.last_until(begun - TICK)
+        return None if begun is None else self._put_off(begun)
+
+    def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
+        """How many slots lie in [first, last], as exactly as `inner` counts."""
+        low, high = self.next_after(first - TICK), self.last_until(last)
+        if low is None or high is None or low > high:
+            return 0, True
+        return self.inner.count_between(self._original(low), self._original(high), limit)
+
+    def notes(self, moment: datetime, count: int) -> list[Note]:
+        """What is said of the slots inside, and by how much each is put off."""
+        slots: dict[datetime, datetime] = {}
+        slot = self.next_after(moment)
+        while slot is not None and len(slots) < count:
+            slots[self._original(slot)] = slot
+            slot = self.next_after(slot)
+        start = min([moment, *(original - TICK for original in slots)])
+        inside = [replace(note, at=slots.get(note.at, note.at)) for note in notes_of(self.inner, start, count)]
+        moved = [
+            Note(slot, "jittered", f"Put off by {(slot - original).total_seconds():g} s by jitter_seconds.")
+            for original, slot in slots.items()
+        ]
+        return sorted(inside + moved, key=lambda note: note.at)
+
+    def _original(self, slot: datetime) -> datetime:
+        """The slot of `inner` that `slot` was."""
+        return self.inner.last_until(slot) or slot
+
+    def _put_off(self, slot: datetime) -> datetime:
+        following = self.inner.next_after(slot)
+        room = self.spread if following is None else min(self.spread, following - slot)
+        digest = blake2b(f"{self.seed}:{(slot - _EPOCH) // TICK}".encode(), digest_size=8).digest()
+        offset = (room // _MILLISECOND) * int.from_bytes(digest) >> 64
+        if isinstance(self.inner, Narrowed):
+            while offset and not self.inner.allows(slot + offset * _MILLISECOND):
+                offset //= 2
+        return slot + offset * _MILLISECOND

@@ -1,0 +1,99 @@
+"""What the kinds that recur have in common: narrower hours and days, an end, and jitter."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field
+
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.misfire import TICK, Schedule
+from scheduler.triggers.active_hours import Hours, OnlyBetween
+from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.excluded_dates import Exclude, ExcludedDates
+from scheduler.triggers.jitter import MAX_SECONDS, Jittered
+from scheduler.triggers.narrowed import Narrowed, Rule
+from scheduler.triggers.zones import clock_change_at, instant_of, load_zone
+
+FIRST_YEAR, LAST_YEAR = 1970, 9000
+
+
+def _is_date_or_moment(text: str) -> str:
+    try:
+        year = _parse_until(text).year
+    except ValueError:
+        raise ValueError(
+            f"{text[:40]!r} is not an ISO 8601 date or time, such as 2030-01-31 or 2030-01-31T18:00:00+01:00"
+        ) from None
+    if not FIRST_YEAR <= year <= LAST_YEAR:
+        raise ValueError(f"the year is not in {FIRST_YEAR}..{LAST_YEAR}")
+    return text
+
+
+Until = Annotated[
+    str,
+    AfterValidator(_is_date_or_moment),
+    Field(description="ISO 8601: no slot after it; a date is included whole. Local to the trigger's zone."),
+]
+
+
+class RecurringConfig(TriggerConfig):
+    """Fields that narrow the slots of a kind, and spread them.
+
+    Hours, days and end are asked of the slot itself; its jitter is then kept within them.
+    """
+
+    jitter_seconds: float | None = Field(default=None, ge=0, le=MAX_SECONDS, allow_inf_nan=False)
+    exclude: Exclude | None = None
+    only_between: OnlyBetween | None = None
+    until: Until | None = None
+
+    def narrowed(self, schedule: Schedule, zone: str, seed: UUID | None) -> Schedule:
+        """`schedule` within these fields; without a `seed` there is no jitter to give."""
+        rules = _rules(self.only_between, tuple(self.exclude or ()))
+        if rules or self.until is not None:
+            end = None if self.until is None else _last_moment(self.until, zone)
+            schedule = Narrowed(schedule, load_zone(zone), rules, end)
+        if self.jitter_seconds and seed is not None:
+            schedule = Jittered(schedule, timedelta(seconds=self.jitter_seconds), seed)
+        return schedule
+
+    def no_slot(self, zone: str, anchor: datetime, now: datetime) -> InvalidField:
+        """Names the first field without which there would be a slot."""
+        for name in ("until", "only_between", "exclude"):
+            wider = self.model_copy(update={name: None}).schedule(zone, anchor, None)
+            if getattr(self, name) and wider is not None and wider.next_after(now) is not None:
+                return InvalidField(f"{name} leaves no time at which the trigger could fire.", field=name)
+        return super().no_slot(zone, anchor, now)
+
+
+@lru_cache(maxsize=1024)
+def _rules(only_between: str | None, exclude: tuple[str, ...]) -> tuple[Rule, ...]:
+    rules: list[Rule] = []
+    if only_between is not None:
+        rules.append(Hours.parse(only_between))
+    if exclude:
+        rules.append(ExcludedDates.parse(exclude))
+    return tuple(rules)
+
+
+def _parse_until(text: str) -> date | datetime:
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        return datetime.fromisoformat(text)
+
+
+@lru_cache(maxsize=1024)
+def _last_moment(until: str, zone: str) -> datetime:
+    """The last moment that may have a slot, UTC."""
+    parsed, info = _parse_until(until), load_zone(zone)
+    if isinstance(parsed, datetime):
+        return (parsed if parsed.tzinfo else parsed.replace(tzinfo=info)).astimezone(UTC)
+    midnight = datetime.combine(parsed + timedelta(days=1), datetime.min.time())
+    change = clock_change_at(info, midnight)
+    begun = change.at if change and change.is_forward else instant_of(info, midnight, fold=0)
+    return begun - TICK
