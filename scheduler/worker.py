@@ -20,7 +20,7 @@ from config.settings import Settings
 from scheduler import bootstrap
 from scheduler.domain.clock import SystemClock
 from scheduler.invocations.dispatch import Dispatcher
-from scheduler.invocations.polls.check import Poller
+from scheduler.invocations.polls.check import MAX_OPEN_REQUESTS, Poller
 from scheduler.invocations.recover import STALLED_AFTER
 from scheduler.invocations.steady import Pulse, make_check_app, make_worker_app
 from scheduler.invocations.tasks import IO_QUEUE, QUEUE
@@ -33,8 +33,6 @@ from scheduler.storage.secrets import SecretBox
 
 DATABASE_CONNECTIONS = 3
 OPEN_SECONDS = 5.0
-CHECKS_AT_ONCE = 100
-"""Jobs of up to 50 polls, each as long as its slowest. How many requests are open at once the poller bounds."""
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Between two starts of Procrastinate's worker, should it end by itself."""
 
@@ -103,7 +101,7 @@ async def _serve(
         checks: WorkerOptions = {
             **_options(timing),
             "queues": [IO_QUEUE],
-            "concurrency": CHECKS_AT_ONCE,
+            "concurrency": MAX_OPEN_REQUESTS,  # a job may be of one poll
             "fetch_job_polling_interval": 1.0,
             "listen_notify": False,
         }

@@ -1,0 +1,211 @@
+"""How many polls a minute one worker looks at, what that costs, and what polls that hang do to cron."""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import psutil
+from sqlalchemy import text
+
+from scheduler.storage.engine import Database, notify
+from tests.acceptance.fleet import ROOT, Fleet, fleet
+from tests.bench.population import AGENTS, TRIGGERS_OF_AN_AGENT
+from tests.bench.scheduling import percentile
+from tests.bench.server import sqlalchemy_url
+from tests.postgres import Databases
+
+LONGEST_SECONDS = 600
+
+POLLS = text("""
+    INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, reason)
+    SELECT gen_random_uuid(), a.tenant_id, a.id, 'poll ' || n, 'poll',
+        jsonb_build_object('url', CAST(:url AS text) || n, 'json_path', '$.job.state', 'interval_min', 1440),
+        'UTC', 'a bench'
+    FROM generate_series(1, :polls) AS n
+    JOIN (SELECT *, row_number() OVER () AS place FROM agents) a ON a.place = 1 + n / :each
+""")
+
+CRONS = text("""
+    INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, reason, cooldown_seconds)
+    SELECT gen_random_uuid(), a.tenant_id, a.id, 'cron ' || n, 'cron',
+        '{"expr": "* * * * * *", "seconds": "first"}', 'UTC', 'a bench', 0
+    FROM generate_series(1, :crons) AS n JOIN (SELECT * FROM agents LIMIT 1) a ON true
+""")
+
+NEVER_WOKEN = text("UPDATE agents SET max_batch = 1000000000, dedup_delay_seconds = 3600")
+
+JOBS = text("""
+    INSERT INTO jobs (trigger_id, kind, next_run_time)
+    SELECT id, 'fire', clock_timestamp() + interval '1 day' FROM triggers
+""")
+
+START = text("""
+    UPDATE jobs SET next_run_time = date_trunc('second', now()) + interval '1 second'
+    FROM triggers WHERE id = trigger_id AND type = :type RETURNING next_run_time
+""")
+
+# The next look is a day away, so what is counted happened in this measurement.
+CHECKED = text("""
+    SELECT count(*), extract(epoch FROM max(checked_at) - CAST(:due AS timestamptz))::float8 FROM poll_states
+    WHERE poll_version >= :version
+""")
+
+LATENESS = text("""
+    SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - scheduled_for)::float8 FROM firings
+    WHERE scheduled_for > CAST(:since AS timestamptz)
+""")
+
+
+@dataclass(frozen=True)
+class PollCapacity:
+    """What one worker process does with so many polls that are due at once, whose values have not changed.
+
+    `first_per_minute`: when each has something to store, a transaction of its own. `worker_cores` and
+    `database_cores`: processor time a second, of the worker and of all of PostgreSQL, in the former case.
+    """
+
+    polls: int
+    per_minute: float
+    first_per_minute: float
+    worker_cores: float
+    database_cores: float
+
+
+@dataclass(frozen=True)
+class CronLateness:
+    """Seconds from slot to commit, of cron triggers due every second: without polls, and while polls hang.
+
+    `hanging`: the most polls that were in flight at once.
+    """
+
+    alone_p50: float
+    alone_p99: float
+    beside_p50: float
+    beside_p99: float
+    hanging: int
+
+
+def poll_capacity(databases: Databases, polls: int = 10_000) -> PollCapacity:
+    """Measure it: the first look at each poll, then one that finds nothing new."""
+    with _world(databases, "", polls=polls, crons=0) as world:
+        first = world.look(polls, version=1)
+        before = world.cpu()
+        took = world.look(polls, version=2)
+        worker, database = (now - then for now, then in zip(world.cpu(), before, strict=True))
+    return PollCapacity(polls, polls / took * 60, polls / first * 60, worker / took, database / took)
+
+
+def cron_lateness(databases: Databases, *, hanging: int = 500, crons: int = 200, seconds: int = 9) -> CronLateness:
+    """Measure it for so many seconds alone, then for as many from when so many polls are due. A poll hangs for ten."""
+    with _world(databases, "hang/", polls=hanging, crons=crons) as world:
+        world.start("cron")
+        time.sleep(3)
+        alone, _ = world.lateness(seconds)
+        world.start("poll")
+        beside, most = world.lateness(seconds)
+    return CronLateness(
+        statistics.median(alone),
+        percentile(alone, 0.99),
+        statistics.median(beside),
+        percentile(beside, 0.99),
+        most,
+    )
+
+
+class _World:
+    """A worker process, the server that its polls look at, and their database."""
+
+    def __init__(self, db: Database, processes: Fleet, server: psutil.Process) -> None:
+        self._db = db
+        self._processes = processes
+        self._server = server
+        self._worker = psutil.Process(processes._processes["worker"].pid)
+
+    def start(self, type_name: str) -> datetime:
+        """Make the triggers of this type due with the next second; returns that second."""
+        with self._db.begin() as conn:
+            due: datetime = conn.scalars(START, {"type": type_name}).all()[0]
+            notify(conn)
+        return due
+
+    def look(self, polls: int, version: int) -> float:
+        """Make all polls due; returns the seconds until each was looked at so many times in all."""
+        due, checked = self.start("poll"), 0
+        for _ in range(LONGEST_SECONDS):
+            with self._db.begin() as conn:
+                checked, took = conn.execute(CHECKED, {"version": version, "due": due}).one()
+            if checked == polls:
+                return float(took)
+            time.sleep(1)
+        raise TimeoutError(f"{checked} of {polls} polls were looked at.\n{self._processes.log('worker')[-2000:]}")
+
+    def lateness(self, seconds: int) -> tuple[list[float], int]:
+        """That of the slots of the next so many seconds, and the most connections that the server held then."""
+        most = 0
+        with self._db.begin() as conn:
+            since = conn.scalar(text("SELECT clock_timestamp()"))
+        for _ in range(seconds * 2):
+            time.sleep(0.5)
+            most = max(most, len(self._server.net_connections()) - 1)  # one listens
+        with self._db.begin() as conn:
+            return list(conn.scalars(LATENESS, {"since": since})), most
+
+    def cpu(self) -> tuple[float, float]:
+        """Processor seconds so far, of the worker and of PostgreSQL."""
+        with self._db.begin() as conn:
+            backend = psutil.Process(conn.scalar(text("SELECT pg_backend_pid()")))
+        postmaster = backend.parent()
+        assert postmaster is not None
+        times = [each.cpu_times() for each in (postmaster, *postmaster.children())]
+        ended = times[0].children_user + times[0].children_system
+        return sum(self._worker.cpu_times()[:2]), ended + sum(each.user + each.system for each in times)
+
+
+@contextmanager
+def _world(databases: Databases, path: str, *, polls: int, crons: int) -> Iterator[_World]:
+    url = databases.create()
+    db = Database(sqlalchemy_url(url), pool_size=1)
+    options = {"REVEILLE_ALLOW_PRIVATE_HOSTS": "127.0.0.1", "REVEILLE_LOG_LEVEL": "WARNING"}
+    try:
+        with (
+            tempfile.TemporaryDirectory() as logs,
+            _server() as (server, port),
+            fleet(url, Path(logs), **options) as processes,
+        ):
+            _populate(db, f"http://127.0.0.1:{port}/{path}", polls, crons)
+            processes.start("worker")
+            yield _World(db, processes, server)
+    finally:
+        db.dispose()
+        databases.drop(url)
+
+
+@contextmanager
+def _server() -> Iterator[tuple[psutil.Process, int]]:
+    command = [sys.executable, "-m", "tests.bench.poll_server"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=ROOT) as process:
+        try:
+            assert process.stdout is not None
+            yield psutil.Process(process.pid), int(process.stdout.readline())
+        finally:
+            process.kill()
+
+
+def _populate(db: Database, url: str, polls: int, crons: int) -> None:
+    with db.begin() as conn:
+        conn.execute(AGENTS, {"agents": polls // TRIGGERS_OF_AN_AGENT + 1})
+        conn.execute(NEVER_WOKEN)
+        conn.execute(POLLS, {"polls": polls, "url": url, "each": TRIGGERS_OF_AN_AGENT})
+        conn.execute(CRONS, {"crons": crons})
+        conn.execute(JOBS)
+    with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+        conn.execute(text("VACUUM ANALYZE"))
