@@ -18,7 +18,10 @@ _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 Type = Annotated[
     str | None,
-    typer.Option("--type", help="cron, once, interval or webhook; --expr, --at and --every say it already."),
+    typer.Option(
+        "--type",
+        help="As in docs/triggers; --expr, --at, --every and --scheme say it already, others take --config.",
+    ),
 ]
 Expr = Annotated[str | None, typer.Option(help='cron: five fields, such as "0 9 * * mon-fri", or @daily.')]
 SecondsFirst = Annotated[bool, typer.Option("--seconds-first", help="cron: six fields, the first is seconds.")]
