@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, text
 
@@ -49,11 +49,10 @@ DISABLE_TRIGGERS = text("""
     WHERE t.id = v.id
 """)
 
-_LOCKED_FIELDS = len(LockedTrigger.__dataclass_fields__)
+_LOCKED_FIELDS = len(LockedTrigger._fields)
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A due job, the trigger it belongs to, and what is to become of both."""
 
     trigger: LockedTrigger
@@ -112,7 +111,7 @@ class TriggerPass:
 
 def decide(row: Row[Any]) -> Claim:
     """What becomes of a due job. A row that cannot be read is quarantined and stops nobody else."""
-    trigger = LockedTrigger(*row[:_LOCKED_FIELDS])
+    trigger = LockedTrigger._make(row[:_LOCKED_FIELDS])
     kind, slot = JobKind(row.job_kind), row.slot
     refusal = gate(trigger, trigger.read_at)
     if refusal in {"expired", "max_fires"}:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from scheduler.domain.model import MisfirePolicy
 
@@ -32,18 +31,16 @@ class Schedule(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Slots:
+class Slots(NamedTuple):
     """The range of slots that one firing stands for."""
 
     first: datetime
     last: datetime
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # a tuple's own `count` is not used
     exact: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
+class Plan(NamedTuple):
     """The firings that a due slot makes, the slots passed over by policy `skip`, and the job's next run."""
 
     firings: Sequence[Slots]

@@ -9,82 +9,31 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, bindparam, text
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import notify
+from scheduler.storage.recording import (
+    CLOSE_FULL_WINDOWS,
+    COUNT_TRIGGERS,
+    DROP_EMPTY_WINDOWS,
+    FIND_RECORDED,
+    INSERT_FIRINGS,
+    INSERT_NEW_FIRINGS,
+    OPEN_WINDOWS,
+    SHRINK_WINDOWS,
+)
 from scheduler.storage.triggers import LockedTrigger
 
 SOON = timedelta(seconds=5)
 """Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
 
-OPEN_WINDOWS = text("""
-    INSERT INTO invocations (id, tenant_id, agent_id, state, opened_at, due_at, firing_count)
-    SELECT v.id, v.tenant_id, v.agent_id, 'collecting', :now, v.due_at, v.firing_count
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:tenant_ids AS uuid[]), CAST(:agent_ids AS uuid[]),
-                CAST(:due_ats AS timestamptz[]), CAST(:counts AS int[]))
-        AS v(id, tenant_id, agent_id, due_at, firing_count)
-    ORDER BY v.agent_id
-    ON CONFLICT (agent_id) WHERE state = 'collecting' DO UPDATE
-    SET firing_count = invocations.firing_count + excluded.firing_count,
-        -- A held window stays held: least() would wake it.
-        due_at = CASE WHEN invocations.due_at IS NOT NULL THEN least(invocations.due_at, excluded.due_at) END
-    RETURNING id, agent_id, due_at, firing_count
-""")
 
-CLOSE_FULL_WINDOWS = text("""
-    UPDATE invocations SET due_at = :now WHERE id = ANY(CAST(:ids AS uuid[])) AND due_at IS NOT NULL
-""")
-
-INSERT_FIRINGS = text("""
-    INSERT INTO firings (id, tenant_id, agent_id, trigger_id, trigger_name, trigger_type, reason, focus_ref,
-        occurrence_key, fired_at, first_scheduled_for, scheduled_for, slot_count, slots_exact,
-        content_type, payload, data, trust, invocation_id, root_id, depth)
-    SELECT v.id, t.tenant_id, t.agent_id, t.id, t.name, t.type, t.reason, t.focus_ref,
-        v.occurrence_key, :now, v.first_scheduled_for, v.scheduled_for, v.slot_count, v.slots_exact,
-        v.content_type, v.payload, v.data, v.trust, v.invocation_id, coalesce(v.root_id, v.id), v.depth
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]),
-            CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]), CAST(:counts AS int[]),
-            CAST(:exacts AS bool[]), CAST(:content_types AS text[]), CAST(:payloads AS bytea[]),
-            :datas, CAST(:trusts AS text[]), CAST(:invocation_ids AS uuid[]),
-            CAST(:root_ids AS uuid[]), CAST(:depths AS int[]))
-        AS v(id, trigger_id, occurrence_key, first_scheduled_for, scheduled_for, slot_count, slots_exact,
-            content_type, payload, data, trust, invocation_id, root_id, depth)
-    JOIN triggers t ON t.id = v.trigger_id
-    ON CONFLICT (trigger_id, occurrence_key) DO NOTHING
-""").bindparams(bindparam("datas", type_=ARRAY(JSONB(none_as_null=True))))
-
-FIND_RECORDED = text("""
-    SELECT v.id, f.id FROM unnest(CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]))
-        AS v(id, trigger_id, occurrence_key)
-    JOIN firings f ON f.trigger_id = v.trigger_id AND f.occurrence_key = v.occurrence_key
-    WHERE f.id <> v.id
-""")
-
-SHRINK_WINDOWS = text("""
-    UPDATE invocations i SET firing_count = i.firing_count - v.surplus
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:surpluses AS int[])) AS v(id, surplus) WHERE i.id = v.id
-""")
-
-DROP_EMPTY_WINDOWS = text("""
-    DELETE FROM invocations WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'collecting' AND firing_count = 0
-""")
-
-COUNT_TRIGGERS = text("""
-    UPDATE triggers t
-    SET fire_count = t.fire_count + v.fires, last_fired_at = :now, last_wake_at = v.wake_at,
-        is_enabled = NOT v.exhausted, paused_note = CASE WHEN v.exhausted THEN 'max_fires' END
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:fires AS int[]), CAST(:wakes AS timestamptz[]),
-            CAST(:exhausted AS bool[])) AS v(id, fires, wake_at, exhausted)
-    WHERE t.id = v.id
-""")
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewFiring:
     """A firing to record: of which trigger, by which occurrence, with what."""
 
@@ -219,29 +168,32 @@ def _insert_firings(
     conn: Connection, firings: Sequence[NewFiring], windows: Sequence[Window], now: datetime
 ) -> dict[UUID, UUID]:
     """Insert what is new; returns the rest: firing id to the id of the firing recorded before."""
-    result = conn.execute(
-        INSERT_FIRINGS,
-        {
-            "now": now,
-            "ids": uuid_array(firing.id for firing in firings),
-            "trigger_ids": uuid_array(firing.trigger.id for firing in firings),
-            "keys": [firing.occurrence_key for firing in firings],
-            "firsts": array(firing.first_scheduled_for for firing in firings),
-            "lasts": array(firing.scheduled_for for firing in firings),
-            "counts": array(firing.slot_count for firing in firings),
-            "exacts": array(firing.slots_exact for firing in firings),
-            "content_types": [firing.content_type for firing in firings],
-            "payloads": [firing.payload for firing in firings],
-            "datas": [firing.data for firing in firings],
-            "trusts": [firing.trust.value for firing in firings],
-            "invocation_ids": uuid_array(window.id for window in windows),
-            "root_ids": uuid_array(firing.root_id for firing in firings),
-            "depths": array(firing.depth for firing in firings),
-        },
-    )
-    if result.rowcount == len(firings):
-        return {}
-    return _take_back_duplicates(conn, firings, windows)
+    values = {
+        "now": now,
+        "ids": uuid_array(firing.id for firing in firings),
+        "trigger_ids": uuid_array(firing.trigger.id for firing in firings),
+        "keys": [firing.occurrence_key for firing in firings],
+        "firsts": array(firing.first_scheduled_for for firing in firings),
+        "lasts": array(firing.scheduled_for for firing in firings),
+        "counts": array(firing.slot_count for firing in firings),
+        "exacts": array(firing.slots_exact for firing in firings),
+        "content_types": [firing.content_type for firing in firings],
+        "payloads": [firing.payload for firing in firings],
+        "datas": [firing.data for firing in firings],
+        "trusts": [firing.trust.value for firing in firings],
+        "invocation_ids": uuid_array(window.id for window in windows),
+        "root_ids": uuid_array(firing.root_id for firing in firings),
+        "depths": array(firing.depth for firing in firings),
+    }
+    try:
+        with conn.begin_nested():
+            conn.execute(INSERT_FIRINGS, values)
+    except IntegrityError as error:
+        if "uq_firings_occurrence" not in str(error.orig):
+            raise
+        conn.execute(INSERT_NEW_FIRINGS, values)
+        return _take_back_duplicates(conn, firings, windows)
+    return {}
 
 
 def _take_back_duplicates(

@@ -131,7 +131,7 @@ INSERT_DELIVERIES = text("""
 def lock_hooks(conn: Connection, token_hashes: Collection[bytes]) -> dict[bytes, Hook]:
     """Lock the webhooks of these tokens, in the order of their ids; unknown and deleted ones are left out."""
     rows = conn.execute(LOCK_HOOKS, {"hashes": list(token_hashes)}).all()
-    return {row[0]: Hook(LockedTrigger(*row[4:]), row[1], row[2], row[3]) for row in rows}
+    return {row[0]: Hook(LockedTrigger._make(row[4:]), row[1], row[2], row[3]) for row in rows}
 
 
 def find_firings(conn: Connection, occurrences: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], UUID]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, cast
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select, update
@@ -14,9 +13,8 @@ from scheduler.domain.model import JobKind
 from scheduler.storage.tables import Agent, Job, Trigger
 
 
-@dataclass(frozen=True, slots=True)
-class LockedTrigger:
-    """A trigger whose row this transaction holds, and how its agent's window opens."""
+class LockedTrigger(NamedTuple):
+    """A trigger whose row this transaction holds, and how its agent's window opens. A tuple: a pass makes thousands."""
 
     id: UUID
     tenant_id: UUID
@@ -77,4 +75,4 @@ def lock_triggers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedT
         .order_by(Trigger.id)
         .with_for_update(of=Trigger)
     )
-    return {row.id: LockedTrigger(*cast("tuple[Any, ...]", row)) for row in rows}
+    return {row.id: LockedTrigger._make(row) for row in rows}

@@ -1,0 +1,71 @@
+"""The statements that record firings: each does a whole batch, for many triggers and agents at once."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
+
+OPEN_WINDOWS = text("""
+    INSERT INTO invocations (id, tenant_id, agent_id, state, opened_at, due_at, firing_count)
+    SELECT v.id, v.tenant_id, v.agent_id, 'collecting', :now, v.due_at, v.firing_count
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:tenant_ids AS uuid[]), CAST(:agent_ids AS uuid[]),
+                CAST(:due_ats AS timestamptz[]), CAST(:counts AS int[]))
+        AS v(id, tenant_id, agent_id, due_at, firing_count)
+    ORDER BY v.agent_id
+    ON CONFLICT (agent_id) WHERE state = 'collecting' DO UPDATE
+    SET firing_count = invocations.firing_count + excluded.firing_count,
+        -- A held window stays held: least() would wake it.
+        due_at = CASE WHEN invocations.due_at IS NOT NULL THEN least(invocations.due_at, excluded.due_at) END
+    RETURNING id, agent_id, due_at, firing_count
+""")
+
+CLOSE_FULL_WINDOWS = text("""
+    UPDATE invocations SET due_at = :now WHERE id = ANY(CAST(:ids AS uuid[])) AND due_at IS NOT NULL
+""")
+
+DATAS = bindparam("datas", type_=ARRAY(JSONB(none_as_null=True)))
+
+INSERT = """
+    INSERT INTO firings (id, tenant_id, agent_id, trigger_id, trigger_name, trigger_type, reason, focus_ref,
+        occurrence_key, fired_at, first_scheduled_for, scheduled_for, slot_count, slots_exact,
+        content_type, payload, data, trust, invocation_id, root_id, depth)
+    SELECT v.id, t.tenant_id, t.agent_id, t.id, t.name, t.type, t.reason, t.focus_ref,
+        v.occurrence_key, :now, v.first_scheduled_for, v.scheduled_for, v.slot_count, v.slots_exact,
+        v.content_type, v.payload, v.data, v.trust, v.invocation_id, coalesce(v.root_id, v.id), v.depth
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]),
+            CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]), CAST(:counts AS int[]),
+            CAST(:exacts AS bool[]), CAST(:content_types AS text[]), CAST(:payloads AS bytea[]),
+            :datas, CAST(:trusts AS text[]), CAST(:invocation_ids AS uuid[]),
+            CAST(:root_ids AS uuid[]), CAST(:depths AS int[]))
+        AS v(id, trigger_id, occurrence_key, first_scheduled_for, scheduled_for, slot_count, slots_exact,
+            content_type, payload, data, trust, invocation_id, root_id, depth)
+    JOIN triggers t ON t.id = v.trigger_id
+"""
+INSERT_FIRINGS = text(INSERT).bindparams(DATAS)
+# With ON CONFLICT every row is looked up and then confirmed, a fifth of a pass; so only when one was there.
+INSERT_NEW_FIRINGS = text(f"{INSERT} ON CONFLICT (trigger_id, occurrence_key) DO NOTHING").bindparams(DATAS)
+
+FIND_RECORDED = text("""
+    SELECT v.id, f.id FROM unnest(CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]))
+        AS v(id, trigger_id, occurrence_key)
+    JOIN firings f ON f.trigger_id = v.trigger_id AND f.occurrence_key = v.occurrence_key
+    WHERE f.id <> v.id
+""")
+
+SHRINK_WINDOWS = text("""
+    UPDATE invocations i SET firing_count = i.firing_count - v.surplus
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:surpluses AS int[])) AS v(id, surplus) WHERE i.id = v.id
+""")
+
+DROP_EMPTY_WINDOWS = text("""
+    DELETE FROM invocations WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'collecting' AND firing_count = 0
+""")
+
+COUNT_TRIGGERS = text("""
+    UPDATE triggers t
+    SET fire_count = t.fire_count + v.fires, last_fired_at = :now, last_wake_at = v.wake_at,
+        is_enabled = NOT v.exhausted, paused_note = CASE WHEN v.exhausted THEN 'max_fires' END
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:fires AS int[]), CAST(:wakes AS timestamptz[]),
+            CAST(:exhausted AS bool[])) AS v(id, fires, wake_at, exhausted)
+    WHERE t.id = v.id
+""")
