@@ -36,7 +36,7 @@ class Poller:
         """Takes one of `db`'s connections at a time. To be used on one event loop."""
         self._db = db
         self._box = box
-        # One thread each: neither a slow path nor a slow statement may take what invocations need.
+        # Neither a slow path nor a slow statement may take the threads that invocations need.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="polls-write")
         self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="polls-read")
         self._looker = Looker(client, clock, self._reading)
@@ -60,22 +60,30 @@ class Poller:
         self._reading.shutdown(wait=False, cancel_futures=True)
 
     async def _check(self, stored: StoredPoll) -> tuple[Poll, Look, QuietEnd] | None:
+        """Look and settle; what is left to write quietly is returned."""
         try:
-            poll = open_poll(stored, self._box)
-            async with self._open_requests:
-                look = await self._looker.look(poll.config, poll.validators())
-        except ConfigurationError as error:
-            poll, look = Poll(stored, PollConfig.model_construct(**stored.config)), LookFailed(error.message)
-        end = quiet_end(poll, look)
+            poll, look = await self._look(stored)
+            end = quiet_end(poll, look)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with this poll is wrong with this poll only
+            logger.opt(exception=error).warning("Poll {} could not be looked at", stored.id)
+            return None
         if end is not None:
             return poll, look, end
         await self._settle(poll, look)
         return None
 
+    async def _look(self, stored: StoredPoll) -> tuple[Poll, Look]:
+        try:
+            poll = open_poll(stored, self._box)
+        except ConfigurationError as error:
+            return Poll(stored, PollConfig.model_construct(**stored.config)), LookFailed(error.message)
+        async with self._open_requests:
+            return poll, await self._looker.look(poll.config, poll.validators())
+
     async def _end(self, checked: Sequence[tuple[Poll, Look, QuietEnd]]) -> None:
         written = await self._transact(end_quietly, [end for _, _, end in checked])
         for poll, look, _ in checked:
-            if poll.stored.id not in written:  # edited, paused or looked at by another meanwhile
+            if poll.stored.id not in written:  # edited, or looked at by another meanwhile
                 await self._settle(poll, look)
 
     async def _settle(self, poll: Poll, look: Look) -> None:

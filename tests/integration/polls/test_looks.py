@@ -240,6 +240,14 @@ def test_a_sealed_config_of_another_key_fails_that_poll_alone(polls: Polls) -> N
     assert polls.state(open_).baseline == "1"
 
 
+def test_a_config_that_cannot_be_read_stops_nobody_else(polls: Polls) -> None:
+    broken, sound = polls.make(), polls.make()
+    with polls.db.begin() as conn:
+        conn.exec_driver_sql(f"UPDATE triggers SET config = config - 'url' WHERE id = '{broken.id}'")  # noqa: S608
+    polls.look(broken, sound)
+    assert polls.state(sound).baseline == "1"
+
+
 def test_private_urls_and_reserved_headers_are_refused_when_the_poll_is_made_or_changed(polls: Polls) -> None:
     for config, field in (
         ({"url": "http://10.0.0.1/"}, "config.url"),

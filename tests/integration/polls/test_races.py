@@ -220,6 +220,32 @@ def test_two_looks_at_once_take_one_result(polls: Polls, site: Site) -> None:
     assert polls.get(poll).fire_count == 1
 
 
+def test_a_look_that_comes_late_does_not_take_the_baseline_back(polls: Polls, site: Site) -> None:
+    poll = polls.make()
+    polls.look(poll)
+    (job,) = polls.queue(poll)
+    asked: list[Exchange] = []
+
+    async def answer(exchange: Exchange) -> None:
+        asked.append(exchange)
+        site.says(3)
+        while not polls.data(poll):
+            await asyncio.sleep(0.01)
+        await exchange.send(json_answer(2))
+
+    async def both() -> None:
+        late = asyncio.ensure_future(check(polls.db, job))
+        while not asked:
+            await asyncio.sleep(0.01)
+        await check(polls.db, job)
+        await late
+
+    site.answer = answer
+    asyncio.run(both())
+    assert polls.data(poll) == [{"old": 1, "new": 3}]
+    assert polls.state(poll).baseline == "3"
+
+
 def test_jobs_of_workers_that_are_gone_are_swept_and_others_are_not(polls: Polls) -> None:
     insert_worker = (
         "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - CAST(:age AS interval)) RETURNING id"
