@@ -48,10 +48,13 @@ def throughput(databases: Databases, type_name: str, count: int) -> float:
         with stepped(db) as scheduler:
             with db.begin() as conn:
                 conn.execute(MAKE_DUE, {"slot": _on_the_minute(), "count": count})
+                conn.execute(text("ANALYZE jobs"))
             started = time.perf_counter()
-            while _recorded(db) < count:
-                scheduler.run_pass()
-            return count / (time.perf_counter() - started)
+            while scheduler.run_pass() == 0:  # a full pass asks for the next at once
+                pass
+            took = time.perf_counter() - started
+            assert _recorded(db) == count
+            return count / took
 
 
 def lateness(databases: Databases, count: int) -> list[float]:
