@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from loguru import logger
 from sqlalchemy import Connection, text
 
 from scheduler.clock.trigger_jobs import put_jobs, remove_jobs, stop_jobs
-from scheduler.clock.trigger_rows import change_trigger, first_run_of, lock_trigger
+from scheduler.clock.trigger_rows import change_trigger, first_run_of, lock_trigger, next_run_in
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
@@ -97,9 +98,19 @@ def _put_in_step(conn: Connection, row: Any) -> None:
         stop_jobs(conn, row.id)
         return
     try:
-        first = first_run_of(row)
+        first = _next_run(row)
     except Conflict as nothing_left:
         change_trigger(conn, row.id, is_enabled=False, paused_note=f"finished: {nothing_left.message}")
         stop_jobs(conn, row.id)
         return
     put_jobs(conn, row.id, first, timed=row.type in TIMED, enabled=True, expires_at=row.expires_at)
+
+
+def _next_run(row: Any) -> datetime | None:
+    """When the trigger runs next; a job that is there only moves if it has to. Raises Conflict with none left."""
+    if row.next_run_time is None:
+        return first_run_of(row)
+    following = next_run_in(row, row.zone)
+    if following is None:
+        raise Conflict("no slot is left")
+    return following

@@ -143,7 +143,8 @@ class Triggers:
     def update(self, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], *, actor: str) -> TriggerView:
         """Change fields; `config` is merged (RFC 7396) and checked as at creation, `is_enabled` pauses or resumes.
 
-        A config that schedules differently starts a new grid now. Raises InvalidField, NotFound, Conflict.
+        Another config starts a new grid now; the same one changes nothing. A `max_fires` that is reached already
+        ends the trigger. Raises InvalidField, NotFound, Conflict.
         """
         with self._db.begin() as conn:
             row = rows.lock_trigger(conn, tenant_id, trigger_id)
@@ -151,8 +152,7 @@ class Triggers:
             if row.is_system and spec.name != row.name:
                 raise InvalidField("The name of a trigger that belongs to the system stays.", field="name")
             check_spec(spec, row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo))
-            values = spec.columns()
-            first = row.next_run_time
+            values, first = spec.columns(), row.next_run_time
             if "config" in patch:
                 changed, first = self._changed_config(conn, row, patch["config"])
                 values |= changed
@@ -161,15 +161,19 @@ class Triggers:
                 update(Trigger).where(Trigger.id == trigger_id).values(values | {"updated_at": row.now}),
                 spec.name,
             )
+            exhausted = spec.max_fires is not None and row.fire_count >= spec.max_fires
             put_jobs(
                 conn,
                 trigger_id,
                 first,
                 timed=row.job_kind is not None,
-                enabled=row.is_enabled,
+                enabled=row.is_enabled and not exhausted,
                 expires_at=spec.expires_at,
             )
             self._audit(conn, "updated", tenant_id, row.agent_id, trigger_id, actor, fields=sorted(patch))
+            if row.is_enabled and exhausted:
+                rows.change_trigger(conn, trigger_id, is_enabled=False, paused_note="max_fires")
+                self._audit(conn, "finished", tenant_id, row.agent_id, trigger_id, actor, why="max_fires")
         if patch.get("is_enabled") is not None:
             (self.resume if patch["is_enabled"] else self.pause)(tenant_id, trigger_id, actor=actor)
         return self.get(tenant_id, trigger_id)
@@ -258,7 +262,10 @@ class Triggers:
         self, conn: Connection, row: Row[Any], patch: Mapping[str, Any]
     ) -> tuple[dict[str, Any], datetime | None]:
         kind = kind_of(row.type)
-        whole = merge_patch(join_secrets(row.config, self._open(row.secret)), patch)
+        held = join_secrets(row.config, self._open(row.secret))
+        whole = merge_patch(held, patch)
+        if whole == held:
+            return {}, row.next_run_time
         context = rows.check_context(conn, row, self._allow_private)
         config = parse_config(kind, whole, context)
         zone = rows.zone_of(config, row)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
+from scheduler.clock.trigger_rows import change_trigger, next_run_in
 from scheduler.domain.model import JobKind
 from scheduler.storage.audit import record_event
-from scheduler.triggers.registry import kind_of
+from scheduler.triggers.registry import TIMED
 
 PUT_JOB = text("""
     INSERT INTO jobs (trigger_id, kind, next_run_time) VALUES (:id, :kind, :time)
@@ -62,8 +64,10 @@ LOCK_JOBS_OF = """
 """
 
 LOCK_TRIGGERS_OF = """
-    SELECT t.*, a.timezone AS agent_timezone, n.timezone AS tenant_timezone, clock_timestamp() AS now
+    SELECT t.*, a.timezone AS agent_timezone, n.timezone AS tenant_timezone, clock_timestamp() AS now,
+        f.next_run_time
     FROM triggers t JOIN agents a ON a.id = t.agent_id JOIN tenants n ON n.id = t.tenant_id
+        LEFT JOIN jobs f ON f.trigger_id = t.id AND f.kind = 'fire'
     WHERE t.deleted_at IS NULL AND {where} ORDER BY t.id FOR UPDATE OF t
 """
 
@@ -104,6 +108,19 @@ def rezone_tenant(conn: Connection, tenant_id: UUID) -> int:
     return _rezone(conn, "t.tenant_id = :id", tenant_id)
 
 
+def _finish(conn: Connection, row: Row[Any]) -> None:
+    """Its last slot was one of the old zone."""
+    change_trigger(conn, row.id, is_enabled=False, paused_note="finished")
+    record_event(
+        conn,
+        action="trigger.finished",
+        tenant_id=row.tenant_id,
+        subject_id=row.id,
+        agent_id=row.agent_id,
+        why="finished",
+    )
+
+
 def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
     """Called in the transaction that changed the owner's zone: both hold from the same moment."""
     conn.execute(text(LOCK_JOBS_OF.format(where=where)), {"id": owner_id})
@@ -112,17 +129,11 @@ def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
         zone = row.config.get("timezone") or row.agent_timezone or row.tenant_timezone
         if zone == row.zone:
             continue
-        config = kind_of(row.type).model_construct(**row.config)
-        schedule = config.schedule(zone, row.anchor_at, row.id)
-        first = None if schedule is None else config.first_run(schedule, row.now)
-        conn.execute(text("UPDATE triggers SET zone = :zone WHERE id = :id"), {"zone": zone, "id": row.id})
-        put_jobs(
-            conn,
-            row.id,
-            first,
-            timed=schedule is not None,
-            enabled=row.is_enabled,
-            expires_at=row.expires_at,
-        )
+        change_trigger(conn, row.id, zone=zone)
+        timed, following = row.type in TIMED, next_run_in(row, zone)
+        enabled = row.is_enabled and (following is not None or not timed)
+        put_jobs(conn, row.id, following, timed=timed, enabled=enabled, expires_at=row.expires_at)
+        if enabled != row.is_enabled:
+            _finish(conn, row)
         moved.append(row.id)
     return len(moved)

@@ -88,8 +88,9 @@ class TriggerPass:
         firings = [firing for claim in self.submitted for firing in claim.firings]
         firings += run_checks(self.conn, [claim.trigger for claim in self.submitted if claim.check])
         recorded = record_firings(self.conn, firings, announce=False)
-        ended = [claim for claim in self.submitted if claim.disabled]
-        stopped = recorded.exhausted.union(claim.trigger.id for claim in ended)
+        # By trigger: its expiry and its slot may be due together, and it ends once.
+        ended = {claim.trigger.id: claim for claim in self.submitted if claim.disabled}
+        stopped = recorded.exhausted.union(ended)
         self.conn.execute(
             ADVANCE_JOBS,
             {
@@ -103,9 +104,15 @@ class TriggerPass:
         if ended:
             self.conn.execute(
                 DISABLE_TRIGGERS,
-                {"ids": [claim.trigger.id for claim in ended], "notes": [claim.disabled for claim in ended]},
+                {"ids": list(ended), "notes": [claim.disabled for claim in ended.values()]},
             )
-        record_events(self.conn, [event for claim in self.submitted for event in _events(claim)])
+        events = [_skipped_event(claim, claim.skipped) for claim in self.submitted if claim.skipped is not None]
+        events += [
+            _ended_event(claim, why)
+            for claim in ended.values()
+            if (why := claim.disabled) and claim.trigger.id not in recorded.exhausted  # those are audited already
+        ]
+        record_events(self.conn, events)
         return len(recorded.inserted)
 
 
@@ -171,19 +178,19 @@ def slot_key(slot: datetime) -> str:
     return f"slot:{slot.isoformat()}"
 
 
-def _events(claim: Claim) -> list[Event]:
-    """What the audit trail says besides the firings themselves."""
-    trigger, events = claim.trigger, []
-    if claim.skipped is not None:
-        detail = {
-            "first": claim.skipped.first.isoformat(),
-            "last": claim.skipped.last.isoformat(),
-            "count": claim.skipped.count,
-            "exact": claim.skipped.exact,
-        }
-        events.append(Event("trigger.skipped", trigger.tenant_id, trigger.id, trigger.agent_id, detail=detail))
-    if claim.disabled is not None:
-        verb = claim.disabled.partition(":")[0].replace("max_fires", "finished")
-        detail = {"why": claim.disabled, "slot": claim.slot.isoformat()}
-        events.append(Event(f"trigger.{verb}", trigger.tenant_id, trigger.id, trigger.agent_id, detail=detail))
-    return events
+def _skipped_event(claim: Claim, skipped: Slots) -> Event:
+    trigger = claim.trigger
+    detail = {
+        "first": skipped.first.isoformat(),
+        "last": skipped.last.isoformat(),
+        "count": skipped.count,
+        "exact": skipped.exact,
+    }
+    return Event("trigger.skipped", trigger.tenant_id, trigger.id, trigger.agent_id, detail=detail)
+
+
+def _ended_event(claim: Claim, why: str) -> Event:
+    trigger = claim.trigger
+    verb = why.partition(":")[0].replace("max_fires", "finished")
+    detail = {"why": why, "slot": claim.slot.isoformat()}
+    return Event(f"trigger.{verb}", trigger.tenant_id, trigger.id, trigger.agent_id, detail=detail)

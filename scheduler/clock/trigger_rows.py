@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from sqlalchemy import Connection, Insert, Row, Select, Update, func, select, update
@@ -159,8 +159,17 @@ def first_run_of(row: Row[Any]) -> datetime | None:
     first = config.first_run(schedule, row.now)
     fired = row.last_fired_at is not None and first is not None and row.last_fired_at >= first
     if first is None or (row.type == TriggerType.ONCE and fired):
-        raise Conflict("The trigger has nothing left to fire; give it a new config.at first.", field="config.at")
+        field = "config.at" if row.type == TriggerType.ONCE else "config"
+        raise Conflict(f"The trigger has nothing left to fire; give it a new {field} first.", field=field)
     return first
+
+
+def next_run_in(row: Row[Any], zone: str) -> datetime | None:
+    """When a stored trigger that goes on in `zone` at `row.now` runs next: a slot that is due stays due."""
+    if row.next_run_time is not None and row.next_run_time <= row.now:
+        return cast("datetime", row.next_run_time)
+    schedule = kind_of(row.type).model_construct(**row.config).schedule(zone, row.anchor_at, row.id)
+    return None if schedule is None else schedule.next_after(row.now)
 
 
 def change_trigger(conn: Connection, trigger_id: UUID, **values: object) -> None:
