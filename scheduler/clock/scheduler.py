@@ -58,6 +58,7 @@ class LedgerScheduler(BackgroundScheduler):
             WINDOWS: WindowStore(db, clock),
         }
         self.last_pass_at: datetime | None = None
+        self._ending = False
         super().__init__(
             timezone=UTC,
             jobstores={**self._ledgers, DUTIES: MemoryJobStore()},
@@ -91,6 +92,10 @@ class LedgerScheduler(BackgroundScheduler):
 
     def shutdown(self, wait: bool = True) -> None:  # APScheduler's signature
         """Finish the pass that runs, stop the duties, sign off."""
+        # The pass first: APScheduler calls itself stopped before it waits, and then refuses to end the pass's jobs.
+        self._ending = True
+        self.wakeup()
+        self._thread.join()
         super().shutdown(wait)
         try:
             with self._db.begin() as conn:
@@ -100,7 +105,7 @@ class LedgerScheduler(BackgroundScheduler):
 
     def _main_loop(self) -> None:
         wait, back_off = 0.0, 0.1
-        while self.state != STATE_STOPPED:
+        while self.state != STATE_STOPPED and not self._ending:
             self._event.wait(max(wait, SHORTEST_SLEEP))
             self._event.clear()
             try:

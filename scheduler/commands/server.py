@@ -56,29 +56,13 @@ def migrate() -> None:
     """
     settings = _settings().for_server()
     from scheduler.bootstrap import first_start
-    from scheduler.storage.migrate import head_revision
+    from scheduler.storage.migrate import head_revision, upgrade
 
-    _upgrade(settings.sqlalchemy_url)
+    upgrade(settings.sqlalchemy_url)
     typer.echo(f"The database is at revision {head_revision()}.")
     first = first_start(settings)
     if first.admin_key is not None:
         typer.echo(f"The admin key, shown this once: {first.admin_key}")
-
-
-def _upgrade(sqlalchemy_url: str) -> None:
-    from sqlalchemy.exc import DBAPIError
-
-    from scheduler.domain.errors import DatabaseUnavailable
-    from scheduler.storage.engine import is_outage
-    from scheduler.storage.migrate import upgrade
-
-    try:
-        upgrade(sqlalchemy_url)
-    except DBAPIError as error:
-        if not is_outage(error):
-            raise
-        reason = str(error.orig).strip().splitlines()[0]
-        raise DatabaseUnavailable(f"The database of DATABASE_URL does not answer: {reason}") from None
 
 
 def _settings() -> Settings:

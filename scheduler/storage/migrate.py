@@ -9,8 +9,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
 
-from scheduler.storage.engine import unpooled_engine
+from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.storage.engine import is_outage, unpooled_engine
 
 LOCK_KEY = 7_383_001
 """The advisory lock that keeps two releases from migrating at once."""
@@ -24,8 +26,17 @@ def _config() -> Config:
 
 
 def upgrade(sqlalchemy_url: str, revision: str = "head") -> None:
-    """Bring the database up to `revision`, in one transaction; does nothing when it is there already."""
-    _run(sqlalchemy_url, revision, up=True)
+    """Bring the database up to `revision`, in one transaction; does nothing when it is there already.
+
+    Raises DatabaseUnavailable when it does not answer.
+    """
+    try:
+        _run(sqlalchemy_url, revision, up=True)
+    except DBAPIError as error:
+        if not is_outage(error):
+            raise
+        reason = str(error.orig).strip().splitlines()[0]
+        raise DatabaseUnavailable(f"The database of DATABASE_URL does not answer: {reason}") from None
 
 
 def downgrade(sqlalchemy_url: str, revision: str = "base") -> None:

@@ -10,7 +10,9 @@ from apscheduler.jobstores.base import JobLookupError
 from sqlalchemy import text
 
 from scheduler.clock.jobs import ScheduleTrigger
+from scheduler.clock.scheduler import LedgerScheduler
 from scheduler.clock.sync import Triggers
+from scheduler.domain.clock import SystemClock
 from scheduler.storage.engine import Database
 from tests.clockwork import SteppedScheduler, stepped
 from tests.database import firings_by_slot, rows
@@ -180,3 +182,21 @@ def test_the_heartbeat_tells_of_passes_and_recorded_firings(db: Database, schedu
     (beat,) = rows(db, "SELECT passes, recorded, clock_timestamp() - last_pass_at AS age FROM scheduler_processes")
     assert (beat.passes, beat.recorded) == (1, 1)
     assert beat.age < timedelta(seconds=5)
+
+
+def test_a_shutdown_lets_the_pass_that_runs_end(db: Database) -> None:
+    """A once is the job that APScheduler removes, which it refuses to do once it calls itself stopped."""
+    agent = make_agent(db)
+    scheduler = LedgerScheduler(db, SystemClock())
+    for _ in range(50):
+        make_trigger(db, agent, "once", config={"at": "2001-01-01", "allow_past": True})
+    scheduler.start()
+    while not rows(db, "SELECT 1 FROM firings"):
+        pass
+    make_trigger(db, agent, "once", config={"at": "2001-01-01", "allow_past": True})
+    scheduler.wakeup()
+    scheduler.shutdown()
+    left = rows(db, "SELECT count(*) AS n FROM jobs WHERE next_run_time IS NOT NULL")
+    fired = rows(db, "SELECT count(*) AS n FROM firings")
+    assert fired[0].n + left[0].n == 51
+    assert rows(db, "SELECT 1 FROM scheduler_processes") == []
