@@ -81,7 +81,7 @@ class Triggers:
 
         One that `is_system` is not counted and cannot be deleted.
         """
-        with self._db.begin() as conn:
+        with rows.telling_of_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
             agent = rows.lock_agent(conn, tenant_id, agent_id)
             check_spec(spec, agent.now)
             kind = kind_of(spec.type)
@@ -193,7 +193,7 @@ class Triggers:
 
         Counts from zero fires. Raises Conflict when it has expired, has no slot left, or is over the limit.
         """
-        with self._db.begin() as conn:
+        with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
             row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id)
             if row.is_enabled:
                 return get_view(conn, tenant_id, trigger_id)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any, cast
@@ -15,6 +17,8 @@ from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.model import JobKind, TriggerType
 from scheduler.net.policy import AllowedPrivate
 from scheduler.net.requests import check_request
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database
 from scheduler.storage.references import find_reference
 from scheduler.storage.tables import Agent, Job, Tenant, Trigger
 from scheduler.triggers.base import CheckContext, TriggerConfig
@@ -184,4 +188,16 @@ def write_named(conn: Connection, statement: Insert | Update, name: str) -> None
     except IntegrityError as error:
         if "uq_triggers_agent_" in str(error.orig):
             raise Conflict(f"The agent has a trigger named {name!r} already.", field="name") from None
+        raise
+
+
+@contextmanager
+def telling_of_limits(db: Database, tenant_id: UUID, actor: str, **about: UUID) -> Iterator[None]:
+    """Audit that an agent's limit was hit, in a transaction of its own: the refused one is undone."""
+    try:
+        yield
+    except Conflict as refusal:
+        if refusal.field == "max_triggers":
+            with db.begin() as conn:
+                record_event(conn, action="trigger.limit", tenant_id=tenant_id, actor=actor, **about)
         raise

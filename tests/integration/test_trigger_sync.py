@@ -63,6 +63,8 @@ def test_one_trigger_too_many_is_refused_and_a_paused_one_leaves_room(db: Databa
     make_trigger(db, agent)
     with pytest.raises(Conflict, match="max_triggers"):
         triggers.resume(DEFAULT_TENANT, first.id, actor="test")
+    hits = rows(db, "SELECT agent_id, subject_id FROM audit_events WHERE action = 'trigger.limit' ORDER BY id")
+    assert [tuple(row) for row in hits] == [(agent, None), (None, first.id)]
 
 
 def test_the_zone_is_the_triggers_else_the_agents_else_the_tenants(db: Database) -> None:
