@@ -11,6 +11,7 @@ from tests.bench import scheduling
 from tests.bench.delivery import close_to_call
 from tests.bench.intake import intake_ratio
 from tests.bench.memory import resident_megabytes
+from tests.bench.polls import poll_capacity
 from tests.bench.server import bench_server
 from tests.postgres import Databases
 
@@ -74,6 +75,10 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     for share in (0.5, 0.99):
         took = scheduling.percentile(calls, share)
         add(f"close of a window to the runtime's call, p{share * 100:.0f}", took, "ms")
+    polls = poll_capacity(databases)
+    add("polls, values unchanged", polls.per_minute, "per min", ">= 10000", polls.per_minute >= 10_000)
+    add("  worker", polls.worker_cores, "cores")
+    add("  PostgreSQL", polls.database_cores, "cores")
     return lines
 
 
