@@ -183,7 +183,7 @@ def test_the_description_is_whole(api: Api) -> None:
     assert references <= set(spec["components"]["schemas"])
     listed = {(method.upper(), path) for path, operations in spec["paths"].items() for method in operations}
     served = {
-        (method, re.sub(r"<(?:item:)?(\w+)>", r"{\1}", rule.rule))
+        (method, re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in api.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith("/api/v1")
