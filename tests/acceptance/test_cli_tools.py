@@ -111,12 +111,15 @@ def test_a_reader_that_leaves_ends_the_tool_quietly() -> None:
 
 
 def test_ctrl_c_ends_a_tool_quietly() -> None:
+    # Started in the background, this process ignores Ctrl-C, and so would the tool.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     with previewing() as (process, stdin, stdout, stderr):
         ask(stdin)
         stdout.readline()
         process.send_signal(signal.SIGINT)
         assert process.wait(30) == 130
         assert stderr.read() == b""
+    signal.signal(signal.SIGINT, before)
 
 
 def test_a_lone_surrogate_does_not_end_the_tool() -> None:

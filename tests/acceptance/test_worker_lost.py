@@ -157,7 +157,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_run_back_uncounted(db: Database
     program = workers.wait_for_start(1)
     first.send_signal(signal.SIGTERM)
     assert first.wait(PATIENCE) == 0
-    assert is_gone(program)
+    workers.wait_for(lambda: is_gone(program), "the end of the worker's program")
     row = row_of(db, invocation_id)
     assert (row.state, row.reason, row.tries[0]["outcome"]) == ("retrying", "worker_shutdown", "handed_back")
     with db.begin() as conn:
