@@ -1,0 +1,31 @@
+"""Tools: what an agent may call while it runs, whether the model is ours (`llm`) or the agent lives elsewhere (MCP)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCaller:
+    """On whose behalf a tool is called. The invocation is that which is running, None for a call from outside."""
+
+    tenant_id: UUID
+    agent_id: UUID
+    invocation_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """One tool. `call` blocks (database work) and belongs in a thread when the caller is asynchronous.
+
+    `schema` is the JSON Schema of the arguments. `call` checks them itself and raises a ReveilleError whose message
+    says what to do instead, for a model reads it. What it returns can be written as JSON.
+    """
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    call: Callable[[ToolCaller, Mapping[str, Any]], Any]
