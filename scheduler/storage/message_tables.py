@@ -65,6 +65,12 @@ class Session(Base):
             postgresql_where=text("peer_agent_id IS NOT NULL AND NOT is_reflection"),
         ),
         Index("ix_sessions_tenant", "tenant_id", "id"),
+        Index(
+            "uq_sessions_invocation",
+            "invocation_id",
+            unique=True,
+            postgresql_where=text("invocation_id IS NOT NULL"),
+        ),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -77,6 +83,8 @@ class Session(Base):
     """Tells one conversation of the same two on a channel from another, e.g. a provider's thread id."""
     title: Mapped[str] = mapped_column(server_default="")
     is_reflection: Mapped[bool] = mapped_column(server_default=text("false"))
+    invocation_id: Mapped[UUID | None]
+    """Of a reflection: the run that it tells of."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
@@ -95,6 +103,13 @@ class Message(Base):
             "event_id",
             unique=True,
             postgresql_where=text("event_id IS NOT NULL"),
+        ),
+        Index(
+            "uq_messages_tool_call",
+            "session_id",
+            "tool_key",
+            unique=True,
+            postgresql_where=text("tool_key IS NOT NULL"),
         ),
     )
 
@@ -115,6 +130,14 @@ class Message(Base):
     """Lineage of the wakes that it makes (scheduler/domain/lineage.py)."""
     refused_for: Mapped[list[UUID]] = mapped_column(server_default=NOBODY)
     """Agents that it may not wake, because its sender woke them too often."""
+    tool_key: Mapped[str | None]
+    """Of a tool call: which of the run, as `RESPONSE.CALL`, both counted from 0. `text` is what it returned."""
+    tool_name: Mapped[str | None]
+    tool_arguments: Mapped[str | None]
+    """As the model wrote them, which may be no JSON."""
+    tool_state: Mapped[str | None]
+    """`running`, `done`, `failed` or `interrupted`."""
+    ended_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.ids import new_id
@@ -14,6 +15,7 @@ from scheduler.storage.base import NOT_DELETED, NOW, Base
 
 NAMED_BY_USERS = text("deleted_at IS NULL AND NOT is_system")
 NAMED_BY_SYSTEM = text("deleted_at IS NULL AND is_system")
+AWAITS_APPROVAL = text("approval = 'awaiting' AND deleted_at IS NULL")
 LISTENS_EVERYWHERE = text("""type = 'on_message' AND config @> '{"any_session": true}' AND deleted_at IS NULL""")
 
 
@@ -80,6 +82,8 @@ class Agent(Base):
     is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
     paused_note: Mapped[str | None]
     expires_at: Mapped[datetime | None]
+    approve_triggers: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether a trigger that the agent makes or changes itself waits for a person's approval."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
     deleted_at: Mapped[datetime | None]
@@ -93,6 +97,7 @@ class Trigger(Base):
         Index("uq_triggers_agent_name", "agent_id", "name", unique=True, postgresql_where=NAMED_BY_USERS),
         Index("uq_triggers_agent_system", "agent_id", "name", unique=True, postgresql_where=NAMED_BY_SYSTEM),
         Index("ix_triggers_tenant", "tenant_id", "id", postgresql_where=NOT_DELETED),
+        Index("ix_triggers_awaiting", "tenant_id", "id", postgresql_where=AWAITS_APPROVAL),
         Index("ix_triggers_any_session", "tenant_id", postgresql_where=LISTENS_EVERYWHERE),
     )
 
@@ -127,6 +132,8 @@ class Trigger(Base):
     is_system: Mapped[bool] = mapped_column(server_default=text("false"))
     """Made by the system for its agent: it can be paused and changed, not deleted, and no limit counts it."""
     created_by: Mapped[str] = mapped_column(server_default="")
+    approval: Mapped[str | None]
+    """`awaiting`, `approved` or `rejected`; null: it needs none. Only an `approved` one, or one without, is enabled."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
     deleted_at: Mapped[datetime | None]
@@ -228,6 +235,9 @@ class Invocation(Base):
     reply_truncated: Mapped[bool] = mapped_column(server_default=text("false"))
     complete_token_hash: Mapped[bytes | None]
     replayed_into: Mapped[UUID | None]
+    tokens_in: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    tokens_out: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    cost: Mapped[Decimal] = mapped_column(server_default="0")
 
 
 class WebhookDelivery(Base):

@@ -6,6 +6,7 @@ from alembic import context
 
 import scheduler.storage.channel_tables  # the metadata holds the tables that were imported
 import scheduler.storage.message_tables
+import scheduler.storage.model_tables
 import scheduler.storage.poll_tables  # noqa: F401
 from scheduler.storage.base import Base
 
