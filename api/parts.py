@@ -7,6 +7,7 @@ from typing import cast
 
 from flask import current_app
 
+from api.live import Live
 from config.settings import Settings
 from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import Clock, SystemClock
@@ -29,6 +30,7 @@ class Parts:
     triggers: Triggers
     allow_private: AllowedPrivate
     clock: Clock
+    live: Live
 
 
 def build_parts(settings: Settings) -> Parts:
@@ -38,7 +40,8 @@ def build_parts(settings: Settings) -> Parts:
     db = Database(settings.sqlalchemy_url, pool_size=POOL_SIZE, application_name="reveille-web")
     box = SecretBox(settings.secret_key.get_secret_value())
     allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
-    return Parts(settings, db, box, Triggers(db, box, allow_private), allow_private, SystemClock())
+    live = Live(settings.libpq_url)
+    return Parts(settings, db, box, Triggers(db, box, allow_private), allow_private, SystemClock(), live)
 
 
 def parts() -> Parts:

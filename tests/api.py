@@ -133,6 +133,7 @@ def running_api(database_url: str, **settings: Any) -> Iterator[Api]:
     try:
         yield Api(app, operator_key(parts.db))
     finally:
+        parts.live.close()
         parts.db.dispose()
 
 
