@@ -30,6 +30,9 @@ class Tenant(Base):
     default_max_triggers: Mapped[int] = mapped_column(server_default="20")
     min_poll_interval_min: Mapped[int] = mapped_column(server_default="5")
     max_webhook_rate: Mapped[int] = mapped_column(server_default="5")
+    max_tokens_per_day: Mapped[int | None] = mapped_column(BigInteger)
+    """Of all its agents together; null: no limit."""
+    max_invocations_per_hour: Mapped[int | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
@@ -79,6 +82,9 @@ class Agent(Base):
     max_triggers: Mapped[int] = mapped_column(server_default="20")
     min_poll_interval_min: Mapped[int] = mapped_column(server_default="5")
     webhook_rate_limit: Mapped[int] = mapped_column(server_default="5")
+    max_tokens_per_day: Mapped[int | None] = mapped_column(BigInteger)
+    """Null: no limit but the tenant's."""
+    max_invocations_per_hour: Mapped[int | None]
     is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
     paused_note: Mapped[str | None]
     expires_at: Mapped[datetime | None]
@@ -161,6 +167,8 @@ class Firing(Base):
         Index("ix_firings_invocation", "invocation_id", "id"),
         Index("ix_firings_tenant", "tenant_id", "id"),
         Index("ix_firings_trigger", "trigger_id", "id"),
+        Index("ix_firings_ack", "trigger_id", "ack", postgresql_where=text("ack IS NOT NULL")),
+        Index("ix_firings_deferred_until", "deferred_until", postgresql_where=text("ack = 'deferred'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -185,6 +193,11 @@ class Firing(Base):
     invocation_id: Mapped[UUID]
     root_id: Mapped[UUID]
     depth: Mapped[int] = mapped_column(server_default="0")
+    ack: Mapped[str | None]
+    """What its agent said of it: `handled`, `deferred` or `ignored`."""
+    acked_at: Mapped[datetime | None]
+    deferred_until: Mapped[datetime | None]
+    """When it comes back, or, once it has, when it did."""
 
 
 class Invocation(Base):
@@ -207,6 +220,8 @@ class Invocation(Base):
         Index("ix_invocations_due", "due_at", postgresql_where=text("state IN ('collecting', 'retrying')")),
         Index("ix_invocations_tenant", "tenant_id", "id"),
         Index("ix_invocations_agent", "agent_id", "id"),
+        Index("ix_invocations_ready", "agent_id", "ready_at", postgresql_where=text("ready_at IS NOT NULL")),
+        Index("ix_invocations_held_until", "held_until", postgresql_where=text("held_until IS NOT NULL")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -217,6 +232,9 @@ class Invocation(Base):
     due_at: Mapped[datetime | None]
     """When the window closes or the next try starts; null while it is held."""
     held_reason: Mapped[str | None]
+    held_until: Mapped[datetime | None]
+    """When a window that is held for a budget is looked at again."""
+    held_note: Mapped[str | None]
     firing_count: Mapped[int] = mapped_column(server_default="0")
     firing_ids: Mapped[list[UUID] | None]
     """Set when the window closes, oldest first."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from alembic import context
 
-import scheduler.storage.channel_tables  # the metadata holds the tables that were imported
+import scheduler.storage.budget_tables  # the metadata holds the tables that were imported
+import scheduler.storage.channel_tables
 import scheduler.storage.message_tables
 import scheduler.storage.model_tables
 import scheduler.storage.poll_tables  # noqa: F401
