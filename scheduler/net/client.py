@@ -109,6 +109,11 @@ class GuardedClient:
             raise TimedOut(f"{call.target.host} did not answer in full within {timeout:g} s.") from None
         raise TooManyRedirects(f"More than {max_redirects} redirects, the last one to {call.target.host}.")
 
+    @property
+    def transport(self) -> GuardedTransport:
+        """What the requests go through: for `scheduler.net.library`."""
+        return self._transport
+
     async def aclose(self) -> None:
         """Close the connections that are still open."""
         await self._transport.aclose()
