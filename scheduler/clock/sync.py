@@ -14,15 +14,15 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, insert, update
 
+from scheduler.clock import agent_made
 from scheduler.clock import trigger_rows as rows
-from scheduler.clock.trigger_jobs import put_jobs, remove_jobs, stop_jobs
+from scheduler.clock.trigger_jobs import put_jobs, remove_jobs, start_trigger, stop_jobs
 from scheduler.clock.trigger_spec import TriggerSpec, check_spec
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_id, new_token, token_hash
 from scheduler.domain.model import TriggerType
 from scheduler.invocations.record import NewFiring, gate, record_firings
 from scheduler.net.policy import AllowedPrivate
-from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
@@ -76,10 +76,12 @@ class Triggers:
         actor: str,
         created_by: str = "",
         is_system: bool = False,
+        by_agent: bool = False,
     ) -> CreatedTrigger:
         """Make a trigger of an agent. Raises InvalidField, NotFound, or Conflict for a taken name or the limit.
 
-        One that `is_system` is not counted and cannot be deleted.
+        One that `is_system` is not counted and cannot be deleted. `by_agent`: the agent makes it itself, within the
+        limits of agent_made.py, and it may have to wait for approval.
         """
         with rows.telling_of_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
             agent = rows.lock_agent(conn, tenant_id, agent_id)
@@ -92,9 +94,14 @@ class Triggers:
             first = first_run(config, zone, trigger_id, agent.now)
             if not is_system:
                 rows.check_may_add(conn, agent, kind)
+            if by_agent:
+                agent_made.check_pace(config, zone, trigger_id, agent.now)
+                spec = agent_made.bounded(spec, first, agent.now)
+                created_by = f"agent:{agent_id}"
             public, secrets = split_secrets(kind, resolve_config(config, spec.config, context))
             token = new_token() if kind.kind is TriggerType.WEBHOOK else None
-            enabled = spec.max_fires != 0
+            awaiting = by_agent and agent.approve_triggers
+            enabled = spec.max_fires != 0 and not awaiting
             values = spec.columns() | {
                 "id": trigger_id,
                 "tenant_id": tenant_id,
@@ -106,7 +113,8 @@ class Triggers:
                 "created_at": agent.now,
                 "updated_at": agent.now,
                 "is_enabled": enabled,
-                "paused_note": None if enabled else "max_fires",
+                "paused_note": rows.note_of_new(enabled=enabled, awaiting=awaiting),
+                "approval": agent_made.AWAITING if awaiting else None,
                 "token_hash": token and token_hash(token),
                 "secret": self._seal(secrets),
                 "is_system": is_system,
@@ -114,7 +122,9 @@ class Triggers:
             }
             rows.write_named(conn, insert(Trigger).values(values), spec.name)
             put_jobs(conn, trigger_id, first, timed=first is not None, enabled=enabled, expires_at=spec.expires_at)
-            self._audit(conn, "created", tenant_id, agent_id, trigger_id, actor, name=spec.name, type=spec.type)
+            detail = {"approval": agent_made.AWAITING} if awaiting else {}
+            about = {"name": spec.name, "type": spec.type} | detail
+            rows.audit(conn, "created", tenant_id, agent_id, trigger_id, actor, **about)
             return CreatedTrigger(get_view(conn, tenant_id, trigger_id), token)
 
     def get(self, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
@@ -140,11 +150,14 @@ class Triggers:
         with self._db.begin() as conn:
             return list_views(conn, tenant_id, agent_id=agent_id, focus_ref=focus_ref, limit=limit, after=after)
 
-    def update(self, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], *, actor: str) -> TriggerView:
+    def update(
+        self, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], *, actor: str, by_agent: bool = False
+    ) -> TriggerView:
         """Change fields; `config` is merged (RFC 7396) and checked as at creation, `is_enabled` pauses or resumes.
 
         Another config starts a new grid now; the same one changes nothing. A `max_fires` that is reached already
-        ends the trigger. Raises InvalidField, NotFound, Conflict.
+        ends the trigger. What an agent changes itself (`by_agent`) may have to wait for approval again. Raises
+        InvalidField, NotFound, Conflict.
         """
         with self._db.begin() as conn:
             row = rows.lock_trigger(conn, tenant_id, trigger_id)
@@ -152,10 +165,14 @@ class Triggers:
             if row.is_system and spec.name != row.name:
                 raise InvalidField("The name of a trigger that belongs to the system stays.", field="name")
             check_spec(spec, row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo))
-            values, first = spec.columns(), row.next_run_time
+            changed: dict[str, Any] = {}
+            first = row.next_run_time
             if "config" in patch:
-                changed, first = self._changed_config(conn, row, patch["config"])
-                values |= changed
+                changed, first = self._changed_config(conn, row, patch["config"], by_agent=by_agent)
+            asks = by_agent and row.approve_triggers and bool(set(patch) - {"is_enabled"})
+            if by_agent:
+                spec = agent_made.bounded(spec, first, row.now, patch)
+            values = spec.columns() | changed | (rows.AWAITS if asks else {})
             rows.write_named(
                 conn,
                 update(Trigger).where(Trigger.id == trigger_id).values(values | {"updated_at": row.now}),
@@ -167,14 +184,15 @@ class Triggers:
                 trigger_id,
                 first,
                 timed=row.job_kind is not None,
-                enabled=row.is_enabled and not exhausted,
+                enabled=row.is_enabled and not exhausted and not asks,
                 expires_at=spec.expires_at,
             )
-            self._audit(conn, "updated", tenant_id, row.agent_id, trigger_id, actor, fields=sorted(patch))
-            if row.is_enabled and exhausted:
+            detail = {"approval": agent_made.AWAITING} if asks else {}
+            rows.audit(conn, "updated", tenant_id, row.agent_id, trigger_id, actor, fields=sorted(patch), **detail)
+            if row.is_enabled and exhausted and not asks:
                 rows.change_trigger(conn, trigger_id, is_enabled=False, paused_note="max_fires")
-                self._audit(conn, "finished", tenant_id, row.agent_id, trigger_id, actor, why="max_fires")
-        if patch.get("is_enabled") is not None:
+                rows.audit(conn, "finished", tenant_id, row.agent_id, trigger_id, actor, why="max_fires")
+        if patch.get("is_enabled") is not None and not asks:
             (self.resume if patch["is_enabled"] else self.pause)(tenant_id, trigger_id, actor=actor)
         return self.get(tenant_id, trigger_id)
 
@@ -182,28 +200,25 @@ class Triggers:
         """Stop new firings; what is recorded is still delivered. Pausing twice changes nothing but the note."""
         with self._db.begin() as conn:
             row = rows.lock_trigger(conn, tenant_id, trigger_id)
-            if row.is_enabled or note is not None:
+            if row.is_enabled or (note is not None and row.approval in (None, agent_made.APPROVED)):
                 rows.change_trigger(conn, trigger_id, is_enabled=False, paused_note=note or "paused")
                 stop_jobs(conn, trigger_id)
-                self._audit(conn, "paused", tenant_id, row.agent_id, trigger_id, actor, note=note)
+                rows.audit(conn, "paused", tenant_id, row.agent_id, trigger_id, actor, note=note)
             return get_view(conn, tenant_id, trigger_id)
 
     def resume(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> TriggerView:
         """Start again from now: slots passed meanwhile do not fire, except a `once` that has not fired yet.
 
-        Counts from zero fires. Raises Conflict when it has expired, has no slot left, or is over the limit.
+        Counts from zero fires. Raises Conflict when it has expired, has no slot left, is over the limit, or was not
+        approved.
         """
         with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
             row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id)
             if row.is_enabled:
                 return get_view(conn, tenant_id, trigger_id)
-            first = rows.first_run_of(row)
-            if not row.is_system:
-                rows.check_limit(conn, row)
-            rows.change_trigger(conn, trigger_id, is_enabled=True, paused_note=None, **rows.fresh_start(row))
-            timed = row.job_kind is not None
-            put_jobs(conn, trigger_id, first, timed=timed, enabled=True, expires_at=row.expires_at)
-            self._audit(conn, "resumed", tenant_id, row.agent_id, trigger_id, actor)
+            agent_made.check_approved(row.approval)
+            start_trigger(conn, row)
+            rows.audit(conn, "resumed", tenant_id, row.agent_id, trigger_id, actor)
             return get_view(conn, tenant_id, trigger_id)
 
     def delete(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> None:
@@ -214,7 +229,7 @@ class Triggers:
                 raise Conflict("This trigger belongs to the system and cannot be deleted; pause it instead.")
             rows.change_trigger(conn, trigger_id, deleted_at=row.now, is_enabled=False, token_hash=None)
             remove_jobs(conn, [trigger_id])
-            self._audit(conn, "deleted", tenant_id, row.agent_id, trigger_id, actor, name=row.name)
+            rows.audit(conn, "deleted", tenant_id, row.agent_id, trigger_id, actor, name=row.name)
 
     def fire(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> Fired:
         """Fire now, as a person asks: counted, without cooldown. Raises Conflict for one that may not fire."""
@@ -229,7 +244,7 @@ class Triggers:
             recorded = record_firings(conn, [firing])
             if recorded.exhausted:
                 stop_jobs(conn, trigger_id)
-            self._audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing_id))
+            rows.audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing_id))
             return Fired(firing_id, recorded.inserted[firing_id])
 
     def rotate_token(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> CreatedTrigger:
@@ -240,7 +255,7 @@ class Triggers:
                 raise Conflict(f"A {row.type} trigger has no token to rotate.")
             token = new_token()
             rows.change_trigger(conn, trigger_id, token_hash=token_hash(token), updated_at=row.now)
-            self._audit(conn, "rotated", tenant_id, row.agent_id, trigger_id, actor)
+            rows.audit(conn, "rotated", tenant_id, row.agent_id, trigger_id, actor)
             return CreatedTrigger(get_view(conn, tenant_id, trigger_id), token)
 
     def preview(self, tenant_id: UUID, trigger_id: UUID, count: int) -> Preview:
@@ -259,7 +274,7 @@ class Triggers:
         )
 
     def _changed_config(
-        self, conn: Connection, row: Row[Any], patch: Mapping[str, Any]
+        self, conn: Connection, row: Row[Any], patch: Mapping[str, Any], *, by_agent: bool
     ) -> tuple[dict[str, Any], datetime | None]:
         kind = kind_of(row.type)
         held = join_secrets(row.config, self._open(row.secret))
@@ -269,6 +284,8 @@ class Triggers:
         context = rows.check_context(conn, row, self._allow_private)
         config = parse_config(kind, whole, context)
         zone = rows.zone_of(config, row)
+        if by_agent:
+            agent_made.check_pace(config, zone, row.id, row.now)
         public, secrets = split_secrets(kind, resolve_config(config, whole, context))
         values = {"config": public, "zone": zone, "secret": self._seal(secrets), "anchor_at": row.now}
         return values, first_run(config, zone, row.id, row.now)
@@ -278,23 +295,3 @@ class Triggers:
 
     def _open(self, secret: bytes | None) -> dict[str, Any]:
         return {} if secret is None else dict(json.loads(self._box.decrypt(secret)))
-
-    @staticmethod
-    def _audit(
-        conn: Connection,
-        verb: str,
-        tenant_id: UUID,
-        agent_id: UUID,
-        trigger_id: UUID,
-        actor: str,
-        **detail: object,
-    ) -> None:
-        record_event(
-            conn,
-            action=f"trigger.{verb}",
-            tenant_id=tenant_id,
-            subject_id=trigger_id,
-            agent_id=agent_id,
-            actor=actor,
-            **detail,
-        )

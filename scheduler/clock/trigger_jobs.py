@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from scheduler.clock import trigger_rows as rows
 from scheduler.clock.trigger_rows import change_trigger, next_run_in
 from scheduler.domain.model import JobKind
 from scheduler.storage.audit import record_event
@@ -44,6 +45,18 @@ def put_jobs(
     else:
         conn.execute(PUT_JOB, {"id": trigger_id, "kind": JobKind.EXPIRY.value, "time": expires_at})
     conn.execute(NOTIFY_IF_SOON, {"ids": [trigger_id]})
+
+
+def start_trigger(conn: Connection, row: Row[Any]) -> None:
+    """Enable a locked trigger from now on, its agent locked too; it counts from zero fires.
+
+    Raises Conflict when it has expired, has no slot left, or is over the agent's limit.
+    """
+    first = rows.first_run_of(row)
+    if not row.is_system:
+        rows.check_limit(conn, row)
+    change_trigger(conn, row.id, is_enabled=True, paused_note=None, **rows.fresh_start(row))
+    put_jobs(conn, row.id, first, timed=row.job_kind is not None, enabled=True, expires_at=row.expires_at)
 
 
 def stop_jobs(conn: Connection, trigger_id: UUID) -> None:

@@ -12,6 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Insert, Row, Select, Update, func, select, update
 from sqlalchemy.exc import IntegrityError
 
+from scheduler.clock.agent_made import AWAITING, AWAITING_NOTE
 from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.model import JobKind, TriggerType
@@ -30,6 +31,7 @@ AGENT_COLUMNS = (
     Agent.timezone.label("agent_timezone"),
     Tenant.timezone.label("tenant_timezone"),
     Agent.max_triggers,
+    Agent.approve_triggers,
     func.greatest(Agent.min_poll_interval_min, Tenant.min_poll_interval_min).label("poll_floor"),
     func.clock_timestamp().label("now"),
 )
@@ -87,18 +89,18 @@ def _one(conn: Connection, query: Select[Any], trigger_id: UUID) -> Row[Any]:
 
 
 def check_limit(conn: Connection, agent: Row[Any]) -> None:
-    """Refuse with Conflict one more enabled trigger than the agent may have; the agent is locked."""
+    """Refuse with Conflict one more trigger, enabled or awaiting approval, than the agent may have; it is locked."""
     enabled = conn.scalar(
         select(func.count()).where(
             Trigger.agent_id == agent.agent_id,
-            Trigger.is_enabled,
+            Trigger.is_enabled | (Trigger.approval == AWAITING),
             Trigger.deleted_at.is_(None),
             Trigger.is_system.is_(False),
         )
     )
     if (enabled or 0) >= agent.max_triggers:
         raise Conflict(
-            f"The agent has {enabled} enabled triggers, as many as its max_triggers allows; "
+            f"The agent has {enabled} triggers that are enabled or await approval, as many as its max_triggers allows; "
             "pause or delete one, or raise max_triggers.",
             field="max_triggers",
         )
@@ -109,6 +111,15 @@ def check_may_add(conn: Connection, agent: Row[Any], kind: type[TriggerConfig]) 
     if kind.is_system:
         raise InvalidField(f"Only the system makes triggers of type {kind.kind}; use {OFFERED}.", field="type")
     check_limit(conn, agent)
+
+
+AWAITS: dict[str, Any] = {"is_enabled": False, "paused_note": AWAITING_NOTE, "approval": AWAITING}
+"""The columns of a trigger that a person has to approve first."""
+
+
+def note_of_new(*, enabled: bool, awaiting: bool) -> str | None:
+    """The paused_note of a trigger that was just made."""
+    return None if enabled else AWAITING_NOTE if awaiting else "max_fires"
 
 
 def fresh_start(row: Row[Any]) -> dict[str, Any]:
@@ -201,3 +212,18 @@ def telling_of_limits(db: Database, tenant_id: UUID, actor: str, **about: UUID) 
             with db.begin() as conn:
                 record_event(conn, action="trigger.limit", tenant_id=tenant_id, actor=actor, **about)
         raise
+
+
+def audit(
+    conn: Connection, verb: str, tenant_id: UUID, agent_id: UUID, trigger_id: UUID, actor: str, **detail: object
+) -> None:
+    """Write down what was done to a trigger, and by whom."""
+    record_event(
+        conn,
+        action=f"trigger.{verb}",
+        tenant_id=tenant_id,
+        subject_id=trigger_id,
+        agent_id=agent_id,
+        actor=actor,
+        **detail,
+    )

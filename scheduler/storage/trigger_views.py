@@ -40,6 +40,7 @@ class TriggerView:
     last_fired_at: datetime | None
     is_system: bool
     created_by: str
+    approval: str | None
     created_at: datetime
     updated_at: datetime
 
@@ -70,6 +71,7 @@ def view_query() -> Select[Any]:
             Trigger.last_fired_at,
             Trigger.is_system,
             Trigger.created_by,
+            Trigger.approval,
             Trigger.created_at,
             Trigger.updated_at,
         )

@@ -1,0 +1,30 @@
+"""An agent's triggers as the agent itself, and who approves them, ask for them."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from scheduler.domain.errors import NotFound
+from scheduler.storage.tables import Trigger
+from scheduler.storage.trigger_views import TriggerView, view_query
+
+
+def find_own(conn: Connection, agent_id: UUID, reference: str) -> TriggerView:
+    """The agent's trigger with this id or name; raises NotFound, for a system trigger too, and names some."""
+    query = view_query().where(Trigger.agent_id == agent_id, Trigger.is_system.is_(False))
+    key = Trigger.name == reference if _as_id(reference) is None else Trigger.id == _as_id(reference)
+    row = conn.execute(query.where(key)).one_or_none()
+    if row is not None:
+        return TriggerView(*row)
+    names = conn.execute(query.with_only_columns(Trigger.name).order_by(Trigger.id.desc()).limit(10)).scalars()
+    known = ", ".join(repr(name) for name in names) or "none"
+    raise NotFound(f"You have no trigger {reference!r}. Yours, newest first: {known}.")
+
+
+def _as_id(reference: str) -> UUID | None:
+    try:
+        return UUID(reference)
+    except ValueError:
+        return None

@@ -1,0 +1,22 @@
+"""Every tool there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from scheduler.clock.sync import Triggers
+from scheduler.domain.clock import Clock
+from scheduler.domain.tools import Tool
+from scheduler.storage.engine import Database
+from scheduler.toolbox.base import Services
+from scheduler.toolbox.ledger import ledger_tools
+from scheduler.toolbox.talk import talk_tools
+from scheduler.toolbox.triggers import trigger_tools
+
+GROUPS = (trigger_tools, ledger_tools, talk_tools)
+
+
+def make_tools(db: Database, triggers: Triggers, clock: Clock, base_url: str) -> Sequence[Tool]:
+    """The tools of every agent; whom each call is for says its ToolCaller. `base_url`: the API's own address."""
+    services = Services(db, triggers, clock, base_url)
+    return tuple(tool for group in GROUPS for tool in group(services))

@@ -1,0 +1,238 @@
+"""An agent's own alarm clock: the tools that make, show, change and cancel its triggers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from scheduler.clock.agent_made import DEFAULT_LIFE, MOST_FIRES
+from scheduler.clock.trigger_spec import TriggerSpec
+from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.tools import Tool, ToolCaller
+from scheduler.storage.own_triggers import find_own
+from scheduler.storage.trigger_views import TriggerView
+from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, self_of, shown_time
+from scheduler.triggers.preview import preview
+
+MAX_SHOWN = 100
+SET_TRIGGER = (
+    "Set your own alarm clock: make a trigger that wakes you later. `type` and `config`:\n"
+    '- cron: {"expr": "0 9 * * mon-fri", "timezone"?: "Europe/Berlin"}: at these times\n'
+    '- once: {"at": "2030-01-31T09:00:00+01:00"}: once, then never again\n'
+    '- interval: {"minutes": 30}: every so often\n'
+    '- poll: {"url": "https://…", "json_path"?: "$.state", "fire_on"?: "change"|"match", "match_value"?: "done", '
+    '"interval_min"?: 10}: when what is at an address changes, or becomes a value\n'
+    '- on_message: {"from_agent": NAME} or {"from_user": NAME}, "text_match"?: {"contains": "…"}: when somebody '
+    "writes to you\n"
+    "- webhook: {}: when somebody posts to the hook_url that the answer holds\n"
+    "`reason` is what you read when it wakes you: say what to do then, with all that you need to know. "
+    f"It expires after {DEFAULT_LIFE.days} days and {MOST_FIRES} fires unless you say less. "
+    "It may have to be approved by a person first: then `approval` is `awaiting`."
+)
+
+
+def _as_utc(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+Moment = Annotated[datetime, AfterValidator(_as_utc), Field(description="RFC 3339; without an offset it is UTC.")]
+Reference = Annotated[
+    str, Field(min_length=1, max_length=200, description="The id or the name of one of your triggers.")
+]
+Config = Annotated[dict[str, Any], Field(description="What its type asks for.")]
+
+
+class SetTrigger(Arguments):
+    """A new trigger."""
+
+    name: str = Field(min_length=1, max_length=200, description="A name of its own among your triggers.")
+    type: str = Field(description="cron, once, interval, poll, on_message or webhook.")
+    config: Config = Field(default_factory=dict)
+    reason: str = Field(min_length=1, max_length=4000, description="What you are to do when it wakes you.")
+    focus_ref: str | None = Field(None, description="The matter that it belongs to, if any.")
+    cooldown_seconds: float = Field(60.0, ge=0, description="Least time between two wakes by it.")
+    max_fires: int | None = Field(
+        None, ge=1, description=f"It ends after so many; default and most: {MOST_FIRES}."
+    )
+    expires_at: Moment | None = Field(None, description=f"It ends then; default: in {DEFAULT_LIFE.days} days.")
+
+
+class ListTriggers(Arguments):
+    """Which triggers."""
+
+    focus_ref: str | None = Field(None, description="Only those that belong to this matter.")
+    only_enabled: bool = False
+    limit: int = Field(50, ge=1, le=MAX_SHOWN)
+
+
+class UpdateTrigger(Arguments):
+    """What to change; what is left out stays."""
+
+    trigger: Reference
+    name: str | None = Field(None, min_length=1, max_length=200)
+    config: dict[str, Any] | None = Field(None, description="Merged into its config; null removes a member.")
+    reason: str | None = Field(None, min_length=1, max_length=4000)
+    focus_ref: str | None = None
+    cooldown_seconds: float | None = Field(None, ge=0)
+    max_fires: int | None = Field(None, ge=1, description=f"At most {MOST_FIRES}.")
+    expires_at: Moment | None = None
+    is_enabled: bool | None = Field(None, description="false pauses it, true resumes it from now, with 0 fires.")
+
+
+class CancelTrigger(Arguments):
+    """Which trigger."""
+
+    trigger: Reference
+
+
+class PreviewTrigger(Arguments):
+    """One of your triggers, or a type and a config that need not exist yet."""
+
+    trigger: str | None = Field(None, description="The id or the name of one of your triggers.")
+    type: str | None = Field(None, description="Instead of `trigger`: cron, once or interval.")
+    config: Config = Field(default_factory=dict)
+    timezone: str | None = Field(None, description="Such as Europe/Berlin; left out: yours.")
+    count: int = Field(5, ge=1, le=MAX_SHOWN)
+
+
+class TriggerTools:
+    """The tools for an agent's own triggers; they reach neither other agents' triggers nor the system's."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._db = services.db
+        self._triggers = services.triggers
+
+    def set_trigger(self, caller: ToolCaller, asked: SetTrigger) -> dict[str, Any]:
+        """Make a trigger."""
+        spec = TriggerSpec(**dict(asked))
+        with _hints():
+            made = self._triggers.create(
+                caller.tenant_id, caller.agent_id, spec, actor=actor_of(caller), by_agent=True
+            )
+        shown = show(made.trigger)
+        if made.hook_token is not None:
+            shown["hook_url"] = f"{self._services.base_url}/hooks/{made.hook_token}"
+        return shown
+
+    def list_triggers(self, caller: ToolCaller, asked: ListTriggers) -> dict[str, Any]:
+        """The agent's triggers."""
+        found = self._triggers.list(
+            caller.tenant_id, agent_id=caller.agent_id, focus_ref=asked.focus_ref, limit=MAX_SHOWN + 1
+        )
+        wanted = [each for each in found if not each.is_system and (each.is_enabled or not asked.only_enabled)]
+        return {
+            "triggers": [show(each) for each in wanted[: asked.limit]],
+            "more": len(wanted) > asked.limit or len(found) > MAX_SHOWN,
+        }
+
+    def update_trigger(self, caller: ToolCaller, asked: UpdateTrigger) -> dict[str, Any]:
+        """Change what was given; null clears only focus_ref."""
+        given = {name: getattr(asked, name) for name in asked.model_fields_set - {"trigger"}}
+        patch = {name: value for name, value in given.items() if value is not None or name == "focus_ref"}
+        if not patch:
+            raise InvalidField("Nothing was changed: give at least one field beside trigger.")
+        found = self._own(caller, asked.trigger)
+        with _hints():
+            return show(
+                self._triggers.update(caller.tenant_id, found.id, patch, actor=actor_of(caller), by_agent=True)
+            )
+
+    def cancel_trigger(self, caller: ToolCaller, asked: CancelTrigger) -> dict[str, Any]:
+        """Delete a trigger."""
+        found = self._own(caller, asked.trigger)
+        self._triggers.delete(caller.tenant_id, found.id, actor=actor_of(caller))
+        return {"cancelled": str(found.id), "name": found.name}
+
+    def preview_trigger(self, caller: ToolCaller, asked: PreviewTrigger) -> dict[str, Any]:
+        """The next fire times of a trigger, or of one that need not exist."""
+        if (asked.trigger is None) == (asked.type is None):
+            raise InvalidField("Give either trigger, or type and config.", field="trigger")
+        if asked.trigger is not None:
+            found = self._own(caller, asked.trigger)
+            return asdict(self._triggers.preview(caller.tenant_id, found.id, asked.count))
+        with self._db.begin() as conn:
+            zone = asked.timezone or self_of(conn, caller).timezone
+        now = self._services.clock.now()
+        return asdict(
+            preview(asked.type or "", asked.config, zone=zone, after=now, count=asked.count, naive_ok=False)
+        )
+
+    def _own(self, caller: ToolCaller, reference: str) -> TriggerView:
+        with self._db.begin() as conn:
+            self_of(conn, caller)
+            return find_own(conn, caller.agent_id, reference)
+
+
+def trigger_tools(services: Services) -> Sequence[Tool]:
+    """The tools for an agent's own triggers."""
+    tools = TriggerTools(services)
+    return (
+        make_tool("set_trigger", SET_TRIGGER, SetTrigger, tools.set_trigger),
+        make_tool(
+            "list_triggers",
+            "Show what wakes you: your triggers, newest first, and when each fires next.",
+            ListTriggers,
+            tools.list_triggers,
+        ),
+        make_tool(
+            "update_trigger",
+            "Change one of your triggers, pause it (is_enabled false) or resume it (true).",
+            UpdateTrigger,
+            tools.update_trigger,
+        ),
+        make_tool(
+            "cancel_trigger",
+            "Delete one of your triggers for good, such as one whose matter is settled.",
+            CancelTrigger,
+            tools.cancel_trigger,
+        ),
+        make_tool(
+            "preview_trigger",
+            "Show when a trigger fires next, in local time, before or after you make it.",
+            PreviewTrigger,
+            tools.preview_trigger,
+        ),
+    )
+
+
+def show(trigger: TriggerView) -> dict[str, Any]:
+    """A trigger as an agent reads it."""
+    return {
+        "id": str(trigger.id),
+        "name": trigger.name,
+        "type": trigger.type,
+        "config": trigger.config,
+        "reason": trigger.reason,
+        "focus_ref": trigger.focus_ref,
+        "timezone": trigger.timezone,
+        "is_enabled": trigger.is_enabled,
+        "paused_note": trigger.paused_note,
+        "approval": trigger.approval,
+        "next_fire_at": shown_time(trigger.next_fire_at),
+        "fire_count": trigger.fire_count,
+        "max_fires": trigger.max_fires,
+        "cooldown_seconds": trigger.cooldown_seconds,
+        "expires_at": shown_time(trigger.expires_at),
+    }
+
+
+HINTS = {
+    "name": " Choose another name, or change that one with update_trigger.",
+    "max_triggers": " Use list_triggers, and cancel_trigger for what you no longer need.",
+    "approval": " You cannot enable it yourself: go on without it.",
+}
+"""What an agent can do about a refusal that is written for whoever calls the API, by its field."""
+
+
+@contextmanager
+def _hints() -> Iterator[None]:
+    try:
+        yield
+    except Conflict as refusal:
+        raise Conflict(refusal.message + HINTS.get(refusal.field or "", ""), field=refusal.field) from None

@@ -1,0 +1,126 @@
+"""An agent sets, shows, changes and cancels its own alarm clock, within its limits."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from scheduler.domain.ids import new_id
+from scheduler.storage.engine import Database
+from tests.database import rows
+from tests.factories import make_agent, make_trigger
+from tests.tools import Toolbox
+
+DAILY = {"type": "cron", "config": {"expr": "0 9 * * *"}, "reason": "Look at the mail."}
+
+
+def test_a_trigger_is_made_shown_changed_previewed_and_cancelled(db: Database) -> None:
+    ada = make_agent(db, timezone="Europe/Berlin")
+    tools = Toolbox(db, ada)
+    made = tools("set_trigger", name="mail", **DAILY)
+    assert made["is_enabled"] and made["timezone"] == "Europe/Berlin" and made["next_fire_at"].endswith("Z")
+    assert [each["name"] for each in tools("list_triggers")["triggers"]] == ["mail"]
+    assert len(tools("preview_trigger", trigger="mail", count=3)["fire_times"]) == 3
+    changed = tools("update_trigger", trigger=made["id"], config={"expr": "0 10 * * *"}, reason="Later.")
+    assert (changed["config"], changed["reason"]) == ({"expr": "0 10 * * *"}, "Later.")
+    assert tools("update_trigger", trigger="mail", is_enabled=False)["is_enabled"] is False
+    assert tools("list_triggers", only_enabled=True)["triggers"] == []
+    assert tools("update_trigger", trigger="mail", is_enabled=True)["is_enabled"] is True
+    assert tools("cancel_trigger", trigger="mail") == {"cancelled": made["id"], "name": "mail"}
+    assert tools("list_triggers")["triggers"] == []
+    events = rows(db, "SELECT action, actor FROM audit_events WHERE subject_id = :id ORDER BY id", id=made["id"])
+    verbs = ["created", "updated", "paused", "resumed", "deleted"]
+    assert events[0].action == "trigger.created"
+    assert [f"trigger.{verb}" in {event.action for event in events} for verb in verbs] == [True] * 5
+    assert {event.actor for event in events} == {f"agent:{ada}"}
+    assert rows(db, "SELECT created_by FROM triggers") == [(f"agent:{ada}",)]
+
+
+def test_what_an_agent_makes_ends_by_itself(db: Database) -> None:
+    """By default after 7 days and 100 fires; what starts later lives a day beyond its first slot."""
+    tools, now = Toolbox(db, make_agent(db)), datetime.now(UTC)  # noqa: TID251
+    made = tools("set_trigger", name="mail", **DAILY)
+    assert made["max_fires"] == 100
+    assert abs(datetime.fromisoformat(made["expires_at"]) - now - timedelta(days=7)) < timedelta(minutes=1)
+    at = (now + timedelta(days=30)).replace(microsecond=0)
+    later = tools("set_trigger", name="later", type="once", config={"at": at.isoformat()}, reason="Ask again.")
+    assert datetime.fromisoformat(later["expires_at"]) == at + timedelta(days=1)
+    asked = tools(
+        "set_trigger",
+        name="short",
+        max_fires=2,
+        expires_at="2030-01-01",
+        **DAILY | {"type": "once", "config": {"at": "2029-12-31T12:00:00Z"}},
+    )
+    assert (asked["max_fires"], asked["expires_at"]) == (2, "2030-01-01T00:00:00Z")
+    assert "at most 100 times" in tools.refused("set_trigger", name="often", max_fires=101, **DAILY)
+    assert "at most 90 days" in tools.refused("set_trigger", name="long", expires_at="2099-01-01", **DAILY)
+    assert "at most 100 times" in tools.refused("update_trigger", trigger="short", max_fires=1000)
+    assert "at most 90 days" in tools.refused("update_trigger", trigger="mail", expires_at="2099-01-01T00:00:00Z")
+
+
+@pytest.mark.parametrize(
+    ("type_", "config", "expected"),
+    [
+        ("interval", {"seconds": 5}, "at most once in 60 s"),
+        ("cron", {"expr": "*/10 * * * * *", "seconds": "first"}, "at most once in 60 s"),
+        ("cron", {"expr": "0 0 31 2 *"}, "never fire"),
+        ("poll", {"url": "https://example.org", "interval_min": 1}, "interval_min"),
+        ("poll", {"url": "http://169.254.169.254/"}, "not a public address"),
+        ("wake", {}, "use cron, once"),
+        ("a clock", {}, "use one of cron, once"),
+    ],
+)
+def test_what_cannot_be_says_what_can(db: Database, type_: str, config: dict[str, object], expected: str) -> None:
+    tools = Toolbox(db, make_agent(db))
+    said = tools.refused("set_trigger", name="x", type=type_, config=config, reason="Try.")
+    assert expected in said
+    assert rows(db, "SELECT id FROM triggers") == []
+
+
+def test_wrong_arguments_are_named_with_those_there_are(db: Database) -> None:
+    tools = Toolbox(db, make_agent(db))
+    said = tools.refused("set_trigger", name="x", when="tomorrow")
+    assert "type: Field required" in said and "when: Extra inputs" in said
+    assert "Its arguments are: name, type, config, reason" in said
+    assert "at least one field" in tools.refused("update_trigger", trigger="x")
+    assert "Give either trigger" in tools.refused("preview_trigger")
+
+
+def test_the_limit_of_triggers_holds_and_says_what_to_do(db: Database) -> None:
+    tools = Toolbox(db, make_agent(db, max_triggers=1))
+    tools("set_trigger", name="one", **DAILY)
+    assert "cancel_trigger" in tools.refused("set_trigger", name="two", **DAILY)
+    tools("cancel_trigger", trigger="one")
+    tools("set_trigger", name="two", **DAILY)
+    said = tools.refused("update_trigger", trigger="one", reason="x")
+    assert said == "You have no trigger 'one'. Yours, newest first: 'two'."
+
+
+def test_a_taken_name_says_what_to_do(db: Database) -> None:
+    tools = Toolbox(db, make_agent(db))
+    tools("set_trigger", name="one", **DAILY)
+    assert "update_trigger" in tools.refused("set_trigger", name="one", **DAILY)
+
+
+def test_other_agents_and_the_systems_triggers_are_not_there(db: Database) -> None:
+    ada, bob = make_agent(db, "ada"), make_agent(db, "bob")
+    others = make_trigger(db, bob, name="others")
+    tools = Toolbox(db, ada)
+    Toolbox(db, bob)("wake_agent", agent="ada", message="hello")
+    (wake,) = rows(db, "SELECT id FROM triggers WHERE type = 'wake'")
+    for reference in (str(others.id), "others", str(wake.id), "wake", str(new_id())):
+        for tool, more in (
+            ("update_trigger", {"reason": "mine"}),
+            ("update_trigger", {"is_enabled": False}),
+            ("cancel_trigger", {}),
+            ("preview_trigger", {}),
+        ):
+            assert "You have no trigger" in tools.refused(tool, trigger=reference, **more)
+    assert tools("list_triggers")["triggers"] == []
+
+
+def test_a_webhook_comes_with_its_address(db: Database) -> None:
+    made = Toolbox(db, make_agent(db))("set_trigger", name="hook", type="webhook", reason="Read it.")
+    assert made["hook_url"].startswith("http://reveille.example/hooks/")
