@@ -18,6 +18,7 @@ from procrastinate.exceptions import ConnectorException
 
 from config.settings import Settings
 from scheduler import bootstrap
+from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import SystemClock
 from scheduler.invocations.dispatch import Dispatcher
 from scheduler.invocations.polls.check import MAX_OPEN_REQUESTS, Poller
@@ -30,6 +31,7 @@ from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
+from scheduler.toolbox.registry import make_tools
 
 DATABASE_CONNECTIONS = 3
 OPEN_SECONDS = 5.0
@@ -89,10 +91,13 @@ async def _serve(
     scheduler = start_scheduler(settings, db)
     clock = SystemClock()
     pulse = Pulse(clock)
-    async with GuardedClient(allow_private=AllowedPrivate.parse(settings.allow_private_hosts)) as client:
-        parts = RuntimeParts(client, clock, settings.commands)
+    allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
+    async with GuardedClient(allow_private=allow_private) as client:
         assert settings.secret_key is not None  # noqa: S101  # for_server has seen to it
         box = SecretBox(settings.secret_key.get_secret_value())
+        base_url = settings.public_url or settings.url
+        tools = make_tools(db, Triggers(db, box, allow_private), clock, base_url)
+        parts = RuntimeParts(client, clock, settings.commands, tools)
         dispatcher = _dispatcher(settings, db, box, parts, pulse)
         poller = Poller(db, box, client, clock)
         watching = asyncio.ensure_future(dispatcher.watch())

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from scheduler.domain.clock import Clock
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
 from scheduler.domain.text import MAX_REPLY_BYTES
+from scheduler.domain.tools import Tool
 from scheduler.net.client import GuardedClient
 
 __all__ = [
@@ -31,6 +32,8 @@ class RuntimeParts:
     client: GuardedClient
     clock: Clock
     commands: Mapping[str, Sequence[str]]
+    tools: Sequence[Tool] = ()
+    """What an agent may call while it runs."""
 
 
 Factory = Callable[[RuntimeSpec, RuntimeParts], Runtime]
