@@ -10,6 +10,7 @@ from flask_openapi.models.security_scheme import SecurityScheme
 from flask_openapi.openapi import OpenAPI
 
 from api.agents import agents
+from api.approvals import approvals
 from api.audit import audit
 from api.auth import Access
 from api.body import MAX_BODY_BYTES, JsonRequest, StrictJson
@@ -43,6 +44,7 @@ except PackageNotFoundError:
 RESOURCES = (
     agents,
     triggers,
+    approvals,
     deliveries,
     polls,
     wakes,

@@ -38,11 +38,15 @@ triggers = blueprint("triggers", "What wakes an agent.")
 @triggers.post("/agents/<agent_id>/triggers", responses={201: TriggerOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def make_trigger(path: AgentPath, body: TriggerIn) -> Response:
-    """Make a trigger of an agent. A webhook's hook_url is in this answer only."""
+    """Make a trigger of an agent. A webhook's hook_url is in this answer only.
+
+    One that an agent's own key makes is limited, and may await approval.
+    """
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     spec = TriggerSpec(**given(body))
-    made = parts().triggers.create(who.tenant_id, path.agent_id, spec, actor=who.actor)
+    by_agent = who.agent_id is not None
+    made = parts().triggers.create(who.tenant_id, path.agent_id, spec, actor=who.actor, by_agent=by_agent)
     return answer(_created(made), 201, location=f"/triggers/{made.trigger.id}")
 
 
@@ -83,7 +87,8 @@ def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
     _changeable(path.trigger_id)
     who = caller()
     patch = given(body)
-    changed = parts().triggers.update(who.tenant_id, path.trigger_id, patch, actor=who.actor)
+    by_agent = who.agent_id is not None
+    changed = parts().triggers.update(who.tenant_id, path.trigger_id, patch, actor=who.actor, by_agent=by_agent)
     return answer(TriggerOut.model_validate(changed))
 
 

@@ -45,6 +45,9 @@ class AgentSettings(Shape):
         None, ge=0, le=1_000_000, description="Deliveries a minute of each webhook; null: the tenant's."
     )
     expires_at: Moment | None = None
+    approve_triggers: bool = Field(
+        False, description="Whether a trigger that the agent makes or changes itself waits for approval."
+    )
 
 
 class AgentIn(AgentSettings):
@@ -99,6 +102,7 @@ class AgentOut(Answer):
     is_paused: bool
     paused_note: str | None
     expires_at: Time | None
+    approve_triggers: bool
     created_at: Time
     updated_at: Time
 

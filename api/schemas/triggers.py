@@ -92,6 +92,8 @@ class TriggerOut(Answer):
     fire_count: int
     last_fired_at: Time | None
     is_system: bool = Field(description="It can be paused and changed, not deleted, and counts for no limit.")
+    created_by: str = Field(description="`key:NAME`, `agent:ID` for one that its agent made itself, or `system`.")
+    approval: str | None = Field(description="`awaiting`, `approved` or `rejected`; null: it needs none.")
     created_at: Time
     updated_at: Time
     hook_url: str | None = Field(None, description="A webhook's address: only when it was just made or rotated.")

@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from scheduler.domain.errors import NotFound
-from scheduler.storage.tables import Trigger
+from scheduler.storage.tables import AWAITS_APPROVAL, Trigger
 from scheduler.storage.trigger_views import TriggerView, view_query
 
 
@@ -21,6 +21,18 @@ def find_own(conn: Connection, agent_id: UUID, reference: str) -> TriggerView:
     names = conn.execute(query.with_only_columns(Trigger.name).order_by(Trigger.id.desc()).limit(10)).scalars()
     known = ", ".join(repr(name) for name in names) or "none"
     raise NotFound(f"You have no trigger {reference!r}. Yours, newest first: {known}.")
+
+
+def list_awaiting(
+    conn: Connection, tenant_id: UUID, agent_id: UUID | None, *, limit: int, after: UUID | None
+) -> list[TriggerView]:
+    """Up to `limit` of a tenant's, or of one agent's, triggers that await approval, newest first, after `after`."""
+    query = view_query().where(Trigger.tenant_id == tenant_id, AWAITS_APPROVAL)
+    if agent_id is not None:
+        query = query.where(Trigger.agent_id == agent_id)
+    if after is not None:
+        query = query.where(Trigger.id < after)
+    return [TriggerView(*row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]
 
 
 def _as_id(reference: str) -> UUID | None:

@@ -1,0 +1,45 @@
+"""Triggers that agents made and people have to approve before they fire."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.resource import CHANGES, answer, blueprint, one_more, optional_body, page
+from api.schemas.base import NoteIn
+from api.schemas.triggers import TriggerOut, TriggerPage, TriggerPath, TriggerQuery
+from scheduler.clock.approvals import approve, reject
+from scheduler.storage.own_triggers import list_awaiting
+
+approvals = blueprint("approvals", "Triggers that agents made and people have to approve.")
+
+
+@approvals.get("/approvals", responses={200: TriggerPage})
+@needs(Level.READ, own=True)
+def show_approvals(query: TriggerQuery) -> Response:
+    """List the triggers that await approval, newest first."""
+    who = caller()
+    agent_id = who.narrow(query.agent_id)
+    with parts().db.begin() as conn:
+        return page(TriggerPage, list_awaiting(conn, who.tenant_id, agent_id, **one_more(query)), query)
+
+
+@approvals.post("/triggers/<trigger_id>/approve", responses={200: TriggerOut, **CHANGES})
+@needs(Level.WRITE)
+def approve_trigger(path: TriggerPath) -> Response:
+    """Approve a trigger that an agent made or changed: it starts now. One that was rejected can still be."""
+    who = caller()
+    approved = approve(parts().db, who.tenant_id, path.trigger_id, actor=who.actor)
+    return answer(TriggerOut.model_validate(approved))
+
+
+@approvals.post(
+    "/triggers/<trigger_id>/reject", responses={200: TriggerOut, **CHANGES}, request_body=optional_body(NoteIn)
+)
+@needs(Level.WRITE, optional_body=True)
+def reject_trigger(path: TriggerPath, body: NoteIn) -> Response:
+    """Reject a trigger that awaits approval. It stays disabled; the agent reads the note."""
+    who = caller()
+    rejected = reject(parts().db, who.tenant_id, path.trigger_id, actor=who.actor, note=body.note)
+    return answer(TriggerOut.model_validate(rejected))
