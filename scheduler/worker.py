@@ -30,6 +30,7 @@ from scheduler.net.policy import AllowedPrivate
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database
+from scheduler.storage.remote_tasks import RemoteTasks
 from scheduler.storage.secrets import SecretBox
 from scheduler.toolbox.registry import make_tools
 
@@ -97,7 +98,7 @@ async def _serve(
         box = SecretBox(settings.secret_key.get_secret_value())
         base_url = settings.public_url or settings.url
         tools = make_tools(db, Triggers(db, box, allow_private), clock, base_url)
-        parts = RuntimeParts(client, clock, settings.commands, tools)
+        parts = RuntimeParts(client, clock, settings.commands, tools, remote_tasks=RemoteTasks(db))
         dispatcher = _dispatcher(settings, db, box, parts, pulse)
         poller = Poller(db, box, client, clock)
         watching = asyncio.ensure_future(dispatcher.watch())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from typing import Any
 
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import new_id
@@ -46,8 +47,10 @@ def make_request(**values: object) -> RunRequest:
 
 @asynccontextmanager
 async def make_parts(
-    commands: Mapping[str, Sequence[str]] | None = None, allow_private: AllowedPrivate = LOOPBACK
+    commands: Mapping[str, Sequence[str]] | None = None,
+    allow_private: AllowedPrivate = LOOPBACK,
+    **values: Any,
 ) -> AsyncIterator[RuntimeParts]:
     """Parts with a client that may reach loopback addresses."""
     async with GuardedClient(allow_private=allow_private) as client:
-        yield RuntimeParts(client, SystemClock(), commands or {})
+        yield RuntimeParts(client, SystemClock(), commands or {}, **values)

@@ -111,7 +111,7 @@ class GuardedClient:
 
     @property
     def transport(self) -> GuardedTransport:
-        """What the requests go through: for `scheduler.net.library`."""
+        """What the requests go through: for the clients of libraries, in `httpx_client` and `httpx2_client`."""
         return self._transport
 
     async def aclose(self) -> None:

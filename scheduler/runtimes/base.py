@@ -10,6 +10,7 @@ from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest,
 from scheduler.domain.text import MAX_REPLY_BYTES
 from scheduler.domain.tools import Tool
 from scheduler.net.client import GuardedClient
+from scheduler.storage.remote_tasks import RemoteTasks
 
 __all__ = [
     "MAX_REPLY_BYTES",
@@ -34,6 +35,8 @@ class RuntimeParts:
     commands: Mapping[str, Sequence[str]]
     tools: Sequence[Tool] = ()
     """What an agent may call while it runs."""
+    remote_tasks: RemoteTasks | None = None
+    """Where the `a2a` runtime keeps its tasks; without it a retry sends again."""
 
 
 Factory = Callable[[RuntimeSpec, RuntimeParts], Runtime]

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.model import RuntimeKind
 from scheduler.domain.run import Runtime, RuntimeSpec
+from scheduler.runtimes.a2a import A2aRuntime
 from scheduler.runtimes.base import Factory, RuntimeParts
 from scheduler.runtimes.command import CommandRuntime
 from scheduler.runtimes.http import HttpRuntime
@@ -14,6 +15,7 @@ from scheduler.runtimes.http import HttpRuntime
 RUNTIMES: Mapping[str, Factory] = {
     RuntimeKind.HTTP: HttpRuntime,
     RuntimeKind.COMMAND: CommandRuntime,
+    RuntimeKind.A2A: A2aRuntime,
 }
 
 

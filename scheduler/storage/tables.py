@@ -75,7 +75,11 @@ class Agent(Base):
     runtime: Mapped[dict[str, Any]]
     """The runtime's own settings without its secrets, e.g. `{"url": …}` or `{"name": …}`."""
     runtime_secret: Mapped[bytes | None]
-    """Encrypted: what signs the calls to an `http` agent."""
+    """Encrypted: what signs the calls to an `http` agent, or what is sent along to an `a2a` one."""
+    mcp_servers: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'::jsonb"))
+    """MCP servers whose tools the agent has: `{"name": …, "url": …}` or `{"name": …, "command": …}` each."""
+    mcp_secrets: Mapped[bytes | None]
+    """Encrypted: JSON of servers' names and the headers that are sent to them."""
     timeout_seconds: Mapped[int] = mapped_column(server_default="600")
     dedup_delay_seconds: Mapped[float] = mapped_column(server_default="30")
     max_batch: Mapped[int] = mapped_column(server_default="100")

@@ -1,0 +1,66 @@
+"""The guard for libraries that work on httpx: the same check, the same pinned addresses, and a bound.
+
+A library reads whatever it is sent, and closes its client when it is done; neither must harm anybody else here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+import httpx
+
+from scheduler.net.client import GuardedClient
+from scheduler.net.errors import AnswerBroken, TooLarge
+
+CONNECT_SECONDS = 10.0
+
+
+def httpx_client(client: GuardedClient, *, headers: Mapping[str, str], max_bytes: int) -> httpx.AsyncClient:
+    """An httpx client that goes through `client`; closing it leaves that one open.
+
+    Each answer may have `max_bytes` as it travels, uncompressed. Only connecting has a timeout: the caller bounds
+    the rest. Raises UrlRefused, ResolveFailed, TooLarge and AnswerBroken besides httpx's own errors.
+    """
+    return httpx.AsyncClient(
+        transport=_Bounded(client.transport, max_bytes),
+        headers={"User-Agent": "Reveille", **headers, "Accept-Encoding": "identity", "Connection": "close"},
+        timeout=httpx.Timeout(None, connect=CONNECT_SECONDS),
+        trust_env=False,
+    )
+
+
+class _Bounded(httpx.AsyncBaseTransport):
+    """Lends a transport out. `aclose` is httpx's empty one, for the transport goes on to serve others."""
+
+    def __init__(self, inner: httpx.AsyncBaseTransport, max_bytes: int) -> None:
+        self._inner = inner
+        self._max_bytes = max_bytes
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        response = await self._inner.handle_async_request(request)
+        host = request.url.host
+        encoding = response.headers.get("content-encoding", "identity").strip().lower()
+        if encoding not in ("", "identity"):
+            await response.aclose()
+            raise AnswerBroken(f"The answer of {host} is compressed, which was not offered.")
+        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  # it comes from an async transport
+        response.stream = _BoundedStream(response.stream, self._max_bytes, host)
+        return response
+
+
+class _BoundedStream(httpx.AsyncByteStream):
+    def __init__(self, inner: httpx.AsyncByteStream, max_bytes: int, host: str) -> None:
+        self._inner = inner
+        self._left = max_bytes
+        self._max_bytes = max_bytes
+        self._host = host
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            self._left -= len(chunk)
+            if self._left < 0:
+                raise TooLarge(f"The answer of {self._host} is larger than {self._max_bytes} bytes.")
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._inner.aclose()

@@ -1,0 +1,85 @@
+"""The `a2a` runtime: the context goes as a message to an agent elsewhere, by the A2A protocol, 1.0 or 0.3.
+
+The library is loaded by the first run: a worker without such agents does not hold it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.run import Failed, Outcome, RunRequest, RuntimeSpec
+from scheduler.net.httpx_client import httpx_client
+from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
+
+if TYPE_CHECKING:
+    from scheduler.runtimes.a2a_task import RemoteAgent
+
+MAX_ANSWER_BYTES = 8 * MAX_REPLY_BYTES
+"""Of one HTTP answer: a reply of a megabyte may be told several times over in a stream."""
+CANCEL_SECONDS = 3.0
+"""How long a remote agent may take to hear that it is to stop."""
+
+
+class A2aRuntime:
+    """Sends the context, follows the task that comes of it to its end, and cancels it when its time is up."""
+
+    def __init__(self, spec: RuntimeSpec, parts: RuntimeParts) -> None:
+        url = spec.config.get("url")
+        if not isinstance(url, str):
+            raise ConfigurationError("The agent's a2a runtime lacks its url; set it again.")
+        self._url = url
+        self._headers = secret_headers(spec.secret)
+        self._timeout = spec.timeout_seconds
+        self._parts = parts
+
+    async def run(self, request: RunRequest) -> Outcome:
+        """Wake the remote agent, whole within the agent's timeout.
+
+        However the run ends before the task does, the remote agent is asked to stop: at the timeout, when the
+        invocation is cancelled, and when the worker shuts down.
+        """
+        from scheduler.runtimes.a2a_errors import ERRORS, failure
+        from scheduler.runtimes.a2a_task import RemoteAgent
+
+        async with httpx_client(self._parts.client, headers=self._headers, max_bytes=MAX_ANSWER_BYTES) as http:
+            agent = RemoteAgent(http, self._url, self._parts.remote_tasks, has_secrets=bool(self._headers))
+            try:
+                async with asyncio.timeout(self._timeout):
+                    return await agent.work(request)
+            except TimeoutError:
+                await _stop(agent)
+                text = f"The agent's task was not done within {self._timeout:g} s and was cancelled."
+                return Failed(text, reason="timeout")
+            except asyncio.CancelledError:
+                await _undisturbed(_stop(agent))
+                raise
+            except ERRORS as error:
+                return failure(error, self._parts.clock.now())
+
+
+def secret_headers(secret: str | None) -> dict[str, str]:
+    """The headers in an agent's stored secret: JSON, `{"secret": bearer token or null, "headers": {…}}`."""
+    if secret is None:
+        return {}
+    stored = json.loads(secret)
+    bearer = {"Authorization": f"Bearer {stored['secret']}"} if stored.get("secret") else {}
+    return {**stored.get("headers", {}), **bearer}
+
+
+async def _stop(agent: RemoteAgent) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(CANCEL_SECONDS):
+            await agent.cancel()
+
+
+async def _undisturbed(work: Awaitable[None]) -> None:
+    """Wait for `work`, however often the waiting is cancelled meanwhile; `work` bounds itself."""
+    task = asyncio.ensure_future(work)
+    while not task.done():
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait({task})

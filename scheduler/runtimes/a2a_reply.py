@@ -1,0 +1,93 @@
+"""What a remote agent's task says, as text; and what the end of the task comes to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from itertools import groupby
+
+from a2a.types.a2a_pb2 import Artifact, Part, Task, TaskState
+from google.protobuf.json_format import MessageToDict
+
+from scheduler.domain.run import Failed, Outcome, Replied
+from scheduler.domain.text import storable
+
+QUESTION = "The agent cannot go on by itself and asks:"
+
+
+def outcome_of(task: Task) -> Outcome | None:
+    """How the task ended; None while it goes on, and for states that this version does not know."""
+    said = text_of(task.status.message.parts)
+    match task.status.state:
+        case TaskState.TASK_STATE_COMPLETED:
+            return replied(result_of(task) or said)
+        case TaskState.TASK_STATE_INPUT_REQUIRED:
+            return replied("\n".join(filter(None, [QUESTION, said or "(nothing more was said)", result_of(task)])))
+        case TaskState.TASK_STATE_AUTH_REQUIRED:
+            return Failed(
+                _sentence("The agent asks for other credentials than it was given", said), permanent=True
+            )
+        case TaskState.TASK_STATE_FAILED:
+            return Failed(_sentence("The agent's task failed", said))
+        case TaskState.TASK_STATE_REJECTED:
+            return Failed(_sentence("The agent rejected the task", said), permanent=True)
+        case TaskState.TASK_STATE_CANCELED:
+            return Failed(_sentence("The task was cancelled at the agent", said), permanent=True)
+    return None
+
+
+def is_canceled(task: Task) -> bool:
+    """Whether somebody cancelled the task, which may have been an earlier try of ours."""
+    return task.status.state == TaskState.TASK_STATE_CANCELED
+
+
+def replied(text: str) -> Replied:
+    """A reply, cut at what a reply may have."""
+    kept, cut = storable(text)
+    return Replied(kept, cut)
+
+
+def result_of(task: Task) -> str:
+    """The artifacts' content, a blank line between two of them."""
+    return "\n\n".join(filter(None, (_artifact_text(artifact) for artifact in task.artifacts)))
+
+
+def text_of(parts: Iterable[Part]) -> str:
+    """A message's content: texts as they are, data as JSON, files by name or address, each on lines of its own."""
+    return "\n".join(filter(None, map(_part, parts))).strip()
+
+
+def append(task: Task, artifact: Artifact, *, append: bool) -> None:
+    """Take an update of a stream: a new artifact, the same one anew, or more parts of it."""
+    known = next((each for each in task.artifacts if each.artifact_id == artifact.artifact_id), None)
+    if known is None:
+        task.artifacts.append(artifact)
+    elif append:
+        known.parts.extend(artifact.parts)
+    else:
+        known.CopyFrom(artifact)
+
+
+def _artifact_text(artifact: Artifact) -> str:
+    """As `text_of`, but texts that follow each other are one: a stream brings them in pieces of any size."""
+    runs = groupby(artifact.parts, lambda part: part.WhichOneof("content") == "text")
+    return "\n".join(
+        filter(None, ("".join(map(_part, parts)) if is_text else text_of(parts) for is_text, parts in runs))
+    ).strip()
+
+
+def _part(part: Part) -> str:
+    match part.WhichOneof("content"):
+        case "text":
+            return part.text
+        case "data":
+            return json.dumps(MessageToDict(part.data), ensure_ascii=False)
+        case "url":
+            return part.url
+        case "raw":
+            return f"[file {part.filename or part.media_type or 'without a name'}, {len(part.raw)} bytes]"
+    return ""
+
+
+def _sentence(what: str, said: str) -> str:
+    return f"{what}: {said}" if said else f"{what}."

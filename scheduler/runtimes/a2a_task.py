@@ -1,0 +1,188 @@
+"""One task at a remote agent: sent or resumed, followed to its end, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import aclosing
+from uuid import UUID
+
+import httpx
+from a2a.client import A2ACardResolver, Client, ClientConfig, ClientFactory
+from a2a.types.a2a_pb2 import (
+    AgentCard,
+    CancelTaskRequest,
+    GetTaskRequest,
+    Message,
+    Part,
+    Role,
+    SendMessageRequest,
+    StreamResponse,
+    Task,
+)
+from a2a.utils.constants import AGENT_CARD_WELL_KNOWN_PATH, TransportProtocol
+from a2a.utils.errors import TaskNotFoundError
+from loguru import logger
+
+from scheduler.domain.errors import ConfigurationError, ReveilleError
+from scheduler.domain.run import Outcome, Replied, RunRequest
+from scheduler.net.policy import AllowedPrivate, check_url
+from scheduler.runtimes.a2a_errors import ERRORS
+from scheduler.runtimes.a2a_reply import append, is_canceled, outcome_of, replied, text_of
+from scheduler.storage.remote_tasks import KnownTask, RemoteTasks
+
+FIRST_LOOK, LONGEST_LOOK = 1.0, 10.0
+"""Seconds between two looks at a task that is not streamed."""
+IDLE_SECONDS = 60.0
+"""A stream that is silent for so long is left, and its task looked at instead: the connection may be dead."""
+MAX_MISSES = 5
+"""Looks that may fail in a row."""
+EVERYTHING = AllowedPrivate.parse("0.0.0.0/0, ::/0")
+"""For reading a URL only: whether it may be requested is decided when it is."""
+
+
+class RemoteAgent:
+    """A remote agent, asked once. `http` carries the credentials, `memory` the task over a lost worker."""
+
+    def __init__(
+        self, http: httpx.AsyncClient, url: str, memory: RemoteTasks | None, *, has_secrets: bool
+    ) -> None:
+        self._http = http
+        self._url = url.removesuffix(AGENT_CARD_WELL_KNOWN_PATH)
+        self._memory = memory
+        self._has_secrets = has_secrets
+        self._client: Client | None = None
+        self._task: Task | None = None
+
+    async def work(self, request: RunRequest) -> Outcome:
+        """Send the context, or go on with the task of an earlier try, to the end. Raises one of ERRORS."""
+        client = await self._connect()
+        known = await self._memory.recall(request.invocation_id) if self._memory else None
+        if known is not None and known.url == self._url:
+            outcome = await self._resume(client, known.task_id)
+            if outcome is not None:
+                return outcome
+        return await self._send(client, request, known)
+
+    async def cancel(self) -> None:
+        """Ask the agent to stop, if it has begun and is not done."""
+        if self._client is None or self._task is None or outcome_of(self._task) is not None:
+            return
+        try:
+            await self._client.cancel_task(CancelTaskRequest(id=self._task.id))
+        except ERRORS as error:
+            logger.info("The remote task {} could not be cancelled: {}", self._task.id, error)
+
+    async def _connect(self) -> Client:
+        card = await A2ACardResolver(self._http, self._url).get_agent_card()
+        bindings = [TransportProtocol.JSONRPC, TransportProtocol.HTTP_JSON]
+        config = ClientConfig(polling=True, httpx_client=self._http, supported_protocol_bindings=list(bindings))
+        self._check_origins(card)
+        try:
+            self._client = ClientFactory(config).create(card)
+        except ValueError:
+            raise ConfigurationError("The agent's card offers neither JSON-RPC nor HTTP+JSON.") from None
+        return self._client
+
+    def _check_origins(self, card: AgentCard) -> None:
+        """What is secret goes to the address that was given for it and to no other that a card names."""
+        if not self._has_secrets:
+            return
+        home = check_url(self._url, EVERYTHING).origin
+        for interface in card.supported_interfaces:
+            if check_url(interface.url, EVERYTHING).origin != home:
+                raise ConfigurationError(
+                    f"The agent's card leads to {interface.url}, another host than that of the agent's url, which "
+                    "alone is given its secret; set the agent's url to that host, or have the card corrected."
+                )
+
+    async def _resume(self, client: Client, task_id: str) -> Outcome | None:
+        """Follow the task of an earlier try; None when it must be sent anew.
+
+        It was cancelled by that try, or failed in it, or the agent has forgotten it.
+        """
+        try:
+            self._task = await client.get_task(GetTaskRequest(id=task_id))
+        except TaskNotFoundError:
+            return None
+        outcome = outcome_of(self._task)
+        if outcome is not None:
+            return outcome if isinstance(outcome, Replied) else None
+        outcome = await self._look(client)
+        return None if is_canceled(self._known_task()) else outcome
+
+    async def _send(self, client: Client, request: RunRequest, known: KnownTask | None) -> Outcome:
+        """The message's id is the invocation's, by which an agent may know a repeated one.
+
+        After a task that ended without an answer it is another: the same one would only bring that task back.
+        """
+        self._task = None
+        message_id = str(request.invocation_id) if known is None else f"{request.invocation_id}.{known.task_id}"
+        parts = [Part(text=request.context)]
+        message = Message(message_id=message_id, role=Role.ROLE_USER, parts=parts)
+        answer = await self._listen(client, SendMessageRequest(message=message), request.invocation_id)
+        if answer is not None:
+            return replied(text_of(answer.parts))
+        return outcome_of(self._known_task()) or await self._look(client)
+
+    async def _listen(self, client: Client, request: SendMessageRequest, invocation_id: UUID) -> Message | None:
+        """Send, and take what comes, until the task is over, or the stream is, or it has fallen silent.
+
+        Returns the agent's message if it answered by that instead of a task.
+        """
+        try:
+            async with aclosing(client.send_message(request)) as events:  # type: ignore[type-var]
+                while self._task is None or outcome_of(self._task) is None:
+                    async with asyncio.timeout(IDLE_SECONDS if self._task else None):
+                        event = await anext(events, None)
+                    if event is None or event.WhichOneof("payload") == "message":
+                        return None if event is None else event.message
+                    is_new = self._task is None
+                    self._take(event)
+                    if is_new:
+                        await self._remember(invocation_id)
+        except (TimeoutError, *ERRORS) as error:
+            if self._task is None or isinstance(error, ReveilleError):
+                raise
+            logger.info("The stream of the remote task {} is left: {!r}", self._task.id, error)
+        return None
+
+    def _take(self, event: StreamResponse) -> None:
+        match event.WhichOneof("payload"):
+            case "task":
+                self._task = event.task
+            case "status_update":
+                self._task = self._task or Task(id=event.status_update.task_id)
+                self._task.status.CopyFrom(event.status_update.status)
+            case "artifact_update":
+                update = event.artifact_update
+                self._task = self._task or Task(id=update.task_id)
+                append(self._task, update.artifact, append=update.append)
+
+    async def _look(self, client: Client) -> Outcome:
+        """Look at the task again and again until it is over."""
+        pause, misses = FIRST_LOOK, 0
+        while (outcome := outcome_of(self._known_task())) is None:
+            await asyncio.sleep(pause)
+            pause = min(pause * 1.5, LONGEST_LOOK)
+            try:
+                self._task = await client.get_task(GetTaskRequest(id=self._known_task().id))
+                misses = 0
+            except ERRORS as error:
+                misses += 1
+                if misses == MAX_MISSES or isinstance(error, ReveilleError | TaskNotFoundError):
+                    raise
+        return outcome
+
+    def _known_task(self) -> Task:
+        if self._task is None:
+            raise ValueError("it has neither a task nor a message")
+        return self._task
+
+    async def _remember(self, invocation_id: UUID) -> None:
+        if self._memory is None or self._task is None:
+            return
+        try:
+            await self._memory.remember(invocation_id, KnownTask(self._url, self._task.id))
+        except ReveilleError as error:
+            # A try that cannot be resumed is better than none.
+            logger.warning("The remote task {} could not be kept: {}", self._task.id, error.message)

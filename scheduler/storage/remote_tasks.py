@@ -1,0 +1,51 @@
+"""Which task at a remote agent an invocation is about."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
+
+from scheduler.storage.engine import Database
+from scheduler.storage.remote_tables import RemoteTask
+
+
+@dataclass(frozen=True, slots=True)
+class KnownTask:
+    """A remote agent's task, and the agent's address when it was made."""
+
+    url: str
+    task_id: str
+
+
+class RemoteTasks:
+    """Remembers the newest task of each invocation. For callers on an event loop: the database works in a thread."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    async def recall(self, invocation_id: UUID) -> KnownTask | None:
+        """The task that an earlier try made. Raises DatabaseUnavailable."""
+        return await asyncio.to_thread(self._recall, invocation_id)
+
+    async def remember(self, invocation_id: UUID, task: KnownTask) -> None:
+        """Keep the task for the next try. Raises DatabaseUnavailable."""
+        await asyncio.to_thread(self._remember, invocation_id, task)
+
+    def _recall(self, invocation_id: UUID) -> KnownTask | None:
+        query = select(RemoteTask.url, RemoteTask.task_id).where(RemoteTask.invocation_id == invocation_id)
+        with self._db.begin() as conn:
+            row = conn.execute(query).one_or_none()
+        return None if row is None else KnownTask(row.url, row.task_id)
+
+    def _remember(self, invocation_id: UUID, task: KnownTask) -> None:
+        made = {"url": task.url, "task_id": task.task_id, "created_at": func.clock_timestamp()}
+        with self._db.begin() as conn:
+            conn.execute(
+                insert(RemoteTask)
+                .values(invocation_id=invocation_id, **made)
+                .on_conflict_do_update(index_elements=["invocation_id"], set_=made)
+            )
