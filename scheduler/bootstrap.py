@@ -36,11 +36,11 @@ class FirstStart:
 
 
 class Clockwork:
-    """A worker process's scheduler with its listener and its one connection."""
+    """A worker process's scheduler with its listener and its connections: a pass's, and one for the pass beside it."""
 
     def __init__(self, settings: Settings, duties: Sequence[Duty]) -> None:
         self._db = Database(
-            settings.sqlalchemy_url, pool_size=1, application_name="reveille-scheduler", options=BY_INDEX
+            settings.sqlalchemy_url, pool_size=2, application_name="reveille-scheduler", options=BY_INDEX
         )
         self.scheduler = LedgerScheduler(self._db, SystemClock(), duties)
         self._listener = Listener(settings.libpq_url, self.scheduler.wakeup)

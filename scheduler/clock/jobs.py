@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
 from apscheduler.job import Job
+from apscheduler.jobstores.base import JobLookupError
 from apscheduler.triggers.base import BaseTrigger
 
+from scheduler.domain.model import JobKind
 from scheduler.triggers.registry import kind_of
 
 EXPIRY_PREFIX = "expiry:"
@@ -61,11 +64,21 @@ class Advance(BaseTrigger):
 
 
 class LedgerJob(Job):
-    """A job whose whole definition is a row elsewhere. `claim` is what its store decided when it was due."""
+    """A job whose whole definition is a row elsewhere. `claim` is what its store decided when it was due.
+
+    What is the same for all of them is the class's, not each job's: a pass makes thousands.
+    """
 
     __slots__ = ("claim",)
 
     claim: Any
+    func = None
+    func_ref = ""
+    args = ()
+    kwargs: Mapping[str, Any] = MappingProxyType({})
+    coalesce = True
+    misfire_grace_time = None
+    max_instances = 1
 
     def _get_run_times(self, now: datetime) -> list[datetime]:
         """Only the stored slot: slots that passed after it are the misfire policy's, already in the claim."""
@@ -88,19 +101,24 @@ def build_job(
 ) -> LedgerJob:
     """A job as its store hands it out. Job.__init__ is skipped: it checks callables, and there are none."""
     job: LedgerJob = Job.__new__(LedgerJob)
-    job._scheduler = None  # noqa: SLF001
-    job._jobstore_alias = None  # noqa: SLF001
     job.id = job_id
     job.name = name
-    job.func = None
-    job.func_ref = ""
-    job.args = ()
-    job.kwargs = {}
     job.trigger = trigger
     job.executor = executor
-    job.coalesce = True
-    job.misfire_grace_time = None
-    job.max_instances = 1
     job.next_run_time = next_run_time
     job.claim = claim
     return job
+
+
+def job_id(trigger_id: UUID, kind: JobKind) -> str:
+    """The native job's id: the trigger's own, `expiry:` before it for the job that expires it."""
+    return f"{EXPIRY_PREFIX}{trigger_id}" if kind is JobKind.EXPIRY else str(trigger_id)
+
+
+def split_job_id(text_id: str) -> tuple[UUID, JobKind]:
+    """The reverse of `job_id`. Raises JobLookupError for an id that no job of ours can have."""
+    kind = JobKind.EXPIRY if text_id.startswith(EXPIRY_PREFIX) else JobKind.FIRE
+    try:
+        return UUID(text_id.removeprefix(EXPIRY_PREFIX)), kind
+    except ValueError:
+        raise JobLookupError(text_id) from None

@@ -9,8 +9,11 @@ both happened or neither did. Rows stay locked until then: any number of schedul
 from __future__ import annotations
 
 import random
-from abc import abstractmethod
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from apscheduler.jobstores.base import BaseJobStore
@@ -29,19 +32,18 @@ RETRY_SECONDS = 1.0
 """The wait after a pass that failed as a whole, e.g. because the database is away."""
 
 
-class LedgerStore(BaseJobStore):
-    """What the `default` and the `windows` store share: one transaction a pass."""
+class LedgerPass(ABC):
+    """The work of one transaction: what it claimed, and what of that the scheduler has told it to do."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        super().__init__()
-        self._db = db
-        self._clock = clock
-        self._conn: Connection | None = None
-        self._limit = MAX_ROWS
-        self._claimed: Sequence[LedgerJob] = ()
+    def __init__(self, conn: Connection) -> None:
+        self.conn = conn
+        self.jobs: Sequence[LedgerJob] = ()
+        """Its claim, as jobs: locked until the transaction ends."""
+        self.is_full = False
+        """Whether it claimed all that it was allowed to: there may be more."""
 
     @abstractmethod
-    def claim(self, conn: Connection, limit: int) -> Sequence[LedgerJob]:
+    def claim(self, limit: int) -> Sequence[LedgerJob]:
         """Lock up to `limit` due rows and hand them out as jobs."""
 
     @abstractmethod
@@ -49,8 +51,37 @@ class LedgerStore(BaseJobStore):
         """Take note that the scheduler wants `job` to run."""
 
     @abstractmethod
-    def write(self, conn: Connection) -> None:
+    def write(self) -> None:
         """Write what was decided for the jobs that were submitted."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """How the end of a pass went: when the next row is due, in seconds, or what undid the pass."""
+
+    jobs: Sequence[LedgerJob]
+    due_in: float | None = None
+    error: SQLAlchemyError | None = None
+
+
+class LedgerStore(BaseJobStore):
+    """What the `default` and the `windows` store share: one transaction a pass."""
+
+    overlaps = False
+    """Whether a full pass is written while the next one is claimed and decided, on a second connection."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        super().__init__()
+        self._db = db
+        self._clock = clock
+        self._pass: LedgerPass | None = None
+        self._limit = MAX_ROWS
+        self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
+        self._writing: Future[_Written] | None = None
+
+    @abstractmethod
+    def new_pass(self, conn: Connection) -> LedgerPass:
+        """A pass that works on `conn`."""
 
     @abstractmethod
     def next_due_in(self, conn: Connection) -> float | None:
@@ -63,52 +94,79 @@ class LedgerStore(BaseJobStore):
     @property
     def in_pass(self) -> bool:
         """Whether a transaction is open, so that changes of jobs come from the scheduler's own pass."""
-        return self._conn is not None
+        return self._pass is not None
+
+    def submit(self, job: LedgerJob) -> None:
+        """Hand `job` to the pass that claimed it."""
+        if self._pass is not None:
+            self._pass.submit(job)
 
     def get_due_jobs(self, now: datetime) -> Sequence[LedgerJob]:  # the database's clock decides
         """Open the transaction of this pass and claim what is due."""
         self.abandon()
-        self._claimed = ()
         try:
-            self._conn = self._db.engine.connect()
-            self._claimed = self.claim(self._conn, self._limit)
+            self._pass = self.new_pass(self._db.engine.connect())
+            self._pass.jobs = self._pass.claim(self._limit)
+            self._pass.is_full = len(self._pass.jobs) >= self._limit
         except SQLAlchemyError as error:
             logger.warning("The pass over {} could not start: {}", self._alias, first_line(error))
             self.abandon()
-        return self._claimed
+            return ()
+        return self._pass.jobs
 
     def get_next_run_time(self) -> datetime | None:
         """Write, commit, and say when to look again. Never raises: a failed pass is undone and tried again."""
-        if self._conn is None:
+        if self._pass is None:
             return self._in(RETRY_SECONDS)
-        try:
-            self.write(self._conn)
-            due_in = self.next_due_in(self._conn)
-            self._conn.commit()
-        except SQLAlchemyError as error:
-            self.abandon()
-            return self._failed(error)
-        finally:
-            self.abandon()
-        full = len(self._claimed) >= self._limit
+        before = self._settle()
+        if before is not None and before.error is not None:
+            self.abandon()  # its rows come again with those of the pass before, in smaller ones
+            return self._failed(before.error, before.jobs)
+        done, self._pass = self._pass, None
+        if self.overlaps and done.is_full and self._limit == MAX_ROWS:
+            self._writing = self._writer.submit(self._write, done)
+            return self._in(0)
+        written = self._write(done)
+        if written.error is not None:
+            return self._failed(written.error, written.jobs)
         self._limit = min(self._limit * 2, MAX_ROWS)
-        return self._in(0) if full else self._after(due_in)
+        return self._in(0) if done.is_full else self._after(written)
+
+    def _write(self, done: LedgerPass) -> _Written:
+        """Write and commit a pass, in the thread of the scheduler or in that of the writer."""
+        with closing(done.conn):
+            try:
+                done.write()
+                due_in = self.next_due_in(done.conn)
+                done.conn.commit()
+            except SQLAlchemyError as error:
+                return _Written(done.jobs, error=error)
+        return _Written(done.jobs, due_in)
+
+    def _settle(self) -> _Written | None:
+        """What became of the pass before this one, when it was written beside it."""
+        writing, self._writing = self._writing, None
+        return None if writing is None else writing.result()
 
     def abandon(self) -> None:
         """End the pass; what was not committed did not happen."""
-        conn, self._conn = self._conn, None
-        if conn is not None:
-            conn.close()
+        left, self._pass = self._pass, None
+        if left is not None:
+            left.conn.close()
 
-    def _failed(self, error: SQLAlchemyError) -> datetime:
+    def shutdown(self) -> None:
+        """Let the last write end."""
+        self._writer.shutdown(wait=True)
+
+    def _failed(self, error: SQLAlchemyError, jobs: Sequence[LedgerJob]) -> datetime:
         """Halve the next pass until the row that cannot be written stands alone, then take it out."""
         logger.warning("A pass over {} failed and is undone: {}", self._alias, first_line(error))
-        if not _blames_a_row(error) or not self._claimed:
+        if not _blames_a_row(error) or not jobs:
             return self._in(RETRY_SECONDS)
-        if len(self._claimed) > 1:
-            self._limit = len(self._claimed) // 2
+        if len(jobs) > 1:
+            self._limit = len(jobs) // 2
         else:
-            self._quarantine(self._claimed[0].id, error)
+            self._quarantine(jobs[0].id, error)
         return self._in(0)
 
     def _quarantine(self, job_id: str, error: Exception) -> None:
@@ -118,10 +176,11 @@ class LedgerStore(BaseJobStore):
         except (SQLAlchemyError, DatabaseUnavailable) as second:
             logger.error("Job {} of {} cannot be quarantined: {}", job_id, self._alias, first_line(second))
 
-    def _after(self, due_in: float | None) -> datetime | None:
+    def _after(self, written: _Written) -> datetime | None:
+        due_in = written.due_in
         if due_in is None:
             return None
-        if due_in <= 0 and not self._claimed:
+        if due_in <= 0 and not written.jobs:
             # Another scheduler holds these rows and has not committed yet: look again soon, do not spin.
             return self._in(random.uniform(0.02, 0.05))  # noqa: S311
         return self._in(max(due_in, 0))

@@ -18,7 +18,8 @@ from scheduler.clock.duties import Duty
 from scheduler.clock.executor import LedgerExecutor
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.ledger_store import LedgerStore
-from scheduler.clock.trigger_store import EXECUTOR, TriggerStore
+from scheduler.clock.trigger_pass import EXECUTOR
+from scheduler.clock.trigger_store import TriggerStore
 from scheduler.clock.window_store import WINDOWS, WindowStore
 from scheduler.domain.clock import Clock
 from scheduler.storage.engine import Database
@@ -49,7 +50,7 @@ class LedgerScheduler(BackgroundScheduler):
     """Runs the two ledger stores and, from memory, the housekeeping duties."""
 
     def __init__(self, db: Database, clock: Clock, duties: Sequence[Duty] = ()) -> None:
-        """`db` needs one connection: passes are one after the other."""
+        """`db` needs two connections: a full pass is written while the next one is claimed."""
         self._clock = clock
         self._db = db
         self._heartbeat = Heartbeat(clock)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
@@ -10,17 +9,15 @@ from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
 from sqlalchemy import Connection, Row, select, text, update
 
 from scheduler.clock.heartbeat import Heartbeat
-from scheduler.clock.jobs import EXPIRY_PREFIX, Advance, LedgerJob, ScheduleTrigger, build_job
+from scheduler.clock.jobs import Advance, LedgerJob, ScheduleTrigger, build_job, job_id, split_job_id
 from scheduler.clock.ledger_store import LedgerStore, first_line
-from scheduler.clock.trigger_pass import Claim, TriggerPass
+from scheduler.clock.trigger_pass import EXECUTOR, TriggerPass
 from scheduler.domain.clock import Clock
 from scheduler.domain.model import JobKind
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.tables import Job as JobRow
 from scheduler.storage.tables import Trigger
-
-EXECUTOR = "ledger"
 
 NEXT_DUE = text("""
     SELECT extract(epoch FROM min(next_run_time) - clock_timestamp()) FROM jobs WHERE next_run_time IS NOT NULL
@@ -30,29 +27,17 @@ NEXT_DUE = text("""
 class TriggerStore(LedgerStore):
     """Trigger jobs. Their rows are made with their triggers (sync.py), so `add_job` has nothing to add."""
 
+    overlaps = True
+
     def __init__(self, db: Database, clock: Clock, heartbeat: Heartbeat) -> None:
         super().__init__(db, clock)
         self._heartbeat = heartbeat
-        self._pass: TriggerPass | None = None
 
     # ---- the pass -----------------------------------------------------------------------------------------
 
-    def claim(self, conn: Connection, limit: int) -> Sequence[LedgerJob]:
-        """Lock the due jobs and decide each."""
-        self._pass = TriggerPass(conn)
-        return [self._due_job(claim) for claim in self._pass.claim(limit)]
-
-    def submit(self, job: LedgerJob) -> None:
-        """Collect a claim for `write`."""
-        if self._pass is not None:
-            self._pass.submitted.append(job.claim)
-
-    def write(self, conn: Connection) -> None:
-        """Record the firings, advance the jobs."""
-        if self._pass is not None:
-            recorded = self._pass.write()
-            self._heartbeat.beat(conn, recorded)
-        self._pass = None
+    def new_pass(self, conn: Connection) -> TriggerPass:
+        """A pass over the due trigger jobs, which is a sign of life too."""
+        return TriggerPass(conn, self._heartbeat)
 
     def next_due_in(self, conn: Connection) -> float | None:
         """Seconds to the earliest job."""
@@ -78,16 +63,6 @@ class TriggerStore(LedgerStore):
             subject_id=trigger_id,
             agent_id=row.agent_id,
             why=note,
-        )
-
-    def _due_job(self, claim: Claim) -> LedgerJob:
-        return build_job(
-            job_id(claim.trigger.id, claim.kind),
-            name=claim.trigger.name,
-            executor=EXECUTOR,
-            trigger=Advance(claim.next_run_time),
-            next_run_time=claim.slot,
-            claim=claim,
         )
 
     # ---- what APScheduler's own calls may do between passes -------------------------------------------------
@@ -186,20 +161,6 @@ LISTED = (
     .add_columns(Trigger.name, Trigger.type, Trigger.config, Trigger.zone, Trigger.anchor_at)
     .join(Trigger, Trigger.id == JobRow.trigger_id)
 )
-
-
-def job_id(trigger_id: UUID, kind: JobKind) -> str:
-    """The native job's id: the trigger's own, `expiry:` before it for the job that expires it."""
-    return f"{EXPIRY_PREFIX}{trigger_id}" if kind is JobKind.EXPIRY else str(trigger_id)
-
-
-def split_job_id(text_id: str) -> tuple[UUID, JobKind]:
-    """The reverse of `job_id`. Raises JobLookupError for an id that no job of ours can have."""
-    kind = JobKind.EXPIRY if text_id.startswith(EXPIRY_PREFIX) else JobKind.FIRE
-    try:
-        return UUID(text_id.removeprefix(EXPIRY_PREFIX)), kind
-    except ValueError:
-        raise JobLookupError(text_id) from None
 
 
 def _listed_trigger(row: Row[Any]) -> ScheduleTrigger | Advance:

@@ -15,11 +15,9 @@ from apscheduler.triggers.date import DateTrigger
 from sqlalchemy import Connection, Row, text
 
 from scheduler.clock.jobs import Advance, LedgerJob, build_job
-from scheduler.clock.ledger_store import LedgerStore, first_line
-from scheduler.domain.clock import Clock
+from scheduler.clock.ledger_store import LedgerPass, LedgerStore, first_line
 from scheduler.invocations.windows import claim_due_windows, close_windows, next_window_due_in
 from scheduler.storage.audit import record_event
-from scheduler.storage.engine import Database
 
 WINDOWS = "windows"
 
@@ -28,16 +26,15 @@ LISTED = """
 """
 
 
-class WindowStore(LedgerStore):
-    """Windows open, fill and change elsewhere; here they only come due."""
+class WindowPass(LedgerPass):
+    """Closes the windows, and starts the retries, that are due."""
 
-    def __init__(self, db: Database, clock: Clock) -> None:
-        super().__init__(db, clock)
+    def __init__(self, conn: Connection) -> None:
+        super().__init__(conn)
         self._submitted: list[Row[Any]] = []
 
-    def claim(self, conn: Connection, limit: int) -> Sequence[LedgerJob]:
+    def claim(self, limit: int) -> Sequence[LedgerJob]:
         """Lock the windows and retries that are due."""
-        self._submitted = []
         return [
             build_job(
                 str(window.id),
@@ -47,17 +44,24 @@ class WindowStore(LedgerStore):
                 next_run_time=window.due_at,
                 claim=window,
             )
-            for window in claim_due_windows(conn, limit)
+            for window in claim_due_windows(self.conn, limit)
         ]
 
     def submit(self, job: LedgerJob) -> None:
         """Collect a window for `write`."""
         self._submitted.append(job.claim)
 
-    def write(self, conn: Connection) -> None:
+    def write(self) -> None:
         """Close the windows: ready with their Procrastinate jobs, or held."""
-        close_windows(conn, self._submitted)
-        self._submitted = []
+        close_windows(self.conn, self._submitted)
+
+
+class WindowStore(LedgerStore):
+    """Windows open, fill and change elsewhere; here they only come due."""
+
+    def new_pass(self, conn: Connection) -> WindowPass:
+        """A pass over the due windows."""
+        return WindowPass(conn)
 
     def next_due_in(self, conn: Connection) -> float | None:
         """Seconds to the next close."""

@@ -14,7 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
-from scheduler.storage.arrays import array, uuid_array
+from scheduler.storage.arrays import array, unless_all, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.recording import (
@@ -175,15 +175,15 @@ def _insert_firings(
         "keys": [firing.occurrence_key for firing in firings],
         "firsts": array(firing.first_scheduled_for for firing in firings),
         "lasts": array(firing.scheduled_for for firing in firings),
-        "counts": array(firing.slot_count for firing in firings),
-        "exacts": array(firing.slots_exact for firing in firings),
-        "content_types": [firing.content_type for firing in firings],
-        "payloads": [firing.payload for firing in firings],
-        "datas": [firing.data for firing in firings],
-        "trusts": [firing.trust.value for firing in firings],
-        "invocation_ids": uuid_array(window.id for window in windows),
-        "root_ids": uuid_array(firing.root_id for firing in firings),
-        "depths": array(firing.depth for firing in firings),
+        "counts": unless_all([firing.slot_count for firing in firings], 1),
+        "exacts": unless_all([firing.slots_exact for firing in firings], True),
+        "content_types": unless_all([firing.content_type for firing in firings], None),
+        "payloads": unless_all([firing.payload for firing in firings], None),
+        "datas": unless_all([firing.data for firing in firings], None),
+        "trusts": unless_all([firing.trust.value for firing in firings], Trust.SYSTEM.value),
+        "invocation_ids": uuid_array([window.id for window in windows]),
+        "root_ids": unless_all([firing.root_id for firing in firings], None),
+        "depths": unless_all([firing.depth for firing in firings], 0),
     }
     try:
         with conn.begin_nested():
@@ -223,21 +223,18 @@ def _count_triggers(
     """Count the inserted firings on their triggers; returns those that may fire no more."""
     if not inserted:
         return frozenset()
-    counts: dict[UUID, int] = {}
-    last: dict[UUID, tuple[LockedTrigger, Window]] = {}
-    for firing, window in inserted:
-        counts[firing.trigger.id] = counts.get(firing.trigger.id, 0) + 1
-        last[firing.trigger.id] = (firing.trigger, window)
+    counts = Counter(firing.trigger.id for firing, _ in inserted)
+    last = {firing.trigger.id: (firing.trigger, window) for firing, window in inserted}
     spent = [
-        trigger.max_fires is not None and trigger.fire_count + count >= trigger.max_fires
-        for count, (trigger, _) in zip(counts.values(), last.values(), strict=True)
+        trigger.max_fires is not None and trigger.fire_count + counts[trigger.id] >= trigger.max_fires
+        for trigger, _ in last.values()
     ]
     conn.execute(
         COUNT_TRIGGERS,
         {
             "now": now,
-            "ids": uuid_array(counts),
-            "fires": array(counts.values()),
+            "ids": uuid_array(last),
+            "fires": array(counts[trigger_id] for trigger_id in last),
             "wakes": array(window.due_at or now for _, window in last.values()),
             "exhausted": array(spent),
         },

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 
@@ -18,3 +19,13 @@ def array(values: Iterable[UUID | datetime | int | bool | None]) -> str:
 def uuid_array(values: Iterable[UUID | None]) -> str:
     """The same for ids, whose hexadecimal digits alone are made in half the time."""
     return "{" + ",".join(["NULL" if value is None else value.hex for value in values]) + "}"
+
+
+def word_array(values: Iterable[str]) -> str:
+    """The same for the words of an enumeration of ours."""
+    return "{" + ",".join(values) + "}"
+
+
+def unless_all(values: list[Any], default: Any) -> list[Any]:
+    """`values`, or none of them when all are `default`: `unnest` pads with NULL, which the statement reads so."""
+    return [] if values.count(default) == len(values) else values

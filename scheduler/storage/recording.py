@@ -25,13 +25,16 @@ CLOSE_FULL_WINDOWS = text("""
 
 DATAS = bindparam("datas", type_=ARRAY(JSONB(none_as_null=True)))
 
+# Most firings leave most columns at their defaults; such a column is not sent, and `unnest` pads it with NULL.
 INSERT = """
     INSERT INTO firings (id, tenant_id, agent_id, trigger_id, trigger_name, trigger_type, reason, focus_ref,
         occurrence_key, fired_at, first_scheduled_for, scheduled_for, slot_count, slots_exact,
         content_type, payload, data, trust, invocation_id, root_id, depth)
     SELECT v.id, t.tenant_id, t.agent_id, t.id, t.name, t.type, t.reason, t.focus_ref,
-        v.occurrence_key, :now, v.first_scheduled_for, v.scheduled_for, v.slot_count, v.slots_exact,
-        v.content_type, v.payload, v.data, v.trust, v.invocation_id, coalesce(v.root_id, v.id), v.depth
+        v.occurrence_key, :now, v.first_scheduled_for, v.scheduled_for,
+        coalesce(v.slot_count, 1), coalesce(v.slots_exact, true),
+        v.content_type, v.payload, v.data, coalesce(v.trust, 'system'),
+        v.invocation_id, coalesce(v.root_id, v.id), coalesce(v.depth, 0)
     FROM unnest(CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]),
             CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]), CAST(:counts AS int[]),
             CAST(:exacts AS bool[]), CAST(:content_types AS text[]), CAST(:payloads AS bytea[]),

@@ -10,10 +10,12 @@ from apscheduler.jobstores.base import JobLookupError
 from sqlalchemy import text
 
 from scheduler.clock.jobs import ScheduleTrigger
+from scheduler.clock.ledger_store import MAX_ROWS
 from scheduler.clock.scheduler import LedgerScheduler
 from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import SystemClock
 from scheduler.storage.engine import Database
+from tests.bench.population import populate
 from tests.clockwork import SteppedScheduler, stepped
 from tests.database import firings_by_slot, rows
 from tests.factories import DEFAULT_TENANT, make_agent, make_due, make_trigger
@@ -55,6 +57,37 @@ def test_a_row_that_cannot_be_written_is_found_by_halving_and_quarantined(
     assert "no_bad" in stopped.paused_note
 
 
+def test_full_passes_that_are_written_beside_each_other_record_every_slot_once(db: Database) -> None:
+    populate(db, 3 * MAX_ROWS + 100)
+    with stepped(db) as scheduler:
+        _make_all_due(db)
+        while scheduler.run_pass() == 0:
+            pass
+        assert rows(db, "SELECT count(*) AS n, count(DISTINCT trigger_id) AS d FROM firings") == [(3100, 3100)]
+        assert rows(db, "SELECT sum(firing_count) AS n FROM invocations") == [(3100,)]
+        assert rows(db, "SELECT 1 FROM triggers WHERE fire_count <> 1") == []
+
+
+def test_a_bad_row_in_a_pass_that_is_written_beside_the_next_is_found_too(db: Database) -> None:
+    populate(db, 2 * MAX_ROWS)
+    bad = rows(db, "SELECT trigger_id FROM jobs ORDER BY trigger_id LIMIT 1")[0].trigger_id
+    with db.begin() as conn:
+        conn.execute(text(f"ALTER TABLE firings ADD CONSTRAINT no_bad CHECK (trigger_id <> '{bad}')"))
+    with stepped(db) as scheduler:
+        _make_all_due(db)
+        for _ in range(40):
+            scheduler.run_pass()
+    assert rows(db, "SELECT count(*) AS n, count(DISTINCT trigger_id) AS d FROM firings") == [(1999, 1999)]
+    (stopped,) = rows(db, "SELECT is_enabled, paused_note FROM triggers WHERE id = :id", id=bad)
+    assert not stopped.is_enabled
+    assert "no_bad" in stopped.paused_note
+
+
+def _make_all_due(db: Database) -> None:
+    with db.begin() as conn:
+        conn.execute(text("UPDATE jobs SET next_run_time = date_trunc('minute', clock_timestamp())"))
+
+
 def test_an_occurrence_that_is_already_recorded_is_not_recorded_again(
     db: Database, scheduler: SteppedScheduler, triggers: Triggers
 ) -> None:
@@ -77,8 +110,8 @@ def test_a_pass_that_dies_before_its_commit_leaves_nothing(db: Database, schedul
     store = scheduler._ledgers["default"]
     for job in store.get_due_jobs(datetime.now(UTC)):  # noqa: TID251
         store.submit(job)
-    assert store._conn is not None
-    store.write(store._conn)
+    assert store._pass is not None
+    store._pass.write()
     store.abandon()
     assert firings_by_slot(db, trigger.id) == []
     scheduler.run_pass()
