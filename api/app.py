@@ -34,6 +34,7 @@ from api.tenants import tenants
 from api.triggers import triggers
 from api.users import users
 from api.wakes import wakes
+from api.web import register as register_pages
 from config.settings import Settings, load_settings
 
 try:
@@ -91,6 +92,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
         app.register_api(resource)
     for plain in PLAIN:
         app.register_blueprint(plain)
+    register_pages(app)
     app.after_request(_secure)
     _check_marks(app)
     return app

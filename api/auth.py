@@ -68,11 +68,13 @@ class Caller:
     is_operator: bool
     agent_id: UUID | None
     """Set for an `agent:ID` key: nothing but this agent is there for it."""
+    kind: str = "key"
+    """`key`, or `user` for someone who signed in to the web UI by a password; then `key_id` is the user's."""
 
     @property
     def actor(self) -> str:
         """How the audit trail names it."""
-        return f"key:{self.name}"
+        return f"{self.kind}:{self.name}"
 
     def may(self, access: Access) -> bool:
         """Whether its scopes reach as far as `access`."""
@@ -152,11 +154,12 @@ def bearer() -> str:
 
 def _caller(conn: Connection, row: Row[Any]) -> Caller:
     is_operator = row.tenant_id is None
-    level, agent_id = _reach(row.scopes, is_operator=is_operator)
+    level, agent_id = reach(row.scopes, is_operator=is_operator)
     return Caller(row.id, row.name, _tenant(conn, row.tenant_id), level, is_operator, agent_id)
 
 
-def _reach(scopes: list[str], *, is_operator: bool) -> tuple[Level, UUID | None]:
+def reach(scopes: list[str], *, is_operator: bool) -> tuple[Level, UUID | None]:
+    """The level of these scopes, and the only agent that they reach if they name one."""
     if "admin" in scopes:
         return (Level.OPERATOR if is_operator else Level.ADMIN), None
     if "write" in scopes:

@@ -9,7 +9,8 @@ import scheduler.storage.channel_tables
 import scheduler.storage.message_tables
 import scheduler.storage.model_tables
 import scheduler.storage.poll_tables
-import scheduler.storage.remote_tables  # noqa: F401
+import scheduler.storage.remote_tables
+import scheduler.storage.web_tables  # noqa: F401
 from scheduler.storage.base import Base
 
 context.configure(

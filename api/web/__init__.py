@@ -1,0 +1,63 @@
+"""The pages for people: rendered here, readable without JavaScript, signed in to by a key or a password."""
+
+from __future__ import annotations
+
+from hashlib import sha256
+from pathlib import Path
+
+from flask import Blueprint, Flask
+
+from api.auth import Access
+from api.web import filters
+from api.web.base import secure
+from api.web.limits import SignInLimit
+from api.web.sign_in import LIMITS, sign_in, signed_in
+from api.web.triggers import triggers
+
+HERE = Path(__file__).parent
+YEAR = 31_536_000
+
+PAGES: tuple[Blueprint, ...] = (signed_in, triggers)
+
+
+def register(app: Flask) -> None:
+    """Give `app` its pages. Raises RuntimeError for a page that does not say who may see it."""
+    static = _Static("web_static", __name__, template_folder="templates", static_folder="static")
+    static.after_request(secure)
+    filters.install(app)
+    app.jinja_env.globals["asset"] = _Assets()
+    app.extensions[LIMITS] = SignInLimit()
+    app.register_blueprint(static, url_prefix="/ui")
+    app.register_blueprint(sign_in)
+    for page in PAGES:
+        app.register_blueprint(page)
+    _check_marks(app)
+
+
+class _Static(Blueprint):
+    """Files that browsers keep."""
+
+    def get_send_file_max_age(self, filename: str | None) -> int:
+        """Seconds."""
+        return YEAR
+
+
+class _Assets:
+    """The address of a file in `static/`: it changes with the file, so that browsers may keep it for ever."""
+
+    def __init__(self) -> None:
+        self._versions: dict[str, str] = {}
+
+    def __call__(self, name: str) -> str:
+        if name not in self._versions:
+            self._versions[name] = sha256((HERE / "static" / name).read_bytes()).hexdigest()[:12]
+        return f"/ui/static/{name}?v={self._versions[name]}"
+
+
+def _check_marks(app: Flask) -> None:
+    names = {page.name for page in PAGES}
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint.partition(".")[0] in names:
+            view = app.view_functions[rule.endpoint]
+            if not isinstance(getattr(view, "access", None), Access):
+                raise RuntimeError(f"{rule.endpoint} is not marked with api.auth.needs.")

@@ -1,0 +1,159 @@
+"""What every page shares: its blueprint, how it is rendered, how lists page, and what an error looks like.
+
+A page's module makes its blueprint by `page_blueprint`, marks each view by `api.auth.needs`, and is listed in
+`api/web/__init__.py`. A view that changes something answers with `done`, so that a reload repeats nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, TypeVar
+from urllib.parse import quote, unquote, urlencode
+from uuid import UUID
+
+from flask import Blueprint, Response, g, render_template, request
+from loguru import logger
+from werkzeug.exceptions import HTTPException
+
+from api.auth import Caller, Level
+from api.web.nav import sections
+from api.web.session import authenticate, csrf_token, session_token, set_cookie
+from scheduler.domain.errors import DatabaseUnavailable, NotFound, ReveilleError
+from scheduler.domain.ids import parse_id
+
+NOTICE_COOKIE = "reveille_notice"
+PAGE_SIZE = 50
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+"""No inline script or style, nothing from elsewhere: what an agent was sent can be shown, not run."""
+
+RowT = TypeVar("RowT")
+
+
+def page_blueprint(name: str, *, public: bool = False) -> Blueprint:
+    """A blueprint of pages; unless `public`, whoever is not signed in is sent to do so."""
+    made = Blueprint(f"web_{name}", __name__)
+    if not public:
+        made.before_request(authenticate)
+    made.register_error_handler(ReveilleError, show_error)
+    made.register_error_handler(HTTPException, _show_http_error)
+    made.register_error_handler(Exception, _show_unforeseen)
+    made.after_request(secure)
+    return made
+
+
+def secure(response: Response) -> Response:
+    """What the browser must keep to on our pages."""
+    response.headers["Content-Security-Policy"] = POLICY
+    response.headers["Referrer-Policy"] = "same-origin"
+    response.headers.setdefault("Cache-Control", "no-store")
+    return response
+
+
+def render(template: str, status: int = 200, **values: Any) -> Response:
+    """A page of ours. Besides `values` it knows `me` (the caller), `zone`, `nav`, `notice` and `form_token`."""
+    notice = unquote(request.cookies.get(NOTICE_COOKIE, ""))[:500]
+    signed_in = g.get("signed_in")
+    body = render_template(
+        template,
+        me=g.get("caller"),
+        signed_in=signed_in,
+        zone=signed_in.timezone if signed_in else "UTC",
+        nav=sections(g.caller) if signed_in else [],
+        notice=notice,
+        form_token=csrf_token(session_token()),
+        Level=Level,
+        **values,
+    )
+    response = Response(body, status, content_type="text/html; charset=utf-8")
+    if notice:
+        response.delete_cookie(NOTICE_COOKIE, path="/")
+    return response
+
+
+def done(path: str, notice: str = "") -> Response:
+    """Go on to `path`, which shows `notice` once."""
+    response = Response(status=HTTPStatus.SEE_OTHER, headers={"Location": path})
+    if notice:
+        set_cookie(response, NOTICE_COOKIE, quote(notice[:300]), max_age=60)
+    return response
+
+
+@dataclass(frozen=True, slots=True)
+class Paged(Sequence[RowT]):
+    """The rows of one page of a list, and the addresses of the page after it and of the first one."""
+
+    rows: Sequence[RowT]
+    older: str | None
+    newest: str | None
+
+    def __getitem__(self, index: Any) -> Any:
+        return self.rows[index]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+def paged(fetch: Callable[..., Sequence[RowT]], size: int = PAGE_SIZE) -> Paged[RowT]:
+    """The page that the address asks for by `?after=ID`. `fetch(limit=, after=)` gives rows with an `id`, newest
+    first; the other parameters of the address stay in the links. An `after` that is no id gives 404.
+    """
+    given = request.args.get("after")
+    after = parse_id(given, "page") if given else None
+    rows = fetch(limit=size + 1, after=after)
+    shown = rows[:size]
+    last: Any = shown[-1] if len(rows) > size else None
+    older = None if last is None else _here(after=str(last.id))
+    return Paged(shown, older, _here(after=None) if after else None)
+
+
+def uuid_arg(name: str) -> UUID | None:
+    """An id among the address's parameters: None when it is not there; raises NotFound when it is no id."""
+    given = request.args.get(name, "").strip()
+    return parse_id(given, name.removesuffix("_id")) if given else None
+
+
+def wants_json() -> bool:
+    """Whether a script of ours asks, which shows progress, rather than the browser itself."""
+    return request.headers.get("Reveille-Fragment") == "json"
+
+
+def _here(**changed: str | None) -> str:
+    values = {name: value for name, value in request.args.items() if value} | changed
+    query = urlencode({name: value for name, value in values.items() if value is not None})
+    return f"{request.path}?{query}" if query else request.path
+
+
+def show_error(error: ReveilleError) -> Response:
+    """An error as a page, or as one line of text for a script of ours."""
+    if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, DatabaseUnavailable):
+        logger.opt(exception=error).error("a page failed: {}", error.message)
+    return _error_page(error.status, error.message)
+
+
+def _show_http_error(error: HTTPException) -> Response | HTTPException:
+    if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
+        return error
+    return _error_page(error.code, error.description or "")
+
+
+def _show_unforeseen(error: Exception) -> Response:
+    logger.opt(exception=error).error("a page failed unforeseen")
+    return _error_page(500, "Something failed here that should not; the server's log says what.")
+
+
+def _error_page(status: int, message: str) -> Response:
+    if request.headers.get("Reveille-Fragment"):
+        return Response(message, status, content_type="text/plain; charset=utf-8")
+    title = "There is no such page" if status == HTTPStatus.NOT_FOUND else HTTPStatus(status).phrase
+    return render("error.html", status, title=title, message=message)
+
+
+def must_be_level(caller: Caller, level: Level) -> None:
+    """Raise NotFound, as for a page that does not exist, unless the caller's scopes reach `level`."""
+    if caller.level < level:
+        raise NotFound("There is no such page.")

@@ -1,0 +1,112 @@
+"""Who looks: sessions are kept by the server, the cookie holds a random token of which only the hash is stored.
+
+Every form carries a token (the synchroniser pattern) that is made from the session's own and the server's key, so
+that no other site can know it. The cookie is HttpOnly, and SameSite=Lax: a link from a chat opens a page signed
+in, while a form of another site sends no cookie at all.
+"""
+
+from __future__ import annotations
+
+import hmac
+from hashlib import sha256
+from urllib.parse import quote, urlsplit
+
+from flask import Response, g, redirect, request
+from werkzeug.wrappers import Response as AnyResponse
+
+from api.auth import Caller, access_of, reach
+from api.parts import parts
+from scheduler.domain.errors import Forbidden, Unauthorized
+from scheduler.storage.web_sessions import LIFETIME, SignedIn, find_session
+
+COOKIE = "reveille_session"
+FORM_COOKIE = "reveille_form"
+"""Holds a random token before anyone is signed in, so that the form of the sign-in has its own token too."""
+CSRF_FIELD = "csrf"
+CSRF_HEADER = "X-CSRF-Token"
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+def authenticate() -> AnyResponse | None:
+    """Find who is behind this request; whoever is not signed in is sent to do so, and comes back.
+
+    Raises Unauthorized for what a script asks, and Forbidden for a scope that does not reach or a wrong CSRF token.
+    """
+    access = access_of(request.endpoint)
+    token = session_token()
+    with parts().db.begin() as conn:
+        signed_in = find_session(conn, token) if token else None
+    if signed_in is None:
+        return _ask_to_sign_in()
+    g.caller = caller_of(signed_in)
+    g.signed_in = signed_in
+    check_csrf(token)
+    if not g.caller.may(access):
+        raise Forbidden(f"You may not do this: it takes the scope {access.level.name.lower()}.")
+    return None
+
+
+def caller_of(signed_in: SignedIn) -> Caller:
+    """The caller that a session stands for."""
+    is_operator = signed_in.own_tenant_id is None
+    level, agent_id = reach(signed_in.scopes, is_operator=is_operator)
+    return Caller(
+        signed_in.id, signed_in.name, signed_in.tenant_id, level, is_operator, agent_id, kind=signed_in.kind
+    )
+
+
+def session_token() -> str:
+    """The token in the session's cookie; empty when there is none."""
+    return request.cookies.get(COOKIE, "")[:200]
+
+
+def csrf_token(secret: str) -> str:
+    """The token for the forms of whoever holds the cookie `secret`."""
+    key = parts().settings.secret_key
+    assert key is not None  # noqa: S101  # build_parts has checked it
+    return hmac.new(key.get_secret_value().encode(), f"csrf:{secret}".encode(), sha256).hexdigest()
+
+
+def check_csrf(secret: str) -> None:
+    """Raise Forbidden unless a request that changes something carries the token for `secret`."""
+    if request.method in SAFE_METHODS:
+        return
+    given = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
+    if not secret or not hmac.compare_digest(given.encode(), csrf_token(secret).encode()):
+        raise Forbidden(
+            "This form is out of date, or was not sent from here: go back, reload the page, try again."
+        )
+
+
+def set_cookie(response: AnyResponse, name: str, value: str, *, max_age: float | None = None) -> None:
+    """Set a cookie that no script can read and no other site's form sends."""
+    seconds = None if max_age is None else int(max_age)
+    response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="Lax", secure=_is_https(), path="/")
+
+
+def remember(response: AnyResponse, token: str) -> None:
+    """Give the session's cookie."""
+    set_cookie(response, COOKIE, token, max_age=LIFETIME.total_seconds())
+
+
+def local_path(target: str | None) -> str:
+    """Where to go after the sign-in: `target` if it is a path of ours, else the first page."""
+    if not target or not target.startswith("/") or target.startswith(("//", "/\\")) or not target.isprintable():
+        return "/"
+    split = urlsplit(target)
+    return target if not split.scheme and not split.netloc else "/"
+
+
+def _ask_to_sign_in() -> AnyResponse:
+    if request.headers.get("Reveille-Fragment") or "text/event-stream" in request.headers.get("Accept", ""):
+        raise Unauthorized("You are signed out.")
+    target = request.full_path.rstrip("?") if request.method == "GET" else "/"
+    query = "" if target == "/" else f"?next={quote(target, safe='/')}"
+    response = redirect(f"/sign-in{query}", 303, Response)
+    if session_token():
+        response.delete_cookie(COOKIE)
+    return response
+
+
+def _is_https() -> bool:
+    return request.is_secure or (parts().settings.public_url or "").startswith("https:")

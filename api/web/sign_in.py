@@ -1,0 +1,145 @@
+"""Signing in with an API key or a password, signing out, and an operator's choice of the tenant."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Response, current_app, request
+from sqlalchemy import Connection
+
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.web.base import done, page_blueprint, render
+from api.web.limits import SignInLimit
+from api.web.session import (
+    COOKIE,
+    FORM_COOKIE,
+    check_csrf,
+    csrf_token,
+    local_path,
+    remember,
+    session_token,
+    set_cookie,
+)
+from scheduler.domain.errors import InvalidField, NotFound, ReveilleError, Unauthorized
+from scheduler.domain.ids import new_token, parse_id
+from scheduler.domain.passwords import is_password
+from scheduler.storage.audit import record_event
+from scheduler.storage.keys import find_key
+from scheduler.storage.tenants import DEFAULT_TENANT, get_tenant, list_tenants
+from scheduler.storage.web_sessions import choose_tenant, end_session, find_session, find_user, start_session
+
+LIMITS = "reveille_sign_in_limit"
+MAX_TENANTS = 200
+"""Tenants that an operator is offered by name; any other is chosen by its id."""
+WRONG = "That is not a key or a password that we know."
+AGENTS_KEY = "This key belongs to one agent. The pages take a key of scope read, write or admin."
+
+sign_in = page_blueprint("sign_in", public=True)
+signed_in = page_blueprint("signed_in")
+
+
+@sign_in.get("/sign-in")
+def ask() -> Response:
+    """The form, unless one is signed in already."""
+    target = local_path(request.args.get("next"))
+    with parts().db.begin() as conn:
+        if session_token() and find_session(conn, session_token()) is not None:
+            return done(target)
+    return _form(target)
+
+
+@sign_in.post("/sign-in")
+def enter() -> Response:
+    """Check the key or the password and start a session."""
+    check_csrf(request.cookies.get(FORM_COOKIE, ""))
+    target = local_path(request.form.get("next"))
+    key, name = request.form.get("key", "").strip(), request.form.get("name", "").strip()
+    limit: SignInLimit = current_app.extensions[LIMITS]
+    address, now = request.remote_addr or "", parts().clock.monotonic()
+    try:
+        limit.check(name, address, now)
+        token = _start(key, name, request.form.get("password", ""))
+    except Unauthorized as error:
+        limit.note_failure(name, address, now)
+        return _form(target, error, name)
+    except ReveilleError as error:
+        return _form(target, error, name)
+    response = done(target)
+    remember(response, token)
+    response.delete_cookie(FORM_COOKIE, path="/")
+    return response
+
+
+@signed_in.post("/sign-out")
+@needs(Level.READ)
+def leave() -> Response:
+    """End the session."""
+    with parts().db.begin() as conn:
+        end_session(conn, session_token())
+    response = done("/sign-in")
+    response.delete_cookie(COOKIE, path="/")
+    return response
+
+
+@signed_in.get("/tenant")
+@needs(Level.READ)
+def show_tenants() -> Response:
+    """The tenants that an operator may look at."""
+    if not caller().is_operator:
+        return done("/")
+    with parts().db.begin() as conn:
+        tenants = list_tenants(conn, limit=MAX_TENANTS)
+    return render("tenant.html", tenants=tenants)
+
+
+@signed_in.post("/tenant")
+@needs(Level.READ)
+def change_tenant() -> Response:
+    """Look at another tenant from now on, which only an operator can; for anyone else there is none: 404."""
+    tenant_id = parse_id(request.form.get("tenant_id", "").strip()[:100], "tenant")
+    who = caller()
+    with parts().db.begin() as conn:
+        if not who.is_operator and tenant_id != who.tenant_id:
+            raise NotFound(f"There is no tenant '{tenant_id}'.")
+        tenant = get_tenant(conn, tenant_id)
+        choose_tenant(conn, session_token(), tenant_id)
+    return done("/", f"You are looking at {tenant.name}.")
+
+
+def _start(key: str, name: str, password: str) -> str:
+    if key:
+        return _start_by_key(key)
+    if not name or not password:
+        raise InvalidField("Give an API key, or a name and a password.")
+    with parts().db.begin() as conn:
+        user = find_user(conn, name)
+    # No connection is held while the password is tried: that takes its time on purpose.
+    if not is_password(password, user.password_hash if user else None) or user is None:
+        raise Unauthorized(WRONG)
+    with parts().db.begin() as conn:
+        _audit(conn, user.tenant_id, user.id, f"user:{name}")
+        return start_session(conn, user.tenant_id or DEFAULT_TENANT, user_id=user.id)
+
+
+def _start_by_key(key: str) -> str:
+    with parts().db.begin() as conn:
+        row = find_key(conn, key)
+        if row is None:
+            raise Unauthorized(WRONG)
+        if row.scopes[0].startswith("agent:"):
+            raise InvalidField(AGENTS_KEY, field="key")
+        _audit(conn, row.tenant_id, row.id, f"key:{row.name}")
+        return start_session(conn, row.tenant_id or DEFAULT_TENANT, key_id=row.id)
+
+
+def _audit(conn: Connection, tenant_id: UUID | None, who: UUID, actor: str) -> None:
+    record_event(conn, action="session.started", tenant_id=tenant_id, subject_id=who, actor=actor)
+
+
+def _form(target: str, error: ReveilleError | None = None, name: str = "") -> Response:
+    secret = request.cookies.get(FORM_COOKIE) or new_token()
+    status = error.status if error else 200
+    response = render("sign_in.html", status, target=target, error=error, name=name, form_csrf=csrf_token(secret))
+    set_cookie(response, FORM_COOKIE, secret)
+    return response

@@ -1,0 +1,46 @@
+"""Passwords are kept as scrypt hashes (RFC 7914), each with a salt of its own and the cost it was made with."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import secrets
+
+from scheduler.domain.errors import InvalidField
+
+MIN_LENGTH = 12
+MAX_LENGTH = 200
+COST, BLOCK, LANES = 2**15, 8, 1
+"""32 MiB and some 80 ms for each try."""
+SALT_BYTES = 16
+
+
+def hash_password(password: str) -> str:
+    """`scrypt$N$r$p$SALT$HASH`. Raises InvalidField for a password that is too short or too long."""
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise InvalidField(f"The password must have {MIN_LENGTH} to {MAX_LENGTH} characters.", field="password")
+    salt = secrets.token_bytes(SALT_BYTES)
+    key = _derive(password, salt, COST, BLOCK, LANES)
+    return "$".join(["scrypt", str(COST), str(BLOCK), str(LANES), _text(salt), _text(key)])
+
+
+def is_password(password: str, stored: str | None) -> bool:
+    """Whether `password` is the one behind `stored`. None is no password, found out in the same time."""
+    _, cost, block, lanes, salt, key = (stored or NOBODY).split("$")
+    derived = _derive(password[: MAX_LENGTH + 1], base64.b64decode(salt), int(cost), int(block), int(lanes))
+    return hmac.compare_digest(derived, base64.b64decode(key)) and stored is not None
+
+
+def _derive(password: str, salt: bytes, cost: int, block: int, lanes: int) -> bytes:
+    memory = 2 * 128 * cost * block
+    return hashlib.scrypt(
+        password.encode("utf-8", "surrogatepass"), salt=salt, n=cost, r=block, p=lanes, maxmem=memory, dklen=32
+    )
+
+
+def _text(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+NOBODY = f"scrypt${COST}${BLOCK}${LANES}${_text(bytes(SALT_BYTES))}${_text(bytes(32))}"

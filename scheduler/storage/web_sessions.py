@@ -1,0 +1,154 @@
+"""Who is signed in to the web UI, and who may sign in by a password."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+
+from scheduler.domain.errors import NotFound
+from scheduler.domain.ids import new_token, token_hash
+from scheduler.storage.refusals import refuse_duplicate
+from scheduler.storage.tables import ApiKey, Tenant
+from scheduler.storage.web_tables import WebSession, WebUser
+
+LIFETIME = timedelta(days=7)
+IDLE = timedelta(hours=24)
+"""A session ends after LIFETIME, or when nothing was asked for so long."""
+NOTED = timedelta(minutes=5)
+"""`seen_at` is written at most so often."""
+TOKEN_BITS = 256
+TAKEN = "That name is taken; choose another."
+
+NOW = func.clock_timestamp()
+SHOWN: tuple[Any, ...] = (WebUser.id, WebUser.tenant_id, WebUser.name, WebUser.scope, WebUser.created_at)
+
+
+@dataclass(frozen=True, slots=True)
+class SignedIn:
+    """Who is behind a session."""
+
+    kind: str
+    """`key` or `user`."""
+    id: UUID
+    name: str
+    own_tenant_id: UUID | None
+    """None: an operator, who chose `tenant_id`."""
+    scopes: list[str]
+    tenant_id: UUID
+    tenant_name: str
+    timezone: str
+    """The tenant's."""
+
+
+def start_session(
+    conn: Connection, tenant_id: UUID, *, key_id: UUID | None = None, user_id: UUID | None = None
+) -> str:
+    """Sign a key or a user in: the token of the new session. Those that have ended are removed."""
+    conn.execute(delete(WebSession).where(or_(WebSession.expires_at < NOW, WebSession.seen_at < NOW - IDLE)))
+    token = new_token(TOKEN_BITS)
+    conn.execute(
+        insert(WebSession).values(
+            token_hash=token_hash(token),
+            key_id=key_id,
+            user_id=user_id,
+            tenant_id=tenant_id,
+            expires_at=NOW + LIFETIME,
+        )
+    )
+    return token
+
+
+def find_session(conn: Connection, token: str) -> SignedIn | None:
+    """Who is behind a session that has not ended, and whose key or user still is there."""
+    row = conn.execute(
+        select(
+            WebSession.tenant_id,
+            (WebSession.seen_at < NOW - NOTED).label("is_stale"),
+            WebUser.id.label("user_id"),
+            WebUser.name.label("user_name"),
+            WebUser.tenant_id.label("user_tenant_id"),
+            WebUser.scope,
+            ApiKey.id.label("key_id"),
+            ApiKey.name.label("key_name"),
+            ApiKey.tenant_id.label("key_tenant_id"),
+            ApiKey.scopes,
+            Tenant.name.label("tenant_name"),
+            Tenant.timezone,
+        )
+        .join(Tenant, Tenant.id == WebSession.tenant_id)
+        .join(WebUser, WebUser.id == WebSession.user_id, isouter=True)
+        .join(ApiKey, ApiKey.id == WebSession.key_id, isouter=True)
+        .where(
+            WebSession.token_hash == token_hash(token),
+            WebSession.expires_at > NOW,
+            WebSession.seen_at > NOW - IDLE,
+            ApiKey.revoked_at.is_(None),
+        )
+    ).one_or_none()
+    if row is None:
+        return None
+    if row.is_stale:
+        conn.execute(update(WebSession).where(WebSession.token_hash == token_hash(token)).values(seen_at=NOW))
+    tenant = (row.tenant_id, row.tenant_name, row.timezone)
+    if row.user_id is not None:
+        return SignedIn("user", row.user_id, row.user_name, row.user_tenant_id, [row.scope], *tenant)
+    return SignedIn("key", row.key_id, row.key_name, row.key_tenant_id, row.scopes, *tenant)
+
+
+def choose_tenant(conn: Connection, token: str, tenant_id: UUID) -> None:
+    """Let an operator's session look at another tenant, which the caller has checked to be there."""
+    conn.execute(update(WebSession).where(WebSession.token_hash == token_hash(token)).values(tenant_id=tenant_id))
+
+
+def end_session(conn: Connection, token: str) -> None:
+    """Sign out."""
+    conn.execute(delete(WebSession).where(WebSession.token_hash == token_hash(token)))
+
+
+def find_user(conn: Connection, name: str) -> Row[Any] | None:
+    """The user of that name with the hash of the password."""
+    columns: tuple[Any, ...] = (*SHOWN, WebUser.password_hash)
+    return conn.execute(select(*columns).where(WebUser.name == name)).one_or_none()
+
+
+def create_user(conn: Connection, values: Mapping[str, Any]) -> Row[Any]:
+    """A new user; raises Conflict on a name that is taken, by whichever tenant's."""
+    with refuse_duplicate("uq_web_users_name", TAKEN):
+        return conn.execute(insert(WebUser).values(**values).returning(*SHOWN)).one()
+
+
+def get_user(conn: Connection, tenant_id: UUID, user_id: UUID, *, operator: bool) -> Row[Any]:
+    """A user of the tenant, or for an `operator` one of the operators too; raises NotFound."""
+    row = conn.execute(_visible(tenant_id, operator=operator).where(WebUser.id == user_id)).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no web user '{user_id}'.")
+    return row
+
+
+def list_users(
+    conn: Connection, tenant_id: UUID, *, operator: bool, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
+    """Up to `limit` users that `get_user` would give, newest first, older than `after`."""
+    query = _visible(tenant_id, operator=operator).order_by(WebUser.id.desc()).limit(limit)
+    return conn.execute(query if after is None else query.where(WebUser.id < after)).all()
+
+
+def change_user(conn: Connection, user_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+    """Change the password or the scope of a user that the caller has found; who was signed in no longer is."""
+    conn.execute(delete(WebSession).where(WebSession.user_id == user_id))
+    return conn.execute(update(WebUser).where(WebUser.id == user_id).values(**values).returning(*SHOWN)).one()
+
+
+def delete_user(conn: Connection, user_id: UUID) -> None:
+    """Remove a user, who is signed out by that."""
+    conn.execute(delete(WebUser).where(WebUser.id == user_id))
+
+
+def _visible(tenant_id: UUID, *, operator: bool) -> Select[Any]:
+    owner = WebUser.tenant_id == tenant_id
+    return select(*SHOWN).where(or_(owner, WebUser.tenant_id.is_(None)) if operator else owner)

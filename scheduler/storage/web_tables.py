@@ -1,0 +1,45 @@
+"""The tables of the web UI: who signs in by a password, and who is signed in."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ForeignKey, Index
+from sqlalchemy.orm import Mapped, mapped_column
+
+from scheduler.domain.ids import new_id
+from scheduler.storage.base import NOW, Base
+
+
+class WebUser(Base):
+    """A person with a password. `tenant_id` null: an operator, who may look at any tenant."""
+
+    __tablename__ = "web_users"
+    __table_args__ = (
+        Index("uq_web_users_name", "name", unique=True),
+        Index("ix_web_users_tenant", "tenant_id", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
+    name: Mapped[str]
+    """Unique over all tenants: it is all that is typed beside the password."""
+    password_hash: Mapped[str]
+    scope: Mapped[str]
+    """`admin`, `write` or `read`, as of an API key."""
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
+class WebSession(Base):
+    """Someone signed in, by a key or as a user, who looks at `tenant_id`. Only the hash of the cookie is kept."""
+
+    __tablename__ = "web_sessions"
+
+    token_hash: Mapped[bytes] = mapped_column(primary_key=True)
+    key_id: Mapped[UUID | None] = mapped_column(ForeignKey("api_keys.id", ondelete="CASCADE"), index=True)
+    user_id: Mapped[UUID | None] = mapped_column(ForeignKey("web_users.id", ondelete="CASCADE"), index=True)
+    tenant_id: Mapped[UUID] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    seen_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    expires_at: Mapped[datetime] = mapped_column(index=True)
