@@ -15,6 +15,7 @@ from scheduler.domain.errors import Conflict
 from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, FiringState, InvocationState
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import notify
+from scheduler.storage.live import Change, tell
 from scheduler.storage.tables import Firing, Invocation
 
 NOW = func.clock_timestamp()
@@ -112,6 +113,7 @@ def move(
     if target in _AUDITED:
         reason = {"reason": values["reason"]} if "reason" in values else {}
         _audit(conn, moved, target, actor, reason | (detail or {}))
+    tell(conn, [Change(each.tenant_id, "invocation", each.id) for each in moved])
     return moved
 
 

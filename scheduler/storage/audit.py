@@ -10,10 +10,13 @@ from uuid import UUID
 from sqlalchemy import Connection, insert
 
 from scheduler.domain.ids import new_id
+from scheduler.storage.live import Change, tell
 from scheduler.storage.tables import AuditEvent
 
 SYSTEM = "system"
 """The actor of what Reveille does by itself."""
+WATCHED = ("trigger.", "agent.")
+"""What the pages show live and nothing else tells of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,11 @@ def record_events(conn: Connection, events: Sequence[Event]) -> None:
         for event in events
     ]
     conn.execute(insert(AuditEvent), rows)
+    tell(conn, [_change(event) for event in events if event.action.startswith(WATCHED)])
+
+
+def _change(event: Event) -> Change:
+    return Change(event.tenant_id, event.action.partition(".")[0], event.subject_id)
 
 
 def record_event(
