@@ -94,7 +94,7 @@ def move(
         return []
     standard = dict(_ENDED if target in FINAL_STATES else _CLEARED.get(target, {}))
     if source is InvocationState.COLLECTING:
-        standard |= {"firing_ids": _FIRING_IDS, "held_reason": None}
+        standard |= {"firing_ids": _FIRING_IDS, "held_reason": None, "held_until": None, "held_note": None}
     statement = (
         update(Invocation)
         .where(_is_any(Invocation.id, ids), Invocation.state == source)

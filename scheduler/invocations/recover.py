@@ -16,6 +16,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed
+from scheduler.invocations.budgets import held_for_nothing
 from scheduler.invocations.lifecycle import Try, conclude, lock_try
 from scheduler.invocations.replay import attach, join_window
 from scheduler.invocations.tasks import RUN_TASK, defer_runs
@@ -69,11 +70,12 @@ HELD_FOR_NOTHING = text("""
         WHEN 'busy' THEN NOT EXISTS (
             SELECT FROM invocations o
             WHERE o.agent_id = i.agent_id AND o.state IN ('ready', 'running', 'awaiting', 'retrying'))
+        WHEN 'budget' THEN i.held_until IS NULL
         END
 """)
 
 FREE = text("""
-    UPDATE invocations SET due_at = clock_timestamp(), held_reason = NULL
+    UPDATE invocations SET due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL
     WHERE id = :id AND state IN ('collecting', 'retrying') AND due_at IS NULL
 """)
 
@@ -143,7 +145,7 @@ def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -
     newer = {"newer_than": newer_than}
     with db.begin() as conn:
         without_job = conn.execute(WITHOUT_JOB, {"id": None}).scalars().all()
-        held = conn.execute(HELD_FOR_NOTHING).scalars().all()
+        held = [*conn.execute(HELD_FOR_NOTHING).scalars(), *held_for_nothing(conn)]
         stranded = [row.agent_id for row in conn.execute(STRANDED, newer | {"agent_id": None})]
     found = Reconciled()
     found.overdue = _end_awaiting(db, _RECONCILE_LOCK)

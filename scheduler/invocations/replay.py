@@ -29,7 +29,9 @@ FIND_PENDING = text("""
 """)
 
 ATTACH = text("""
-    UPDATE firings SET invocation_id = :invocation_id, state = 'pending' WHERE id = ANY(CAST(:ids AS uuid[]))
+    UPDATE firings SET invocation_id = :invocation_id, state = 'pending', ack = NULL, acked_at = NULL,
+        deferred_until = NULL
+    WHERE id = ANY(CAST(:ids AS uuid[]))
 """)
 
 

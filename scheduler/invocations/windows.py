@@ -3,7 +3,7 @@
 At most one row per agent is active (`ready | running | awaiting | retrying`). A window that is due while one is
 gets held, and the end of that one makes it due again. For neither to miss the other, the active row's lock
 must be had before a window is held; without it the window stays due and is looked at again in milliseconds.
-A paused agent's row is locked for the same reason.
+A paused agent's row is locked for the same reason, and limits are by budgets.py.
 """
 
 from __future__ import annotations
@@ -18,27 +18,34 @@ from sqlalchemy import Connection, Row, text
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason, InvocationState
+from scheduler.invocations.budgets import Judged, free_due_windows, judge
+from scheduler.invocations.deferrals import return_deferred
 from scheduler.invocations.moves import Moved, check_move, move
 from scheduler.invocations.tasks import defer_runs
 from scheduler.storage.engine import notify
 
 # States are literals where a partial index must be found, and the clock is read once, for the index to be used.
 CLAIM_DUE = text("""
-    SELECT id, agent_id, state, firing_count, due_at FROM invocations
+    SELECT id, agent_id, state, firing_count, opened_at, due_at FROM invocations
     WHERE state IN ('collecting', 'retrying') AND due_at <= (SELECT clock_timestamp())
     ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
 """)
 
 NEXT_DUE = text("""
-    SELECT extract(epoch FROM min(due_at) - clock_timestamp())::float8
-    FROM invocations WHERE state IN ('collecting', 'retrying')
+    SELECT extract(epoch FROM least(
+        (SELECT min(due_at) FROM invocations WHERE state IN ('collecting', 'retrying')),
+        (SELECT min(held_until) FROM invocations WHERE held_until IS NOT NULL),
+        (SELECT min(deferred_until) FROM firings WHERE ack = 'deferred' AND state = 'delivered')
+    ) - clock_timestamp())::float8
 """)
 
 READ_AGENTS = text("""
-    SELECT id, is_paused, max_batch,
-        CASE WHEN deleted_at IS NOT NULL THEN 'agent_deleted'
-             WHEN expires_at <= (SELECT clock_timestamp()) THEN 'agent_expired' END AS gone
-    FROM agents WHERE id = ANY(CAST(:agent_ids AS uuid[]))
+    SELECT a.id, a.is_paused, a.max_batch,
+        CASE WHEN a.deleted_at IS NOT NULL THEN 'agent_deleted'
+             WHEN a.expires_at <= (SELECT clock_timestamp()) THEN 'agent_expired' END AS gone,
+        coalesce(a.max_tokens_per_day, a.max_invocations_per_hour,
+            n.max_tokens_per_day, n.max_invocations_per_hour) IS NOT NULL AS has_budget
+    FROM agents a JOIN tenants n ON n.id = a.tenant_id WHERE a.id = ANY(CAST(:agent_ids AS uuid[]))
 """)
 
 LOCK_PAUSED = text("""
@@ -61,7 +68,7 @@ HOLD = text("""
 """)
 
 RELEASE = text("""
-    UPDATE invocations SET due_at = clock_timestamp(), held_reason = NULL
+    UPDATE invocations SET due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL
     WHERE agent_id = :agent_id AND state IN ('collecting', 'retrying')
         AND due_at IS NULL AND held_reason = ANY(CAST(:reasons AS text[]))
 """)
@@ -105,6 +112,8 @@ class Closed:
     """Rows left due because a lock was not to be had: look again in 20 to 50 ms."""
     skipped: int = 0
     """Windows of agents that are deleted or expired; their firings are kept for a replay."""
+    widened: int = 0
+    """Windows that stay open longer, for a budget that is nearly spent."""
 
 
 @dataclass(slots=True)
@@ -116,11 +125,18 @@ class _Plan:
     retries: list[UUID]
     held: dict[HeldReason, list[UUID]]
     skipped: dict[str, list[UUID]]
+    limited: list[Row[Any]] = field(default_factory=list)
+    """Of `windows`, those whose agents have budgets, which have yet to decide."""
     left: int = 0
 
 
 def claim_due_windows(conn: Connection, limit: int) -> Sequence[Row[Any]]:
-    """Lock up to `limit` due windows and retries, the longest due first, for `close_windows`."""
+    """Lock up to `limit` due windows and retries, the longest due first, for `close_windows`.
+
+    Before that, what was put off until now is made due: windows held for a budget, and firings that agents deferred.
+    """
+    free_due_windows(conn)
+    return_deferred(conn, limit)
     return conn.execute(CLAIM_DUE, {"limit": limit}).all()
 
 
@@ -134,6 +150,7 @@ def close_windows(conn: Connection, due: Sequence[Row[Any]]) -> Closed:
     if not due:
         return Closed()
     plan = _decide(conn, due)
+    judged = _judge(conn, plan)
     for reason, ids in plan.held.items():
         conn.execute(HOLD, {"ids": ids, "reason": reason})
     for why, ids in plan.skipped.items():
@@ -145,9 +162,10 @@ def close_windows(conn: Connection, due: Sequence[Row[Any]]) -> Closed:
     defer_runs(conn, [(each.id, each.attempt + 1) for each in ready])
     return Closed(
         [each.id for each in ready],
-        sum(map(len, plan.held.values())),
-        plan.left,
+        sum(map(len, plan.held.values())) + len(judged.held),
+        plan.left + judged.left,
         sum(map(len, plan.skipped.values())),
+        len(judged.widened),
     )
 
 
@@ -189,9 +207,23 @@ def _decide(conn: Connection, due: Sequence[Row[Any]]) -> _Plan:
             _hold(plan, row, HeldReason.BUSY, surely=surely_busy)
         elif is_window:
             plan.windows[row.id] = max_batch
+            if agent and agent.has_budget:
+                plan.limited.append(row)
         else:
             plan.retries.append(row.id)  # of a deleted agent too: the dispatcher ends it, which frees its window
     return plan
+
+
+def _judge(conn: Connection, plan: _Plan) -> Judged:
+    """Let budgets decide: of the windows that they concern, only those that may close stay in the plan."""
+    if not plan.limited:
+        return Judged()
+    full = {row.id for row in plan.limited if row.firing_count >= plan.windows[row.id]}
+    judged = judge(conn, plan.limited, full)
+    for row in plan.limited:
+        if row.id not in judged.close:
+            del plan.windows[row.id]
+    return judged
 
 
 def _agents_of(conn: Connection, lock: Any, **ids: Collection[UUID]) -> set[UUID]:

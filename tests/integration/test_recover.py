@@ -206,13 +206,11 @@ def test_what_holds_a_window_rightly_is_left_alone(db: Database) -> None:
     close(db)
     fire(db, busy)
     close(db)
-    spent = make_woken(db, "spent")
+    spent = make_woken(db, "spent", max_invocations_per_hour=1)
+    run = ready_one(db, spent)
+    end(db, start(db, run), Replied("done"))
     fire(db, spent)
-    change(
-        db,
-        "UPDATE invocations SET due_at = NULL, held_reason = 'budget' WHERE id = :id",
-        id=window_of(db, spent).id,
-    )
+    assert close(db).held == 1
     assert reconcile(db) == Reconciled()
     assert {window_of(db, each).held_reason for each in (paused, busy, spent)} == {"paused", "busy", "budget"}
 

@@ -1,0 +1,151 @@
+"""What budgets decide when windows are due: close, wait until the window is five minutes old, or be held.
+
+It is decided under the locks of the agents' limits and of limited tenants, so that a limit that is raised meanwhile
+cannot be missed, and so that two schedulers cannot both give away a tenant's last invocation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from scheduler.domain.budgets import WIDENED, Budget, Spending
+from scheduler.storage.arrays import array, uuid_array
+from scheduler.storage.budgets import Accounts, Notice, announce, lock_accounts, read_accounts
+from scheduler.storage.engine import notify
+
+WIDEN = text("""
+    UPDATE invocations i SET due_at = v.due_at
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:due_ats AS timestamptz[])) AS v(id, due_at) WHERE i.id = v.id
+""")
+
+HOLD = text("""
+    UPDATE invocations i
+    SET due_at = NULL, held_reason = 'budget', held_until = v.held_until, held_note = v.note
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:untils AS timestamptz[]), CAST(:notes AS text[]))
+        AS v(id, held_until, note)
+    WHERE i.id = v.id
+""")
+
+_FREED = "due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL"
+FREE_DUE = text(f"""
+    UPDATE invocations SET {_FREED} WHERE id IN (
+        SELECT id FROM invocations WHERE held_until <= (SELECT clock_timestamp()) AND state = 'collecting'
+        FOR UPDATE SKIP LOCKED)
+""")  # noqa: S608  # our own constant
+FREE_ALL_OF_TENANT = text(f"""
+    UPDATE invocations SET {_FREED}
+    WHERE tenant_id = :tenant_id AND state = 'collecting' AND held_reason = 'budget'
+""")  # noqa: S608
+
+URGENT = text("""
+    SELECT DISTINCT f.invocation_id FROM firings f JOIN triggers t ON t.id = f.trigger_id
+    WHERE f.invocation_id = ANY(CAST(:ids AS uuid[])) AND t.urgent
+""")
+
+HELD = text("""
+    SELECT id, agent_id FROM invocations
+    WHERE state = 'collecting' AND held_reason = 'budget' AND held_until IS NOT NULL
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What becomes of due windows of agents with budgets, by window id."""
+
+    close: set[UUID] = field(default_factory=set)
+    widened: dict[UUID, datetime] = field(default_factory=dict)
+    """To the time at which they are due instead."""
+    held: dict[UUID, Spending] = field(default_factory=dict)
+    """To the spent budget that frees last."""
+    left: int = 0
+    """Whose limits are just being changed, or whose tenant another scheduler admits for."""
+
+
+def judge(conn: Connection, windows: Sequence[Row[Any]], full: Collection[UUID]) -> Judged:
+    """Decide due windows, the longest open first, and write what does not close. `full` ones are not widened."""
+    accounts = lock_accounts(conn, {window.agent_id for window in windows})
+    if accounts is None:
+        return Judged(left=len(windows))
+    known = [window for window in windows if window.agent_id in accounts.agents]
+    judged = Judged(left=len(windows) - len(known))
+    notices: list[Notice] = []
+    in_no_hurry = _widenable(conn, known, accounts, full)
+    for window in sorted(known, key=lambda each: each.opened_at):
+        _decide(judged, window, accounts, may_wait=window.id in in_no_hurry)
+        notices += [
+            Notice.of(window.agent_id, each, accounts.now)
+            for each in accounts.of(window.agent_id)
+            if each.is_nearly_spent or (each.is_spent and window.id in judged.held)
+        ]
+    announce(conn, accounts, notices)
+    _write(conn, judged, {window.id: accounts.agents[window.agent_id].zone for window in known})
+    return judged
+
+
+def free_due_windows(conn: Connection) -> None:
+    """Make the windows due whose hold is over: whether there is room now, their close decides."""
+    conn.execute(FREE_DUE)
+
+
+def free_tenants_windows(conn: Connection, tenant_id: UUID) -> None:
+    """A tenant's limits or zone changed: all windows of its agents that are held for a budget are decided anew."""
+    if conn.execute(FREE_ALL_OF_TENANT, {"tenant_id": tenant_id}).rowcount:
+        notify(conn)
+
+
+def held_for_nothing(conn: Connection) -> list[UUID]:
+    """The windows that are held for a budget which is not spent (any more)."""
+    held = conn.execute(HELD).all()
+    accounts = read_accounts(conn, {window.agent_id for window in held}) if held else None
+    if accounts is None:
+        return [window.id for window in held]
+    return [
+        window.id
+        for window in held
+        if window.agent_id not in accounts.agents
+        or not any(each.is_spent for each in accounts.of(window.agent_id))
+    ]
+
+
+def _widenable(
+    conn: Connection, windows: Iterable[Row[Any]], accounts: Accounts, full: Collection[UUID]
+) -> set[UUID]:
+    """Those that could wait: not yet five minutes old, not full, and without an urgent firing."""
+    young = {each.id for each in windows if each.id not in full and accounts.now < each.opened_at + WIDENED}
+    if not young:
+        return young
+    return young - set(conn.execute(URGENT, {"ids": list(young)}).scalars())
+
+
+def _decide(judged: Judged, window: Row[Any], accounts: Accounts, *, may_wait: bool) -> None:
+    spendings = accounts.of(window.agent_id)
+    spent = [each for each in spendings if each.is_spent]
+    if spent:
+        judged.held[window.id] = max(spent, key=lambda each: each.frees_at)
+    elif may_wait and any(each.is_nearly_spent for each in spendings):
+        judged.widened[window.id] = window.opened_at + WIDENED
+    else:
+        judged.close.add(window.id)
+        for each in spendings:
+            each.used += each.budget is Budget.INVOCATIONS
+
+
+def _write(conn: Connection, judged: Judged, zones: dict[UUID, str]) -> None:
+    if judged.widened:
+        values = {"ids": uuid_array(judged.widened), "due_ats": array(judged.widened.values())}
+        conn.execute(WIDEN, values)
+    if judged.held:
+        conn.execute(
+            HOLD,
+            {
+                "ids": uuid_array(judged.held),
+                "untils": array(each.frees_at for each in judged.held.values()),
+                "notes": [each.note(zones[window_id]) for window_id, each in judged.held.items()],
+            },
+        )

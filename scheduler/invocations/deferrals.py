@@ -1,0 +1,56 @@
+"""Firings that their agent deferred, on their way back: the pass over the windows puts them into a window."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from scheduler.invocations.replay import join_window
+from scheduler.storage.audit import Event, record_events
+
+_LOCK = 7_383_005
+
+# One scheduler at a time, which costs nothing where nothing is deferred: the lock is asked for last.
+FIND_DUE = text("""
+    SELECT f.id, f.agent_id, f.tenant_id FROM firings f
+    WHERE f.ack = 'deferred' AND f.state = 'delivered' AND f.deferred_until <= (SELECT clock_timestamp())
+    ORDER BY f.deferred_until LIMIT :limit
+""")
+TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
+
+BRING_BACK = text("""
+    UPDATE firings SET invocation_id = :window_id, state = 'pending', ack = NULL
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND ack = 'deferred' AND state = 'delivered'
+    RETURNING id
+""")
+COUNT = text("UPDATE invocations SET firing_count = firing_count + :count WHERE id = :id")
+DROP_EMPTY = text("DELETE FROM invocations WHERE id = :id AND state = 'collecting' AND firing_count = 0")
+
+
+def return_deferred(conn: Connection, limit: int) -> int:
+    """Put the firings whose time has come, up to `limit`, into their agents' windows, due now unless those are held.
+
+    Returns how many. Windows are locked first, in the order of their agents, as by everything that writes both.
+    """
+    due = conn.execute(FIND_DUE, {"limit": limit}).all()
+    if not due or not conn.execute(TRY_LOCK, {"key": _LOCK}).scalar_one():
+        return 0
+    by_agent: dict[tuple[UUID, UUID], list[UUID]] = defaultdict(list)
+    for row in due:
+        by_agent[row.agent_id, row.tenant_id].append(row.id)
+    return sum(
+        _bring_back(conn, tenant_id, agent_id, by_agent[agent_id, tenant_id])
+        for agent_id, tenant_id in sorted(by_agent)
+    )
+
+
+def _bring_back(conn: Connection, tenant_id: UUID, agent_id: UUID, firing_ids: list[UUID]) -> int:
+    """Decided again under the window's lock: some may have been acknowledged anew, or replayed, meanwhile."""
+    window_id = join_window(conn, tenant_id, agent_id, 0)
+    back = conn.execute(BRING_BACK, {"window_id": window_id, "ids": firing_ids}).scalars().all()
+    conn.execute(COUNT, {"id": window_id, "count": len(back)})
+    conn.execute(DROP_EMPTY, {"id": window_id})
+    record_events(conn, [Event("firing.returned", tenant_id, each, agent_id) for each in back])
+    return len(back)
