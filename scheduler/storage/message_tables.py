@@ -65,6 +65,8 @@ class Session(Base):
             postgresql_where=text("peer_agent_id IS NOT NULL AND NOT is_reflection"),
         ),
         Index("ix_sessions_tenant", "tenant_id", "id"),
+        Index("ix_sessions_agent", "agent_id", "id"),
+        Index("ix_sessions_peer", "peer_agent_id", "id", postgresql_where=text("peer_agent_id IS NOT NULL")),
         Index(
             "uq_sessions_invocation",
             "invocation_id",

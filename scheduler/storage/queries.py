@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -100,6 +100,12 @@ def firings_of(conn: Connection, invocation: Row[Any]) -> Sequence[Row[Any]]:
     else:
         query = query.where(Firing.id.in_(invocation.firing_ids))
     return conn.execute(query.order_by(Firing.id).limit(MAX_SHOWN_FIRINGS)).all()
+
+
+def read_contents(conn: Connection, firing_ids: Collection[UUID], length: int) -> dict[UUID, Row[Any]]:
+    """What firings carry: `data`, and as `head` the first `length` bytes of the payload."""
+    query = select(Firing.id, Firing.data, func.substring(Firing.payload, 1, length).label("head"))
+    return {row.id: row for row in conn.execute(query.where(Firing.id.in_(firing_ids)))}
 
 
 def list_deliveries(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text, union_all
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import NotFound
@@ -76,15 +76,19 @@ def list_sessions(
 ) -> Sequence[Row[Any]]:
     """Up to `limit` of a tenant's sessions, older than `after`."""
     query = select(SESSIONS).where(Session.tenant_id == tenant_id)
-    if wanted.agent_id is not None:
-        query = query.where(_has_agent(wanted.agent_id))
     if wanted.user_id is not None:
         query = query.where(Session.user_id == wanted.user_id)
     if wanted.channel is not None:
         query = query.where(Session.channel == wanted.channel)
     if after is not None:
         query = query.where(Session.id < after)
-    return conn.execute(query.order_by(Session.id.desc()).limit(limit)).all()
+    newest = query.order_by(Session.id.desc()).limit(limit)
+    if wanted.agent_id is None:
+        return conn.execute(newest).all()
+    # Each side by its own index; a reflection is on one side only, and nobody talks to themselves.
+    sides = (Session.agent_id, Session.peer_agent_id)
+    either = union_all(*[select(newest.where(side == wanted.agent_id).subquery()) for side in sides]).subquery()
+    return conn.execute(select(either).order_by(either.c.id.desc()).limit(limit)).all()
 
 
 def list_messages(

@@ -18,6 +18,9 @@ NAMED_BY_SYSTEM = text("deleted_at IS NULL AND is_system")
 AWAITS_APPROVAL = text("approval = 'awaiting' AND deleted_at IS NULL")
 LISTENS_EVERYWHERE = text("""type = 'on_message' AND config @> '{"any_session": true}' AND deleted_at IS NULL""")
 
+NEEDS_A_HUMAN = text("state IN ('dead', 'skipped') AND replayed_into IS NULL")
+"""Invocations that ended without success and were not replayed."""
+
 
 class Tenant(Base):
     """The owner of agents."""
@@ -63,6 +66,7 @@ class Agent(Base):
             unique=True,
             postgresql_where=text("deleted_at IS NULL"),
         ),
+        Index("ix_agents_tenant", "tenant_id", "id", postgresql_where=NOT_DELETED),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -107,6 +111,7 @@ class Trigger(Base):
         Index("uq_triggers_agent_name", "agent_id", "name", unique=True, postgresql_where=NAMED_BY_USERS),
         Index("uq_triggers_agent_system", "agent_id", "name", unique=True, postgresql_where=NAMED_BY_SYSTEM),
         Index("ix_triggers_tenant", "tenant_id", "id", postgresql_where=NOT_DELETED),
+        Index("ix_triggers_agent", "agent_id", "id", postgresql_where=NOT_DELETED),
         Index("ix_triggers_awaiting", "tenant_id", "id", postgresql_where=AWAITS_APPROVAL),
         Index("ix_triggers_any_session", "tenant_id", postgresql_where=LISTENS_EVERYWHERE),
     )
@@ -171,6 +176,7 @@ class Firing(Base):
         Index("ix_firings_invocation", "invocation_id", "id"),
         Index("ix_firings_tenant", "tenant_id", "id"),
         Index("ix_firings_trigger", "trigger_id", "id"),
+        Index("ix_firings_root", "root_id", "id", postgresql_where=text("depth > 0")),
         Index("ix_firings_ack", "trigger_id", "ack", postgresql_where=text("ack IS NOT NULL")),
         Index("ix_firings_deferred_until", "deferred_until", postgresql_where=text("ack = 'deferred'")),
     )
@@ -224,6 +230,8 @@ class Invocation(Base):
         Index("ix_invocations_due", "due_at", postgresql_where=text("state IN ('collecting', 'retrying')")),
         Index("ix_invocations_tenant", "tenant_id", "id"),
         Index("ix_invocations_agent", "agent_id", "id"),
+        Index("ix_invocations_state", "tenant_id", "state", "id"),
+        Index("ix_invocations_dead", "tenant_id", "id", postgresql_where=NEEDS_A_HUMAN),
         Index("ix_invocations_ready", "agent_id", "ready_at", postgresql_where=text("ready_at IS NOT NULL")),
         Index("ix_invocations_held_until", "held_until", postgresql_where=text("held_until IS NOT NULL")),
     )
@@ -266,7 +274,11 @@ class WebhookDelivery(Base):
     """One call of a webhook and what became of it. An accepted one's body is its firing's payload."""
 
     __tablename__ = "webhook_deliveries"
-    __table_args__ = (Index("ix_webhook_deliveries_trigger", "trigger_id", "received_at"),)
+    __table_args__ = (
+        Index("ix_webhook_deliveries_trigger", "trigger_id", "received_at"),
+        Index("ix_webhook_deliveries_tenant", "tenant_id", "id"),
+        Index("ix_webhook_deliveries_refused", "tenant_id", "id", postgresql_where=text("verdict <> 'accepted'")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     tenant_id: Mapped[UUID]
@@ -289,6 +301,8 @@ class AuditEvent(Base):
     __table_args__ = (
         Index("ix_audit_events_tenant", "tenant_id", "id"),
         Index("ix_audit_events_subject", "subject_id", "id"),
+        Index("ix_audit_events_subject_type", "tenant_id", "subject_type", "id"),
+        Index("ix_audit_events_action", "tenant_id", "action", "id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

@@ -9,6 +9,21 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
+# What the lists of the pages are read by, each with its filters: newest first, by id.
+INDEXES = {
+    "ix_agents_tenant": "agents (tenant_id, id) WHERE deleted_at IS NULL",
+    "ix_triggers_agent": "triggers (agent_id, id) WHERE deleted_at IS NULL",
+    "ix_firings_root": "firings (root_id, id) WHERE depth > 0",
+    "ix_invocations_state": "invocations (tenant_id, state, id)",
+    "ix_invocations_dead": "invocations (tenant_id, id) WHERE state IN ('dead', 'skipped') AND replayed_into IS NULL",
+    "ix_webhook_deliveries_tenant": "webhook_deliveries (tenant_id, id)",
+    "ix_webhook_deliveries_refused": "webhook_deliveries (tenant_id, id) WHERE verdict <> 'accepted'",
+    "ix_audit_events_subject_type": "audit_events (tenant_id, subject_type, id)",
+    "ix_audit_events_action": "audit_events (tenant_id, action, id)",
+    "ix_sessions_agent": "sessions (agent_id, id)",
+    "ix_sessions_peer": "sessions (peer_agent_id, id) WHERE peer_agent_id IS NOT NULL",
+}
+
 
 def upgrade() -> None:
     op.execute("""
@@ -44,8 +59,12 @@ def upgrade() -> None:
     op.execute("CREATE INDEX ix_web_sessions_user_id ON web_sessions (user_id)")
     op.execute("CREATE INDEX ix_web_sessions_tenant_id ON web_sessions (tenant_id)")
     op.execute("CREATE INDEX ix_web_sessions_expires_at ON web_sessions (expires_at)")
+    for name, columns in INDEXES.items():
+        op.execute(f"CREATE INDEX {name} ON {columns}")
 
 
 def downgrade() -> None:
+    for name in INDEXES:
+        op.execute(f"DROP INDEX {name}")
     op.execute("DROP TABLE web_sessions")
     op.execute("DROP TABLE web_users")

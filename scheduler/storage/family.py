@@ -1,0 +1,75 @@
+"""Where an invocation stands among the wakes that led to it and those that it led to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from scheduler.storage.arrays import array
+
+MOST_RELATIVES = 100
+"""Relatives that are read of each chain of wakes."""
+
+RELATIVES = text(f"""
+    SELECT f.id, f.root_id, f.depth, f.agent_id, a.name, f.trigger_id, f.trigger_name, f.trigger_type, f.fired_at,
+        f.invocation_id, i.state
+    FROM unnest(CAST(:roots AS uuid[])) AS root(id)
+    CROSS JOIN LATERAL (
+        (SELECT * FROM firings WHERE id = root.id)
+        UNION ALL
+        (SELECT * FROM firings WHERE root_id = root.id AND depth > 0 ORDER BY id LIMIT {MOST_RELATIVES})
+    ) f
+    LEFT JOIN agents a ON a.id = f.agent_id
+    LEFT JOIN invocations i ON i.id = f.invocation_id
+    WHERE f.tenant_id = :tenant_id
+    ORDER BY f.depth, f.id
+""")  # noqa: S608  # constants only
+
+
+@dataclass(frozen=True, slots=True)
+class Relative:
+    """A firing of the same chain of wakes, whom it woke, and in which invocation."""
+
+    firing_id: UUID
+    root_id: UUID
+    depth: int
+    agent_id: UUID
+    agent_name: str | None
+    trigger_id: UUID
+    trigger_name: str
+    trigger_type: str
+    fired_at: datetime
+    invocation_id: UUID
+    state: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Family:
+    """The chain above an invocation and the wakes below it, each from the root downwards."""
+
+    above: list[Relative]
+    below: list[Relative]
+
+
+def read_family(conn: Connection, tenant_id: UUID, firings: Sequence[Row[tuple[object, ...]]]) -> Family:
+    """The relatives of an invocation that carries `firings` (rows with `id`, `root_id` and `depth`).
+
+    A wake inherits the root of the deepest firing that it was made for, so a chain is followed by its root; two
+    wakes of one chain at the same depth are siblings, and in neither list.
+    """
+    own = {row.id for row in firings}
+    lowest: dict[UUID, int] = {}
+    for row in firings:
+        lowest[row.root_id] = max(row.depth, lowest.get(row.root_id, 0))
+    relatives = [
+        Relative(*row) for row in conn.execute(RELATIVES, {"roots": array(lowest), "tenant_id": tenant_id})
+    ]
+    others = [each for each in relatives if each.firing_id not in own]
+    return Family(
+        [each for each in others if each.depth < lowest[each.root_id]],
+        [each for each in others if each.depth > lowest[each.root_id]],
+    )

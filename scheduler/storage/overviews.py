@@ -1,0 +1,115 @@
+"""What the pages show of many things at once: each list reads one page by an index, and what belongs to its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, select, text
+
+from scheduler.storage.arrays import array
+from scheduler.storage.queries import DELIVERY, INVOCATION
+from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger, WebhookDelivery
+
+MOST_COUNTED = 1000
+"""Counting for a page stops here; a page says so."""
+NAMED_FIRINGS = 20
+"""Firings of an invocation whose triggers a list names."""
+# The two looks are of different indexes: a window's firings point to it, a closed invocation names its own.
+WOKEN_BY = text(f"""
+    SELECT i.id, array(
+        SELECT DISTINCT f.trigger_name FROM (
+            (SELECT trigger_name FROM firings WHERE i.firing_ids IS NULL AND invocation_id = i.id
+             ORDER BY id LIMIT {NAMED_FIRINGS})
+            UNION ALL
+            (SELECT trigger_name FROM firings WHERE id = ANY(i.firing_ids[1:{NAMED_FIRINGS}]))
+        ) f ORDER BY f.trigger_name
+    )
+    FROM invocations i WHERE i.id = ANY(CAST(:ids AS uuid[]))
+""")  # noqa: S608  # constants only
+
+STANDING = text(f"""
+    SELECT a.id, counted.triggers, counted.enabled, latest.id AS invocation_id, latest.state,
+        coalesce(latest.finished_at, latest.started_at, latest.ready_at, latest.opened_at) AS at
+    FROM unnest(CAST(:ids AS uuid[])) AS a(id)
+    CROSS JOIN LATERAL (
+        SELECT count(*) AS triggers, count(*) FILTER (WHERE is_enabled) AS enabled FROM (
+            SELECT is_enabled FROM triggers
+            WHERE agent_id = a.id AND deleted_at IS NULL AND type <> 'wake' LIMIT {MOST_COUNTED}
+        ) few
+    ) counted
+    LEFT JOIN LATERAL (
+        SELECT * FROM invocations WHERE agent_id = a.id ORDER BY id DESC LIMIT 1
+    ) latest ON true
+""")  # noqa: S608  # constants only
+
+
+def find_agents(
+    conn: Connection, tenant_id: UUID, words: str = "", *, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
+    """Up to `limit` agents whose name holds `words`, in any case, newest first, older than `after`."""
+    query = select(Agent.__table__).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
+    if words:
+        query = query.where(Agent.name.icontains(words, autoescape=True))
+    if after is not None:
+        query = query.where(Agent.id < after)
+    return conn.execute(query.order_by(Agent.id.desc()).limit(limit)).all()
+
+
+def standing_of(conn: Connection, agent_ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
+    """How agents stand: `triggers` and `enabled` (counted up to MOST_COUNTED), and the newest invocation's
+    `invocation_id`, `state`, `at`, which are None for one that was never woken.
+    """
+    return {row.id: row for row in conn.execute(STANDING, {"ids": array(agent_ids)})}
+
+
+def woken_by(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, list[str]]:
+    """The names of the triggers whose firings invocations carry, in alphabetical order; those of the oldest
+    NAMED_FIRINGS firings.
+    """
+    rows = conn.execute(WOKEN_BY, {"ids": array(invocation_ids)})
+    return {row[0]: row[1] for row in rows}
+
+
+def list_dead(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    """Up to `limit` invocations that ended dead or skipped and were not replayed, newest first, older than
+    `after`; with the `error` of the last try.
+    """
+    columns: tuple[Any, ...] = (*INVOCATION, Invocation.tries[-1]["error"].astext.label("error"))
+    query = select(*columns).where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN)
+    if after is not None:
+        query = query.where(Invocation.id < after)
+    return conn.execute(query.order_by(Invocation.id.desc()).limit(limit)).all()
+
+
+def count_dead(conn: Connection, tenant_id: UUID) -> int:
+    """How many invocations `list_dead` would give in all; counting stops at MOST_COUNTED."""
+    some = select(Invocation.id).where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN).limit(MOST_COUNTED)
+    return conn.scalar(select(func.count()).select_from(some.subquery())) or 0
+
+
+def list_calls(
+    conn: Connection, tenant_id: UUID, *, refused: bool = False, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
+    """Up to `limit` calls of a tenant's webhooks, or only those not accepted, newest first, older than `after`."""
+    query = select(*DELIVERY).where(WebhookDelivery.tenant_id == tenant_id)
+    if refused:
+        query = query.where(WebhookDelivery.verdict != "accepted")
+    if after is not None:
+        query = query.where(WebhookDelivery.id < after)
+    return conn.execute(query.order_by(WebhookDelivery.id.desc()).limit(limit)).all()
+
+
+def agent_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
+    """The names of a tenant's agents, those deleted too."""
+    rows = conn.execute(select(Agent.id, Agent.name).where(Agent.id.in_(ids), Agent.tenant_id == tenant_id))
+    return {row.id: row.name for row in rows}
+
+
+def trigger_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
+    """The names of a tenant's triggers, those deleted too."""
+    rows = conn.execute(
+        select(Trigger.id, Trigger.name).where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id)
+    )
+    return {row.id: row.name for row in rows}
