@@ -1,0 +1,160 @@
+"""What must have become of a trigger, by rules written down a second time; and how time passes for one in a test."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+FAR = "2999-01-01T00:00:00Z"
+
+CONFIGS: dict[str, list[dict[str, Any]]] = {
+    "cron": [
+        {"expr": "0 0 1 1 *"},
+        {"expr": "30 2 1 1 *", "timezone": "Asia/Tokyo", "jitter_seconds": 600},
+        {"expr": "0 12 1 1 *", "only_between": "09:00-18:00", "exclude": ["2030-01-01"], "until": "2999-12-31"},
+    ],
+    "interval": [{"seconds": 3600}, {"minutes": 240}, {"seconds": 86_400, "until": FAR}],
+    "once": [{"at": FAR}, {"at": "2998-12-31"}, {"at": "2001-01-01", "allow_past": True}],
+    "webhook": [{}, {"filter": {"json_path": "$.a"}}],
+    "poll": [
+        {"url": "https://example.org/a", "json_path": "$.a"},
+        {"url": "https://example.org/b", "json_path": "$.a", "interval_min": 60},
+    ],
+}
+"""Configs of each kind: but for one, none has a slot in the minutes that a test takes, unless the test makes one."""
+
+
+MAKE_DUE = """
+    WITH moved AS (
+        UPDATE jobs SET next_run_time = clock_timestamp() - make_interval(secs => :ago)
+        WHERE trigger_id = :id AND kind = 'fire' RETURNING next_run_time
+    )
+    UPDATE triggers SET anchor_at = moved.next_run_time - make_interval(secs => :step),
+        config = CASE WHEN :field = '' THEN config
+            ELSE config || jsonb_build_object(:field, to_char(CASE :field WHEN 'at' THEN moved.next_run_time
+                ELSE clock_timestamp() END AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')) END
+    FROM moved WHERE id = :id
+"""
+
+EXPIRE = """
+    WITH expired AS (
+        UPDATE triggers SET expires_at = clock_timestamp() - interval '1 second'
+        WHERE id = :id RETURNING id, expires_at
+    )
+    INSERT INTO jobs (trigger_id, kind, next_run_time) SELECT id, 'expiry', expires_at FROM expired
+    ON CONFLICT (trigger_id, kind) DO UPDATE SET next_run_time = excluded.next_run_time
+"""
+
+WINDOWS = """
+    SELECT i.id, i.state, i.firing_count, i.firing_ids, array_remove(array_agg(f.id), NULL) AS firings
+    FROM invocations i LEFT JOIN firings f ON f.invocation_id = i.id AND f.agent_id = i.agent_id
+    WHERE i.agent_id = ANY(:agents) GROUP BY i.id
+"""
+
+
+@dataclass
+class Expected:
+    """A trigger as it must stand now."""
+
+    id: UUID
+    kind: str
+    policy: str
+    max_fires: int | None
+    is_enabled: bool = True
+    note: str | None = None
+    fire_count: int = 0
+    firings: int = 0
+    """All there ever were; `fire_count` begins anew when the trigger is resumed."""
+    slots: int = 0
+    """All that lie in the ranges of the firings."""
+    passed: int = 0
+    """Slots that no pass has seen yet."""
+    is_late: bool = False
+    """The newest of these is beyond the grace of policy `skip`."""
+    is_last: bool = False
+    """No slot comes after these."""
+    has_expired: bool = False
+    fired_since_at: bool = False
+    """A once that has fired since its moment."""
+    is_deleted: bool = False
+    events: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def has_job(self) -> bool:
+        """Whether the kind owns a native job."""
+        return self.kind != "webhook"
+
+    @property
+    def has_slots(self) -> bool:
+        """Whether a slot makes a firing: a poll only looks."""
+        return self.kind in {"cron", "interval", "once"}
+
+    def refusal(self) -> str | None:
+        """Why it does not fire when a person asks."""
+        if not self.is_enabled:
+            return self.note
+        return "expired" if self.has_expired else None
+
+    def fire(self) -> None:
+        """A person fires it."""
+        self._record(1, 0)
+        self._end_at_limit()
+
+    def see_pass(self) -> None:
+        """A scheduler looks."""
+        if not self.is_enabled:
+            return
+        if self.has_expired:
+            self.end("expired", "expired")
+        elif self.passed:
+            self._meet_policy()
+
+    def limit(self, max_fires: int | None) -> None:
+        """Its `max_fires` is changed."""
+        self.max_fires = max_fires
+        self._end_at_limit()
+
+    def resume_refusal(self) -> bool:
+        """Whether it has nothing left to fire."""
+        nothing_left = self.is_last and (self.kind != "once" or self.fired_since_at)
+        return self.has_expired or self.max_fires == 0 or nothing_left
+
+    def resume(self) -> None:
+        """It starts again, without the slots that passed meanwhile, except a once's."""
+        if not self.is_enabled:
+            self.is_enabled, self.note, self.fire_count = True, None, 0
+            self.passed = int(self.kind == "once" and self.is_last)
+            self.is_late = self.is_late and self.kind == "once"
+
+    def begin_anew(self) -> None:
+        """Another config: all its slots are to come."""
+        self.passed, self.is_late, self.is_last, self.fired_since_at = 0, False, False, False
+
+    def end(self, note: str, event: str | None = None) -> None:
+        """It is disabled; with `event`, by itself."""
+        self.is_enabled, self.note, self.passed = False, note, 0
+        if event is not None:
+            self.events[event] += 1
+
+    def _meet_policy(self) -> None:
+        fires = {"latest": 1, "all": self.passed, "skip": 0 if self.is_late else 1}[self.policy]
+        if self.max_fires is not None:
+            fires = min(fires, self.max_fires - self.fire_count)
+        self._record(fires, self.passed if self.policy == "latest" else fires)
+        self.passed = 0
+        if self.is_last:
+            self.end("finished", "finished")
+        else:
+            self._end_at_limit()
+
+    def _record(self, fires: int, slots: int) -> None:
+        self.fire_count += fires
+        self.firings += fires
+        self.slots += slots
+        self.fired_since_at = self.fired_since_at or (bool(fires) and self.is_last)
+
+    def _end_at_limit(self) -> None:
+        if self.is_enabled and self.max_fires is not None and self.fire_count >= self.max_fires:
+            self.end("max_fires", "finished")
