@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
-
 from flask import Response, request
 from flask_openapi.models.info import Info
 from flask_openapi.models.security_scheme import SecurityScheme
@@ -24,6 +22,7 @@ from api.health import health
 from api.hooks import hooks
 from api.invocations import invocations
 from api.keys import keys
+from api.mcp import mcp
 from api.messages import messages
 from api.metrics import metrics
 from api.parts import EXTENSION, build_parts
@@ -35,12 +34,8 @@ from api.triggers import triggers
 from api.users import users
 from api.wakes import wakes
 from api.web import register as register_pages
+from api.version import VERSION
 from config.settings import Settings, load_settings
-
-try:
-    VERSION = version("reveille")
-except PackageNotFoundError:
-    VERSION = "0"
 
 RESOURCES = (
     agents,
@@ -59,7 +54,7 @@ RESOURCES = (
     keys,
     tenants,
 )
-PLAIN = (hooks, channel_events, health, metrics, docs)
+PLAIN = (hooks, channel_events, health, metrics, docs, mcp)
 
 
 class ReveilleApi(OpenAPI):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -13,11 +14,14 @@ from sqlalchemy import Connection, Row
 from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import InvalidField
+from scheduler.domain.json_values import deeper_than
+from scheduler.domain.text import storable
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
 
 SHOWN_ERRORS = 5
+MAX_DEPTH = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,12 +54,12 @@ def make_tool(
 
     def call(caller: ToolCaller, arguments: Mapping[str, Any]) -> Any:
         try:
-            parsed = shape.model_validate(dict(arguments))
+            parsed = shape.model_validate(_fit(name, arguments))
         except ValidationError as error:
             raise _refusal(name, shape, error) from None
         return work(caller, parsed)
 
-    return Tool(name, description, shape.model_json_schema(), call)
+    return Tool(name, description, _schema(shape), call)
 
 
 def actor_of(caller: ToolCaller) -> str:
@@ -71,6 +75,28 @@ def self_of(conn: Connection, caller: ToolCaller) -> Row[Any]:
 def shown_time(moment: datetime | None) -> str | None:
     """RFC 3339, UTC."""
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+@cache
+def _schema(shape: type[Arguments]) -> Mapping[str, Any]:
+    return shape.model_json_schema()
+
+
+def _fit(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments as the database can hold them."""
+    if deeper_than(MAX_DEPTH, dict(arguments)):
+        raise InvalidField(f"{name} was not called: its arguments are nested more than {MAX_DEPTH} deep.")
+    return {key: _storable(value) for key, value in arguments.items()}
+
+
+def _storable(value: Any) -> Any:
+    if isinstance(value, str):
+        return storable(value)[0]
+    if isinstance(value, list):
+        return [_storable(each) for each in value]
+    if isinstance(value, dict):
+        return {storable(str(key))[0]: _storable(each) for key, each in value.items()}
+    return value
 
 
 def _refusal(name: str, shape: type[Arguments], error: ValidationError) -> InvalidField:

@@ -1,0 +1,113 @@
+"""/mcp: the tools of one agent over the Model Context Protocol, streamable HTTP without sessions or streams.
+
+The bearer key is the agent's own (`agent:ID`). Errors are JSON-RPC errors with the HTTP status beside them.
+"""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Blueprint, Response, current_app, request
+
+from api import mcp_messages as rpc
+from api.auth import Level, authenticate, bearer, caller, needs
+from api.body import read_bytes
+from api.parts import parts
+from api.version import VERSION
+from scheduler.domain.errors import Forbidden, ReveilleError, Unauthorized
+from scheduler.domain.tools import ToolCaller
+from scheduler.toolbox.registry import make_tools
+
+mcp = Blueprint("mcp", __name__)
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+VERSION_HEADER = "MCP-Protocol-Version"
+
+
+class Refused(ReveilleError):
+    """The request is none of MCP's streamable HTTP."""
+
+    def __init__(self, status: int, code: int, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.data = status, code, data
+
+
+@mcp.post("/mcp")
+@needs(Level.READ, own=True)
+def take_message() -> Response:
+    """Take one JSON-RPC message: 200 with the answer to a request, 202 for a notification."""
+    try:
+        _check_origin()
+        who = _agent()
+        _check_headers()
+        message = rpc.check_message(_body())
+    except rpc.RpcError as error:
+        return _answer(rpc.error_message(error.code, error.message), 400)
+    except ReveilleError as error:
+        return _unwelcome(error)
+    if not rpc.is_request(message):
+        return Response(status=202)
+    base_url = parts().settings.public_url or request.url_root.rstrip("/")
+    tools = make_tools(parts().db, parts().triggers, parts().clock, base_url)
+    return _answer(rpc.answer_request(message, tools, who, VERSION), 200)
+
+
+def _check_origin() -> None:
+    """Refuse what a page of a stranger sends: a browser names its origin, and a program has none."""
+    origin = request.headers.get("Origin")
+    if origin is None:
+        return
+    public_url = parts().settings.public_url
+    if (urlsplit(origin).hostname or "") in LOOPBACK or (public_url and _origin(public_url) == origin.lower()):
+        return
+    raise Refused(403, rpc.REFUSED, f"No pages of {origin[:200]} are served here.")
+
+
+def _origin(url: str) -> str:
+    found = urlsplit(url)
+    return f"{found.scheme}://{found.netloc}".lower()
+
+
+def _agent() -> ToolCaller:
+    """The agent whose key it is. Raises Unauthorized, or Forbidden for a key of no single agent."""
+    authenticate()
+    who = caller()
+    if who.agent_id is None:
+        raise Forbidden(
+            f"Over MCP one agent acts, so it takes that agent's own key, and {who.name!r} is a key of scope "
+            f"{who.level.name.lower()}. Make one by POST /api/v1/api-keys with the scopes ['agent:ID']."
+        )
+    return ToolCaller(who.tenant_id, who.agent_id)
+
+
+def _check_headers() -> None:
+    if request.mimetype != "application/json":
+        raise Refused(415, rpc.INVALID_REQUEST, "Send the message with Content-Type: application/json.")
+    if not request.accept_mimetypes["application/json"]:
+        raise Refused(406, rpc.INVALID_REQUEST, "Answers are application/json; say so in Accept.")
+    version = request.headers.get(VERSION_HEADER)
+    if version is not None and version not in rpc.VERSIONS:
+        data = {"supported": list(rpc.VERSIONS), "requested": version[:100]}
+        raise Refused(400, rpc.UNSUPPORTED_VERSION, f"{VERSION_HEADER} {version[:100]} is not spoken here.", data)
+
+
+def _body() -> object:
+    try:
+        value: object = current_app.json.loads(read_bytes())
+    except ValueError as error:
+        raise rpc.RpcError(rpc.PARSE_ERROR, f"The body is not valid JSON: {error}.") from None
+    return value
+
+
+def _unwelcome(error: ReveilleError) -> Response:
+    code, data = (error.code, error.data) if isinstance(error, Refused) else (rpc.REFUSED, None)
+    response = _answer(rpc.error_message(code, error.message, data=data), error.status)
+    if isinstance(error, Unauthorized):
+        response.headers["WWW-Authenticate"] = 'Bearer realm="reveille"' + (
+            ', error="invalid_token"' if bearer() else ""
+        )
+    return response
+
+
+def _answer(message: dict[str, object], status: int) -> Response:
+    return Response(current_app.json.dumps(message), status, content_type="application/json")
