@@ -32,9 +32,9 @@ from api.resource import PREFIX, ItemConverter
 from api.tenants import tenants
 from api.triggers import triggers
 from api.users import users
+from api.version import VERSION
 from api.wakes import wakes
 from api.web import register as register_pages
-from api.version import VERSION
 from config.settings import Settings, load_settings
 
 RESOURCES = (
