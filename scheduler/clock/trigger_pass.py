@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -17,7 +17,7 @@ from scheduler.domain.misfire import Plan, Slots, plan
 from scheduler.domain.model import JobKind, MisfirePolicy
 from scheduler.invocations.checks import run_checks
 from scheduler.invocations.record import NewFiring, gate, record_firings
-from scheduler.storage.arrays import array, uuid_array, word_array
+from scheduler.storage.arrays import time_array, uuid_array, word_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.triggers import LockedTrigger
 from scheduler.triggers.base import TriggerConfig
@@ -111,7 +111,7 @@ class TriggerPass(LedgerPass):
             {
                 "ids": uuid_array(claim.trigger.id for claim in self.submitted),
                 "kinds": word_array(claim.kind for claim in self.submitted),
-                "times": array(claim.next_run_time for claim in self.submitted),
+                "times": time_array(claim.next_run_time for claim in self.submitted),
             },
         )
         if stopped:
@@ -207,9 +207,10 @@ def _slot_firing(trigger: LockedTrigger, slots: Slots) -> NewFiring:
     )
 
 
+@lru_cache(maxsize=64)
 def slot_key(slot: datetime) -> str:
     """The occurrence key of a time firing: its newest slot, which it alone stands for."""
-    return f"slot:{slot.isoformat()}"
+    return f"slot:{slot.astimezone(UTC).isoformat()}"
 
 
 def _skipped_event(claim: Claim, skipped: Slots) -> Event:

@@ -14,10 +14,9 @@ from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
-from scheduler.storage.arrays import array, unless_all, uuid_array
+from scheduler.storage.arrays import array, time_array, unless_all, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import notify
-from scheduler.storage.live import Change, tell
 from scheduler.storage.recording import (
     CLOSE_FULL_WINDOWS,
     COUNT_TRIGGERS,
@@ -120,7 +119,6 @@ def record_firings(conn: Connection, firings: Sequence[NewFiring], *, announce: 
     next_due = min((window.due_at for window in by_agent.values() if window.due_at), default=None)
     if announce and next_due is not None and next_due <= now + SOON:
         notify(conn)
-    tell(conn, {Change(firing.trigger.tenant_id, "firing") for firing, _ in inserted})
     return Recorded({firing.id: window.id for firing, window in inserted}, duplicates, exhausted, next_due)
 
 
@@ -152,7 +150,7 @@ def _open_windows(conn: Connection, firings: Sequence[NewFiring], now: datetime)
             "ids": uuid_array(new_id() for _ in openings),
             "tenant_ids": uuid_array(opening.trigger.tenant_id for opening in openings.values()),
             "agent_ids": uuid_array(openings),
-            "due_ats": array(opening.due_at for opening in openings.values()),
+            "due_ats": time_array(opening.due_at for opening in openings.values()),
             "counts": array(opening.count for opening in openings.values()),
         },
     ).all()
@@ -175,8 +173,8 @@ def _insert_firings(
         "ids": uuid_array(firing.id for firing in firings),
         "trigger_ids": uuid_array(firing.trigger.id for firing in firings),
         "keys": [firing.occurrence_key for firing in firings],
-        "firsts": array(firing.first_scheduled_for for firing in firings),
-        "lasts": array(firing.scheduled_for for firing in firings),
+        "firsts": time_array(firing.first_scheduled_for for firing in firings),
+        "lasts": time_array(firing.scheduled_for for firing in firings),
         "counts": unless_all([firing.slot_count for firing in firings], 1),
         "exacts": unless_all([firing.slots_exact for firing in firings], True),
         "content_types": unless_all([firing.content_type for firing in firings], None),
@@ -237,7 +235,7 @@ def _count_triggers(
             "now": now,
             "ids": uuid_array(last),
             "fires": array(counts[trigger_id] for trigger_id in last),
-            "wakes": array(window.due_at or now for _, window in last.values()),
+            "wakes": time_array(window.due_at or now for _, window in last.values()),
             "exhausted": array(spent),
         },
     )

@@ -16,6 +16,12 @@ def array(values: Iterable[UUID | datetime | int | bool | None]) -> str:
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
+def time_array(values: Iterable[datetime | None]) -> str:
+    """The same for times, of which many are equal: what is due together is due at one moment."""
+    texts: dict[datetime | None, str] = {None: "NULL"}
+    return "{" + ",".join([texts.get(value) or texts.setdefault(value, str(value)) for value in values]) + "}"
+
+
 def uuid_array(values: Iterable[UUID | None]) -> str:
     """The same for ids, whose hexadecimal digits alone are made in half the time."""
     return "{" + ",".join(["NULL" if value is None else value.hex for value in values]) + "}"
