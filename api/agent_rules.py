@@ -11,15 +11,15 @@ from sqlalchemy import Row
 
 from api.parts import Parts
 from api.problems import InvalidRequest, field_errors
+from api.remote_rules import a2a_columns, check_address, patched_a2a_columns
 from api.schemas.agents import CommandRuntime, HttpRuntime, Runtime
+from api.schemas.remote import A2aRuntime
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.signatures import new_standard_secret
 from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
-from scheduler.net.errors import UrlRefused
-from scheduler.net.policy import check_url
 from scheduler.triggers.base import merge_patch
 
-RUNTIME: TypeAdapter[HttpRuntime | CommandRuntime] = TypeAdapter(Runtime)
+RUNTIME: TypeAdapter[HttpRuntime | CommandRuntime | A2aRuntime] = TypeAdapter(Runtime)
 
 CEILINGS = {"max_triggers": "default_max_triggers", "webhook_rate_limit": "max_webhook_rate"}
 FLOORS = {"min_poll_interval_min": "min_poll_interval_min"}
@@ -49,12 +49,14 @@ def limit_columns(values: Mapping[str, Any], tenant: Row[Any]) -> dict[str, Any]
     return limits
 
 
-def new_runtime(runtime: HttpRuntime | CommandRuntime, parts: Parts) -> StoredRuntime:
+def new_runtime(runtime: HttpRuntime | CommandRuntime | A2aRuntime, parts: Parts) -> StoredRuntime:
     """Check a runtime against what the operator allows. Raises InvalidField below `runtime`."""
     if isinstance(runtime, CommandRuntime):
         _check_command(runtime.name, parts)
         return StoredRuntime(_columns("command", {"name": runtime.name}, None))
-    _check_address(runtime.url, parts)
+    if isinstance(runtime, A2aRuntime):
+        return StoredRuntime(a2a_columns(runtime, parts))
+    check_address(runtime.url, "runtime.url", parts)
     secret = runtime.secret or new_standard_secret()
     _check_secret(secret)
     return StoredRuntime(_columns("http", {"url": runtime.url}, parts.box.encrypt(secret)), secret)
@@ -71,6 +73,8 @@ def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], parts: Parts) -> 
         runtime = RUNTIME.validate_python(whole)
     except ValidationError as error:
         raise InvalidRequest(field_errors(error, ("runtime",))) from None
+    if isinstance(runtime, A2aRuntime) and same_kind:
+        return StoredRuntime(patched_a2a_columns(runtime, patch, agent, parts))
     stored = new_runtime(runtime, parts)
     if same_kind and "secret" not in patch and agent.runtime_secret is not None:
         return StoredRuntime(stored.columns | {"runtime_secret": agent.runtime_secret})
@@ -89,13 +93,6 @@ def _check_command(name: str, parts: Parts) -> None:
             f"The operator allows no command of that name (REVEILLE_COMMANDS); allowed: {names}.",
             field="runtime.name",
         )
-
-
-def _check_address(url: str, parts: Parts) -> None:
-    try:
-        check_url(url, parts.allow_private)
-    except UrlRefused as error:
-        raise InvalidField(error.message, field="runtime.url") from None
 
 
 def _check_secret(secret: str) -> None:

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func
 from api import agent_rules as rules
 from api.auth import Level, caller, needs
 from api.parts import parts
+from api.remote_rules import mcp_columns
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
 from api.schemas.agents import AgentIn, AgentOut, AgentPage, AgentPatch, AgentPath
 from api.schemas.base import NoteIn, Page
@@ -30,7 +31,8 @@ def make_agent(body: AgentIn) -> Response:
     """Make an agent. An http runtime's secret is in this answer only."""
     who = caller()
     runtime = rules.new_runtime(body.runtime, parts())
-    values = body.model_dump(exclude={"runtime"})
+    values = body.model_dump(exclude={"runtime", "mcp_servers"})
+    values |= mcp_columns(body.mcp_servers, None, parts())
     with parts().db.begin() as conn:
         values |= rules.limit_columns(values, get_tenant(conn, who.tenant_id, keep=True))
         row = create_agent(conn, who.tenant_id, values | runtime.columns)
@@ -73,6 +75,8 @@ def change_agent(path: AgentPath, body: AgentPatch) -> Response:
             runtime = rules.patched_runtime(row, patch["runtime"], parts())
             values |= runtime.columns
             new_secret = runtime.new_secret
+        if "mcp_servers" in patch:
+            values |= mcp_columns(patch["mcp_servers"], row, parts())
         if values:
             row = update_agent(conn, path.agent_id, values)
             if "timezone" in values:

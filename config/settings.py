@@ -129,6 +129,7 @@ class Settings(BaseSettings):
         "", validation_alias="REVEILLE_ALLOW_PRIVATE_HOSTS"
     )
     commands: Commands = Field(default_factory=dict, validation_alias="REVEILLE_COMMANDS")
+    mcp_commands: Commands = Field(default_factory=dict, validation_alias="REVEILLE_MCP_COMMANDS")
     public_url: HttpUrl | None = Field(None, validation_alias="REVEILLE_PUBLIC_URL")
     url: HttpUrl = Field(
         default_factory=lambda data: f"http://127.0.0.1:{data['port']}", validation_alias="REVEILLE_URL"

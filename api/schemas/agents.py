@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
 from api.schemas.base import Answer, Listed, Moment, Name, Shape, Text, Time, Zone, id_of, no_defaults
+from api.schemas.remote import A2aRuntime, A2aRuntimeOut, McpServer, McpServerOut, unique_names
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -27,7 +28,7 @@ class CommandRuntime(Shape):
     name: str = Field(max_length=200)
 
 
-Runtime = Annotated[HttpRuntime | CommandRuntime, Field(discriminator="kind")]
+Runtime = Annotated[HttpRuntime | CommandRuntime | A2aRuntime, Field(discriminator="kind")]
 
 
 class AgentSettings(Shape):
@@ -45,6 +46,9 @@ class AgentSettings(Shape):
         None, ge=0, le=1_000_000, description="Deliveries a minute of each webhook; null: the tenant's."
     )
     expires_at: Moment | None = None
+    mcp_servers: Annotated[list[McpServer], AfterValidator(unique_names)] = Field(
+        default_factory=list, max_length=10, description="Their tools are those of an llm agent, beside our own."
+    )
     approve_triggers: bool = Field(
         False, description="Whether a trigger that the agent makes or changes itself waits for approval."
     )
@@ -89,7 +93,7 @@ class AgentOut(Answer):
     id: UUID
     tenant_id: UUID
     name: str
-    runtime: Annotated[HttpRuntimeOut | CommandRuntimeOut, Field(discriminator="kind")]
+    runtime: Annotated[HttpRuntimeOut | CommandRuntimeOut | A2aRuntimeOut, Field(discriminator="kind")]
     role_description: str
     language: str
     timezone: str | None
@@ -102,6 +106,7 @@ class AgentOut(Answer):
     is_paused: bool
     paused_note: str | None
     expires_at: Time | None
+    mcp_servers: list[McpServerOut]
     approve_triggers: bool
     created_at: Time
     updated_at: Time

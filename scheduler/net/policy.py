@@ -85,6 +85,9 @@ class AllowedPrivate:
         return host in self.hosts or any(address in network for network in self.networks)
 
 
+_EVERYTHING = AllowedPrivate(networks=(ip_network("0.0.0.0/0"), ip_network("::/0")))
+
+
 def check_url(url: str, allow_private: AllowedPrivate) -> ParsedUrl:
     """Apply every rule that needs no name server; IP addresses and `localhost` (RFC 6761) are decided here.
 
@@ -112,6 +115,14 @@ def check_url(url: str, allow_private: AllowedPrivate) -> ParsedUrl:
     ):
         raise UrlRefused(f"{name} is this machine itself; to reach it, {_remedy(name)}.")
     return ParsedUrl(scheme, name, port, target, None)
+
+
+def origin_of(url: str) -> tuple[str, str, int]:
+    """Scheme, host and port of a URL, to be compared with another's: that it may be requested is not said.
+
+    Raises UrlRefused for what is no URL.
+    """
+    return check_url(url, _EVERYTHING).origin
 
 
 def address_refusal(host: str, address: IPAddress, allow_private: AllowedPrivate) -> UrlRefused | None:

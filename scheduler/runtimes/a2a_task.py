@@ -25,7 +25,7 @@ from loguru import logger
 
 from scheduler.domain.errors import ConfigurationError, ReveilleError
 from scheduler.domain.run import Outcome, Replied, RunRequest
-from scheduler.net.policy import AllowedPrivate, check_url
+from scheduler.net.policy import origin_of
 from scheduler.runtimes.a2a_errors import ERRORS
 from scheduler.runtimes.a2a_reply import append, is_canceled, outcome_of, replied, text_of
 from scheduler.storage.remote_tasks import KnownTask, RemoteTasks
@@ -36,8 +36,6 @@ IDLE_SECONDS = 60.0
 """A stream that is silent for so long is left, and its task looked at instead: the connection may be dead."""
 MAX_MISSES = 5
 """Looks that may fail in a row."""
-EVERYTHING = AllowedPrivate.parse("0.0.0.0/0, ::/0")
-"""For reading a URL only: whether it may be requested is decided when it is."""
 
 
 class RemoteAgent:
@@ -87,9 +85,9 @@ class RemoteAgent:
         """What is secret goes to the address that was given for it and to no other that a card names."""
         if not self._has_secrets:
             return
-        home = check_url(self._url, EVERYTHING).origin
+        home = origin_of(self._url)
         for interface in card.supported_interfaces:
-            if check_url(interface.url, EVERYTHING).origin != home:
+            if origin_of(interface.url) != home:
                 raise ConfigurationError(
                     f"The agent's card leads to {interface.url}, another host than that of the agent's url, which "
                     "alone is given its secret; set the agent's url to that host, or have the card corrected."

@@ -101,7 +101,7 @@ def test_an_agent_stays_within_its_tenants_limits(shared: Api, agent_id: str, fi
     ("runtime", "field"),
     [
         ({"kind": "llm", "model_id": "x"}, "runtime.kind"),
-        ({"kind": "a2a", "url": "https://a.example.org"}, "runtime.kind"),
+        ({"kind": "pigeon", "url": "https://a.example.org"}, "runtime.kind"),
         ({"kind": "carrier pigeon"}, "runtime.kind"),
         ({"url": "https://a.example.org"}, "runtime.kind"),
         ({"kind": "http"}, "runtime.url"),

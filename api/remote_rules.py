@@ -1,0 +1,85 @@
+"""What of an agent lies elsewhere, as columns of `agents`: addresses to be read, and what is secret encrypted."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Row
+
+from api.parts import Parts
+from api.schemas.remote import A2aRuntime, McpServer
+from scheduler.domain.errors import InvalidField
+from scheduler.net.errors import UrlRefused
+from scheduler.net.policy import check_url, origin_of
+
+
+def a2a_columns(runtime: A2aRuntime, parts: Parts) -> dict[str, Any]:
+    """A whole new A2A runtime. Raises InvalidField."""
+    check_address(runtime.url, "runtime.url", parts)
+    return _a2a(runtime.url, _secrets(runtime), parts)
+
+
+def patched_a2a_columns(
+    runtime: A2aRuntime, patch: Mapping[str, Any], agent: Row[Any], parts: Parts
+) -> dict[str, Any]:
+    """A changed A2A runtime: of `secret` and `headers`, what `patch` does not name stays. Raises InvalidField."""
+    check_address(runtime.url, "runtime.url", parts)
+    kept = {} if agent.runtime_secret is None else json.loads(parts.box.decrypt(agent.runtime_secret))
+    kept = {name: value for name, value in kept.items() if name not in patch and value}
+    # Whoever may change an agent may not therefore read its secrets, by having them sent elsewhere.
+    if kept and origin_of(agent.runtime["url"]) != origin_of(runtime.url):
+        raise InvalidField(
+            f"The url is on another host, which is not given the old {' and '.join(kept)}; give them again, or null.",
+            field="runtime.url",
+        )
+    return _a2a(runtime.url, _secrets(runtime) | kept, parts)
+
+
+def mcp_columns(servers: Sequence[McpServer], agent: Row[Any] | None, parts: Parts) -> dict[str, Any]:
+    """An agent's MCP servers; the headers of one that keeps its name and url stay. Raises InvalidField."""
+    old = {server["name"]: server for server in agent.mcp_servers} if agent is not None else {}
+    stored = None if agent is None or agent.mcp_secrets is None else parts.box.decrypt(agent.mcp_secrets)
+    old_headers = json.loads(stored) if stored else {}
+    headers: dict[str, dict[str, str]] = {}
+    for index, server in enumerate(servers):
+        _check_server(server, f"mcp_servers.{index}", parts)
+        same = old.get(server.name, {}).get("url") == server.url
+        sent = old_headers.get(server.name) if server.headers is None and same else server.headers
+        if sent and server.url is not None:
+            headers[server.name] = sent
+    shown = [server.model_dump(include={"name", "url", "command"}, exclude_none=True) for server in servers]
+    return {
+        "mcp_servers": shown,
+        "mcp_secrets": parts.box.encrypt(json.dumps(headers)) if headers else None,
+    }
+
+
+def check_address(url: str, field: str, parts: Parts) -> None:
+    """Raise InvalidField for a URL that may not be requested, as far as that is known without resolving it."""
+    try:
+        check_url(url, parts.allow_private)
+    except UrlRefused as error:
+        raise InvalidField(error.message, field=field) from None
+
+
+def _check_server(server: McpServer, field: str, parts: Parts) -> None:
+    allowed = parts.settings.mcp_commands
+    if server.url is not None:
+        check_address(server.url, f"{field}.url", parts)
+    elif server.command not in allowed:
+        names = ", ".join(sorted(allowed)) or "none"
+        raise InvalidField(
+            f"The operator allows no MCP server of that name (REVEILLE_MCP_COMMANDS); allowed: {names}.",
+            field=f"{field}.command",
+        )
+
+
+def _secrets(runtime: A2aRuntime) -> dict[str, Any]:
+    return {"secret": runtime.secret, "headers": runtime.headers or {}}
+
+
+def _a2a(url: str, secrets: Mapping[str, Any], parts: Parts) -> dict[str, Any]:
+    sealed = parts.box.encrypt(json.dumps(secrets)) if any(secrets.values()) else None
+    return {"runtime_kind": "a2a", "runtime": {"url": url}, "runtime_secret": sealed}
