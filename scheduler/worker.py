@@ -16,11 +16,12 @@ from procrastinate import App
 from procrastinate.app import WorkerOptions
 from procrastinate.exceptions import ConnectorException
 
-from config.settings import Settings
+from config.settings import Settings, read_variable
 from scheduler import bootstrap
 from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import SystemClock
 from scheduler.invocations.dispatch import Dispatcher
+from scheduler.invocations.journal import Journal
 from scheduler.invocations.polls.check import MAX_OPEN_REQUESTS, Poller
 from scheduler.invocations.recover import STALLED_AFTER
 from scheduler.invocations.steady import Pulse, make_check_app, make_worker_app
@@ -67,7 +68,7 @@ def run_worker(
     settings: Settings,
     *,
     start_scheduler: StartScheduler = bootstrap.start_scheduler,
-    concurrency: int = 100,
+    concurrency: int = 200,
     timing: Timing = Timing(),
 ) -> int:
     """Schedule and run invocations, `concurrency` at once, until SIGTERM or SIGINT; returns the exit status.
@@ -98,7 +99,10 @@ async def _serve(
         box = SecretBox(settings.secret_key.get_secret_value())
         base_url = settings.public_url or settings.url
         tools = make_tools(db, Triggers(db, box, allow_private), clock, base_url)
-        parts = RuntimeParts(client, clock, settings.commands, tools, remote_tasks=RemoteTasks(db))
+        journal = Journal(db)
+        parts = RuntimeParts(
+            client, clock, settings.commands, tools, RemoteTasks(db), journal, read_variable=read_variable
+        )
         dispatcher = _dispatcher(settings, db, box, parts, pulse)
         poller = Poller(db, box, client, clock)
         watching = asyncio.ensure_future(dispatcher.watch())
@@ -124,6 +128,7 @@ async def _serve(
         await asyncio.gather(asyncio.to_thread(_shut_down, scheduler), *working)
         watching.cancel()
         dispatcher.close()
+        journal.close()
         poller.close()
 
 

@@ -9,6 +9,8 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
+from scheduler.domain.thinking import Thinking
+
 
 class _Shape(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -70,6 +72,8 @@ class RuntimeSpec:
     config: dict[str, Any]
     secret: str | None
     timeout_seconds: float
+    thinking: Thinking | None = None
+    """For the runtime `llm`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ from scheduler.invocations.retries import MAX_TRIES, SPREAD, retry_delay
 from scheduler.storage.audit import SYSTEM, record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.tables import Agent, Invocation
+from scheduler.storage.usage import count_invocation
 
 SOON = 5.0
 """Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
@@ -210,6 +211,8 @@ def _end(
         text, cut = storable(outcome.text)
         reply = {"reply": text, "reply_truncated": outcome.truncated or cut}
     _move_on(conn, current, target, outcome, actor, reason=reason, **reply)
+    if target is not InvocationState.SKIPPED:
+        count_invocation(conn, current.id)
 
 
 def _retry(conn: Connection, current: Try, delay: float, reason: str, outcome: Outcome, actor: str) -> None:

@@ -6,13 +6,17 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import Connection, Label, Row, literal_column, select, update
 
-from scheduler.domain.context import ContextFiring, build_context, new_nonce
+from scheduler.domain.context import ContextFiring, Language, build_context, new_nonce, session_title
+from scheduler.domain.model import RuntimeKind, Trust
 from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, RunTrigger, Skipped
 from scheduler.domain.text import storable
+from scheduler.domain.thinking import Thinking, is_wait
 from scheduler.invocations.lifecycle import Claimed
+from scheduler.storage.models import usable_models
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Agent, Firing, Invocation
 
@@ -35,7 +39,7 @@ def prepare(conn: Connection, claimed: Claimed, base_url: str, box: SecretBox) -
     """Read what a claimed invocation needs; Skipped when its agent is gone.
 
     The context is made for the first try and kept: a repeated request differs in its attempt and token alone.
-    Raises ConfigurationError when the agent's secret does not open.
+    Skipped also when it has no enabled model. Raises ConfigurationError when a secret does not open.
     """
     agent = conn.execute(select(Agent.__table__, _GONE).where(Agent.id == claimed.agent_id)).one_or_none()
     if agent is None or agent.gone:
@@ -43,6 +47,9 @@ def prepare(conn: Connection, claimed: Claimed, base_url: str, box: SecretBox) -
     firings = conn.execute(
         select(Firing.__table__).where(Firing.invocation_id == claimed.id).order_by(Firing.id)
     ).all()
+    thinking = _thinking(conn, agent, firings, box) if agent.runtime_kind == RuntimeKind.LLM else None
+    if isinstance(thinking, Skipped):
+        return thinking
     secret = None if agent.runtime_secret is None else box.decrypt(agent.runtime_secret)
     request = RunRequest(
         invocation_id=claimed.id,
@@ -53,7 +60,32 @@ def prepare(conn: Connection, claimed: Claimed, base_url: str, box: SecretBox) -
         context=_context(conn, claimed, agent.language, firings),
         firings=tuple(map(_run_firing, firings)),
     )
-    return Work(RuntimeSpec(agent.runtime_kind, agent.runtime, secret, agent.timeout_seconds), request)
+    spec = RuntimeSpec(agent.runtime_kind, agent.runtime, secret, agent.timeout_seconds, thinking)
+    return Work(spec, request)
+
+
+def _thinking(
+    conn: Connection, agent: Row[Any], firings: Sequence[Row[Any]], box: SecretBox
+) -> Thinking | Skipped:
+    named = (agent.runtime.get("model_id"), agent.runtime.get("fallback_model_id"))
+    models = usable_models(conn, agent.tenant_id, [UUID(each) for each in named if each], box)
+    if isinstance(models, str):
+        return Skipped(models)
+    trusts = frozenset(firing.trust for firing in firings)
+    return Thinking(
+        tenant_id=agent.tenant_id,
+        models=tuple(models),
+        title=session_title([firing.trigger_name for firing in firings], _language(agent.language)),
+        language=agent.language,
+        role=agent.role_description,
+        trusts=trusts,
+        is_among_agents=trusts == {Trust.AGENT},
+        is_awaited=any(is_wait(firing.trigger_name, firing.trust) for firing in firings),
+    )
+
+
+def _language(language: str) -> Language:
+    return "zh" if language == "zh" else "en"
 
 
 def _context(conn: Connection, claimed: Claimed, language: str, firings: Sequence[Row[Any]]) -> str:
@@ -61,7 +93,7 @@ def _context(conn: Connection, claimed: Claimed, language: str, firings: Sequenc
     if kept is not None:
         return str(kept)
     shown = [ContextFiring(**{name: getattr(firing, name) for name in _CONTEXT_FIELDS}) for firing in firings]
-    context, _ = storable(build_context(shown, "zh" if language == "zh" else "en", new_nonce()))
+    context, _ = storable(build_context(shown, _language(language), new_nonce()))
     conn.execute(update(Invocation).where(Invocation.id == claimed.id).values(context=context))
     return context
 

@@ -9,6 +9,7 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
 from scheduler.domain.text import MAX_REPLY_BYTES
 from scheduler.domain.tools import Tool
+from scheduler.invocations.journal import Journal
 from scheduler.net.client import GuardedClient
 from scheduler.storage.remote_tasks import RemoteTasks
 
@@ -37,6 +38,10 @@ class RuntimeParts:
     """What an agent may call while it runs."""
     remote_tasks: RemoteTasks | None = None
     """Where the `a2a` runtime keeps its tasks; without it a retry sends again."""
+    journal: Journal | None = None
+    """Where the `llm` runtime writes down what it does; it cannot run without."""
+    read_variable: Callable[[str], str | None] = lambda _: None
+    """A variable of the environment, where the key of a model may be."""
 
 
 Factory = Callable[[RuntimeSpec, RuntimeParts], Runtime]

@@ -11,9 +11,11 @@ from scheduler.runtimes.a2a import A2aRuntime
 from scheduler.runtimes.base import Factory, RuntimeParts
 from scheduler.runtimes.command import CommandRuntime
 from scheduler.runtimes.http import HttpRuntime
+from scheduler.runtimes.llm import LlmRuntime
 
 RUNTIMES: Mapping[str, Factory] = {
     RuntimeKind.HTTP: HttpRuntime,
+    RuntimeKind.LLM: LlmRuntime,
     RuntimeKind.COMMAND: CommandRuntime,
     RuntimeKind.A2A: A2aRuntime,
 }

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 from decimal import Decimal
-from typing import Any
 from uuid import UUID
 
 from sqlalchemy import BigInteger, ForeignKey, Index
@@ -48,7 +47,8 @@ class ModelResponse(Base):
 
     invocation_id: Mapped[UUID] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
-    response: Mapped[dict[str, Any]]
+    response: Mapped[str]
+    """JSON, but text: `jsonb` refuses U+0000, which models can write."""
     created_at: Mapped[dt.datetime] = mapped_column(server_default=NOW)
 
 

@@ -35,7 +35,7 @@ TABLES = (
     CREATE TABLE model_responses (
         invocation_id uuid NOT NULL,
         position integer NOT NULL,
-        response jsonb NOT NULL,
+        response text NOT NULL,
         created_at timestamptz DEFAULT clock_timestamp() NOT NULL,
         CONSTRAINT pk_model_responses PRIMARY KEY (invocation_id, position)
     )

@@ -1,0 +1,42 @@
+"""The answer in two parts of an agent that waited for another one: what its user reads, and what stays among agents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic_ai.tools import ToolDefinition
+
+from scheduler.domain.run import Replied
+from scheduler.runtimes.llm.words import Words
+
+ANSWER = "final_answer"
+
+
+class Answer(BaseModel):
+    """What the model fills in."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    user_message: str
+    internal_notes: str = Field("")
+
+
+def answer_tool(words: Words) -> ToolDefinition:
+    """The tool by which the model answers; calling it ends the run."""
+    texts = {"user_message": words.user_message, "internal_notes": words.internal_notes}
+    properties = {name: {"type": "string", "description": text} for name, text in texts.items()}
+    schema = {"type": "object", "properties": properties, "required": [*texts], "additionalProperties": False}
+    return ToolDefinition(name=ANSWER, parameters_json_schema=schema, description=words.answer_tool, kind="output")
+
+
+def parse_answer(arguments: str | Mapping[str, Any] | None) -> Replied | None:
+    """The reply for the user in a call of the tool; None when it cannot be read."""
+    adapter = TypeAdapter(Answer)
+    try:
+        if isinstance(arguments, str):
+            return Replied(adapter.validate_json(arguments).user_message)
+        return Replied(adapter.validate_python(arguments or {}).user_message)
+    except ValidationError:
+        return None

@@ -1,0 +1,97 @@
+"""Asking the models of an agent: the primary, and when it fails the fallback, for the rest of the try."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from loguru import logger
+from pydantic_ai.direct import model_request_stream
+from pydantic_ai.messages import ModelMessage, ModelResponse
+from pydantic_ai.models import Model, ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+
+from scheduler.domain.run import Failed
+from scheduler.domain.thinking import ModelSpec
+from scheduler.net.client import GuardedClient
+from scheduler.runtimes.llm.errors import ERRORS, Broken, all_failed, failure
+from scheduler.runtimes.llm.providers import open_model
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A whole response, and the model that gave it."""
+
+    response: ModelResponse
+    spec: ModelSpec
+
+
+class Models:
+    """The models that have not failed yet, the next to be asked first."""
+
+    def __init__(
+        self, specs: Sequence[ModelSpec], client: GuardedClient, read_variable: Callable[[str], str | None]
+    ) -> None:
+        self._specs = list(specs)
+        self._client = client
+        self._read_variable = read_variable
+        self._opened: Model | None = None
+
+    async def ask(
+        self,
+        messages: Sequence[ModelMessage],
+        parameters: ModelRequestParameters,
+        settings: ModelSettings,
+        stall_seconds: float,
+    ) -> Answered | Failed:
+        """The first whole response; when every model fails, what that means for the try."""
+        failures: list[Failed] = []
+        while self._specs:
+            spec = self._specs[0]
+            try:
+                self._opened = self._opened or open_model(spec, self._client, self._read_variable)
+                limit: ModelSettings = {"max_tokens": spec.max_output_tokens} if spec.max_output_tokens else {}
+                response = await _stream(self._opened, messages, parameters, {**settings, **limit}, stall_seconds)
+                return Answered(response, spec)
+            except ERRORS as error:
+                failures.append(failure(spec.name, error))
+                logger.warning("A model failed: {}", failures[-1].error)
+            self._specs.pop(0)
+            self._opened = None
+        return all_failed(failures)
+
+
+async def _stream(
+    model: Model,
+    messages: Sequence[ModelMessage],
+    parameters: ModelRequestParameters,
+    settings: ModelSettings,
+    stall_seconds: float,
+) -> ModelResponse:
+    """One response, read to its end. Raises what ERRORS names."""
+    clock = asyncio.get_running_loop().time
+    try:
+        async with asyncio.timeout(stall_seconds) as patience:
+            asked = model_request_stream(
+                model, messages, model_settings=settings, model_request_parameters=parameters
+            )
+            async with asked as stream:
+                async for _ in stream:
+                    patience.reschedule(clock() + stall_seconds)
+                response = stream.get()
+    except TimeoutError:
+        raise Broken(f"It kept silent for {stall_seconds:g} s.", reason="timeout") from None
+    return _whole(response)
+
+
+def _whole(response: ModelResponse) -> ModelResponse:
+    """The response, if it came to its own end."""
+    why = response.finish_reason
+    if why is None and not (response.provider_details or {}).get("finish_reason"):
+        raise Broken("The response broke off.")
+    if why == "content_filter":
+        raise Broken("The provider's content filter stopped the response.", permanent=True)
+    if why == "error":
+        raise Broken("The provider stopped the response with an error.")
+    return response

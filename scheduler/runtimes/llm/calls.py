@@ -1,0 +1,82 @@
+"""Tool calls of a run: each is written down before it is made and when it has ended, and none is made twice."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from loguru import logger
+
+from scheduler.domain.errors import ReveilleError
+from scheduler.domain.thinking import CallState, EndedCall, Past
+from scheduler.domain.tools import Tool, ToolCaller
+from scheduler.invocations.journal import RunJournal
+
+LAST_SECONDS = 2.0
+"""How long a call may go on when its run is stopped, so that its result is not lost."""
+
+# Tools block. Not the loop's own threads, nor those that write ends down: a tool may hang.
+_THREADS = ThreadPoolExecutor(16, thread_name_prefix="tool")
+
+
+class Calls:
+    """The tools of one run. A call is known by its place: the response that asked for it, and its number therein."""
+
+    def __init__(self, tools: Sequence[Tool], caller: ToolCaller, journal: RunJournal, past: Past) -> None:
+        self._tools = {tool.name: tool for tool in tools}
+        self._caller = caller
+        self._journal = journal
+        self._past = past
+
+    async def make(self, key: str, name: str, arguments: str | Mapping[str, Any] | None) -> EndedCall:
+        """Make a call, or give what it returned when an earlier try made it. An error is a result, too."""
+        ended = self._past.calls.get(key)
+        if ended is not None:
+            return ended
+        call = asyncio.ensure_future(self._make(key, name, arguments))
+        try:
+            return await asyncio.shield(call)
+        except asyncio.CancelledError:
+            await asyncio.wait({call}, timeout=LAST_SECONDS)
+            call.cancel()
+            raise
+
+    async def _make(self, key: str, name: str, arguments: str | Mapping[str, Any] | None) -> EndedCall:
+        written = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
+        session_id = self._past.session_id
+        await self._journal.start_call(session_id, key, name, written)
+        ended = await self._outcome(name, written)
+        await self._journal.end_call(session_id, key, ended)
+        return ended
+
+    async def _outcome(self, name: str, written: str) -> EndedCall:
+        tool = self._tools.get(name)
+        if tool is None:
+            names = ", ".join(sorted(self._tools)) or "none"
+            return EndedCall(CallState.FAILED, f"There is no tool {name!r} here; there are: {names}.")
+        arguments = _parsed(written)
+        if arguments is None:
+            return EndedCall(CallState.FAILED, "The arguments are not a JSON object. Call again with valid JSON.")
+        try:
+            result = await asyncio.get_running_loop().run_in_executor(_THREADS, tool.call, self._caller, arguments)
+            return EndedCall(CallState.DONE, _text(result))
+        except ReveilleError as error:
+            return EndedCall(CallState.FAILED, error.message)
+        except Exception as error:  # noqa: BLE001  # a tool that breaks must not end the run
+            logger.opt(exception=error).error("The tool {} broke", name)
+            return EndedCall(CallState.FAILED, f"The tool broke ({type(error).__name__}). Do without it.")
+
+
+def _parsed(written: str) -> dict[str, Any] | None:
+    try:
+        arguments = json.loads(written or "{}")
+    except (ValueError, RecursionError):
+        return None
+    return arguments if isinstance(arguments, dict) else None
+
+
+def _text(result: Any) -> str:
+    return result if isinstance(result, str) else json.dumps(result, ensure_ascii=False, default=str)

@@ -1,0 +1,186 @@
+"""The conversation with a model: the context, its responses, what its tools returned, until it has said its reply.
+
+What earlier tries of the run have heard and done is not asked for and not done again.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic_ai.messages import (
+    ModelMessage,
+    ModelMessagesTypeAdapter,
+    ModelRequest,
+    ModelResponse,
+    ToolCallPart,
+    ToolReturnPart,
+    UserPromptPart,
+)
+from pydantic_ai.models import ModelRequestParameters
+from pydantic_ai.settings import ModelSettings
+from pydantic_ai.tools import ToolDefinition
+
+from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
+from scheduler.domain.thinking import CallState, EndedCall, Past, Spent, Thinking
+from scheduler.domain.tools import Tool, ToolCaller
+from scheduler.invocations.journal import RunJournal
+from scheduler.runtimes.base import RuntimeParts
+from scheduler.runtimes.llm.answer import ANSWER, answer_tool, parse_answer
+from scheduler.runtimes.llm.ask import Answered, Models
+from scheduler.runtimes.llm.calls import Calls
+from scheduler.runtimes.llm.runtime import Limits
+from scheduler.runtimes.llm.words import WORDS, instructions
+
+OUTCOMES: dict[CallState, Literal["success", "interrupted"]] = {
+    CallState.DONE: "success",
+    CallState.INTERRUPTED: "interrupted",
+}
+MAX_RESULT_CHARS = 50_000
+"""Of what a tool returned, as the model is told; the transcript has it whole."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What a response leads to: the end of the run, or what the model is told next."""
+
+    end: Outcome | None = None
+    told: ModelRequest | None = None
+
+
+class Conversation:
+    """One try of a run."""
+
+    def __init__(
+        self, spec: RuntimeSpec, parts: RuntimeParts, journal: RunJournal, past: Past, request: RunRequest
+    ) -> None:
+        if spec.thinking is None:
+            raise ConfigurationError("An llm agent needs a model.")
+        self._thinking: Thinking = spec.thinking
+        self._journal = journal
+        self._past = past
+        self._request = request
+        self._words = WORDS.get(self._thinking.language, WORDS["en"])
+        self._models = Models(self._thinking.models, parts.client, parts.read_variable)
+        own = str(spec.config.get("instructions") or "")
+        self._instructions = instructions(self._thinking.language, request.agent.name, self._thinking.role, own)
+
+    async def hold(self, tools: Sequence[Tool], limits: Limits) -> Outcome:
+        """Speak until the reply is there. Raises Superseded, DatabaseUnavailable and TimeoutError."""
+        caller = ToolCaller(self._thinking.tenant_id, self._request.agent.id, self._request.invocation_id)
+        calls = Calls(tools, caller, self._journal, self._past)
+        messages: list[ModelMessage] = [self._tell(self._request.context)]
+        for position in itertools.count():
+            is_last = position >= limits.tool_rounds
+            if is_last:
+                messages = self._with_last_word(messages)
+            response = await self._response(position, messages, tools, limits, is_last=is_last)
+            if isinstance(response, Failed):
+                return response
+            turn = await self._turn(position, response, calls, is_last=is_last)
+            if turn.end is not None:
+                return turn.end
+            messages += [response, turn.told] if turn.told else [response]
+        raise AssertionError  # the loop above has no end of its own
+
+    async def _response(
+        self,
+        position: int,
+        messages: list[ModelMessage],
+        tools: Sequence[Tool],
+        limits: Limits,
+        *,
+        is_last: bool,
+    ) -> ModelResponse | Failed:
+        """The response `position`: as an earlier try heard it, else asked for and written down."""
+        if position < len(self._past.responses):
+            (heard,) = ModelMessagesTypeAdapter.validate_python([json.loads(self._past.responses[position])])
+            assert isinstance(heard, ModelResponse)  # noqa: S101  # as it was written
+            return heard
+        answered = await self._models.ask(
+            messages,
+            self._parameters(tools, is_last=is_last),
+            self._settings(is_last=is_last),
+            limits.stall_seconds,
+        )
+        if isinstance(answered, Failed):
+            return answered
+        await self._write(position, answered)
+        return answered.response
+
+    async def _turn(self, position: int, response: ModelResponse, calls: Calls, *, is_last: bool) -> Turn:
+        said = response.text or ""
+        if self._thinking.is_awaited:
+            answer = next((call for call in response.tool_calls if call.tool_name == ANSWER), None)
+            reply = parse_answer(answer.args) if answer else None
+            if reply is not None:
+                return Turn(reply)
+            if is_last:
+                return Turn(Failed("The model did not give its answer as it was asked to.", permanent=True))
+            if not response.tool_calls:
+                return Turn(told=self._tell(self._words.use_answer_tool))
+        if not response.tool_calls or is_last:
+            return Turn(Replied(said, truncated=response.finish_reason == "length"))
+        results = [
+            _returned(call, await self._call(calls, f"{position}.{number}", call))
+            for number, call in enumerate(response.tool_calls)
+        ]
+        return Turn(told=ModelRequest(parts=results, instructions=self._instructions))
+
+    async def _call(self, calls: Calls, key: str, call: ToolCallPart) -> EndedCall:
+        if self._thinking.is_awaited and call.tool_name == ANSWER:
+            return EndedCall(CallState.FAILED, self._words.use_answer_tool)
+        return await calls.make(key, call.tool_name, call.args)
+
+    async def _write(self, position: int, answered: Answered) -> None:
+        response = answered.response
+        (plain,) = ModelMessagesTypeAdapter.dump_python([response], mode="json")
+        usage = response.usage
+        cost = answered.spec.cost(usage.input_tokens, usage.output_tokens)
+        spent = Spent(usage.input_tokens, usage.output_tokens, cost)
+        await self._journal.add_response(position, json.dumps(plain), self._said(response), spent)
+
+    def _said(self, response: ModelResponse) -> str:
+        """What people find of a response in the transcript."""
+        if self._thinking.is_awaited:
+            answers = [call.args for call in response.tool_calls if call.tool_name == ANSWER]
+            reply = parse_answer(answers[0]) if answers else None
+            return reply.text if reply else ""
+        return response.text or ""
+
+    def _parameters(self, tools: Sequence[Tool], *, is_last: bool) -> ModelRequestParameters:
+        functions = [
+            ToolDefinition(name=tool.name, parameters_json_schema=dict(tool.schema), description=tool.description)
+            for tool in tools
+        ]
+        if not self._thinking.is_awaited:
+            return ModelRequestParameters(function_tools=functions)
+        return ModelRequestParameters(
+            function_tools=[] if is_last else functions,
+            output_mode="tool",
+            output_tools=[answer_tool(self._words)],
+            allow_text_output=False,
+        )
+
+    def _settings(self, *, is_last: bool) -> ModelSettings:
+        return {"tool_choice": "none"} if is_last and not self._thinking.is_awaited else {}
+
+    def _with_last_word(self, messages: list[ModelMessage]) -> list[ModelMessage]:
+        *before, told = messages
+        parts = [*told.parts, UserPromptPart(self._words.last_round)]
+        return [*before, ModelRequest(parts=parts, instructions=self._instructions)]
+
+    def _tell(self, text: str) -> ModelRequest:
+        return ModelRequest(parts=[UserPromptPart(text)], instructions=self._instructions)
+
+
+def _returned(call: ToolCallPart, ended: EndedCall) -> ToolReturnPart:
+    left_out = len(ended.result) - MAX_RESULT_CHARS
+    shown = ended.result[:MAX_RESULT_CHARS] + (f"\n… ({left_out} characters left out)" if left_out > 0 else "")
+    return ToolReturnPart(
+        call.tool_name, shown, tool_call_id=call.tool_call_id, outcome=OUTCOMES.get(ended.state, "failed")
+    )

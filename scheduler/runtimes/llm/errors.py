@@ -1,0 +1,84 @@
+"""What went wrong with a model, as the end of a try: whether another can help, and when."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from pydantic_ai.exceptions import (
+    AgentRunError,
+    ModelAPIError,
+    ModelHTTPError,
+    ModelQuotaExceededError,
+    UserError,
+)
+
+from scheduler.domain.errors import ReveilleError
+from scheduler.domain.run import Failed
+
+TEMPORARY = frozenset({408, 409, 425, 429})
+"""The 4xx that say "later"; every 5xx does, too."""
+EXCERPT = 500
+"""Characters of a provider's own words that are kept."""
+
+
+class Broken(Exception):
+    """A response that is none: cut off, or stopped by the provider. `permanent`: it would be again."""
+
+    def __init__(self, text: str, *, permanent: bool = False, reason: str = "failed") -> None:
+        super().__init__(text)
+        self.permanent = permanent
+        self.reason = reason
+
+
+ERRORS = (Broken, AgentRunError, UserError, ReveilleError)
+"""What asking a model can raise."""
+
+
+def failure(model: str, error: Exception) -> Failed:
+    """What an error of `model` means."""
+    ours = next((each for each in _chain(error) if isinstance(each, ReveilleError)), None)
+    if ours is not None:
+        return Failed(f"{model}: {ours.message}", permanent=ours.permanent)
+    if isinstance(error, Broken):
+        return Failed(f"{model}: {error}", permanent=error.permanent, reason=error.reason)
+    if isinstance(error, ModelHTTPError):
+        said = _short(str(error.body)) if error.body else "no reason given"
+        return Failed(
+            f"{model} answered HTTP {error.status_code}: {said}",
+            permanent=_is_permanent(error),
+            retry_after=error.retry_after,
+        )
+    retry_after = error.retry_after if isinstance(error, ModelAPIError) else None
+    text = _short(str(error)) or type(error).__name__
+    return Failed(f"{model}: {text}", permanent=isinstance(error, UserError), retry_after=retry_after)
+
+
+def all_failed(failures: Sequence[Failed]) -> Failed:
+    """The end of a try in which every model failed: worth another as soon as one of them may be."""
+    if len(failures) == 1:
+        return failures[0]
+    waits = [each.retry_after for each in failures if not each.permanent]
+    return Failed(
+        "; then ".join(each.error for each in failures),
+        permanent=all(each.permanent for each in failures),
+        retry_after=None if None in waits else min((each for each in waits if each is not None), default=None),
+        reason=failures[-1].reason,
+    )
+
+
+def _is_permanent(error: ModelHTTPError) -> bool:
+    if isinstance(error, ModelQuotaExceededError):
+        return True
+    if error.provider_retry_hint is not None:
+        return not error.provider_retry_hint
+    return error.status_code < 500 and error.status_code not in TEMPORARY
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _short(text: str) -> str:
+    return " ".join(text.split())[:EXCERPT]

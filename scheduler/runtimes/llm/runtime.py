@@ -1,0 +1,71 @@
+"""One run of an `llm` agent: within its time, and with every end an Outcome."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from dataclasses import dataclass
+from types import ModuleType
+
+from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable, ReveilleError
+from scheduler.domain.run import Failed, HandedBack, Outcome, RunRequest, RuntimeSpec
+from scheduler.domain.thinking import AGENTS_TOOL_ROUNDS, DEFAULT_TOOL_ROUNDS, allowed_tools
+from scheduler.domain.tools import Tool
+from scheduler.runtimes.base import RuntimeParts
+from scheduler.storage.transcripts import Superseded
+
+STALL_SECONDS = 120.0
+"""How long a model may keep silent, before its first event or between two, until another one is asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one run may do."""
+
+    tool_rounds: int
+    stall_seconds: float
+
+
+class LlmRuntime:
+    """Lets the model speak and act until it has said its reply."""
+
+    def __init__(self, spec: RuntimeSpec, parts: RuntimeParts, *, stall_seconds: float = STALL_SECONDS) -> None:
+        if spec.thinking is None or parts.journal is None:
+            raise ConfigurationError("This process cannot run llm agents: it has no models or no journal.")
+        self._spec = spec
+        self._thinking = spec.thinking
+        self._parts = parts
+        self._journal = parts.journal
+        rounds = int(spec.config.get("tool_rounds", DEFAULT_TOOL_ROUNDS))
+        if spec.thinking.is_among_agents:
+            rounds = min(rounds, AGENTS_TOOL_ROUNDS)
+        self._limits = Limits(rounds, stall_seconds)
+
+    async def run(self, request: RunRequest) -> Outcome:
+        """Think until the reply is there, at most the agent's timeout. What was done is in the transcript."""
+        journal = self._journal.of(request.invocation_id, request.attempt)
+        try:
+            library = await _load()
+            async with asyncio.timeout(self._spec.timeout_seconds):
+                past = await journal.open(self._thinking.title, request.context)
+                talk = library.Conversation(self._spec, self._parts, journal, past, request)
+                outcome: Outcome = await talk.hold(self._tools(), self._limits)
+                return outcome
+        except TimeoutError:
+            seconds = self._spec.timeout_seconds
+            return Failed(f"The agent was not done within {seconds:g} s and was stopped.", reason="timeout")
+        except DatabaseUnavailable:
+            return HandedBack("database_away")
+        except Superseded:
+            return HandedBack("taken")
+        except ReveilleError as error:
+            return Failed(error.message, permanent=error.permanent)
+
+    def _tools(self) -> list[Tool]:
+        allowed = allowed_tools(self._thinking.trusts, self._spec.config.get("tools_by_trust") or {})
+        return [tool for tool in self._parts.tools if allowed is None or tool.name in allowed]
+
+
+async def _load() -> ModuleType:
+    """The part that needs pydantic-ai; its first import takes a second or two, in which other runs go on."""
+    return await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.llm.conversation")

@@ -1,0 +1,83 @@
+"""Models: what the agents of a tenant think with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, update
+
+from scheduler.domain.errors import NotFound
+from scheduler.domain.thinking import ModelSpec
+from scheduler.storage.model_tables import Model
+from scheduler.storage.refusals import refuse_duplicate
+from scheduler.storage.secrets import SecretBox
+
+MODELS = Model.__table__
+DUPLICATE = "There is a model of that name already; choose another."
+
+
+def get_model(conn: Connection, tenant_id: UUID, model_id: UUID, *, lock: bool = False) -> Row[Any]:
+    """The row of a tenant's model; raises NotFound. `lock` holds it until commit."""
+    statement = select(MODELS).where(Model.id == model_id, Model.tenant_id == tenant_id)
+    row = conn.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no model '{model_id}'.")
+    return row
+
+
+def list_models(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    """Up to `limit` of a tenant's models, newest first, older than `after`."""
+    statement = select(MODELS).where(Model.tenant_id == tenant_id)
+    if after is not None:
+        statement = statement.where(Model.id < after)
+    return conn.execute(statement.order_by(Model.id.desc()).limit(limit)).all()
+
+
+def create_model(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+    """A new model of columns `values`; raises Conflict on a name that is taken."""
+    with refuse_duplicate("uq_models_tenant_name", DUPLICATE):
+        return conn.execute(insert(Model).values(tenant_id=tenant_id, **values).returning(MODELS)).one()
+
+
+def update_model(conn: Connection, model_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+    """Change columns of a model whose row the caller has locked; raises Conflict on a name that is taken."""
+    with refuse_duplicate("uq_models_tenant_name", DUPLICATE):
+        return conn.execute(
+            update(Model)
+            .where(Model.id == model_id)
+            .values(updated_at=func.clock_timestamp(), **values)
+            .returning(MODELS)
+        ).one()
+
+
+def delete_model(conn: Connection, model_id: UUID) -> None:
+    """Forget a model. Agents that name it are skipped from now on, if they have no fallback."""
+    conn.execute(delete(Model).where(Model.id == model_id))
+
+
+def usable_models(conn: Connection, tenant_id: UUID, ids: Sequence[UUID], box: SecretBox) -> list[ModelSpec] | str:
+    """Those of `ids` that are there and enabled, in that order; else why there is none, in one word.
+
+    Raises ConfigurationError when a key does not open.
+    """
+    rows = {
+        row.id: row for row in conn.execute(select(MODELS).where(Model.id.in_(ids), Model.tenant_id == tenant_id))
+    }
+    usable = [_spec(rows[each], box) for each in ids if each in rows and rows[each].is_enabled]
+    return usable or ("model_disabled" if rows else "model_missing")
+
+
+def _spec(row: Row[Any], box: SecretBox) -> ModelSpec:
+    return ModelSpec(
+        name=row.name,
+        provider=row.provider,
+        model=row.model,
+        base_url=row.base_url,
+        key=None if row.key is None else box.decrypt(row.key),
+        key_env=row.key_env,
+        max_output_tokens=row.max_output_tokens,
+        input_price=row.input_price,
+        output_price=row.output_price,
+    )

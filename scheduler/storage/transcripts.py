@@ -1,0 +1,155 @@
+"""Transcripts: what an `llm` agent did in one run, written while it runs, so that a retry goes on where it stopped.
+
+People read it as a session of the channel `trigger`; each response is kept whole besides, for the model.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from scheduler.domain.errors import Conflict
+from scheduler.domain.ids import new_id
+from scheduler.domain.model import InvocationState
+from scheduler.domain.text import storable
+from scheduler.domain.thinking import CallState, EndedCall, Past, Spent
+from scheduler.storage.message_tables import Message, Session
+from scheduler.storage.model_tables import ModelResponse
+from scheduler.storage.tables import Invocation
+from scheduler.storage.usage import count_spent
+
+CHANNEL = "trigger"
+"""The channel of reflections, which nobody writes to."""
+CONTEXT_SENDER = "system"
+"""`from_type` of the context; `from_id` is the invocation's then."""
+INTERRUPTED = (
+    "The run was interrupted while this call was under way: it may or may not have taken effect. "
+    "Look before you repeat it."
+)
+
+_NOW = func.clock_timestamp()
+
+
+class Superseded(Conflict):
+    """The try is not running any more: it was cancelled, or another worker has taken it over."""
+
+
+def open_transcript(conn: Connection, invocation_id: UUID, attempt: int, *, title: str, context: str) -> Past:
+    """The session of a run, made with its context by the first try; what a later one finds of those before it.
+
+    Calls that were under way when a try ended become `interrupted`. Raises Superseded.
+    """
+    run = _hold(conn, invocation_id, attempt)
+    made = {"tenant_id": run.tenant_id, "agent_id": run.agent_id, "channel": CHANNEL, "is_reflection": True}
+    session_id = conn.scalar(
+        insert(Session)
+        .values(id=new_id(), invocation_id=invocation_id, thread=str(invocation_id), title=title, **made)
+        .on_conflict_do_nothing()
+        .returning(Session.id)
+    )
+    if session_id is not None:
+        _say(conn, run, session_id, context, from_type=CONTEXT_SENDER, from_id=run.id, to_agent_id=run.agent_id)
+        return Past(session_id)
+    session_id = conn.execute(select(Session.id).where(Session.invocation_id == invocation_id)).scalar_one()
+    _end(conn, session_id, CallState.INTERRUPTED, INTERRUPTED)
+    return Past(session_id, _responses(conn, invocation_id), _ended_calls(conn, session_id))
+
+
+def add_response(
+    conn: Connection,
+    invocation_id: UUID,
+    attempt: int,
+    position: int,
+    response: str,
+    *,
+    said: str,
+    spent: Spent,
+) -> None:
+    """Keep a response as JSON, what it said to people, and what it took. Counted from 0. Raises Superseded."""
+    run = _hold(conn, invocation_id, attempt)
+    kept = conn.execute(
+        insert(ModelResponse)
+        .values(invocation_id=invocation_id, position=position, response=response)
+        .on_conflict_do_nothing()
+    )
+    if not kept.rowcount:
+        return  # written before, by a commit whose answer was lost
+    if said:
+        session_id = conn.execute(select(Session.id).where(Session.invocation_id == invocation_id)).scalar_one()
+        _say(conn, run, session_id, said, from_type="agent", from_id=run.agent_id, to_agent_id=None)
+    count_spent(conn, invocation_id, spent)
+
+
+def start_call(
+    conn: Connection, invocation_id: UUID, attempt: int, session_id: UUID, *, key: str, name: str, arguments: str
+) -> None:
+    """Note that a tool is about to be called, before it is. Raises Superseded: it must not be called then."""
+    run = _hold(conn, invocation_id, attempt)
+    call = {
+        "tool_key": key,
+        "tool_name": storable(name)[0],
+        "tool_arguments": storable(arguments)[0],
+        "tool_state": CallState.RUNNING,
+    }
+    _say(conn, run, session_id, "", from_type="agent", from_id=run.agent_id, to_agent_id=None, **call)
+
+
+def end_call(conn: Connection, session_id: UUID, key: str, ended: EndedCall) -> None:
+    """Note what a tool call returned. It counts even when the run was taken away meanwhile: the call was made."""
+    _end(conn, session_id, ended.state, ended.result, Message.tool_key == key)
+
+
+def transcript_of(conn: Connection, invocation_id: UUID) -> Row[Any] | None:
+    """The session of an invocation; None when it had none."""
+    query = select(Session.__table__).where(Session.invocation_id == invocation_id)
+    return conn.execute(query).one_or_none()
+
+
+def _hold(conn: Connection, invocation_id: UUID, attempt: int) -> Row[UUID, UUID, UUID]:
+    """Lock the running try, which keeps it ours until commit. Raises Superseded."""
+    row = conn.execute(
+        select(Invocation.id, Invocation.tenant_id, Invocation.agent_id)
+        .where(
+            Invocation.id == invocation_id,
+            Invocation.attempt == attempt,
+            Invocation.state == InvocationState.RUNNING,
+        )
+        .with_for_update()
+    ).one_or_none()
+    if row is None:
+        raise Superseded
+    return row
+
+
+def _say(conn: Connection, run: Row[UUID, UUID, UUID], session_id: UUID, said: str, **values: Any) -> None:
+    whole = {"tenant_id": run.tenant_id, "session_id": session_id, "channel": CHANNEL, "text": storable(said)[0]}
+    conn.execute(insert(Message).values(id=new_id(), **whole, **values).on_conflict_do_nothing())
+
+
+def _end(conn: Connection, session_id: UUID, state: CallState, result: str, *which: Any) -> None:
+    conn.execute(
+        update(Message)
+        .where(Message.session_id == session_id, Message.tool_state == CallState.RUNNING, *which)
+        .values(tool_state=state, text=storable(result)[0], ended_at=_NOW)
+    )
+
+
+def _responses(conn: Connection, invocation_id: UUID) -> tuple[str, ...]:
+    rows = conn.scalars(
+        select(ModelResponse.response)
+        .where(ModelResponse.invocation_id == invocation_id)
+        .order_by(ModelResponse.position)
+    ).all()
+    return tuple(rows)
+
+
+def _ended_calls(conn: Connection, session_id: UUID) -> dict[str, EndedCall]:
+    rows = conn.execute(
+        select(Message.tool_key, Message.tool_state, Message.text).where(
+            Message.session_id == session_id, Message.tool_key.is_not(None)
+        )
+    )
+    return {str(key): EndedCall(CallState(str(state)), result) for key, state, result in rows}

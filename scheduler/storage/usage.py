@@ -1,0 +1,71 @@
+"""What runs spent: counted on the invocation and on the day of the agent's zone, in one transaction each time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, select, text
+
+from scheduler.domain.thinking import Spent
+from scheduler.storage.model_tables import AgentUsage
+
+_TODAY = "CAST(clock_timestamp() AT TIME ZONE coalesce(a.timezone, t.timezone) AS date)"
+
+_COUNT = text(f"""
+    INSERT INTO agent_usage AS u (agent_id, day, tenant_id, tokens_in, tokens_out, cost, invocations)
+    SELECT a.id, {_TODAY}, a.tenant_id, :tokens_in, :tokens_out, :cost, :invocations
+    FROM invocations i JOIN agents a ON a.id = i.agent_id JOIN tenants t ON t.id = a.tenant_id
+    WHERE i.id = :invocation_id
+    ON CONFLICT (agent_id, day) DO UPDATE SET
+        tokens_in = u.tokens_in + excluded.tokens_in,
+        tokens_out = u.tokens_out + excluded.tokens_out,
+        cost = u.cost + excluded.cost,
+        invocations = u.invocations + excluded.invocations
+""")  # noqa: S608  # constants only
+
+_ON_INVOCATION = text("""
+    UPDATE invocations
+    SET tokens_in = tokens_in + :tokens_in, tokens_out = tokens_out + :tokens_out, cost = cost + :cost
+    WHERE id = :invocation_id
+""")
+
+# A run's tokens are shared by its firings in equal parts; `firing_ids` keeps which these were, whatever was replayed.
+_BY_TRIGGER = text("""
+    SELECT f.trigger_id, max(f.trigger_name) AS trigger_name, count(*) AS firings,
+        sum(i.tokens_in * 1.0 / i.shares) AS tokens_in, sum(i.tokens_out * 1.0 / i.shares) AS tokens_out,
+        sum(i.cost / i.shares) AS cost
+    FROM (
+        SELECT id, tokens_in, tokens_out, cost, firing_ids, cardinality(firing_ids) AS shares
+        FROM invocations
+        WHERE agent_id = :agent_id AND cardinality(firing_ids) > 0 AND tokens_in + tokens_out > 0
+            AND opened_at >= clock_timestamp() - make_interval(days => :days)
+    ) i CROSS JOIN LATERAL unnest(i.firing_ids) AS told(id) JOIN firings f ON f.id = told.id
+    GROUP BY f.trigger_id ORDER BY cost DESC, tokens_in DESC, f.trigger_id LIMIT :limit
+""")
+
+
+def count_spent(conn: Connection, invocation_id: UUID, spent: Spent) -> None:
+    """Add what a response took to its invocation and to its agent's day."""
+    values = {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out, "cost": spent.cost}
+    conn.execute(_ON_INVOCATION, values | {"invocation_id": invocation_id})
+    conn.execute(_COUNT, values | {"invocation_id": invocation_id, "invocations": 0})
+
+
+def count_invocation(conn: Connection, invocation_id: UUID) -> None:
+    """Add an invocation that has run to its end to its agent's day."""
+    values = {"tokens_in": 0, "tokens_out": 0, "cost": 0, "invocations": 1}
+    conn.execute(_COUNT, values | {"invocation_id": invocation_id})
+
+
+def usage_by_day(conn: Connection, agent_id: UUID, since: date) -> Sequence[Row[Any]]:
+    """What an agent spent on each day from `since` on, the newest first."""
+    days = select(AgentUsage.__table__).where(AgentUsage.agent_id == agent_id, AgentUsage.day >= since)
+    return conn.execute(days.order_by(AgentUsage.day.desc())).all()
+
+
+def usage_by_trigger(conn: Connection, agent_id: UUID, days: int, limit: int = 100) -> Sequence[Row[Any]]:
+    """What an agent's triggers spent in the last `days`, the dearest first: of each run, their firings' shares."""
+    return conn.execute(_BY_TRIGGER, {"agent_id": agent_id, "days": days, "limit": limit}).all()
