@@ -14,11 +14,14 @@ from api.remote_rules import mcp_columns
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
 from api.schemas.agents import AgentIn, AgentOut, AgentPage, AgentPatch, AgentPath
 from api.schemas.base import NoteIn, Page
+from api.schemas.budgets import AgentWhole, budget_of
 from scheduler.clock.trigger_jobs import delete_agent_triggers, rezone_agent
 from scheduler.domain.model import HeldReason
+from scheduler.invocations.budgets import read_budget
 from scheduler.invocations.windows import release_window
 from scheduler.storage.agents import create_agent, get_agent, list_agents, update_agent
 from scheduler.storage.audit import Event, record_events
+from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.keys import revoke_agent_keys
 from scheduler.storage.tenants import get_tenant
 
@@ -50,20 +53,25 @@ def show_agents(query: Page) -> Response:
     return page(AgentPage, [show(row) for row in rows], query)
 
 
-@agents.get("/agents/<agent_id>", responses={200: AgentOut})
+@agents.get("/agents/<agent_id>", responses={200: AgentWhole})
 @needs(Level.READ, own=True)
 def show_agent(path: AgentPath) -> Response:
-    """Show an agent."""
+    """Show an agent, with what it has spent of its budgets."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     with parts().db.begin() as conn:
-        return answer(show(get_agent(conn, who.tenant_id, path.agent_id)))
+        shown = show(get_agent(conn, who.tenant_id, path.agent_id))
+        budget = budget_of(read_budget(conn, path.agent_id))
+    return answer(AgentWhole(**dict(shown), budget=budget))
 
 
 @agents.patch("/agents/<agent_id>", responses={200: AgentOut, **CHANGES})
 @needs(Level.WRITE)
 def change_agent(path: AgentPath, body: AgentPatch) -> Response:
-    """Change an agent. A timezone moves its triggers that have none of their own; a new secret is shown once."""
+    """Change an agent. A timezone moves its triggers that have none of their own; a new secret is shown once.
+
+    What was held for a limit that is changed is decided anew, at once.
+    """
     who = caller()
     patch = given(body)
     new_secret = None
@@ -81,6 +89,10 @@ def change_agent(path: AgentPath, body: AgentPatch) -> Response:
             row = update_agent(conn, path.agent_id, values)
             if "timezone" in values:
                 rezone_agent(conn, path.agent_id)
+            if LIMITS & values.keys():
+                forget_notices(conn, path.agent_id)
+            if (LIMITS | {"timezone"}) & values.keys():
+                release_window(conn, path.agent_id, {HeldReason.BUDGET})
             _audit(conn, "updated", row, fields=sorted(patch))
     return answer(show(row, new_secret))
 

@@ -13,7 +13,9 @@ from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, o
 from api.schemas.base import Page
 from api.schemas.owners import TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
 from scheduler.clock.trigger_jobs import rezone_tenant
+from scheduler.invocations.budgets import free_tenants_windows
 from scheduler.storage.audit import Event, record_events
+from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.tenants import create_tenant, delete_tenant, get_tenant, list_tenants, update_tenant
 
 tenants = blueprint("tenants", "The owners of agents. Only an operator's admin key sees them.")
@@ -48,12 +50,19 @@ def show_tenant(path: TenantPath) -> Response:
 @tenants.patch("/tenants/<tenant_id>", responses={200: TenantOut, **CHANGES})
 @needs(Level.OPERATOR)
 def change_tenant(path: TenantPath, body: TenantPatch) -> Response:
-    """Change a tenant. A timezone moves the triggers that have none of their own and whose agent has none."""
+    """Change a tenant. A timezone moves the triggers that have none of their own and whose agent has none.
+
+    What was held for a limit that is changed is decided anew, at once.
+    """
     patch = given(body)
     with parts().db.begin() as conn:
         row = update_tenant(conn, path.tenant_id, patch)
         if "timezone" in patch:
             rezone_tenant(conn, path.tenant_id)
+        if LIMITS & patch.keys():
+            forget_notices(conn, path.tenant_id)
+        if (LIMITS | {"timezone"}) & patch.keys():
+            free_tenants_windows(conn, path.tenant_id)
         if patch:
             _audit(conn, "updated", row.id, fields=sorted(patch))
     return answer(TenantOut.model_validate(row))

@@ -7,7 +7,20 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from api.schemas.base import Answer, Listed, Moment, Name, Shape, Text, Time, Zone, id_of, no_defaults
+from api.schemas.base import (
+    Answer,
+    InvocationsPerHour,
+    Listed,
+    Moment,
+    Name,
+    Shape,
+    Text,
+    Time,
+    TokensPerDay,
+    Zone,
+    id_of,
+    no_defaults,
+)
 from api.schemas.remote import A2aRuntime, A2aRuntimeOut, McpServer, McpServerOut, unique_names
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -44,6 +57,10 @@ class AgentSettings(Shape):
     min_poll_interval_min: int | None = Field(None, ge=1, le=525_600, description="Null: the tenant's.")
     webhook_rate_limit: int | None = Field(
         None, ge=0, le=1_000_000, description="Deliveries a minute of each webhook; null: the tenant's."
+    )
+    max_tokens_per_day: TokensPerDay | None = Field(None, description="Null: no limit but the tenant's.")
+    max_invocations_per_hour: InvocationsPerHour | None = Field(
+        None, description="Null: no limit but the tenant's."
     )
     expires_at: Moment | None = None
     mcp_servers: Annotated[list[McpServer], AfterValidator(unique_names)] = Field(
@@ -103,6 +120,8 @@ class AgentOut(Answer):
     max_triggers: int
     min_poll_interval_min: int
     webhook_rate_limit: int
+    max_tokens_per_day: int | None
+    max_invocations_per_hour: int | None
     is_paused: bool
     paused_note: str | None
     expires_at: Time | None

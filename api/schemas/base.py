@@ -102,6 +102,8 @@ def rfc3339(moment: datetime) -> str:
 Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_visible)]
 Note = Annotated[str, StringConstraints(max_length=500)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
+TokensPerDay = Annotated[int, Field(ge=1, le=10**15)]
+InvocationsPerHour = Annotated[int, Field(ge=1, le=1_000_000)]
 Zone = Annotated[
     str, StringConstraints(min_length=1, max_length=100), AfterValidator(_zone), Field(examples=["Europe/Berlin"])
 ]

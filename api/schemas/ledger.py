@@ -62,7 +62,10 @@ class FiringPath(Shape):
 
 
 class InvocationOut(Answer):
-    """One wake of one agent. While `collecting` it is the open window: `due_at` null = held, `held_reason` why."""
+    """One wake of one agent. While `collecting` it is the open window: `due_at` null = held, `held_reason` why.
+
+    One that is held for a budget is decided anew at `held_until`; `held_note` says which budget.
+    """
 
     id: UUID
     agent_id: UUID
@@ -72,6 +75,8 @@ class InvocationOut(Answer):
     opened_at: Time
     due_at: Time | None
     held_reason: str | None
+    held_until: Time | None
+    held_note: str | None
     ready_at: Time | None
     started_at: Time | None
     finished_at: Time | None

@@ -7,7 +7,18 @@ from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 
-from api.schemas.base import Answer, Listed, Name, Shape, Time, Zone, id_of, no_defaults
+from api.schemas.base import (
+    Answer,
+    InvocationsPerHour,
+    Listed,
+    Name,
+    Shape,
+    Time,
+    TokensPerDay,
+    Zone,
+    id_of,
+    no_defaults,
+)
 
 AGENT_PREFIX = "agent:"
 ROLES = ("admin", "write", "read")
@@ -35,6 +46,12 @@ class TenantSettings(Shape):
     default_max_triggers: int = Field(20, ge=0, le=10_000, description="Most triggers of an agent.")
     min_poll_interval_min: int = Field(5, ge=5, le=525_600, description="Least minutes between two polls.")
     max_webhook_rate: int = Field(5, ge=0, le=1_000_000, description="Most deliveries a minute of a webhook.")
+    max_tokens_per_day: TokensPerDay | None = Field(
+        None, description="Of all agents together, on a day of the tenant's zone; null: no limit."
+    )
+    max_invocations_per_hour: InvocationsPerHour | None = Field(
+        None, description="Of all agents together; null: no limit."
+    )
 
 
 class TenantIn(TenantSettings):
@@ -60,6 +77,8 @@ class TenantOut(Answer):
     default_max_triggers: int
     min_poll_interval_min: int
     max_webhook_rate: int
+    max_tokens_per_day: int | None
+    max_invocations_per_hour: int | None
     created_at: Time
 
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from scheduler.domain.budgets import WIDENED, Budget, Spending
+from scheduler.domain.errors import NotFound
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.budgets import Accounts, Notice, announce, lock_accounts, read_accounts
 from scheduler.storage.engine import notify
@@ -52,6 +53,21 @@ HELD = text("""
     SELECT id, agent_id FROM invocations
     WHERE state = 'collecting' AND held_reason = 'budget' AND held_until IS NOT NULL
 """)
+
+
+HELD_OF = text("""
+    SELECT held_until, held_note FROM invocations
+    WHERE agent_id = :agent_id AND state = 'collecting' AND held_reason = 'budget'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetState:
+    """What an agent has spent, its tenant's budgets included where these are limited, and what that holds."""
+
+    spendings: list[Spending]
+    held_until: datetime | None
+    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +113,16 @@ def free_tenants_windows(conn: Connection, tenant_id: UUID) -> None:
     """A tenant's limits or zone changed: all windows of its agents that are held for a budget are decided anew."""
     if conn.execute(FREE_ALL_OF_TENANT, {"tenant_id": tenant_id}).rowcount:
         notify(conn)
+
+
+def read_budget(conn: Connection, agent_id: UUID) -> BudgetState:
+    """How an agent stands. Raises NotFound."""
+    accounts = read_accounts(conn, [agent_id])
+    if accounts is None:
+        raise NotFound(f"There is no agent '{agent_id}'.")
+    held = conn.execute(HELD_OF, {"agent_id": agent_id}).one_or_none()
+    until, note = (held.held_until, held.held_note) if held else (None, None)
+    return BudgetState(accounts.of(agent_id), until, note)
 
 
 def held_for_nothing(conn: Connection) -> list[UUID]:
