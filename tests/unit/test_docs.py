@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from scheduler.domain.model import MisfirePolicy
+from scheduler.triggers.registry import KINDS
+
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
@@ -28,3 +31,28 @@ def test_every_test_file_and_page_that_is_named_exists(page: Path) -> None:
 def test_no_page_names_what_is_only_on_the_writers_machine() -> None:
     for page in PAGES:
         assert not re.search(r"(?<![\w.])/(work|root|home)/", page.read_text()), page
+
+
+def test_each_kind_of_trigger_has_a_page_that_the_readme_links() -> None:
+    readme = (ROOT / "README.md").read_text()
+    api = (ROOT / "docs/api.md").read_text()
+    for kind in (name for name, each in KINDS.items() if not each.is_system):
+        assert f"](docs/triggers/{kind}.md)" in readme, kind
+        assert f"| `{kind}` |" in api, kind
+
+
+def test_each_misfire_policy_is_explained() -> None:
+    page = (ROOT / "docs/misfire.md").read_text()
+    assert all(f"| `{policy}`" in page for policy in MisfirePolicy)
+
+
+def test_each_page_is_reached_from_the_readme() -> None:
+    reached: set[Path] = set()
+    waiting = [ROOT / "README.md"]
+    while waiting:
+        page = waiting.pop()
+        reached.add(page)
+        linked = {(page.parent / link).resolve() for link in LINK.findall(page.read_text())}
+        waiting += [each for each in linked - reached if each.suffix == ".md" and each.exists()]
+    decisions = set((ROOT / "docs/decisions").iterdir())  # linked as a whole
+    assert set(PAGES) - reached - decisions <= {ROOT / "CHANGELOG.md"}
