@@ -87,7 +87,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
         app.register_api(resource)
     for plain in PLAIN:
         app.register_blueprint(plain)
-    register_pages(app)
+    register_pages(app, parts)
     app.after_request(_secure)
     _check_marks(app)
     return app

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from importlib.resources import files
 
-from flask import Blueprint, Response, current_app, redirect
+from flask import Blueprint, Response, current_app
 from flask_openapi.openapi import OpenAPI
-from werkzeug.wrappers import Response as BaseResponse
 
 PAGE = """<!doctype html>
 <html lang="en">
@@ -33,12 +32,6 @@ docs = Blueprint(
     static_folder=str(files("flask_openapi_swagger").joinpath("templates", "swagger")),
     static_url_path="/docs/swagger",
 )
-
-
-@docs.get("/")
-def index() -> BaseResponse:
-    """There is nothing at the root but the way to the documentation."""
-    return redirect("/docs")
 
 
 @docs.get("/docs")

@@ -8,25 +8,29 @@ from pathlib import Path
 from flask import Blueprint, Flask
 
 from api.auth import Access
+from api.parts import Parts
 from api.web import filters
 from api.web.base import secure
 from api.web.limits import SignInLimit
+from api.web.now import install as install_now
+from api.web.now import now
 from api.web.sign_in import LIMITS, sign_in, signed_in
 from api.web.triggers import triggers
 
 HERE = Path(__file__).parent
 YEAR = 31_536_000
 
-PAGES: tuple[Blueprint, ...] = (signed_in, triggers)
+PAGES: tuple[Blueprint, ...] = (signed_in, now, triggers)
 
 
-def register(app: Flask) -> None:
+def register(app: Flask, services: Parts) -> None:
     """Give `app` its pages. Raises RuntimeError for a page that does not say who may see it."""
     static = _Static("web_static", __name__, template_folder="templates", static_folder="static")
     static.after_request(secure)
     filters.install(app)
     app.jinja_env.globals["asset"] = _Assets()
     app.extensions[LIMITS] = SignInLimit()
+    install_now(app, services)
     app.register_blueprint(static, url_prefix="/ui")
     app.register_blueprint(sign_in)
     for page in PAGES:

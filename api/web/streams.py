@@ -1,0 +1,213 @@
+"""Live pages without a thread each: one thread owns the sockets of all of them and sends what was drawn once.
+
+gunicorn gives a request a thread until it is answered, and a stream never is: 32 live pages would be all that a web
+process can do. So a stream's socket is taken out of gunicorn's hands. Where there is no such socket to take (another
+server, or TLS), the stream keeps its thread.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from threading import Lock, Thread
+from typing import Any, Generic, Protocol, TypeVar
+from uuid import UUID
+
+from flask import Response
+from loguru import logger
+
+from api.live import Live
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import LimitReached, ReveilleError
+
+MAX_STREAMS = 500
+LOOK_SECONDS = 0.25
+"""How often the sockets that were slow are tried again."""
+LEAST_SECONDS = 1.0
+"""Between two pictures of a view while much happens."""
+IDLE_SECONDS = 10.0
+"""A picture is sent at least so often: time goes on, and whoever closed the page is noticed."""
+STALLED_SECONDS = 30.0
+"""Who takes nothing for so long is gone."""
+LIFE_SECONDS = 600.0
+"""A stream ends then, and the browser asks for another: whoever was signed out meanwhile gets none."""
+HEADERS = {
+    "Content-Type": "text/event-stream; charset=utf-8",
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+    "X-Accel-Buffering": "no",
+}
+HEAD = "".join(
+    [
+        "HTTP/1.1 200 OK\r\n",
+        *(f"{name}: {value}\r\n" for name, value in HEADERS.items()),
+        "Connection: close\r\n\r\n",
+    ]
+).encode()
+RETRY = b"retry: 3000\n\n"
+
+
+class HasTenant(Protocol):
+    """What a picture is of, hashable."""
+
+    @property
+    def tenant_id(self) -> UUID:
+        """Whose changes make it worth drawing anew."""
+        ...
+
+
+ViewT = TypeVar("ViewT", bound=HasTenant)
+
+
+def event_of(text: str) -> bytes:
+    """`text` as one server-sent event."""
+    return b"".join(b"data: " + line.encode() + b"\n" for line in text.splitlines()) + b"\n"
+
+
+class _Stream(Generic[ViewT]):
+    """A browser that looks at a view, and what it has not taken yet."""
+
+    def __init__(self, sock: socket.socket, view: ViewT, now: float) -> None:
+        self.sock = sock
+        self.view = view
+        self.pending = memoryview(HEAD + RETRY)
+        self.began_at = self.moved_at = now
+
+    def offer(self, event: bytes, now: float) -> bool:
+        """Send a picture, unless the one before is not yet taken: only the newest counts. False: it is gone."""
+        if not self.pending:
+            self.pending = memoryview(event)
+            self.moved_at = now
+        return self.flush(now) and now - self.began_at < LIFE_SECONDS
+
+    def flush(self, now: float) -> bool:
+        """Send what is pending, as far as the socket takes it."""
+        try:
+            while self.pending:
+                sent = self.sock.send(self.pending)
+                self.pending, self.moved_at = self.pending[sent:], now
+        except BlockingIOError:
+            return now - self.moved_at < STALLED_SECONDS
+        except OSError:
+            return False
+        return True
+
+
+class Streams(Generic[ViewT]):
+    """All live pages of this process. Its thread and its subscription exist while there are any."""
+
+    def __init__(self, live: Live, draw: Callable[[ViewT], str], clock: Clock) -> None:
+        """`draw` gives the picture of a view; a view has a `tenant_id`."""
+        self._live = live
+        self._draw = draw
+        self._clock = clock
+        self._lock = Lock()
+        self._streams: list[_Stream[ViewT]] = []
+        self._drawn_at: dict[ViewT, float] = {}
+        self._thread: Thread | None = None
+
+    def add(self, sock: socket.socket, view: ViewT) -> None:
+        """Own `sock` from now on."""
+        sock.setblocking(False)
+        with self._lock:
+            self._streams.append(_Stream(sock, view, self._clock.monotonic()))
+            if self._thread is None:
+                self._thread = Thread(target=self._run, name="streams", daemon=True)
+                self._thread.start()
+
+    @property
+    def count(self) -> int:
+        """How many pages are live."""
+        with self._lock:
+            return len(self._streams)
+
+    def follow(self, view: ViewT) -> Iterator[bytes]:
+        """The events of a view for a server that keeps a thread for it."""
+        yield RETRY
+        with self._live.subscribe(view.tenant_id) as subscription:
+            while not subscription.is_closed:
+                subscription.get(IDLE_SECONDS)
+                yield event_of(self._draw(view))
+
+    def _run(self) -> None:
+        with self._live.subscribe(None) as subscription:
+            changed: set[UUID | None] = set()
+            while self._is_wanted():
+                changed |= {change.tenant_id for change in subscription.get(LOOK_SECONDS)}
+                try:
+                    changed = self._send(changed)
+                except ReveilleError as error:
+                    logger.warning("The live pages wait: {}", error.message)
+
+    def _is_wanted(self) -> bool:
+        with self._lock:
+            if self._streams:
+                return True
+            self._thread = None
+            self._drawn_at.clear()
+            return False
+
+    def _send(self, changed: set[UUID | None]) -> set[UUID | None]:
+        """Send each view that is due; returns the tenants whose news has to wait a moment."""
+        now = self._clock.monotonic()
+        by_view: dict[ViewT, list[_Stream[ViewT]]] = defaultdict(list)
+        with self._lock:
+            for stream in self._streams:
+                by_view[stream.view].append(stream)
+        waiting: set[UUID | None] = set()
+        for view, streams in by_view.items():
+            age = now - self._drawn_at.setdefault(view, now)
+            tenant_id = view.tenant_id
+            news = tenant_id in changed or None in changed
+            if age >= (LEAST_SECONDS if news else IDLE_SECONDS):
+                event = event_of(self._draw(view))
+                self._drawn_at[view] = now
+                self._drop([stream for stream in streams if not stream.offer(event, now)])
+            else:
+                waiting |= {tenant_id} if news else set()
+                self._drop([stream for stream in streams if not stream.flush(now)])
+        return waiting
+
+    def _drop(self, gone: list[_Stream[ViewT]]) -> None:
+        """Forget and close."""
+        if not gone:
+            return
+        with self._lock:
+            self._streams = [stream for stream in self._streams if stream not in gone]
+        for stream in gone:
+            stream.sock.close()
+
+
+def hand_over(streams: Streams[ViewT], view: ViewT, environ: dict[str, Any]) -> Response:
+    """Answer with a stream of `view`, by the socket's new owner where the server's socket can be had."""
+    if streams.count >= MAX_STREAMS:
+        raise LimitReached("Too many live pages; this one asks every few seconds instead.")
+    taken = _take_socket(environ)
+    if taken is None:
+        return Response(streams.follow(view), headers=HEADERS)
+    streams.add(taken, view)
+    return _Taken()
+
+
+class _Taken(Response):
+    """Nothing more is to be sent: the socket has another owner."""
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Tell gunicorn to forget the connection, the way it has for that."""
+        raise StopIteration
+
+
+def _take_socket(environ: dict[str, Any]) -> socket.socket | None:
+    """Gunicorn's socket of this request, which is left with a dummy to shut down and close; None without one."""
+    theirs = environ.get("gunicorn.socket")
+    if not isinstance(theirs, socket.socket) or isinstance(theirs, ssl.SSLSocket):
+        return None
+    ours = theirs.dup()
+    dummy, other_end = socket.socketpair()
+    os.dup2(dummy.fileno(), theirs.fileno())
+    dummy.close()
+    other_end.close()
+    return ours

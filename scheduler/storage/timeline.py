@@ -1,0 +1,128 @@
+"""What the picture of now shows of a tenant: bounded queries, however much was recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from scheduler.storage.status import SignsOfLife, read_signs_of_life
+
+MAX_FIRINGS = 1000
+MAX_INVOCATIONS = 400
+MAX_UPCOMING = 200
+MAX_AGENTS = 200
+LOOKED_AT = 1000
+"""Jobs and triggers that the next fires are looked for among: the soonest of all, and the tenant's newest."""
+
+FIRINGS = text("""
+    SELECT id, agent_id, trigger_id, trigger_name, trigger_type, fired_at, scheduled_for, slot_count, state,
+        invocation_id
+    FROM firings WHERE tenant_id = :tenant_id AND id >= :since_id
+    ORDER BY id DESC LIMIT :most
+""")
+
+INVOCATIONS = text("""
+    SELECT id, agent_id, state, opened_at, due_at, held_reason, firing_count, ready_at, started_at, finished_at,
+        attempt, reason
+    FROM invocations WHERE tenant_id = :tenant_id AND id >= :since_id
+    ORDER BY id DESC LIMIT :most
+""")
+
+# Both partial unique indexes hold at most one row of an agent.
+OPEN = text("""
+    SELECT id, agent_id, state, opened_at, due_at, held_reason, firing_count, ready_at, started_at, finished_at,
+        attempt, reason
+    FROM invocations WHERE tenant_id = :tenant_id AND state = 'collecting'
+    UNION ALL
+    SELECT id, agent_id, state, opened_at, due_at, held_reason, firing_count, ready_at, started_at, finished_at,
+        attempt, reason
+    FROM invocations WHERE tenant_id = :tenant_id AND state IN ('ready', 'running', 'awaiting', 'retrying')
+    LIMIT :most
+""")
+
+UPCOMING = text("""
+    WITH soonest AS (
+        SELECT trigger_id FROM jobs WHERE next_run_time IS NOT NULL AND kind = 'fire'
+        ORDER BY next_run_time LIMIT :looked_at
+    ), newest AS (
+        SELECT id FROM triggers WHERE tenant_id = :tenant_id AND deleted_at IS NULL ORDER BY id DESC LIMIT :looked_at
+    ), candidates AS (
+        SELECT trigger_id AS id FROM soonest UNION SELECT id FROM newest
+    )
+    SELECT t.id, t.agent_id, t.name, t.type, j.next_run_time
+    FROM candidates c
+    JOIN triggers t ON t.id = c.id AND t.tenant_id = :tenant_id AND t.deleted_at IS NULL
+    JOIN jobs j ON j.trigger_id = t.id AND j.kind = 'fire' AND j.next_run_time IS NOT NULL
+    ORDER BY j.next_run_time LIMIT :most
+""")
+
+AGENTS = text("""
+    SELECT id, name, is_paused, paused_note FROM agents
+    WHERE tenant_id = :tenant_id AND deleted_at IS NULL ORDER BY id DESC LIMIT :most
+""")
+
+NAMED = text("SELECT id, name, is_paused, paused_note FROM agents WHERE tenant_id = :tenant_id AND id = ANY(:ids)")
+
+REPAIRED = text("""
+    SELECT count(*) FROM (
+        SELECT action, at FROM audit_events WHERE tenant_id = :tenant_id ORDER BY id DESC LIMIT :looked_at
+    ) AS newest WHERE action = 'trigger.repaired' AND at > clock_timestamp() - interval '1 day'
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """A tenant's last while and what comes, as of `now`, the database's clock."""
+
+    now: datetime
+    firings: Sequence[Row[Any]]
+    """Newest first."""
+    invocations: Sequence[Row[Any]]
+    """Newest first; those opened in that while, and all that are open yet."""
+    upcoming: Sequence[Row[Any]]
+    """The next fire of each trigger, soonest first."""
+    agents: Sequence[Row[Any]]
+    """The newest agents, and all that something above is of."""
+    signs: SignsOfLife
+    repaired: int
+    """Triggers whose native job had to be repaired in the last day; 0 is expected."""
+
+
+def read_timeline(conn: Connection, tenant_id: UUID, span: timedelta) -> Timeline:
+    """A tenant's last `span` and its next fires."""
+    now: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
+    since = now - span
+    recent = {"tenant_id": tenant_id, "since_id": first_id(since)}
+    firings = conn.execute(FIRINGS, recent | {"most": MAX_FIRINGS}).all()
+    ended = conn.execute(INVOCATIONS, recent | {"most": MAX_INVOCATIONS}).all()
+    open_ = conn.execute(OPEN, {"tenant_id": tenant_id, "most": MAX_INVOCATIONS}).all()
+    upcoming = conn.execute(UPCOMING, {"tenant_id": tenant_id, "looked_at": LOOKED_AT, "most": MAX_UPCOMING}).all()
+    invocations = list({row.id: row for row in (*open_, *ended)}.values())
+    invocations.sort(key=lambda row: row.id, reverse=True)
+    return Timeline(
+        now=now,
+        firings=firings,
+        invocations=invocations,
+        upcoming=upcoming,
+        agents=_agents(conn, tenant_id, {row.agent_id for row in (*firings, *invocations, *upcoming)}),
+        signs=read_signs_of_life(conn),
+        repaired=conn.execute(REPAIRED, {"tenant_id": tenant_id, "looked_at": LOOKED_AT}).scalar_one(),
+    )
+
+
+def first_id(moment: datetime) -> UUID:
+    """The least UUIDv7 (RFC 9562 section 5.7) made at `moment` or later: its first 48 bits are Unix milliseconds."""
+    return UUID(int=int(moment.timestamp() * 1000) << 80)
+
+
+def _agents(conn: Connection, tenant_id: UUID, seen: set[UUID]) -> list[Row[Any]]:
+    newest = conn.execute(AGENTS, {"tenant_id": tenant_id, "most": MAX_AGENTS}).all()
+    others = seen - {row.id for row in newest}
+    if not others:
+        return list(newest)
+    return [*newest, *conn.execute(NAMED, {"tenant_id": tenant_id, "ids": list(others)})]
