@@ -1,0 +1,64 @@
+"""Real Chromium on the real application: one browser a run, a database and a context of its own for each test."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Error, Playwright, sync_playwright
+
+from tests.api import running_api, served
+from tests.browser.site import Site
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Chromium, of the system or of Playwright. Without it these tests are skipped, but not where CI=true."""
+    with sync_playwright() as playwright:
+        started = _start(playwright)
+        if started is None:
+            message = "There is no Chromium: `make test` installs it, or: .venv/bin/playwright install chromium"
+            if os.environ.get("CI") == "true":  # noqa: TID251  # the tests' own switch, no setting of the product
+                pytest.fail(message)
+            pytest.skip(message)
+        yield started
+        started.close()
+
+
+def _start(playwright: Playwright) -> Browser | None:
+    """Playwright's own Chromium where it was downloaded, else the system's."""
+    for path in (None, *map(shutil.which, NAMES)):
+        try:
+            if path is not None or _has_own(playwright):
+                return playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        except Error:
+            continue
+    return None
+
+
+def _has_own(playwright: Playwright) -> bool:
+    return os.path.exists(playwright.chromium.executable_path)  # noqa: PTH110
+
+
+@pytest.fixture
+def context(browser: Browser) -> Iterator[BrowserContext]:
+    """A browser that knows nothing yet."""
+    made = browser.new_context(viewport={"width": 1280, "height": 800})
+    made.set_default_timeout(15_000)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def site(database_url: str, context: BrowserContext) -> Iterator[Site]:
+    """The application behind a real HTTP server, and a page of the browser; nothing may be wrong on the console."""
+    with running_api(database_url) as api, served(api) as url:
+        site = Site(api, url, context)
+        yield site
+        context.close()
+    assert site.complaints == []

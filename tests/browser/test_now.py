@@ -1,0 +1,64 @@
+"""Signing in and the first page, in a real browser."""
+
+from __future__ import annotations
+
+from playwright.sync_api import BrowserContext, expect
+
+from tests.browser.site import Site
+
+
+def test_signing_in_shows_the_first_page_and_signing_out_leaves_nothing(site: Site) -> None:
+    site.open("/")
+    expect(site.page).to_have_title("Sign in · Reveille")
+    site.check_accessible()
+    site.sign_in()
+    expect(site.page.get_by_role("heading", name="Now")).to_be_visible()
+    expect(site.page.get_by_text("Three steps to the first wake")).to_be_visible()
+    site.check_accessible()
+    site.page.get_by_role("button", name="Sign out").click()
+    site.open("/triggers")
+    expect(site.page).to_have_title("Sign in · Reveille")
+
+
+def test_a_wrong_key_says_so(site: Site) -> None:
+    site.open("/sign-in")
+    site.page.get_by_label("API key").fill("rvl_wrong")
+    site.page.get_by_role("button", name="Sign in with the key").click()
+    expect(site.page.get_by_role("alert")).to_contain_text("not a key or a password that we know")
+    site.check_accessible()
+
+
+def test_the_picture_is_live_and_explains_what_woke_the_agent(site: Site) -> None:
+    trigger = site.api.trigger(site.api.agent("ada", dedup_delay_seconds=60)["id"], "tick")
+    site.sign_in()
+    expect(site.page.locator("#live")).to_have_text("live")
+    site.api.post(f"/triggers/{trigger['id']}/fire", status=202)
+    window = site.page.get_by_role("link", name="woken by tick (interval)")
+    expect(window).to_have_count(1)
+    window.focus()
+    expect(site.page.locator("#why")).to_contain_text("woken by tick (interval): closes at")
+    site.check_accessible()
+
+
+def test_the_first_page_is_readable_in_the_dark_and_on_a_narrow_screen(site: Site) -> None:
+    trigger = site.api.trigger(site.api.agent("ada")["id"], "tick")
+    site.api.post(f"/triggers/{trigger['id']}/fire", status=202)
+    site.page.emulate_media(color_scheme="dark")
+    site.page.set_viewport_size({"width": 360, "height": 700})
+    site.sign_in()
+    expect(site.page.get_by_role("heading", name="Now")).to_be_visible()
+    site.check_accessible()
+    assert site.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
+
+
+def test_the_first_page_is_readable_without_scripts(site: Site, context: BrowserContext) -> None:
+    trigger = site.api.trigger(site.api.agent("ada")["id"], "tick")
+    site.api.post(f"/triggers/{trigger['id']}/fire", status=202)
+    site.sign_in()
+    plain = context.browser
+    assert plain
+    without = plain.new_context(java_script_enabled=False, storage_state=context.storage_state())
+    page = without.new_page()
+    page.goto(site.url + "/")
+    expect(page.get_by_role("link", name="tick (interval) fired at").first).to_be_visible()
+    without.close()
