@@ -7,6 +7,7 @@ from flask_openapi.models.info import Info
 from flask_openapi.models.security_scheme import SecurityScheme
 from flask_openapi.openapi import OpenAPI
 
+from api.a2a import a2a
 from api.agents import agents
 from api.approvals import approvals
 from api.audit import audit
@@ -54,7 +55,7 @@ RESOURCES = (
     keys,
     tenants,
 )
-PLAIN = (hooks, channel_events, health, metrics, docs, mcp)
+PLAIN = (hooks, channel_events, health, metrics, docs, mcp, a2a)
 
 
 class ReveilleApi(OpenAPI):

@@ -48,11 +48,17 @@ def wake(db: Database, call: Call, *, actor: str) -> Woken:
     would be too deep in a chain of agents, or comes too often from the same agent.
     """
     with db.begin() as conn:
-        outcome = _wake(conn, call, actor)
-        if isinstance(outcome, LimitReached):
-            _audit(conn, call, actor, "wake_refused", why=outcome.message)
+        outcome = wake_within(conn, call, actor=actor)
     if isinstance(outcome, LimitReached):
         raise outcome
+    return outcome
+
+
+def wake_within(conn: Connection, call: Call, *, actor: str) -> Woken | LimitReached:
+    """As `wake`, in the caller's transaction. A refusal is returned, so that it can be committed with its audit."""
+    outcome = _wake(conn, call, actor)
+    if isinstance(outcome, LimitReached):
+        _audit(conn, call, actor, "wake_refused", why=outcome.message)
     return outcome
 
 

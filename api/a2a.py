@@ -1,0 +1,224 @@
+"""/a2a/{agent_id}: each agent as an A2A agent, by JSON-RPC, 1.0 and 0.3. A message is a wake, its task the firing.
+
+The bearer key is one with the scope `write`, or the agent's own. What HTTP can say is said by it: 401, 403, 404,
+413, 429 and 503 are problems as everywhere; what the protocol has errors for is answered by these.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from flask import Blueprint, Response, current_app, request
+
+from api.auth import Level, authenticate, caller, needs
+from api.body import read_bytes
+from api.parts import parts
+from api.version import VERSION
+from scheduler.domain.errors import Conflict, InvalidField, NotFound
+from scheduler.domain.ids import parse_id
+from scheduler.invocations.a2a_tasks import Sender, TaskView, cancel_task, read_task, send
+from scheduler.invocations.wakes import Call
+from scheduler.storage.agents import get_agent
+
+if TYPE_CHECKING:
+    from a2a.types.a2a_pb2 import Task
+
+a2a = Blueprint("a2a", __name__)
+a2a.before_request(authenticate)
+
+VERSION_HEADER = "A2A-Version"
+LEGACY_VERSION = "0.3"
+"""The protocol of a caller who names none."""
+LEGACY_METHODS = {"message/send": "SendMessage", "tasks/get": "GetTask", "tasks/cancel": "CancelTask"}
+UNSUPPORTED = {"SendStreamingMessage", "SubscribeToTask", "ListTasks", "GetExtendedAgentCard"}
+WAIT_SECONDS = 20.0
+"""How long a message that asks for it is held until its task is over; then the task is shown as it is."""
+LOOK_SECONDS = 0.5
+SKIP_DEDUP = "reveille/skip_dedup"
+"""Of a message's metadata: true closes the agent's window at once."""
+
+_waiting = BoundedSemaphore(8)
+"""So many of a process's threads may be held by those who wait; who finds none free is answered at once."""
+
+
+@a2a.get("/a2a/<agent_id>/.well-known/agent-card.json")
+@needs(Level.READ, own=True)
+def show_card(agent_id: str) -> Response:
+    """The agent's card."""
+    from api.a2a_messages import card
+
+    agent = _agent(agent_id)
+    base = parts().settings.public_url or request.url_root.rstrip("/")
+    shown = card(agent.name, agent.role_description, f"{base}/a2a/{agent.id}", VERSION)
+    response = Response(current_app.json.dumps(shown), content_type="application/json")
+    response.headers["Cache-Control"] = "private, no-cache"
+    response.add_etag(weak=True)
+    return response.make_conditional(request)  # type: ignore[return-value]  # it is the same response
+
+
+@a2a.post("/a2a/<agent_id>")
+@needs(Level.WRITE, own=True)
+def take_call(agent_id: str) -> Response:
+    """One JSON-RPC request: 200 with its result or error."""
+    from a2a.utils.errors import A2AError
+
+    from api.a2a_messages import error
+
+    agent = _agent(agent_id)
+    body: Any = None
+    try:
+        body = _body()
+        answer = {"result": _called(agent.id, _method(body), body)}
+    except A2AError as failure:
+        answer = {"error": error(failure)}
+    given = body.get("id") if isinstance(body, dict) else None
+    id_ = given if isinstance(given, str | int) and not isinstance(given, bool) else None
+    return Response(
+        current_app.json.dumps({**answer, "id": id_, "jsonrpc": "2.0"}), content_type="application/json"
+    )
+
+
+def _agent(agent_id: str) -> Any:
+    who, id_ = caller(), parse_id(agent_id[:100], "agent")
+    who.must_reach(id_, "agent", id_)
+    with parts().db.begin() as conn:
+        return get_agent(conn, who.tenant_id, id_)
+
+
+def _body() -> Any:
+    from a2a.utils.errors import JSONParseError
+
+    try:
+        return current_app.json.loads(read_bytes())
+    except ValueError as problem:
+        raise JSONParseError(f"The body is not valid JSON: {problem}.") from None
+
+
+def _method(body: Any) -> str:
+    from a2a.utils.errors import InvalidRequestError
+
+    if not isinstance(body, dict):
+        raise InvalidRequestError(
+            data={"parseError": "A request is a JSON object; several at once are not taken."}
+        )
+    if body.get("jsonrpc") != "2.0" or not isinstance(body.get("method"), str):
+        raise InvalidRequestError(data={"parseError": "jsonrpc must be '2.0', and method a text."})
+    return str(body["method"])
+
+
+def _called(agent_id: UUID, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
+    from a2a.utils.errors import MethodNotFoundError, PushNotificationNotSupportedError, UnsupportedOperationError
+
+    from api import a2a_messages as shapes
+
+    version = request.headers.get(VERSION_HEADER, "").strip() or LEGACY_VERSION
+    is_current = version.split(".")[0] == "1"
+    legacy = method in LEGACY_METHODS and not is_current
+    name = LEGACY_METHODS[method] if legacy else method
+    if name in UNSUPPORTED:
+        raise UnsupportedOperationError
+    if "PushNotification" in name:
+        raise PushNotificationNotSupportedError
+    handler = HANDLERS.get(name)
+    if handler is None:
+        raise MethodNotFoundError
+    if not legacy:
+        _check_version(version, is_current=is_current)
+    return shapes.result(handler(agent_id, shapes.parse_params(name, body, legacy=legacy)), name, legacy=legacy)
+
+
+def _check_version(version: str, *, is_current: bool) -> None:
+    from a2a.utils.errors import VersionNotSupportedError
+
+    if not is_current:
+        raise VersionNotSupportedError(
+            f"A2A version '{version[:20]}' has no such method; send {VERSION_HEADER}: 1.0."
+        )
+
+
+def _send(agent_id: UUID, params: Any) -> Task:
+    from a2a.utils.errors import InvalidParamsError, UnsupportedOperationError
+
+    from api import a2a_messages as shapes
+    from scheduler.runtimes.a2a_reply import text_of
+
+    message, who = params.message, caller()
+    if message.task_id:
+        _read(agent_id, message.task_id)
+        raise UnsupportedOperationError("The task takes no more messages; send one without its id.")
+    urgent = SKIP_DEDUP in message.metadata and message.metadata[SKIP_DEDUP] is True
+    call = Call(who.tenant_id, agent_id, text_of(message.parts), who.agent_id, skip_dedup=urgent)
+    sender = Sender(who.key_id, who.actor, message.message_id, message.context_id or None)
+    try:
+        task_id = send(parts().db, call, sender)
+    except InvalidField as refusal:
+        raise InvalidParamsError(refusal.message) from None
+    except Conflict as refusal:
+        raise UnsupportedOperationError(refusal.message) from None
+    view = _read(agent_id, str(task_id))
+    if not params.configuration.return_immediately:
+        view = _awaited(agent_id, view)
+    return shapes.show_task(view, history=_wants_history(params.configuration))
+
+
+def _get(agent_id: UUID, params: Any) -> Task:
+    from api import a2a_messages as shapes
+
+    return shapes.show_task(_read(agent_id, params.id), history=_wants_history(params))
+
+
+def _cancel(agent_id: UUID, params: Any) -> Task:
+    from a2a.utils.errors import TaskNotCancelableError, TaskNotFoundError
+
+    from api import a2a_messages as shapes
+
+    who = caller()
+    try:
+        with parts().db.begin() as conn:
+            view = cancel_task(conn, who.tenant_id, agent_id, shapes.parse_task_id(params.id), who.actor)
+    except NotFound:
+        raise TaskNotFoundError from None
+    except Conflict as refusal:
+        raise TaskNotCancelableError(refusal.message) from None
+    return shapes.show_task(view, history=True)
+
+
+def _read(agent_id: UUID, task_id: str) -> TaskView:
+    from a2a.utils.errors import TaskNotFoundError
+
+    from api import a2a_messages as shapes
+
+    try:
+        with parts().db.begin() as conn:
+            return read_task(conn, caller().tenant_id, agent_id, shapes.parse_task_id(task_id))
+    except NotFound:
+        raise TaskNotFoundError from None
+
+
+def _awaited(agent_id: UUID, view: TaskView) -> TaskView:
+    """The task when it is over, or when nobody waits any longer."""
+    if not _waiting.acquire(blocking=False):
+        return view
+    try:
+        until = time.monotonic() + WAIT_SECONDS
+        while not view.is_over and time.monotonic() < until:
+            time.sleep(LOOK_SECONDS)
+            view = _read(agent_id, str(view.id))
+    finally:
+        _waiting.release()
+    return view
+
+
+def _wants_history(asked: Any) -> bool:
+    return not asked.HasField("history_length") or asked.history_length > 0
+
+
+HANDLERS: Mapping[str, Callable[[UUID, Any], Task]] = {
+    "SendMessage": _send,
+    "GetTask": _get,
+    "CancelTask": _cancel,
+}

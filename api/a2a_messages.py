@@ -1,0 +1,184 @@
+"""A2A's own shapes, 1.0 and 0.3, for the tasks and cards of our agents. Loaded by the first call by A2A."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from a2a.compat.v0_3 import conversions
+from a2a.compat.v0_3 import types as v03
+from a2a.server.request_handlers.response_helpers import agent_card_to_dict
+from a2a.types.a2a_pb2 import (
+    AgentCapabilities,
+    AgentCard,
+    AgentInterface,
+    AgentSkill,
+    Artifact,
+    CancelTaskRequest,
+    GetTaskRequest,
+    HTTPAuthSecurityScheme,
+    Message,
+    Part,
+    Role,
+    SecurityRequirement,
+    SecurityScheme,
+    SendMessageRequest,
+    SendMessageResponse,
+    StringList,
+    Task,
+    TaskState,
+    TaskStatus,
+)
+from a2a.utils.errors import (
+    A2A_ERROR_REASONS,
+    JSON_RPC_ERROR_CODE_MAP,
+    A2AError,
+    InvalidParamsError,
+    MethodNotFoundError,
+    TaskNotFoundError,
+)
+from google.protobuf.json_format import MessageToDict, ParseDict, ParseError
+from pydantic import ValidationError
+
+from scheduler.domain.errors import NotFound
+from scheduler.domain.ids import parse_id
+from scheduler.domain.model import InvocationState
+from scheduler.invocations.a2a_tasks import TaskView
+
+TEXT = "text/plain"
+BINDING = "JSONRPC"
+ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
+REQUESTS: dict[str, Any] = {
+    "SendMessage": SendMessageRequest,
+    "GetTask": GetTaskRequest,
+    "CancelTask": CancelTaskRequest,
+}
+LEGACY: dict[str, tuple[Any, Any]] = {
+    "SendMessage": (v03.SendMessageRequest, conversions.to_core_send_message_request),
+    "GetTask": (v03.GetTaskRequest, conversions.to_core_get_task_request),
+    "CancelTask": (v03.CancelTaskRequest, conversions.to_core_cancel_task_request),
+}
+STATES = {
+    InvocationState.COLLECTING: TaskState.TASK_STATE_SUBMITTED,
+    InvocationState.READY: TaskState.TASK_STATE_SUBMITTED,
+    InvocationState.RUNNING: TaskState.TASK_STATE_WORKING,
+    InvocationState.AWAITING: TaskState.TASK_STATE_WORKING,
+    InvocationState.RETRYING: TaskState.TASK_STATE_WORKING,
+    InvocationState.SUCCEEDED: TaskState.TASK_STATE_COMPLETED,
+    InvocationState.DEAD: TaskState.TASK_STATE_FAILED,
+    InvocationState.SKIPPED: TaskState.TASK_STATE_REJECTED,
+    InvocationState.CANCELLED: TaskState.TASK_STATE_CANCELED,
+}
+
+
+def card(name: str, description: str, url: str, version: str) -> dict[str, Any]:
+    """An agent's card, with what a client of 0.3 looks for as well."""
+    interfaces = [
+        AgentInterface(url=url, protocol_binding=BINDING, protocol_version=each) for each in ("1.0", "0.3")
+    ]
+    skill = AgentSkill(
+        id="wake",
+        name="Wake",
+        description="Takes a message. What else wakes the agent at that time it is told together with it.",
+        tags=["wake"],
+    )
+    bearer = HTTPAuthSecurityScheme(scheme="Bearer", description="A key with the scope write, or the agent's own.")
+    return agent_card_to_dict(
+        AgentCard(
+            name=name,
+            description=description or f"{name}, an agent that Reveille wakes.",
+            version=version,
+            supported_interfaces=interfaces,
+            capabilities=AgentCapabilities(streaming=False, push_notifications=False),
+            security_schemes={"key": SecurityScheme(http_auth_security_scheme=bearer)},
+            security_requirements=[SecurityRequirement(schemes={"key": StringList()})],
+            default_input_modes=[TEXT],
+            default_output_modes=[TEXT],
+            skills=[skill],
+        )
+    )
+
+
+def parse_params(method: str, body: Mapping[str, Any], *, legacy: bool) -> Any:
+    """The parameters of a request as the message of 1.0; raises InvalidParamsError."""
+    try:
+        if legacy:
+            shape, convert = LEGACY[method]
+            return convert(shape.model_validate(body))
+        return ParseDict(_object(body.get("params", {})), REQUESTS[method](), ignore_unknown_fields=True)
+    except (ParseError, ValidationError, TypeError, AttributeError, ValueError) as error:
+        raise InvalidParamsError(data={"parseError": str(error)[:500]}) from None
+
+
+def _object(params: Any) -> dict[str, Any]:
+    if not isinstance(params, dict):
+        raise ParseError("params must be an object")
+    return params
+
+
+def parse_task_id(text: str) -> UUID:
+    """A task's id; raises TaskNotFoundError for what can be none."""
+    try:
+        return parse_id(text[:100], "task")
+    except NotFound:
+        raise TaskNotFoundError from None
+
+
+def show_task(view: TaskView, *, history: bool) -> Task:
+    """A task: its state, the reply as an artifact, or why there is none."""
+    task_id = str(view.id)
+    status = TaskStatus(state=STATES[view.state])
+    status.timestamp.FromDatetime(view.changed_at)
+    if view.is_over and view.why and view.state is not InvocationState.SUCCEEDED:
+        status.message.CopyFrom(
+            Message(
+                message_id=f"{task_id}.status",
+                context_id=view.context_id,
+                task_id=task_id,
+                role=Role.ROLE_AGENT,
+                parts=[Part(text=view.why)],
+            )
+        )
+    asked = Message(
+        message_id=view.message_id,
+        context_id=view.context_id,
+        task_id=task_id,
+        role=Role.ROLE_USER,
+        parts=[Part(text=view.message)],
+    )
+    reply = Artifact(artifact_id=str(view.invocation_id), name="reply", parts=[Part(text=view.reply)])
+    return Task(
+        id=task_id,
+        context_id=view.context_id,
+        status=status,
+        artifacts=[reply] if view.reply and view.state is InvocationState.SUCCEEDED else [],
+        history=[asked] if history else [],
+    )
+
+
+def result(task: Task, method: str, *, legacy: bool) -> dict[str, Any]:
+    """A task as the result of a method."""
+    if legacy:
+        shown: dict[str, Any] = conversions.to_compat_task(task).model_dump(
+            mode="json", by_alias=True, exclude_none=True
+        )
+        return shown
+    answer = SendMessageResponse(task=task) if method == "SendMessage" else task
+    return dict(MessageToDict(answer))
+
+
+def error(failure: A2AError) -> dict[str, Any]:
+    """An error of the protocol as JSON-RPC has it, with the ErrorInfo of A2A's own ones."""
+    code = JSON_RPC_ERROR_CODE_MAP.get(type(failure), -32603)
+    shown: dict[str, Any] = {"code": code, "message": failure.message}
+    if not isinstance(failure, MethodNotFoundError):
+        reason = A2A_ERROR_REASONS.get(type(failure), "UNKNOWN_ERROR")
+        info = {
+            "@type": ERROR_INFO,
+            "reason": reason,
+            "domain": "a2a-protocol.org",
+            "metadata": failure.data or {},
+        }
+        shown["data"] = [info]
+    return shown

@@ -1,0 +1,380 @@
+"""Our agents by A2A: a real client drives them, and the recorded exchanges hold."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import httpx
+import pytest
+from a2a.client import Client, ClientConfig, create_client
+from a2a.types import CancelTaskRequest, GetTaskRequest, Message, Part, Role, SendMessageRequest, Task, TaskState
+from a2a.utils.errors import A2AError, TaskNotCancelableError, TaskNotFoundError, UnsupportedOperationError
+
+from scheduler.domain.model import InvocationState
+from scheduler.domain.run import Failed, Replied, RuntimeSpec
+from scheduler.runtimes.registry import make_runtime
+from tests import conformance
+from tests.api import Api, Caller, served
+from tests.invocations import close, end, run_once, start
+from tests.runs import make_parts, make_request
+
+Talk = Callable[[Client], Awaitable[Any]]
+
+
+@pytest.fixture
+def agent_id(api: Api) -> str:
+    return str(api.agent("ada", role_description="Keeps the books.", dedup_delay_seconds=0)["id"])
+
+
+@pytest.fixture
+def url(api: Api, agent_id: str) -> Iterator[str]:
+    with served(api) as base:
+        yield f"{base}/a2a/{agent_id}"
+
+
+def message(text: str = "hello", **fields: Any) -> SendMessageRequest:
+    asked = Message(role=Role.ROLE_USER, parts=[Part(text=text)], **({"message_id": "m1"} | fields))
+    return SendMessageRequest(message=asked)
+
+
+def talk(url: str, key: str | None, work: Talk, *, polling: bool = True) -> Any:
+    """What `work` gives with a connected client of the sdk."""
+
+    async def run() -> Any:
+        headers = {"Authorization": f"Bearer {key}"}
+        async with httpx.AsyncClient(headers=headers, timeout=30) as http:
+            return await work(await create_client(url, ClientConfig(polling=polling, httpx_client=http)))
+
+    return asyncio.run(run())
+
+
+async def sent(client: Client, request: SendMessageRequest) -> Task:
+    [answer] = [event async for event in client.send_message(request)]
+    return answer.task
+
+
+def rpc(caller: Caller, agent_id: str, body: Any, version: str | None = "1.0") -> Any:
+    """The answer to a bare JSON-RPC request."""
+    headers = {"A2A-Version": version} if version else {}
+    return caller.ok(caller.call("POST", f"//a2a/{agent_id}", body, headers=headers), 200)
+
+
+def test_a_client_sends_a_message_and_reads_the_reply(api: Api, url: str) -> None:
+    """Submitted, working, completed, with the reply as an artifact."""
+    first = talk(url, api.key, lambda client: sent(client, message("Close the month.", context_id="books")))
+    assert first.status.state == TaskState.TASK_STATE_SUBMITTED
+    assert first.context_id == "books"
+    [firing] = api.get("/firings")["items"]
+    assert (firing["id"], firing["trigger_name"]) == (first.id, "wake")
+    [invocation_id] = close(api.db).ready
+    claimed = start(api.db, invocation_id)
+
+    def look() -> Task:
+        return talk(url, api.key, lambda client: client.get_task(GetTaskRequest(id=first.id)))  # type: ignore[no-any-return]
+
+    assert look().status.state == TaskState.TASK_STATE_WORKING
+    end(api.db, claimed, Replied("It is closed."))
+    done = look()
+    assert done.status.state == TaskState.TASK_STATE_COMPLETED
+    assert [part.text for part in done.artifacts[0].parts] == ["It is closed."]
+    assert [each.parts[0].text for each in done.history] == ["Close the month."]
+    assert done.context_id == "books"
+
+
+def test_a_failure_is_told_with_its_error(api: Api, url: str) -> None:
+    task = talk(url, api.key, lambda client: sent(client, message()))
+    run_once(api.db, Failed("The ledger is gone.", permanent=True))
+    task = talk(url, api.key, lambda client: client.get_task(GetTaskRequest(id=task.id)))
+    assert task.status.state == TaskState.TASK_STATE_FAILED
+    assert task.status.message.parts[0].text == "The ledger is gone."
+    assert not task.artifacts
+
+
+def test_a_task_is_cancelled_with_its_invocation(api: Api, url: str) -> None:
+    task = talk(url, api.key, lambda client: sent(client, message()))
+    cancelled = talk(url, api.key, lambda client: client.cancel_task(CancelTaskRequest(id=task.id)))
+    assert cancelled.status.state == TaskState.TASK_STATE_CANCELED
+    [firing] = api.get("/firings")["items"]
+    assert firing["state"] == "cancelled"
+    with pytest.raises(TaskNotCancelableError):
+        talk(url, api.key, lambda client: client.cancel_task(CancelTaskRequest(id=task.id)))
+
+
+def test_a_task_that_shares_its_invocation_is_not_cancelled(api: Api, url: str, agent_id: str) -> None:
+    """What else woke the agent must not be lost by it."""
+    task = talk(url, api.key, lambda client: sent(client, message()))
+    api.post(f"/agents/{agent_id}/wake", {"message": "and this"}, 202)
+    with pytest.raises(TaskNotCancelableError):
+        talk(url, api.key, lambda client: client.cancel_task(CancelTaskRequest(id=task.id)))
+    [invocation] = api.get("/invocations")["items"]
+    assert (invocation["state"], invocation["firing_count"]) == ("collecting", 2)
+
+
+def test_a_repeated_message_is_taken_once(api: Api, url: str) -> None:
+    """And an id that was another message's is refused; of another key it is another."""
+
+    async def twice(client: Client) -> tuple[Task, Task]:
+        return await sent(client, message("one")), await sent(client, message("one"))
+
+    first, second = talk(url, api.key, twice)
+    assert (first.id, first.context_id) == (second.id, second.context_id)
+    with pytest.raises(A2AError, match="messageId"):
+        talk(url, api.key, lambda client: sent(client, message("other")))
+    other = talk(url, api.with_key("write").key, lambda client: sent(client, message("other")))
+    assert other.id != first.id
+    assert len(api.get("/firings")["items"]) == 2
+
+
+def test_messages_that_come_at_once_are_taken_once(api: Api, url: str) -> None:
+    async def at_once(client: Client) -> set[str]:
+        return {task.id for task in await asyncio.gather(*(sent(client, message()) for _ in range(6)))}
+
+    assert len(talk(url, api.key, at_once)) == 1
+    assert len(api.get("/firings")["items"]) == 1
+
+
+def test_a_client_that_waits_is_answered_at_the_end(api: Api, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.a2a.LOOK_SECONDS", 0.02)
+
+    async def waited(client: Client) -> Task:
+        waiting = asyncio.ensure_future(sent(client, message()))
+        while not (ready := (await asyncio.to_thread(close, api.db)).ready):
+            await asyncio.sleep(0.02)
+        claimed = await asyncio.to_thread(start, api.db, ready[0])
+        await asyncio.to_thread(end, api.db, claimed, Replied("Done."))
+        return await waiting
+
+    task = talk(url, api.key, waited, polling=False)
+    assert task.status.state == TaskState.TASK_STATE_COMPLETED
+
+
+def test_waiting_has_an_end(api: Api, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.a2a.WAIT_SECONDS", 0.1)
+    monkeypatch.setattr("api.a2a.LOOK_SECONDS", 0.02)
+    task = talk(url, api.key, lambda client: sent(client, message()), polling=False)
+    assert task.status.state == TaskState.TASK_STATE_SUBMITTED
+
+
+def test_the_windows_delay_holds_unless_the_message_says_otherwise(api: Api) -> None:
+    agent_id = api.agent("grace", dedup_delay_seconds=3600)["id"]
+    params: dict[str, Any] = {"message": {"messageId": "1", "role": "ROLE_USER", "parts": [{"text": "hi"}]}}
+    params["configuration"] = {"returnImmediately": True}
+    body = {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params}
+    rpc(api, agent_id, body)
+    assert close(api.db).ready == []
+    params["message"] |= {"messageId": "2", "metadata": {"reveille/skip_dedup": True}}
+    rpc(api, agent_id, body)
+    assert len(close(api.db).ready) == 1
+
+
+def test_parts_that_are_no_text_are_told_as_text(api: Api, url: str) -> None:
+    request = message(message_id="m2")
+    request.message.parts.append(Part(url="https://a.example.org/report.pdf"))
+    request.message.parts.add().data.struct_value.update({"sum": 3})
+    task = talk(url, api.key, lambda client: sent(client, request))
+    shown = api.get(f"/firings/{task.id}")["data"]["messages"][0]["text"]
+    assert shown == 'hello\nhttps://a.example.org/report.pdf\n{"sum": 3.0}'
+
+
+@pytest.mark.parametrize("parts", [[], [Part(text="x" * 65_537)]])
+def test_a_message_that_says_nothing_or_too_much_is_refused(api: Api, url: str, parts: list[Part]) -> None:
+    request = SendMessageRequest(message=Message(message_id="m", role=Role.ROLE_USER, parts=parts))
+    with pytest.raises(A2AError, match="message"):
+        talk(url, api.key, lambda client: sent(client, request))
+    assert api.get("/firings")["items"] == []
+
+
+def test_a_message_to_a_task_is_refused(api: Api, url: str) -> None:
+    task = talk(url, api.key, lambda client: sent(client, message()))
+    with pytest.raises(UnsupportedOperationError):
+        talk(url, api.key, lambda client: sent(client, message(message_id="m2", task_id=task.id)))
+    with pytest.raises(TaskNotFoundError):
+        talk(url, api.key, lambda client: sent(client, message(message_id="m2", task_id="nope")))
+
+
+def test_wakes_that_are_paused_are_refused(api: Api, url: str) -> None:
+    talk(url, api.key, lambda client: sent(client, message()))
+    [firing] = api.get("/firings")["items"]
+    api.post(f"/triggers/{firing['trigger_id']}/pause", None, 200)
+    with pytest.raises(UnsupportedOperationError, match="Resume it first"):
+        talk(url, api.key, lambda client: sent(client, message(message_id="m2")))
+
+
+def test_another_tenants_agent_is_not_there(api: Api, url: str, agent_id: str) -> None:
+    task = talk(url, api.key, lambda client: sent(client, message()))
+    rival = api.with_key("admin", tenant_id=api.tenant("rival"))
+    other = rival.post("/agents", {"name": "eve", "runtime": {"kind": "command", "name": "echo"}})["id"]
+    get = {"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": task.id}}
+    rival.refused(404, "GET", f"//a2a/{agent_id}/.well-known/agent-card.json")
+    rival.refused(404, "POST", f"//a2a/{agent_id}", get)
+    assert rpc(rival, other, get)["error"]["code"] == -32001
+    for method in ("GetTask", "CancelTask"):
+        stranger = {**get, "method": method}
+        assert rpc(rival, other, stranger)["error"]["code"] == -32001
+
+
+def test_keys_reach_as_far_as_they_do_elsewhere(api: Api, agent_id: str) -> None:
+    """write, or the agent's own; a read key sees the card."""
+    get = {"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": "nope"}}
+    card, path = f"//a2a/{agent_id}/.well-known/agent-card.json", f"//a2a/{agent_id}"
+    other_id = api.agent("grace")["id"]
+    for caller, seen, called in (
+        (api.as_(None), 401, 401),
+        (api.as_("rvl_wrong"), 401, 401),
+        (api.with_key("read"), 200, 403),
+        (api.with_key("write"), 200, 200),
+        (api.with_key(f"agent:{agent_id}"), 200, 200),
+        (api.with_key(f"agent:{other_id}"), 404, 404),
+    ):
+        assert caller.call("GET", card).status_code == seen
+        assert caller.call("POST", path, get).status_code == called
+    api.refused(404, "GET", "//a2a/nobody/.well-known/agent-card.json")
+    assert "Bearer" in api.as_(None).call("GET", card).headers["WWW-Authenticate"]
+
+
+def test_a_wake_that_comes_too_often_is_429(api: Api, agent_id: str) -> None:
+    """The pair limit counts here too: the agent's own key calls as the agent."""
+    own = api.with_key(f"agent:{agent_id}")
+    for number in range(3):
+        rpc(own, agent_id, immediate(str(number)))
+        run_once(api.db, Replied(""))
+    problem = own.call("POST", f"//a2a/{agent_id}", immediate("last"), headers={"A2A-Version": "1.0"})
+    assert problem.status_code == 429
+    assert int(problem.headers["Retry-After"]) > 0
+
+
+def immediate(message_id: str) -> dict[str, Any]:
+    """A bare request that does not wait."""
+    sent_message = {"messageId": message_id, "role": "ROLE_USER", "parts": [{"text": "hi"}]}
+    params = {"message": sent_message, "configuration": {"returnImmediately": True}}
+    return {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params}
+
+
+def test_the_card_has_what_both_versions_look_for(api: Api, agent_id: str) -> None:
+    response = api.call("GET", f"//a2a/{agent_id}/.well-known/agent-card.json")
+    card = api.ok(response, 200)
+    recorded = json.loads(EXCHANGES["agent_card"]["response"]["body"])
+    assert {"name", "description", "supportedInterfaces", "version", "capabilities", "skills"} <= set(card)
+    assert set(recorded) - {"provider"} <= set(card)
+    assert (card["name"], card["description"]) == ("ada", "Keeps the books.")
+    assert [each["protocolVersion"] for each in card["supportedInterfaces"]] == ["1.0", "0.3"]
+    assert card["url"].endswith(f"/a2a/{agent_id}")
+    etag = response.headers["ETag"]
+    again = api.call("GET", f"//a2a/{agent_id}/.well-known/agent-card.json", headers={"If-None-Match": etag})
+    assert again.status_code == 304
+
+
+def test_a_caller_of_0_3_is_understood(api: Api, agent_id: str) -> None:
+    said = {"kind": "message", "messageId": "1", "role": "user", "parts": [{"kind": "text", "text": "hi"}]}
+    params = {"message": said, "configuration": {"blocking": False}}
+    send = {"jsonrpc": "2.0", "id": "a", "method": "message/send", "params": params}
+    task = rpc(api, agent_id, send, version=None)["result"]
+    assert (task["kind"], task["status"]["state"]) == ("task", "submitted")
+    run_once(api.db, Replied("Done."))
+    get = {"jsonrpc": "2.0", "id": 2, "method": "tasks/get", "params": {"id": task["id"]}}
+    answer = rpc(api, agent_id, get, version="0.3")
+    assert answer["id"] == 2
+    assert answer["result"]["status"]["state"] == "completed"
+    assert answer["result"]["artifacts"][0]["parts"] == [{"kind": "text", "text": "Done."}]
+    cancel = {"jsonrpc": "2.0", "id": 3, "method": "tasks/cancel", "params": {"id": task["id"]}}
+    assert rpc(api, agent_id, cancel, version=None)["error"]["code"] == -32002
+    assert rpc(api, agent_id, {**get, "params": {}}, version=None)["error"]["code"] == -32602
+
+
+EXCHANGES: dict[str, Any] = {each["name"]: each for each in conformance.load("a2a/exchanges.json")["exchanges"]}
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["error_task_not_found", "error_method_not_found", "error_version_not_supported", "error_parse"],
+)
+def test_an_error_is_that_of_the_recorded_exchange(api: Api, agent_id: str, name: str) -> None:
+    request, recorded = EXCHANGES[name]["request"], json.loads(EXCHANGES[name]["response"]["body"])
+    response = api.call("POST", f"//a2a/{agent_id}", request["json"], headers=request["headers"])
+    answer = api.ok(response, EXCHANGES[name]["response"]["status"])
+    assert outline(answer) == outline(recorded)
+    assert response.content_type == "application/json"
+
+
+def test_a_completed_task_has_the_shape_of_the_recorded_one(api: Api, agent_id: str) -> None:
+    """And it can be neither cancelled nor lost."""
+    sending = dict(EXCHANGES["send_message_artifact"]["request"]["json"])
+    sending["params"] = sending["params"] | {"configuration": {"returnImmediately": True}}
+    task = rpc(api, agent_id, sending)["result"]["task"]
+    run_once(api.db, Replied("Generated text content"))
+    getting = EXCHANGES["get_task"]["request"]["json"] | {"params": {"id": task["id"]}}
+    shown = rpc(api, agent_id, getting)["result"]
+    recorded = json.loads(EXCHANGES["send_message_artifact"]["response"]["body"])["result"]["task"]
+    assert set(recorded) == set(shown)
+    assert set(recorded["status"]) == set(shown["status"])
+    assert recorded["status"]["state"] == shown["status"]["state"]
+    assert recorded["artifacts"][0]["parts"] == shown["artifacts"][0]["parts"]
+    assert set(recorded["history"][0]) == set(shown["history"][0])
+    cancelling = EXCHANGES["error_cancel_completed"]["request"]["json"] | {"params": {"id": task["id"]}}
+    refused = json.loads(EXCHANGES["error_cancel_completed"]["response"]["body"])
+    assert outline(rpc(api, agent_id, cancelling)) == outline(refused)
+
+
+def outline(answer: dict[str, Any]) -> dict[str, Any]:
+    """An error without its texts."""
+    error = answer["error"]
+    reasons = [(each["@type"], each["reason"], each["domain"]) for each in error.get("data", [])]
+    return {"id": answer["id"], "jsonrpc": answer["jsonrpc"], "code": error["code"], "reasons": reasons}
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"{not json", -32700),
+        (b"\xff\xfe", -32700),
+        (b"", -32700),
+        (b"[]", -32600),
+        (b'{"jsonrpc": "1.0", "method": "GetTask", "id": 1}', -32600),
+        (b'{"jsonrpc": "2.0", "method": 5, "id": {}}', -32600),
+        (b'{"jsonrpc": "2.0", "method": "GetTask", "id": true, "params": []}', -32602),
+        (b'{"jsonrpc": "2.0", "method": "GetTask", "id": 1, "params": {"id": {}}}', -32602),
+        (b'{"jsonrpc": "2.0", "method": "SendMessage", "id": 1, "params": {}}', -32602),
+        (
+            b'{"jsonrpc": "2.0", "method": "SendMessage", "id": 1, "params": {"message": {"messageId": "a\\u0000"}}}',
+            -32602,
+        ),
+        (b'{"jsonrpc": "2.0", "method": "SendStreamingMessage", "id": 1}', -32004),
+        (b'{"jsonrpc": "2.0", "method": "CreateTaskPushNotificationConfig", "id": 1}', -32003),
+        (
+            b'{"jsonrpc": "2.0", "method": "GetTask", "id": 1, "params": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+            -32700,
+        ),
+    ],
+)
+def test_a_bad_request_is_an_error_of_the_protocol(api: Api, agent_id: str, data: bytes, code: int) -> None:
+    response = api.call("POST", f"//a2a/{agent_id}", data=data, headers={"A2A-Version": "1.0"})
+    answer = api.ok(response, 200)
+    assert answer["error"]["code"] == code
+    assert api.get("/firings")["items"] == []
+
+
+def test_a_body_that_is_too_large_is_413(api: Api, agent_id: str) -> None:
+    api.refused(413, "POST", f"//a2a/{agent_id}", data=b"x" * 1_100_000)
+
+
+def test_reveille_runs_an_agent_of_reveille(api: Api, url: str) -> None:
+    """Both ways at once: our runtime sends, our server takes it, and the reply comes back."""
+
+    async def run() -> Any:
+        async with make_parts() as parts:
+            secret = json.dumps({"secret": api.key})
+            runtime = make_runtime(RuntimeSpec("a2a", {"url": url}, secret, 20.0), parts)
+            running = asyncio.ensure_future(runtime.run(make_request(context="From afar.")))
+            while not (ready := (await asyncio.to_thread(close, api.db)).ready):
+                await asyncio.sleep(0.05)
+            claimed = await asyncio.to_thread(start, api.db, ready[0])
+            await asyncio.to_thread(end, api.db, claimed, Replied("Heard."))
+            return await running
+
+    assert asyncio.run(run()) == Replied("Heard.")
+    assert UUID(api.get("/firings")["items"][0]["id"])
+    assert api.get("/invocations")["items"][0]["state"] == InvocationState.SUCCEEDED
