@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row
 
 from api.parts import Parts
 from api.problems import InvalidRequest, field_errors
 from api.remote_rules import a2a_columns, check_address, patched_a2a_columns
 from api.schemas.agents import CommandRuntime, HttpRuntime, Runtime
+from api.schemas.models import LlmRuntime
 from api.schemas.remote import A2aRuntime
-from scheduler.domain.errors import InvalidField
+from scheduler.domain.errors import InvalidField, NotFound
+from scheduler.domain.model import RuntimeKind
 from scheduler.domain.signatures import new_standard_secret
 from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
+from scheduler.storage.models import get_model
 from scheduler.triggers.base import merge_patch
 
-RUNTIME: TypeAdapter[HttpRuntime | CommandRuntime | A2aRuntime] = TypeAdapter(Runtime)
+AnyRuntime = HttpRuntime | LlmRuntime | CommandRuntime | A2aRuntime
+RUNTIME: TypeAdapter[AnyRuntime] = TypeAdapter(Runtime)
 
 CEILINGS = {"max_triggers": "default_max_triggers", "webhook_rate_limit": "max_webhook_rate"}
 FLOORS = {"min_poll_interval_min": "min_poll_interval_min"}
@@ -49,17 +54,32 @@ def limit_columns(values: Mapping[str, Any], tenant: Row[Any]) -> dict[str, Any]
     return limits
 
 
-def new_runtime(runtime: HttpRuntime | CommandRuntime | A2aRuntime, parts: Parts) -> StoredRuntime:
+def new_runtime(runtime: AnyRuntime, parts: Parts) -> StoredRuntime:
     """Check a runtime against what the operator allows. Raises InvalidField below `runtime`."""
     if isinstance(runtime, CommandRuntime):
         _check_command(runtime.name, parts)
         return StoredRuntime(_columns("command", {"name": runtime.name}, None))
     if isinstance(runtime, A2aRuntime):
         return StoredRuntime(a2a_columns(runtime, parts))
+    if isinstance(runtime, LlmRuntime):
+        return StoredRuntime(_columns("llm", runtime.model_dump(mode="json", exclude={"kind"}), None))
     check_address(runtime.url, "runtime.url", parts)
     secret = runtime.secret or new_standard_secret()
     _check_secret(secret)
     return StoredRuntime(_columns("http", {"url": runtime.url}, parts.box.encrypt(secret)), secret)
+
+
+def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> None:
+    """Raise InvalidField where an llm runtime names a model that the tenant has not."""
+    if runtime.columns["runtime_kind"] != RuntimeKind.LLM:
+        return
+    for name in ("model_id", "fallback_model_id"):
+        model_id = runtime.columns["runtime"].get(name)
+        try:
+            if model_id is not None:
+                get_model(conn, tenant_id, UUID(model_id))
+        except NotFound as error:
+            raise InvalidField(error.message, field=f"runtime.{name}") from None
 
 
 def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], parts: Parts) -> StoredRuntime:

@@ -38,6 +38,7 @@ def make_agent(body: AgentIn) -> Response:
     values |= mcp_columns(body.mcp_servers, None, parts())
     with parts().db.begin() as conn:
         values |= rules.limit_columns(values, get_tenant(conn, who.tenant_id, keep=True))
+        rules.check_models(conn, who.tenant_id, runtime)
         row = create_agent(conn, who.tenant_id, values | runtime.columns)
         _audit(conn, "created", row, name=row.name)
     return answer(show(row, runtime.new_secret), 201, location=f"/agents/{row.id}")
@@ -81,6 +82,7 @@ def change_agent(path: AgentPath, body: AgentPatch) -> Response:
         values |= rules.limit_columns(patch, get_tenant(conn, who.tenant_id))
         if "runtime" in patch:
             runtime = rules.patched_runtime(row, patch["runtime"], parts())
+            rules.check_models(conn, who.tenant_id, runtime)
             values |= runtime.columns
             new_secret = runtime.new_secret
         if "mcp_servers" in patch:

@@ -26,6 +26,7 @@ from api.keys import keys
 from api.mcp import mcp
 from api.messages import messages
 from api.metrics import metrics
+from api.models import models
 from api.parts import EXTENSION, build_parts
 from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
@@ -51,11 +52,13 @@ RESOURCES = (
     users,
     messages,
     channels,
+    models,
     audit,
     keys,
     tenants,
+    hooks,
 )
-PLAIN = (hooks, channel_events, health, metrics, docs, mcp, a2a)
+PLAIN = (channel_events, health, metrics, docs, mcp, a2a)
 
 
 class ReveilleApi(OpenAPI):

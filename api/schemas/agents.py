@@ -21,6 +21,7 @@ from api.schemas.base import (
     id_of,
     no_defaults,
 )
+from api.schemas.models import LlmRuntime, LlmRuntimeOut
 from api.schemas.remote import A2aRuntime, A2aRuntimeOut, McpServer, McpServerOut, unique_names
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
@@ -41,7 +42,7 @@ class CommandRuntime(Shape):
     name: str = Field(max_length=200)
 
 
-Runtime = Annotated[HttpRuntime | CommandRuntime | A2aRuntime, Field(discriminator="kind")]
+Runtime = Annotated[HttpRuntime | LlmRuntime | CommandRuntime | A2aRuntime, Field(discriminator="kind")]
 
 
 class AgentSettings(Shape):
@@ -110,7 +111,9 @@ class AgentOut(Answer):
     id: UUID
     tenant_id: UUID
     name: str
-    runtime: Annotated[HttpRuntimeOut | CommandRuntimeOut | A2aRuntimeOut, Field(discriminator="kind")]
+    runtime: Annotated[
+        HttpRuntimeOut | LlmRuntimeOut | CommandRuntimeOut | A2aRuntimeOut, Field(discriminator="kind")
+    ]
     role_description: str
     language: str
     timezone: str | None

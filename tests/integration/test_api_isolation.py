@@ -44,6 +44,7 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "GET /firings": ("read", True),
     "GET /firings/<firing_id>": ("read", True),
     "GET /firings/<firing_id>/payload": ("read", True),
+    "POST /firings/<firing_id>/ack": ("write", True),
     "GET /invocations": ("read", True),
     "GET /invocations/<invocation_id>": ("read", True),
     "POST /invocations/<invocation_id>/cancel": ("write", False),
@@ -65,6 +66,12 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "GET /channels/<channel_id>": ("read", False),
     "PATCH /channels/<channel_id>": ("write", False),
     "DELETE /channels/<channel_id>": ("write", False),
+    "POST /models": ("write", False),
+    "GET /models": ("read", False),
+    "GET /models/<model_id>": ("read", False),
+    "PATCH /models/<model_id>": ("write", False),
+    "DELETE /models/<model_id>": ("write", False),
+    "GET /agents/<agent_id>/usage": ("read", True),
     "GET /audit": ("read", False),
     "POST /api-keys": ("admin", False),
     "GET /api-keys": ("admin", False),
@@ -88,6 +95,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /triggers/preview": {"type": "cron", "config": {"expr": "0 9 * * *"}},
     "POST /triggers/try": {"type": "poll", "config": {"url": "https://nowhere.invalid/"}},
     "POST /triggers/<trigger_id>/deliveries/replay": {"since": "2020-01-01", "until": "2020-01-02"},
+    "POST /firings/<firing_id>/ack": {"status": "handled"},
     "POST /invocations/<invocation_id>/complete": {"attempt": 1, "reply": "ok"},
     "POST /agents/<agent_id>/wake": {"message": "wake up"},
     "PUT /agents/<agent_id>/heartbeat": {"minutes": 60},
@@ -95,13 +103,15 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /messages": {"to_agent_id": "<agent_id>", "text": "hello"},
     "POST /channels": {"name": "new", "kind": "discord", "agent_id": NOBODY, "secrets": PUBLIC_KEY},
     "PATCH /channels/<channel_id>": {"bot_user_id": "UBOT"},
+    "POST /models": {"name": "new", "provider": "openai", "model": "m-1", "key": "sk-1"},
+    "PATCH /models/<model_id>": {"is_enabled": False},
     "POST /api-keys": {"name": "new", "scopes": ["read"]},
     "POST /tenants": {"name": "new"},
     "PATCH /tenants/<tenant_id>": {"name": "changed"},
 }
 
 LISTS = (
-    *("/agents", "/triggers", "/firings", "/invocations", "/users", "/sessions", "/channels"),
+    *("/agents", "/triggers", "/firings", "/invocations", "/users", "/sessions", "/channels", "/models"),
     *("/audit", "/api-keys"),
 )
 LEVELS = ("read", "write", "admin", "operator")
@@ -139,6 +149,7 @@ def world(api: Api, name: str) -> World:
         "message_id": message["id"],
         "session_id": message["session_id"],
         "channel_id": as_tenant.post("/channels", channel_body)["id"],
+        "model_id": as_tenant.post("/models", {"name": "m", "provider": "openai", "model": "m-1"})["id"],
         "invocation_id": as_tenant.get(f"/firings/{firing_id}")["invocation_id"],
         "key_id": admin.get("/api-keys")["items"][0]["id"],
         "tenant_id": tenant_id,

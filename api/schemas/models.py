@@ -1,0 +1,149 @@
+"""Models that agents think with, and what agents spent on them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Annotated, Literal
+from uuid import UUID
+
+from pydantic import ConfigDict, Field, StringConstraints
+
+from api.schemas.base import Answer, Listed, Name, Query, Shape, Time, id_of, no_defaults
+from scheduler.domain.thinking import DEFAULT_TOOL_ROUNDS
+
+Provider = Literal["openai", "openai-compatible", "anthropic", "google"]
+ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Address = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+# What fits in a header.
+ProviderKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,4096}$")]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
+Price = Annotated[float, Field(ge=0, le=1_000_000, description="Of a million tokens, in your currency.")]
+
+
+class ModelSettings(Shape):
+    """What may be set at creation and changed later."""
+
+    base_url: Address | None = Field(None, description="Null: the provider's own address.")
+    key: ProviderKey | None = Field(None, repr=False, description="Kept encrypted and never shown.")
+    key_env: Variable | None = Field(
+        None,
+        description="Instead of a key: the worker's variable that holds it. Only an operator's key sets this.",
+    )
+    is_enabled: bool = True
+    max_output_tokens: int | None = Field(None, ge=1, le=10_000_000, description="Of one response.")
+    input_price: Price = 0.0
+    output_price: Price = 0.0
+
+
+class ModelIn(ModelSettings):
+    """A new model. `openai-compatible` is any server that speaks OpenAI's protocol; it needs its `base_url`."""
+
+    name: Name
+    provider: Provider
+    model: ModelName = Field(description="The provider's own name of it.", examples=["gpt-4o-mini"])
+
+
+class ModelPatch(ModelSettings):
+    """JSON Merge Patch (RFC 7396): what is left out stays. Another provider or base_url takes the key again."""
+
+    model_config = ConfigDict(json_schema_extra=no_defaults)
+
+    name: Name = ""
+    provider: Provider = "openai"
+    model: ModelName = ""
+
+
+class ModelOut(Answer):
+    """A model; of its key only whether there is one."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    provider: str
+    model: str
+    base_url: str | None
+    has_key: bool
+    key_env: str | None
+    is_enabled: bool
+    max_output_tokens: int | None
+    input_price: float
+    output_price: float
+    created_at: Time
+    updated_at: Time
+
+
+class ModelPage(Listed[ModelOut]):
+    """A page of models."""
+
+
+class ModelPath(Shape):
+    """Names a model."""
+
+    model_id: Annotated[UUID, id_of("model")]
+
+
+BodyId = Annotated[UUID, Field(strict=False)]
+TrustName = Literal["unauthenticated", "agent", "verified", "system"]
+ToolNames = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=200)]], Field(max_length=200)]
+
+
+class LlmRuntime(Shape):
+    """Thinks with a model, and acts by tools. `fallback_model_id` is asked when the first one fails."""
+
+    kind: Literal["llm"]
+    model_id: BodyId
+    fallback_model_id: BodyId | None = None
+    instructions: str = Field("", max_length=50_000, description="What it is told beside its role_description.")
+    tool_rounds: int = Field(
+        DEFAULT_TOOL_ROUNDS, ge=0, le=500, description="Responses of a run that may call tools."
+    )
+    tools_by_trust: dict[TrustName, ToolNames] = Field(
+        default_factory=dict,
+        description="The tools that are left to a run whose least trusted firing has that trust. Left out: all.",
+        examples=[{"unauthenticated": ["list_triggers"]}],
+    )
+
+
+class LlmRuntimeOut(Answer):
+    """What it thinks with, and within which limits."""
+
+    kind: Literal["llm"]
+    model_id: UUID
+    fallback_model_id: UUID | None = None
+    instructions: str = ""
+    tool_rounds: int = DEFAULT_TOOL_ROUNDS
+    tools_by_trust: dict[str, list[str]] = Field(default_factory=dict)
+
+
+class UsageQuery(Query):
+    """How far back."""
+
+    days: int = Field(30, ge=1, le=366)
+
+
+class DayOut(Answer):
+    """What an agent spent on a day of its zone."""
+
+    day: dt.date
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    invocations: int
+
+
+class TriggerUsageOut(Answer):
+    """What a trigger's firings cost: of each invocation, every firing has an equal share."""
+
+    trigger_id: UUID
+    trigger_name: str
+    firings: int
+    tokens_in: float
+    tokens_out: float
+    cost: float
+
+
+class UsageOut(Answer):
+    """What an agent spent: by day, the newest first, and by trigger, the dearest first (100 at most)."""
+
+    days: list[DayOut]
+    triggers: list[TriggerUsageOut]
