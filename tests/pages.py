@@ -21,7 +21,7 @@ class Browser:
 
     def get(self, path: str, status: int = 200, **query: str) -> str:
         """The text of a page, which must have `status`."""
-        response = self.client.get(path, query_string=query)
+        response = self.client.get(path, query_string=query or None)
         assert response.status_code == status, f"{path}: {response.status_code} {response.text}"
         return response.text
 

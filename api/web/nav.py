@@ -18,7 +18,15 @@ class Section:
 
 SECTIONS = (
     Section("Now", "/"),
+    Section("Agents", "/agents"),
     Section("Triggers", "/triggers"),
+    Section("Invocations", "/invocations"),
+    Section("Sessions", "/sessions"),
+    Section("Deliveries", "/deliveries"),
+    Section("Dead", "/dead"),
+    Section("Approvals", "/approvals"),
+    Section("Audit", "/audit"),
+    Section("Settings", "/settings"),
 )
 
 

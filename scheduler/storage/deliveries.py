@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, LargeBinary, any_, bindparam, func, select, text
+from sqlalchemy import ARRAY, ColumnElement, Connection, LargeBinary, any_, bindparam, func, select, text, tuple_
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
@@ -223,3 +223,15 @@ def find_kept(
         .limit(limit)
     )
     return [KeptDelivery(row[0], row[1], row[2], Trust(row[3])) for row in rows]
+
+
+def kept_between(
+    conn: Connection, trigger_id: UUID, since: datetime, until: datetime, *, limit: int, after: UUID | None = None
+) -> list[KeptDelivery]:
+    """Up to `limit` of what `find_kept` gives of [since, until], received later than the delivery `after`."""
+    criteria: list[ColumnElement[bool]] = [WebhookDelivery.received_at.between(since, until)]
+    if after is not None:
+        moment = tuple_(WebhookDelivery.received_at, WebhookDelivery.id)
+        last = select(WebhookDelivery.received_at, WebhookDelivery.id).where(WebhookDelivery.id == after)
+        criteria.append(moment > last.scalar_subquery())
+    return find_kept(conn, trigger_id, *criteria, limit=limit)

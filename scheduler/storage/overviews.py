@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, select, text
 
 from scheduler.storage.arrays import array
+from scheduler.storage.message_tables import User
 from scheduler.storage.queries import DELIVERY, INVOCATION
 from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger, WebhookDelivery
 
@@ -112,4 +113,11 @@ def trigger_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> d
     rows = conn.execute(
         select(Trigger.id, Trigger.name).where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id)
     )
+    return {row.id: row.name for row in rows}
+
+
+def user_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
+    """What a tenant's users are called."""
+    name = func.coalesce(func.nullif(User.display_name, ""), User.name).label("name")
+    rows = conn.execute(select(User.id, name).where(User.id.in_(ids), User.tenant_id == tenant_id))
     return {row.id: row.name for row in rows}

@@ -1,0 +1,101 @@
+"""Agents: who is woken; to pause one, to let it go on, and to wake it now."""
+
+from __future__ import annotations
+
+from itertools import groupby
+
+from flask import Response, request
+
+from api.agents import pause_agent, resume_agent
+from api.agents import show_agent as api_agent
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.schemas.agents import AgentPath
+from api.schemas.base import NoteIn
+from api.schemas.messages import WakeIn
+from api.wakes import wake_agent
+from api.web.base import done, page_blueprint, paged, render
+from api.web.shapes import filled, shaped
+from scheduler.storage.overviews import find_agents, standing_of, woken_by
+from scheduler.storage.queries import LedgerFilter, list_invocations
+from scheduler.storage.sessions import SessionFilter, list_sessions
+from scheduler.storage.trigger_views import TriggerView, list_views
+
+MOST_TRIGGERS = 200
+"""Triggers on the page of their agent; the list of triggers has them all."""
+LATEST = 10
+"""Invocations and sessions on the page of their agent."""
+
+agents = page_blueprint("agents")
+
+
+@agents.get("/agents")
+@needs(Level.READ)
+def show_agents() -> Response:
+    """List agents, newest first, and how each stands."""
+    who, words = caller(), request.args.get("q", "").strip()[:200]
+    with parts().db.begin() as conn:
+        page = paged(lambda **span: find_agents(conn, who.tenant_id, words, **span))
+        standing = standing_of(conn, [row.id for row in page])
+    return render("agents.html", page=page, standing=standing, words=words)
+
+
+@agents.get("/agents/<agent_id>")
+@needs(Level.READ)
+def show_agent(agent_id: str) -> Response:
+    """Show an agent: its triggers by what they belong to, what it did lately, and what it has spent."""
+    who, path = caller(), _path(agent_id)
+    agent = api_agent(path).get_json()
+    with parts().db.begin() as conn:
+        triggers = list_views(conn, who.tenant_id, agent_id=path.agent_id, limit=MOST_TRIGGERS + 1, after=None)
+        latest = list_invocations(conn, who.tenant_id, LedgerFilter(path.agent_id), limit=LATEST)
+        return render(
+            "agent.html",
+            agent=agent,
+            groups=_by_focus(triggers[:MOST_TRIGGERS]),
+            has_more=len(triggers) > MOST_TRIGGERS,
+            latest=latest,
+            wakers=woken_by(conn, [row.id for row in latest]),
+            sessions=list_sessions(conn, who.tenant_id, SessionFilter(path.agent_id), limit=LATEST),
+        )
+
+
+@agents.post("/agents/<agent_id>/pause")
+@needs(Level.WRITE)
+def pause(agent_id: str) -> Response:
+    """Pause an agent, with a note for whoever wonders why."""
+    path = _path(agent_id)
+    pause_agent(path, shaped(NoteIn, filled("note")))
+    return done(f"/agents/{path.agent_id}", "Paused: what fires is recorded and waits.")
+
+
+@agents.post("/agents/<agent_id>/resume")
+@needs(Level.WRITE)
+def resume(agent_id: str) -> Response:
+    """Resume an agent."""
+    path = _path(agent_id)
+    resume_agent(path)
+    return done(f"/agents/{path.agent_id}", "Resumed: what waited is delivered now.")
+
+
+@agents.post("/agents/<agent_id>/wake")
+@needs(Level.WRITE)
+def wake(agent_id: str) -> Response:
+    """Wake an agent now with a message, and show the invocation that carries it."""
+    path = _path(agent_id)
+    body = shaped(WakeIn, {"message": "", "skip_dedup": True, **filled("message")})
+    woken = wake_agent(path, body).get_json()
+    return done(f"/invocations/{woken['invocation_id']}", "Woken: this invocation carries your message.")
+
+
+def _path(agent_id: str) -> AgentPath:
+    return shaped(AgentPath, {"agent_id": agent_id})
+
+
+def _by_focus(triggers: list[TriggerView]) -> list[tuple[str, list[TriggerView]]]:
+    """Triggers by what they belong to; those that belong to nothing come last."""
+    ordered = sorted(
+        triggers, key=lambda trigger: (trigger.focus_ref is None, trigger.focus_ref or "", trigger.name)
+    )
+    groups = groupby(ordered, lambda trigger: trigger.focus_ref or "")
+    return [(focus, list(members)) for focus, members in groups]

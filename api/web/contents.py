@@ -1,0 +1,66 @@
+"""What a stranger sent, as a page may show it: text that stays text, cut where it is long, or only its size."""
+
+from __future__ import annotations
+
+import codecs
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from scheduler.storage.queries import read_contents
+
+SHOWN_BYTES = 2_000
+"""Of each payload on a page that shows several."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """A payload on a page. `text` None: it is no UTF-8."""
+
+    text: str | None
+    is_cut: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ShownFiring:
+    """A firing and what it carries: its payload, and as JSON what a poll saw or which messages came."""
+
+    row: Row[Any]
+    payload: Content | None
+    data: Content | None
+
+
+def show_firings(conn: Connection, rows: Sequence[Row[Any]]) -> list[ShownFiring]:
+    """Firings with the beginnings of what they carry."""
+    carried = read_contents(conn, [row.id for row in rows], SHOWN_BYTES)
+    return [
+        ShownFiring(
+            row,
+            readable(carried[row.id].head, row.payload_size),
+            shown_data(carried[row.id].data, SHOWN_BYTES),
+        )
+        for row in rows
+    ]
+
+
+def readable(head: bytes | None, size: int | None) -> Content | None:
+    """The first bytes of a payload of `size` bytes; a character cut in two is left out."""
+    if head is None:
+        return None
+    is_cut = size is not None and size > len(head)
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head, final=not is_cut)
+    except UnicodeDecodeError:
+        return Content(None, is_cut)
+    return Content(text, is_cut)
+
+
+def shown_data(data: dict[str, Any] | None, length: int | None = None) -> Content | None:
+    """`data` as indented JSON, its first `length` characters."""
+    if data is None:
+        return None
+    text = json.dumps(data, indent=2, ensure_ascii=False)
+    return Content(text[:length], length is not None and len(text) > length)

@@ -1,0 +1,53 @@
+"""Dead: what ended without success and waits for a person, who replays one or all of it."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Response, request
+
+from api.auth import Level, caller, needs
+from api.invocations import replay_invocation
+from api.parts import parts
+from api.schemas.ledger import InvocationPath
+from api.web.base import page_blueprint, paged, render
+from api.web.progress import STEP, cursor, take, tell
+from api.web.shapes import shaped
+from scheduler.domain.ids import parse_id
+from scheduler.storage.overviews import MOST_COUNTED, agent_names, count_dead, list_dead, woken_by
+
+dead = page_blueprint("dead")
+
+
+@dead.get("/dead")
+@needs(Level.READ)
+def show_dead() -> Response:
+    """List what ended dead or skipped and was not replayed, newest first."""
+    who = caller()
+    with parts().db.begin() as conn:
+        page = paged(lambda **span: list_dead(conn, who.tenant_id, **span))
+        names = agent_names(conn, who.tenant_id, {row.agent_id for row in page})
+        wakers = woken_by(conn, [row.id for row in page])
+        count = count_dead(conn, who.tenant_id)
+    return render("dead.html", page=page, names=names, wakers=wakers, count=count, most=MOST_COUNTED)
+
+
+@dead.post("/dead/replay")
+@needs(Level.WRITE)
+def replay_some() -> Response:
+    """Replay what is chosen, or all that there is, some at each step, newest first."""
+    chosen = [parse_id(each, "invocation") for each in request.form.getlist("id")]
+    if request.form.get("all"):
+        with parts().db.begin() as conn:
+            rows = list_dead(conn, caller().tenant_id, limit=STEP + 1, after=cursor())
+        ids = [row.id for row in rows]
+    else:
+        after = cursor()
+        ids = [each for each in sorted(chosen, reverse=True) if after is None or each < after]
+    now = ids[:STEP]
+    following = str(now[-1]) if len(ids) > STEP else None
+    return tell(take(now, _replay, following), "/dead")
+
+
+def _replay(invocation_id: UUID) -> None:
+    replay_invocation(shaped(InvocationPath, {"invocation_id": invocation_id}))

@@ -1,0 +1,43 @@
+"""Firings: one with its whole payload, which is shown as text and downloaded, never interpreted."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from api import firings as api
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.schemas.ledger import FiringPath
+from api.web.base import page_blueprint, render
+from api.web.contents import readable, shown_data
+from api.web.shapes import shaped
+from scheduler.domain.ids import parse_id
+from scheduler.storage.overviews import agent_names
+from scheduler.storage.queries import get_firing
+
+firings = page_blueprint("firings")
+
+
+@firings.get("/firings/<firing_id>")
+@needs(Level.READ)
+def show_firing(firing_id: str) -> Response:
+    """Show a firing whole."""
+    who = caller()
+    with parts().db.begin() as conn:
+        row = get_firing(conn, who.tenant_id, parse_id(firing_id, "firing"))
+        names = agent_names(conn, who.tenant_id, [row.agent_id])
+    return render(
+        "firing.html",
+        firing=row,
+        agent_name=names.get(row.agent_id, ""),
+        payload=readable(row.payload, row.payload_size),
+        data=shown_data(row.data),
+    )
+
+
+@firings.get("/firings/<firing_id>/payload")
+@needs(Level.READ)
+def download_payload(firing_id: str) -> Response:
+    """Download the payload as it came, as bytes that no browser opens by itself."""
+    response: Response = api.download_payload(shaped(FiringPath, {"firing_id": firing_id}))
+    return response

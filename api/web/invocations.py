@@ -1,0 +1,115 @@
+"""Invocations: what woke an agent, with what, how it went, and what can still be done about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from flask import Response, request
+from sqlalchemy import Connection, Row
+
+from api.auth import Level, caller, needs
+from api.invocations import cancel_invocation, replay_invocation
+from api.parts import parts
+from api.schemas.ledger import InvocationPath
+from api.web.base import done, page_blueprint, paged, render, uuid_arg
+from api.web.contents import show_firings
+from api.web.shapes import shaped
+from scheduler.domain.errors import NotFound
+from scheduler.domain.ids import parse_id
+from scheduler.domain.model import FINAL_STATES, InvocationState
+from scheduler.storage.family import read_family
+from scheduler.storage.overviews import agent_names, woken_by
+from scheduler.storage.queries import LedgerFilter, firings_of, get_invocation, list_invocations
+from scheduler.storage.sessions import list_messages
+from scheduler.storage.transcripts import CONTEXT_SENDER, transcript_of
+
+STATES = [state.value for state in InvocationState]
+FIRINGS_SHOWN = 20
+"""Firings of an invocation on one page, each with the beginning of its payload."""
+ENTRIES_SHOWN = 100
+"""Entries of a transcript beside an invocation; its session has them all."""
+
+invocations = page_blueprint("invocations")
+
+
+@invocations.get("/invocations")
+@needs(Level.READ)
+def show_invocations() -> Response:
+    """List invocations, newest first, of one agent or in one state if asked."""
+    who, agent_id, state = caller(), uuid_arg("agent_id"), request.args.get("state") or None
+    if state is not None and state not in STATES:
+        raise NotFound("There is no such state of an invocation.")
+    wanted = LedgerFilter(agent_id, state=state)
+    with parts().db.begin() as conn:
+        page = paged(lambda **span: list_invocations(conn, who.tenant_id, wanted, **span))
+        agents = {row.agent_id for row in page} if agent_id is None else {agent_id}
+        names = agent_names(conn, who.tenant_id, agents)
+        wakers = woken_by(conn, [row.id for row in page])
+    return render(
+        "invocations.html",
+        page=page,
+        names=names,
+        wakers=wakers,
+        states=STATES,
+        state=state,
+        agent_id=agent_id,
+    )
+
+
+@invocations.get("/invocations/<invocation_id>")
+@needs(Level.READ)
+def show_invocation(invocation_id: str) -> Response:
+    """Show an invocation: what woke the agent, what it was told, what it did and said, and each try."""
+    who = caller()
+    with parts().db.begin() as conn:
+        row = get_invocation(conn, who.tenant_id, parse_id(invocation_id, "invocation"))
+        carried = firings_of(conn, row)
+        shown, following = _some(carried)
+        return render(
+            "invocation.html",
+            invocation=row,
+            agent_name=agent_names(conn, who.tenant_id, [row.agent_id]).get(row.agent_id, ""),
+            firings=show_firings(conn, shown),
+            following=following,
+            family=read_family(conn, who.tenant_id, carried),
+            transcript=_transcript(conn, row.id),
+            has_ended=row.state in FINAL_STATES,
+        )
+
+
+@invocations.post("/invocations/<invocation_id>/cancel")
+@needs(Level.WRITE)
+def cancel(invocation_id: str) -> Response:
+    """Cancel an invocation; one that runs is cancelled at its end."""
+    path = shaped(InvocationPath, {"invocation_id": invocation_id})
+    cancel_invocation(path)
+    return done(f"/invocations/{path.invocation_id}", "Cancelled; one that is running ends first.")
+
+
+@invocations.post("/invocations/<invocation_id>/replay")
+@needs(Level.WRITE)
+def replay(invocation_id: str) -> Response:
+    """Deliver the firings of an ended invocation once more."""
+    path = shaped(InvocationPath, {"invocation_id": invocation_id})
+    into = replay_invocation(path).get_json()["invocation_id"]
+    return done(f"/invocations/{into}", "The firings are in this invocation now, on their way once more.")
+
+
+def _some(carried: Sequence[Row[Any]]) -> tuple[Sequence[Row[Any]], UUID | None]:
+    """The firings after the one that the address names, and the last of them when more follow."""
+    after = uuid_arg("after")
+    rest = [row for row in carried if after is None or row.id > after]
+    shown = rest[:FIRINGS_SHOWN]
+    return shown, shown[-1].id if len(rest) > len(shown) else None
+
+
+def _transcript(conn: Connection, invocation_id: UUID) -> dict[str, Any] | None:
+    """What was said and done in a run, oldest first, but for the context, which the page shows by itself."""
+    session = transcript_of(conn, invocation_id)
+    if session is None:
+        return None
+    newest = list_messages(conn, session.id, limit=ENTRIES_SHOWN + 1)
+    entries = [entry for entry in reversed(newest[:ENTRIES_SHOWN]) if entry.from_type != CONTEXT_SENDER]
+    return {"session": session, "entries": entries, "is_cut": len(newest) > ENTRIES_SHOWN}

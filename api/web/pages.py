@@ -1,0 +1,15 @@
+"""The pages of what was recorded and of how it is set up, for `api.web.register`."""
+
+from __future__ import annotations
+
+from api.web.agents import agents
+from api.web.approvals import approvals
+from api.web.audit import audit
+from api.web.dead import dead
+from api.web.deliveries import deliveries
+from api.web.firings import firings
+from api.web.invocations import invocations
+from api.web.sessions import sessions
+from api.web.settings import settings
+
+LEDGER = (agents, invocations, firings, sessions, deliveries, dead, approvals, audit, settings)

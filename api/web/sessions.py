@@ -1,0 +1,45 @@
+"""Sessions: conversations of agents, and what each said and did in its runs."""
+
+from __future__ import annotations
+
+from flask import Response
+
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.web.base import page_blueprint, paged, render, uuid_arg
+from scheduler.domain.ids import parse_id
+from scheduler.storage.agents import get_agent
+from scheduler.storage.overviews import agent_names, user_names
+from scheduler.storage.sessions import SessionFilter, get_session, list_messages, list_sessions
+
+sessions = page_blueprint("sessions")
+
+
+@sessions.get("/sessions")
+@needs(Level.READ)
+def show_sessions() -> Response:
+    """List sessions, newest first, of one agent if asked."""
+    who, agent_id = caller(), uuid_arg("agent_id")
+    with parts().db.begin() as conn:
+        agent = None if agent_id is None else get_agent(conn, who.tenant_id, agent_id)
+        page = paged(lambda **span: list_sessions(conn, who.tenant_id, SessionFilter(agent_id), **span))
+        agents = {row.agent_id for row in page} | {row.peer_agent_id for row in page if row.peer_agent_id}
+        names = agent_names(conn, who.tenant_id, agents) | user_names(
+            conn, who.tenant_id, {row.user_id for row in page if row.user_id}
+        )
+    return render("sessions.html", page=page, names=names, agent=agent)
+
+
+@sessions.get("/sessions/<session_id>")
+@needs(Level.READ)
+def show_session(session_id: str) -> Response:
+    """Show a session: the newest messages, in the order in which they were written."""
+    who = caller()
+    with parts().db.begin() as conn:
+        session = get_session(conn, who.tenant_id, parse_id(session_id, "session"))
+        page = paged(lambda **span: list_messages(conn, session.id, **span))
+        agents = {session.agent_id, session.peer_agent_id} - {None}
+        names = agent_names(conn, who.tenant_id, agents) | user_names(
+            conn, who.tenant_id, {row.from_id for row in page if row.from_type == "user"}
+        )
+    return render("session.html", session=session, page=page, entries=list(reversed(page)), names=names)

@@ -1,0 +1,83 @@
+"""Settings: the keys of the tenant, made and revoked here, and the limits that its agents live within."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from api.auth import Level, caller, needs
+from api.keys import make_key, remove_key
+from api.parts import parts
+from api.schemas.owners import KeyIn, KeyPath, TenantPatch, TenantPath
+from api.tenants import change_tenant
+from api.web.base import done, page_blueprint, paged, render
+from api.web.shapes import filled, shaped, wrong_fields
+from scheduler.domain.errors import ReveilleError
+from scheduler.storage.keys import list_keys
+from scheduler.storage.tenants import get_tenant
+
+LIMITS = {
+    "timezone": "Time zone",
+    "default_max_triggers": "Most triggers of an agent",
+    "min_poll_interval_min": "Least minutes between two polls",
+    "max_webhook_rate": "Most deliveries a minute of a webhook",
+}
+SCOPES = (
+    ("read", "read: look at everything but the keys"),
+    ("write", "write: and make, change and fire"),
+    ("admin", "admin: and the keys"),
+)
+
+settings = page_blueprint("settings")
+
+
+@settings.get("/settings")
+@needs(Level.READ)
+def show_settings() -> Response:
+    """Show the limits, and to an admin the keys."""
+    return _page()
+
+
+@settings.post("/settings/keys")
+@needs(Level.ADMIN)
+def make() -> Response:
+    """Make a key of the tenant's, and show it this once."""
+    given: dict[str, Any] = {"name": "", **filled("name")}
+    scope = request.form.get("agent_id", "").strip()
+    given["scopes"] = [f"agent:{scope}" if scope else request.form.get("scope", "")]
+    try:
+        made = make_key(shaped(KeyIn, given)).get_json()
+    except ReveilleError as error:
+        return _page(errors=wrong_fields(error), status=error.status)
+    return _page(made=made, status=201)
+
+
+@settings.post("/settings/keys/<key_id>/revoke")
+@needs(Level.ADMIN)
+def revoke(key_id: str) -> Response:
+    """Revoke a key for good."""
+    remove_key(shaped(KeyPath, {"key_id": key_id}))
+    return done("/settings", "Revoked: whoever holds the key is out.")
+
+
+@settings.post("/settings/limits")
+@needs(Level.OPERATOR)
+def change_limits() -> Response:
+    """Change the tenant's limits, as only an operator may."""
+    try:
+        change_tenant(TenantPath(tenant_id=caller().tenant_id), shaped(TenantPatch, filled(*LIMITS)))
+    except ReveilleError as error:
+        return _page(limit_errors=wrong_fields(error), status=error.status)
+    return done("/settings", "The limits are changed.")
+
+
+def _page(status: int = 200, **values: Any) -> Response:
+    who = caller()
+    keys = None
+    with parts().db.begin() as conn:
+        tenant = get_tenant(conn, who.tenant_id)
+        if who.level >= Level.ADMIN:
+            keys = paged(lambda **span: list_keys(conn, who.tenant_id, operator=who.is_operator, **span))
+    shown = {"errors": {}, "limit_errors": {}, "made": None} | values
+    return render("settings.html", status, tenant=tenant, keys=keys, limits=LIMITS, scopes=SCOPES, **shown)

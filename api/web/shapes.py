@@ -1,0 +1,36 @@
+"""Forms as the API's shapes: what a page sends is checked by the rules that a body of the API is checked by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TypeVar
+
+from flask import request
+from pydantic import ValidationError
+
+from api.problems import InvalidRequest, field_errors
+from api.schemas.base import Shape
+from scheduler.domain.errors import ReveilleError
+
+ShapeT = TypeVar("ShapeT", bound=Shape)
+
+
+def shaped(shape: type[ShapeT], values: Mapping[str, object]) -> ShapeT:
+    """`values` as a `shape`; texts of a form become the numbers that it wants. Raises InvalidRequest."""
+    try:
+        return shape.model_validate(dict(values), strict=False)
+    except ValidationError as error:
+        raise InvalidRequest(field_errors(error)) from None
+
+
+def filled(*names: str) -> dict[str, str]:
+    """The fields of the request's form that are not empty, without spaces around them."""
+    given = {name: request.form.get(name, "").strip() for name in names}
+    return {name: value for name, value in given.items() if value}
+
+
+def wrong_fields(error: ReveilleError) -> dict[str, str]:
+    """What is wrong with which field of a form; what belongs to none has the name "" ."""
+    if isinstance(error, InvalidRequest):
+        return {each.field.split(".")[-1]: each.message for each in reversed(error.errors)}
+    return {(error.field or "").split(".")[-1]: error.message}
