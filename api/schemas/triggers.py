@@ -24,6 +24,7 @@ from api.schemas.base import (
 from scheduler.clock.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES
 from scheduler.clock.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
 from scheduler.triggers.active_hours import OnlyBetween
+from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.triggers.preview import DEFAULT_COUNT, MAX_COUNT
 
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
@@ -48,6 +49,9 @@ class TriggerSettings(Shape):
     misfire_policy: Literal["latest", "all", "skip"] = "latest"
     grace_seconds: Seconds = Field(60.0, description="Lateness that policy `skip` accepts.")
 
+    notification_summary: Annotated[str, StringConstraints(min_length=1, max_length=SUMMARY_LENGTH)] | None = Field(
+        None, description="What people are told when it woke the agent and that replied; default its reason."
+    )
 
 class TriggerIn(TriggerSettings):
     """A new trigger."""
@@ -87,6 +91,7 @@ class TriggerOut(Answer):
     misfire_policy: str
     grace_seconds: float
     is_enabled: bool
+    notification_summary: str | None
     paused_note: str | None
     next_fire_at: Time | None
     fire_count: int

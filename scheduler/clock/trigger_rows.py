@@ -158,6 +158,7 @@ def spec_of(row: Row[Any]) -> TriggerSpec:
         expires_at=row.expires_at,
         misfire_policy=row.misfire_policy,
         grace_seconds=row.grace_seconds,
+        notification_summary=row.notification_summary,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.model import MisfirePolicy
+from scheduler.domain.notification import SUMMARY_LENGTH
 
 MAX_NAME = 200
 MAX_REASON = 4000
@@ -33,6 +34,7 @@ class TriggerSpec:
     expires_at: datetime | None = None
     misfire_policy: str = MisfirePolicy.LATEST
     grace_seconds: float = 60.0
+    notification_summary: str | None = None
 
     def columns(self) -> dict[str, Any]:
         """The columns that take the fields as they are."""
@@ -46,6 +48,7 @@ class TriggerSpec:
             "expires_at": self.expires_at,
             "misfire_policy": self.misfire_policy,
             "grace_seconds": self.grace_seconds,
+            "notification_summary": self.notification_summary,
         }
 
     def patched(self, patch: Mapping[str, Any]) -> TriggerSpec:
@@ -65,6 +68,8 @@ def check_spec(spec: TriggerSpec, now: datetime) -> None:
     check_text("reason", spec.reason, MAX_REASON)
     if spec.focus_ref is not None:
         check_text("focus_ref", spec.focus_ref, MAX_NAME, required=True)
+    if spec.notification_summary is not None:
+        check_text("notification_summary", spec.notification_summary, SUMMARY_LENGTH, required=True)
     if spec.max_fires is not None and not 0 <= spec.max_fires <= MAX_FIRES:
         raise InvalidField(
             f"max_fires {spec.max_fires} is not in 0..{MAX_FIRES}; null means no limit.", field="max_fires"

@@ -46,6 +46,7 @@ FIELDS: Columns = (
     ("cooldown, seconds", "cooldown_seconds"),
     ("when late", "misfire_policy"),
     ("grace, seconds", "grace_seconds"),
+    ("tells people", "notification_summary"),
     ("expires", "expires_at"),
     ("created", "created_at"),
     ("hook", "hook_url"),
@@ -85,6 +86,7 @@ def add(
     grace: Annotated[
         str | None, typer.Option(metavar="60s|5m", help="With --misfire skip: how late it may be.")
     ] = None,
+    notification_summary: Annotated[str | None, typer.Option(help="What people are told with its reply.")] = None,
 ) -> None:
     """Add a trigger, such as: triggers add AGENT --every 20s --reason "Look at the queue."."""
     options = given.TriggerOptions(
@@ -103,6 +105,7 @@ def add(
         "expires_at": expires_at,
         "misfire_policy": misfire,
         "grace_seconds": None if grace is None else given.parse_duration("--grace", grace),
+        "notification_summary": notification_summary,
     }
     path = ("agents", agent_id(console.client, agent), "triggers")
     trigger = console.client.post(*path, body={key: value for key, value in body.items() if value is not None})

@@ -136,6 +136,8 @@ class Trigger(Base):
     grace_seconds: Mapped[float] = mapped_column(server_default="60")
     is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
     paused_note: Mapped[str | None]
+    notification_summary: Mapped[str | None]
+    """What people are told when it woke the agent, in place of its reason."""
     """Why it is not enabled: a person's note, or `max_fires`, `expired`, `finished`, `quarantined: …`."""
     fire_count: Mapped[int] = mapped_column(server_default="0")
     last_fired_at: Mapped[datetime | None]

@@ -33,6 +33,7 @@ class TriggerView:
     expires_at: datetime | None
     misfire_policy: str
     grace_seconds: float
+    notification_summary: str | None
     is_enabled: bool
     paused_note: str | None
     next_fire_at: datetime | None
@@ -64,6 +65,7 @@ def view_query() -> Select[Any]:
             Trigger.expires_at,
             Trigger.misfire_policy,
             Trigger.grace_seconds,
+            Trigger.notification_summary,
             Trigger.is_enabled,
             Trigger.paused_note,
             Job.next_run_time,

@@ -8,6 +8,7 @@ import scheduler.storage.budget_tables  # the metadata holds the tables that wer
 import scheduler.storage.channel_tables
 import scheduler.storage.message_tables
 import scheduler.storage.model_tables
+import scheduler.storage.notification_tables
 import scheduler.storage.poll_tables
 import scheduler.storage.remote_tables
 import scheduler.storage.web_tables  # noqa: F401
