@@ -4,23 +4,48 @@ from __future__ import annotations
 
 from typing import Any, cast
 
-from flask import Blueprint, current_app, request
+from flask import current_app, request
+from flask_openapi.blueprint import APIBlueprint
+from flask_openapi.models.media_type import MediaType
+from flask_openapi.models.request_body import RequestBody
+from flask_openapi.models.tag import Tag
 
 from api.parts import parts
+from api.resource import problems
+from api.schemas.hooks import HookPath, ReceiptOut
 from scheduler.domain.errors import PayloadTooLarge
 from scheduler.domain.ids import token_hash
 from scheduler.invocations.webhooks import MAX_BODY, Delivery, Intake
 
-hooks = Blueprint("hooks", __name__)
+hooks = APIBlueprint(
+    "hooks",
+    __name__,
+    abp_tags=[Tag(name="hooks", description="Where senders deliver to webhook triggers.")],
+    operation_id_callback=lambda **_: "receive_delivery",
+)
 
+ANYTHING = RequestBody(
+    description="Kept byte for byte, of whatever type it is; at most 64 KiB.",
+    content={
+        kind: MediaType(schema=None) for kind in ("application/json", "text/plain", "application/octet-stream")
+    },
+    required=False,
+)
 INTAKE = "reveille.intake"
 
 
-@hooks.post("/hooks/<token>")
-def receive(token: str) -> tuple[dict[str, Any], int]:
-    """Take one delivery: 202 once it is durable."""
+@hooks.post(
+    "/hooks/<token>",
+    responses={202: ReceiptOut, **problems(401, 404, 413, 429, 503)},
+    request_body=ANYTHING,
+)
+def receive(path: HookPath) -> tuple[dict[str, Any], int]:
+    """Take one delivery: 202 once it is durable. No key: the token in the address is what the sender knows.
+
+    Asked in this order: size (413), token (404), signature (401), whether it came before (202), limit (429).
+    """
     body = _read_body()
-    receipt = _intake().receive(Delivery(token_hash(token), _headers(), body, _public_url()))
+    receipt = _intake().receive(Delivery(token_hash(path.token), _headers(), body, _public_url()))
     answer = {"firing_id": receipt.firing_id and str(receipt.firing_id), "duplicate": receipt.duplicate}
     return (answer | {"filtered": True} if receipt.filtered else answer), 202
 

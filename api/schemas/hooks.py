@@ -1,0 +1,23 @@
+"""What a sender of webhooks sees."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from pydantic import Field
+
+from api.schemas.base import Answer, Shape
+
+
+class HookPath(Shape):
+    """The token of a webhook."""
+
+    token: str = Field(description="The last part of a hook_url.")
+
+
+class ReceiptOut(Answer):
+    """What became of a delivery."""
+
+    firing_id: UUID | None = Field(description="Its firing; of a duplicate the first one's, null when filtered.")
+    duplicate: bool = Field(description="It came before, and fired then.")
+    filtered: bool = Field(False, description="The trigger's filter passed it over; only given when true.")
