@@ -61,6 +61,14 @@ def check_pace(config: TriggerConfig, zone: str, trigger_id: UUID, now: datetime
         before = moment
 
 
+def check_changeable(kind: type[TriggerConfig]) -> None:
+    """Refuse with Conflict to let an agent change a trigger that is made by what it does, such as a wait."""
+    if kind.is_system:
+        raise Conflict(
+            f"A trigger of type {kind.kind} cannot be changed; cancel it and make a new one.", field="type"
+        )
+
+
 def check_approved(approval: str | None) -> None:
     """Refuse with Conflict to enable what a person has not approved."""
     if approval == AWAITING:

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, insert, update
 
 from scheduler.clock import agent_made
 from scheduler.clock import trigger_rows as rows
-from scheduler.clock.trigger_jobs import put_jobs, remove_jobs, start_trigger, stop_jobs
+from scheduler.clock.trigger_jobs import pause_trigger, put_jobs, remove_jobs, resume_trigger, stop_jobs
 from scheduler.clock.trigger_spec import TriggerSpec, check_spec
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_id, new_token, token_hash
@@ -159,8 +159,10 @@ class Triggers:
         ends the trigger. What an agent changes itself (`by_agent`) may have to wait for approval again. Raises
         InvalidField, NotFound, Conflict.
         """
-        with self._db.begin() as conn:
-            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+        wanted = patch.get("is_enabled")
+        lock = rows.lock_trigger_and_agent if wanted else rows.lock_trigger
+        with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
+            row = lock(conn, tenant_id, trigger_id)
             spec = rows.spec_of(row).patched(patch)
             if row.is_system and spec.name != row.name:
                 raise InvalidField("The name of a trigger that belongs to the system stays.", field="name")
@@ -171,6 +173,7 @@ class Triggers:
                 changed, first = self._changed_config(conn, row, patch["config"], by_agent=by_agent)
             asks = by_agent and row.approve_triggers and bool(set(patch) - {"is_enabled"})
             if by_agent:
+                agent_made.check_changeable(kind_of(row.type))
                 spec = agent_made.bounded(spec, first, row.now, patch)
             values = spec.columns() | changed | (rows.AWAITS if asks else {})
             rows.write_named(
@@ -192,18 +195,15 @@ class Triggers:
             if row.is_enabled and exhausted and not asks:
                 rows.change_trigger(conn, trigger_id, is_enabled=False, paused_note="max_fires")
                 rows.audit(conn, "finished", tenant_id, row.agent_id, trigger_id, actor, why="max_fires")
-        if patch.get("is_enabled") is not None and not asks:
-            (self.resume if patch["is_enabled"] else self.pause)(tenant_id, trigger_id, actor=actor)
-        return self.get(tenant_id, trigger_id)
+            if wanted is not None and not asks:
+                as_changed = rows.lock_trigger(conn, tenant_id, trigger_id)
+                (resume_trigger if wanted else pause_trigger)(conn, as_changed, actor)
+            return get_view(conn, tenant_id, trigger_id)
 
     def pause(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, note: str | None = None) -> TriggerView:
         """Stop new firings; what is recorded is still delivered. Pausing twice changes nothing but the note."""
         with self._db.begin() as conn:
-            row = rows.lock_trigger(conn, tenant_id, trigger_id)
-            if row.is_enabled or (note is not None and row.approval in (None, agent_made.APPROVED)):
-                rows.change_trigger(conn, trigger_id, is_enabled=False, paused_note=note or "paused")
-                stop_jobs(conn, trigger_id)
-                rows.audit(conn, "paused", tenant_id, row.agent_id, trigger_id, actor, note=note)
+            pause_trigger(conn, rows.lock_trigger(conn, tenant_id, trigger_id), actor, note)
             return get_view(conn, tenant_id, trigger_id)
 
     def resume(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> TriggerView:
@@ -213,12 +213,7 @@ class Triggers:
         approved.
         """
         with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
-            row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id)
-            if row.is_enabled:
-                return get_view(conn, tenant_id, trigger_id)
-            agent_made.check_approved(row.approval)
-            start_trigger(conn, row)
-            rows.audit(conn, "resumed", tenant_id, row.agent_id, trigger_id, actor)
+            resume_trigger(conn, rows.lock_trigger_and_agent(conn, tenant_id, trigger_id), actor)
             return get_view(conn, tenant_id, trigger_id)
 
     def delete(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> None:

@@ -14,7 +14,7 @@ from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, build_job, job_id
 from scheduler.clock.ledger_store import LedgerPass
 from scheduler.domain.misfire import Plan, Slots, plan
-from scheduler.domain.model import JobKind, MisfirePolicy
+from scheduler.domain.model import JobKind, MisfirePolicy, TriggerType
 from scheduler.invocations.checks import run_checks
 from scheduler.invocations.record import NewFiring, gate, record_firings
 from scheduler.storage.arrays import time_array, uuid_array, word_array
@@ -125,7 +125,8 @@ class TriggerPass(LedgerPass):
         events += [
             _ended_event(claim, why)
             for claim in ended.values()
-            if (why := claim.disabled) and claim.trigger.id not in recorded.exhausted  # those are audited already
+            # What reached max_fires now is audited already.
+            if (why := claim.disabled) and (why == "expired" or claim.trigger.id not in recorded.exhausted)
         ]
         record_events(self.conn, events)
         return len(recorded.inserted)
@@ -149,7 +150,8 @@ def decide(row: Row[Any]) -> Claim:
     kind = _KINDS[kind_name]
     refusal = gate(trigger, trigger.read_at)
     if refusal in {"expired", "max_fires"}:
-        return Claim(trigger, kind, slot, None, disabled=refusal)
+        told = refusal == "expired" and trigger.type == TriggerType.A2A_WAIT
+        return Claim(trigger, kind, slot, None, [NewFiring(trigger, "expired")] if told else (), disabled=refusal)
     if refusal or kind is JobKind.EXPIRY:
         return Claim(trigger, kind, slot, None)
     try:

@@ -36,22 +36,33 @@ ROOT = Lineage()
 """Of what no agent caused: a person, a clock, a webhook."""
 
 
-def too_deep(lineage: Lineage) -> LimitReached:
-    """The refusal of a wake that would stand too deep; trying again does not help."""
+def too_deep(lineage: Lineage, names: Sequence[str]) -> LimitReached:
+    """The refusal of a wake that would stand too deep; trying again does not help.
+
+    `names`: the agents of the chain, oldest first, the one that is not woken last.
+    """
     return LimitReached(
         f"This wake would be number {lineage.depth} in a chain of agents waking each other, which began with firing "
-        f"{lineage.root_id}; {MAX_DEPTH} are allowed."
+        f"{lineage.root_id}; {MAX_DEPTH} are allowed. {_shown(names)}"
     )
 
 
-def too_often(wait: timedelta) -> LimitReached:
-    """The refusal of a wake by an agent that woke the same one often enough; it may again after `wait`."""
-    seconds = wait.total_seconds()
+def too_often(wait: timedelta | None, names: Sequence[str]) -> LimitReached:
+    """The refusal of a wake by an agent that woke the same one often enough.
+
+    It may again after `wait`; None: this one is refused for good. `names` as for `too_deep`.
+    """
+    seconds = None if wait is None else wait.total_seconds()
+    later = "" if seconds is None else f"; the next is possible in {seconds:.0f} s"
     return LimitReached(
-        f"One agent wakes another at most {PAIR_WAKES} times in {PAIR_SPAN.seconds} s; "
-        f"the next is possible in {seconds:.0f} s.",
+        f"One agent wakes another at most {PAIR_WAKES} times in {PAIR_SPAN.seconds} s{later}. {_shown(names)}",
         retry_after=seconds,
     )
+
+
+def _shown(names: Sequence[str]) -> str:
+    """The chain in words: a loop when an agent is in it twice."""
+    return f"The {'loop' if len(set(names)) < len(names) else 'chain'}: {' → '.join(names)}."
 
 
 def pair_wait(wakes: Sequence[datetime], now: datetime) -> timedelta | None:

@@ -16,6 +16,8 @@ class TriggerType(StrEnum):
     WEBHOOK = "webhook"
     WAKE = "wake"
     """A call for the agent itself; the system makes one trigger of this type for each agent that is called."""
+    A2A_WAIT = "a2a_wait"
+    """The answer of another agent that this one gave work to; the tool `delegate` makes one."""
 
 
 class RuntimeKind(StrEnum):

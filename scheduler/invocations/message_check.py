@@ -32,4 +32,5 @@ def check_messages(conn: Connection, triggers: Sequence[LockedTrigger]) -> list[
     messages = read_messages(conn, list(dict.fromkeys(message_id for _, message_id in unfired))[:MAX_READ])
     looks = [(listener, messages[message_id]) for listener, message_id in unfired if message_id in messages]
     found = matching(conn, looks, MATCH_SECONDS, MISSES)
-    return admit(conn, [Heard(due[listener.trigger_id], message) for listener, message in found])
+    heard = [Heard(due[listener.trigger_id], message) for listener, message in found]
+    return admit(conn, heard).firings

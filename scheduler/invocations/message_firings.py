@@ -9,10 +9,12 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from scheduler.domain.model import Trust
+from scheduler.domain.lineage import too_deep, too_often
+from scheduler.domain.model import MAX_DEPTH, Trust
 from scheduler.invocations.pairs import PairLimit
 from scheduler.invocations.record import NewFiring
 from scheduler.storage.audit import Event, record_events
+from scheduler.storage.chains import chain_of, name_of
 from scheduler.storage.messages import StoredMessage, refuse_for
 from scheduler.storage.triggers import LockedTrigger
 from scheduler.storage.wakes import Pair
@@ -35,14 +37,22 @@ class Heard:
         return None if sender is None else Pair(sender, self.trigger.agent_id)
 
 
-def admit(conn: Connection, heard: Sequence[Heard]) -> list[NewFiring]:
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """The firings to record, and for each that was refused why."""
+
+    firings: list[NewFiring]
+    notes: list[str]
+
+
+def admit(conn: Connection, heard: Sequence[Heard]) -> Admitted:
     """The firings to record for `heard`, in its order. All of its triggers have passed their gates.
 
     No more than `max_fires` allows. What is too deep in a chain of agents, or comes too often from one agent, is
-    refused for good: the message stays, and the trigger's audit trail says why it did not fire.
+    refused for good: the message stays, and the trigger's audit trail says why it did not fire, naming the loop.
     """
     if not heard:
-        return []
+        return Admitted([], [])
     limit = PairLimit(conn, {each.pair for each in heard if each.pair}, heard[0].trigger.read_at)
     firings: list[NewFiring] = []
     refused: list[tuple[Heard, str]] = []
@@ -59,8 +69,7 @@ def admit(conn: Connection, heard: Sequence[Heard]) -> list[NewFiring]:
         else:
             refused.append((each, why))
     limit.write()
-    _note(conn, refused)
-    return firings
+    return Admitted(firings, _note(conn, refused))
 
 
 def firing_of(heard: Heard) -> NewFiring:
@@ -92,14 +101,17 @@ def _refusal(heard: Heard, firing: NewFiring, limit: PairLimit) -> str | None:
     return None
 
 
-def _note(conn: Connection, refused: Sequence[tuple[Heard, str]]) -> None:
+def _note(conn: Connection, refused: Sequence[tuple[Heard, str]]) -> list[str]:
+    notes: list[str] = []
     by_message: dict[UUID, list[UUID]] = defaultdict(list)
     events: list[Event] = []
     for heard, why in refused:
         trigger, message = heard.trigger, heard.message
         by_message[message.id].append(trigger.agent_id)
+        notes.append(_told(conn, heard, why))
         detail = {
             "why": why,
+            "note": notes[-1],
             "message_id": str(message.id),
             "from_agent_id": str(message.from_id),
             "root_id": str(message.root_id),
@@ -109,3 +121,12 @@ def _note(conn: Connection, refused: Sequence[tuple[Heard, str]]) -> None:
     for message_id, agent_ids in by_message.items():
         refuse_for(conn, message_id, agent_ids)
     record_events(conn, events)
+    return notes
+
+
+def _told(conn: Connection, heard: Heard, why: str) -> str:
+    message = heard.message
+    names = [*chain_of(conn, message.from_id, message.root_id, MAX_DEPTH + 1), name_of(conn, heard.trigger.agent_id)]
+    if why == "depth":
+        return too_deep(message.lineage, names).message
+    return too_often(None, names).message

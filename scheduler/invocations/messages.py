@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,7 @@ from scheduler.invocations.message_firings import Heard, admit
 from scheduler.invocations.message_match import Misses, matching
 from scheduler.invocations.record import gate, record_firings
 from scheduler.storage.agents import get_agent
-from scheduler.storage.messages import find_event, find_listeners, insert_message, read_messages
+from scheduler.storage.messages import Listener, find_event, find_listeners, insert_message, read_messages
 from scheduler.storage.sessions import Talk, get_session, open_session
 from scheduler.storage.triggers import lock_with_jobs, stop_jobs
 from scheduler.storage.wakes import Pair, lineage_of_running, lock_pairs
@@ -42,6 +43,8 @@ class NewMessage:
     thread: str = ""
     event_id: str | None = None
     """The channel's own id of the message: the same one is taken once."""
+    answers: UUID | None = None
+    """The a2a_wait that an agent's message answers; None: the oldest of the receiver's for this sender."""
 
     @property
     def from_id(self) -> UUID:
@@ -60,6 +63,8 @@ class Received:
     session_id: UUID
     duplicate: bool = False
     firing_ids: list[UUID] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Why it woke an agent not that listens for it: the limits on agents that wake each other."""
 
 
 def receive_message(conn: Connection, message: NewMessage) -> Received:
@@ -89,7 +94,8 @@ def receive_message(conn: Connection, message: NewMessage) -> Received:
     if message_id is None:
         first, session_id = find_event(conn, message.tenant_id, message.channel, str(message.event_id))
         return Received(first, session_id, duplicate=True)
-    return Received(message_id, session.id, firing_ids=_fire(conn, message_id))
+    firing_ids, refused = _fire(conn, message_id, message.answers)
+    return Received(message_id, session.id, firing_ids=firing_ids, refused=refused)
 
 
 def checked_text(text: str, field: str) -> str:
@@ -125,19 +131,27 @@ def _session(conn: Connection, message: NewMessage) -> Row[Any]:
     return open_session(conn, message.tenant_id, talk)
 
 
-def _fire(conn: Connection, message_id: UUID) -> list[UUID]:
-    listeners = find_listeners(conn, message_id)
+def _fire(conn: Connection, message_id: UUID, answers: UUID | None) -> tuple[list[UUID], list[str]]:
+    listeners = _one_wait(find_listeners(conn, message_id), answers)
     if not listeners:
-        return []
+        return [], []
     message = read_messages(conn, [message_id])[message_id]
     found = matching(conn, [(each, message) for each in listeners], MATCH_SECONDS, Misses(len(listeners)))
     if not found:
-        return []
+        return [], []
     if message.from_agent_id is not None:
         lock_pairs(conn, {Pair(message.from_agent_id, listener.agent_id) for listener, _ in found})
     triggers = lock_with_jobs(conn, [listener.trigger_id for listener, _ in found])
     heard = [Heard(each, message) for each in triggers.values() if gate(each, each.read_at) is None]
-    recorded = record_firings(conn, admit(conn, heard))
+    admitted = admit(conn, heard)
+    recorded = record_firings(conn, admitted.firings)
     if recorded.exhausted:
         stop_jobs(conn, recorded.exhausted)
-    return list(recorded.inserted)
+    return list(recorded.inserted), admitted.notes
+
+
+def _one_wait(listeners: Sequence[Listener], answers: UUID | None) -> list[Listener]:
+    """Without the waits for other answers than this one."""
+    waits = sorted(each.trigger_id for each in listeners if each.is_wait)
+    answered = answers or next(iter(waits), None)
+    return [each for each in listeners if not each.is_wait or each.trigger_id == answered]

@@ -11,12 +11,13 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import Conflict, LimitReached, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import ROOT, Lineage, too_deep, too_often
-from scheduler.domain.model import Trust
+from scheduler.domain.model import MAX_DEPTH, Trust
 from scheduler.invocations.messages import checked_text
 from scheduler.invocations.pairs import PairLimit
 from scheduler.invocations.record import NewFiring, gate, record_firings
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_event
+from scheduler.storage.chains import chain_of, name_of
 from scheduler.storage.engine import Database
 from scheduler.storage.triggers import LockedTrigger, lock_triggers
 from scheduler.storage.wakes import Pair, lineage_of_running, lock_pairs, wake_trigger_of
@@ -31,6 +32,8 @@ class Call:
     message: str
     from_agent_id: UUID | None = None
     skip_dedup: bool = False
+    delegation_id: UUID | None = None
+    """The a2a_wait of the calling agent, which waits for an answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,13 +79,16 @@ def _wake(conn: Connection, call: Call, actor: str) -> Woken | LimitReached:
     trigger = _locked_trigger(conn, call.agent_id)
     firing_id = new_id()
     refusal = _refusal(conn, pairs, lineage, trigger, firing_id)
+    told: dict[str, Any] = {"from": sender, "text": text, "length": len(text)}
+    if call.delegation_id is not None:
+        told["delegation_id"] = str(call.delegation_id)
     if refusal is not None:
         return refusal
     firing = NewFiring(
         trigger,
         f"wake:{firing_id}",
         firing_id,
-        data={"messages": [{"from": sender, "text": text, "length": len(text)}]},
+        data={"messages": [told]},
         trust=Trust.AGENT if pairs else Trust.VERIFIED,
         immediate=call.skip_dedup,
         root_id=lineage.root_id,
@@ -107,13 +113,13 @@ def _locked_trigger(conn: Connection, agent_id: UUID) -> LockedTrigger:
 def _refusal(
     conn: Connection, pairs: set[Pair], lineage: Lineage, trigger: LockedTrigger, firing_id: UUID
 ) -> LimitReached | None:
-    if lineage.is_too_deep:
-        return too_deep(lineage)
     limit = PairLimit(conn, pairs, trigger.read_at)
     for pair in pairs:
-        wait = limit.admit(pair, firing_id)
-        if wait is not None:
-            return too_often(wait)
+        wait = None if lineage.is_too_deep else limit.admit(pair, firing_id)
+        if lineage.is_too_deep or wait is not None:
+            chain = chain_of(conn, pair.from_agent_id, lineage.root_id, MAX_DEPTH + 1)
+            names = [*chain, name_of(conn, pair.agent_id)]
+            return too_deep(lineage, names) if wait is None else too_often(wait, names)
     limit.write()
     return None
 

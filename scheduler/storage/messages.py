@@ -31,13 +31,13 @@ CONCERNS = """
 """
 
 LISTENERS = text(f"""
-    SELECT t.id, t.agent_id, CAST(t.config->'text_match' AS text)
+    SELECT t.id, t.agent_id, CAST(t.config->'text_match' AS text), t.type = 'a2a_wait'
     FROM messages m JOIN LATERAL (
-        SELECT id, tenant_id, agent_id, config FROM triggers
+        SELECT id, tenant_id, agent_id, type, config FROM triggers
         WHERE agent_id = m.to_agent_id
-            AND type = 'on_message' AND is_enabled AND deleted_at IS NULL AND NOT is_system
+            AND type IN ('on_message', 'a2a_wait') AND is_enabled AND deleted_at IS NULL AND NOT is_system
         UNION ALL
-        SELECT id, tenant_id, agent_id, config FROM triggers
+        SELECT id, tenant_id, agent_id, type, config FROM triggers
         WHERE tenant_id = m.tenant_id AND agent_id IS DISTINCT FROM m.to_agent_id
             AND type = 'on_message' AND config @> '{{"any_session": true}}' AND is_enabled AND deleted_at IS NULL
     ) t ON {SOURCE} = m.from_id AND {CONCERNS}
@@ -96,6 +96,8 @@ class Listener:
     trigger_id: UUID
     agent_id: UUID
     text_match: str | None
+    is_wait: bool = False
+    """An agent's wait for one answer: of several, a message answers one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.tables import AWAITS_APPROVAL, Trigger
@@ -33,6 +34,29 @@ def list_awaiting(
     if after is not None:
         query = query.where(Trigger.id < after)
     return [TriggerView(*row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """An agent that waits for an answer, and to which task; the id is the delegation's."""
+
+    id: UUID
+    agent_id: UUID
+    agent_name: str
+    task: str
+
+
+WAITS = text("""
+    SELECT t.id, t.agent_id, a.name, t.config->>'task' FROM triggers t JOIN agents a ON a.id = t.agent_id
+    WHERE t.tenant_id = :tenant_id AND t.type = 'a2a_wait' AND t.is_enabled AND t.deleted_at IS NULL
+        AND t.config->>'from_agent' = CAST(:agent_id AS text) AND t.expires_at > clock_timestamp()
+    ORDER BY t.id
+""")
+
+
+def open_waits(conn: Connection, tenant_id: UUID, agent_id: UUID) -> list[Wait]:
+    """The waits for an answer of this agent, oldest first."""
+    return [Wait(*row) for row in conn.execute(WAITS, {"tenant_id": tenant_id, "agent_id": str(agent_id)})]
 
 
 def _as_id(reference: str) -> UUID | None:

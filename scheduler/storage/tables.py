@@ -15,6 +15,7 @@ from scheduler.storage.base import NOT_DELETED, NOW, Base
 
 NAMED_BY_USERS = text("deleted_at IS NULL AND NOT is_system")
 NAMED_BY_SYSTEM = text("deleted_at IS NULL AND is_system")
+WAITS_FOR_AGENT = text("type = 'a2a_wait' AND deleted_at IS NULL")
 AWAITS_APPROVAL = text("approval = 'awaiting' AND deleted_at IS NULL")
 LISTENS_EVERYWHERE = text("""type = 'on_message' AND config @> '{"any_session": true}' AND deleted_at IS NULL""")
 
@@ -112,6 +113,7 @@ class Trigger(Base):
         Index("uq_triggers_agent_system", "agent_id", "name", unique=True, postgresql_where=NAMED_BY_SYSTEM),
         Index("ix_triggers_tenant", "tenant_id", "id", postgresql_where=NOT_DELETED),
         Index("ix_triggers_agent", "agent_id", "id", postgresql_where=NOT_DELETED),
+        Index("ix_triggers_waits", "tenant_id", "id", postgresql_where=WAITS_FOR_AGENT),
         Index("ix_triggers_awaiting", "tenant_id", "id", postgresql_where=AWAITS_APPROVAL),
         Index("ix_triggers_any_session", "tenant_id", postgresql_where=LISTENS_EVERYWHERE),
     )

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any
+from uuid import UUID
 
 from pydantic import Field
 
+from scheduler.clock.delegation import CHANNEL, answer, delegate
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.invocations.messages import NewMessage, receive_message
+from scheduler.invocations.messages import NewMessage, Received, receive_message
 from scheduler.invocations.wakes import Call, wake
 from scheduler.storage.references import find_agent
-from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, self_of
+from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, self_of, shown_time
 
-CHANNEL = "agent"
 MAX_TEXT = 20_000
 
 AgentName = Annotated[
@@ -27,6 +28,20 @@ class WakeAgent(Arguments):
 
     agent: AgentName
     message: Text
+
+
+class Delegate(Arguments):
+    """Who is to do what."""
+
+    agent: AgentName
+    task: Text
+
+
+class Reply(Arguments):
+    """An answer to an agent that waits for yours."""
+
+    text: Text
+    delegation_id: UUID | None = Field(None, description="As your context names it; needed when several wait.")
 
 
 class SendMessage(Arguments):
@@ -53,11 +68,25 @@ def talk_tools(services: Services) -> Sequence[Tool]:
             agent_id = find_agent(conn, caller.tenant_id, "to_agent", asked.to_agent)
             message = NewMessage(caller.tenant_id, agent_id, CHANNEL, asked.text, from_agent_id=caller.agent_id)
             received = receive_message(conn, message)
+        return _sent(received)
+
+    def give(caller: ToolCaller, asked: Delegate) -> dict[str, Any]:
+        with db.begin() as conn:
+            self_of(conn, caller)
+            agent_id = find_agent(conn, caller.tenant_id, "agent", asked.agent)
+        made = delegate(db, caller.tenant_id, caller.agent_id, agent_id, asked.task, actor=actor_of(caller))
         return {
-            "message_id": str(received.message_id),
-            "session_id": str(received.session_id),
-            "firing_ids": [str(each) for each in received.firing_ids],
+            "delegation_id": str(made.delegation_id),
+            "firing_id": str(made.firing_id),
+            "expires_at": shown_time(made.expires_at),
+            "note": "You are woken with the answer, or when it expires without one: do not wait for it now.",
         }
+
+    def reply(caller: ToolCaller, asked: Reply) -> dict[str, Any]:
+        with db.begin() as conn:
+            self_of(conn, caller)
+            wait, received = answer(conn, caller.tenant_id, caller.agent_id, asked.text, asked.delegation_id)
+        return {"delegation_id": str(wait.id), "to_agent": wait.agent_name, **_sent(received)}
 
     return (
         make_tool(
@@ -73,4 +102,26 @@ def talk_tools(services: Services) -> Sequence[Tool]:
             SendMessage,
             send_message,
         ),
+        make_tool(
+            "delegate",
+            "Give a task to another agent and be woken with its answer, within 24 hours, or when there is none.",
+            Delegate,
+            give,
+        ),
+        make_tool(
+            "reply",
+            "Answer an agent that gave you a task and waits: it is woken with your text.",
+            Reply,
+            reply,
+        ),
     )
+
+
+def _sent(received: Received) -> dict[str, Any]:
+    """What became of a message, and why it woke nobody although somebody listens."""
+    shown = {
+        "message_id": str(received.message_id),
+        "session_id": str(received.session_id),
+        "woke": bool(received.firing_ids),
+    }
+    return shown | ({"refused": received.refused} if received.refused else {})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from scheduler.domain.errors import InvalidField
+from scheduler.triggers.a2a_wait import A2aWaitConfig
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.cron import CronConfig
 from scheduler.triggers.interval import IntervalConfig
@@ -22,6 +23,7 @@ KINDS: dict[str, type[TriggerConfig]] = {
         OnMessageConfig,
         WebhookConfig,
         WakeConfig,
+        A2aWaitConfig,
     )
 }
 

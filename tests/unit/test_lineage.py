@@ -26,7 +26,7 @@ def test_what_a_run_causes_is_one_deeper_with_the_same_root() -> None:
         assert (lineage.root_id, lineage.depth, lineage.is_too_deep) == (root, depth, False)
     assert lineage.caused().is_too_deep
     assert not ROOT.is_too_deep
-    assert str(root) in too_deep(lineage.caused()).message
+    assert str(root) in too_deep(lineage.caused(), ["ada", "bob", "ada"]).message
 
 
 @pytest.mark.parametrize(
@@ -45,4 +45,4 @@ def test_a_pair_waits_until_the_third_last_wake_is_old_enough(wakes: list[float]
 
 
 def test_the_refusal_says_when_to_come_again() -> None:
-    assert too_often(PAIR_SPAN).retry_after == 300
+    assert too_often(PAIR_SPAN, ["ada", "bob"]).retry_after == 300

@@ -197,6 +197,9 @@ class _Builder:
             heading = self._words.message.format(sender=self._line(_name(entry.get("from")), MAX_SENDER_CHARS))
             data = self._data(heading, str(entry.get("text") or ""), limit, quoted=True)
             yield self._of_message(data, entry)
+            if entry.get("delegation_id"):
+                delegation = self._line(str(entry["delegation_id"]), MAX_NAME_CHARS)
+                yield self._words.answer_expected.format(id=delegation)
 
     def _of_message(self, data: _Data, entry: Mapping[Any, Any]) -> _Data:
         message_id, length = entry.get("message_id"), entry.get("length")

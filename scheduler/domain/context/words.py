@@ -26,6 +26,7 @@ class Words:
     scheduled: str
     slots_passed: str
     message: str
+    answer_expected: str
     earlier_messages: str
     payload: str
     not_text: str
@@ -57,6 +58,7 @@ EN = Words(
     scheduled="Scheduled for: {time}",
     slots_passed="Scheduled for: {time} ({count} slots passed since {first}, this is the newest)",
     message="Message from {sender}:",
+    answer_expected="Answer awaited: give it with the tool reply, delegation_id {id}",
     earlier_messages="... ({count} earlier messages left out; the whole is in firing {id})",
     payload="Webhook Payload:",
     not_text="(not text: {size} bytes of {type}; the whole is in firing {id})",
@@ -87,6 +89,7 @@ ZH = Words(
     scheduled="计划时间:{time}",
     slots_passed="计划时间:{time} (自 {first} 起共有 {count} 个计划时间,这是最新的一个)",
     message="收到来自 {sender} 的消息:",
+    answer_expected="对方等待答复:请用工具 reply 答复,delegation_id {id}",
     earlier_messages="... (省略了 {count} 条更早的消息;完整内容见 firing {id})",
     payload="Webhook Payload:",
     not_text="(不是文本:{size} 字节,类型 {type};完整内容见 firing {id})",
@@ -117,7 +120,7 @@ LABELS = frozenset(
             words.fired,
             words.scheduled,
         ),
-        *(words.message, words.payload, words.old_value, words.new_value, words.data),
+        *(words.message, words.answer_expected, words.payload, words.old_value, words.new_value, words.data),
     )
 )
 """How the frame's own lines begin, so that a line of data that begins so can be told from one."""

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
+from mcp_types import CallToolResult, TextContent
 
 from tests.api import Api, served
 
@@ -34,7 +35,7 @@ async def call(client: Client, tool: str, /, **arguments: Any) -> Any:
     """A tool's structured result, which its text repeats."""
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
-    assert json.loads(result.content[0].text) == result.structured_content
+    assert json.loads(text_of(result)) == result.structured_content
     return result.structured_content
 
 
@@ -42,7 +43,14 @@ async def refused(client: Client, tool: str, /, **arguments: Any) -> str:
     """What a tool says to what it refuses."""
     result = await client.call_tool(tool, arguments)
     assert result.is_error
-    return str(result.content[0].text)
+    return text_of(result)
+
+
+def text_of(result: CallToolResult) -> str:
+    """The one text that a result holds."""
+    (content,) = result.content
+    assert isinstance(content, TextContent)
+    return content.text
 
 
 @pytest.mark.parametrize("mode", ["auto", "legacy"])

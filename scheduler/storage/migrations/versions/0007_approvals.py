@@ -17,9 +17,13 @@ def upgrade() -> None:
         CREATE INDEX ix_triggers_awaiting ON triggers (tenant_id, id)
         WHERE approval = 'awaiting' AND deleted_at IS NULL
     """)
+    op.execute("""
+        CREATE INDEX ix_triggers_waits ON triggers (tenant_id, id) WHERE type = 'a2a_wait' AND deleted_at IS NULL
+    """)
 
 
 def downgrade() -> None:
+    op.execute("DROP INDEX ix_triggers_waits")
     op.execute("DROP INDEX ix_triggers_awaiting")
     op.execute("ALTER TABLE triggers DROP COLUMN approval")
     op.execute("ALTER TABLE agents DROP COLUMN approve_triggers")
