@@ -69,10 +69,15 @@ class ReceivedOut(Answer):
 
 
 class MessageOut(Answer):
-    """A message, its text cut at 2,000 characters; `length` is that of the whole."""
+    """A message, its text cut at 2,000 characters; `length` is that of the whole.
+
+    `role`: `user`, `assistant` (the agent to its user), or `tool_call`, whose text is what the tool returned, and its
+    `tool_state` `running`, `done`, `failed` or `interrupted`. A `from_type` of `system` is the context of a run.
+    """
 
     id: UUID
     session_id: UUID
+    role: str
     from_type: str
     from_id: UUID
     to_agent_id: UUID | None
@@ -81,6 +86,10 @@ class MessageOut(Answer):
     length: int
     root_id: UUID | None
     depth: int
+    tool_name: str | None
+    tool_arguments: str | None
+    tool_state: str | None
+    ended_at: Time | None
     created_at: Time
 
 
@@ -109,6 +118,7 @@ class SessionOut(Answer):
     thread: str
     title: str
     is_reflection: bool
+    invocation_id: UUID | None
     created_at: Time
 
 

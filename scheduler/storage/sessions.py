@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, text, union_all
+from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, text, union_all
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import NotFound
@@ -18,10 +18,22 @@ SESSIONS = Session.__table__
 SHOWN_TEXT = 2_000
 """Characters of a message in a list."""
 
-_COLUMNS: tuple[Any, ...] = tuple(column for column in Message.__table__.columns if column.name != "text")
-_LENGTH = func.length(Message.text).label("length")
-_LISTED: tuple[Any, ...] = (*_COLUMNS, func.left(Message.text, SHOWN_TEXT).label("text"), _LENGTH)
-_WHOLE: tuple[Any, ...] = (*_COLUMNS, Message.text, _LENGTH)
+_LONG = ("text", "tool_arguments")
+_ROLE = case(
+    (Message.tool_name.is_not(None), "tool_call"),
+    (and_(Message.from_type == "agent", Message.to_agent_id.is_(None)), "assistant"),
+    else_="user",
+).label("role")
+_COLUMNS: tuple[Any, ...] = (
+    *(column for column in Message.__table__.columns if column.name not in _LONG),
+    _ROLE,
+    func.length(Message.text).label("length"),
+)
+_LISTED: tuple[Any, ...] = (
+    *_COLUMNS,
+    *(func.left(getattr(Message, name), SHOWN_TEXT).label(name) for name in _LONG),
+)
+_WHOLE: tuple[Any, ...] = (*_COLUMNS, *(getattr(Message, name) for name in _LONG))
 
 WAS_TOLD = text("""
     SELECT EXISTS (
