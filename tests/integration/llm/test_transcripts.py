@@ -1,0 +1,40 @@
+"""What people find of a run through the API: its transcript, tokens and cost."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.domain.tools import Tool
+from tests.api import Api
+from tests.invocations import ready_one
+from tests.llm import calls, make_model, make_thinker, providing, text, thinking
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+async def test_a_session_tells_of_the_run_and_long_results_are_whole_by_reference(api: Api) -> None:
+    long = "x" * 30_000
+    tool = Tool("look", "", {"type": "object", "properties": {}}, lambda *_: long)
+    async with (
+        providing(calls(("look", {})), text("Seen.")) as provider,
+        thinking(api.db, tools=[tool]) as thinkers,
+    ):
+        woken = make_thinker(api.db, make_model(api.db, provider.url))
+        invocation_id = ready_one(api.db, woken)
+        await thinkers.run(invocation_id)
+    [session] = api.get("/sessions", agent_id=woken.agent_id)["items"]
+    assert (session["is_reflection"], session["channel"]) == (True, "trigger")
+    assert session["invocation_id"] == str(invocation_id)
+    messages = api.get(f"/sessions/{session['id']}/messages")["items"]
+    assert [message["role"] for message in messages] == ["assistant", "tool_call", "user"]
+    call = messages[1]
+    assert (call["tool_name"], call["tool_arguments"], call["tool_state"]) == ("look", "{}", "done")
+    assert (call["length"], len(call["text"])) == (30_000, 2_000)
+    assert call["created_at"] <= call["ended_at"]
+    assert api.get(f"/messages/{call['id']}")["text"] == long
+    assert "tool_key" not in call
