@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from threading import BoundedSemaphore
 from typing import Any, cast
@@ -18,7 +19,7 @@ from api.schemas.triggers import TriggerPath
 from scheduler.domain.errors import Conflict, LimitReached
 from scheduler.domain.model import TriggerType
 from scheduler.invocations.polls.settle import Poll, open_poll, shown
-from scheduler.invocations.polls.trial import try_poll
+from scheduler.invocations.polls.trial import Trial, try_poll
 from scheduler.net.requests import check_request
 from scheduler.storage.polls import PollDetail, read_poll
 from scheduler.triggers.base import CheckContext, parse_config
@@ -38,18 +39,14 @@ TRIED: dict[str | int, Any] = {200: TrialOut, **CHANGES, **problems(429)}
 @needs(Level.WRITE, own=True)
 def try_config(body: TrialIn) -> Response:
     """Look at once at what a poll of this config would see, as its first look. Nothing is recorded."""
-    who = parts()
-    context = CheckContext(
-        now=who.clock.now(), check_request=partial(check_request, allow_private=who.allow_private)
-    )
-    return _tried(cast("PollConfig", parse_config(PollConfig, body.config, context)), None)
+    return _tried(checked_poll(body.config), None)
 
 
 @polls.post("/triggers/<trigger_id>/try", responses=TRIED)
 @needs(Level.WRITE, own=True)
 def try_trigger(path: TriggerPath) -> Response:
     """Look at once at what a poll sees, compared with what it saw last. Nothing is recorded or fired."""
-    poll = open_poll(_detail(path.trigger_id).stored, parts().box)
+    poll = open_poll(poll_detail(path.trigger_id).stored, parts().box)
     return _tried(poll.config, poll.before())
 
 
@@ -57,7 +54,7 @@ def try_trigger(path: TriggerPath) -> Response:
 @needs(Level.READ, own=True)
 def show_poll(path: TriggerPath) -> Response:
     """Show what a poll saw last, how often it failed in a row, and why."""
-    detail = _detail(path.trigger_id)
+    detail = poll_detail(path.trigger_id)
     before = Poll(detail.stored, PollConfig.model_construct(**detail.stored.config)).before()
     value, cut = (None, False) if before is None else shown(before.value)
     return answer(
@@ -73,7 +70,16 @@ def show_poll(path: TriggerPath) -> Response:
     )
 
 
-def _detail(trigger_id: UUID) -> PollDetail:
+def checked_poll(config: Mapping[str, Any]) -> PollConfig:
+    """The config of a poll that need not exist. Raises InvalidField."""
+    who = parts()
+    context = CheckContext(
+        now=who.clock.now(), check_request=partial(check_request, allow_private=who.allow_private)
+    )
+    return cast("PollConfig", parse_config(PollConfig, config, context))
+
+
+def poll_detail(trigger_id: UUID) -> PollDetail:
     """The poll, if it is there for the caller. Raises NotFound, and Conflict for another kind of trigger."""
     who = caller()
     found = parts().triggers.get(who.tenant_id, trigger_id)
@@ -84,11 +90,15 @@ def _detail(trigger_id: UUID) -> PollDetail:
         return read_poll(conn, trigger_id)
 
 
-def _tried(config: PollConfig, before: Seen | None) -> Response:
+def look(config: PollConfig, before: Seen | None) -> Trial:
+    """What a look at this moment comes to, compared with `before`. Raises LimitReached while others look."""
     if not _tries.acquire(blocking=False):
         raise LimitReached("Other polls are being tried; try again in a moment.", retry_after=RETRY_SECONDS)
     try:
-        trial = asyncio.run(try_poll(config, before, allow_private=parts().allow_private, clock=parts().clock))
+        return asyncio.run(try_poll(config, before, allow_private=parts().allow_private, clock=parts().clock))
     finally:
         _tries.release()
-    return answer(TrialOut.model_validate(trial))
+
+
+def _tried(config: PollConfig, before: Seen | None) -> Response:
+    return answer(TrialOut.model_validate(look(config, before)))

@@ -16,12 +16,13 @@ from api.web.now import install as install_now
 from api.web.now import now
 from api.web.pages import LEDGER
 from api.web.sign_in import LIMITS, sign_in, signed_in
+from api.web.trigger_edit import trigger_edit
 from api.web.triggers import triggers
 
 HERE = Path(__file__).parent
 YEAR = 31_536_000
 
-PAGES: tuple[Blueprint, ...] = (signed_in, now, triggers, *LEDGER)
+PAGES: tuple[Blueprint, ...] = (signed_in, now, triggers, trigger_edit, *LEDGER)
 
 
 def register(app: Flask, services: Parts) -> None:

@@ -1,12 +1,34 @@
-"""The triggers."""
+"""The triggers: the list with what can be done to many, and each one's page with its history."""
 
 from __future__ import annotations
 
-from flask import Response
+from typing import Any
+from uuid import UUID
+
+from flask import Response, request
+from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
 from api.parts import parts
-from api.web.base import page_blueprint, paged, render, uuid_arg
+from api.polls import look, poll_detail
+from api.web.base import done, page_blueprint, paged, render
+from api.web.progress import STEP, cursor, take, tell
+from scheduler.domain.errors import InvalidField, NotFound
+from scheduler.domain.ids import parse_id
+from scheduler.domain.model import TriggerType
+from scheduler.invocations.polls.settle import open_poll
+from scheduler.invocations.samples import send_sample
+from scheduler.storage.agents import get_agent
+from scheduler.storage.queries import AuditFilter, list_audit, list_deliveries
+from scheduler.storage.trigger_lists import TriggerFilter, find_triggers
+from scheduler.storage.trigger_views import TriggerView
+
+TYPES = tuple(each.value for each in TriggerType if each is not TriggerType.WAKE)
+WITH_SLOTS = (TriggerType.CRON, TriggerType.INTERVAL, TriggerType.ONCE)
+"""The kinds that fire by the clock: of these a preview tells when."""
+PREVIEWED = 8
+SHOWN_DELIVERIES = 10
+SAMPLE = '{"hello": "world"}'
 
 triggers = page_blueprint("triggers")
 
@@ -14,9 +36,172 @@ triggers = page_blueprint("triggers")
 @triggers.get("/triggers")
 @needs(Level.READ)
 def show_triggers() -> Response:
-    """All triggers, newest first, or those of one agent."""
-    who, agent_id = caller(), uuid_arg("agent_id")
-    shown = paged(
-        lambda limit, after: parts().triggers.list(who.tenant_id, agent_id=agent_id, limit=limit, after=after)
+    """All triggers, newest first, or those that the address's filters leave."""
+    tenant_id = caller().tenant_id
+    wanted = _filter()
+    with parts().db.begin() as conn:
+        shown = paged(lambda **span: find_triggers(conn, tenant_id, wanted, **span))
+        agent = get_agent(conn, tenant_id, wanted.agent_id) if wanted.agent_id else None
+    return render("triggers.html", triggers=shown, wanted=wanted, agent=agent, types=TYPES, filters=_filters())
+
+
+@triggers.post("/triggers/bulk")
+@needs(Level.WRITE)
+def change_many() -> Response:
+    """Pause, resume or delete the chosen triggers, or all that the filters leave, some at each step."""
+    who, verb = caller(), request.form.get("do", "")
+    acts = {"pause": parts().triggers.pause, "resume": parts().triggers.resume, "delete": parts().triggers.delete}
+    if verb not in acts:
+        raise InvalidField("Choose what to do: pause, resume or delete.", field="do")
+    ids = _chosen()
+    now = ids[:STEP]
+    step = take(
+        now,
+        lambda trigger_id: acts[verb](who.tenant_id, trigger_id, actor=who.actor),
+        str(now[-1]) if len(ids) > STEP else None,
     )
-    return render("triggers.html", triggers=shown)
+    return tell(step, "/triggers")
+
+
+@triggers.get("/triggers/<trigger_id>")
+@needs(Level.READ)
+def show_trigger(trigger_id: str) -> Response:
+    """One trigger: what it is, what comes, what came, and why something did not."""
+    return _page(_found(trigger_id))
+
+
+@triggers.post("/triggers/<trigger_id>/pause")
+@needs(Level.WRITE)
+def pause(trigger_id: str) -> Response:
+    """Stop new firings."""
+    found, who = _found(trigger_id), caller()
+    note = request.form.get("note", "").strip()[:500] or None
+    parts().triggers.pause(who.tenant_id, found.id, actor=who.actor, note=note)
+    return done(f"/triggers/{found.id}", "Paused: it makes no new firings.")
+
+
+@triggers.post("/triggers/<trigger_id>/resume")
+@needs(Level.WRITE)
+def resume(trigger_id: str) -> Response:
+    """Start again from now."""
+    found, who = _found(trigger_id), caller()
+    parts().triggers.resume(who.tenant_id, found.id, actor=who.actor)
+    return done(f"/triggers/{found.id}", "Resumed.")
+
+
+@triggers.post("/triggers/<trigger_id>/fire")
+@needs(Level.WRITE)
+def fire(trigger_id: str) -> Response:
+    """Fire now."""
+    found, who = _found(trigger_id), caller()
+    fired = parts().triggers.fire(who.tenant_id, found.id, actor=who.actor)
+    return done(f"/invocations/{fired.invocation_id}", f"{found.name} fired; this is the wake that will carry it.")
+
+
+@triggers.post("/triggers/<trigger_id>/delete")
+@needs(Level.WRITE)
+def delete(trigger_id: str) -> Response:
+    """Delete it; what it recorded stays."""
+    found, who = _found(trigger_id), caller()
+    parts().triggers.delete(who.tenant_id, found.id, actor=who.actor)
+    return done("/triggers", f"{found.name} was deleted. Its firings stay.")
+
+
+@triggers.post("/triggers/<trigger_id>/try")
+@needs(Level.WRITE)
+def try_now(trigger_id: str) -> Response:
+    """Look at what a poll sees at this moment; nothing is recorded."""
+    found = _found(trigger_id)
+    poll = open_poll(poll_detail(found.id).stored, parts().box)
+    return _page(found, trial=look(poll.config, poll.before()))
+
+
+@triggers.post("/triggers/<trigger_id>/sample")
+@needs(Level.WRITE)
+def sample(trigger_id: str) -> Response:
+    """Fire a webhook with a body that a person typed."""
+    found, who = _found(trigger_id), caller()
+    body = request.form.get("body", "").replace("\r\n", "\n").encode()
+    content_type = request.form.get("content_type", "application/json")[:200]
+    with parts().db.begin() as conn:
+        invocation_id = send_sample(conn, who.tenant_id, found.id, body, content_type, actor=who.actor)
+    return done(f"/invocations/{invocation_id}", "The sample was recorded; this is the wake that will carry it.")
+
+
+@triggers.post("/triggers/<trigger_id>/rotate")
+@needs(Level.WRITE)
+def rotate(trigger_id: str) -> Response:
+    """Give a webhook a new address, which this answer alone shows."""
+    found, who = _found(trigger_id), caller()
+    made = parts().triggers.rotate_token(who.tenant_id, found.id, actor=who.actor)
+    return made_page(made.trigger, made.hook_token)
+
+
+def made_page(trigger: TriggerView, hook_token: str | None) -> Response:
+    """A webhook's address, with the `curl` line that rings it: shown this once, for only its hash is stored."""
+    base = parts().settings.public_url or request.url_root.rstrip("/")
+    return render("trigger_made.html", trigger=trigger, hook_url=f"{base}/hooks/{hook_token}", sample=SAMPLE)
+
+
+def _found(trigger_id: str) -> TriggerView:
+    found = parts().triggers.get(caller().tenant_id, parse_id(trigger_id, "trigger"))
+    if found.type == TriggerType.WAKE:
+        raise NotFound(f"There is no trigger {trigger_id}.")
+    return found
+
+
+def _page(trigger: TriggerView, **values: Any) -> Response:
+    who = caller()
+    has_slots = trigger.type in WITH_SLOTS
+    ahead = None
+    if has_slots and trigger.is_enabled:
+        ahead = parts().triggers.preview(who.tenant_id, trigger.id, PREVIEWED)
+    is_poll, is_hook = trigger.type == TriggerType.POLL, trigger.type == TriggerType.WEBHOOK
+    detail = poll_detail(trigger.id) if is_poll else None
+    with parts().db.begin() as conn:
+        return render(
+            "trigger.html",
+            trigger=trigger,
+            agent=get_agent(conn, who.tenant_id, trigger.agent_id),
+            has_slots=has_slots,
+            ahead=ahead,
+            poll=detail,
+            deliveries=list_deliveries(conn, trigger.id, limit=SHOWN_DELIVERIES) if is_hook else [],
+            history=paged(lambda **span: _history(conn, trigger.id, **span)),
+            sample=SAMPLE,
+            **values,
+        )
+
+
+def _history(conn: Connection, trigger_id: UUID, **span: Any) -> Any:
+    wanted = AuditFilter(subject_id=trigger_id)
+    return list_audit(conn, caller().tenant_id, wanted, operator=False, **span)
+
+
+def _filter() -> TriggerFilter:
+    given = request.values
+    kind, state = given.get("type"), given.get("state")
+    agent_id = parse_id(given["agent_id"], "agent") if given.get("agent_id") else None
+    return TriggerFilter(
+        agent_id=agent_id,
+        type=kind if kind in TYPES else None,
+        is_enabled={"enabled": True, "paused": False}.get(state or ""),
+        text=given.get("q", "").strip()[:200] or None,
+    )
+
+
+def _filters() -> dict[str, str]:
+    """The filters as the bulk form repeats them."""
+    return {name: request.args[name] for name in ("agent_id", "type", "state", "q") if request.args.get(name)}
+
+
+def _chosen() -> list[UUID]:
+    """What this step of a bulk change and the next are about: STEP ids, and one more if there are more."""
+    after = cursor()
+    if request.form.get("all"):
+        with parts().db.begin() as conn:
+            return [
+                row.id for row in find_triggers(conn, caller().tenant_id, _filter(), limit=STEP + 1, after=after)
+            ]
+    ids = sorted((parse_id(each, "trigger") for each in request.form.getlist("id")), reverse=True)
+    return [each for each in ids if after is None or each < after]

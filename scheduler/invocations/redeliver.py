@@ -37,7 +37,7 @@ def redeliver(
 
     Raises NotFound, and Conflict when the trigger may not fire or the delivery's body is not kept.
     """
-    trigger = _lock(conn, tenant_id, trigger_id)
+    trigger = lock_open(conn, tenant_id, trigger_id)
     kept = find_kept(conn, trigger_id, WebhookDelivery.id == delivery_id)
     if not kept:
         raise NotFound(f"There is no accepted or filtered delivery {delivery_id} of this trigger.")
@@ -55,7 +55,7 @@ def redeliver_range(
     """
     if since > until:
         raise InvalidField("since is after until.", field="since")
-    trigger = _lock(conn, tenant_id, trigger_id)
+    trigger = lock_open(conn, tenant_id, trigger_id)
     received = WebhookDelivery.received_at.between(since, until)
     kept = find_kept(conn, trigger_id, received, limit=MOST_AT_ONCE + 1)
     if len(kept) > MOST_AT_ONCE:
@@ -63,7 +63,8 @@ def redeliver_range(
     return _fire(conn, trigger, [each for each in kept if each.body is not None], actor)
 
 
-def _lock(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> LockedTrigger:
+def lock_open(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> LockedTrigger:
+    """The trigger, locked, if it may fire. Raises NotFound, or Conflict with the reason why not."""
     trigger = lock_triggers(conn, [trigger_id]).get(trigger_id)
     if trigger is None or trigger.tenant_id != tenant_id:
         raise NotFound(f"There is no trigger {trigger_id}.")
