@@ -11,9 +11,12 @@ from sqlalchemy import Row
 
 from api.auth import Level, caller, needs
 from api.parts import parts
-from api.resource import answer, blueprint, one_more, page
-from api.schemas.ledger import FiringPage, FiringPath, FiringQuery, FiringWhole
+from api.resource import CHANGES, answer, blueprint, one_more, page
+from api.schemas.acks import AckIn
+from api.schemas.ledger import FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
+from scheduler.domain.acks import Ack, AckStatus
 from scheduler.domain.errors import NotFound
+from scheduler.invocations.acks import acknowledge_one
 from scheduler.storage.queries import LedgerFilter, get_firing, list_firings
 
 RAW: dict[str, Any] = {
@@ -54,6 +57,18 @@ def download_payload(path: FiringPath) -> Response:
     response = Response(row.payload, content_type="application/octet-stream")
     response.headers["Content-Disposition"] = f'attachment; filename="firing-{row.id}"'
     return response
+
+
+@firings.post("/firings/<firing_id>/ack", responses={200: FiringOut, **CHANGES})
+@needs(Level.WRITE, own=True)
+def acknowledge_firing(path: FiringPath, body: AckIn) -> Response:
+    """Say of a firing, for the agent that was given it, that it is handled, ignored, or to come back at `until`."""
+    row = _reached(path.firing_id)
+    who = caller()
+    ack = Ack(row.id, AckStatus(body.status), body.until)
+    with parts().db.begin() as conn:
+        acknowledge_one(conn, row.agent_id, ack, actor=who.actor)
+        return answer(FiringOut.model_validate(get_firing(conn, who.tenant_id, row.id)))
 
 
 def _reached(firing_id: UUID) -> Row[Any]:

@@ -12,6 +12,7 @@ from api.auth import Level, bearer, caller, is_key, needs
 from api.parts import parts
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.ledger import (
+    CompletedOut,
     CompleteIn,
     InvocationOut,
     InvocationPage,
@@ -78,23 +79,25 @@ def replay_invocation(path: InvocationPath) -> Response:
     return answer(ReplayedOut(invocation_id=into), 202)
 
 
-@invocations.post("/invocations/<invocation_id>/complete", responses={200: InvocationOut, **CHANGES})
+@invocations.post("/invocations/<invocation_id>/complete", responses={200: CompletedOut, **CHANGES})
 @needs(Level.WRITE, token=True)
 def complete_invocation(path: InvocationPath, body: CompleteIn) -> Response:
     """End an invocation whose agent answered 202. Takes its complete_token or a write key; 409 when stale."""
     who = caller() if is_key() else None
     with parts().db.begin() as conn:
-        complete(
+        acked = complete(
             conn,
             path.invocation_id,
             body.attempt,
             reply=body.reply,
             error=body.error,
             token=bearer(),
+            acks=body.acks,
             tenant_id=who.tenant_id if who else None,
             actor=who.actor if who else AGENT,
         )
-        return answer(InvocationOut.model_validate(find_invocation(conn, path.invocation_id)))
+        ended = InvocationOut.model_validate(find_invocation(conn, path.invocation_id))
+    return answer(CompletedOut.model_validate(dict(ended) | {"acks": acked}))
 
 
 def _reached(conn: Connection, invocation_id: UUID) -> Row[Any]:

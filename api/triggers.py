@@ -10,6 +10,7 @@ from flask import Response, request
 from api.auth import Level, caller, needs
 from api.parts import parts
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
+from api.schemas.acks import AckCounts
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
 from api.schemas.triggers import (
@@ -24,10 +25,12 @@ from api.schemas.triggers import (
     TriggerPatch,
     TriggerPath,
     TriggerQuery,
+    TriggerWhole,
 )
 from scheduler.clock.sync import CreatedTrigger
 from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.errors import Forbidden
+from scheduler.storage.acks import count_acks
 from scheduler.storage.agents import get_agent
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.preview import preview
@@ -73,11 +76,14 @@ def show_triggers(query: TriggerQuery) -> Response:
     return page(TriggerPage, parts().triggers.list(who.tenant_id, agent_id=agent_id, **one_more(query)), query)
 
 
-@triggers.get("/triggers/<item:trigger_id>", responses={200: TriggerOut})
+@triggers.get("/triggers/<item:trigger_id>", responses={200: TriggerWhole})
 @needs(Level.READ, own=True)
 def show_trigger(path: TriggerPath) -> Response:
-    """Show a trigger."""
-    return answer(TriggerOut.model_validate(reached(path.trigger_id)))
+    """Show a trigger, with what its agent said of its firings."""
+    shown = TriggerOut.model_validate(reached(path.trigger_id))
+    with parts().db.begin() as conn:
+        acks = count_acks(conn, path.trigger_id)
+    return answer(TriggerWhole(**dict(shown), acks=AckCounts(**acks)))
 
 
 @triggers.patch("/triggers/<item:trigger_id>", responses={200: TriggerOut, **CHANGES})

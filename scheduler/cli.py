@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from scheduler.commands import agents, doctor, history, keys, server, tools, triggers
+from scheduler.commands import agents, budgets, doctor, history, keys, server, tools, triggers
 from scheduler.commands.exits import ExitCode, exit_code
 from scheduler.domain.errors import ReveilleError
 
@@ -25,6 +25,7 @@ doctor.register(app)
 app.add_typer(agents.group, name="agents")
 app.add_typer(triggers.group, name="triggers")
 history.register(app)
+budgets.register(app, agents.group)
 app.add_typer(keys.group, name="keys")
 tools.register(app)
 

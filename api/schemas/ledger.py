@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
+from api.schemas.acks import AckedOut
 from api.schemas.base import Answer, Listed, Page, Shape, Time, id_of
 from scheduler.domain.model import FiringState, InvocationState
 
@@ -33,6 +34,9 @@ class FiringOut(Answer):
     invocation_id: UUID
     root_id: UUID
     depth: int
+    ack: str | None = Field(description="What its agent says of it: `handled`, `deferred` or `ignored`.")
+    acked_at: Time | None
+    deferred_until: Time | None = Field(description="When it comes back; of one that has, when that was.")
 
 
 class FiringWhole(FiringOut):
@@ -129,12 +133,23 @@ class CompleteIn(Shape):
     attempt: int = Field(ge=1, le=1_000_000)
     reply: str | None = None
     error: Annotated[str, StringConstraints(min_length=1, max_length=10_000)] | None = None
+    acks: list[Any] | None = Field(
+        None,
+        description="`[{firing_id, status, until?}]`: what became of each firing. A wrong one is told and hurts no other.",
+        examples=[[{"firing_id": "01900000-0000-7000-8000-000000000000", "status": "handled"}]],
+    )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> CompleteIn:
         if self.reply is not None and self.error is not None:
             raise ValueError("give reply or error, not both")
         return self
+
+
+class CompletedOut(InvocationOut):
+    """The ended invocation, and what became of each acknowledgement."""
+
+    acks: list[AckedOut]
 
 
 class ReplayedOut(Answer):

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
 
+from api.schemas.acks import AckCounts
 from api.schemas.base import (
     Answer,
     Listed,
@@ -102,6 +103,12 @@ class TriggerOut(Answer):
     created_at: Time
     updated_at: Time
     hook_url: str | None = Field(None, description="A webhook's address: only when it was just made or rotated.")
+
+
+class TriggerWhole(TriggerOut):
+    """A trigger, and how many of its firings its agent has acknowledged."""
+
+    acks: AckCounts
 
 
 class TriggerPage(Listed[TriggerOut]):

@@ -21,6 +21,16 @@ def agent_id(client: Client, text: str) -> str:
     raise NotFound(f"There is no agent {text!r}; `reveille agents list` shows those there are.")
 
 
+def tenant_id(client: Client, text: str) -> str:
+    """The id of the tenant with this id or name; an operator's key sees them."""
+    if _is_id(text):
+        return text
+    for tenant in client.every("tenants"):
+        if tenant["name"] == text:
+            return str(tenant["id"])
+    raise NotFound(f"There is no tenant {text!r}; `reveille tenants list` shows those there are.")
+
+
 def trigger_id(client: Client, text: str) -> str:
     """The id of the trigger with this id, or of the one called `AGENT/NAME`; either name may hold a slash."""
     if _is_id(text):

@@ -82,6 +82,8 @@ class Replied:
 
     text: str
     truncated: bool = False
+    acks: object = None
+    """What the agent says of its firings, as it came: `[{firing_id, status, until?}]` if all is well."""
 
 
 @dataclass(frozen=True, slots=True)

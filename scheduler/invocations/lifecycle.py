@@ -11,11 +11,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select, update
 
+from scheduler.domain.acks import Acked
 from scheduler.domain.errors import Conflict, NotFound, Unauthorized
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.domain.model import FINAL_STATES, InvocationState
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, Skipped
 from scheduler.domain.text import storable
+from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.moves import NOW, move
 from scheduler.invocations.retries import MAX_TRIES, SPREAD, retry_delay
 from scheduler.storage.audit import SYSTEM, record_event
@@ -104,10 +106,13 @@ def complete(
     reply: str | None = None,
     error: str | None = None,
     token: str | None = None,
+    acks: object = None,
     tenant_id: UUID | None = None,
     actor: str = "agent",
-) -> None:
+) -> list[Acked]:
     """Take an agent's own report on the try `attempt`: it succeeded with `reply`, or failed with `error`.
+
+    Returns what became of each of its `acks`, which are taken in either case.
 
     The caller is admitted by the try's `token`, or by being of `tenant_id` (a write key). A report may come
     before the agent's 202 was read, so a running try takes it as well. An `error` is retried like any failure.
@@ -121,6 +126,7 @@ def complete(
     if tenant_id is None and not _is_token(token, current.token_hash):
         raise Unauthorized("The complete_token is not that of this attempt.")
     conclude(conn, current, Replied(reply or "") if error is None else Failed(error), actor)
+    return [] if acks is None else acknowledge_reply(conn, invocation_id, acks)
 
 
 def request_cancel(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -> InvocationState:
@@ -191,6 +197,8 @@ def conclude(conn: Connection, current: Try, outcome: Outcome, actor: str = SYST
             move(conn, [current.id], current.state, InvocationState.AWAITING, deadline_at=deadline)
         case Replied():
             _end(conn, current, InvocationState.SUCCEEDED, None, outcome, actor)
+            if outcome.acks is not None:
+                acknowledge_reply(conn, current.id, outcome.acks)
         case Skipped(reason):
             _end(conn, current, InvocationState.SKIPPED, reason, outcome, actor)
         case HandedBack(reason):

@@ -63,7 +63,7 @@ def _outcome(answer: Answer, now: datetime) -> Outcome:
     if answer.status == 202:
         return Accepted()
     if 200 <= answer.status < 300:
-        return Replied(_reply(answer), answer.truncated)
+        return _replied(answer)
     text = " ".join(answer.body[: 4 * EXCERPT].decode("utf-8", "replace").split())[:EXCERPT]
     error = (
         f"The agent answered HTTP {answer.status}: {text}" if text else f"The agent answered HTTP {answer.status}."
@@ -73,18 +73,19 @@ def _outcome(answer: Answer, now: datetime) -> Outcome:
     return Failed(error, permanent=True)
 
 
-def _reply(answer: Answer) -> str:
-    """The `reply` of a JSON object, else the body as text. What was cut is text: it is no JSON any more."""
+def _replied(answer: Answer) -> Replied:
+    """The `reply` and the `acks` of a JSON object, else the body as text. What was cut is text: no JSON any more."""
     text = answer.body.decode("utf-8", "replace")
     if answer.truncated or not text.lstrip().startswith("{"):
-        return text
+        return Replied(text, answer.truncated)
     try:
         parsed = json.loads(text)
     except (ValueError, RecursionError):
-        return text
-    if "reply" not in parsed:
-        return text
-    reply = parsed["reply"]
-    if isinstance(reply, str):
-        return reply
-    return "" if reply is None else json.dumps(reply, ensure_ascii=False)
+        return Replied(text)
+    acks = parsed.get("acks")
+    if "reply" not in parsed and not isinstance(acks, list):
+        return Replied(text)
+    reply = parsed.get("reply")
+    if reply is not None and not isinstance(reply, str):
+        reply = json.dumps(reply, ensure_ascii=False)
+    return Replied(reply or "", acks=acks)

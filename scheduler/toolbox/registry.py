@@ -8,12 +8,13 @@ from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import Clock
 from scheduler.domain.tools import Tool
 from scheduler.storage.engine import Database
+from scheduler.toolbox.acks import ack_tools
 from scheduler.toolbox.base import Services
 from scheduler.toolbox.ledger import ledger_tools
 from scheduler.toolbox.talk import talk_tools
 from scheduler.toolbox.triggers import trigger_tools
 
-GROUPS = (trigger_tools, ledger_tools, talk_tools)
+GROUPS = (trigger_tools, ledger_tools, ack_tools, talk_tools)
 
 
 def make_tools(db: Database, triggers: Triggers, clock: Clock, base_url: str) -> Sequence[Tool]:

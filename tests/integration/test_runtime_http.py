@@ -78,6 +78,9 @@ def test_it_sends_the_request_as_json_signed_by_standard_webhooks() -> None:
     [
         (answered("200 OK", b'{"reply": "hi"}', "Content-Type: application/json"), Replied("hi")),
         (answered("200 OK", b'{"reply": null}'), Replied("")),
+        (answered("200 OK", b'{"reply": "hi", "acks": [{"a": 1}]}'), Replied("hi", acks=[{"a": 1}])),
+        (answered("200 OK", b'{"acks": []}'), Replied("", acks=[])),
+        (answered("200 OK", b'{"acks": "text"}'), Replied('{"acks": "text"}')),
         (answered("200 OK", b'{"reply": {"a": [1]}}'), Replied('{"a": [1]}')),
         (answered("201 Created", "grüß dich".encode()), Replied("grüß dich")),
         (answered("200 OK", b'{"other": 1}'), Replied('{"other": 1}')),

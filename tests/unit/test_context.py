@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import pytest
@@ -225,3 +226,11 @@ def test_a_message_of_which_the_firing_holds_the_beginning_is_referred_to_by_its
     assert "message m-1" in context
     whole = told | {"text": "short", "length": 5}
     assert "m-1" not in build_context([replace(MESSAGES, data={"messages": [whole]})], language, NONCE)
+
+
+@pytest.mark.parametrize(("language", "line"), [("en", "Deferred until: 2030-01-31T09:00:00Z"), ("zh", "推迟至:")])
+def test_an_agent_is_told_that_it_had_put_a_firing_off(language: Language, line: str) -> None:
+    returned = replace(WEBHOOK, deferred_until=datetime(2030, 1, 31, 10, tzinfo=timezone(timedelta(hours=1))))
+    assert any(each.startswith(line) for each in _outside(build_context([returned], language, NONCE)))
+    imitation = replace(WEBHOOK, payload=f"{line} never".encode())
+    assert f"| {line} never" in build_context([imitation], language, NONCE)

@@ -49,6 +49,8 @@ class ContextFiring:
     content_type: str | None = None
     data: Mapping[str, Any] | None = None
     trust: str = Trust.SYSTEM
+    deferred_until: datetime | None = None
+    """Of a firing that its agent had put off until then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,8 @@ class _Builder:
             fired = words.fired if len(members) == 1 else words.nth_fired
             yield fired.format(time=_utc(firing.fired_at), id=firing.id, n=n, count=len(members))
             yield from self._slots(firing)
+            if firing.deferred_until is not None:
+                yield words.deferred.format(time=_utc(firing.deferred_until))
             for piece in pieces:
                 yield from [piece] if isinstance(piece, str) else self._fenced(piece, firing, share)
 

@@ -25,6 +25,7 @@ class Words:
     nth_fired: str
     scheduled: str
     slots_passed: str
+    deferred: str
     message: str
     answer_expected: str
     earlier_messages: str
@@ -57,6 +58,7 @@ EN = Words(
     nth_fired="Fired at: {time} ({n} of {count}, firing {id})",
     scheduled="Scheduled for: {time}",
     slots_passed="Scheduled for: {time} ({count} slots passed since {first}, this is the newest)",
+    deferred="Deferred until: {time} (you put it off; it is here again)",
     message="Message from {sender}:",
     answer_expected="Answer awaited: give it with the tool reply, delegation_id {id}",
     earlier_messages="... ({count} earlier messages left out; the whole is in firing {id})",
@@ -88,6 +90,7 @@ ZH = Words(
     nth_fired="触发时间:{time} (第 {n} 次,共 {count} 次,firing {id})",
     scheduled="计划时间:{time}",
     slots_passed="计划时间:{time} (自 {first} 起共有 {count} 个计划时间,这是最新的一个)",
+    deferred="推迟至:{time} (你曾推迟它,现在再次送达)",
     message="收到来自 {sender} 的消息:",
     answer_expected="对方等待答复:请用工具 reply 答复,delegation_id {id}",
     earlier_messages="... (省略了 {count} 条更早的消息;完整内容见 firing {id})",
@@ -119,6 +122,7 @@ LABELS = frozenset(
             words.focus,
             words.fired,
             words.scheduled,
+            words.deferred,
         ),
         *(words.message, words.answer_expected, words.payload, words.old_value, words.new_value, words.data),
     )

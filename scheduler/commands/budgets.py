@@ -1,0 +1,118 @@
+"""`reveille agents budget`, `reveille tenants`, and `reveille ack`: what may be spent, and what was done."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.exits import UsageFault
+from scheduler.commands.names import agent_id, checked_id, tenant_id
+from scheduler.commands.output import Columns
+from scheduler.domain.acks import AckStatus
+
+tenants = typer.Typer(help="Tenants: the owners of agents; with an operator's key.")
+
+TENANT_COLUMNS: Columns = (
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("ZONE", "timezone"),
+    ("TOKENS A DAY", "max_tokens_per_day"),
+    ("INVOCATIONS AN HOUR", "max_invocations_per_hour"),
+)
+TENANT_FIELDS: Columns = (
+    ("id", "id"),
+    ("name", "name"),
+    ("zone", "timezone"),
+    ("tokens a day at most", "max_tokens_per_day"),
+    ("invocations an hour at most", "max_invocations_per_hour"),
+)
+AGENT_FIELDS: Columns = (
+    ("agent", "name"),
+    ("tokens a day at most", "budget.tokens_per_day.limit"),
+    ("used today", "budget.tokens_per_day.used"),
+    ("invocations an hour at most", "budget.invocations_per_hour.limit"),
+    ("used in the hour", "budget.invocations_per_hour.used"),
+    ("the tenant's tokens a day at most", "budget.tenant_tokens_per_day.limit"),
+    ("used today by all", "budget.tenant_tokens_per_day.used"),
+    ("the tenant's invocations an hour at most", "budget.tenant_invocations_per_hour.limit"),
+    ("used in the hour by all", "budget.tenant_invocations_per_hour.used"),
+    ("held until", "budget.held_until"),
+    ("note", "budget.note"),
+)
+ACK_FIELDS: Columns = (("firing", "id"), ("is", "ack"), ("comes back", "deferred_until"))
+
+TokensPerDay = Annotated[str | None, typer.Option(metavar="N|none", help="Tokens a day at most.")]
+InvocationsPerHour = Annotated[str | None, typer.Option(metavar="N|none", help="Invocations an hour at most.")]
+
+
+def register(app: typer.Typer, agents: typer.Typer) -> None:
+    """Add the commands to the root command and to the group of agents."""
+    client_command(agents, "budget")(agent_budget)
+    client_command(app, "ack")(ack)
+    app.add_typer(tenants, name="tenants")
+
+
+def agent_budget(
+    console: Console,
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Its id or its exact name.")],
+    tokens_per_day: TokensPerDay = None,
+    invocations_per_hour: InvocationsPerHour = None,
+) -> None:
+    """Show what an agent has spent and may spend; with options, set that first."""
+    chosen = agent_id(console.client, agent)
+    limits = _limits(tokens_per_day, invocations_per_hour)
+    if limits:
+        console.client.patch("agents", chosen, body=limits)
+    console.details(console.client.get("agents", chosen), AGENT_FIELDS)
+
+
+@client_command(tenants, "list")
+def list_tenants(console: Console, limit: Limit = 50, after: After = None) -> None:
+    """List tenants."""
+    console.table(console.client.get("tenants", limit=limit, after=after), TENANT_COLUMNS, "tenants")
+
+
+@client_command(tenants, "budget")
+def tenant_budget(
+    console: Console,
+    owner: Annotated[str, typer.Argument(metavar="TENANT", help="Its id or its exact name.")],
+    tokens_per_day: TokensPerDay = None,
+    invocations_per_hour: InvocationsPerHour = None,
+) -> None:
+    """Show what all agents of a tenant together may spend; with options, set it."""
+    chosen = tenant_id(console.client, owner)
+    limits = _limits(tokens_per_day, invocations_per_hour)
+    if limits:
+        console.client.patch("tenants", chosen, body=limits)
+    console.details(console.client.get("tenants", chosen), TENANT_FIELDS)
+
+
+def ack(
+    console: Console,
+    firing: Annotated[str, typer.Argument(metavar="FIRING", help="Its id.")],
+    status: Annotated[AckStatus, typer.Argument(help="What became of it.")],
+    until: Annotated[str | None, typer.Option(help="With deferred: when it comes back, ISO 8601, or UTC.")] = None,
+) -> None:
+    """Say what became of a firing, for the agent that was given it."""
+    body: dict[str, Any] = {"status": status.value} | ({} if until is None else {"until": until})
+    answer = console.client.post("firings", checked_id(firing, "firing"), "ack", body=body)
+    console.details(answer, ACK_FIELDS)
+
+
+def _limits(tokens_per_day: str | None, invocations_per_hour: str | None) -> dict[str, int | None]:
+    """What a PATCH sets."""
+    given = {
+        "max_tokens_per_day": ("--tokens-per-day", tokens_per_day),
+        "max_invocations_per_hour": ("--invocations-per-hour", invocations_per_hour),
+    }
+    return {field: _limit(option, text) for field, (option, text) in given.items() if text is not None}
+
+
+def _limit(option: str, text: str) -> int | None:
+    if text == "none":
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise UsageFault(f"{option} {text!r} is not a number, nor none, which takes the limit away.")
+    return int(text)

@@ -1,0 +1,133 @@
+"""Taking acknowledgements: each on its own, so that a wrong one costs nothing but itself."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, select, text
+
+from scheduler.domain.acks import LATEST, SOONEST, Ack, Acked, AckStatus, read_acks
+from scheduler.domain.errors import Conflict, NotFound, ReveilleError
+from scheduler.storage.arrays import array, uuid_array
+from scheduler.storage.audit import Event, record_events
+from scheduler.storage.engine import notify
+from scheduler.storage.tables import Invocation
+
+SHOWN_REFUSALS = 20
+"""Of the acknowledgements of one reply; the audit trail counts the others."""
+
+# A firing was given to its agent when its invocation succeeded, or while it runs.
+LOCK_FIRINGS = text("""
+    SELECT f.id, f.tenant_id, f.state, f.ack, clock_timestamp() AS now,
+        f.state = 'delivered' OR (f.state = 'pending' AND EXISTS (
+            SELECT FROM invocations i WHERE i.id = f.invocation_id AND i.state IN ('running', 'awaiting'))) AS is_given
+    FROM firings f WHERE f.id = ANY(CAST(:ids AS uuid[])) AND f.agent_id = :agent_id
+    ORDER BY f.id FOR UPDATE OF f
+""")
+
+ACKNOWLEDGE = text("""
+    UPDATE firings f SET ack = v.ack, acked_at = clock_timestamp(), deferred_until = v.until
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:untils AS timestamptz[])) AS v(id, ack, until)
+    WHERE f.id = v.id
+""")
+
+
+def acknowledge(conn: Connection, agent_id: UUID, acks: Sequence[Ack], *, actor: str) -> list[Acked]:
+    """Take what an agent says of its own firings, the last word on each; returns what became of each, in order.
+
+    A firing that is not the agent's, or that it was not given (yet), is refused in its `error`. A time to come back
+    that is past or very near is moved to a minute from now, one that is very far to a year.
+    """
+    last = {ack.firing_id: ack for ack in acks}
+    rows = _lock(conn, agent_id, last)
+    taken: dict[UUID, datetime | None] = {}
+    refused: dict[UUID, ReveilleError] = {}
+    for firing_id, ack in last.items():
+        try:
+            taken[firing_id] = _until(ack, _given(rows.get(firing_id), firing_id).now)
+        except ReveilleError as error:
+            refused[firing_id] = error
+    _write(conn, agent_id, [(last[each], rows[each], until) for each, until in taken.items()], actor)
+    return [
+        Acked(
+            str(ack.firing_id),
+            ack.status,
+            taken.get(ack.firing_id),
+            refused[ack.firing_id].message if ack.firing_id in refused else None,
+        )
+        for ack in acks
+    ]
+
+
+def acknowledge_one(conn: Connection, agent_id: UUID, ack: Ack, *, actor: str) -> Acked:
+    """Take one. Raises NotFound for a firing that is not the agent's, Conflict for one it was not given (yet)."""
+    row = _given(_lock(conn, agent_id, [ack.firing_id]).get(ack.firing_id), ack.firing_id)
+    until = _until(ack, row.now)
+    _write(conn, agent_id, [(ack, row, until)], actor)
+    return Acked(str(ack.firing_id), ack.status, until)
+
+
+def acknowledge_reply(conn: Connection, invocation_id: UUID, value: object) -> list[Acked]:
+    """Take the `acks` of an agent's reply, whatever they are; what cannot be taken is audited and hurts nobody."""
+    owner = conn.execute(
+        select(Invocation.tenant_id, Invocation.agent_id).where(Invocation.id == invocation_id)
+    ).one()
+    actor = f"agent:{owner.agent_id}"
+    acks, wrong = read_acks(value)
+    results = [*acknowledge(conn, owner.agent_id, acks, actor=actor), *wrong]
+    refused = [{"firing_id": each.firing_id, "error": each.error} for each in results if each.error]
+    if refused:
+        detail = {"refused": refused[:SHOWN_REFUSALS], "count": len(refused)}
+        event = Event("invocation.acks_refused", owner.tenant_id, invocation_id, owner.agent_id, actor, detail)
+        record_events(conn, [event])
+    return results
+
+
+def _lock(conn: Connection, agent_id: UUID, firing_ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
+    if not firing_ids:
+        return {}
+    values = {"ids": uuid_array(firing_ids), "agent_id": agent_id}
+    return {row.id: row for row in conn.execute(LOCK_FIRINGS, values)}
+
+
+def _given(row: Row[Any] | None, firing_id: UUID) -> Row[Any]:
+    if row is None:
+        raise NotFound(f"There is no firing '{firing_id}'.")
+    if not row.is_given:
+        raise Conflict(f"The firing is {row.state}: only one that its agent was given can be acknowledged.")
+    return row
+
+
+def _until(ack: Ack, now: datetime) -> datetime | None:
+    return None if ack.until is None else min(max(ack.until, now + SOONEST), now + LATEST)
+
+
+def _write(
+    conn: Connection, agent_id: UUID, taken: Sequence[tuple[Ack, Row[Any], datetime | None]], actor: str
+) -> None:
+    if not taken:
+        return
+    conn.execute(
+        ACKNOWLEDGE,
+        {
+            "ids": uuid_array(ack.firing_id for ack, _, _ in taken),
+            "statuses": [ack.status for ack, _, _ in taken],
+            "untils": array(until for _, _, until in taken),
+        },
+    )
+    record_events(
+        conn,
+        [
+            Event(f"firing.{ack.status}", row.tenant_id, row.id, agent_id, actor, _detail(until))
+            for ack, row, until in taken
+        ],
+    )
+    if any(ack.status is AckStatus.DEFERRED for ack, _, _ in taken):
+        notify(conn)
+
+
+def _detail(until: datetime | None) -> dict[str, Any]:
+    return {} if until is None else {"until": until.isoformat()}

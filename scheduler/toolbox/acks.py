@@ -1,0 +1,47 @@
+"""What an agent says of the firings that it was given."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from pydantic import Field
+
+from scheduler.domain.acks import Ack, AckStatus, read_until
+from scheduler.domain.tools import Tool, ToolCaller
+from scheduler.invocations.acks import acknowledge_one
+from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, shown_time
+
+
+class AckFiring(Arguments):
+    """What becomes of which firing."""
+
+    firing_id: UUID = Field(description="As your context names it.")
+    status: AckStatus = Field(
+        description="handled: it is done. ignored: it was of no use. deferred: wake me with it again at until."
+    )
+    until: str | None = Field(
+        None,
+        description="With deferred only: RFC 3339, such as 2030-01-31T09:00:00Z, a minute to a year from now.",
+    )
+
+
+def ack_tools(services: Services) -> Sequence[Tool]:
+    """The tool that acknowledges, for the calling agent's own firings."""
+
+    def ack_firing(caller: ToolCaller, asked: AckFiring) -> dict[str, Any]:
+        ack = Ack(asked.firing_id, asked.status, None if asked.until is None else read_until(asked.until))
+        with services.db.begin() as conn:
+            acked = acknowledge_one(conn, caller.agent_id, ack, actor=actor_of(caller))
+        return {"firing_id": acked.firing_id, "status": acked.status, "until": shown_time(acked.until)}
+
+    return (
+        make_tool(
+            "ack_firing",
+            "Say what became of a firing that woke you: handled, ignored, or deferred, which brings it back to you "
+            "at a time of your choice. The last word on a firing counts.",
+            AckFiring,
+            ack_firing,
+        ),
+    )
