@@ -129,11 +129,9 @@ def _called(params: Message, tools: Sequence[Tool], caller: ToolCaller) -> dict[
     except Exception as error:  # noqa: BLE001  # whatever it is, the client must be answered
         logger.opt(exception=error).error("The tool {} failed unforeseen", tool.name)
         raise RpcError(INTERNAL_ERROR, f"The tool {tool.name} failed here; the server's log says why.") from None
-    return {
-        "content": [_text(json.dumps(done, ensure_ascii=False))],
-        "structuredContent": done if isinstance(done, dict) else {"result": done},
-        "isError": False,
-    }
+    text = done if isinstance(done, str) else json.dumps(done, ensure_ascii=False)
+    structured = {"structuredContent": done} if isinstance(done, dict) else {}
+    return {"content": [_text(text)], **structured, "isError": False}
 
 
 def _text(text: str) -> dict[str, str]:

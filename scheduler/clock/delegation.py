@@ -59,7 +59,7 @@ def delegate(
                     id=delegation_id,
                     tenant_id=tenant_id,
                     agent_id=agent_id,
-                    name=f"answer of {name[:150]} {delegation_id.hex[-12:]}",
+                    name=f"a2a_wait {name[:150]} {delegation_id.hex[-12:]}",
                     type=TriggerType.A2A_WAIT.value,
                     config={"from_agent": str(to_agent_id), "task": task[:KEPT_TASK]},
                     reason=_reason(name, task),

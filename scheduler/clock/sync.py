@@ -93,7 +93,7 @@ class Triggers:
             trigger_id = new_id()
             first = first_run(config, zone, trigger_id, agent.now)
             if not is_system:
-                rows.check_may_add(conn, agent, kind)
+                rows.check_may_add(conn, agent, kind, by_agent=by_agent)
             if by_agent:
                 agent_made.check_pace(config, zone, trigger_id, agent.now)
                 spec = agent_made.bounded(spec, first, agent.now)

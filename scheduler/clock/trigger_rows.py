@@ -25,6 +25,9 @@ from scheduler.storage.tables import Agent, Job, Tenant, Trigger
 from scheduler.triggers.base import CheckContext, TriggerConfig
 from scheduler.triggers.registry import OFFERED, kind_of
 
+MOST_KEPT = 1_000
+"""Triggers of an agent, ended and paused ones too, beyond which it makes no more itself; twice max_triggers if more."""
+
 AGENT_COLUMNS = (
     Agent.id.label("agent_id"),
     Agent.tenant_id.label("owner_id"),
@@ -106,11 +109,22 @@ def check_limit(conn: Connection, agent: Row[Any]) -> None:
         )
 
 
-def check_may_add(conn: Connection, agent: Row[Any], kind: type[TriggerConfig]) -> None:
-    """Refuse a new trigger of a kind that is the system's (InvalidField), or beyond the limit (Conflict)."""
+def check_may_add(conn: Connection, agent: Row[Any], kind: type[TriggerConfig], *, by_agent: bool = False) -> None:
+    """Refuse a new trigger of a kind that is the system's (InvalidField), or beyond the limit (Conflict).
+
+    What has ended or is paused counts for no limit, but an agent must not make such without end.
+    """
     if kind.is_system:
         raise InvalidField(f"Only the system makes triggers of type {kind.kind}; use {OFFERED}.", field="type")
     check_limit(conn, agent)
+    if by_agent:
+        mine = Trigger.agent_id == agent.agent_id, Trigger.deleted_at.is_(None), Trigger.is_system.is_(False)
+        kept = conn.scalar(select(func.count()).where(*mine)) or 0
+        if kept >= max(MOST_KEPT, 2 * agent.max_triggers):
+            raise Conflict(
+                f"The agent has {kept} triggers that were not deleted, most of them ended or paused; delete some.",
+                field="max_triggers",
+            )
 
 
 AWAITS: dict[str, Any] = {"is_enabled": False, "paused_note": AWAITING_NOTE, "approval": AWAITING}

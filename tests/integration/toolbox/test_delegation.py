@@ -65,13 +65,13 @@ def test_the_waiting_agent_is_woken_once_with_the_answer(db: Database, ada: UUID
     context = context_of(db, claimed)
     assert '"Count the sheep."' in context and "Message from ada:" in context
     assert f"\nAnswer awaited: give it with the tool reply, delegation_id {wait.id}\n" in context
-    answered = Toolbox(db, bob)("reply", text="y" * 1_900)
+    answered = Toolbox(db, bob)("reply", text="y" * 2_000)
     assert (answered["to_agent"], answered["woke"], answered["delegation_id"]) == ("ada", True, str(wait.id))
     end(db, claimed, Replied("done"))
     claimed = start_next(db)
     assert claimed.agent_id == ada
     context = context_of(db, claimed)
-    assert "y" * 1_900 in context and "Message from bob:" in context and "Count the sheep." in context
+    assert "y" * 2_000 in context and "Message from bob:" in context and "Count the sheep." in context
     assert "trust=agent" in context
     end(db, claimed, Replied("done"))
     assert (waits(db)[0].is_enabled, waits(db)[0].fire_count) == (False, 1)
