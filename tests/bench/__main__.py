@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from tests.bench import scheduling
 from tests.bench.delivery import close_to_call
 from tests.bench.intake import intake_ratio
+from tests.bench.live_pages import PAGES, live_pages
 from tests.bench.memory import resident_megabytes
 from tests.bench.polls import poll_capacity
 from tests.bench.server import bench_server
@@ -79,6 +80,10 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     add("polls, values unchanged", polls.per_minute, "per min", ">= 10000", polls.per_minute >= 10_000)
     add("  worker", polls.worker_cores, "cores")
     add("  PostgreSQL", polls.database_cores, "cores")
+    live = live_pages(databases)
+    add(f"{PAGES} live pages: web process", live.cores, "cores", "< 0.1", live.cores < 0.1)
+    add("  pictures to each page", live.pictures, "per s")
+    add("  database connections in all", live.connections, "", "<= 4", live.connections <= 4)
     return lines
 
 
