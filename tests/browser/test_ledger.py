@@ -1,0 +1,153 @@
+"""Agents, the ledger and the settings, in a real browser."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+import pytest
+from playwright.sync_api import BrowserContext, Dialog, expect
+
+from scheduler.domain.model import InvocationState
+from scheduler.domain.run import Failed
+from tests.browser.site import Site
+from tests.database import change
+from tests.hooks import make_hook
+from tests.invocations import bring_to, close, end, make_woken, row_of, start
+
+SCRIPT = b"<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
+KIB = 1024
+
+
+def accept(site: Site) -> None:
+    """Say yes to the questions that follow."""
+    site.page.on("dialog", Dialog.accept)
+
+
+def test_a_sample_of_a_webhook_leads_to_its_wake(site: Site) -> None:
+    hook = make_hook(site.api)
+    hook.accepted(b'{"disk": "full"}', content_type="application/json")
+    change(site.api.db, "UPDATE invocations SET due_at = clock_timestamp()")
+    [invocation] = close(site.api.db).ready
+    end(site.api.db, start(site.api.db, invocation), Failed("no such program", permanent=True))
+    site.sign_in()
+    site.page.get_by_role("link", name="Deliveries", exact=True).click()
+    expect(site.page.get_by_text("accepted", exact=True)).to_be_visible()
+    site.check_accessible()
+    site.page.locator("tbody a[href^='/firings/']").click()
+    expect(site.page.get_by_text('{"disk": "full"}')).to_be_visible()
+    site.check_accessible()
+    site.page.locator("a[href^='/invocations/']").click()
+    expect(site.page.get_by_role("heading", name="Invocation of")).to_be_visible()
+    expect(site.page.get_by_text('{"disk": "full"}')).to_be_visible()
+    expect(site.page.get_by_text("no such program").first).to_be_visible()
+    site.check_accessible()
+
+
+def test_a_dead_one_is_replayed(site: Site) -> None:
+    dead = bring_to(site.api.db, make_woken(site.api.db), InvocationState.DEAD)
+    accept(site)
+    site.sign_in()
+    site.page.get_by_role("link", name="Dead", exact=True).click()
+    site.check_accessible()
+    site.page.locator(f"a[href='/invocations/{dead}']").click()
+    site.page.get_by_role("button", name="Replay").click()
+    expect(site.page.get_by_role("status")).to_contain_text("on their way once more")
+    assert row_of(site.api.db, dead).replayed_into == UUID(site.page.url.rpartition("/")[2])
+    site.open("/dead")
+    expect(site.page.get_by_text("Nothing is dead")).to_be_visible()
+
+
+def test_the_dead_are_replayed_in_bulk(site: Site) -> None:
+    for number in range(3):
+        bring_to(site.api.db, make_woken(site.api.db, f"a{number}"), InvocationState.DEAD)
+    accept(site)
+    site.sign_in()
+    site.open("/dead")
+    site.page.get_by_role("button", name="Replay all 3").click()
+    expect(site.page.get_by_text("3 done")).to_be_visible()
+    site.open("/dead")
+    expect(site.page.get_by_text("Nothing is dead")).to_be_visible()
+
+
+def test_a_trigger_of_an_agents_is_approved(site: Site) -> None:
+    trigger = site.api.trigger(site.api.agent("ada")["id"], "look again")
+    change(site.api.db, "UPDATE triggers SET approval = 'awaiting', is_enabled = false")
+    site.sign_in()
+    site.page.get_by_role("link", name="Approvals", exact=True).click()
+    expect(site.page.get_by_role("heading", name="look again")).to_be_visible()
+    site.check_accessible()
+    site.page.get_by_role("button", name="Approve").click()
+    expect(site.page.get_by_role("status")).to_contain_text("look again is approved")
+    expect(site.page.get_by_text("Nothing awaits approval")).to_be_visible()
+    assert site.api.get(f"/triggers/{trigger['id']}")["is_enabled"] is True
+
+
+@pytest.mark.parametrize("payload", [SCRIPT, SCRIPT + b"x" * (64 * KIB - len(SCRIPT))])
+def test_a_payload_is_inert_and_can_be_copied_and_downloaded(
+    site: Site, context: BrowserContext, payload: bytes
+) -> None:
+    firing = make_hook(site.api).accepted(payload, content_type="text/html")
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    site.sign_in()
+    site.open(f"/firings/{firing}")
+    expect(site.page).to_have_title(f"Firing {firing[-8:]} · Reveille")
+    assert site.page.locator("pre img").count() == 0
+    assert site.page.locator("pre code").last.text_content() == payload.decode()
+    site.check_accessible()
+    site.page.get_by_role("button", name="Copy").last.click()
+    expect(site.page.get_by_role("button", name="Copied")).to_be_visible()
+    assert site.page.evaluate("navigator.clipboard.readText()") == payload.decode()
+    with site.page.expect_download() as waiting:
+        site.page.get_by_role("link", name="Download the payload").click()
+    assert waiting.value.path().read_bytes() == payload
+
+
+def test_an_agent_is_paused_woken_and_resumed(site: Site) -> None:
+    agent = site.api.agent("ada")
+    site.sign_in()
+    site.page.get_by_role("link", name="Agents", exact=True).click()
+    site.check_accessible()
+    site.page.get_by_role("link", name="ada", exact=True).click()
+    site.check_accessible()
+    site.page.get_by_label("Why it is paused").fill("moving house")
+    site.page.get_by_role("button", name="Pause").click()
+    expect(site.page.get_by_text("Paused: moving house.")).to_be_visible()
+    site.check_accessible()
+    site.page.get_by_label("Message to it").fill("look at the disk")
+    site.page.get_by_role("button", name="Wake now").click()
+    expect(site.page.get_by_text("look at the disk")).to_be_visible()
+    site.open(f"/agents/{agent['id']}")
+    site.page.get_by_role("button", name="Resume").click()
+    expect(site.page.get_by_role("button", name="Pause")).to_be_visible()
+
+
+def test_a_key_is_shown_once(site: Site) -> None:
+    accept(site)
+    site.sign_in()
+    site.page.get_by_role("link", name="Settings", exact=True).click()
+    site.check_accessible()
+    form = site.page.locator("form[action='/settings/keys']")
+    form.get_by_label("Name").fill("laptop")
+    form.get_by_role("button", name="Make a key").click()
+    expect(site.page.get_by_text("it is not shown again")).to_be_visible()
+    key = site.page.locator("pre code").first.text_content()
+    site.check_accessible()
+    site.open("/settings")
+    expect(site.page.get_by_text(key or "")).to_have_count(0)
+    site.page.get_by_role("row", name="laptop").get_by_role("button", name="Revoke").click()
+    expect(site.page.get_by_role("row", name="laptop")).to_have_count(0)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_list_is_accessible_filled_in_light_and_dark_on_a_narrow_screen(site: Site, scheme: str) -> None:
+    woken = make_woken(site.api.db)
+    invocation = bring_to(site.api.db, woken, InvocationState.DEAD)
+    make_hook(site.api).accepted(b"{}")
+    site.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    site.page.set_viewport_size({"width": 360, "height": 700})
+    site.sign_in()
+    lists = ("/agents", "/invocations", "/sessions", "/deliveries", "/dead", "/approvals", "/audit", "/settings")
+    for path in (*lists, f"/agents/{woken.agent_id}", f"/invocations/{invocation}"):
+        site.open(path)
+        site.check_accessible()
+        assert site.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path
