@@ -9,20 +9,12 @@ from enum import StrEnum
 from uuid import UUID
 
 from scheduler.domain.model import Trust
+from scheduler.domain.tools import McpServer
 
 DEFAULT_TOOL_ROUNDS = 50
 AGENTS_TOOL_ROUNDS = 2
 """When agents alone woke the agent: two of them must not keep each other busy."""
 MILLION = Decimal(1_000_000)
-
-
-WAIT_NAME = "a2a_wait"
-"""How the names of the triggers begin by which an agent waits for another one's answer."""
-
-
-def is_wait(trigger_name: str, trust: str) -> bool:
-    """Whether a firing is the answer that an agent waited for."""
-    return trust == Trust.AGENT and trigger_name.startswith(WAIT_NAME)
 
 
 class Provider(StrEnum):
@@ -72,6 +64,7 @@ class Thinking:
     trusts: frozenset[str] = frozenset()
     is_among_agents: bool = False
     is_awaited: bool = False
+    mcp_servers: tuple[McpServer, ...] = ()
 
 
 class CallState(StrEnum):

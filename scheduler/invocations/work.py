@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
@@ -11,10 +12,11 @@ from uuid import UUID
 from sqlalchemy import Connection, Label, Row, literal_column, select, update
 
 from scheduler.domain.context import ContextFiring, Language, build_context, new_nonce, session_title
-from scheduler.domain.model import RuntimeKind, Trust
+from scheduler.domain.model import RuntimeKind, TriggerType, Trust
 from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, RunTrigger, Skipped
 from scheduler.domain.text import storable
-from scheduler.domain.thinking import Thinking, is_wait
+from scheduler.domain.thinking import Thinking
+from scheduler.domain.tools import McpServer
 from scheduler.invocations.lifecycle import Claimed
 from scheduler.storage.models import usable_models
 from scheduler.storage.secrets import SecretBox
@@ -72,6 +74,7 @@ def _thinking(
     if isinstance(models, str):
         return Skipped(models)
     trusts = frozenset(firing.trust for firing in firings)
+    is_awaited = any(firing.trigger_type == TriggerType.A2A_WAIT for firing in firings)
     return Thinking(
         tenant_id=agent.tenant_id,
         models=tuple(models),
@@ -79,9 +82,16 @@ def _thinking(
         language=agent.language,
         role=agent.role_description,
         trusts=trusts,
-        is_among_agents=trusts == {Trust.AGENT},
-        is_awaited=any(is_wait(firing.trigger_name, firing.trust) for firing in firings),
+        is_among_agents=trusts == {Trust.AGENT} and not is_awaited,
+        is_awaited=is_awaited,
+        mcp_servers=tuple(_mcp_servers(agent, box)),
     )
+
+
+def _mcp_servers(agent: Row[Any], box: SecretBox) -> Iterator[McpServer]:
+    headers = {} if agent.mcp_secrets is None else json.loads(box.decrypt(agent.mcp_secrets))
+    for server in agent.mcp_servers:
+        yield McpServer(server["name"], server.get("url"), server.get("command"), headers.get(server["name"], {}))
 
 
 def _language(language: str) -> Language:

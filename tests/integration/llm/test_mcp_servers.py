@@ -1,4 +1,4 @@
-"""The tools of an agent's MCP servers in a run: the model is offered them, and what they return is in the transcript."""
+"""The tools of an agent's MCP servers in a run: the model is offered them, and their results are in the transcript."""
 
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ async def test_a_model_calls_the_tools_of_an_mcp_server_and_does_without_one_tha
     assert (read.tool_name, read.tool_state) == ("files_read", "done")
     assert (broken.tool_name, broken.tool_state) == ("files_broken", "failed")
     told = [each["content"] for each in provider.told() if each["role"] == "tool"]
-    assert told == ["content of notes", "the disk is full"]
+    assert told[0] == "content of notes"
+    assert "the disk is full" in told[1]
 
 
 async def test_tools_by_trust_hold_for_mcp_servers_too(db: Database) -> None:

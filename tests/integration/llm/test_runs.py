@@ -14,7 +14,7 @@ from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.storage.engine import Database
 from scheduler.storage.usage import usage_by_trigger
 from tests import conformance
-from tests.database import rows
+from tests.database import change, rows
 from tests.factories import make_trigger
 from tests.invocations import close, fire, ready_one, row_of
 from tests.llm import calls, make_model, make_thinker, providing, replayed, text, thinking
@@ -224,8 +224,8 @@ async def test_the_answer_to_an_awaited_agent_is_told_without_what_stays_among_a
     answer = {"user_message": "Well-focused work, on time.", "internal_notes": "bob asked carol"}
     async with providing(text("I forgot"), calls(("final_answer", answer))) as provider, thinking(db) as thinkers:
         woken = make_thinker(db, make_model(db, provider.url))
-        trigger = make_trigger(db, woken.agent_id, "webhook", name="a2a_wait bob", cooldown_seconds=0.0)
-        invocation_id = ready_one(db, type(woken)(woken.agent_id, trigger.id), trust=Trust.AGENT)
+        invocation_id = ready_one(db, woken, trust=Trust.AGENT)
+        change(db, "UPDATE firings SET trigger_type = 'a2a_wait'")
         await thinkers.run(invocation_id)
     row = row_of(db, invocation_id)
     assert (row.state, row.reply) == ("succeeded", "Well-focused work, on time.")
