@@ -20,8 +20,8 @@ OPEN_FOR = timedelta(seconds=45)
 MOST_MISSED = 200
 
 READ_RUN = text("""
-    SELECT f.tenant_id, f.agent_id, f.trigger_id, f.trigger_name, f.reason, f.trust, f.root_id, f.depth,
-        t.notification_summary, a.language
+    SELECT f.tenant_id, f.agent_id, f.trigger_id, f.trigger_name, f.trigger_type, f.reason, f.trust,
+        f.root_id, f.depth, t.notification_summary, a.language
     FROM firings f JOIN agents a ON a.id = f.agent_id LEFT JOIN triggers t ON t.id = f.trigger_id
     WHERE f.invocation_id = :id ORDER BY f.id
 """)

@@ -145,7 +145,8 @@ def test_one_firing_that_is_no_agents_is_enough(db: Database, woken: Woken) -> N
 
 def test_the_answer_that_an_agent_waited_for_is_for_its_user(db: Database) -> None:
     agent_id = make_agent(db, "ada", dedup_delay_seconds=0.0)
-    wait = make_trigger(db, agent_id, "webhook", name="a2a_wait_for_eve", cooldown_seconds=0.0)
+    wait = make_trigger(db, agent_id, "webhook", cooldown_seconds=0.0)
+    change(db, "UPDATE triggers SET type = 'a2a_wait' WHERE id = :id", id=wait.id)
     fire(db, Woken(agent_id, wait.id), trust=Trust.AGENT)
     run_once(db, Replied("Eve says yes."))
     assert len(notifications(db)) == 1

@@ -9,10 +9,9 @@ from uuid import UUID
 from sqlalchemy import Connection, Row
 
 from scheduler.domain.lineage import Lineage
-from scheduler.domain.model import Trust
+from scheduler.domain.model import TriggerType, Trust
 from scheduler.domain.notification import Cause, content_of, summary_of
 from scheduler.domain.text import storable
-from scheduler.domain.thinking import is_wait
 from scheduler.storage.live import Change, tell
 from scheduler.storage.notifications import add_notification, read_run, sessions_to_tell, tell_sessions
 
@@ -61,6 +60,4 @@ def notify_people(conn: Connection, invocation_id: UUID, reply: str) -> None:
 
 def is_among_agents(firings: Sequence[Row[Any]]) -> bool:
     """Whether agents alone woke the agent, and not with the answer that it waited for on behalf of its user."""
-    return all(
-        firing.trust == Trust.AGENT and not is_wait(firing.trigger_name, firing.trust) for firing in firings
-    )
+    return all(firing.trust == Trust.AGENT and firing.trigger_type != TriggerType.A2A_WAIT for firing in firings)
