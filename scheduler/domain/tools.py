@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -22,10 +22,21 @@ class Tool:
     """One tool. `call` blocks (database work) and belongs in a thread when the caller is asynchronous.
 
     `schema` is the JSON Schema of the arguments. `call` checks them itself and raises a ReveilleError whose message
-    says what to do instead, for a model reads it. What it returns can be written as JSON.
+    says what to do instead, for a model reads it. What it returns can be written as JSON, or is an awaitable of that,
+    for the event loop of the run: so it is for the tools of MCP servers.
     """
 
     name: str
     description: str
     schema: Mapping[str, Any]
     call: Callable[[ToolCaller, Mapping[str, Any]], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class McpServer:
+    """A server whose tools an agent has: at `url` by streamable HTTP, with `headers`, or the operator's `command`."""
+
+    name: str
+    url: str | None = None
+    command: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
