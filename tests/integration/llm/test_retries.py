@@ -37,10 +37,8 @@ def retry(db: Database, invocation_id: UUID) -> None:
 
 def states(db: Database) -> list[tuple[str, str]]:
     """Of each tool call its state and its result."""
-    return [
-        (row[0], row[1])
-        for row in rows(db, "SELECT tool_state, text FROM messages WHERE tool_key <> '' ORDER BY id")
-    ]
+    found = rows(db, "SELECT tool_state, text FROM messages WHERE tool_key <> '' ORDER BY id")
+    return [(row.tool_state, row.text) for row in found]
 
 
 async def test_a_retry_has_the_results_of_the_tools_that_were_called(db: Database) -> None:
