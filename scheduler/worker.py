@@ -101,7 +101,14 @@ async def _serve(
         tools = make_tools(db, Triggers(db, box, allow_private), clock, base_url)
         journal = Journal(db)
         parts = RuntimeParts(
-            client, clock, settings.commands, tools, RemoteTasks(db), journal, read_variable=read_variable
+            client,
+            clock,
+            settings.commands,
+            tools,
+            RemoteTasks(db),
+            journal,
+            read_variable=read_variable,
+            mcp_commands=settings.mcp_commands,
         )
         dispatcher = _dispatcher(settings, db, box, parts, pulse)
         poller = Poller(db, box, client, clock)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
@@ -42,6 +42,8 @@ class RuntimeParts:
     """Where the `llm` runtime writes down what it does; it cannot run without."""
     read_variable: Callable[[str], str | None] = lambda _: None
     """A variable of the environment, where the key of a model may be."""
+    mcp_commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """The operator's allow-list of MCP servers that are programs: name to program and arguments."""
 
 
 Factory = Callable[[RuntimeSpec, RuntimeParts], Runtime]

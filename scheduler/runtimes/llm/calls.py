@@ -6,6 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from inspect import isawaitable
 from typing import Any
 
 from loguru import logger
@@ -62,7 +63,7 @@ class Calls:
             return EndedCall(CallState.FAILED, "The arguments are not a JSON object. Call again with valid JSON.")
         try:
             result = await asyncio.get_running_loop().run_in_executor(_THREADS, tool.call, self._caller, arguments)
-            return EndedCall(CallState.DONE, _text(result))
+            return EndedCall(CallState.DONE, _text(await result if isawaitable(result) else result))
         except ReveilleError as error:
             return EndedCall(CallState.FAILED, error.message)
         except Exception as error:  # noqa: BLE001  # a tool that breaks must not end the run

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import ModuleType
 
@@ -12,6 +13,7 @@ from scheduler.domain.run import Failed, HandedBack, Outcome, RunRequest, Runtim
 from scheduler.domain.thinking import AGENTS_TOOL_ROUNDS, DEFAULT_TOOL_ROUNDS, allowed_tools
 from scheduler.domain.tools import Tool
 from scheduler.runtimes.base import RuntimeParts
+from scheduler.runtimes.mcp_tools import open_tools
 from scheduler.storage.transcripts import Superseded
 
 STALL_SECONDS = 120.0
@@ -49,7 +51,10 @@ class LlmRuntime:
             async with asyncio.timeout(self._spec.timeout_seconds):
                 past = await journal.open(self._thinking.title, request.context)
                 talk = library.Conversation(self._spec, self._parts, journal, past, request)
-                outcome: Outcome = await talk.hold(self._tools(), self._limits)
+                taken = {library.ANSWER, *(tool.name for tool in self._parts.tools)}
+                async with open_tools(self._thinking.mcp_servers, self._parts, taken=taken) as theirs:
+                    tools = self._allowed([*self._parts.tools, *theirs])
+                    outcome: Outcome = await talk.hold(tools, self._limits)
                 return outcome
         except TimeoutError:
             seconds = self._spec.timeout_seconds
@@ -61,9 +66,9 @@ class LlmRuntime:
         except ReveilleError as error:
             return Failed(error.message, permanent=error.permanent)
 
-    def _tools(self) -> list[Tool]:
+    def _allowed(self, tools: Sequence[Tool]) -> list[Tool]:
         allowed = allowed_tools(self._thinking.trusts, self._spec.config.get("tools_by_trust") or {})
-        return [tool for tool in self._parts.tools if allowed is None or tool.name in allowed]
+        return [tool for tool in tools if allowed is None or tool.name in allowed]
 
 
 async def _load() -> ModuleType:

@@ -1,0 +1,197 @@
+"""The tools of an agent's MCP servers, for the time of one run.
+
+A server that fails does not sink the run: its tools are left out, or its calls fail, and the log says why. The library
+is loaded by the first run that needs it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from loguru import logger
+
+from scheduler.domain.errors import ReveilleError
+from scheduler.domain.tools import McpServer, Tool, ToolCaller
+from scheduler.runtimes.base import RuntimeParts
+
+MAX_NAME = 64
+"""Characters of a tool's name, as the providers of models want it."""
+MAX_DESCRIPTION = 2000
+NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds."""
+
+    connect: float = 30.0
+    """For a server to be there and to list its tools; all of a run's servers at once."""
+    call: float = 120.0
+    close: float = 3.0
+    """For servers to go, before they are made to."""
+
+
+class ToolFailed(ReveilleError):
+    """The tool failed."""
+
+    status = 502
+    problem = "tool-failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """A tool as its server lists it."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+
+
+class Session(Protocol):
+    """An open connection to a server."""
+
+    tools: Sequence[Offered]
+
+    async def call(self, name: str, arguments: Mapping[str, Any]) -> str:
+        """What a tool returns, as text. Raises ToolFailed, and whatever the library does."""
+        ...
+
+
+_leaving: set[asyncio.Future[None]] = set()
+"""Who takes longer to go than a run should wait; the library bounds it."""
+
+Connect = Callable[[McpServer, RuntimeParts], Any]
+"""Opens a Session as an asynchronous context manager."""
+
+
+@asynccontextmanager
+async def open_tools(
+    servers: Sequence[McpServer],
+    parts: RuntimeParts,
+    *,
+    taken: Collection[str] = (),
+    timing: Timing = Timing(),
+) -> AsyncIterator[list[Tool]]:
+    """The tools of all `servers` that answer, named `server_tool`; what is `taken` keeps its meaning.
+
+    Only for the time of the block: then the servers are let go, and programs among them ended.
+    """
+    if not servers:
+        yield []
+        return
+    module = await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.mcp_session")
+    lines = [_Line(server, parts, module.connect, timing) for server in servers]
+    try:
+        await asyncio.gather(*(line.open() for line in lines))
+        yield _distinct((tool for line in lines for tool in line.tools()), taken)
+    finally:
+        await _close(lines, timing.close)
+
+
+class _Line:
+    """One server, held by a task of its own: the library wants a connection closed by the task that opened it."""
+
+    def __init__(self, server: McpServer, parts: RuntimeParts, connect: Connect, timing: Timing) -> None:
+        self._server = server
+        self._parts = parts
+        self._connect = connect
+        self._timing = timing
+        self._session: Session | None = None
+        self._opened = asyncio.Event()
+        self._leave = asyncio.Event()
+        self.holding = asyncio.ensure_future(self._hold())
+
+    async def open(self) -> None:
+        """Wait until the server is there, or has failed, or has had its time."""
+        try:
+            async with asyncio.timeout(self._timing.connect):
+                await self._opened.wait()
+        except TimeoutError:
+            logger.warning("{} did not answer in {:g} s; its tools are left out", self, self._timing.connect)
+            self.holding.cancel()
+
+    def tools(self) -> list[Tool]:
+        """Its tools, none if it did not answer."""
+        return [self._tool(offered) for offered in self._session.tools] if self._session else []
+
+    def leave(self) -> None:
+        """Let the server go; it takes a moment."""
+        self._leave.set()
+
+    def __str__(self) -> str:
+        return f"The MCP server {self._server.name!r}"
+
+    async def _hold(self) -> None:
+        try:
+            async with self._connect(self._server, self._parts) as session:
+                self._session = session
+                self._opened.set()
+                await self._leave.wait()
+        except Exception as error:  # noqa: BLE001  # what a stranger's server makes the library raise is not known
+            self._session = None
+            if not self._leave.is_set():
+                logger.warning("{} failed; it is left out: {}", self, reason(error))
+        finally:
+            self._opened.set()
+
+    def _tool(self, offered: Offered) -> Tool:
+        async def call(arguments: Mapping[str, Any]) -> str:
+            return await self._call(offered.name, arguments)
+
+        def start(_: ToolCaller, arguments: Mapping[str, Any]) -> Awaitable[str]:
+            return call(arguments)
+
+        name = NOT_IN_A_NAME.sub("_", f"{self._server.name}_{offered.name}")[:MAX_NAME]
+        return Tool(name, offered.description[:MAX_DESCRIPTION], offered.schema, start)
+
+    async def _call(self, name: str, arguments: Mapping[str, Any]) -> str:
+        session = self._session
+        if session is None or self.holding.done():
+            raise ToolFailed(f"{self} is gone. Do without its tools.")
+        try:
+            async with asyncio.timeout(self._timing.call):
+                return await session.call(name, arguments)
+        except ToolFailed:
+            raise
+        except TimeoutError:
+            raise ToolFailed(f"{self} did not answer within {self._timing.call:g} s.") from None
+        except Exception as error:  # noqa: BLE001  # as above
+            raise ToolFailed(f"{self} failed: {reason(error)}") from None
+
+
+def reason(error: BaseException) -> str:
+    """The innermost cause of an error, which task groups wrap."""
+    while isinstance(error, BaseExceptionGroup) and error.exceptions:
+        error = error.exceptions[0]
+    return str(error)[:500] or type(error).__name__
+
+
+def _distinct(tools: Any, taken: Collection[str]) -> list[Tool]:
+    kept: dict[str, Tool] = {}
+    for tool in tools:
+        if tool.name in taken or tool.name in kept:
+            logger.warning("There are two tools {!r}; that of the MCP server is left out", tool.name)
+        else:
+            kept[tool.name] = tool
+    return list(kept.values())
+
+
+async def _close(lines: Sequence[_Line], seconds: float) -> None:
+    """Let all servers go at once, those that hang by force."""
+    tasks = [line.holding for line in lines]
+    for line in lines:
+        line.leave()
+    try:
+        await asyncio.wait(tasks, timeout=seconds)
+    finally:
+        for task in tasks:
+            task.cancel()
+            if not task.done():
+                _leaving.add(task)
+                task.add_done_callback(_leaving.discard)
