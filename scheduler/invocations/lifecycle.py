@@ -19,9 +19,9 @@ from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied,
 from scheduler.domain.text import storable
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.moves import NOW, move
+from scheduler.invocations.notifications.notify import notify_people
 from scheduler.invocations.retries import MAX_TRIES, SPREAD, retry_delay
 from scheduler.storage.audit import SYSTEM, record_event
-from scheduler.invocations.notifications.notify import notify_people
 from scheduler.storage.engine import notify
 from scheduler.storage.tables import Agent, Invocation
 from scheduler.storage.usage import count_invocation
@@ -222,6 +222,8 @@ def _end(
     _move_on(conn, current, target, outcome, actor, reason=reason, **reply)
     if target is not InvocationState.SKIPPED:
         count_invocation(conn, current.id)
+    if target is InvocationState.SUCCEEDED:
+        notify_people(conn, current.id, reply["reply"])
 
 
 def _retry(conn: Connection, current: Try, delay: float, reason: str, outcome: Outcome, actor: str) -> None:
@@ -230,8 +232,6 @@ def _retry(conn: Connection, current: Try, delay: float, reason: str, outcome: O
     if delay <= SOON:
         notify(conn)
 
-    if target is InvocationState.SUCCEEDED:
-        notify_people(conn, current.id, reply["reply"])
 
 def _move_on(
     conn: Connection, current: Try, target: InvocationState, outcome: Outcome, actor: str, **values: Any
