@@ -8,7 +8,7 @@ from api.auth import Level, caller, needs
 from api.parts import parts
 from api.resource import CHANGES, answer, blueprint, one_more, optional_body, page
 from api.schemas.base import NoteIn
-from api.schemas.triggers import TriggerOut, TriggerPage, TriggerPath, TriggerQuery
+from api.schemas.triggers import ApproveIn, TriggerOut, TriggerPage, TriggerPath, TriggerQuery
 from scheduler.clock.approvals import approve, reject
 from scheduler.storage.own_triggers import list_awaiting
 
@@ -25,12 +25,14 @@ def show_approvals(query: TriggerQuery) -> Response:
         return page(TriggerPage, list_awaiting(conn, who.tenant_id, agent_id, **one_more(query)), query)
 
 
-@approvals.post("/triggers/<trigger_id>/approve", responses={200: TriggerOut, **CHANGES})
-@needs(Level.WRITE)
-def approve_trigger(path: TriggerPath) -> Response:
+@approvals.post(
+    "/triggers/<trigger_id>/approve", responses={200: TriggerOut, **CHANGES}, request_body=optional_body(ApproveIn)
+)
+@needs(Level.WRITE, optional_body=True)
+def approve_trigger(path: TriggerPath, body: ApproveIn) -> Response:
     """Approve a trigger that an agent made or changed: it starts now. One that was rejected can still be."""
     who = caller()
-    approved = approve(parts().db, who.tenant_id, path.trigger_id, actor=who.actor)
+    approved = approve(parts().db, who.tenant_id, path.trigger_id, actor=who.actor, seen=body.updated_at)
     return answer(TriggerOut.model_validate(approved))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import ConfigDict, Field, StringConstraints
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from api.schemas.acks import AckCounts
 from api.schemas.base import (
@@ -24,8 +24,8 @@ from api.schemas.base import (
 )
 from scheduler.clock.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES
 from scheduler.clock.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
-from scheduler.triggers.active_hours import OnlyBetween
 from scheduler.domain.notification import SUMMARY_LENGTH
+from scheduler.triggers.active_hours import OnlyBetween
 from scheduler.triggers.preview import DEFAULT_COUNT, MAX_COUNT
 
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
@@ -49,10 +49,10 @@ class TriggerSettings(Shape):
     expires_at: Moment | None = None
     misfire_policy: Literal["latest", "all", "skip"] = "latest"
     grace_seconds: Seconds = Field(60.0, description="Lateness that policy `skip` accepts.")
-
     notification_summary: Annotated[str, StringConstraints(min_length=1, max_length=SUMMARY_LENGTH)] | None = Field(
         None, description="What people are told when it woke the agent and that replied; default its reason."
     )
+
 
 class TriggerIn(TriggerSettings):
     """A new trigger."""
@@ -91,8 +91,8 @@ class TriggerOut(Answer):
     expires_at: Time | None
     misfire_policy: str
     grace_seconds: float
-    is_enabled: bool
     notification_summary: str | None
+    is_enabled: bool
     paused_note: str | None
     next_fire_at: Time | None
     fire_count: int
@@ -113,6 +113,19 @@ class TriggerWhole(TriggerOut):
 
 class TriggerPage(Listed[TriggerOut]):
     """A page of triggers."""
+
+
+class ApproveIn(Shape):
+    """An approval. The whole body may be left out."""
+
+    updated_at: Moment | None = Field(
+        None, description="Of the trigger as you saw it: 409 when its agent has changed it since."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _absent(cls, value: object) -> object:
+        return {} if value is None else value
 
 
 class TriggerQuery(Page):

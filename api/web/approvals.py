@@ -8,7 +8,7 @@ from api.approvals import approve_trigger, reject_trigger
 from api.auth import Level, caller, needs
 from api.parts import parts
 from api.schemas.base import NoteIn
-from api.schemas.triggers import TriggerPath
+from api.schemas.triggers import ApproveIn, TriggerPath
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped
 from scheduler.storage.overviews import agent_names
@@ -32,7 +32,8 @@ def show_approvals() -> Response:
 @needs(Level.WRITE)
 def approve(trigger_id: str) -> Response:
     """Let a trigger start."""
-    name = approve_trigger(shaped(TriggerPath, {"trigger_id": trigger_id})).get_json()["name"]
+    seen = shaped(ApproveIn, filled("updated_at"))
+    name = approve_trigger(shaped(TriggerPath, {"trigger_id": trigger_id}), seen).get_json()["name"]
     return done("/approvals", f"{name} is approved and has started.")
 
 

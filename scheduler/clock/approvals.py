@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -15,14 +16,19 @@ from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView, get_view
 
 
-def approve(db: Database, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> TriggerView:
+def approve(
+    db: Database, tenant_id: UUID, trigger_id: UUID, *, actor: str, seen: datetime | None = None
+) -> TriggerView:
     """Let a trigger that awaits approval, or was rejected, start from now on.
 
-    Raises NotFound, or Conflict when it needs no approval, has expired, has no slot left, or is over the limit.
+    `seen`: its updated_at when the person looked, so that nothing is approved unseen. Raises NotFound, or Conflict when
+    it was changed since, needs no approval, has expired, has no slot left, or is over the limit.
     """
     with rows.telling_of_limits(db, tenant_id, actor, subject_id=trigger_id), db.begin() as conn:
         row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id)
         _check_asked(row)
+        if seen not in (None, row.updated_at):
+            raise Conflict("The agent has changed the trigger since; look at it again.", field="updated_at")
         rows.change_trigger(conn, trigger_id, approval=APPROVED)
         start_trigger(conn, row)
         rows.audit(conn, "approved", tenant_id, row.agent_id, trigger_id, actor)

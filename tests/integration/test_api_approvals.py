@@ -87,6 +87,17 @@ def test_what_was_approved_is_what_runs(api: Api, own: Caller) -> None:
     assert own.patch(path, {"is_enabled": True})["is_enabled"] is True
 
 
+def test_nothing_is_approved_unseen(api: Api, own: Caller) -> None:
+    """Between a person's look and the approval the agent may have changed what it asks for."""
+    made = make(own)
+    path = f"/triggers/{made['id']}"
+    changed = own.patch(path, {"config": {"minutes": 1}})
+    problem = api.refused(409, "POST", f"{path}/approve", {"updated_at": made["updated_at"]})
+    assert "look at it again" in problem["detail"]
+    api.refused(422, "POST", f"{path}/approve", {"updated_at": "yesterday"})
+    assert api.post(f"{path}/approve", {"updated_at": changed["updated_at"]}, 200)["is_enabled"] is True
+
+
 def test_a_persons_triggers_need_no_approval_until_the_agent_changes_them(api: Api, own: Caller) -> None:
     agent_id = own.get("/agents")["items"][0]["id"]
     made = api.trigger(agent_id)

@@ -14,6 +14,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
 from tests.api import Api, served
+from tests.web import running_web
 
 Work = Callable[[Client], Awaitable[Any]]
 
@@ -97,6 +98,20 @@ def test_an_agent_elsewhere_sets_its_alarm_clock_and_reads_what_woke_it(api: Api
         drive(url, str(key), read)
     (trigger,) = api.get("/triggers")["items"]
     assert trigger["created_by"] == f"agent:{agent['id']}"
+
+
+def test_the_web_process_serves_it_as_in_production(api: Api, database_url: str) -> None:
+    """gunicorn with our configuration, in a process of its own."""
+    key = api.with_key(f"agent:{api.agent('ada')['id']}").key
+
+    async def work(client: Client) -> None:
+        for number in range(3):
+            await call(client, "set_trigger", name=f"hook {number}", type="webhook", reason="Read it.")
+        names = [each["name"] for each in (await call(client, "list_triggers"))["triggers"]]
+        assert names == [f"hook {number}" for number in (2, 1, 0)]
+
+    with running_web(database_url) as web:
+        drive(web.url, str(key), work)
 
 
 def test_each_key_has_its_own_agents_things_only(api: Api) -> None:
