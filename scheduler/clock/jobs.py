@@ -21,7 +21,7 @@ EXPIRY_PREFIX = "expiry:"
 class ScheduleTrigger(BaseTrigger):
     """A trigger kind's config as an APScheduler trigger: what `get_jobs()` shows and `reschedule_job` takes."""
 
-    __slots__ = ("config", "schedule", "type", "zone")
+    __slots__ = ("anchor", "config", "schedule", "type", "zone")
 
     def __init__(
         self, type_name: str, config: Mapping[str, Any], zone: str, anchor: datetime, seed: UUID | None = None
@@ -33,6 +33,7 @@ class ScheduleTrigger(BaseTrigger):
         self.type = type_name
         self.config = dict(config)
         self.zone = zone
+        self.anchor = anchor
         self.schedule = schedule
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
+from scheduler.clock import agent_made
 from scheduler.clock import trigger_rows as rows
 from scheduler.clock.trigger_rows import change_trigger, next_run_in
 from scheduler.domain.model import JobKind
@@ -57,6 +58,22 @@ def start_trigger(conn: Connection, row: Row[Any]) -> None:
         rows.check_limit(conn, row)
     change_trigger(conn, row.id, is_enabled=True, paused_note=None, **rows.fresh_start(row))
     put_jobs(conn, row.id, first, timed=row.job_kind is not None, enabled=True, expires_at=row.expires_at)
+
+
+def pause_trigger(conn: Connection, row: Row[Any], actor: str, note: str | None = None) -> None:
+    """Disable a locked trigger. One that is disabled changes its note at most, and not while it needs approval."""
+    if row.is_enabled or (note is not None and row.approval in (None, agent_made.APPROVED)):
+        change_trigger(conn, row.id, is_enabled=False, paused_note=note or "paused")
+        stop_jobs(conn, row.id)
+        rows.audit(conn, "paused", row.tenant_id, row.agent_id, row.id, actor, note=note)
+
+
+def resume_trigger(conn: Connection, row: Row[Any], actor: str) -> None:
+    """Enable a trigger that is locked with its agent, unless it is enabled. Raises Conflict where it may not."""
+    if not row.is_enabled:
+        agent_made.check_approved(row.approval)
+        start_trigger(conn, row)
+        rows.audit(conn, "resumed", row.tenant_id, row.agent_id, row.id, actor)
 
 
 def stop_jobs(conn: Connection, trigger_id: UUID) -> None:

@@ -203,8 +203,9 @@ def next_run_in(row: Row[Any], zone: str) -> datetime | None:
 
 
 def change_trigger(conn: Connection, trigger_id: UUID, **values: object) -> None:
-    """Set columns of a locked trigger."""
-    conn.execute(update(Trigger).where(Trigger.id == trigger_id).values(values))
+    """Set columns of a locked trigger, and that it was changed now."""
+    changed = {"updated_at": func.clock_timestamp()} | values
+    conn.execute(update(Trigger).where(Trigger.id == trigger_id).values(changed))
 
 
 def write_named(conn: Connection, statement: Insert | Update, name: str) -> None:

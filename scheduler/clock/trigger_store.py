@@ -6,12 +6,14 @@ from typing import Any
 from uuid import UUID
 
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
-from sqlalchemy import Connection, Row, select, text, update
+from sqlalchemy import Connection, Row, func, select, text, update
 
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, ScheduleTrigger, build_job, job_id, split_job_id
 from scheduler.clock.ledger_store import LedgerStore, first_line
+from scheduler.clock.trigger_jobs import remove_jobs
 from scheduler.clock.trigger_pass import EXECUTOR, TriggerPass
+from scheduler.clock.trigger_rows import change_trigger, fresh_start
 from scheduler.domain.clock import Clock
 from scheduler.domain.model import JobKind
 from scheduler.storage.audit import record_event
@@ -115,10 +117,8 @@ class TriggerStore(LedgerStore):
             if not removed.rowcount:
                 raise JobLookupError(job_id)
             if kind is JobKind.FIRE:
-                conn.execute(
-                    text("UPDATE triggers SET deleted_at = clock_timestamp(), is_enabled = false WHERE id = :id"),
-                    {"id": trigger_id},
-                )
+                remove_jobs(conn, [trigger_id])  # its expiry too
+                change_trigger(conn, trigger_id, deleted_at=func.clock_timestamp(), is_enabled=False)
                 self._audit(conn, trigger_id, "trigger.deleted")
 
     def remove_all_jobs(self) -> None:
@@ -127,15 +127,19 @@ class TriggerStore(LedgerStore):
 
     def _follow(self, conn: Connection, trigger_id: UUID, job: LedgerJob) -> None:
         """Bring the trigger row in step with a job that was changed through the scheduler."""
-        enabled = job.next_run_time is not None
-        values: dict[str, Any] = {
-            "is_enabled": enabled,
-            "paused_note": None if enabled else "paused in the scheduler",
-        }
+        before = conn.execute(LOCKED.where(Trigger.id == trigger_id)).one()
+        values: dict[str, Any] = {"is_enabled": job.next_run_time is not None}
         if isinstance(job.trigger, ScheduleTrigger):
-            values |= {"type": job.trigger.type, "config": job.trigger.config, "zone": job.trigger.zone}
-        conn.execute(update(Trigger).where(Trigger.id == trigger_id).values(values))
-        self._audit(conn, trigger_id, "trigger.updated" if enabled else "trigger.paused")
+            values |= {"type": job.trigger.type, "config": job.trigger.config}
+            values |= {"zone": job.trigger.zone, "anchor_at": job.trigger.anchor}
+        verb = "updated"
+        if job.next_run_time is None and before.is_enabled:
+            values["paused_note"], verb = "paused in the scheduler", "paused"
+        elif job.next_run_time is not None and not before.is_enabled:
+            values |= {"paused_note": None, **fresh_start(before)}
+            verb = "resumed"
+        change_trigger(conn, trigger_id, **values)
+        self._audit(conn, trigger_id, f"trigger.{verb}")
 
     def _audit(self, conn: Connection, trigger_id: UUID, action: str) -> None:
         owner = conn.execute(select(Trigger.tenant_id, Trigger.agent_id).where(Trigger.id == trigger_id)).one()
@@ -155,6 +159,8 @@ class TriggerStore(LedgerStore):
         job._jobstore_alias = self._alias  # noqa: SLF001
         return job
 
+
+LOCKED = select(Trigger.is_enabled, Trigger.type, func.clock_timestamp().label("now")).with_for_update()
 
 LISTED = (
     select(JobRow.trigger_id, JobRow.kind, JobRow.next_run_time)

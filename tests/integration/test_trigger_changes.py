@@ -187,3 +187,26 @@ def test_a_repair_ends_a_trigger_that_has_nothing_left_in_its_zone(db: Database,
     assert [drift.why for drift in reconcile_jobs(db)] == ["job in an old zone"]
     assert not triggers.get(DEFAULT_TENANT, trigger.id).is_enabled
     assert no_drift(db)
+
+
+def test_a_patch_that_may_not_resume_changes_nothing_at_all(db: Database, triggers: Triggers) -> None:
+    """All of a patch is one transaction, `is_enabled` too."""
+    trigger = make_trigger(db, make_agent(db), reason="before")
+    triggers.pause(DEFAULT_TENANT, trigger.id, actor="test")
+    with pytest.raises(Conflict, match="max_fires"):
+        triggers.update(
+            DEFAULT_TENANT, trigger.id, {"reason": "after", "max_fires": 0, "is_enabled": True}, actor="test"
+        )
+    kept = triggers.get(DEFAULT_TENANT, trigger.id)
+    assert (kept.reason, kept.max_fires, kept.is_enabled) == ("before", None, False)
+    patch = {"reason": "after", "config": {"seconds": 7}, "is_enabled": True}
+    resumed = triggers.update(DEFAULT_TENANT, trigger.id, patch, actor="test")
+    assert (resumed.reason, resumed.is_enabled) == ("after", True)
+    assert resumed.next_fire_at is not None
+
+
+def test_pausing_and_resuming_are_changes_with_a_time(db: Database, triggers: Triggers) -> None:
+    trigger = make_trigger(db, make_agent(db))
+    paused = triggers.pause(DEFAULT_TENANT, trigger.id, actor="test")
+    resumed = triggers.resume(DEFAULT_TENANT, trigger.id, actor="test")
+    assert trigger.updated_at < paused.updated_at < resumed.updated_at
