@@ -86,7 +86,10 @@ def talk_tools(services: Services) -> Sequence[Tool]:
         with db.begin() as conn:
             self_of(conn, caller)
             wait, received = answer(conn, caller.tenant_id, caller.agent_id, asked.text, asked.delegation_id)
-        return {"delegation_id": str(wait.id), "to_agent": wait.agent_name, **_sent(received)}
+        sent = {"delegation_id": str(wait.id), "to_agent": wait.agent_name, **_sent(received)}
+        if sent["woke"] or received.refused:
+            return sent
+        return sent | {"note": "It was answered, or had expired, just before: your text is stored as a message."}
 
     return (
         make_tool(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 from scheduler.clock.reconcile import reconcile_jobs
-from scheduler.domain.errors import LimitReached
+from scheduler.domain.errors import Conflict, LimitReached
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Replied
 from scheduler.invocations.lifecycle import Claimed
@@ -105,6 +106,41 @@ def test_each_of_several_waits_has_its_own_answer(db: Database, ada: UUID, bob: 
     texts = "SELECT data #>> '{messages,0,text}' FROM firings WHERE trigger_id = :id"
     assert rows(db, texts, id=UUID(second["delegation_id"])) == [("to two",)]
     assert rows(db, texts, id=UUID(first["delegation_id"])) == [("to the oldest",)]
+
+
+def test_an_answer_that_is_also_listened_for_wakes_once(db: Database, ada: UUID, bob: UUID) -> None:
+    trigger = listen(db, ada, {"from_agent": "bob"})
+    given = Toolbox(db, ada)("delegate", agent="bob", task="Count.")
+    claimed = start_next(db)
+    Toolbox(db, bob)("reply", text="Twelve.")
+    end(db, claimed, Replied("done"))
+    claimed = start_next(db)
+    carried = rows(db, "SELECT trigger_id FROM firings WHERE invocation_id = :id", id=claimed.id)
+    assert {row.trigger_id for row in carried} == {trigger.id, UUID(given["delegation_id"])}
+    assert rows(db, "SELECT count(*) FROM pair_wakes WHERE from_agent_id = :id", id=bob) == [(1,)]
+
+
+def test_answers_at_once_and_the_expiry_fire_a_wait_once(
+    db: Database, scheduler: SteppedScheduler, ada: UUID, bob: UUID
+) -> None:
+    given = Toolbox(db, ada)("delegate", agent="bob", task="Count.")
+    end(db, start_next(db), Replied("done"))
+    change(db, "UPDATE jobs SET next_run_time = clock_timestamp() WHERE kind = 'expiry'")
+    tools = Toolbox(db, bob)
+
+    def answer(number: int) -> bool:
+        try:
+            return bool(tools("reply", text=str(number), delegation_id=given["delegation_id"])["woke"])
+        except Conflict:
+            return False
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = pool.map(answer, range(8))
+        scheduler.run_pass()
+        woke = list(answers)
+    assert sum(woke) == 1
+    assert rows(db, "SELECT count(*) FROM firings WHERE trigger_type = 'a2a_wait'") == [(1,)]
+    assert waits(db)[0].fire_count == 1
 
 
 @pytest.mark.usefixtures("bob")
