@@ -37,6 +37,7 @@ from api.users import users
 from api.version import VERSION
 from api.wakes import wakes
 from api.web import register as register_pages
+from api.web_users import web_users
 from config.settings import Settings, load_settings
 
 RESOURCES = (
@@ -55,6 +56,7 @@ RESOURCES = (
     models,
     audit,
     keys,
+    web_users,
     tenants,
     hooks,
 )

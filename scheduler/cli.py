@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import typer
 
-from scheduler.commands import agents, budgets, doctor, history, keys, server, tools, triggers
+from scheduler.commands import agents, budgets, doctor, history, keys, server, tools, triggers, web_password
 from scheduler.commands.exits import ExitCode, exit_code
 from scheduler.domain.errors import ReveilleError
 
@@ -28,6 +28,7 @@ history.register(app)
 budgets.register(app, agents.group)
 app.add_typer(keys.group, name="keys")
 tools.register(app)
+web_password.register(app)
 
 
 def run(arguments: Sequence[str]) -> int:

@@ -77,6 +77,11 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "GET /api-keys": ("admin", False),
     "GET /api-keys/<key_id>": ("admin", False),
     "DELETE /api-keys/<key_id>": ("admin", False),
+    "POST /web-users": ("admin", False),
+    "GET /web-users": ("admin", False),
+    "GET /web-users/<web_user_id>": ("admin", False),
+    "PATCH /web-users/<web_user_id>": ("admin", False),
+    "DELETE /web-users/<web_user_id>": ("admin", False),
     "POST /tenants": ("operator", False),
     "GET /tenants": ("operator", False),
     "GET /tenants/<tenant_id>": ("operator", False),
@@ -106,13 +111,15 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /models": {"name": "new", "provider": "openai", "model": "m-1", "key": "sk-1"},
     "PATCH /models/<model_id>": {"is_enabled": False},
     "POST /api-keys": {"name": "new", "scopes": ["read"]},
+    "POST /web-users": {"name": "a new web user", "password": "correct horse battery"},
+    "PATCH /web-users/<web_user_id>": {"scope": "write"},
     "POST /tenants": {"name": "new"},
     "PATCH /tenants/<tenant_id>": {"name": "changed"},
 }
 
 LISTS = (
     *("/agents", "/triggers", "/firings", "/invocations", "/users", "/sessions", "/channels", "/models"),
-    *("/audit", "/api-keys"),
+    *("/audit", "/api-keys", "/web-users"),
 )
 LEVELS = ("read", "write", "admin", "operator")
 
@@ -151,6 +158,7 @@ def world(api: Api, name: str) -> World:
         "channel_id": as_tenant.post("/channels", channel_body)["id"],
         "model_id": as_tenant.post("/models", {"name": "m", "provider": "openai", "model": "m-1"})["id"],
         "invocation_id": as_tenant.get(f"/firings/{firing_id}")["invocation_id"],
+        "web_user_id": as_tenant.post("/web-users", {"name": name, "password": "correct horse battery"})["id"],
         "key_id": admin.get("/api-keys")["items"][0]["id"],
         "tenant_id": tenant_id,
     }

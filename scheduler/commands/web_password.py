@@ -1,0 +1,59 @@
+"""`reveille web-password`: who signs in to the web UI by a name and a password."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.commands.console import Console, client_command
+from scheduler.domain.ids import new_token
+
+GENERATED_BITS = 128
+
+
+def register(app: typer.Typer) -> None:
+    """Add the command to the root command."""
+    client_command(app, "web-password")(web_password)
+
+
+def web_password(
+    console: Console,
+    name: Annotated[str, typer.Argument(help="The name to sign in by; unique over all tenants.")],
+    scope: Annotated[
+        str | None, typer.Option(metavar="admin|write|read", help="What they may do; read for a new user.")
+    ] = None,
+    generate: Annotated[bool, typer.Option("--generate", help="Make a password and print it, once.")] = False,
+    operator: Annotated[
+        bool, typer.Option("--operator", help="An operator, who may look at every tenant.")
+    ] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the user instead.")] = False,
+) -> None:
+    """Give someone a password for the web UI, or a new one. It is asked for, or read from a pipe."""
+    client = console.client
+    known = next((user for user in client.every("web-users") if user["name"] == name), None)
+    if remove:
+        if known is not None:
+            client.delete("web-users", known["id"])
+        console.done(None, f"{name} cannot sign in." if known else f"There is no web user {name!r}.")
+        return
+    password = new_token(GENERATED_BITS) if generate else _ask()
+    body: dict[str, Any] = {"password": password, **({"scope": scope} if scope else {})}
+    if known is not None:
+        answer = client.patch("web-users", known["id"], body=body)
+    else:
+        owner = {"tenant_id": None} if operator else {}
+        answer = client.post("web-users", body={"name": name, **body, **owner})
+    shown = f"\nThe password, shown this once: {password}" if generate else ""
+    console.done(
+        answer | ({"password": password} if generate else {}),
+        f"{name} may sign in with scope {answer['scope']}.{shown}",
+    )
+
+
+def _ask() -> str:
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    password: str = typer.prompt("Password", hide_input=True, confirmation_prompt=True)
+    return password
