@@ -30,6 +30,8 @@ from scheduler.storage.queries import (
     get_invocation,
     list_invocations,
 )
+from scheduler.storage.sessions import read_transcript
+from scheduler.storage.transcripts import transcript_of
 
 AGENT = "agent"
 """The actor of a report that was admitted by the invocation's own token."""
@@ -50,10 +52,16 @@ def show_invocations(query: InvocationQuery) -> Response:
 @invocations.get("/invocations/<invocation_id>", responses={200: InvocationWhole})
 @needs(Level.READ, own=True)
 def show_invocation(path: InvocationPath) -> Response:
-    """Show an invocation with its firings, its tries, the context that the agent was given, and its reply."""
+    """Show an invocation with its firings, its tries, what the agent was told, did and replied."""
     with parts().db.begin() as conn:
         row = _reached(conn, path.invocation_id)
-        shown = {**row._mapping, "firings": firings_of(conn, row)}  # noqa: SLF001  # public in all but name
+        session = transcript_of(conn, row.id)
+        told = {
+            "firings": firings_of(conn, row),
+            "session_id": session.id if session else None,
+            "transcript": read_transcript(conn, session.id) if session else (),
+        }
+        shown = {**row._mapping, **told}  # noqa: SLF001  # public in all but name
     return answer(InvocationWhole.model_validate(shown, from_attributes=True))
 
 

@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 
 from api.schemas.acks import AckedOut
 from api.schemas.base import Answer, Listed, Page, Shape, Time, id_of
+from api.schemas.messages import MessageOut
 from scheduler.domain.model import FiringState, InvocationState
 
 
@@ -88,6 +89,9 @@ class InvocationOut(Answer):
     attempt: int
     cancel_requested: bool
     replayed_into: UUID | None
+    tokens_in: int
+    tokens_out: int
+    cost: float
 
 
 class TryOut(Answer):
@@ -101,13 +105,18 @@ class TryOut(Answer):
 
 
 class InvocationWhole(InvocationOut):
-    """An invocation with its firings (the oldest 1,000), each ended try, the context given and the reply."""
+    """An invocation with its firings (the oldest 1,000), each ended try, the context given and the reply.
+
+    Of an `llm` agent also its transcript: the oldest 200 messages of the session `session_id`, long ones cut.
+    """
 
     firings: list[FiringOut]
     tries: list[TryOut]
     context: str | None
     reply: str | None
     reply_truncated: bool
+    session_id: UUID | None
+    transcript: list[MessageOut]
 
 
 class InvocationPage(Listed[InvocationOut]):
@@ -135,7 +144,7 @@ class CompleteIn(Shape):
     error: Annotated[str, StringConstraints(min_length=1, max_length=10_000)] | None = None
     acks: list[Any] | None = Field(
         None,
-        description="`[{firing_id, status, until?}]`: what became of each firing. A wrong one is told and hurts no other.",
+        description="`[{firing_id, status, until?}]`: what becomes of each. A wrong one is told and hurts no other.",
         examples=[[{"firing_id": "01900000-0000-7000-8000-000000000000", "status": "handled"}]],
     )
 

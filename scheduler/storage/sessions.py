@@ -17,6 +17,8 @@ from scheduler.storage.message_tables import Message, Session
 SESSIONS = Session.__table__
 SHOWN_TEXT = 2_000
 """Characters of a message in a list."""
+SHOWN_TRANSCRIPT = 200
+"""Messages of a run that are shown with it."""
 
 _LONG = ("text", "tool_arguments")
 _ROLE = case(
@@ -111,6 +113,12 @@ def list_messages(
     if after is not None:
         query = query.where(Message.id < after)
     return conn.execute(query.order_by(Message.id.desc()).limit(limit)).all()
+
+
+def read_transcript(conn: Connection, session_id: UUID) -> Sequence[Row[Any]]:
+    """The messages of a run in their order, their texts cut, up to SHOWN_TRANSCRIPT."""
+    query = select(*_LISTED).where(Message.session_id == session_id)
+    return conn.execute(query.order_by(Message.id).limit(SHOWN_TRANSCRIPT)).all()
 
 
 def get_message(conn: Connection, tenant_id: UUID, message_id: UUID) -> Row[Any]:

@@ -38,3 +38,13 @@ async def test_a_session_tells_of_the_run_and_long_results_are_whole_by_referenc
     assert call["created_at"] <= call["ended_at"]
     assert api.get(f"/messages/{call['id']}")["text"] == long
     assert "tool_key" not in call
+    whole = api.get(f"/invocations/{invocation_id}")
+    assert (whole["session_id"], whole["transcript"]) == (session["id"], messages[::-1])
+    assert (whole["tokens_in"], whole["tokens_out"], whole["cost"]) == (150, 30, 0.00054)
+    [listed] = api.get("/invocations")["items"]
+    assert (listed["tokens_in"], listed["cost"]) == (150, 0.00054)
+
+
+async def test_an_invocation_of_another_runtime_has_no_transcript(api: Api) -> None:
+    whole = api.get(f"/invocations/{ready_one(api.db)}")
+    assert (whole["session_id"], whole["transcript"], whole["cost"]) == (None, [], 0)
