@@ -31,6 +31,7 @@ from api.parts import EXTENSION, build_parts
 from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
 from api.resource import PREFIX, ItemConverter
+from api.sockets.route import register as register_sockets
 from api.tenants import tenants
 from api.triggers import triggers
 from api.users import users
@@ -94,6 +95,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
     for plain in PLAIN:
         app.register_blueprint(plain)
     register_pages(app, parts)
+    register_sockets(app, parts)
     app.after_request(_secure)
     _check_marks(app)
     return app

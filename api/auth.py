@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 from uuid import UUID
 
 from flask import current_app, g, request
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from api.parts import parts
 from api.schemas.owners import AGENT_PREFIX
@@ -121,12 +121,10 @@ def access_of(endpoint: str | None) -> Access:
 def authenticate() -> None:
     """Find the caller of this request. Raises Unauthorized, or Forbidden when its scopes do not reach."""
     access = access_of(request.endpoint)
-    g.caller = None
     token = bearer()
+    g.caller = None
     with parts().db.begin() as conn:
-        row = find_key(conn, token) if token else None
-        if row is not None:
-            g.caller = _caller(conn, row)
+        g.caller = caller_of(conn, token, request.headers.get(TENANT_HEADER)) if token else None
     if g.caller is None:
         if access.token and token:
             return
@@ -152,10 +150,14 @@ def bearer() -> str:
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
-def _caller(conn: Connection, row: Row[Any]) -> Caller:
+def caller_of(conn: Connection, key: str, asked_tenant: str | None) -> Caller | None:
+    """Who calls with `key` and asks for that tenant; None for a key that is wrong. Raises NotFound for the tenant."""
+    row = find_key(conn, key)
+    if row is None:
+        return None
     is_operator = row.tenant_id is None
     level, agent_id = reach(row.scopes, is_operator=is_operator)
-    return Caller(row.id, row.name, _tenant(conn, row.tenant_id), level, is_operator, agent_id)
+    return Caller(row.id, row.name, _tenant(conn, row.tenant_id, asked_tenant), level, is_operator, agent_id)
 
 
 def reach(scopes: list[str], *, is_operator: bool) -> tuple[Level, UUID | None]:
@@ -169,8 +171,7 @@ def reach(scopes: list[str], *, is_operator: bool) -> tuple[Level, UUID | None]:
     return Level.AGENT, UUID(scopes[0].removeprefix(AGENT_PREFIX))
 
 
-def _tenant(conn: Connection, own: UUID | None) -> UUID:
-    asked = request.headers.get(TENANT_HEADER)
+def _tenant(conn: Connection, own: UUID | None, asked: str | None) -> UUID:
     if not asked:
         return own or DEFAULT_TENANT
     tenant_id = parse_id(asked[:100], "tenant")

@@ -6,6 +6,7 @@ There is no access log: the address of a webhook holds its token.
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 
@@ -43,3 +44,10 @@ keepalive = 5
 accesslog = None
 logger_class = RoutedLogger
 control_socket_disable = True
+
+
+def worker_exit(_server: object, worker: Any) -> None:
+    """Say goodbye to the WebSockets of a worker that ends: their clients come back to another."""
+    sockets = getattr(worker.wsgi, "extensions", {}).get("reveille_sockets")
+    if sockets is not None:
+        sockets.close()

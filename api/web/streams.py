@@ -7,9 +7,7 @@ server, or TLS), the stream keeps its thread.
 
 from __future__ import annotations
 
-import os
 import socket
-import ssl
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from threading import Lock, Thread
@@ -19,6 +17,7 @@ from uuid import UUID
 from flask import Response
 from loguru import logger
 
+from api.handover import Taken, take_socket
 from api.live import Live
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import LimitReached, ReveilleError
@@ -185,29 +184,8 @@ def hand_over(streams: Streams[ViewT], view: ViewT, environ: dict[str, Any]) -> 
     """Answer with a stream of `view`, by the socket's new owner where the server's socket can be had."""
     if streams.count >= MAX_STREAMS:
         raise LimitReached("Too many live pages; this one asks every few seconds instead.")
-    taken = _take_socket(environ)
+    taken = take_socket(environ)
     if taken is None:
         return Response(streams.follow(view), headers=HEADERS)
     streams.add(taken, view)
-    return _Taken()
-
-
-class _Taken(Response):
-    """Nothing more is to be sent: the socket has another owner."""
-
-    def __call__(self, environ: Any, start_response: Any) -> Any:
-        """Tell gunicorn to forget the connection, the way it has for that."""
-        raise StopIteration
-
-
-def _take_socket(environ: dict[str, Any]) -> socket.socket | None:
-    """Gunicorn's socket of this request, which is left with a dummy to shut down and close; None without one."""
-    theirs = environ.get("gunicorn.socket")
-    if not isinstance(theirs, socket.socket) or isinstance(theirs, ssl.SSLSocket):
-        return None
-    ours = theirs.dup()
-    dummy, other_end = socket.socketpair()
-    os.dup2(dummy.fileno(), theirs.fileno())
-    dummy.close()
-    other_end.close()
-    return ours
+    return Taken()

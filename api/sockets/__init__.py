@@ -1,0 +1,1 @@
+"""/ws: what people are told, pushed to whoever watches."""

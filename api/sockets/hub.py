@@ -1,0 +1,274 @@
+"""All WebSockets of this process on one thread: no thread and no database connection for each.
+
+gunicorn gives a request a thread until it is answered, and has 32. So the sockets are taken out of its hands, and
+one event loop owns them. What is to be pushed is read once, however many watch.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from threading import Event, Lock, Thread
+from typing import TypeVar
+from uuid import UUID
+
+from loguru import logger
+from sqlalchemy.exc import SQLAlchemyError
+from wsproto.frame_protocol import CloseReason
+
+from api.live import Live, Subscription
+from api.sockets.connection import WebSocket
+from api.sockets.watch import Filter, Watch, admit
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import ReveilleError, Unauthorized
+from scheduler.domain.notification import content_of
+from scheduler.storage.engine import Database
+from scheduler.storage.live import ANYTHING
+from scheduler.storage.live_sockets import hide_sockets, live_keys, show_sockets
+from scheduler.storage.notifications import Told, read_missed, read_notifications
+
+T = TypeVar("T")
+
+KIND = "notification"
+MAX_SOCKETS = 500
+FIRST_MESSAGE_SECONDS = 10.0
+"""How long a socket may stay unauthenticated."""
+LOOK_SECONDS = 1.0
+LOOKS_BACK = timedelta(minutes=5)
+"""How far it is looked for what was missed while the database was away."""
+REMEMBERED = 1000
+"""Notifications that are known to have been pushed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """Seconds: every `beat` all clients are pinged; one that was `silent` for so long is gone."""
+
+    beat: float = 15.0
+    silent: float = 40.0
+
+
+class Hub:
+    """The sockets of this process. Its thread begins with the first one and stays."""
+
+    def __init__(self, live: Live, db: Database, clock: Clock, pace: Pace = Pace()) -> None:
+        self._live = live
+        self._db = db
+        self._clock = clock
+        self._pace = pace
+        self._lock = Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._count = 0
+        # One waits for news, the other does what cannot wait for that.
+        self._threads = ThreadPoolExecutor(2, thread_name_prefix="sockets-db")
+        self._subscription: Subscription | None = None
+        self._sockets: dict[WebSocket, Watch] = {}
+        self._since: datetime | None = None
+        self._pushed: dict[UUID, None] = {}
+        self._has_missed = False
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no socket can be added."""
+        return self._count >= MAX_SOCKETS
+
+    def add(self, sock: socket.socket, greeting: bytes, watch: Watch | None, wanted: Filter) -> None:
+        """Own `sock`, to which `greeting` is sent first. Without a `watch` the client authenticates by a message."""
+        with self._lock:
+            self._count += 1
+            loop = self._loop = self._loop or self._start()
+        sock.setblocking(False)
+        asyncio.run_coroutine_threadsafe(self._serve(sock, greeting, watch, wanted), loop)
+
+    def close(self) -> None:
+        """Say goodbye to all clients, so that they come back elsewhere."""
+        with self._lock:
+            loop = self._loop
+        if loop is not None and self._subscription is not None:
+            with suppress(TimeoutError):
+                asyncio.run_coroutine_threadsafe(self._leave(), loop).result(5)
+            self._subscription.close()
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _start(self) -> asyncio.AbstractEventLoop:
+        loop = asyncio.new_event_loop()
+        running = Event()
+        loop.call_soon(running.set)
+        self._subscription = self._live.subscribe(None)
+        Thread(target=self._run, args=(loop, self._subscription), name="sockets", daemon=True).start()
+        running.wait()
+        return loop
+
+    def _run(self, loop: asyncio.AbstractEventLoop, subscription: Subscription) -> None:
+        asyncio.set_event_loop(loop)
+        tasks = [loop.create_task(self._push(subscription)), loop.create_task(self._beat(subscription))]
+        loop.run_until_complete(asyncio.gather(*tasks))
+
+    async def _serve(self, sock: socket.socket, greeting: bytes, watch: Watch | None, wanted: Filter) -> None:
+        """One client from its handshake to its end."""
+        try:
+            reader, writer = await asyncio.open_connection(sock=sock)
+            client = WebSocket(reader, writer, self._clock)
+            if watch is not None:
+                self._register(client, watch)
+            writer.write(greeting)
+            try:
+                if watch is None:
+                    watch = await self._authenticated(client, wanted)
+                while watch is not None and await client.read() is not None:
+                    pass  # clients have nothing to say
+                await client.finish()
+            finally:
+                await self._forget(client, watch)
+        except OSError:
+            pass  # it is gone
+        finally:
+            with self._lock:
+                self._count -= 1
+
+    async def _authenticated(self, client: WebSocket, wanted: Filter) -> Watch | None:
+        """Admit the client by its first message `{type: "authenticate", key, tenant_id?}`, or say why not."""
+        try:
+            async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
+                first = await client.read()
+        except TimeoutError:
+            client.close(CloseReason.POLICY_VIOLATION, "No key came in time.")
+            return None
+        if first is None:
+            return None
+        try:
+            key, tenant_id = _read_key(first)
+            watch = await self._transact(lambda: self._admit(key, tenant_id, wanted))
+        except (ReveilleError, SQLAlchemyError) as error:
+            away = not isinstance(error, ReveilleError) or error.status >= 500
+            code = CloseReason.TRY_AGAIN_LATER if away else CloseReason.POLICY_VIOLATION
+            client.close(code, error.message if isinstance(error, ReveilleError) else "Try again later.")
+            return None
+        self._register(client, watch)
+        client.send(json.dumps({"type": "authenticated"}))
+        return watch
+
+    def _admit(self, key: str, tenant_id: str | None, wanted: Filter) -> Watch:
+        with self._db.begin() as conn:
+            return admit(conn, key, tenant_id, wanted)
+
+    def _register(self, client: WebSocket, watch: Watch) -> None:
+        self._sockets[client] = watch
+        self._since = self._since or watch.since
+
+    async def _forget(self, client: WebSocket, watch: Watch | None) -> None:
+        self._sockets.pop(client, None)
+        if watch is not None and watch.shown is not None:
+            await self._tried(lambda: self._hide([watch.id]))
+
+    def _hide(self, ids: Sequence[UUID]) -> None:
+        with self._db.begin() as conn:
+            hide_sockets(conn, ids)
+
+    async def _push(self, subscription: Subscription) -> None:
+        """Hand on what is told, until the hub is closed."""
+        while not subscription.is_closed:
+            told = await self._tried(lambda: self._news(subscription))
+            self._has_missed = told is None
+            for each in told or ():
+                if each.id not in self._pushed:
+                    self._remember(each.id)
+                    self._hand_on(each)
+
+    def _news(self, subscription: Subscription) -> list[Told]:
+        changes = subscription.get(LOOK_SECONDS)
+        ids = [change.id for change in changes if change.kind == KIND and change.id is not None]
+        all_again = self._has_missed or any(
+            change.kind == ANYTHING or (change.kind == KIND and change.id is None) for change in changes
+        )
+        if self._since is None or not (ids or all_again):
+            return []
+        with self._db.begin() as conn:
+            if all_again:
+                return read_missed(conn, max(self._since, self._clock.now() - LOOKS_BACK))
+            return read_notifications(conn, ids)
+
+    def _remember(self, notification_id: UUID) -> None:
+        self._pushed[notification_id] = None
+        if len(self._pushed) > REMEMBERED:
+            del self._pushed[next(iter(self._pushed))]
+
+    def _hand_on(self, told: Told) -> None:
+        text = json.dumps(shown(told), ensure_ascii=False)
+        for client, watch in list(self._sockets.items()):
+            if watch.sees(told):
+                client.send(text)
+
+    async def _beat(self, subscription: Subscription) -> None:
+        """Find who is gone, show who is there, and turn out whose key was revoked."""
+        while not subscription.is_closed:
+            await asyncio.sleep(self._pace.beat)
+            now = self._clock.monotonic()
+            for client in list(self._sockets):
+                if now - client.heard_at > self._pace.silent:
+                    client.abort()
+                else:
+                    client.ping()
+            if self._sockets:
+                await self._check_watches(dict(self._sockets))
+
+    async def _check_watches(self, watching: dict[WebSocket, Watch]) -> None:
+        keys = await self._tried(lambda: self._show(list(watching.values())))
+        for client, watch in watching.items():
+            if keys is not None and watch.key_id not in keys:
+                client.close(CloseReason.POLICY_VIOLATION, "The API key was revoked.")
+
+    def _show(self, watches: Sequence[Watch]) -> set[UUID]:
+        with self._db.begin() as conn:
+            show_sockets(conn, [watch.shown for watch in watches if watch.shown is not None])
+            return live_keys(conn, {watch.key_id for watch in watches})
+
+    async def _leave(self) -> None:
+        ids = [watch.id for watch in self._sockets.values() if watch.shown is not None]
+        for client in list(self._sockets):
+            client.close(CloseReason.GOING_AWAY, "The server stops.")
+        if ids:
+            await self._tried(lambda: self._hide(ids))
+
+    async def _transact(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+
+    async def _tried(self, work: Callable[[], T]) -> T | None:
+        """What `work` gives; None while the database is away, which is no news here."""
+        try:
+            return await self._transact(work)
+        except (ReveilleError, SQLAlchemyError) as error:
+            logger.warning("The sockets wait for the database: {}", str(error).partition("\n")[0])
+            await asyncio.sleep(LOOK_SECONDS)
+            return None
+
+
+def shown(told: Told) -> dict[str, object]:
+    """A notification as it is pushed."""
+    return {
+        "type": "trigger_notification",
+        "content": content_of(told.summary, told.reply),
+        "triggers": told.triggers,
+        "id": str(told.id),
+        "agent_id": str(told.agent_id),
+        "invocation_id": str(told.invocation_id),
+        "session_ids": [str(each) for each in told.session_ids],
+    }
+
+
+def _read_key(first: str) -> tuple[str, str | None]:
+    """The key of a first message, and the tenant that it asks for. Raises Unauthorized."""
+    try:
+        message = json.loads(first)
+        key, tenant_id = message["key"], message.get("tenant_id")
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
+        key, tenant_id = None, None
+    if not isinstance(key, str) or not key or not (tenant_id is None or isinstance(tenant_id, str)):
+        raise Unauthorized('The first message is {"type": "authenticate", "key": "…"}.')
+    return key, tenant_id

@@ -1,0 +1,105 @@
+"""GET /ws: a WebSocket (RFC 6455) that is pushed what people are told.
+
+The key comes in the Authorization header, in a subprotocol (`reveille, key.KEY`: what a browser can send), or in the
+first message. Never in the address, which is written to logs. No cookie counts here, so no page of a stranger can
+open a socket in somebody's name.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from http import HTTPStatus
+
+from flask import Blueprint, Flask, Response, current_app, request
+
+from api.auth import TENANT_HEADER, bearer
+from api.handover import Taken, take_socket
+from api.parts import Parts, parts
+from api.sockets.connection import accepting
+from api.sockets.hub import Hub
+from api.sockets.watch import admit, read_filter
+from scheduler.domain.errors import LimitReached, ReveilleError, Unauthorized
+
+EXTENSION = "reveille_sockets"
+SUBPROTOCOL = "reveille"
+KEY_PREFIX = "key."
+VERSION = "13"
+FULL_SECONDS = 30
+
+sockets = Blueprint("sockets", __name__)
+
+
+class UpgradeRequired(ReveilleError):
+    """Only a WebSocket is served here."""
+
+    status = HTTPStatus.UPGRADE_REQUIRED
+    problem = "upgrade-required"
+
+
+class NotServed(ReveilleError):
+    """The server cannot keep a WebSocket."""
+
+    status = HTTPStatus.NOT_IMPLEMENTED
+    problem = "not-served"
+
+
+def register(app: Flask, services: Parts) -> None:
+    """Serve WebSockets."""
+    app.extensions[EXTENSION] = Hub(services.live, services.db, services.clock)
+    app.register_blueprint(sockets)
+
+
+# Werkzeug keeps handshakes and other requests apart.
+@sockets.get("/ws", websocket=True)
+@sockets.get("/ws", endpoint="no_socket")
+def open_socket() -> Response:
+    """Open a WebSocket: 101, or a problem."""
+    hub: Hub = current_app.extensions[EXTENSION]
+    offered = _subprotocols()
+    wanted = read_filter(request.args)
+    _check_handshake()
+    if hub.is_full:
+        raise LimitReached("This process keeps as many sockets as it can.", retry_after=FULL_SECONDS)
+    key = bearer() or next((each.removeprefix(KEY_PREFIX) for each in offered if each.startswith(KEY_PREFIX)), "")
+    watch = None
+    if key:
+        with parts().db.begin() as conn:
+            watch = admit(conn, key, request.headers.get(TENANT_HEADER), wanted)
+    elif "Authorization" in request.headers:
+        raise Unauthorized("Send Authorization: Bearer KEY.")
+    taken = take_socket(request.environ)
+    if taken is None:
+        raise NotServed("This server cannot keep a WebSocket; Reveille's own, gunicorn, can.")
+    greeting = accepting(request.headers["Sec-WebSocket-Key"], SUBPROTOCOL if SUBPROTOCOL in offered else None)
+    hub.add(taken, greeting, watch, wanted)
+    return Taken()
+
+
+@sockets.after_request
+def _name_version(response: Response) -> Response:
+    """What a client that asked for another version is told (RFC 6455 section 4.4)."""
+    if response.status_code == HTTPStatus.UPGRADE_REQUIRED:
+        response.headers["Upgrade"] = "websocket"
+        response.headers["Sec-WebSocket-Version"] = VERSION
+    return response
+
+
+def _subprotocols() -> list[str]:
+    return [each.strip() for each in request.headers.get("Sec-WebSocket-Protocol", "").split(",") if each.strip()]
+
+
+def _check_handshake() -> None:
+    """Raise UpgradeRequired unless the request is a WebSocket's handshake (RFC 6455 section 4.2.1)."""
+    asks = {each.strip().lower() for each in request.headers.get("Connection", "").split(",")}
+    is_upgrade = "upgrade" in asks and request.headers.get("Upgrade", "").lower() == "websocket"
+    if not is_upgrade or request.headers.get("Sec-WebSocket-Version") != VERSION or not _is_nonce():
+        raise UpgradeRequired("Open a WebSocket of version 13 here.")
+
+
+def _is_nonce() -> bool:
+    """Whether the handshake's key is 16 bytes in base64."""
+    try:
+        return len(base64.b64decode(request.headers.get("Sec-WebSocket-Key", ""), validate=True)) == 16
+    except (binascii.Error, ValueError):
+        return False

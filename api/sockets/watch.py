@@ -1,0 +1,96 @@
+"""What a socket may see, and what it asked to see of that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from pydantic import ValidationError
+from sqlalchemy import Connection, func, select
+
+from api.auth import caller_of
+from api.problems import InvalidRequest, field_errors
+from api.schemas.base import Query
+from scheduler.domain.errors import NotFound, Unauthorized
+from scheduler.domain.ids import new_id
+from scheduler.storage.agents import get_agent
+from scheduler.storage.live_sockets import OpenSocket, show_sockets
+from scheduler.storage.notifications import Told
+from scheduler.storage.sessions import get_session
+from scheduler.storage.users import get_user
+
+
+class Filter(Query):
+    """What to see of what the key may see: the query of the address."""
+
+    agent_id: UUID | None = None
+    user_id: UUID | None = None
+    session_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A socket that was admitted. `since`: when, by the database's clock."""
+
+    id: UUID
+    key_id: UUID
+    tenant_id: UUID
+    agent_id: UUID | None
+    user_id: UUID | None
+    session_id: UUID | None
+    since: datetime
+
+    @property
+    def shown(self) -> OpenSocket | None:
+        """Whether it keeps a session open: it names one, or a user."""
+        if self.user_id is None and self.session_id is None:
+            return None
+        return OpenSocket(self.id, self.tenant_id, self.agent_id, self.user_id, self.session_id)
+
+    def sees(self, told: Told) -> bool:
+        """Whether a notification is for this socket."""
+        return (
+            told.tenant_id == self.tenant_id
+            and self.agent_id in (None, told.agent_id)
+            and (self.session_id is None or self.session_id in told.session_ids)
+            and (self.user_id is None or self.user_id in told.user_ids)
+        )
+
+
+def read_filter(query: Mapping[str, str]) -> Filter:
+    """The filter in an address's query; raises InvalidRequest."""
+    try:
+        return Filter.model_validate(dict(query))
+    except ValidationError as error:
+        raise InvalidRequest(field_errors(error)) from None
+
+
+def admit(conn: Connection, key: str, asked_tenant: str | None, wanted: Filter) -> Watch:
+    """Let a socket watch, and say that its session is open.
+
+    Raises Unauthorized, and NotFound for what is not there for the key: another tenant's, for an `agent:ID` key
+    also what is another agent's.
+    """
+    who = caller_of(conn, key, asked_tenant)
+    if who is None:
+        raise Unauthorized("The API key is wrong or was revoked.")
+    agent_id = who.narrow(wanted.agent_id)
+    if agent_id is not None:
+        get_agent(conn, who.tenant_id, agent_id)
+    if wanted.user_id is not None:
+        get_user(conn, who.tenant_id, wanted.user_id)
+    if wanted.session_id is not None:
+        _check_session(conn, who.tenant_id, wanted.session_id, agent_id)
+    now = conn.execute(select(func.clock_timestamp())).scalar_one()
+    watch = Watch(new_id(), who.key_id, who.tenant_id, agent_id, wanted.user_id, wanted.session_id, now)
+    if watch.shown is not None:
+        show_sockets(conn, [watch.shown])
+    return watch
+
+
+def _check_session(conn: Connection, tenant_id: UUID, session_id: UUID, agent_id: UUID | None) -> None:
+    session = get_session(conn, tenant_id, session_id)
+    if agent_id not in (None, session.agent_id):
+        raise NotFound(f"There is no session '{session_id}'.")
