@@ -17,6 +17,7 @@ from scheduler.domain.model import Trust
 from scheduler.storage.arrays import array, time_array, unless_all, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import notify
+from scheduler.storage.live import Change, tell
 from scheduler.storage.recording import (
     CLOSE_FULL_WINDOWS,
     COUNT_TRIGGERS,
@@ -119,6 +120,7 @@ def record_firings(conn: Connection, firings: Sequence[NewFiring], *, announce: 
     next_due = min((window.due_at for window in by_agent.values() if window.due_at), default=None)
     if announce and next_due is not None and next_due <= now + SOON:
         notify(conn)
+    tell(conn, [Change(tenant_id, "firing") for tenant_id in {firing.trigger.tenant_id for firing, _ in inserted}])
     return Recorded({firing.id: window.id for firing, window in inserted}, duplicates, exhausted, next_due)
 
 

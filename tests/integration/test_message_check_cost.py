@@ -15,8 +15,8 @@ def test_ten_thousand_message_triggers_cost_one_query_for_each_pass_of_a_thousan
     crowd(db, 10_000)
     all_due(db)
     with counted(db) as statements:
-        for _ in range(10):
-            scheduler.run_pass()
+        while scheduler.run_pass() == 0:
+            pass
     looks = [each for each in statements if "FROM messages" in each]
     assert len(looks) == 10
     assert rows(db, "SELECT count(*) FROM jobs WHERE next_run_time <= clock_timestamp()") == [(0,)]
