@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from uuid import UUID
 
 from flask import Response, request
@@ -10,8 +11,8 @@ from api.auth import Level, caller, needs
 from api.invocations import replay_invocation
 from api.parts import parts
 from api.schemas.ledger import InvocationPath
-from api.web.base import page_blueprint, paged, render
-from api.web.progress import STEP, cursor, take, tell
+from api.web.base import PAGE_SIZE, page_blueprint, paged, render, wants_json
+from api.web.progress import STEP, Step, cursor, take, tell
 from api.web.shapes import shaped
 from scheduler.domain.ids import parse_id
 from scheduler.storage.overviews import MOST_COUNTED, agent_names, count_dead, list_dead, woken_by
@@ -36,17 +37,20 @@ def show_dead() -> Response:
 @needs(Level.WRITE)
 def replay_some() -> Response:
     """Replay what is chosen, or all that there is, some at each step, newest first."""
-    chosen = [parse_id(each, "invocation") for each in request.form.getlist("id")]
     if request.form.get("all"):
         with parts().db.begin() as conn:
             rows = list_dead(conn, caller().tenant_id, limit=STEP + 1, after=cursor())
-        ids = [row.id for row in rows]
-    else:
-        after = cursor()
-        ids = [each for each in sorted(chosen, reverse=True) if after is None or each < after]
-    now = ids[:STEP]
-    following = str(now[-1]) if len(ids) > STEP else None
-    return tell(take(now, _replay, following), "/dead")
+        return tell(_replay_step([row.id for row in rows], STEP), "/dead")
+    after = cursor()
+    chosen = [parse_id(each, "invocation") for each in request.form.getlist("id")]
+    left = [each for each in sorted(chosen, reverse=True) if after is None or each < after]
+    # What was chosen is forgotten with the page, so that without a script all of it is one step.
+    return tell(_replay_step(left, STEP if wants_json() else PAGE_SIZE), "/dead")
+
+
+def _replay_step(ids: Sequence[UUID], size: int) -> Step:
+    now = ids[:size]
+    return take(now, _replay, str(now[-1]) if len(ids) > size else None)
 
 
 def _replay(invocation_id: UUID) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -75,6 +76,7 @@ def show_invocation(invocation_id: str) -> Response:
             following=following,
             family=read_family(conn, who.tenant_id, carried),
             transcript=_transcript(conn, row.id),
+            tries=[{**each, **_moments(each)} for each in row.tries],
             has_ended=row.state in FINAL_STATES,
         )
 
@@ -95,6 +97,11 @@ def replay(invocation_id: str) -> Response:
     path = shaped(InvocationPath, {"invocation_id": invocation_id})
     into = replay_invocation(path).get_json()["invocation_id"]
     return done(f"/invocations/{into}", "The firings are in this invocation now, on their way once more.")
+
+
+def _moments(ended: dict[str, Any]) -> dict[str, datetime]:
+    """When a try began and ended, which are kept as text."""
+    return {name: datetime.fromisoformat(ended[name]) for name in ("started_at", "ended_at") if ended.get(name)}
 
 
 def _some(carried: Sequence[Row[Any]]) -> tuple[Sequence[Row[Any]], UUID | None]:

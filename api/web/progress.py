@@ -62,4 +62,6 @@ def tell(step: Step, path: str) -> Response:
     """The step for the script, or the way back to `path` with what became of it."""
     if wants_json():
         return jsonify(done=step.done, failed=step.failed, message=step.message, next=step.following)
+    if step.following is not None:
+        path += f"{'&' if '?' in path else '?'}cursor={step.following}"
     return done(path, step.summary)

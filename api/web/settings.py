@@ -23,6 +23,11 @@ LIMITS = {
     "min_poll_interval_min": "Least minutes between two polls",
     "max_webhook_rate": "Most deliveries a minute of a webhook",
 }
+BUDGETS = {
+    "max_tokens_per_day": "Most tokens a day of all agents",
+    "max_invocations_per_hour": "Most invocations an hour of all agents",
+}
+"""Limits that may be empty: there is none then."""
 SCOPES = (
     ("read", "read: look at everything but the keys"),
     ("write", "write: and make, change and fire"),
@@ -66,7 +71,9 @@ def revoke(key_id: str) -> Response:
 def change_limits() -> Response:
     """Change the tenant's limits, as only an operator may."""
     try:
-        change_tenant(TenantPath(tenant_id=caller().tenant_id), shaped(TenantPatch, filled(*LIMITS)))
+        emptied = {name: None for name in BUDGETS if request.form.get(name) == ""}
+        patch = shaped(TenantPatch, {**emptied, **filled(*LIMITS, *BUDGETS)})
+        change_tenant(TenantPath(tenant_id=caller().tenant_id), patch)
     except ReveilleError as error:
         return _page(limit_errors=wrong_fields(error), status=error.status)
     return done("/settings", "The limits are changed.")
@@ -80,4 +87,13 @@ def _page(status: int = 200, **values: Any) -> Response:
         if who.level >= Level.ADMIN:
             keys = paged(lambda **span: list_keys(conn, who.tenant_id, operator=who.is_operator, **span))
     shown = {"errors": {}, "limit_errors": {}, "made": None} | values
-    return render("settings.html", status, tenant=tenant, keys=keys, limits=LIMITS, scopes=SCOPES, **shown)
+    return render(
+        "settings.html",
+        status,
+        tenant=tenant,
+        keys=keys,
+        limits=LIMITS | BUDGETS,
+        budgets=BUDGETS,
+        scopes=SCOPES,
+        **shown,
+    )

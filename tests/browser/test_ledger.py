@@ -146,7 +146,17 @@ def test_every_list_is_accessible_filled_in_light_and_dark_on_a_narrow_screen(si
     site.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     site.page.set_viewport_size({"width": 360, "height": 700})
     site.sign_in()
-    lists = ("/agents", "/invocations", "/sessions", "/deliveries", "/dead", "/approvals", "/audit", "/settings")
+    lists = (
+        "/agents",
+        "/invocations",
+        "/sessions",
+        "/deliveries",
+        "/dead",
+        "/approvals",
+        "/audit",
+        "/settings",
+        "/settings/models",
+    )
     for path in (*lists, f"/agents/{woken.agent_id}", f"/invocations/{invocation}"):
         site.open(path)
         site.check_accessible()

@@ -319,12 +319,62 @@ def test_an_operator_changes_the_limits_and_is_told_what_is_wrong(api: Api) -> N
     assert browser.post("/settings/limits", **good).status_code == 303
     [tenant] = rows(api.db, "SELECT timezone, default_max_triggers FROM tenants")
     assert tuple(tenant) == ("Europe/Berlin", 7)
+    assert browser.post("/settings/limits", max_tokens_per_day="5000").status_code == 303
+    assert rows(api.db, "SELECT max_tokens_per_day FROM tenants")[0][0] == 5000
+    assert browser.post("/settings/limits", max_tokens_per_day="").status_code == 303
+    assert rows(api.db, "SELECT max_tokens_per_day FROM tenants")[0][0] is None
     wrong = browser.post("/settings/limits", timezone="Mars/Base", default_max_triggers="7")
     assert wrong.status_code == 422
     assert "e-timezone" in wrong.text
 
 
-READS = ("/agents", "/invocations", "/sessions", "/deliveries", "/dead", "/approvals", "/audit", "/settings")
+def test_a_model_is_made_disabled_and_deleted_and_its_key_is_shown_to_nobody(api: Api) -> None:
+    browser = signed_in(api)
+    form = {"name": "small", "provider": "openai", "model": "gpt-x", "key": "sk-very-secret", "input_price": "0.5"}
+    assert browser.post("/settings/models", **form).status_code == 303
+    page = browser.get("/settings/models")
+    assert "gpt-x" in page
+    assert "0.5" in page
+    assert "sk-very-secret" not in page
+    wrong = browser.post("/settings/models", **{**form, "name": "other", "provider": "openai-compatible"})
+    assert wrong.status_code == 422
+    assert "e-base_url" in wrong.text
+    assert "sk-very-secret" not in wrong.text
+    [model] = api.get("/models")["items"]
+    browser.post(f"/settings/models/{model['id']}/enable", on="0")
+    assert api.get(f"/models/{model['id']}")["is_enabled"] is False
+    stranger = signed_in(api, api.with_key("write", tenant_id=api.tenant("strangers")).key)
+    assert "gpt-x" not in stranger.get("/settings/models")
+    assert stranger.post(f"/settings/models/{model['id']}/delete").status_code == 404
+    browser.post(f"/settings/models/{model['id']}/delete")
+    assert api.get("/models")["items"] == []
+
+
+def test_without_a_script_each_press_of_the_button_goes_on_where_the_one_before_ended(api: Api) -> None:
+    hook = make_hook(api, rate=100)
+    for _ in range(21):
+        hook.accepted()
+    browser = signed_in(api)
+    span = {"since": "2020-01-01", "until": "2090-01-01"}
+    path = f"/triggers/{hook.id}/deliveries/replay"
+    location = browser.post(path, **span).location
+    hidden = re.search(r'name="cursor" value="([^"]+)"', browser.get(location))
+    assert hidden
+    assert browser.post(path, **span, cursor=hidden[1]).location == f"/deliveries?trigger_id={hook.id}"
+    assert len(hook.firings()) == 42
+
+
+READS = (
+    "/agents",
+    "/invocations",
+    "/sessions",
+    "/deliveries",
+    "/dead",
+    "/approvals",
+    "/audit",
+    "/settings",
+    "/settings/models",
+)
 
 
 def test_who_only_reads_sees_the_lists_but_changes_nothing(api: Api) -> None:

@@ -1,0 +1,81 @@
+"""Models: what agents of the runtime `llm` think with."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from api.auth import Level, caller, needs
+from api.models import change_model, make_model, remove_model
+from api.parts import parts
+from api.schemas.models import ModelIn, ModelPatch, ModelPath
+from api.web.base import done, page_blueprint, paged, render
+from api.web.shapes import filled, shaped, wrong_fields
+from scheduler.domain.errors import ReveilleError
+from scheduler.domain.thinking import Provider
+from scheduler.storage.models import list_models
+
+FIELDS = (
+    "name",
+    "provider",
+    "model",
+    "base_url",
+    "key",
+    "key_env",
+    "max_output_tokens",
+    "input_price",
+    "output_price",
+)
+
+models = page_blueprint("models")
+
+
+@models.get("/settings/models")
+@needs(Level.READ)
+def show_models() -> Response:
+    """List models, newest first, with a form for another."""
+    return _page()
+
+
+@models.post("/settings/models")
+@needs(Level.WRITE)
+def make() -> Response:
+    """Make a model. Its key is kept encrypted and shown to nobody."""
+    given = filled(*FIELDS)
+    try:
+        name = make_model(shaped(ModelIn, given)).get_json()["name"]
+    except ReveilleError as error:
+        given.pop("key", None)
+        return _page(error.status, errors=wrong_fields(error), given=given)
+    return done("/settings/models", f"{name} is made.")
+
+
+@models.post("/settings/models/<model_id>/enable")
+@needs(Level.WRITE)
+def enable(model_id: str) -> Response:
+    """Let agents use a model, or no more: what they would have thought with it is skipped, and kept for a replay."""
+    on = request.form.get("on") == "1"
+    name = change_model(_path(model_id), ModelPatch(is_enabled=on)).get_json()["name"]
+    return done("/settings/models", f"{name} is {'enabled' if on else 'disabled'}.")
+
+
+@models.post("/settings/models/<model_id>/delete")
+@needs(Level.WRITE)
+def delete(model_id: str) -> Response:
+    """Delete a model that no agent needs."""
+    remove_model(_path(model_id))
+    return done("/settings/models", "The model is deleted.")
+
+
+def _path(model_id: str) -> ModelPath:
+    return shaped(ModelPath, {"model_id": model_id})
+
+
+def _page(
+    status: int = 200, *, errors: dict[str, str] | None = None, given: dict[str, Any] | None = None
+) -> Response:
+    with parts().db.begin() as conn:
+        page = paged(lambda **span: list_models(conn, caller().tenant_id, **span))
+    providers = [provider.value for provider in Provider]
+    return render("models.html", status, page=page, errors=errors or {}, given=given or {}, providers=providers)
