@@ -12,6 +12,7 @@ from tests.bench.delivery import close_to_call
 from tests.bench.intake import intake_ratio
 from tests.bench.live_pages import PAGES, live_pages
 from tests.bench.memory import resident_megabytes
+from tests.bench.pages import page_times
 from tests.bench.polls import poll_capacity
 from tests.bench.server import bench_server
 from tests.postgres import Databases
@@ -84,6 +85,9 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     add(f"{PAGES} live pages: web process", live.cores, "cores", "< 0.1", live.cores < 0.1)
     add("  pictures to each page", live.pictures, "per s")
     add("  database connections in all", live.connections, "", "<= 4", live.connections <= 4)
+    for page in page_times(databases):
+        add(f"page {page.path}, 1,000,000 firings", page.long, "ms")
+        add("  against 1,000", page.ratio, "x", "<= 2", page.ratio <= 2)
     return lines
 
 
