@@ -1,0 +1,104 @@
+"""Triggers in a real browser: make, preview, pause, fire, a sample, many at once."""
+
+from __future__ import annotations
+
+from playwright.sync_api import expect
+
+from tests.browser.site import Site
+
+
+def test_a_schedule_is_made_with_a_live_preview_then_paused_and_fired(site: Site) -> None:
+    site.api.agent("ada")
+    site.sign_in()
+    page = site.page
+    page.get_by_role("link", name="Triggers", exact=True).click()
+    site.check_accessible()
+    page.get_by_role("link", name="New trigger").click()
+    site.check_accessible()
+    page.get_by_role("link", name="cron").click()
+    page.get_by_label("Name", exact=True).fill("night round")
+    page.get_by_label("Expression").fill("30 2 * 3 sun")
+    page.get_by_label("Time zone").fill("Europe/Berlin")
+    expect(page.locator("#preview")).to_contain_text("moved")
+    expect(page.locator("#preview")).to_contain_text("03:00:00+02:00")
+    site.check_accessible()
+    page.get_by_role("button", name="Make the trigger").click()
+    expect(page.get_by_role("status").first).to_contain_text("night round was made.")
+    site.check_accessible()
+    page.get_by_role("button", name="Pause").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    page.get_by_role("button", name="Resume").click()
+    page.get_by_role("button", name="Fire now").click()
+    page.wait_for_url("**/invocations/*")
+    expect(page.get_by_role("status").first).to_contain_text("night round fired")
+    site.check_accessible()
+
+
+def test_a_wrong_expression_says_so_while_one_types_and_when_one_saves(site: Site) -> None:
+    site.api.agent("ada")
+    site.sign_in()
+    site.open("/triggers/new?type=cron")
+    site.page.get_by_label("Name", exact=True).fill("x")
+    site.page.get_by_label("Expression").fill("0 25 * * *")
+    expect(site.page.locator("#preview")).to_contain_text("25")
+    site.page.get_by_role("button", name="Make the trigger").click()
+    expect(site.page.get_by_role("alert")).to_contain_text("25")
+    expect(site.page.get_by_label("Expression")).to_have_attribute("aria-invalid", "true")
+    site.check_accessible()
+
+
+def test_a_webhook_is_made_and_a_sample_becomes_a_wake_whose_payload_is_inert(site: Site) -> None:
+    site.api.agent("ada")
+    site.sign_in()
+    page = site.page
+    site.open("/triggers/new?type=webhook")
+    page.get_by_label("Name", exact=True).fill("doorbell")
+    page.get_by_role("button", name="Make the trigger").click()
+    expect(page.get_by_text("curl -H")).to_be_visible()
+    site.check_accessible()
+    page.get_by_role("link", name="To the trigger").click()
+    payload = "<script>document.title = 'run'</script><img src=x onerror=document.title='run'>" + "x" * 60_000
+    page.get_by_label("Body").fill(payload)
+    page.get_by_label("Content type").fill("text/html")
+    site.check_accessible()
+    page.get_by_role("button", name="Send a sample").click()
+    page.wait_for_url("**/invocations/*")
+    expect(page.get_by_text("The sample was recorded")).to_be_visible()
+    assert page.title() != "run"
+    assert page.locator("img[src=x]").count() == 0
+    site.check_accessible()
+
+
+def test_many_are_paused_with_progress(site: Site) -> None:
+    site.api.patch("/tenants/00000000-0000-7000-8000-000000000001", {"default_max_triggers": 100})
+    agent_id = site.api.agent("ada", max_triggers=100)["id"]
+    for number in range(25):
+        site.api.trigger(agent_id, f"tick-{number}")
+    site.sign_in()
+    site.open("/triggers?q=tick")
+    site.page.get_by_label("that the filters leave").check()
+    site.page.get_by_role("button", name="Pause").click()
+    expect(site.page.get_by_role("status")).to_contain_text("25 done")
+    site.check_accessible()
+    site.page.get_by_role("link", name="Show what it is now").click()
+    expect(site.page.get_by_role("row").filter(has_text="paused")).to_have_count(25)
+
+
+def test_deleting_asks_first(site: Site) -> None:
+    trigger = site.api.trigger(site.api.agent("ada")["id"], "tick")
+    site.sign_in()
+    site.open(f"/triggers/{trigger['id']}")
+    site.page.once("dialog", lambda dialog: dialog.dismiss())
+    site.page.get_by_role("button", name="Delete").click()
+    expect(site.page.get_by_role("heading", name="tick")).to_be_visible()
+    site.page.once("dialog", lambda dialog: dialog.accept())
+    site.page.get_by_role("button", name="Delete").click()
+    expect(site.page.get_by_role("status").first).to_contain_text("tick was deleted")
+
+
+def test_another_tenants_trigger_is_a_page_that_does_not_exist(site: Site) -> None:
+    trigger = site.api.trigger(site.api.agent("ada")["id"], "tick")
+    site.sign_in(str(site.api.with_key("admin", tenant_id=site.api.tenant("rival")).key))
+    site.open(f"/triggers/{trigger['id']}")
+    expect(site.page.get_by_role("heading", name="There is no such page")).to_be_visible()
+    site.check_accessible()
