@@ -6,9 +6,11 @@ The library is loaded by the first run: a worker without such agents does not ho
 from __future__ import annotations
 
 import asyncio
+import importlib
 import json
 from collections.abc import Awaitable
 from contextlib import suppress
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 from scheduler.domain.errors import ConfigurationError
@@ -43,11 +45,13 @@ class A2aRuntime:
         However the run ends before the task does, the remote agent is asked to stop: at the timeout, when the
         invocation is cancelled, and when the worker shuts down.
         """
-        from scheduler.runtimes.a2a_errors import ERRORS, failure
-        from scheduler.runtimes.a2a_task import RemoteAgent
-
-        async with httpx_client(self._parts.client, headers=self._headers, max_bytes=MAX_ANSWER_BYTES) as http:
-            agent = RemoteAgent(http, self._url, self._parts.remote_tasks, has_secrets=bool(self._headers))
+        library = await _load()
+        parts = self._parts
+        async with httpx_client(parts.client, headers=self._headers, max_bytes=MAX_ANSWER_BYTES) as http:
+            has_secrets = bool(self._headers)
+            agent: RemoteAgent = library.RemoteAgent(
+                http, self._url, parts.remote_tasks, parts.clock, has_secrets=has_secrets
+            )
             try:
                 async with asyncio.timeout(self._timeout):
                     return await agent.work(request)
@@ -58,8 +62,6 @@ class A2aRuntime:
             except asyncio.CancelledError:
                 await _undisturbed(_stop(agent))
                 raise
-            except ERRORS as error:
-                return failure(error, self._parts.clock.now())
 
 
 def secret_headers(secret: str | None) -> dict[str, str]:
@@ -69,6 +71,11 @@ def secret_headers(secret: str | None) -> dict[str, str]:
     stored = json.loads(secret)
     bearer = {"Authorization": f"Bearer {stored['secret']}"} if stored.get("secret") else {}
     return {**stored.get("headers", {}), **bearer}
+
+
+async def _load() -> ModuleType:
+    """The part that needs the library; its first import takes a moment, in which other runs go on."""
+    return await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.a2a_task")
 
 
 async def _stop(agent: RemoteAgent) -> None:

@@ -23,10 +23,11 @@ from a2a.utils.constants import AGENT_CARD_WELL_KNOWN_PATH, TransportProtocol
 from a2a.utils.errors import TaskNotFoundError
 from loguru import logger
 
-from scheduler.domain.errors import ConfigurationError, ReveilleError
-from scheduler.domain.run import Outcome, Replied, RunRequest
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable, ReveilleError
+from scheduler.domain.run import HandedBack, Outcome, Replied, RunRequest
 from scheduler.net.policy import origin_of
-from scheduler.runtimes.a2a_errors import ERRORS
+from scheduler.runtimes.a2a_errors import ERRORS, failure
 from scheduler.runtimes.a2a_reply import append, is_canceled, outcome_of, replied, text_of
 from scheduler.storage.remote_tasks import KnownTask, RemoteTasks
 
@@ -42,24 +43,24 @@ class RemoteAgent:
     """A remote agent, asked once. `http` carries the credentials, `memory` the task over a lost worker."""
 
     def __init__(
-        self, http: httpx.AsyncClient, url: str, memory: RemoteTasks | None, *, has_secrets: bool
+        self, http: httpx.AsyncClient, url: str, memory: RemoteTasks | None, clock: Clock, *, has_secrets: bool
     ) -> None:
         self._http = http
         self._url = url.removesuffix(AGENT_CARD_WELL_KNOWN_PATH)
         self._memory = memory
+        self._clock = clock
         self._has_secrets = has_secrets
         self._client: Client | None = None
         self._task: Task | None = None
 
     async def work(self, request: RunRequest) -> Outcome:
-        """Send the context, or go on with the task of an earlier try, to the end. Raises one of ERRORS."""
-        client = await self._connect()
-        known = await self._memory.recall(request.invocation_id) if self._memory else None
-        if known is not None and known.url == self._url:
-            outcome = await self._resume(client, known.task_id)
-            if outcome is not None:
-                return outcome
-        return await self._send(client, request, known)
+        """Send the context, or go on with the task of an earlier try, to the end."""
+        try:
+            return await self._work(request)
+        except DatabaseUnavailable:
+            return HandedBack("database_away")
+        except ERRORS as error:
+            return failure(error, self._clock.now())
 
     async def cancel(self) -> None:
         """Ask the agent to stop, if it has begun and is not done."""
@@ -69,6 +70,15 @@ class RemoteAgent:
             await self._client.cancel_task(CancelTaskRequest(id=self._task.id))
         except ERRORS as error:
             logger.info("The remote task {} could not be cancelled: {}", self._task.id, error)
+
+    async def _work(self, request: RunRequest) -> Outcome:
+        client = await self._connect()
+        known = await self._memory.recall(request.invocation_id) if self._memory else None
+        if known is not None and known.url == self._url:
+            outcome = await self._resume(client, known.task_id)
+            if outcome is not None:
+                return outcome
+        return await self._send(client, request, known)
 
     async def _connect(self) -> Client:
         card = await A2ACardResolver(self._http, self._url).get_agent_card()
