@@ -5,13 +5,17 @@ There is no access log: the address of a webhook holds its token.
 
 from __future__ import annotations
 
+import json
 import sys
+from socket import socket
 from typing import Any
 
+from gunicorn import util  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
+from loguru import logger
 
 from config.logging import configure_logging
-from config.settings import load_settings
+from config.settings import load_settings, unknown_settings
 from scheduler.domain.errors import ConfigurationError
 
 try:
@@ -21,6 +25,8 @@ except ConfigurationError as error:
     raise SystemExit(2) from None
 
 configure_logging(_settings.log_level, as_json=_settings.log_json)
+for _warning in unknown_settings():
+    logger.warning(_warning)
 
 
 class RoutedLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -44,6 +50,31 @@ keepalive = 5
 accesslog = None
 logger_class = RoutedLogger
 control_socket_disable = True
+
+
+def on_starting(_server: object) -> None:
+    """Refuse, before anything else, to serve a database that was not migrated."""
+    from scheduler.storage.migrate import check_migrated
+
+    try:
+        check_migrated(_settings.sqlalchemy_url)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error.message}\n")
+        raise SystemExit(2) from None
+
+
+def write_problem(sock: socket, status: int, reason: str, message: str) -> None:
+    """Answer what gunicorn itself refuses, such as a URL that is too long, like every other error (RFC 9457)."""
+    problem = {"type": "about:blank", "title": reason, "status": status, "detail": message}
+    body = json.dumps(problem).encode()
+    head = (
+        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
+        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
+    util.write_nonblock(sock, head.encode("latin-1") + body)
+
+
+util.write_error = write_problem  # gunicorn has no setting for it
 
 
 def worker_exit(_server: object, worker: Any) -> None:

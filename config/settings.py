@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 from urllib.parse import urlsplit
 
-from loguru import logger
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
 from pydantic_settings import (
     BaseSettings,
@@ -31,7 +30,7 @@ LogLevel = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
 
 SECRETS = ("DATABASE_URL", "REVEILLE_ADMIN_KEY", "REVEILLE_SECRET_KEY", "REVEILLE_API_KEY")
 MAKE_SECRET_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105  # a command
-MIN_SECRET_KEY_LENGTH = 16
+MIN_KEY_LENGTH = 16
 
 _SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg)://")
 _HOST = re.compile(r"^[A-Za-z0-9_.:*\[\]-]+$")
@@ -61,8 +60,8 @@ def _key(value: SecretStr) -> SecretStr:
 
 
 def _long_enough(value: SecretStr) -> SecretStr:
-    if len(value.get_secret_value()) < MIN_SECRET_KEY_LENGTH:
-        raise ValueError(f"must have at least {MIN_SECRET_KEY_LENGTH} characters; make one: {MAKE_SECRET_KEY}")
+    if len(value.get_secret_value()) < MIN_KEY_LENGTH:
+        raise ValueError(f"must have at least {MIN_KEY_LENGTH} characters; make one: {MAKE_SECRET_KEY}")
     return value
 
 
@@ -121,7 +120,9 @@ class Settings(BaseSettings):
     data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
         default=Path("var"), validate_default=True, validation_alias="REVEILLE_DATA_DIR"
     )
-    admin_key: Key | None = Field(None, validation_alias="REVEILLE_ADMIN_KEY")
+    admin_key: Annotated[Key, AfterValidator(_long_enough)] | None = Field(
+        None, validation_alias="REVEILLE_ADMIN_KEY"
+    )
     secret_key: Annotated[SecretStr, AfterValidator(_long_enough)] | None = Field(
         None, validation_alias="REVEILLE_SECRET_KEY"
     )
@@ -178,11 +179,9 @@ class Settings(BaseSettings):
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings in `environ` (default: the process's own environment).
 
-    A bad value raises ConfigurationError with one line; an unknown REVEILLE_* name is warned about.
+    A bad value raises ConfigurationError with one line. Unknown names are `unknown_settings`'.
     """
     variables = dict(os.environ if environ is None else environ)  # noqa: TID251  # the one place
-    for warning in unknown_names(variables):
-        logger.warning(warning)
     for name in SECRETS:
         _read_secret_file(variables, name)
     source = EnvSettingsSource(Settings)
@@ -222,6 +221,11 @@ def read_variable(name: str) -> str | None:
     return None if own else os.environ.get(name)  # noqa: TID251  # the one place
 
 
+def unknown_settings() -> list[str]:
+    """A line for each REVEILLE_* variable of this process that means nothing to Reveille."""
+    return list(unknown_names(os.environ))  # noqa: TID251  # the one place
+
+
 def known_names() -> frozenset[str]:
     """Every variable that Reveille reads."""
     names = {str(field.validation_alias) for field in Settings.model_fields.values()}
@@ -249,8 +253,12 @@ def _is_injected(name: str, value: str) -> bool:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """The environment for a process that is to run on `settings`: ours, with the database and the key put in."""
-    variables = dict(os.environ)  # noqa: TID251  # the one place
+    """The environment for a process that is to run on `settings`: ours, with the database and the key put in.
+
+    Names that are unknown are left out: this process has warned about them.
+    """
+    unknown = {warning.partition(" ")[0] for warning in unknown_settings()}
+    variables = {name: value for name, value in os.environ.items() if name not in unknown}  # noqa: TID251
     chosen = {"REVEILLE_DATA_DIR": str(settings.data_dir), "PORT": str(settings.port)}
     if settings.commands:
         chosen["REVEILLE_COMMANDS"] = json.dumps(settings.commands)

@@ -70,10 +70,12 @@ def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Comm
 
 
 def _connect(url: str | None, key: str | None, tenant: str | None) -> Client:
-    from config.settings import load_settings
+    from config.settings import load_settings, unknown_settings
     from scheduler.commands.client import Client
 
     settings = load_settings()
+    for warning in unknown_settings():
+        typer.echo(f"reveille: {warning}", err=True)
     stored = settings.api_key.get_secret_value() if settings.api_key else None
     return Client((url or settings.url).rstrip("/"), key or stored, tenant)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from scheduler.commands.exits import ExitCode
-from scheduler.commands.findings import Finding, Status, fail, ok
+from scheduler.commands.findings import Finding, Status, fail, ok, warn
 from scheduler.commands.output import say, show_json
 from scheduler.domain.errors import ConfigurationError
 
@@ -49,6 +49,7 @@ def doctor(
 
 
 def _examine() -> Iterator[Finding]:
+    from config.settings import unknown_settings
     from scheduler.commands import machine_checks as machine
 
     yield machine.check_python()
@@ -58,6 +59,8 @@ def _examine() -> Iterator[Finding]:
         yield fail("settings", error.message, "correct it; the other checks need it")
         return
     yield ok("settings", "every variable can be read")
+    for unknown in unknown_settings():
+        yield warn("settings", unknown, "correct the name, or take it away")
     if settings.database_url is None:
         yield machine.check_data_dir(settings.data_dir)
     yield from _database(settings)

@@ -44,8 +44,10 @@ def web() -> None:
 def worker() -> int:
     """Run a worker process: scheduler and invocations."""
     settings = _settings().for_server()
+    from scheduler.storage.migrate import check_migrated
     from scheduler.worker import run_worker
 
+    check_migrated(settings.sqlalchemy_url)
     return run_worker(settings)
 
 
@@ -67,9 +69,13 @@ def migrate() -> None:
 
 def _settings() -> Settings:
     """The settings, which must be right before anything else is loaded; logs go where they say."""
+    from loguru import logger
+
     from config.logging import configure_logging
-    from config.settings import load_settings
+    from config.settings import load_settings, unknown_settings
 
     settings = load_settings()
     configure_logging(settings.log_level, as_json=settings.log_json)
+    for warning in unknown_settings():
+        logger.warning(warning)
     return settings

@@ -11,7 +11,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
-from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable
 from scheduler.storage.engine import is_outage, unpooled_engine
 
 LOCK_KEY = 7_383_001
@@ -54,6 +54,28 @@ def _run(sqlalchemy_url: str, revision: str, *, up: bool) -> None:
             (command.upgrade if up else command.downgrade)(config, revision)
     finally:
         engine.dispose()
+
+
+def check_migrated(sqlalchemy_url: str) -> None:
+    """Raise ConfigurationError with the remedy when the database is empty, or at a revision before this version's.
+
+    A later one is let pass, for a release migrates first; so is a database that does not answer: it is waited for.
+    """
+    engine = unpooled_engine(sqlalchemy_url)
+    try:
+        with engine.connect() as conn:
+            at = current_revision(conn)
+    except DBAPIError as error:
+        if is_outage(error):
+            return
+        raise
+    finally:
+        engine.dispose()
+    head = head_revision()
+    earlier = {each.revision for each in ScriptDirectory.from_config(_config()).walk_revisions()} - {head}
+    if at is None or at in earlier:
+        found = "was never migrated" if at is None else f"is at revision {at}"
+        raise ConfigurationError(f"The database {found}, and this version needs {head}: run `reveille migrate`.")
 
 
 def head_revision() -> str:

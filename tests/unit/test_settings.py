@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import MAKE_SECRET_KEY, load_settings, unknown_names
+from config.settings import MAKE_SECRET_KEY, child_environment, load_settings, unknown_names, unknown_settings
 from scheduler.domain.errors import ConfigurationError
 
 
@@ -38,7 +38,7 @@ def test_every_variable_is_read() -> None:
             "PORT": "9000",
             "WEB_CONCURRENCY": "2",
             "REVEILLE_DATA_DIR": "/srv/with space",
-            "REVEILLE_ADMIN_KEY": "rev_admin",
+            "REVEILLE_ADMIN_KEY": "rvl_admin-key-of-ours",
             "REVEILLE_SECRET_KEY": "s" * 32,
             "REVEILLE_ALLOW_PRIVATE_HOSTS": "10.0.0.0/8, agents.internal,fd00::/8",
             "REVEILLE_COMMANDS": '{"hello": ["/bin/echo", "hi"]}',
@@ -54,7 +54,7 @@ def test_every_variable_is_read() -> None:
     assert (settings.port, settings.web_concurrency) == (9000, 2)
     assert settings.data_dir == Path("/srv/with space")
     assert settings.admin_key is not None
-    assert settings.admin_key.get_secret_value() == "rev_admin"
+    assert settings.admin_key.get_secret_value() == "rvl_admin-key-of-ours"
     assert settings.secret_key is not None
     assert settings.allow_private_hosts == "10.0.0.0/8, agents.internal,fd00::/8"
     assert settings.commands == {"hello": ["/bin/echo", "hi"]}
@@ -94,6 +94,7 @@ def test_every_form_of_a_postgresql_address_is_normalised(scheme: str) -> None:
         ("DATABASE_URL", "mysql://u:hunter2@h/db", "PostgreSQL"),
         ("REVEILLE_SECRET_KEY", "short", MAKE_SECRET_KEY),
         ("REVEILLE_ADMIN_KEY", "two words", "without spaces"),
+        ("REVEILLE_ADMIN_KEY", "hunter2", MAKE_SECRET_KEY),
         ("REVEILLE_ALLOW_PRIVATE_HOSTS", "10.0.0.0/99", "10.0.0.0/99"),
         ("REVEILLE_ALLOW_PRIVATE_HOSTS", "a host", "'a host'"),
         ("REVEILLE_COMMANDS", "{nope", "JSON"),
@@ -123,7 +124,7 @@ def test_neither_repr_nor_str_shows_a_secret() -> None:
     settings = load_settings(
         {
             "DATABASE_URL": "postgres://u:hunter2@h/db",
-            "REVEILLE_ADMIN_KEY": "hunter2",
+            "REVEILLE_ADMIN_KEY": "hunter2" * 3,
             "REVEILLE_API_KEY": "hunter2",
             "REVEILLE_SECRET_KEY": "hunter2" * 5,
         }
@@ -135,7 +136,7 @@ def test_neither_repr_nor_str_shows_a_secret() -> None:
     ("name", "value"),
     [
         ("DATABASE_URL", "postgresql://u:p@h/db"),
-        ("REVEILLE_ADMIN_KEY", "rev_admin"),
+        ("REVEILLE_ADMIN_KEY", "rvl_admin-key-of-ours"),
         ("REVEILLE_SECRET_KEY", "k" * 40),
         ("REVEILLE_API_KEY", "rev_api"),
     ],
@@ -204,3 +205,10 @@ def test_what_kubernetes_injects_is_passed_over() -> None:
         "REVEILLE_WEB_PORT_80_TCP_PORT": "80",
     }
     assert list(unknown_names(injected)) == []
+
+
+def test_an_unknown_name_is_told_once_and_not_handed_on_to_children(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVEILLE_PUBLIC_URI", "https://reveille.example.org")
+    (told,) = (each for each in unknown_settings() if "PUBLIC_URI" in each)
+    assert told.endswith("did you mean REVEILLE_PUBLIC_URL?")
+    assert "REVEILLE_PUBLIC_URI" not in child_environment(load_settings({}))
