@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 from sqlalchemy.exc import ProgrammingError
 from werkzeug.exceptions import HTTPException
 
-from scheduler.domain.errors import DatabaseUnavailable, InvalidField, LimitReached, ReveilleError
+from scheduler.domain.errors import DatabaseUnavailable, InvalidField, LimitReached, ReveilleError, Unauthorized
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:reveille:problem:"
@@ -120,7 +120,7 @@ def _our_error(error: ReveilleError) -> Response:
         errors=list(error.errors) if isinstance(error, InvalidRequest) else None,
     )
     response = _answer(problem)
-    if error.status == HTTPStatus.UNAUTHORIZED:
+    if isinstance(error, Unauthorized):  # a sender of webhooks has no key to ask for
         response.headers["WWW-Authenticate"] = 'Bearer realm="reveille"'
     elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_OUTAGE)

@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, NoReturn, Protocol, Self, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
-from scheduler.domain.errors import InvalidField, ReveilleError, Unauthorized
+from scheduler.domain.errors import BadSignature, InvalidField, ReveilleError
 from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.signatures.model import Rejected, TimeWindow
 
@@ -77,7 +77,7 @@ class ChannelKind(Protocol):
     def verify(self, request: SignedRequest, now: datetime) -> Json:
         """The event in a request, once it is sure that the provider sent it, and sent it lately.
 
-        Raises Unauthorized, saying why and nothing of the content; UnreadableEvent for what is well signed and no
+        Raises BadSignature, saying why and nothing of the content; UnreadableEvent for what is well signed and no
         JSON object.
         """
         ...
@@ -123,11 +123,11 @@ def window(now: datetime) -> TimeWindow:
 
 @contextmanager
 def proving() -> Iterator[None]:
-    """Raise Unauthorized for a signature that is rejected inside."""
+    """Raise BadSignature for one that is rejected inside."""
     try:
         yield
     except Rejected as rejected:
-        raise Unauthorized(f"The event is not accepted: {rejected}.") from None
+        raise BadSignature(f"The event is not accepted: {rejected}.") from None
 
 
 def parse_object(body: bytes) -> Json:

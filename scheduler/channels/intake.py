@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row
 
 from scheduler.channels.base import IncomingMessage, Json, Parsed, UnreadableEvent
 from scheduler.channels.registry import open_channel
-from scheduler.domain.errors import Unauthorized
+from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.text import storable
 from scheduler.invocations.messages import MAX_TEXT, NewMessage, receive_message
@@ -27,14 +27,14 @@ def receive_event(db: Database, box: SecretBox, channel_id: UUID, request: Signe
     """Take one event; the JSON to answer it with, once its message is committed. One that came before is answered
     alike and changes nothing.
 
-    Raises NotFound (no such channel, or it is disabled), Unauthorized, UnreadableEvent, DatabaseUnavailable.
+    Raises NotFound (no such channel, or it is disabled), BadSignature, UnreadableEvent, DatabaseUnavailable.
     """
     with db.begin() as conn:
         channel = find_open_channel(conn, channel_id)
     kind = open_channel(channel.kind, json.loads(box.decrypt(channel.secrets)))
     try:
         event = kind.verify(request, channel.now)
-    except (Unauthorized, UnreadableEvent) as error:
+    except (BadSignature, UnreadableEvent) as error:
         with db.begin() as conn:
             note_event(conn, channel_id, f"refused: {error.message}")
         raise

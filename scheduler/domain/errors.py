@@ -38,6 +38,13 @@ class Unauthorized(ReveilleError):
     problem = "unauthorized"
 
 
+class BadSignature(ReveilleError):
+    """The signature of what was sent is not accepted."""
+
+    status = 401
+    problem = "bad-signature"
+
+
 class Forbidden(ReveilleError):
     """The API key does not have the scope for this."""
 

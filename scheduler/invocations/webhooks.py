@@ -10,7 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from scheduler.domain.errors import LimitReached, NotFound, ReveilleError, Unauthorized
+from scheduler.domain.errors import BadSignature, LimitReached, NotFound, ReveilleError
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
 from scheduler.domain.signatures import SignedRequest, verify
@@ -71,7 +71,7 @@ class Intake:
     def receive(self, delivery: Delivery) -> Receipt:
         """Record `delivery`; returns once it is committed.
 
-        Raises NotFound (no such webhook, or it is disabled), Unauthorized (its signature), LimitReached,
+        Raises NotFound (no such webhook, or it is disabled), BadSignature, LimitReached,
         DatabaseUnavailable.
         """
         outcome = self._group.submit(delivery)
@@ -176,7 +176,7 @@ class _Ledger:
             verdict = verify(hook.config.signature, request, self._now)
             if not verdict.accepted:
                 self._keep(arrival, Verdict.BAD_SIGNATURE, verdict.reason)
-                return Unauthorized(f"The signature is not accepted: {verdict.reason}.")
+                return BadSignature(f"The signature is not accepted: {verdict.reason}.")
         first = arrival.key and self._recorded.get((hook.trigger.id, arrival.key))
         if first:
             self._keep(arrival, Verdict.DUPLICATE, firing_id=first)

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from scheduler.channels.base import IncomingMessage, Json, UnreadableEvent
 from scheduler.channels.discord import DiscordChannel
-from scheduler.domain.errors import Unauthorized
+from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
 from tests.chats import DISCORD_PUBLIC_KEY, discord_command, discord_headers, dump, option
 
@@ -49,7 +49,7 @@ def test_a_signature_made_by_openssl_is_accepted() -> None:
 
 @pytest.mark.parametrize("seconds", [-301, 301])
 def test_a_timestamp_more_than_five_minutes_away_is_refused(seconds: int) -> None:
-    with pytest.raises(Unauthorized, match="timestamp"):
+    with pytest.raises(BadSignature, match="timestamp"):
         verified(BODY, now=NOW + timedelta(seconds=seconds))
 
 
@@ -68,7 +68,7 @@ def test_a_timestamp_more_than_five_minutes_away_is_refused(seconds: int) -> Non
 )
 def test_what_is_not_signed_by_the_app_is_refused(headers: dict[str, str]) -> None:
     """Discord sends such itself now and then, and drops an address that takes one."""
-    with pytest.raises(Unauthorized):
+    with pytest.raises(BadSignature):
         CHANNEL.verify(SignedRequest(headers, BODY), NOW)
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.channels.base import IncomingMessage, Json, UnreadableEvent
 from scheduler.channels.feishu import FeishuChannel, decrypt
-from scheduler.domain.errors import Unauthorized
+from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
 from tests.chats import (
     LARK_KEY,
@@ -40,7 +40,7 @@ def message(event: Json) -> IncomingMessage:
 
 
 def refusal(body: bytes, headers: dict[str, str]) -> str:
-    with pytest.raises(Unauthorized) as refused:
+    with pytest.raises(BadSignature) as refused:
         verified(body, headers)
     return refused.value.message
 
@@ -71,7 +71,7 @@ def test_an_encrypted_event_is_opened_once_its_signature_is_right() -> None:
 
 @pytest.mark.parametrize("seconds", [-301, 301])
 def test_a_timestamp_more_than_five_minutes_away_is_refused(seconds: int) -> None:
-    with pytest.raises(Unauthorized, match="timestamp"):
+    with pytest.raises(BadSignature, match="timestamp"):
         verified(encrypted(feishu_event()), now=NOW + timedelta(seconds=seconds))
 
 
@@ -120,32 +120,32 @@ def test_a_challenge_sealed_by_openssl_is_opened() -> None:
 @pytest.mark.parametrize("channel", [OPEN, SEALED])
 def test_a_challenge_with_another_token_is_refused(channel: FeishuChannel) -> None:
     seal = encrypted if channel is SEALED else dump
-    with pytest.raises(Unauthorized):
+    with pytest.raises(BadSignature):
         verified(seal(feishu_challenge("another")), {}, channel=channel)
 
 
 def test_an_unencrypted_event_is_proven_by_its_token() -> None:
     assert verified(dump(feishu_event()), {}, channel=OPEN) == feishu_event()
     for header in ({"token": "another"}, {"token": None}, {"token": 5}):
-        with pytest.raises(Unauthorized, match="Verification Token"):
+        with pytest.raises(BadSignature, match="Verification Token"):
             verified(dump(feishu_event(header=header)), {}, channel=OPEN)
-    with pytest.raises(Unauthorized, match="Verification Token"):
+    with pytest.raises(BadSignature, match="Verification Token"):
         verified(b'{"header":[]}', {}, channel=OPEN)
 
 
 def test_a_signed_event_with_another_token_is_refused() -> None:
-    with pytest.raises(Unauthorized, match="Verification Token"):
+    with pytest.raises(BadSignature, match="Verification Token"):
         verified(encrypted(feishu_event(header={"token": "another"})))
 
 
 def test_an_encrypted_event_to_a_channel_without_a_key_says_what_is_missing() -> None:
-    with pytest.raises(Unauthorized, match="encrypt_key"):
+    with pytest.raises(BadSignature, match="encrypt_key"):
         verified(encrypted(feishu_event()), {}, channel=OPEN)
 
 
 def test_with_an_encrypt_key_a_plain_event_is_not_taken() -> None:
     """The token alone is as good as a password in the clear; who sets a key wants better."""
-    with pytest.raises(Unauthorized):
+    with pytest.raises(BadSignature):
         verified(dump(feishu_event()), {})
     with pytest.raises(UnreadableEvent):
         verified(dump(feishu_event()))

@@ -9,7 +9,7 @@ import pytest
 
 from scheduler.channels.base import IncomingMessage, Json, UnreadableEvent
 from scheduler.channels.slack import SlackChannel, plain_text
-from scheduler.domain.errors import Unauthorized
+from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
 from tests.chats import SLACK_SECRET, dump, slack_event, slack_headers
 
@@ -55,7 +55,7 @@ def test_slacks_published_example_is_accepted_and_is_no_event() -> None:
 @pytest.mark.parametrize("seconds", [-301, 301])
 def test_a_timestamp_more_than_five_minutes_away_is_refused(seconds: int) -> None:
     """A recorded call is of no use later; nor is one from a clock that runs ahead."""
-    with pytest.raises(Unauthorized, match="timestamp"):
+    with pytest.raises(BadSignature, match="timestamp"):
         verified(b"{}", now=NOW + timedelta(seconds=seconds))
 
 
@@ -78,7 +78,7 @@ def test_a_timestamp_within_five_minutes_is_accepted(seconds: int) -> None:
 )
 def test_what_is_not_signed_by_the_app_is_refused(headers: dict[str, str]) -> None:
     """No header, another secret, another body, another time."""
-    with pytest.raises(Unauthorized):
+    with pytest.raises(BadSignature):
         CHANNEL.verify(SignedRequest(headers, b"{}"), NOW)
 
 
