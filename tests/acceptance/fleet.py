@@ -75,6 +75,10 @@ class Fleet:
         """Whether the process still runs."""
         return self._processes[name].poll() is None
 
+    def pid(self, name: str) -> int:
+        """The process's id."""
+        return self._processes[name].pid
+
     def names(self) -> list[str]:
         """The processes that were started."""
         return sorted(self._processes)

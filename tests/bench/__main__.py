@@ -15,6 +15,7 @@ from tests.bench.memory import resident_megabytes
 from tests.bench.pages import page_times
 from tests.bench.polls import poll_capacity
 from tests.bench.server import bench_server
+from tests.bench.thinking import RUNS, thinking_cost
 from tests.postgres import Databases
 
 STOCK_COUNT = 2000
@@ -88,6 +89,10 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     for page in page_times(databases):
         add(f"page {page.path}, 1,000,000 firings", page.long, "ms")
         add("  against 1,000", page.ratio, "x", "<= 2", page.ratio <= 2)
+    thought = thinking_cost(databases)
+    add(f"memory of each of {RUNS} runs of llm agents at once", thought.kilobytes, "kB")
+    add(f"first token to stored reply, {RUNS} at once, p50", thought.p50_ms, "ms")
+    add("  p99", thought.p99_ms, "ms")
     return lines
 
 
