@@ -33,6 +33,8 @@ FIELDS: Columns = (
     ("window, seconds", "dedup_delay_seconds"),
     ("firings a wake", "max_batch"),
     ("triggers at most", "max_triggers"),
+    ("tokens a day at most", "max_tokens_per_day"),
+    ("invocations an hour at most", "max_invocations_per_hour"),
     ("paused", "is_paused"),
     ("note", "paused_note"),
     ("expires", "expires_at"),

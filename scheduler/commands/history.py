@@ -23,6 +23,7 @@ FIRING_COLUMNS: Columns = (
     ("FIRED", "fired_at"),
     ("SLOTS", "slot_count"),
     ("STATE", "state"),
+    ("ACK", "ack"),
     ("INVOCATION", "invocation_id"),
 )
 COLUMNS: Columns = (
@@ -44,6 +45,8 @@ FIELDS: Columns = (
     ("opened", "opened_at"),
     ("due", "due_at"),
     ("held for", "held_reason"),
+    ("held until", "held_until"),
+    ("note", "held_note"),
     ("ready", "ready_at"),
     ("started", "started_at"),
     ("finished", "finished_at"),
