@@ -20,7 +20,7 @@ Type = Annotated[
     str | None,
     typer.Option(
         "--type",
-        help="As in docs/triggers; --expr, --at, --every and --scheme say it already, others take --config.",
+        help="As in docs/triggers; --expr, --at, --every, --poll-url and --scheme say it already.",
     ),
 ]
 Expr = Annotated[str | None, typer.Option(help='cron: five fields, such as "0 9 * * mon-fri", or @daily.')]
@@ -28,7 +28,9 @@ SecondsFirst = Annotated[bool, typer.Option("--seconds-first", help="cron: six f
 Timezone = Annotated[str | None, typer.Option(help="cron: such as Europe/Berlin; else the agent's.")]
 At = Annotated[str | None, typer.Option(help="once: ISO 8601; without an offset it is UTC.")]
 AllowPast = Annotated[bool, typer.Option("--allow-past", help="once: a moment that has passed fires at once.")]
-Every = Annotated[str | None, typer.Option(metavar="20s|5m|2h|1d", help="interval: how often.")]
+Every = Annotated[str | None, typer.Option(metavar="20s|5m|2h|1d", help="interval, and poll: how often.")]
+PollUrl = Annotated[str | None, typer.Option(metavar="URL", help="poll: what is looked at.")]
+JsonPath = Annotated[str | None, typer.Option(help="poll: where the value is in the answer, such as $.state.")]
 Scheme = Annotated[str | None, typer.Option(help="webhook: who signs, such as github or stripe; see the docs.")]
 Secret = Annotated[
     str | None, typer.Option(metavar="TEXT|@FILE", help="webhook: what the deliveries are signed with.")
@@ -52,6 +54,8 @@ class TriggerOptions:
     scheme: str | None = None
     secret: str | None = None
     config: str | None = None
+    poll_url: str | None = None
+    json_path: str | None = None
 
     def shape(self) -> tuple[str, dict[str, Any]]:
         """The trigger's type and config. UsageFault when the options do not say or contradict each other."""
@@ -60,7 +64,9 @@ class TriggerOptions:
             raise UsageFault(f"{' and '.join(implied.values())} do not go together; a trigger has one type.")
         kind = self.type or next(iter(implied), None)
         if kind is None:
-            raise UsageFault("Say what wakes the agent: --expr, --at, --every, or --type with --config.")
+            raise UsageFault(
+                "Say what wakes the agent: --expr, --at, --every, --poll-url, or --type with --config."
+            )
         if implied and kind not in implied:
             raise UsageFault(f"{implied.popitem()[1]} does not go with --type {kind}.")
         return kind, {**read_json_object("--config", self.config), **self._config()}
@@ -70,7 +76,8 @@ class TriggerOptions:
         said = {
             "cron": (("--expr", self.expr), ("--seconds-first", self.seconds_first)),
             "once": (("--at", self.at), ("--allow-past", self.allow_past)),
-            "interval": (("--every", self.every),),
+            "interval": (("--every", None if self._is_poll else self.every),),
+            "poll": (("--poll-url", self.poll_url), ("--json-path", self.json_path)),
             "webhook": (("--scheme", self.scheme), ("--secret", self.secret)),
         }
         return {
@@ -79,12 +86,19 @@ class TriggerOptions:
             if any(value for _, value in options)
         }
 
+    @property
+    def _is_poll(self) -> bool:
+        return self.type == "poll" or self.poll_url is not None
+
     def _config(self) -> dict[str, Any]:
         seconds = None if self.every is None else parse_duration("--every", self.every)
         signature = {"scheme": self.scheme, "secret": read_text("--secret", self.secret)}
         given = {
             "expr": self.expr,
-            "seconds": "first" if self.seconds_first else seconds,
+            "seconds": "first" if self.seconds_first else None if self._is_poll else seconds,
+            "interval_min": seconds / 60 if seconds is not None and self._is_poll else None,
+            "url": self.poll_url,
+            "json_path": self.json_path,
             "timezone": self.timezone,
             "at": self.at,
             "allow_past": self.allow_past or None,

@@ -73,6 +73,8 @@ def add(
     at: given.At = None,
     allow_past: given.AllowPast = False,
     every: given.Every = None,
+    poll_url: given.PollUrl = None,
+    json_path: given.JsonPath = None,
     scheme: given.Scheme = None,
     secret: given.Secret = None,
     config: given.ConfigJson = None,
@@ -90,11 +92,11 @@ def add(
 ) -> None:
     """Add a trigger, such as: triggers add AGENT --every 20s --reason "Look at the queue."."""
     options = given.TriggerOptions(
-        kind, expr, seconds_first, timezone, at, allow_past, every, scheme, secret, config
+        kind, expr, seconds_first, timezone, at, allow_past, every, scheme, secret, config, poll_url, json_path
     )
     type_name, shape = options.shape()
     body: dict[str, Any] = {
-        "name": name or " ".join(filter(None, (type_name, expr or at or every))),
+        "name": name or " ".join(filter(None, (type_name, expr or at or poll_url or every))),
         "type": type_name,
         "config": shape,
         "reason": reason,
