@@ -16,8 +16,9 @@ from scheduler.clock.scheduler import LedgerScheduler
 from scheduler.demo import Demo, make_demo
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import token_hash
+from scheduler.invocations.notifications.deliver import send_again
 from scheduler.invocations.polls.queue import sweep_checks
-from scheduler.invocations.recover import reconcile, sweep_stalled
+from scheduler.invocations.recover import Reconciled, reconcile, sweep_stalled
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import BY_INDEX, Database
 from scheduler.storage.keys import ADMIN, create_key
@@ -64,14 +65,28 @@ def start_scheduler(settings: Settings, db: Database) -> Clockwork:
     return clockwork
 
 
+class Reconciliation:
+    """Looks at everything until that was done once, for nobody knows how long nobody looked; then at what is recent."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._newer_than: timedelta | None = None
+
+    def look(self) -> Reconciled:
+        """One pass. One that fails, or leaves part to another process, is made again as a whole."""
+        found = reconcile(self._db, newer_than=self._newer_than)
+        if found.is_whole:
+            self._newer_than = RECENT
+        return found
+
+
 def duties(db: Database) -> list[Duty]:
     """What every worker process looks after; each is done by one process at a time."""
-    # The first look is at everything, for nobody knows how long nobody looked; later ones at what is recent.
-    horizons = iter([None])
     return [
         Duty("sweep stalled workers", 15, lambda: sweep_stalled(db)),
         Duty("sweep stalled checks", 60, lambda: sweep_checks(db)),
-        Duty("reconcile invocations", 300, lambda: reconcile(db, newer_than=next(horizons, RECENT))),
+        Duty("send notifications again", 5, lambda: send_again(db)),
+        Duty("reconcile invocations", 300, Reconciliation(db).look),
         Duty("reconcile jobs", 300, lambda: reconcile_jobs(db)),
     ]
 

@@ -7,9 +7,9 @@ went on meanwhile. A try lock per duty keeps several processes from doing the sa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection, text
@@ -123,9 +123,18 @@ class Reconciled:
     rescued: int = 0
     """Pending firings whose invocation is missing or over: put into their agent's window."""
     overdue: int = 0
-    """Awaiting invocations past their deadline."""
+    """Awaiting invocations past their deadline, which is nothing amiss: the sweep ends them as well."""
     leftover_jobs: int = 0
     """Jobs that a worker could not delete after their invocation had ended."""
+    is_whole: bool = True
+    """False: another process was at the same, and part was left to it."""
+
+
+class Done(NamedTuple):
+    """How many repairs were made, and whether none was left to another process."""
+
+    number: int
+    is_whole: bool
 
 
 def sweep_stalled(db: Database, stalled_after: timedelta = STALLED_AFTER) -> Swept:
@@ -134,7 +143,7 @@ def sweep_stalled(db: Database, stalled_after: timedelta = STALLED_AFTER) -> Swe
     with db.begin() as conn:
         job_ids = conn.execute(STALLED, age).scalars().all()
     stalled = _each(db, _SWEEP_LOCK, job_ids, lambda conn, job_id: _take_stalled(conn, job_id, age))
-    return Swept(stalled, _end_awaiting(db, _SWEEP_LOCK))
+    return Swept(stalled.number, _end_awaiting(db, _SWEEP_LOCK).number)
 
 
 def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -> Reconciled:
@@ -147,24 +156,29 @@ def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -
         without_job = conn.execute(WITHOUT_JOB, {"id": None}).scalars().all()
         held = [*conn.execute(HELD_FOR_NOTHING).scalars(), *held_for_nothing(conn)]
         stranded = [row.agent_id for row in conn.execute(STRANDED, newer | {"agent_id": None})]
-    found = Reconciled()
-    found.overdue = _end_awaiting(db, _RECONCILE_LOCK)
-    found.requeued = _each(db, _RECONCILE_LOCK, without_job, _requeue)
-    found.lost = _each(db, _RECONCILE_LOCK, without_job, _give_up)
-    found.freed = _each(db, _RECONCILE_LOCK, held, _free)
-    found.rescued = _each(
-        db, _RECONCILE_LOCK, stranded, lambda conn, agent_id: _rescue(conn, newer | {"agent_id": agent_id})
-    )
-    found.leftover_jobs = _each(db, _RECONCILE_LOCK, [None], lambda conn, _: conn.execute(LEFTOVER_JOBS).rowcount)
-    counts = asdict(found)
-    if any(counts.values()):
+
+    def rescue(conn: Connection, agent_id: UUID) -> int:
+        return _rescue(conn, newer | {"agent_id": agent_id})
+
+    done = {
+        "overdue": _end_awaiting(db, _RECONCILE_LOCK),
+        "requeued": _each(db, _RECONCILE_LOCK, without_job, _requeue),
+        "lost": _each(db, _RECONCILE_LOCK, without_job, _give_up),
+        "freed": _each(db, _RECONCILE_LOCK, held, _free),
+        "rescued": _each(db, _RECONCILE_LOCK, stranded, rescue),
+        "leftover_jobs": _each(db, _RECONCILE_LOCK, [None], lambda conn, _: conn.execute(LEFTOVER_JOBS).rowcount),
+    }
+    counts: dict[str, Any] = {name: each.number for name, each in done.items()}
+    found = Reconciled(**counts, is_whole=all(each.is_whole for each in done.values()))
+    repairs: dict[str, Any] = {name: count for name, count in counts.items() if name != "overdue"}
+    if any(repairs.values()):
         with db.begin() as conn:
-            record_event(conn, action="invocation.repaired", tenant_id=None, **counts)
+            record_event(conn, action="invocation.repaired", tenant_id=None, **repairs)
     return found
 
 
-def _each(db: Database, lock: int, items: Sequence[T], repair: Callable[[Connection, T], int]) -> int:
-    """Repair each item in a transaction of its own; returns the sum of the repairs.
+def _each(db: Database, lock: int, items: Sequence[T], repair: Callable[[Connection, T], int]) -> Done:
+    """Repair each item in a transaction of its own, and add the repairs up.
 
     Stops, leaving the rest, where another process is at the same.
     """
@@ -172,9 +186,9 @@ def _each(db: Database, lock: int, items: Sequence[T], repair: Callable[[Connect
     for item in items:
         with db.begin() as conn:
             if not conn.execute(TRY_LOCK, {"key": lock}).scalar_one():
-                break
+                return Done(done, False)
             done += repair(conn, item)
-    return done
+    return Done(done, True)
 
 
 def _take_stalled(conn: Connection, job_id: int, age: dict[str, timedelta]) -> int:
@@ -190,7 +204,7 @@ def _take_stalled(conn: Connection, job_id: int, age: dict[str, timedelta]) -> i
     return 1
 
 
-def _end_awaiting(db: Database, lock: int) -> int:
+def _end_awaiting(db: Database, lock: int) -> Done:
     with db.begin() as conn:
         ids = conn.execute(AWAITING_TO_END, {"id": None}).scalars().all()
     return _each(db, lock, ids, _end_one_awaiting)
