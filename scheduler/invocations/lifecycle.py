@@ -116,15 +116,16 @@ def complete(
 
     The caller is admitted by the try's `token`, or by being of `tenant_id` (a write key). A report may come
     before the agent's 202 was read, so a running try takes it as well. An `error` is retried like any failure.
-    Raises NotFound, Unauthorized (wrong token), Conflict (another attempt, or not running: also the second time).
+    Raises Unauthorized (wrong token), NotFound, Conflict (another attempt, or not running: also the second time).
     """
     current = lock_try(conn, invocation_id)
+    if tenant_id is None and (current is None or not _is_token(token, current.token_hash)):
+        # Whoever has no token of it learns nothing, not even whether it exists.
+        raise Unauthorized("The complete_token is not that of this invocation's last attempt.")
     if current is None or (tenant_id is not None and current.tenant_id != tenant_id):
         raise NotFound(f"There is no invocation {invocation_id}.")
     if not current.is_open or current.attempt != attempt:
         raise Conflict(f"Attempt {attempt} of the invocation is not running (any more).")
-    if tenant_id is None and not _is_token(token, current.token_hash):
-        raise Unauthorized("The complete_token is not that of this attempt.")
     conclude(conn, current, Replied(reply or "") if error is None else Failed(error), actor)
     return [] if acks is None else acknowledge_reply(conn, invocation_id, acks)
 

@@ -33,14 +33,13 @@ _AUDITED = FINAL_STATES | {InvocationState.RETRYING}
 _CLEARED: dict[InvocationState, dict[str, Any]] = {
     InvocationState.READY: {"ready_at": NOW, "due_at": None, "reason": None},
     InvocationState.RUNNING: {"started_at": NOW},
-    InvocationState.RETRYING: {"worker": None, "deadline_at": None, "complete_token_hash": None},
+    InvocationState.RETRYING: {"worker": None, "deadline_at": None},
 }
 _ENDED = {
     "finished_at": NOW,
     "due_at": None,
     "held_reason": None,
     "deadline_at": None,
-    "complete_token_hash": None,
 }
 
 _FIRING_IDS = (

@@ -55,6 +55,14 @@ def test_a_token_completes_its_attempt_once(db: Database) -> None:
     assert [each["outcome"] for each in row.tries] == ["succeeded"]
 
 
+def test_without_its_token_nothing_is_told_of_an_invocation(db: Database) -> None:
+    invocation_id = ready_one(db)
+    with db.begin() as conn:
+        for unknown, attempt in ((invocation_id, 1), (invocation_id, 7), (new_id(), 1)):
+            with pytest.raises(Unauthorized):
+                complete(conn, unknown, attempt, reply="guess", token="guess")
+
+
 def test_the_token_of_an_earlier_attempt_completes_nothing(db: Database) -> None:
     invocation_id = ready_one(db)
     earlier = start(db, invocation_id)
