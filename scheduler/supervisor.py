@@ -21,7 +21,7 @@ from pydantic import SecretStr
 from config.settings import Settings, child_environment
 from scheduler.children import Child
 from scheduler.domain.errors import ConfigurationError
-from scheduler.storage.embedded import EmbeddedPostgres, ensure_directory
+from scheduler.storage.embedded import EmbeddedPostgres, ensure_directory, remedy_for
 from scheduler.storage.migrate import upgrade
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -78,7 +78,9 @@ def check_port(port: int) -> None:
 def data_directory_lock(data_dir: Path) -> Iterator[None]:
     """Hold the data directory, which one `reveille run` may use at a time; else ConfigurationError."""
     ensure_directory(data_dir)
-    with (data_dir / "reveille.lock").open("a+", encoding="ascii") as file:
+    with _explained(data_dir / "reveille.lock"):
+        file = (data_dir / "reveille.lock").open("a+", encoding="ascii")
+    with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -93,10 +95,21 @@ def data_directory_lock(data_dir: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn it into a ConfigurationError with the remedy that a file of the data directory may not be used."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise ConfigurationError(f"{path} may not be used: {error.strerror}; {remedy_for(path.parent)}") from None
+
+
 def secret_key(data_dir: Path) -> SecretStr:
     """The key that encrypts stored secrets: kept in `data_dir/secret.key`, made at the first start."""
     path = data_dir / "secret.key"
-    with suppress(FileNotFoundError):
+    with suppress(FileNotFoundError), _explained(path):
         return SecretStr(path.read_text(encoding="ascii").strip())
     key = secrets.token_urlsafe(32)
     unfinished = path.with_suffix(".new")

@@ -76,13 +76,19 @@ def binaries() -> Path:
 
 def ensure_directory(path: Path) -> None:
     """Make the data directory. ConfigurationError with the remedy where that, or using it, is not allowed."""
-    remedy = f"choose another by REVEILLE_DATA_DIR, or: sudo chown -R {user_name(os.geteuid())} '{path}'"
+    remedy = remedy_for(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise ConfigurationError(f"The data directory {path} cannot be made: {error.strerror}; {remedy}") from None
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise ConfigurationError(f"The data directory {path} may not be read and written; {remedy}")
+
+
+def remedy_for(path: Path) -> str:
+    """What helps where `path` may not be used. Root may use whatever can be used: no owner is in its way."""
+    remedy = "choose another directory by REVEILLE_DATA_DIR"
+    return f"{remedy}, or: sudo chown -R {user_name(os.geteuid())} '{path}'" if os.geteuid() else remedy
 
 
 class EmbeddedPostgres:

@@ -18,7 +18,7 @@ import pytest
 from scheduler import children, supervisor
 from scheduler.children import Child
 from scheduler.domain.errors import ConfigurationError
-from scheduler.storage.embedded import EmbeddedPostgres
+from scheduler.storage.embedded import EmbeddedPostgres, remedy_for
 from scheduler.supervisor import Supervisor, check_port, data_directory_lock, secret_key
 from tests.postgres import UNSAFE_BUT_FAST
 from tests.web import free_port
@@ -236,3 +236,16 @@ def test_a_killed_run_takes_its_children_along_and_the_next_finds_its_database(d
         process.send_signal(signal.SIGTERM)
         process.communicate(timeout=60)
     assert process.returncode == 0
+
+
+def test_a_lock_or_key_that_may_not_be_used_is_one_line_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "reveille.lock").mkdir()
+    with pytest.raises(ConfigurationError, match="REVEILLE_DATA_DIR"), data_directory_lock(tmp_path):
+        pass
+    (tmp_path / "secret.key").mkdir()
+    with pytest.raises(ConfigurationError, match=r"secret\.key may not be used"):
+        secret_key(tmp_path)
+
+
+def test_root_is_not_told_to_make_root_the_owner() -> None:
+    assert ("chown" in remedy_for(Path("/srv/data"))) == (os.geteuid() != 0)
