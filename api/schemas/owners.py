@@ -21,7 +21,6 @@ from api.schemas.base import (
 )
 
 AGENT_PREFIX = "agent:"
-ROLES = ("admin", "write", "read")
 
 
 def _known_scopes(scopes: list[str]) -> list[str]:

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, text
 
 from scheduler.clock.jobs import Advance, LedgerJob, build_job
 from scheduler.clock.ledger_store import LedgerPass, LedgerStore, first_line
+from scheduler.domain.model import HeldReason
 from scheduler.invocations.windows import claim_due_windows, close_windows, next_window_due_in
 from scheduler.storage.audit import record_event
 
@@ -70,8 +71,8 @@ class WindowStore(LedgerStore):
     def quarantine(self, conn: Connection, job_id: str, error: Exception) -> None:
         """Hold the window: its firings are kept, a person has to look."""
         row = conn.execute(
-            text("UPDATE invocations SET due_at = NULL, held_reason = 'quarantined' WHERE id = :id RETURNING *"),
-            {"id": UUID(job_id)},
+            text("UPDATE invocations SET due_at = NULL, held_reason = :reason WHERE id = :id RETURNING *"),
+            {"id": UUID(job_id), "reason": HeldReason.QUARANTINED.value},
         ).one()
         record_event(
             conn,

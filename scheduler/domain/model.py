@@ -119,6 +119,8 @@ class HeldReason(StrEnum):
     BUSY = "busy"
     PAUSED = "paused"
     BUDGET = "budget"
+    QUARANTINED = "quarantined"
+    """Closing it failed; a person has to look."""
 
 
 class Trust(StrEnum):
