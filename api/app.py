@@ -27,6 +27,7 @@ from api.mcp import mcp
 from api.messages import messages
 from api.metrics import metrics
 from api.models import models
+from api.notification_targets import notification_targets
 from api.parts import EXTENSION, build_parts
 from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
@@ -54,6 +55,7 @@ RESOURCES = (
     users,
     messages,
     channels,
+    notification_targets,
     models,
     audit,
     keys,

@@ -22,6 +22,7 @@ from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import SystemClock
 from scheduler.invocations.dispatch import Dispatcher
 from scheduler.invocations.journal import Journal
+from scheduler.invocations.notifications.deliver import Deliverer
 from scheduler.invocations.polls.check import MAX_OPEN_REQUESTS, Poller
 from scheduler.invocations.recover import STALLED_AFTER
 from scheduler.invocations.steady import Pulse, make_check_app, make_worker_app
@@ -112,6 +113,7 @@ async def _serve(
         )
         dispatcher = _dispatcher(settings, db, box, parts, pulse)
         poller = Poller(db, box, client, clock)
+        deliverer = Deliverer(db, box, client, clock)
         watching = asyncio.ensure_future(dispatcher.watch())
         # A worker for each queue, so that neither has to wait for what the other does.
         runs: WorkerOptions = {"queues": [QUEUE], "concurrency": concurrency, **_options(timing)}
@@ -126,7 +128,10 @@ async def _serve(
             asyncio.ensure_future(_keep_working(make_app, options, stopping))
             for make_app, options in (
                 (lambda: make_worker_app(settings.libpq_url, dispatcher.run, pulse), runs),
-                (lambda: make_check_app(settings.libpq_url, poller.check, Pulse(clock)), checks),
+                (
+                    lambda: make_check_app(settings.libpq_url, poller.check, Pulse(clock), deliverer.deliver),
+                    checks,
+                ),
             )
         ]
         await stopping.wait()
@@ -137,6 +142,7 @@ async def _serve(
         dispatcher.close()
         journal.close()
         poller.close()
+        deliverer.close()
 
 
 def _options(timing: Timing) -> WorkerOptions:

@@ -20,7 +20,7 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager, NotificationCallback
 
 from scheduler.domain.clock import Clock
-from scheduler.invocations.tasks import CHECK_TASK, IO_QUEUE, QUEUE, RUN_TASK
+from scheduler.invocations.tasks import CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK
 
 PAUSE_SECONDS = 1.0
 FINISH_PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
@@ -121,17 +121,25 @@ def make_worker_app(libpq_url: str, run: Callable[[UUID, int], Awaitable[None]],
 
 
 def make_check_app(
-    libpq_url: str, check: Callable[[Sequence[tuple[UUID, int]]], Awaitable[None]], pulse: Pulse
+    libpq_url: str,
+    check: Callable[[Sequence[tuple[UUID, int]]], Awaitable[None]],
+    pulse: Pulse,
+    deliver: Callable[[UUID, int], Awaitable[None]],
 ) -> App:
-    """The app of the worker that checks polls, not yet open, with `check([(trigger_id, version), …])` as its task.
+    """The app of the worker that checks polls and sends notifications on, not yet open.
 
-    It takes one connection, if it is run without a listener: a poll can wait a second.
+    Its tasks are `check([(trigger_id, version), …])` and `deliver(delivery_id, attempt)`. It takes one connection,
+    if it is run without a listener: both can wait a second.
     """
     app = _app(libpq_url, pulse, connections=1)
 
     @app.task(name=CHECK_TASK, queue=IO_QUEUE)
     async def check_polls(polls: list[tuple[str, int]]) -> None:
         await check([(UUID(trigger_id), version) for trigger_id, version in polls])
+
+    @app.task(name=DELIVER_TASK, queue=IO_QUEUE)
+    async def deliver_notification(delivery_id: str, attempt: int) -> None:
+        await deliver(UUID(delivery_id), attempt)
 
     return app
 

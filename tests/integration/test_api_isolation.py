@@ -66,6 +66,11 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "GET /channels/<channel_id>": ("read", False),
     "PATCH /channels/<channel_id>": ("write", False),
     "DELETE /channels/<channel_id>": ("write", False),
+    "POST /agents/<agent_id>/notification-targets": ("write", False),
+    "GET /agents/<agent_id>/notification-targets": ("read", False),
+    "GET /notification-targets/<target_id>": ("read", False),
+    "DELETE /notification-targets/<target_id>": ("write", False),
+    "POST /notification-targets/<target_id>/test": ("write", False),
     "POST /models": ("write", False),
     "GET /models": ("read", False),
     "GET /models/<model_id>": ("read", False),
@@ -108,6 +113,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /messages": {"to_agent_id": "<agent_id>", "text": "hello"},
     "POST /channels": {"name": "new", "kind": "discord", "agent_id": NOBODY, "secrets": PUBLIC_KEY},
     "PATCH /channels/<channel_id>": {"bot_user_id": "UBOT"},
+    "POST /agents/<agent_id>/notification-targets": {"name": "new", "kind": "slack", "url": "https://nowhere.invalid/"},
     "POST /models": {"name": "new", "provider": "openai", "model": "m-1", "key": "sk-1"},
     "PATCH /models/<model_id>": {"is_enabled": False},
     "POST /api-keys": {"name": "new", "scopes": ["read"]},
@@ -145,6 +151,7 @@ def world(api: Api, name: str) -> World:
     said = {"from": {"type": "user", "id": user_id}, "to_agent_id": agent_id, "text": "hello"}
     message = as_tenant.post("/messages", said)
     channel_body = {"name": "chat", "kind": "discord", "agent_id": agent_id, "secrets": PUBLIC_KEY}
+    target_body = {"name": "ops", "kind": "slack", "url": "https://nowhere.invalid/"}
     admin = api.with_key("admin", tenant_id=tenant_id)
     ids = {
         "agent_id": agent_id,
@@ -156,6 +163,7 @@ def world(api: Api, name: str) -> World:
         "message_id": message["id"],
         "session_id": message["session_id"],
         "channel_id": as_tenant.post("/channels", channel_body)["id"],
+        "target_id": as_tenant.post(f"/agents/{agent_id}/notification-targets", target_body)["id"],
         "model_id": as_tenant.post("/models", {"name": "m", "provider": "openai", "model": "m-1"})["id"],
         "invocation_id": as_tenant.get(f"/firings/{firing_id}")["invocation_id"],
         "web_user_id": as_tenant.post("/web-users", {"name": name, "password": "correct horse battery"})["id"],

@@ -12,6 +12,7 @@ from scheduler.domain.lineage import Lineage
 from scheduler.domain.model import TriggerType, Trust
 from scheduler.domain.notification import Cause, content_of, summary_of
 from scheduler.domain.text import storable
+from scheduler.invocations.notifications.deliver import send_on
 from scheduler.storage.live import Change, tell
 from scheduler.storage.notifications import add_notification, read_run, sessions_to_tell, tell_sessions
 
@@ -55,6 +56,7 @@ def notify_people(conn: Connection, invocation_id: UUID, reply: str) -> None:
         triggers=list(dict.fromkeys(cause.name for cause in causes.values())),
         session_ids=[session.id for session in sessions],
     )
+    send_on(conn, agent_id, notification_id)
     tell(conn, [Change(tenant_id, KIND, notification_id)])
 
 

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.invocations.record import NewFiring
 from scheduler.invocations.recover import STALLED_AFTER
-from scheduler.invocations.tasks import CHECK_TASK, defer_checks
+from scheduler.invocations.tasks import IO_QUEUE, defer_checks
 from scheduler.storage.engine import Database
 from scheduler.storage.polls import begin_looks
 from scheduler.storage.triggers import LockedTrigger
@@ -22,7 +22,7 @@ Should it be queued again after that, only the result that comes first is taken.
 """
 
 DELETE_STALLED = text(f"""
-    DELETE FROM procrastinate_jobs j WHERE j.status = 'doing' AND j.task_name = '{CHECK_TASK}' AND NOT EXISTS (
+    DELETE FROM procrastinate_jobs j WHERE j.status = 'doing' AND j.queue_name = '{IO_QUEUE}' AND NOT EXISTS (
         SELECT FROM procrastinate_workers w
         WHERE w.id = j.worker_id AND w.last_heartbeat >= now() - CAST(:age AS interval))
 """)  # noqa: S608  # our own constant
@@ -37,6 +37,9 @@ def queue_due_polls(conn: Connection, triggers: Sequence[LockedTrigger]) -> Sequ
 
 
 def sweep_checks(db: Database, stalled_after: timedelta = STALLED_AFTER) -> int:
-    """Delete the jobs of workers that are gone; returns how many. Their polls are looked at when next due."""
+    """Delete the jobs of workers that are gone; returns how many. Their polls are looked at when next due.
+
+    Notifications on their way are queued again by a duty of their own.
+    """
     with db.begin() as conn:
         return conn.execute(DELETE_STALLED, {"age": stalled_after}).rowcount

@@ -1,0 +1,58 @@
+"""Where an agent's notifications are sent besides."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from api.schemas.base import Answer, Listed, Name, Shape, Time, id_of
+
+
+class TargetIn(Shape):
+    """A new target."""
+
+    name: Name
+    kind: Annotated[
+        str, StringConstraints(max_length=50), Field(examples=["webhook", "slack", "discord", "feishu"])
+    ]
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2000)] = Field(
+        description="Never shown again: for a chat provider it is all that it takes to write there.", repr=False
+    )
+    secret: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None, description="What signs: of a webhook (made when left out), or of a Feishu bot.", repr=False
+    )
+
+
+class TargetOut(Answer):
+    """A target. `note`: why the last notification did not arrive, and when."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    name: str
+    kind: str
+    host: str = Field(description="Of its URL, the rest of which is a secret.")
+    delivered_at: Time | None = Field(description="When a notification last arrived.")
+    note: str | None
+    noted_at: Time | None
+    created_at: Time
+    secret: str | None = Field(None, description="A webhook's: in the answer that makes it, and never again.")
+
+
+class TargetPage(Listed[TargetOut]):
+    """A page of targets."""
+
+
+class TargetPath(Shape):
+    """Names a target."""
+
+    target_id: Annotated[UUID, id_of("notification target")]
+
+
+class TestedOut(Answer):
+    """What became of a test. `error`: why it did not arrive."""
+
+    delivered: bool
+    error: str | None

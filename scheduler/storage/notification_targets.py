@@ -1,0 +1,154 @@
+"""Where an agent's notifications are sent besides, and each of them on its way there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, delete, func, insert, select, text
+
+from scheduler.domain.errors import Conflict, NotFound
+from scheduler.domain.ids import new_id
+from scheduler.storage.notification_tables import NotificationDelivery, NotificationTarget
+from scheduler.storage.refusals import refuse_duplicate
+
+TARGETS = NotificationTarget.__table__
+MAX_TARGETS = 10
+DUPLICATE = "The agent has a target of that name already; choose another."
+LEASE = timedelta(seconds=60)
+"""How long a delivery may take, its wait in the queue included, before it is queued again."""
+NOTE_LENGTH = 500
+
+QUEUE_AGAIN = text("""
+    UPDATE notification_deliveries d SET due_at = clock_timestamp() + :lease
+    FROM (
+        SELECT id FROM notification_deliveries WHERE state = 'pending' AND due_at <= clock_timestamp()
+        ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+    ) due
+    WHERE d.id = due.id
+    RETURNING d.id, d.attempt
+""")
+
+# The attempt is the fence, as with invocations: of two jobs for the same try, one gets nothing.
+CLAIM = text("""
+    WITH claimed AS (
+        UPDATE notification_deliveries SET attempt = attempt + 1, due_at = clock_timestamp() + :lease
+        WHERE id = :id AND state = 'pending' AND attempt = :attempt - 1
+        RETURNING id, notification_id, target_id, attempt
+    )
+    SELECT c.id, c.attempt, t.id, t.tenant_id, t.agent_id, t.name, t.kind, t.secrets,
+        n.id, n.invocation_id, n.summary, n.triggers, n.created_at, a.name, coalesce(i.reply, '')
+    FROM claimed c JOIN notification_targets t ON t.id = c.target_id JOIN notifications n ON n.id = c.notification_id
+    JOIN agents a ON a.id = t.agent_id LEFT JOIN invocations i ON i.id = n.invocation_id
+""")
+END = text("""
+    UPDATE notification_deliveries
+    SET state = :state, error = :error, ended_at = CASE WHEN :state = 'pending' THEN NULL ELSE clock_timestamp() END,
+        due_at = clock_timestamp() + CAST(:delay AS interval)
+    WHERE id = :id AND state = 'pending' AND attempt = :attempt
+    RETURNING target_id
+""")
+NOTE_SENT = text("""
+    UPDATE notification_targets SET delivered_at = clock_timestamp(), note = NULL, noted_at = NULL WHERE id = :id
+""")
+NOTE_FAILED = text("UPDATE notification_targets SET note = :note, noted_at = clock_timestamp() WHERE id = :id")
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A notification that is to be sent to a target now, as its try `attempt`, counted from 1."""
+
+    id: UUID
+    attempt: int
+    target_id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    target_name: str
+    kind: str
+    secrets: bytes
+    notification_id: UUID
+    invocation_id: UUID
+    summary: str
+    triggers: list[str]
+    created_at: datetime
+    agent_name: str
+    reply: str
+
+
+def create_target(conn: Connection, tenant_id: UUID, agent_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+    """A new target of an agent whose row the caller has locked; raises Conflict on its name, or at the limit."""
+    count = conn.scalar(select(func.count()).where(NotificationTarget.agent_id == agent_id)) or 0
+    if count >= MAX_TARGETS:
+        raise Conflict(f"An agent has at most {MAX_TARGETS} targets; delete one first.")
+    with refuse_duplicate("uq_notification_targets_name", DUPLICATE):
+        made = insert(NotificationTarget).values(tenant_id=tenant_id, agent_id=agent_id, **values)
+        return conn.execute(made.returning(TARGETS)).one()
+
+
+def get_target(conn: Connection, tenant_id: UUID, target_id: UUID, *, lock: bool = False) -> Row[Any]:
+    """The row of a tenant's target; raises NotFound. `lock` holds it until commit."""
+    statement = select(TARGETS).where(
+        NotificationTarget.id == target_id, NotificationTarget.tenant_id == tenant_id
+    )
+    row = conn.execute(statement.with_for_update() if lock else statement).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no notification target '{target_id}'.")
+    return row
+
+
+def list_targets(conn: Connection, agent_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    """Up to `limit` of an agent's targets, newest first, older than `after`."""
+    statement = select(TARGETS).where(NotificationTarget.agent_id == agent_id)
+    if after is not None:
+        statement = statement.where(NotificationTarget.id < after)
+    return conn.execute(statement.order_by(NotificationTarget.id.desc()).limit(limit)).all()
+
+
+def delete_target(conn: Connection, target_id: UUID) -> None:
+    """Remove a target; what is on its way there is given up."""
+    conn.execute(delete(NotificationTarget).where(NotificationTarget.id == target_id))
+
+
+def add_deliveries(conn: Connection, agent_id: UUID, notification_id: UUID) -> list[UUID]:
+    """A delivery of the notification to each target of the agent; their ids."""
+    targets = conn.scalars(select(NotificationTarget.id).where(NotificationTarget.agent_id == agent_id)).all()
+    due_at = func.clock_timestamp() + LEASE
+    rows = [{"id": new_id(), "notification_id": notification_id, "target_id": each} for each in targets]
+    if rows:
+        conn.execute(insert(NotificationDelivery).values([row | {"due_at": due_at} for row in rows]))
+    return [row["id"] for row in rows]
+
+
+def due_again(conn: Connection, limit: int) -> list[tuple[UUID, int]]:
+    """The deliveries, up to `limit`, that wait for another try or whose job was lost: `(id, tries so far)`."""
+    rows = conn.execute(QUEUE_AGAIN, {"lease": LEASE, "limit": limit})
+    return [(row.id, row.attempt) for row in rows]
+
+
+def claim_delivery(conn: Connection, delivery_id: UUID, attempt: int) -> Delivery | None:
+    """Begin try `attempt`; None when it was begun before, has ended, or its target is gone."""
+    row = conn.execute(CLAIM, {"id": delivery_id, "attempt": attempt, "lease": LEASE}).one_or_none()
+    return None if row is None else Delivery(*row)
+
+
+def end_delivery(conn: Connection, delivery: Delivery, error: str | None, delay: float | None) -> bool:
+    """End a try: it arrived (no `error`), goes on after `delay` seconds, or is given up; False when it is not ours."""
+    state = "pending" if delay is not None else "delivered" if error is None else "dead"
+    note = None if error is None else error[:NOTE_LENGTH]
+    values = {
+        "id": delivery.id,
+        "attempt": delivery.attempt,
+        "state": state,
+        "error": note,
+        "delay": None if delay is None else timedelta(seconds=delay),
+    }
+    if conn.execute(END, values).one_or_none() is None:
+        return False
+    if error is None:
+        conn.execute(NOTE_SENT, {"id": delivery.target_id})
+    else:
+        conn.execute(NOTE_FAILED, {"id": delivery.target_id, "note": note})
+    return True
