@@ -157,7 +157,8 @@ def test_every_list_is_accessible_filled_in_light_and_dark_on_a_narrow_screen(si
         "/settings",
         "/settings/models",
     )
-    for path in (*lists, f"/agents/{woken.agent_id}", f"/invocations/{invocation}"):
+    forms = [f"/agents/new?kind={kind}" for kind in ("http", "llm", "a2a", "command")]
+    for path in (*lists, *forms, f"/agents/{woken.agent_id}", f"/invocations/{invocation}"):
         site.open(path)
         site.check_accessible()
         assert site.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path

@@ -1,0 +1,92 @@
+"""A new agent: a form for each runtime, which is sent to the API's own view."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, request
+
+from api.agents import make_agent
+from api.auth import Level, caller, needs
+from api.parts import parts
+from api.schemas.agents import AgentIn
+from api.web.base import done, page_blueprint, render
+from api.web.shapes import filled, shaped, wrong_fields
+from scheduler.domain.errors import NotFound, ReveilleError
+from scheduler.storage.models import list_models
+
+KINDS = {
+    "http": "your own server, called by a signed POST",
+    "llm": "a model that thinks here, with tools",
+    "a2a": "an agent elsewhere that speaks A2A",
+    "command": "a program that the operator allows",
+}
+RUNTIME_FIELDS = {
+    "http": ("url", "secret"),
+    "llm": ("model_id", "fallback_model_id", "instructions"),
+    "a2a": ("url", "secret"),
+    "command": ("command",),
+}
+FIELDS = ("name", "role_description", "language", "timezone", "dedup_delay_seconds")
+SECRETS = frozenset({"secret"})
+MOST_MODELS = 200
+
+new_agent = page_blueprint("new_agent")
+
+
+@new_agent.get("/agents/new")
+@needs(Level.WRITE)
+def show_form() -> Response:
+    """The form of the runtime that the address asks for, http at first."""
+    return _form(_kind(request.args.get("kind", "http")))
+
+
+@new_agent.post("/agents/new")
+@needs(Level.WRITE)
+def make() -> Response:
+    """Make an agent; an http agent's secret is shown this once."""
+    kind = _kind(request.form.get("kind", ""))
+    given = filled(*FIELDS, *RUNTIME_FIELDS[kind])
+    runtime = {"kind": kind, **{name: given[name] for name in RUNTIME_FIELDS[kind] if name in given}}
+    if "command" in runtime:
+        runtime["name"] = runtime.pop("command")
+    values = {name: given[name] for name in FIELDS if name in given}
+    try:
+        made = make_agent(shaped(AgentIn, {"name": "", **values, "runtime": runtime})).get_json()
+    except ReveilleError as error:
+        return _form(kind, error.status, given=given, errors=_errors(error))
+    if kind == "http":
+        return render("made_agent.html", 201, agent=made)
+    return done(f"/agents/{made['id']}", f"{made['name']} is made. Give it a trigger, or wake it now.")
+
+
+def _errors(error: ReveilleError) -> dict[str, str]:
+    """An agent and a command both have a name, of which only the latter is the runtime's."""
+    wrong = wrong_fields(error)
+    if error.field == "runtime.name":
+        wrong["command"] = wrong.pop("name")
+    return wrong
+
+
+def _kind(given: str) -> str:
+    if given not in KINDS:
+        raise NotFound("There is no such runtime.")
+    return given
+
+
+def _form(
+    kind: str, status: int = 200, *, given: dict[str, str] | None = None, errors: dict[str, str] | None = None
+) -> Response:
+    shown: dict[str, Any] = {name: value for name, value in (given or {}).items() if name not in SECRETS}
+    with parts().db.begin() as conn:
+        models = list_models(conn, caller().tenant_id, limit=MOST_MODELS) if kind == "llm" else []
+    return render(
+        "new_agent.html",
+        status,
+        kind=kind,
+        kinds=KINDS,
+        given=shown,
+        errors=errors or {},
+        models=[(str(model.id), model.name) for model in models if model.is_enabled],
+        commands=sorted(parts().settings.commands),
+    )
