@@ -1,6 +1,6 @@
 CHAOS = 600
 
-.PHONY: help install run test lint bench chaos
+.PHONY: help install run test lint bench chaos screenshots
 
 help:
 	@echo "make run      start Reveille, with a PostgreSQL of its own unless DATABASE_URL is set"
@@ -8,6 +8,7 @@ help:
 	@echo "make lint     run every check but the tests"
 	@echo "make bench    measure speed, lateness and memory beside APScheduler as shipped"
 	@echo "make chaos    kill processes at random for CHAOS=600 seconds; SEED=n repeats a run"
+	@echo "make screenshots  take a picture of every page, light and dark, into docs/screenshots"
 	@echo "make install  make .venv and install Reveille's dependencies"
 
 install:
@@ -32,3 +33,7 @@ bench:
 chaos:
 	@tools/setup dev
 	@.venv/bin/python -m tests.acceptance.chaos $(CHAOS) $(SEED)
+
+screenshots:
+	@tools/setup dev
+	@.venv/bin/python -m tests.browser.screenshots

@@ -70,7 +70,8 @@ class Pictures:
         scale = Scale(timeline.now, SPANS[view.span], view.zone)
         woken_by = causes(timeline.firings)
         names = {agent.id: agent.name for agent in timeline.agents}
-        wakes = [row for row in timeline.invocations if row.started_at is not None][:SHOWN_WAKES]
+        started = [row for row in timeline.invocations if row.started_at is not None]
+        wakes = sorted(started, key=lambda row: row.started_at, reverse=True)[:SHOWN_WAKES]
         return self._app.jinja_env.get_template("now_live.html").render(
             scale=scale,
             zone=view.zone,

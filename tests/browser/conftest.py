@@ -3,46 +3,27 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Error, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, sync_playwright
 
 from tests.api import running_api, served
+from tests.browser.chromium import MISSING, start_chromium
 from tests.browser.site import Site
-
-NAMES = ("chromium", "chromium-browser", "google-chrome")
-ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage"]
 
 
 @pytest.fixture(scope="session")
 def browser() -> Iterator[Browser]:
     """Chromium, of the system or of Playwright. Without it these tests are skipped, but not where CI=true."""
     with sync_playwright() as playwright:
-        started = _start(playwright)
+        started = start_chromium(playwright)
         if started is None:
-            message = "There is no Chromium: `make test` installs it, or: .venv/bin/playwright install chromium"
             if os.environ.get("CI") == "true":  # noqa: TID251  # the tests' own switch, no setting of the product
-                pytest.fail(message)
-            pytest.skip(message)
+                pytest.fail(MISSING)
+            pytest.skip(MISSING)
         yield started
         started.close()
-
-
-def _start(playwright: Playwright) -> Browser | None:
-    """Playwright's own Chromium where it was downloaded, else the system's."""
-    for path in (None, *map(shutil.which, NAMES)):
-        try:
-            if path is not None or _has_own(playwright):
-                return playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
-        except Error:
-            continue
-    return None
-
-
-def _has_own(playwright: Playwright) -> bool:
-    return os.path.exists(playwright.chromium.executable_path)  # noqa: PTH110
 
 
 @pytest.fixture
