@@ -86,7 +86,9 @@ def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: 
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(["config", *(str(part) for part in first["loc"])])
-        raise InvalidField(f"{path}: {first['msg'].removeprefix('Value error, ')}.", field=path) from None
+        raise InvalidField(
+            f"{path}: {first['msg'].removeprefix('Value error, ').rstrip('.')}.", field=path
+        ) from None
     with _fields_of_config():
         parsed.check(context)
     return parsed

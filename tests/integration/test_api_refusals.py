@@ -33,12 +33,14 @@ def test_messages_do_not_begin_with_a_word_of_pydantics(api: Api) -> None:
         ("interval", {"minutes": 1, "seconds": 1}),
         ("once", {"at": "tomorrow"}),
         ("cron", {"expr": "x"}),
+        ("poll", {"url": "https://example.org", "json_path": "$.["}),
         ("poll", {"url": "https://example.org", "method": "GET", "body": "x"}),
         ("on_message", {"from_user": "nobody", "from_agent": "nobody"}),
     ):
         body = {"name": "bad", "type": kind, "config": config}
         problem = api.refused(422, "POST", f"/agents/{agent}/triggers", body)
         assert "Value error" not in str(problem), kind
+        assert ".." not in problem["detail"], kind
 
 
 def test_what_is_too_large_is_told_the_limit(api: Api) -> None:
