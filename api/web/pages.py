@@ -11,7 +11,21 @@ from api.web.firings import firings
 from api.web.invocations import invocations
 from api.web.models import models
 from api.web.new_agent import new_agent
+from api.web.notifications import notifications
 from api.web.sessions import sessions
 from api.web.settings import settings
 
-LEDGER = (agents, new_agent, invocations, firings, sessions, deliveries, dead, approvals, audit, settings, models)
+LEDGER = (
+    agents,
+    new_agent,
+    invocations,
+    firings,
+    sessions,
+    deliveries,
+    dead,
+    approvals,
+    audit,
+    settings,
+    models,
+    notifications,
+)

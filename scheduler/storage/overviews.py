@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, func, select, text
 
 from scheduler.storage.arrays import array
 from scheduler.storage.message_tables import User
+from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.queries import DELIVERY, INVOCATION
 from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger, WebhookDelivery
 
@@ -100,6 +101,18 @@ def list_calls(
     if after is not None:
         query = query.where(WebhookDelivery.id < after)
     return conn.execute(query.order_by(WebhookDelivery.id.desc()).limit(limit)).all()
+
+
+def list_all_targets(
+    conn: Connection, tenant_id: UUID, agent_id: UUID | None, *, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
+    """Up to `limit` notification targets of a tenant's agents, or of one, newest first, older than `after`."""
+    query = select(NotificationTarget.__table__).where(NotificationTarget.tenant_id == tenant_id)
+    if agent_id is not None:
+        query = query.where(NotificationTarget.agent_id == agent_id)
+    if after is not None:
+        query = query.where(NotificationTarget.id < after)
+    return conn.execute(query.order_by(NotificationTarget.id.desc()).limit(limit)).all()
 
 
 def agent_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:

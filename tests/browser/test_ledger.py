@@ -156,6 +156,7 @@ def test_every_list_is_accessible_filled_in_light_and_dark_on_a_narrow_screen(si
         "/audit",
         "/settings",
         "/settings/models",
+        "/settings/notifications",
     )
     forms = [f"/agents/new?kind={kind}" for kind in ("http", "llm", "a2a", "command")]
     for path in (*lists, *forms, f"/agents/{woken.agent_id}", f"/invocations/{invocation}"):

@@ -24,6 +24,7 @@ READS = (
     "/audit",
     "/settings",
     "/settings/models",
+    "/settings/notifications",
 )
 
 

@@ -151,3 +151,28 @@ def test_a_model_is_made_disabled_and_deleted_and_its_key_is_shown_to_nobody(api
     assert stranger.post(f"/settings/models/{model['id']}/delete").status_code == 404
     browser.post(f"/settings/models/{model['id']}/delete")
     assert api.get("/models")["items"] == []
+
+
+def test_a_notification_target_is_made_tried_and_deleted_and_its_address_is_shown_to_nobody(api: Api) -> None:
+    agent = api.agent("ada")
+    browser = signed_in(api)
+    form = {"name": "pager", "kind": "webhook", "url": "https://192.0.2.1.invalid/secret-path"}
+    made = browser.post(f"/agents/{agent['id']}/notifications", **form)
+    assert made.status_code == 201
+    assert "whsec_" in made.text
+    listed = browser.get("/settings/notifications", agent_id=agent["id"])
+    assert "192.0.2.1.invalid" in listed
+    assert "secret-path" not in listed
+    assert "whsec_" not in listed
+    assert browser.post(f"/agents/{agent['id']}/notifications", **{**form, "kind": "pigeon"}).status_code == 422
+    assert browser.post(f"/agents/{agent['id']}/notifications", **{**form, "name": ""}).status_code == 422
+    [target] = api.get(f"/agents/{agent['id']}/notification-targets")["items"]
+    tried = browser.post(f"/settings/notifications/{target['id']}/test", agent_id=agent["id"])
+    assert "It did not arrive" in browser.get(tried.location)
+    stranger = signed_in(api, api.with_key("write", tenant_id=api.tenant("strangers")).key)
+    assert "pager" not in stranger.get("/settings/notifications")
+    stranger.get("/settings/notifications", 404, agent_id=agent["id"])
+    for action in ("test", "delete"):
+        assert stranger.post(f"/settings/notifications/{target['id']}/{action}").status_code == 404
+    browser.post(f"/settings/notifications/{target['id']}/delete")
+    assert "No targets yet" in browser.get("/settings/notifications")
