@@ -152,7 +152,8 @@ def _send(agent_id: UUID, params: Any) -> Task:
         raise UnsupportedOperationError("The task takes no more messages; send one without its id.")
     urgent = SKIP_DEDUP in message.metadata and message.metadata[SKIP_DEDUP] is True
     call = Call(who.tenant_id, agent_id, text_of(message.parts), who.agent_id, skip_dedup=urgent)
-    sender = Sender(who.key_id, who.actor, message.message_id, message.context_id or None)
+    run_id = shapes.sent_in(message)
+    sender = Sender(who.key_id, who.actor, message.message_id, message.context_id or None, run_id)
     try:
         task_id = send(parts().db, call, sender)
     except InvalidField as refusal:

@@ -44,7 +44,7 @@ from pydantic import ValidationError
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import InvocationState
-from scheduler.invocations.a2a_tasks import TaskView
+from scheduler.invocations.a2a_tasks import INVOCATION_KEY, TaskView
 
 TEXT = "text/plain"
 BINDING = "JSONRPC"
@@ -123,6 +123,15 @@ def parse_task_id(text: str) -> UUID:
         return parse_id(text[:100], "task")
     except NotFound:
         raise TaskNotFoundError from None
+
+
+def sent_in(message: Message) -> UUID | None:
+    """The run that a message says it was sent in, if that can be one."""
+    said = dict(message.metadata.items()).get(INVOCATION_KEY)
+    try:
+        return UUID(said) if isinstance(said, str) else None
+    except ValueError:
+        return None
 
 
 def show_task(view: TaskView, *, history: bool) -> Task:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -16,6 +16,8 @@ from scheduler.invocations.wakes import Call, Woken, wake_within
 from scheduler.storage.engine import Database
 
 MAX_ID = 200
+INVOCATION_KEY = "reveille/invocation_id"
+"""Of a message's metadata, where our runtime says in which run it was sent: so the limits on agents hold over A2A."""
 
 INSERT = text("""
     INSERT INTO a2a_tasks (firing_id, tenant_id, agent_id, key_id, message_id, context_id)
@@ -34,6 +36,11 @@ READ = text("""
     WHERE t.firing_id = :id AND t.agent_id = :agent_id AND t.tenant_id = :tenant_id
 """)
 
+CALLING = text("""
+    SELECT agent_id FROM invocations
+    WHERE id = :id AND tenant_id = :tenant_id AND state IN ('running', 'awaiting', 'retrying')
+""")
+
 # Whoever joins the window waits for this lock, so the count holds until commit.
 LOCK_CARRIER = text("SELECT id FROM invocations WHERE id = :id FOR UPDATE")
 COUNT_CARRIED = text("SELECT count(*) FROM firings WHERE invocation_id = :id")
@@ -47,6 +54,8 @@ class Sender:
     actor: str
     message_id: str
     context_id: str | None = None
+    invocation_id: UUID | None = None
+    """The run, here, that the message says it comes from."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,8 @@ class _Repeated(Exception):
 def send(db: Database, call: Call, sender: Sender) -> UUID:
     """Wake an agent with a message; the id of its task. A message that the sender repeats is taken once.
 
+    One that comes from a run of the same tenant is that agent's, and stands one deeper in its chain of wakes.
+
     Raises what `wake` does, and InvalidField for an id that cannot be one or was another message's.
     """
     for name, value in (("messageId", sender.message_id), ("contextId", sender.context_id or "-")):
@@ -87,7 +98,7 @@ def send(db: Database, call: Call, sender: Sender) -> UUID:
         return known
     try:
         with db.begin() as conn:
-            outcome = wake_within(conn, call, actor=sender.actor)
+            outcome = wake_within(conn, _called_by(conn, call, sender), actor=sender.actor)
             if isinstance(outcome, Woken):
                 _keep(conn, call, sender, outcome)
     except _Repeated:
@@ -130,6 +141,13 @@ def _known(db: Database, call: Call, sender: Sender) -> UUID | None:
         raise InvalidField("messageId was that of another message; make a new one.", field="messageId")
     firing_id: UUID = row.firing_id
     return firing_id
+
+
+def _called_by(conn: Connection, call: Call, sender: Sender) -> Call:
+    if call.from_agent_id is not None or sender.invocation_id is None:
+        return call
+    agent_id = conn.scalar(CALLING, {"id": sender.invocation_id, "tenant_id": call.tenant_id})
+    return replace(call, from_agent_id=agent_id)
 
 
 def _keep(conn: Connection, call: Call, sender: Sender, woken: Woken) -> None:

@@ -26,6 +26,7 @@ from loguru import logger
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable, ReveilleError
 from scheduler.domain.run import HandedBack, Outcome, Replied, RunRequest
+from scheduler.invocations.a2a_tasks import INVOCATION_KEY
 from scheduler.net.policy import origin_of
 from scheduler.runtimes.a2a_errors import ERRORS, failure
 from scheduler.runtimes.a2a_reply import append, is_canceled, outcome_of, replied, text_of
@@ -127,6 +128,7 @@ class RemoteAgent:
         message_id = str(request.invocation_id) if known is None else f"{request.invocation_id}.{known.task_id}"
         parts = [Part(text=request.context)]
         message = Message(message_id=message_id, role=Role.ROLE_USER, parts=parts)
+        message.metadata[INVOCATION_KEY] = str(request.invocation_id)
         answer = await self._listen(client, SendMessageRequest(message=message), request.invocation_id)
         if answer is not None:
             return replied(text_of(answer.parts))

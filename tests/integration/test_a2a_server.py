@@ -14,6 +14,7 @@ from a2a.client import Client, ClientConfig, create_client
 from a2a.types import CancelTaskRequest, GetTaskRequest, Message, Part, Role, SendMessageRequest, Task, TaskState
 from a2a.utils.errors import A2AError, TaskNotCancelableError, TaskNotFoundError, UnsupportedOperationError
 
+from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, Replied, RuntimeSpec
 from scheduler.runtimes.registry import make_runtime
@@ -359,6 +360,34 @@ def test_a_bad_request_is_an_error_of_the_protocol(api: Api, agent_id: str, data
 
 def test_a_body_that_is_too_large_is_413(api: Api, agent_id: str) -> None:
     api.refused(413, "POST", f"//a2a/{agent_id}", data=b"x" * 1_100_000)
+
+
+def test_a_run_that_sends_is_known_as_its_agent(api: Api, url: str, agent_id: str) -> None:
+    """Depth and pairs are counted over A2A as well, whatever key is used: two agents cannot keep each other awake."""
+    caller_id = api.agent("caller", dedup_delay_seconds=0)["id"]
+    api.post(f"/agents/{caller_id}/wake", {"message": "go"}, 202)
+    [run_id] = close(api.db).ready
+    start(api.db, run_id)
+
+    async def sent_once() -> Any:
+        async with make_parts() as parts:
+            spec = RuntimeSpec("a2a", {"url": url}, json.dumps({"secret": api.key}), 0.5)
+            return await make_runtime(spec, parts).run(make_request(invocation_id=run_id))
+
+    asyncio.run(sent_once())
+    [firing] = api.get("/firings", agent_id=agent_id)["items"]
+    assert (firing["depth"], firing["trust"]) == (1, "agent")
+    sender = api.get(f"/firings/{firing['id']}")["data"]["messages"][0]["from"]
+    assert (sender["type"], sender["id"]) == ("agent", caller_id)
+
+
+@pytest.mark.parametrize("said", ["nonsense", str(new_id()), 5, None])
+def test_a_run_that_is_none_is_nobodys(api: Api, agent_id: str, said: object) -> None:
+    body = immediate("1")
+    body["params"]["message"]["metadata"] = {"reveille/invocation_id": said}
+    rpc(api, agent_id, body)
+    [firing] = api.get("/firings")["items"]
+    assert (firing["depth"], firing["trust"]) == (0, "verified")
 
 
 def test_reveille_runs_an_agent_of_reveille(api: Api, url: str) -> None:
