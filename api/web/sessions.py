@@ -10,7 +10,7 @@ from api.web.base import page_blueprint, paged, render, uuid_arg
 from scheduler.domain.ids import parse_id
 from scheduler.storage.agents import get_agent
 from scheduler.storage.overviews import agent_names, user_names
-from scheduler.storage.sessions import SessionFilter, get_session, list_messages, list_sessions
+from scheduler.storage.sessions import SessionFilter, get_message, get_session, list_messages, list_sessions
 
 sessions = page_blueprint("sessions")
 
@@ -43,3 +43,16 @@ def show_session(session_id: str) -> Response:
             conn, who.tenant_id, {row.from_id for row in page if row.from_type == "user"}
         )
     return render("session.html", session=session, page=page, entries=list(reversed(page)), names=names)
+
+
+@sessions.get("/messages/<message_id>")
+@needs(Level.READ)
+def show_message(message_id: str) -> Response:
+    """Show a message whole, or a tool call with all that it returned."""
+    who = caller()
+    with parts().db.begin() as conn:
+        message = get_message(conn, who.tenant_id, parse_id(message_id, "message"))
+        names = agent_names(conn, who.tenant_id, [message.from_id]) | user_names(
+            conn, who.tenant_id, [message.from_id]
+        )
+    return render("message.html", message=message, names=names)

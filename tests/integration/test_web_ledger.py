@@ -144,6 +144,8 @@ def test_a_session_tells_what_was_said_and_which_tools_were_called(api: Api) -> 
     tool = {"key": "0.0", "name": "search", "arguments": '{"q": "<x>"}', "state": "done"}
     change(api.db, said, id=new_id(), session=session, text="a <result>", **tool)
     change(api.db, said, id=new_id(), session=session, text="All is well.", **no_tool)
+    long = new_id()
+    change(api.db, said, id=long, session=session, text="x" * 3_000 + "<end>", **no_tool)
     end(api.db, claimed, Replied("All is well."))
     browser = signed_in(api)
     for path in (f"/invocations/{invocation}", f"/sessions/{session}"):
@@ -154,6 +156,11 @@ def test_a_session_tells_what_was_said_and_which_tools_were_called(api: Api) -> 
             < page.index("a &lt;result&gt;")
         )
         assert "All is well." in page
+    assert "&lt;end&gt;" not in browser.get(f"/sessions/{session}")
+    assert f'href="/messages/{long}"' in browser.get(f"/sessions/{session}")
+    assert "&lt;end&gt;" in browser.get(f"/messages/{long}")
+    stranger = signed_in(api, api.with_key("read", tenant_id=api.tenant("strangers")).key)
+    stranger.get(f"/messages/{long}", 404)
     assert f"/sessions/{session}" in browser.get("/sessions", agent_id=str(woken.agent_id))
     assert f"/sessions/{session}" in browser.get(f"/agents/{woken.agent_id}")
 
