@@ -8,7 +8,18 @@ from collections.abc import Sequence
 
 import typer
 
-from scheduler.commands import agents, budgets, doctor, history, keys, server, tools, triggers, web_password
+from scheduler.commands import (
+    agents,
+    budgets,
+    doctor,
+    history,
+    keys,
+    server,
+    targets,
+    tools,
+    triggers,
+    web_password,
+)
 from scheduler.commands.exits import ExitCode, exit_code
 from scheduler.domain.errors import ReveilleError
 
@@ -24,6 +35,7 @@ server.register(app)
 doctor.register(app)
 app.add_typer(agents.group, name="agents")
 app.add_typer(triggers.group, name="triggers")
+app.add_typer(targets.group, name="targets")
 history.register(app)
 budgets.register(app, agents.group)
 app.add_typer(keys.group, name="keys")

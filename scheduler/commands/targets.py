@@ -1,0 +1,79 @@
+"""`reveille targets`: where an agent's notifications are sent on."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.names import agent_id, checked_id
+from scheduler.commands.output import Columns, say
+from scheduler.commands.trigger_options import read_text
+from scheduler.domain.errors import ReveilleError
+
+group = typer.Typer(help="Notification targets: where an agent's replies are sent on.")
+
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Its id or its exact name.")]
+Target = Annotated[str, typer.Argument(metavar="TARGET", help="Its id.")]
+
+COLUMNS: Columns = (
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("KIND", "kind"),
+    ("HOST", "host"),
+    ("DELIVERED", "delivered_at"),
+    ("NOTE", "note"),
+)
+FIELDS: Columns = (
+    ("id", "id"),
+    ("agent", "agent_id"),
+    ("name", "name"),
+    ("kind", "kind"),
+    ("host", "host"),
+    ("secret", "secret"),
+)
+
+
+@client_command(group, "list")
+def list_targets(console: Console, agent: Agent, limit: Limit = 50, after: After = None) -> None:
+    """List the targets of an agent."""
+    path = ("agents", agent_id(console.client, agent), "notification-targets")
+    console.table(console.client.get(*path, limit=limit, after=after), COLUMNS, "targets")
+
+
+@client_command(group, "add")
+def add(
+    console: Console,
+    agent: Agent,
+    name: Annotated[str, typer.Argument(help="Which no other target of the agent has.")],
+    kind: Annotated[str, typer.Option(metavar="webhook|slack|discord|feishu", help="What is there.")],
+    target_url: Annotated[str, typer.Option(metavar="URL|@FILE", help="Where it is sent; not shown again.")],
+    secret: Annotated[
+        str | None, typer.Option(metavar="SECRET|@FILE", help="What signs; a webhook's is made if left out.")
+    ] = None,
+) -> None:
+    """Add a target. Its URL is stored encrypted."""
+    path = ("agents", agent_id(console.client, agent), "notification-targets")
+    url, signing = read_text("--target-url", target_url), read_text("--secret", secret)
+    body = {"name": name, "kind": kind, "url": url} | ({} if signing is None else {"secret": signing})
+    target = console.client.post(*path, body=body)
+    console.details(target, FIELDS)
+    if not console.as_json and target["secret"]:
+        say("\nKeep the secret: it is not shown again.")
+
+
+@client_command(group, "test")
+def test(console: Console, target: Target) -> None:
+    """Send a test to a target, once; the exit code is 1 if it does not arrive."""
+    answer = console.client.post("notification-targets", checked_id(target, "target"), "test")
+    if not answer["delivered"]:
+        raise ReveilleError(f"It did not arrive: {answer['error']}")
+    console.done(answer, "It arrived.")
+
+
+@client_command(group, "delete")
+def delete(console: Console, target: Target) -> None:
+    """Delete a target: what is on its way there is given up."""
+    console.client.delete("notification-targets", checked_id(target, "target"))
+    console.done(None, f"Deleted target {target}.")
