@@ -17,6 +17,8 @@ ACTION = re.compile(r"[a-z_]{1,50}(\.[a-z_]{1,50})?")
 SUBJECTS = ("agent", "trigger", "invocation", "webhook", "key", "session", "tenant", "model")
 LINKED = {"agent": "/agents/", "trigger": "/triggers/", "invocation": "/invocations/", "webhook": "/triggers/"}
 """Subjects that have a page."""
+NAMED = {"firing_id": "/firings/", "invocation_id": "/invocations/", "replayed_into": "/invocations/"}
+"""Details that name what has a page."""
 
 audit = page_blueprint("audit")
 
@@ -34,4 +36,6 @@ def show_audit() -> Response:
     with parts().db.begin() as conn:
         page = paged(lambda **span: list_audit(conn, who.tenant_id, wanted, operator=operator, **span))
         names = agent_names(conn, who.tenant_id, {row.agent_id for row in page if row.agent_id})
-    return render("audit.html", page=page, names=names, wanted=wanted, subjects=SUBJECTS, linked=LINKED)
+    return render(
+        "audit.html", page=page, names=names, wanted=wanted, subjects=SUBJECTS, linked=LINKED, named=NAMED
+    )

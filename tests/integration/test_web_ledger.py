@@ -178,3 +178,6 @@ def test_the_audit_trail_is_filtered_by_action_and_by_subject(api: Api) -> None:
     assert "agent.created" in of_bob
     assert "agent.paused" not in of_bob
     browser.get("/audit", 404, action="a b")
+    trigger = api.trigger(ada["id"])
+    fired = api.post(f"/triggers/{trigger['id']}/fire", status=202)
+    assert f'href="/firings/{fired["firing_id"]}"' in browser.get("/audit", subject_id=trigger["id"])
