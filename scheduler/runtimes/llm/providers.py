@@ -64,6 +64,12 @@ def _openai(spec: ModelSpec, base_url: str, key: str, http: httpx2.AsyncClient) 
     client = AsyncOpenAI(base_url=base_url, api_key=key, http_client=http, max_retries=0)
     # Else a stream that broke off would look like a short answer.
     profile: OpenAIModelProfile = {"openai_chat_streaming_requires_finish_reason": True}
+    if spec.provider == Provider.OPENAI_COMPATIBLE:
+        # What all such servers know, in place of OpenAI's newer forms.
+        profile |= {
+            "openai_chat_supports_max_completion_tokens": False,
+            "openai_chat_supports_allowed_tools": False,
+        }
     return OpenAIChatModel(spec.model, provider=OpenAIProvider(openai_client=client), profile=profile)
 
 

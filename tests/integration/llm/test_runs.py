@@ -254,4 +254,4 @@ async def test_a_reply_that_reached_the_limit_of_tokens_is_marked_as_cut(db: Dat
         await thinkers.run(invocation_id)
     row = row_of(db, invocation_id)
     assert (row.reply, row.reply_truncated) == ("and then", True)
-    assert 7 in provider.requests[0].values()
+    assert provider.requests[0]["max_tokens"] == 7
