@@ -19,7 +19,14 @@ from tests.web import ROOT
 SHOWN = re.compile(
     r"^(?:\$ )?(?:\w+=\$\()?(?:curl|post|api|reveille|\.venv/bin/reveille|echo '.*'.*) ", re.MULTILINE
 )
-SNIPPETS = ("triggers/interval.md", "triggers/once.md", "triggers/poll.md", "triggers/webhook.md", "misfire.md")
+SNIPPETS = (
+    "triggers/interval.md",
+    "triggers/once.md",
+    "triggers/poll.md",
+    "triggers/webhook.md",
+    "channels.md",
+    "misfire.md",
+)
 """Pages whose blocks are run by the test here, in one shell each."""
 RUN_BY: dict[str, tuple[str, ...]] = {
     "tests/integration/client/test_doc_commands.py": ("README.md", "cli.md", "network.md", *SNIPPETS),
@@ -29,7 +36,6 @@ RUN_BY: dict[str, tuple[str, ...]] = {
 }
 NOT_RUN = {
     "runtimes.md": "ends an invocation of the reader's own; tests/integration/test_complete.py does so",
-    "channels.md": "needs an app of a chat provider; tests/integration/test_channel_events.py plays one",
     "mcp.md": "speaks of a client of another program; tests/integration/mcp does so",
     "budgets.md": "tests/integration/test_api_budgets.py sets and reads them",
     "notifications.md": "needs a chat; tests/integration/test_sockets.py and its neighbours play one",
