@@ -128,6 +128,8 @@ class Hub:
                 await self._forget(client, watch)
         except OSError:
             pass  # it is gone
+        except Exception as error:  # noqa: BLE001  # nobody waits for this one's end
+            logger.opt(exception=error).error("A socket broke")
         finally:
             with self._lock:
                 self._count -= 1
@@ -240,11 +242,12 @@ class Hub:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _tried(self, work: Callable[[], T]) -> T | None:
-        """What `work` gives; None while the database is away, which is no news here."""
+        """What `work` gives; None when it failed, as while the database is away: the sockets go on in any case."""
         try:
             return await self._transact(work)
-        except (ReveilleError, SQLAlchemyError) as error:
-            logger.warning("The sockets wait for the database: {}", str(error).partition("\n")[0])
+        except Exception as error:  # noqa: BLE001  # the one loop of all sockets must not end by it
+            is_known = isinstance(error, ReveilleError | SQLAlchemyError)
+            logger.opt(exception=not is_known).warning("The sockets wait: {}", str(error).partition("\n")[0])
             await asyncio.sleep(LOOK_SECONDS)
             return None
 
