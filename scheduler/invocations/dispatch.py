@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any
 from uuid import UUID
 
 from loguru import logger
@@ -18,12 +18,9 @@ from scheduler.domain.run import Failed, HandedBack, Outcome, RunRequest, Runtim
 from scheduler.invocations.lifecycle import Claimed, claim, finish
 from scheduler.invocations.story import told
 from scheduler.invocations.work import prepare
-from scheduler.storage.engine import Database
+from scheduler.storage.engine import Database, transact
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Invocation
-
-T = TypeVar("T")
-P = ParamSpec("P")
 
 WATCH_SECONDS = 1.0
 """How often it is looked whether a run was cancelled or taken away."""
@@ -142,7 +139,7 @@ class Dispatcher:
     async def _claim(self, run: Run) -> Claimed | None:
         while True:
             try:
-                return await self._transact(claim, run.invocation_id, self._worker, run.attempt)
+                return await transact(self._db, self._threads, claim, run.invocation_id, self._worker, run.attempt)
             except UNREACHABLE as error:
                 logger.warning("Invocation {} could not be claimed: {}", run.invocation_id, error)
                 # The commit may have arrived although its answer did not: then the try is ours, and goes back.
@@ -151,7 +148,7 @@ class Dispatcher:
 
     async def _outcome(self, run: Run, claimed: Claimed) -> Outcome:
         try:
-            work = await self._transact(prepare, claimed, self._base_url, self._box)
+            work = await transact(self._db, self._threads, prepare, claimed, self._base_url, self._box)
             if isinstance(work, Skipped):
                 return work
             runtime = self._make_runtime(work.spec)
@@ -172,7 +169,7 @@ class Dispatcher:
         """
         for pause in PAUSES:
             try:
-                return await self._transact(finish, run.invocation_id, run.attempt, outcome)
+                return await transact(self._db, self._threads, finish, run.invocation_id, run.attempt, outcome)
             except UNREACHABLE as error:
                 logger.warning("The end of invocation {} could not be written: {}", run.invocation_id, error)
                 await asyncio.sleep(pause)
@@ -180,7 +177,7 @@ class Dispatcher:
 
     async def _look_after(self, runs: set[Run]) -> None:
         try:
-            rows = await self._transact(_read_runs, [run.invocation_id for run in runs])
+            rows = await transact(self._db, self._threads, _read_runs, [run.invocation_id for run in runs])
         except (ReveilleError, SQLAlchemyError) as error:
             logger.warning("The runs cannot be looked after: {}", error)
             return
@@ -190,17 +187,6 @@ class Dispatcher:
                 run.stop(TAKEN)
             elif cancel_requested:
                 run.stop(CANCELLED)
-
-    async def _transact(
-        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Call `work` with a transaction's connection, in a thread."""
-
-        def call() -> T:
-            with self._db.begin() as conn:
-                return work(conn, *args, **kwargs)
-
-        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
 
 
 def _read_runs(conn: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[int, str, bool]]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Callable, Iterator
+from concurrent.futures import Executor
 from contextlib import contextmanager
+from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, text
 from sqlalchemy.exc import DBAPIError
@@ -12,6 +15,9 @@ from sqlalchemy.pool import NullPool
 
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.storage.base import CHANNEL
+
+T = TypeVar("T")
+P = ParamSpec("P")
 
 CONNECT_TIMEOUT = 5
 """Seconds that a new connection may take."""
@@ -67,6 +73,22 @@ class Database:
     def dispose(self) -> None:
         """Close every idle connection."""
         self.engine.dispose()
+
+
+async def transact(
+    db: Database,
+    threads: Executor,
+    work: Callable[Concatenate[Connection, P], T],
+    *args: P.args,
+    **kwargs: P.kwargs,
+) -> T:
+    """Call `work` with a transaction's connection in one of `threads`, so that the event loop goes on."""
+
+    def call() -> T:
+        with db.begin() as conn:
+            return work(conn, *args, **kwargs)
+
+    return await asyncio.get_running_loop().run_in_executor(threads, call)
 
 
 def is_outage(error: DBAPIError) -> bool:

@@ -3,26 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from loguru import logger
-from sqlalchemy import Connection
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
 from scheduler.invocations.polls.look import Look, Looker, LookFailed
 from scheduler.invocations.polls.settle import Poll, open_poll, quiet_end, settle
 from scheduler.net.client import GuardedClient
-from scheduler.storage.engine import Database
+from scheduler.storage.engine import Database, transact
 from scheduler.storage.polls import QuietEnd, StoredPoll, end_quietly, read_polls
 from scheduler.storage.secrets import SecretBox
 from scheduler.triggers.poll import PollConfig
-
-T = TypeVar("T")
-P = ParamSpec("P")
 
 READING_THREADS = 2
 MAX_OPEN_REQUESTS = 700
@@ -48,7 +43,7 @@ class Poller:
         What finds something to fire or to note is settled at once; what does not, with all others of the job.
         """
         try:
-            polls = await self._transact(read_polls, looks)
+            polls = await transact(self._db, self._writing, read_polls, looks)
             checked = await asyncio.gather(*map(self._check, polls))
             await self._end([each for each in checked if each is not None])
         except Exception as error:  # noqa: BLE001  # nothing moved: they are looked at when next due
@@ -81,22 +76,13 @@ class Poller:
             return poll, await self._looker.look(poll.config, poll.validators())
 
     async def _end(self, checked: Sequence[tuple[Poll, Look, QuietEnd]]) -> None:
-        written = await self._transact(end_quietly, [end for _, _, end in checked])
+        written = await transact(self._db, self._writing, end_quietly, [end for _, _, end in checked])
         for poll, look, _ in checked:
             if poll.stored.id not in written:  # edited, or looked at by another meanwhile
                 await self._settle(poll, look)
 
     async def _settle(self, poll: Poll, look: Look) -> None:
         try:
-            await self._transact(settle, poll, look)
+            await transact(self._db, self._writing, settle, poll, look)
         except Exception as error:  # noqa: BLE001  # this poll's affair; its baseline has not moved
             logger.opt(exception=error).warning("The look at poll {} could not be settled", poll.stored.id)
-
-    async def _transact(
-        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        def call() -> T:
-            with self._db.begin() as conn:
-                return work(conn, *args, **kwargs)
-
-        return await asyncio.get_running_loop().run_in_executor(self._writing, call)
