@@ -169,7 +169,7 @@ def test_an_end_marks_the_firings_is_audited_and_frees_the_agent(
     assert close(db).held == 1
     assert end(db, claimed, outcome)
     row = row_of(db, invocation_id)
-    assert (row.state, row.reason, row.complete_token_hash) == (state, reason, None)
+    assert (row.state, row.reason) == (state, reason)
     assert row.finished_at is not None
     assert firing_states(db, firings) == {FIRING_STATES[state]}
     assert audited(db, invocation_id) == [f"invocation.{state}"]
