@@ -49,8 +49,10 @@ class TriggerSettings(Shape):
     expires_at: Moment | None = None
     misfire_policy: Literal["latest", "all", "skip"] = "latest"
     grace_seconds: Seconds = Field(60.0, description="Lateness that policy `skip` accepts.")
-    notification_summary: Annotated[str, StringConstraints(min_length=1, max_length=SUMMARY_LENGTH)] | None = Field(
-        None, description="What people are told when it woke the agent and that replied; default its reason."
+    notification_summary: Annotated[str, StringConstraints(min_length=1, max_length=SUMMARY_LENGTH)] | None = (
+        Field(
+            None, description="What people are told when it woke the agent and that replied; default its reason."
+        )
     )
 
 

@@ -126,7 +126,10 @@ def _note(conn: Connection, refused: Sequence[tuple[Heard, str]]) -> list[str]:
 
 def _told(conn: Connection, heard: Heard, why: str) -> str:
     message = heard.message
-    names = [*chain_of(conn, message.from_id, message.root_id, MAX_DEPTH + 1), name_of(conn, heard.trigger.agent_id)]
+    names = [
+        *chain_of(conn, message.from_id, message.root_id, MAX_DEPTH + 1),
+        name_of(conn, heard.trigger.agent_id),
+    ]
     if why == "depth":
         return too_deep(message.lineage, names).message
     return too_often(None, names).message

@@ -113,7 +113,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /messages": {"to_agent_id": "<agent_id>", "text": "hello"},
     "POST /channels": {"name": "new", "kind": "discord", "agent_id": NOBODY, "secrets": PUBLIC_KEY},
     "PATCH /channels/<channel_id>": {"bot_user_id": "UBOT"},
-    "POST /agents/<agent_id>/notification-targets": {"name": "new", "kind": "slack", "url": "https://nowhere.invalid/"},
+    "POST /agents/<agent_id>/notification-targets": {
+        "name": "new",
+        "kind": "slack",
+        "url": "https://nowhere.invalid/",
+    },
     "POST /models": {"name": "new", "provider": "openai", "model": "m-1", "key": "sk-1"},
     "PATCH /models/<model_id>": {"is_enabled": False},
     "POST /api-keys": {"name": "new", "scopes": ["read"]},
