@@ -85,7 +85,7 @@ def refuse_invalid(error: ValidationError) -> Response:
 def install(app: Flask) -> None:
     """Answer every error of `app` as a problem."""
     app.register_error_handler(ReveilleError, _our_error)
-    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(HTTPException, http_problem)
     app.register_error_handler(ProgrammingError, _statement_error)
     app.register_error_handler(Exception, _unforeseen)
 
@@ -129,7 +129,7 @@ def _our_error(error: ReveilleError) -> Response:
     return response
 
 
-def _http_error(error: HTTPException) -> Response | HTTPException:
+def http_problem(error: HTTPException) -> Response | HTTPException:
     """Flask's own errors keep their headers, such as Allow on 405 (RFC 9110 section 15.5.6)."""
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error

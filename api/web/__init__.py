@@ -10,7 +10,7 @@ from flask import Blueprint, Flask
 from api.auth import Access
 from api.parts import Parts
 from api.web import filters
-from api.web.base import secure
+from api.web.base import secure, show_unknown
 from api.web.limits import SignInLimit
 from api.web.now import install as install_now
 from api.web.now import now
@@ -33,6 +33,7 @@ def register(app: Flask, services: Parts) -> None:
     app.jinja_env.globals["asset"] = _Assets()
     app.extensions[LIMITS] = SignInLimit()
     install_now(app, services)
+    app.register_error_handler(404, show_unknown)
     app.register_blueprint(static, url_prefix="/ui")
     app.register_blueprint(sign_in)
     for page in PAGES:

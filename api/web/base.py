@@ -17,12 +17,15 @@ from flask import Blueprint, Response, g, render_template, request
 from loguru import logger
 from werkzeug.exceptions import HTTPException
 
-from api.auth import Caller, Level
+from api.auth import Level
+from api.problems import http_problem
 from api.web.nav import sections
 from api.web.session import authenticate, csrf_token, session_token, set_cookie
-from scheduler.domain.errors import DatabaseUnavailable, NotFound, ReveilleError
+from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.ids import parse_id
 
+PREFIX = "web_"
+"""How the names of our blueprints begin."""
 NOTICE_COOKIE = "reveille_notice"
 PAGE_SIZE = 50
 POLICY = (
@@ -36,7 +39,7 @@ RowT = TypeVar("RowT")
 
 def page_blueprint(name: str, *, public: bool = False) -> Blueprint:
     """A blueprint of pages; unless `public`, whoever is not signed in is sent to do so."""
-    made = Blueprint(f"web_{name}", __name__)
+    made = Blueprint(f"{PREFIX}{name}", __name__)
     if not public:
         made.before_request(authenticate)
     made.register_error_handler(ReveilleError, show_error)
@@ -153,7 +156,11 @@ def _error_page(status: int, message: str) -> Response:
     return render("error.html", status, title=title, message=message)
 
 
-def must_be_level(caller: Caller, level: Level) -> None:
-    """Raise NotFound, as for a page that does not exist, unless the caller's scopes reach `level`."""
-    if caller.level < level:
-        raise NotFound("There is no such page.")
+def show_unknown(error: HTTPException) -> Response | HTTPException:
+    """What is at an address that is nothing's: a page for a browser, a problem for whatever else asks."""
+    of_a_page = (request.blueprint or "").startswith(PREFIX)
+    wants_page = request.blueprint is None and "text/html" in request.headers.get("Accept", "")
+    if of_a_page or (wants_page and not request.path.startswith("/api/")):
+        shown = _show_http_error(error)
+        return secure(shown) if isinstance(shown, Response) else shown
+    return http_problem(error)

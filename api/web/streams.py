@@ -8,6 +8,7 @@ server, or TLS), the stream keeps its thread.
 from __future__ import annotations
 
 import socket
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from threading import Lock, Thread
@@ -20,7 +21,7 @@ from loguru import logger
 from api.handover import Taken, take_socket
 from api.live import Live
 from scheduler.domain.clock import Clock
-from scheduler.domain.errors import LimitReached, ReveilleError
+from scheduler.domain.errors import LimitReached
 
 MAX_STREAMS = 500
 LOOK_SECONDS = 0.25
@@ -29,6 +30,8 @@ LEAST_SECONDS = 1.0
 """Between two pictures of a view while much happens."""
 IDLE_SECONDS = 10.0
 """A picture is sent at least so often: time goes on, and whoever closed the page is noticed."""
+PAUSE_SECONDS = 2.0
+"""After a picture that could not be drawn, as when the database is away."""
 STALLED_SECONDS = 30.0
 """Who takes nothing for so long is gone."""
 LIFE_SECONDS = 600.0
@@ -138,8 +141,9 @@ class Streams(Generic[ViewT]):
                 changed |= {change.tenant_id for change in subscription.get(LOOK_SECONDS)}
                 try:
                     changed = self._send(changed)
-                except ReveilleError as error:
-                    logger.warning("The live pages wait: {}", error.message)
+                except Exception as error:  # noqa: BLE001  # whatever it is, the other pages must go on
+                    logger.warning("The live pages wait {:g} s: {!r}", PAUSE_SECONDS, error)
+                    time.sleep(PAUSE_SECONDS)
 
     def _is_wanted(self) -> bool:
         with self._lock:

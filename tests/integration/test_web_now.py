@@ -11,7 +11,7 @@ import pytest
 
 from scheduler.storage.engine import Database
 from tests.api import Api, operator_key, running_api
-from tests.database import rows
+from tests.database import change, rows
 from tests.pages import signed_in
 from tests.web import Web, running_web
 
@@ -120,3 +120,18 @@ def test_a_server_without_a_socket_to_take_streams_by_itself(api: Api) -> None:
     assert next(events) == b"retry: 3000\n\n"
     assert b"data: " in next(events)
     response.close()
+
+
+def test_live_pages_come_back_after_the_database_was_away(web: Web, database_url: str, db: Database) -> None:
+    """Every connection of the web process is cut; the next firing still reaches the page that was open."""
+    cookie = session_cookie(database_url, db)
+    with running_api(database_url) as api, Stream(web, cookie) as page:
+        trigger = api.trigger(api.agent("ada")["id"], "tick", config={"minutes": 3})
+        page.wait_for("fires next at")
+        change(
+            db,
+            """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+            WHERE application_name IN ('reveille-live', 'reveille-web') AND datname = current_database()""",
+        )
+        api.post(f"/triggers/{trigger['id']}/fire", status=202)
+        page.wait_for("tick (interval) fired at")

@@ -47,7 +47,7 @@ def test_every_page_asks_as_much_as_it_changes(api: Api) -> None:
         if path not in harmless:
             assert reader.client.post(path, data={"csrf": token}).status_code == 403, path
     for endpoint, path in pages(api, "GET"):
-        level = api.app.view_functions[endpoint].access.level  # type: ignore[attr-defined]
+        level = api.app.view_functions[endpoint].access.level  # type: ignore[union-attr]
         response = reader.client.get(path)
         assert (response.status_code == 403) == (level > Level.READ), path
         response.close()
@@ -69,3 +69,14 @@ def test_no_page_allows_inline_script(api: Api) -> None:
         assert "default-src 'none'" in response.headers["Content-Security-Policy"], path
         assert "unsafe" not in response.headers["Content-Security-Policy"], path
         response.close()
+
+
+def test_an_address_that_is_nothings_is_a_page_for_browsers_and_a_problem_for_programs(api: Api) -> None:
+    client = Browser(api).client
+    page = client.get("/nowhere", headers={"Accept": "text/html,*/*"})
+    assert page.status_code == 404
+    assert "There is no such page" in page.text
+    assert "style-src 'self'" in page.headers["Content-Security-Policy"]
+    assert client.get("/nowhere").content_type == "application/problem+json"
+    below_the_api = client.get("/api/v1/nowhere", headers={"Accept": "text/html"})
+    assert below_the_api.content_type == "application/problem+json"
