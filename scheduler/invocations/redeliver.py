@@ -14,7 +14,7 @@ from scheduler.domain.ids import new_id
 from scheduler.invocations.record import NewFiring, gate, record_firings
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.deliveries import KeptDelivery, find_kept
-from scheduler.storage.tables import WebhookDelivery
+from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.triggers import LockedTrigger, lock_triggers
 
 MOST_AT_ONCE = 100

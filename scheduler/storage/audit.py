@@ -11,7 +11,7 @@ from sqlalchemy import Connection, insert
 
 from scheduler.domain.ids import new_id
 from scheduler.storage.live import Change, tell
-from scheduler.storage.tables import AuditEvent
+from scheduler.storage.log_tables import AuditEvent
 
 SYSTEM = "system"
 """The actor of what Reveille does by itself."""

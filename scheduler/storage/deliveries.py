@@ -14,7 +14,8 @@ from sqlalchemy import ARRAY, ColumnElement, Connection, LargeBinary, any_, bind
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
 from scheduler.storage.arrays import array, uuid_array
-from scheduler.storage.tables import Agent, Firing, Tenant, Trigger, WebhookDelivery
+from scheduler.storage.log_tables import WebhookDelivery
+from scheduler.storage.tables import Agent, Firing, Tenant, Trigger
 from scheduler.storage.triggers import LOCKED_COLUMNS, LockedTrigger
 
 

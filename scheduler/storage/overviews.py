@@ -9,10 +9,11 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, select, text
 
 from scheduler.storage.arrays import array
+from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.message_tables import User
 from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.queries import DELIVERY, INVOCATION
-from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger, WebhookDelivery
+from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger
 
 MOST_COUNTED = 1000
 """Counting for a page stops here; a page says so."""

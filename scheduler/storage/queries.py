@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, Text, func, liter
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.audit import SYSTEM
-from scheduler.storage.tables import AuditEvent, Firing, Invocation, WebhookDelivery
+from scheduler.storage.log_tables import AuditEvent, WebhookDelivery
+from scheduler.storage.tables import Firing, Invocation
 
 MAX_SHOWN_FIRINGS = 1000
 FIRED = "trigger.fired"

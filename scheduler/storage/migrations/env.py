@@ -6,6 +6,7 @@ from alembic import context
 
 import scheduler.storage.budget_tables  # the metadata holds the tables that were imported
 import scheduler.storage.channel_tables
+import scheduler.storage.log_tables
 import scheduler.storage.message_tables
 import scheduler.storage.model_tables
 import scheduler.storage.notification_tables

@@ -1,0 +1,61 @@
+"""The tables that log: the calls of webhooks, and the audit trail."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Index, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from scheduler.domain.ids import new_id
+from scheduler.storage.base import NOW, Base
+
+
+class WebhookDelivery(Base):
+    """One call of a webhook and what became of it. An accepted one's body is its firing's payload."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (
+        Index("ix_webhook_deliveries_trigger", "trigger_id", "received_at"),
+        Index("ix_webhook_deliveries_tenant", "tenant_id", "id"),
+        Index("ix_webhook_deliveries_refused", "tenant_id", "id", postgresql_where=text("verdict <> 'accepted'")),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID]
+    trigger_id: Mapped[UUID]
+    received_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    verdict: Mapped[str]
+    """`accepted`, `duplicate`, `bad_signature`, `rate_limited` or `filtered`."""
+    reason: Mapped[str | None]
+    delivery_key: Mapped[str | None]
+    content_type: Mapped[str | None]
+    size: Mapped[int]
+    body: Mapped[bytes | None]
+    firing_id: Mapped[UUID | None]
+
+
+class AuditEvent(Base):
+    """Who did what, and when. Firings are not repeated here: the audit listing reads them from `firings`."""
+
+    __tablename__ = "audit_events"
+    __table_args__ = (
+        Index("ix_audit_events_tenant", "tenant_id", "id"),
+        Index("ix_audit_events_subject", "subject_id", "id"),
+        Index("ix_audit_events_subject_type", "tenant_id", "subject_type", "id"),
+        Index("ix_audit_events_action", "tenant_id", "action", "id"),
+    )
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID | None]
+    at: Mapped[datetime] = mapped_column(server_default=NOW)
+    actor: Mapped[str]
+    """`key:NAME`, `system`, `agent:ID` …"""
+    action: Mapped[str]
+    """`SUBJECT.VERB`, e.g. `trigger.created`, `invocation.dead`."""
+    subject_type: Mapped[str]
+    subject_id: Mapped[UUID | None]
+    agent_id: Mapped[UUID | None]
+    detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
