@@ -288,14 +288,9 @@ def test_a_trigger_lives_as_the_model_says(db: Database, scheduler: SteppedSched
         def __init__(self) -> None:
             super().__init__(db, scheduler)
 
-    # Without Phase.shrink: it takes minutes on a database, and the steps of a failure are printed without it too.
+    # No Phase.shrink: it takes minutes on a database, and the steps of a failure are printed all the same.
     # With CI=true Hypothesis itself takes the same examples each time.
+    phases = [Phase.explicit, Phase.reuse, Phase.generate]
     run_state_machine_as_test(
-        Here,
-        settings=settings(
-            max_examples=25,
-            stateful_step_count=30,
-            deadline=None,
-            phases=[Phase.explicit, Phase.reuse, Phase.generate],
-        ),
+        Here, settings=settings(max_examples=25, stateful_step_count=30, deadline=None, phases=phases)
     )
