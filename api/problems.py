@@ -66,7 +66,8 @@ class InvalidRequest(InvalidField):
 
     def __init__(self, errors: Sequence[FieldError]) -> None:
         shown = [f"{error.field}: {error.message}" if error.field else error.message for error in errors[:5]]
-        super().__init__("; ".join(text.rstrip(".") for text in shown) + ".", field=errors[0].field or None)
+        told = "; ".join(text.rstrip(".") for text in shown)
+        super().__init__(told if told.endswith("?") else f"{told}.", field=errors[0].field or None)
         self.errors = errors
 
 
