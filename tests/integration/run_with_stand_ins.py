@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import time
 from http.server import HTTPServer, SimpleHTTPRequestHandler
@@ -24,6 +25,7 @@ def worker() -> None:
 
 
 def run() -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that were started with nohup would pass theirs on
     this = [sys.executable, "-m", "tests.integration.run_with_stand_ins"]
     supervisor.COMMANDS = {"web": [*this, "web"], "worker": [*this, "worker"]}
     return supervisor.run(load_settings(), lambda _settings: [f"prepared by {os.getpid()}"])

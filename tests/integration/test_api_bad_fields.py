@@ -100,7 +100,7 @@ def test_an_agent_stays_within_its_tenants_limits(shared: Api, agent_id: str, fi
 @pytest.mark.parametrize(
     ("runtime", "field"),
     [
-        ({"kind": "llm", "model_id": "x"}, "runtime.kind"),
+        ({"kind": "llm", "model_id": "x"}, "runtime.model_id"),
         ({"kind": "pigeon", "url": "https://a.example.org"}, "runtime.kind"),
         ({"kind": "carrier pigeon"}, "runtime.kind"),
         ({"url": "https://a.example.org"}, "runtime.kind"),
