@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import ClassVar
 from uuid import UUID
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from scheduler.domain.misfire import Schedule
 from scheduler.domain.model import TriggerType
@@ -47,8 +47,16 @@ class IntervalConfig(RecurringConfig):
 
     kind: ClassVar = TriggerType.INTERVAL
 
-    minutes: float | None = Field(default=None, ge=1 / 60, le=MAX_SECONDS / 60, allow_inf_nan=False)
-    seconds: float | None = Field(default=None, ge=1, le=MAX_SECONDS, allow_inf_nan=False)
+    minutes: float | None = Field(default=None, allow_inf_nan=False)
+    seconds: float | None = Field(default=None, allow_inf_nan=False)
+
+    @field_validator("minutes", "seconds")
+    @classmethod
+    def _in_bounds(cls, value: float | None, info: ValidationInfo) -> float | None:
+        unit = 60 if info.field_name == "minutes" else 1
+        if value is not None and not 1 <= value * unit <= MAX_SECONDS:
+            raise ValueError(f"{value:g} is out of bounds; an interval is from 1 second to 366 days")
+        return value
 
     @model_validator(mode="after")
     def _one_unit(self) -> IntervalConfig:

@@ -43,6 +43,16 @@ def test_a_bad_config_is_refused_by_the_name_of_its_field(
         assert conn.scalar(text("SELECT count(*) FROM triggers")) == 0
 
 
+@pytest.mark.parametrize("config", [{"minutes": 0}, {"seconds": 0.5}, {"minutes": 600_000}])
+def test_the_bounds_of_an_interval_are_told_in_words(db: Database, config: dict[str, Any]) -> None:
+    with pytest.raises(InvalidField) as caught:
+        make_trigger(db, make_agent(db), "interval", config=config)
+    ((unit, value),) = config.items()
+    assert caught.value.message == (
+        f"config.{unit}: {value} is out of bounds; an interval is from 1 second to 366 days."
+    )
+
+
 @pytest.mark.parametrize(
     ("values", "field"),
     [
