@@ -8,6 +8,7 @@ from uuid import UUID
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
 from sqlalchemy import Connection, Row, func, select, text, update
 
+from scheduler.clock.agent_made import check_approved
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, ScheduleTrigger, build_job, job_id, split_job_id
 from scheduler.clock.ledger_store import LedgerStore, first_line
@@ -91,7 +92,10 @@ class TriggerStore(LedgerStore):
         raise TypeError("A trigger's job is made together with its trigger: use scheduler.clock.sync.Triggers.")
 
     def update_job(self, job: LedgerJob) -> None:
-        """In a pass: nothing, its claim says it all. Else pause, resume or reschedule job and trigger together."""
+        """In a pass: nothing, its claim says it all. Else pause, resume or reschedule job and trigger together.
+
+        Raises Conflict when that would enable what a person has not approved.
+        """
         if self.in_pass:
             return
         trigger_id, kind = split_job_id(job.id)
@@ -126,7 +130,10 @@ class TriggerStore(LedgerStore):
         raise TypeError("Removing all jobs would delete every trigger; delete triggers one by one.")
 
     def _follow(self, conn: Connection, trigger_id: UUID, job: LedgerJob) -> None:
-        """Bring the trigger row in step with a job that was changed through the scheduler."""
+        """Bring the trigger row in step with a job that was changed through the scheduler.
+
+        Raises Conflict, which undoes the change, when that would enable what a person has not approved.
+        """
         before = conn.execute(LOCKED.where(Trigger.id == trigger_id)).one()
         values: dict[str, Any] = {"is_enabled": job.next_run_time is not None}
         if isinstance(job.trigger, ScheduleTrigger):
@@ -136,6 +143,7 @@ class TriggerStore(LedgerStore):
         if job.next_run_time is None and before.is_enabled:
             values["paused_note"], verb = "paused in the scheduler", "paused"
         elif job.next_run_time is not None and not before.is_enabled:
+            check_approved(before.approval)
             values |= {"paused_note": None, **fresh_start(before)}
             verb = "resumed"
         change_trigger(conn, trigger_id, **values)
@@ -160,7 +168,9 @@ class TriggerStore(LedgerStore):
         return job
 
 
-LOCKED = select(Trigger.is_enabled, Trigger.type, func.clock_timestamp().label("now")).with_for_update()
+LOCKED = select(
+    Trigger.is_enabled, Trigger.approval, Trigger.type, func.clock_timestamp().label("now")
+).with_for_update()
 
 LISTED = (
     select(JobRow.trigger_id, JobRow.kind, JobRow.next_run_time)

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
+from scheduler.clock.approvals import reject
 from scheduler.clock.jobs import ScheduleTrigger
 from scheduler.clock.sync import Triggers
 from scheduler.clock.trigger_spec import TriggerSpec
+from scheduler.domain.errors import Conflict
 from scheduler.storage.engine import Database
 from tests.clockwork import SteppedScheduler
 from tests.database import rows
@@ -44,3 +48,23 @@ def test_a_resumed_job_counts_its_fires_from_zero_and_hears_nothing_of_before(
     (stored,) = rows(db, "SELECT anchor_at, created_at FROM triggers WHERE id = :id", id=made.id)
     assert stored.anchor_at > stored.created_at
     assert audited(db, made.id) == ["trigger.created", "trigger.paused", "trigger.resumed"]
+
+
+@pytest.mark.parametrize("is_rejected", [False, True])
+def test_no_call_of_the_scheduler_enables_what_nobody_approved(
+    db: Database, scheduler: SteppedScheduler, triggers: Triggers, *, is_rejected: bool
+) -> None:
+    agent = make_agent(db, approve_triggers=True)
+    spec = TriggerSpec("tick", "interval", {"minutes": 5})
+    made = triggers.create(DEFAULT_TENANT, agent, spec, actor="test", by_agent=True).trigger
+    if is_rejected:
+        reject(db, DEFAULT_TENANT, made.id, actor="test", note="too often")
+    before = triggers.get(DEFAULT_TENANT, made.id)
+    with pytest.raises(Conflict):
+        scheduler.resume_job(str(made.id))
+    with pytest.raises(Conflict):
+        scheduler.reschedule_job(
+            str(made.id), trigger=ScheduleTrigger("interval", {"minutes": 1}, "UTC", made.created_at)
+        )
+    assert triggers.get(DEFAULT_TENANT, made.id) == before
+    assert rows(db, "SELECT 1 FROM jobs WHERE kind = 'fire' AND next_run_time IS NOT NULL") == []
