@@ -13,6 +13,7 @@ from pydantic import AfterValidator, Field
 from scheduler.clock.agent_made import DEFAULT_LIFE, MOST_FIRES
 from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.storage.own_triggers import find_own
 from scheduler.storage.trigger_views import TriggerView
@@ -20,6 +21,8 @@ from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, sel
 from scheduler.triggers.preview import preview
 
 MAX_SHOWN = 100
+CLEARED = ("focus_ref", "notification_summary")
+"""What null empties; of another field null changes nothing."""
 SET_TRIGGER = (
     "Set your own alarm clock: make a trigger that wakes you later. `type` and `config`:\n"
     '- cron: {"expr": "0 9 * * mon-fri", "timezone"?: "Europe/Berlin"}: at these times\n'
@@ -44,6 +47,14 @@ Moment = Annotated[datetime, AfterValidator(_as_utc), Field(description="RFC 333
 Reference = Annotated[
     str, Field(min_length=1, max_length=200, description="The id or the name of one of your triggers.")
 ]
+Summary = Annotated[
+    str,
+    Field(
+        min_length=1,
+        max_length=SUMMARY_LENGTH,
+        description="The line above your reply when your user is told of it; left out: the beginning of `reason`.",
+    ),
+]
 Config = Annotated[dict[str, Any], Field(description="What its type asks for.")]
 
 
@@ -60,6 +71,7 @@ class SetTrigger(Arguments):
         None, ge=1, description=f"It ends after so many; default and most: {MOST_FIRES}."
     )
     expires_at: Moment | None = Field(None, description=f"It ends then; default: in {DEFAULT_LIFE.days} days.")
+    notification_summary: Summary | None = None
 
 
 class ListTriggers(Arguments):
@@ -81,6 +93,7 @@ class UpdateTrigger(Arguments):
     cooldown_seconds: float | None = Field(None, ge=0)
     max_fires: int | None = Field(None, ge=1, description=f"At most {MOST_FIRES}.")
     expires_at: Moment | None = None
+    notification_summary: Summary | None = None
     is_enabled: bool | None = Field(None, description="false pauses it, true resumes it from now, with 0 fires.")
 
 
@@ -132,9 +145,9 @@ class TriggerTools:
         }
 
     def update_trigger(self, caller: ToolCaller, asked: UpdateTrigger) -> dict[str, Any]:
-        """Change what was given; null clears only focus_ref."""
+        """Change what was given; null clears what can be empty."""
         given = {name: getattr(asked, name) for name in asked.model_fields_set - {"trigger"}}
-        patch = {name: value for name, value in given.items() if value is not None or name == "focus_ref"}
+        patch = {name: value for name, value in given.items() if value is not None or name in CLEARED}
         if not patch:
             raise InvalidField("Nothing was changed: give at least one field beside trigger.")
         found = self._own(caller, asked.trigger)
@@ -210,6 +223,7 @@ def show(trigger: TriggerView) -> dict[str, Any]:
         "config": trigger.config,
         "reason": trigger.reason,
         "focus_ref": trigger.focus_ref,
+        "notification_summary": trigger.notification_summary,
         "timezone": trigger.timezone,
         "is_enabled": trigger.is_enabled,
         "paused_note": trigger.paused_note,

@@ -37,6 +37,18 @@ def test_a_trigger_is_made_shown_changed_previewed_and_cancelled(db: Database) -
     assert rows(db, "SELECT created_by FROM triggers") == [(f"agent:{ada}",)]
 
 
+def test_an_agent_says_what_heads_its_reply_and_takes_it_back(db: Database) -> None:
+    tools = Toolbox(db, make_agent(db))
+    made = tools("set_trigger", name="mail", notification_summary="Your morning mail", **DAILY)
+    assert made["notification_summary"] == "Your morning mail"
+    (shown,) = tools("list_triggers")["triggers"]
+    assert shown["notification_summary"] == "Your morning mail"
+    kept = tools("update_trigger", trigger="mail", reason="Later.", notification_summary="Mail")
+    assert kept["notification_summary"] == "Mail"
+    assert tools("update_trigger", trigger="mail", notification_summary=None)["notification_summary"] is None
+    assert "at most 200" in tools.refused("set_trigger", name="x", notification_summary="x" * 201, **DAILY)
+
+
 def test_what_an_agent_makes_ends_by_itself(db: Database) -> None:
     """By default after 7 days and 100 fires; what starts later lives a day beyond its first slot."""
     tools, now = Toolbox(db, make_agent(db)), datetime.now(UTC)  # noqa: TID251
