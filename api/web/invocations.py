@@ -24,7 +24,7 @@ from scheduler.storage.family import read_family
 from scheduler.storage.overviews import agent_names, woken_by
 from scheduler.storage.queries import LedgerFilter, firings_of, get_invocation, list_invocations
 from scheduler.storage.sessions import list_messages
-from scheduler.storage.transcripts import CONTEXT_SENDER, transcript_of
+from scheduler.storage.transcripts import SYSTEM, transcript_of
 
 STATES = [state.value for state in InvocationState]
 FIRINGS_SHOWN = 20
@@ -118,5 +118,9 @@ def _transcript(conn: Connection, invocation_id: UUID) -> dict[str, Any] | None:
     if session is None:
         return None
     newest = list_messages(conn, session.id, limit=ENTRIES_SHOWN + 1)
-    entries = [entry for entry in reversed(newest[:ENTRIES_SHOWN]) if entry.from_type != CONTEXT_SENDER]
+    entries = [entry for entry in reversed(newest[:ENTRIES_SHOWN]) if not _is_context(entry)]
     return {"session": session, "entries": entries, "is_cut": len(newest) > ENTRIES_SHOWN}
+
+
+def _is_context(entry: Row[Any]) -> bool:
+    return entry.from_type == SYSTEM and entry.to_agent_id is not None

@@ -70,6 +70,10 @@ class RunJournal:
         """Keep a response. Written twice, because a commit's answer was lost, it is kept once."""
         await self._journal.write(transcripts.add_response, *self._run, position, response, said=said, spent=spent)
 
+    async def add_note(self, session_id: UUID, note: str) -> None:
+        """Tell people of something that the model did not say or do."""
+        await self._journal.write(transcripts.add_note, *self._run, session_id, note)
+
     async def start_call(self, session_id: UUID, key: str, name: str, arguments: str) -> None:
         """Note that a tool is about to be called."""
         await self._journal.write(

@@ -1,7 +1,7 @@
 """The tools of an agent's MCP servers, for the time of one run.
 
-A server that fails does not sink the run: its tools are left out, or its calls fail, and the log says why. The library
-is loaded by the first run that needs it.
+A server that fails does not sink the run: its tools are left out, or its calls fail, and the log and the transcript say
+why. The library is loaded by the first run that needs it.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -68,6 +68,8 @@ _leaving: set[asyncio.Future[None]] = set()
 
 Connect = Callable[[McpServer, RuntimeParts], Any]
 """Opens a Session as an asynchronous context manager."""
+Tell = Callable[[str], None]
+"""Told what is left out, and why."""
 
 
 @asynccontextmanager
@@ -77,10 +79,12 @@ async def open_tools(
     *,
     taken: Collection[str] = (),
     timing: Timing = Timing(),
+    tell: Tell = lambda _: None,
 ) -> AsyncIterator[list[Tool]]:
     """The tools of all `servers` that answer, named `server_tool`; what is `taken` keeps its meaning.
 
-    Only for the time of the block: then the servers are let go, and programs among them ended.
+    Only for the time of the block: then the servers are let go, and programs among them ended. `tell` hears what is
+    left out before the block begins.
     """
     if not servers:
         yield []
@@ -89,7 +93,11 @@ async def open_tools(
     lines = [_Line(server, parts, module.connect, timing) for server in servers]
     try:
         await asyncio.gather(*(line.open() for line in lines))
-        yield _distinct((tool for line in lines for tool in line.tools()), taken)
+        tools, doubled = _distinct((tool for line in lines for tool in line.tools()), taken)
+        for text in (*(line.failed for line in lines if line.failed), *doubled):
+            logger.warning("{}", text)
+            tell(text)
+        yield tools
     finally:
         await _close(lines, timing.close)
 
@@ -105,6 +113,8 @@ class _Line:
         self._session: Session | None = None
         self._opened = asyncio.Event()
         self._leave = asyncio.Event()
+        self.failed = ""
+        """Why its tools are not there."""
         self.holding = asyncio.ensure_future(self._hold())
 
     async def open(self) -> None:
@@ -113,7 +123,7 @@ class _Line:
             async with asyncio.timeout(self._timing.connect):
                 await self._opened.wait()
         except TimeoutError:
-            logger.warning("{} did not answer in {:g} s; its tools are left out", self, self._timing.connect)
+            self.failed = f"{self} did not answer in {self._timing.connect:g} s; its tools are left out."
             self.holding.cancel()
 
     def tools(self) -> list[Tool]:
@@ -134,11 +144,16 @@ class _Line:
                 self._opened.set()
                 await self._leave.wait()
         except Exception as error:  # noqa: BLE001  # what a stranger's server makes the library raise is not known
-            self._session = None
-            if not self._leave.is_set():
-                logger.warning("{} failed; it is left out: {}", self, reason(error))
+            self._fail(reason(error))
         finally:
             self._opened.set()
+
+    def _fail(self, why: str) -> None:
+        """Before the run has its tools, `open_tools` tells of it; later the calls do."""
+        self._session = None
+        if self._opened.is_set() and not self._leave.is_set():
+            logger.warning("{} failed; it is left out: {}", self, why)
+        self.failed = f"{self} failed; its tools are left out: {why}"
 
     def _tool(self, offered: Offered) -> Tool:
         async def call(arguments: Mapping[str, Any]) -> str:
@@ -172,14 +187,16 @@ def reason(error: BaseException) -> str:
     return str(error)[:500] or type(error).__name__
 
 
-def _distinct(tools: Any, taken: Collection[str]) -> list[Tool]:
+def _distinct(tools: Iterable[Tool], taken: Collection[str]) -> tuple[list[Tool], list[str]]:
+    """Of two tools of a name the first, and what to say of the others."""
     kept: dict[str, Tool] = {}
+    doubled: list[str] = []
     for tool in tools:
         if tool.name in taken or tool.name in kept:
-            logger.warning("There are two tools {!r}; that of the MCP server is left out", tool.name)
+            doubled.append(f"There are two tools {tool.name!r}; the later one, of an MCP server, is left out.")
         else:
             kept[tool.name] = tool
-    return list(kept.values())
+    return list(kept.values()), doubled
 
 
 async def _close(lines: Sequence[_Line], seconds: float) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_id
 from scheduler.storage.message_tables import Message, Session
+from scheduler.storage.transcripts import SYSTEM
 
 SESSIONS = Session.__table__
 SHOWN_TEXT = 2_000
@@ -24,6 +25,7 @@ _LONG = ("text", "tool_arguments")
 _ROLE = case(
     (Message.tool_name.is_not(None), "tool_call"),
     (and_(Message.from_type == "agent", Message.to_agent_id.is_(None)), "assistant"),
+    (and_(Message.from_type == SYSTEM, Message.to_agent_id.is_(None)), "note"),
     else_="user",
 ).label("role")
 _COLUMNS: tuple[Any, ...] = (

@@ -23,8 +23,8 @@ from scheduler.storage.usage import count_spent
 
 CHANNEL = "trigger"
 """The channel of reflections, which nobody writes to."""
-CONTEXT_SENDER = "system"
-"""`from_type` of the context; `from_id` is the invocation's then."""
+SYSTEM = "system"
+"""`from_type` of the context, which is to the agent, and of notes, which are to people; `from_id` is the invocation's."""
 INTERRUPTED = (
     "The run was interrupted while this call was under way: it may or may not have taken effect. "
     "Look before you repeat it."
@@ -51,7 +51,7 @@ def open_transcript(conn: Connection, invocation_id: UUID, attempt: int, *, titl
         .returning(Session.id)
     )
     if session_id is not None:
-        _say(conn, run, session_id, context, from_type=CONTEXT_SENDER, from_id=run.id, to_agent_id=run.agent_id)
+        _say(conn, run, session_id, context, from_type=SYSTEM, from_id=run.id, to_agent_id=run.agent_id)
         return Past(session_id)
     session_id = conn.execute(select(Session.id).where(Session.invocation_id == invocation_id)).scalar_one()
     _end(conn, session_id, CallState.INTERRUPTED, INTERRUPTED)
@@ -81,6 +81,12 @@ def add_response(
         session_id = conn.execute(select(Session.id).where(Session.invocation_id == invocation_id)).scalar_one()
         _say(conn, run, session_id, said, from_type="agent", from_id=run.agent_id, to_agent_id=None)
     count_spent(conn, invocation_id, spent)
+
+
+def add_note(conn: Connection, invocation_id: UUID, attempt: int, session_id: UUID, note: str) -> None:
+    """Tell who reads the transcript of something that the model did not say or do. Raises Superseded."""
+    run = _hold(conn, invocation_id, attempt)
+    _say(conn, run, session_id, note, from_type=SYSTEM, from_id=run.id, to_agent_id=None)
 
 
 def start_call(

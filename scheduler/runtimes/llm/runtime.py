@@ -52,7 +52,11 @@ class LlmRuntime:
                 past = await journal.open(self._thinking.title, request.context)
                 talk = library.Conversation(self._spec, self._parts, journal, past, request)
                 taken = {library.ANSWER, *(tool.name for tool in self._parts.tools)}
-                async with open_tools(self._thinking.mcp_servers, self._parts, taken=taken) as theirs:
+                notes: list[str] = []
+                asked = open_tools(self._thinking.mcp_servers, self._parts, taken=taken, tell=notes.append)
+                async with asked as theirs:
+                    for note in notes:
+                        await journal.add_note(past.session_id, note)
                     tools = self._allowed([*self._parts.tools, *theirs])
                     outcome: Outcome = await talk.hold(tools, self._limits)
                 return outcome

@@ -42,6 +42,8 @@ async def test_a_model_calls_the_tools_of_an_mcp_server_and_does_without_one_tha
     assert {"files_read", "files_broken"} <= offered
     assert not any(name.startswith("gone") for name in offered)
     assert files.headers[0]["x-key"] == "k1"
+    [note] = rows(db, "SELECT text FROM messages WHERE from_type = 'system' AND to_agent_id IS NULL")
+    assert note.text.startswith("The MCP server 'gone' failed; its tools are left out: ")
     query = "SELECT tool_name, tool_state, text FROM messages WHERE tool_name IS NOT NULL ORDER BY id"
     read, broken = rows(db, query)
     assert (read.tool_name, read.tool_state) == ("files_read", "done")

@@ -8,6 +8,8 @@ from scheduler.domain.tools import Tool
 from tests.api import Api
 from tests.invocations import ready_one
 from tests.llm import calls, make_model, make_thinker, providing, text, thinking
+from tests.pages import signed_in
+from tests.web import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -43,6 +45,19 @@ async def test_a_session_tells_of_the_run_and_long_results_are_whole_by_referenc
     assert (whole["tokens_in"], whole["tokens_out"], whole["cost"]) == (150, 30, 0.00054)
     [listed] = api.get("/invocations")["items"]
     assert (listed["tokens_in"], listed["cost"]) == (150, 0.00054)
+
+
+async def test_what_a_run_went_without_is_a_note_to_people(api: Api) -> None:
+    async with providing(text("Seen.")) as provider, thinking(api.db) as thinkers:
+        gone = [{"name": "gone", "url": f"http://127.0.0.1:{free_port()}/mcp"}]
+        invocation_id = ready_one(api.db, make_thinker(api.db, make_model(api.db, provider.url), mcp_servers=gone))
+        await thinkers.run(invocation_id)
+    context, note, reply = api.get(f"/invocations/{invocation_id}")["transcript"]
+    assert (context["role"], note["role"], reply["role"]) == ("user", "note", "assistant")
+    assert "'gone'" in note["text"]
+    page = signed_in(api).get(f"/invocations/{invocation_id}")
+    assert "The MCP server &#39;gone&#39; failed" in page
+    assert page.count(">system<") == 1
 
 
 async def test_an_invocation_of_another_runtime_has_no_transcript(api: Api) -> None:
