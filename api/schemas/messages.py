@@ -71,9 +71,9 @@ class ReceivedOut(Answer):
 class MessageOut(Answer):
     """A message, its text cut at 2,000 characters; `length` is that of the whole.
 
-    `role`: `user`, `assistant` (the agent to its user), `note`, or `tool_call`, whose text is what the tool returned, and its
-    `tool_state` `running`, `done`, `failed` or `interrupted`. A `from_type` of `system` is the context of a run, or a
-    `note` for people: what of the run the agent did not say or do, such as an MCP server that was not there.
+    `role`: `user`, `assistant` (the agent to its user), `tool_call`, whose text is what the tool returned, and its
+    `tool_state` `running`, `done`, `failed` or `interrupted`, or `note`: for people, what of a run the agent did not
+    say or do, such as an MCP server that was not there. A `from_type` of `system` is a note or the context of a run.
     """
 
     id: UUID

@@ -24,7 +24,7 @@ from scheduler.storage.usage import count_spent
 CHANNEL = "trigger"
 """The channel of reflections, which nobody writes to."""
 SYSTEM = "system"
-"""`from_type` of the context, which is to the agent, and of notes, which are to people; `from_id` is the invocation's."""
+"""`from_type` of the context (to the agent) and of notes (to people); `from_id` is the invocation's then."""
 INTERRUPTED = (
     "The run was interrupted while this call was under way: it may or may not have taken effect. "
     "Look before you repeat it."

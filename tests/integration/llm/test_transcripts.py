@@ -57,7 +57,7 @@ async def test_what_a_run_went_without_is_a_note_to_people(api: Api) -> None:
     assert "'gone'" in note["text"]
     page = signed_in(api).get(f"/invocations/{invocation_id}")
     assert "The MCP server &#39;gone&#39; failed" in page
-    assert page.count(">system<") == 1
+    assert page.count("<strong>system</strong>") == 1
 
 
 async def test_an_invocation_of_another_runtime_has_no_transcript(api: Api) -> None:
