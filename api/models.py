@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import importlib
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from threading import BoundedSemaphore
+from typing import TYPE_CHECKING, Any
 
 from flask import Response
 from sqlalchemy import Connection, Row
@@ -12,20 +15,40 @@ from sqlalchemy import Connection, Row
 from api.auth import Caller, Level, caller, needs
 from api.parts import parts
 from api.remote_rules import check_address
-from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
+from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page, problems
 from api.schemas.agents import AgentPath
 from api.schemas.base import Page
-from api.schemas.models import ModelIn, ModelOut, ModelPage, ModelPatch, ModelPath, UsageOut, UsageQuery
-from scheduler.domain.errors import Forbidden, InvalidField
-from scheduler.domain.thinking import Provider
+from api.schemas.models import (
+    ModelIn,
+    ModelOut,
+    ModelPage,
+    ModelPatch,
+    ModelPath,
+    ModelTestedOut,
+    UsageOut,
+    UsageQuery,
+)
+from config.settings import read_variable
+from scheduler.domain.errors import Forbidden, InvalidField, LimitReached
+from scheduler.domain.thinking import ModelSpec, Provider
+from scheduler.net.client import GuardedClient
 from scheduler.net.policy import origin_of
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events
-from scheduler.storage.models import create_model, delete_model, get_model, list_models, update_model
+from scheduler.storage.models import create_model, delete_model, get_model, list_models, spec_of, update_model
 from scheduler.storage.tenants import get_tenant
 from scheduler.storage.usage import usage_by_day, usage_by_trigger
 
+if TYPE_CHECKING:
+    from scheduler.runtimes.llm.trial import Trial
+
 models = blueprint("models", "What agents of the runtime llm think with.")
+
+SHOWN_TEXT = 200
+TESTS_AT_ONCE = 2
+RETRY_SECONDS = 10
+_tests = BoundedSemaphore(TESTS_AT_ONCE)
+"""Each holds a thread of this process for up to 20 s, and webhooks need some."""
 
 
 @models.post("/models", responses={201: ModelOut, **CHANGES})
@@ -87,6 +110,33 @@ def remove_model(path: ModelPath) -> Response:
     return no_content()
 
 
+@models.post("/models/<model_id>/test", responses={200: ModelTestedOut, **CHANGES, **problems(429)})
+@needs(Level.WRITE)
+def test_model(path: ModelPath) -> Response:
+    """Ask a model one short question, at once, and tell what came of it. A disabled one can be tested, too."""
+    with parts().db.begin() as conn:
+        row = get_model(conn, caller().tenant_id, path.model_id)
+    spec = spec_of(row, parts().box)
+    if not _tests.acquire(blocking=False):
+        raise LimitReached("Other models are being tested; try again in a moment.", retry_after=RETRY_SECONDS)
+    try:
+        tried: Trial = asyncio.run(_ask(spec))
+    finally:
+        _tests.release()
+    with parts().db.begin() as conn:
+        _audit(conn, "tested", row, name=row.name, ok=tried.error is None)
+    return answer(
+        ModelTestedOut(
+            ok=tried.error is None,
+            latency_ms=round(tried.seconds * 1000),
+            text=tried.text[:SHOWN_TEXT],
+            tokens_in=tried.tokens_in,
+            tokens_out=tried.tokens_out,
+            error=tried.error,
+        )
+    )
+
+
 @models.get("/agents/<agent_id>/usage", responses={200: UsageOut})
 @needs(Level.READ, own=True)
 def show_usage(path: AgentPath, query: UsageQuery) -> Response:
@@ -99,6 +149,14 @@ def show_usage(path: AgentPath, query: UsageQuery) -> Response:
         days = usage_by_day(conn, path.agent_id, since)
         triggers = usage_by_trigger(conn, path.agent_id, query.days)
     return answer(UsageOut.model_validate({"days": days, "triggers": triggers}, from_attributes=True))
+
+
+async def _ask(spec: ModelSpec) -> Trial:
+    # The library takes a second to load and some 60 MB to hold: only a process that tests a model has it.
+    library = await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.llm.trial")
+    async with GuardedClient(allow_private=parts().allow_private) as client:
+        tried: Trial = await library.try_model(spec, client, read_variable)
+    return tried
 
 
 def _exclusive(patch: Mapping[str, Any]) -> dict[str, Any]:

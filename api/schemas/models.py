@@ -76,6 +76,17 @@ class ModelPage(Listed[ModelOut]):
     """A page of models."""
 
 
+class ModelTestedOut(Answer):
+    """What came of one short question to a model."""
+
+    ok: bool
+    latency_ms: int = Field(description="Until the whole answer was there, or it was clear that there is none.")
+    text: str = Field(description="What the model said, the first 200 characters.")
+    tokens_in: int
+    tokens_out: int
+    error: str | None = Field(description="Why it did not answer, in the provider's words where it gave any.")
+
+
 class ModelPath(Shape):
     """Names a model."""
 

@@ -7,14 +7,14 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.models import change_model, make_model, remove_model
+from api.models import change_model, make_model, remove_model, test_model
 from api.parts import parts
 from api.schemas.models import ModelIn, ModelPatch, ModelPath
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.thinking import Provider
-from scheduler.storage.models import list_models
+from scheduler.storage.models import get_model, list_models
 
 FIELDS = (
     "name",
@@ -58,6 +58,19 @@ def enable(model_id: str) -> Response:
     on = request.form.get("on") == "1"
     name = change_model(_path(model_id), ModelPatch(is_enabled=on)).get_json()["name"]
     return done("/settings/models", f"{name} is {'enabled' if on else 'disabled'}.")
+
+
+@models.post("/settings/models/<model_id>/test")
+@needs(Level.WRITE)
+def test(model_id: str) -> Response:
+    """Ask a model one short question, and tell what came of it."""
+    tested = test_model(_path(model_id)).get_json()
+    with parts().db.begin() as conn:
+        name = get_model(conn, caller().tenant_id, _path(model_id).model_id).name
+    seconds = f"{tested['latency_ms'] / 1000:.1f} s"
+    tokens = f"{tested['tokens_in']} tokens in and {tested['tokens_out']} out"
+    said = f"{name} answered in {seconds}, with {tokens}." if tested["ok"] else f"It failed. {tested['error']}"
+    return done("/settings/models", said)
 
 
 @models.post("/settings/models/<model_id>/delete")

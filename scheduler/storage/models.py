@@ -65,11 +65,12 @@ def usable_models(conn: Connection, tenant_id: UUID, ids: Sequence[UUID], box: S
     rows = {
         row.id: row for row in conn.execute(select(MODELS).where(Model.id.in_(ids), Model.tenant_id == tenant_id))
     }
-    usable = [_spec(rows[each], box) for each in ids if each in rows and rows[each].is_enabled]
+    usable = [spec_of(rows[each], box) for each in ids if each in rows and rows[each].is_enabled]
     return usable or ("model_disabled" if rows else "model_missing")
 
 
-def _spec(row: Row[Any], box: SecretBox) -> ModelSpec:
+def spec_of(row: Row[Any], box: SecretBox) -> ModelSpec:
+    """A model as it is asked. Raises ConfigurationError when its key does not open."""
     return ModelSpec(
         name=row.name,
         provider=row.provider,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic_ai.exceptions import (
     AgentRunError,
@@ -42,15 +42,14 @@ def failure(model: str, error: Exception) -> Failed:
     if isinstance(error, Broken):
         return Failed(f"{model}: {error}", permanent=error.permanent, reason=error.reason)
     if isinstance(error, ModelHTTPError):
-        said = _short(str(error.body)) if error.body else "no reason given"
+        said = _short(_words(error.body)) or "no reason given"
         return Failed(
             f"{model} answered HTTP {error.status_code}: {said}",
             permanent=_is_permanent(error),
             retry_after=error.retry_after,
         )
     retry_after = error.retry_after if isinstance(error, ModelAPIError) else None
-    text = _short(str(error)) or type(error).__name__
-    return Failed(f"{model}: {text}", permanent=isinstance(error, UserError), retry_after=retry_after)
+    return Failed(f"{model}: {_plain(error)}", permanent=isinstance(error, UserError), retry_after=retry_after)
 
 
 def all_failed(failures: Sequence[Failed]) -> Failed:
@@ -78,6 +77,28 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _plain(error: Exception) -> str:
+    """An error of the libraries' own, in words for who set the model up."""
+    text = _short(str(error)) or type(error).__name__
+    if text.startswith("Streamed response ended without"):
+        return "The response broke off."
+    if text == "Connection error.":
+        *_, cause = _chain(error)
+        return f"No connection to its address. {_short(str(cause))}"
+    return text
+
+
+def _words(body: object) -> str:
+    """What a provider says in an error's body: its message where there is one, as most have it."""
+    if not isinstance(body, Mapping):
+        return "" if body is None else str(body)
+    inner = body.get("error")
+    for each in (body.get("message"), inner.get("message") if isinstance(inner, Mapping) else inner):
+        if isinstance(each, str) and each.strip():
+            return each
+    return str(dict(body))
 
 
 def _short(text: str) -> str:

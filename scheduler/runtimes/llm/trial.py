@@ -1,0 +1,59 @@
+"""One short question to a model, for whoever sets it up: does it answer, how fast, and else why not."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from pydantic_ai.messages import ModelRequest
+from pydantic_ai.models import ModelRequestParameters
+
+from scheduler.domain.run import Failed
+from scheduler.domain.thinking import ModelSpec
+from scheduler.net.client import GuardedClient
+from scheduler.runtimes.llm.ask import Answered, Models
+
+QUESTION = "Say OK and nothing else."
+MOST_TOKENS = 256
+"""Of the answer. Models that reason count that, too, and some refuse to begin with less."""
+MOST_SECONDS = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of it: a text, or why there is none."""
+
+    seconds: float
+    text: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    error: str | None = None
+
+
+async def try_model(
+    spec: ModelSpec,
+    client: GuardedClient,
+    read_variable: Callable[[str], str | None],
+    *,
+    most_seconds: float = MOST_SECONDS,
+) -> Trial:
+    """Ask once, as a run would; never raises for what the model or its provider does."""
+    clock = asyncio.get_running_loop().time
+    started = clock()
+    limit = min(spec.max_output_tokens or MOST_TOKENS, MOST_TOKENS)
+    models = Models([replace(spec, max_output_tokens=limit)], client, read_variable)
+    question = ModelRequest.user_text_prompt(QUESTION)
+    try:
+        async with asyncio.timeout(most_seconds):
+            came = await models.ask([question], ModelRequestParameters(), {}, most_seconds)
+    except TimeoutError:
+        came = Failed(f"{spec.name} gave no whole answer within {most_seconds:g} s.")
+    return _trial(came, clock() - started)
+
+
+def _trial(came: Answered | Failed, seconds: float) -> Trial:
+    if isinstance(came, Failed):
+        return Trial(seconds, error=came.error)
+    usage = came.response.usage
+    return Trial(seconds, came.response.text or "", usage.input_tokens, usage.output_tokens)
