@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 
 from pydantic_ai.exceptions import (
@@ -86,7 +87,8 @@ def _plain(error: Exception) -> str:
         return "The response broke off."
     if text == "Connection error.":
         *_, cause = _chain(error)
-        return f"No connection to its address. {_short(str(cause))}"
+        number = cause.errno or 0 if isinstance(cause, OSError) else 0  # negative: of the resolver
+        return f"No connection to its address: {os.strerror(number) if number > 0 else _short(str(cause))}."
     return text
 
 

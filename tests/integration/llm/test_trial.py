@@ -81,7 +81,7 @@ async def test_one_that_is_not_there_or_may_not_be_asked_says_so(api: Api) -> No
     said = await outcome(api, make(api, f"http://127.0.0.1:{free_port()}/v1"))
     assert (said["ok"], said["error"]) == (
         False,
-        "small: No connection to its address. All connection attempts failed",
+        "small: No connection to its address: Connection refused.",
     )
     said = await outcome(api, make(api, "https://a.example/v1", name="env", key=None, key_env="NO_SUCH_KEY"))
     assert "needs the variable NO_SUCH_KEY" in said["error"]
