@@ -12,7 +12,8 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Accepted, Failed, Replied, Skipped
 from scheduler.invocations.lifecycle import Claimed, claim, finish, request_cancel
-from scheduler.invocations.record import NewFiring, record_firings
+from scheduler.invocations.new_firing import NewFiring
+from scheduler.invocations.record import record_firings
 from scheduler.invocations.windows import Closed, close_due_windows
 from scheduler.storage.engine import Database
 from scheduler.storage.triggers import lock_triggers

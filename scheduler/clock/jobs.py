@@ -111,7 +111,7 @@ def build_job(
     return job
 
 
-def job_id(trigger_id: UUID, kind: JobKind) -> str:
+def job_id(trigger_id: UUID | str, kind: JobKind) -> str:
     """The native job's id: the trigger's own, `expiry:` before it for the job that expires it."""
     return f"{EXPIRY_PREFIX}{trigger_id}" if kind is JobKind.EXPIRY else str(trigger_id)
 

@@ -26,8 +26,6 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.storage.engine import Database
 
-MAX_ROWS = 1000
-"""Rows one pass may claim. What it holds locked, a pause has to wait for: a thousand take about 0.1 s."""
 RETRY_SECONDS = 1.0
 """The wait after a pass that failed as a whole, e.g. because the database is away."""
 
@@ -51,6 +49,10 @@ class LedgerPass(ABC):
         """Take note that the scheduler wants `job` to run."""
 
     @abstractmethod
+    def prepare(self) -> None:
+        """Do what the writing needs no database for, once all is submitted: the pass before may still be written."""
+
+    @abstractmethod
     def write(self) -> None:
         """Write what was decided for the jobs that were submitted."""
 
@@ -67,6 +69,8 @@ class _Written:
 class LedgerStore(BaseJobStore):
     """What the `default` and the `windows` store share: one transaction a pass."""
 
+    max_rows = 1000
+    """Rows one pass may claim. What it holds locked, a pause has to wait for."""
     overlaps = False
     """Whether a full pass is written while the next one is claimed and decided, on a second connection."""
 
@@ -75,7 +79,7 @@ class LedgerStore(BaseJobStore):
         self._db = db
         self._clock = clock
         self._pass: LedgerPass | None = None
-        self._limit = MAX_ROWS
+        self._limit = self.max_rows
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
         self._writing: Future[_Written] | None = None
 
@@ -118,18 +122,19 @@ class LedgerStore(BaseJobStore):
         """Write, commit, and say when to look again. Never raises: a failed pass is undone and tried again."""
         if self._pass is None:
             return self._in(RETRY_SECONDS)
+        self._pass.prepare()
         before = self._settle()
         if before is not None and before.error is not None:
             self.abandon()  # its rows come again with those of the pass before, in smaller ones
             return self._failed(before.error, before.jobs)
         done, self._pass = self._pass, None
-        if self.overlaps and done.is_full and self._limit == MAX_ROWS:
+        if self.overlaps and done.is_full and self._limit == self.max_rows:
             self._writing = self._writer.submit(self._write, done)
             return self._in(0)
         written = self._write(done)
         if written.error is not None:
             return self._failed(written.error, written.jobs)
-        self._limit = min(self._limit * 2, MAX_ROWS)
+        self._limit = min(self._limit * 2, self.max_rows)
         return self._in(0) if done.is_full else self._after(written)
 
     def _write(self, done: LedgerPass) -> _Written:

@@ -21,7 +21,8 @@ from scheduler.clock.trigger_spec import TriggerSpec, check_spec
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_id, new_token, token_hash
 from scheduler.domain.model import TriggerType
-from scheduler.invocations.record import NewFiring, gate, record_firings
+from scheduler.invocations.new_firing import NewFiring, gate
+from scheduler.invocations.record import record_firings
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox

@@ -16,8 +16,9 @@ from scheduler.clock.ledger_store import LedgerPass
 from scheduler.domain.misfire import Plan, Slots, plan
 from scheduler.domain.model import JobKind, MisfirePolicy, TriggerType
 from scheduler.invocations.checks import run_checks
-from scheduler.invocations.record import NewFiring, gate, record_firings
-from scheduler.storage.arrays import time_array, uuid_array, word_array
+from scheduler.invocations.new_firing import NewFiring, gate
+from scheduler.invocations.record import Batch, record_firings
+from scheduler.storage.arrays import time_array, word_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.triggers import LockedTrigger
 from scheduler.triggers.base import TriggerConfig
@@ -34,9 +35,10 @@ CLAIM = text("""
         ORDER BY next_run_time LIMIT :limit
         FOR UPDATE SKIP LOCKED
     )
-    SELECT t.id, t.tenant_id, t.agent_id, t.name, t.type, t.is_enabled AND t.deleted_at IS NULL, t.expires_at,
-        t.max_fires, t.fire_count, t.urgent, t.cooldown_seconds, t.last_wake_at, a.dedup_delay_seconds,
-        a.max_batch, clock_timestamp(),
+    SELECT t.id::text,
+        t.id, t.tenant_id, t.agent_id, t.name, t.type, t.is_enabled AND t.deleted_at IS NULL, t.expires_at, t.max_fires,
+        t.fire_count, t.urgent, t.cooldown_seconds, t.last_wake_at, a.dedup_delay_seconds, a.max_batch,
+        (SELECT clock_timestamp()),
         j.kind, j.next_run_time, t.config::text, t.zone, t.anchor_at, t.misfire_policy, t.grace_seconds
     FROM due j JOIN triggers t ON t.id = j.trigger_id JOIN agents a ON a.id = t.agent_id
     ORDER BY j.next_run_time
@@ -58,7 +60,7 @@ DISABLE_TRIGGERS = text("""
     WHERE t.id = v.id
 """)
 
-_LOCKED_FIELDS = len(LockedTrigger._fields)
+_LOCKED_END = 1 + len(LockedTrigger._fields)
 # A look into a dict takes a fifth of what the enumeration's own call does, and a pass makes thousands.
 _KINDS = {kind.value: kind for kind in JobKind}
 _POLICIES = {policy.value: policy for policy in MisfirePolicy}
@@ -67,6 +69,8 @@ _POLICIES = {policy.value: policy for policy in MisfirePolicy}
 class Claim(NamedTuple):
     """A due job, the trigger it belongs to, and what is to become of both."""
 
+    trigger_id: str
+    """The trigger's id once more, as text: to make it of a UUID takes as long as to decide."""
     trigger: LockedTrigger
     kind: JobKind
     slot: datetime
@@ -86,34 +90,39 @@ class TriggerPass(LedgerPass):
         super().__init__(conn)
         self._heartbeat = heartbeat
         self.submitted: list[Claim] = []
+        self._advances: dict[str, str] = {}
+        self._batch = Batch(())
 
     def claim(self, limit: int) -> list[LedgerJob]:
         """Lock up to `limit` due jobs, oldest slot first, and decide each."""
-        return [_due_job(decide(row)) for row in self.conn.execute(CLAIM, {"limit": limit})]
+        return [_due_job(decide(row)) for row in self.conn.execute(CLAIM, {"limit": limit}).all()]
 
     def submit(self, job: LedgerJob) -> None:
         """Collect a claim for `write`."""
         self.submitted.append(job.claim)
+
+    def prepare(self) -> None:
+        """Make what will be written."""
+        self._batch = Batch([firing for claim in self.submitted for firing in claim.firings])
+        self._advances = {
+            "ids": word_array([claim.trigger_id for claim in self.submitted]),
+            "kinds": word_array([claim.kind for claim in self.submitted]),
+            "times": time_array([claim.next_run_time for claim in self.submitted]),
+        }
 
     def write(self) -> None:
         """Record the firings of what was submitted, advance every job of it."""
         self._heartbeat.beat(self.conn, self._record() if self.submitted else 0)
 
     def _record(self) -> int:
-        firings = [firing for claim in self.submitted for firing in claim.firings]
-        firings += run_checks(self.conn, [claim.trigger for claim in self.submitted if claim.check])
-        recorded = record_firings(self.conn, firings, announce=False)
+        recorded = self._batch.record(self.conn, announce=False)
+        found = run_checks(self.conn, [claim.trigger for claim in self.submitted if claim.check])
+        checked = record_firings(self.conn, found, announce=False)
         # By trigger: its expiry and its slot may be due together, and it ends once.
         ended = {claim.trigger.id: claim for claim in self.submitted if claim.disabled}
-        stopped = recorded.exhausted.union(ended)
-        self.conn.execute(
-            ADVANCE_JOBS,
-            {
-                "ids": uuid_array(claim.trigger.id for claim in self.submitted),
-                "kinds": word_array(claim.kind for claim in self.submitted),
-                "times": time_array(claim.next_run_time for claim in self.submitted),
-            },
-        )
+        exhausted = recorded.exhausted | checked.exhausted
+        stopped = exhausted.union(ended)
+        self.conn.execute(ADVANCE_JOBS, self._advances)
         if stopped:
             self.conn.execute(STOP_JOBS, {"ids": list(stopped)})
         if ended:
@@ -126,15 +135,15 @@ class TriggerPass(LedgerPass):
             _ended_event(claim, why)
             for claim in ended.values()
             # What reached max_fires now is audited already.
-            if (why := claim.disabled) and (why == "expired" or claim.trigger.id not in recorded.exhausted)
+            if (why := claim.disabled) and (why == "expired" or claim.trigger.id not in exhausted)
         ]
         record_events(self.conn, events)
-        return len(recorded.inserted)
+        return len(recorded.inserted) + len(checked.inserted)
 
 
 def _due_job(claim: Claim) -> LedgerJob:
     return build_job(
-        job_id(claim.trigger.id, claim.kind),
+        job_id(claim.trigger_id, claim.kind),
         name=claim.trigger.name,
         executor=EXECUTOR,
         trigger=Advance(claim.next_run_time),
@@ -145,22 +154,26 @@ def _due_job(claim: Claim) -> LedgerJob:
 
 def decide(row: Row[Any]) -> Claim:
     """What becomes of a due job. A row that cannot be read is quarantined and stops nobody else."""
-    trigger = LockedTrigger._make(row[:_LOCKED_FIELDS])
-    kind_name, slot, *definition = row[_LOCKED_FIELDS:]
+    trigger_id = row[0]
+    trigger = LockedTrigger._make(row[1:_LOCKED_END])
+    kind_name, slot, *definition = row[_LOCKED_END:]
     kind = _KINDS[kind_name]
     refusal = gate(trigger, trigger.read_at)
     if refusal in {"expired", "max_fires"}:
-        told = refusal == "expired" and trigger.type == TriggerType.A2A_WAIT
-        return Claim(trigger, kind, slot, None, [NewFiring(trigger, "expired")] if told else (), disabled=refusal)
+        is_awaited = refusal == "expired" and trigger.type == TriggerType.A2A_WAIT
+        told = [NewFiring(trigger, "expired")] if is_awaited else ()
+        return Claim(trigger_id, trigger, kind, slot, None, told, disabled=refusal)
     if refusal or kind is JobKind.EXPIRY:
-        return Claim(trigger, kind, slot, None)
+        return Claim(trigger_id, trigger, kind, slot, None)
     try:
         decided = _plan(trigger, slot, *definition)
         if kind_of(trigger.type).checks:
-            return Claim(trigger, kind, slot, decided.next_run_time, check=True)
-        return _fire(trigger, slot, decided)
+            return Claim(trigger_id, trigger, kind, slot, decided.next_run_time, check=True)
+        return _fire(trigger_id, trigger, slot, decided)
     except Exception as error:  # noqa: BLE001  # whatever is wrong with this row is wrong with this row only
-        return Claim(trigger, kind, slot, None, disabled=f"quarantined: {type(error).__name__}: {error}")
+        return Claim(
+            trigger_id, trigger, kind, slot, None, disabled=f"quarantined: {type(error).__name__}: {error}"
+        )
 
 
 def _plan(
@@ -183,18 +196,14 @@ def _config(type_name: str, config: str) -> TriggerConfig:
     return kind_of(type_name).model_construct(**json.loads(config))
 
 
-def _fire(trigger: LockedTrigger, slot: datetime, decided: Plan) -> Claim:
+def _fire(trigger_id: str, trigger: LockedTrigger, slot: datetime, decided: Plan) -> Claim:
     ranges = decided.firings
     if trigger.max_fires is not None:
         ranges = ranges[-max(trigger.max_fires - trigger.fire_count, 0) :]
+    firings = [_slot_firing(trigger, slots) for slots in ranges]
+    ended = None if decided.next_run_time else "finished"
     return Claim(
-        trigger,
-        JobKind.FIRE,
-        slot,
-        decided.next_run_time,
-        firings=[_slot_firing(trigger, slots) for slots in ranges],
-        skipped=decided.skipped,
-        disabled=None if decided.next_run_time else "finished",
+        trigger_id, trigger, JobKind.FIRE, slot, decided.next_run_time, firings, False, decided.skipped, ended
     )
 
 

@@ -52,6 +52,9 @@ class WindowPass(LedgerPass):
         """Collect a window for `write`."""
         self._submitted.append(job.claim)
 
+    def prepare(self) -> None:
+        """Nothing: the database decides what becomes of a window."""
+
     def write(self) -> None:
         """Close the windows: ready with their Procrastinate jobs, or held."""
         close_windows(self.conn, self._submitted)

@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from scheduler.domain.model import TriggerType
 from scheduler.invocations.message_check import check_messages
+from scheduler.invocations.new_firing import NewFiring
 from scheduler.invocations.polls.queue import queue_due_polls
-from scheduler.invocations.record import NewFiring
 from scheduler.storage.triggers import LockedTrigger
 
 Check = Callable[[Connection, Sequence[LockedTrigger]], Sequence[NewFiring]]

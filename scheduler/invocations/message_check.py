@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from scheduler.invocations.message_firings import Heard, admit
 from scheduler.invocations.message_match import Misses, matching
-from scheduler.invocations.record import NewFiring
+from scheduler.invocations.new_firing import NewFiring
 from scheduler.storage.messages import find_unfired, read_messages
 from scheduler.storage.triggers import LockedTrigger
 

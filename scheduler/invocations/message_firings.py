@@ -11,8 +11,8 @@ from sqlalchemy import Connection
 
 from scheduler.domain.lineage import too_deep, too_often
 from scheduler.domain.model import MAX_DEPTH, Trust
+from scheduler.invocations.new_firing import NewFiring
 from scheduler.invocations.pairs import PairLimit
-from scheduler.invocations.record import NewFiring
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.chains import chain_of, name_of
 from scheduler.storage.messages import StoredMessage, refuse_for

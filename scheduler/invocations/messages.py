@@ -14,7 +14,8 @@ from scheduler.domain.lineage import ROOT
 from scheduler.domain.text import storable
 from scheduler.invocations.message_firings import Heard, admit
 from scheduler.invocations.message_match import Misses, matching
-from scheduler.invocations.record import gate, record_firings
+from scheduler.invocations.new_firing import gate
+from scheduler.invocations.record import record_firings
 from scheduler.storage.agents import get_agent
 from scheduler.storage.messages import Listener, find_event, find_listeners, insert_message, read_messages
 from scheduler.storage.sessions import Talk, get_session, open_session

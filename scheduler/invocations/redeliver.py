@@ -11,7 +11,8 @@ from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import new_id
-from scheduler.invocations.record import NewFiring, gate, record_firings
+from scheduler.invocations.new_firing import NewFiring, gate
+from scheduler.invocations.record import record_firings
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.deliveries import KeptDelivery, find_kept
 from scheduler.storage.log_tables import WebhookDelivery

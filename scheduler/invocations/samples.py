@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import Conflict, PayloadTooLarge
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import TriggerType, Trust
-from scheduler.invocations.record import NewFiring, record_firings
+from scheduler.invocations.new_firing import NewFiring
+from scheduler.invocations.record import record_firings
 from scheduler.invocations.redeliver import lock_open
 from scheduler.storage.audit import record_event
 

@@ -13,8 +13,9 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import ROOT, Lineage, too_deep, too_often
 from scheduler.domain.model import MAX_DEPTH, Trust
 from scheduler.invocations.messages import checked_text
+from scheduler.invocations.new_firing import NewFiring, gate
 from scheduler.invocations.pairs import PairLimit
-from scheduler.invocations.record import NewFiring, gate, record_firings
+from scheduler.invocations.record import record_firings
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_event
 from scheduler.storage.chains import chain_of, name_of

@@ -16,7 +16,8 @@ from scheduler.domain.model import Trust
 from scheduler.domain.signatures import SignedRequest, verify
 from scheduler.invocations.group_commit import GroupCommit
 from scheduler.invocations.hook_memory import MINUTE, HookMemory, Meter
-from scheduler.invocations.record import NewFiring, gate, record_firings
+from scheduler.invocations.new_firing import NewFiring, gate
+from scheduler.invocations.record import record_firings
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.deliveries import (
     NewDelivery,

@@ -35,3 +35,14 @@ def word_array(values: Iterable[str]) -> str:
 def unless_all(values: list[Any], default: Any) -> list[Any]:
     """`values`, or none of them when all are `default`: `unnest` pads with NULL, which the statement reads so."""
     return [] if values.count(default) == len(values) else values
+
+
+def text_array(values: Iterable[str]) -> str:
+    """The same for texts of any kind, quoted; many are equal, as the times are."""
+    quoted: dict[str, str] = {}
+    return "{" + ",".join([quoted.get(value) or quoted.setdefault(value, _quote(value)) for value in values]) + "}"
+
+
+def _quote(value: str) -> str:
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -18,8 +17,7 @@ MAX_SECONDS = 366 * 24 * 3600
 """A year: what runs less often than that is a cron or a once trigger, or a typing error."""
 
 
-@dataclass(frozen=True, slots=True)
-class IntervalSchedule:
+class IntervalSchedule(NamedTuple):
     """The slots `anchor + k · step` for k ≥ 1."""
 
     anchor: datetime

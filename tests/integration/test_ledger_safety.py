@@ -10,9 +10,9 @@ from apscheduler.jobstores.base import JobLookupError
 from sqlalchemy import text
 
 from scheduler.clock.jobs import ScheduleTrigger
-from scheduler.clock.ledger_store import MAX_ROWS
 from scheduler.clock.scheduler import LedgerScheduler
 from scheduler.clock.sync import Triggers
+from scheduler.clock.trigger_store import TriggerStore
 from scheduler.domain.clock import SystemClock
 from scheduler.storage.engine import Database
 from tests.bench.population import populate
@@ -58,18 +58,20 @@ def test_a_row_that_cannot_be_written_is_found_by_halving_and_quarantined(
 
 
 def test_full_passes_that_are_written_beside_each_other_record_every_slot_once(db: Database) -> None:
-    populate(db, 3 * MAX_ROWS + 100)
+    count = 3 * TriggerStore.max_rows + 100
+    populate(db, count)
     with stepped(db) as scheduler:
         _make_all_due(db)
         while scheduler.run_pass() == 0:
             pass
-        assert rows(db, "SELECT count(*) AS n, count(DISTINCT trigger_id) AS d FROM firings") == [(3100, 3100)]
-        assert rows(db, "SELECT sum(firing_count) AS n FROM invocations") == [(3100,)]
+        assert rows(db, "SELECT count(*) AS n, count(DISTINCT trigger_id) AS d FROM firings") == [(count, count)]
+        assert rows(db, "SELECT sum(firing_count) AS n FROM invocations") == [(count,)]
         assert rows(db, "SELECT 1 FROM triggers WHERE fire_count <> 1") == []
 
 
 def test_a_bad_row_in_a_pass_that_is_written_beside_the_next_is_found_too(db: Database) -> None:
-    populate(db, 2 * MAX_ROWS)
+    count = 2 * TriggerStore.max_rows
+    populate(db, count)
     bad = rows(db, "SELECT trigger_id FROM jobs ORDER BY trigger_id LIMIT 1")[0].trigger_id
     with db.begin() as conn:
         conn.execute(text(f"ALTER TABLE firings ADD CONSTRAINT no_bad CHECK (trigger_id <> '{bad}')"))
@@ -77,7 +79,7 @@ def test_a_bad_row_in_a_pass_that_is_written_beside_the_next_is_found_too(db: Da
         _make_all_due(db)
         for _ in range(40):
             scheduler.run_pass()
-    assert rows(db, "SELECT count(*) AS n, count(DISTINCT trigger_id) AS d FROM firings") == [(1999, 1999)]
+    assert rows(db, "SELECT count(*) AS n, count(DISTINCT trigger_id) AS d FROM firings") == [(count - 1, count - 1)]
     (stopped,) = rows(db, "SELECT is_enabled, paused_note FROM triggers WHERE id = :id", id=bad)
     assert not stopped.is_enabled
     assert "no_bad" in stopped.paused_note
@@ -111,6 +113,7 @@ def test_a_pass_that_dies_before_its_commit_leaves_nothing(db: Database, schedul
     for job in store.get_due_jobs(datetime.now(UTC)):  # noqa: TID251
         store.submit(job)
     assert store._pass is not None
+    store._pass.prepare()
     store._pass.write()
     store.abandon()
     assert firings_by_slot(db, trigger.id) == []

@@ -16,7 +16,8 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason
 from scheduler.domain.run import Failed, HandedBack, Replied
 from scheduler.invocations.lifecycle import claim, finish, request_cancel
-from scheduler.invocations.record import NewFiring, record_firings
+from scheduler.invocations.new_firing import NewFiring
+from scheduler.invocations.record import record_firings
 from scheduler.invocations.recover import Reconciled, reconcile, sweep_stalled
 from scheduler.invocations.replay import replay
 from scheduler.invocations.windows import close_due_windows, release_window

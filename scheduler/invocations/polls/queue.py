@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from scheduler.invocations.record import NewFiring
+from scheduler.invocations.new_firing import NewFiring
 from scheduler.invocations.recover import STALLED_AFTER
 from scheduler.invocations.tasks import IO_QUEUE, defer_checks
 from scheduler.storage.engine import Database

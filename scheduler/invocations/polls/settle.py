@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Row, update
 from scheduler.domain.json_values import deeper_than
 from scheduler.domain.model import Trust
 from scheduler.domain.text import storable
+from scheduler.invocations.new_firing import NewFiring, gate
 from scheduler.invocations.polls.look import Found, Look, LookFailed, NothingThere, Unchanged, Validators
-from scheduler.invocations.record import NewFiring, gate, record_firings
+from scheduler.invocations.record import record_firings
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.polls import (
