@@ -3,7 +3,8 @@ CHAOS = 600
 .PHONY: help install run test lint bench chaos screenshots
 
 help:
-	@echo "make run      start Reveille, with a PostgreSQL of its own unless DATABASE_URL is set"
+	@echo "make run      start Reveille on port 8080, with a PostgreSQL of its own unless DATABASE_URL is set"
+	@echo "              (another port: PORT=9000 make run; all settings: docs/settings.md)"
 	@echo "make test     run every check"
 	@echo "make lint     run every check but the tests"
 	@echo "make bench    measure speed, lateness and memory beside APScheduler as shipped"

@@ -123,11 +123,19 @@ def prepare(settings: Settings) -> list[str]:
     finally:
         db.dispose()
     base = settings.public_url or f"http://127.0.0.1:{settings.port}"
-    return [*_key_lines(first), *_demo_lines(demo, base), *_next_lines(first, base)]
+    return [*_key_lines(first, settings), *_demo_lines(demo, base), *_next_lines(first, base)]
 
 
-def _key_lines(first: FirstStart) -> list[str]:
-    return [f"Admin key, shown this once: {first.admin_key}", ""] if first.admin_key else []
+def _key_lines(first: FirstStart, settings: Settings) -> list[str]:
+    if first.admin_key is not None:
+        return [f"Admin key, shown this once: {first.admin_key}", ""]
+    if settings.admin_key is not None:
+        return ["The admin key is that of REVEILLE_ADMIN_KEY.", ""]
+    return [
+        "The admin key was shown at the first start. Is it lost? Start with one of your own, of 16 characters or more:",
+        "  REVEILLE_ADMIN_KEY=… make run",
+        "",
+    ]
 
 
 def _demo_lines(demo: Demo | None, base: str) -> list[str]:
@@ -135,7 +143,7 @@ def _demo_lines(demo: Demo | None, base: str) -> list[str]:
         return []
     return [
         "An agent 'demo' was made to play with. Its trigger 'tick' wakes it every 20 s, three times.",
-        "Ring its bell, several times within 5 s: it is woken once, with everything you said.",
+        "Ring its bell, up to five times within 5 s: it is woken once, with everything you said.",
         f"  curl -d 'hello' {base}/hooks/{demo.hook_token}",
         "",
     ]
@@ -148,6 +156,6 @@ def _next_lines(first: FirstStart, base: str) -> list[str]:
         f"  export REVEILLE_URL={base}{key}",
         "  .venv/bin/reveille triggers list",
         "  .venv/bin/reveille invocations list",
-        f"The API is described at {base}/docs",
+        f"Or sign in with the admin key at {base}/, the web UI. The API is described at {base}/docs",
         "",
     ]

@@ -29,6 +29,7 @@ COMMANDS = {
     "web": [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "api.app:create_app()"],
     "worker": [sys.executable, "-m", "scheduler.cli", "worker"],
 }
+DEFAULT_PORT, LAST_PORT = 8080, 65535
 STOP_SECONDS = 25.0
 TICK_SECONDS = 0.2
 USAGE_STATUS = 2
@@ -46,7 +47,8 @@ def run(settings: Settings, prepare: Callable[[Settings], list[str]]) -> int:
         if settings.database_url is not None:
             settings.for_server()
             check_port(settings.port)
-            return _serve(settings, prepare, stop, None)
+            status = _serve(settings, prepare, stop, None)
+            return _say_goodbye(status, "in the database")
         with data_directory_lock(settings.data_dir):
             check_port(settings.port)
             postgres = EmbeddedPostgres(settings.data_dir)
@@ -57,9 +59,16 @@ def run(settings: Settings, prepare: Callable[[Settings], list[str]]) -> int:
                         "secret_key": settings.secret_key or secret_key(settings.data_dir),
                     }
                 )
-                return _serve(with_database, prepare, stop, postgres)
+                status = _serve(with_database, prepare, stop, postgres)
             finally:
                 postgres.stop()
+            return _say_goodbye(status, f"in {settings.data_dir}")
+
+
+def _say_goodbye(status: int, place: str) -> int:
+    if status == 0:
+        Console().write(f"Reveille has stopped; the data stay {place}.")
+    return status
 
 
 def check_port(port: int) -> None:
@@ -70,7 +79,8 @@ def check_port(port: int) -> None:
             probe.bind(("0.0.0.0", port))  # noqa: S104  # the web server's own address
         except OSError as error:
             raise ConfigurationError(
-                f"Port {port} cannot be had ({error.strerror}): stop what uses it, or choose another: PORT=8081"
+                f"Port {port} cannot be had ({error.strerror}): stop what uses it, or choose another: "
+                f"PORT={port + 1 if port < LAST_PORT else DEFAULT_PORT} make run"
             ) from None
 
 
@@ -141,7 +151,7 @@ def _serve(
         )
         for name, command in COMMANDS.items()
     ]
-    announce = f"Reveille listens on http://127.0.0.1:{settings.port} (press Ctrl-C to stop)"
+    announce = f"Reveille listens on http://127.0.0.1:{settings.port}/ (the web UI; press Ctrl-C to stop)"
     return Supervisor(children, postgres, stop, ready=lambda: _announce(settings.port, console, announce)).run()
 
 

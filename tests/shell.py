@@ -50,8 +50,8 @@ class Shell:
 
 
 @contextmanager
-def running_service(database_url: str) -> Iterator[Service]:
-    """`reveille web` on a database and a free port of its own; gone at the end."""
+def running_service(database_url: str, **settings: str) -> Iterator[Service]:
+    """`reveille web` on a database and a free port of its own, with `settings` besides; gone at the end."""
     db = Database(database_url.replace("postgresql:", "postgresql+psycopg:", 1))
     port = free_port()
     variables = environment(
@@ -59,6 +59,7 @@ def running_service(database_url: str) -> Iterator[Service]:
         PORT=str(port),
         REVEILLE_SECRET_KEY=SECRET_KEY,
         REVEILLE_COMMANDS=json.dumps(COMMANDS),
+        **settings,
     )
     with subprocess.Popen(command("web"), env=variables, stderr=subprocess.PIPE) as process:
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -190,7 +191,9 @@ class _Ledger:
         if wait is not None:
             rule = f"this webhook takes {hook.meter.limit} deliveries a minute"
             self._keep(arrival, Verdict.RATE_LIMITED, rule)
-            return LimitReached(f"Too many: {rule}.", retry_after=wait.total_seconds())
+            seconds = wait.total_seconds()
+            room = f"; there is room again in {max(math.ceil(seconds), 1)} s" if hook.meter.limit else ""
+            return LimitReached(f"Too many: {rule}{room}.", retry_after=seconds)
         return self._accept(arrival)
 
     def write(self, conn: Connection) -> None:

@@ -59,7 +59,7 @@ def test_a_taken_port_is_refused_with_the_remedy() -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        with pytest.raises(ConfigurationError, match=rf"Port {port} .*PORT="):
+        with pytest.raises(ConfigurationError, match=rf"Port {port} .*PORT={port + 1} make run"):
             check_port(port)
     check_port(port)
 
@@ -213,6 +213,7 @@ def test_a_run_announces_itself_and_a_signal_stops_it_whole(data_dir: Path, numb
         process.send_signal(number)
         rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0, rest
+    assert rest.endswith(f"Reveille has stopped; the data stay in {data_dir}.\n")
     assert not [member for member in family if _lives(member.pid)]
     assert (data_dir / "postgres" / "PG_VERSION").exists()
 

@@ -15,6 +15,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 FILE = re.compile(r"`?((?:scheduler|api|tests|config|docs|tools)/[\w/.-]+\.(?:py|md))`?")
 LINK = re.compile(r"\]\((?!https?:|#)([^)#]+)")
+ANCHOR = re.compile(r"\]\((?!https?:)([^)#]*)#([^)]+)\)")
+BARE_TEST = re.compile(r"`(?:test_\w+\.py::)?(test_\w+)`")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
@@ -26,6 +28,28 @@ def test_every_test_file_and_page_that_is_named_exists(page: Path) -> None:
         assert (ROOT / file).exists(), file
     for link in LINK.findall(text):
         assert (page.parent / link).exists(), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_heading_that_is_linked_exists(page: Path) -> None:
+    for target, anchor in ANCHOR.findall(page.read_text()):
+        text = (page.parent / target if target else page).read_text()
+        headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+        assert anchor in {re.sub(r"[^\w -]", "", each.lower()).replace(" ", "-") for each in headings}, anchor
+
+
+def test_every_test_that_is_named_without_its_file_exists() -> None:
+    tests = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    for page in PAGES:
+        for name in BARE_TEST.findall(page.read_text()):
+            assert f"def {name}(" in tests, f"{page.name}: {name}"
+
+
+def test_each_row_of_the_crash_table_is_tied_to_a_test() -> None:
+    table = (ROOT / "docs/crashes.md").read_text().partition("|---|---|---|\n")[2].strip().splitlines()
+    assert len(table) > 20
+    for row in table:
+        assert TEST.search(row.split(" | ")[-1]), row
 
 
 def test_no_page_names_what_is_only_on_the_writers_machine() -> None:

@@ -7,6 +7,7 @@ import re
 import shlex
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from subprocess import run
 
@@ -14,7 +15,8 @@ import pytest
 
 from scheduler.commands.exits import ExitCode
 from tests.database import change
-from tests.shell import Service, Shell
+from tests.postgres import Databases
+from tests.shell import Service, Shell, running_service
 from tests.web import ROOT
 
 SHOWN = re.compile(
@@ -135,12 +137,29 @@ def similar(said: object, written: object) -> bool:
     return said == written
 
 
-def test_the_commands_of_the_readme_list_and_show(shell: Shell, agent: str) -> None:
-    """With a trigger and an invocation of one's own."""
-    shell("triggers", "add", agent, "--every", "1h", "--name", "tick")
-    shell("triggers", "fire", f"{agent}/tick")
-    (invocation,) = shell.json("invocations", "list", "--agent", agent)["items"]
+@pytest.fixture
+def own_service(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
+    """One that is started as the README starts it for an agent on this machine, in the shell's environment."""
+    (start,) = (block for block in blocks("README.md", "sh") if "PRIVATE" in block)
+    name, _, value = start.removesuffix(" make run\n").partition("=")
+    url = databases.create()
+    with running_service(url, **{name: value}) as running:
+        monkeypatch.setenv("REVEILLE_URL", running.url)
+        monkeypatch.setenv("REVEILLE_API_KEY", running.key)
+        yield running
+    databases.drop(url)
+
+
+@pytest.mark.usefixtures("own_service")
+def test_the_commands_of_the_readme_succeed_one_after_another(capsys: pytest.CaptureFixture[str]) -> None:
+    """With an agent and an invocation of one's own in place of the demo's."""
+    shell = Shell(capsys)
+    shell("agents", "create", "demo", "--command", "echo")
+    shell("triggers", "add", "demo", "--every", "1h", "--name", "tick")
+    shell("triggers", "fire", "demo/tick")
+    (invocation,) = shell.json("invocations", "list")["items"]
     lines = re.findall(r"^\$ \.venv/bin/reveille (.+)$", page("README.md"), re.MULTILINE)
-    assert len(lines) >= 2
+    assert {"triggers list", "invocations list"} < set(lines)
     for line in lines:
         shell(*(invocation["id"] if re.fullmatch(r"[0-9a-f-]{36}", word) else word for word in shlex.split(line)))
+    assert [agent["name"] for agent in shell.json("agents", "list")["items"]] == ["ada", "demo"]
