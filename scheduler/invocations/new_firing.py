@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 from uuid import UUID
 
@@ -35,18 +37,28 @@ class NewFiring:
     depth: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Recorded:
     """What became of each reported firing, by its id."""
 
-    inserted: dict[UUID, UUID]
-    """Firing id to the id of the invocation that will carry it."""
+    windows: Sequence[tuple[NewFiring, UUID]]
+    """Each firing, and the invocation that carries it unless it is a duplicate."""
     duplicates: dict[UUID, UUID]
     """Firing id to the id of the firing that had recorded the same occurrence before."""
     exhausted: frozenset[UUID]
     """Triggers that this brought to `max_fires`: disabled. Their jobs are the caller's to stop."""
     next_due: datetime | None
     """When the first of the windows closes; None when all are held."""
+
+    @cached_property
+    def inserted(self) -> dict[UUID, UUID]:
+        """Firing id to the id of the invocation that will carry it."""
+        return {firing.id: window_id for firing, window_id in self.windows if firing.id not in self.duplicates}
+
+    @property
+    def count(self) -> int:
+        """How many were inserted."""
+        return len(self.windows) - len(self.duplicates)
 
 
 def gate(trigger: LockedTrigger, now: datetime) -> str | None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from itertools import compress
+from itertools import compress, count, repeat
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -73,9 +73,9 @@ class Batch:
         if not firings:
             return
         self._now = max([firing.trigger.read_at for firing in firings])
-        self._ids = [firing.id.hex for firing in firings]
         self._trigger_ids = [firing.trigger.id.hex for firing in firings]
         self._agent_ids = [firing.trigger.agent_id.hex for firing in firings]
+        self._counting = _Counting(firings, self._trigger_ids)
         self._openings = self._windows_to_open()
         self._window_values = {
             "now": self._now,
@@ -87,7 +87,7 @@ class Batch:
         }
         self._firing_values = {
             "now": self._now,
-            "ids": word_array(self._ids),
+            "ids": uuid_array([firing.id for firing in firings]),
             "trigger_ids": word_array(self._trigger_ids),
             "keys": text_array([firing.occurrence_key for firing in firings]),
             "firsts": time_array([firing.first_scheduled_for for firing in firings]),
@@ -105,7 +105,7 @@ class Batch:
     def record(self, conn: Connection, *, announce: bool = True) -> Recorded:
         """Write it: windows first, for a firing must know its invocation; counters last, for only new ones count."""
         if not self.firings:
-            return Recorded({}, {}, frozenset(), None)
+            return Recorded((), {}, frozenset(), None)
         by_agent = self._open_windows(conn)
         windows = [by_agent[agent_id] for agent_id in self._agent_ids]
         duplicates = self._insert(conn, windows)
@@ -113,14 +113,10 @@ class Batch:
         next_due = min((window.due_at for window in by_agent.values() if window.due_at), default=None)
         if announce and next_due is not None and next_due <= self._now + SOON:
             notify(conn)
-        inserted = {
-            firing.id: window.id
-            for firing, window in zip(self.firings, windows, strict=True)
-            if not duplicates or firing.id not in duplicates
-        }
         tenants = {opening.trigger.tenant_id for opening in self._openings.values()}
         tell(conn, [Change(tenant_id, "firing") for tenant_id in tenants])
-        return Recorded(inserted, duplicates, exhausted, next_due)
+        carried = [(firing, window.id) for firing, window in zip(self.firings, windows, strict=True)]
+        return Recorded(carried, duplicates, exhausted, next_due)
 
     def _windows_to_open(self) -> dict[str, _Opening]:
         """What each agent's window has to be; its due time only ever moves forward in a reader's favour: earlier."""
@@ -174,29 +170,40 @@ class Batch:
         self, conn: Connection, windows: Sequence[_Window], duplicates: Collection[UUID]
     ) -> frozenset[UUID]:
         """Count what was inserted on the triggers; returns those that may fire no more."""
-        new = [not duplicates or firing.id not in duplicates for firing in self.firings]
-        counts = Counter(compress(self._trigger_ids, new))
-        last = dict(compress(zip(self._trigger_ids, zip(self.firings, windows, strict=True), strict=True), new))
-        if not last:
+        counting = self._counting
+        if duplicates:
+            new = [firing.id not in duplicates for firing in self.firings]
+            counting = _Counting(self.firings, self._trigger_ids, new)
+        if not counting.last:
             return frozenset()
+        wakes = [windows[place].due_at or self._now for place in counting.last]
+        conn.execute(COUNT_TRIGGERS, counting.values | {"now": self._now, "wakes": time_array(wakes)})
+        record_events(conn, [_exhausted_event(trigger) for trigger in counting.exhausted])
+        return frozenset(trigger.id for trigger in counting.exhausted)
+
+
+class _Counting:
+    """By how much each trigger's counter goes up."""
+
+    def __init__(
+        self, firings: Sequence[NewFiring], trigger_ids: Sequence[str], counted: Iterable[bool] = repeat(True)
+    ) -> None:
+        """`trigger_ids` and `counted` go with `firings`, one for each."""
+        fires = Counter(compress(trigger_ids, counted))
+        last = dict(compress(zip(trigger_ids, count()), counted))
+        self.last = list(last.values())
+        """The place, among the firings, of each trigger's last one."""
+        triggers = [firings[place].trigger for place in self.last]
         spent = [
-            firing.trigger.max_fires is not None
-            and firing.trigger.fire_count + counts[trigger_id] >= firing.trigger.max_fires
-            for trigger_id, (firing, _) in last.items()
+            trigger.max_fires is not None and trigger.fire_count + fires[trigger_id] >= trigger.max_fires
+            for trigger_id, trigger in zip(last, triggers, strict=True)
         ]
-        conn.execute(
-            COUNT_TRIGGERS,
-            {
-                "now": self._now,
-                "ids": word_array(last),
-                "fires": array([counts[trigger_id] for trigger_id in last]),
-                "wakes": time_array([window.due_at or self._now for _, window in last.values()]),
-                "exhausted": array(spent),
-            },
-        )
-        exhausted = [firing.trigger for firing, _ in compress(last.values(), spent)]
-        record_events(conn, [_exhausted_event(trigger) for trigger in exhausted])
-        return frozenset(trigger.id for trigger in exhausted)
+        self.exhausted = list(compress(triggers, spent))
+        self.values = {
+            "ids": word_array(last),
+            "fires": array([fires[trigger_id] for trigger_id in last]),
+            "exhausted": array(spent),
+        }
 
 
 def _exhausted_event(trigger: LockedTrigger) -> Event:

@@ -19,7 +19,12 @@ def array(values: Iterable[UUID | datetime | int | bool | None]) -> str:
 def time_array(values: Iterable[datetime | None]) -> str:
     """The same for times, of which many are equal: what is due together is due at one moment."""
     texts: dict[datetime | None, str] = {None: "NULL"}
-    return "{" + ",".join([texts.get(value) or texts.setdefault(value, str(value)) for value in values]) + "}"
+    last, text, made = None, "NULL", []
+    for value in values:
+        if value is not last and value != last:  # most follow their like, and a time takes long to hash
+            last, text = value, texts.get(value) or texts.setdefault(value, str(value))
+        made.append(text)
+    return "{" + ",".join(made) + "}"
 
 
 def uuid_array(values: Iterable[UUID | None]) -> str:

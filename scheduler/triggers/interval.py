@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import ClassVar, NamedTuple
 from uuid import UUID
 
@@ -64,6 +65,9 @@ class IntervalConfig(RecurringConfig):
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
         """An even grid, first after one full interval; zones and clock changes touch only its hours and days."""
+        return self.narrowed(IntervalSchedule(anchor, self._step), zone, seed)
+
+    @cached_property
+    def _step(self) -> timedelta:
         minutes = DEFAULT_MINUTES if self.minutes is None else self.minutes
-        grid = IntervalSchedule(anchor, timedelta(seconds=self.seconds or minutes * 60))
-        return self.narrowed(grid, zone, seed)
+        return timedelta(seconds=self.seconds or minutes * 60)

@@ -53,8 +53,8 @@ class RecurringConfig(TriggerConfig):
 
     def narrowed(self, schedule: Schedule, zone: str, seed: UUID | None) -> Schedule:
         """`schedule` within these fields; without a `seed` there is no jitter to give."""
-        rules = _rules(self.only_between, tuple(self.exclude or ()))
-        if rules or self.until is not None:
+        if self.only_between or self.exclude or self.until is not None:
+            rules = _rules(self.only_between, tuple(self.exclude or ()))
             end = None if self.until is None else _last_moment(self.until, zone)
             schedule = Narrowed(schedule, load_zone(zone), rules, end)
         if self.jitter_seconds and seed is not None:

@@ -79,7 +79,9 @@ def test_a_bad_row_in_a_pass_that_is_written_beside_the_next_is_found_too(db: Da
         _make_all_due(db)
         for _ in range(40):
             scheduler.run_pass()
-    assert rows(db, "SELECT count(*) AS n, count(DISTINCT trigger_id) AS d FROM firings") == [(count - 1, count - 1)]
+    assert rows(db, "SELECT count(*) AS n, count(DISTINCT trigger_id) AS d FROM firings") == [
+        (count - 1, count - 1)
+    ]
     (stopped,) = rows(db, "SELECT is_enabled, paused_note FROM triggers WHERE id = :id", id=bad)
     assert not stopped.is_enabled
     assert "no_bad" in stopped.paused_note
