@@ -31,7 +31,7 @@ SECRETS_TRIED = 1000
 def check_database(sqlalchemy_url: str, secret_key: str | None, clock: Clock) -> Iterator[Finding]:
     """Each finding in turn; after one that makes the rest pointless there is none."""
     engine = unpooled_engine(sqlalchemy_url)
-    address = engine.url.render_as_string(hide_password=True)
+    address = engine.url.set(drivername="postgresql").render_as_string(hide_password=True)  # as psql takes it
     try:
         with engine.connect() as conn:
             yield _version(conn, address)

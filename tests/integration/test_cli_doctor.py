@@ -92,6 +92,7 @@ def test_a_database_out_of_reach_fails_without_showing_its_password() -> None:
     assert list(found) == ["database"]
     assert found["database"].status is Status.FAIL
     assert "refused" in found["database"].text
+    assert "postgresql://user:***@" in found["database"].text
     assert "hush" not in found["database"].text
 
 

@@ -36,6 +36,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "tests/integration/test_api_docs.py": ("api.md",),
     "tests/integration/test_message_docs.py": ("triggers/on_message.md", "triggers/heartbeat.md", "follow-ups.md"),
     "tests/integration/test_signature_docs.py": ("triggers/webhook-signatures.md",),
+    "tests/integration/test_operations_docs.py": ("operations.md",),
 }
 NOT_RUN = {
     "runtimes.md": "ends an invocation of the reader's own; tests/integration/test_complete.py does so",
