@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated
 
 import typer
 
@@ -26,7 +28,6 @@ from scheduler.domain.errors import ReveilleError
 app = typer.Typer(
     name="reveille",
     help="Reveille wakes AI agents: on time, once, with everything that happened.",
-    no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
@@ -43,8 +44,29 @@ tools.register(app)
 web_password.register(app)
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        try:
+            typer.echo(version("reveille"))
+        except PackageNotFoundError:
+            typer.echo("not installed, so its version is not known")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    _version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_show_version)
+    ] = False,
+) -> None:
+    pass
+
+
 def run(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code; what went wrong is one line on stderr."""
+    if not arguments:
+        run(["--help"])
+        return ExitCode.USAGE
     try:
         result = app(args=list(arguments), prog_name="reveille", standalone_mode=False)
     except typer.TyperException as error:

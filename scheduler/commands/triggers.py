@@ -120,10 +120,16 @@ def add(
 def list_triggers(
     console: Console,
     agent: Annotated[str | None, typer.Argument(metavar="[AGENT]", help="Of this agent only: id or name.")] = None,
+    of_agent: Annotated[
+        str | None, typer.Option("--agent", metavar="AGENT", help="The same, as an option.")
+    ] = None,
     limit: Limit = 50,
     after: After = None,
 ) -> None:
     """List triggers, of one agent or of all."""
+    if agent is not None and of_agent is not None:
+        raise UsageFault("An agent is given twice; give one.")
+    agent = agent or of_agent
     chosen = None if agent is None else agent_id(console.client, agent)
     console.table(console.client.get("triggers", agent_id=chosen, limit=limit, after=after), COLUMNS, "triggers")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import subprocess
+from importlib.metadata import version
 
 import psycopg
 import pytest
@@ -78,3 +79,14 @@ def test_a_process_without_its_settings_says_so_in_one_line(
     assert (done.returncode, done.stdout) == (2, "")
     assert words in done.stderr
     assert done.stderr.count("\n") == 1
+
+
+def test_without_a_command_it_shows_its_help_and_is_not_content() -> None:
+    done = subprocess.run(command(), env=environment(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert done.stdout.startswith("Usage: reveille")
+
+
+def test_it_says_its_version() -> None:
+    done = subprocess.run(command("--version"), env=environment(), capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{version('reveille')}\n", "")

@@ -52,6 +52,7 @@ def test_a_trigger_is_added_shown_paused_resumed_fired_and_removed(shell: Shell,
     named = f"{agent}/interval 20s"
     assert shell.json("triggers", "show", named) == shell.json("triggers", "show", made["id"])
     assert made["id"] in shell("triggers", "list", agent)
+    assert made["id"] in shell("triggers", "list", "--agent", agent)
     assert made["id"] in shell("triggers", "list")
     assert shell("triggers", "pause", named, "--note", "later") == "Paused trigger interval 20s.\n"
     assert "later" in shell("triggers", "show", named)

@@ -27,6 +27,7 @@ from tests.web import free_port
         (["triggers", "preview", "--expr", "61 * * * *"], ExitCode.USAGE, "config.expr"),
         (["triggers", "preview", "--every", "0s"], ExitCode.USAGE, "config.seconds"),
         (["triggers", "preview", "--every", "90"], ExitCode.USAGE, "20s, 5m, 2h or 1d"),
+        (["triggers", "list", "ada", "--agent", "bob"], ExitCode.USAGE, "given twice"),
         (["triggers", "preview"], ExitCode.USAGE, "--expr, --at, --every"),
         (["triggers", "preview", "x/y", "--every", "5m"], ExitCode.USAGE, "not both"),
         (["triggers", "preview", "--every", "5m", "--at", "2099-01-01"], ExitCode.USAGE, "do not go together"),
