@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
+import typer
 from pydantic import BaseModel
 
 from api.schemas.agents import AgentSettings
 from api.schemas.triggers import TriggerSettings
 from config.settings import Settings, known_names, load_settings
+from scheduler.cli import app
 from scheduler.runtimes.registry import RUNTIMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,3 +81,13 @@ def test_make_help_names_every_target_and_the_port() -> None:
     for target in set(targets.split()) - {"help"}:
         assert f'@echo "make {target} ' in makefile, target
     assert "PORT=" in makefile
+
+
+def test_every_command_is_named() -> None:
+    page = (DOCS / "cli.md").read_text(encoding="utf-8")
+    root = typer.main.get_command(app)
+    commands: dict[str, Any] = getattr(root, "commands")  # noqa: B009  # its type is not told
+    for name in commands:
+        assert f"`{name}`" in page, name
+    groups = {name: list(each.commands) for name, each in commands.items() if hasattr(each, "commands")}
+    assert {row[0].strip("`"): re.findall(r"`(\w+)`", row[1]) for row in rows(page, "group")} == groups
