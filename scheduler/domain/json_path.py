@@ -74,6 +74,8 @@ def compile_path(expression: str) -> JsonPath:
     """Compile, or raise InvalidField for `json_path` saying what is wrong and where."""
     if len(expression) > MAX_EXPRESSION_CHARS:
         raise InvalidField(f"The JSON path is longer than {MAX_EXPRESSION_CHARS} characters.", field="json_path")
+    if not expression.startswith("$"):
+        raise InvalidField("Not a JSON path (RFC 9535): it begins with $, such as $.state.", field="json_path")
     try:
         query = cast("Query", _ENVIRONMENT.compile(expression))  # strict mode has no other kind
     except JSONPathError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -75,6 +76,17 @@ def self_of(conn: Connection, caller: ToolCaller) -> Row[Any]:
 def shown_time(moment: datetime | None) -> str | None:
     """RFC 3339, UTC."""
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+
+
+def object_of(value: Any) -> Any:
+    """An argument that is to be an object: some models write the object's JSON as a text."""
+    if not isinstance(value, str):
+        return value
+    try:
+        parsed = json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+    return value if deeper_than(MAX_DEPTH, parsed) else _storable(parsed)
 
 
 @cache

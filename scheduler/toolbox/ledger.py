@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 from uuid import UUID
 
@@ -42,10 +43,10 @@ def ledger_tools(services: Services) -> Sequence[Tool]:
     """The tools that read the ledger, of the calling agent alone."""
 
     def get_firing(caller: ToolCaller, asked: GetFiring) -> dict[str, Any]:
-        with services.db.begin() as conn:
+        with services.db.begin() as conn, _own_firing(asked.firing_id):
             row = read_firing(conn, caller.tenant_id, asked.firing_id)
-        if row.agent_id != caller.agent_id:
-            raise NotFound(f"There is no firing '{asked.firing_id}'.")
+            if row.agent_id != caller.agent_id:
+                raise NotFound
         return {
             "id": str(row.id),
             "trigger": {"id": str(row.trigger_id), "name": row.trigger_name, "type": row.trigger_type},
@@ -117,6 +118,15 @@ def ledger_tools(services: Services) -> Sequence[Tool]:
             list_own,
         ),
     )
+
+
+@contextmanager
+def _own_firing(firing_id: UUID) -> Iterator[None]:
+    """Another agent's firing and none at all are refused alike."""
+    try:
+        yield
+    except NotFound:
+        raise NotFound(f"You have no firing '{firing_id}'; take an id that your context names.") from None
 
 
 def _payload(payload: bytes | None) -> dict[str, str | None]:

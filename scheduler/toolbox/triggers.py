@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, Field
+from pydantic import BeforeValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from scheduler.clock.agent_made import DEFAULT_LIFE, MOST_FIRES
 from scheduler.clock.trigger_spec import TriggerSpec
@@ -17,7 +17,7 @@ from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.storage.own_triggers import find_own
 from scheduler.storage.trigger_views import TriggerView
-from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, self_of, shown_time
+from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, object_of, self_of, shown_time
 from scheduler.triggers.preview import preview
 
 MAX_SHOWN = 100
@@ -39,11 +39,15 @@ SET_TRIGGER = (
 )
 
 
-def _as_utc(moment: datetime) -> datetime:
+def _moment(value: Any, parse: ValidatorFunctionWrapHandler) -> datetime:
+    try:
+        moment: datetime = parse(value)
+    except ValidationError:
+        raise ValueError("no time; write it as 2030-01-31T09:00:00+01:00") from None
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-Moment = Annotated[datetime, AfterValidator(_as_utc), Field(description="RFC 3339; without an offset it is UTC.")]
+Moment = Annotated[datetime, WrapValidator(_moment), Field(description="RFC 3339; without an offset it is UTC.")]
 Reference = Annotated[
     str, Field(min_length=1, max_length=200, description="The id or the name of one of your triggers.")
 ]
@@ -55,7 +59,7 @@ Summary = Annotated[
         description="The line above your reply when your user is told of it; left out: the beginning of `reason`.",
     ),
 ]
-Config = Annotated[dict[str, Any], Field(description="What its type asks for.")]
+Config = Annotated[dict[str, Any], BeforeValidator(object_of), Field(description="What its type asks for.")]
 
 
 class SetTrigger(Arguments):
@@ -87,7 +91,9 @@ class UpdateTrigger(Arguments):
 
     trigger: Reference
     name: str | None = Field(None, min_length=1, max_length=200)
-    config: dict[str, Any] | None = Field(None, description="Merged into its config; null removes a member.")
+    config: Annotated[dict[str, Any] | None, BeforeValidator(object_of)] = Field(
+        None, description="Merged into its config; null removes a member."
+    )
     reason: str | None = Field(None, min_length=1, max_length=4000)
     focus_ref: str | None = None
     cooldown_seconds: float | None = Field(None, ge=0)

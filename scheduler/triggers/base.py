@@ -86,9 +86,11 @@ def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: 
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(["config", *(str(part) for part in first["loc"])])
-        raise InvalidField(
-            f"{path}: {first['msg'].removeprefix('Value error, ').rstrip('.')}.", field=path
-        ) from None
+        said = f"{path}: {first['msg'].removeprefix('Value error, ').rstrip('.')}."
+        if first["type"] in {"missing", "extra_forbidden"} and len(first["loc"]) == 1:
+            known = sorted(kind.model_fields, key=lambda name: not kind.model_fields[name].is_required())
+            said += f" A config of type {kind.kind} can have: {', '.join(known) or 'nothing'}."
+        raise InvalidField(said, field=path) from None
     with _fields_of_config():
         parsed.check(context)
     return parsed

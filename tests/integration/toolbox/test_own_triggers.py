@@ -80,6 +80,9 @@ def test_what_an_agent_makes_ends_by_itself(db: Database) -> None:
         ("cron", {"expr": "0 0 31 2 *"}, "never fire"),
         ("poll", {"url": "https://example.org", "interval_min": 1}, "interval_min"),
         ("poll", {"url": "http://169.254.169.254/"}, "not a public address"),
+        ("cron", {"cron": "0 9 * * *"}, "can have: expr, "),
+        ("interval", {"minute": 5}, "can have: "),
+        ("poll", {"url": "https://example.org", "json_path": "state"}, "begins with $, such as $.state"),
         ("wake", {}, "use cron, once"),
         ("a clock", {}, "use one of cron, once"),
     ],
@@ -96,8 +99,23 @@ def test_wrong_arguments_are_named_with_those_there_are(db: Database) -> None:
     said = tools.refused("set_trigger", name="x", when="tomorrow")
     assert "type: Field required" in said and "when: Extra inputs" in said
     assert "Its arguments are: name, type, config, reason" in said
+    said = tools.refused("set_trigger", name="x", expires_at="next week", **DAILY)
+    assert "expires_at: no time; write it as 2030-01-31T09:00:00+01:00." in said
     assert "at least one field" in tools.refused("update_trigger", trigger="x")
     assert "Give either trigger" in tools.refused("preview_trigger")
+
+
+def test_a_config_that_is_written_as_json_text_is_taken(db: Database) -> None:
+    """As some models write it; what it holds is stored as if it had come as an object."""
+    tools = Toolbox(db, make_agent(db))
+    made = tools("set_trigger", name="x", type="interval", config='{"minutes": 30}', reason="Try.")
+    assert made["config"] == {"minutes": 30}
+    assert tools("update_trigger", trigger="x", config='{"minutes": 40}')["config"] == {"minutes": 40}
+    for text in ("soon", "[1]", "[" * 50 + "]" * 50):
+        assert "config: Input should be" in tools.refused("update_trigger", trigger="x", config=text)
+    watched = '{"url": "https://example.org", "fire_on": "match", "match_value": "\\ud800"}'
+    poll = tools("set_trigger", name="p", type="poll", config=watched, reason="Try.")
+    assert poll["config"]["match_value"] == "?"
 
 
 def test_the_limit_of_triggers_holds_and_says_what_to_do(db: Database) -> None:
