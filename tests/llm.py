@@ -20,6 +20,7 @@ from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.llm import LlmRuntime
 from scheduler.storage.engine import Database
 from scheduler.storage.models import create_model
+from tests.database import rows
 from tests.dispatching import make_dispatcher
 from tests.factories import BOX, DEFAULT_TENANT
 from tests.integration.net_servers import LOOPBACK, Exchange, serve
@@ -195,6 +196,12 @@ async def thinking(
             yield thinkers
         finally:
             thinkers.close()
+
+
+def notes(db: Database) -> list[str]:
+    """What people are told in the transcripts of what the model did not say or do."""
+    query = "SELECT text FROM messages WHERE from_type = 'system' AND to_agent_id IS NULL ORDER BY id"
+    return [row.text for row in rows(db, query)]
 
 
 async def until(seen: Callable[[], bool]) -> None:

@@ -21,10 +21,11 @@ from scheduler.runtimes.llm.providers import open_model
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A whole response, and the model that gave it."""
+    """A whole response, the model that gave it, and why those before it did not."""
 
     response: ModelResponse
     spec: ModelSpec
+    failed: tuple[str, ...] = ()
 
 
 class Models:
@@ -53,7 +54,7 @@ class Models:
                 self._opened = self._opened or open_model(spec, self._client, self._read_variable)
                 limit: ModelSettings = {"max_tokens": spec.max_output_tokens} if spec.max_output_tokens else {}
                 response = await _stream(self._opened, messages, parameters, {**settings, **limit}, stall_seconds)
-                return Answered(response, spec)
+                return Answered(response, spec, tuple(each.error for each in failures))
             except ERRORS as error:
                 failures.append(failure(spec.name, error))
                 logger.warning("A model failed: {}", failures[-1].error)

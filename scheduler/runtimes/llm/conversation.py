@@ -78,6 +78,8 @@ class Conversation:
             is_last = position >= limits.tool_rounds
             if is_last:
                 messages = self._with_last_word(messages)
+                if position and position >= len(self._past.responses):
+                    await self._note(f"Its {position} tool rounds are spent: it is asked for its reply.")
             response = await self._response(position, messages, tools, limits, is_last=is_last)
             if isinstance(response, Failed):
                 return response
@@ -109,6 +111,8 @@ class Conversation:
         )
         if isinstance(answered, Failed):
             return answered
+        for error in answered.failed:
+            await self._note(f"{error.rstrip('.')}. The fallback {answered.spec.name} is asked instead.")
         await self._write(position, answered)
         return answered.response
 
@@ -135,6 +139,9 @@ class Conversation:
         if self._thinking.is_awaited and call.tool_name == ANSWER:
             return EndedCall(CallState.FAILED, self._words.use_answer_tool)
         return await calls.make(key, call.tool_name, call.args)
+
+    async def _note(self, note: str) -> None:
+        await self._journal.add_note(self._past.session_id, note)
 
     async def _write(self, position: int, answered: Answered) -> None:
         response = answered.response

@@ -12,7 +12,7 @@ from scheduler.storage.engine import Database
 from tests.database import rows
 from tests.factories import BOX
 from tests.invocations import ready_one, row_of
-from tests.llm import calls, make_model, make_thinker, providing, text, thinking
+from tests.llm import calls, make_model, make_thinker, notes, providing, text, thinking
 from tests.mcp_server import http_server
 from tests.web import free_port
 
@@ -42,8 +42,8 @@ async def test_a_model_calls_the_tools_of_an_mcp_server_and_does_without_one_tha
     assert {"files_read", "files_broken"} <= offered
     assert not any(name.startswith("gone") for name in offered)
     assert files.headers[0]["x-key"] == "k1"
-    [note] = rows(db, "SELECT text FROM messages WHERE from_type = 'system' AND to_agent_id IS NULL")
-    assert note.text.startswith("The MCP server 'gone' failed; its tools are left out: ")
+    [note] = notes(db)
+    assert note.startswith("The MCP server 'gone' failed; its tools are left out: ")
     query = "SELECT tool_name, tool_state, text FROM messages WHERE tool_name IS NOT NULL ORDER BY id"
     read, broken = rows(db, query)
     assert (read.tool_name, read.tool_state) == ("files_read", "done")

@@ -17,7 +17,7 @@ from tests import conformance
 from tests.database import change, rows
 from tests.factories import make_trigger
 from tests.invocations import close, fire, ready_one, row_of
-from tests.llm import calls, make_model, make_thinker, providing, replayed, text, thinking
+from tests.llm import calls, make_model, make_thinker, notes, providing, replayed, text, thinking
 
 pytestmark = pytest.mark.anyio
 
@@ -192,6 +192,7 @@ async def test_tool_rounds_end_with_a_request_for_the_reply(db: Database) -> Non
     assert [request.get("tool_choice", "auto") for request in provider.requests] == ["auto"] * 3 + ["none"]
     assert "no tool calls left" in provider.told()[-1]["content"]
     assert row_of(db, invocation_id).reply == "That was all."
+    assert notes(db) == ["Its 3 tool rounds are spent: it is asked for its reply."]
 
 
 async def test_a_model_that_goes_on_calling_tools_is_stopped(db: Database) -> None:
