@@ -14,6 +14,7 @@ from api.schemas.agents import AgentSettings
 from api.schemas.triggers import TriggerSettings
 from config.settings import Settings, known_names, load_settings
 from scheduler.cli import app
+from scheduler.runtimes.llm.providers import INSTALL
 from scheduler.runtimes.registry import RUNTIMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -91,3 +92,8 @@ def test_every_command_is_named() -> None:
         assert f"`{name}`" in page, name
     groups = {name: list(each.commands) for name, each in commands.items() if hasattr(each, "commands")}
     assert {row[0].strip("`"): re.findall(r"`(\w+)`", row[1]) for row in rows(page, "group")} == groups
+
+
+def test_the_libraries_of_two_providers_are_installed_from_a_file_that_is_there() -> None:
+    assert f"`{INSTALL}`" in (DOCS / "models.md").read_text(encoding="utf-8")
+    assert (ROOT / INSTALL.rpartition(" ")[2]).exists()
