@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import compress, count, repeat
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -27,6 +28,7 @@ from scheduler.storage.recording import (
     INSERT_FIRINGS,
     INSERT_NEW_FIRINGS,
     OPEN_WINDOWS,
+    RECORD_ONCE_EACH,
     SHRINK_WINDOWS,
 )
 from scheduler.storage.triggers import LockedTrigger
@@ -75,7 +77,7 @@ class Batch:
         self._now = max([firing.trigger.read_at for firing in firings])
         self._trigger_ids = [firing.trigger.id.hex for firing in firings]
         self._agent_ids = [firing.trigger.agent_id.hex for firing in firings]
-        self._counting = _Counting(firings, self._trigger_ids)
+        self._counting = _Counting(self._now, firings, self._trigger_ids)
         self._openings = self._windows_to_open()
         self._window_values = {
             "now": self._now,
@@ -108,15 +110,14 @@ class Batch:
             return Recorded((), {}, frozenset(), None)
         by_agent = self._open_windows(conn)
         windows = [by_agent[agent_id] for agent_id in self._agent_ids]
-        duplicates = self._insert(conn, windows)
-        exhausted = self._count_triggers(conn, windows, duplicates)
+        counting, duplicates = self._insert_and_count(conn, windows)
         next_due = min((window.due_at for window in by_agent.values() if window.due_at), default=None)
         if announce and next_due is not None and next_due <= self._now + SOON:
             notify(conn)
         tenants = {opening.trigger.tenant_id for opening in self._openings.values()}
         tell(conn, [Change(tenant_id, "firing") for tenant_id in tenants])
         carried = [(firing, window.id) for firing, window in zip(self.firings, windows, strict=True)]
-        return Recorded(carried, duplicates, exhausted, next_due)
+        return Recorded(carried, duplicates, frozenset(trigger.id for trigger in counting.exhausted), next_due)
 
     def _windows_to_open(self) -> dict[str, _Opening]:
         """What each agent's window has to be; its due time only ever moves forward in a reader's favour: earlier."""
@@ -142,18 +143,29 @@ class Batch:
             for id_, agent_id, due_at, _ in rows
         }
 
-    def _insert(self, conn: Connection, windows: Sequence[_Window]) -> dict[UUID, UUID]:
-        """Insert what is new; returns the rest: firing id to the id of the firing recorded before."""
+    def _insert_and_count(
+        self, conn: Connection, windows: Sequence[_Window]
+    ) -> tuple[_Counting, dict[UUID, UUID]]:
+        """Insert what is new; the rest is returned too: firing id to the id of the firing recorded before."""
+        counting, duplicates = self._counting, {}
         values = self._firing_values | {"invocation_ids": word_array([window.hex for window in windows])}
         try:
             with conn.begin_nested():
-                conn.execute(INSERT_FIRINGS, values)
+                if counting.is_once_each:
+                    conn.execute(RECORD_ONCE_EACH, values | counting.values(windows))
+                else:
+                    conn.execute(INSERT_FIRINGS, values)
+                    conn.execute(COUNT_TRIGGERS, counting.values(windows))
         except IntegrityError as error:
             if "uq_firings_occurrence" not in str(error.orig):
                 raise
             conn.execute(INSERT_NEW_FIRINGS, values)
-            return self._take_back_duplicates(conn, windows)
-        return {}
+            duplicates = self._take_back_duplicates(conn, windows)
+            new = [firing.id not in duplicates for firing in self.firings]
+            counting = _Counting(self._now, self.firings, self._trigger_ids, new)
+            conn.execute(COUNT_TRIGGERS, counting.values(windows))
+        record_events(conn, [_exhausted_event(trigger) for trigger in counting.exhausted])
+        return counting, duplicates
 
     def _take_back_duplicates(self, conn: Connection, windows: Sequence[_Window]) -> dict[UUID, UUID]:
         """Rare: an occurrence was recorded before. Its window was counted up for nothing, perhaps even opened."""
@@ -166,44 +178,40 @@ class Batch:
         conn.execute(DROP_EMPTY_WINDOWS, {"ids": list(surplus)})
         return duplicates
 
-    def _count_triggers(
-        self, conn: Connection, windows: Sequence[_Window], duplicates: Collection[UUID]
-    ) -> frozenset[UUID]:
-        """Count what was inserted on the triggers; returns those that may fire no more."""
-        counting = self._counting
-        if duplicates:
-            new = [firing.id not in duplicates for firing in self.firings]
-            counting = _Counting(self.firings, self._trigger_ids, new)
-        if not counting.last:
-            return frozenset()
-        wakes = [windows[place].due_at or self._now for place in counting.last]
-        conn.execute(COUNT_TRIGGERS, counting.values | {"now": self._now, "wakes": time_array(wakes)})
-        record_events(conn, [_exhausted_event(trigger) for trigger in counting.exhausted])
-        return frozenset(trigger.id for trigger in counting.exhausted)
-
 
 class _Counting:
     """By how much each trigger's counter goes up."""
 
     def __init__(
-        self, firings: Sequence[NewFiring], trigger_ids: Sequence[str], counted: Iterable[bool] = repeat(True)
+        self,
+        now: datetime,
+        firings: Sequence[NewFiring],
+        trigger_ids: Sequence[str],
+        counted: Iterable[bool] = repeat(True),
     ) -> None:
         """`trigger_ids` and `counted` go with `firings`, one for each."""
+        self._now = now
         fires = Counter(compress(trigger_ids, counted))
         last = dict(compress(zip(trigger_ids, count()), counted))
-        self.last = list(last.values())
-        """The place, among the firings, of each trigger's last one."""
-        triggers = [firings[place].trigger for place in self.last]
+        self._last = list(last.values())
+        triggers = [firings[place].trigger for place in self._last]
         spent = [
             trigger.max_fires is not None and trigger.fire_count + fires[trigger_id] >= trigger.max_fires
             for trigger_id, trigger in zip(last, triggers, strict=True)
         ]
+        self.is_once_each = len(last) == len(firings)
         self.exhausted = list(compress(triggers, spent))
-        self.values = {
-            "ids": word_array(last),
+        """Those that may fire no more."""
+        self._values = {
+            "counted": word_array(last),
             "fires": array([fires[trigger_id] for trigger_id in last]),
             "exhausted": array(spent),
         }
+
+    def values(self, windows: Sequence[_Window]) -> dict[str, Any]:
+        """The parameters of COUNT_TRIGGERS; `windows` go with the firings too."""
+        wakes = [windows[place].due_at or self._now for place in self._last]
+        return self._values | {"now": self._now, "wakes": time_array(wakes)}
 
 
 def _exhausted_event(trigger: LockedTrigger) -> Event:

@@ -26,24 +26,29 @@ CLOSE_FULL_WINDOWS = text("""
 DATAS = bindparam("datas", type_=ARRAY(JSONB(none_as_null=True)))
 
 # Most firings leave most columns at their defaults; such a column is not sent, and `unnest` pads it with NULL.
-INSERT = """
+_ARRAYS = """
+    CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]),
+    CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]), CAST(:counts AS int[]),
+    CAST(:exacts AS bool[]), CAST(:content_types AS text[]), CAST(:payloads AS bytea[]),
+    :datas, CAST(:trusts AS text[]), CAST(:invocation_ids AS uuid[]), CAST(:root_ids AS uuid[]), CAST(:depths AS int[])
+"""
+_NAMES = """
+    firing_id, trigger_id, occurrence_key, first_scheduled_for, scheduled_for, slot_count, slots_exact,
+    content_type, payload, data, trust, invocation_id, root_id, depth
+"""
+_INSERT = """
     INSERT INTO firings (id, tenant_id, agent_id, trigger_id, trigger_name, trigger_type, reason, focus_ref,
         occurrence_key, fired_at, first_scheduled_for, scheduled_for, slot_count, slots_exact,
         content_type, payload, data, trust, invocation_id, root_id, depth)
-    SELECT v.id, t.tenant_id, t.agent_id, t.id, t.name, t.type, t.reason, t.focus_ref,
-        v.occurrence_key, :now, v.first_scheduled_for, v.scheduled_for,
-        coalesce(v.slot_count, 1), coalesce(v.slots_exact, true),
-        v.content_type, v.payload, v.data, coalesce(v.trust, 'system'),
-        v.invocation_id, coalesce(v.root_id, v.id), coalesce(v.depth, 0)
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]),
-            CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]), CAST(:counts AS int[]),
-            CAST(:exacts AS bool[]), CAST(:content_types AS text[]), CAST(:payloads AS bytea[]),
-            :datas, CAST(:trusts AS text[]), CAST(:invocation_ids AS uuid[]),
-            CAST(:root_ids AS uuid[]), CAST(:depths AS int[]))
-        AS v(id, trigger_id, occurrence_key, first_scheduled_for, scheduled_for, slot_count, slots_exact,
-            content_type, payload, data, trust, invocation_id, root_id, depth)
-    JOIN triggers t ON t.id = v.trigger_id
+    SELECT firing_id, tenant_id, agent_id, trigger_id, name, type, reason, focus_ref,
+        occurrence_key, :now, first_scheduled_for, scheduled_for, coalesce(slot_count, 1), coalesce(slots_exact, true),
+        content_type, payload, data, coalesce(trust, 'system'), invocation_id, coalesce(root_id, firing_id),
+        coalesce(depth, 0)
 """
+INSERT = f"""
+    {_INSERT}
+    FROM unnest({_ARRAYS}) AS v({_NAMES}) JOIN triggers t ON t.id = v.trigger_id
+"""  # our own constants
 INSERT_FIRINGS = text(INSERT).bindparams(DATAS)
 # With ON CONFLICT every row is looked up and then confirmed, a fifth of a pass; so only when one was there.
 INSERT_NEW_FIRINGS = text(f"{INSERT} ON CONFLICT (trigger_id, occurrence_key) DO NOTHING").bindparams(DATAS)
@@ -64,11 +69,26 @@ DROP_EMPTY_WINDOWS = text("""
     DELETE FROM invocations WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'collecting' AND firing_count = 0
 """)
 
-COUNT_TRIGGERS = text("""
+_COUNT = """
     UPDATE triggers t
     SET fire_count = t.fire_count + v.fires, last_fired_at = :now, last_wake_at = v.wake_at,
         is_enabled = NOT v.exhausted, paused_note = CASE WHEN v.exhausted THEN 'max_fires' END
-    FROM unnest(CAST(:ids AS uuid[]), CAST(:fires AS int[]), CAST(:wakes AS timestamptz[]),
+"""
+COUNT_TRIGGERS = text(f"""
+    {_COUNT}
+    FROM unnest(CAST(:counted AS uuid[]), CAST(:fires AS int[]), CAST(:wakes AS timestamptz[]),
             CAST(:exhausted AS bool[])) AS v(id, fires, wake_at, exhausted)
     WHERE t.id = v.id
 """)
+RECORD_ONCE_EACH = text(f"""
+    WITH counted AS (
+        {_COUNT}
+        FROM unnest({_ARRAYS}, CAST(:fires AS int[]), CAST(:wakes AS timestamptz[]), CAST(:exhausted AS bool[]))
+            AS v({_NAMES}, fires, wake_at, exhausted)
+        WHERE t.id = v.trigger_id
+        RETURNING v.*, t.tenant_id, t.agent_id, t.name, t.type, t.reason, t.focus_ref
+    )
+    {_INSERT}
+    FROM counted
+""").bindparams(DATAS)
+"""Both at once where each trigger has one firing: each is looked up once."""

@@ -28,6 +28,7 @@ class CronSchedule:
         self.expression = expression
         self.zone = zone
         self._clock = _clock_for(expression, zone)
+        self._last_asked: tuple[datetime, datetime | None] | None = None
 
     @classmethod
     def parse(cls, expr: str, zone: str | None, *, seconds: Literal["first"] | None = None) -> CronSchedule:
@@ -39,10 +40,15 @@ class CronSchedule:
 
     def next_after(self, moment: datetime) -> datetime | None:
         """The first slot after `moment`; None when the calendar ends before it."""
+        last = self._last_asked  # one tuple, so that threads see both of it or neither
+        if last is not None and last[0] is moment:  # a pass asks for thousands of triggers with one moment
+            return last[1]
         try:
-            return _next_after(self._clock, self._own(moment))
+            following = _next_after(self._clock, self._own(moment))
         except OverflowError:  # datetime ends with the year 9999
-            return None
+            following = None
+        self._last_asked = moment, following
+        return following
 
     def last_until(self, moment: datetime) -> datetime | None:
         """The newest slot at or before `moment`; None when there was none in 50 years."""
