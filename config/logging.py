@@ -7,6 +7,7 @@ import logging
 import re
 import sys
 import traceback
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, TextIO
 
 from loguru import logger
@@ -17,6 +18,9 @@ if TYPE_CHECKING:
 HUMAN = "<dim>{time:YYYY-MM-DD HH:mm:ss}</dim> <level>{level: <8}</level> {message}"
 QUIET = ("alembic", "apscheduler", "asyncio", "httpcore", "httpx", "procrastinate", "psycopg.pool", "sqlalchemy")
 """Libraries that tell of every step at INFO."""
+REPEAT_AFTER = timedelta(seconds=60)
+REMEMBERED = 1000
+_POOL = re.compile(r"'pool-\d+'")
 
 _SECRETS = (
     (re.compile(r"(?<=://)([^\s:/@]*):[^\s@]+(?=@)"), r"\1:***"),  # the password in an address
@@ -33,6 +37,29 @@ def redact(text: str) -> str:
     return text
 
 
+class Repeats:
+    """Holds back warnings that were just said, such as those of a database that is away: once a minute, counted."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[str | None, str], tuple[datetime, int]] = {}
+
+    def __call__(self, record: Record) -> bool:
+        """Whether to print `record`. An error with its traceback is always printed, and whatever is no warning."""
+        if record["level"].no < logging.WARNING or record["exception"]:
+            return True
+        key = record["name"], _POOL.sub("pool", record["message"])
+        since, held = self._said.get(key, (None, 0))
+        if since is not None and record["time"] - since < REPEAT_AFTER:
+            self._said[key] = since, held + 1
+            return False
+        if len(self._said) >= REMEMBERED:
+            self._said.clear()
+        self._said[key] = record["time"], 0
+        if held:
+            record["message"] += f" ({held} times more before)"
+        return True
+
+
 def configure_logging(level: str, *, as_json: bool = False, stream: TextIO | None = None) -> None:
     """Send every log of this process from `level` (a name such as INFO) on to `stream`, by default stderr."""
     out = stream or sys.stderr
@@ -45,7 +72,13 @@ def configure_logging(level: str, *, as_json: bool = False, stream: TextIO | Non
     logger.remove()
     # `diagnose` would print the values of variables, secrets among them.
     logger.add(
-        write, level=level, format=_human, colorize=out.isatty() and not as_json, diagnose=False, backtrace=False
+        write,
+        level=level,
+        format=_human,
+        filter=None if as_json else Repeats(),
+        colorize=out.isatty() and not as_json,
+        diagnose=False,
+        backtrace=False,
     )
     logging.basicConfig(handlers=[_ToLoguru()], level=logging.NOTSET, force=True)
     logging.captureWarnings(True)

@@ -77,6 +77,7 @@ def run_worker(
     The database may go away meanwhile. Raises ConfigurationError when the settings do not say where it is.
     """
     settings.for_server()
+    logger.info("The worker starts: it schedules, and wakes agents")
     db = Database(settings.sqlalchemy_url, pool_size=DATABASE_CONNECTIONS, application_name="reveille-worker")
     try:
         asyncio.run(_serve(settings, db, start_scheduler, concurrency, timing))

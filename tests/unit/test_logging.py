@@ -5,11 +5,16 @@ import json
 import logging
 import warnings
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 import pytest
 from loguru import logger
 
 from config.logging import configure_logging, redact
+
+if TYPE_CHECKING:
+    from loguru import Record
 
 
 @pytest.fixture
@@ -30,6 +35,41 @@ def test_people_get_lines_with_level_and_text(stream: io.StringIO) -> None:
     logger.debug("not shown")
     (line,) = stream.getvalue().splitlines()
     assert line.endswith("INFO     woken now {'agent': 'a1'}")
+
+
+def test_people_get_a_warning_that_repeats_once_a_minute_with_its_count(stream: io.StringIO) -> None:
+    configure_logging("INFO", stream=stream)
+    now = datetime(2030, 1, 1, tzinfo=UTC)
+
+    def say(second: int, text: str, level: str = "WARNING") -> None:
+        def set_time(record: Record) -> None:
+            record["time"] = now + timedelta(seconds=second)
+
+        logger.patch(set_time).log(level, text)
+
+    for second in range(61):
+        say(second, f"error connecting in 'pool-{second}'")
+    say(61, "another")
+    say(62, "woken", "INFO")
+    say(63, "woken", "INFO")
+    lines = [line.partition("  ")[2].strip() for line in stream.getvalue().splitlines()]
+    assert lines == [
+        "error connecting in 'pool-0'",
+        "error connecting in 'pool-60' (59 times more before)",
+        "another",
+        "woken",
+        "woken",
+    ]
+
+
+def test_an_error_with_its_traceback_is_never_held_back(stream: io.StringIO) -> None:
+    configure_logging("INFO", stream=stream)
+    for _ in range(2):
+        try:
+            raise KeyError("absent")
+        except KeyError:
+            logger.exception("failed")
+    assert stream.getvalue().count("KeyError: 'absent'") == 2
 
 
 def test_machines_get_one_json_object_a_line(stream: io.StringIO) -> None:
