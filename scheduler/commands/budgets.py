@@ -60,7 +60,10 @@ def agent_budget(
     tokens_per_day: TokensPerDay = None,
     invocations_per_hour: InvocationsPerHour = None,
 ) -> None:
-    """Show what an agent has spent and may spend; with options, set that first."""
+    """Show what an agent may spend and has spent.
+
+    With options, set that first.
+    """
     chosen = agent_id(console.client, agent)
     limits = _limits(tokens_per_day, invocations_per_hour)
     if limits:
@@ -81,7 +84,10 @@ def tenant_budget(
     tokens_per_day: TokensPerDay = None,
     invocations_per_hour: InvocationsPerHour = None,
 ) -> None:
-    """Show what all agents of a tenant together may spend; with options, set it."""
+    """Show what all agents of a tenant may spend.
+
+    With options, set it.
+    """
     chosen = tenant_id(console.client, owner)
     limits = _limits(tokens_per_day, invocations_per_hour)
     if limits:
@@ -95,7 +101,7 @@ def ack(
     status: Annotated[AckStatus, typer.Argument(help="What became of it.")],
     until: Annotated[str | None, typer.Option(help="With deferred: when it comes back, ISO 8601, or UTC.")] = None,
 ) -> None:
-    """Say what became of a firing, for the agent that was given it."""
+    """Say what became of a firing, for its agent."""
     body: dict[str, Any] = {"status": status.value} | ({} if until is None else {"until": until})
     answer = console.client.post("firings", checked_id(firing, "firing"), "ack", body=body)
     console.details(answer, ACK_FIELDS)

@@ -110,7 +110,7 @@ def list_invocations(
 
 @client_command(invocations, "show")
 def show(console: Console, invocation: InvocationRef) -> None:
-    """Show an invocation: its tries, the context that the agent got, and its reply."""
+    """Show an invocation: tries, context and reply."""
     answer: dict[str, Any] = console.client.get("invocations", checked_id(invocation, "invocation"))
     if console.as_json:
         show_json(answer)

@@ -23,9 +23,10 @@ def register(app: typer.Typer) -> None:
 
 
 def run() -> int:
-    """Run everything on this machine, with a PostgreSQL of its own.
+    """Run everything on this machine, its PostgreSQL too.
 
     Migrates, then runs web, scheduler and worker until Ctrl-C; the data stay.
+    With DATABASE_URL that PostgreSQL is used.
     """
     settings = _settings()
     from scheduler import supervisor

@@ -12,7 +12,7 @@ from scheduler.commands.output import Columns, say
 from scheduler.commands.trigger_options import read_text
 from scheduler.domain.errors import ReveilleError
 
-group = typer.Typer(help="Notification targets: where an agent's replies are sent on.")
+group = typer.Typer(help="Notification targets: where replies are sent on to.")
 
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Its id or its exact name.")]
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="Its id.")]
@@ -65,7 +65,10 @@ def add(
 
 @client_command(group, "test")
 def test(console: Console, target: Target) -> None:
-    """Send a test to a target, once; the exit code is 1 if it does not arrive."""
+    """Send a test to a target, once.
+
+    The exit code is 1 if it does not arrive.
+    """
     answer = console.client.post("notification-targets", checked_id(target, "target"), "test")
     if not answer["delivered"]:
         raise ReveilleError(f"It did not arrive: {answer['error']}")

@@ -90,7 +90,10 @@ def add(
     ] = None,
     notification_summary: Annotated[str | None, typer.Option(help="What people are told with its reply.")] = None,
 ) -> None:
-    """Add a trigger, such as: triggers add AGENT --every 20s --reason "Look at the queue."."""
+    """Add a trigger to an agent.
+
+    Such as: triggers add AGENT --every 20s --reason "Look at the queue."
+    """
     options = given.TriggerOptions(
         kind, expr, seconds_first, timezone, at, allow_past, every, scheme, secret, config, poll_url, json_path
     )
@@ -181,7 +184,7 @@ def preview(
     config: given.ConfigJson = None,
     after: Annotated[str | None, typer.Option(help="ISO 8601: from then on; else from now on.")] = None,
 ) -> None:
-    """Show when a trigger fires next, or when one with these options would."""
+    """Show when a trigger fires, or one with these options would."""
     options = given.TriggerOptions(kind, expr, seconds_first, at=at, every=every, config=config)
     if trigger is not None:
         if options != given.TriggerOptions() or timezone is not None or after is not None:

@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from api.schemas.agents import AgentSettings
 from api.schemas.triggers import TriggerSettings
 from config.settings import Settings, known_names, load_settings
-from scheduler.cli import app
+from scheduler.cli import app, run
 from scheduler.runtimes.llm.providers import INSTALL
 from scheduler.runtimes.registry import RUNTIMES
 
@@ -92,6 +92,14 @@ def test_every_command_is_named() -> None:
         assert f"`{name}`" in page, name
     groups = {name: list(each.commands) for name, each in commands.items() if hasattr(each, "commands")}
     assert {row[0].strip("`"): re.findall(r"`(\w+)`", row[1]) for row in rows(page, "group")} == groups
+
+
+@pytest.mark.parametrize("group", ["", "agents", "triggers", "targets", "invocations", "tenants", "keys"])
+def test_no_line_of_help_is_cut(group: str, capsys: pytest.CaptureFixture[str]) -> None:
+    run([*filter(None, [group]), "--help"])
+    commands = capsys.readouterr().out.partition("Commands:")[2]
+    assert commands.count("\n") > 2
+    assert "..." not in commands
 
 
 def test_the_libraries_of_two_providers_are_installed_from_a_file_that_is_there() -> None:
