@@ -87,8 +87,10 @@ def _plain(error: Exception) -> str:
         return "The response broke off."
     if text == "Connection error.":
         *_, cause = _chain(error)
-        number = cause.errno or 0 if isinstance(cause, OSError) else 0  # negative: of the resolver
-        return f"No connection to its address: {os.strerror(number) if number > 0 else _short(str(cause))}."
+        number = cause.errno if isinstance(cause, OSError) else None
+        if number is not None and number > 0:
+            return f"No connection to its address: {os.strerror(number)}."
+        return f"The connection broke: {_short(str(cause)).rstrip('.')}."
     return text
 
 

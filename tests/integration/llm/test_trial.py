@@ -21,6 +21,8 @@ from tests.web import free_port
 
 pytestmark = pytest.mark.anyio
 
+CUT_OFF = "peer closed connection without sending complete message body"
+
 
 @pytest.fixture
 def anyio_backend() -> str:
@@ -69,6 +71,10 @@ async def test_a_model_that_answers_is_shown_with_its_tokens_and_its_time(api: A
         (http(429, "slow down", retry_after="9"), "small answered HTTP 429: slow down"),
         (http(500, ""), "small answered HTTP 500: no reason given"),
         (STREAM_HEAD + chunks("OK")[0], "small: The response broke off."),
+        (
+            http(200, b"".join(chunks("OK")), content_type="text/event-stream")[:-10],
+            f"small: The connection broke: {CUT_OFF} (received 517 bytes, expected 527).",
+        ),
     ],
 )
 async def test_one_that_does_not_says_why_in_the_providers_words(api: Api, answer: bytes, error: str) -> None:
