@@ -29,7 +29,8 @@ INVOCATIONS = text("""
     SELECT f.invocation_id, f.tenant_id, f.agent_id,
         CASE WHEN row_number() OVER (ORDER BY f.invocation_id) % 4 = 0 THEN 'dead' ELSE 'succeeded' END,
         count(*), array_agg(f.id ORDER BY f.id), clock_timestamp(), clock_timestamp(), clock_timestamp(), 1,
-        '[{"attempt": 1, "outcome": "done", "error": null}]'
+        jsonb_build_array(jsonb_build_object('attempt', 1, 'started_at', clock_timestamp(),
+            'ended_at', clock_timestamp(), 'outcome', 'succeeded', 'error', NULL))
     FROM firings f GROUP BY f.invocation_id, f.tenant_id, f.agent_id
 """)
 
