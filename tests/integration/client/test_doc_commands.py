@@ -29,6 +29,9 @@ SNIPPETS = (
     "triggers/webhook.md",
     "channels.md",
     "misfire.md",
+    "budgets.md",
+    "notifications.md",
+    "mcp.md",
 )
 """Pages whose blocks are run by the test here, in one shell each."""
 RUN_BY: dict[str, tuple[str, ...]] = {
@@ -40,9 +43,6 @@ RUN_BY: dict[str, tuple[str, ...]] = {
 }
 NOT_RUN = {
     "runtimes.md": "ends an invocation of the reader's own; tests/integration/test_complete.py does so",
-    "mcp.md": "speaks of a client of another program; tests/integration/mcp does so",
-    "budgets.md": "tests/integration/test_api_budgets.py sets and reads them",
-    "notifications.md": "needs a chat; tests/integration/test_sockets.py and its neighbours play one",
     "web.md": "asks at a terminal; tests/integration/test_web_users.py does so",
 }
 
