@@ -24,6 +24,7 @@ from scheduler.invocations.retries import MAX_TRIES, SPREAD, retry_delay
 from scheduler.storage.audit import SYSTEM, record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.tables import Agent, Invocation
+from scheduler.storage.transcripts import keep_reflection
 from scheduler.storage.usage import count_invocation
 
 SOON = 5.0
@@ -223,6 +224,7 @@ def _end(
     _move_on(conn, current, target, outcome, actor, reason=reason, **reply)
     if target is not InvocationState.SKIPPED:
         count_invocation(conn, current.id)
+        keep_reflection(conn, current.id, reply.get("reply", ""))
     if target is InvocationState.SUCCEEDED:
         notify_people(conn, current.id, reply["reply"])
 

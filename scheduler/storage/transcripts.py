@@ -1,6 +1,7 @@
 """Transcripts: what an `llm` agent did in one run, written while it runs, so that a retry goes on where it stopped.
 
-People read it as a session of the channel `trigger`; each response is kept whole besides, for the model.
+People read it as a session of the channel `trigger`; each response is kept whole besides, for the model. Of an agent
+that thinks elsewhere the session holds what it was told and what it replied, and is written when its run ends.
 """
 
 from __future__ import annotations
@@ -8,9 +9,10 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, update
+from sqlalchemy import Connection, Row, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
+from scheduler.domain.context import session_title
 from scheduler.domain.errors import Conflict
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
@@ -31,6 +33,14 @@ INTERRUPTED = (
 )
 
 _NOW = func.clock_timestamp()
+
+UNTOLD = text("""
+    SELECT i.id, i.tenant_id, i.agent_id, i.context, a.language,
+        ARRAY(SELECT f.trigger_name FROM firings f WHERE f.invocation_id = i.id ORDER BY f.id) AS names
+    FROM invocations i JOIN agents a ON a.id = i.agent_id
+    WHERE i.id = :id AND i.context IS NOT NULL
+        AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.invocation_id = i.id)
+""")
 
 
 class Superseded(Conflict):
@@ -108,6 +118,32 @@ def end_call(conn: Connection, session_id: UUID, key: str, ended: EndedCall) -> 
     _end(conn, session_id, ended.state, ended.result, Message.tool_key == key)
 
 
+def keep_reflection(conn: Connection, invocation_id: UUID, reply: str) -> None:
+    """The session of a run that ended and wrote none while it ran: what the agent was told, and its reply.
+
+    None for a run that was never made: it has no context.
+    """
+    run = conn.execute(UNTOLD, {"id": invocation_id}).one_or_none()
+    if run is None:
+        return
+    session_id = new_id()
+    conn.execute(
+        insert(Session).values(
+            id=session_id,
+            tenant_id=run.tenant_id,
+            agent_id=run.agent_id,
+            channel=CHANNEL,
+            thread=str(invocation_id),
+            title=session_title(run.names, "zh" if run.language == "zh" else "en"),
+            is_reflection=True,
+            invocation_id=invocation_id,
+        )
+    )
+    _say(conn, run, session_id, run.context, from_type=SYSTEM, from_id=run.id, to_agent_id=run.agent_id)
+    if reply.strip():
+        _say(conn, run, session_id, reply, from_type="agent", from_id=run.agent_id, to_agent_id=None)
+
+
 def transcript_of(conn: Connection, invocation_id: UUID) -> Row[Any] | None:
     """The session of an invocation; None when it had none."""
     query = select(Session.__table__).where(Session.invocation_id == invocation_id)
@@ -130,7 +166,9 @@ def _hold(conn: Connection, invocation_id: UUID, attempt: int) -> Row[UUID, UUID
     return row
 
 
-def _say(conn: Connection, run: Row[UUID, UUID, UUID], session_id: UUID, said: str, **values: Any) -> None:
+def _say(
+    conn: Connection, run: Row[Any] | Row[UUID, UUID, UUID], session_id: UUID, said: str, **values: Any
+) -> None:
     whole = {"tenant_id": run.tenant_id, "session_id": session_id, "channel": CHANNEL, "text": storable(said)[0]}
     conn.execute(insert(Message).values(id=new_id(), **whole, **values).on_conflict_do_nothing())
 

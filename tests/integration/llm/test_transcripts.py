@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from scheduler.domain.run import Failed, Outcome, Replied, RunRequest
 from scheduler.domain.tools import Tool
 from tests.api import Api
+from tests.dispatching import dispatch_once
 from tests.invocations import ready_one
 from tests.llm import calls, make_model, make_thinker, providing, text, thinking
 from tests.pages import signed_in
 from tests.web import free_port
+
+FAILED = Failed("The disk is full.", permanent=True)
 
 pytestmark = pytest.mark.anyio
 
@@ -60,6 +66,26 @@ async def test_what_a_run_went_without_is_a_note_to_people(api: Api) -> None:
     assert page.count("<strong>system</strong>") == 1
 
 
-async def test_an_invocation_of_another_runtime_has_no_transcript(api: Api) -> None:
-    whole = api.get(f"/invocations/{ready_one(api.db)}")
+@pytest.mark.parametrize(("outcome", "roles"), [(Replied("Seen."), ["user", "assistant"]), (FAILED, ["user"])])
+async def test_an_agent_that_thinks_elsewhere_has_the_context_and_its_reply(
+    api: Api, outcome: Outcome, roles: list[str]
+) -> None:
+    async def end(_: RunRequest) -> Outcome:
+        return outcome
+
+    invocation_id = ready_one(api.db)
+    await asyncio.to_thread(dispatch_once, api.db, invocation_id, end)
+    whole = api.get(f"/invocations/{invocation_id}")
+    assert [entry["role"] for entry in whole["transcript"]] == roles
+    assert whole["transcript"][0]["text"].startswith("===== Wake context")
+    [session] = api.get("/sessions")["items"]
+    assert (session["id"], session["invocation_id"]) == (whole["session_id"], str(invocation_id))
+    assert (session["channel"], session["is_reflection"]) == ("trigger", True)
+    assert session["title"].startswith("🤖 Inner monologue: ")
+
+
+async def test_what_was_never_run_has_no_session(api: Api) -> None:
+    invocation_id = ready_one(api.db)
+    api.post(f"/invocations/{invocation_id}/cancel", None, 200)
+    whole = api.get(f"/invocations/{invocation_id}")
     assert (whole["session_id"], whole["transcript"], whole["cost"]) == (None, [], 0)
