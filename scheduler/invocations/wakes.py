@@ -21,7 +21,7 @@ from scheduler.storage.audit import record_event
 from scheduler.storage.chains import chain_of, name_of
 from scheduler.storage.engine import Database
 from scheduler.storage.triggers import LockedTrigger, lock_triggers
-from scheduler.storage.wakes import Pair, lineage_of_running, lock_pairs, wake_trigger_of
+from scheduler.storage.wakes import Pair, hold_window, lineage_of_running, lock_pairs, wake_trigger_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,8 @@ def _locked_trigger(conn: Connection, agent_id: UUID) -> LockedTrigger:
 def _refusal(
     conn: Connection, pairs: set[Pair], lineage: Lineage, trigger: LockedTrigger, firing_id: UUID
 ) -> LimitReached | None:
+    if pairs:
+        hold_window(conn, trigger.agent_id)
     limit = PairLimit(conn, pairs, trigger.read_at)
     for pair in pairs:
         wait = None if lineage.is_too_deep else limit.admit(pair, firing_id)

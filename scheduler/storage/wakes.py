@@ -34,6 +34,10 @@ LOCK_PAIRS = text("""
     ) AS keys
 """)
 
+HOLD_WINDOW = text("""
+    SELECT 1 FROM invocations WHERE agent_id = :agent_id AND state = 'collecting' FOR NO KEY UPDATE
+""")
+
 READ_PAIRS = text("""
     SELECT v.from_agent_id, v.agent_id,
         EXISTS (SELECT FROM invocations i WHERE i.agent_id = v.agent_id AND i.state = 'collecting'),
@@ -97,6 +101,14 @@ def lineage_of_running(conn: Connection, agent_id: UUID) -> Lineage:
 def lock_pairs(conn: Connection, pairs: Collection[Pair]) -> None:
     """Until commit nobody else counts the wakes of these pairs. Taken before any trigger's lock."""
     conn.execute(LOCK_PAIRS, _columns(pairs))
+
+
+def hold_window(conn: Connection, agent_id: UUID) -> None:
+    """Until commit nobody closes the agent's open window: what is about to join it does not open one instead.
+
+    Taken after the agent's triggers, as recording takes it.
+    """
+    conn.execute(HOLD_WINDOW, {"agent_id": agent_id})
 
 
 def read_pairs(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, PairState]:

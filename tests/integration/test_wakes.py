@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
@@ -162,6 +163,29 @@ def test_a_wake_that_is_merged_or_refused_spends_none(db: Database) -> None:
     assert rows(db, "SELECT count(*) FROM pair_wakes") == [(3,)]
     call(db, bob)
     assert call(db, bob, from_agent_id=ada).firing_id
+
+
+def test_a_window_that_closes_under_a_call_is_not_opened_again_for_free(db: Database) -> None:
+    """The call waits to see what becomes of the window that it would join."""
+    ada, bob = agent(db, "ada"), agent(db, "bob")
+    call(db, bob, from_agent_id=ada)
+    with ThreadPoolExecutor(1) as pool:
+        with db.begin() as closing:
+            closing.execute(text("UPDATE invocations SET state = 'succeeded' WHERE state = 'collecting'"))
+            called = pool.submit(call, db, bob, from_agent_id=ada)
+            until_blocked(db)
+        called.result(20)
+    assert rows(db, "SELECT count(*) FROM invocations") == [(2,)]
+    assert rows(db, "SELECT count(*) FROM pair_wakes") == [(2,)]
+
+
+def until_blocked(db: Database) -> None:
+    """Wait until a transaction waits for another one's lock."""
+    deadline = time.monotonic() + 20
+    query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
+    while rows(db, query) == [(0,)]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_calls_at_once_count_one_limit(db: Database) -> None:
