@@ -29,7 +29,7 @@ COMMANDS = {
     "web": [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "api.app:create_app()"],
     "worker": [sys.executable, "-m", "scheduler.cli", "worker"],
 }
-DEFAULT_PORT, LAST_PORT = 8080, 65535
+DEFAULT_PORT, PRIVILEGED, LAST_PORT = 8080, 1024, 65535
 STOP_SECONDS = 25.0
 TICK_SECONDS = 0.2
 USAGE_STATUS = 2
@@ -80,7 +80,7 @@ def check_port(port: int) -> None:
         except OSError as error:
             raise ConfigurationError(
                 f"Port {port} cannot be had ({error.strerror}): stop what uses it, or choose another: "
-                f"PORT={port + 1 if port < LAST_PORT else DEFAULT_PORT} make run"
+                f"PORT={port + 1 if PRIVILEGED <= port < LAST_PORT else DEFAULT_PORT} make run"
             ) from None
 
 

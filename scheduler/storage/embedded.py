@@ -86,9 +86,15 @@ def ensure_directory(path: Path) -> None:
 
 
 def remedy_for(path: Path) -> str:
-    """What helps where `path` may not be used. Root may use whatever can be used: no owner is in its way."""
+    """What helps where `path` may not be used.
+
+    Another owner only where it lies in a directory of ours, as after a run by root: a /root is not to be taken over.
+    Root may use whatever can be used: no owner is in its way.
+    """
     remedy = "choose another directory by REVEILLE_DATA_DIR"
-    return f"{remedy}, or: sudo chown -R {user_name(os.geteuid())} '{path}'" if os.geteuid() else remedy
+    is_ours = os.path.exists(path) and os.access(path.parent, os.W_OK)  # noqa: PTH110  # Path.exists may raise
+    chown = f", or: sudo chown -R {user_name(os.geteuid())} '{path}'"
+    return remedy + chown if os.geteuid() and is_ours else remedy
 
 
 class EmbeddedPostgres:

@@ -18,6 +18,7 @@ import pytest
 from scheduler import children, supervisor
 from scheduler.children import Child
 from scheduler.domain.errors import ConfigurationError
+from scheduler.storage.account import user_name
 from scheduler.storage.embedded import EmbeddedPostgres, remedy_for
 from scheduler.supervisor import Supervisor, check_port, data_directory_lock, secret_key
 from tests.postgres import UNSAFE_BUT_FAST
@@ -248,5 +249,12 @@ def test_a_lock_or_key_that_may_not_be_used_is_one_line_with_the_remedy(tmp_path
         secret_key(tmp_path)
 
 
-def test_root_is_not_told_to_make_root_the_owner() -> None:
-    assert ("chown" in remedy_for(Path("/srv/data"))) == (os.geteuid() != 0)
+def test_another_owner_is_the_remedy_only_in_a_place_of_our_own_and_not_for_root(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ("chown" in remedy_for(tmp_path)) == (os.geteuid() != 0)
+    monkeypatch.setattr(os, "geteuid", lambda: 65534)
+    assert f"chown -R {user_name(65534)} '{tmp_path}'" in remedy_for(tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, _mode: path != tmp_path.parent)
+    assert "chown" not in remedy_for(tmp_path)
+    assert "chown" not in remedy_for(tmp_path / "absent")
