@@ -71,6 +71,7 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "GET /models/<model_id>": ("read", False),
     "PATCH /models/<model_id>": ("write", False),
     "DELETE /models/<model_id>": ("write", False),
+    "POST /models/<model_id>/test": ("write", False),
     "GET /agents/<agent_id>/usage": ("read", True),
     "GET /audit": ("read", False),
     "POST /api-keys": ("admin", False),
