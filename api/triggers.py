@@ -9,7 +9,18 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.parts import parts
-from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
+from api.resource import (
+    CHANGES,
+    EMPTY,
+    answer,
+    blueprint,
+    given,
+    no_content,
+    one_more,
+    optional_body,
+    page,
+    problems,
+)
 from api.schemas.acks import AckCounts
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
@@ -130,13 +141,14 @@ def resume_trigger(path: TriggerPath) -> Response:
     return answer(TriggerOut.model_validate(resumed))
 
 
-@triggers.post("/triggers/<trigger_id>/fire", responses={202: FiredOut, **CHANGES})
+@triggers.post("/triggers/<trigger_id>/fire", responses={202: FiredOut, **CHANGES, **problems(429)})
 @needs(Level.WRITE, own=True)
 def fire_trigger(path: TriggerPath) -> Response:
     """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires."""
     reached(path.trigger_id)
     who = caller()
-    fired = parts().triggers.fire(who.tenant_id, path.trigger_id, actor=who.actor)
+    by_agent = who.agent_id is not None
+    fired = parts().triggers.fire(who.tenant_id, path.trigger_id, actor=who.actor, by_agent=by_agent)
     return answer(FiredOut.model_validate(fired), 202)
 
 

@@ -21,8 +21,9 @@ from scheduler.clock.trigger_spec import TriggerSpec, check_spec
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_id, new_token, token_hash
 from scheduler.domain.model import TriggerType
-from scheduler.invocations.new_firing import NewFiring, gate
+from scheduler.invocations.new_firing import gate
 from scheduler.invocations.record import record_firings
+from scheduler.invocations.wakes import asked_firing
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
@@ -227,21 +228,23 @@ class Triggers:
             remove_jobs(conn, [trigger_id])
             rows.audit(conn, "deleted", tenant_id, row.agent_id, trigger_id, actor, name=row.name)
 
-    def fire(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> Fired:
-        """Fire now, as a person asks: counted, without cooldown. Raises Conflict for one that may not fire."""
+    def fire(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False) -> Fired:
+        """Fire now, as a person asks: counted, without cooldown. Raises Conflict for one that may not fire.
+
+        What its own agent fires stands in the chain of what woke it; at the end of that LimitReached is raised.
+        """
         with self._db.begin() as conn:
             row = rows.lock_trigger(conn, tenant_id, trigger_id)
             trigger = lock_triggers(conn, [trigger_id])[trigger_id]
             refusal = gate(trigger, trigger.read_at)
             if refusal:
                 raise Conflict(f"The trigger does not fire: {row.paused_note or refusal}. Resume it first.")
-            firing_id = new_id()
-            firing = NewFiring(trigger, f"manual:{firing_id}", id=firing_id, ignore_cooldown=True)
+            firing = asked_firing(conn, trigger, by_agent=by_agent)
             recorded = record_firings(conn, [firing])
             if recorded.exhausted:
                 stop_jobs(conn, trigger_id)
-            rows.audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing_id))
-            return Fired(firing_id, recorded.inserted[firing_id])
+            rows.audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing.id))
+            return Fired(firing.id, recorded.inserted[firing.id])
 
     def rotate_token(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> CreatedTrigger:
         """Give a webhook a new URL; the old one is unknown from now on. Raises Conflict for another kind."""

@@ -66,6 +66,26 @@ def wake_within(conn: Connection, call: Call, *, actor: str) -> Woken | LimitRea
     return outcome
 
 
+def asked_firing(conn: Connection, trigger: LockedTrigger, *, by_agent: bool) -> NewFiring:
+    """A firing that somebody asks for now, whatever the schedule and the cooldown say.
+
+    What its own agent asks for while it runs stands in the chain of what woke it; LimitReached at the end of that.
+    """
+    lineage = lineage_of_running(conn, trigger.agent_id) if by_agent else ROOT
+    if lineage.is_too_deep:
+        chain = chain_of(conn, trigger.agent_id, lineage.root_id, MAX_DEPTH + 1)
+        raise too_deep(lineage, [*chain, name_of(conn, trigger.agent_id)])
+    id_ = new_id()
+    return NewFiring(
+        trigger,
+        f"manual:{id_}",
+        id_,
+        ignore_cooldown=True,
+        root_id=lineage.root_id,
+        depth=lineage.depth,
+    )
+
+
 def _wake(conn: Connection, call: Call, actor: str) -> Woken | LimitReached:
     text = checked_text(call.message, "message")
     get_agent(conn, call.tenant_id, call.agent_id)

@@ -8,7 +8,9 @@ from sqlalchemy import text
 
 from scheduler.clock.agent_heartbeat import DEFAULT_INSTRUCTION
 from scheduler.domain.clock import SystemClock
+from scheduler.domain.run import Replied
 from tests.api import Api, trigger_body
+from tests.invocations import close, end, start
 
 NOBODY = "00000000-0000-7000-8000-0000000000ff"
 
@@ -38,6 +40,24 @@ def test_nobody_else_makes_a_trigger_of_the_systems_type(api: Api) -> None:
     api.post(path, trigger_body("wake"))
     api.post(f"/agents/{ada['id']}/wake", {"message": "x"}, 202)
     assert [each["name"] for each in api.get("/triggers")["items"]] == ["wake"]
+
+
+def test_an_agent_that_fires_its_own_trigger_in_each_run_is_stopped(api: Api) -> None:
+    """By its own key; a person's firing begins a chain anew."""
+    ada = api.agent(dedup_delay_seconds=0)
+    own = api.with_key(f"agent:{ada['id']}")
+    path = f"/triggers/{api.trigger(ada['id'])['id']}/fire"
+    fired = api.post(path, None, 202)
+    for depth in range(6):
+        assert api.get(f"/firings/{fired['firing_id']}")["depth"] == depth
+        [invocation_id] = close(api.db).ready
+        claimed = start(api.db, invocation_id)
+        if depth < 5:
+            fired = own.post(path, None, 202)
+            end(api.db, claimed, Replied("done"))
+    assert "The loop: ada → ada." in own.refused(429, "POST", path)["detail"]
+    fired = api.post(path, None, 202)
+    assert api.get(f"/firings/{fired['firing_id']}")["depth"] == 0
 
 
 def test_an_agents_key_calls_as_its_agent_and_the_fourth_call_is_429(api: Api) -> None:
