@@ -10,6 +10,11 @@ from scheduler.storage.engine import Database
 from tests.postgres import Databases, running_server
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: the processes that share the tests then end together."""
+    items.sort(key=lambda item: item.get_closest_marker("long") is None)
+
+
 @pytest.fixture(scope="session")
 def databases() -> Iterator[Databases]:
     """The session's PostgreSQL server, for tests that need several databases or the server itself."""

@@ -41,6 +41,7 @@ def described(databases: Databases) -> Iterator[Api]:
     databases.drop(url)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(SLOW)
 def test_every_operation_keeps_to_its_description(described: Api) -> None:
     """Whatever is sent: no 500, nothing undescribed, and what breaks the description is refused."""

@@ -283,6 +283,7 @@ class LifeCycle(RuleBasedStateMachine):
         return [one.id for one in self.expected]
 
 
+@pytest.mark.long
 def test_a_trigger_lives_as_the_model_says(db: Database, scheduler: SteppedScheduler) -> None:
     class Here(LifeCycle):
         def __init__(self) -> None:

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event, Lock
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 
 from scheduler.domain.errors import Conflict
@@ -152,6 +153,7 @@ def drain(storm: Storm) -> None:
     raise AssertionError(f"stuck: {stuck}")
 
 
+@pytest.mark.long
 def test_nothing_is_lost_overlaps_gets_stuck_or_deadlocks(db: Database) -> None:
     seed = random.SystemRandom().randrange(1_000_000)
     print(f"seed {seed}")  # noqa: T201
