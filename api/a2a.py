@@ -37,6 +37,8 @@ LEGACY_METHODS = {"message/send": "SendMessage", "tasks/get": "GetTask", "tasks/
 UNSUPPORTED = {"SendStreamingMessage", "SubscribeToTask", "ListTasks", "GetExtendedAgentCard"}
 WAIT_SECONDS = 20.0
 """How long a message that asks for it is held until its task is over; then the task is shown as it is."""
+CANCEL_SECONDS = 4.0
+"""How long a call for cancelling is held while the agent's run is being stopped, which takes a second or two."""
 LOOK_SECONDS = 0.5
 SKIP_DEDUP = "reveille/skip_dedup"
 """Of a message's metadata: true closes the agent's window at once."""
@@ -185,7 +187,7 @@ def _cancel(agent_id: UUID, params: Any) -> Task:
         raise TaskNotFoundError from None
     except Conflict as refusal:
         raise TaskNotCancelableError(refusal.message) from None
-    return shapes.show_task(view, history=True)
+    return shapes.show_task(_awaited(agent_id, view, CANCEL_SECONDS), history=True)
 
 
 def _read(agent_id: UUID, task_id: str) -> TaskView:
@@ -200,12 +202,12 @@ def _read(agent_id: UUID, task_id: str) -> TaskView:
         raise TaskNotFoundError from None
 
 
-def _awaited(agent_id: UUID, view: TaskView) -> TaskView:
+def _awaited(agent_id: UUID, view: TaskView, seconds: float = WAIT_SECONDS) -> TaskView:
     """The task when it is over, or when nobody waits any longer."""
     if not _waiting.acquire(blocking=False):
         return view
     try:
-        until = time.monotonic() + WAIT_SECONDS
+        until = time.monotonic() + seconds
         while not view.is_over and time.monotonic() < until:
             time.sleep(LOOK_SECONDS)
             view = _read(agent_id, str(view.id))

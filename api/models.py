@@ -152,7 +152,7 @@ def show_usage(path: AgentPath, query: UsageQuery) -> Response:
 
 
 async def _ask(spec: ModelSpec) -> Trial:
-    # The library takes a second to load and some 60 MB to hold: only a process that tests a model has it.
+    # The libraries take a second to load and 40 to 90 MB to hold: only a process that tests a model has them.
     library = await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.llm.trial")
     async with GuardedClient(allow_private=parts().allow_private) as client:
         tried: Trial = await library.try_model(spec, client, read_variable)

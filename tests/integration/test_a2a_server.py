@@ -18,6 +18,7 @@ from scheduler.domain.run import Failed, Replied, RuntimeSpec
 from scheduler.runtimes.registry import make_runtime
 from tests.a2a_client import immediate, message, rpc, sent, talk
 from tests.api import Api, served
+from tests.database import rows
 from tests.invocations import close, end, run_once, start
 from tests.runs import make_parts, make_request
 
@@ -72,6 +73,21 @@ def test_a_task_is_cancelled_with_its_invocation(api: Api, url: str) -> None:
     assert firing["state"] == "cancelled"
     with pytest.raises(TaskNotCancelableError):
         talk(url, api.key, lambda client: client.cancel_task(CancelTaskRequest(id=task.id)))
+
+
+def test_the_answer_to_a_cancelled_run_waits_until_it_has_stopped(api: Api, url: str) -> None:
+    task = talk(url, api.key, lambda client: sent(client, message()))
+    [invocation_id] = close(api.db).ready
+    claimed = start(api.db, invocation_id)
+
+    async def cancel(client: Client) -> Task:
+        cancelling = asyncio.ensure_future(client.cancel_task(CancelTaskRequest(id=task.id)))
+        while not rows(api.db, "SELECT 1 FROM invocations WHERE cancel_requested"):
+            await asyncio.sleep(0.01)
+        end(api.db, claimed, Failed("The run was cancelled.", reason="cancelled"))
+        return await cancelling
+
+    assert talk(url, api.key, cancel).status.state == TaskState.TASK_STATE_CANCELED
 
 
 def test_a_task_that_shares_its_invocation_is_not_cancelled(api: Api, url: str, agent_id: str) -> None:
