@@ -18,7 +18,7 @@ from scheduler.domain.model import JobKind, MisfirePolicy, TriggerType
 from scheduler.invocations.checks import run_checks
 from scheduler.invocations.new_firing import NewFiring, gate
 from scheduler.invocations.record import Batch, record_firings
-from scheduler.storage.arrays import time_array, word_array
+from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.triggers import LockedTrigger
 from scheduler.triggers.base import TriggerConfig
@@ -90,7 +90,7 @@ class TriggerPass(LedgerPass):
         super().__init__(conn)
         self._heartbeat = heartbeat
         self.submitted: list[Claim] = []
-        self._advances: dict[str, str] = {}
+        self._advances: dict[str, BinaryArray] = {}
         self._batch = Batch(())
 
     def claim(self, limit: int) -> list[LedgerJob]:
@@ -111,8 +111,8 @@ class TriggerPass(LedgerPass):
         """Make what will be written."""
         self._batch = Batch([firing for claim in self.submitted for firing in claim.firings])
         self._advances = {
-            "ids": word_array([claim.trigger_id for claim in self.submitted]),
-            "kinds": word_array([claim.kind for claim in self.submitted]),
+            "ids": uuid_array([claim.trigger.id for claim in self.submitted]),
+            "kinds": text_array([claim.kind for claim in self.submitted]),
             "times": time_array([claim.next_run_time for claim in self.submitted]),
         }
 
