@@ -77,7 +77,7 @@ def test_a_bad_row_in_a_pass_that_is_written_beside_the_next_is_found_too(db: Da
         conn.execute(text(f"ALTER TABLE firings ADD CONSTRAINT no_bad CHECK (trigger_id <> '{bad}')"))
     with stepped(db) as scheduler:
         _make_all_due(db)
-        for _ in range(40):
+        for _ in range(80):
             scheduler.run_pass()
     assert rows(db, "SELECT count(*) AS n, count(DISTINCT trigger_id) AS d FROM firings") == [
         (count - 1, count - 1)
