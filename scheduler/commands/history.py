@@ -34,6 +34,7 @@ COLUMNS: Columns = (
     ("ATTEMPT", "attempt"),
     ("STARTED", "started_at"),
     ("FINISHED", "finished_at"),
+    ("HELD", "held_reason"),
     ("REASON", "reason"),
 )
 FIELDS: Columns = (

@@ -170,6 +170,14 @@ def test_an_invocation_is_shown_with_its_context_and_reply_and_replayed(
     shell("invocations", "cancel", str(invocation_id), code=ExitCode.FAILED)
 
 
+def test_the_list_says_why_a_window_is_held(shell: Shell, service: Service, woken: Woken) -> None:
+    shell("agents", "pause", str(woken.agent_id))
+    fire(service.db, woken, 1)
+    assert close(service.db).held == 1
+    heading, row = shell("invocations", "list", "--agent", str(woken.agent_id)).splitlines()
+    assert row[heading.index("HELD") :].split()[0] == "paused"
+
+
 def test_lists_page_by_cursor(shell: Shell, service: Service, woken: Woken) -> None:
     fire(service.db, woken, 3)
     first = shell.json("firings", "--agent", str(woken.agent_id), "--limit", "2")
