@@ -73,8 +73,8 @@ def agent_server(takes_seconds: float = 0.0) -> Iterator[AgentServer]:
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
-            self.end_headers()
             with suppress(ConnectionError):  # the worker that asked may have been killed
+                self.end_headers()
                 self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
