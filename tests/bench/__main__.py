@@ -54,9 +54,9 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
         verdict = {None: "", True: "  ok", False: "  MISSED"}[met]
         say(f"{what:<62} {value:>12,.2f} {unit:<10} {target}{verdict}")
 
-    stock_rates, *ours = zip(*(_rates(databases) for _ in range(ROUNDS)), strict=True)
+    stock_rates, *our_rates = zip(*(_rates(databases) for _ in range(ROUNDS)), strict=True)
     add(f"stock APScheduler: runs recorded ({STOCK_COUNT} due at once)", statistics.median(stock_rates), "per s")
-    for type_name, rates in zip(TYPES, ours, strict=True):
+    for type_name, rates in zip(TYPES, our_rates, strict=True):
         ratio = statistics.median(rate / stock for rate, stock in zip(rates, stock_rates, strict=True))
         add(f"firings recorded, {type_name}", statistics.median(rates), "per s")
         add(f"  against stock, {type_name}", ratio, "x", ">= 25", ratio >= 25)
