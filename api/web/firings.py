@@ -12,7 +12,7 @@ from api.web.base import page_blueprint, render
 from api.web.contents import readable, shown_data
 from api.web.shapes import shaped
 from scheduler.domain.ids import parse_id
-from scheduler.storage.overviews import agent_names
+from scheduler.storage.overviews import agent_names, triggers_with_pages
 from scheduler.storage.queries import get_firing
 
 firings = page_blueprint("firings")
@@ -26,9 +26,11 @@ def show_firing(firing_id: str) -> Response:
     with parts().db.begin() as conn:
         row = get_firing(conn, who.tenant_id, parse_id(firing_id, "firing"))
         names = agent_names(conn, who.tenant_id, [row.agent_id])
+        linked = triggers_with_pages(conn, who.tenant_id, [row.trigger_id])
     return render(
         "firing.html",
         firing=row,
+        linked=linked,
         agent_name=names.get(row.agent_id, ""),
         payload=readable(row.payload, row.payload_size),
         data=shown_data(row.data),

@@ -21,7 +21,7 @@ from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import FINAL_STATES, InvocationState
 from scheduler.storage.family import read_family
-from scheduler.storage.overviews import agent_names, woken_by
+from scheduler.storage.overviews import agent_names, triggers_with_pages, woken_by
 from scheduler.storage.queries import LedgerFilter, firings_of, get_invocation, list_invocations
 from scheduler.storage.sessions import list_messages
 from scheduler.storage.transcripts import SYSTEM, transcript_of
@@ -73,6 +73,7 @@ def show_invocation(invocation_id: str) -> Response:
             invocation=row,
             agent_name=agent_names(conn, who.tenant_id, [row.agent_id]).get(row.agent_id, ""),
             firings=show_firings(conn, shown),
+            linked=triggers_with_pages(conn, who.tenant_id, {each.trigger_id for each in shown}),
             following=following,
             family=read_family(conn, who.tenant_id, carried),
             transcript=_transcript(conn, row.id),

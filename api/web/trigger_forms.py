@@ -101,6 +101,11 @@ KINDS: dict[str, tuple[Input, ...]] = {
 COMMON = (
     Input("reason", "Why the agent is woken", "The agent reads this.", "area"),
     Input("focus_ref", "Focus", "What it belongs to, such as tickets/4711: triggers are grouped by it."),
+    Input(
+        "notification_summary",
+        "Headline of its notifications",
+        "Heads what the agent replies where people read it. Empty: the beginning of the reason.",
+    ),
     Input("urgent", "Urgent: closes the agent's window at once", kind="check"),
 )
 LIMITS = (

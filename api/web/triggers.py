@@ -13,6 +13,7 @@ from api.parts import parts
 from api.polls import look, poll_detail
 from api.web.base import done, page_blueprint, paged, render
 from api.web.progress import STEP, cursor, take, tell
+from api.web.trigger_history import passed_in_pauses
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import TriggerType
@@ -139,8 +140,11 @@ def rotate(trigger_id: str) -> Response:
 
 def made_page(trigger: TriggerView, hook_token: str | None) -> Response:
     """A webhook's address, with the `curl` line that rings it: shown this once, for only its hash is stored."""
-    base = parts().settings.public_url or request.url_root.rstrip("/")
-    return render("trigger_made.html", trigger=trigger, hook_url=f"{base}/hooks/{hook_token}", sample=SAMPLE)
+    return render("trigger_made.html", trigger=trigger, hook_url=f"{_hook_base()}/{hook_token}", sample=SAMPLE)
+
+
+def _hook_base() -> str:
+    return (parts().settings.public_url or request.url_root.rstrip("/")) + "/hooks"
 
 
 def _found(trigger_id: str) -> TriggerView:
@@ -159,6 +163,7 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
     is_poll, is_hook = trigger.type == TriggerType.POLL, trigger.type == TriggerType.WEBHOOK
     detail = poll_detail(trigger.id) if is_poll else None
     with parts().db.begin() as conn:
+        history = paged(lambda **span: _history(conn, trigger.id, **span))
         return render(
             "trigger.html",
             trigger=trigger,
@@ -167,8 +172,10 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
             ahead=ahead,
             poll=detail,
             deliveries=list_deliveries(conn, trigger.id, limit=SHOWN_DELIVERIES) if is_hook else [],
-            history=paged(lambda **span: _history(conn, trigger.id, **span)),
+            history=history,
+            passed=passed_in_pauses(trigger, history, parts().clock.now()),
             sample=SAMPLE,
+            hook_base=_hook_base(),
             **values,
         )
 

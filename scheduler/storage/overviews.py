@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, select, text
 
+from scheduler.domain.model import TriggerType
 from scheduler.storage.arrays import array
 from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.message_tables import User
@@ -128,6 +129,12 @@ def trigger_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> d
         select(Trigger.id, Trigger.name).where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id)
     )
     return {row.id: row.name for row in rows}
+
+
+def triggers_with_pages(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> set[UUID]:
+    """Those of a tenant's triggers that can be looked at: neither deleted nor the system's own for wakes by a call."""
+    shown = Trigger.deleted_at.is_(None), Trigger.type != TriggerType.WAKE
+    return set(conn.scalars(select(Trigger.id).where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id, *shown)))
 
 
 def user_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:

@@ -1,0 +1,53 @@
+"""What a trigger's history says of the slots that passed while it was paused: nothing was recorded for them."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from api.web.base import Paged
+from scheduler.domain.misfire import COUNTED_SLOTS, TICK
+from scheduler.domain.model import TriggerType
+from scheduler.storage.trigger_views import TriggerView
+from scheduler.triggers.registry import kind_of
+
+PAUSES = ("trigger.paused",)
+RESUMES = ("trigger.resumed",)
+BEGINNINGS = (*PAUSES, *RESUMES, "trigger.created", "trigger.updated", "trigger.finished", "trigger.expired")
+"""Events before which the state, or the schedule, may have been another."""
+
+
+def passed_in_pauses(trigger: TriggerView, history: Paged[Row[Any]], now: datetime) -> dict[UUID, str]:
+    """For each pause on a page of the history what it let pass, by the id of its event.
+
+    Left out are kinds without slots of their own, and pauses in which the schedule was changed.
+    """
+    said = {}
+    is_first_page = history.newest is None
+    until = now if is_first_page and not trigger.is_enabled else None
+    for event in history:
+        if event.action in PAUSES and until is not None:
+            said[event.id] = _said(trigger, event.at, until, goes_on=until is now)
+        if event.action in RESUMES:
+            until = event.at
+        elif event.action in BEGINNINGS:
+            until = None
+    return {event_id: text for event_id, text in said.items() if text}
+
+
+def _said(trigger: TriggerView, since: datetime, until: datetime, *, goes_on: bool) -> str:
+    if trigger.type not in (TriggerType.CRON, TriggerType.INTERVAL):
+        return ""
+    # An interval's grid before the pause is not known any more; one that begins with the pause has as many slots.
+    config = kind_of(trigger.type).model_construct(**trigger.config)
+    schedule = config.schedule(trigger.timezone, since, trigger.id)
+    if schedule is None:
+        return ""
+    count, exact = schedule.count_between(since + TICK, until, COUNTED_SLOTS)
+    slots = f"{count}{'' if exact else '+'} slot{'' if count == 1 else 's'}"
+    if goes_on:
+        return f"{slots} {'has' if count == 1 else 'have'} passed since."
+    return f"{slots} passed until it was resumed."
