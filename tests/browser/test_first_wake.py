@@ -19,7 +19,7 @@ AGENT = [sys.executable, "-c", "print('Good morning.')"]
 @pytest.fixture
 def installed(databases: Databases, tmp_path: Path) -> Iterator[Fleet]:
     """A database that was only just made and migrated, a web process and a worker."""
-    url = databases.create_empty()
+    url = databases.create("template0")
     with fleet(url, tmp_path, REVEILLE_COMMANDS=json.dumps({"greet": AGENT})) as processes:
         processes.migrate()
         processes.start("web")
