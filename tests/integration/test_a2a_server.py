@@ -197,12 +197,15 @@ def test_a_run_that_sends_is_known_as_its_agent(api: Api, url: str, agent_id: st
     [run_id] = close(api.db).ready
     start(api.db, run_id)
 
-    async def sent_once() -> Any:
+    async def send_and_leave() -> None:
         async with make_parts() as parts:
-            spec = RuntimeSpec("a2a", {"url": url}, json.dumps({"secret": api.key}), 0.5)
-            return await make_runtime(spec, parts).run(make_request(invocation_id=run_id))
+            spec = RuntimeSpec("a2a", {"url": url}, json.dumps({"secret": api.key}), 60)
+            running = asyncio.ensure_future(make_runtime(spec, parts).run(make_request(invocation_id=run_id)))
+            while not running.done() and not api.get("/firings", agent_id=agent_id)["items"]:
+                await asyncio.sleep(0.05)
+            running.cancel()
 
-    asyncio.run(sent_once())
+    asyncio.run(send_and_leave())
     [firing] = api.get("/firings", agent_id=agent_id)["items"]
     assert (firing["depth"], firing["trust"]) == (1, "agent")
     sender = api.get(f"/firings/{firing['id']}")["data"]["messages"][0]["from"]
