@@ -18,7 +18,7 @@ TRIGGERS = text("""
     INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, reason)
     SELECT gen_random_uuid(), a.tenant_id, a.id, 'trigger ' || n, :type,
         CASE WHEN :type = 'interval' THEN '{"seconds": 3600}'::jsonb
-             ELSE jsonb_build_object('expr', (n % 60) || ' ' || (n % 24) || ' * * ' || (n % 100) % 7) END,
+             ELSE jsonb_build_object('expr', n % 100 % 60 || ' ' || n % 100 % 24 || ' * * ' || n % 100 % 7) END,
         'UTC', 'a bench'
     FROM generate_series(1, :triggers) AS n
     JOIN (SELECT *, row_number() OVER () AS place FROM agents) a ON a.place = 1 + n / :each
