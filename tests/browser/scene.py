@@ -74,7 +74,17 @@ def play(api: Api) -> None:
         else:
             api.patch(f"/agents/{agent['id']}", {"dedup_delay_seconds": 120})
             api.post(f"/triggers/{made[0]['id']}/fire", status=202)
+    _conversation(api)
     _signs_of_life(api)
+
+
+def _conversation(api: Api) -> None:
+    """What a person wrote to one of them."""
+    api.post("/users", {"name": "grace"})
+    support = next(each for each in api.get("/agents")["items"] if each["name"] == "support")
+    sender = {"type": "user", "name": "grace"}
+    for text in ("Is ticket 4711 answered?", "And ask for the log file, please."):
+        api.post("/messages", {"from": sender, "to_agent_id": support["id"], "text": text})
 
 
 def _wake(

@@ -30,12 +30,18 @@ def pages(api: Api) -> Iterator[tuple[str, str]]:
             ("now", ""), ("agents", "agents"), ("triggers", "triggers"), ("invocations", "invocations"),
             ("sessions", "sessions"), ("deliveries", "deliveries"), ("dead", "dead"), ("approvals", "approvals"),
             ("audit", "audit"), ("settings", "settings"), ("trigger-new", "triggers/new?type=cron"),
+            ("trigger-kinds", "triggers/new"), ("agent-new", "agents/new"), ("tenant", "tenant"),
+            ("models", "settings/models"), ("notifications", "settings/notifications"),
         ]
     )  # fmt: skip
     yield "agent", f"/agents/{api.get('/agents')['items'][-1]['id']}"
     kinds = {each["type"]: each["id"] for each in api.get("/triggers")["items"]}
     yield "trigger", f"/triggers/{kinds['cron']}"
+    yield "trigger-poll", f"/triggers/{kinds['poll']}"
+    yield "trigger-webhook", f"/triggers/{kinds['webhook']}"
+    yield "trigger-edit", f"/triggers/{kinds['interval']}/edit"
     yield "invocation", f"/invocations/{api.get('/invocations', state='succeeded')['items'][0]['id']}"
+    yield "session", f"/sessions/{api.get('/sessions')['items'][0]['id']}"
     yield "firing", f"/firings/{api.get('/firings')['items'][-1]['id']}"
 
 
