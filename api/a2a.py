@@ -16,12 +16,12 @@ from flask import Blueprint, Response, current_app, request
 
 from api.auth import Level, authenticate, caller, needs
 from api.body import read_bytes
-from api.parts import parts
+from api.services import services
 from api.version import VERSION
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import parse_id
-from scheduler.invocations.a2a_tasks import Sender, TaskView, cancel_task, read_task, send
-from scheduler.invocations.wakes import Call
+from scheduler.intake.wakes.a2a_tasks import Sender, TaskView, cancel_task, read_task, send
+from scheduler.intake.wakes.intake import Call
 from scheduler.storage.agents import get_agent
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def show_card(agent_id: str) -> Response:
     from api.a2a_messages import card
 
     agent = _agent(agent_id)
-    base = parts().settings.public_url or request.url_root.rstrip("/")
+    base = services().settings.public_url or request.url_root.rstrip("/")
     shown = card(agent.name, agent.role_description, f"{base}/a2a/{agent.id}", VERSION)
     response = Response(current_app.json.dumps(shown), content_type="application/json")
     response.headers["Cache-Control"] = "private, no-cache"
@@ -87,7 +87,7 @@ def take_call(agent_id: str) -> Response:
 def _agent(agent_id: str) -> Any:
     who, id_ = caller(), parse_id(agent_id[:100], "agent")
     who.must_reach(id_, "agent", id_)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return get_agent(conn, who.tenant_id, id_)
 
 
@@ -157,7 +157,7 @@ def _send(agent_id: UUID, params: Any) -> Task:
     run_id = shapes.sent_in(message)
     sender = Sender(who.key_id, who.actor, message.message_id, message.context_id or None, run_id)
     try:
-        task_id = send(parts().db, call, sender)
+        task_id = send(services().db, call, sender)
     except InvalidField as refusal:
         raise InvalidParamsError(refusal.message) from None
     except Conflict as refusal:
@@ -181,7 +181,7 @@ def _cancel(agent_id: UUID, params: Any) -> Task:
 
     who = caller()
     try:
-        with parts().db.begin() as conn:
+        with services().db.begin() as conn:
             view = cancel_task(conn, who.tenant_id, agent_id, shapes.parse_task_id(params.id), who.actor)
     except NotFound:
         raise TaskNotFoundError from None
@@ -196,7 +196,7 @@ def _read(agent_id: UUID, task_id: str) -> TaskView:
     from api import a2a_messages as shapes
 
     try:
-        with parts().db.begin() as conn:
+        with services().db.begin() as conn:
             return read_task(conn, caller().tenant_id, agent_id, shapes.parse_task_id(task_id))
     except NotFound:
         raise TaskNotFoundError from None

@@ -44,7 +44,7 @@ from pydantic import ValidationError
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import InvocationState
-from scheduler.invocations.a2a_tasks import INVOCATION_KEY, TaskView
+from scheduler.intake.wakes.a2a_tasks import INVOCATION_KEY, TaskView
 
 TEXT = "text/plain"
 BINDING = "JSONRPC"

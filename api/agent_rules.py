@@ -10,12 +10,12 @@ from uuid import UUID
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, Row
 
-from api.parts import Parts
 from api.problems import InvalidRequest, field_errors
 from api.remote_rules import a2a_columns, check_address, patched_a2a_columns
 from api.schemas.agents import CommandRuntime, HttpRuntime, Runtime
 from api.schemas.models import LlmRuntime
 from api.schemas.remote import A2aRuntime
+from api.services import Services
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.model import RuntimeKind
 from scheduler.domain.signatures import new_standard_secret
@@ -54,7 +54,7 @@ def limit_columns(values: Mapping[str, Any], tenant: Row[Any]) -> dict[str, Any]
     return limits
 
 
-def new_runtime(runtime: AnyRuntime, parts: Parts) -> StoredRuntime:
+def new_runtime(runtime: AnyRuntime, parts: Services) -> StoredRuntime:
     """Check a runtime against what the operator allows. Raises InvalidField below `runtime`."""
     if isinstance(runtime, CommandRuntime):
         _check_command(runtime.name, parts)
@@ -82,7 +82,7 @@ def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> N
             raise InvalidField(error.message, field=f"runtime.{name}") from None
 
 
-def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], parts: Parts) -> StoredRuntime:
+def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], parts: Services) -> StoredRuntime:
     """Merge `patch` into the agent's runtime, or take it alone when it is of another kind.
 
     A secret stays unless a new one is given, or null, which makes one. Raises InvalidField below `runtime`.
@@ -105,7 +105,7 @@ def _columns(kind: str, runtime: dict[str, Any], secret: bytes | None) -> dict[s
     return {"runtime_kind": kind, "runtime": runtime, "runtime_secret": secret}
 
 
-def _check_command(name: str, parts: Parts) -> None:
+def _check_command(name: str, parts: Services) -> None:
     allowed = parts.settings.commands
     if name not in allowed:
         names = ", ".join(sorted(allowed)) or "none"

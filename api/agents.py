@@ -9,16 +9,16 @@ from sqlalchemy import Connection, Row, func
 
 from api import agent_rules as rules
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.remote_rules import mcp_columns
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
 from api.schemas.agents import AgentIn, AgentOut, AgentPage, AgentPatch, AgentPath
 from api.schemas.base import NoteIn, Page
 from api.schemas.budgets import AgentWhole, budget_of
-from scheduler.clock.trigger_jobs import delete_agent_triggers, rezone_agent
+from api.services import services
 from scheduler.domain.model import HeldReason
 from scheduler.invocations.budgets import read_budget
 from scheduler.invocations.windows import release_window
+from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
 from scheduler.storage.agents import create_agent, get_agent, list_agents, update_agent
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
@@ -33,10 +33,10 @@ agents = blueprint("agents", "Who is woken, and how.")
 def make_agent(body: AgentIn) -> Response:
     """Make an agent. An http runtime's secret is in this answer only."""
     who = caller()
-    runtime = rules.new_runtime(body.runtime, parts())
+    runtime = rules.new_runtime(body.runtime, services())
     values = body.model_dump(exclude={"runtime", "mcp_servers"})
-    values |= mcp_columns(body.mcp_servers, None, parts())
-    with parts().db.begin() as conn:
+    values |= mcp_columns(body.mcp_servers, None, services())
+    with services().db.begin() as conn:
         values |= rules.limit_columns(values, get_tenant(conn, who.tenant_id, keep=True))
         rules.check_models(conn, who.tenant_id, runtime)
         row = create_agent(conn, who.tenant_id, values | runtime.columns)
@@ -49,7 +49,7 @@ def make_agent(body: AgentIn) -> Response:
 def show_agents(query: Page) -> Response:
     """List agents, newest first."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         rows = list_agents(conn, who.tenant_id, only=who.agent_id, **one_more(query))
     return page(AgentPage, [show(row) for row in rows], query)
 
@@ -60,7 +60,7 @@ def show_agent(path: AgentPath) -> Response:
     """Show an agent, with what it has spent of its budgets."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         shown = show(get_agent(conn, who.tenant_id, path.agent_id))
         budget = budget_of(read_budget(conn, path.agent_id))
     return answer(AgentWhole(**dict(shown), budget=budget))
@@ -76,17 +76,17 @@ def change_agent(path: AgentPath, body: AgentPatch) -> Response:
     who = caller()
     patch = given(body)
     new_secret = None
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_agent(conn, who.tenant_id, path.agent_id, lock=True)
         values = {name: value for name, value in patch.items() if name != "runtime"}
         values |= rules.limit_columns(patch, get_tenant(conn, who.tenant_id))
         if "runtime" in patch:
-            runtime = rules.patched_runtime(row, patch["runtime"], parts())
+            runtime = rules.patched_runtime(row, patch["runtime"], services())
             rules.check_models(conn, who.tenant_id, runtime)
             values |= runtime.columns
             new_secret = runtime.new_secret
         if "mcp_servers" in patch:
-            values |= mcp_columns(patch["mcp_servers"], row, parts())
+            values |= mcp_columns(patch["mcp_servers"], row, services())
         if values:
             row = update_agent(conn, path.agent_id, values)
             if "timezone" in values:
@@ -104,7 +104,7 @@ def change_agent(path: AgentPath, body: AgentPatch) -> Response:
 def delete_agent(path: AgentPath) -> Response:
     """Delete an agent and its triggers. What was recorded stays readable; what still waits is skipped."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_agent(conn, who.tenant_id, path.agent_id, lock=True)
         update_agent(conn, path.agent_id, {"deleted_at": func.clock_timestamp()})
         delete_agent_triggers(conn, path.agent_id, actor=who.actor)
@@ -119,7 +119,7 @@ def delete_agent(path: AgentPath) -> Response:
 def pause_agent(path: AgentPath, body: NoteIn) -> Response:
     """Pause an agent: its firings are recorded and wait. Pausing twice changes nothing but the note."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_agent(conn, who.tenant_id, path.agent_id, lock=True)
         if not row.is_paused or body.note is not None:
             row = update_agent(conn, path.agent_id, {"is_paused": True, "paused_note": body.note})
@@ -132,7 +132,7 @@ def pause_agent(path: AgentPath, body: NoteIn) -> Response:
 def resume_agent(path: AgentPath) -> Response:
     """Resume an agent: what waited is delivered now."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_agent(conn, who.tenant_id, path.agent_id, lock=True)
         if row.is_paused:
             row = update_agent(conn, path.agent_id, {"is_paused": False, "paused_note": None})

@@ -28,10 +28,10 @@ from api.messages import messages
 from api.metrics import metrics
 from api.models import models
 from api.notification_targets import notification_targets
-from api.parts import EXTENSION, build_parts
 from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
 from api.resource import PREFIX, ItemConverter
+from api.services import EXTENSION, build_parts
 from api.sockets.route import register as register_sockets
 from api.tenants import tenants
 from api.triggers import triggers

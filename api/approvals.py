@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, answer, blueprint, one_more, optional_body, page
 from api.schemas.base import NoteIn
 from api.schemas.triggers import ApproveIn, TriggerOut, TriggerPage, TriggerPath, TriggerQuery
-from scheduler.clock.approvals import approve, reject
+from api.services import services
+from scheduler.manage.approvals import approve, reject
 from scheduler.storage.own_triggers import list_awaiting
 
 approvals = blueprint("approvals", "Triggers that agents made and people have to approve.")
@@ -21,7 +21,7 @@ def show_approvals(query: TriggerQuery) -> Response:
     """List the triggers that await approval, newest first."""
     who = caller()
     agent_id = who.narrow(query.agent_id)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return page(TriggerPage, list_awaiting(conn, who.tenant_id, agent_id, **one_more(query)), query)
 
 
@@ -32,7 +32,7 @@ def show_approvals(query: TriggerQuery) -> Response:
 def approve_trigger(path: TriggerPath, body: ApproveIn) -> Response:
     """Approve a trigger that an agent made or changed: it starts now. One that was rejected can still be."""
     who = caller()
-    approved = approve(parts().db, who.tenant_id, path.trigger_id, actor=who.actor, seen=body.updated_at)
+    approved = approve(services().db, who.tenant_id, path.trigger_id, actor=who.actor, seen=body.updated_at)
     return answer(TriggerOut.model_validate(approved))
 
 
@@ -43,5 +43,5 @@ def approve_trigger(path: TriggerPath, body: ApproveIn) -> Response:
 def reject_trigger(path: TriggerPath, body: NoteIn) -> Response:
     """Reject a trigger that awaits approval. It stays disabled; the agent reads the note."""
     who = caller()
-    rejected = reject(parts().db, who.tenant_id, path.trigger_id, actor=who.actor, note=body.note)
+    rejected = reject(services().db, who.tenant_id, path.trigger_id, actor=who.actor, note=body.note)
     return answer(TriggerOut.model_validate(rejected))

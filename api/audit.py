@@ -5,9 +5,9 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import blueprint, one_more, page
 from api.schemas.ledger import AuditPage, AuditQuery
+from api.services import services
 from scheduler.storage.queries import AuditFilter, list_audit
 
 audit = blueprint("audit", "Who did what, and when; firings are in it as `trigger.fired`.")
@@ -20,6 +20,6 @@ def show_audit(query: AuditQuery) -> Response:
     who = caller()
     wanted = AuditFilter(query.agent_id, query.subject_id, query.action)
     operator = who.level is Level.OPERATOR
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         rows = list_audit(conn, who.tenant_id, wanted, operator=operator, **one_more(query))
     return page(AuditPage, rows, query)

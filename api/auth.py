@@ -24,8 +24,8 @@ from uuid import UUID
 from flask import current_app, g, request
 from sqlalchemy import Connection
 
-from api.parts import parts
 from api.schemas.owners import AGENT_PREFIX
+from api.services import services
 from scheduler.domain.errors import Forbidden, NotFound, Unauthorized
 from scheduler.domain.ids import parse_id
 from scheduler.storage.keys import find_key
@@ -123,7 +123,7 @@ def authenticate() -> None:
     access = access_of(request.endpoint)
     token = bearer()
     g.caller = None
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         g.caller = caller_of(conn, token, request.headers.get(TENANT_HEADER)) if token else None
     if g.caller is None:
         if access.token and token:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Blueprint, request
 
 from api.body import read_bytes
-from api.parts import parts
+from api.services import services
 from scheduler.channels.intake import receive_event
 from scheduler.domain.ids import parse_id
 from scheduler.domain.signatures import SignedRequest
@@ -19,4 +19,4 @@ channel_events = Blueprint("channel_events", __name__)
 def receive(channel_id: str) -> dict[str, Any]:
     """Take one event: 200, and what its provider expects, once its message is durable."""
     signed = SignedRequest(dict(request.headers), read_bytes())
-    return receive_event(parts().db, parts().box, parse_id(channel_id, "channel"), signed)
+    return receive_event(services().db, services().box, parse_id(channel_id, "channel"), signed)

@@ -11,10 +11,10 @@ from flask import Response, request
 from sqlalchemy import Connection, Row
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
 from api.schemas.base import Page
 from api.schemas.channels import ChannelIn, ChannelOut, ChannelPage, ChannelPatch, ChannelPath
+from api.services import services
 from scheduler.channels.registry import open_channel
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.storage.agents import get_agent
@@ -32,7 +32,7 @@ def make_channel(body: ChannelIn) -> Response:
     who = caller()
     values = body.model_dump(exclude={"secrets"})
     values["secrets"] = _seal(body.kind, body.secrets)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         _check_agent(conn, who.tenant_id, body.agent_id)
         row = create_channel(conn, who.tenant_id, values)
         _audit(conn, "created", row, name=row.name, kind=row.kind)
@@ -43,7 +43,7 @@ def make_channel(body: ChannelIn) -> Response:
 @needs(Level.READ)
 def show_channels(query: Page) -> Response:
     """List channels, newest first."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         rows = list_channels(conn, caller().tenant_id, **one_more(query))
     return page(ChannelPage, [_show(row) for row in rows], query)
 
@@ -52,7 +52,7 @@ def show_channels(query: Page) -> Response:
 @needs(Level.READ)
 def show_channel(path: ChannelPath) -> Response:
     """Show a channel."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return answer(_show(get_channel(conn, caller().tenant_id, path.channel_id)))
 
 
@@ -62,7 +62,7 @@ def change_channel(path: ChannelPath, body: ChannelPatch) -> Response:
     """Change a channel. `secrets` are merged and checked as at creation."""
     who = caller()
     values = given(body)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_channel(conn, who.tenant_id, path.channel_id, lock=True)
         if values.pop("kind", row.kind) != row.kind:
             raise InvalidField("kind cannot change; make a new channel instead.", field="kind")
@@ -70,7 +70,7 @@ def change_channel(path: ChannelPath, body: ChannelPatch) -> Response:
         if "agent_id" in values:
             _check_agent(conn, who.tenant_id, values["agent_id"])
         if "secrets" in values:
-            held = json.loads(parts().box.decrypt(row.secrets))
+            held = json.loads(services().box.decrypt(row.secrets))
             values["secrets"] = _seal(row.kind, merge_patch(held, values["secrets"]))
         if values:
             row = update_channel(conn, row.id, values)
@@ -82,7 +82,7 @@ def change_channel(path: ChannelPath, body: ChannelPatch) -> Response:
 @needs(Level.WRITE)
 def remove_channel(path: ChannelPath) -> Response:
     """Delete a channel. The messages that came by it stay."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_channel(conn, caller().tenant_id, path.channel_id, lock=True)
         delete_channel(conn, row.id)
         _audit(conn, "deleted", row, name=row.name, kind=row.kind)
@@ -101,11 +101,11 @@ def _seal(kind: str, secrets: Mapping[str, str | None]) -> bytes:
     """Check the secrets, and encrypt them as they are kept. Raises InvalidField."""
     held = {name: value for name, value in secrets.items() if value is not None}
     open_channel(kind, held)
-    return parts().box.encrypt(json.dumps(held))
+    return services().box.encrypt(json.dumps(held))
 
 
 def _show(row: Row[Any]) -> ChannelOut:
-    base = parts().settings.public_url or request.url_root.rstrip("/")
+    base = services().settings.public_url or request.url_root.rstrip("/")
     shown = {**row._mapping, "events_url": f"{base}/channels/{row.id}/events"}  # noqa: SLF001  # public in all but name
     return ChannelOut.model_validate(shown)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.base import Page
 from api.schemas.triggers import (
@@ -16,8 +15,9 @@ from api.schemas.triggers import (
     RedeliveredOut,
     TriggerPath,
 )
+from api.services import services
 from api.triggers import reached
-from scheduler.invocations.redeliver import redeliver, redeliver_range
+from scheduler.intake.webhooks.redeliver import redeliver, redeliver_range
 from scheduler.storage.queries import list_deliveries
 
 deliveries = blueprint("deliveries", "What webhooks were sent.")
@@ -28,7 +28,7 @@ deliveries = blueprint("deliveries", "What webhooks were sent.")
 def show_deliveries(path: TriggerPath, query: Page) -> Response:
     """List the calls of a webhook and what became of each, newest first."""
     reached(path.trigger_id)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return page(DeliveryPage, list_deliveries(conn, path.trigger_id, **one_more(query)), query)
 
 
@@ -38,7 +38,7 @@ def replay_range(path: TriggerPath, body: DeliveryRange) -> Response:
     """Fire again with each delivery of a range, accepted or filtered, oldest first; all of them or none."""
     reached(path.trigger_id)
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         again = redeliver_range(conn, who.tenant_id, path.trigger_id, body.since, body.until, actor=who.actor)
     items = [RedeliveredOut.model_validate(each) for each in again]
     return answer(RedeliveredListOut(items=items), 202)
@@ -52,6 +52,6 @@ def replay_delivery(path: DeliveryPath) -> Response:
     """Fire again with the body of one delivery, whatever its id, the filter and the rate say."""
     reached(path.trigger_id)
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         again = redeliver(conn, who.tenant_id, path.trigger_id, path.delivery_id, actor=who.actor)
     return answer(RedeliveredOut.model_validate(again), 202)

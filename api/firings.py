@@ -10,10 +10,10 @@ from flask import Response
 from sqlalchemy import Row
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.acks import AckIn
 from api.schemas.ledger import FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
+from api.services import services
 from scheduler.domain.acks import Ack, AckStatus
 from scheduler.domain.errors import NotFound
 from scheduler.invocations.acks import acknowledge_one
@@ -33,7 +33,7 @@ def show_firings(query: FiringQuery) -> Response:
     """List firings without their payloads, newest first."""
     who = caller()
     wanted = LedgerFilter(who.narrow(query.agent_id), query.trigger_id, query.state)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return page(FiringPage, list_firings(conn, who.tenant_id, wanted, **one_more(query)), query)
 
 
@@ -66,14 +66,14 @@ def acknowledge_firing(path: FiringPath, body: AckIn) -> Response:
     row = _reached(path.firing_id)
     who = caller()
     ack = Ack(row.id, AckStatus(body.status), body.until)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         acknowledge_one(conn, row.agent_id, ack, actor=who.actor)
         return answer(FiringOut.model_validate(get_firing(conn, who.tenant_id, row.id)))
 
 
 def _reached(firing_id: UUID) -> Row[Any]:
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_firing(conn, who.tenant_id, firing_id)
     who.must_reach(row.agent_id, "firing", firing_id)
     return row

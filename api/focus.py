@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, answer, blueprint
 from api.schemas.agents import AgentPath
 from api.schemas.triggers import FocusPage, FocusPath, TriggerPage
-from scheduler.clock.focus import MAX_LISTED, resolve_focus
+from api.services import services
+from scheduler.manage.focus import MAX_LISTED, resolve_focus
 from scheduler.storage.agents import get_agent
 from scheduler.storage.trigger_views import list_focus
 
@@ -22,7 +22,7 @@ def show_focus(path: AgentPath) -> Response:
     """List what the agent's triggers belong to, with how many there are and how many still wait."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
         found = list_focus(conn, path.agent_id, MAX_LISTED)
     return answer(FocusPage.model_validate({"items": found}, from_attributes=True))
@@ -34,7 +34,7 @@ def resolve(path: FocusPath) -> Response:
     """End all triggers of a focus at once; answers them. What they have recorded is still delivered."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
         ended = resolve_focus(conn, who.tenant_id, path.agent_id, path.focus_ref, actor=who.actor)
     return answer(TriggerPage.model_validate({"items": ended}, from_attributes=True))

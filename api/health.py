@@ -9,7 +9,7 @@ from typing import Any
 from flask import Blueprint, Response, current_app
 from sqlalchemy.exc import DBAPIError
 
-from api.parts import parts
+from api.services import services
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.storage.migrate import current_revision, head_revision
 from scheduler.storage.status import read_signs_of_life
@@ -40,7 +40,7 @@ def readyz() -> Response:
 def _checks() -> dict[str, dict[str, Any]]:
     checks: dict[str, dict[str, Any]] = {"database": {"ok": False}}
     try:
-        with parts().db.begin() as conn:
+        with services().db.begin() as conn:
             at = current_revision(conn)
             checks = {"database": {"ok": True}, "migrations": {"ok": at == _head(), "at": at, "head": _head()}}
             if at is None:

@@ -10,12 +10,12 @@ from flask_openapi.models.media_type import MediaType
 from flask_openapi.models.request_body import RequestBody
 from flask_openapi.models.tag import Tag
 
-from api.parts import parts
 from api.resource import problems
 from api.schemas.hooks import HookPath, ReceiptOut
+from api.services import services
 from scheduler.domain.errors import PayloadTooLarge
 from scheduler.domain.ids import token_hash
-from scheduler.invocations.webhooks import MAX_BODY, Delivery, Intake
+from scheduler.intake.webhooks.deliveries import MAX_BODY, Delivery, Intake
 
 hooks = APIBlueprint(
     "hooks",
@@ -68,12 +68,12 @@ def _intake() -> Intake:
     """The one intake of this app, made by its first delivery."""
     extensions = current_app.extensions
     if INTAKE not in extensions:
-        extensions.setdefault(INTAKE, Intake(parts().db, parts().box))
+        extensions.setdefault(INTAKE, Intake(services().db, services().box))
     return cast("Intake", extensions[INTAKE])
 
 
 def _public_url() -> str:
     """The address that the sender called, letter for letter, since some providers sign it."""
     environ = request.environ
-    base = parts().settings.public_url or f"{request.scheme}://{environ.get('HTTP_HOST', '')}"
+    base = services().settings.public_url or f"{request.scheme}://{environ.get('HTTP_HOST', '')}"
     return base + str(environ.get("RAW_URI", request.path))

@@ -9,7 +9,6 @@ from flask import Response
 from sqlalchemy import Connection, Row
 
 from api.auth import Level, bearer, caller, is_key, needs
-from api.parts import parts
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.ledger import (
     CompletedOut,
@@ -21,6 +20,7 @@ from api.schemas.ledger import (
     InvocationWhole,
     ReplayedOut,
 )
+from api.services import services
 from scheduler.invocations.lifecycle import complete, request_cancel
 from scheduler.invocations.replay import replay
 from scheduler.storage.queries import (
@@ -45,7 +45,7 @@ def show_invocations(query: InvocationQuery) -> Response:
     """List invocations, newest first."""
     who = caller()
     wanted = LedgerFilter(who.narrow(query.agent_id), state=query.state)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return page(InvocationPage, list_invocations(conn, who.tenant_id, wanted, **one_more(query)), query)
 
 
@@ -53,7 +53,7 @@ def show_invocations(query: InvocationQuery) -> Response:
 @needs(Level.READ, own=True)
 def show_invocation(path: InvocationPath) -> Response:
     """Show an invocation with its firings, its tries, what the agent was told, did and replied."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = _reached(conn, path.invocation_id)
         session = transcript_of(conn, row.id)
         told = {
@@ -70,7 +70,7 @@ def show_invocation(path: InvocationPath) -> Response:
 def cancel_invocation(path: InvocationPath) -> Response:
     """Cancel an invocation. One that runs is cancelled at its end; an ended one answers 409."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         _reached(conn, path.invocation_id)
         request_cancel(conn, who.tenant_id, path.invocation_id, who.actor)
         return answer(InvocationOut.model_validate(_reached(conn, path.invocation_id)))
@@ -81,7 +81,7 @@ def cancel_invocation(path: InvocationPath) -> Response:
 def replay_invocation(path: InvocationPath) -> Response:
     """Deliver an ended invocation's firings once more, in the agent's next window, which closes now."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         _reached(conn, path.invocation_id)
         into = replay(conn, who.tenant_id, path.invocation_id, who.actor)
     return answer(ReplayedOut(invocation_id=into), 202)
@@ -92,7 +92,7 @@ def replay_invocation(path: InvocationPath) -> Response:
 def complete_invocation(path: InvocationPath, body: CompleteIn) -> Response:
     """End an invocation whose agent answered 202. Takes its complete_token or a write key; 409 when stale."""
     who = caller() if is_key() else None
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         acked = complete(
             conn,
             path.invocation_id,

@@ -8,10 +8,10 @@ from flask import Response
 from sqlalchemy import Connection
 
 from api.auth import Caller, Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page
 from api.schemas.base import Page
 from api.schemas.owners import AGENT_PREFIX, KeyCreated, KeyIn, KeyOut, KeyPage, KeyPath
+from api.services import services
 from scheduler.domain.errors import Forbidden, InvalidField, NotFound
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_event
@@ -27,7 +27,7 @@ def make_key(body: KeyIn) -> Response:
     """Make a key. It is in this answer only."""
     who = caller()
     tenant_id = _owner(who, body)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         if tenant_id is not None:
             get_tenant(conn, tenant_id, keep=True)
         _check_agent(conn, tenant_id, body.scopes[0])
@@ -51,7 +51,7 @@ def make_key(body: KeyIn) -> Response:
 def show_keys(query: Page) -> Response:
     """List the live keys of the tenant, and for the operator the operators' too, newest first."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         rows = list_keys(conn, who.tenant_id, operator=who.is_operator, **one_more(query))
     return page(KeyPage, rows, query)
 
@@ -61,7 +61,7 @@ def show_keys(query: Page) -> Response:
 def show_key(path: KeyPath) -> Response:
     """Show a key, but for the key itself."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return answer(KeyOut.model_validate(get_key(conn, who.tenant_id, path.key_id, operator=who.is_operator)))
 
 
@@ -70,7 +70,7 @@ def show_key(path: KeyPath) -> Response:
 def remove_key(path: KeyPath) -> Response:
     """Revoke a key for good, at once. The operator's last admin key cannot be."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = revoke_key(conn, who.tenant_id, path.key_id, operator=who.is_operator)
         record_event(
             conn,

@@ -12,7 +12,7 @@ from flask import Blueprint, Response, current_app, request
 from api import mcp_messages as rpc
 from api.auth import Level, authenticate, bearer, caller, needs
 from api.body import read_bytes
-from api.parts import parts
+from api.services import services
 from api.version import VERSION
 from scheduler.domain.errors import Forbidden, ReveilleError, Unauthorized
 from scheduler.domain.tools import ToolCaller
@@ -47,8 +47,8 @@ def take_message() -> Response:
         return _unwelcome(error)
     if not rpc.is_request(message):
         return Response(status=202)
-    base_url = parts().settings.public_url or request.url_root.rstrip("/")
-    tools = make_tools(parts().db, parts().triggers, parts().clock, base_url)
+    base_url = services().settings.public_url or request.url_root.rstrip("/")
+    tools = make_tools(services().db, services().triggers, services().clock, base_url)
     return _answer(rpc.answer_request(message, tools, who, VERSION), 200)
 
 
@@ -57,7 +57,7 @@ def _check_origin() -> None:
     origin = request.headers.get("Origin")
     if origin is None:
         return
-    public_url = parts().settings.public_url
+    public_url = services().settings.public_url
     if (urlsplit(origin).hostname or "") in LOOPBACK or (public_url and _origin(public_url) == origin.lower()):
         return
     raise Refused(403, rpc.REFUSED, f"No pages of {origin[:200]} are served here.")

@@ -8,7 +8,6 @@ from flask import Response
 from sqlalchemy import Connection
 
 from api.auth import Caller, Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.base import Page
 from api.schemas.messages import (
@@ -22,8 +21,9 @@ from api.schemas.messages import (
     SessionPath,
     SessionQuery,
 )
+from api.services import services
 from scheduler.domain.errors import InvalidField, NotFound
-from scheduler.invocations.messages import NewMessage, receive_message
+from scheduler.intake.messages.intake import NewMessage, receive_message
 from scheduler.storage.references import find_agent, find_user
 from scheduler.storage.sessions import (
     SessionFilter,
@@ -42,7 +42,7 @@ messages = blueprint("messages", "What people and agents say to agents; on_messa
 def send_message(body: MessageIn) -> Response:
     """Send a message to an agent; what listens for it fires at once. 200 when its event_id came before."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         user_id, agent_id = _sender(conn, who, body.sender)
         received = receive_message(
             conn,
@@ -73,7 +73,7 @@ def send_message(body: MessageIn) -> Response:
 def show_message(path: MessagePath) -> Response:
     """Show a message with its whole text. An agent sees what it wrote, what it got, and what woke it."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_message(conn, who.tenant_id, path.message_id)
         if who.agent_id is not None and not concerns_agent(conn, row, who.agent_id):
             raise NotFound(f"There is no message '{path.message_id}'.")
@@ -86,7 +86,7 @@ def show_sessions(query: SessionQuery) -> Response:
     """List sessions, newest first."""
     who = caller()
     wanted = SessionFilter(who.narrow(query.agent_id), query.user_id, query.channel)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return page(SessionPage, list_sessions(conn, who.tenant_id, wanted, **one_more(query)), query)
 
 
@@ -95,7 +95,7 @@ def show_sessions(query: SessionQuery) -> Response:
 def show_session_messages(path: SessionPath, query: Page) -> Response:
     """List a session's messages, newest first, each cut at 2,000 characters."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         session = get_session(conn, who.tenant_id, path.session_id)
         if who.agent_id not in (None, session.agent_id, session.peer_agent_id):
             raise NotFound(f"There is no session '{path.session_id}'.")

@@ -10,7 +10,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
-from api.parts import parts
+from api.services import services
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.model import FINAL_STATES, FiringState, InvocationState
 from scheduler.storage.status import Figures, read_figures
@@ -38,7 +38,7 @@ class _Scrape(Collector):
     def collect(self) -> Iterator[GaugeMetricFamily]:
         """Ask and yield."""
         try:
-            with parts().db.begin() as conn:
+            with services().db.begin() as conn:
                 figures = read_figures(conn)
         except DatabaseUnavailable:
             yield gauge("database_up", "Whether the database answers", 0)

@@ -13,7 +13,6 @@ from flask import Response
 from sqlalchemy import Connection, Row
 
 from api.auth import Caller, Level, caller, needs
-from api.parts import parts
 from api.remote_rules import check_address
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page, problems
 from api.schemas.agents import AgentPath
@@ -28,6 +27,7 @@ from api.schemas.models import (
     UsageOut,
     UsageQuery,
 )
+from api.services import services
 from config.settings import read_variable
 from scheduler.domain.errors import Forbidden, InvalidField, LimitReached
 from scheduler.domain.thinking import ModelSpec, Provider
@@ -58,7 +58,7 @@ def make_model(body: ModelIn) -> Response:
     who = caller()
     values = body.model_dump()
     _check(who, values, values)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         get_tenant(conn, who.tenant_id, keep=True)
         row = create_model(conn, who.tenant_id, _columns(values))
         _audit(conn, "created", row, name=row.name)
@@ -69,7 +69,7 @@ def make_model(body: ModelIn) -> Response:
 @needs(Level.READ)
 def show_models(query: Page) -> Response:
     """List models, newest first."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         rows = list_models(conn, caller().tenant_id, **one_more(query))
     return page(ModelPage, [_show(row) for row in rows], query)
 
@@ -78,7 +78,7 @@ def show_models(query: Page) -> Response:
 @needs(Level.READ)
 def show_model(path: ModelPath) -> Response:
     """Show a model."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return answer(_show(get_model(conn, caller().tenant_id, path.model_id)))
 
 
@@ -88,7 +88,7 @@ def change_model(path: ModelPath, body: ModelPatch) -> Response:
     """Change a model. Its key stays with its address: for another one, give the key again."""
     who = caller()
     patch = given(body)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_model(conn, who.tenant_id, path.model_id, lock=True)
         whole = {**row._mapping, **_exclusive(patch)}  # noqa: SLF001  # public in all but name
         _check(who, whole, patch)
@@ -103,7 +103,7 @@ def change_model(path: ModelPath, body: ModelPatch) -> Response:
 @needs(Level.WRITE)
 def remove_model(path: ModelPath) -> Response:
     """Delete a model. Agents that have no other one are skipped from now on; their firings can be replayed."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_model(conn, caller().tenant_id, path.model_id, lock=True)
         delete_model(conn, row.id)
         _audit(conn, "deleted", row, name=row.name)
@@ -114,16 +114,16 @@ def remove_model(path: ModelPath) -> Response:
 @needs(Level.WRITE)
 def test_model(path: ModelPath) -> Response:
     """Ask a model one short question, at once, and tell what came of it. A disabled one can be tested, too."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_model(conn, caller().tenant_id, path.model_id)
-    spec = spec_of(row, parts().box)
+    spec = spec_of(row, services().box)
     if not _tests.acquire(blocking=False):
         raise LimitReached("Other models are being tested; try again in a moment.", retry_after=RETRY_SECONDS)
     try:
         tried: Trial = asyncio.run(_ask(spec))
     finally:
         _tests.release()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         _audit(conn, "tested", row, name=row.name, ok=tried.error is None)
     return answer(
         ModelTestedOut(
@@ -143,8 +143,8 @@ def show_usage(path: AgentPath, query: UsageQuery) -> Response:
     """Show what an agent spent, by day and by trigger."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
-    since = (parts().clock.now() - timedelta(days=query.days)).date()
-    with parts().db.begin() as conn:
+    since = (services().clock.now() - timedelta(days=query.days)).date()
+    with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
         days = usage_by_day(conn, path.agent_id, since)
         triggers = usage_by_trigger(conn, path.agent_id, query.days)
@@ -154,7 +154,7 @@ def show_usage(path: AgentPath, query: UsageQuery) -> Response:
 async def _ask(spec: ModelSpec) -> Trial:
     # The libraries take a second to load and 40 to 90 MB to hold: only a process that tests a model has them.
     library = await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.llm.trial")
-    async with GuardedClient(allow_private=parts().allow_private) as client:
+    async with GuardedClient(allow_private=services().allow_private) as client:
         tried: Trial = await library.try_model(spec, client, read_variable)
     return tried
 
@@ -175,7 +175,7 @@ def _check(who: Caller, whole: Mapping[str, Any], patch: Mapping[str, Any]) -> N
     if whole["provider"] == Provider.OPENAI_COMPATIBLE and whole["base_url"] is None:
         raise InvalidField("An openai-compatible model needs the address of its server.", field="base_url")
     if patch.get("base_url") is not None:
-        check_address(patch["base_url"], "base_url", parts())
+        check_address(patch["base_url"], "base_url", services())
     # Else a tenant could have the operator's key sent to an address of its own.
     if whole["key_env"] is not None and not who.is_operator and patch.keys() & {"key_env", "base_url", "provider"}:
         raise Forbidden("Only an operator's key may name a variable, or change where its content is sent.")
@@ -197,7 +197,7 @@ def _check_key_stays(row: Row[Any], whole: Mapping[str, Any], patch: Mapping[str
 def _columns(values: Mapping[str, Any]) -> dict[str, Any]:
     if values.get("key") is None:
         return dict(values)
-    return {**values, "key": parts().box.encrypt(values["key"])}
+    return {**values, "key": services().box.encrypt(values["key"])}
 
 
 def _show(row: Row[Any]) -> ModelOut:

@@ -12,24 +12,24 @@ from flask import Response
 from sqlalchemy import Connection, Row
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.remote_rules import check_address
 from api.resource import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page, problems
 from api.schemas.agents import AgentPath
 from api.schemas.base import Page
 from api.schemas.notification_targets import TargetIn, TargetOut, TargetPage, TargetPath, TestedOut
+from api.services import services
 from scheduler.domain.errors import LimitReached
 from scheduler.domain.ids import new_id
 from scheduler.domain.notification import content_of
 from scheduler.domain.signatures import new_standard_secret
-from scheduler.invocations.notifications.send import send
-from scheduler.invocations.notifications.targets.base import NotSent, Outgoing
-from scheduler.invocations.notifications.targets.registry import SIGNED, open_target
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import check_url
+from scheduler.notifications.send import send
+from scheduler.notifications.target_statements import create_target, delete_target, get_target, list_targets
+from scheduler.notifications.targets.base import NotSent, Outgoing
+from scheduler.notifications.targets.registry import SIGNED, open_target
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events
-from scheduler.storage.notification_targets import create_target, delete_target, get_target, list_targets
 
 notification_targets = blueprint("notification targets", "Where an agent's replies are sent besides.")
 
@@ -44,16 +44,16 @@ _tests = BoundedSemaphore(TESTS_AT_ONCE)
 def make_target(path: AgentPath, body: TargetIn) -> Response:
     """Make a target; ten are allowed. A webhook's secret is in this answer only."""
     who = caller()
-    check_address(body.url, "url", parts())
+    check_address(body.url, "url", services())
     secret = body.secret or (new_standard_secret() if body.kind == SIGNED else None)
     open_target(body.kind, secret)
     values = {
         "name": body.name,
         "kind": body.kind,
-        "host": check_url(body.url, parts().allow_private).host,
-        "secrets": parts().box.encrypt(json.dumps({"url": body.url, "secret": secret})),
+        "host": check_url(body.url, services().allow_private).host,
+        "secrets": services().box.encrypt(json.dumps({"url": body.url, "secret": secret})),
     }
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id, lock=True)
         row = create_target(conn, who.tenant_id, path.agent_id, values)
         _audit(conn, "created", row, kind=row.kind, host=row.host)
@@ -66,7 +66,7 @@ def make_target(path: AgentPath, body: TargetIn) -> Response:
 @needs(Level.READ)
 def show_targets(path: AgentPath, query: Page) -> Response:
     """List an agent's targets, newest first."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         get_agent(conn, caller().tenant_id, path.agent_id)
         rows = list_targets(conn, path.agent_id, **one_more(query))
     return page(TargetPage, [_show(row) for row in rows], query)
@@ -83,7 +83,7 @@ def show_target(path: TargetPath) -> Response:
 @needs(Level.WRITE)
 def remove_target(path: TargetPath) -> Response:
     """Delete a target. What is on its way there is given up."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_target(conn, caller().tenant_id, path.target_id, lock=True)
         delete_target(conn, row.id)
         _audit(conn, "deleted", row, kind=row.kind, host=row.host)
@@ -97,7 +97,7 @@ def remove_target(path: TargetPath) -> Response:
 def test_target(path: TargetPath) -> Response:
     """Send a test, once and at once, and tell what became of it."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_target(conn, who.tenant_id, path.target_id)
         agent = get_agent(conn, who.tenant_id, row.agent_id)
     note = Outgoing(
@@ -107,7 +107,7 @@ def test_target(path: TargetPath) -> Response:
         agent_name=agent.name,
         content=content_of("Test", f"{agent.name} can reach you here."),
         triggers=(),
-        created_at=parts().clock.now(),
+        created_at=services().clock.now(),
     )
     if not _tests.acquire(blocking=False):
         raise LimitReached("Other targets are being tested; try again in a moment.", retry_after=RETRY_SECONDS)
@@ -119,13 +119,13 @@ def test_target(path: TargetPath) -> Response:
 
 
 async def _send(row: Row[Any], note: Outgoing) -> NotSent | None:
-    held = json.loads(parts().box.decrypt(row.secrets))
-    async with GuardedClient(allow_private=parts().allow_private) as client:
-        return await send(client, parts().clock, held["url"], open_target(row.kind, held["secret"]), note)
+    held = json.loads(services().box.decrypt(row.secrets))
+    async with GuardedClient(allow_private=services().allow_private) as client:
+        return await send(client, services().clock, held["url"], open_target(row.kind, held["secret"]), note)
 
 
 def _target(target_id: UUID) -> Row[Any]:
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return get_target(conn, caller().tenant_id, target_id)
 
 

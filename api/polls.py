@@ -12,16 +12,16 @@ from uuid import UUID
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, answer, blueprint, problems
 from api.schemas.polls import PollOut, TrialIn, TrialOut
 from api.schemas.triggers import TriggerPath
+from api.services import services
 from scheduler.domain.errors import Conflict, LimitReached
 from scheduler.domain.model import TriggerType
-from scheduler.invocations.polls.settle import Poll, open_poll, shown
-from scheduler.invocations.polls.trial import Trial, try_poll
+from scheduler.intake.polls.settle import Poll, open_poll, shown
+from scheduler.intake.polls.statements import PollDetail, read_poll
+from scheduler.intake.polls.trial import Trial, try_poll
 from scheduler.net.requests import check_request
-from scheduler.storage.polls import PollDetail, read_poll
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.poll import PollConfig, Seen
 
@@ -46,7 +46,7 @@ def try_config(body: TrialIn) -> Response:
 @needs(Level.WRITE, own=True)
 def try_trigger(path: TriggerPath) -> Response:
     """Look at once at what a poll sees, compared with what it saw last. Nothing is recorded or fired."""
-    poll = open_poll(poll_detail(path.trigger_id).stored, parts().box)
+    poll = open_poll(poll_detail(path.trigger_id).stored, services().box)
     return _tried(poll.config, poll.before())
 
 
@@ -72,7 +72,7 @@ def show_poll(path: TriggerPath) -> Response:
 
 def checked_poll(config: Mapping[str, Any]) -> PollConfig:
     """The config of a poll that need not exist. Raises InvalidField."""
-    who = parts()
+    who = services()
     context = CheckContext(
         now=who.clock.now(), check_request=partial(check_request, allow_private=who.allow_private)
     )
@@ -82,11 +82,11 @@ def checked_poll(config: Mapping[str, Any]) -> PollConfig:
 def poll_detail(trigger_id: UUID) -> PollDetail:
     """The poll, if it is there for the caller. Raises NotFound, and Conflict for another kind of trigger."""
     who = caller()
-    found = parts().triggers.get(who.tenant_id, trigger_id)
+    found = services().triggers.get(who.tenant_id, trigger_id)
     who.must_reach(found.agent_id, "trigger", trigger_id)
     if found.type != TriggerType.POLL:
         raise Conflict(f"A {found.type} trigger looks at nothing; only a poll does.")
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return read_poll(conn, trigger_id)
 
 
@@ -95,7 +95,9 @@ def look(config: PollConfig, before: Seen | None) -> Trial:
     if not _tries.acquire(blocking=False):
         raise LimitReached("Other polls are being tried; try again in a moment.", retry_after=RETRY_SECONDS)
     try:
-        return asyncio.run(try_poll(config, before, allow_private=parts().allow_private, clock=parts().clock))
+        return asyncio.run(
+            try_poll(config, before, allow_private=services().allow_private, clock=services().clock)
+        )
     finally:
         _tries.release()
 

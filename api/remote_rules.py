@@ -8,21 +8,21 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from api.parts import Parts
 from api.schemas.remote import A2aRuntime, McpServer
+from api.services import Services
 from scheduler.domain.errors import InvalidField
 from scheduler.net.errors import UrlRefused
 from scheduler.net.policy import check_url, origin_of
 
 
-def a2a_columns(runtime: A2aRuntime, parts: Parts) -> dict[str, Any]:
+def a2a_columns(runtime: A2aRuntime, parts: Services) -> dict[str, Any]:
     """A whole new A2A runtime. Raises InvalidField."""
     check_address(runtime.url, "runtime.url", parts)
     return _a2a(runtime.url, _secrets(runtime), parts)
 
 
 def patched_a2a_columns(
-    runtime: A2aRuntime, patch: Mapping[str, Any], agent: Row[Any], parts: Parts
+    runtime: A2aRuntime, patch: Mapping[str, Any], agent: Row[Any], parts: Services
 ) -> dict[str, Any]:
     """A changed A2A runtime: of `secret` and `headers`, what `patch` does not name stays. Raises InvalidField."""
     check_address(runtime.url, "runtime.url", parts)
@@ -37,7 +37,7 @@ def patched_a2a_columns(
     return _a2a(runtime.url, _secrets(runtime) | kept, parts)
 
 
-def mcp_columns(servers: Sequence[McpServer], agent: Row[Any] | None, parts: Parts) -> dict[str, Any]:
+def mcp_columns(servers: Sequence[McpServer], agent: Row[Any] | None, parts: Services) -> dict[str, Any]:
     """An agent's MCP servers; the headers of one that keeps its name and url stay. Raises InvalidField."""
     old = {server["name"]: server for server in agent.mcp_servers} if agent is not None else {}
     stored = None if agent is None or agent.mcp_secrets is None else parts.box.decrypt(agent.mcp_secrets)
@@ -56,7 +56,7 @@ def mcp_columns(servers: Sequence[McpServer], agent: Row[Any] | None, parts: Par
     }
 
 
-def check_address(url: str, field: str, parts: Parts) -> None:
+def check_address(url: str, field: str, parts: Services) -> None:
     """Raise InvalidField for a URL that may not be requested, as far as that is known without resolving it."""
     try:
         check_url(url, parts.allow_private)
@@ -64,7 +64,7 @@ def check_address(url: str, field: str, parts: Parts) -> None:
         raise InvalidField(error.message, field=field) from None
 
 
-def _check_server(server: McpServer, field: str, parts: Parts) -> None:
+def _check_server(server: McpServer, field: str, parts: Services) -> None:
     allowed = parts.settings.mcp_commands
     if server.url is not None:
         check_address(server.url, f"{field}.url", parts)
@@ -80,6 +80,6 @@ def _secrets(runtime: A2aRuntime) -> dict[str, Any]:
     return {"secret": runtime.secret, "headers": runtime.headers or {}}
 
 
-def _a2a(url: str, secrets: Mapping[str, Any], parts: Parts) -> dict[str, Any]:
+def _a2a(url: str, secrets: Mapping[str, Any], parts: Services) -> dict[str, Any]:
     sealed = parts.box.encrypt(json.dumps(secrets)) if any(secrets.values()) else None
     return {"runtime_kind": "a2a", "runtime": {"url": url}, "runtime_secret": sealed}

@@ -8,12 +8,12 @@ from flask import Response
 from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
 from api.schemas.base import Page
 from api.schemas.owners import TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
-from scheduler.clock.trigger_jobs import rezone_tenant
+from api.services import services
 from scheduler.invocations.budgets import free_tenants_windows
+from scheduler.manage.trigger_jobs import rezone_tenant
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.tenants import create_tenant, delete_tenant, get_tenant, list_tenants, update_tenant
@@ -25,7 +25,7 @@ tenants = blueprint("tenants", "The owners of agents. Only an operator's admin k
 @needs(Level.OPERATOR)
 def make_tenant(body: TenantIn) -> Response:
     """Make a tenant."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = create_tenant(conn, body.model_dump())
         _audit(conn, "created", row.id, name=row.name)
     return answer(TenantOut.model_validate(row), 201, location=f"/tenants/{row.id}")
@@ -35,7 +35,7 @@ def make_tenant(body: TenantIn) -> Response:
 @needs(Level.OPERATOR)
 def show_tenants(query: Page) -> Response:
     """List tenants, newest first."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return page(TenantPage, list_tenants(conn, **one_more(query)), query)
 
 
@@ -43,7 +43,7 @@ def show_tenants(query: Page) -> Response:
 @needs(Level.OPERATOR)
 def show_tenant(path: TenantPath) -> Response:
     """Show a tenant."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return answer(TenantOut.model_validate(get_tenant(conn, path.tenant_id)))
 
 
@@ -55,7 +55,7 @@ def change_tenant(path: TenantPath, body: TenantPatch) -> Response:
     What was held for a limit that is changed is decided anew, at once.
     """
     patch = given(body)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = update_tenant(conn, path.tenant_id, patch)
         if "timezone" in patch:
             rezone_tenant(conn, path.tenant_id)
@@ -72,7 +72,7 @@ def change_tenant(path: TenantPath, body: TenantPatch) -> Response:
 @needs(Level.OPERATOR)
 def remove_tenant(path: TenantPath) -> Response:
     """Delete a tenant that has no agents left, and its keys."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         name = delete_tenant(conn, path.tenant_id)
         _audit(conn, "deleted", path.tenant_id, name=name)
     return no_content()

@@ -1,4 +1,4 @@
-"""Triggers: their life cycle is `scheduler.clock.sync.Triggers`; here is who may do it, and how it looks."""
+"""Triggers: their life cycle is `scheduler.manage.triggers.Triggers`; here is who may do it, and how it looks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from uuid import UUID
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import (
     CHANGES,
     EMPTY,
@@ -38,9 +37,10 @@ from api.schemas.triggers import (
     TriggerQuery,
     TriggerWhole,
 )
-from scheduler.clock.sync import CreatedTrigger
-from scheduler.clock.trigger_spec import TriggerSpec
+from api.services import services
 from scheduler.domain.errors import Forbidden
+from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.triggers import CreatedTrigger
 from scheduler.storage.acks import count_acks
 from scheduler.storage.agents import get_agent
 from scheduler.storage.trigger_views import TriggerView
@@ -60,7 +60,7 @@ def make_trigger(path: AgentPath, body: TriggerIn) -> Response:
     who.must_reach(path.agent_id, "agent", path.agent_id)
     spec = TriggerSpec(**given(body))
     by_agent = who.agent_id is not None
-    made = parts().triggers.create(who.tenant_id, path.agent_id, spec, actor=who.actor, by_agent=by_agent)
+    made = services().triggers.create(who.tenant_id, path.agent_id, spec, actor=who.actor, by_agent=by_agent)
     return answer(_created(made), 201, location=f"/triggers/{made.trigger.id}")
 
 
@@ -70,9 +70,9 @@ def show_agent_triggers(path: AgentPath, query: AgentTriggerQuery) -> Response:
     """List an agent's triggers, newest first."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
-    found = parts().triggers.list(
+    found = services().triggers.list(
         who.tenant_id, agent_id=path.agent_id, focus_ref=query.focus_ref, **one_more(query)
     )
     return page(TriggerPage, found, query)
@@ -84,7 +84,7 @@ def show_triggers(query: TriggerQuery) -> Response:
     """List triggers, newest first."""
     who = caller()
     agent_id = who.narrow(query.agent_id)
-    return page(TriggerPage, parts().triggers.list(who.tenant_id, agent_id=agent_id, **one_more(query)), query)
+    return page(TriggerPage, services().triggers.list(who.tenant_id, agent_id=agent_id, **one_more(query)), query)
 
 
 @triggers.get("/triggers/<item:trigger_id>", responses={200: TriggerWhole})
@@ -92,7 +92,7 @@ def show_triggers(query: TriggerQuery) -> Response:
 def show_trigger(path: TriggerPath) -> Response:
     """Show a trigger, with what its agent said of its firings."""
     shown = TriggerOut.model_validate(reached(path.trigger_id))
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         acks = count_acks(conn, path.trigger_id)
     return answer(TriggerWhole(**dict(shown), acks=AckCounts(**acks)))
 
@@ -105,7 +105,7 @@ def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
     who = caller()
     patch = given(body)
     by_agent = who.agent_id is not None
-    changed = parts().triggers.update(who.tenant_id, path.trigger_id, patch, actor=who.actor, by_agent=by_agent)
+    changed = services().triggers.update(who.tenant_id, path.trigger_id, patch, actor=who.actor, by_agent=by_agent)
     return answer(TriggerOut.model_validate(changed))
 
 
@@ -115,7 +115,7 @@ def delete_trigger(path: TriggerPath) -> Response:
     """Delete a trigger. Its firings stay, and those that wait are still delivered."""
     _changeable(path.trigger_id)
     who = caller()
-    parts().triggers.delete(who.tenant_id, path.trigger_id, actor=who.actor)
+    services().triggers.delete(who.tenant_id, path.trigger_id, actor=who.actor)
     return no_content()
 
 
@@ -127,7 +127,7 @@ def pause_trigger(path: TriggerPath, body: NoteIn) -> Response:
     """Pause a trigger: it makes no new firings; those that wait are still delivered."""
     _changeable(path.trigger_id)
     who = caller()
-    paused = parts().triggers.pause(who.tenant_id, path.trigger_id, actor=who.actor, note=body.note)
+    paused = services().triggers.pause(who.tenant_id, path.trigger_id, actor=who.actor, note=body.note)
     return answer(TriggerOut.model_validate(paused))
 
 
@@ -137,7 +137,7 @@ def resume_trigger(path: TriggerPath) -> Response:
     """Resume a trigger from now on. What passed meanwhile does not fire, except a once; it counts from zero."""
     _changeable(path.trigger_id)
     who = caller()
-    resumed = parts().triggers.resume(who.tenant_id, path.trigger_id, actor=who.actor)
+    resumed = services().triggers.resume(who.tenant_id, path.trigger_id, actor=who.actor)
     return answer(TriggerOut.model_validate(resumed))
 
 
@@ -148,7 +148,7 @@ def fire_trigger(path: TriggerPath) -> Response:
     reached(path.trigger_id)
     who = caller()
     by_agent = who.agent_id is not None
-    fired = parts().triggers.fire(who.tenant_id, path.trigger_id, actor=who.actor, by_agent=by_agent)
+    fired = services().triggers.fire(who.tenant_id, path.trigger_id, actor=who.actor, by_agent=by_agent)
     return answer(FiredOut.model_validate(fired), 202)
 
 
@@ -158,7 +158,7 @@ def rotate_token(path: TriggerPath) -> Response:
     """Give a webhook a new hook_url, shown in this answer only; the old one is unknown from now on."""
     reached(path.trigger_id)
     who = caller()
-    return answer(_created(parts().triggers.rotate_token(who.tenant_id, path.trigger_id, actor=who.actor)))
+    return answer(_created(services().triggers.rotate_token(who.tenant_id, path.trigger_id, actor=who.actor)))
 
 
 @triggers.get("/triggers/<trigger_id>/preview", responses={200: PreviewOut})
@@ -166,7 +166,7 @@ def rotate_token(path: TriggerPath) -> Response:
 def preview_trigger(path: TriggerPath, query: PreviewQuery) -> Response:
     """Show when a trigger fires next, in its own zone."""
     reached(path.trigger_id)
-    found = parts().triggers.preview(caller().tenant_id, path.trigger_id, query.count)
+    found = services().triggers.preview(caller().tenant_id, path.trigger_id, query.count)
     return answer(PreviewOut.model_validate(asdict(found)))
 
 
@@ -174,7 +174,7 @@ def preview_trigger(path: TriggerPath, query: PreviewQuery) -> Response:
 @needs(Level.READ, own=True)
 def preview_config(body: PreviewIn) -> Response:
     """Show when a trigger of this type and config would fire; without a timezone, in UTC."""
-    after = body.after or parts().clock.now()
+    after = body.after or services().clock.now()
     found = preview(body.type, body.config, zone=body.timezone, after=after, count=body.count, naive_ok=False)
     return answer(PreviewOut.model_validate(asdict(found)))
 
@@ -182,7 +182,7 @@ def preview_config(body: PreviewIn) -> Response:
 def reached(trigger_id: UUID) -> TriggerView:
     """The trigger, if it is there for the caller; raises NotFound."""
     who = caller()
-    found = parts().triggers.get(who.tenant_id, trigger_id)
+    found = services().triggers.get(who.tenant_id, trigger_id)
     who.must_reach(found.agent_id, "trigger", trigger_id)
     return found
 
@@ -197,5 +197,5 @@ def _created(made: CreatedTrigger) -> TriggerOut:
     shown = TriggerOut.model_validate(made.trigger)
     if made.hook_token is None:
         return shown
-    base = parts().settings.public_url or request.url_root.rstrip("/")
+    base = services().settings.public_url or request.url_root.rstrip("/")
     return shown.model_copy(update={"hook_url": f"{base}/hooks/{made.hook_token}"})

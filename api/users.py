@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.base import Page
 from api.schemas.messages import UserIn, UserOut, UserPage, UserPath
+from api.services import services
 from scheduler.storage.audit import record_event
 from scheduler.storage.users import create_user, get_user, list_users
 
@@ -20,7 +20,7 @@ users = blueprint("users", "The people who write to agents.")
 def make_user(body: UserIn) -> Response:
     """Make a user. Whoever writes on a channel and is not known yet becomes one by itself."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = create_user(
             conn,
             who.tenant_id,
@@ -43,7 +43,7 @@ def make_user(body: UserIn) -> Response:
 @needs(Level.READ)
 def show_users(query: Page) -> Response:
     """List users, newest first."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return page(UserPage, list_users(conn, caller().tenant_id, **one_more(query)), query)
 
 
@@ -51,5 +51,5 @@ def show_users(query: Page) -> Response:
 @needs(Level.READ)
 def show_user(path: UserPath) -> Response:
     """Show a user."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return answer(UserOut.model_validate(get_user(conn, caller().tenant_id, path.user_id)))

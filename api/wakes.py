@@ -7,13 +7,13 @@ from dataclasses import asdict
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, answer, blueprint, problems
 from api.schemas.agents import AgentPath
 from api.schemas.messages import WakeIn
 from api.schemas.triggers import FiredOut, HeartbeatIn, TriggerOut
-from scheduler.clock.agent_heartbeat import HeartbeatSettings, set_heartbeat
-from scheduler.invocations.wakes import Call, wake
+from api.services import services
+from scheduler.intake.wakes.intake import Call, wake
+from scheduler.manage.agent_heartbeat import HeartbeatSettings, set_heartbeat
 from scheduler.storage.agents import get_agent
 from scheduler.storage.references import find_agent
 
@@ -30,11 +30,11 @@ def wake_agent(path: AgentPath, body: WakeIn) -> Response:
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     if body.from_agent_id is not None:
-        with parts().db.begin() as conn:
+        with services().db.begin() as conn:
             find_agent(conn, who.tenant_id, "from_agent_id", str(body.from_agent_id))
     sender = who.agent_id or body.from_agent_id
     call = Call(who.tenant_id, path.agent_id, body.message, sender, body.skip_dedup)
-    return answer(FiredOut.model_validate(asdict(wake(parts().db, call, actor=who.actor))), 202)
+    return answer(FiredOut.model_validate(asdict(wake(services().db, call, actor=who.actor))), 202)
 
 
 @wakes.put("/agents/<agent_id>/heartbeat", responses={200: TriggerOut, **CHANGES})
@@ -42,8 +42,8 @@ def wake_agent(path: AgentPath, body: WakeIn) -> Response:
 def put_heartbeat(path: AgentPath, body: HeartbeatIn) -> Response:
     """Give the agent a heartbeat, or change it as a whole. It is a trigger: pause, resume or PATCH it as any other."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
     settings = HeartbeatSettings(**body.model_dump())
-    shown = set_heartbeat(parts().triggers, who.tenant_id, path.agent_id, settings, actor=who.actor)
+    shown = set_heartbeat(services().triggers, who.tenant_id, path.agent_id, settings, actor=who.actor)
     return answer(TriggerOut.model_validate(shown))

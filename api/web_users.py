@@ -9,10 +9,10 @@ from flask import Response
 from sqlalchemy import Connection, Row
 
 from api.auth import Caller, Level, caller, needs
-from api.parts import parts
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
 from api.schemas.base import Page
 from api.schemas.web_users import WebUserIn, WebUserOut, WebUserPage, WebUserPatch, WebUserPath
+from api.services import services
 from scheduler.domain.errors import Forbidden, NotFound
 from scheduler.domain.passwords import hash_password
 from scheduler.storage.audit import Event, record_events
@@ -30,7 +30,7 @@ def make_web_user(body: WebUserIn) -> Response:
     tenant_id = _owner(who, body)
     # The hash takes its time on purpose; no connection is held meanwhile.
     values = {"name": body.name, "password_hash": hash_password(body.password), "scope": body.scope}
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         if tenant_id is not None:
             get_tenant(conn, tenant_id, keep=True)
         row = create_user(conn, values | {"tenant_id": tenant_id})
@@ -43,7 +43,7 @@ def make_web_user(body: WebUserIn) -> Response:
 def show_web_users(query: Page) -> Response:
     """List the tenant's web users, and for the operator the operators' too, newest first."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         rows = list_users(conn, who.tenant_id, operator=who.is_operator, **one_more(query))
     return page(WebUserPage, rows, query)
 
@@ -52,7 +52,7 @@ def show_web_users(query: Page) -> Response:
 @needs(Level.ADMIN)
 def show_web_user(path: WebUserPath) -> Response:
     """Show a web user."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         return answer(WebUserOut.model_validate(_found(conn, path.web_user_id)))
 
 
@@ -64,7 +64,7 @@ def change_web_user(path: WebUserPath, body: WebUserPatch) -> Response:
     values = {"scope": patch["scope"]} if "scope" in patch else {}
     if "password" in patch:
         values["password_hash"] = hash_password(patch["password"])
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = _found(conn, path.web_user_id)
         if values:
             row = change_user(conn, row.id, values)
@@ -76,7 +76,7 @@ def change_web_user(path: WebUserPath, body: WebUserPatch) -> Response:
 @needs(Level.ADMIN)
 def remove_web_user(path: WebUserPath) -> Response:
     """Remove a web user, who is signed out by that."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = _found(conn, path.web_user_id)
         delete_user(conn, row.id)
         _audit(conn, "deleted", row)

@@ -11,14 +11,14 @@ from sqlalchemy import select, text
 from config.settings import Settings
 from scheduler.clock.duties import Duty
 from scheduler.clock.listener import Listener
-from scheduler.clock.reconcile import reconcile_jobs
 from scheduler.clock.scheduler import LedgerScheduler
 from scheduler.demo import Demo, make_demo
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import token_hash
-from scheduler.invocations.notifications.deliver import send_again
-from scheduler.invocations.polls.queue import sweep_checks
-from scheduler.invocations.recover import Reconciled, reconcile, sweep_stalled
+from scheduler.intake.polls.queue import sweep_checks
+from scheduler.invocations.recovery import Reconciled, reconcile, sweep_stalled
+from scheduler.manage.reconcile import reconcile_jobs
+from scheduler.notifications.deliver import send_again
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import BY_INDEX, Database
 from scheduler.storage.keys import ADMIN, create_key

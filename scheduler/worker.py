@@ -18,17 +18,17 @@ from procrastinate.exceptions import ConnectorException
 
 from config.settings import Settings, read_variable
 from scheduler import bootstrap
-from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import SystemClock
+from scheduler.intake.polls.check import MAX_OPEN_REQUESTS, Poller
 from scheduler.invocations.dispatch import Dispatcher
-from scheduler.invocations.journal import Journal
-from scheduler.invocations.notifications.deliver import Deliverer
-from scheduler.invocations.polls.check import MAX_OPEN_REQUESTS, Poller
-from scheduler.invocations.recover import STALLED_AFTER
-from scheduler.invocations.steady import Pulse, make_check_app, make_worker_app
-from scheduler.invocations.tasks import IO_QUEUE, QUEUE
+from scheduler.invocations.recovery import STALLED_AFTER
+from scheduler.invocations.transcripts import Journal
+from scheduler.manage.triggers import Triggers
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
+from scheduler.notifications.deliver import Deliverer
+from scheduler.queue.tasks import IO_QUEUE, QUEUE
+from scheduler.queue.worker import Pulse, make_check_app, make_worker_app
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database

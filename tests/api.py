@@ -13,7 +13,7 @@ from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
 from api.app import ReveilleApi, create_app
-from api.parts import EXTENSION, Parts
+from api.services import EXTENSION, Services
 from config.settings import Settings
 from scheduler.storage.engine import Database
 from scheduler.storage.keys import create_key
@@ -81,8 +81,8 @@ class Api(Caller):
     def __init__(self, app: ReveilleApi, key: str) -> None:
         super().__init__(app, key)
         self.app = app
-        self.parts: Parts = app.extensions[EXTENSION]
-        self.db: Database = self.parts.db
+        self.services: Services = app.extensions[EXTENSION]
+        self.db: Database = self.services.db
 
     def as_(self, key: str | None, tenant_id: str | None = None) -> Caller:
         """A caller with `key`."""
@@ -129,12 +129,12 @@ def running_api(database_url: str, **settings: Any) -> Iterator[Api]:
     """The application on `database_url`."""
     fields: dict[str, Any] = {"secret_key": SecretStr("a secret key for tests"), "commands": COMMANDS, **settings}
     app = create_app(Settings(database_url=database_url, **fields))
-    parts: Parts = app.extensions[EXTENSION]
+    services: Services = app.extensions[EXTENSION]
     try:
-        yield Api(app, operator_key(parts.db))
+        yield Api(app, operator_key(services.db))
     finally:
-        parts.live.close()
-        parts.db.dispose()
+        services.live.close()
+        services.db.dispose()
 
 
 @contextmanager

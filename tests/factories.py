@@ -6,9 +6,9 @@ from uuid import UUID
 
 from sqlalchemy import insert, text
 
-from scheduler.clock.sync import Triggers
-from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.ids import new_id
+from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Agent, Tenant

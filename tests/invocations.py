@@ -11,12 +11,12 @@ from sqlalchemy import Row
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Accepted, Failed, Replied, Skipped
+from scheduler.firings.new_firing import NewFiring
+from scheduler.firings.record import record_firings
+from scheduler.firings.trigger_locks import lock_triggers
 from scheduler.invocations.lifecycle import Claimed, claim, finish, request_cancel
-from scheduler.invocations.new_firing import NewFiring
-from scheduler.invocations.record import record_firings
 from scheduler.invocations.windows import Closed, close_due_windows
 from scheduler.storage.engine import Database
-from scheduler.storage.triggers import lock_triggers
 from tests.database import rows
 from tests.factories import DEFAULT_TENANT, make_agent, make_trigger
 

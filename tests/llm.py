@@ -14,7 +14,7 @@ from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Runtime, RuntimeSpec
 from scheduler.domain.tools import Tool
-from scheduler.invocations.journal import Journal
+from scheduler.invocations.transcripts import Journal
 from scheduler.net.client import GuardedClient
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.llm import LlmRuntime

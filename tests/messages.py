@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, event
 
-from scheduler.invocations.messages import NewMessage, Received, receive_message
+from scheduler.intake.messages.intake import NewMessage, Received, receive_message
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.storage.users import create_user

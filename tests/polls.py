@@ -12,11 +12,11 @@ from uuid import UUID
 
 from sqlalchemy import Row, text
 
-from scheduler.clock.sync import Triggers
-from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import new_id
-from scheduler.invocations.polls.check import Poller
+from scheduler.intake.polls.check import Poller
+from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.triggers import Triggers
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database

@@ -10,7 +10,7 @@ from uuid import uuid4
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from scheduler.storage.embedded import NAME, SUPERUSER, EmbeddedPostgres
+from scheduler.postgres.embedded import NAME, SUPERUSER, EmbeddedPostgres
 from scheduler.storage.migrate import upgrade
 
 UNSAFE_BUT_FAST = {

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 from websockets.sync.client import ClientConnection, connect
 
 from api.app import ReveilleApi, create_app
-from api.parts import EXTENSION, Parts
+from api.services import EXTENSION, Services
 from api.sockets.hub import Hub, Pace
 from api.sockets.route import EXTENSION as SOCKETS
 from tests.web import Web
@@ -24,7 +24,7 @@ PATIENCE = 20.0
 def fast_app() -> ReveilleApi:
     """The application with a hurried hub of sockets."""
     app = create_app()
-    services: Parts = app.extensions[EXTENSION]
+    services: Services = app.extensions[EXTENSION]
     app.extensions[SOCKETS] = Hub(services.live, services.db, services.clock, Pace(beat=0.2, silent=1.0))
     return app
 

@@ -7,10 +7,10 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.tools import ToolCaller
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.toolbox.registry import make_tools
 from tests.factories import BOX, DEFAULT_TENANT

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from api.schemas.base import Answer, Listed, Name, Page, Shape, Time, id_of
-from scheduler.invocations.messages import MAX_TEXT
+from scheduler.intake.messages.intake import MAX_TEXT
 from scheduler.triggers.on_message import ChannelName
 
 BodyId = Annotated[UUID, Field(strict=False)]

@@ -22,9 +22,9 @@ from api.schemas.base import (
     id_of,
     no_defaults,
 )
-from scheduler.clock.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES
-from scheduler.clock.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
 from scheduler.domain.notification import SUMMARY_LENGTH
+from scheduler.manage.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES
+from scheduler.manage.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
 from scheduler.triggers.active_hours import OnlyBetween
 from scheduler.triggers.preview import DEFAULT_COUNT, MAX_COUNT
 

@@ -14,8 +14,8 @@ from http import HTTPStatus
 from flask import Blueprint, Flask, Response, current_app, request
 
 from api.auth import TENANT_HEADER, bearer
-from api.handover import Taken, take_socket
-from api.parts import Parts, parts
+from api.services import Services, services
+from api.socket_takeover import Taken, take_socket
 from api.sockets.connection import accepting
 from api.sockets.hub import Hub
 from api.sockets.watch import admit, read_filter
@@ -44,7 +44,7 @@ class NotServed(ReveilleError):
     problem = "not-served"
 
 
-def register(app: Flask, services: Parts) -> None:
+def register(app: Flask, services: Services) -> None:
     """Serve WebSockets."""
     app.extensions[EXTENSION] = Hub(services.live, services.db, services.clock)
     app.register_blueprint(sockets)
@@ -64,7 +64,7 @@ def open_socket() -> Response:
     key = bearer() or next((each.removeprefix(KEY_PREFIX) for each in offered if each.startswith(KEY_PREFIX)), "")
     watch = None
     if key:
-        with parts().db.begin() as conn:
+        with services().db.begin() as conn:
             watch = admit(conn, key, request.headers.get(TENANT_HEADER), wanted)
     elif "Authorization" in request.headers:
         raise Unauthorized("Send Authorization: Bearer KEY.")

@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Blueprint, Flask
 
 from api.auth import Access
-from api.parts import Parts
+from api.services import Services
 from api.web import filters
 from api.web.base import secure, show_unknown
 from api.web.limits import SignInLimit
@@ -25,7 +25,7 @@ YEAR = 31_536_000
 PAGES: tuple[Blueprint, ...] = (signed_in, now, triggers, trigger_edit, *LEDGER)
 
 
-def register(app: Flask, services: Parts) -> None:
+def register(app: Flask, services: Services) -> None:
     """Give `app` its pages. Raises RuntimeError for a page that does not say who may see it."""
     static = _Static("web_static", __name__, template_folder="templates", static_folder="static")
     static.after_request(secure)

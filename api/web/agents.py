@@ -9,10 +9,10 @@ from flask import Response, request
 from api.agents import pause_agent, resume_agent
 from api.agents import show_agent as api_agent
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
 from api.schemas.messages import WakeIn
+from api.services import services
 from api.wakes import wake_agent
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped
@@ -34,7 +34,7 @@ agents = page_blueprint("agents")
 def show_agents() -> Response:
     """List agents, newest first, and how each stands."""
     who, words = caller(), request.args.get("q", "").strip()[:200]
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         page = paged(lambda **span: find_agents(conn, who.tenant_id, words, **span))
         standing = standing_of(conn, [row.id for row in page])
     return render("agents.html", page=page, standing=standing, words=words)
@@ -46,7 +46,7 @@ def show_agent(agent_id: str) -> Response:
     """Show an agent: its triggers by what they belong to, what it did lately, and what it has spent."""
     who, path = caller(), _path(agent_id)
     agent = api_agent(path).get_json()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         triggers = list_views(conn, who.tenant_id, agent_id=path.agent_id, limit=MOST_TRIGGERS + 1, after=None)
         latest = list_invocations(conn, who.tenant_id, LedgerFilter(path.agent_id), limit=LATEST)
         return render(

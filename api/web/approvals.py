@@ -6,9 +6,9 @@ from flask import Response
 
 from api.approvals import approve_trigger, reject_trigger
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.schemas.base import NoteIn
 from api.schemas.triggers import ApproveIn, TriggerPath
+from api.services import services
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped
 from scheduler.storage.overviews import agent_names
@@ -22,7 +22,7 @@ approvals = page_blueprint("approvals")
 def show_approvals() -> Response:
     """List what awaits approval, newest first."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         page = paged(lambda **span: list_awaiting(conn, who.tenant_id, None, **span))
         names = agent_names(conn, who.tenant_id, {trigger.agent_id for trigger in page})
     return render("approvals.html", page=page, names=names)

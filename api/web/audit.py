@@ -7,7 +7,7 @@ import re
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.parts import parts
+from api.services import services
 from api.web.base import page_blueprint, paged, render, uuid_arg
 from scheduler.domain.errors import NotFound
 from scheduler.storage.overviews import agent_names
@@ -33,7 +33,7 @@ def show_audit() -> Response:
         raise NotFound("There is no such action; one is written as trigger.paused, or only trigger.")
     wanted = AuditFilter(None, uuid_arg("subject_id"), action)
     operator = who.level is Level.OPERATOR
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         page = paged(lambda **span: list_audit(conn, who.tenant_id, wanted, operator=operator, **span))
         names = agent_names(conn, who.tenant_id, {row.agent_id for row in page if row.agent_id})
     return render(

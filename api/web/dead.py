@@ -9,8 +9,8 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.invocations import replay_invocation
-from api.parts import parts
 from api.schemas.ledger import InvocationPath
+from api.services import services
 from api.web.base import PAGE_SIZE, page_blueprint, paged, render, wants_json
 from api.web.progress import STEP, Step, cursor, take, tell
 from api.web.shapes import shaped
@@ -25,7 +25,7 @@ dead = page_blueprint("dead")
 def show_dead() -> Response:
     """List what ended dead or skipped and was not replayed, newest first."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         page = paged(lambda **span: list_dead(conn, who.tenant_id, **span))
         names = agent_names(conn, who.tenant_id, {row.agent_id for row in page})
         wakers = woken_by(conn, [row.id for row in page])
@@ -38,7 +38,7 @@ def show_dead() -> Response:
 def replay_some() -> Response:
     """Replay what is chosen, or all that there is, some at each step, newest first."""
     if request.form.get("all"):
-        with parts().db.begin() as conn:
+        with services().db.begin() as conn:
             rows = list_dead(conn, caller().tenant_id, limit=STEP + 1, after=cursor())
         return tell(_replay_step([row.id for row in rows], STEP), "/dead")
     after = cursor()

@@ -11,13 +11,13 @@ from sqlalchemy import Connection, Row
 
 from api.auth import Level, caller, needs
 from api.deliveries import replay_delivery
-from api.parts import parts
 from api.schemas.triggers import DeliveryPath, DeliveryRange
+from api.services import services
 from api.web.base import done, page_blueprint, paged, render, uuid_arg
 from api.web.progress import STEP, cursor, take, tell
 from api.web.shapes import filled, shaped
 from scheduler.domain.ids import parse_id
-from scheduler.storage.deliveries import kept_between
+from scheduler.intake.webhooks.statements import kept_between
 from scheduler.storage.overviews import list_calls, trigger_names
 from scheduler.storage.queries import list_deliveries
 from scheduler.storage.trigger_views import get_view
@@ -31,7 +31,7 @@ def show_deliveries() -> Response:
     """List deliveries, newest first: all of the tenant's, the refused ones, or those of one trigger."""
     who, trigger_id = caller(), uuid_arg("trigger_id")
     refused = request.args.get("show") == "refused"
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         trigger = None if trigger_id is None else get_view(conn, who.tenant_id, trigger_id)
         page = paged(_source(conn, who.tenant_id, trigger_id, refused=refused))
         names = trigger_names(conn, who.tenant_id, {row.trigger_id for row in page})
@@ -53,7 +53,7 @@ def replay_range(trigger_id: str) -> Response:
     """Fire again with the deliveries of a range, oldest first, some at each step."""
     who, trigger = caller(), parse_id(trigger_id, "trigger")
     span = shaped(DeliveryRange, {"since": "", "until": "", **filled("since", "until")})
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         get_view(conn, who.tenant_id, trigger)
         kept = kept_between(conn, trigger, span.since, span.until, limit=STEP + 1, after=cursor())
     ids = [each.id for each in kept[:STEP]]

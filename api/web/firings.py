@@ -6,8 +6,8 @@ from flask import Response
 
 from api import firings as api
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.schemas.ledger import FiringPath
+from api.services import services
 from api.web.base import page_blueprint, render
 from api.web.contents import readable, shown_data
 from api.web.shapes import shaped
@@ -23,7 +23,7 @@ firings = page_blueprint("firings")
 def show_firing(firing_id: str) -> Response:
     """Show a firing whole."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_firing(conn, who.tenant_id, parse_id(firing_id, "firing"))
         names = agent_names(conn, who.tenant_id, [row.agent_id])
         linked = triggers_with_pages(conn, who.tenant_id, [row.trigger_id])

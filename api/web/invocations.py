@@ -12,19 +12,19 @@ from sqlalchemy import Connection, Row
 
 from api.auth import Level, caller, needs
 from api.invocations import cancel_invocation, replay_invocation
-from api.parts import parts
 from api.schemas.ledger import InvocationPath
+from api.services import services
 from api.web.base import done, page_blueprint, paged, render, uuid_arg
 from api.web.contents import show_firings
 from api.web.shapes import shaped
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import FINAL_STATES, InvocationState
-from scheduler.storage.family import read_family
 from scheduler.storage.overviews import agent_names, triggers_with_pages, woken_by
 from scheduler.storage.queries import LedgerFilter, firings_of, get_invocation, list_invocations
 from scheduler.storage.sessions import list_messages
 from scheduler.storage.transcripts import SYSTEM, transcript_of
+from scheduler.storage.wake_tree import read_family
 
 STATES = [state.value for state in InvocationState]
 FIRINGS_SHOWN = 20
@@ -43,7 +43,7 @@ def show_invocations() -> Response:
     if state is not None and state not in STATES:
         raise NotFound("There is no such state of an invocation.")
     wanted = LedgerFilter(agent_id, state=state)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         page = paged(lambda **span: list_invocations(conn, who.tenant_id, wanted, **span))
         agents = {row.agent_id for row in page} if agent_id is None else {agent_id}
         names = agent_names(conn, who.tenant_id, agents)
@@ -64,7 +64,7 @@ def show_invocations() -> Response:
 def show_invocation(invocation_id: str) -> Response:
     """Show an invocation: what woke the agent, what it was told, what it did and said, and each try."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = get_invocation(conn, who.tenant_id, parse_id(invocation_id, "invocation"))
         carried = firings_of(conn, row)
         shown, following = _some(carried)

@@ -8,8 +8,8 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.models import change_model, make_model, remove_model, test_model
-from api.parts import parts
 from api.schemas.models import ModelIn, ModelPatch, ModelPath
+from api.services import services
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
@@ -65,7 +65,7 @@ def enable(model_id: str) -> Response:
 def test(model_id: str) -> Response:
     """Ask a model one short question, and tell what came of it."""
     tested = test_model(_path(model_id)).get_json()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         name = get_model(conn, caller().tenant_id, _path(model_id).model_id).name
     seconds = f"{tested['latency_ms'] / 1000:.1f} s"
     tokens = f"{tested['tokens_in']} tokens in and {tested['tokens_out']} out"
@@ -88,7 +88,7 @@ def _path(model_id: str) -> ModelPath:
 def _page(
     status: int = 200, *, errors: dict[str, str] | None = None, given: dict[str, Any] | None = None
 ) -> Response:
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         page = paged(lambda **span: list_models(conn, caller().tenant_id, **span))
     providers = [provider.value for provider in Provider]
     return render("models.html", status, page=page, errors=errors or {}, given=given or {}, providers=providers)

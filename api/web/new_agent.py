@@ -8,8 +8,8 @@ from flask import Response, request
 
 from api.agents import make_agent
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.schemas.agents import AgentIn
+from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import NotFound, ReveilleError
@@ -78,7 +78,7 @@ def _form(
     kind: str, status: int = 200, *, given: dict[str, str] | None = None, errors: dict[str, str] | None = None
 ) -> Response:
     shown: dict[str, Any] = {name: value for name, value in (given or {}).items() if name not in SECRETS}
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         models = list_models(conn, caller().tenant_id, limit=MOST_MODELS) if kind == "llm" else []
     return render(
         "new_agent.html",
@@ -88,5 +88,5 @@ def _form(
         given=shown,
         errors=errors or {},
         models=[(str(model.id), model.name) for model in models if model.is_enabled],
-        commands=sorted(parts().settings.commands),
+        commands=sorted(services().settings.commands),
     )

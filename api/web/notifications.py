@@ -9,14 +9,14 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.notification_targets import make_target, remove_target, test_target
-from api.parts import parts
 from api.schemas.agents import AgentPath
 from api.schemas.notification_targets import TargetIn, TargetPath
+from api.services import services
 from api.web.base import done, page_blueprint, paged, render, uuid_arg
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
-from scheduler.invocations.notifications.targets.registry import TARGETS
+from scheduler.notifications.targets.registry import TARGETS
 from scheduler.storage.agents import get_agent
 from scheduler.storage.overviews import agent_names, list_all_targets
 
@@ -69,7 +69,7 @@ def _back() -> str:
 
 def _page(agent_id: UUID | None, status: int = 200, **values: Any) -> Response:
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         agent = None if agent_id is None else get_agent(conn, who.tenant_id, agent_id)
         page = paged(lambda **span: list_all_targets(conn, who.tenant_id, agent_id, **span))
         names = agent_names(conn, who.tenant_id, {row.agent_id for row in page})

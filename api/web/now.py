@@ -11,7 +11,7 @@ from uuid import UUID
 from flask import Flask, Response, current_app, g, request
 
 from api.auth import Level, caller, needs
-from api.parts import Parts, parts
+from api.services import Services, services
 from api.web.base import page_blueprint, render
 from api.web.streams import Streams, hand_over
 from api.web.swimlane import NOW_AT, Scale, causes, lanes_of, percentile
@@ -46,7 +46,7 @@ class View:
 class Pictures:
     """The picture of each view as HTML, made anew when it is older than FRESH_SECONDS."""
 
-    def __init__(self, app: Flask, services: Parts) -> None:
+    def __init__(self, app: Flask, services: Services) -> None:
         self._app = app
         self._services = services
         self._lock = Lock()
@@ -125,7 +125,7 @@ def health_of(timeline: Timeline) -> list[Vital]:
     ]
 
 
-def install(app: Flask, services: Parts) -> None:
+def install(app: Flask, services: Services) -> None:
     """Give `app` the pictures and the streams that the page lives by."""
     pictures = Pictures(app, services)
     app.extensions[PICTURES] = pictures
@@ -158,7 +158,7 @@ def stream() -> Response:
 
 def first_steps() -> dict[str, str]:
     """What the three steps to the first wake need: the address of this service."""
-    return {"url": parts().settings.public_url or request.url_root.rstrip("/")}
+    return {"url": services().settings.public_url or request.url_root.rstrip("/")}
 
 
 def _view() -> View:

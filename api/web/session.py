@@ -15,7 +15,7 @@ from flask import Response, g, redirect, request
 from werkzeug.wrappers import Response as AnyResponse
 
 from api.auth import Caller, access_of, reach
-from api.parts import parts
+from api.services import services
 from scheduler.domain.errors import Forbidden, Unauthorized
 from scheduler.storage.web_sessions import LIFETIME, SignedIn, find_session
 
@@ -34,7 +34,7 @@ def authenticate() -> AnyResponse | None:
     """
     access = access_of(request.endpoint)
     token = session_token()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         signed_in = find_session(conn, token) if token else None
     if signed_in is None:
         return _ask_to_sign_in()
@@ -62,7 +62,7 @@ def session_token() -> str:
 
 def csrf_token(secret: str) -> str:
     """The token for the forms of whoever holds the cookie `secret`."""
-    key = parts().settings.secret_key
+    key = services().settings.secret_key
     assert key is not None  # noqa: S101  # build_parts has checked it
     return hmac.new(key.get_secret_value().encode(), f"csrf:{secret}".encode(), sha256).hexdigest()
 
@@ -109,4 +109,4 @@ def _ask_to_sign_in() -> AnyResponse:
 
 
 def _is_https() -> bool:
-    return request.is_secure or (parts().settings.public_url or "").startswith("https:")
+    return request.is_secure or (services().settings.public_url or "").startswith("https:")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.parts import parts
+from api.services import services
 from api.web.base import page_blueprint, paged, render, uuid_arg
 from scheduler.domain.ids import parse_id
 from scheduler.storage.agents import get_agent
@@ -20,7 +20,7 @@ sessions = page_blueprint("sessions")
 def show_sessions() -> Response:
     """List sessions, newest first, of one agent if asked."""
     who, agent_id = caller(), uuid_arg("agent_id")
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         agent = None if agent_id is None else get_agent(conn, who.tenant_id, agent_id)
         page = paged(lambda **span: list_sessions(conn, who.tenant_id, SessionFilter(agent_id), **span))
         agents = {row.agent_id for row in page} | {row.peer_agent_id for row in page if row.peer_agent_id}
@@ -35,7 +35,7 @@ def show_sessions() -> Response:
 def show_session(session_id: str) -> Response:
     """Show a session: the newest messages, in the order in which they were written."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         session = get_session(conn, who.tenant_id, parse_id(session_id, "session"))
         page = paged(lambda **span: list_messages(conn, session.id, **span))
         agents = {session.agent_id, session.peer_agent_id} - {None}
@@ -50,7 +50,7 @@ def show_session(session_id: str) -> Response:
 def show_message(message_id: str) -> Response:
     """Show a message whole, or a tool call with all that it returned."""
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         message = get_message(conn, who.tenant_id, parse_id(message_id, "message"))
         names = agent_names(conn, who.tenant_id, [message.from_id]) | user_names(
             conn, who.tenant_id, [message.from_id]

@@ -8,8 +8,8 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.keys import make_key, remove_key
-from api.parts import parts
 from api.schemas.owners import KeyIn, KeyPath, TenantPatch, TenantPath
+from api.services import services
 from api.tenants import change_tenant
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped, wrong_fields
@@ -82,7 +82,7 @@ def change_limits() -> Response:
 def _page(status: int = 200, **values: Any) -> Response:
     who = caller()
     keys = None
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         tenant = get_tenant(conn, who.tenant_id)
         if who.level >= Level.ADMIN:
             keys = paged(lambda **span: list_keys(conn, who.tenant_id, operator=who.is_operator, **span))

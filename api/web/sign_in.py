@@ -8,7 +8,7 @@ from flask import Response, current_app, request
 from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
-from api.parts import parts
+from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.limits import SignInLimit
 from api.web.session import (
@@ -43,7 +43,7 @@ signed_in = page_blueprint("signed_in")
 def ask() -> Response:
     """The form, unless one is signed in already."""
     target = local_path(request.args.get("next"))
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         if session_token() and find_session(conn, session_token()) is not None:
             return done(target)
     return _form(target)
@@ -56,7 +56,7 @@ def enter() -> Response:
     target = local_path(request.form.get("next"))
     key, name = request.form.get("key", "").strip(), request.form.get("name", "").strip()
     limit: SignInLimit = current_app.extensions[LIMITS]
-    address, now = request.remote_addr or "", parts().clock.monotonic()
+    address, now = request.remote_addr or "", services().clock.monotonic()
     try:
         limit.check(name, address, now)
         token = _start(key, name, request.form.get("password", ""))
@@ -75,7 +75,7 @@ def enter() -> Response:
 @needs(Level.READ)
 def leave() -> Response:
     """End the session."""
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         end_session(conn, session_token())
     response = done("/sign-in")
     response.delete_cookie(COOKIE, path="/")
@@ -88,7 +88,7 @@ def show_tenants() -> Response:
     """The tenants that an operator may look at."""
     if not caller().is_operator:
         return done("/")
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         tenants = list_tenants(conn, limit=MAX_TENANTS)
     return render("tenant.html", tenants=tenants)
 
@@ -99,7 +99,7 @@ def change_tenant() -> Response:
     """Look at another tenant from now on, which only an operator can; for anyone else there is none: 404."""
     tenant_id = parse_id(request.form.get("tenant_id", "").strip()[:100], "tenant")
     who = caller()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         if not who.is_operator and tenant_id != who.tenant_id:
             raise NotFound(f"There is no tenant '{tenant_id}'.")
         tenant = get_tenant(conn, tenant_id)
@@ -112,18 +112,18 @@ def _start(key: str, name: str, password: str) -> str:
         return _start_by_key(key)
     if not name or not password:
         raise InvalidField("Give an API key, or a name and a password.")
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         user = find_user(conn, name)
     # No connection is held while the password is tried: that takes its time on purpose.
     if not is_password(password, user.password_hash if user else None) or user is None:
         raise Unauthorized(WRONG)
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         _audit(conn, user.tenant_id, user.id, f"user:{name}")
         return start_session(conn, user.tenant_id or DEFAULT_TENANT, user_id=user.id)
 
 
 def _start_by_key(key: str) -> str:
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         row = find_key(conn, key)
         if row is None:
             raise Unauthorized(WRONG)

@@ -18,8 +18,8 @@ from uuid import UUID
 from flask import Response
 from loguru import logger
 
-from api.handover import Taken, take_socket
 from api.live import Live
+from api.socket_takeover import Taken, take_socket
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import LimitReached
 

@@ -7,16 +7,16 @@ from typing import Any
 from flask import Response, g, request
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.polls import checked_poll, look
 from api.resource import given
+from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.trigger_forms import KINDS, as_patch, as_trigger, errors_of, inputs_of, read_form, values_of
 from api.web.triggers import PREVIEWED, WITH_SLOTS, made_page
-from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import TriggerType
+from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.storage.agents import get_agent, list_agents
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.preview import Preview, preview
@@ -60,7 +60,7 @@ def make() -> Response:
         body = as_trigger(fields)
         agent_id = parse_id(request.form.get("agent_id", ""), "agent")
         who = caller()
-        made = parts().triggers.create(who.tenant_id, agent_id, TriggerSpec(**given(body)), actor=who.actor)
+        made = services().triggers.create(who.tenant_id, agent_id, TriggerSpec(**given(body)), actor=who.actor)
     except ReveilleError as error:
         return _form(kind, shown, error=error)
     if made.hook_token is not None:
@@ -87,7 +87,7 @@ def change(trigger_id: str) -> Response:
         if request.form.get("do") == "preview":
             return _form(found.type, shown, trigger=found, ahead=_ahead(found.type, fields))
         who = caller()
-        parts().triggers.update(who.tenant_id, found.id, as_patch(found.type, fields), actor=who.actor)
+        services().triggers.update(who.tenant_id, found.id, as_patch(found.type, fields), actor=who.actor)
     except ReveilleError as error:
         return _form(found.type, shown, trigger=found, error=error)
     return done(f"/triggers/{found.id}", "Changed.")
@@ -108,9 +108,9 @@ def _ahead(kind: str, fields: dict[str, Any]) -> Preview:
     who = caller()
     zone = None
     if request.form.get("agent_id"):
-        with parts().db.begin() as conn:
+        with services().db.begin() as conn:
             zone = get_agent(conn, who.tenant_id, parse_id(request.form["agent_id"], "agent")).timezone
-    after = parts().clock.now()
+    after = services().clock.now()
     return preview(
         kind, fields["config"], zone=zone or g.signed_in.timezone, after=after, count=PREVIEWED, naive_ok=False
     )
@@ -118,7 +118,7 @@ def _ahead(kind: str, fields: dict[str, Any]) -> Preview:
 
 def _form(kind: str, values: dict[str, str], *, error: ReveilleError | None = None, **more: Any) -> Response:
     trigger: TriggerView | None = more.get("trigger")
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         agents = list_agents(conn, caller().tenant_id, limit=MAX_AGENTS)
     return render(
         "trigger_form.html",
@@ -136,7 +136,7 @@ def _form(kind: str, values: dict[str, str], *, error: ReveilleError | None = No
 
 
 def _found(trigger_id: str) -> TriggerView:
-    found = parts().triggers.get(caller().tenant_id, parse_id(trigger_id, "trigger"))
+    found = services().triggers.get(caller().tenant_id, parse_id(trigger_id, "trigger"))
     _kind(found.type)
     return found
 

@@ -9,16 +9,16 @@ from flask import Response, request
 from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
-from api.parts import parts
 from api.polls import look, poll_detail
+from api.services import services
 from api.web.base import done, page_blueprint, paged, render
 from api.web.progress import STEP, cursor, take, tell
 from api.web.trigger_history import passed_in_pauses
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import TriggerType
-from scheduler.invocations.polls.settle import open_poll
-from scheduler.invocations.samples import send_sample
+from scheduler.intake.polls.settle import open_poll
+from scheduler.intake.webhooks.samples import send_sample
 from scheduler.storage.agents import get_agent
 from scheduler.storage.queries import AuditFilter, list_audit, list_deliveries
 from scheduler.storage.trigger_lists import TriggerFilter, find_triggers
@@ -40,7 +40,7 @@ def show_triggers() -> Response:
     """All triggers, newest first, or those that the address's filters leave."""
     tenant_id = caller().tenant_id
     wanted = _filter()
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         shown = paged(lambda **span: find_triggers(conn, tenant_id, wanted, **span))
         agent = get_agent(conn, tenant_id, wanted.agent_id) if wanted.agent_id else None
     return render("triggers.html", triggers=shown, wanted=wanted, agent=agent, types=TYPES, filters=_filters())
@@ -51,7 +51,11 @@ def show_triggers() -> Response:
 def change_many() -> Response:
     """Pause, resume or delete the chosen triggers, or all that the filters leave, some at each step."""
     who, verb = caller(), request.form.get("do", "")
-    acts = {"pause": parts().triggers.pause, "resume": parts().triggers.resume, "delete": parts().triggers.delete}
+    acts = {
+        "pause": services().triggers.pause,
+        "resume": services().triggers.resume,
+        "delete": services().triggers.delete,
+    }
     if verb not in acts:
         raise InvalidField("Choose what to do: pause, resume or delete.", field="do")
     ids = _chosen()
@@ -77,7 +81,7 @@ def pause(trigger_id: str) -> Response:
     """Stop new firings."""
     found, who = _found(trigger_id), caller()
     note = request.form.get("note", "").strip()[:500] or None
-    parts().triggers.pause(who.tenant_id, found.id, actor=who.actor, note=note)
+    services().triggers.pause(who.tenant_id, found.id, actor=who.actor, note=note)
     return done(f"/triggers/{found.id}", "Paused: it makes no new firings.")
 
 
@@ -86,7 +90,7 @@ def pause(trigger_id: str) -> Response:
 def resume(trigger_id: str) -> Response:
     """Start again from now."""
     found, who = _found(trigger_id), caller()
-    parts().triggers.resume(who.tenant_id, found.id, actor=who.actor)
+    services().triggers.resume(who.tenant_id, found.id, actor=who.actor)
     return done(f"/triggers/{found.id}", "Resumed.")
 
 
@@ -95,7 +99,7 @@ def resume(trigger_id: str) -> Response:
 def fire(trigger_id: str) -> Response:
     """Fire now."""
     found, who = _found(trigger_id), caller()
-    fired = parts().triggers.fire(who.tenant_id, found.id, actor=who.actor)
+    fired = services().triggers.fire(who.tenant_id, found.id, actor=who.actor)
     return done(f"/invocations/{fired.invocation_id}", f"{found.name} fired; this is the wake that will carry it.")
 
 
@@ -104,7 +108,7 @@ def fire(trigger_id: str) -> Response:
 def delete(trigger_id: str) -> Response:
     """Delete it; what it recorded stays."""
     found, who = _found(trigger_id), caller()
-    parts().triggers.delete(who.tenant_id, found.id, actor=who.actor)
+    services().triggers.delete(who.tenant_id, found.id, actor=who.actor)
     return done("/triggers", f"{found.name} was deleted. Its firings stay.")
 
 
@@ -113,7 +117,7 @@ def delete(trigger_id: str) -> Response:
 def try_now(trigger_id: str) -> Response:
     """Look at what a poll sees at this moment; nothing is recorded."""
     found = _found(trigger_id)
-    poll = open_poll(poll_detail(found.id).stored, parts().box)
+    poll = open_poll(poll_detail(found.id).stored, services().box)
     return _page(found, trial=look(poll.config, poll.before()))
 
 
@@ -124,7 +128,7 @@ def sample(trigger_id: str) -> Response:
     found, who = _found(trigger_id), caller()
     body = request.form.get("body", "").replace("\r\n", "\n").encode()
     content_type = request.form.get("content_type", "application/json")[:200]
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         invocation_id = send_sample(conn, who.tenant_id, found.id, body, content_type, actor=who.actor)
     return done(f"/invocations/{invocation_id}", "The sample was recorded; this is the wake that will carry it.")
 
@@ -134,7 +138,7 @@ def sample(trigger_id: str) -> Response:
 def rotate(trigger_id: str) -> Response:
     """Give a webhook a new address, which this answer alone shows."""
     found, who = _found(trigger_id), caller()
-    made = parts().triggers.rotate_token(who.tenant_id, found.id, actor=who.actor)
+    made = services().triggers.rotate_token(who.tenant_id, found.id, actor=who.actor)
     return made_page(made.trigger, made.hook_token)
 
 
@@ -144,11 +148,11 @@ def made_page(trigger: TriggerView, hook_token: str | None) -> Response:
 
 
 def _hook_base() -> str:
-    return (parts().settings.public_url or request.url_root.rstrip("/")) + "/hooks"
+    return (services().settings.public_url or request.url_root.rstrip("/")) + "/hooks"
 
 
 def _found(trigger_id: str) -> TriggerView:
-    found = parts().triggers.get(caller().tenant_id, parse_id(trigger_id, "trigger"))
+    found = services().triggers.get(caller().tenant_id, parse_id(trigger_id, "trigger"))
     if found.type == TriggerType.WAKE:
         raise NotFound(f"There is no trigger {trigger_id}.")
     return found
@@ -159,10 +163,10 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
     has_slots = trigger.type in WITH_SLOTS
     ahead = None
     if has_slots and trigger.is_enabled:
-        ahead = parts().triggers.preview(who.tenant_id, trigger.id, PREVIEWED)
+        ahead = services().triggers.preview(who.tenant_id, trigger.id, PREVIEWED)
     is_poll, is_hook = trigger.type == TriggerType.POLL, trigger.type == TriggerType.WEBHOOK
     detail = poll_detail(trigger.id) if is_poll else None
-    with parts().db.begin() as conn:
+    with services().db.begin() as conn:
         history = paged(lambda **span: _history(conn, trigger.id, **span))
         return render(
             "trigger.html",
@@ -173,7 +177,7 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
             poll=detail,
             deliveries=list_deliveries(conn, trigger.id, limit=SHOWN_DELIVERIES) if is_hook else [],
             history=history,
-            passed=passed_in_pauses(trigger, history, parts().clock.now()),
+            passed=passed_in_pauses(trigger, history, services().clock.now()),
             sample=SAMPLE,
             hook_base=_hook_base(),
             **values,
@@ -206,7 +210,7 @@ def _chosen() -> list[UUID]:
     """What this step of a bulk change and the next are about: STEP ids, and one more if there are more."""
     after = cursor()
     if request.form.get("all"):
-        with parts().db.begin() as conn:
+        with services().db.begin() as conn:
             return [
                 row.id for row in find_triggers(conn, caller().tenant_id, _filter(), limit=STEP + 1, after=after)
             ]

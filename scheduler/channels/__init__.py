@@ -1,1 +1,4 @@
-"""Chat providers whose people talk to agents: what they post, proven and read. One file each."""
+"""Channels: one file for each chat provider whose people reach an agent.
+
+Not here: what a message does once it is in (scheduler/intake/messages).
+"""

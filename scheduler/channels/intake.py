@@ -13,7 +13,7 @@ from scheduler.channels.registry import open_channel
 from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.text import storable
-from scheduler.invocations.messages import MAX_TEXT, NewMessage, receive_message
+from scheduler.intake.messages.intake import MAX_TEXT, NewMessage, receive_message
 from scheduler.storage.channels import find_open_channel, note_event
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox

@@ -15,12 +15,12 @@ from scheduler.clock.jobs import Advance, LedgerJob, build_job, job_id
 from scheduler.clock.ledger_store import LedgerPass
 from scheduler.domain.misfire import Plan, Slots, plan
 from scheduler.domain.model import JobKind, MisfirePolicy, TriggerType
-from scheduler.invocations.checks import run_checks
-from scheduler.invocations.new_firing import NewFiring, gate
-from scheduler.invocations.record import Batch, record_firings
+from scheduler.firings.new_firing import NewFiring, gate
+from scheduler.firings.record import Batch, record_firings
+from scheduler.firings.trigger_locks import LockedTrigger
+from scheduler.intake.checks import run_checks
 from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_array
 from scheduler.storage.audit import Event, record_events
-from scheduler.storage.triggers import LockedTrigger
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import kind_of
 

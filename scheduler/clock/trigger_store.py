@@ -8,15 +8,15 @@ from uuid import UUID
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
 from sqlalchemy import Connection, Row, func, select, text, update
 
-from scheduler.clock.agent_made import check_approved
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, ScheduleTrigger, build_job, job_id, split_job_id
 from scheduler.clock.ledger_store import LedgerStore, first_line
-from scheduler.clock.trigger_jobs import remove_jobs
 from scheduler.clock.trigger_pass import EXECUTOR, TriggerPass
-from scheduler.clock.trigger_rows import change_trigger, fresh_start
 from scheduler.domain.clock import Clock
 from scheduler.domain.model import JobKind
+from scheduler.manage.agent_trigger_limits import check_approved
+from scheduler.manage.trigger_jobs import remove_jobs
+from scheduler.manage.trigger_rows import change_trigger, fresh_start
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.tables import Job as JobRow
@@ -90,7 +90,9 @@ class TriggerStore(LedgerStore):
         """Refused: a job without its trigger row would fire nothing."""
         if self.lookup_job(job.id) is not None:
             raise ConflictingIdError(job.id)
-        raise TypeError("A trigger's job is made together with its trigger: use scheduler.clock.sync.Triggers.")
+        raise TypeError(
+            "A trigger's job is made together with its trigger: use scheduler.manage.triggers.Triggers."
+        )
 
     def update_job(self, job: LedgerJob) -> None:
         """In a pass: nothing, its claim says it all. Else pause, resume or reschedule job and trigger together.

@@ -1,1 +1,4 @@
-"""The commands of `reveille`, one file per group; heavy imports wait until a command runs."""
+"""The `reveille` command: one file for each group of subcommands.
+
+Not here: rules; the commands ask the API or the services.
+"""

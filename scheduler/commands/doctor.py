@@ -78,7 +78,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
     from scheduler.commands.database_checks import check_database
     from scheduler.commands.machine_checks import check_embedded
     from scheduler.domain.clock import SystemClock
-    from scheduler.storage.embedded import EmbeddedPostgres
+    from scheduler.postgres.embedded import EmbeddedPostgres
 
     key = settings.secret_key.get_secret_value() if settings.secret_key else None
     if settings.database_url is None:

@@ -13,8 +13,8 @@ from config.settings import Settings
 from scheduler.commands.client import LOCAL
 from scheduler.commands.findings import Finding, fail, ok, warn
 from scheduler.domain.errors import ConfigurationError
-from scheduler.storage import postmaster
-from scheduler.storage.embedded import MAJOR, EmbeddedPostgres, binaries
+from scheduler.postgres import postmaster
+from scheduler.postgres.embedded import MAJOR, EmbeddedPostgres, binaries
 from scheduler.supervisor import check_port
 
 MIN_PYTHON = (3, 11)

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from scheduler.commands.machine_checks import data_version, is_running
 from scheduler.domain.errors import ConfigurationError, Conflict, ReveilleError
-from scheduler.storage.account import Account, choose_account
-from scheduler.storage.embedded import INITDB, MAJOR, NAME, SHORT_DIRECTORY, SUPERUSER, EmbeddedPostgres, binaries
+from scheduler.postgres.embedded import INITDB, MAJOR, NAME, SHORT_DIRECTORY, SUPERUSER, EmbeddedPostgres, binaries
+from scheduler.postgres.os_account import Account, choose_account
 from scheduler.supervisor import data_directory_lock
 
 IN_DIRECTORY = 'cd "$1" && shift && exec "$@"'

@@ -1,1 +1,4 @@
-"""Recording firings, dispatching windows, recovering lost work."""
+"""The life of an invocation: its window, run, end, retries, recovery and replay.
+
+Not here: how firings come in (scheduler/intake) and are recorded (scheduler/firings), and scheduler/runtimes.
+"""

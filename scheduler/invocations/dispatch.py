@@ -16,8 +16,8 @@ from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, HandedBack, Outcome, RunRequest, Runtime, RuntimeSpec, Skipped
 from scheduler.invocations.lifecycle import Claimed, claim, finish
-from scheduler.invocations.story import told
-from scheduler.invocations.work import prepare
+from scheduler.invocations.log_line import told
+from scheduler.invocations.requests import prepare
 from scheduler.storage.engine import Database, transact
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Invocation

@@ -15,12 +15,12 @@ from scheduler.domain.acks import Acked
 from scheduler.domain.errors import Conflict, NotFound, Unauthorized
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.domain.model import FINAL_STATES, InvocationState
+from scheduler.domain.retries import MAX_TRIES, SPREAD, retry_delay
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, Skipped
 from scheduler.domain.text import storable
 from scheduler.invocations.acks import acknowledge_reply
-from scheduler.invocations.moves import NOW, move
-from scheduler.invocations.notifications.notify import notify_people
-from scheduler.invocations.retries import MAX_TRIES, SPREAD, retry_delay
+from scheduler.invocations.transitions import NOW, move
+from scheduler.notifications.notify import notify_people
 from scheduler.storage.audit import SYSTEM, record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.tables import Agent, Invocation

@@ -20,8 +20,8 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason, InvocationState
 from scheduler.invocations.budgets import Judged, free_due_windows, judge
 from scheduler.invocations.deferrals import return_deferred
-from scheduler.invocations.moves import Moved, check_move, move
-from scheduler.invocations.tasks import defer_runs
+from scheduler.invocations.transitions import Moved, check_move, move
+from scheduler.queue.tasks import defer_runs
 from scheduler.storage.engine import notify
 
 # States are literals where a partial index must be found, and the clock is read once, for the index to be used.

@@ -1,1 +1,4 @@
-"""Runtimes: how an agent is run, one file each behind one Protocol."""
+"""Runtimes: one for each way an agent is run, behind one registry.
+
+Not here: when an agent is run, and what its end means (scheduler/invocations).
+"""

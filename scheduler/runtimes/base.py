@@ -9,7 +9,7 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
 from scheduler.domain.text import MAX_REPLY_BYTES
 from scheduler.domain.tools import Tool
-from scheduler.invocations.journal import Journal
+from scheduler.invocations.transcripts import Journal
 from scheduler.net.client import GuardedClient
 from scheduler.storage.remote_tasks import RemoteTasks
 

@@ -1,1 +1,4 @@
-"""The tools of agents: one file for each group of them, used by the `llm` runtime and by the MCP server."""
+"""Tools of agents: what an agent may call while it runs, or over MCP.
+
+Not here: the MCP server (api/mcp.py), and the rules of what agents may do (scheduler/manage).
+"""

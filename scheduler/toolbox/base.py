@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy import Connection, Row
 
-from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_values import deeper_than
 from scheduler.domain.text import storable
 from scheduler.domain.tools import Tool, ToolCaller
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from scheduler.clock.sync import Triggers
 from scheduler.domain.clock import Clock
 from scheduler.domain.tools import Tool
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.toolbox.acks import ack_tools
 from scheduler.toolbox.base import Services

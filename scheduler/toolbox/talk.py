@@ -8,10 +8,10 @@ from uuid import UUID
 
 from pydantic import Field
 
-from scheduler.clock.delegation import CHANNEL, answer, delegate
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.invocations.messages import NewMessage, Received, receive_message
-from scheduler.invocations.wakes import Call, wake
+from scheduler.intake.messages.intake import NewMessage, Received, receive_message
+from scheduler.intake.wakes.intake import Call, wake
+from scheduler.manage.delegation import CHANNEL, answer, delegate
 from scheduler.storage.references import find_agent
 from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, self_of, shown_time
 

@@ -10,11 +10,11 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
-from scheduler.clock.agent_made import DEFAULT_LIFE, MOST_FIRES
-from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.tools import Tool, ToolCaller
+from scheduler.manage.agent_trigger_limits import DEFAULT_LIFE, MOST_FIRES
+from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.storage.own_triggers import find_own
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, object_of, self_of, shown_time

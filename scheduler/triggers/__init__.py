@@ -1,1 +1,4 @@
-"""Trigger kinds: one file each behind one Protocol, listed in the registry."""
+"""Trigger kinds: one file each, their configs and schedules, behind one registry. Pure, no I/O.
+
+Not here: what happens when one fires (scheduler/firings), and how checked kinds look (scheduler/intake).
+"""

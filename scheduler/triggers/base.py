@@ -52,7 +52,7 @@ class TriggerConfig(BaseModel):
     secrets: ClassVar[tuple[str, ...]] = ()
     """Dotted paths in the config that are stored encrypted and never shown again."""
     checks: ClassVar[bool] = False
-    """Whether a due slot only looks if there is something to fire: scheduler/invocations/checks.py says how."""
+    """Whether a due slot only looks if there is something to fire: scheduler/intake/checks.py says how."""
     is_system: ClassVar[bool] = False
     """Whether only the system makes triggers of this kind."""
 

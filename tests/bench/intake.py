@@ -14,8 +14,8 @@ from typing import Any
 from flask import Flask, request
 from sqlalchemy import func, select, text
 
-from scheduler.clock.sync import Triggers
-from scheduler.clock.trigger_spec import TriggerSpec
+from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.storage.tables import Firing
 from tests.bench.load import Load, post

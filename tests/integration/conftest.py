@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from scheduler.clock.sync import Triggers
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.api import Api, running_api
 from tests.clockwork import SteppedScheduler, stepped

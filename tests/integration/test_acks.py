@@ -11,7 +11,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.run import Accepted, Failed, Replied
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.lifecycle import complete
-from scheduler.invocations.recover import Reconciled, reconcile
+from scheduler.invocations.recovery import Reconciled, reconcile
 from scheduler.invocations.replay import replay
 from scheduler.invocations.windows import claim_due_windows, next_window_due_in
 from scheduler.storage.engine import Database

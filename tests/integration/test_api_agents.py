@@ -169,4 +169,4 @@ def stored_secret(api: Api) -> str | None:
     """What the database holds of the only agent's secret, opened."""
     with api.db.begin() as conn:
         blob = conn.scalar(Agent.__table__.select().with_only_columns(Agent.runtime_secret))
-    return None if blob is None else api.parts.box.decrypt(blob)
+    return None if blob is None else api.services.box.decrypt(blob)

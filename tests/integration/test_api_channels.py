@@ -170,4 +170,4 @@ def test_a_tenant_goes_with_its_channels(api: Api) -> None:
 def _held(api: Api) -> Any:
     with api.db.begin() as conn:
         stored = conn.scalar(text("SELECT secrets FROM channels"))
-    return json.loads(api.parts.box.decrypt(bytes(stored)))
+    return json.loads(api.services.box.decrypt(bytes(stored)))

@@ -92,9 +92,9 @@ def test_readyz_of_a_database_that_is_behind(api: Api, sqlalchemy_url: str) -> N
 def test_without_a_database(database_url: str) -> None:
     """503 problems with Retry-After, a readyz that names it, metrics that show it; it recovers by itself."""
     with running_api(database_url) as api:
-        good = api.parts.db.engine.url
-        api.parts.db.dispose()
-        api.parts.db.engine.pool = type(api.parts.db)(
+        good = api.services.db.engine.url
+        api.services.db.dispose()
+        api.services.db.engine.pool = type(api.services.db)(
             NO_DATABASE.replace("postgresql", "postgresql+psycopg")
         ).engine.pool
         response = api.call("GET", "/agents")
@@ -103,7 +103,7 @@ def test_without_a_database(database_url: str) -> None:
         api.refused(503, "POST", "/agents", {"name": "x"})
         assert failing(api) == ["database"]
         assert figures(api) == {"reveille_database_up": 0}
-        api.parts.db.engine.pool = type(api.parts.db)(good.render_as_string(hide_password=False)).engine.pool
+        api.services.db.engine.pool = type(api.services.db)(good.render_as_string(hide_password=False)).engine.pool
         assert api.get("/agents")["items"] == []
 
 

@@ -26,7 +26,7 @@ def test_a_model_is_made_shown_changed_and_deleted_and_its_key_never_shown(api: 
     )
     assert "key" not in made
     [stored] = rows(api.db, "SELECT key FROM models")
-    assert api.parts.box.decrypt(stored.key) == "sk-secret"
+    assert api.services.box.decrypt(stored.key) == "sk-secret"
     path = f"/models/{made['id']}"
     assert api.get(path) == made
     assert api.get("/models")["items"] == [made]

@@ -31,7 +31,7 @@ def stored(api: Api, agent_id: str, column: str) -> Any:
     """What of an agent is kept encrypted, in the clear."""
     with api.db.begin() as conn:
         sealed = conn.execute(select(getattr(Agent, column)).where(Agent.id == agent_id)).scalar_one()
-    return None if sealed is None else json.loads(api.parts.box.decrypt(sealed))
+    return None if sealed is None else json.loads(api.services.box.decrypt(sealed))
 
 
 def test_an_a2a_agent_keeps_its_secret_and_its_headers_to_itself(api: Api) -> None:

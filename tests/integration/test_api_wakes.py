@@ -6,9 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import text
 
-from scheduler.clock.agent_heartbeat import DEFAULT_INSTRUCTION
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.run import Replied
+from scheduler.manage.agent_heartbeat import DEFAULT_INSTRUCTION
 from tests.api import Api, trigger_body
 from tests.invocations import close, end, start
 

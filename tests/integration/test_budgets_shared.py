@@ -8,7 +8,7 @@ from sqlalchemy import text, update
 
 from scheduler.domain.model import HeldReason
 from scheduler.domain.run import Replied
-from scheduler.invocations.recover import Reconciled, reconcile
+from scheduler.invocations.recovery import Reconciled, reconcile
 from scheduler.invocations.windows import close_due_windows, release_window
 from scheduler.storage.engine import Database
 from scheduler.storage.tables import Agent

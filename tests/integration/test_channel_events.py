@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from sqlalchemy import select
 
-from scheduler.invocations.messages import MAX_TEXT
+from scheduler.intake.messages.intake import MAX_TEXT
 from scheduler.storage.message_tables import Session, User, UserAccount
 from scheduler.storage.tables import Firing, Invocation
 from tests.api import Api

@@ -22,8 +22,8 @@ from scheduler.commands.machine_checks import check_python, check_web
 from scheduler.commands.upgrade_database import programs_of, upgrade_database
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import Conflict, ReveilleError
-from scheduler.storage.account import Account, choose_account
-from scheduler.storage.embedded import MAJOR, SUPERUSER, EmbeddedPostgres, binaries
+from scheduler.postgres.embedded import MAJOR, SUPERUSER, EmbeddedPostgres, binaries
+from scheduler.postgres.os_account import Account, choose_account
 from scheduler.storage.migrate import downgrade
 from scheduler.storage.secrets import SecretBox
 from scheduler.supervisor import data_directory_lock

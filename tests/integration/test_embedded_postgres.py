@@ -14,8 +14,8 @@ import psycopg
 import pytest
 
 from scheduler.domain.errors import ConfigurationError
-from scheduler.storage import account
-from scheduler.storage.embedded import SOCKET_PATH_LIMIT, SUPERUSER, EmbeddedPostgres
+from scheduler.postgres import os_account as account
+from scheduler.postgres.embedded import SOCKET_PATH_LIMIT, SUPERUSER, EmbeddedPostgres
 from tests.postgres import UNSAFE_BUT_FAST, Databases
 
 ROOT = Path(__file__).parents[2]
@@ -84,7 +84,7 @@ def test_stop_leaves_no_process_and_may_be_repeated(server: EmbeddedPostgres) ->
 
 def test_a_server_left_over_from_a_killed_run_is_found_and_reused(server: EmbeddedPostgres) -> None:
     code = (
-        "import sys, signal\nfrom pathlib import Path\nfrom scheduler.storage.embedded import EmbeddedPostgres\n"
+        "import sys, signal\nfrom pathlib import Path\nfrom scheduler.postgres.embedded import EmbeddedPostgres\n"
         "server = EmbeddedPostgres(Path(sys.argv[1]))\nserver.start()\n"
         "print(server.pid, flush=True)\nsignal.pause()"
     )

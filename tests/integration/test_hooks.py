@@ -13,10 +13,10 @@ from sqlalchemy import Connection, text
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.signatures import sign_standard_webhooks
-from scheduler.invocations.hook_memory import HookMemory
-from scheduler.invocations.webhooks import KEPT_A_MINUTE, MAX_BODY, Delivery, Intake
-from scheduler.storage.deliveries import Hook as LockedHook
-from scheduler.storage.deliveries import lock_hooks
+from scheduler.intake.webhooks.cache import HookMemory
+from scheduler.intake.webhooks.deliveries import KEPT_A_MINUTE, MAX_BODY, Delivery, Intake
+from scheduler.intake.webhooks.statements import Hook as LockedHook
+from scheduler.intake.webhooks.statements import lock_hooks
 from scheduler.storage.engine import Database
 from tests.api import Api, running_api
 from tests.factories import BOX

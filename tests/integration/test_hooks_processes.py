@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from scheduler.invocations.webhooks import MAX_BODY
+from scheduler.intake.webhooks.deliveries import MAX_BODY
 from tests.api import Api
 from tests.hooks import NO_LIMIT, make_hook
 from tests.web import Web, running_web

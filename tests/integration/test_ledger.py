@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import text
 
-from scheduler.clock.sync import Triggers
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.clockwork import SteppedScheduler
 from tests.database import firings_by_slot, rows

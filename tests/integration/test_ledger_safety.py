@@ -11,9 +11,9 @@ from sqlalchemy import text
 
 from scheduler.clock.jobs import ScheduleTrigger
 from scheduler.clock.scheduler import LedgerScheduler
-from scheduler.clock.sync import Triggers
 from scheduler.clock.trigger_store import TriggerStore
 from scheduler.domain.clock import SystemClock
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.bench.population import populate
 from tests.clockwork import SteppedScheduler, stepped

@@ -16,7 +16,7 @@ from scheduler.domain.model import FINAL_STATES, MOVES, InvocationState
 from scheduler.domain.run import Failed, HandedBack, Outcome, Replied, Skipped
 from scheduler.domain.text import MAX_REPLY_BYTES
 from scheduler.invocations.lifecycle import claim, complete, finish, request_cancel
-from scheduler.invocations.moves import FIRING_STATES, move
+from scheduler.invocations.transitions import FIRING_STATES, move
 from scheduler.storage.engine import Database
 from tests.database import change
 from tests.factories import DEFAULT_TENANT

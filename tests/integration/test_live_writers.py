@@ -12,7 +12,7 @@ from tests.integration.test_live import listening, until
 
 def test_firings_moves_and_changes_reach_the_tenants_watchers(api: Api) -> None:
     agent = api.agent(dedup_delay_seconds=60)
-    with api.parts.live.subscribe(DEFAULT_TENANT) as watcher:
+    with api.services.live.subscribe(DEFAULT_TENANT) as watcher:
         listening(watcher, api.db)
         trigger = api.trigger(agent["id"])
         until(watcher, Change(DEFAULT_TENANT, "trigger", UUID(trigger["id"])))
@@ -27,7 +27,7 @@ def test_firings_moves_and_changes_reach_the_tenants_watchers(api: Api) -> None:
 def test_what_another_tenant_does_is_not_told(api: Api) -> None:
     acme = api.as_(api.key, api.tenant("acme"))
     agent = api.agent()
-    with api.parts.live.subscribe(DEFAULT_TENANT) as watcher:
+    with api.services.live.subscribe(DEFAULT_TENANT) as watcher:
         listening(watcher, api.db)
         acme.post("/agents", {"name": "theirs", "runtime": {"kind": "command", "name": "echo"}})
         api.post(f"/agents/{agent['id']}/pause", status=200)

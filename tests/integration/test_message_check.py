@@ -7,10 +7,10 @@ from threading import Barrier
 
 import pytest
 
-from scheduler.clock.sync import Triggers
-from scheduler.invocations import message_check
-from scheduler.invocations.message_match import Misses
-from scheduler.invocations.messages import receive_message
+from scheduler.intake.messages import check as message_check
+from scheduler.intake.messages.intake import receive_message
+from scheduler.intake.messages.match import Misses
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.clockwork import SteppedScheduler, stepped
 from tests.database import change, rows

@@ -8,10 +8,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from scheduler.clock.sync import Triggers
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import new_id
-from scheduler.invocations.messages import MAX_TEXT, receive_message
+from scheduler.intake.messages.intake import MAX_TEXT, receive_message
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.storage.users import user_of_account
 from tests.database import rows

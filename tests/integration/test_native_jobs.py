@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from scheduler.clock.approvals import reject
 from scheduler.clock.jobs import ScheduleTrigger
-from scheduler.clock.sync import Triggers
-from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.errors import Conflict
+from scheduler.manage.approvals import reject
+from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.clockwork import SteppedScheduler
 from tests.database import rows

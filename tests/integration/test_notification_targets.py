@@ -13,16 +13,16 @@ import pytest
 
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.model import Trust
+from scheduler.domain.retries import MAX_TRIES
 from scheduler.domain.run import Replied
 from scheduler.domain.signatures import SignatureConfig, SignedRequest, new_standard_secret, verify
-from scheduler.invocations.notifications.deliver import Deliverer, send_again
-from scheduler.invocations.polls.queue import sweep_checks
-from scheduler.invocations.retries import MAX_TRIES
-from scheduler.invocations.steady import Pulse, make_check_app
+from scheduler.intake.polls.queue import sweep_checks
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
+from scheduler.notifications.deliver import Deliverer, send_again
+from scheduler.notifications.target_statements import create_target
+from scheduler.queue.worker import Pulse, make_check_app
 from scheduler.storage.engine import Database
-from scheduler.storage.notification_targets import create_target
 from tests.api import Api, running_api
 from tests.database import change, rows
 from tests.factories import BOX, DEFAULT_TENANT
@@ -282,7 +282,7 @@ def test_a_test_does_not_wait_for_ever(site: Site, database_url: str, monkeypatc
     async def hang(_: object) -> None:
         await asyncio.sleep(30)
 
-    monkeypatch.setattr("scheduler.invocations.notifications.send.TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("scheduler.notifications.send.TIMEOUT_SECONDS", 0.3)
     site.answer = hang
     with running_api(database_url, allow_private_hosts="127.0.0.1") as api:
         agent_id = api.agent()["id"]

@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from scheduler.bootstrap import duties
-from scheduler.storage.embedded import NAME, SUPERUSER, EmbeddedPostgres, binaries
+from scheduler.postgres.embedded import NAME, SUPERUSER, EmbeddedPostgres, binaries
 from scheduler.storage.engine import Database
 from scheduler.storage.migrate import upgrade
 from scheduler.supervisor import secret_key

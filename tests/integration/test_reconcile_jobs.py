@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from scheduler.clock.reconcile import find_drift, reconcile_jobs
-from scheduler.clock.sync import Triggers
+from scheduler.manage.reconcile import find_drift, reconcile_jobs
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.clockwork import stepped
 from tests.factories import BOX, DEFAULT_TENANT, make_agent, make_due, make_trigger

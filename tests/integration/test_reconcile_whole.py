@@ -11,7 +11,7 @@ from sqlalchemy import text
 from scheduler.bootstrap import Reconciliation
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.run import Accepted
-from scheduler.invocations.recover import Reconciled, reconcile
+from scheduler.invocations.recovery import Reconciled, reconcile
 from scheduler.storage.engine import Database
 from tests.database import change, rows
 from tests.invocations import fire, make_woken, run_once

@@ -11,7 +11,7 @@ from sqlalchemy import text
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, Replied
 from scheduler.invocations.lifecycle import request_cancel
-from scheduler.invocations.recover import _SWEEP_LOCK, TRY_LOCK, Reconciled, Swept, reconcile, sweep_stalled
+from scheduler.invocations.recovery import _SWEEP_LOCK, TRY_LOCK, Reconciled, Swept, reconcile, sweep_stalled
 from scheduler.storage.engine import Database
 from tests.database import change
 from tests.factories import DEFAULT_TENANT

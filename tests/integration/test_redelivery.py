@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import Conflict, InvalidField, NotFound, ReveilleError
-from scheduler.invocations.redeliver import MOST_AT_ONCE, Redelivered, redeliver, redeliver_range
+from scheduler.intake.webhooks.redeliver import MOST_AT_ONCE, Redelivered, redeliver, redeliver_range
 from tests.api import Api
 from tests.factories import DEFAULT_TENANT, make_tenant
 from tests.hooks import NO_LIMIT, Hook, github_signature, make_hook

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 
-from scheduler.clock.sync import Triggers
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.clockwork import stepped
 from tests.database import change, firings_by_slot

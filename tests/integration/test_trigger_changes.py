@@ -8,10 +8,10 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.clock.reconcile import find_drift, reconcile_jobs
-from scheduler.clock.sync import Triggers
-from scheduler.clock.trigger_jobs import rezone_agent
 from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.manage.reconcile import find_drift, reconcile_jobs
+from scheduler.manage.trigger_jobs import rezone_agent
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.clockwork import SteppedScheduler
 from tests.database import change, firings_by_slot, rows

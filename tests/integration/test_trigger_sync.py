@@ -9,11 +9,11 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from scheduler.clock.sync import Triggers
-from scheduler.clock.trigger_jobs import delete_agent_triggers, rezone_agent, rezone_tenant
-from scheduler.clock.trigger_spec import TriggerSpec
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import new_id
+from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent, rezone_tenant
+from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.database import rows
 from tests.factories import BOX, DEFAULT_TENANT, make_agent, make_tenant, make_trigger

@@ -11,13 +11,13 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
-from scheduler.clock.sync import Triggers
 from scheduler.domain.errors import Conflict, InvalidField, LimitReached, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import MAX_DEPTH
 from scheduler.domain.run import Replied
-from scheduler.invocations.wakes import Call, Woken, wake
-from scheduler.invocations.work import Work, prepare
+from scheduler.intake.wakes.intake import Call, Woken, wake
+from scheduler.invocations.requests import Work, prepare
+from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.clockwork import stepped
 from tests.database import rows

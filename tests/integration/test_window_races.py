@@ -16,14 +16,14 @@ from scheduler.domain.errors import Conflict
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason
 from scheduler.domain.run import Failed, HandedBack, Replied
+from scheduler.firings.new_firing import NewFiring
+from scheduler.firings.record import record_firings
+from scheduler.firings.trigger_locks import lock_triggers
 from scheduler.invocations.lifecycle import claim, finish, request_cancel
-from scheduler.invocations.new_firing import NewFiring
-from scheduler.invocations.record import record_firings
-from scheduler.invocations.recover import Reconciled, reconcile, sweep_stalled
+from scheduler.invocations.recovery import Reconciled, reconcile, sweep_stalled
 from scheduler.invocations.replay import replay
 from scheduler.invocations.windows import close_due_windows, release_window
 from scheduler.storage.engine import Database
-from scheduler.storage.triggers import lock_triggers
 from tests.factories import DEFAULT_TENANT
 from tests.invocations import Woken, make_woken
 

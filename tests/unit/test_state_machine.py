@@ -8,8 +8,8 @@ import pytest
 
 from scheduler.domain.errors import Conflict
 from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, InvocationState
-from scheduler.invocations.moves import FIRING_STATES, check_move
-from scheduler.invocations.retries import MAX_TRIES, SPREAD, retry_delay
+from scheduler.domain.retries import MAX_TRIES, SPREAD, retry_delay
+from scheduler.invocations.transitions import FIRING_STATES, check_move
 
 PAIRS = list(itertools.product(InvocationState, InvocationState))
 DRAWN = {

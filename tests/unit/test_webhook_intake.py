@@ -8,8 +8,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from scheduler.domain.errors import InvalidField
-from scheduler.invocations.hook_memory import MINUTE, Meter
-from scheduler.invocations.webhooks import occurrence_key
+from scheduler.intake.webhooks.cache import MINUTE, Meter
+from scheduler.intake.webhooks.deliveries import occurrence_key
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.webhook import WebhookConfig, WebhookFilter
 

@@ -28,7 +28,7 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.domain.thinking import CallState, EndedCall, Past, Spent, Thinking
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.invocations.journal import RunJournal
+from scheduler.invocations.transcripts import RunJournal
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.llm.answer import ANSWER, answer_tool, parse_answer
 from scheduler.runtimes.llm.ask import Answered, Models

@@ -10,8 +10,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from scheduler.invocations.polls import look as looks
-from scheduler.invocations.polls.settle import MAX_FAILURES, backoff
+from scheduler.intake.polls import look as looks
+from scheduler.intake.polls.settle import MAX_FAILURES, backoff
 from scheduler.storage.trigger_views import TriggerView
 from tests.factories import DEFAULT_TENANT
 from tests.integration.net_servers import Exchange, never

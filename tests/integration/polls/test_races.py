@@ -10,8 +10,8 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.domain.clock import SystemClock
-from scheduler.invocations.polls.check import Poller
-from scheduler.invocations.polls.queue import sweep_checks
+from scheduler.intake.polls.check import Poller
+from scheduler.intake.polls.queue import sweep_checks
 from scheduler.net.client import GuardedClient
 from scheduler.storage.trigger_views import TriggerView
 from tests.factories import BOX, DEFAULT_TENANT

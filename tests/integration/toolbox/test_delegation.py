@@ -8,12 +8,12 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.clock.reconcile import reconcile_jobs
 from scheduler.domain.errors import Conflict, LimitReached
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Replied
 from scheduler.invocations.lifecycle import Claimed
-from scheduler.invocations.work import Work, prepare
+from scheduler.invocations.requests import Work, prepare
+from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.storage.engine import Database
 from tests.clockwork import SteppedScheduler
 from tests.database import change, rows

@@ -1,0 +1,49 @@
+"""What the views are given: made once by `create_app`, found through the current app."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+from flask import current_app
+
+from api.live import Live
+from config.settings import Settings
+from scheduler.domain.clock import Clock, SystemClock
+from scheduler.manage.triggers import Triggers
+from scheduler.net.policy import AllowedPrivate
+from scheduler.storage.engine import Database
+from scheduler.storage.secrets import SecretBox
+
+EXTENSION = "reveille"
+POOL_SIZE = 3
+"""Connections of each web process (DESIGN: 2 web processes, 20 connections in all)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The services behind the API."""
+
+    settings: Settings
+    db: Database
+    box: SecretBox
+    triggers: Triggers
+    allow_private: AllowedPrivate
+    clock: Clock
+    live: Live
+
+
+def build_parts(settings: Settings) -> Services:
+    """The services for `settings`. No connection is opened yet; raises ConfigurationError on a bad setting."""
+    settings = settings.for_server()
+    assert settings.secret_key is not None  # noqa: S101  # for_server has checked it
+    db = Database(settings.sqlalchemy_url, pool_size=POOL_SIZE, application_name="reveille-web")
+    box = SecretBox(settings.secret_key.get_secret_value())
+    allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
+    live = Live(settings.libpq_url)
+    return Services(settings, db, box, Triggers(db, box, allow_private), allow_private, SystemClock(), live)
+
+
+def services() -> Services:
+    """The parts of the current app."""
+    return cast("Services", current_app.extensions[EXTENSION])

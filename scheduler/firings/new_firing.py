@@ -1,0 +1,83 @@
+"""A firing to be recorded, what became of it, and whether and when its trigger may wake its agent."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Any
+from uuid import UUID
+
+from scheduler.domain.ids import new_id
+from scheduler.domain.model import Trust
+from scheduler.firings.trigger_locks import LockedTrigger
+
+
+@dataclass(slots=True)
+class NewFiring:
+    """A firing to record: of which trigger, by which occurrence, with what."""
+
+    trigger: LockedTrigger
+    occurrence_key: str
+    """Unique for the trigger: the same occurrence is recorded once, however often it is reported."""
+    id: UUID = field(default_factory=new_id)
+    first_scheduled_for: datetime | None = None
+    scheduled_for: datetime | None = None
+    slot_count: int = 1
+    slots_exact: bool = True
+    payload: bytes | None = None
+    content_type: str | None = None
+    data: dict[str, Any] | None = None
+    trust: Trust = Trust.SYSTEM
+    immediate: bool = False
+    """The window closes now, as it does for an urgent trigger."""
+    ignore_cooldown: bool = False
+    root_id: UUID | None = None
+    depth: int = 0
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What became of each reported firing, by its id."""
+
+    windows: Sequence[tuple[NewFiring, UUID]]
+    """Each firing, and the invocation that carries it unless it is a duplicate."""
+    duplicates: dict[UUID, UUID]
+    """Firing id to the id of the firing that had recorded the same occurrence before."""
+    exhausted: frozenset[UUID]
+    """Triggers that this brought to `max_fires`: disabled. Their jobs are the caller's to stop."""
+    next_due: datetime | None
+    """When the first of the windows closes; None when all are held."""
+
+    @cached_property
+    def inserted(self) -> dict[UUID, UUID]:
+        """Firing id to the id of the invocation that will carry it."""
+        return {firing.id: window_id for firing, window_id in self.windows if firing.id not in self.duplicates}
+
+    @property
+    def count(self) -> int:
+        """How many were inserted."""
+        return len(self.windows) - len(self.duplicates)
+
+
+def gate(trigger: LockedTrigger, now: datetime) -> str | None:
+    """Why `trigger` may not fire at `now`: `disabled`, `expired` or `max_fires`; None when it may."""
+    if not trigger.is_enabled:
+        return "disabled"
+    if trigger.expires_at is not None and trigger.expires_at <= now:
+        return "expired"
+    if trigger.max_fires is not None and trigger.fire_count >= trigger.max_fires:
+        return "max_fires"
+    return None
+
+
+def wake_at(firing: NewFiring, now: datetime) -> datetime:
+    """When the agent may be woken for `firing`: the window's delay on, but not while its trigger cools down."""
+    trigger = firing.trigger
+    if firing.immediate or trigger.urgent:
+        return now
+    due = now + timedelta(seconds=trigger.dedup_delay_seconds)
+    if trigger.last_wake_at is None or firing.ignore_cooldown:
+        return due
+    return max(due, trigger.last_wake_at + timedelta(seconds=trigger.cooldown_seconds))

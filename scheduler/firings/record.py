@@ -1,0 +1,218 @@
+"""Recording: every firing is written here, once, with its window and its counters, in one transaction."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import compress, count, repeat
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import IntegrityError
+
+from scheduler.domain.ids import new_id
+from scheduler.domain.model import Trust
+from scheduler.firings.new_firing import NewFiring, Recorded, wake_at
+from scheduler.firings.statements import (
+    CLOSE_FULL_WINDOWS,
+    COUNT_TRIGGERS,
+    DROP_EMPTY_WINDOWS,
+    FIND_RECORDED,
+    INSERT_FIRINGS,
+    INSERT_NEW_FIRINGS,
+    OPEN_WINDOWS,
+    RECORD_ONCE_EACH,
+    SHRINK_WINDOWS,
+)
+from scheduler.firings.trigger_locks import LockedTrigger
+from scheduler.storage.arrays import array, id_array, text_array, time_array, unless_all, uuid_array
+from scheduler.storage.audit import Event, record_events
+from scheduler.storage.engine import notify
+from scheduler.storage.live import Change, tell
+
+SOON = timedelta(seconds=5)
+"""Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
+
+
+def record_firings(conn: Connection, firings: Sequence[NewFiring], *, announce: bool = True) -> Recorded:
+    """Record `firings`, all passed by their gates, in the caller's transaction, which holds their triggers' locks.
+
+    `announce` wakes the schedulers at commit when a window closes soon.
+    """
+    return Batch(firings).record(conn, announce=announce)
+
+
+@dataclass(slots=True)
+class _Opening:
+    """What the firings of one agent ask of its window; `trigger` is any of them, for the agent's settings."""
+
+    trigger: LockedTrigger
+    due_at: datetime
+    count: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class _Window:
+    """The collecting invocation that a firing goes into."""
+
+    id: UUID
+    raw_id: bytes
+    due_at: datetime | None
+
+
+class Batch:
+    """Firings to record together. To make one is all that needs no database: a pass makes its own while the one
+    before it is written.
+
+    Inside, ids are their bytes: these keep their hash and are compared in C, which a UUID does neither, and are sent.
+    """
+
+    def __init__(self, firings: Sequence[NewFiring]) -> None:
+        self.firings = firings
+        if not firings:
+            return
+        self._now = max([firing.trigger.read_at for firing in firings])
+        self._trigger_ids = [firing.trigger.id.bytes for firing in firings]
+        self._agent_ids = [firing.trigger.agent_id.bytes for firing in firings]
+        self._counting = _Counting(self._now, firings, self._trigger_ids)
+        self._openings = self._windows_to_open()
+        self._window_values = {
+            "now": self._now,
+            "ids": uuid_array([new_id() for _ in self._openings]),
+            "tenant_ids": uuid_array([opening.trigger.tenant_id for opening in self._openings.values()]),
+            "agent_ids": id_array(self._openings),
+            "due_ats": time_array([opening.due_at for opening in self._openings.values()]),
+            "counts": array([opening.count for opening in self._openings.values()]),
+        }
+        self._firing_values = {
+            "now": self._now,
+            "ids": uuid_array([firing.id for firing in firings]),
+            "trigger_ids": id_array(self._trigger_ids),
+            "keys": text_array([firing.occurrence_key for firing in firings]),
+            "firsts": time_array([firing.first_scheduled_for for firing in firings]),
+            "lasts": time_array([firing.scheduled_for for firing in firings]),
+            "counts": unless_all([firing.slot_count for firing in firings], 1),
+            "exacts": unless_all([firing.slots_exact for firing in firings], True),
+            "content_types": unless_all([firing.content_type for firing in firings], None),
+            "payloads": unless_all([firing.payload for firing in firings], None),
+            "datas": unless_all([firing.data for firing in firings], None),
+            "trusts": [trust.value for trust in unless_all([firing.trust for firing in firings], Trust.SYSTEM)],
+            "root_ids": unless_all([firing.root_id for firing in firings], None),
+            "depths": unless_all([firing.depth for firing in firings], 0),
+        }
+
+    def record(self, conn: Connection, *, announce: bool = True) -> Recorded:
+        """Write it: windows first, for a firing must know its invocation; counters last, for only new ones count."""
+        if not self.firings:
+            return Recorded((), {}, frozenset(), None)
+        by_agent = self._open_windows(conn)
+        windows = [by_agent[agent_id] for agent_id in self._agent_ids]
+        counting, duplicates = self._insert_and_count(conn, windows)
+        next_due = min((window.due_at for window in by_agent.values() if window.due_at), default=None)
+        if announce and next_due is not None and next_due <= self._now + SOON:
+            notify(conn)
+        tenants = {opening.trigger.tenant_id for opening in self._openings.values()}
+        tell(conn, [Change(tenant_id, "firing") for tenant_id in tenants])
+        carried = [(firing, window.id) for firing, window in zip(self.firings, windows, strict=True)]
+        return Recorded(carried, duplicates, frozenset(trigger.id for trigger in counting.exhausted), next_due)
+
+    def _windows_to_open(self) -> dict[bytes, _Opening]:
+        """What each agent's window has to be; its due time only ever moves forward in a reader's favour: earlier."""
+        openings: dict[bytes, _Opening] = {}
+        for agent_id, firing in zip(self._agent_ids, self.firings, strict=True):
+            due_at = wake_at(firing, self._now)
+            opening = openings.get(agent_id)
+            if opening is None:
+                openings[agent_id] = _Opening(firing.trigger, due_at)
+            else:
+                opening.due_at = min(opening.due_at, due_at)
+                opening.count += 1
+        return openings
+
+    def _open_windows(self, conn: Connection) -> dict[bytes, _Window]:
+        """Open or join each agent's window, and close those that are full now."""
+        rows = [(row[0], row[1].bytes, *row[2:]) for row in conn.execute(OPEN_WINDOWS, self._window_values).all()]
+        full = {id_ for id_, agent_id, _, count in rows if count >= self._openings[agent_id].trigger.max_batch}
+        if full:
+            conn.execute(CLOSE_FULL_WINDOWS, {"ids": list(full), "now": self._now})
+        return {
+            agent_id: _Window(id_, id_.bytes, self._now if due_at is not None and id_ in full else due_at)
+            for id_, agent_id, due_at, _ in rows
+        }
+
+    def _insert_and_count(
+        self, conn: Connection, windows: Sequence[_Window]
+    ) -> tuple[_Counting, dict[UUID, UUID]]:
+        """Insert what is new; the rest is returned too: firing id to the id of the firing recorded before."""
+        counting, duplicates = self._counting, {}
+        values = self._firing_values | {"invocation_ids": id_array([window.raw_id for window in windows])}
+        try:
+            with conn.begin_nested():
+                if counting.is_once_each:
+                    conn.execute(RECORD_ONCE_EACH, values | counting.values(windows))
+                else:
+                    conn.execute(INSERT_FIRINGS, values)
+                    conn.execute(COUNT_TRIGGERS, counting.values(windows))
+        except IntegrityError as error:
+            if "uq_firings_occurrence" not in str(error.orig):
+                raise
+            conn.execute(INSERT_NEW_FIRINGS, values)
+            duplicates = self._take_back_duplicates(conn, windows)
+            new = [firing.id not in duplicates for firing in self.firings]
+            counting = _Counting(self._now, self.firings, self._trigger_ids, new)
+            conn.execute(COUNT_TRIGGERS, counting.values(windows))
+        record_events(conn, [_exhausted_event(trigger) for trigger in counting.exhausted])
+        return counting, duplicates
+
+    def _take_back_duplicates(self, conn: Connection, windows: Sequence[_Window]) -> dict[UUID, UUID]:
+        """Rare: an occurrence was recorded before. Its window was counted up for nothing, perhaps even opened."""
+        values = {name: self._firing_values[name] for name in ("ids", "trigger_ids", "keys")}
+        duplicates = {row[0]: row[1] for row in conn.execute(FIND_RECORDED, values)}
+        surplus = Counter(
+            window.id for firing, window in zip(self.firings, windows, strict=True) if firing.id in duplicates
+        )
+        conn.execute(SHRINK_WINDOWS, {"ids": list(surplus), "surpluses": list(surplus.values())})
+        conn.execute(DROP_EMPTY_WINDOWS, {"ids": list(surplus)})
+        return duplicates
+
+
+class _Counting:
+    """By how much each trigger's counter goes up."""
+
+    def __init__(
+        self,
+        now: datetime,
+        firings: Sequence[NewFiring],
+        trigger_ids: Sequence[bytes],
+        counted: Iterable[bool] = repeat(True),
+    ) -> None:
+        """`trigger_ids` and `counted` go with `firings`, one for each."""
+        self._now = now
+        fires = Counter(compress(trigger_ids, counted))
+        last = dict(compress(zip(trigger_ids, count()), counted))
+        self._last = list(last.values())
+        triggers = [firings[place].trigger for place in self._last]
+        spent = [
+            trigger.max_fires is not None and trigger.fire_count + fires[trigger_id] >= trigger.max_fires
+            for trigger_id, trigger in zip(last, triggers, strict=True)
+        ]
+        self.is_once_each = len(last) == len(firings)
+        self.exhausted = list(compress(triggers, spent))
+        """Those that may fire no more."""
+        self._values = {
+            "counted": id_array(last),
+            "fires": array([fires[trigger_id] for trigger_id in last]),
+            "exhausted": array(spent),
+        }
+
+    def values(self, windows: Sequence[_Window]) -> dict[str, Any]:
+        """The parameters of COUNT_TRIGGERS; `windows` go with the firings too."""
+        wakes = [windows[place].due_at or self._now for place in self._last]
+        return self._values | {"now": self._now, "wakes": time_array(wakes)}
+
+
+def _exhausted_event(trigger: LockedTrigger) -> Event:
+    return Event("trigger.finished", trigger.tenant_id, trigger.id, trigger.agent_id, detail={"why": "max_fires"})

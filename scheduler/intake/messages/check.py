@@ -1,0 +1,36 @@
+"""The interval check of on_message triggers: what came in while intake could not see the trigger.
+
+A message that commits late, or before its trigger does, is found here, for nothing but the firings themselves tells
+what was fired. There is no cursor that could pass it by.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection
+
+from scheduler.firings.new_firing import NewFiring
+from scheduler.firings.trigger_locks import LockedTrigger
+from scheduler.intake.messages.firings import Heard, admit
+from scheduler.intake.messages.match import Misses, matching
+from scheduler.intake.messages.statements import find_unfired, read_messages
+
+MAX_READ = 200
+"""Texts that one pass reads; the next check takes the rest."""
+MATCH_SECONDS = 0.25
+"""How long a pass may be held up by expressions."""
+MISSES = Misses(100_000)
+
+
+def check_messages(conn: Connection, triggers: Sequence[LockedTrigger]) -> list[NewFiring]:
+    """Look for all due on_message triggers by one query; texts are read only where there is one to decide on."""
+    due = {trigger.id: trigger for trigger in triggers}
+    unfired = [each for each in find_unfired(conn, due) if not MISSES.has(*each)]
+    if not unfired:
+        return []
+    messages = read_messages(conn, list(dict.fromkeys(message_id for _, message_id in unfired))[:MAX_READ])
+    looks = [(listener, messages[message_id]) for listener, message_id in unfired if message_id in messages]
+    found = matching(conn, looks, MATCH_SECONDS, MISSES)
+    heard = [Heard(due[listener.trigger_id], message) for listener, message in found]
+    return admit(conn, heard).firings

@@ -1,0 +1,164 @@
+"""Message intake: whoever writes, by whichever channel, comes in here; what listens for it fires at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row
+
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.lineage import ROOT
+from scheduler.domain.text import storable
+from scheduler.firings.new_firing import gate
+from scheduler.firings.record import record_firings
+from scheduler.firings.trigger_locks import lock_with_jobs, stop_jobs
+from scheduler.intake.messages.firings import Heard, admit
+from scheduler.intake.messages.match import Misses, matching
+from scheduler.intake.messages.statements import (
+    Listener,
+    find_event,
+    find_listeners,
+    insert_message,
+    read_messages,
+)
+from scheduler.intake.wakes.statements import Pair, lineage_of_running, lock_pairs
+from scheduler.storage.agents import get_agent
+from scheduler.storage.sessions import Talk, get_session, open_session
+
+MAX_TEXT = 65_536
+"""Characters of a message; as many as a regular expression looks at."""
+MATCH_SECONDS = 1.0
+"""How long all expressions that listen for one message may take; the rest is left to the interval check."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """What somebody wrote: either a user or an agent, to an agent, or an agent to the user of a session."""
+
+    tenant_id: UUID
+    to_agent_id: UUID | None
+    """None only for an agent's message to the user of `session_id`."""
+    channel: str
+    text: str
+    from_user_id: UUID | None = None
+    from_agent_id: UUID | None = None
+    session_id: UUID | None = None
+    """None: the one session of sender and receiver on the channel, in this `thread`; made when there is none."""
+    thread: str = ""
+    event_id: str | None = None
+    """The channel's own id of the message: the same one is taken once."""
+    answers: UUID | None = None
+    """The a2a_wait that an agent's message answers; None: the oldest of the receiver's for this sender."""
+
+    @property
+    def from_id(self) -> UUID:
+        """Who wrote it."""
+        sender = self.from_user_id or self.from_agent_id
+        if sender is None:
+            raise InvalidField("A message has a sender.", field="from")
+        return sender
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A stored message and the firings that it made at once; a `duplicate` made them when it first came."""
+
+    message_id: UUID
+    session_id: UUID
+    duplicate: bool = False
+    firing_ids: list[UUID] = field(default_factory=list)
+    refused: list[str] = field(default_factory=list)
+    """Why it woke an agent not that listens for it: the limits on agents that wake each other."""
+
+
+def receive_message(conn: Connection, message: NewMessage) -> Received:
+    """Store a message and fire what listens for it, in the caller's transaction.
+
+    An agent's message carries the lineage of its running invocation. U+0000 and lone surrogates, which cannot be
+    stored, are replaced. Raises NotFound (agent, session), InvalidField (text, session_id, to_agent_id).
+    """
+    text = checked_text(message.text, "text")
+    session = _session(conn, message)
+    lineage = ROOT if message.from_agent_id is None else lineage_of_running(conn, message.from_agent_id)
+    message_id = insert_message(
+        conn,
+        {
+            "tenant_id": message.tenant_id,
+            "session_id": session.id,
+            "from_type": "user" if message.from_agent_id is None else "agent",
+            "from_id": message.from_id,
+            "to_agent_id": message.to_agent_id,
+            "channel": message.channel,
+            "text": text,
+            "event_id": message.event_id,
+            "root_id": lineage.root_id,
+            "depth": lineage.depth,
+        },
+    )
+    if message_id is None:
+        first, session_id = find_event(conn, message.tenant_id, message.channel, str(message.event_id))
+        return Received(first, session_id, duplicate=True)
+    firing_ids, refused = _fire(conn, message_id, message.answers)
+    return Received(message_id, session.id, firing_ids=firing_ids, refused=refused)
+
+
+def checked_text(text: str, field: str) -> str:
+    """A text as it can be stored; raises InvalidField on `field` when it is empty or too long."""
+    if not text:
+        raise InvalidField(f"{field} is empty.", field=field)
+    if len(text) > MAX_TEXT:
+        raise InvalidField(f"{field} is {len(text)} characters long; {MAX_TEXT} are allowed.", field=field)
+    return storable(text)[0]
+
+
+def _session(conn: Connection, message: NewMessage) -> Row[Any]:
+    """Where the message belongs: the session given, if both take part in it, or the usual one of the two."""
+    if message.to_agent_id is not None:
+        get_agent(conn, message.tenant_id, message.to_agent_id)
+    if message.to_agent_id == message.from_agent_id:
+        raise InvalidField("An agent does not write to itself; wake it instead.", field="to_agent_id")
+    if message.session_id is not None:
+        session = get_session(conn, message.tenant_id, message.session_id)
+        inside = {session.agent_id, session.user_id, session.peer_agent_id}
+        if message.from_id not in inside or message.to_agent_id not in {*inside, None}:
+            raise InvalidField("The session is not one of this sender and this receiver.", field="session_id")
+        return session
+    if message.to_agent_id is None:
+        raise InvalidField("A message to a user needs a session.", field="session_id")
+    talk = Talk(
+        message.to_agent_id,
+        message.channel,
+        message.thread,
+        user_id=message.from_user_id,
+        peer_agent_id=message.from_agent_id,
+    )
+    return open_session(conn, message.tenant_id, talk)
+
+
+def _fire(conn: Connection, message_id: UUID, answers: UUID | None) -> tuple[list[UUID], list[str]]:
+    listeners = _one_wait(find_listeners(conn, message_id), answers)
+    if not listeners:
+        return [], []
+    message = read_messages(conn, [message_id])[message_id]
+    found = matching(conn, [(each, message) for each in listeners], MATCH_SECONDS, Misses(len(listeners)))
+    if not found:
+        return [], []
+    if message.from_agent_id is not None:
+        lock_pairs(conn, {Pair(message.from_agent_id, listener.agent_id) for listener, _ in found})
+    triggers = lock_with_jobs(conn, [listener.trigger_id for listener, _ in found])
+    heard = [Heard(each, message) for each in triggers.values() if gate(each, each.read_at) is None]
+    admitted = admit(conn, heard)
+    recorded = record_firings(conn, admitted.firings)
+    if recorded.exhausted:
+        stop_jobs(conn, recorded.exhausted)
+    return list(recorded.inserted), admitted.notes
+
+
+def _one_wait(listeners: Sequence[Listener], answers: UUID | None) -> list[Listener]:
+    """Without the waits for other answers than this one."""
+    waits = sorted(each.trigger_id for each in listeners if each.is_wait)
+    answered = answers or next(iter(waits), None)
+    return [each for each in listeners if not each.is_wait or each.trigger_id == answered]

@@ -1,0 +1,83 @@
+"""Whether a message's text is what a trigger waits for."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Sequence
+from functools import lru_cache
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from scheduler.domain.text_match import TextMatch
+from scheduler.intake.messages.statements import Listener, StoredMessage
+from scheduler.storage.audit import Event, record_events
+
+Look = tuple[Listener, StoredMessage]
+
+
+class Misses:
+    """Texts known not to match, the newest so many: who meets a message again need not look at it again."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: OrderedDict[tuple[str | None, UUID], None] = OrderedDict()
+
+    def has(self, listener: Listener, message_id: UUID) -> bool:
+        """Whether this message is known not to be what the listener waits for."""
+        return (listener.text_match, message_id) in self._known
+
+    def add(self, listener: Listener, message_id: UUID) -> None:
+        """Remember a miss."""
+        self._known[listener.text_match, message_id] = None
+        if len(self._known) > self._limit:
+            self._known.popitem(last=False)
+
+
+def matching(conn: Connection, looks: Sequence[Look], seconds: float, misses: Misses) -> list[Look]:
+    """Those of `looks` whose text matches, decided in their order for at most about so many seconds.
+
+    Expressions are written by strangers. One that takes too long for a text, or cannot be read any more, has missed
+    it, audited; what there was no time for is neither returned nor a miss.
+    """
+    until = time.monotonic() + seconds
+    found: list[Look] = []
+    events: list[Event] = []
+    for listener, message in looks:
+        if listener.text_match is not None and time.monotonic() > until:
+            continue
+        matched, failure = _look(listener.text_match, message.text)
+        if matched:
+            found.append((listener, message))
+        else:
+            misses.add(listener, message.id)
+        if failure is not None:
+            detail = {"message_id": str(message.id), "why": failure}
+            events.append(
+                Event(
+                    "trigger.match_failed",
+                    message.tenant_id,
+                    listener.trigger_id,
+                    listener.agent_id,
+                    detail=detail,
+                )
+            )
+    record_events(conn, events)
+    return found
+
+
+def _look(text_match: str | None, text: str) -> tuple[bool, str | None]:
+    """Whether the text matches, and why that could not be told."""
+    if text_match is None:
+        return True, None
+    try:
+        decision = _parsed(text_match).matches(text)
+    except ValueError as error:  # a pattern of before that the library no longer takes must not stop a pass
+        return False, f"the expression cannot be used: {str(error)[:500]}"
+    return decision.matched, "the expression took too long" if decision.timed_out else None
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text_match: str) -> TextMatch:
+    return TextMatch.model_validate_json(text_match)

@@ -1,0 +1,88 @@
+"""Checking queued polls in a worker: many at once, none waiting for another."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
+
+from loguru import logger
+
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import ConfigurationError
+from scheduler.intake.polls.look import Look, Looker, LookFailed
+from scheduler.intake.polls.settle import Poll, open_poll, quiet_end, settle
+from scheduler.intake.polls.statements import QuietEnd, StoredPoll, end_quietly, read_polls
+from scheduler.net.client import GuardedClient
+from scheduler.storage.engine import Database, transact
+from scheduler.storage.secrets import SecretBox
+from scheduler.triggers.poll import PollConfig
+
+READING_THREADS = 2
+MAX_OPEN_REQUESTS = 700
+"""Each holds a socket, of which a process has 1,024 by default. Only servers that hang come near it."""
+
+
+class Poller:
+    """Checks polls on one event loop, with threads of its own for the database and for reading answers."""
+
+    def __init__(self, db: Database, box: SecretBox, client: GuardedClient, clock: Clock) -> None:
+        """Takes one of `db`'s connections at a time. To be used on one event loop."""
+        self._db = db
+        self._box = box
+        # Neither a slow path nor a slow statement may take the threads that invocations need.
+        self._writing = ThreadPoolExecutor(1, thread_name_prefix="polls-write")
+        self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="polls-read")
+        self._looker = Looker(client, clock, self._reading)
+        self._open_requests = asyncio.Semaphore(MAX_OPEN_REQUESTS)
+
+    async def check(self, looks: Collection[tuple[UUID, int]]) -> None:
+        """The Procrastinate job: look at these polls, those that still have this version. Never raises.
+
+        What finds something to fire or to note is settled at once; what does not, with all others of the job.
+        """
+        try:
+            polls = await transact(self._db, self._writing, read_polls, looks)
+            checked = await asyncio.gather(*map(self._check, polls))
+            await self._end([each for each in checked if each is not None])
+        except Exception as error:  # noqa: BLE001  # nothing moved: they are looked at when next due
+            logger.opt(exception=error).warning("A job of {} polls broke off", len(looks))
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._writing.shutdown(wait=False, cancel_futures=True)
+        self._reading.shutdown(wait=False, cancel_futures=True)
+
+    async def _check(self, stored: StoredPoll) -> tuple[Poll, Look, QuietEnd] | None:
+        """Look and settle; what is left to write quietly is returned."""
+        try:
+            poll, look = await self._look(stored)
+            end = quiet_end(poll, look)
+        except Exception as error:  # noqa: BLE001  # whatever is wrong with this poll is wrong with this poll only
+            logger.opt(exception=error).warning("Poll {} could not be looked at", stored.id)
+            return None
+        if end is not None:
+            return poll, look, end
+        await self._settle(poll, look)
+        return None
+
+    async def _look(self, stored: StoredPoll) -> tuple[Poll, Look]:
+        try:
+            poll = open_poll(stored, self._box)
+        except ConfigurationError as error:
+            return Poll(stored, PollConfig.model_construct(**stored.config)), LookFailed(error.message)
+        async with self._open_requests:
+            return poll, await self._looker.look(poll.config, poll.validators())
+
+    async def _end(self, checked: Sequence[tuple[Poll, Look, QuietEnd]]) -> None:
+        written = await transact(self._db, self._writing, end_quietly, [end for _, _, end in checked])
+        for poll, look, _ in checked:
+            if poll.stored.id not in written:  # edited, or looked at by another meanwhile
+                await self._settle(poll, look)
+
+    async def _settle(self, poll: Poll, look: Look) -> None:
+        try:
+            await transact(self._db, self._writing, settle, poll, look)
+        except Exception as error:  # noqa: BLE001  # this poll's affair; its baseline has not moved
+            logger.opt(exception=error).warning("The look at poll {} could not be settled", poll.stored.id)

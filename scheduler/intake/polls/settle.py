@@ -1,0 +1,226 @@
+"""What a look comes to, in one transaction: firing and baseline move together, or neither does.
+
+A result is taken only at the version that its look began with, and only of a trigger that nobody edited since.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, update
+
+from scheduler.domain.json_values import deeper_than
+from scheduler.domain.model import Trust
+from scheduler.domain.text import storable
+from scheduler.firings.new_firing import NewFiring, gate
+from scheduler.firings.record import record_firings
+from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
+from scheduler.intake.polls.look import Found, Look, LookFailed, NothingThere, Unchanged, Validators
+from scheduler.intake.polls.statements import (
+    QuietEnd,
+    StoredPoll,
+    end_look,
+    lock_job,
+    lock_state,
+    move_job,
+    stop_job,
+)
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import notify
+from scheduler.storage.secrets import SecretBox
+from scheduler.storage.tables import Trigger
+from scheduler.triggers.base import join_secrets
+from scheduler.triggers.poll import PollConfig, Seen
+
+MAX_FAILURES = 50
+"""In a row; then the poll is paused."""
+FIRST_DELAY = 60.0
+SPREAD = 0.2
+"""Each delay is shortened or lengthened by up to this share, so that what failed together does not return so."""
+LONGEST_RETRY_AFTER = 24 * 3600.0
+MAX_DATA_CHARS = 64 * 1024
+"""Of each value's JSON in a firing's data."""
+MAX_DATA_DEPTH = 32
+NOTE_BYTES = 500
+
+_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """A stored poll with its whole config, secrets included."""
+
+    stored: StoredPoll
+    config: PollConfig
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether what is stored belongs to this config, and not to one before an edit."""
+        return self.stored.fingerprint == self.config.fingerprint()
+
+    def before(self) -> Seen | None:
+        """The value seen last; None when this look is the first."""
+        if self.stored.baseline is None or not self.is_begun:
+            return None
+        return Seen(json.loads(self.stored.baseline))
+
+    def validators(self) -> Validators:
+        """Of the answer that the value seen last was in."""
+        if self.stored.baseline is None or not self.is_begun:
+            return Validators()
+        return Validators(self.stored.etag, self.stored.last_modified)
+
+
+def open_poll(stored: StoredPoll, box: SecretBox) -> Poll:
+    """Unseal a poll's secrets. Raises ConfigurationError when they were sealed with another key."""
+    secrets = {} if stored.secret is None else json.loads(box.decrypt(stored.secret))
+    return Poll(stored, PollConfig.model_construct(**join_secrets(stored.config, secrets)))
+
+
+def quiet_end(poll: Poll, look: Look) -> QuietEnd | None:
+    """What to write when the look changes nothing, so that many are written at once; None when it has to settle."""
+    stored = poll.stored
+    if stored.failures or poll.config.repeat or not poll.is_begun:
+        return None
+    match look:
+        case NothingThere(note):
+            return QuietEnd(stored, stored.etag, stored.last_modified, _note(note))
+        case Unchanged():
+            return QuietEnd(stored, stored.etag, stored.last_modified)
+        case Found(_, text, etag, last_modified) if text == stored.baseline:
+            return QuietEnd(stored, etag, last_modified)
+    return None
+
+
+def settle(conn: Connection, poll: Poll, look: Look) -> None:
+    """Take the result of a look: fire if it is what is waited for, move the baseline, count failures.
+
+    A poll that was edited meanwhile is looked at again at once; one that was paused, has expired or is spent
+    keeps its baseline. Locks the job, the trigger, the state.
+    """
+    stored = poll.stored
+    lock_job(conn, stored.id)
+    trigger = lock_triggers(conn, [stored.id]).get(stored.id)
+    state = lock_state(conn, stored.id)
+    if trigger is None or state is None or state.poll_version != stored.version:
+        return
+    if state.updated_at != stored.updated_at:
+        end_look(conn, stored.id)
+        move_job(conn, stored.id, sooner=timedelta(0))
+        notify(conn)
+    elif gate(trigger, trigger.read_at) is not None:
+        end_look(conn, stored.id)
+    elif isinstance(look, LookFailed):
+        _fail(conn, trigger, poll, state, look)
+    else:
+        _succeed(conn, trigger, poll, state, look)
+
+
+def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:
+    """The wait after so many failures in a row (at least 1), never over `interval`; `spread` is drawn from ±SPREAD."""
+    return min(timedelta(seconds=FIRST_DELAY * 2 ** min(failures - 1, 30) * (1 + spread)), interval)
+
+
+def firing_data(before: Seen | None, value: object) -> dict[str, Any]:
+    """`{"old"?, "new"}` as a firing keeps it; what had to be cut is named in `cut`."""
+    values = ({} if before is None else {"old": before.value}) | {"new": value}
+    parts = {name: shown(each) for name, each in values.items()}
+    cut = [name for name, (_, is_cut) in parts.items() if is_cut]
+    return {name: part for name, (part, _) in parts.items()} | ({"cut": cut} if cut else {})
+
+
+def shown(value: object) -> tuple[Any, bool]:
+    r"""`value` for others to read, and whether it had to be cut: then it is a text, the start of its JSON.
+
+    U+0000 and lone surrogates (`\ud800`), which neither PostgreSQL nor UTF-8 can hold, are replaced.
+    """
+    text = _ESCAPED_NUL.sub(r"\1\\ufffd", json.dumps(value, ensure_ascii=False))
+    text = text.encode("utf-8", "replace").decode()
+    if len(text) > MAX_DATA_CHARS or deeper_than(MAX_DATA_DEPTH, value):
+        return text[:MAX_DATA_CHARS], True
+    return json.loads(text), False
+
+
+def _succeed(
+    conn: Connection,
+    trigger: LockedTrigger,
+    poll: Poll,
+    state: Row[Any],
+    look: Found | Unchanged | NothingThere,
+) -> None:
+    values = _begun(poll) | {"failures": 0, "first_failure_at": None, "note": None}
+    before = poll.before()
+    seen = before
+    if isinstance(look, NothingThere):
+        values["note"] = _note(look.note)
+    elif isinstance(look, Found):
+        seen = look.seen
+        values |= {"baseline": look.text, "etag": look.etag, "last_modified": look.last_modified}
+    if state.failures and poll.is_begun:
+        since = state.first_failure_at.isoformat()
+        _audit(conn, trigger, "poll_recovered", failures=state.failures, since=since)
+    if seen is not None and not isinstance(look, NothingThere) and poll.config.fires(before, seen.value):
+        _fire(conn, trigger, poll, firing_data(before, seen.value))
+    end_look(conn, trigger.id, **values)
+
+
+def _fire(conn: Connection, trigger: LockedTrigger, poll: Poll, data: dict[str, Any]) -> None:
+    firing = NewFiring(trigger, f"poll:{poll.stored.version}", data=data, trust=Trust.UNAUTHENTICATED)
+    if record_firings(conn, [firing]).exhausted:
+        stop_job(conn, trigger.id)
+
+
+def _fail(conn: Connection, trigger: LockedTrigger, poll: Poll, state: Row[Any], look: LookFailed) -> None:
+    note = _note(look.note)
+    failures = state.failures + 1 if poll.is_begun else 1
+    values = _begun(poll) | {"failures": failures, "note": note}
+    if failures == 1:
+        values["first_failure_at"] = trigger.read_at
+        _audit(conn, trigger, "poll_failed", why=note)
+    if failures >= MAX_FAILURES:
+        _pause(conn, trigger, f"{failures} looks in a row failed; the last: {note}")
+        values |= {"failures": 0, "first_failure_at": None}  # resumed, it has as many tries again
+    else:
+        delay = backoff(failures, timedelta(minutes=poll.config.interval_min), random.uniform(-SPREAD, SPREAD))  # noqa: S311
+        move_job(conn, trigger.id, sooner=delay, not_before=_not_before(look.retry_after))
+    end_look(conn, trigger.id, **values)
+
+
+def _pause(conn: Connection, trigger: LockedTrigger, note: str) -> None:
+    conn.execute(update(Trigger).where(Trigger.id == trigger.id).values(is_enabled=False, paused_note=note))
+    stop_job(conn, trigger.id)
+    _audit(conn, trigger, "paused", note=note)
+
+
+def _begun(poll: Poll) -> dict[str, Any]:
+    """The values that belong to this config alone, when the stored ones belong to another."""
+    if poll.is_begun:
+        return {}
+    fresh = dict.fromkeys(("baseline", "etag", "last_modified", "first_failure_at"))
+    return fresh | {"fingerprint": poll.config.fingerprint(), "failures": 0}
+
+
+def _not_before(retry_after: float | None) -> timedelta | None:
+    if retry_after is None:
+        return None
+    return timedelta(seconds=min(max(retry_after, 0.0), LONGEST_RETRY_AFTER))
+
+
+def _audit(conn: Connection, trigger: LockedTrigger, verb: str, **detail: Any) -> None:
+    record_event(
+        conn,
+        action=f"trigger.{verb}",
+        tenant_id=trigger.tenant_id,
+        subject_id=trigger.id,
+        agent_id=trigger.agent_id,
+        **detail,
+    )
+
+
+def _note(text: str) -> str:
+    return storable(text, NOTE_BYTES)[0]

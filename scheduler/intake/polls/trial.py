@@ -1,0 +1,44 @@
+"""A look that leaves nothing behind: for whoever writes a poll and wants to see what it would see."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from scheduler.domain.clock import Clock
+from scheduler.intake.polls.look import Found, Looker, LookFailed, NothingThere
+from scheduler.intake.polls.settle import shown
+from scheduler.net.client import GuardedClient
+from scheduler.net.policy import AllowedPrivate
+from scheduler.triggers.poll import PollConfig, Seen
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What a look would come to. `value` is cut as in a firing, and then `value_cut`."""
+
+    status: Literal["found", "nothing_there", "failed"]
+    value: Any = None
+    value_cut: bool = False
+    would_fire: bool = False
+    error: str | None = None
+    """Why it failed, or that nothing is at the path."""
+
+
+async def try_poll(
+    config: PollConfig, before: Seen | None = None, *, allow_private: AllowedPrivate, clock: Clock
+) -> Trial:
+    """Look once, unconditionally; `before` is what was seen last, None as for a new poll. Takes up to 11 s."""
+    with ThreadPoolExecutor(1) as threads:
+        async with GuardedClient(allow_private=allow_private) as client:
+            look = await Looker(client, clock, threads).look(config)
+    match look:
+        case Found(seen):
+            value, cut = shown(seen.value)
+            return Trial("found", value, cut, config.fires(before, seen.value))
+        case NothingThere(note):
+            return Trial("nothing_there", error=note)
+        case LookFailed(note):
+            return Trial("failed", error=note)
+    raise AssertionError("a look without validators found nothing unchanged")

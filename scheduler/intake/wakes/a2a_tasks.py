@@ -1,0 +1,185 @@
+"""Messages that come by A2A: each is a wake, and the task that its sender follows is the firing that it made."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+from sqlalchemy import Connection, Row, text
+
+from scheduler.domain.errors import Conflict, InvalidField, LimitReached, NotFound
+from scheduler.domain.model import FINAL_STATES, InvocationState
+from scheduler.intake.wakes.intake import Call, Woken, wake_within
+from scheduler.invocations.lifecycle import request_cancel
+from scheduler.storage.engine import Database
+
+MAX_ID = 200
+INVOCATION_KEY = "reveille/invocation_id"
+"""Of a message's metadata, where our runtime says in which run it was sent: so the limits on agents hold over A2A."""
+
+INSERT = text("""
+    INSERT INTO a2a_tasks (firing_id, tenant_id, agent_id, key_id, message_id, context_id)
+    VALUES (:firing_id, :tenant_id, :agent_id, :key_id, :message_id, :context_id) ON CONFLICT DO NOTHING
+""")
+
+KNOWN = text("""
+    SELECT t.firing_id, f.data FROM a2a_tasks t JOIN firings f ON f.id = t.firing_id
+    WHERE t.agent_id = :agent_id AND t.key_id = :key_id AND t.message_id = :message_id
+""")
+
+READ = text("""
+    SELECT t.firing_id AS id, t.context_id, t.message_id, f.data, f.invocation_id, i.state, i.reason, i.reply, i.tries,
+        coalesce(i.finished_at, i.started_at, i.ready_at, f.fired_at) AS changed_at
+    FROM a2a_tasks t JOIN firings f ON f.id = t.firing_id JOIN invocations i ON i.id = f.invocation_id
+    WHERE t.firing_id = :id AND t.agent_id = :agent_id AND t.tenant_id = :tenant_id
+""")
+
+CALLING = text("""
+    SELECT agent_id FROM invocations
+    WHERE id = :id AND tenant_id = :tenant_id AND state IN ('running', 'awaiting', 'retrying')
+""")
+
+# Whoever joins the window waits for this lock, so the count holds until commit.
+LOCK_CARRIER = text("SELECT id FROM invocations WHERE id = :id FOR UPDATE")
+COUNT_CARRIED = text("SELECT count(*) FROM firings WHERE invocation_id = :id")
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a message, and what they call it. `context_id` None: a new conversation."""
+
+    key_id: UUID
+    actor: str
+    message_id: str
+    context_id: str | None = None
+    invocation_id: UUID | None = None
+    """The run, here, that the message says it comes from."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskView:
+    """A task as its sender sees it: its message, and how the invocation stands that carries it."""
+
+    id: UUID
+    context_id: str
+    message_id: str
+    message: str
+    invocation_id: UUID
+    state: InvocationState
+    changed_at: datetime
+    reply: str
+    why: str
+    """Of a task that came to no good: the last error, or the reason."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen."""
+        return self.state in FINAL_STATES
+
+
+class _Repeated(Exception):
+    """Another request has brought the same message meanwhile: its transaction was first."""
+
+
+def send(db: Database, call: Call, sender: Sender) -> UUID:
+    """Wake an agent with a message; the id of its task. A message that the sender repeats is taken once.
+
+    One that comes from a run of the same tenant is that agent's, and stands one deeper in its chain of wakes.
+
+    Raises what `wake` does, and InvalidField for an id that cannot be one or was another message's.
+    """
+    for name, value in (("messageId", sender.message_id), ("contextId", sender.context_id or "-")):
+        if not value or len(value) > MAX_ID or not value.isprintable():
+            raise InvalidField(f"{name} must have 1 to {MAX_ID} printable characters.", field=name)
+    known = _known(db, call, sender)
+    if known is not None:
+        return known
+    try:
+        with db.begin() as conn:
+            outcome = wake_within(conn, _called_by(conn, call, sender), actor=sender.actor)
+            if isinstance(outcome, Woken):
+                _keep(conn, call, sender, outcome)
+    except _Repeated:
+        known = _known(db, call, sender)
+        assert known is not None  # noqa: S101  # it was committed before our insertion gave way
+        return known
+    if isinstance(outcome, LimitReached):
+        raise outcome
+    return outcome.firing_id
+
+
+def read_task(conn: Connection, tenant_id: UUID, agent_id: UUID, task_id: UUID) -> TaskView:
+    """A task of an agent; raises NotFound."""
+    row = conn.execute(READ, {"id": task_id, "agent_id": agent_id, "tenant_id": tenant_id}).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no task '{task_id}'.")
+    return _view(row)
+
+
+def cancel_task(conn: Connection, tenant_id: UUID, agent_id: UUID, task_id: UUID, actor: str) -> TaskView:
+    """Cancel the invocation of a task that is alone in it. Raises NotFound, and Conflict for any other.
+
+    One that carries other firings too is theirs as well: the sender of one message cannot take it from them.
+    """
+    task = read_task(conn, tenant_id, agent_id, task_id)
+    conn.execute(LOCK_CARRIER, {"id": task.invocation_id})
+    if conn.execute(COUNT_CARRIED, {"id": task.invocation_id}).scalar_one() != 1:
+        raise Conflict("The agent is woken for other things at the same time; the task cannot be taken out.")
+    request_cancel(conn, tenant_id, task.invocation_id, actor)
+    return read_task(conn, tenant_id, agent_id, task_id)
+
+
+def _known(db: Database, call: Call, sender: Sender) -> UUID | None:
+    key = {"agent_id": call.agent_id, "key_id": sender.key_id, "message_id": sender.message_id}
+    with db.begin() as conn:
+        row = conn.execute(KNOWN, key).one_or_none()
+    if row is None:
+        return None
+    if _message(row.data) != call.message:
+        raise InvalidField("messageId was that of another message; make a new one.", field="messageId")
+    firing_id: UUID = row.firing_id
+    return firing_id
+
+
+def _called_by(conn: Connection, call: Call, sender: Sender) -> Call:
+    if call.from_agent_id is not None or sender.invocation_id is None:
+        return call
+    agent_id = conn.scalar(CALLING, {"id": sender.invocation_id, "tenant_id": call.tenant_id})
+    return replace(call, from_agent_id=agent_id)
+
+
+def _keep(conn: Connection, call: Call, sender: Sender, woken: Woken) -> None:
+    kept = conn.execute(
+        INSERT,
+        {
+            "firing_id": woken.firing_id,
+            "tenant_id": call.tenant_id,
+            "agent_id": call.agent_id,
+            "key_id": sender.key_id,
+            "message_id": sender.message_id,
+            "context_id": sender.context_id or str(uuid4()),
+        },
+    )
+    if kept.rowcount == 0:
+        raise _Repeated
+
+
+def _view(row: Row[Any]) -> TaskView:
+    errors = [each["error"] for each in row.tries if each.get("error")]
+    return TaskView(
+        id=row.id,
+        context_id=row.context_id,
+        message_id=row.message_id,
+        message=_message(row.data),
+        invocation_id=row.invocation_id,
+        state=InvocationState(row.state),
+        changed_at=row.changed_at,
+        reply=row.reply or "",
+        why=errors[-1] if errors else row.reason or "",
+    )
+
+
+def _message(data: dict[str, Any]) -> str:
+    return str(data["messages"][0]["text"])

@@ -1,0 +1,114 @@
+"""Replaying deliveries of a webhook: what came once fires again, whatever its id, the filter and the rate say."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from scheduler.domain.errors import Conflict, InvalidField, NotFound
+from scheduler.domain.ids import new_id
+from scheduler.firings.new_firing import NewFiring, gate
+from scheduler.firings.record import record_firings
+from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
+from scheduler.intake.webhooks.statements import KeptDelivery, find_kept
+from scheduler.storage.audit import Event, record_events
+from scheduler.storage.log_tables import WebhookDelivery
+
+MOST_AT_ONCE = 100
+"""Deliveries that one replay of a range may hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Redelivered:
+    """The new firing of a replayed delivery, and the invocation that will carry it."""
+
+    delivery_id: UUID
+    firing_id: UUID
+    invocation_id: UUID
+
+
+def redeliver(
+    conn: Connection, tenant_id: UUID, trigger_id: UUID, delivery_id: UUID, *, actor: str
+) -> Redelivered:
+    """Fire again with the body of one delivery, accepted or filtered.
+
+    Raises NotFound, and Conflict when the trigger may not fire or the delivery's body is not kept.
+    """
+    trigger = lock_open(conn, tenant_id, trigger_id)
+    kept = find_kept(conn, trigger_id, WebhookDelivery.id == delivery_id)
+    if not kept:
+        raise NotFound(f"There is no accepted or filtered delivery {delivery_id} of this trigger.")
+    if kept[0].body is None:
+        raise Conflict(f"The body of delivery {delivery_id} is not kept any more.")
+    return _fire(conn, trigger, kept, actor)[0]
+
+
+def redeliver_range(
+    conn: Connection, tenant_id: UUID, trigger_id: UUID, since: datetime, until: datetime, *, actor: str
+) -> list[Redelivered]:
+    """Fire again with each delivery received in [since, until], accepted or filtered, oldest first; all or none.
+
+    Raises NotFound, InvalidField for a range of more than 100, Conflict when the trigger may not fire so often.
+    """
+    if since > until:
+        raise InvalidField("since is after until.", field="since")
+    trigger = lock_open(conn, tenant_id, trigger_id)
+    received = WebhookDelivery.received_at.between(since, until)
+    kept = find_kept(conn, trigger_id, received, limit=MOST_AT_ONCE + 1)
+    if len(kept) > MOST_AT_ONCE:
+        raise InvalidField(f"The range holds more than {MOST_AT_ONCE} deliveries; make it shorter.", field="until")
+    return _fire(conn, trigger, [each for each in kept if each.body is not None], actor)
+
+
+def lock_open(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> LockedTrigger:
+    """The trigger, locked, if it may fire. Raises NotFound, or Conflict with the reason why not."""
+    trigger = lock_triggers(conn, [trigger_id]).get(trigger_id)
+    if trigger is None or trigger.tenant_id != tenant_id:
+        raise NotFound(f"There is no trigger {trigger_id}.")
+    closed = gate(trigger, trigger.read_at)
+    if closed is not None:
+        raise Conflict(f"The trigger cannot fire: {closed}.")
+    return trigger
+
+
+def _fire(conn: Connection, trigger: LockedTrigger, kept: Sequence[KeptDelivery], actor: str) -> list[Redelivered]:
+    if trigger.max_fires is not None and trigger.fire_count + len(kept) > trigger.max_fires:
+        left = trigger.max_fires - trigger.fire_count
+        raise Conflict(f"The trigger may fire {left} more times (max_fires), not {len(kept)}.")
+    firings = {each.id: _firing(trigger, each) for each in kept}
+    recorded = record_firings(conn, list(firings.values()))
+    record_events(
+        conn,
+        [
+            Event(
+                "webhook.replayed",
+                trigger.tenant_id,
+                trigger.id,
+                trigger.agent_id,
+                actor,
+                {"delivery_id": str(delivery_id), "firing_id": str(firing.id)},
+            )
+            for delivery_id, firing in firings.items()
+        ],
+    )
+    return [
+        Redelivered(delivery_id, firing.id, recorded.inserted[firing.id])
+        for delivery_id, firing in firings.items()
+    ]
+
+
+def _firing(trigger: LockedTrigger, delivery: KeptDelivery) -> NewFiring:
+    firing_id = new_id()
+    return NewFiring(
+        trigger,
+        f"redelivery:{firing_id}",
+        firing_id,
+        payload=delivery.body,
+        content_type=delivery.content_type,
+        trust=delivery.trust,
+        ignore_cooldown=True,
+    )

@@ -1,1 +1,0 @@
-"""Where notifications are sent besides: one file for each kind, in one registry."""

@@ -1,0 +1,260 @@
+"""What makes good for a process that died or a message that got lost: two duties, each one testable pass.
+
+Every repair is a transaction of its own that decides again under its locks, so nothing here can harm work that
+went on meanwhile. A try lock per duty keeps several processes from doing the same at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, NamedTuple, TypeVar
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from scheduler.domain.model import InvocationState
+from scheduler.domain.run import Failed
+from scheduler.invocations.budgets import held_for_nothing
+from scheduler.invocations.lifecycle import Try, conclude, lock_try
+from scheduler.invocations.replay import attach, join_window
+from scheduler.queue.tasks import RUN_TASK, defer_runs
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database, notify
+
+T = TypeVar("T")
+
+STALLED_AFTER = timedelta(seconds=30)
+"""The age of a worker's last heartbeat from which its jobs count as lost. The worker gives up at 20 s itself."""
+
+_SWEEP_LOCK = 7_383_002
+_RECONCILE_LOCK = 7_383_003
+
+WORKER_LOST = Failed("The worker that ran this try is gone.", reason="worker_lost")
+OVERDUE = Failed("The agent accepted the work but did not report in time.", reason="deadline")
+
+TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
+
+STALLED = text(f"""
+    SELECT j.id FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
+    WHERE j.status = 'doing' AND j.task_name = '{RUN_TASK}'
+        AND (w.id IS NULL OR w.last_heartbeat < now() - CAST(:age AS interval))
+    ORDER BY j.id
+""")  # noqa: S608  # our own constant
+
+TAKE_STALLED = text("""
+    DELETE FROM procrastinate_jobs j WHERE j.id = :id AND j.status = 'doing' AND NOT EXISTS (
+        SELECT FROM procrastinate_workers w
+        WHERE w.id = j.worker_id AND w.last_heartbeat >= now() - CAST(:age AS interval))
+    RETURNING CAST(args->>'invocation_id' AS uuid) AS invocation_id, CAST(args->>'attempt' AS int) AS attempt
+""")
+
+AWAITING_TO_END = text("""
+    SELECT id FROM invocations WHERE state = 'awaiting' AND (cancel_requested OR deadline_at <= clock_timestamp())
+        AND (CAST(:id AS uuid) IS NULL OR id = :id)
+""")
+
+WITHOUT_JOB = text(f"""
+    SELECT i.id FROM invocations i
+    WHERE i.state IN ('ready', 'running') AND (CAST(:id AS uuid) IS NULL OR i.id = :id) AND NOT EXISTS (
+        SELECT FROM procrastinate_jobs j WHERE j.task_name = '{RUN_TASK}' AND j.status IN ('todo', 'doing')
+            AND j.args->>'invocation_id' = i.id::text)
+""")  # noqa: S608
+
+HELD_FOR_NOTHING = text("""
+    SELECT i.id FROM invocations i LEFT JOIN agents a ON a.id = i.agent_id
+    WHERE i.state IN ('collecting', 'retrying') AND i.due_at IS NULL AND CASE coalesce(i.held_reason, '')
+        WHEN '' THEN true
+        WHEN 'paused' THEN NOT coalesce(a.is_paused AND a.deleted_at IS NULL, false)
+        WHEN 'busy' THEN NOT EXISTS (
+            SELECT FROM invocations o
+            WHERE o.agent_id = i.agent_id AND o.state IN ('ready', 'running', 'awaiting', 'retrying'))
+        WHEN 'budget' THEN i.held_until IS NULL
+        END
+""")
+
+FREE = text("""
+    UPDATE invocations SET due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL
+    WHERE id = :id AND state IN ('collecting', 'retrying') AND due_at IS NULL
+""")
+
+# Ids are UUIDv7: they begin with the milliseconds since 1970, so the primary key's index finds the new ones.
+STRANDED = text("""
+    SELECT f.agent_id, f.tenant_id, array_agg(f.id ORDER BY f.id) AS ids
+    FROM firings f LEFT JOIN invocations i ON i.id = f.invocation_id
+    WHERE f.state = 'pending' AND (i.id IS NULL OR i.state IN ('succeeded', 'dead', 'skipped', 'cancelled'))
+        AND f.id >= coalesce(
+            (SELECT CAST(rpad(lpad(to_hex(CAST(1000 * extract(epoch FROM now() - CAST(:newer_than AS interval))
+                AS bigint)), 12, '0'), 32, '0') AS uuid)),
+            '00000000-0000-0000-0000-000000000000')
+        AND (CAST(:agent_id AS uuid) IS NULL OR f.agent_id = :agent_id)
+    GROUP BY f.agent_id, f.tenant_id
+""")
+
+LEFTOVER_JOBS = text(f"""
+    DELETE FROM procrastinate_jobs j WHERE j.status = 'doing' AND j.task_name = '{RUN_TASK}' AND NOT EXISTS (
+        SELECT FROM invocations i WHERE i.id = CAST(j.args->>'invocation_id' AS uuid)
+            AND i.attempt <= CAST(j.args->>'attempt' AS int)
+            AND (i.finished_at IS NULL OR i.finished_at > now() - interval '1 minute'))
+""")  # noqa: S608
+
+
+@dataclass(frozen=True, slots=True)
+class Swept:
+    """What one sweep did."""
+
+    stalled: int = 0
+    """Jobs taken from workers that are gone."""
+    awaited: int = 0
+    """Awaiting invocations that ended: cancelled, or past their deadline."""
+
+
+@dataclass(slots=True)
+class Reconciled:
+    """What one reconcile pass found amiss and put right; all zero is what is expected."""
+
+    requeued: int = 0
+    """Ready invocations without a live job: given one."""
+    lost: int = 0
+    """Running invocations without a live job: retried, or dead."""
+    freed: int = 0
+    """Windows held without an active invocation, a pause or a spent budget: due now."""
+    rescued: int = 0
+    """Pending firings whose invocation is missing or over: put into their agent's window."""
+    overdue: int = 0
+    """Awaiting invocations past their deadline, which is nothing amiss: the sweep ends them as well."""
+    leftover_jobs: int = 0
+    """Jobs that a worker could not delete after their invocation had ended."""
+    is_whole: bool = True
+    """False: another process was at the same, and part was left to it."""
+
+
+class Done(NamedTuple):
+    """How many repairs were made, and whether none was left to another process."""
+
+    number: int
+    is_whole: bool
+
+
+def sweep_stalled(db: Database, stalled_after: timedelta = STALLED_AFTER) -> Swept:
+    """Take over from workers that are gone, and end what waits for nobody. Every 15 s."""
+    age = {"age": stalled_after}
+    with db.begin() as conn:
+        job_ids = conn.execute(STALLED, age).scalars().all()
+    stalled = _each(db, _SWEEP_LOCK, job_ids, lambda conn, job_id: _take_stalled(conn, job_id, age))
+    return Swept(stalled.number, _end_awaiting(db, _SWEEP_LOCK).number)
+
+
+def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -> Reconciled:
+    """Compare what should hold with what does, and put it right. At start and every 5 minutes.
+
+    Firings are looked at when they are `newer_than`; None looks at all of them, at the cost of reading them.
+    """
+    newer = {"newer_than": newer_than}
+    with db.begin() as conn:
+        without_job = conn.execute(WITHOUT_JOB, {"id": None}).scalars().all()
+        held = [*conn.execute(HELD_FOR_NOTHING).scalars(), *held_for_nothing(conn)]
+        stranded = [row.agent_id for row in conn.execute(STRANDED, newer | {"agent_id": None})]
+
+    def rescue(conn: Connection, agent_id: UUID) -> int:
+        return _rescue(conn, newer | {"agent_id": agent_id})
+
+    done = {
+        "overdue": _end_awaiting(db, _RECONCILE_LOCK),
+        "requeued": _each(db, _RECONCILE_LOCK, without_job, _requeue),
+        "lost": _each(db, _RECONCILE_LOCK, without_job, _give_up),
+        "freed": _each(db, _RECONCILE_LOCK, held, _free),
+        "rescued": _each(db, _RECONCILE_LOCK, stranded, rescue),
+        "leftover_jobs": _each(db, _RECONCILE_LOCK, [None], lambda conn, _: conn.execute(LEFTOVER_JOBS).rowcount),
+    }
+    counts: dict[str, Any] = {name: each.number for name, each in done.items()}
+    found = Reconciled(**counts, is_whole=all(each.is_whole for each in done.values()))
+    repairs: dict[str, Any] = {name: count for name, count in counts.items() if name != "overdue"}
+    if any(repairs.values()):
+        with db.begin() as conn:
+            record_event(conn, action="invocation.repaired", tenant_id=None, **repairs)
+    return found
+
+
+def _each(db: Database, lock: int, items: Sequence[T], repair: Callable[[Connection, T], int]) -> Done:
+    """Repair each item in a transaction of its own, and add the repairs up.
+
+    Stops, leaving the rest, where another process is at the same.
+    """
+    done = 0
+    for item in items:
+        with db.begin() as conn:
+            if not conn.execute(TRY_LOCK, {"key": lock}).scalar_one():
+                return Done(done, False)
+            done += repair(conn, item)
+    return Done(done, True)
+
+
+def _take_stalled(conn: Connection, job_id: int, age: dict[str, timedelta]) -> int:
+    """Delete a lost worker's job together with what it means for its invocation."""
+    job = conn.execute(TAKE_STALLED, age | {"id": job_id}).one_or_none()
+    if job is None:
+        return 0
+    current = lock_try(conn, job.invocation_id)
+    if current is not None and current.state is InvocationState.READY and current.attempt == job.attempt - 1:
+        defer_runs(conn, [(current.id, job.attempt)])  # fetched, but lost before it was claimed
+    elif current is not None and current.state is InvocationState.RUNNING and current.attempt == job.attempt:
+        conclude(conn, current, WORKER_LOST)
+    return 1
+
+
+def _end_awaiting(db: Database, lock: int) -> Done:
+    with db.begin() as conn:
+        ids = conn.execute(AWAITING_TO_END, {"id": None}).scalars().all()
+    return _each(db, lock, ids, _end_one_awaiting)
+
+
+def _end_one_awaiting(conn: Connection, invocation_id: UUID) -> int:
+    current = lock_try(conn, invocation_id)
+    if current is None or conn.execute(AWAITING_TO_END, {"id": invocation_id}).first() is None:
+        return 0
+    conclude(conn, current, OVERDUE)
+    return 1
+
+
+def _requeue(conn: Connection, invocation_id: UUID) -> int:
+    current = _without_job(conn, invocation_id, InvocationState.READY)
+    if current is None:
+        return 0
+    defer_runs(conn, [(current.id, current.attempt + 1)])
+    return 1
+
+
+def _give_up(conn: Connection, invocation_id: UUID) -> int:
+    current = _without_job(conn, invocation_id, InvocationState.RUNNING)
+    if current is None:
+        return 0
+    conclude(conn, current, WORKER_LOST)
+    return 1
+
+
+def _without_job(conn: Connection, invocation_id: UUID, state: InvocationState) -> Try | None:
+    """The locked invocation, if it is in `state` and still has no live job."""
+    current = lock_try(conn, invocation_id)
+    if current is None or current.state is not state:
+        return None
+    return current if conn.execute(WITHOUT_JOB, {"id": invocation_id}).first() else None
+
+
+def _free(conn: Connection, invocation_id: UUID) -> int:
+    """Harmless even if it was held again meanwhile: the next pass decides, under the locks that this needs."""
+    freed = conn.execute(FREE, {"id": invocation_id}).rowcount
+    if freed:
+        notify(conn)
+    return freed
+
+
+def _rescue(conn: Connection, which: dict[str, object]) -> int:
+    """Put an agent's stranded firings into its window. Read again here: another process may have been first."""
+    stranded = conn.execute(STRANDED, which).one_or_none()
+    if stranded is None:
+        return 0
+    window_id = join_window(conn, stranded.tenant_id, stranded.agent_id, len(stranded.ids))
+    attach(conn, window_id, stranded.ids)
+    return len(stranded.ids)

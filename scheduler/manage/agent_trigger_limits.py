@@ -1,0 +1,109 @@
+"""What an agent may ask of a trigger that it makes or changes itself: it ends by itself, and it keeps a slow pace."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.triggers.base import TriggerConfig
+
+MOST_FIRES = 100
+"""Fires of a trigger that an agent makes: the default, and the most."""
+DEFAULT_LIFE = timedelta(days=7)
+"""When it expires unless the agent says otherwise; one whose first slot is later lives a day longer than that."""
+LONGEST_LIFE = timedelta(days=90)
+AFTER_FIRST_SLOT = timedelta(days=1)
+SHORTEST_STEP = timedelta(seconds=60)
+"""Between two of its slots."""
+SLOTS_LOOKED_AT = 20
+
+AWAITING, APPROVED, REJECTED = "awaiting", "approved", "rejected"
+AWAITING_NOTE = "awaiting approval"
+
+
+def bounded(
+    spec: TriggerSpec, first: datetime | None, now: datetime, fields: Collection[str] | None = None
+) -> TriggerSpec:
+    """`spec` within an agent's limits: what is null there takes the default. `fields`: look at these only.
+
+    `first` is the trigger's next slot. Raises InvalidField.
+    """
+    start = max(first or now, now)
+    if fields is None or "max_fires" in fields:
+        spec = replace(spec, max_fires=_fires(spec.max_fires))
+    if fields is None or "expires_at" in fields:
+        spec = replace(spec, expires_at=_expiry(spec.expires_at, start, now))
+    return spec
+
+
+def check_pace(config: TriggerConfig, zone: str, trigger_id: UUID, now: datetime) -> None:
+    """Refuse with InvalidField a schedule that fires more often than an agent may ask for.
+
+    A kind that only looks at its slots has a floor of its own.
+    """
+    schedule = None if config.checks else config.schedule(zone, now, trigger_id)
+    before: datetime | None = None
+    moment: datetime | None = now
+    for _ in range(SLOTS_LOOKED_AT if schedule is not None else 0):
+        moment = schedule.next_after(moment) if schedule is not None and moment is not None else None
+        if moment is None:
+            return
+        if before is not None and moment - before < SHORTEST_STEP:
+            raise InvalidField(
+                f"The trigger would fire twice within {(moment - before).total_seconds():g} s; one that an agent "
+                f"makes fires at most once in {SHORTEST_STEP.seconds} s.",
+                field="config",
+            )
+        before = moment
+
+
+def check_changeable(kind: type[TriggerConfig]) -> None:
+    """Refuse with Conflict to let an agent change a trigger that is made by what it does, such as a wait."""
+    if kind.is_system:
+        raise Conflict(
+            f"A trigger of type {kind.kind} cannot be changed; cancel it and make a new one.", field="type"
+        )
+
+
+def check_approved(approval: str | None) -> None:
+    """Refuse with Conflict to enable what a person has not approved."""
+    if approval == AWAITING:
+        raise Conflict(
+            "The trigger awaits a person's approval: until then nothing enables it. A person approves it by "
+            "POST /triggers/{id}/approve.",
+            field="approval",
+        )
+    if approval == REJECTED:
+        raise Conflict(
+            "A person rejected this trigger; its paused_note says why. Change it to ask again, or delete it.",
+            field="approval",
+        )
+
+
+def _fires(asked: int | None) -> int:
+    if asked is None:
+        return MOST_FIRES
+    if asked > MOST_FIRES:
+        raise InvalidField(
+            f"max_fires {asked} is too many: a trigger that an agent makes fires at most {MOST_FIRES} times; "
+            "give a smaller number and renew the trigger when it ends.",
+            field="max_fires",
+        )
+    return asked
+
+
+def _expiry(asked: datetime | None, start: datetime, now: datetime) -> datetime:
+    latest = start + LONGEST_LIFE
+    if asked is None:
+        return max(now + DEFAULT_LIFE, start + AFTER_FIRST_SLOT)
+    if asked > latest:
+        raise InvalidField(
+            f"expires_at {asked.isoformat()} is too late: a trigger that an agent makes expires at most "
+            f"{LONGEST_LIFE.days} days after its first slot, here {latest.isoformat(timespec='seconds')}.",
+            field="expires_at",
+        )
+    return asked

@@ -1,0 +1,55 @@
+"""What an agent set up and a person has to allow first: until then the trigger is disabled, whoever asks."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from scheduler.domain.errors import Conflict
+from scheduler.manage import trigger_rows as rows
+from scheduler.manage.agent_trigger_limits import APPROVED, AWAITING, REJECTED
+from scheduler.manage.trigger_jobs import start_trigger
+from scheduler.storage.engine import Database
+from scheduler.storage.trigger_views import TriggerView, get_view
+
+
+def approve(
+    db: Database, tenant_id: UUID, trigger_id: UUID, *, actor: str, seen: datetime | None = None
+) -> TriggerView:
+    """Let a trigger that awaits approval, or was rejected, start from now on.
+
+    `seen`: its updated_at when the person looked, so that nothing is approved unseen. Raises NotFound, or Conflict when
+    it was changed since, needs no approval, has expired, has no slot left, or is over the limit.
+    """
+    with rows.telling_of_limits(db, tenant_id, actor, subject_id=trigger_id), db.begin() as conn:
+        row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id)
+        _check_asked(row)
+        if seen not in (None, row.updated_at):
+            raise Conflict("The agent has changed the trigger since; look at it again.", field="updated_at")
+        rows.change_trigger(conn, trigger_id, approval=APPROVED)
+        start_trigger(conn, row)
+        rows.audit(conn, "approved", tenant_id, row.agent_id, trigger_id, actor)
+        return get_view(conn, tenant_id, trigger_id)
+
+
+def reject(db: Database, tenant_id: UUID, trigger_id: UUID, *, actor: str, note: str | None = None) -> TriggerView:
+    """Refuse a trigger that awaits approval. It stays disabled, and its paused_note tells the agent why.
+
+    Raises NotFound, or Conflict when it needs no approval.
+    """
+    with db.begin() as conn:
+        row = rows.lock_trigger(conn, tenant_id, trigger_id)
+        _check_asked(row)
+        rows.change_trigger(
+            conn, trigger_id, approval=REJECTED, paused_note=f"rejected: {note}" if note else "rejected"
+        )
+        rows.audit(conn, "rejected", tenant_id, row.agent_id, trigger_id, actor, note=note)
+        return get_view(conn, tenant_id, trigger_id)
+
+
+def _check_asked(row: Row[Any]) -> None:
+    if row.approval not in (AWAITING, REJECTED):
+        raise Conflict("The trigger awaits no approval; pause or resume it instead.", field="approval")

@@ -1,0 +1,109 @@
+"""Work that one agent gives to another: the other is woken, and a trigger waits for its answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy import Connection, insert
+
+from scheduler.domain.errors import Conflict, InvalidField, LimitReached
+from scheduler.domain.ids import new_id
+from scheduler.domain.model import TriggerType
+from scheduler.intake.messages.intake import NewMessage, Received, receive_message
+from scheduler.intake.wakes.intake import Call, wake_within
+from scheduler.manage import trigger_rows as rows
+from scheduler.manage.trigger_jobs import put_jobs
+from scheduler.storage.agents import get_agent
+from scheduler.storage.engine import Database
+from scheduler.storage.own_triggers import Wait, open_waits
+from scheduler.storage.tables import Trigger
+
+ANSWER_WITHIN = timedelta(hours=24)
+KEPT_TASK = 2_000
+"""Characters of a task that its wait repeats."""
+CHANNEL = "agent"
+
+
+@dataclass(frozen=True, slots=True)
+class Delegated:
+    """The wait, whose id names the delegation, and the firing that carries the task."""
+
+    delegation_id: UUID
+    firing_id: UUID
+    expires_at: datetime
+
+
+def delegate(
+    db: Database, tenant_id: UUID, agent_id: UUID, to_agent_id: UUID, task: str, *, actor: str
+) -> Delegated:
+    """Wake an agent with a task and wait for its answer, which wakes `agent_id` once; so does its absence.
+
+    Raises NotFound (an agent), InvalidField (the task, oneself), Conflict (the limit of triggers, the other takes no
+    calls), LimitReached (the limits on agents that wake each other).
+    """
+    if agent_id == to_agent_id:
+        raise InvalidField("An agent cannot delegate to itself; set a trigger instead.", field="agent")
+    delegation_id = new_id()
+    with rows.telling_of_limits(db, tenant_id, actor, agent_id=agent_id), db.begin() as conn:
+        agent = rows.lock_agent(conn, tenant_id, agent_id)
+        rows.check_limit(conn, agent)
+        call = Call(tenant_id, to_agent_id, task, from_agent_id=agent_id, delegation_id=delegation_id)
+        outcome = wake_within(conn, call, actor=actor)
+        if not isinstance(outcome, LimitReached):
+            name = get_agent(conn, tenant_id, to_agent_id).name
+            expires_at = agent.now + ANSWER_WITHIN
+            conn.execute(
+                insert(Trigger).values(
+                    id=delegation_id,
+                    tenant_id=tenant_id,
+                    agent_id=agent_id,
+                    name=f"a2a_wait {name[:150]} {delegation_id.hex[-12:]}",
+                    type=TriggerType.A2A_WAIT.value,
+                    config={"from_agent": str(to_agent_id), "task": task[:KEPT_TASK]},
+                    reason=_reason(name, task),
+                    zone=agent.agent_timezone or agent.tenant_timezone,
+                    max_fires=1,
+                    cooldown_seconds=0.0,
+                    expires_at=expires_at,
+                    created_by=f"agent:{agent_id}",
+                )
+            )
+            put_jobs(conn, delegation_id, None, timed=False, enabled=True, expires_at=expires_at)
+            detail = {"type": TriggerType.A2A_WAIT.value, "to_agent_id": str(to_agent_id)}
+            rows.audit(conn, "created", tenant_id, agent_id, delegation_id, actor, **detail)
+            return Delegated(delegation_id, outcome.firing_id, expires_at)
+    raise outcome
+
+
+def answer(
+    conn: Connection, tenant_id: UUID, agent_id: UUID, text: str, delegation_id: UUID | None
+) -> tuple[Wait, Received]:
+    """Answer the agent that waits for `agent_id`; None: the only one that does. In the caller's transaction.
+
+    Raises Conflict when nobody waits, or several do and none is named, and InvalidField for the text.
+    """
+    waits = open_waits(conn, tenant_id, agent_id)
+    found = [each for each in waits if delegation_id in (None, each.id)]
+    if len(found) != 1:
+        raise Conflict(_which(waits, delegation_id), field="delegation_id")
+    message = NewMessage(tenant_id, found[0].agent_id, CHANNEL, text, from_agent_id=agent_id, answers=found[0].id)
+    return found[0], receive_message(conn, message)
+
+
+def _which(waits: list[Wait], delegation_id: UUID | None) -> str:
+    if not waits:
+        return "Nobody waits for your answer: it was given, or the time is over. To write anyway use send_message."
+    known = "; ".join(f"{each.id} of {each.agent_name}: {' '.join(each.task.split())[:80]!r}" for each in waits)
+    if delegation_id is None:
+        return f"More than one answer is awaited; give the delegation_id: {known}."
+    return f"Nobody waits for the answer to {delegation_id} any more; open are: {known}."
+
+
+def _reason(name: str, task: str) -> str:
+    hours = ANSWER_WITHIN.total_seconds() / 3600
+    return (
+        f"You asked {name} for this and waited for the answer: {task[:500]!r}. The answer is the message here; where "
+        f"there is none, {name} did not answer within {hours:.0f} hours: go on without it, or ask again."
+    )

@@ -1,0 +1,52 @@
+"""Follow-ups: an agent's triggers that belong to one thing it works on, ended together when that is done."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from scheduler.domain.errors import NotFound
+from scheduler.firings.trigger_locks import stop_jobs
+from scheduler.manage.trigger_jobs import LOCK_JOBS_OF, LOCK_TRIGGERS_OF
+from scheduler.storage.audit import Event, record_events
+from scheduler.storage.trigger_views import TriggerView, list_views
+
+RESOLVED = "resolved"
+MAX_LISTED = 1000
+
+_OF_FOCUS = "t.agent_id = :agent_id AND t.focus_ref = :focus_ref AND t.is_enabled"
+
+END = text("""
+    UPDATE triggers SET is_enabled = false, paused_note = 'resolved', updated_at = clock_timestamp()
+    WHERE id = ANY(CAST(:ids AS uuid[]))
+""")
+
+
+def resolve_focus(
+    conn: Connection, tenant_id: UUID, agent_id: UUID, focus_ref: str, *, actor: str
+) -> list[TriggerView]:
+    """End all triggers of a focus in the caller's transaction; returns its triggers, newest first, all ended now.
+
+    Firings that are recorded are still delivered. Doing it twice changes nothing. Raises NotFound when the agent
+    has no trigger with this `focus_ref`.
+    """
+    where = {"agent_id": agent_id, "focus_ref": focus_ref}
+    conn.execute(text(LOCK_JOBS_OF.format(where=_OF_FOCUS)), where)
+    ended = conn.execute(text(LOCK_TRIGGERS_OF.format(where=_OF_FOCUS)), where).all()
+    ids = [row.id for row in ended]
+    conn.execute(END, {"ids": ids})
+    stop_jobs(conn, ids)
+    record_events(
+        conn,
+        [
+            Event(
+                "trigger.resolved", tenant_id, row.id, agent_id, actor, {"focus_ref": focus_ref, "name": row.name}
+            )
+            for row in ended
+        ],
+    )
+    shown = list_views(conn, tenant_id, agent_id=agent_id, focus_ref=focus_ref, limit=MAX_LISTED, after=None)
+    if not shown:
+        raise NotFound(f"The agent has no trigger with the focus_ref {focus_ref!r}.")
+    return shown

@@ -1,0 +1,116 @@
+"""Whether triggers and jobs agree. They change in one transaction, so 0 is expected; a drift is repaired."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from loguru import logger
+from sqlalchemy import Connection, text
+
+from scheduler.domain.errors import Conflict, NotFound
+from scheduler.manage.trigger_jobs import put_jobs, remove_jobs, stop_jobs
+from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger, next_run_in
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database
+from scheduler.triggers.registry import TIMED
+
+LOCK_KEY = 7_383_004
+BATCH = 1000
+"""Drifted triggers repaired by one pass; the next pass takes the rest."""
+
+# One statement sees one moment: a pass or an edit that is under way shows whole or not at all.
+DRIFTED = text("""
+    SELECT t.id, t.tenant_id, CASE
+        WHEN t.deleted_at IS NOT NULL THEN 'job without its trigger'
+        WHEN t.zone <> coalesce(t.config->>'timezone', a.timezone, n.timezone) THEN 'job in an old zone'
+        WHEN t.is_enabled AND t.type = ANY(:timed) AND f.next_run_time IS NULL THEN 'trigger without its job'
+        WHEN NOT t.is_enabled AND f.next_run_time IS NOT NULL THEN 'job of a paused trigger'
+        ELSE 'expiry that differs' END AS why
+    FROM triggers t JOIN agents a ON a.id = t.agent_id JOIN tenants n ON n.id = t.tenant_id
+        LEFT JOIN jobs f ON f.trigger_id = t.id AND f.kind = 'fire'
+        LEFT JOIN jobs e ON e.trigger_id = t.id AND e.kind = 'expiry'
+    WHERE CASE WHEN t.deleted_at IS NOT NULL THEN f.trigger_id IS NOT NULL OR e.trigger_id IS NOT NULL
+        ELSE t.zone <> coalesce(t.config->>'timezone', a.timezone, n.timezone)
+            OR (t.is_enabled AND t.type = ANY(:timed) AND f.next_run_time IS NULL)
+            OR (NOT t.is_enabled AND f.next_run_time IS NOT NULL)
+            OR (t.is_enabled AND e.next_run_time IS DISTINCT FROM t.expires_at) END
+    ORDER BY t.id LIMIT :limit
+""")
+
+
+@dataclass(frozen=True)
+class Drift:
+    """A trigger that was out of step with its jobs, and how."""
+
+    trigger_id: UUID
+    tenant_id: UUID
+    why: str
+
+
+def find_drift(conn: Connection, limit: int = BATCH) -> list[Drift]:
+    """The triggers that are out of step now."""
+    return [Drift(*row) for row in conn.execute(DRIFTED, {"timed": sorted(TIMED), "limit": limit})]
+
+
+def reconcile_jobs(db: Database) -> Sequence[Drift]:
+    """Find and repair, each in a transaction of its own; one process at a time. Returns what was repaired."""
+    with db.begin() as conn:
+        if not conn.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK_KEY}):
+            return []
+        found = find_drift(conn)
+    for drift in found:
+        logger.warning("Trigger {}: {}; repaired", drift.trigger_id, drift.why)
+        with db.begin() as conn:
+            _repair(conn, drift)
+    return found
+
+
+def _repair(conn: Connection, drift: Drift) -> None:
+    try:
+        row = lock_trigger(conn, drift.tenant_id, drift.trigger_id)
+    except NotFound:
+        remove_jobs(conn, [drift.trigger_id])
+        agent_id = None
+    else:
+        _put_in_step(conn, row)
+        agent_id = row.agent_id
+    record_event(
+        conn,
+        action="trigger.repaired",
+        tenant_id=drift.tenant_id,
+        subject_id=drift.trigger_id,
+        agent_id=agent_id,
+        why=drift.why,
+    )
+
+
+def _put_in_step(conn: Connection, row: Any) -> None:
+    """Make the jobs what the trigger says; a trigger that has nothing left to run is ended."""
+    zone = row.config.get("timezone") or row.agent_timezone or row.tenant_timezone
+    if zone != row.zone:
+        change_trigger(conn, row.id, zone=zone)
+        row = lock_trigger(conn, row.tenant_id, row.id)
+    if not row.is_enabled:
+        stop_jobs(conn, row.id)
+        return
+    try:
+        first = _next_run(row)
+    except Conflict as nothing_left:
+        change_trigger(conn, row.id, is_enabled=False, paused_note=f"finished: {nothing_left.message}")
+        stop_jobs(conn, row.id)
+        return
+    put_jobs(conn, row.id, first, timed=row.type in TIMED, enabled=True, expires_at=row.expires_at)
+
+
+def _next_run(row: Any) -> datetime | None:
+    """When the trigger runs next; a job that is there only moves if it has to. Raises Conflict with none left."""
+    if row.next_run_time is None:
+        return first_run_of(row)
+    following = next_run_in(row, row.zone)
+    if following is None:
+        raise Conflict("no slot is left")
+    return following

@@ -1,0 +1,169 @@
+"""The job rows of triggers: written only here and by the scheduler's pass, always with their trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, text
+
+from scheduler.domain.model import JobKind
+from scheduler.manage import agent_trigger_limits as agent_made
+from scheduler.manage import trigger_rows as rows
+from scheduler.manage.trigger_rows import change_trigger, next_run_in
+from scheduler.storage.audit import record_event
+from scheduler.triggers.registry import TIMED
+
+PUT_JOB = text("""
+    INSERT INTO jobs (trigger_id, kind, next_run_time) VALUES (:id, :kind, :time)
+    ON CONFLICT (trigger_id, kind) DO UPDATE SET next_run_time = excluded.next_run_time
+""")
+
+# Only what is due soon is worth a NOTIFY: schedulers look every 5 s by themselves.
+NOTIFY_IF_SOON = text("""
+    SELECT pg_notify('reveille_wake', '') FROM jobs
+    WHERE trigger_id = ANY(CAST(:ids AS uuid[])) AND next_run_time <= clock_timestamp() + interval '5 seconds'
+    LIMIT 1
+""")
+
+
+def put_jobs(
+    conn: Connection,
+    trigger_id: UUID,
+    first: datetime | None,
+    *,
+    timed: bool,
+    enabled: bool,
+    expires_at: datetime | None,
+) -> None:
+    """Bring a trigger's jobs in line with it: `timed` kinds own a job, paused while not enabled."""
+    if timed:
+        conn.execute(PUT_JOB, {"id": trigger_id, "kind": JobKind.FIRE.value, "time": first if enabled else None})
+    if expires_at is None:
+        conn.execute(text("DELETE FROM jobs WHERE trigger_id = :id AND kind = 'expiry'"), {"id": trigger_id})
+    else:
+        conn.execute(PUT_JOB, {"id": trigger_id, "kind": JobKind.EXPIRY.value, "time": expires_at})
+    conn.execute(NOTIFY_IF_SOON, {"ids": [trigger_id]})
+
+
+def start_trigger(conn: Connection, row: Row[Any]) -> None:
+    """Enable a locked trigger from now on, its agent locked too; it counts from zero fires.
+
+    Raises Conflict when it has expired, has no slot left, or is over the agent's limit.
+    """
+    first = rows.first_run_of(row)
+    if not row.is_system:
+        rows.check_limit(conn, row)
+    change_trigger(conn, row.id, is_enabled=True, paused_note=None, **rows.fresh_start(row))
+    put_jobs(conn, row.id, first, timed=row.job_kind is not None, enabled=True, expires_at=row.expires_at)
+
+
+def pause_trigger(conn: Connection, row: Row[Any], actor: str, note: str | None = None) -> None:
+    """Disable a locked trigger. One that is disabled changes its note at most, and not while it needs approval."""
+    if row.is_enabled or (note is not None and row.approval in (None, agent_made.APPROVED)):
+        change_trigger(conn, row.id, is_enabled=False, paused_note=note or "paused")
+        stop_jobs(conn, row.id)
+        rows.audit(conn, "paused", row.tenant_id, row.agent_id, row.id, actor, note=note)
+
+
+def resume_trigger(conn: Connection, row: Row[Any], actor: str) -> None:
+    """Enable a trigger that is locked with its agent, unless it is enabled. Raises Conflict where it may not."""
+    if not row.is_enabled:
+        agent_made.check_approved(row.approval)
+        start_trigger(conn, row)
+        rows.audit(conn, "resumed", row.tenant_id, row.agent_id, row.id, actor)
+
+
+def stop_jobs(conn: Connection, trigger_id: UUID) -> None:
+    """Pause a trigger's job; its expiry stays."""
+    conn.execute(
+        text("UPDATE jobs SET next_run_time = NULL WHERE trigger_id = :id AND kind = 'fire'"), {"id": trigger_id}
+    )
+
+
+def remove_jobs(conn: Connection, trigger_ids: Sequence[UUID]) -> None:
+    """The triggers are gone, so their jobs are."""
+    conn.execute(text("DELETE FROM jobs WHERE trigger_id = ANY(CAST(:ids AS uuid[]))"), {"ids": list(trigger_ids)})
+
+
+LOCK_JOBS_OF = """
+    SELECT 1 FROM jobs j JOIN triggers t ON t.id = j.trigger_id
+    WHERE t.deleted_at IS NULL AND {where} ORDER BY j.trigger_id, j.kind FOR UPDATE OF j
+"""
+
+LOCK_TRIGGERS_OF = """
+    SELECT t.*, a.timezone AS agent_timezone, n.timezone AS tenant_timezone, clock_timestamp() AS now,
+        f.next_run_time
+    FROM triggers t JOIN agents a ON a.id = t.agent_id JOIN tenants n ON n.id = t.tenant_id
+        LEFT JOIN jobs f ON f.trigger_id = t.id AND f.kind = 'fire'
+    WHERE t.deleted_at IS NULL AND {where} ORDER BY t.id FOR UPDATE OF t
+"""
+
+
+def delete_agent_triggers(conn: Connection, agent_id: UUID, *, actor: str) -> int:
+    """Softly delete all triggers of an agent, their jobs with them; returns how many."""
+    where, values = "t.agent_id = :id", {"id": agent_id}
+    conn.execute(text(LOCK_JOBS_OF.format(where=where)), values)
+    rows = conn.execute(text(LOCK_TRIGGERS_OF.format(where=where)), values).all()
+    remove_jobs(conn, [row.id for row in rows])
+    conn.execute(
+        text("""
+            UPDATE triggers SET deleted_at = clock_timestamp(), is_enabled = false, token_hash = NULL
+            WHERE id = ANY(CAST(:ids AS uuid[]))
+        """),
+        {"ids": [row.id for row in rows]},
+    )
+    for row in rows:
+        record_event(
+            conn,
+            action="trigger.deleted",
+            tenant_id=row.tenant_id,
+            subject_id=row.id,
+            agent_id=agent_id,
+            actor=actor,
+            name=row.name,
+        )
+    return len(rows)
+
+
+def rezone_agent(conn: Connection, agent_id: UUID) -> int:
+    """Move an agent's triggers to the zone that now holds for them; returns how many moved."""
+    return _rezone(conn, "t.agent_id = :id", agent_id)
+
+
+def rezone_tenant(conn: Connection, tenant_id: UUID) -> int:
+    """Move a tenant's triggers to the zone that now holds for them; returns how many moved."""
+    return _rezone(conn, "t.tenant_id = :id", tenant_id)
+
+
+def _finish(conn: Connection, row: Row[Any]) -> None:
+    """Its last slot was one of the old zone."""
+    change_trigger(conn, row.id, is_enabled=False, paused_note="finished")
+    record_event(
+        conn,
+        action="trigger.finished",
+        tenant_id=row.tenant_id,
+        subject_id=row.id,
+        agent_id=row.agent_id,
+        why="finished",
+    )
+
+
+def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
+    """Called in the transaction that changed the owner's zone: both hold from the same moment."""
+    conn.execute(text(LOCK_JOBS_OF.format(where=where)), {"id": owner_id})
+    moved: list[UUID] = []
+    for row in conn.execute(text(LOCK_TRIGGERS_OF.format(where=where)), {"id": owner_id}).all():
+        zone = row.config.get("timezone") or row.agent_timezone or row.tenant_timezone
+        if zone == row.zone:
+            continue
+        change_trigger(conn, row.id, zone=zone)
+        timed, following = row.type in TIMED, next_run_in(row, zone)
+        enabled = row.is_enabled and (following is not None or not timed)
+        put_jobs(conn, row.id, following, timed=timed, enabled=enabled, expires_at=row.expires_at)
+        if enabled != row.is_enabled:
+            _finish(conn, row)
+        moved.append(row.id)
+    return len(moved)

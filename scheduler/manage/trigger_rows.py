@@ -1,0 +1,245 @@
+"""What a trigger's life cycle reads and locks before it decides. Lock order: the agent, the jobs, the trigger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from typing import Any, cast
+from uuid import UUID
+
+from sqlalchemy import Connection, Insert, Row, Select, Update, func, select, update
+from sqlalchemy.exc import IntegrityError
+
+from scheduler.domain.errors import Conflict, InvalidField, NotFound
+from scheduler.domain.model import JobKind, TriggerType
+from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
+from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.net.policy import AllowedPrivate
+from scheduler.net.requests import check_request
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database
+from scheduler.storage.references import find_reference
+from scheduler.storage.tables import Agent, Job, Tenant, Trigger
+from scheduler.triggers.base import CheckContext, TriggerConfig
+from scheduler.triggers.registry import OFFERED, kind_of
+
+MOST_KEPT = 1_000
+"""Triggers of an agent, ended and paused ones too, beyond which it makes no more itself; twice max_triggers if more."""
+
+AGENT_COLUMNS = (
+    Agent.id.label("agent_id"),
+    Agent.tenant_id.label("owner_id"),
+    Agent.timezone.label("agent_timezone"),
+    Tenant.timezone.label("tenant_timezone"),
+    Agent.max_triggers,
+    Agent.approve_triggers,
+    func.greatest(Agent.min_poll_interval_min, Tenant.min_poll_interval_min).label("poll_floor"),
+    func.clock_timestamp().label("now"),
+)
+
+
+def lock_agent(conn: Connection, tenant_id: UUID, agent_id: UUID) -> Row[Any]:
+    """The agent, held so that nobody else makes triggers of it meanwhile. Raises NotFound."""
+    row = conn.execute(
+        select(*AGENT_COLUMNS)
+        .join(Tenant, Tenant.id == Agent.tenant_id)
+        .where(Agent.id == agent_id, Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
+        .with_for_update(of=Agent, key_share=True)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no agent {agent_id}.")
+    return row
+
+
+def read_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> Row[Any]:
+    """The whole trigger with its agent's settings, not locked. Raises NotFound."""
+    return _one(conn, _trigger_query(tenant_id, trigger_id), trigger_id)
+
+
+def lock_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> Row[Any]:
+    """The whole trigger, its jobs locked before it. Raises NotFound.
+
+    A scheduler's pass that holds them is waited for, so what is changed here is what holds afterwards.
+    """
+    conn.execute(select(Job.kind).where(Job.trigger_id == trigger_id).order_by(Job.kind).with_for_update())
+    return _one(conn, _trigger_query(tenant_id, trigger_id).with_for_update(of=Trigger), trigger_id)
+
+
+def lock_trigger_and_agent(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> Row[Any]:
+    """As `lock_trigger`, with the agent held before it, for changes that count against its limit."""
+    lock_agent(conn, tenant_id, read_trigger(conn, tenant_id, trigger_id).agent_id)
+    return lock_trigger(conn, tenant_id, trigger_id)
+
+
+def _trigger_query(tenant_id: UUID, trigger_id: UUID) -> Select[Any]:
+    return (
+        select(*(each for each in Trigger.__table__.columns if each.name != "agent_id"), *AGENT_COLUMNS)
+        .add_columns(Job.kind.label("job_kind"), Job.next_run_time)
+        .join(Agent, Agent.id == Trigger.agent_id)
+        .join(Tenant, Tenant.id == Trigger.tenant_id)
+        .join(Job, (Job.trigger_id == Trigger.id) & (Job.kind == JobKind.FIRE.value), isouter=True)
+        .where(Trigger.id == trigger_id, Trigger.tenant_id == tenant_id, Trigger.deleted_at.is_(None))
+    )
+
+
+def _one(conn: Connection, query: Select[Any], trigger_id: UUID) -> Row[Any]:
+    row = conn.execute(query).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no trigger {trigger_id}.")
+    return row
+
+
+def check_limit(conn: Connection, agent: Row[Any]) -> None:
+    """Refuse with Conflict one more trigger, enabled or awaiting approval, than the agent may have; it is locked."""
+    enabled = conn.scalar(
+        select(func.count()).where(
+            Trigger.agent_id == agent.agent_id,
+            Trigger.is_enabled | (Trigger.approval == AWAITING),
+            Trigger.deleted_at.is_(None),
+            Trigger.is_system.is_(False),
+        )
+    )
+    if (enabled or 0) >= agent.max_triggers:
+        raise Conflict(
+            f"The agent has {enabled} triggers that are enabled or await approval, as many as its max_triggers allows; "
+            "pause or delete one, or raise max_triggers.",
+            field="max_triggers",
+        )
+
+
+def check_may_add(conn: Connection, agent: Row[Any], kind: type[TriggerConfig], *, by_agent: bool = False) -> None:
+    """Refuse a new trigger of a kind that is the system's (InvalidField), or beyond the limit (Conflict).
+
+    What has ended or is paused counts for no limit, but an agent must not make such without end.
+    """
+    if kind.is_system:
+        raise InvalidField(f"Only the system makes triggers of type {kind.kind}; use {OFFERED}.", field="type")
+    check_limit(conn, agent)
+    if by_agent:
+        mine = Trigger.agent_id == agent.agent_id, Trigger.deleted_at.is_(None), Trigger.is_system.is_(False)
+        kept = conn.scalar(select(func.count()).where(*mine)) or 0
+        if kept >= max(MOST_KEPT, 2 * agent.max_triggers):
+            raise Conflict(
+                f"The agent has {kept} triggers that were not deleted, most of them ended or paused; delete some.",
+                field="max_triggers",
+            )
+
+
+AWAITS: dict[str, Any] = {"is_enabled": False, "paused_note": AWAITING_NOTE, "approval": AWAITING}
+"""The columns of a trigger that a person has to approve first."""
+
+
+def note_of_new(*, enabled: bool, awaiting: bool) -> str | None:
+    """The paused_note of a trigger that was just made."""
+    return None if enabled else AWAITING_NOTE if awaiting else "max_fires"
+
+
+def fresh_start(row: Row[Any]) -> dict[str, Any]:
+    """What a trigger forgets when it is resumed: how often it fired, and what was written to it meanwhile."""
+    start: dict[str, Any] = {"fire_count": 0}
+    return start | {"anchor_at": row.now} if row.type == TriggerType.ON_MESSAGE else start
+
+
+def check_context(conn: Connection, agent: Row[Any], allow_private: AllowedPrivate) -> CheckContext:
+    """What configs of this agent's triggers are checked against."""
+    return CheckContext(
+        now=agent.now,
+        min_poll_interval_min=agent.poll_floor,
+        check_request=partial(check_request, allow_private=allow_private),
+        agent_id=agent.agent_id,
+        find=partial(find_reference, conn, agent.owner_id),
+    )
+
+
+def zone_of(config: TriggerConfig, agent: Row[Any]) -> str:
+    """The zone that holds: trigger, agent, tenant, in this order."""
+    return getattr(config, "timezone", None) or agent.agent_timezone or str(agent.tenant_timezone)
+
+
+def spec_of(row: Row[Any]) -> TriggerSpec:
+    """The stored trigger as its maker would ask for it."""
+    return TriggerSpec(
+        name=row.name,
+        type=row.type,
+        config=row.config,
+        reason=row.reason,
+        focus_ref=row.focus_ref,
+        urgent=row.urgent,
+        max_fires=row.max_fires,
+        cooldown_seconds=row.cooldown_seconds,
+        expires_at=row.expires_at,
+        misfire_policy=row.misfire_policy,
+        grace_seconds=row.grace_seconds,
+        notification_summary=row.notification_summary,
+    )
+
+
+def first_run_of(row: Row[Any]) -> datetime | None:
+    """When a stored trigger that starts at `row.now` runs next; raises Conflict when there is nothing left."""
+    if row.expires_at is not None and row.expires_at <= row.now:
+        raise Conflict("The trigger has expired; set a later expires_at first.", field="expires_at")
+    if row.max_fires == 0:
+        raise Conflict("The trigger may fire 0 times; set max_fires first.", field="max_fires")
+    config = kind_of(row.type).model_construct(**row.config)
+    schedule = config.schedule(row.zone, row.anchor_at, row.id)
+    if schedule is None:
+        return None
+    first = config.first_run(schedule, row.now)
+    fired = row.last_fired_at is not None and first is not None and row.last_fired_at >= first
+    if first is None or (row.type == TriggerType.ONCE and fired):
+        field = "config.at" if row.type == TriggerType.ONCE else "config"
+        raise Conflict(f"The trigger has nothing left to fire; give it a new {field} first.", field=field)
+    return first
+
+
+def next_run_in(row: Row[Any], zone: str) -> datetime | None:
+    """When a stored trigger that goes on in `zone` at `row.now` runs next: a slot that is due stays due."""
+    if row.next_run_time is not None and row.next_run_time <= row.now:
+        return cast("datetime", row.next_run_time)
+    schedule = kind_of(row.type).model_construct(**row.config).schedule(zone, row.anchor_at, row.id)
+    return None if schedule is None else schedule.next_after(row.now)
+
+
+def change_trigger(conn: Connection, trigger_id: UUID, **values: object) -> None:
+    """Set columns of a locked trigger, and that it was changed now."""
+    changed = {"updated_at": func.clock_timestamp()} | values
+    conn.execute(update(Trigger).where(Trigger.id == trigger_id).values(changed))
+
+
+def write_named(conn: Connection, statement: Insert | Update, name: str) -> None:
+    """Write a trigger; a name that the agent's other triggers have taken raises Conflict."""
+    try:
+        conn.execute(statement)
+    except IntegrityError as error:
+        if "uq_triggers_agent_" in str(error.orig):
+            raise Conflict(f"The agent has a trigger named {name!r} already.", field="name") from None
+        raise
+
+
+@contextmanager
+def telling_of_limits(db: Database, tenant_id: UUID, actor: str, **about: UUID) -> Iterator[None]:
+    """Audit that an agent's limit was hit, in a transaction of its own: the refused one is undone."""
+    try:
+        yield
+    except Conflict as refusal:
+        if refusal.field == "max_triggers":
+            with db.begin() as conn:
+                record_event(conn, action="trigger.limit", tenant_id=tenant_id, actor=actor, **about)
+        raise
+
+
+def audit(
+    conn: Connection, verb: str, tenant_id: UUID, agent_id: UUID, trigger_id: UUID, actor: str, **detail: object
+) -> None:
+    """Write down what was done to a trigger, and by whom."""
+    record_event(
+        conn,
+        action=f"trigger.{verb}",
+        tenant_id=tenant_id,
+        subject_id=trigger_id,
+        agent_id=agent_id,
+        actor=actor,
+        **detail,
+    )

@@ -1,0 +1,296 @@
+"""The life cycle of a trigger: its row and its native job change in one transaction, and the schedulers are told.
+
+The web process comes here and never constructs a scheduler. Lock order: the agent, the jobs, the trigger.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, insert, update
+
+from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.ids import new_id, new_token, token_hash
+from scheduler.domain.model import TriggerType
+from scheduler.firings.new_firing import gate
+from scheduler.firings.record import record_firings
+from scheduler.firings.trigger_locks import lock_triggers
+from scheduler.intake.wakes.intake import asked_firing
+from scheduler.manage import agent_trigger_limits as agent_made
+from scheduler.manage import trigger_rows as rows
+from scheduler.manage.trigger_jobs import pause_trigger, put_jobs, remove_jobs, resume_trigger, stop_jobs
+from scheduler.manage.trigger_spec import TriggerSpec, check_spec
+from scheduler.net.policy import AllowedPrivate
+from scheduler.storage.engine import Database
+from scheduler.storage.secrets import SecretBox
+from scheduler.storage.tables import Trigger
+from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
+from scheduler.triggers.base import (
+    first_run,
+    join_secrets,
+    merge_patch,
+    parse_config,
+    resolve_config,
+    split_secrets,
+)
+from scheduler.triggers.preview import Preview, preview
+from scheduler.triggers.registry import kind_of
+
+PUBLIC_ONLY = AllowedPrivate()
+
+
+@dataclass(frozen=True, slots=True)
+class CreatedTrigger:
+    """A new trigger; a webhook's `hook_token` is known only now, since only its hash is stored."""
+
+    trigger: TriggerView
+    hook_token: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """The firing that a person asked for and the invocation that will carry it."""
+
+    firing_id: UUID
+    invocation_id: UUID
+
+
+class Triggers:
+    """What can be done with triggers. Every method is one transaction and leaves an audit event."""
+
+    def __init__(self, db: Database, box: SecretBox, allow_private: AllowedPrivate = PUBLIC_ONLY) -> None:
+        """`allow_private`: what polls may request besides the public internet."""
+        self._db = db
+        self._box = box
+        self._allow_private = allow_private
+
+    def create(
+        self,
+        tenant_id: UUID,
+        agent_id: UUID,
+        spec: TriggerSpec,
+        *,
+        actor: str,
+        created_by: str = "",
+        is_system: bool = False,
+        by_agent: bool = False,
+    ) -> CreatedTrigger:
+        """Make a trigger of an agent. Raises InvalidField, NotFound, or Conflict for a taken name or the limit.
+
+        One that `is_system` is not counted and cannot be deleted. `by_agent`: the agent makes it itself, within the
+        limits of agent_made.py, and it may have to wait for approval.
+        """
+        with rows.telling_of_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
+            agent = rows.lock_agent(conn, tenant_id, agent_id)
+            check_spec(spec, agent.now)
+            kind = kind_of(spec.type)
+            context = rows.check_context(conn, agent, self._allow_private)
+            config = parse_config(kind, spec.config, context)
+            zone = rows.zone_of(config, agent)
+            trigger_id = new_id()
+            first = first_run(config, zone, trigger_id, agent.now)
+            if not is_system:
+                rows.check_may_add(conn, agent, kind, by_agent=by_agent)
+            if by_agent:
+                agent_made.check_pace(config, zone, trigger_id, agent.now)
+                spec = agent_made.bounded(spec, first, agent.now)
+                created_by = f"agent:{agent_id}"
+            public, secrets = split_secrets(kind, resolve_config(config, spec.config, context))
+            token = new_token() if kind.kind is TriggerType.WEBHOOK else None
+            awaiting = by_agent and agent.approve_triggers
+            enabled = spec.max_fires != 0 and not awaiting
+            values = spec.columns() | {
+                "id": trigger_id,
+                "tenant_id": tenant_id,
+                "agent_id": agent_id,
+                "type": kind.kind.value,
+                "config": public,
+                "zone": zone,
+                "anchor_at": agent.now,
+                "created_at": agent.now,
+                "updated_at": agent.now,
+                "is_enabled": enabled,
+                "paused_note": rows.note_of_new(enabled=enabled, awaiting=awaiting),
+                "approval": agent_made.AWAITING if awaiting else None,
+                "token_hash": token and token_hash(token),
+                "secret": self._seal(secrets),
+                "is_system": is_system,
+                "created_by": created_by or actor,
+            }
+            rows.write_named(conn, insert(Trigger).values(values), spec.name)
+            put_jobs(conn, trigger_id, first, timed=first is not None, enabled=enabled, expires_at=spec.expires_at)
+            detail = {"approval": agent_made.AWAITING} if awaiting else {}
+            about = {"name": spec.name, "type": spec.type} | detail
+            rows.audit(conn, "created", tenant_id, agent_id, trigger_id, actor, **about)
+            return CreatedTrigger(get_view(conn, tenant_id, trigger_id), token)
+
+    def get(self, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
+        """One trigger. Raises NotFound."""
+        with self._db.begin() as conn:
+            return get_view(conn, tenant_id, trigger_id)
+
+    def find_system(self, tenant_id: UUID, agent_id: UUID, name: str) -> TriggerView | None:
+        """An agent's system trigger of that name."""
+        with self._db.begin() as conn:
+            return find_system_view(conn, tenant_id, agent_id, name)
+
+    def list(
+        self,
+        tenant_id: UUID,
+        *,
+        agent_id: UUID | None = None,
+        focus_ref: str | None = None,
+        limit: int = 50,
+        after: UUID | None = None,
+    ) -> list[TriggerView]:
+        """Triggers, newest first."""
+        with self._db.begin() as conn:
+            return list_views(conn, tenant_id, agent_id=agent_id, focus_ref=focus_ref, limit=limit, after=after)
+
+    def update(
+        self, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], *, actor: str, by_agent: bool = False
+    ) -> TriggerView:
+        """Change fields; `config` is merged (RFC 7396) and checked as at creation, `is_enabled` pauses or resumes.
+
+        Another config starts a new grid now; the same one changes nothing. A `max_fires` that is reached already
+        ends the trigger. What an agent changes itself (`by_agent`) may have to wait for approval again. Raises
+        InvalidField, NotFound, Conflict.
+        """
+        wanted = patch.get("is_enabled")
+        lock = rows.lock_trigger_and_agent if wanted else rows.lock_trigger
+        with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
+            row = lock(conn, tenant_id, trigger_id)
+            spec = rows.spec_of(row).patched(patch)
+            if row.is_system and spec.name != row.name:
+                raise InvalidField("The name of a trigger that belongs to the system stays.", field="name")
+            check_spec(spec, row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo))
+            changed: dict[str, Any] = {}
+            first = row.next_run_time
+            if "config" in patch:
+                changed, first = self._changed_config(conn, row, patch["config"], by_agent=by_agent)
+            asks = by_agent and row.approve_triggers and bool(set(patch) - {"is_enabled"})
+            if by_agent:
+                agent_made.check_changeable(kind_of(row.type))
+                spec = agent_made.bounded(spec, first, row.now, patch)
+            values = spec.columns() | changed | (rows.AWAITS if asks else {})
+            rows.write_named(
+                conn,
+                update(Trigger).where(Trigger.id == trigger_id).values(values | {"updated_at": row.now}),
+                spec.name,
+            )
+            exhausted = spec.max_fires is not None and row.fire_count >= spec.max_fires
+            put_jobs(
+                conn,
+                trigger_id,
+                first,
+                timed=row.job_kind is not None,
+                enabled=row.is_enabled and not exhausted and not asks,
+                expires_at=spec.expires_at,
+            )
+            detail = {"approval": agent_made.AWAITING} if asks else {}
+            rows.audit(conn, "updated", tenant_id, row.agent_id, trigger_id, actor, fields=sorted(patch), **detail)
+            if row.is_enabled and exhausted and not asks:
+                rows.change_trigger(conn, trigger_id, is_enabled=False, paused_note="max_fires")
+                rows.audit(conn, "finished", tenant_id, row.agent_id, trigger_id, actor, why="max_fires")
+            if wanted is not None and not asks:
+                as_changed = rows.lock_trigger(conn, tenant_id, trigger_id)
+                (resume_trigger if wanted else pause_trigger)(conn, as_changed, actor)
+            return get_view(conn, tenant_id, trigger_id)
+
+    def pause(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, note: str | None = None) -> TriggerView:
+        """Stop new firings; what is recorded is still delivered. Pausing twice changes nothing but the note."""
+        with self._db.begin() as conn:
+            pause_trigger(conn, rows.lock_trigger(conn, tenant_id, trigger_id), actor, note)
+            return get_view(conn, tenant_id, trigger_id)
+
+    def resume(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> TriggerView:
+        """Start again from now: slots passed meanwhile do not fire, except a `once` that has not fired yet.
+
+        Counts from zero fires. Raises Conflict when it has expired, has no slot left, is over the limit, or was not
+        approved.
+        """
+        with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
+            resume_trigger(conn, rows.lock_trigger_and_agent(conn, tenant_id, trigger_id), actor)
+            return get_view(conn, tenant_id, trigger_id)
+
+    def delete(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> None:
+        """Delete softly: its firings stay and are still delivered; its name is free, hook and jobs are gone."""
+        with self._db.begin() as conn:
+            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            if row.is_system:
+                raise Conflict("This trigger belongs to the system and cannot be deleted; pause it instead.")
+            rows.change_trigger(conn, trigger_id, deleted_at=row.now, is_enabled=False, token_hash=None)
+            remove_jobs(conn, [trigger_id])
+            rows.audit(conn, "deleted", tenant_id, row.agent_id, trigger_id, actor, name=row.name)
+
+    def fire(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False) -> Fired:
+        """Fire now, as a person asks: counted, without cooldown. Raises Conflict for one that may not fire.
+
+        What its own agent fires stands in the chain of what woke it; at the end of that LimitReached is raised.
+        """
+        with self._db.begin() as conn:
+            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            trigger = lock_triggers(conn, [trigger_id])[trigger_id]
+            refusal = gate(trigger, trigger.read_at)
+            if refusal:
+                raise Conflict(f"The trigger does not fire: {row.paused_note or refusal}. Resume it first.")
+            firing = asked_firing(conn, trigger, by_agent=by_agent)
+            recorded = record_firings(conn, [firing])
+            if recorded.exhausted:
+                stop_jobs(conn, trigger_id)
+            rows.audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing.id))
+            return Fired(firing.id, recorded.inserted[firing.id])
+
+    def rotate_token(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> CreatedTrigger:
+        """Give a webhook a new URL; the old one is unknown from now on. Raises Conflict for another kind."""
+        with self._db.begin() as conn:
+            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            if row.type != TriggerType.WEBHOOK:
+                raise Conflict(f"A {row.type} trigger has no token to rotate.")
+            token = new_token()
+            rows.change_trigger(conn, trigger_id, token_hash=token_hash(token), updated_at=row.now)
+            rows.audit(conn, "rotated", tenant_id, row.agent_id, trigger_id, actor)
+            return CreatedTrigger(get_view(conn, tenant_id, trigger_id), token)
+
+    def preview(self, tenant_id: UUID, trigger_id: UUID, count: int) -> Preview:
+        """The next `count` fire times of a trigger, whether it is paused or not."""
+        with self._db.begin() as conn:
+            row = rows.read_trigger(conn, tenant_id, trigger_id)
+        return preview(
+            row.type,
+            row.config,
+            zone=row.zone,
+            after=row.now,
+            count=count,
+            naive_ok=False,
+            anchor=row.anchor_at,
+            seed=trigger_id,
+        )
+
+    def _changed_config(
+        self, conn: Connection, row: Row[Any], patch: Mapping[str, Any], *, by_agent: bool
+    ) -> tuple[dict[str, Any], datetime | None]:
+        kind = kind_of(row.type)
+        held = join_secrets(row.config, self._open(row.secret))
+        whole = merge_patch(held, patch)
+        if whole == held:
+            return {}, row.next_run_time
+        context = rows.check_context(conn, row, self._allow_private)
+        config = parse_config(kind, whole, context)
+        zone = rows.zone_of(config, row)
+        if by_agent:
+            agent_made.check_pace(config, zone, row.id, row.now)
+        public, secrets = split_secrets(kind, resolve_config(config, whole, context))
+        values = {"config": public, "zone": zone, "secret": self._seal(secrets), "anchor_at": row.now}
+        return values, first_run(config, zone, row.id, row.now)
+
+    def _seal(self, secrets: Mapping[str, Any]) -> bytes | None:
+        return self._box.encrypt(json.dumps(secrets)) if secrets else None
+
+    def _open(self, secret: bytes | None) -> dict[str, Any]:
+        return {} if secret is None else dict(json.loads(self._box.decrypt(secret)))

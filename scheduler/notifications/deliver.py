@@ -1,0 +1,131 @@
+"""Sending notifications on: a job for each try, deferred in the transaction that makes it due."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+from uuid import UUID
+
+from loguru import logger
+from sqlalchemy import Connection
+
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import ReveilleError
+from scheduler.domain.notification import content_of
+from scheduler.domain.retries import MAX_TRIES, SPREAD, retry_delay
+from scheduler.net.client import GuardedClient
+from scheduler.notifications.send import send
+from scheduler.notifications.target_statements import (
+    Delivery,
+    add_deliveries,
+    claim_delivery,
+    due_again,
+    end_delivery,
+)
+from scheduler.notifications.targets.base import NotSent, Outgoing
+from scheduler.notifications.targets.registry import open_target
+from scheduler.queue.tasks import defer_deliveries
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database
+from scheduler.storage.secrets import SecretBox
+
+T = TypeVar("T")
+
+QUEUED_AT_ONCE = 200
+LOST = NotSent("The workers that were to send it were lost, again and again.", permanent=True)
+
+
+def send_on(conn: Connection, agent_id: UUID, notification_id: UUID) -> None:
+    """Queue a notification for each target of its agent, in the caller's transaction."""
+    defer_deliveries(conn, [(each, 1) for each in add_deliveries(conn, agent_id, notification_id)])
+
+
+def send_again(db: Database) -> int:
+    """Queue what waits for another try, and what was lost with a worker; returns how many. A duty."""
+    with db.begin() as conn:
+        due = due_again(conn, QUEUED_AT_ONCE)
+        defer_deliveries(conn, [(each, tries + 1) for each, tries in due])
+    return len(due)
+
+
+class Deliverer:
+    """Sends notifications on one event loop, with a thread of its own for the database."""
+
+    def __init__(self, db: Database, box: SecretBox, client: GuardedClient, clock: Clock) -> None:
+        """Takes one of `db`'s connections at a time."""
+        self._db = db
+        self._box = box
+        self._client = client
+        self._clock = clock
+        self._threads = ThreadPoolExecutor(1, thread_name_prefix="deliver")
+
+    async def deliver(self, delivery_id: UUID, attempt: int) -> None:
+        """The Procrastinate job: one try. Never raises: what breaks off is queued again when its lease ends."""
+        try:
+            delivery = await self._transact(lambda conn: claim_delivery(conn, delivery_id, attempt))
+            if delivery is not None:
+                problem = await self._send(delivery)
+                await self._transact(lambda conn: _end(conn, delivery, problem))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is this delivery's alone
+            logger.opt(exception=not isinstance(error, ReveilleError)).warning(
+                "Notification delivery {} broke off: {}", delivery_id, str(error).partition("\n")[0]
+            )
+
+    def close(self) -> None:
+        """Let go of the thread."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _send(self, delivery: Delivery) -> NotSent | None:
+        if delivery.attempt > MAX_TRIES:
+            return LOST
+        try:
+            held = json.loads(self._box.decrypt(delivery.secrets))
+            target = open_target(delivery.kind, held["secret"])
+        except ReveilleError as error:
+            return NotSent(error.message, permanent=True)
+        return await send(self._client, self._clock, held["url"], target, _outgoing(delivery))
+
+    async def _transact(self, work: Callable[[Connection], T]) -> T:
+        def call() -> T:
+            with self._db.begin() as conn:
+                return work(conn)
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, call)
+
+
+def _outgoing(delivery: Delivery) -> Outgoing:
+    return Outgoing(
+        id=delivery.notification_id,
+        invocation_id=delivery.invocation_id,
+        agent_id=delivery.agent_id,
+        agent_name=delivery.agent_name,
+        content=content_of(delivery.summary, delivery.reply),
+        triggers=tuple(delivery.triggers),
+        created_at=delivery.created_at,
+    )
+
+
+def _end(conn: Connection, delivery: Delivery, problem: NotSent | None) -> None:
+    """Write a try's end down: arrived, another one later, or given up and audited."""
+    if problem is None:
+        end_delivery(conn, delivery, None, None)
+    elif problem.permanent or delivery.attempt >= MAX_TRIES:
+        if end_delivery(conn, delivery, problem.error, None):
+            record_event(
+                conn,
+                action="notification_target.failed",
+                tenant_id=delivery.tenant_id,
+                subject_id=delivery.target_id,
+                agent_id=delivery.agent_id,
+                name=delivery.target_name,
+                invocation_id=str(delivery.invocation_id),
+                tries=delivery.attempt,
+                error=problem.error,
+            )
+    else:
+        spread = random.uniform(-SPREAD, SPREAD)  # noqa: S311  # no secret
+        end_delivery(conn, delivery, problem.error, retry_delay(delivery.attempt, problem.retry_after, spread))

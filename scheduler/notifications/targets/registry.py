@@ -1,0 +1,30 @@
+"""The kinds of targets. A new one is one file, one line here and its test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from scheduler.domain.errors import InvalidField
+from scheduler.notifications.targets.base import Factory, Target
+from scheduler.notifications.targets.discord import DiscordWebhook
+from scheduler.notifications.targets.feishu import FeishuBot
+from scheduler.notifications.targets.slack import SlackWebhook
+from scheduler.notifications.targets.webhook import SignedWebhook
+
+SIGNED = "webhook"
+"""The kind that always has a secret: one is made when none is given."""
+
+TARGETS: Mapping[str, Factory] = {
+    SIGNED: SignedWebhook,
+    "slack": SlackWebhook,
+    "discord": DiscordWebhook,
+    "feishu": FeishuBot,
+}
+
+
+def open_target(kind: str, secret: str | None) -> Target:
+    """The target of that kind; raises InvalidField on `kind` or `secret`."""
+    factory = TARGETS.get(kind)
+    if factory is None:
+        raise InvalidField(f"kind {kind!r} is not one of {', '.join(TARGETS)}.", field="kind")
+    return factory(secret)

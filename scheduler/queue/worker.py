@@ -1,0 +1,158 @@
+"""Procrastinate's worker, made to outlive the database.
+
+Measured on 3.10: when PostgreSQL restarts, its listener ends for good; that, or a heartbeat that fails, goes
+unnoticed, for the task that would notice ends at once when there are no periodic tasks; and a fetch that fails
+ends the worker, which first waits for its runs and then aborts them. So each of these waits here instead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from uuid import UUID
+
+import psycopg
+from loguru import logger
+from procrastinate import App, PsycopgConnector
+from procrastinate.exceptions import ConnectorException
+from procrastinate.jobs import Job, Status
+from procrastinate.manager import JobManager, NotificationCallback
+
+from scheduler.domain.clock import Clock
+from scheduler.queue.tasks import CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK
+
+PAUSE_SECONDS = 1.0
+FINISH_PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
+"""Between attempts to delete a finished job: for about a minute. What is left then, the reconciler removes."""
+
+
+class Pulse:
+    """When this worker last showed that it lives."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._beat_at = clock.monotonic()
+
+    def age(self) -> float:
+        """Seconds since the last heartbeat that arrived was sent."""
+        return self._clock.monotonic() - self._beat_at
+
+    @asynccontextmanager
+    async def beat(self) -> AsyncIterator[None]:
+        """Send a heartbeat in this block; it counts from its sending, if it arrives."""
+        sent_at = self._clock.monotonic()
+        yield
+        self._beat_at = sent_at
+
+
+class SteadyJobManager(JobManager):
+    """Waits where Procrastinate would give up."""
+
+    def __init__(self, connector: PsycopgConnector, pulse: Pulse) -> None:
+        super().__init__(connector)
+        self._pulse = pulse
+
+    async def register_worker(self) -> int:
+        """Register, which is the first heartbeat."""
+        async with self._pulse.beat():
+            return await super().register_worker()
+
+    async def update_heartbeat(self, worker_id: int) -> None:
+        """Send a heartbeat, and go on trying while the database is away."""
+        while True:
+            try:
+                async with self._pulse.beat():
+                    return await super().update_heartbeat(worker_id)
+            except ConnectorException as error:
+                await _wait_out(error, "The heartbeat")
+
+    async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
+        """Fetch a job; none while the database is away."""
+        try:
+            return await super().fetch_job(queues, worker_id)
+        except ConnectorException as error:
+            await _wait_out(error, "The look for work")
+            return None
+
+    async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
+        """Delete a job that has ended, and go on trying for a while; one that is gone was taken as stalled."""
+        for pause in FINISH_PAUSES:
+            try:
+                return await super().finish_job(job, status, delete_job)
+            except ConnectorException as error:
+                if isinstance(error.__cause__, psycopg.errors.RaiseException):
+                    logger.warning("Job {} was taken away while it ran", job.id)
+                    return None
+                await _wait_out(error, f"The end of job {job.id}", pause)
+        return None
+
+    async def listen_for_jobs(
+        self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
+    ) -> None:
+        """Listen, and listen again when the connection is lost."""
+        while True:
+            try:
+                await super().listen_for_jobs(on_notification=on_notification, queues=queues)
+            except ConnectorException as error:
+                await _wait_out(error, "The listener")
+
+
+async def _wait_out(error: ConnectorException, what: str, seconds: float = PAUSE_SECONDS) -> None:
+    """Wait a moment if the database is away; anything else is raised, and the worker starts anew."""
+    if not isinstance(error.__cause__, psycopg.OperationalError | psycopg.InterfaceError):
+        raise error
+    logger.warning("{} waits for the database: {}", what, str(error.__cause__).partition("\n")[0])
+    await asyncio.sleep(seconds)
+
+
+def make_worker_app(libpq_url: str, run: Callable[[UUID, int], Awaitable[None]], pulse: Pulse) -> App:
+    """The app of the worker that runs invocations, not yet open, with `run(invocation_id, attempt)` as its task.
+
+    It takes at most three connections: two pooled and the listener's.
+    """
+    app = _app(libpq_url, pulse, connections=2)
+
+    @app.task(name=RUN_TASK, queue=QUEUE)
+    async def run_invocation(invocation_id: str, attempt: int) -> None:
+        await run(UUID(invocation_id), attempt)
+
+    return app
+
+
+def make_check_app(
+    libpq_url: str,
+    check: Callable[[Sequence[tuple[UUID, int]]], Awaitable[None]],
+    pulse: Pulse,
+    deliver: Callable[[UUID, int], Awaitable[None]],
+) -> App:
+    """The app of the worker that checks polls and sends notifications on, not yet open.
+
+    Its tasks are `check([(trigger_id, version), …])` and `deliver(delivery_id, attempt)`. It takes one connection,
+    if it is run without a listener: both can wait a second.
+    """
+    app = _app(libpq_url, pulse, connections=1)
+
+    @app.task(name=CHECK_TASK, queue=IO_QUEUE)
+    async def check_polls(polls: list[tuple[str, int]]) -> None:
+        await check([(UUID(trigger_id), version) for trigger_id, version in polls])
+
+    @app.task(name=DELIVER_TASK, queue=IO_QUEUE)
+    async def deliver_notification(delivery_id: str, attempt: int) -> None:
+        await deliver(UUID(delivery_id), attempt)
+
+    return app
+
+
+def _app(libpq_url: str, pulse: Pulse, *, connections: int) -> App:
+    connector = PsycopgConnector(
+        conninfo=libpq_url,
+        min_size=1,
+        max_size=connections,
+        timeout=5.0,
+        reconnect_timeout=2.0,
+        kwargs={"connect_timeout": 5, "application_name": "reveille-jobs"},
+    )
+    app = App(connector=connector)
+    app.job_manager = SteadyJobManager(connector, pulse)
+    return app
