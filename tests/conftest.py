@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.storage.engine import Database
-from tests.postgres import Databases, running_server
+from tests.support.postgres import Databases, running_server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

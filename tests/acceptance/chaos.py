@@ -24,7 +24,7 @@ from psycopg.rows import dict_row
 from tests.acceptance.agent_server import AgentServer, agent_server
 from tests.acceptance.fleet import Fleet, fleet
 from tests.bench.server import bench_server
-from tests.postgres import Databases
+from tests.support.postgres import Databases
 
 PROCESSES = ("web", "worker-1", "worker-2", "worker-3", "worker-4")
 """Each worker process is a scheduler too: four schedulers and four workers share the store."""

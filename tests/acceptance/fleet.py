@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.web import free_port
+from tests.support.web import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 ADMIN_KEY = "rvl_a-key-for-the-fleet-of-a-test"

@@ -11,12 +11,12 @@ import pytest
 
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.storage.engine import Database
-from tests import a2a_agent as far
-from tests.a2a_agent import Agent, remote_agent
 from tests.acceptance.test_worker_lost import Workers, only_invocation, state_is
-from tests.database import rows
-from tests.factories import DEFAULT_TENANT
-from tests.invocations import fire, make_woken, row_of
+from tests.support import a2a_agent as far
+from tests.support.a2a_agent import Agent, remote_agent
+from tests.support.database import rows
+from tests.support.factories import DEFAULT_TENANT
+from tests.support.invocations import fire, make_woken, row_of
 
 
 @pytest.fixture

@@ -10,8 +10,8 @@ import pytest
 
 from scheduler.storage.engine import Database
 from tests.acceptance.chaos import BROKEN_RANGES, run_chaos
-from tests.factories import make_agent, make_trigger
-from tests.postgres import Databases
+from tests.support.factories import make_agent, make_trigger
+from tests.support.postgres import Databases
 
 SECONDS = 60.0
 SEED = 20

@@ -11,7 +11,7 @@ import pytest
 
 from scheduler.domain.ids import token_hash
 from tests.acceptance.tools import command, environment
-from tests.postgres import Databases
+from tests.support.postgres import Databases
 
 UNMIGRATED = "template1"
 SECRET_KEY = "a secret key for tests"

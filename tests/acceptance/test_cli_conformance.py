@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests import conformance
 from tests.acceptance.tools import feed_json
+from tests.support import conformance
 
 CRON = conformance.load("cron/cases.json")
 JSONPATH = conformance.load("jsonpath/cts.json")["tests"]

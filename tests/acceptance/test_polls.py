@@ -10,7 +10,7 @@ from tests.acceptance.agent_server import agent_server
 from tests.acceptance.fleet import fleet
 from tests.bench.polls import cron_lateness
 from tests.bench.server import bench_server
-from tests.polls import running_site
+from tests.support.polls import running_site
 
 
 def eventually(what: Callable[[], object], seconds: float = 60) -> None:

@@ -20,8 +20,8 @@ import pytest
 
 from tests.acceptance.agent_server import AgentServer, agent_server
 from tests.acceptance.fleet import ADMIN_KEY, ROOT, SECRET_KEY, Fleet, fleet
-from tests.postgres import Databases, running_server
-from tests.web import free_port
+from tests.support.postgres import Databases, running_server
+from tests.support.web import free_port
 
 SMALLEST_PLAN = 20
 """Connections of Heroku's smallest plan."""

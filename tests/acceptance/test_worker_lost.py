@@ -19,10 +19,10 @@ from sqlalchemy import text
 
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.storage.engine import Database
-from tests.database import rows
-from tests.factories import DEFAULT_TENANT
-from tests.invocations import fire, firing_states, make_woken, row_of
-from tests.postgres import Databases
+from tests.support.database import rows
+from tests.support.factories import DEFAULT_TENANT
+from tests.support.invocations import fire, firing_states, make_woken, row_of
+from tests.support.postgres import Databases
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE = 60.0

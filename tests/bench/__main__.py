@@ -17,7 +17,7 @@ from tests.bench.pages import page_times
 from tests.bench.polls import poll_capacity
 from tests.bench.server import bench_server
 from tests.bench.thinking import RUNS, thinking_cost
-from tests.postgres import Databases
+from tests.support.postgres import Databases
 
 STOCK_COUNT = 2000
 FIRINGS = 50_000

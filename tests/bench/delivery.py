@@ -10,7 +10,7 @@ import psycopg
 
 from tests.acceptance.agent_server import agent_server
 from tests.acceptance.fleet import fleet
-from tests.postgres import Databases
+from tests.support.postgres import Databases
 
 AGENTS = 100
 ROUNDS = 5

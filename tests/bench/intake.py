@@ -20,9 +20,9 @@ from scheduler.storage.engine import Database
 from scheduler.storage.tables import Firing
 from tests.bench.load import Load, post
 from tests.bench.server import sqlalchemy_url
-from tests.factories import BOX, DEFAULT_TENANT, make_agent
-from tests.postgres import Databases
-from tests.web import Web, running_web
+from tests.support.factories import BOX, DEFAULT_TENANT, make_agent
+from tests.support.postgres import Databases
+from tests.support.web import Web, running_web
 
 AGENTS = 5
 TRIGGERS = 20

@@ -19,9 +19,9 @@ from scheduler.storage.engine import Database
 from scheduler.storage.keys import create_key
 from scheduler.storage.web_sessions import start_session
 from tests.bench.server import sqlalchemy_url
-from tests.factories import BOX, DEFAULT_TENANT, make_agent, make_trigger
-from tests.postgres import Databases
-from tests.web import Web, running_web
+from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_trigger
+from tests.support.postgres import Databases
+from tests.support.web import Web, running_web
 
 PAGES = 200
 AGENTS = 10

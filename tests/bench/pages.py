@@ -9,11 +9,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 
 from api.web.now import PICTURES, Pictures
-from tests.api import running_api
 from tests.bench.history import populate_history
-from tests.database import rows
-from tests.pages import Browser, signed_in
-from tests.postgres import Databases
+from tests.support.api import running_api
+from tests.support.database import rows
+from tests.support.pages import Browser, signed_in
+from tests.support.postgres import Databases
 
 ROUNDS = 15
 PATHS = (

@@ -21,7 +21,7 @@ from tests.acceptance.fleet import ROOT, Fleet, fleet
 from tests.bench.population import AGENTS, TRIGGERS_OF_AN_AGENT
 from tests.bench.scheduling import percentile
 from tests.bench.server import sqlalchemy_url
-from tests.postgres import Databases
+from tests.support.postgres import Databases
 
 LONGEST_SECONDS = 600
 

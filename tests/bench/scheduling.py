@@ -16,8 +16,8 @@ from scheduler.storage.engine import BY_INDEX, Database
 from tests.bench.population import MAKE_DUE, populate
 from tests.bench.server import sqlalchemy_url
 from tests.bench.stock import run_stock
-from tests.clockwork import stepped
-from tests.postgres import Databases
+from tests.support.clockwork import stepped
+from tests.support.postgres import Databases
 
 LATENESS = text("""
     SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - scheduled_for)::float8 FROM firings

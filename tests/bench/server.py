@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.postgres import Databases, running_server
+from tests.support.postgres import Databases, running_server
 
 OPTIONS = {"max_connections": "100", "track_commit_timestamp": "on"}
 """Commit timestamps: lateness is measured to the commit, when a firing can no longer be lost."""

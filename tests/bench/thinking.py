@@ -17,10 +17,10 @@ from scheduler.storage.engine import Database
 from tests.acceptance.fleet import Fleet, fleet
 from tests.bench.scheduling import percentile
 from tests.bench.server import sqlalchemy_url
-from tests.integration.net_servers import Exchange
-from tests.invocations import Woken, fire
-from tests.llm import STREAM_HEAD, chunks, make_model, make_thinker, providing
-from tests.postgres import Databases
+from tests.integration.net.net_servers import Exchange
+from tests.support.invocations import Woken, fire
+from tests.support.llm import STREAM_HEAD, chunks, make_model, make_thinker, providing
+from tests.support.postgres import Databases
 
 RUNS = 200
 WORDS = "A reply of some length. " * 20

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from tests.api import running_api, served
 from tests.browser.chromium import MISSING, start_chromium
 from tests.browser.site import Site
+from tests.support.api import running_api, served
 
 PATIENCE_MS = 20_000
 """For a busy machine; what is there sooner is not waited for."""

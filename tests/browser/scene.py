@@ -8,9 +8,9 @@ from uuid import UUID
 
 from scheduler.domain.model import Trust
 from scheduler.domain.run import Failed, Replied
-from tests.api import Api
-from tests.database import change
-from tests.invocations import Woken, close, end, fire, start
+from tests.support.api import Api
+from tests.support.database import change
+from tests.support.invocations import Woken, close, end, fire, start
 
 AGENTS = ("night-watch", "support", "release-notes", "billing")
 REPLIES = {

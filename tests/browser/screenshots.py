@@ -10,11 +10,11 @@ from typing import Literal
 
 from playwright.sync_api import Browser, sync_playwright
 
-from tests.api import Api, running_api, served
 from tests.browser.chromium import MISSING, start_chromium
 from tests.browser.scene import play
 from tests.browser.site import Site
-from tests.postgres import running_server
+from tests.support.api import Api, running_api, served
+from tests.support.postgres import running_server
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")

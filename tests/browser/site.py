@@ -5,7 +5,7 @@ from __future__ import annotations
 from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import BrowserContext, ConsoleMessage
 
-from tests.api import Api
+from tests.support.api import Api
 
 SERIOUS = {"serious", "critical"}
 

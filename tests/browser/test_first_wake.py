@@ -11,7 +11,7 @@ import pytest
 from playwright.sync_api import BrowserContext, expect
 
 from tests.acceptance.fleet import ADMIN_KEY, Fleet, fleet
-from tests.postgres import Databases
+from tests.support.postgres import Databases
 
 AGENT = [sys.executable, "-c", "print('Good morning.')"]
 

@@ -10,9 +10,9 @@ from playwright.sync_api import BrowserContext, Dialog, expect
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed
 from tests.browser.site import Site
-from tests.database import change
-from tests.hooks import make_hook
-from tests.invocations import bring_to, close, end, make_woken, row_of, start
+from tests.support.database import change
+from tests.support.hooks import make_hook
+from tests.support.invocations import bring_to, close, end, make_woken, row_of, start
 
 SCRIPT = b"<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
 KIB = 1024

@@ -6,10 +6,10 @@ import pytest
 
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
-from tests.api import Api, running_api
-from tests.clockwork import SteppedScheduler, stepped
-from tests.factories import BOX
-from tests.postgres import Databases
+from tests.support.api import Api, running_api
+from tests.support.clockwork import SteppedScheduler, stepped
+from tests.support.factories import BOX
+from tests.support.postgres import Databases
 
 
 @pytest.fixture

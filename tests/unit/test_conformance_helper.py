@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import conformance
+from tests.support import conformance
 
 
 def test_cases_are_read_from_the_directory_that_the_environment_names(

@@ -10,7 +10,7 @@ import pytest
 
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.cron_schedule import CronSchedule
-from tests import conformance
+from tests.support import conformance
 
 CASES = conformance.load("cron/cases.json")
 EXT_MISSES = {

@@ -20,7 +20,7 @@ from scheduler.domain.json_path import (
     json_path_line,
     matches,
 )
-from tests import conformance
+from tests.support import conformance
 
 ROWS = [{"id": number, "tags": ["x", {"deep": [1, 2]}]} for number in range(15_000)]
 JSON = st.recursive(

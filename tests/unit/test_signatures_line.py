@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from scheduler.domain.signatures import sign_standard_webhooks, verify_signature_line
-from tests import conformance
+from tests.support import conformance
 
 SECRET = "whsec_YS1rZXktb2YtZXhhY3RseS0zMi1ieXRlcy1sZW5ndGg="
 BODY = '{"n":1,"s":"ü"}'

@@ -13,8 +13,8 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 from mcp_types import CallToolResult, TextContent
 
-from tests.api import Api, served
-from tests.web import running_web
+from tests.support.api import Api, served
+from tests.support.web import running_web
 
 Work = Callable[[Client], Awaitable[Any]]
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from werkzeug.test import TestResponse
 
-from tests.api import Api, Caller
+from tests.support.api import Api, Caller
 
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from scheduler.domain.run import Replied
 from scheduler.storage.engine import Database
-from tests.database import rows
-from tests.invocations import close, fire, make_woken, run_once, start
-from tests.tools import Toolbox
+from tests.support.database import rows
+from tests.support.invocations import close, fire, make_woken, run_once, start
+from tests.support.tools import Toolbox
 
 
 def test_an_agent_acknowledges_its_own_firings_while_it_runs_and_afterwards(db: Database) -> None:

@@ -15,12 +15,12 @@ from scheduler.invocations.lifecycle import Claimed
 from scheduler.invocations.requests import Work, prepare
 from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.storage.engine import Database
-from tests.clockwork import SteppedScheduler
-from tests.database import change, rows
-from tests.factories import BOX, make_agent
-from tests.invocations import close, end, start
-from tests.messages import listen, write
-from tests.tools import Toolbox
+from tests.support.clockwork import SteppedScheduler
+from tests.support.database import change, rows
+from tests.support.factories import BOX, make_agent
+from tests.support.invocations import close, end, start
+from tests.support.messages import listen, write
+from tests.support.tools import Toolbox
 
 
 @pytest.fixture

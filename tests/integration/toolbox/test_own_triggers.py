@@ -8,9 +8,9 @@ import pytest
 
 from scheduler.domain.ids import new_id
 from scheduler.storage.engine import Database
-from tests.database import rows
-from tests.factories import make_agent, make_trigger
-from tests.tools import Toolbox
+from tests.support.database import rows
+from tests.support.factories import make_agent, make_trigger
+from tests.support.tools import Toolbox
 
 DAILY = {"type": "cron", "config": {"expr": "0 9 * * *"}, "reason": "Look at the mail."}
 

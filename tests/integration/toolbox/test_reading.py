@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from scheduler.domain.ids import new_id
 from scheduler.storage.engine import Database
-from tests.database import change, rows
-from tests.factories import make_agent, make_tenant
-from tests.invocations import fire, make_woken
-from tests.messages import listen, make_user, write
-from tests.tools import Toolbox
+from tests.support.database import change, rows
+from tests.support.factories import make_agent, make_tenant
+from tests.support.invocations import fire, make_woken
+from tests.support.messages import listen, make_user, write
+from tests.support.tools import Toolbox
 
 
 def test_a_firing_is_read_whole(db: Database) -> None:

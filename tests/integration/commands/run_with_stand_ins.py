@@ -1,0 +1,35 @@
+"""`reveille run`, its web server and worker replaced by two that need nothing but their environment."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from http.server import HTTPServer, SimpleHTTPRequestHandler
+
+from config.settings import load_settings
+from scheduler import supervisor
+
+
+def web() -> None:
+    port = load_settings().port
+    HTTPServer(("127.0.0.1", port), SimpleHTTPRequestHandler).serve_forever()
+
+
+def worker() -> None:
+    settings = load_settings().for_server()
+    assert settings.secret_key is not None
+    print("key", len(settings.secret_key.get_secret_value()), settings.libpq_url)  # noqa: T201
+    time.sleep(600)
+
+
+def run() -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # tests that were started with nohup would pass theirs on
+    this = [sys.executable, "-m", "tests.integration.commands.run_with_stand_ins"]
+    supervisor.COMMANDS = {"web": [*this, "web"], "worker": [*this, "worker"]}
+    return supervisor.run(load_settings(), lambda _settings: [f"prepared by {os.getpid()}"])
+
+
+if __name__ == "__main__":
+    sys.exit({"run": run, "web": web, "worker": worker}[sys.argv[1]]())

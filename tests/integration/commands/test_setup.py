@@ -1,0 +1,85 @@
+"""What tools/setup does about the browser of the tests, run on a copy whose installers are stand-ins."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+NEEDED = ("sh", "cat", "cksum", "dirname", "id", "rm", "touch")
+PYTHON = """#!/bin/sh
+case "$*" in
+    *"playwright install"*) echo tried >>tries; {install} ;;
+    *executable_path*) [ -e playwrights-chromium ] ;;
+esac
+"""
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    """A place with tools/setup in which every installation of packages succeeds and nothing is a Chromium."""
+    for directory in ("tools", "requirements", ".venv/bin", "bin"):
+        (tmp_path / directory).mkdir(parents=True)
+    shutil.copy(ROOT / "tools/setup", tmp_path / "tools/setup")
+    for name in ("runtime.txt", "embedded.txt", "dev.txt"):
+        (tmp_path / "requirements" / name).touch()
+    (tmp_path / "pyproject.toml").touch()
+    (tmp_path / ".venv/place").write_text(f"{tmp_path}\n")
+    for name in NEEDED:
+        found = shutil.which(name)
+        assert found is not None
+        (tmp_path / "bin" / name).symlink_to(found)
+    return tmp_path
+
+
+def set_up(copy: Path, *, can_install: bool, ci: str = "", what: str = "dev") -> subprocess.CompletedProcess[str]:
+    python = copy / ".venv/bin/python"
+    python.write_text(PYTHON.format(install="touch playwrights-chromium" if can_install else "exit 1"))
+    python.chmod(0o755)
+    environ = {"PATH": str(copy / "bin"), "CI": ci, "HOME": str(copy)}
+    return subprocess.run(
+        [str(copy / "tools/setup"), what], env=environ, capture_output=True, text=True, check=False, cwd=copy
+    )
+
+
+def tries(copy: Path) -> int:
+    log = copy / "tries"
+    return len(log.read_text().splitlines()) if log.exists() else 0
+
+
+def test_a_browser_is_installed_once(copy: Path) -> None:
+    assert set_up(copy, can_install=True).returncode == 0
+    assert tries(copy) == 1
+    second = set_up(copy, can_install=True, ci="true")
+    assert (second.returncode, second.stderr, tries(copy)) == (0, "", 1)
+
+
+def test_without_a_browser_one_line_says_what_is_skipped_and_it_is_not_tried_again_by_itself(copy: Path) -> None:
+    first = set_up(copy, can_install=False)
+    assert first.returncode == 0
+    second = set_up(copy, can_install=False)
+    assert (second.returncode, tries(copy)) == (0, 1)
+    assert second.stderr.count("\n") == 1
+    assert "browser tests are skipped" in second.stderr
+    set_up(copy, can_install=True, what="again")
+    assert set_up(copy, can_install=True).stderr.count("skipped") == 0
+
+
+def test_on_a_build_server_a_missing_browser_fails(copy: Path) -> None:
+    set_up(copy, can_install=False)
+    failed = set_up(copy, can_install=False, ci="true")
+    assert failed.returncode == 1
+    assert "Chromium" in failed.stderr.splitlines()[-1]
+    assert tries(copy) == 2
+
+
+def test_the_systems_browser_is_taken(copy: Path) -> None:
+    browser = copy / "bin" / "chromium"
+    browser.write_text("#!/bin/sh\necho Chromium 150\n")
+    browser.chmod(0o755)
+    assert set_up(copy, can_install=False, ci="true").returncode == 0
+    assert tries(copy) == 0
+    assert not (copy / ".venv/installed-browser").exists()

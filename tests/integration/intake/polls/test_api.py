@@ -1,0 +1,169 @@
+"""Polls through the API: tried before they are made, shown with what they saw, their headers never."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+from scheduler.triggers.poll import PollConfig
+from tests.integration.net.net_servers import Exchange
+from tests.support.api import Api, running_api, trigger_body
+from tests.support.clockwork import stepped
+from tests.support.polls import Site, answered
+
+
+@pytest.fixture
+def api(database_url: str) -> Iterator[Api]:
+    """The web application, which may reach 127.0.0.1."""
+    with running_api(database_url, allow_private_hosts="127.0.0.1") as running:
+        yield running
+
+
+def make_poll(api: Api, site: Site, **config: Any) -> Any:
+    """A poll of the site."""
+    agent = api.agent(f"agent {len(api.get('/agents')['items'])}")
+    body = trigger_body("poll", type="poll", config={"url": site.url, **config})
+    return api.post(f"/agents/{agent['id']}/triggers", body)
+
+
+def try_config(api: Api, **config: Any) -> Any:
+    """What a poll of this config would see."""
+    return api.post("/triggers/try", {"type": "poll", "config": config}, 200)
+
+
+def test_a_config_is_tried_before_it_is_made(api: Api, site: Site) -> None:
+    site.says({"state": "done", "jobs": [1, 2]})
+    seen = {"status": "found", "value_cut": False, "would_fire": False, "error": None}
+    assert try_config(api, url=site.url, json_path="$.jobs[*]") == seen | {"value": [1, 2]}
+    waited_for = {"json_path": "$.state", "fire_on": "match", "match_value": "done"}
+    assert try_config(api, url=site.url, **waited_for) == seen | {"value": "done", "would_fire": True}
+    assert try_config(api, url=site.url, json_path="$.nope") == {
+        "status": "nothing_there",
+        "value": None,
+        "value_cut": False,
+        "would_fire": False,
+        "error": "Nothing in the answer is at $.nope.",
+    }
+    site.answer = answered("404 Not Found")
+    failed = try_config(api, url=site.url)
+    assert (failed["status"], failed["error"]) == ("failed", "The server answered HTTP 404.")
+
+
+@pytest.mark.parametrize(
+    ("config", "field"),
+    [
+        ({}, "config.url"),
+        ({"url": "http://169.254.169.254/"}, "config.url"),
+        ({"url": "http://10.0.0.1/"}, "config.url"),
+        ({"url": "https://a.example/", "headers": {"Host": "b"}}, "config.headers"),
+        ({"url": "https://a.example/", "json_path": "a"}, "config.json_path"),
+        ({"url": "https://a.example/", "interval_min": 1}, "config.interval_min"),
+    ],
+)
+def test_a_wrong_config_is_refused_by_its_field_and_not_requested(
+    api: Api, config: dict[str, Any], field: str
+) -> None:
+    assert api.refused(422, "POST", "/triggers/try", {"type": "poll", "config": config})["field"] == field
+
+
+def test_only_polls_can_be_tried(api: Api) -> None:
+    body = {"type": "cron", "config": {"expr": "* * * * *"}}
+    assert api.refused(422, "POST", "/triggers/try", body)["field"] == "type"
+    trigger = api.trigger(api.agent()["id"])
+    api.refused(409, "POST", f"/triggers/{trigger['id']}/try")
+    api.refused(409, "GET", f"/triggers/{trigger['id']}/poll")
+
+
+def test_a_poll_is_tried_with_its_sealed_headers_and_nothing_is_recorded(api: Api, site: Site) -> None:
+    poll = make_poll(api, site, headers={"Authorization": "Bearer sesame"})
+    with api.db.begin() as conn:
+        conn.execute(
+            text("INSERT INTO poll_states (trigger_id, fingerprint, baseline) VALUES (:id, :print, '7')"),
+            {"id": UUID(poll["id"]), "print": _fingerprint(poll)},
+        )
+    tried = api.post(f"/triggers/{poll['id']}/try", None, 200)
+    assert site.seen[0].headers["authorization"] == "Bearer sesame"
+    assert (tried["value"], tried["would_fire"]) == (1, True)
+    with api.db.begin() as conn:
+        assert conn.execute(text("SELECT baseline, poll_version, checked_at FROM poll_states")).all() == [
+            ("7", 0, None)
+        ]
+        assert conn.execute(text("SELECT 1 FROM firings")).all() == []
+
+
+def _fingerprint(poll: Any) -> str:
+    return PollConfig.model_construct(**poll["config"]).fingerprint()
+
+
+def test_headers_are_never_shown_again(api: Api, site: Site) -> None:
+    poll = make_poll(api, site, headers={"Authorization": "Bearer sesame"})
+    path = f"/triggers/{poll['id']}"
+    changed = api.patch(path, {"config": {"headers": {"X-Key": "sesame too"}}})
+    shown = [poll, changed, api.get(path), api.get("/triggers"), api.get("/audit"), api.get(f"{path}/poll")]
+    assert "sesame" not in json.dumps(shown)
+    assert "headers" not in json.dumps([each for each in shown if "config" in each])
+
+
+def test_a_poll_shows_what_it_saw_and_what_is_wrong(api: Api, site: Site) -> None:
+    poll = make_poll(api, site)
+    path = f"/triggers/{poll['id']}/poll"
+    fresh = {"checked_at": None, "failures": 0, "first_failure_at": None, "note": None}
+    assert api.get(path) == fresh | {"is_seen": False, "value": None, "value_cut": False}
+    with stepped(api.db) as scheduler:
+        scheduler.run_pass()
+    with api.db.begin() as conn:
+        conn.execute(
+            text("UPDATE poll_states SET fingerprint = :print, baseline = :seen, failures = 2, note = 'HTTP 500'"),
+            {"print": _fingerprint(poll), "seen": '"a\\u0000\\ud800"'},
+        )
+    seen = api.get(path)
+    assert (seen["is_seen"], seen["value"], seen["failures"], seen["note"]) == (True, "a\ufffd?", 2, "HTTP 500")
+    api.patch(f"/triggers/{poll['id']}", {"config": {"json_path": "$.other"}})
+    assert api.get(path)["is_seen"] is False
+
+
+def test_trying_takes_the_write_scope_or_the_agents_own_key(api: Api, site: Site) -> None:
+    poll = make_poll(api, site)
+    other = api.agent("other")
+    paths = (f"/triggers/{poll['id']}/try", f"/triggers/{poll['id']}/poll")
+    own, stranger = api.with_key(f"agent:{poll['agent_id']}"), api.with_key(f"agent:{other['id']}")
+    own.post(paths[0], None, 200)
+    own.get(paths[1])
+    stranger.refused(404, "POST", paths[0])
+    stranger.refused(404, "GET", paths[1])
+    api.with_key("read").refused(403, "POST", paths[0])
+    api.with_key("read").refused(403, "POST", "/triggers/try", {"config": {"url": site.url}})
+    tenant = api.tenant("acme")
+    api.as_(api.key, tenant).refused(404, "GET", paths[1])
+    api.as_(None).refused(401, "POST", "/triggers/try", {"config": {"url": site.url}})
+
+
+def test_tries_that_hang_leave_threads_for_the_others(api: Api, site: Site) -> None:
+    arrived, answer_now = threading.Semaphore(0), threading.Event()
+
+    async def hang(exchange: Exchange) -> None:
+        arrived.release()
+        while not answer_now.is_set():
+            await asyncio.sleep(0.01)
+        await exchange.send(answered(body=b"1"))
+
+    site.answer = hang
+    results: list[Any] = []
+    threads = [threading.Thread(target=lambda: results.append(try_config(api, url=site.url))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+        assert arrived.acquire(timeout=10)
+    refused = api.call("POST", "/triggers/try", {"config": {"url": site.url}})
+    answer_now.set()
+    for thread in threads:
+        thread.join()
+    assert (refused.status_code, refused.headers["Retry-After"]) == (429, "10")
+    assert [each["value"] for each in results] == [1, 1]
+    assert try_config(api, url=site.url)["value"] == 1

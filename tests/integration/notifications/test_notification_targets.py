@@ -1,0 +1,294 @@
+"""Notifications sent on: queued with the run's end, tried again, given up, and never a harm to the run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+from scheduler.domain.clock import SystemClock
+from scheduler.domain.model import Trust
+from scheduler.domain.retries import MAX_TRIES
+from scheduler.domain.run import Replied
+from scheduler.domain.signatures import SignatureConfig, SignedRequest, new_standard_secret, verify
+from scheduler.intake.polls.queue import sweep_checks
+from scheduler.net.client import GuardedClient
+from scheduler.net.policy import AllowedPrivate
+from scheduler.notifications.deliver import Deliverer, send_again
+from scheduler.notifications.target_statements import create_target
+from scheduler.queue.worker import Pulse, make_check_app
+from scheduler.storage.engine import Database
+from tests.support.api import Api, running_api
+from tests.support.database import change, rows
+from tests.support.factories import BOX, DEFAULT_TENANT
+from tests.support.invocations import Woken, fire, make_woken, row_of, run_once
+from tests.support.polls import Site, answered, json_answer, running_site
+
+SECRET = new_standard_secret()
+
+
+@pytest.fixture
+def site() -> Iterator[Site]:
+    with running_site() as site:
+        yield site
+
+
+@pytest.fixture
+def woken(db: Database) -> Woken:
+    return make_woken(db)
+
+
+def make_target(db: Database, woken: Woken, url: str, kind: str = "webhook", name: str = "ops") -> UUID:
+    secrets = {"url": url, "secret": SECRET if kind == "webhook" else None}
+    values = {"name": name, "kind": kind, "host": "127.0.0.1", "secrets": BOX.encrypt(json.dumps(secrets))}
+    with db.begin() as conn:
+        target_id: UUID = create_target(conn, DEFAULT_TENANT, woken.agent_id, values).id
+    return target_id
+
+
+def reply(db: Database, woken: Woken, text: str = "All quiet.") -> UUID:
+    fire(db, woken)
+    return run_once(db, Replied(text))
+
+
+def jobs(db: Database) -> list[tuple[UUID, int]]:
+    """The queued deliveries, taken from the queue."""
+    query = "DELETE FROM procrastinate_jobs WHERE queue_name = 'io' RETURNING id, args"
+    found = sorted(rows(db, query), key=lambda job: job.id)
+    return [(UUID(job.args["delivery_id"]), job.args["attempt"]) for job in found]
+
+
+def work(db: Database, *tries: tuple[UUID, int], allow: str = "127.0.0.1") -> None:
+    """Do these tries at once."""
+
+    async def run() -> None:
+        async with GuardedClient(allow_private=AllowedPrivate.parse(allow)) as client:
+            deliverer = Deliverer(db, BOX, client, SystemClock())
+            await asyncio.gather(*[deliverer.deliver(*each) for each in tries])
+            deliverer.close()
+
+    asyncio.run(run())
+
+
+def deliveries(db: Database) -> list[Any]:
+    return rows(db, "SELECT *, clock_timestamp() AS now FROM notification_deliveries ORDER BY id")
+
+
+def all_due(db: Database) -> None:
+    change(db, "UPDATE notification_deliveries SET due_at = clock_timestamp() WHERE state = 'pending'")
+
+
+def target(db: Database) -> Any:
+    [row] = rows(db, "SELECT * FROM notification_targets")
+    return row
+
+
+def test_a_reply_is_sent_to_each_target_signed(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url + "hook")
+    make_target(db, woken, site.url + "slack", "slack", "chat")
+    reply(db, woken)
+    queued = jobs(db)
+    assert [attempt for _, attempt in queued] == [1, 1]
+    work(db, *queued)
+    by_path = {exchange.request_line.split(" ")[1]: exchange for exchange in site.seen}
+    assert json.loads(by_path["/slack"].body)["text"].endswith("All quiet.")
+    hook = by_path["/hook"]
+    config = SignatureConfig.model_validate({"scheme": "standard-webhooks", "secret": SECRET})
+    assert verify(config, SignedRequest(hook.headers, hook.body), SystemClock().now()).accepted
+    assert {row.state for row in deliveries(db)} == {"delivered"}
+    assert all(row.delivered_at for row in rows(db, "SELECT * FROM notification_targets"))
+
+
+def test_nothing_is_sent_for_agents_among_themselves(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url)
+    fire(db, woken, trust=Trust.AGENT)
+    run_once(db, Replied("to my colleague"))
+    assert jobs(db) == []
+
+
+def test_procrastinate_runs_the_job(db: Database, woken: Woken, site: Site, database_url: str) -> None:
+    make_target(db, woken, site.url)
+    reply(db, woken)
+
+    async def check(_: object) -> None:
+        raise AssertionError
+
+    async def run() -> None:
+        async with GuardedClient(allow_private=AllowedPrivate.parse("127.0.0.1")) as client:
+            deliverer = Deliverer(db, BOX, client, SystemClock())
+            app = make_check_app(database_url, check, Pulse(SystemClock()), deliverer.deliver)
+            async with app.open_async():
+                await app.run_worker_async(wait=False, queues=["io"], install_signal_handlers=False)
+            deliverer.close()
+
+    asyncio.run(run())
+    assert len(site.seen) == 1
+    assert deliveries(db)[0].state == "delivered"
+
+
+def test_a_target_that_is_away_is_tried_again_and_then_given_up(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url)
+    site.answer = answered("503 Service Unavailable", retry_after="7")
+    invocation_id = reply(db, woken)
+    [(delivery_id, attempt)] = jobs(db)
+    assert send_again(db) == 0
+    for number in range(1, MAX_TRIES + 1):
+        assert attempt == number
+        work(db, (delivery_id, attempt))
+        [row] = deliveries(db)
+        assert row.error == target(db).note == "The target answered HTTP 503."
+        if number < MAX_TRIES:
+            assert row.state == "pending"
+            assert timedelta(seconds=4) < row.due_at - row.now < timedelta(seconds=8)
+            all_due(db)
+            assert send_again(db) == 1
+            [(_, attempt)] = jobs(db)
+    assert row.state == "dead"
+    assert {exchange.headers["webhook-id"] for exchange in site.seen} == {str(row.notification_id)}
+    assert len(site.seen) == MAX_TRIES
+    [event] = rows(db, "SELECT * FROM audit_events WHERE action = 'notification_target.failed'")
+    assert (event.subject_id, event.detail["tries"]) == (target(db).id, MAX_TRIES)
+    assert row_of(db, invocation_id).state == "succeeded"
+
+
+def test_it_arrives_at_a_later_try_and_the_note_goes(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url)
+    site.answer = answered("429 Too Many Requests")
+    reply(db, woken)
+    work(db, *jobs(db))
+    site.answer = json_answer({})
+    all_due(db)
+    send_again(db)
+    work(db, *jobs(db))
+    assert deliveries(db)[0].state == "delivered"
+    assert target(db).note is None
+
+
+@pytest.mark.parametrize("status", ["404 Not Found", "302 Found", "401 Unauthorized"])
+def test_a_refusal_is_final(db: Database, woken: Woken, site: Site, status: str) -> None:
+    make_target(db, woken, site.url)
+    site.answer = answered(status, location="http://127.0.0.1/")
+    reply(db, woken)
+    work(db, *jobs(db))
+    assert deliveries(db)[0].state == "dead"
+    assert len(site.seen) == 1
+
+
+def test_a_forbidden_address_is_final_and_its_url_is_not_told(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url + "t0ken")
+    reply(db, woken)
+    work(db, *jobs(db), allow="10.0.0.0/8")
+    assert deliveries(db)[0].state == "dead"
+    assert site.seen == []
+    assert "t0ken" not in str(rows(db, "SELECT detail FROM audit_events")) + target(db).note
+
+
+def test_of_two_jobs_for_one_try_one_does_nothing(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url)
+    reply(db, woken)
+    [job] = jobs(db)
+    work(db, job, job)
+    work(db, job)
+    assert len(site.seen) == 1
+
+
+def test_what_was_lost_with_its_worker_is_queued_again(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url)
+    reply(db, woken)
+    change(db, "UPDATE procrastinate_jobs SET status = 'doing' WHERE queue_name = 'io'")
+    assert sweep_checks(db) == 1
+    assert send_again(db) == 0
+    all_due(db)
+    assert send_again(db) == 1
+    work(db, *jobs(db))
+    assert len(site.seen) == 1
+
+
+def test_workers_that_are_lost_every_time_end_it(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url)
+    reply(db, woken)
+    [(delivery_id, _)] = jobs(db)
+    change(db, "UPDATE notification_deliveries SET attempt = :tries", tries=MAX_TRIES)
+    work(db, (delivery_id, MAX_TRIES + 1))
+    assert deliveries(db)[0].state == "dead"
+    assert site.seen == []
+
+
+def test_a_deleted_target_gets_nothing_more(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url)
+    reply(db, woken)
+    change(db, "DELETE FROM notification_targets")
+    work(db, *jobs(db))
+    assert site.seen == []
+
+
+def test_targets_are_made_shown_without_their_secrets_tested_and_deleted(database_url: str, site: Site) -> None:
+    with running_api(database_url, allow_private_hosts="127.0.0.1") as api:
+        agent_id = api.agent()["id"]
+        path = f"/agents/{agent_id}/notification-targets"
+        made = api.post(path, {"name": "ops", "kind": "webhook", "url": site.url + "t0ken"})
+        secret = made.pop("secret")
+        assert secret.startswith("whsec_")
+        shown = api.get(f"/notification-targets/{made['id']}")
+        assert shown == made | {"secret": None}
+        assert api.get(path)["items"] == [shown]
+        assert shown["host"] == "127.0.0.1"
+        assert "t0ken" not in str(shown)
+        stored = bytes(rows(api.db, "SELECT secrets FROM notification_targets")[0][0])
+        assert b"t0ken" not in stored
+        assert api.post(f"/notification-targets/{made['id']}/test", status=200) == {
+            "delivered": True,
+            "error": None,
+        }
+        [seen] = site.seen
+        config = SignatureConfig.model_validate({"scheme": "standard-webhooks", "secret": secret})
+        assert verify(config, SignedRequest(seen.headers, seen.body), SystemClock().now()).accepted
+        site.answer = answered("500 Oops", b"inner secret")
+        tested = api.post(f"/notification-targets/{made['id']}/test", status=200)
+        assert tested == {"delivered": False, "error": "The target answered HTTP 500."}
+        api.delete(f"/notification-targets/{made['id']}")
+        api.refused(404, "GET", f"/notification-targets/{made['id']}")
+        actions = {row.action for row in rows(api.db, "SELECT action FROM audit_events")}
+        assert {"notification_target.created", "notification_target.deleted"} <= actions
+
+
+def test_bad_targets_are_refused(api: Api) -> None:
+    agent_id = api.agent()["id"]
+    path = f"/agents/{agent_id}/notification-targets"
+    good = {"name": "ops", "kind": "slack", "url": "https://hooks.slack.com/services/T/B/x"}
+    for fields, field in (
+        ({"kind": "telegram"}, "kind"),
+        ({"url": "http://127.0.0.1/"}, "url"),
+        ({"url": "ftp://example.com/"}, "url"),
+        ({"secret": "x"}, "secret"),
+        ({"kind": "webhook", "secret": "whsec_!"}, "secret"),
+        ({"name": ""}, "name"),
+    ):
+        assert api.refused(422, "POST", path, good | fields)["field"] == field
+    for number in range(10):
+        api.post(path, good | {"name": str(number)})
+    assert "at most 10" in api.refused(409, "POST", path, good)["detail"]
+    other = f"/agents/{api.agent('eve')['id']}/notification-targets"
+    api.post(other, good)
+    assert api.refused(409, "POST", other, good)["field"] == "name"
+
+
+def test_a_test_does_not_wait_for_ever(site: Site, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def hang(_: object) -> None:
+        await asyncio.sleep(30)
+
+    monkeypatch.setattr("scheduler.notifications.send.TIMEOUT_SECONDS", 0.3)
+    site.answer = hang
+    with running_api(database_url, allow_private_hosts="127.0.0.1") as api:
+        agent_id = api.agent()["id"]
+        body = {"name": "ops", "kind": "discord", "url": site.url}
+        target_id = api.post(f"/agents/{agent_id}/notification-targets", body)["id"]
+        began = datetime.now().astimezone()  # noqa: TID251  # a stopwatch
+        tested = api.post(f"/notification-targets/{target_id}/test", status=200)
+        assert datetime.now().astimezone() - began < timedelta(seconds=10)  # noqa: TID251
+        assert "did not answer" in tested["error"]

@@ -1,0 +1,54 @@
+"""A trigger's history on its page, and what its firings' pages say of a trigger that is gone."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support.api import Api
+from tests.support.database import change
+from tests.support.pages import Browser, signed_in
+
+
+@pytest.fixture
+def browser(api: Api) -> Browser:
+    return signed_in(api)
+
+
+@pytest.fixture
+def agent_id(api: Api) -> str:
+    return str(api.agent("ada")["id"])
+
+
+def test_the_history_says_why_slots_did_not_fire(api: Api, browser: Browser, agent_id: str) -> None:
+    trigger = api.trigger(agent_id, "tick")
+    change(
+        api.db,
+        """INSERT INTO audit_events (id, tenant_id, actor, action, subject_type, subject_id, detail)
+        SELECT gen_random_uuid(), tenant_id, 'system', 'trigger.skipped', 'trigger', id,
+            '{"first": "2026-01-01T00:00:00Z", "last": "2026-01-01T02:00:00Z", "count": 3, "exact": true}'
+        FROM triggers WHERE id = :id""",
+        id=trigger["id"],
+    )
+    assert "3 slot(s) from 2026-01-01T00:00:00Z to 2026-01-01T02:00:00Z" in browser.get(
+        f"/triggers/{trigger['id']}"
+    )
+
+
+def test_the_history_says_how_many_slots_passed_in_a_pause(api: Api, browser: Browser, agent_id: str) -> None:
+    path = f"/triggers/{api.trigger(agent_id, 'tick', type='cron', config={'expr': '* * * * *'})['id']}"
+    browser.post(f"{path}/pause")
+    change(api.db, "UPDATE audit_events SET at = at - interval '3 minutes' WHERE action = 'trigger.paused'")
+    assert "3 slots have passed since." in browser.get(path)
+    browser.post(f"{path}/resume")
+    assert "3 slots passed until it was resumed." in browser.get(path)
+
+
+def test_what_a_deleted_trigger_recorded_links_to_no_page_of_it(api: Api, browser: Browser, agent_id: str) -> None:
+    trigger = api.trigger(agent_id, "tick")
+    fired = browser.post(f"/triggers/{trigger['id']}/fire").location
+    (firing,) = api.get("/firings")["items"]
+    assert f"/triggers/{trigger['id']}" in browser.get(fired)
+    browser.post(f"/triggers/{trigger['id']}/delete")
+    for page in (browser.get(fired), browser.get(f"/firings/{firing['id']}")):
+        assert f"/triggers/{trigger['id']}" not in page
+        assert "(deleted)" in page

@@ -1,0 +1,134 @@
+"""Firings and invocations for tests, made and moved through the product's own code."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from scheduler.domain.ids import new_id
+from scheduler.domain.model import InvocationState
+from scheduler.domain.run import Accepted, Failed, Replied, Skipped
+from scheduler.firings.new_firing import NewFiring
+from scheduler.firings.record import record_firings
+from scheduler.firings.trigger_locks import lock_triggers
+from scheduler.invocations.lifecycle import Claimed, claim, finish, request_cancel
+from scheduler.invocations.windows import Closed, close_due_windows
+from scheduler.storage.engine import Database
+from tests.support.database import rows
+from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
+
+WORKER = "test:1"
+
+
+@dataclass(frozen=True)
+class Woken:
+    """An agent and one trigger of it."""
+
+    agent_id: UUID
+    trigger_id: UUID
+
+
+def make_woken(db: Database, name: str = "ada", **agent: Any) -> Woken:
+    """An agent without a window's delay unless told otherwise, with a webhook trigger that never cools down."""
+    agent_id = make_agent(db, name, **({"dedup_delay_seconds": 0.0} | agent))
+    return Woken(agent_id, make_trigger(db, agent_id, "webhook", cooldown_seconds=0.0).id)
+
+
+def fire(db: Database, woken: Woken, count: int = 1, **values: Any) -> list[UUID]:
+    """Record so many firings in one transaction; their ids, oldest first."""
+    with db.begin() as conn:
+        trigger = lock_triggers(conn, [woken.trigger_id])[woken.trigger_id]
+        firings = [NewFiring(trigger, f"test-{new_id()}", **values) for _ in range(count)]
+        record_firings(conn, firings)
+        return [firing.id for firing in firings]
+
+
+def close(db: Database, limit: int = 1000) -> Closed:
+    """One pass over the due windows."""
+    with db.begin() as conn:
+        return close_due_windows(conn, limit)
+
+
+def ready_one(db: Database, woken: Woken | None = None, **values: Any) -> UUID:
+    """A ready invocation with one firing, of a new agent unless told otherwise."""
+    fire(db, woken or make_woken(db), **values)
+    [invocation_id] = close(db).ready
+    return invocation_id
+
+
+def start(db: Database, invocation_id: UUID) -> Claimed:
+    """Claim a ready invocation."""
+    with db.begin() as conn:
+        claimed = claim(conn, invocation_id, WORKER)
+    assert claimed is not None
+    return claimed
+
+
+def end(db: Database, claimed: Claimed, outcome: Any) -> bool:
+    """End a try."""
+    with db.begin() as conn:
+        return finish(conn, claimed.id, claimed.attempt, outcome)
+
+
+def run_once(db: Database, outcome: Any) -> UUID:
+    """Close the one due window, run it, end it."""
+    [invocation_id] = close(db).ready
+    end(db, start(db, invocation_id), outcome)
+    return invocation_id
+
+
+def bring_to(db: Database, woken: Woken, state: InvocationState) -> UUID:
+    """A new invocation of the agent with one firing, taken to `state` the way the product takes it there."""
+    fire(db, woken)
+    invocation_id: UUID = window_of(db, woken).id
+    if state is InvocationState.COLLECTING:
+        return invocation_id
+    assert invocation_id in close(db).ready
+    outcomes = {
+        InvocationState.AWAITING: Accepted(),
+        InvocationState.RETRYING: Failed("not now"),
+        InvocationState.SUCCEEDED: Replied("done"),
+        InvocationState.DEAD: Failed("never", permanent=True),
+        InvocationState.SKIPPED: Skipped("agent_deleted"),
+    }
+    if state is InvocationState.CANCELLED:
+        with db.begin() as conn:
+            request_cancel(conn, DEFAULT_TENANT, invocation_id, "test")
+    elif state is not InvocationState.READY:
+        claimed = start(db, invocation_id)
+        if state in outcomes:
+            end(db, claimed, outcomes[state])
+    assert row_of(db, invocation_id).state == state
+    return invocation_id
+
+
+def row_of(db: Database, invocation_id: UUID) -> Row[Any]:
+    """An invocation, all columns, and the database's clock as `now`."""
+    [row] = rows(db, "SELECT *, clock_timestamp() AS now FROM invocations WHERE id = :id", id=invocation_id)
+    return row
+
+
+def window_of(db: Database, woken: Woken) -> Row[Any]:
+    """The agent's collecting window."""
+    query = "SELECT * FROM invocations WHERE agent_id = :id AND state = 'collecting'"
+    [row] = rows(db, query, id=woken.agent_id)
+    return row
+
+
+def firing_states(db: Database, firing_ids: list[UUID]) -> set[str]:
+    """The states of these firings."""
+    return {row.state for row in rows(db, "SELECT state FROM firings WHERE id = ANY(:ids)", ids=firing_ids)}
+
+
+def audited(db: Database, subject_id: UUID) -> list[str]:
+    """The audited actions on a subject, oldest first."""
+    query = "SELECT action FROM audit_events WHERE subject_id = :id ORDER BY id"
+    return [row.action for row in rows(db, query, id=subject_id)]
+
+
+def queued_jobs(db: Database) -> list[tuple[str, dict[str, Any]]]:
+    """Procrastinate's jobs: (status, arguments)."""
+    return [(row.status, row.args) for row in rows(db, "SELECT status, args FROM procrastinate_jobs ORDER BY id")]

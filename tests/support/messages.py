@@ -1,0 +1,84 @@
+"""Messages for tests, taken in the way the API and the channels do."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, event
+
+from scheduler.intake.messages.intake import NewMessage, Received, receive_message
+from scheduler.storage.engine import Database
+from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.users import create_user
+from tests.support.clockwork import SteppedScheduler
+from tests.support.database import change
+from tests.support.factories import DEFAULT_TENANT, make_trigger
+
+
+def make_user(db: Database, name: str = "grace", tenant_id: UUID = DEFAULT_TENANT, **values: Any) -> UUID:
+    """A user, its id."""
+    fields: dict[str, Any] = {"display_name": "", "external_ids": {}}
+    with db.begin() as conn:
+        user_id: UUID = create_user(conn, tenant_id, name=name, **(fields | values)).id
+    return user_id
+
+
+def listen(db: Database, agent_id: UUID, config: dict[str, Any], **values: Any) -> TriggerView:
+    """An on_message trigger that never cools down."""
+    return make_trigger(db, agent_id, "on_message", config=config, **({"cooldown_seconds": 0.0} | values))
+
+
+def note(to_agent_id: UUID | None, text: str = "hello", **values: Any) -> NewMessage:
+    """A message of the default tenant's on the channel `web`."""
+    fields: dict[str, Any] = {"tenant_id": DEFAULT_TENANT, "channel": "web"}
+    return NewMessage(to_agent_id=to_agent_id, text=text, **(fields | values))
+
+
+def write(db: Database, to_agent_id: UUID | None, text: str = "hello", **values: Any) -> Received:
+    """Take a message in."""
+    with db.begin() as conn:
+        return receive_message(conn, note(to_agent_id, text, **values))
+
+
+def hide_from_intake(db: Database, trigger_id: UUID) -> None:
+    """As if the trigger had begun to listen a minute ago, but had not been committed when intake looked."""
+    change(db, "UPDATE triggers SET is_enabled = false WHERE id = :id", id=trigger_id)
+
+
+def uncover(db: Database, trigger_id: UUID) -> None:
+    """It commits."""
+    change(
+        db,
+        "UPDATE triggers SET is_enabled = true, anchor_at = clock_timestamp() - interval '1 minute' WHERE id = :id",
+        id=trigger_id,
+    )
+
+
+def all_due(db: Database) -> None:
+    """Every check is due now."""
+    change(db, "UPDATE jobs SET next_run_time = clock_timestamp() WHERE next_run_time IS NOT NULL")
+
+
+def look(db: Database, scheduler: SteppedScheduler) -> None:
+    """Every trigger's check once."""
+    all_due(db)
+    scheduler.run_pass()
+
+
+class counted:  # noqa: N801  # reads as a verb in `with counted(db)`
+    """The statements that a database is sent inside the block."""
+
+    def __init__(self, db: Database) -> None:
+        self._engine = db.engine
+        self._statements: list[str] = []
+
+    def __enter__(self) -> list[str]:
+        event.listen(self._engine, "before_cursor_execute", self._note)
+        return self._statements
+
+    def __exit__(self, *_: object) -> None:
+        event.remove(self._engine, "before_cursor_execute", self._note)
+
+    def _note(self, _conn: Connection, _cursor: object, statement: str, *_: object) -> None:
+        self._statements.append(statement)

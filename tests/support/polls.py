@@ -1,0 +1,161 @@
+"""Polls under test: a site on loopback that answers as told, and the real path from a due slot to its result."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from threading import Thread
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+
+from scheduler.domain.clock import SystemClock
+from scheduler.domain.ids import new_id
+from scheduler.intake.polls.check import Poller
+from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.triggers import Triggers
+from scheduler.net.client import GuardedClient
+from scheduler.net.policy import AllowedPrivate
+from scheduler.storage.engine import Database
+from scheduler.storage.trigger_views import TriggerView
+from tests.integration.net.net_servers import Exchange, Handler, serve
+from tests.support.clockwork import SteppedScheduler
+from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_due
+
+ONLY_127_0_0_1 = AllowedPrivate.parse("127.0.0.1")
+
+Looks = list[tuple[UUID, int]]
+
+
+def answered(status: str = "200 OK", body: bytes = b"", **headers: str) -> bytes:
+    """A whole answer; `last_modified` is the header Last-Modified."""
+    lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+    return "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *lines, "", ""]).encode() + body
+
+
+def json_answer(value: object, **headers: str) -> bytes:
+    """A 200 with `value` as JSON."""
+    return answered(body=json.dumps(value).encode(), **headers)
+
+
+class Site:
+    """A server in a thread of its own. `answer` is what the next request gets; `seen` is what was asked."""
+
+    def __init__(self) -> None:
+        self.answer: bytes | Handler = json_answer(1)
+        self.seen: list[Exchange] = []
+        self.url = ""
+
+    async def talk(self, exchange: Exchange) -> None:
+        """Answer one request."""
+        self.seen.append(exchange)
+        await (exchange.send(self.answer) if isinstance(self.answer, bytes) else self.answer(exchange))
+
+    def says(self, value: object, **headers: str) -> None:
+        """From now on `value` is there."""
+        self.answer = json_answer(value, **headers)
+
+
+@contextmanager
+def running_site() -> Iterator[Site]:
+    """A site on a free port of 127.0.0.1."""
+    site, loop = Site(), asyncio.new_event_loop()
+    server = serve(site.talk)
+
+    async def start() -> None:
+        site.url = (await server.__aenter__()).url
+
+    async def stop() -> None:
+        await server.__aexit__(None, None, None)
+
+    thread = Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    asyncio.run_coroutine_threadsafe(start(), loop).result(10)
+    try:
+        yield site
+    finally:
+        asyncio.run_coroutine_threadsafe(stop(), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
+        loop.close()
+
+
+class Polls:
+    """The polls of one agent, taken through their looks by hand."""
+
+    def __init__(self, db: Database, scheduler: SteppedScheduler, url: str) -> None:
+        self.db = db
+        self.url = url
+        self.triggers = Triggers(db, BOX, ONLY_127_0_0_1)
+        self.agent_id = make_agent(db)
+        self._scheduler = scheduler
+
+    def make(self, config: Mapping[str, Any] | None = None, **values: Any) -> TriggerView:
+        """A new poll of the site."""
+        whole = {"url": self.url, "json_path": "$", **(config or {})}
+        spec = TriggerSpec(name=f"p{new_id().hex[-8:]}", type="poll", config=whole, **values)
+        return self.triggers.create(DEFAULT_TENANT, self.agent_id, spec, actor="test").trigger
+
+    def edit(self, poll: TriggerView, **patch: Any) -> TriggerView:
+        """Change it as a person does."""
+        return self.triggers.update(DEFAULT_TENANT, poll.id, patch, actor="test")
+
+    def get(self, poll: TriggerView) -> TriggerView:
+        """As it is now."""
+        return self.triggers.get(DEFAULT_TENANT, poll.id)
+
+    def queue(self, *polls: TriggerView) -> list[Looks]:
+        """Make them due and let the scheduler pass; returns what it has put in the queue, taken from there."""
+        for poll in polls:
+            make_due(self.db, poll.id)
+        return self.pass_over()
+
+    def pass_over(self) -> list[Looks]:
+        """A pass of the scheduler; returns the jobs of checks in the queue, taken from there."""
+        self._scheduler.run_pass()
+        query = "DELETE FROM procrastinate_jobs WHERE queue_name = 'io' RETURNING id, args"
+        jobs = sorted(self.rows(query), key=lambda job: job.id)
+        return [[(UUID(each), version) for each, version in job.args["polls"]] for job in jobs]
+
+    def check(self, *jobs: Looks) -> None:
+        """Run queued jobs as a worker does, all at once."""
+        asyncio.run(check(self.db, *jobs))
+
+    def look(self, *polls: TriggerView) -> None:
+        """One whole look at each."""
+        self.check(*self.queue(*polls))
+
+    def rows(self, query: str, **values: object) -> list[Row[Any]]:
+        """What a query gives."""
+        with self.db.begin() as conn:
+            return list(conn.execute(text(query), values))
+
+    def state(self, poll: TriggerView) -> Row[Any]:
+        """What is kept of it between looks."""
+        (state,) = self.rows("SELECT * FROM poll_states WHERE trigger_id = :id", id=poll.id)
+        return state
+
+    def data(self, poll: TriggerView) -> list[dict[str, Any]]:
+        """The data of its firings, oldest first."""
+        query = "SELECT data FROM firings WHERE trigger_id = :id ORDER BY id"
+        return [row.data for row in self.rows(query, id=poll.id)]
+
+    def audited(self, poll: TriggerView) -> list[str]:
+        """What happened to it besides its making, oldest first."""
+        query = (
+            "SELECT action FROM audit_events WHERE subject_id = :id AND action <> 'trigger.created' ORDER BY id"
+        )
+        return [row.action for row in self.rows(query, id=poll.id)]
+
+
+async def check(db: Database, *jobs: Looks) -> None:
+    """Run jobs of checks at once, with one client, as a worker does."""
+    async with GuardedClient(allow_private=ONLY_127_0_0_1) as client:
+        poller = Poller(db, BOX, client, SystemClock())
+        try:
+            await asyncio.gather(*map(poller.check, jobs))
+        finally:
+            poller.close()

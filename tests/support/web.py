@@ -1,0 +1,78 @@
+"""The web process as it runs in production: gunicorn with our configuration, called over loopback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET_KEY = "a secret key for tests"
+
+
+@dataclass(frozen=True)
+class Web:
+    """A running web process."""
+
+    port: int
+    process: subprocess.Popen[bytes]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def kill(self) -> None:
+        """kill -9 for the master and its workers."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+    def connect(self) -> socket.socket:
+        """A bare connection."""
+        return socket.create_connection(("127.0.0.1", self.port), timeout=20)
+
+
+@contextmanager
+def running_web(
+    database_url: str, *, app: str = "api.app:create_app()", env: Mapping[str, str] | None = None
+) -> Iterator[Web]:
+    """gunicorn on a free port of its own, with `env` beside what it needs; gone at the end."""
+    port = free_port()
+    environment = {
+        "PATH": os.defpath,
+        "DATABASE_URL": database_url,
+        "PORT": str(port),
+        "REVEILLE_SECRET_KEY": SECRET_KEY,
+        "REVEILLE_LOG_LEVEL": "ERROR",
+        **(env or {}),
+    }
+    command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", app]
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    web = Web(port, process)
+    try:
+        _wait_for_answer(web)
+        yield web
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            process.wait()
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for_answer(web: Web) -> None:
+    transport = httpx.HTTPTransport(retries=30)
+    with httpx.Client(transport=transport, timeout=20) as client:
+        assert client.post(f"{web.url}/hooks/nobody").status_code in (202, 404)
