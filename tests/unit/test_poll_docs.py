@@ -21,4 +21,4 @@ def test_the_table_of_the_config_has_every_field() -> None:
 @pytest.mark.parametrize("row", re.findall(r"`(test_\w+\.py)::(\w+)` \|$", PAGE, re.MULTILINE))
 def test_each_row_on_races_names_a_test(row: tuple[str, str]) -> None:
     file, name = row
-    assert f"def {name}(" in (ROOT / "tests/integration/polls" / file).read_text(encoding="utf-8")
+    assert f"def {name}(" in (ROOT / "tests/integration/intake/polls" / file).read_text(encoding="utf-8")
