@@ -173,7 +173,7 @@ def decide(row: Sequence[Any], slot: datetime) -> Claim:
         return Claim(trigger_id, trigger, kind, slot, None)
     try:
         decided = _plan(trigger, slot, *definition)
-        if kind_of(trigger.type).checks:
+        if kind_of(trigger.type).checked_by:
             return Claim(trigger_id, trigger, kind, slot, decided.next_run_time, check=True)
         return _fire(trigger_id, trigger, slot, decided)
     except Exception as error:  # noqa: BLE001  # whatever is wrong with this row is wrong with this row only

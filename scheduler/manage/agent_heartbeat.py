@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from scheduler.domain.model import TriggerType
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.trigger_views import TriggerView
+from scheduler.triggers.interval import IntervalConfig
 
 NAME = "heartbeat"
 DEFAULT_MINUTES = 240.0
@@ -41,7 +41,7 @@ def set_heartbeat(
     if settings.only_between is not None:
         config["only_between"] = settings.only_between
     if found is None:
-        spec = TriggerSpec(NAME, TriggerType.INTERVAL, config, reason=settings.instruction)
+        spec = TriggerSpec(NAME, IntervalConfig.kind, config, reason=settings.instruction)
         found = triggers.create(tenant_id, agent_id, spec, actor=actor, is_system=True).trigger
     patch: dict[str, Any] = {}
     if found.config != config:

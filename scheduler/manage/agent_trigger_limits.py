@@ -45,7 +45,7 @@ def check_pace(config: TriggerConfig, zone: str, trigger_id: UUID, now: datetime
 
     A kind that only looks at its slots has a floor of its own.
     """
-    schedule = None if config.checks else config.schedule(zone, now, trigger_id)
+    schedule = None if config.checked_by else config.schedule(zone, now, trigger_id)
     before: datetime | None = None
     moment: datetime | None = now
     for _ in range(SLOTS_LOOKED_AT if schedule is not None else 0):
@@ -63,7 +63,7 @@ def check_pace(config: TriggerConfig, zone: str, trigger_id: UUID, now: datetime
 
 def check_changeable(kind: type[TriggerConfig]) -> None:
     """Refuse with Conflict to let an agent change a trigger that is made by what it does, such as a wait."""
-    if kind.is_system:
+    if not kind.is_offered:
         raise Conflict(
             f"A trigger of type {kind.kind} cannot be changed; cancel it and make a new one.", field="type"
         )

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Insert, Row, Select, Update, func, select, up
 from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
-from scheduler.domain.model import JobKind, TriggerType
+from scheduler.domain.model import JobKind
 from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.net.policy import AllowedPrivate
@@ -114,8 +114,9 @@ def check_may_add(conn: Connection, agent: Row[Any], kind: type[TriggerConfig], 
 
     What has ended or is paused counts for no limit, but an agent must not make such without end.
     """
-    if kind.is_system:
-        raise InvalidField(f"Only the system makes triggers of type {kind.kind}; use {OFFERED}.", field="type")
+    if not kind.is_offered:
+        offered = ", ".join(OFFERED)
+        raise InvalidField(f"Only the system makes triggers of type {kind.kind}; use {offered}.", field="type")
     check_limit(conn, agent)
     if by_agent:
         mine = Trigger.agent_id == agent.agent_id, Trigger.deleted_at.is_(None), Trigger.is_system.is_(False)
@@ -139,7 +140,7 @@ def note_of_new(*, enabled: bool, awaiting: bool) -> str | None:
 def fresh_start(row: Row[Any]) -> dict[str, Any]:
     """What a trigger forgets when it is resumed: how often it fired, and what was written to it meanwhile."""
     start: dict[str, Any] = {"fire_count": 0}
-    return start | {"anchor_at": row.now} if row.type == TriggerType.ON_MESSAGE else start
+    return start | {"anchor_at": row.now} if kind_of(row.type).forgets_while_paused else start
 
 
 def check_context(conn: Connection, agent: Row[Any], allow_private: AllowedPrivate) -> CheckContext:
@@ -188,8 +189,8 @@ def first_run_of(row: Row[Any]) -> datetime | None:
         return None
     first = config.first_run(schedule, row.now)
     fired = row.last_fired_at is not None and first is not None and row.last_fired_at >= first
-    if first is None or (row.type == TriggerType.ONCE and fired):
-        field = "config.at" if row.type == TriggerType.ONCE else "config"
+    if first is None or fired:
+        field = f"config.{config.renewed_by}" if config.renewed_by else "config"
         raise Conflict(f"The trigger has nothing left to fire; give it a new {field} first.", field=field)
     return first
 

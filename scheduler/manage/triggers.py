@@ -16,7 +16,6 @@ from sqlalchemy import Connection, Row, insert, update
 
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_id, new_token, token_hash
-from scheduler.domain.model import TriggerType
 from scheduler.firings.new_firing import gate
 from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import lock_triggers
@@ -101,14 +100,14 @@ class Triggers:
                 spec = agent_made.bounded(spec, first, agent.now)
                 created_by = f"agent:{agent_id}"
             public, secrets = split_secrets(kind, resolve_config(config, spec.config, context))
-            token = new_token() if kind.kind is TriggerType.WEBHOOK else None
+            token = new_token() if kind.has_address else None
             awaiting = by_agent and agent.approve_triggers
             enabled = spec.max_fires != 0 and not awaiting
             values = spec.columns() | {
                 "id": trigger_id,
                 "tenant_id": tenant_id,
                 "agent_id": agent_id,
-                "type": kind.kind.value,
+                "type": kind.kind,
                 "config": public,
                 "zone": zone,
                 "anchor_at": agent.now,
@@ -250,7 +249,7 @@ class Triggers:
         """Give a webhook a new URL; the old one is unknown from now on. Raises Conflict for another kind."""
         with self._db.begin() as conn:
             row = rows.lock_trigger(conn, tenant_id, trigger_id)
-            if row.type != TriggerType.WEBHOOK:
+            if not kind_of(row.type).has_address:
                 raise Conflict(f"A {row.type} trigger has no token to rotate.")
             token = new_token()
             rows.change_trigger(conn, trigger_id, token_hash=token_hash(token), updated_at=row.now)

@@ -8,13 +8,13 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, func, select, text
 
-from scheduler.domain.model import TriggerType
 from scheduler.storage.arrays import array
 from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.message_tables import User
 from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.queries import DELIVERY, INVOCATION
 from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger
+from scheduler.triggers.registry import UNLISTED
 
 MOST_COUNTED = 1000
 """Counting for a page stops here; a page says so."""
@@ -133,7 +133,7 @@ def trigger_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> d
 
 def triggers_with_pages(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> set[UUID]:
     """Those of a tenant's triggers that can be looked at: neither deleted nor the system's own for wakes by a call."""
-    shown = Trigger.deleted_at.is_(None), Trigger.type != TriggerType.WAKE
+    shown = Trigger.deleted_at.is_(None), Trigger.type.not_in(UNLISTED)
     return set(conn.scalars(select(Trigger.id).where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id, *shown)))
 
 

@@ -9,8 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, and_, select
 
-from scheduler.domain.model import JobKind, TriggerType
+from scheduler.domain.model import JobKind
 from scheduler.storage.tables import Agent, Job, Trigger
+from scheduler.triggers.registry import UNLISTED
 
 COLUMNS: tuple[Any, ...] = (
     Trigger.id,
@@ -46,7 +47,7 @@ def find_triggers(
         select(*COLUMNS)
         .join(Agent, Agent.id == Trigger.agent_id)
         .join(Job, and_(Job.trigger_id == Trigger.id, Job.kind == JobKind.FIRE.value), isouter=True)
-        .where(Trigger.tenant_id == tenant_id, Trigger.deleted_at.is_(None), Trigger.type != TriggerType.WAKE)
+        .where(Trigger.tenant_id == tenant_id, Trigger.deleted_at.is_(None), Trigger.type.not_in(UNLISTED))
     )
     if wanted.agent_id is not None:
         query = query.where(Trigger.agent_id == wanted.agent_id)

@@ -10,8 +10,9 @@ from uuid import UUID
 from sqlalchemy import Connection, Select, and_, func, select
 
 from scheduler.domain.errors import NotFound
-from scheduler.domain.model import JobKind, TriggerType
+from scheduler.domain.model import JobKind
 from scheduler.storage.tables import Job, Trigger
+from scheduler.triggers.registry import UNLISTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +117,7 @@ def list_views(
 
     Those by which calls wake an agent are left out: nobody made them, and there is nothing to set.
     """
-    query = view_query().where(Trigger.tenant_id == tenant_id, Trigger.type != TriggerType.WAKE)
+    query = view_query().where(Trigger.tenant_id == tenant_id, Trigger.type.not_in(UNLISTED))
     if agent_id is not None:
         query = query.where(Trigger.agent_id == agent_id)
     if focus_ref is not None:

@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from scheduler.domain.model import TriggerType
+from pydantic import Field
+
 from scheduler.triggers.base import TriggerConfig
 
 
 class A2aWaitConfig(TriggerConfig):
     """`{"from_agent": ID, "task": "…"}`: who has to answer, and how the task given to it begins."""
 
-    kind: ClassVar = TriggerType.A2A_WAIT
-    is_system: ClassVar = True
+    kind: ClassVar = "a2a_wait"
+    label: ClassVar = "Awaited answer"
+    summary: ClassVar = "When the agent to which work was given answers, or when it has not for a day."
+    icon: ClassVar = "M-5-4h10L0 0l5 4H-5L0 0Z"
+    docs: ClassVar = "docs/agent-tools.md"
+    is_offered: ClassVar = False
 
-    from_agent: str
-    task: str
+    from_agent: str = Field(title="From the agent", description="The id of the agent that has to answer.")
+    task: str = Field(title="Task", description="How the task given to it begins.")

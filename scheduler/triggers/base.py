@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, ClassVar
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import Schedule
-from scheduler.domain.model import TriggerType
+from scheduler.triggers.options import Option
 
 
 def any_request(url: str, headers: Mapping[str, str]) -> None:
@@ -41,20 +42,48 @@ class CheckContext:
 
 
 class TriggerConfig(BaseModel):
-    """One kind of trigger: its `config` as a shape, the rules beyond the shape, and how it is scheduled.
+    """One kind of trigger: all that the rest of Reveille has to know about it, and its `config` as a shape.
 
-    A subclass is listed once in the registry. Nothing unknown is accepted and nothing coerced.
+    A subclass is listed in the registry, or found there by the entry-point group `reveille.triggers`. The API, the web
+    forms, the command and the tools of agents read it. Nothing unknown is accepted and nothing coerced.
+
+    The fields' titles, descriptions and examples become the JSON Schema, the web form and the text for agents.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
-    kind: ClassVar[TriggerType]
+    kind: ClassVar[str]
+    """The `type` of its triggers."""
+    label: ClassVar[str]
+    """Its name for people, such as "Cron schedule"."""
+    summary: ClassVar[str]
+    """When it fires, in one sentence for people."""
+    for_agents: ClassVar[str] = ""
+    """A config by example and when it fires, in one line for agents; empty: made of the fields."""
+    icon: ClassVar[str] = "M-5 0 0-5 5 0 0 5Z"
+    """The path of its mark: SVG path data within -6..6 on both axes."""
+    docs: ClassVar[str] = ""
+    """Its page: a path in this repository, or an address."""
     secrets: ClassVar[tuple[str, ...]] = ()
     """Dotted paths in the config that are stored encrypted and never shown again."""
-    checks: ClassVar[bool] = False
-    """Whether a due slot only looks if there is something to fire: scheduler/intake/checks.py says how."""
-    is_system: ClassVar[bool] = False
-    """Whether only the system makes triggers of this kind."""
+    main_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that a form shows at once; it folds the others."""
+    options: ClassVar[tuple[Option, ...]] = ()
+    """The command's options for the config's fields."""
+    checked_by: ClassVar[str | None] = None
+    """`module:function`, a Check (scheduler/intake/checks.py), of a kind whose due slot looks for what may fire."""
+    is_offered: ClassVar[bool] = True
+    """Whether people and agents may make triggers of this kind; else only Reveille does."""
+    is_listed: ClassVar[bool] = True
+    """Whether its triggers are shown among an agent's triggers."""
+    has_address: ClassVar[bool] = False
+    """Whether each trigger has an address of its own, `POST /hooks/{token}`."""
+    renewed_by: ClassVar[str | None] = None
+    """The field that needs a new value when a trigger has nothing left to fire; None: any may help."""
+    forgets_while_paused: ClassVar[bool] = False
+    """Whether what happened while a trigger was paused does not count after it is resumed."""
+    data_headings: ClassVar[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
+    """What is written above the members of a firing's `data` in the context: language → member → heading."""
 
     def check(self, context: CheckContext) -> None:
         """Refuse with InvalidField what the shape allows and the kind does not."""

@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
+from pydantic import Field
+
 from scheduler.domain.misfire import Schedule
-from scheduler.domain.model import TriggerType
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.cron_schedule import CronSchedule
-from scheduler.triggers.recurring import RecurringConfig
+from scheduler.triggers.options import Option
+from scheduler.triggers.recurring import TIMEZONE_OPTION, RecurringConfig, Timezone
 
 
 class CronConfig(RecurringConfig):
@@ -19,11 +21,28 @@ class CronConfig(RecurringConfig):
     Narrowed by `only_between`, `exclude` and `until`, and spread by `jitter_seconds`.
     """
 
-    kind: ClassVar = TriggerType.CRON
+    kind: ClassVar = "cron"
+    label: ClassVar = "Cron schedule"
+    summary: ClassVar = "By the clock and the calendar: weekdays at nine, the last day of the month."
+    for_agents: ClassVar = '{"expr": "0 9 * * mon-fri", "timezone"?: "Europe/Berlin"}: at these times'
+    icon: ClassVar = "M4.5 0A4.5 4.5 0 1 1-4.5 0 4.5 4.5 0 0 1 4.5 0Z"
+    docs: ClassVar = "docs/triggers/cron.md"
+    main_fields: ClassVar = ("expr", "timezone")
+    options: ClassVar = (
+        Option("--expr", "expr", 'Five fields, such as "0 9 * * mon-fri", or @daily.'),
+        Option("--seconds-first", "seconds", "Six fields, the first is seconds.", "flag", value="first"),
+        TIMEZONE_OPTION,
+    )
 
-    expr: str
-    timezone: str | None = None
-    seconds: Literal["first"] | None = None
+    expr: str = Field(
+        title="Expression",
+        description="Minute hour day month weekday, such as 0 9 * * mon-fri, or @daily.",
+        examples=["0 9 * * mon-fri"],
+    )
+    timezone: Timezone = None
+    seconds: Literal["first"] | None = Field(
+        default=None, title="Seconds", description="`first`: six fields, the first of which is seconds."
+    )
 
     def check(self, context: CheckContext) -> None:
         """Refuse what is no cron expression, never fires, or names a zone that does not exist."""

@@ -10,8 +10,8 @@ from uuid import UUID
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from scheduler.domain.misfire import Schedule
-from scheduler.domain.model import TriggerType
-from scheduler.triggers.recurring import RecurringConfig
+from scheduler.triggers.options import Option
+from scheduler.triggers.recurring import TIMEZONE_OPTION, RecurringConfig
 
 DEFAULT_MINUTES = 30.0
 MAX_SECONDS = 366 * 24 * 3600
@@ -44,10 +44,25 @@ class IntervalConfig(RecurringConfig):
     Narrowed by `only_between`, `exclude` and `until`, and spread by `jitter_seconds`.
     """
 
-    kind: ClassVar = TriggerType.INTERVAL
+    kind: ClassVar = "interval"
+    label: ClassVar = "Interval"
+    summary: ClassVar = "Every so many minutes or seconds, without drift."
+    for_agents: ClassVar = '{"minutes": 30}: every so often'
+    icon: ClassVar = "M-4.5-4.5h9v9h-9Z"
+    docs: ClassVar = "docs/triggers/interval.md"
+    main_fields: ClassVar = ("minutes", "seconds")
+    options: ClassVar = (Option("--every", "seconds", "How often.", "duration", "20s|5m|2h|1d"), TIMEZONE_OPTION)
 
-    minutes: float | None = Field(default=None, allow_inf_nan=False)
-    seconds: float | None = Field(default=None, allow_inf_nan=False)
+    minutes: float | None = Field(
+        default=None,
+        allow_inf_nan=False,
+        title="Minutes",
+        description=f"The first after one whole interval. Fractions are allowed; empty: {DEFAULT_MINUTES:g}.",
+        examples=[30],
+    )
+    seconds: float | None = Field(
+        default=None, allow_inf_nan=False, title="Seconds", description="Instead of minutes.", examples=[90]
+    )
 
     @field_validator("minutes", "seconds")
     @classmethod

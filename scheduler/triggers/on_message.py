@@ -14,7 +14,6 @@ from pydantic import Field, StringConstraints, model_validator
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import Schedule
-from scheduler.domain.model import TriggerType
 from scheduler.domain.text_match import TextMatch
 from scheduler.triggers.base import CheckContext, TriggerConfig
 from scheduler.triggers.interval import IntervalSchedule
@@ -32,16 +31,44 @@ class OnMessageConfig(TriggerConfig):
     Both names may be ids, and are stored as ids.
     """
 
-    kind: ClassVar = TriggerType.ON_MESSAGE
-    checks: ClassVar = True
+    kind: ClassVar = "on_message"
+    label: ClassVar = "Message"
+    summary: ClassVar = "When somebody writes: a person, or another agent."
+    for_agents: ClassVar = (
+        '{"from_agent": NAME} or {"from_user": NAME}, "text_match"?: {"contains": "…"}: when somebody writes to you'
+    )  # fmt: skip
+    icon: ClassVar = "M-5.5-4.5h11v7h-5L-3.5 5.5v-3h-2Z"
+    docs: ClassVar = "docs/triggers/on_message.md"
+    checked_by: ClassVar = "scheduler.intake.messages.check:check_messages"
+    forgets_while_paused: ClassVar = True
+    main_fields: ClassVar = ("from_agent", "from_user", "text_match")
 
-    from_agent: Reference | None = None
-    from_user: Reference | None = None
-    channels: list[ChannelName] | None = Field(default=None, min_length=1, max_length=20)
-    session_id: Reference | None = None
-    text_match: TextMatch | None = None
-    any_session: bool = False
-    interval_seconds: float = Field(default=15.0, ge=5, le=MAX_INTERVAL, allow_inf_nan=False)
+    from_agent: Reference | None = Field(
+        default=None, title="From the agent", description="Its name or id; give this or a user."
+    )
+    from_user: Reference | None = Field(default=None, title="From the user", description="A name or id.")
+    channels: list[ChannelName] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=20,
+        title="Channels",
+        description="Such as web, slack, discord, feishu; empty: all.",
+    )
+    session_id: Reference | None = Field(
+        default=None, title="Session", description="Only in the session of this id."
+    )
+    text_match: TextMatch | None = Field(default=None, title="Text match")
+    any_session: bool = Field(
+        default=False, title="Any session", description="In any session, not only those with this agent."
+    )
+    interval_seconds: float = Field(
+        default=15.0,
+        ge=5,
+        le=MAX_INTERVAL,
+        allow_inf_nan=False,
+        title="Check interval (seconds)",
+        description="How often it looks for messages that came in while it was being made; others fire at once.",
+    )
 
     @model_validator(mode="after")
     def _one_sender(self) -> OnMessageConfig:

@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from typing import ClassVar
 from uuid import UUID
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import Schedule
-from scheduler.domain.model import TriggerType
 from scheduler.triggers.base import CheckContext, TriggerConfig
+from scheduler.triggers.options import Option
 
 
 def parse_moment(text: str) -> datetime:
@@ -43,10 +43,27 @@ class OnceSchedule:
 class OnceConfig(TriggerConfig):
     """`{"at": "2030-01-31T09:00:00+01:00"}`; `allow_past` fires a moment that has passed at once."""
 
-    kind: ClassVar = TriggerType.ONCE
+    kind: ClassVar = "once"
+    label: ClassVar = "One time"
+    summary: ClassVar = "At one moment; late rather than never."
+    for_agents: ClassVar = '{"at": "2030-01-31T09:00:00+01:00"}: once, then never again'
+    icon: ClassVar = "M0-5.5 5.5 0 0 5.5-5.5 0Z"
+    docs: ClassVar = "docs/triggers/once.md"
+    main_fields: ClassVar = ("at",)
+    renewed_by: ClassVar = "at"
+    options: ClassVar = (
+        Option("--at", "at", "ISO 8601; without an offset it is UTC."),
+        Option("--allow-past", "allow_past", "A moment that has passed fires at once.", "flag"),
+    )
 
-    at: str
-    allow_past: bool = False
+    at: str = Field(
+        title="At",
+        description="ISO 8601, such as 2030-01-31T09:00:00+01:00; without an offset it is UTC.",
+        examples=["2030-01-31T09:00:00+01:00"],
+    )
+    allow_past: bool = Field(
+        default=False, title="Allow a past time", description="A moment that has passed fires at once."
+    )
 
     @field_validator("at")
     @classmethod

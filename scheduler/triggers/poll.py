@@ -15,9 +15,9 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_path import compile_path
 from scheduler.domain.json_values import json_equal, matches
 from scheduler.domain.misfire import Schedule
-from scheduler.domain.model import TriggerType
 from scheduler.triggers.base import CheckContext, TriggerConfig
 from scheduler.triggers.interval import MAX_SECONDS, IntervalSchedule
+from scheduler.triggers.options import Option
 
 LEAST_MINUTES = 5
 MAX_BODY_BYTES = 64 * 1024
@@ -44,21 +44,60 @@ class PollConfig(TriggerConfig):
     `url` and `headers` are also held to what may be requested at all (`CheckContext.check_request`).
     """
 
-    kind: ClassVar = TriggerType.POLL
+    kind: ClassVar = "poll"
+    label: ClassVar = "Poll"
+    summary: ClassVar = "When a value behind a web address changes, or becomes what you wait for."
+    for_agents: ClassVar = (
+        '{"url": "https://…", "json_path"?: "$.state", "fire_on"?: "change"|"match", "match_value"?: "done", '
+        '"interval_min"?: 10}: when what is at an address changes, or becomes a value'
+    )
+    icon: ClassVar = "M0-5.5 5.2 4.5H-5.2Z"
+    docs: ClassVar = "docs/triggers/poll.md"
     secrets: ClassVar = ("headers",)
-    checks: ClassVar = True
+    checked_by: ClassVar = "scheduler.intake.polls.queue:queue_due_polls"
+    main_fields: ClassVar = ("url", "json_path", "interval_min", "fire_on", "match_value")
+    options: ClassVar = (
+        Option("--poll-url", "url", "What is looked at.", metavar="URL"),
+        Option("--json-path", "json_path", "Where the value is in the answer, such as $.state."),
+        Option(
+            "--every", "interval_min", "How often.", "duration", "20s|5m|2h|1d", unit_seconds=60, implies=False
+        ),
+    )
+    data_headings: ClassVar = {
+        "en": {"old": "Old value:", "new": "New value:"},
+        "zh": {"old": "旧值:", "new": "新值:"},
+    }
 
-    url: str = Field(min_length=1)
-    method: Literal["GET", "POST", "PUT", "PATCH"] = "GET"
-    headers: dict[str, str] = Field(default_factory=dict, max_length=MAX_HEADERS)
-    body: Any = None
-    """A text, sent as it is, or an object or list, sent as JSON."""
-    json_path: str = "$"
-    interval_min: float = Field(default=LEAST_MINUTES, ge=LEAST_MINUTES, le=MAX_SECONDS / 60, allow_inf_nan=False)
-    fire_on: Literal["change", "match"] = "change"
-    match_value: Any = None
-    repeat: bool = False
-    """With `match`: at every look that finds it equal, not only on becoming equal."""
+    url: str = Field(min_length=1, title="URL", description="What answers with JSON.")
+    method: Literal["GET", "POST", "PUT", "PATCH"] = Field(default="GET", title="Method")
+    headers: dict[str, str] = Field(
+        default_factory=dict, max_length=MAX_HEADERS, title="Headers", description="Sent along; kept encrypted."
+    )
+    body: Any = Field(
+        default=None,
+        title="Body",
+        description="A text, sent as it is, or an object or list, sent as JSON.",
+    )
+    json_path: str = Field(
+        default="$", title="JSONPath", description="Where the value is (RFC 9535), such as $.status; $: the whole."
+    )
+    interval_min: float = Field(
+        default=LEAST_MINUTES,
+        ge=LEAST_MINUTES,
+        le=MAX_SECONDS / 60,
+        allow_inf_nan=False,
+        title="Polling interval (minutes)",
+        description=f"{LEAST_MINUTES} at least.",
+    )
+    fire_on: Literal["change", "match"] = Field(default="change", title="Fire on")
+    match_value: Any = Field(
+        default=None, title="Value to match", description="With `match`: JSON, or a text as it is."
+    )
+    repeat: bool = Field(
+        default=False,
+        title="Repeat",
+        description="With `match`: at every look that finds it equal, not only on becoming equal.",
+    )
 
     @field_validator("json_path")
     @classmethod

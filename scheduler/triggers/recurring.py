@@ -16,6 +16,7 @@ from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.excluded_dates import Exclude, ExcludedDates
 from scheduler.triggers.jitter import MAX_SECONDS, Jittered
 from scheduler.triggers.narrowed import Narrowed, Rule
+from scheduler.triggers.options import Option
 from scheduler.triggers.zones import clock_change_at, instant_of, load_zone
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
@@ -40,16 +41,40 @@ Until = Annotated[
 ]
 
 
+Timezone = Annotated[
+    str | None,
+    Field(title="Time zone", description="Such as Europe/Berlin; empty: the agent's, else the tenant's."),
+]
+TIMEZONE_OPTION = Option("--timezone", "timezone", "Such as Europe/Berlin; else the agent's.", implies=False)
+
+
 class RecurringConfig(TriggerConfig):
     """Fields that narrow the slots of a kind, and spread them.
 
     Hours, days and end are asked of the slot itself; its jitter is then kept within them.
     """
 
-    jitter_seconds: float | None = Field(default=None, ge=0, le=MAX_SECONDS, allow_inf_nan=False)
-    exclude: Exclude | None = None
-    only_between: OnlyBetween | None = None
-    until: Until | None = None
+    jitter_seconds: float | None = Field(
+        default=None,
+        ge=0,
+        le=MAX_SECONDS,
+        allow_inf_nan=False,
+        title="Jitter (seconds)",
+        description="Spreads what would all fire at the same moment: each slot is put off by less than this.",
+    )
+    exclude: Exclude | None = Field(
+        default=None, title="Excluded days", description="Dates, or FIRST/LAST for all days of a span."
+    )
+    only_between: OnlyBetween | None = Field(
+        default=None,
+        title="Active hours",
+        description="HH:MM-HH:MM, local time; over midnight when it ends earlier.",
+    )
+    until: Until | None = Field(
+        default=None,
+        title="Until",
+        description="ISO 8601: no slot after it; a date is included whole. Local time.",
+    )
 
     def narrowed(self, schedule: Schedule, zone: str, seed: UUID | None) -> Schedule:
         """`schedule` within these fields; without a `seed` there is no jitter to give."""

@@ -1,7 +1,8 @@
-"""Every trigger kind there is. A new kind is one file beside this one and one line here."""
+"""Every trigger kind there is: ours, and those of installed packages. A new kind is one file and one line here."""
 
 from __future__ import annotations
 
+from config.plugins import with_plugins
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.a2a_wait import A2aWaitConfig
 from scheduler.triggers.base import TriggerConfig
@@ -13,22 +14,44 @@ from scheduler.triggers.poll import PollConfig
 from scheduler.triggers.wake import WakeConfig
 from scheduler.triggers.webhook import WebhookConfig
 
-KINDS: dict[str, type[TriggerConfig]] = {
-    kind.kind.value: kind
-    for kind in (
-        CronConfig,
-        OnceConfig,
-        IntervalConfig,
-        PollConfig,
-        OnMessageConfig,
-        WebhookConfig,
-        WakeConfig,
-        A2aWaitConfig,
-    )
-}
+OURS: tuple[type[TriggerConfig], ...] = (
+    CronConfig,
+    OnceConfig,
+    IntervalConfig,
+    PollConfig,
+    OnMessageConfig,
+    WebhookConfig,
+    WakeConfig,
+    A2aWaitConfig,
+)
 
 
-OFFERED = ", ".join(name for name, kind in KINDS.items() if not kind.is_system)
+def _named(plugin: object) -> tuple[str, type[TriggerConfig]]:
+    if not (isinstance(plugin, type) and issubclass(plugin, TriggerConfig)):
+        raise TypeError("it is no subclass of scheduler.triggers.base.TriggerConfig")
+    lacking = [name for name in ("kind", "label", "summary") if not hasattr(plugin, name)]
+    if lacking:
+        raise TypeError(f"it does not say its {' and '.join(lacking)}")
+    return plugin.kind, plugin
+
+
+KINDS: dict[str, type[TriggerConfig]] = with_plugins(
+    "reveille.triggers", {each.kind: each for each in OURS}, _named
+)
+
+OFFERED: dict[str, type[TriggerConfig]] = {name: kind for name, kind in KINDS.items() if kind.is_offered}
+"""The kinds of which people and agents make triggers."""
+
+LISTED: dict[str, type[TriggerConfig]] = {name: kind for name, kind in KINDS.items() if kind.is_listed}
+"""The kinds whose triggers are shown among an agent's triggers."""
+
+UNLISTED = tuple(name for name, kind in KINDS.items() if not kind.is_listed)
+
+TIMED = frozenset(name for name, kind in KINDS.items() if kind.schedule is not TriggerConfig.schedule)
+"""The kinds that own a native job."""
+
+CLOCKED = frozenset(name for name in TIMED if KINDS[name].checked_by is None)
+"""The kinds that fire by the clock, without looking for anything: a preview tells when."""
 
 
 def kind_of(type_name: str) -> type[TriggerConfig]:
@@ -36,8 +59,6 @@ def kind_of(type_name: str) -> type[TriggerConfig]:
     try:
         return KINDS[type_name]
     except KeyError:
-        raise InvalidField(f"type {type_name!r} is not known; use one of {OFFERED}.", field="type") from None
-
-
-TIMED = frozenset(name for name, kind in KINDS.items() if kind.schedule is not TriggerConfig.schedule)
-"""The kinds that own a native job."""
+        raise InvalidField(
+            f"type {type_name!r} is not known; use one of {', '.join(OFFERED)}.", field="type"
+        ) from None

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from scheduler.domain.model import TriggerType
 from scheduler.triggers.base import TriggerConfig
 
 
 class WakeConfig(TriggerConfig):
     """`{}`: there is nothing to set."""
 
-    kind: ClassVar = TriggerType.WAKE
-    is_system: ClassVar = True
+    kind: ClassVar = "wake"
+    label: ClassVar = "Wake"
+    summary: ClassVar = "When somebody asks for the agent by a call."
+    icon: ClassVar = "M0 5.2-5.2-4.5H5.2Z"
+    docs: ClassVar = "docs/api.md"
+    is_offered: ClassVar = False
+    is_listed: ClassVar = False

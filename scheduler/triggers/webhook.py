@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_path import JsonPathTooCostly, compile_path
-from scheduler.domain.model import TriggerType
 from scheduler.domain.signatures import SignatureConfig
 from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.options import Option
 
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
 """A token, RFC 9110 section 5.6.2."""
@@ -23,9 +23,11 @@ class WebhookFilter(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
-    json_path: str | None = None
-    header: str | None = Field(default=None, pattern=HEADER_NAME)
-    equals: str | None = Field(default=None, max_length=1000)
+    json_path: str | None = Field(
+        default=None, title="Only with a node at", description="A JSONPath into the body."
+    )
+    header: str | None = Field(default=None, pattern=HEADER_NAME, title="Only with the header")
+    equals: str | None = Field(default=None, max_length=1000, title="Header value")
 
     @field_validator("json_path")
     @classmethod
@@ -63,8 +65,23 @@ class WebhookFilter(BaseModel):
 class WebhookConfig(TriggerConfig):
     """`{"signature": {"scheme": "github", "secret": "…"}, "filter": {"json_path": "$.issue"}}`; `{}` takes all."""
 
-    kind: ClassVar = TriggerType.WEBHOOK
+    kind: ClassVar = "webhook"
+    label: ClassVar = "Webhook"
+    summary: ClassVar = "When another service calls: every delivery is a firing of its own."
+    for_agents: ClassVar = "{}: when somebody posts to the hook_url that the answer holds"
+    icon: ClassVar = "M-1.8-5.5h3.6v3.7h3.7v3.6H1.8v3.7h-3.6V1.8h-3.7v-3.6h3.7Z"
+    docs: ClassVar = "docs/triggers/webhook.md"
     secrets: ClassVar = ("signature.secret",)
+    has_address: ClassVar = True
+    main_fields: ClassVar = ("signature",)
+    options: ClassVar = (
+        Option("--scheme", "signature.scheme", "Who signs, such as github or stripe; see the docs."),
+        Option("--secret", "signature.secret", "What the deliveries are signed with.", "secret", "TEXT|@FILE"),
+    )
 
-    signature: SignatureConfig | None = None
-    filter: WebhookFilter | None = None
+    signature: SignatureConfig | None = Field(
+        default=None, title="Signature", description="Empty: anyone who knows the address may call."
+    )
+    filter: WebhookFilter | None = Field(
+        default=None, title="Filter", description="Only deliveries that match it fire."
+    )
