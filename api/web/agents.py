@@ -66,7 +66,7 @@ def pause(agent_id: str) -> Response:
     """Pause an agent, with a note for whoever wonders why."""
     path = _path(agent_id)
     pause_agent(path, shaped(NoteIn, filled("note")))
-    return done(f"/agents/{path.agent_id}", "Paused: what fires is recorded and waits.")
+    return done(f"/agents/{path.agent_id}", "Paused. Firings are recorded and wait.")
 
 
 @agents.post("/agents/<agent_id>/resume")
@@ -75,7 +75,7 @@ def resume(agent_id: str) -> Response:
     """Resume an agent."""
     path = _path(agent_id)
     resume_agent(path)
-    return done(f"/agents/{path.agent_id}", "Resumed: what waited is delivered now.")
+    return done(f"/agents/{path.agent_id}", "Resumed. Waiting firings are delivered now.")
 
 
 @agents.post("/agents/<agent_id>/wake")
@@ -85,7 +85,7 @@ def wake(agent_id: str) -> Response:
     path = _path(agent_id)
     body = shaped(WakeIn, {"message": "", "skip_dedup": True, **filled("message")})
     woken = wake_agent(path, body).get_json()
-    return done(f"/invocations/{woken['invocation_id']}", "Woken: this invocation carries your message.")
+    return done(f"/invocations/{woken['invocation_id']}", "Woken. This invocation carries your message.")
 
 
 def _path(agent_id: str) -> AgentPath:

@@ -34,7 +34,7 @@ def approve(trigger_id: str) -> Response:
     """Let a trigger start."""
     seen = shaped(ApproveIn, filled("updated_at"))
     name = approve_trigger(shaped(TriggerPath, {"trigger_id": trigger_id}), seen).get_json()["name"]
-    return done("/approvals", f"{name} is approved and has started.")
+    return done("/approvals", f"{name} was approved and has started.")
 
 
 @approvals.post("/triggers/<trigger_id>/reject")
@@ -43,4 +43,4 @@ def reject(trigger_id: str) -> Response:
     """Refuse a trigger, with a note that its agent reads."""
     note = shaped(NoteIn, filled("note"))
     name = reject_trigger(shaped(TriggerPath, {"trigger_id": trigger_id}), note).get_json()["name"]
-    return done("/approvals", f"{name} is rejected.")
+    return done("/approvals", f"{name} was rejected.")

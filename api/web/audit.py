@@ -30,7 +30,7 @@ def show_audit() -> Response:
     who = caller()
     action = request.args.get("action", "").strip() or None
     if action is not None and not ACTION.fullmatch(action):
-        raise NotFound("There is no such action; one is written as trigger.paused, or only trigger.")
+        raise NotFound("There is no such action. Write it like trigger.paused, or just trigger.")
     wanted = AuditFilter(None, uuid_arg("subject_id"), action)
     operator = who.level is Level.OPERATOR
     with services().db.begin() as conn:

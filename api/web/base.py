@@ -146,13 +146,13 @@ def _show_http_error(error: HTTPException) -> Response | HTTPException:
 
 def _show_unforeseen(error: Exception) -> Response:
     logger.opt(exception=error).error("a page failed unforeseen")
-    return _error_page(500, "Something failed here that should not; the server's log says what.")
+    return _error_page(500, "Something went wrong. The server's log has the details.")
 
 
 def _error_page(status: int, message: str) -> Response:
     if request.headers.get("Reveille-Fragment"):
         return Response(message, status, content_type="text/plain; charset=utf-8")
-    title = "There is no such page" if status == HTTPStatus.NOT_FOUND else HTTPStatus(status).phrase
+    title = "Page not found" if status == HTTPStatus.NOT_FOUND else HTTPStatus(status).phrase
     return render("error.html", status, title=title, message=message)
 
 

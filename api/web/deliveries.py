@@ -44,7 +44,7 @@ def replay(trigger_id: str, delivery_id: str) -> Response:
     """Fire again with the body of one delivery, and show the invocation that carries it."""
     path = shaped(DeliveryPath, {"trigger_id": trigger_id, "delivery_id": delivery_id})
     again = replay_delivery(path).get_json()
-    return done(f"/invocations/{again['invocation_id']}", "The delivery fired again; this invocation carries it.")
+    return done(f"/invocations/{again['invocation_id']}", "The delivery fired again. This invocation carries it.")
 
 
 @deliveries.post("/triggers/<trigger_id>/deliveries/replay")

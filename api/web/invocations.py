@@ -27,6 +27,8 @@ from scheduler.storage.transcripts import SYSTEM, transcript_of
 from scheduler.storage.wake_tree import read_family
 
 STATES = [state.value for state in InvocationState]
+WORDS = {InvocationState.DEAD.value: "failed"}
+"""States that people read under another name."""
 FIRINGS_SHOWN = 20
 """Firings of an invocation on one page, each with the beginning of its payload."""
 ENTRIES_SHOWN = 100
@@ -53,7 +55,7 @@ def show_invocations() -> Response:
         page=page,
         names=names,
         wakers=wakers,
-        states=STATES,
+        states=[(each, WORDS.get(each, each)) for each in STATES],
         state=state,
         agent_id=agent_id,
     )
@@ -88,7 +90,7 @@ def cancel(invocation_id: str) -> Response:
     """Cancel an invocation; one that runs is cancelled at its end."""
     path = shaped(InvocationPath, {"invocation_id": invocation_id})
     cancel_invocation(path)
-    return done(f"/invocations/{path.invocation_id}", "Cancelled; one that is running ends first.")
+    return done(f"/invocations/{path.invocation_id}", "Cancelled. A running invocation finishes first.")
 
 
 @invocations.post("/invocations/<invocation_id>/replay")
@@ -97,7 +99,7 @@ def replay(invocation_id: str) -> Response:
     """Deliver the firings of an ended invocation once more."""
     path = shaped(InvocationPath, {"invocation_id": invocation_id})
     into = replay_invocation(path).get_json()["invocation_id"]
-    return done(f"/invocations/{into}", "The firings are in this invocation now, on their way once more.")
+    return done(f"/invocations/{into}", "Replayed: this invocation carries the firings again.")
 
 
 def _moments(ended: dict[str, Any]) -> dict[str, datetime]:

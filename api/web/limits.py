@@ -29,9 +29,7 @@ class SignInLimit:
                 failures = self._recent(key, now)
                 if len(failures) >= most:
                     wait = failures[0] + WINDOW - now
-                    raise LimitReached(
-                        "Too many failed sign-ins: wait a minute, then try again.", retry_after=wait
-                    )
+                    raise LimitReached("Too many failed sign-ins. Wait a minute and try again.", retry_after=wait)
 
     def note_failure(self, name: str, address: str, now: float) -> None:
         """Count a failure."""

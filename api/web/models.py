@@ -48,7 +48,7 @@ def make() -> Response:
     except ReveilleError as error:
         given.pop("key", None)
         return _page(error.status, errors=wrong_fields(error), given=given)
-    return done("/settings/models", f"{name} is made.")
+    return done("/settings/models", f"{name} was created.")
 
 
 @models.post("/settings/models/<model_id>/enable")
@@ -57,7 +57,7 @@ def enable(model_id: str) -> Response:
     """Let agents use a model, or no more: what they would have thought with it is skipped, and kept for a replay."""
     on = request.form.get("on") == "1"
     name = change_model(_path(model_id), ModelPatch(is_enabled=on)).get_json()["name"]
-    return done("/settings/models", f"{name} is {'enabled' if on else 'disabled'}.")
+    return done("/settings/models", f"{name} was {'enabled' if on else 'disabled'}.")
 
 
 @models.post("/settings/models/<model_id>/test")
@@ -68,8 +68,8 @@ def test(model_id: str) -> Response:
     with services().db.begin() as conn:
         name = get_model(conn, caller().tenant_id, _path(model_id).model_id).name
     seconds = f"{tested['latency_ms'] / 1000:.1f} s"
-    tokens = f"{tested['tokens_in']} tokens in and {tested['tokens_out']} out"
-    said = f"{name} answered in {seconds}, with {tokens}." if tested["ok"] else f"It failed. {tested['error']}"
+    tokens = f"{tested['tokens_in']} input and {tested['tokens_out']} output tokens"
+    said = f"{name} answered in {seconds}, using {tokens}." if tested["ok"] else f"Test failed: {tested['error']}"
     return done("/settings/models", said)
 
 
@@ -78,7 +78,7 @@ def test(model_id: str) -> Response:
 def delete(model_id: str) -> Response:
     """Delete a model that no agent needs."""
     remove_model(_path(model_id))
-    return done("/settings/models", "The model is deleted.")
+    return done("/settings/models", "The model was deleted.")
 
 
 def _path(model_id: str) -> ModelPath:

@@ -23,7 +23,7 @@ SECTIONS = (
     Section("Invocations", "/invocations"),
     Section("Sessions", "/sessions"),
     Section("Deliveries", "/deliveries"),
-    Section("Dead", "/dead"),
+    Section("Failed", "/dead"),
     Section("Approvals", "/approvals"),
     Section("Audit", "/audit"),
     Section("Settings", "/settings"),

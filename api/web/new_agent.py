@@ -16,10 +16,10 @@ from scheduler.domain.errors import NotFound, ReveilleError
 from scheduler.storage.models import list_models
 
 KINDS = {
-    "http": "your own server, called by a signed POST",
-    "llm": "a model that thinks here, with tools",
-    "a2a": "an agent elsewhere that speaks A2A",
-    "command": "a program that the operator allows",
+    "http": "your own server, called with a signed POST",
+    "llm": "a language model that runs here, with tools",
+    "a2a": "a remote agent that speaks A2A",
+    "command": "a program that the operator has allowed",
 }
 RUNTIME_FIELDS = {
     "http": ("url", "secret"),
@@ -57,7 +57,7 @@ def make() -> Response:
         return _form(kind, error.status, given=given, errors=_errors(error))
     if kind == "http":
         return render("made_agent.html", 201, agent=made)
-    return done(f"/agents/{made['id']}", f"{made['name']} is made. Give it a trigger, or wake it now.")
+    return done(f"/agents/{made['id']}", f"{made['name']} was created. Add a trigger, or wake it now.")
 
 
 def _errors(error: ReveilleError) -> dict[str, str]:

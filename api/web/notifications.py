@@ -51,7 +51,10 @@ def make(agent_id: str) -> Response:
 def test(target_id: str) -> Response:
     """Send a test, and tell what became of it."""
     tested = test_target(shaped(TargetPath, {"target_id": target_id})).get_json()
-    return done(_back(), "The test arrived." if tested["delivered"] else f"It did not arrive: {tested['error']}")
+    return done(
+        _back(),
+        "The test was delivered." if tested["delivered"] else f"The test was not delivered: {tested['error']}",
+    )
 
 
 @notifications.post(f"{PATH}/<target_id>/delete")
@@ -59,7 +62,7 @@ def test(target_id: str) -> Response:
 def delete(target_id: str) -> Response:
     """Delete a target."""
     remove_target(shaped(TargetPath, {"target_id": target_id}))
-    return done(_back(), "The target is deleted.")
+    return done(_back(), "The target was deleted.")
 
 
 def _back() -> str:

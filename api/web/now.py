@@ -111,16 +111,28 @@ def health_of(timeline: Timeline) -> list[Vital]:
     queue = max(((timeline.now - since).total_seconds() for since in waiting), default=0.0)
     dead = sum(row.state == "dead" for row in timeline.invocations)
     return [
-        Vital("Last pass", pass_age, tone=_tone(pass_age, 10, 30), hint="since a scheduler last looked"),
-        Vital("Worker", worker_age, tone=_tone(worker_age, 30, 60), hint="since a worker's last sign of life"),
-        Vital("Lateness p99", lateness, tone=_tone(lateness or 0, 1, 10), hint="between slot and firing"),
-        Vital("Queue age", queue, tone=_tone(queue, 5, 60), hint="that the oldest due wake waits"),
-        Vital("Failures", count=dead, tone="bad" if dead else "good", hint="invocations that died in this while"),
+        Vital(
+            "Last pass",
+            pass_age,
+            tone=_tone(pass_age, 10, 30),
+            hint="since a scheduler's last check",
+        ),
+        Vital("Worker", worker_age, tone=_tone(worker_age, 30, 60), hint="since a worker's last heartbeat"),
+        Vital(
+            "Lateness p99", lateness, tone=_tone(lateness or 0, 1, 10), hint="between scheduled time and firing"
+        ),
+        Vital("Queue age", queue, tone=_tone(queue, 5, 60), hint="how long the oldest due wake has been waiting"),
+        Vital(
+            "Failures",
+            count=dead,
+            tone="bad" if dead else "good",
+            hint="failed invocations in this time range",
+        ),
         Vital(
             "Drift",
             count=timeline.repaired,
             tone="warn" if timeline.repaired else "good",
-            hint="jobs repaired today",
+            hint="triggers whose job was repaired in the last day",
         ),
     ]
 

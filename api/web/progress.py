@@ -33,7 +33,7 @@ class Step:
     def summary(self) -> str:
         """The step in a sentence."""
         words = f"{self.done} done" + (f", {self.failed} failed: {self.message}" if self.failed else ".")
-        return f"{words} More are left: press again to go on." if self.following else words
+        return f"{words} More remain: press again to continue." if self.following else words
 
 
 def take(things: Iterable[UUID], act: Callable[[UUID], object], following: str | None) -> Step:

@@ -42,7 +42,7 @@ def authenticate() -> AnyResponse | None:
     g.signed_in = signed_in
     check_csrf(token)
     if not g.caller.may(access):
-        raise Forbidden(f"You may not do this: it takes the scope {access.level.name.lower()}.")
+        raise Forbidden(f"You do not have permission: this requires the scope {access.level.name.lower()}.")
     return None
 
 
@@ -73,9 +73,7 @@ def check_csrf(secret: str) -> None:
         return
     given = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
     if not secret or not hmac.compare_digest(given.encode(), csrf_token(secret).encode()):
-        raise Forbidden(
-            "This form is out of date, or was not sent from here: go back, reload the page, try again."
-        )
+        raise Forbidden("This form has expired or was not sent from here. Go back, reload the page and try again.")
 
 
 def set_cookie(response: AnyResponse, name: str, value: str, *, max_age: float | None = None) -> None:
@@ -99,7 +97,7 @@ def local_path(target: str | None) -> str:
 
 def _ask_to_sign_in() -> AnyResponse:
     if request.headers.get("Reveille-Fragment") or "text/event-stream" in request.headers.get("Accept", ""):
-        raise Unauthorized("You are signed out.")
+        raise Unauthorized("You have been signed out.")
     target = request.full_path.rstrip("?") if request.method == "GET" else "/"
     query = "" if target == "/" else f"?next={quote(target, safe='/')}"
     response = redirect(f"/sign-in{query}", 303, Response)

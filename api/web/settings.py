@@ -19,19 +19,19 @@ from scheduler.storage.tenants import get_tenant
 
 LIMITS = {
     "timezone": "Time zone",
-    "default_max_triggers": "Most triggers of an agent",
-    "min_poll_interval_min": "Least minutes between two polls",
-    "max_webhook_rate": "Most deliveries a minute of a webhook",
+    "default_max_triggers": "Maximum triggers per agent",
+    "min_poll_interval_min": "Minimum polling interval (minutes)",
+    "max_webhook_rate": "Maximum deliveries per minute and webhook",
 }
 BUDGETS = {
-    "max_tokens_per_day": "Most tokens a day of all agents",
-    "max_invocations_per_hour": "Most invocations an hour of all agents",
+    "max_tokens_per_day": "Maximum tokens per day (all agents)",
+    "max_invocations_per_hour": "Maximum invocations per hour (all agents)",
 }
 """Limits that may be empty: there is none then."""
 SCOPES = (
-    ("read", "read: look at everything but the keys"),
-    ("write", "write: and make, change and fire"),
-    ("admin", "admin: and the keys"),
+    ("read", "read: view everything except API keys"),
+    ("write", "write: also create, change and fire"),
+    ("admin", "admin: also manage API keys"),
 )
 
 settings = page_blueprint("settings")
@@ -63,7 +63,7 @@ def make() -> Response:
 def revoke(key_id: str) -> Response:
     """Revoke a key for good."""
     remove_key(shaped(KeyPath, {"key_id": key_id}))
-    return done("/settings", "Revoked: whoever holds the key is out.")
+    return done("/settings", "Revoked. The key no longer works.")
 
 
 @settings.post("/settings/limits")
@@ -76,7 +76,7 @@ def change_limits() -> Response:
         change_tenant(TenantPath(tenant_id=caller().tenant_id), patch)
     except ReveilleError as error:
         return _page(limit_errors=wrong_fields(error), status=error.status)
-    return done("/settings", "The limits are changed.")
+    return done("/settings", "Limits saved.")
 
 
 def _page(status: int = 200, **values: Any) -> Response:

@@ -32,8 +32,8 @@ from scheduler.storage.web_sessions import choose_tenant, end_session, find_sess
 LIMITS = "reveille_sign_in_limit"
 MAX_TENANTS = 200
 """Tenants that an operator is offered by name; any other is chosen by its id."""
-WRONG = "That is not a key or a password that we know."
-AGENTS_KEY = "This key belongs to one agent. The pages take a key of scope read, write or admin."
+WRONG = "Unknown key, or wrong name or password."
+AGENTS_KEY = "This key belongs to a single agent. Sign in with a read, write or admin key."
 
 sign_in = page_blueprint("sign_in", public=True)
 signed_in = page_blueprint("signed_in")
@@ -104,14 +104,14 @@ def change_tenant() -> Response:
             raise NotFound(f"There is no tenant '{tenant_id}'.")
         tenant = get_tenant(conn, tenant_id)
         choose_tenant(conn, session_token(), tenant_id)
-    return done("/", f"You are looking at {tenant.name}.")
+    return done("/", f"Switched to {tenant.name}.")
 
 
 def _start(key: str, name: str, password: str) -> str:
     if key:
         return _start_by_key(key)
     if not name or not password:
-        raise InvalidField("Give an API key, or a name and a password.")
+        raise InvalidField("Enter an API key, or a name and a password.")
     with services().db.begin() as conn:
         user = find_user(conn, name)
     # No connection is held while the password is tried: that takes its time on purpose.

@@ -187,7 +187,7 @@ class Streams(Generic[ViewT]):
 def hand_over(streams: Streams[ViewT], view: ViewT, environ: dict[str, Any]) -> Response:
     """Answer with a stream of `view`, by the socket's new owner where the server's socket can be had."""
     if streams.count >= MAX_STREAMS:
-        raise LimitReached("Too many live pages; this one asks every few seconds instead.")
+        raise LimitReached("Too many live pages. This one refreshes every few seconds instead.")
     taken = take_socket(environ)
     if taken is None:
         return Response(streams.follow(view), headers=HEADERS)

@@ -65,7 +65,7 @@ def make() -> Response:
         return _form(kind, shown, error=error)
     if made.hook_token is not None:
         return made_page(made.trigger, made.hook_token)
-    return done(f"/triggers/{made.trigger.id}", f"{made.trigger.name} was made.")
+    return done(f"/triggers/{made.trigger.id}", f"{made.trigger.name} was created.")
 
 
 @trigger_edit.get("/triggers/<trigger_id>/edit")
@@ -90,7 +90,7 @@ def change(trigger_id: str) -> Response:
         services().triggers.update(who.tenant_id, found.id, as_patch(found.type, fields), actor=who.actor)
     except ReveilleError as error:
         return _form(found.type, shown, trigger=found, error=error)
-    return done(f"/triggers/{found.id}", "Changed.")
+    return done(f"/triggers/{found.id}", "Saved.")
 
 
 @trigger_edit.post("/triggers/preview")

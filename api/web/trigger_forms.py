@@ -18,7 +18,7 @@ from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.signatures.registry import PRESETS
 
 CONFIG = "config."
-SECRET_KEPT = "Stored, and not shown again. Leave it empty to keep it."  # noqa: S105  # a hint
+SECRET_KEPT = "Stored and never shown. Leave empty to keep it."  # noqa: S105  # a hint
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,92 +32,107 @@ class Input:
     options: tuple[str, ...] = ()
 
 
-ZONE = Input("config.timezone", "Time zone", "Such as Europe/Berlin. Empty: the agent's, else the tenant's.")
+ZONE = Input("config.timezone", "Time zone", "For example Europe/Berlin. Empty: the agent's, else the tenant's.")
 RECURRING = (
-    Input("config.only_between", "Only between", "HH:MM-HH:MM, local time; over midnight when it ends earlier."),
-    Input("config.exclude", "Not on these days", "A date or FIRST/LAST on each line.", "lines"),
-    Input("config.until", "Until", "A date, included whole, or a time."),
+    Input("config.only_between", "Only between", "HH:MM-HH:MM in local time; may span midnight."),
+    Input("config.exclude", "Excluded dates", "One date or FIRST/LAST range per line.", "lines"),
+    Input("config.until", "Until", "A date (inclusive) or a time."),
     Input(
-        "config.jitter_seconds", "Jitter in seconds", "Spreads what would all fire at the same moment.", "number"
+        "config.jitter_seconds",
+        "Jitter (seconds)",
+        "Spreads out runs that share a start time.",
+        "number",
     ),
 )
 KINDS: dict[str, tuple[Input, ...]] = {
     "cron": (
-        Input("config.expr", "Expression", "Minute hour day month weekday, such as 0 9 * * mon-fri, or @daily."),
+        Input(
+            "config.expr",
+            "Expression",
+            "Minute hour day month weekday, for example 0 9 * * mon-fri, or @daily.",
+        ),
         ZONE,
         *RECURRING,
     ),
     "interval": (
         Input(
             "config.minutes",
-            "Every so many minutes",
-            "The first after one whole interval. Fractions are allowed.",
+            "Every (minutes)",
+            "The first run is one interval from now. Fractions are allowed.",
             "number",
         ),
         ZONE,
         *RECURRING,
     ),
     "once": (
-        Input("config.at", "At", "ISO 8601, such as 2030-01-31T09:00:00+01:00; without an offset it is UTC."),
+        Input("config.at", "At", "ISO 8601, for example 2030-01-31T09:00:00+01:00. Without an offset: UTC."),
     ),
     "poll": (
-        Input("config.url", "Address", "What answers with JSON."),
+        Input("config.url", "URL", "Must answer with JSON."),
         Input("config.method", "Method", kind="select", options=("GET", "POST", "PUT", "PATCH")),
-        Input("config.headers", "Headers", "One on each line, Name: value. " + SECRET_KEPT, "headers"),
-        Input("config.body", "Body", "A text, or JSON.", "json"),
+        Input("config.headers", "Headers", "One per line, as Name: value. " + SECRET_KEPT, "headers"),
+        Input("config.body", "Body", "JSON, or plain text.", "json"),
         Input(
-            "config.json_path", "JSONPath", "Where the value is (RFC 9535), such as $.status; empty: the whole."
+            "config.json_path",
+            "JSONPath",
+            "Where the value is (RFC 9535), for example $.status. Empty: the whole document.",
         ),
-        Input("config.interval_min", "Every so many minutes", "Five at least.", "number"),
+        Input("config.interval_min", "Check every (minutes)", "At least five.", "number"),
         Input("config.fire_on", "Fires on", kind="select", options=("change", "match")),
-        Input("config.match_value", "Value to match", "JSON, or a text as it is.", "json"),
-        Input("config.repeat", "At every look that matches, not only on becoming equal", kind="check"),
+        Input("config.match_value", "Value to match", "JSON, or plain text.", "json"),
+        Input(
+            "config.repeat", "Fire on every matching check, not only when the value first matches", kind="check"
+        ),
     ),
     "on_message": (
-        Input("config.from_agent", "From the agent", "Its name or id; or give a user below."),
-        Input("config.from_user", "From the user", "Name or id."),
+        Input("config.from_agent", "From agent", "Name or ID. Alternatively, name a user below."),
+        Input("config.from_user", "From user", "Name or ID."),
         Input(
-            "config.channels", "Channels", "One on each line: web, slack, discord, feishu; empty: all.", "lines"
+            "config.channels",
+            "Channels",
+            "One per line: web, slack, discord, feishu. Leave empty for all.",
+            "lines",
         ),
         Input("config.text_match.contains", "Text contains"),
-        Input("config.text_match.regex", "Or text matches", "A regular expression."),
-        Input("config.any_session", "In any session, not only those with this agent", kind="check"),
+        Input("config.text_match.regex", "Text matches", "A regular expression."),
+        Input("config.any_session", "Any session, not only those with this agent", kind="check"),
     ),
     "webhook": (
         Input(
             "config.signature.scheme",
-            "Signed as",
-            "Empty: anyone who knows the address may call.",
+            "Signature scheme",
+            "Leave empty to let anyone who knows the address call.",
             "select",
             ("", *PRESETS),
         ),
         Input("config.signature.secret", "Signing secret", SECRET_KEPT, "secret"),
-        Input("config.signature.header", "Header of the signature", "For generic-hmac."),
-        Input("config.filter.json_path", "Only with a node at", "A JSONPath into the body."),
-        Input("config.filter.header", "Only with the header"),
-        Input("config.filter.equals", "… of the value"),
+        Input("config.signature.header", "Signature header", "For generic-hmac."),
+        Input("config.filter.json_path", "Filter: JSONPath", "Only deliveries whose body has a match."),
+        Input("config.filter.header", "Filter: header", "Only deliveries with this header."),
+        Input("config.filter.equals", "Filter: equals", "The value that the match or header must have."),
     ),
 }
 COMMON = (
-    Input("reason", "Why the agent is woken", "The agent reads this.", "area"),
-    Input("focus_ref", "Focus", "What it belongs to, such as tickets/4711: triggers are grouped by it."),
+    Input("reason", "Reason", "Tells the agent why it is woken.", "area"),
+    Input("focus_ref", "Focus", "What it belongs to, for example tickets/4711. Triggers are grouped by focus."),
     Input(
         "notification_summary",
-        "Headline of its notifications",
-        "Heads what the agent replies where people read it. Empty: the beginning of the reason.",
+        "Notification summary",
+        "Heads the agent's reply where people read it. Leave empty to use the start of the reason.",
     ),
-    Input("urgent", "Urgent: closes the agent's window at once", kind="check"),
+    Input("urgent", "Urgent: close the agent's batching window immediately", kind="check"),
 )
 LIMITS = (
-    Input("max_fires", "Most fires", "Then it is disabled. Empty: no limit.", "number"),
+    Input("max_fires", "Maximum runs", "Then it is disabled. Leave empty for no limit.", "number"),
     Input(
-        "cooldown_seconds", "Cooldown in seconds", "Between two wakes by it; nothing is lost meanwhile.", "number"
+        "cooldown_seconds",
+        "Cooldown (seconds)",
+        "Minimum time between two wakes. Nothing is lost.",
+        "number",
     ),
     Input("expires_at", "Expires at", "ISO 8601."),
-    Input(
-        "misfire_policy", "Slots that passed while nothing ran", kind="select", options=("latest", "all", "skip")
-    ),
-    Input("grace_seconds", "Grace in seconds", "Lateness that skip accepts.", "number"),
+    Input("misfire_policy", "Missed runs", kind="select", options=("latest", "all", "skip")),
+    Input("grace_seconds", "Grace period (seconds)", "How late a run may still start under skip.", "number"),
 )
 MULTI = frozenset({"lines", "headers"})
 WHOLE = ("signature", "filter", "text_match")

@@ -47,7 +47,7 @@ def _said(trigger: TriggerView, since: datetime, until: datetime, *, goes_on: bo
     if schedule is None:
         return ""
     count, exact = schedule.count_between(since + TICK, until, COUNTED_SLOTS)
-    slots = f"{count}{'' if exact else '+'} slot{'' if count == 1 else 's'}"
+    slots = f"{count}{'' if exact else '+'} run{'' if count == 1 else 's'}"
     if goes_on:
-        return f"{slots} {'has' if count == 1 else 'have'} passed since."
-    return f"{slots} passed until it was resumed."
+        return f"{slots} {'has' if count == 1 else 'have'} been missed since."
+    return f"{slots} missed until it was resumed."

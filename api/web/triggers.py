@@ -57,7 +57,7 @@ def change_many() -> Response:
         "delete": services().triggers.delete,
     }
     if verb not in acts:
-        raise InvalidField("Choose what to do: pause, resume or delete.", field="do")
+        raise InvalidField("Choose an action: pause, resume or delete.", field="do")
     ids = _chosen()
     now = ids[:STEP]
     step = take(
@@ -82,7 +82,7 @@ def pause(trigger_id: str) -> Response:
     found, who = _found(trigger_id), caller()
     note = request.form.get("note", "").strip()[:500] or None
     services().triggers.pause(who.tenant_id, found.id, actor=who.actor, note=note)
-    return done(f"/triggers/{found.id}", "Paused: it makes no new firings.")
+    return done(f"/triggers/{found.id}", "Paused. It will not fire until it is resumed.")
 
 
 @triggers.post("/triggers/<trigger_id>/resume")
@@ -100,7 +100,7 @@ def fire(trigger_id: str) -> Response:
     """Fire now."""
     found, who = _found(trigger_id), caller()
     fired = services().triggers.fire(who.tenant_id, found.id, actor=who.actor)
-    return done(f"/invocations/{fired.invocation_id}", f"{found.name} fired; this is the wake that will carry it.")
+    return done(f"/invocations/{fired.invocation_id}", f"{found.name} fired. This invocation carries it.")
 
 
 @triggers.post("/triggers/<trigger_id>/delete")
@@ -109,7 +109,7 @@ def delete(trigger_id: str) -> Response:
     """Delete it; what it recorded stays."""
     found, who = _found(trigger_id), caller()
     services().triggers.delete(who.tenant_id, found.id, actor=who.actor)
-    return done("/triggers", f"{found.name} was deleted. Its firings stay.")
+    return done("/triggers", f"{found.name} was deleted. Its recorded firings are kept.")
 
 
 @triggers.post("/triggers/<trigger_id>/try")
@@ -130,7 +130,7 @@ def sample(trigger_id: str) -> Response:
     content_type = request.form.get("content_type", "application/json")[:200]
     with services().db.begin() as conn:
         invocation_id = send_sample(conn, who.tenant_id, found.id, body, content_type, actor=who.actor)
-    return done(f"/invocations/{invocation_id}", "The sample was recorded; this is the wake that will carry it.")
+    return done(f"/invocations/{invocation_id}", "The sample was recorded. This invocation carries it.")
 
 
 @triggers.post("/triggers/<trigger_id>/rotate")

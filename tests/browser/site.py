@@ -30,7 +30,7 @@ class Site:
         """Sign in by a key, the operator's unless given."""
         self.open("/sign-in")
         self.page.get_by_label("API key").fill(key or self.api.key or "")
-        self.page.get_by_role("button", name="Sign in with the key").click()
+        self.page.get_by_role("button", name="Sign in with key").click()
         self.page.wait_for_url(self.url + "/")
 
     def check_accessible(self) -> None:

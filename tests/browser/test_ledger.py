@@ -37,7 +37,7 @@ def test_a_sample_of_a_webhook_leads_to_its_wake(site: Site) -> None:
     expect(site.page.get_by_text('{"disk": "full"}')).to_be_visible()
     site.check_accessible()
     site.page.locator("a[href^='/invocations/']").click()
-    expect(site.page.get_by_role("heading", name="Invocation of")).to_be_visible()
+    expect(site.page.get_by_role("heading", name="Invocation:")).to_be_visible()
     expect(site.page.get_by_text('{"disk": "full"}')).to_be_visible()
     expect(site.page.get_by_text("no such program").first).to_be_visible()
     site.check_accessible()
@@ -47,14 +47,14 @@ def test_a_dead_one_is_replayed(site: Site) -> None:
     dead = bring_to(site.api.db, make_woken(site.api.db), InvocationState.DEAD)
     accept(site)
     site.sign_in()
-    site.page.get_by_role("link", name="Dead", exact=True).click()
+    site.page.get_by_role("link", name="Failed", exact=True).click()
     site.check_accessible()
     site.page.locator(f"a[href='/invocations/{dead}']").click()
     site.page.get_by_role("button", name="Replay").click()
-    expect(site.page.get_by_role("status")).to_contain_text("on their way once more")
+    expect(site.page.get_by_role("status")).to_contain_text("carries the firings again")
     assert row_of(site.api.db, dead).replayed_into == UUID(site.page.url.rpartition("/")[2])
     site.open("/dead")
-    expect(site.page.get_by_text("Nothing is dead")).to_be_visible()
+    expect(site.page.get_by_text("Nothing has failed")).to_be_visible()
 
 
 def test_the_dead_are_replayed_in_bulk(site: Site) -> None:
@@ -66,7 +66,7 @@ def test_the_dead_are_replayed_in_bulk(site: Site) -> None:
     site.page.get_by_role("button", name="Replay all 3").click()
     expect(site.page.get_by_text("3 done")).to_be_visible()
     site.open("/dead")
-    expect(site.page.get_by_text("Nothing is dead")).to_be_visible()
+    expect(site.page.get_by_text("Nothing has failed")).to_be_visible()
 
 
 def test_a_trigger_of_an_agents_is_approved(site: Site) -> None:
@@ -77,8 +77,8 @@ def test_a_trigger_of_an_agents_is_approved(site: Site) -> None:
     expect(site.page.get_by_role("heading", name="look again")).to_be_visible()
     site.check_accessible()
     site.page.get_by_role("button", name="Approve").click()
-    expect(site.page.get_by_role("status")).to_contain_text("look again is approved")
-    expect(site.page.get_by_text("Nothing awaits approval")).to_be_visible()
+    expect(site.page.get_by_role("status")).to_contain_text("look again was approved")
+    expect(site.page.get_by_text("No pending approvals")).to_be_visible()
     assert site.api.get(f"/triggers/{trigger['id']}")["is_enabled"] is True
 
 
@@ -109,11 +109,11 @@ def test_an_agent_is_paused_woken_and_resumed(site: Site) -> None:
     site.check_accessible()
     site.page.get_by_role("link", name="ada", exact=True).click()
     site.check_accessible()
-    site.page.get_by_label("Why it is paused").fill("moving house")
+    site.page.get_by_label("Reason for pausing").fill("moving house")
     site.page.get_by_role("button", name="Pause").click()
     expect(site.page.get_by_text("Paused: moving house.")).to_be_visible()
     site.check_accessible()
-    site.page.get_by_label("Message to it").fill("look at the disk")
+    site.page.get_by_label("Message").fill("look at the disk")
     site.page.get_by_role("button", name="Wake now").click()
     expect(site.page.get_by_text("look at the disk")).to_be_visible()
     site.open(f"/agents/{agent['id']}")
@@ -128,8 +128,8 @@ def test_a_key_is_shown_once(site: Site) -> None:
     site.check_accessible()
     form = site.page.locator("form[action='/settings/keys']")
     form.get_by_label("Name").fill("laptop")
-    form.get_by_role("button", name="Make a key").click()
-    expect(site.page.get_by_text("it is not shown again")).to_be_visible()
+    form.get_by_role("button", name="Create key").click()
+    expect(site.page.get_by_text("it will not be shown again")).to_be_visible()
     key = site.page.locator("pre code").first.text_content()
     site.check_accessible()
     site.open("/settings")

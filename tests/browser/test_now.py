@@ -13,7 +13,7 @@ def test_signing_in_shows_the_first_page_and_signing_out_leaves_nothing(site: Si
     site.check_accessible()
     site.sign_in()
     expect(site.page.get_by_role("heading", name="Now")).to_be_visible()
-    expect(site.page.get_by_text("Three steps to the first wake")).to_be_visible()
+    expect(site.page.get_by_text("Three steps to your first wake")).to_be_visible()
     site.check_accessible()
     site.page.get_by_role("button", name="Sign out").click()
     site.open("/triggers")
@@ -23,8 +23,8 @@ def test_signing_in_shows_the_first_page_and_signing_out_leaves_nothing(site: Si
 def test_a_wrong_key_says_so(site: Site) -> None:
     site.open("/sign-in")
     site.page.get_by_label("API key").fill("rvl_wrong")
-    site.page.get_by_role("button", name="Sign in with the key").click()
-    expect(site.page.get_by_role("alert")).to_contain_text("not a key or a password that we know")
+    site.page.get_by_role("button", name="Sign in with key").click()
+    expect(site.page.get_by_role("alert")).to_contain_text("Unknown key")
     site.check_accessible()
 
 

@@ -93,7 +93,7 @@ def test_a_trigger_of_an_agents_is_approved_or_rejected(api: Api) -> None:
     assert ">two<" in page
     browser.post(f"/triggers/{ids[0]}/approve")
     browser.post(f"/triggers/{ids[1]}/reject", note="too often")
-    assert "Nothing awaits approval" in browser.get("/approvals")
+    assert "No pending approvals" in browser.get("/approvals")
     assert api.get(f"/triggers/{ids[0]}")["is_enabled"] is True
     assert api.get(f"/triggers/{ids[1]}")["paused_note"] == "rejected: too often"
 
@@ -168,7 +168,7 @@ def test_a_notification_target_is_made_tried_and_deleted_and_its_address_is_show
     assert browser.post(f"/agents/{agent['id']}/notifications", **{**form, "name": ""}).status_code == 422
     [target] = api.get(f"/agents/{agent['id']}/notification-targets")["items"]
     tried = browser.post(f"/settings/notifications/{target['id']}/test", agent_id=agent["id"])
-    assert "It did not arrive" in browser.get(tried.location)
+    assert "The test was not delivered" in browser.get(tried.location)
     stranger = signed_in(api, api.with_key("write", tenant_id=api.tenant("strangers")).key)
     assert "pager" not in stranger.get("/settings/notifications")
     stranger.get("/settings/notifications", 404, agent_id=agent["id"])

@@ -82,7 +82,7 @@ def test_a_payload_is_text_on_every_page_and_only_ever_downloaded(api: Api, payl
 def test_bytes_that_are_no_text_are_only_downloaded(api: Api) -> None:
     woken = make_woken(api.db, "ada")
     [firing] = fire(api.db, woken, payload=b"\xff\x00\xfe")
-    assert "It is not text" in signed_in(api).get(f"/firings/{firing}")
+    assert "Binary content" in signed_in(api).get(f"/firings/{firing}")
 
 
 def test_the_firings_of_an_invocation_are_shown_some_at_a_time(api: Api) -> None:
@@ -106,9 +106,9 @@ def test_the_chain_of_wakes_is_shown_upwards_and_downwards(api: Api) -> None:
     below = run_once(api.db, Replied("thanks"))
     browser = signed_in(api)
     page = browser.get(f"/invocations/{middle}")
-    led_to_it, it_led_to = page.index("What led to it"), page.index("What it led to")
+    led_to_it, it_led_to = page.index("Caused by"), page.index("Led to")
     assert led_to_it < page.rindex(f"/invocations/{above}") < it_led_to < page.rindex(f"/invocations/{below}")
-    assert "What led to it" not in browser.get(f"/invocations/{above}")
+    assert "Caused by" not in browser.get(f"/invocations/{above}")
 
 
 def test_an_invocation_is_cancelled_and_replayed(api: Api) -> None:

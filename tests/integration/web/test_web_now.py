@@ -22,7 +22,7 @@ LISTENERS = (
 
 def test_an_empty_installation_shows_the_three_steps(api: Api) -> None:
     browser = signed_in(api)
-    assert "Three steps to the first wake" in browser.get("/")
+    assert "Three steps to your first wake" in browser.get("/")
     trigger = api.trigger(api.agent("ada")["id"])
     assert 'class="did"' not in browser.get("/")
     api.post(f"/triggers/{trigger['id']}/fire", status=202)

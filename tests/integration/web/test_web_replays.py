@@ -61,7 +61,7 @@ def test_the_dead_are_listed_and_replayed_in_bulk(api: Api) -> None:
         "/dead/replay", data={"csrf": browser.token(), "all": "1"}, headers={"Reveille-Fragment": "json"}
     )
     assert answer.get_json() == {"done": 2, "failed": 0, "message": "", "next": None}
-    assert "Nothing is dead" in browser.get("/dead")
+    assert "Nothing has failed" in browser.get("/dead")
 
 
 def test_one_that_cannot_be_replayed_holds_up_no_other(api: Api) -> None:

@@ -75,7 +75,7 @@ def test_an_address_that_is_nothings_is_a_page_for_browsers_and_a_problem_for_pr
     client = Browser(api).client
     page = client.get("/nowhere", headers={"Accept": "text/html,*/*"})
     assert page.status_code == 404
-    assert "There is no such page" in page.text
+    assert "Page not found" in page.text
     assert "style-src 'self'" in page.headers["Content-Security-Policy"]
     assert client.get("/nowhere").content_type == "application/problem+json"
     below_the_api = client.get("/api/v1/nowhere", headers={"Accept": "text/html"})

@@ -71,7 +71,7 @@ def test_an_agents_own_key_is_refused_with_the_reason(api: Api) -> None:
     key = api.with_key(f"agent:{api.agent()['id']}").key
     response = Browser(api).sign_in(key=str(key))
     assert response.status_code == 422
-    assert "belongs to one agent" in response.text
+    assert "belongs to a single agent" in response.text
 
 
 def test_too_many_failures_are_refused_even_with_the_right_password(api: Api) -> None:
@@ -176,8 +176,8 @@ def test_an_operator_chooses_the_tenant(api: Api) -> None:
     assert browser.post("/tenant", tenant_id=acme).status_code == 303
     page = browser.get(FIRST_PAGE)
     assert "of-default" not in page
-    assert "You are looking at acme." in page
-    assert "You are looking at acme." not in browser.get(FIRST_PAGE)
+    assert "Switched to acme." in page
+    assert "Switched to acme." not in browser.get(FIRST_PAGE)
     assert browser.post("/tenant", tenant_id="no id").status_code == 404
 
 

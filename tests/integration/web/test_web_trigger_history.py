@@ -29,7 +29,7 @@ def test_the_history_says_why_slots_did_not_fire(api: Api, browser: Browser, age
         FROM triggers WHERE id = :id""",
         id=trigger["id"],
     )
-    assert "3 slot(s) from 2026-01-01T00:00:00Z to 2026-01-01T02:00:00Z" in browser.get(
+    assert "3 missed run(s) from 2026-01-01T00:00:00Z to 2026-01-01T02:00:00Z" in browser.get(
         f"/triggers/{trigger['id']}"
     )
 
@@ -38,9 +38,9 @@ def test_the_history_says_how_many_slots_passed_in_a_pause(api: Api, browser: Br
     path = f"/triggers/{api.trigger(agent_id, 'tick', type='cron', config={'expr': '* * * * *'})['id']}"
     browser.post(f"{path}/pause")
     change(api.db, "UPDATE audit_events SET at = at - interval '3 minutes' WHERE action = 'trigger.paused'")
-    assert "3 slots have passed since." in browser.get(path)
+    assert "3 runs have been missed since." in browser.get(path)
     browser.post(f"{path}/resume")
-    assert "3 slots passed until it was resumed." in browser.get(path)
+    assert "3 runs missed until it was resumed." in browser.get(path)
 
 
 def test_what_a_deleted_trigger_recorded_links_to_no_page_of_it(api: Api, browser: Browser, agent_id: str) -> None:

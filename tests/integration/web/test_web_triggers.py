@@ -245,7 +245,7 @@ def test_the_list_filters_searches_and_pages(api: Api, browser: Browser) -> None
     assert len(set(ID.findall(browser.get(older)))) == 6
     for query in ({"type": "webhook"}, {"state": "paused"}, {"q": "100%_"}, {"q": "DOORBELL"}):
         assert set(ID.findall(browser.get("/triggers", 200, **query))) == {hook["id"]}, query
-    assert "No trigger is like that" in browser.get("/triggers", q="nothing")
+    assert "No triggers match" in browser.get("/triggers", q="nothing")
     browser.get("/triggers", status=404, agent_id="x")
     browser.get("/triggers", status=404, after="x")
 
