@@ -28,9 +28,10 @@ from api.messages import messages
 from api.metrics import metrics
 from api.models import models
 from api.notification_targets import notification_targets
+from api.options import answer_options
 from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
-from api.resource import PREFIX, ItemConverter
+from api.resource import PREFIX, ItemConverter, ReferenceConverter
 from api.services import EXTENSION, build_parts
 from api.sockets.route import register as register_sockets
 from api.tenants import tenants
@@ -89,7 +90,9 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
         static_folder=None,
     )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
-    app.url_map.converters["item"] = ItemConverter
+    app.url_map.converters |= {"item": ItemConverter, "reference": ReferenceConverter}
+    app.url_map.merge_slashes = False  # a doubled slash names something else; a redirect would lose it
+    app.before_request(answer_options)
     app.extensions[EXTENSION] = parts
     install(app)
     for resource in RESOURCES:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from flask import Response
+from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, answer, blueprint
 from api.schemas.agents import AgentPath
 from api.schemas.triggers import FocusPage, FocusPath, TriggerPage
 from api.services import services
+from scheduler.domain.errors import NotFound
 from scheduler.manage.focus import MAX_LISTED, resolve_focus
 from scheduler.storage.agents import get_agent
 from scheduler.storage.trigger_views import list_focus
@@ -28,12 +29,14 @@ def show_focus(path: AgentPath) -> Response:
     return answer(FocusPage.model_validate({"items": found}, from_attributes=True))
 
 
-@focus.post("/agents/<agent_id>/focus/<path:focus_ref>/resolve", responses={200: TriggerPage, **CHANGES})
+@focus.post("/agents/<agent_id>/focus/<reference:focus_ref>/resolve", responses={200: TriggerPage, **CHANGES})
 @needs(Level.WRITE, own=True)
 def resolve(path: FocusPath) -> Response:
     """End all triggers of a focus at once; answers them. What they have recorded is still delivered."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
+    if request.query_string:  # `a/resolve?b`, unescaped, would end `a`
+        raise NotFound("Nothing is resolved with a query; write a ? of a focus_ref as %3F.")
     with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
         ended = resolve_focus(conn, who.tenant_id, path.agent_id, path.focus_ref, actor=who.actor)

@@ -30,6 +30,13 @@ class ItemConverter(BaseConverter):
     regex = r"(?!(?:preview|try)/?$)[^/]+"
 
 
+class ReferenceConverter(BaseConverter):
+    """A text of its writer's own in the middle of a path: with any slash, leading, doubled or at its end."""
+
+    regex = r".+?"
+    part_isolating = False
+
+
 def problems(*statuses: int) -> dict[str | int, Any]:
     """The documentation of error answers."""
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}

@@ -20,6 +20,8 @@ from pydantic import (
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
+from scheduler.domain.moments import read_iso
+from scheduler.domain.names import is_visible
 from scheduler.triggers.once import parse_moment
 from scheduler.triggers.zones import load_zone
 
@@ -73,7 +75,7 @@ def _moment(value: object) -> datetime:
 
 
 def _local_moment(value: object) -> datetime:
-    return _parsed(value, datetime.fromisoformat)
+    return _parsed(value, read_iso)
 
 
 def _parsed(value: object, parse: Callable[[str], datetime]) -> datetime:
@@ -89,7 +91,7 @@ def _parsed(value: object, parse: Callable[[str], datetime]) -> datetime:
 
 
 def _visible(value: str) -> str:
-    if not value.isprintable() or value != value.strip():
+    if not is_visible(value) or value != value.strip():
         raise ValueError("must be printable, without spaces around it")
     return value
 

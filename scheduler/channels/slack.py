@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import html
 import re
 from datetime import datetime
 from typing import ClassVar, Literal
+from urllib.parse import unquote
 
 from pydantic import ValidationError
 
@@ -27,6 +27,7 @@ from scheduler.domain.signatures.timestamped import Slack
 SLACKBOT = "USLACKBOT"
 WRITTEN = (None, "bot_message", "file_share", "me_message", "thread_broadcast")
 """Subtypes of what somebody wrote; the others tell of edits, removals, joins and the like."""
+LINK_SCHEME = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
 MARKUP = re.compile(r"<([^<>]*)>")
 
 
@@ -94,8 +95,12 @@ def _parsed(event: _Event) -> Parsed:
 
 
 def plain_text(text: str) -> str:
-    """Slack's markup as people see it: `<@U1>` as @U1, `<https://a.example|docs>` as docs (https://a.example)."""
-    return html.unescape(MARKUP.sub(_shown, text)) if "<" in text or "&" in text else text
+    """Slack's markup as people see it: `<@U1>` as @U1, `<https://a.example|docs>` as docs (https://a.example).
+
+    What Slack made a link of by itself, `<http://a.example|a.example>`, reads as it was typed.
+    """
+    shown = MARKUP.sub(_shown, text)
+    return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")  # nothing else is escaped
 
 
 def _shown(match: re.Match[str]) -> str:
@@ -103,5 +108,20 @@ def _shown(match: re.Match[str]) -> str:
     if target[:1] in ("@", "#"):
         return target[0] + (label or target[1:])
     if target[:1] == "!":
-        return "@" + (label.removeprefix("@") or target[1:])
-    return f"{label} ({target})" if label and label != target else target
+        is_date = target.startswith("!date^")
+        return label if is_date and label else "@" + (label.removeprefix("@") or target[1:])
+    if not label:
+        return target.removeprefix("mailto:").removeprefix("tel:")
+    if _linked_by_slack(target, label):
+        return label
+    return f"{label} ({target})"
+
+
+def _linked_by_slack(target: str, label: str) -> bool:
+    """Whether the label is the address itself, with or without its scheme."""
+    typed, address = (_bare(LINK_SCHEME.sub("", text)) for text in (label, target))
+    return typed == address
+
+
+def _bare(address: str) -> str:
+    return unquote(address).removesuffix("/").casefold()

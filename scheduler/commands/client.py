@@ -103,7 +103,7 @@ class Client:
         query: Mapping[str, object] | None = None,
         body: Mapping[str, Any] | None = None,
     ) -> Any:
-        target = "/" + "/".join(quote(part, safe="") for part in path)
+        target = "/" + "/".join(map(_escaped, path))
         params = {name: str(value) for name, value in (query or {}).items() if value is not None}
         try:
             response = self._http.request(method, target, params=params, json=body)
@@ -139,3 +139,8 @@ class Client:
         elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             text = f"{text} {_REMEDY}"
         return _ERRORS.get(status, ReveilleError)(text)
+
+
+def _escaped(part: str) -> str:
+    """A part of a path that stays one: on the way, a plain `..` would take another part away."""
+    return quote(part, safe="") if part.strip(".") else "%2E" * len(part)

@@ -13,6 +13,8 @@ Columns = Sequence[tuple[str, str]]
 """Heading and dotted path of each column, e.g. `("RUNTIME", "runtime.kind")`."""
 
 NOTHING = "-"
+KEPT = "\t\u200c\u200d"
+"""Of what is not seen by itself: tabs, and the joiners in Persian or in emoji families."""
 
 
 def say(text: str) -> None:
@@ -75,7 +77,7 @@ def cell(value: object) -> str:
 
 def printable(text: str) -> str:
     """`text` without what could steer a terminal: what others wrote is shown, never obeyed."""
-    return "".join(char if char.isprintable() or char == "\t" else _escape(char) for char in text)
+    return "".join(char if char.isprintable() or char in KEPT else _escape(char) for char in text)
 
 
 def _one_line(text: str) -> str:

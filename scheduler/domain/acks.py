@@ -10,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.domain.errors import InvalidField
+from scheduler.domain.moments import read_iso
 from scheduler.domain.text import storable
 
 MAX_ACKS = 1_000
@@ -72,7 +73,7 @@ def read_acks(value: object) -> tuple[list[Ack], list[Acked]]:
 def read_until(value: object) -> datetime:
     """A moment of RFC 3339; without an offset it is UTC. Raises InvalidField."""
     try:
-        moment = datetime.fromisoformat(value) if isinstance(value, str) else None
+        moment = read_iso(value) if isinstance(value, str) else None
         if moment is not None:
             return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
     except (ValueError, OverflowError):

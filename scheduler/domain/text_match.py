@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from scheduler.domain.bounded_regex import MAX_PATTERN_CHARS, compile_bounded
+from scheduler.domain.text import same_text
 
 MATCH_SECONDS = 0.1
 # One step of a match costs up to the length of the text, and the timeout is looked at between steps.
@@ -27,7 +28,8 @@ class TextDecision:
 class TextMatch(BaseModel):
     """Exactly one of `contains` and `regex` (the syntax of Python's `re`, and more: the `regex` package's).
 
-    An expression is searched for in the first 65,536 characters, for at most 0.1 s of processor time.
+    Letters that are composed or not, and spaces of any kind, are the same text. An expression is searched for in
+    the first 65,536 characters, for at most 0.1 s of processor time.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
@@ -41,6 +43,7 @@ class TextMatch(BaseModel):
     def _compiles(cls, value: str | None) -> str | None:
         if value is not None:
             compile_bounded(value)
+            compile_bounded(same_text(value))
         return value
 
     @model_validator(mode="after")
@@ -52,11 +55,20 @@ class TextMatch(BaseModel):
     def matches(self, text: str) -> TextDecision:
         """Decide on a message's text; never raises."""
         if self.regex is None:
-            wanted = self.contains or ""
+            wanted, text = same_text(self.contains or ""), same_text(text)
             found = wanted.casefold() in text.casefold() if self.ignore_case else wanted in text
             return TextDecision(found)
-        pattern = compile_bounded(self.regex, ignore_case=self.ignore_case)
-        try:
-            return TextDecision(pattern.search(text[:MAX_REGEX_TEXT_CHARS], timeout=MATCH_SECONDS) is not None)
-        except TimeoutError:
-            return TextDecision(matched=False, timed_out=True)
+        # Also as it was written: an expression may ask for a mark or for a certain space.
+        ways = dict.fromkeys([(self.regex, text), (same_text(self.regex), same_text(text))])
+        timed_out = False
+        for expression, searched in ways:
+            try:
+                if self._is_found(expression, searched, MATCH_SECONDS / len(ways)):
+                    return TextDecision(matched=True)
+            except TimeoutError:
+                timed_out = True
+        return TextDecision(matched=False, timed_out=timed_out)
+
+    def _is_found(self, expression: str, text: str, seconds: float) -> bool:
+        pattern = compile_bounded(expression, ignore_case=self.ignore_case)
+        return pattern.search(text[:MAX_REGEX_TEXT_CHARS], timeout=seconds) is not None

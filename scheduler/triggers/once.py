@@ -11,13 +11,14 @@ from pydantic import Field, field_validator
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import Schedule
+from scheduler.domain.moments import read_iso
 from scheduler.triggers.base import CheckContext, TriggerConfig
 from scheduler.triggers.options import Option
 
 
 def parse_moment(text: str) -> datetime:
     """ISO 8601; without an offset it is UTC, a date alone is its midnight UTC. Raises ValueError."""
-    moment = datetime.fromisoformat(text)
+    moment = read_iso(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import Schedule
+from scheduler.domain.moments import read_iso
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.notes import Note, notes_of
 from scheduler.triggers.registry import kind_of
@@ -123,7 +124,7 @@ def _after(line: Mapping[str, Any], clock: Clock) -> datetime:
     if text is None:
         return clock.now()
     try:
-        return datetime.fromisoformat(text)
+        return read_iso(text)
     except ValueError:
         example = "2030-01-31T09:00:00+01:00"
         raise InvalidField(

@@ -11,6 +11,7 @@ from pydantic import AfterValidator, Field
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import TICK, Schedule
+from scheduler.domain.moments import read_iso
 from scheduler.triggers.active_hours import Hours, OnlyBetween
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.excluded_dates import Exclude, ExcludedDates
@@ -109,7 +110,7 @@ def _parse_until(text: str) -> date | datetime:
     try:
         return date.fromisoformat(text)
     except ValueError:
-        return datetime.fromisoformat(text)
+        return read_iso(text)
 
 
 @lru_cache(maxsize=1024)

@@ -32,6 +32,19 @@ def _match(text: str, **config: object) -> TextDecision:
         ({"regex": r"[{}]\{"}, "}{", True),
         ({"regex": "(a|b(?=c)|(?<!d)e)+f"}, "ef", True),
         ({"regex": "x" * 1000}, "x" * 1000, True),
+        ({"contains": "on call"}, "who is on\u00a0call?", True),
+        ({"contains": "on\u00a0call"}, "who is on call?", True),
+        ({"contains": "10\u202f000"}, "10 000 items", True),
+        ({"contains": "café"}, "cafe\u0301", True),
+        ({"contains": "CAFE\u0301", "ignore_case": True}, "café", True),
+        ({"contains": "cafe"}, "café", False),
+        ({"regex": "^caf[é]$"}, "cafe\u0301", True),
+        ({"regex": "^cafe\u0301$"}, "café", True),
+        ({"regex": "^on call$"}, "on\u00a0call", True),
+        ({"regex": "^on\u00a0call$"}, "on call", True),
+        ({"regex": r"\u00a0"}, "on\u00a0call", True),
+        ({"regex": r"\p{M}"}, "cafe\u0301", True),
+        ({"contains": "가"}, "\u1100\u1161", True),
     ],
 )
 def test_a_text_is_decided(config: dict[str, object], text: str, matched: bool) -> None:
@@ -46,6 +59,13 @@ def test_an_expression_that_backtracks_for_ever_is_stopped(pattern: str, text: s
     decision = _match(text, regex=pattern)
     assert time.thread_time() - before < 2
     assert not decision
+
+
+def test_marks_heaped_on_a_letter_cost_no_time() -> None:
+    """Sorting 64,000 marks would take seconds."""
+    before = time.thread_time()
+    assert _match("e\u0301 " + "a" + "\u0301" * 32_000 + "\u0323" * 32_000, contains="é")
+    assert time.thread_time() - before < 1
 
 
 def test_a_timeout_is_told_from_a_text_that_does_not_match() -> None:

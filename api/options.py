@@ -1,0 +1,16 @@
+"""OPTIONS: what may be done with an address. It needs no key, for it tells nothing that the documentation does not."""
+
+from __future__ import annotations
+
+from flask import Response, request
+from flask.globals import request_ctx
+
+
+def answer_options() -> Response | None:
+    """204 with `Allow` (RFC 9110 section 9.3.7) for any address that is served; other requests go on."""
+    if request.method != "OPTIONS" or request.url_rule is None or request_ctx.url_adapter is None:
+        return None
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    response.headers["Allow"] = ", ".join(sorted(request_ctx.url_adapter.allowed_methods()))
+    return response
