@@ -19,12 +19,11 @@ from datetime import datetime, timedelta
 from apscheduler.jobstores.base import BaseJobStore
 from loguru import logger
 from sqlalchemy import Connection
-from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
 
 from scheduler.clock.jobs import LedgerJob
 from scheduler.domain.clock import Clock
-from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.storage.engine import Database
+from scheduler.storage.faults import blames_rows, first_line
 
 RETRY_SECONDS = 1.0
 """The wait after a pass that failed as a whole, e.g. because the database is away."""
@@ -63,7 +62,7 @@ class _Written:
 
     jobs: Sequence[LedgerJob]
     due_in: float | None = None
-    error: SQLAlchemyError | None = None
+    error: BaseException | None = None
 
 
 class LedgerStore(BaseJobStore):
@@ -80,6 +79,8 @@ class LedgerStore(BaseJobStore):
         self._clock = clock
         self._pass: LedgerPass | None = None
         self._limit = self.max_rows
+        self._wait = RETRY_SECONDS
+        """Before the next pass, when this one could not start."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
         self._writing: Future[_Written] | None = None
 
@@ -92,8 +93,12 @@ class LedgerStore(BaseJobStore):
         """Seconds until the next row is due by the database's clock, negative when overdue; None without any."""
 
     @abstractmethod
-    def quarantine(self, conn: Connection, job_id: str, error: Exception) -> None:
-        """Take a row out of the schedule, audited: what it makes cannot be written."""
+    def quarantine(self, conn: Connection, job_id: str, error: BaseException) -> None:
+        """Take a row out of the schedule, audited: it cannot be read, or what it makes cannot be written."""
+
+    def first_due_id(self, conn: Connection) -> str | None:
+        """The id of the job that a claim of one row would take, without reading more of it; None: unknown."""
+        return None
 
     @property
     def in_pass(self) -> bool:
@@ -106,28 +111,44 @@ class LedgerStore(BaseJobStore):
             self._pass.submit(job)
 
     def get_due_jobs(self, now: datetime) -> Sequence[LedgerJob]:  # the database's clock decides
-        """Open the transaction of this pass and claim what is due."""
+        """Open the transaction of this pass and claim what is due. Never raises."""
         self.abandon()
+        self._wait = RETRY_SECONDS
         try:
             self._pass = self.new_pass(self._db.engine.connect())
             self._pass.jobs = self._pass.claim(self._limit)
             self._pass.is_full = len(self._pass.jobs) >= self._limit
-        except SQLAlchemyError as error:
-            logger.warning("The pass over {} could not start: {}", self._alias, first_line(error))
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever a row or a kind raises, the others are claimed
             self.abandon()
+            self._not_claimed(error)
             return ()
         return self._pass.jobs
 
     def get_next_run_time(self) -> datetime | None:
         """Write, commit, and say when to look again. Never raises: a failed pass is undone and tried again."""
         if self._pass is None:
+            return self._in(self._wait)
+        try:
+            return self._end_pass(self._pass)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # no pass may end the scheduler
+            self.abandon()
+            logger.opt(exception=error).error("A pass over {} failed and is undone", self._alias)
             return self._in(RETRY_SECONDS)
-        self._pass.prepare()
+
+    def _end_pass(self, done: LedgerPass) -> datetime | None:
+        unprepared = self._prepare(done)
         before = self._settle()
         if before is not None and before.error is not None:
             self.abandon()  # its rows come again with those of the pass before, in smaller ones
             return self._failed(before.error, before.jobs)
-        done, self._pass = self._pass, None
+        if unprepared is not None:
+            self.abandon()
+            return self._failed(unprepared, done.jobs)
+        self._pass = None
         if self.overlaps and done.is_full and self._limit == self.max_rows:
             self._writing = self._writer.submit(self._write, done)
             return self._in(0)
@@ -137,6 +158,16 @@ class LedgerStore(BaseJobStore):
         self._limit = min(self._limit * 2, self.max_rows)
         return self._in(0) if done.is_full else self._after(written)
 
+    def _prepare(self, done: LedgerPass) -> BaseException | None:
+        """Prepare a pass; what that raises comes from one of its rows."""
+        try:
+            done.prepare()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001
+            return error
+        return None
+
     def _write(self, done: LedgerPass) -> _Written:
         """Write and commit a pass, in the thread of the scheduler or in that of the writer."""
         with closing(done.conn):
@@ -144,7 +175,9 @@ class LedgerStore(BaseJobStore):
                 done.write()
                 due_in = self.next_due_in(done.conn)
                 done.conn.commit()
-            except SQLAlchemyError as error:
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001  # as the driver or a kind raises it
                 return _Written(done.jobs, error=error)
         return _Written(done.jobs, due_in)
 
@@ -163,23 +196,43 @@ class LedgerStore(BaseJobStore):
         """Let the last write end."""
         self._writer.shutdown(wait=True)
 
-    def _failed(self, error: SQLAlchemyError, jobs: Sequence[LedgerJob]) -> datetime:
+    def _not_claimed(self, error: BaseException) -> None:
+        """Halve the next claim until the row that cannot be read stands alone, then take it out."""
+        logger.warning("The pass over {} could not start: {}", self._alias, first_line(error))
+        if not blames_rows(error):
+            return
+        if self._limit > 1:
+            self._limit //= 2
+            self._wait = 0.0
+            return
+        try:
+            with self._db.begin() as conn:
+                found = self.first_due_id(conn)
+        except Exception as second:  # noqa: BLE001  # the next pass looks again
+            logger.error("What is due in {} cannot be read: {}", self._alias, first_line(second))
+            return
+        if found is not None and self._quarantine(found, error):
+            self._wait = 0.0
+
+    def _failed(self, error: BaseException, jobs: Sequence[LedgerJob]) -> datetime:
         """Halve the next pass until the row that cannot be written stands alone, then take it out."""
         logger.warning("A pass over {} failed and is undone: {}", self._alias, first_line(error))
-        if not _blames_a_row(error) or not jobs:
+        if not blames_rows(error) or not jobs:
             return self._in(RETRY_SECONDS)
         if len(jobs) > 1:
             self._limit = len(jobs) // 2
-        else:
-            self._quarantine(jobs[0].id, error)
-        return self._in(0)
+            return self._in(0)
+        return self._in(0 if self._quarantine(jobs[0].id, error) else RETRY_SECONDS)
 
-    def _quarantine(self, job_id: str, error: Exception) -> None:
+    def _quarantine(self, job_id: str, error: BaseException) -> bool:
+        """Take a row out; False when the database refused even that."""
         try:
             with self._db.begin() as conn:
                 self.quarantine(conn, job_id, error)
-        except (SQLAlchemyError, DatabaseUnavailable) as second:
+        except Exception as second:  # noqa: BLE001  # the next pass tries again
             logger.error("Job {} of {} cannot be quarantined: {}", job_id, self._alias, first_line(second))
+            return False
+        return True
 
     def _after(self, written: _Written) -> datetime | None:
         due_in = written.due_in
@@ -192,16 +245,3 @@ class LedgerStore(BaseJobStore):
 
     def _in(self, seconds: float) -> datetime:
         return self._clock.now() + timedelta(seconds=seconds)
-
-
-def _blames_a_row(error: SQLAlchemyError) -> bool:
-    """Whether the data was refused: by the driver, or by PostgreSQL (SQLSTATE 22 data, 23 constraint, 54 size)."""
-    if not isinstance(error, DBAPIError):
-        return isinstance(error, StatementError)
-    state: str | None = getattr(error.orig, "sqlstate", None)
-    return type(error) is DataError if state is None else state[:2] in {"22", "23", "54"}
-
-
-def first_line(error: Exception) -> str:
-    """What of an error belongs in a log line."""
-    return str(error).partition("\n")[0]

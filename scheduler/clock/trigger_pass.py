@@ -21,6 +21,7 @@ from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.intake.checks import run_checks
 from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_array
 from scheduler.storage.audit import Event, record_events
+from scheduler.storage.faults import quarantine_note
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import kind_of
 
@@ -122,10 +123,13 @@ class TriggerPass(LedgerPass):
 
     def _record(self) -> int:
         recorded = self._batch.record(self.conn, announce=False)
-        found = run_checks(self.conn, [claim.trigger for claim in self.submitted if claim.check])
-        checked = record_firings(self.conn, found, announce=False)
+        checks = run_checks(self.conn, [claim.trigger for claim in self.submitted if claim.check])
+        checked = record_firings(self.conn, checks.firings, announce=False)
         # By trigger: its expiry and its slot may be due together, and it ends once.
         ended = {claim.trigger.id: claim for claim in self.submitted if claim.disabled}
+        for claim in self.submitted if checks.failed else ():
+            if claim.check and (error := checks.failed.get(claim.trigger.id)) is not None:
+                ended[claim.trigger.id] = claim._replace(disabled=quarantine_note(error))
         exhausted = recorded.exhausted | checked.exhausted
         stopped = exhausted.union(ended)
         self.conn.execute(ADVANCE_JOBS, self._advances)
@@ -163,7 +167,19 @@ def decide(row: Sequence[Any], slot: datetime) -> Claim:
     trigger_id = row[1]
     trigger = LockedTrigger._make(row[2:_LOCKED_END])
     kind_name, *definition = row[_LOCKED_END:]
-    kind = _KINDS[kind_name]
+    kind = JobKind.FIRE
+    try:
+        kind = _KINDS[kind_name]
+        return _decide(trigger_id, trigger, kind, slot, definition)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever is wrong with this row is wrong with this row only
+        return Claim(trigger_id, trigger, kind, slot, None, disabled=quarantine_note(error))
+
+
+def _decide(
+    trigger_id: str, trigger: LockedTrigger, kind: JobKind, slot: datetime, definition: Sequence[Any]
+) -> Claim:
     refusal = gate(trigger, trigger.read_at)
     if refusal in {"expired", "max_fires"}:
         is_awaited = refusal == "expired" and trigger.type == TriggerType.A2A_WAIT
@@ -171,15 +187,10 @@ def decide(row: Sequence[Any], slot: datetime) -> Claim:
         return Claim(trigger_id, trigger, kind, slot, None, told, disabled=refusal)
     if refusal or kind is JobKind.EXPIRY:
         return Claim(trigger_id, trigger, kind, slot, None)
-    try:
-        decided = _plan(trigger, slot, *definition)
-        if kind_of(trigger.type).checked_by:
-            return Claim(trigger_id, trigger, kind, slot, decided.next_run_time, check=True)
-        return _fire(trigger_id, trigger, slot, decided)
-    except Exception as error:  # noqa: BLE001  # whatever is wrong with this row is wrong with this row only
-        return Claim(
-            trigger_id, trigger, kind, slot, None, disabled=f"quarantined: {type(error).__name__}: {error}"
-        )
+    decided = _plan(trigger, slot, *definition)
+    if kind_of(trigger.type).checked_by:
+        return Claim(trigger_id, trigger, kind, slot, decided.next_run_time, check=True)
+    return _fire(trigger_id, trigger, slot, decided)
 
 
 def _plan(

@@ -6,15 +6,16 @@ from typing import Any
 from uuid import UUID
 
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, Row, func, select, text
 
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, ScheduleTrigger, build_job, job_id, split_job_id
-from scheduler.clock.ledger_store import LedgerStore, first_line
+from scheduler.clock.ledger_store import LedgerStore
 from scheduler.clock.trigger_pass import EXECUTOR, TriggerPass
 from scheduler.domain.clock import Clock
 from scheduler.domain.model import JobKind
 from scheduler.manage.agent_trigger_limits import check_approved
+from scheduler.manage.quarantine import quarantine_trigger
 from scheduler.manage.trigger_jobs import remove_jobs
 from scheduler.manage.trigger_rows import change_trigger, fresh_start
 from scheduler.storage.audit import record_event
@@ -24,6 +25,12 @@ from scheduler.storage.tables import Trigger
 
 NEXT_DUE = text("""
     SELECT extract(epoch FROM min(next_run_time) - clock_timestamp()) FROM jobs WHERE next_run_time IS NOT NULL
+""")
+
+# The same row as the pass's claim would take, by ids alone: these can always be read.
+FIRST_DUE = text("""
+    SELECT trigger_id, kind FROM jobs WHERE next_run_time <= (SELECT clock_timestamp())
+    ORDER BY next_run_time LIMIT 1 FOR UPDATE SKIP LOCKED
 """)
 
 
@@ -48,26 +55,14 @@ class TriggerStore(LedgerStore):
         seconds = conn.scalar(NEXT_DUE)
         return None if seconds is None else float(seconds)
 
-    def quarantine(self, conn: Connection, job_id: str, error: Exception) -> None:
+    def first_due_id(self, conn: Connection) -> str | None:
+        """The job that is due longest."""
+        row = conn.execute(FIRST_DUE).one_or_none()
+        return None if row is None else job_id(row.trigger_id, JobKind(row.kind))
+
+    def quarantine(self, conn: Connection, job_id: str, error: BaseException) -> None:
         """Stop the trigger, note why."""
-        trigger_id, _ = split_job_id(job_id)
-        note = f"quarantined: {first_line(error)}".replace("\x00", "")
-        conn.execute(update(JobRow).where(JobRow.trigger_id == trigger_id).values(next_run_time=None))
-        row = conn.execute(
-            text(
-                "UPDATE triggers SET is_enabled = false, paused_note = :note WHERE id = :id "
-                "RETURNING tenant_id, agent_id"
-            ),
-            {"id": trigger_id, "note": note},
-        ).one()
-        record_event(
-            conn,
-            action="trigger.quarantined",
-            tenant_id=row.tenant_id,
-            subject_id=trigger_id,
-            agent_id=row.agent_id,
-            why=note,
-        )
+        quarantine_trigger(conn, split_job_id(job_id)[0], error)
 
     # ---- what APScheduler's own calls may do between passes -------------------------------------------------
 

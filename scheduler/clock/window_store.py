@@ -15,10 +15,11 @@ from apscheduler.triggers.date import DateTrigger
 from sqlalchemy import Connection, Row, text
 
 from scheduler.clock.jobs import Advance, LedgerJob, build_job
-from scheduler.clock.ledger_store import LedgerPass, LedgerStore, first_line
+from scheduler.clock.ledger_store import LedgerPass, LedgerStore
 from scheduler.domain.model import HeldReason
 from scheduler.invocations.windows import claim_due_windows, close_windows, next_window_due_in
 from scheduler.storage.audit import record_event
+from scheduler.storage.faults import quarantine_note
 
 WINDOWS = "windows"
 
@@ -71,7 +72,7 @@ class WindowStore(LedgerStore):
         """Seconds to the next close."""
         return next_window_due_in(conn)
 
-    def quarantine(self, conn: Connection, job_id: str, error: Exception) -> None:
+    def quarantine(self, conn: Connection, job_id: str, error: BaseException) -> None:
         """Hold the window: its firings are kept, a person has to look."""
         row = conn.execute(
             text("UPDATE invocations SET due_at = NULL, held_reason = :reason WHERE id = :id RETURNING *"),
@@ -83,7 +84,7 @@ class WindowStore(LedgerStore):
             tenant_id=row.tenant_id,
             subject_id=row.id,
             agent_id=row.agent_id,
-            why=first_line(error),
+            why=quarantine_note(error),
         )
 
     def lookup_job(self, job_id: str) -> LedgerJob | None:

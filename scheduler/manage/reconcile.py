@@ -12,10 +12,12 @@ from loguru import logger
 from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import Conflict, NotFound
+from scheduler.manage.quarantine import quarantine_trigger
 from scheduler.manage.trigger_jobs import put_jobs, remove_jobs, stop_jobs
 from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger, next_run_in
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
+from scheduler.storage.faults import blames_rows
 from scheduler.triggers.registry import TIMED
 
 LOCK_KEY = 7_383_004
@@ -57,15 +59,24 @@ def find_drift(conn: Connection, limit: int = BATCH) -> list[Drift]:
 
 
 def reconcile_jobs(db: Database) -> Sequence[Drift]:
-    """Find and repair, each in a transaction of its own; one process at a time. Returns what was repaired."""
+    """Find and repair, each in a transaction of its own; one process at a time. Returns what was out of step.
+
+    A trigger that cannot be read is quarantined; the others are repaired.
+    """
     with db.begin() as conn:
         if not conn.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK_KEY}):
             return []
         found = find_drift(conn)
     for drift in found:
         logger.warning("Trigger {}: {}; repaired", drift.trigger_id, drift.why)
-        with db.begin() as conn:
-            _repair(conn, drift)
+        try:
+            with db.begin() as conn:
+                _repair(conn, drift)
+        except Exception as error:
+            if not blames_rows(error):
+                raise
+            with db.begin() as conn:
+                quarantine_trigger(conn, drift.trigger_id, error)
     return found
 
 

@@ -1,0 +1,39 @@
+"""Triggers that break: taken out of the schedule alone, with a note and an audit event, so that the others go on."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from loguru import logger
+from sqlalchemy import Connection, text
+
+from scheduler.storage.audit import record_event
+from scheduler.storage.faults import first_line, quarantine_note
+
+STOP_ALL_JOBS = text("UPDATE jobs SET next_run_time = NULL WHERE trigger_id = :id")
+
+DISABLE = text("""
+    UPDATE triggers SET is_enabled = false, paused_note = :note WHERE id = :id RETURNING tenant_id, agent_id
+""")
+
+
+def quarantine_trigger(conn: Connection, trigger_id: UUID, error: BaseException) -> None:
+    """Stop a trigger that cannot be read, or whose firings cannot be written, and say why in its note.
+
+    Its jobs stop even when the note cannot be written: what matters to the other triggers is that it does.
+    """
+    conn.execute(STOP_ALL_JOBS, {"id": trigger_id})
+    note = quarantine_note(error)
+    try:
+        with conn.begin_nested():
+            row = conn.execute(DISABLE, {"id": trigger_id, "note": note}).one()
+            record_event(
+                conn,
+                action="trigger.quarantined",
+                tenant_id=row.tenant_id,
+                subject_id=trigger_id,
+                agent_id=row.agent_id,
+                why=note,
+            )
+    except Exception as second:  # noqa: BLE001
+        logger.error("Trigger {} is stopped ({}), which cannot be noted: {}", trigger_id, note, first_line(second))

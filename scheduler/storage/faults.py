@@ -1,0 +1,45 @@
+"""Whose fault an error is: that of the rows that were worked on, or nobody's, so that trying again may help."""
+
+from __future__ import annotations
+
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
+
+from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.domain.text import storable
+
+# SQLSTATE classes: 08 connection, 25 transaction state, 28 sign-in, 3D no database, 40 rolled back (deadlock),
+# 53 resources, 55 locks, 57 intervention (shutdown, cancel, timeout), 58 the server's machine.
+_PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58"})
+_OF_THE_SCHEMA = "42"
+NOTE_BYTES = 500
+
+
+def blames_rows(error: BaseException, *, own_statements: bool = True) -> bool:
+    """Whether `error` comes from the rows that were worked on, whatever its class, and will come again with them.
+
+    `own_statements`: the statements were ours. That a table or column of theirs is missing is then the fault of a
+    database that is not migrated; in somebody else's code it is that code's.
+    """
+    if isinstance(error, DatabaseUnavailable | MemoryError):
+        return False
+    if not isinstance(error, SQLAlchemyError):
+        return True
+    if not isinstance(error, DBAPIError):
+        return isinstance(error, StatementError)
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    if state is None:
+        return type(error) is DataError
+    return state[:2] not in _PASSING and not (own_statements and state[:2] == _OF_THE_SCHEMA)
+
+
+def first_line(error: BaseException) -> str:
+    """What of an error belongs in a log line. An error that cannot even be printed gives its class."""
+    try:
+        return str(error).partition("\n")[0]
+    except Exception:  # noqa: BLE001  # an error of somebody else's, whose __str__ is wrong too
+        return f"<{type(error).__name__}>"
+
+
+def quarantine_note(error: BaseException) -> str:
+    """The `paused_note` of a trigger that was taken out of the schedule for `error`; it can always be stored."""
+    return storable(f"quarantined: {type(error).__name__}: {first_line(error)}", NOTE_BYTES)[0]
