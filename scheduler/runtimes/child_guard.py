@@ -1,4 +1,4 @@
-"""`python -I -S leash.py FD PROGRAM ARG…`: run PROGRAM; end it with all its children, and never outlive FD.
+"""`python -I -S child_guard.py FD PROGRAM ARG…`: run PROGRAM; end it with all its children, and never outlive FD.
 
 A worker starts this in its stead and holds the other end of the pipe FD. However that worker goes, kill -9
 included, the kernel closes its end, and what it had started goes with it: else the agent could be run a second

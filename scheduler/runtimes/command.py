@@ -19,7 +19,7 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
 
-LEASH = Path(__file__).with_name("leash.py")
+CHILD_GUARD = Path(__file__).with_name("child_guard.py")
 GRACE_SECONDS = 2.0
 """How long a program may take to end after SIGTERM, before it is killed."""
 ERROR_BYTES = 4096
@@ -148,7 +148,7 @@ async def _leashed(command: Sequence[str]) -> AsyncIterator[Process]:
 async def _start(command: Sequence[str], lifeline: int) -> Process:
     try:
         return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-I", "-S", str(LEASH), str(lifeline)),
+            *(sys.executable, "-I", "-S", str(CHILD_GUARD), str(lifeline)),
             *command,
             stdin=PIPE,
             stdout=PIPE,
