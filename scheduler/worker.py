@@ -28,7 +28,7 @@ from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.notifications.deliver import Deliverer
 from scheduler.queue.tasks import IO_QUEUE, QUEUE
-from scheduler.queue.worker import Pulse, make_check_app, make_worker_app
+from scheduler.queue.worker import Pulse, make_check_app, make_worker_app, stop_beating
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database
@@ -49,7 +49,7 @@ class Timing:
     poll: float = 0.2
     heartbeat: float = 5.0
     grace: float = 18.0
-    """How long runs may go on after SIGTERM; what is not done then is handed back."""
+    """How long runs may go on after SIGTERM; what is not done then is handed back, which costs it no try."""
     limit: float = 25.0
     """When the process ends in any case."""
 
@@ -128,15 +128,18 @@ async def _serve(
         working = [
             asyncio.ensure_future(_keep_working(make_app, options, stopping))
             for make_app, options in (
-                (lambda: make_worker_app(settings.libpq_url, dispatcher.run, pulse), runs),
+                (lambda: make_worker_app(settings.libpq_url, dispatcher.run, pulse, timing.heartbeat), runs),
                 (
-                    lambda: make_check_app(settings.libpq_url, poller.check, Pulse(clock), deliverer.deliver),
+                    lambda: make_check_app(
+                        settings.libpq_url, poller.check, Pulse(clock), deliverer.deliver, timing.heartbeat
+                    ),
                     checks,
                 ),
             )
         ]
         await stopping.wait()
         logger.info("Stopping: runs have {:g} s to end, then they are handed back.", timing.grace)
+        dispatcher.is_stopping = True
         _end_at_last(timing.limit)
         await asyncio.gather(asyncio.to_thread(_shut_down, scheduler), *working)
         watching.cancel()
@@ -199,6 +202,7 @@ async def _work(app: App, options: WorkerOptions) -> None:
             await app.open_async()
         await app.run_worker_async(**options)
     finally:
+        stop_beating(app)
         await app.close_async()
 
 

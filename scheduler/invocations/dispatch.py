@@ -95,6 +95,8 @@ class Dispatcher:
         # Not the loop's own: what else is run there may hang, and must not keep an end from being written down.
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dispatch")
         self._runs: set[Run] = set()
+        self.is_stopping = False
+        """Whether this worker was told to stop: a run that it has to give up then costs no try."""
 
     async def run(self, invocation_id: UUID, attempt: int) -> None:
         """The Procrastinate job: one try of one invocation, if it is still there to be claimed.
@@ -116,7 +118,7 @@ class Dispatcher:
             await asyncio.sleep(WATCH_SECONDS)
             if self._runs and self._heartbeat_age() > STALE_SECONDS:
                 for run in self._runs:
-                    run.stop(STALE)
+                    run.stop(SHUTDOWN if self.is_stopping else STALE)
             elif self._runs:
                 await self._look_after(set(self._runs))
 

@@ -47,25 +47,47 @@ class Pulse:
 
 
 class SteadyJobManager(JobManager):
-    """Waits where Procrastinate would give up."""
+    """Waits where Procrastinate would give up, and beats until the last run of a worker that stops has ended."""
 
-    def __init__(self, connector: PsycopgConnector, pulse: Pulse) -> None:
+    def __init__(self, connector: PsycopgConnector, pulse: Pulse, beat_seconds: float) -> None:
         super().__init__(connector)
         self._pulse = pulse
+        self._beat_seconds = beat_seconds
+        self._beating: asyncio.Task[None] | None = None
 
     async def register_worker(self) -> int:
-        """Register, which is the first heartbeat."""
+        """Register, which is the first heartbeat, and go on beating until `unregister_worker`."""
         async with self._pulse.beat():
-            return await super().register_worker()
+            worker_id = await super().register_worker()
+        self.stop_beating()
+        self._beating = asyncio.create_task(self._beat(worker_id), name="heartbeats")
+        return worker_id
+
+    async def unregister_worker(self, worker_id: int) -> None:
+        """Sign off: all runs have ended or were handed back."""
+        self.stop_beating()
+        await super().unregister_worker(worker_id)
 
     async def update_heartbeat(self, worker_id: int) -> None:
-        """Send a heartbeat, and go on trying while the database is away."""
+        """Leave it to `register_worker`: Procrastinate ends its own heartbeats before it waits for the runs."""
+
+    def stop_beating(self) -> None:
+        """End the heartbeats, also of a worker that ended without signing off."""
+        if self._beating is not None:
+            self._beating.cancel()
+
+    async def _beat(self, worker_id: int) -> None:
+        """Send heartbeats, and go on trying while the database is away."""
+        pause = self._beat_seconds
         while True:
+            await asyncio.sleep(pause)
             try:
                 async with self._pulse.beat():
-                    return await super().update_heartbeat(worker_id)
+                    await super().update_heartbeat(worker_id)
+                pause = self._beat_seconds
             except ConnectorException as error:
-                await _wait_out(error, "The heartbeat")
+                logger.warning("The heartbeat waits for the database: {}", _first_line(error))
+                pause = min(PAUSE_SECONDS, self._beat_seconds)
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Fetch a job; none while the database is away."""
@@ -102,16 +124,22 @@ async def _wait_out(error: ConnectorException, what: str, seconds: float = PAUSE
     """Wait a moment if the database is away; anything else is raised, and the worker starts anew."""
     if not isinstance(error.__cause__, psycopg.OperationalError | psycopg.InterfaceError):
         raise error
-    logger.warning("{} waits for the database: {}", what, str(error.__cause__).partition("\n")[0])
+    logger.warning("{} waits for the database: {}", what, _first_line(error))
     await asyncio.sleep(seconds)
 
 
-def make_worker_app(libpq_url: str, run: Callable[[UUID, int], Awaitable[None]], pulse: Pulse) -> App:
+def _first_line(error: ConnectorException) -> str:
+    return str(error.__cause__ or error).partition("\n")[0]
+
+
+def make_worker_app(
+    libpq_url: str, run: Callable[[UUID, int], Awaitable[None]], pulse: Pulse, beat_seconds: float
+) -> App:
     """The app of the worker that runs invocations, not yet open, with `run(invocation_id, attempt)` as its task.
 
     It takes at most three connections: two pooled and the listener's.
     """
-    app = _app(libpq_url, pulse, connections=2)
+    app = _app(libpq_url, pulse, beat_seconds, connections=2)
 
     @app.task(name=RUN_TASK, queue=QUEUE)
     async def run_invocation(invocation_id: str, attempt: int) -> None:
@@ -125,13 +153,14 @@ def make_check_app(
     check: Callable[[Sequence[tuple[UUID, int]]], Awaitable[None]],
     pulse: Pulse,
     deliver: Callable[[UUID, int], Awaitable[None]],
+    beat_seconds: float,
 ) -> App:
     """The app of the worker that checks polls and sends notifications on, not yet open.
 
     Its tasks are `check([(trigger_id, version), …])` and `deliver(delivery_id, attempt)`. It takes one connection,
     if it is run without a listener: both can wait a second.
     """
-    app = _app(libpq_url, pulse, connections=1)
+    app = _app(libpq_url, pulse, beat_seconds, connections=1)
 
     @app.task(name=CHECK_TASK, queue=IO_QUEUE)
     async def check_polls(polls: list[tuple[str, int]]) -> None:
@@ -144,7 +173,13 @@ def make_check_app(
     return app
 
 
-def _app(libpq_url: str, pulse: Pulse, *, connections: int) -> App:
+def stop_beating(app: App) -> None:
+    """End the heartbeats of an app whose worker has ended, in whatever way."""
+    assert isinstance(app.job_manager, SteadyJobManager)  # noqa: S101  # `_app` made it
+    app.job_manager.stop_beating()
+
+
+def _app(libpq_url: str, pulse: Pulse, beat_seconds: float, *, connections: int) -> App:
     connector = PsycopgConnector(
         conninfo=libpq_url,
         min_size=1,
@@ -154,5 +189,5 @@ def _app(libpq_url: str, pulse: Pulse, *, connections: int) -> App:
         kwargs={"connect_timeout": 5, "application_name": "reveille-jobs"},
     )
     app = App(connector=connector)
-    app.job_manager = SteadyJobManager(connector, pulse)
+    app.job_manager = SteadyJobManager(connector, pulse, beat_seconds)
     return app

@@ -81,6 +81,10 @@ class Workers:
         self.wait_for(lambda: trace.exists() and trace.read_text(), f"the start of attempt {attempt}")
         return int(trace.read_text().split()[0])
 
+    def wait_for_workers(self, count: int) -> None:
+        """Wait until so many have come up, those that have ended included."""
+        self.wait_for(lambda: self.log.read_text().count("The worker starts: ") >= count, f"worker {count}")
+
     def let_go(self) -> None:
         """Let the agent's program end."""
         (self.traces / "go").touch()
@@ -170,6 +174,26 @@ def test_a_worker_that_is_told_to_stop_hands_its_run_back_uncounted(db: Database
     workers.let_go()
     workers.start()
     workers.wait_for(state_is(db, invocation_id, "succeeded"), "the run by the next worker")
+
+
+def test_stops_cost_no_try_however_long_the_runs_are_waited_for(db: Database, workers: Workers) -> None:
+    """Each worker waits for its run longer than it takes others, who sweep meanwhile, to think a silent one lost."""
+    fire(db, make_woken(db))
+    invocation_id = only_invocation(db)
+    stops = 2
+    old = workers.start(grace=4.0)
+    workers.wait_for_start(1)
+    for attempt in range(1, stops + 1):
+        new = workers.start(grace=4.0)
+        workers.wait_for_workers(attempt + 1)
+        old.send_signal(signal.SIGTERM)
+        assert old.wait(PATIENCE) == 0
+        workers.wait_for_start(attempt + 1)
+        old = new
+    row = row_of(db, invocation_id)
+    assert [each["outcome"] for each in row.tries] == ["handed_back"] * stops
+    workers.let_go()
+    workers.wait_for(state_is(db, invocation_id, "succeeded"), "the end by the worker that was left")
 
 
 def test_a_worker_that_is_told_to_stop_lets_a_run_end_that_is_nearly_done(db: Database, workers: Workers) -> None:

@@ -101,7 +101,33 @@ def test_a_worker_gives_its_runs_up_when_its_heartbeat_is_old(
     runtime = run_watched(db, invocation_id, grow_old, monkeypatch, heartbeat_age=lambda: age[0])
     assert runtime.was_cancelled
     row = row_of(db, invocation_id)
-    assert (row.state, row.reason) == ("retrying", "worker_lost")
+    assert (row.state, row.reason, row.tries[0]["outcome"]) == ("retrying", "worker_lost", "failed")
+
+
+def test_a_stopping_worker_that_loses_touch_hands_its_runs_back_uncounted(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    invocation_id = ready_one(db)
+    monkeypatch.setattr(dispatch, "WATCH_SECONDS", 0.02)
+
+    age = [0.0]
+
+    async def run() -> None:
+        runtime = Scripted(hang)
+        dispatcher = make_dispatcher(db, runtime, heartbeat_age=lambda: age[0])
+        watching = asyncio.ensure_future(dispatcher.watch())
+        running = asyncio.ensure_future(dispatcher.run(invocation_id, 1))
+        await runtime.started.wait()
+        dispatcher.is_stopping = True
+        age[0] = 20.1
+        async with asyncio.timeout(20):
+            await running
+        watching.cancel()
+        dispatcher.close()
+
+    asyncio.run(run())
+    row = row_of(db, invocation_id)
+    assert (row.state, row.reason, row.tries[0]["outcome"]) == ("retrying", "worker_shutdown", "handed_back")
 
 
 def test_a_shutdown_hands_the_run_back_before_the_job_ends(db: Database) -> None:

@@ -121,7 +121,7 @@ def test_procrastinate_runs_the_job(db: Database, woken: Woken, site: Site, data
     async def run() -> None:
         async with GuardedClient(allow_private=AllowedPrivate.parse("127.0.0.1")) as client:
             deliverer = Deliverer(db, BOX, client, SystemClock())
-            app = make_check_app(database_url, check, Pulse(SystemClock()), deliverer.deliver)
+            app = make_check_app(database_url, check, Pulse(SystemClock()), deliverer.deliver, 5.0)
             async with app.open_async():
                 await app.run_worker_async(wait=False, queues=["io"], install_signal_handlers=False)
             deliverer.close()

@@ -235,7 +235,7 @@ def test_sigterm_lets_a_program_end_by_itself(tmp_path: Path) -> None:
 def test_a_worker_that_is_killed_takes_its_programs_with_it(tmp_path: Path) -> None:
     """The agent would else run on beside the retry."""
     read_end, write_end = os.pipe()
-    leash = [sys.executable, "-I", "-S", str(command_module.LEASH), str(read_end)]
+    leash = [sys.executable, "-I", "-S", str(command_module.CHILD_GUARD), str(read_end)]
     holder = subprocess.Popen(
         [*leash, *family(tmp_path / "pids", "time.sleep(600)")], pass_fds=[read_end], start_new_session=True
     )
