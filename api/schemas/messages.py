@@ -55,7 +55,9 @@ class MessageIn(Shape):
     channel: Channel | None = Field(None, description="Left out: `web` for a user, `agent` for an agent.")
     session_id: BodyId | None = Field(None, description="Left out: the usual session of the two on this channel.")
     event_id: ExternalId | None = Field(
-        None, description="Your own id of the message: sent again, it is taken once."
+        None,
+        description="The sender's own id of the message to this agent on this channel: sent again, it is taken once; "
+        "with another text it is refused (409).",
     )
 
 

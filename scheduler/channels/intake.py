@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -13,7 +15,7 @@ from scheduler.channels.registry import open_channel
 from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.text import storable
-from scheduler.intake.messages.intake import MAX_TEXT, NewMessage, receive_message
+from scheduler.intake.messages.intake import MAX_TEXT, EventReused, NewMessage, receive_message
 from scheduler.storage.channels import find_open_channel, note_event
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
@@ -65,19 +67,27 @@ def _why_unwanted(message: IncomingMessage, bot_user_id: str | None) -> str | No
 
 
 def _store(conn: Connection, channel: Row[Any], message: IncomingMessage) -> None:
-    """Two channels of one tenant may hear the same message, each for its own agent: it is one for each."""
+    """Two channels of one tenant may hear the same message, each for its own agent: it is one for each.
+
+    An id that comes again with another text is another message: it is kept beside the first.
+    """
     name, _ = storable(message.user_name or "")
     text = message.text if len(message.text) <= MAX_TEXT else message.text[: MAX_TEXT - len(CUT)] + CUT
     user_id = user_of_account(conn, channel.tenant_id, channel.kind, message.user_id, name)
-    receive_message(
-        conn,
-        NewMessage(
-            tenant_id=channel.tenant_id,
-            to_agent_id=channel.agent_id,
-            channel=channel.kind,
-            text=text,
-            from_user_id=user_id,
-            thread=message.conversation_id,
-            event_id=f"{channel.id}:{message.message_id}",
-        ),
+    new = NewMessage(
+        tenant_id=channel.tenant_id,
+        to_agent_id=channel.agent_id,
+        channel=channel.kind,
+        text=text,
+        from_user_id=user_id,
+        thread=message.conversation_id,
+        event_id=f"{channel.id}:{message.message_id}",
     )
+    try:
+        receive_message(conn, new)
+    except EventReused:  # no provider can be told to send it otherwise
+        receive_message(conn, replace(new, event_id=f"{new.event_id}:{_digest(text)}"))
+
+
+def _digest(text: str) -> str:
+    return sha256(storable(text)[0].encode()).hexdigest()[:16]

@@ -100,9 +100,11 @@ class Message(Base):
         Index("ix_messages_session", "session_id", "id"),
         Index("ix_messages_people", "to_agent_id", "created_at", postgresql_where=text("from_type = 'user'")),
         Index(
-            "uq_messages_event",
+            "uq_messages_sender_event",
             "tenant_id",
+            "from_id",
             "channel",
+            "to_agent_id",
             "event_id",
             unique=True,
             postgresql_where=text("event_id IS NOT NULL"),
@@ -127,7 +129,7 @@ class Message(Base):
     channel: Mapped[str]
     text: Mapped[str]
     event_id: Mapped[str | None]
-    """The channel's own id of the message, by which a repeated delivery is known."""
+    """The sender's or the channel's own id of the message, by which a repeated delivery is known."""
     root_id: Mapped[UUID | None]
     depth: Mapped[int] = mapped_column(server_default="0")
     """Lineage of the wakes that it makes (scheduler/domain/lineage.py)."""

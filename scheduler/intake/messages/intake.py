@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row
 
-from scheduler.domain.errors import InvalidField
+from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.lineage import ROOT
 from scheduler.domain.text import storable
 from scheduler.firings.new_firing import gate
@@ -34,6 +34,12 @@ MATCH_SECONDS = 1.0
 """How long all expressions that listen for one message may take; the rest is left to the interval check."""
 
 
+class EventReused(Conflict):
+    """The event_id names a message with another text."""
+
+    problem = "event-id-reused"
+
+
 @dataclass(frozen=True, slots=True)
 class NewMessage:
     """What somebody wrote: either a user or an agent, to an agent, or an agent to the user of a session."""
@@ -49,7 +55,7 @@ class NewMessage:
     """None: the one session of sender and receiver on the channel, in this `thread`; made when there is none."""
     thread: str = ""
     event_id: str | None = None
-    """The channel's own id of the message: the same one is taken once."""
+    """The sender's own id of the message to this receiver on this channel: the same one is taken once."""
     answers: UUID | None = None
     """The a2a_wait that an agent's message answers; None: the oldest of the receiver's for this sender."""
 
@@ -78,29 +84,34 @@ def receive_message(conn: Connection, message: NewMessage) -> Received:
     """Store a message and fire what listens for it, in the caller's transaction.
 
     An agent's message carries the lineage of its running invocation. U+0000 and lone surrogates, which cannot be
-    stored, are replaced. Raises NotFound (agent, session), InvalidField (text, session_id, to_agent_id).
+    stored, are replaced. Raises NotFound (agent, session), InvalidField (text, session_id, to_agent_id), and
+    EventReused when the event brought another text before.
     """
     text = checked_text(message.text, "text")
     session = _session(conn, message)
     lineage = ROOT if message.from_agent_id is None else lineage_of_running(conn, message.from_agent_id)
-    message_id = insert_message(
-        conn,
-        {
-            "tenant_id": message.tenant_id,
-            "session_id": session.id,
-            "from_type": "user" if message.from_agent_id is None else "agent",
-            "from_id": message.from_id,
-            "to_agent_id": message.to_agent_id,
-            "channel": message.channel,
-            "text": text,
-            "event_id": message.event_id,
-            "root_id": lineage.root_id,
-            "depth": lineage.depth,
-        },
-    )
+    values = {
+        "tenant_id": message.tenant_id,
+        "session_id": session.id,
+        "from_type": "user" if message.from_agent_id is None else "agent",
+        "from_id": message.from_id,
+        "to_agent_id": message.to_agent_id,
+        "channel": message.channel,
+        "text": text,
+        "event_id": message.event_id,
+        "root_id": lineage.root_id,
+        "depth": lineage.depth,
+    }
+    message_id = insert_message(conn, values)
     if message_id is None:
-        first, session_id = find_event(conn, message.tenant_id, message.channel, str(message.event_id))
-        return Received(first, session_id, duplicate=True)
+        first = find_event(conn, values)
+        if first.text != text:
+            raise EventReused(
+                f"event_id {message.event_id!r} is that of message {first.id}, from the same sender to the same "
+                "agent on this channel, whose text is another; send a new text under an event_id of its own.",
+                field="event_id",
+            )
+        return Received(first.id, first.session_id, duplicate=True)
     firing_ids, refused = _fire(conn, message_id, message.answers)
     return Received(message_id, session.id, firing_ids=firing_ids, refused=refused)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, Row, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.ids import new_id
@@ -134,14 +134,11 @@ def insert_message(conn: Connection, values: dict[str, Any]) -> UUID | None:
     )
 
 
-def find_event(conn: Connection, tenant_id: UUID, channel: str, event_id: str) -> tuple[UUID, UUID]:
-    """The message and the session of an event that was stored."""
-    row = conn.execute(
-        select(Message.id, Message.session_id).where(
-            Message.tenant_id == tenant_id, Message.channel == channel, Message.event_id == event_id
-        )
-    ).one()
-    return row.id, row.session_id
+def find_event(conn: Connection, values: dict[str, Any]) -> Row[UUID, UUID, str]:
+    """The message that was stored with the sender, receiver, channel and event of these columns."""
+    same = ("tenant_id", "from_id", "channel", "to_agent_id", "event_id")
+    query = select(Message.id, Message.session_id, Message.text)
+    return conn.execute(query.where(*(getattr(Message, name) == values[name] for name in same))).one()
 
 
 def find_listeners(conn: Connection, message_id: UUID) -> list[Listener]:

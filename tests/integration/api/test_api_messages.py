@@ -52,6 +52,9 @@ def test_an_event_that_comes_again_answers_200_with_the_first_message(api: Api) 
     first = api.post("/messages", said(ada, event_id="Ev1"))
     again = api.post("/messages", said(ada, event_id="Ev1"), 200)
     assert again == first | {"duplicate": True}
+    problem = api.refused(409, "POST", "/messages", said(ada, "other", event_id="Ev1"))
+    assert problem["type"].endswith(":event-id-reused")
+    assert (problem["field"], first["id"] in problem["detail"]) == ("event_id", True)
 
 
 def test_messages_are_paged_newest_first(api: Api) -> None:

@@ -56,6 +56,14 @@ def test_an_event_that_came_before_is_answered_alike_and_changes_nothing(api: Ap
     assert len(line.messages()) == 1
 
 
+def test_an_id_that_comes_again_with_another_text_is_kept_as_another_message(api: Api) -> None:
+    """A provider that reuses an id cannot be told to stop; what was written is not dropped."""
+    line = open_line(api)
+    for text in ("first", "second", "second", "first"):
+        line.send(slack_event(text))
+    assert [each.text for each in line.messages()] == ["first", "second"]
+
+
 def test_a_storm_of_fifty_retries_is_one_message_and_one_firing(api: Api) -> None:
     """All at once, from a person not seen before, so that everything races."""
     line = open_line(api)
