@@ -56,17 +56,26 @@ class JsonPath:
         JsonPathTooCostly after 1 s of processor time, over 10,000 nodes, over 4 Mi characters of values (a part
         that is selected twice counts twice), or where `..` meets a document of more than 100 levels.
         """
-        outer = _run.set(_Run(document))
+        values = self._first(MAX_RESULTS + 1, document, FIND_SECONDS)
+        if len(values) > MAX_RESULTS or heavier_than(MAX_RESULT_WEIGHT, values):
+            raise JsonPathTooCostly("The JSON path selects too much of this document; make it more precise.")
+        return values
+
+    def selects(self, document: object, seconds: float) -> bool:
+        """Whether there is a node at all: nothing is looked at beyond the first one.
+
+        JsonPathTooCostly after so many seconds of processor time, or where `..` meets too many levels.
+        """
+        return bool(self._first(1, document, seconds, yields=True))
+
+    def _first(self, count: int, document: object, seconds: float, *, yields: bool = False) -> list[Any]:
+        outer = _run.set(_Run(document, seconds, yields=yields))
         try:
-            nodes = self._query.finditer(document)
-            values = [node.obj for node in islice(nodes, MAX_RESULTS + 1)]
+            return [node.obj for node in islice(self._query.finditer(document), count)]
         except RecursionError:
             raise JsonPathTooCostly("The JSON path meets too many levels of nesting in this document.") from None
         finally:
             _run.reset(outer)
-        if len(values) > MAX_RESULTS or heavier_than(MAX_RESULT_WEIGHT, values):
-            raise JsonPathTooCostly("The JSON path selects too much of this document; make it more precise.")
-        return values
 
 
 @lru_cache(maxsize=512)
@@ -97,18 +106,21 @@ def json_path_line(request: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Run:
-    """One call of `find`: the document, and the processor time that is left for it."""
+    """One look at a document, and the processor time that is left for it. `yields`: other threads have their turn."""
 
-    def __init__(self, document: object) -> None:
+    def __init__(self, document: object, seconds: float, *, yields: bool = False) -> None:
         self.document = document
         # Processor time of this thread: on a busy machine a good path must not fail for waiting.
-        self._ends_at = time.thread_time() + FIND_SECONDS
+        self._ends_at = time.thread_time() + seconds
+        self._yields = yields
         self._steps = 0
 
     def step(self) -> None:
         """Called for each node; looks at the clock now and then."""
         self._steps += 1
         if self._steps % 64 == 0:
+            if self._yields:
+                time.sleep(0)  # whoever waits for the interpreter need not ask for it first
             self.seconds_left()
 
     def seconds_left(self) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from typing import ClassVar
 
@@ -11,11 +10,14 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_path import JsonPathTooCostly, compile_path
 from scheduler.domain.signatures import SignatureConfig
+from scheduler.domain.webhook_body import document_of
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.options import Option
 
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
 """A token, RFC 9110 section 5.6.2."""
+FILTER_SECONDS = 0.08
+"""Processor time that a filter's path may take for one delivery."""
 
 
 class WebhookFilter(BaseModel):
@@ -47,19 +49,25 @@ class WebhookFilter(BaseModel):
             raise ValueError("give json_path, or header and equals, or all three")
         return self
 
-    def mismatch(self, headers: Mapping[str, str], body: bytes) -> str | None:
-        """Why a delivery does not fire; None when it does. Names in `headers` are lower case."""
-        if self.header is not None and headers.get(self.header.lower()) != self.equals:
-            return f"the header {self.header} is not {self.equals!r}"
-        if self.json_path is None:
+    def header_mismatch(self, headers: Mapping[str, str]) -> str | None:
+        """Why a delivery with these headers does not fire; None when they do not matter. Names are lower case."""
+        if self.header is None or headers.get(self.header.lower()) == self.equals:
             return None
+        return f"the header {self.header} is not {self.equals!r}"
+
+    def look(self, headers: Mapping[str, str], body: bytes) -> tuple[str | None, bool]:
+        """Why a delivery does not fire, None when it does; and whether looking took too long and was stopped."""
+        mismatch = self.header_mismatch(headers)
+        if mismatch is not None or self.json_path is None:
+            return mismatch, False
         try:
-            nodes = compile_path(self.json_path).find(json.loads(body))
-        except (ValueError, RecursionError):
-            return "the body is not JSON"
+            document = document_of(headers, body)
+            selects = compile_path(self.json_path).selects(document, FILTER_SECONDS)
+        except ValueError as error:
+            return f"the body cannot be looked into: {error}", False
         except JsonPathTooCostly as error:
-            return error.message
-        return None if nodes else f"nothing in the body is at {self.json_path}"
+            return f"the filter was stopped: {error.message}", True
+        return None if selects else f"nothing in the body is at {self.json_path}", False
 
 
 class WebhookConfig(TriggerConfig):

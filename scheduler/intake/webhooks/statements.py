@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -14,6 +15,7 @@ from sqlalchemy import ARRAY, ColumnElement, Connection, LargeBinary, any_, bind
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
 from scheduler.firings.trigger_locks import LOCKED_COLUMNS, LockedTrigger
+from scheduler.intake.webhooks.identity import Recorded
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.tables import Agent, Firing, Tenant, Trigger
@@ -53,6 +55,8 @@ class NewDelivery:
     content_type: str | None = None
     body: bytes | None = None
     firing_id: UUID | None = None
+    was_stopped: bool = False
+    """Its filter took too long."""
     id: UUID = field(default_factory=new_id)
 
 
@@ -87,10 +91,10 @@ LOCK_HOOKS = (
 
 # Each look-up is LATERAL … LIMIT 1, so that no plan made while the table was small can become a scan of it.
 FIND_FIRINGS = text("""
-    SELECT v.trigger_id, v.occurrence_key, f.id
+    SELECT v.trigger_id, v.occurrence_key, f.id, sha256(coalesce(f.payload, ''))
     FROM unnest(CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[])) AS v(trigger_id, occurrence_key)
     CROSS JOIN LATERAL (
-        SELECT id FROM firings WHERE trigger_id = v.trigger_id AND occurrence_key = v.occurrence_key LIMIT 1
+        SELECT id, payload FROM firings WHERE trigger_id = v.trigger_id AND occurrence_key = v.occurrence_key LIMIT 1
     ) f
 """)
 
@@ -135,15 +139,20 @@ def lock_hooks(conn: Connection, token_hashes: Collection[bytes]) -> dict[bytes,
     return {row[0]: Hook(LockedTrigger._make(row[4:]), row[1], row[2], row[3]) for row in rows}
 
 
-def find_firings(conn: Connection, occurrences: Collection[tuple[UUID, str]]) -> dict[tuple[UUID, str], UUID]:
-    """The firings there are for `(trigger id, occurrence key)`."""
+def find_firings(
+    conn: Connection, occurrences: Collection[tuple[UUID, str]]
+) -> defaultdict[UUID, dict[str, Recorded]]:
+    """The firings there are for `(trigger id, occurrence key)`, by the one and the other."""
+    found: defaultdict[UUID, dict[str, Recorded]] = defaultdict(dict)
     if not occurrences:
-        return {}
+        return found
     rows = conn.execute(
         FIND_FIRINGS,
         {"trigger_ids": uuid_array(each[0] for each in occurrences), "keys": [each[1] for each in occurrences]},
     ).all()
-    return {(row[0], row[1]): row[2] for row in rows}
+    for trigger_id, key, firing_id, body_hash in rows:
+        found[trigger_id][key] = Recorded(firing_id, body_hash)
+    return found
 
 
 def read_accepted(

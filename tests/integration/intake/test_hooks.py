@@ -14,7 +14,8 @@ from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.signatures import sign_standard_webhooks
 from scheduler.intake.webhooks.cache import HookMemory
-from scheduler.intake.webhooks.deliveries import KEPT_A_MINUTE, MAX_BODY, Delivery, Intake
+from scheduler.intake.webhooks.deliveries import MAX_BODY, Delivery, Intake
+from scheduler.intake.webhooks.ledger import KEPT_A_MINUTE
 from scheduler.intake.webhooks.statements import Hook as LockedHook
 from scheduler.intake.webhooks.statements import lock_hooks
 from scheduler.storage.engine import Database
@@ -71,10 +72,10 @@ def test_size_comes_before_the_token_and_the_token_before_the_signature(api: Api
 
 @pytest.mark.parametrize("how", ["paused", "deleted", "expired", "agent deleted", "rotated", "max_fires"])
 def test_a_webhook_that_may_not_fire_answers_as_if_there_were_none(api: Api, how: str) -> None:
-    """404 whatever the reason, for a duplicate too, and nothing is kept."""
+    """404 whatever the reason, and nothing is kept. What was taken before is still answered as taken."""
     soon = (SystemClock().now() + timedelta(hours=1)).isoformat()
     hook = make_hook(api, max_fires=1 if how == "max_fires" else None, expires_at=soon)
-    hook.accepted(webhook_id="1")
+    firing_id = hook.accepted(webhook_id="1")
     if how == "paused":
         api.post(f"/triggers/{hook.id}/pause", status=200)
     elif how == "deleted":
@@ -86,7 +87,11 @@ def test_a_webhook_that_may_not_fire_answers_as_if_there_were_none(api: Api, how
     elif how == "expired":
         with api.db.begin() as conn:
             conn.execute(text("UPDATE triggers SET expires_at = clock_timestamp() - interval '1 second'"))
-    detail = hook.refused(404, webhook_id="1").json
+    detail = hook.refused(404, webhook_id="2").json
+    if how in ("paused", "expired", "max_fires"):
+        assert hook.post(webhook_id="1").json == {"firing_id": firing_id, "duplicate": True}
+    else:
+        hook.refused(404, webhook_id="1")
     unknown = Hook(api, {"id": "", "hook_url": "/hooks/unknown"}).refused(404).json
     assert detail == unknown
     assert len(hook.firings()) == 1
@@ -145,6 +150,25 @@ def test_a_signature_over_the_address_is_checked_against_the_public_one(
             headers = {"X-Twilio-Signature": base64.b64encode(digest).decode()}
             response = api.app.test_client().post(path, data=fields, headers=headers)
             assert response.status_code == status, response.text
+
+
+def test_an_id_that_anybody_can_write_never_drops_another_body(api: Api) -> None:
+    """Without a signature the same id with another body is a delivery of its own, and has its own duplicates."""
+    hook = make_hook(api, rate=NO_LIMIT)
+    bodies = (b"first", b"second", b"")
+    firings = [hook.accepted(body, webhook_id="1") for body in bodies]
+    for body, firing_id in zip(bodies, firings, strict=True):
+        assert hook.post(body, webhook_id="1").json == {"firing_id": firing_id, "duplicate": True}
+    assert [each.payload for each in hook.firings()] == list(bodies)
+
+
+def test_a_known_sender_that_repeats_an_id_is_believed(api: Api) -> None:
+    """GitHub signs: the id alone tells, and what differs in the repetition is noted."""
+    hook = make_hook(api, SIGNED)
+    first = hook.accepted(b"a", x_github_delivery="1", x_hub_signature_256=github_signature(b"a", SECRET))
+    again = hook.post(b"b", x_github_delivery="1", x_hub_signature_256=github_signature(b"b", SECRET))
+    assert again.json == {"firing_id": first, "duplicate": True}
+    assert hook.deliveries()[0]["reason"] == "its body differs from that of the first one"
 
 
 def test_a_duplicate_is_answered_with_the_first_firing_and_spends_no_rate(api: Api) -> None:
@@ -236,24 +260,6 @@ def test_a_flood_of_refused_deliveries_is_bounded_and_audited_once(api: Api) -> 
         assert event["detail"]["reason"]
     with api.db.begin() as conn:
         assert conn.execute(text("SELECT count(*) FROM webhook_deliveries WHERE body IS NOT NULL")).scalar() == 0
-
-
-def test_a_filtered_delivery_is_kept_with_its_reason_and_wakes_nobody(api: Api) -> None:
-    """It spends no rate, and its body is kept for a replay."""
-    hook = make_hook(api, {"filter": {"json_path": "$.issue"}}, rate=1)
-    for _ in range(3):
-        response = hook.post(b'{"noise": 1}')
-        assert response.status_code == 202
-        assert response.json == {"firing_id": None, "duplicate": False, "filtered": True}
-    hook.accepted(b'{"issue": 1}')
-    assert hook.verdicts() == ["filtered"] * 3 + ["accepted"]
-    assert hook.deliveries()[-1]["reason"] == "nothing in the body is at $.issue"
-    assert [firing.payload for firing in hook.firings()] == [b'{"issue": 1}']
-    with api.db.begin() as conn:
-        bodies = (
-            conn.execute(text("SELECT body FROM webhook_deliveries WHERE verdict = 'filtered'")).scalars().all()
-        )
-    assert bodies == [b'{"noise": 1}'] * 3
 
 
 def test_ids_of_any_length_and_kind_tell_deliveries_apart(api: Api) -> None:

@@ -1,0 +1,82 @@
+"""The ids by which senders name their deliveries: a delivery that is sent again has the same one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+
+GENERAL = ("x-github-delivery", "webhook-id", "idempotency-key")
+"""Headers that name a delivery whoever sends it."""
+
+OWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "github": ("x-github-delivery", "x-gitea-delivery", "x-forgejo-delivery", "x-gogs-delivery"),
+        # X-Gitlab-Event-UUID is shared by hooks that set each other off, X-Gitlab-Webhook-UUID by all of one hook.
+        "gitlab-token": ("idempotency-key", "webhook-id"),
+        "shopify": ("x-shopify-webhook-id", "x-shopify-event-id"),
+        "twilio": ("i-twilio-idempotency-token",),
+        "generic-hmac": ("linear-delivery", "x-atlassian-webhook-identifier", "svix-id"),
+        "stripe": (),
+        "slack": (),
+    }
+)
+"""Headers by which a preset's provider names a delivery, the same in each of its retries."""
+
+IN_BODY: Mapping[str, str] = MappingProxyType({"stripe": "id", "slack": "event_id"})
+"""The member of the JSON body that names the event, for providers that send no header."""
+
+_EVERYBODY = tuple(dict.fromkeys([*GENERAL, *(name for names in OWN.values() for name in names)]))
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryId:
+    """What a sender calls its delivery, and where that was said.
+
+    `trusted`: the sender is known to use an id for one delivery, so a retry may differ in its bytes. Any other id is
+    only believed together with the body.
+    """
+
+    name: str
+    value: str
+    trusted: bool
+
+
+def delivery_id(scheme: str | None, headers: Mapping[str, str], body: bytes) -> DeliveryId | None:
+    """The id of a delivery to a webhook that is signed by `scheme` (None: not signed), or None.
+
+    Names in `headers` are lower case. Where the id is itself signed (Standard Webhooks, Stripe, Slack), no header
+    beside it counts: a new one would let a captured delivery be sent as another.
+    """
+    if scheme is None:
+        return _in_headers(headers, _EVERYBODY, trusted=False)
+    if scheme.startswith("standard-webhooks"):
+        names = ("webhook-id",) if "webhook-signature" in headers else ("svix-id",)
+        return _in_headers(headers, names, trusted=True)
+    return (
+        _in_body(body, IN_BODY.get(scheme))
+        or _in_headers(headers, OWN.get(scheme, ()), trusted=True)
+        or _in_headers(headers, GENERAL, trusted=False)
+    )
+
+
+def _in_headers(headers: Mapping[str, str], names: tuple[str, ...], *, trusted: bool) -> DeliveryId | None:
+    for name in names:
+        value = headers.get(name, "").strip()
+        if value and name == "x-shopify-event-id":  # one event goes to several topics
+            value = f"{headers.get('x-shopify-topic', '')}:{value}"
+        if value:
+            return DeliveryId(name, value, trusted)
+    return None
+
+
+def _in_body(body: bytes, member: str | None) -> DeliveryId | None:
+    if member is None:
+        return None
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    value = document.get(member) if isinstance(document, dict) else None
+    return DeliveryId(f"body.{member}", value, trusted=True) if isinstance(value, str) and value.strip() else None
