@@ -66,7 +66,8 @@ def new_runtime(runtime: AnyRuntime, parts: Services) -> StoredRuntime:
     check_address(runtime.url, "runtime.url", parts)
     secret = runtime.secret or new_standard_secret()
     _check_secret(secret)
-    return StoredRuntime(_columns("http", {"url": runtime.url}, parts.box.encrypt(secret)), secret)
+    settings = runtime.model_dump(include={"url", "accepted"}, exclude_none=True)
+    return StoredRuntime(_columns("http", settings, parts.box.encrypt(secret)), secret)
 
 
 def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> None:

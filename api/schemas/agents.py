@@ -33,6 +33,11 @@ class HttpRuntime(Shape):
     kind: Literal["http"]
     url: str = Field(max_length=8192, examples=["https://agent.example.org/wake"])
     secret: Secret | None = Field(None, repr=False)
+    accepted: Literal["done", "awaits"] | None = Field(
+        None,
+        description="What its 202 means: the work is done, or a report will come. Null: a report may come; "
+        "an agent that never sent one is taken for done at its deadline.",
+    )
 
 
 class CommandRuntime(Shape):
@@ -96,6 +101,7 @@ class HttpRuntimeOut(Answer):
     kind: Literal["http"]
     url: str
     secret: str | None = None
+    accepted: str | None = None
 
 
 class CommandRuntimeOut(Answer):

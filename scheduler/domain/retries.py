@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 MAX_TRIES = 5
 FIRST_DELAY = 5.0
 GROWTH = 3
@@ -10,15 +12,22 @@ SPREAD = 0.2
 """Each delay is shortened or lengthened by up to this share, so that what failed together does not return so."""
 LONGEST_RETRY_AFTER = 3600.0
 """The longest wait, in seconds, that an agent's `Retry-After` can ask for."""
+PUT_OFF_FOR = timedelta(hours=6)
+"""How long after the first try answers of 429 and 503 with Retry-After do not use up tries."""
 
 
 def retry_delay(failed_tries: int, retry_after: float | None, spread: float) -> float:
     """Seconds until the next try, after so many failed ones (at least 1); `spread` is drawn from ±SPREAD.
 
     5, 15, 45, 135 seconds and so on up to five minutes. What the agent itself asked for (Retry-After,
-    RFC 9110 §10.2.3) goes before that, within one second and an hour.
+    RFC 9110 §10.2.3) is the least, up to an hour.
     """
-    if retry_after is not None:
-        return min(max(retry_after, 1.0), LONGEST_RETRY_AFTER)
-    delay: float = FIRST_DELAY * GROWTH ** (failed_tries - 1) * (1 + spread)
-    return min(delay, LONGEST_DELAY)
+    delay: float = FIRST_DELAY * GROWTH ** (min(failed_tries, MAX_TRIES) - 1) * (1 + spread)
+    return max(min(delay, LONGEST_DELAY), min(retry_after or 0.0, LONGEST_RETRY_AFTER))
+
+
+def is_last_try(counted_tries: int, since_first: timedelta, *, was_put_off: bool) -> bool:
+    """Whether a failed try was the last, after so many others that count; one that is put off is not, for a time."""
+    if was_put_off and since_first < PUT_OFF_FOR:
+        return False
+    return counted_tries + 1 >= MAX_TRIES

@@ -84,6 +84,8 @@ class Replied:
     truncated: bool = False
     acks: object = None
     """What the agent says of its firings, as it came: `[{firing_id, status, until?}]` if all is well."""
+    reason: str | None = None
+    """One word for the invocation's `reason`, where the success is not a plain one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +102,8 @@ class Failed:
     retry_after: float | None = None
     reason: str = "failed"
     """One word for the invocation's `reason`; `error` is the text for people."""
+    was_put_off: bool = False
+    """Whether the agent, or its model, said when to come back (429 or 503 with Retry-After)."""
 
 
 @dataclass(frozen=True, slots=True)

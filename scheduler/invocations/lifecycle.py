@@ -15,10 +15,11 @@ from scheduler.domain.acks import Acked
 from scheduler.domain.errors import Conflict, NotFound, Unauthorized
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.domain.model import FINAL_STATES, InvocationState
-from scheduler.domain.retries import MAX_TRIES, SPREAD, retry_delay
+from scheduler.domain.retries import PUT_OFF_FOR, SPREAD, is_last_try, retry_delay
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, Skipped
 from scheduler.domain.text import storable
 from scheduler.invocations.acks import acknowledge_reply
+from scheduler.invocations.reports import remember_report
 from scheduler.invocations.transitions import NOW, move
 from scheduler.notifications.notify import notify_people
 from scheduler.storage.audit import SYSTEM, record_event
@@ -32,8 +33,10 @@ SOON = 5.0
 ERROR_LENGTH = 2000
 """Characters of an error that are kept."""
 
-_UNCOUNTED = "handed_back"
+HANDED_BACK = "handed_back"
 """The outcome of a try that does not count against MAX_TRIES: the worker had to stop, the agent did not fail."""
+PUT_OFF = "put_off"
+"""Of one that does not either, for a time: the agent, or its model, said when to come back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,21 @@ class Try:
     def is_open(self) -> bool:
         """Whether the try has begun and not ended."""
         return self.state in (InvocationState.RUNNING, InvocationState.AWAITING)
+
+    @property
+    def failed_tries(self) -> int:
+        """How many tries before this one failed, or were put off by the agent."""
+        return sum(each["outcome"] != HANDED_BACK for each in self.tries)
+
+    @property
+    def counted_tries(self) -> int:
+        """How many tries before this one count against MAX_TRIES."""
+        return sum(each["outcome"] not in (HANDED_BACK, PUT_OFF) for each in self.tries)
+
+    @property
+    def since_first(self) -> timedelta:
+        """The time since the first try began."""
+        return self.now - (datetime.fromisoformat(self.tries[0]["started_at"]) if self.tries else self.started_at)
 
 
 def claim(conn: Connection, invocation_id: UUID, worker: str, attempt: int | None = None) -> Claimed | None:
@@ -128,6 +146,7 @@ def complete(
     if not current.is_open or current.attempt != attempt:
         raise Conflict(f"Attempt {attempt} of the invocation is not running (any more).")
     conclude(conn, current, Replied(reply or "") if error is None else Failed(error), actor)
+    remember_report(conn, invocation_id)
     return [] if acks is None else acknowledge_reply(conn, invocation_id, acks)
 
 
@@ -198,7 +217,7 @@ def conclude(conn: Connection, current: Try, outcome: Outcome, actor: str = SYST
             deadline = NOW + func.make_interval(0, 0, 0, 0, 0, 0, timeout)  # the last one is seconds
             move(conn, [current.id], current.state, InvocationState.AWAITING, deadline_at=deadline)
         case Replied():
-            _end(conn, current, InvocationState.SUCCEEDED, None, outcome, actor)
+            _end(conn, current, InvocationState.SUCCEEDED, outcome.reason, outcome, actor)
             if outcome.acks is not None:
                 acknowledge_reply(conn, current.id, outcome.acks)
         case Skipped(reason):
@@ -206,11 +225,12 @@ def conclude(conn: Connection, current: Try, outcome: Outcome, actor: str = SYST
         case HandedBack(reason):
             _retry(conn, current, 0.0, reason, outcome, actor)
         case Failed(_, permanent, retry_after, reason):
-            failed = 1 + sum(each["outcome"] != _UNCOUNTED for each in current.tries)
-            if permanent or failed >= MAX_TRIES:
+            if permanent or is_last_try(
+                current.counted_tries, current.since_first, was_put_off=outcome.was_put_off
+            ):
                 _end(conn, current, InvocationState.DEAD, reason, outcome, actor)
             else:
-                delay = retry_delay(failed, retry_after, random.uniform(-SPREAD, SPREAD))  # noqa: S311
+                delay = retry_delay(current.failed_tries + 1, retry_after, random.uniform(-SPREAD, SPREAD))  # noqa: S311
                 _retry(conn, current, delay, reason, outcome, actor)
 
 
@@ -254,8 +274,15 @@ def _move_on(
 
 
 def _ended_try(current: Try, outcome: Outcome, *, cancelled: bool) -> dict[str, Any]:
-    words = {Failed: "failed", HandedBack: _UNCOUNTED, Skipped: "skipped"}
+    words = {Failed: "failed", HandedBack: HANDED_BACK, Skipped: "skipped"}
     word = "cancelled" if cancelled else words.get(type(outcome), "succeeded")
+    if (
+        word == "failed"
+        and isinstance(outcome, Failed)
+        and outcome.was_put_off
+        and current.since_first < PUT_OFF_FOR
+    ):
+        word = PUT_OFF
     return {
         "attempt": current.attempt,
         "started_at": current.started_at.isoformat(),

@@ -19,6 +19,7 @@ from scheduler.domain.run import Failed
 from scheduler.invocations.budgets import held_for_nothing
 from scheduler.invocations.lifecycle import Try, conclude, lock_try
 from scheduler.invocations.replay import attach, join_window
+from scheduler.invocations.reports import end_without_report
 from scheduler.queue.tasks import RUN_TASK, defer_runs
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
@@ -32,7 +33,6 @@ _SWEEP_LOCK = 7_383_002
 _RECONCILE_LOCK = 7_383_003
 
 WORKER_LOST = Failed("The worker that ran this try is gone.", reason="worker_lost")
-OVERDUE = Failed("The agent accepted the work but did not report in time.", reason="deadline")
 
 TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 
@@ -214,7 +214,7 @@ def _end_one_awaiting(conn: Connection, invocation_id: UUID) -> int:
     current = lock_try(conn, invocation_id)
     if current is None or conn.execute(AWAITING_TO_END, {"id": invocation_id}).first() is None:
         return 0
-    conclude(conn, current, OVERDUE)
+    conclude(conn, current, end_without_report(conn, invocation_id))
     return 1
 
 

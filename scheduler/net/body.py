@@ -12,22 +12,38 @@ ACCEPT_ENCODING = "gzip, deflate"
 
 # What a compressed body may exceed `max_bytes` by: headers and blocks that inflate to nothing.
 _COMPRESSED_MARGIN = 65536
+_PIECE = 65536
+_OFFERED = frozenset({"gzip", "x-gzip", "deflate"})
+# Those that are registered and not offered. Whatever else a server names (none, UTF-8, binary) is no coding at all.
+_NOT_OFFERED = frozenset(
+    {"aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"},
+)
 _GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
-class _Decoder(Protocol):
-    def decode(self, chunk: bytes, limit: int) -> bytes: ...
+class Decoder(Protocol):
+    """Decodes a body, at most `limit` bytes of it at once."""
 
-    def finish(self) -> None: ...
+    def decode(self, chunk: bytes, limit: int) -> bytes:
+        """The next bytes of the body, at most `limit`."""
+        ...
+
+    def finish(self) -> None:
+        """Raise AnswerBroken when the body cannot have been whole."""
+        ...
 
 
-async def read_body(chunks: AsyncIterator[bytes], encoding: str, max_bytes: int) -> tuple[bytes, bool]:
+async def read_body(
+    chunks: AsyncIterator[bytes], encoding: str, max_bytes: int, *, lenient: bool = False
+) -> tuple[bytes, bool]:
     """Decode `chunks` (as sent) by the Content-Encoding `encoding`: the body, and whether it was cut.
 
     At most `max_bytes` of decoded body are kept, at most one byte more is ever inflated, and reading stops
-    there. Raises AnswerBroken when the body cannot be decoded.
+    there. Raises AnswerBroken when the body cannot be decoded; a `lenient` reader gets it as it was sent instead.
     """
-    decoder = _decoder(encoding)
+    if lenient:
+        return await _read_leniently(chunks, encoding, max_bytes)
+    decoder = decoder_of(encoding)
     body = bytearray()
     received = 0
     async for chunk in chunks:
@@ -39,9 +55,32 @@ async def read_body(chunks: AsyncIterator[bytes], encoding: str, max_bytes: int)
     return bytes(body), False
 
 
-def _decoder(encoding: str) -> _Decoder:
-    codings = [coding for part in encoding.lower().split(",") if (coding := part.strip()) not in ("", "identity")]
-    match codings:
+async def _read_leniently(chunks: AsyncIterator[bytes], encoding: str, max_bytes: int) -> tuple[bytes, bool]:
+    """The decoded body as far as it can be decoded; undecoded where none of it can."""
+    sent = bytearray()
+    async for chunk in chunks:
+        sent += chunk
+        if len(sent) > max_bytes + _COMPRESSED_MARGIN:
+            break
+    body = b""
+    try:
+        decoder = decoder_of(encoding)
+        for start in range(0, len(sent), _PIECE):
+            body += decoder.decode(bytes(sent[start : start + _PIECE]), max_bytes + 1 - len(body))
+    except AnswerBroken:
+        body = body or bytes(sent)
+    return body[:max_bytes], len(body) > max_bytes or len(sent) > max_bytes + _COMPRESSED_MARGIN
+
+
+def codings_of(encoding: str) -> list[str]:
+    """The codings that a Content-Encoding names, without those that are none."""
+    named = [part.strip() for part in encoding.lower().split(",")]
+    return [each for each in named if each in _OFFERED or each in _NOT_OFFERED]
+
+
+def decoder_of(encoding: str) -> Decoder:
+    """Decodes by a Content-Encoding, piece by piece. Raises AnswerBroken for one that was not offered."""
+    match codings_of(encoding):
         case []:
             return _Identity()
         case ["gzip" | "x-gzip"]:

@@ -85,12 +85,14 @@ class GuardedClient:
         timeout: float,
         max_bytes: int,
         truncate: bool = False,
+        lenient: bool = False,
         follow_redirects: bool = False,
         max_redirects: int = 5,
     ) -> Answer:
         """Make one request, whole within `timeout` seconds from the look-up to the body's last byte.
 
-        `max_bytes` bounds the decoded body; a longer one is cut when `truncate` is set. Every redirect is
+        `max_bytes` bounds the decoded body; a longer one is cut when `truncate` is set. With `lenient`, a body that
+        cannot be decoded by its Content-Encoding comes as it was sent. Every redirect is
         checked like the first URL; when they are not followed, the 3xx answer itself is returned. Raises
         UrlRefused, ResolveFailed, ConnectFailed, TimedOut, AnswerBroken, TooLarge, TooManyRedirects, and
         InvalidField for `headers` or `method`.
@@ -101,7 +103,7 @@ class GuardedClient:
             with anyio.fail_after(timeout):
                 for _ in range(max_redirects + 1 if follow_redirects else 1):
                     with _errors(call.target):
-                        answer = await self._hop(call, max_bytes, truncate, follow_redirects)
+                        answer = await self._hop(call, max_bytes, truncate, lenient, follow_redirects)
                     if isinstance(answer, Answer):
                         return answer
                     call = answer
@@ -124,7 +126,9 @@ class GuardedClient:
     async def __aexit__(self, *_: object) -> None:
         await self.aclose()
 
-    async def _hop(self, call: _Call, max_bytes: int, truncate: bool, follow: bool) -> Answer | _Call:
+    async def _hop(
+        self, call: _Call, max_bytes: int, truncate: bool, lenient: bool, follow: bool
+    ) -> Answer | _Call:
         """Send one request: its answer, or the next request when it is a redirect to follow."""
         headers = httpx.Headers({"User-Agent": "Reveille", "Accept": "*/*"})
         headers.update(call.headers)
@@ -142,7 +146,7 @@ class GuardedClient:
             if follow and response.status_code in _REDIRECTS and location:
                 return call.redirected(response.status_code, self._next_target(call, location))
             encoding = response.headers.get("content-encoding", "")
-            body, cut = await read_body(response.aiter_raw(), encoding, max_bytes)
+            body, cut = await read_body(response.aiter_raw(), encoding, max_bytes, lenient=lenient)
         finally:
             await response.aclose()
         if cut and not truncate:

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Mapping
 
 import httpx
 
+from scheduler.net.body import Decoder, decoder_of
 from scheduler.net.client import GuardedClient
 from scheduler.net.errors import AnswerBroken, TooLarge
 
@@ -18,8 +19,9 @@ CONNECT_SECONDS = 10.0
 def httpx_client(client: GuardedClient, *, headers: Mapping[str, str], max_bytes: int) -> httpx.AsyncClient:
     """An httpx client that goes through `client`; closing it leaves that one open.
 
-    Each answer may have `max_bytes` as it travels, uncompressed. Only connecting has a timeout: the caller bounds
-    the rest. Raises UrlRefused, ResolveFailed, TooLarge and AnswerBroken besides httpx's own errors.
+    Each answer may have `max_bytes`; one that is compressed although that was not offered is decoded. Only
+    connecting has a timeout: the caller bounds the rest. Raises UrlRefused, ResolveFailed, TooLarge and
+    AnswerBroken besides httpx's own errors.
     """
     return httpx.AsyncClient(
         transport=_Bounded(client.transport, max_bytes),
@@ -39,28 +41,32 @@ class _Bounded(httpx.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         response = await self._inner.handle_async_request(request)
         host = request.url.host
-        encoding = response.headers.get("content-encoding", "identity").strip().lower()
-        if encoding not in ("", "identity"):
+        try:
+            decoder = decoder_of(response.headers.pop("content-encoding", ""))
+        except AnswerBroken:
             await response.aclose()
-            raise AnswerBroken(f"The answer of {host} is compressed, which was not offered.")
+            raise
         assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  # it comes from an async transport
-        response.stream = _BoundedStream(response.stream, self._max_bytes, host)
+        response.stream = _BoundedStream(response.stream, decoder, self._max_bytes, host)
         return response
 
 
 class _BoundedStream(httpx.AsyncByteStream):
-    def __init__(self, inner: httpx.AsyncByteStream, max_bytes: int, host: str) -> None:
+    def __init__(self, inner: httpx.AsyncByteStream, decoder: Decoder, max_bytes: int, host: str) -> None:
         self._inner = inner
+        self._decoder = decoder
         self._left = max_bytes
         self._max_bytes = max_bytes
         self._host = host
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._inner:
+        async for sent in self._inner:
+            chunk = self._decoder.decode(sent, self._left + 1)
             self._left -= len(chunk)
             if self._left < 0:
                 raise TooLarge(f"The answer of {self._host} is larger than {self._max_bytes} bytes.")
             yield chunk
+        self._decoder.finish()
 
     async def aclose(self) -> None:
         await self._inner.aclose()

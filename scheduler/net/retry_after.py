@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
+from http import HTTPStatus
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
@@ -18,3 +19,8 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
     except (ValueError, OverflowError):
         return None
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+
+
+def is_put_off(status: int, retry_after: float | None) -> bool:
+    """Whether a server has said when to come back: that is no failure of what was asked of it."""
+    return retry_after is not None and status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -14,6 +14,7 @@ import httpx
 
 from scheduler.net.addresses import IPAddress
 from scheduler.net.guard import admit
+from scheduler.net.heads import lenient_transport
 from scheduler.net.policy import AllowedPrivate, ParsedUrl, check_url
 from scheduler.net.resolver import Resolver, SystemResolver
 
@@ -39,9 +40,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         # No connection is kept: one that is reused would skip the check, and since the pool knows pinned
         # requests by address alone, it could carry a request for one name over TLS made for another.
         # No limit on connections either: a server that hangs must not make others wait.
-        self._inner = inner or httpx.AsyncHTTPTransport(
-            verify=ssl_context or default_ssl_context(),
-            limits=httpx.Limits(max_connections=None, max_keepalive_connections=0),
+        self._inner = inner or lenient_transport(
+            ssl_context or default_ssl_context(), httpx.Limits(max_connections=None, max_keepalive_connections=0)
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

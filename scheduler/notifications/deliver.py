@@ -16,7 +16,7 @@ from sqlalchemy import Connection
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.notification import content_of
-from scheduler.domain.retries import MAX_TRIES, SPREAD, retry_delay
+from scheduler.domain.retries import MAX_TRIES, SPREAD, is_last_try, retry_delay
 from scheduler.net.client import GuardedClient
 from scheduler.notifications.send import send
 from scheduler.notifications.target_statements import (
@@ -80,7 +80,7 @@ class Deliverer:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _send(self, delivery: Delivery) -> NotSent | None:
-        if delivery.attempt > MAX_TRIES:
+        if delivery.attempt - delivery.put_offs > MAX_TRIES:
             return LOST
         try:
             held = json.loads(self._box.decrypt(delivery.secrets))
@@ -113,7 +113,9 @@ def _end(conn: Connection, delivery: Delivery, problem: NotSent | None) -> None:
     """Write a try's end down: arrived, another one later, or given up and audited."""
     if problem is None:
         end_delivery(conn, delivery, None, None)
-    elif problem.permanent or delivery.attempt >= MAX_TRIES:
+    elif problem.permanent or is_last_try(
+        delivery.attempt - delivery.put_offs - 1, delivery.age, was_put_off=problem.was_put_off
+    ):
         if end_delivery(conn, delivery, problem.error, None):
             record_event(
                 conn,
@@ -128,4 +130,5 @@ def _end(conn: Connection, delivery: Delivery, problem: NotSent | None) -> None:
             )
     else:
         spread = random.uniform(-SPREAD, SPREAD)  # noqa: S311  # no secret
-        end_delivery(conn, delivery, problem.error, retry_delay(delivery.attempt, problem.retry_after, spread))
+        delay = retry_delay(delivery.attempt, problem.retry_after, spread)
+        end_delivery(conn, delivery, problem.error, delay, put_off=problem.was_put_off)

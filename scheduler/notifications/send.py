@@ -7,7 +7,7 @@ from http import HTTPStatus
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError
 from scheduler.net.client import GuardedClient
-from scheduler.net.retry_after import parse_retry_after
+from scheduler.net.retry_after import is_put_off, parse_retry_after
 from scheduler.notifications.targets.base import NotSent, Outgoing, Target
 
 TIMEOUT_SECONDS = 10.0
@@ -28,6 +28,7 @@ async def send(client: GuardedClient, clock: Clock, url: str, target: Target, no
             timeout=TIMEOUT_SECONDS,
             max_bytes=MAX_ANSWER_BYTES,
             truncate=True,
+            lenient=True,
         )
     except ReveilleError as error:
         return NotSent(error.message, permanent=error.permanent)
@@ -35,4 +36,5 @@ async def send(client: GuardedClient, clock: Clock, url: str, target: Target, no
         return target.refusal(answer)
     is_temporary = answer.status in TEMPORARY or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
     later = parse_retry_after(answer.headers.get("retry-after"), clock.now()) if is_temporary else None
-    return NotSent(f"The target answered HTTP {answer.status}.", not is_temporary, later)
+    was_put_off = is_put_off(answer.status, later)
+    return NotSent(f"The target answered HTTP {answer.status}.", not is_temporary, later, was_put_off)

@@ -37,9 +37,10 @@ CLAIM = text("""
     WITH claimed AS (
         UPDATE notification_deliveries SET attempt = attempt + 1, due_at = clock_timestamp() + :lease
         WHERE id = :id AND state = 'pending' AND attempt = :attempt - 1
-        RETURNING id, notification_id, target_id, attempt
+        RETURNING id, notification_id, target_id, attempt, put_offs
     )
-    SELECT c.id, c.attempt, t.id, t.tenant_id, t.agent_id, t.name, t.kind, t.secrets,
+    SELECT c.id, c.attempt, c.put_offs, clock_timestamp() - n.created_at, t.id, t.tenant_id, t.agent_id, t.name, t.kind,
+        t.secrets,
         n.id, n.invocation_id, n.summary, n.triggers, n.created_at, a.name, coalesce(i.reply, '')
     FROM claimed c JOIN notification_targets t ON t.id = c.target_id JOIN notifications n ON n.id = c.notification_id
     JOIN agents a ON a.id = t.agent_id LEFT JOIN invocations i ON i.id = n.invocation_id
@@ -47,7 +48,7 @@ CLAIM = text("""
 END = text("""
     UPDATE notification_deliveries
     SET state = :state, error = :error, ended_at = CASE WHEN :state = 'pending' THEN NULL ELSE clock_timestamp() END,
-        due_at = clock_timestamp() + CAST(:delay AS interval)
+        due_at = clock_timestamp() + CAST(:delay AS interval), put_offs = put_offs + :put_off
     WHERE id = :id AND state = 'pending' AND attempt = :attempt
     RETURNING target_id
 """)
@@ -63,6 +64,9 @@ class Delivery:
 
     id: UUID
     attempt: int
+    put_offs: int
+    """The tries before that do not count: the receiver said when to come back."""
+    age: timedelta
     target_id: UUID
     tenant_id: UUID
     agent_id: UUID
@@ -134,7 +138,9 @@ def claim_delivery(conn: Connection, delivery_id: UUID, attempt: int) -> Deliver
     return None if row is None else Delivery(*row)
 
 
-def end_delivery(conn: Connection, delivery: Delivery, error: str | None, delay: float | None) -> bool:
+def end_delivery(
+    conn: Connection, delivery: Delivery, error: str | None, delay: float | None, *, put_off: bool = False
+) -> bool:
     """End a try: it arrived (no `error`), goes on after `delay` seconds, or is given up; False when it is not ours."""
     state = "pending" if delay is not None else "delivered" if error is None else "dead"
     note = None if error is None else error[:NOTE_LENGTH]
@@ -144,6 +150,7 @@ def end_delivery(conn: Connection, delivery: Delivery, error: str | None, delay:
         "state": state,
         "error": note,
         "delay": None if delay is None else timedelta(seconds=delay),
+        "put_off": int(put_off),
     }
     if conn.execute(END, values).one_or_none() is None:
         return False

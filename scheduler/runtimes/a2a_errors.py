@@ -11,7 +11,7 @@ from google.protobuf.json_format import ParseError
 
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.run import Failed
-from scheduler.net.retry_after import parse_retry_after
+from scheduler.net.retry_after import is_put_off, parse_retry_after
 
 TEMPORARY_STATUSES = frozenset({408, 425, 429})
 TEMPORARY_ERRORS = (InternalError, InvalidAgentResponseError, TaskNotFoundError)
@@ -54,5 +54,5 @@ def _refused(response: httpx.Response, now: datetime) -> Failed:
     status = response.status_code
     if status in TEMPORARY_STATUSES or status >= 500:
         wait = parse_retry_after(response.headers.get("retry-after"), now)
-        return Failed(f"The agent answered HTTP {status}.", retry_after=wait)
+        return Failed(f"The agent answered HTTP {status}.", retry_after=wait, was_put_off=is_put_off(status, wait))
     return Failed(f"The agent answered HTTP {status}.", permanent=True)

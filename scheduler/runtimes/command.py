@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
+from scheduler.domain.charsets import decode
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
@@ -60,7 +61,9 @@ class CommandRuntime:
         except OSError as error:
             return Failed(f"{self._name} could not be started: {error.strerror}.")
         if status == 0:
-            return Replied(output.data.decode("utf-8", "replace").rstrip("\n"), output.is_cut)
+            text = decode(bytes(output.data), is_cut=output.is_cut)
+            reply = f"(not text: {len(output.data)} bytes)" if text is None else text.rstrip("\n")
+            return Replied(reply, output.is_cut)
         return self._failure(status, errors.data.decode("utf-8", "replace").strip())
 
     def _failure(self, status: int, errors: str) -> Failed:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
+from typing import Any
 
+from pydantic_core import from_json
+
+from scheduler.domain.charsets import decode
 from scheduler.domain.errors import ConfigurationError, ReveilleError
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.domain.signatures import sign_standard_webhooks
 from scheduler.net.client import Answer
 from scheduler.net.errors import TimedOut
-from scheduler.net.retry_after import parse_retry_after
+from scheduler.net.retry_after import is_put_off, parse_retry_after
 from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
 
 TEMPORARY = frozenset({408, 425, 429})
@@ -30,6 +35,7 @@ class HttpRuntime:
         self._url = url
         self._secret = spec.secret
         self._timeout = spec.timeout_seconds
+        self._is_done_when_accepted = spec.config.get("accepted") == "done"
         self._parts = parts
 
     async def run(self, request: RunRequest) -> Outcome:
@@ -44,10 +50,13 @@ class HttpRuntime:
                 timeout=self._timeout,
                 max_bytes=MAX_REPLY_BYTES,
                 truncate=True,
+                lenient=True,
             )
         except ReveilleError as error:
             reason = "timeout" if isinstance(error, TimedOut) else "failed"
             return Failed(error.message, permanent=error.permanent, reason=reason)
+        if answer.status == HTTPStatus.ACCEPTED and not self._is_done_when_accepted:
+            return Accepted()
         return _outcome(answer, self._parts.clock.now())
 
     def _signature(self, request: RunRequest, body: bytes) -> Mapping[str, str]:
@@ -60,32 +69,44 @@ class HttpRuntime:
 
 def _outcome(answer: Answer, now: datetime) -> Outcome:
     """What a status means: RFC 9110, with 408, 425, 429 and 5xx as the ones worth another try."""
-    if answer.status == 202:
-        return Accepted()
     if 200 <= answer.status < 300:
         return _replied(answer)
-    text = " ".join(answer.body[: 4 * EXCERPT].decode("utf-8", "replace").split())[:EXCERPT]
+    said = decode(answer.body[: 4 * EXCERPT], answer.headers.get("content-type"), is_cut=True) or ""
+    text = " ".join(said.split())[:EXCERPT]
     error = (
         f"The agent answered HTTP {answer.status}: {text}" if text else f"The agent answered HTTP {answer.status}."
     )
     if answer.status in TEMPORARY or answer.status >= 500:
-        return Failed(error, retry_after=parse_retry_after(answer.headers.get("retry-after"), now))
+        wait = parse_retry_after(answer.headers.get("retry-after"), now)
+        return Failed(error, retry_after=wait, was_put_off=is_put_off(answer.status, wait))
     return Failed(error, permanent=True)
 
 
 def _replied(answer: Answer) -> Replied:
-    """The `reply` and the `acks` of a JSON object, else the body as text. What was cut is text: no JSON any more."""
-    text = answer.body.decode("utf-8", "replace")
-    if answer.truncated or not text.lstrip().startswith("{"):
-        return Replied(text, answer.truncated)
-    try:
-        parsed = json.loads(text)
-    except (ValueError, RecursionError):
-        return Replied(text)
+    """The `reply` and the `acks` of a JSON object, else the body as text."""
+    text = decode(answer.body, answer.headers.get("content-type"), is_cut=answer.truncated)
+    if text is None:
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip()[:100] or "an unknown type"
+        return Replied(f"(not text: {len(answer.body)} bytes of {kind})", answer.truncated)
+    parsed = _parsed(text, answer.truncated)
     acks = parsed.get("acks")
     if "reply" not in parsed and not isinstance(acks, list):
-        return Replied(text)
+        return Replied(text, answer.truncated)
+    if answer.truncated and [*parsed][-1] == "acks":
+        acks = None  # perhaps not all of them
     reply = parsed.get("reply")
     if reply is not None and not isinstance(reply, str):
         reply = json.dumps(reply, ensure_ascii=False)
-    return Replied(reply or "", acks=acks)
+    return Replied(reply or "", answer.truncated, acks=acks)
+
+
+def _parsed(text: str, is_cut: bool) -> dict[str, Any]:
+    """A JSON object; nothing for any other text. Of one that was cut, what came of it."""
+    if not text.lstrip().startswith("{"):
+        return {}
+    try:
+        # Not strict: line ends within strings are common in JSON made by hand.
+        parsed = from_json(text, allow_partial="trailing-strings") if is_cut else json.loads(text, strict=False)
+    except (ValueError, RecursionError):
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

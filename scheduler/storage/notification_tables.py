@@ -91,6 +91,8 @@ class NotificationDelivery(Base):
     state: Mapped[str] = mapped_column(server_default="pending")
     """`pending`, `delivered` or `dead`."""
     attempt: Mapped[int] = mapped_column(server_default="0")
+    put_offs: Mapped[int] = mapped_column(server_default="0")
+    """Tries that do not count: the receiver said when to come back."""
     due_at: Mapped[datetime | None]
     error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -99,6 +99,8 @@ class Agent(Base):
     expires_at: Mapped[datetime | None]
     approve_triggers: Mapped[bool] = mapped_column(server_default=text("false"))
     """Whether a trigger that the agent makes or changes itself waits for a person's approval."""
+    reported_at: Mapped[datetime | None]
+    """When the agent first reported by itself on a run that it had taken with 202; null: never."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
     deleted_at: Mapped[datetime | None]

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from datetime import timedelta
 
 import pytest
 
 from scheduler.domain.errors import Conflict
 from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, InvocationState
-from scheduler.domain.retries import MAX_TRIES, SPREAD, retry_delay
+from scheduler.domain.retries import MAX_TRIES, SPREAD, is_last_try, retry_delay
 from scheduler.invocations.transitions import FIRING_STATES, check_move
 
 PAIRS = list(itertools.product(InvocationState, InvocationState))
@@ -65,6 +66,22 @@ def test_waits_spread_by_a_fifth_so_that_what_failed_together_does_not_return_to
     assert retry_delay(MAX_TRIES, None, SPREAD) == 300
 
 
-@pytest.mark.parametrize(("asked", "waited"), [(0.0, 1.0), (-5.0, 1.0), (7.5, 7.5), (900.0, 900.0), (1e9, 3600.0)])
-def test_an_agents_own_wish_to_wait_goes_first_within_bounds(asked: float, waited: float) -> None:
+@pytest.mark.parametrize(
+    ("asked", "waited"), [(0.0, 5.5), (-5.0, 5.5), (1.0, 5.5), (7.5, 7.5), (900.0, 900.0), (1e9, 3600.0)]
+)
+def test_what_an_agent_asks_to_wait_is_the_least_within_an_hour(asked: float, waited: float) -> None:
     assert retry_delay(1, asked, 0.1) == waited
+
+
+def test_a_wait_that_was_asked_for_never_shortens_the_back_off() -> None:
+    assert [retry_delay(failed, 1.0, 0.0) for failed in range(1, 8)] == [5, 15, 45, 135, 300, 300, 300]
+
+
+@pytest.mark.parametrize(
+    ("counted", "hours", "was_put_off", "is_last"),
+    [(3, 0, False, False), (4, 0, False, True), (4, 5.9, True, False), (4, 6, True, True), (0, 6, True, False)],
+)
+def test_tries_that_were_put_off_do_not_count_for_six_hours(
+    counted: int, hours: float, was_put_off: bool, is_last: bool
+) -> None:
+    assert is_last_try(counted, timedelta(hours=hours), was_put_off=was_put_off) is is_last

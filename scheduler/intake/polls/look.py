@@ -15,7 +15,7 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.json_values import deeper_than
 from scheduler.net.client import Answer, GuardedClient
-from scheduler.net.retry_after import parse_retry_after
+from scheduler.net.retry_after import is_put_off, parse_retry_after
 from scheduler.triggers.poll import PollConfig, Seen
 
 LOOK_SECONDS = 10.0
@@ -56,6 +56,8 @@ class LookFailed:
 
     note: str
     retry_after: float | None = None
+    was_put_off: bool = False
+    """Whether the server has nothing against the request but its time (429 or 503 with Retry-After)."""
 
 
 Look = Found | Unchanged | NothingThere | LookFailed
@@ -109,7 +111,8 @@ class Looker:
         note = f"The server answered HTTP {answer.status}."
         if 300 <= answer.status < 400:
             note = f"The server answered HTTP {answer.status}; redirects are not followed: give the final URL."
-        return LookFailed(note, parse_retry_after(answer.headers.get("retry-after"), self._clock.now()))
+        wait = parse_retry_after(answer.headers.get("retry-after"), self._clock.now())
+        return LookFailed(note, wait, is_put_off(answer.status, wait))
 
 
 def read_answer(config: PollConfig, answer: Answer) -> Look:

@@ -39,6 +39,8 @@ from scheduler.triggers.poll import PollConfig, Seen
 
 MAX_FAILURES = 50
 """In a row; then the poll is paused."""
+PUT_OFF_FOR = timedelta(hours=24)
+"""How long after the first failure answers of 429 and 503 with Retry-After do not pause it."""
 FIRST_DELAY = 60.0
 SPREAD = 0.2
 """Each delay is shortened or lengthened by up to this share, so that what failed together does not return so."""
@@ -177,16 +179,22 @@ def _fire(conn: Connection, trigger: LockedTrigger, poll: Poll, data: dict[str, 
 
 def _fail(conn: Connection, trigger: LockedTrigger, poll: Poll, state: Row[Any], look: LookFailed) -> None:
     note = _note(look.note)
-    failures = state.failures + 1 if poll.is_begun else 1
+    before = state.failures if poll.is_begun else 0
+    # A look that is put off is no more than that, for a time: it counts only where it is the first to fail.
+    is_put_off = look.was_put_off and (
+        before == 0 or trigger.read_at - (state.first_failure_at or trigger.read_at) < PUT_OFF_FOR
+    )
+    failures = max(before, 1) if is_put_off else before + 1
     values = _begun(poll) | {"failures": failures, "note": note}
-    if failures == 1:
+    if before == 0:
         values["first_failure_at"] = trigger.read_at
         _audit(conn, trigger, "poll_failed", why=note)
     if failures >= MAX_FAILURES:
         _pause(conn, trigger, f"{failures} looks in a row failed; the last: {note}")
         values |= {"failures": 0, "first_failure_at": None}  # resumed, it has as many tries again
     else:
-        delay = backoff(failures, timedelta(minutes=poll.config.interval_min), random.uniform(-SPREAD, SPREAD))  # noqa: S311
+        interval = timedelta(minutes=poll.config.interval_min)
+        delay = interval if is_put_off else backoff(failures, interval, random.uniform(-SPREAD, SPREAD))  # noqa: S311
         move_job(conn, trigger.id, sooner=delay, not_before=_not_before(look.retry_after))
     end_look(conn, trigger.id, **values)
 

@@ -43,6 +43,8 @@ class NotSent:
     error: str
     permanent: bool = False
     retry_after: float | None = None
+    was_put_off: bool = False
+    """Whether the receiver said when to come back (429 or 503 with Retry-After)."""
 
 
 class Target(Protocol):

@@ -15,6 +15,7 @@ from pydantic_ai.exceptions import (
 
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.run import Failed
+from scheduler.net.retry_after import is_put_off
 
 TEMPORARY = frozenset({408, 409, 425, 429})
 """The 4xx that say "later"; every 5xx does, too."""
@@ -48,6 +49,7 @@ def failure(model: str, error: Exception) -> Failed:
             f"{model} answered HTTP {error.status_code}: {said}",
             permanent=_is_permanent(error),
             retry_after=error.retry_after,
+            was_put_off=is_put_off(error.status_code, error.retry_after),
         )
     retry_after = error.retry_after if isinstance(error, ModelAPIError) else None
     return Failed(f"{model}: {_plain(error)}", permanent=isinstance(error, UserError), retry_after=retry_after)
@@ -57,12 +59,14 @@ def all_failed(failures: Sequence[Failed]) -> Failed:
     """The end of a try in which every model failed: worth another as soon as one of them may be."""
     if len(failures) == 1:
         return failures[0]
-    waits = [each.retry_after for each in failures if not each.permanent]
+    temporary = [each for each in failures if not each.permanent]
+    waits = [each.retry_after for each in temporary]
     return Failed(
         "; then ".join(each.error for each in failures),
         permanent=all(each.permanent for each in failures),
         retry_after=None if None in waits else min((each for each in waits if each is not None), default=None),
         reason=failures[-1].reason,
+        was_put_off=bool(temporary) and all(each.was_put_off for each in temporary),
     )
 
 

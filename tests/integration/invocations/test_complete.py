@@ -12,7 +12,7 @@ from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Accepted, HandedBack
 from scheduler.invocations.lifecycle import complete, request_cancel
 from scheduler.storage.engine import Database
-from tests.support.database import change
+from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT, make_tenant
 from tests.support.invocations import (
     bring_to,
@@ -53,6 +53,17 @@ def test_a_token_completes_its_attempt_once(db: Database) -> None:
     row = row_of(db, invocation_id)
     assert (row.state, row.reply, row.deadline_at) == ("succeeded", "done", None)
     assert [each["outcome"] for each in row.tries] == ["succeeded"]
+
+
+@pytest.mark.parametrize("said", [{"reply": "done"}, {"error": "no"}])
+def test_the_first_report_of_an_agent_is_remembered(db: Database, said: dict[str, str]) -> None:
+    invocation_id = ready_one(db)
+    claimed = start(db, invocation_id)
+    end(db, claimed, Accepted())
+    assert [row.reported_at for row in rows(db, "SELECT reported_at FROM agents")] == [None]
+    with db.begin() as conn:
+        complete(conn, invocation_id, 1, token=claimed.complete_token, **said)
+    assert all(row.reported_at for row in rows(db, "SELECT reported_at FROM agents"))
 
 
 def test_without_its_token_nothing_is_told_of_an_invocation(db: Database) -> None:

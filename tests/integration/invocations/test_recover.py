@@ -13,7 +13,7 @@ from scheduler.domain.run import Failed, Replied
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.invocations.recovery import _SWEEP_LOCK, TRY_LOCK, Reconciled, Swept, reconcile, sweep_stalled
 from scheduler.storage.engine import Database
-from tests.support.database import change
+from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT
 from tests.support.invocations import (
     bring_to,
@@ -135,9 +135,16 @@ def test_a_cancelled_invocation_that_nobody_reports_on_is_ended(db: Database) ->
 
 
 @pytest.mark.parametrize("duty", [sweep_stalled, reconcile])
-def test_an_agent_that_accepted_and_never_reported_is_retried_at_its_deadline(db: Database, duty: object) -> None:
+@pytest.mark.parametrize(
+    ("has_reported", "runtime"), [(True, {}), (False, {"accepted": "awaits"}), (True, {"accepted": "awaits"})]
+)
+def test_an_agent_that_accepted_and_did_not_report_is_retried_at_its_deadline(
+    db: Database, duty: object, has_reported: bool, runtime: dict[str, str]
+) -> None:
     assert callable(duty)
-    invocation_id = bring_to(db, make_woken(db), S.AWAITING)
+    invocation_id = bring_to(db, make_woken(db, runtime=runtime), S.AWAITING)
+    if has_reported:
+        change(db, "UPDATE agents SET reported_at = now()")
     change(db, "DELETE FROM procrastinate_jobs")
     duty(db)
     assert row_of(db, invocation_id).state == "awaiting", "it is left alone until then"
@@ -145,6 +152,20 @@ def test_an_agent_that_accepted_and_never_reported_is_retried_at_its_deadline(db
     duty(db)
     row = row_of(db, invocation_id)
     assert (row.state, row.reason) == ("retrying", "deadline")
+
+
+@pytest.mark.parametrize("duty", [sweep_stalled, reconcile])
+def test_an_agent_that_says_202_by_habit_is_called_once(db: Database, duty: object) -> None:
+    """It has never reported: at its deadline its work counts as done, for another try would do that again."""
+    assert callable(duty)
+    woken = make_woken(db)
+    invocation_id = bring_to(db, woken, S.AWAITING)
+    change(db, "DELETE FROM procrastinate_jobs")
+    change(db, "UPDATE invocations SET deadline_at = now()")
+    duty(db)
+    row = row_of(db, invocation_id)
+    assert (row.state, row.reason, row.reply, len(row.tries)) == ("succeeded", "no_report", "", 1)
+    assert rows(db, "SELECT count(*) AS n FROM notifications")[0].n == 0
 
 
 def test_only_one_process_sweeps_at_a_time(db: Database) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import zlib
+
 import httpx
 import pytest
 
@@ -48,9 +51,27 @@ async def test_an_answer_that_is_too_long_is_cut_off() -> None:
             await httpx_client(guarded, headers={}, max_bytes=100).get(server.url)
 
 
-async def test_a_compressed_answer_is_refused_before_it_is_inflated() -> None:
+@pytest.mark.parametrize("encoding", ["none", "UTF-8", "", "identity", "gzip", "deflate"])
+async def test_whatever_an_answer_says_of_its_coding_it_is_read(encoding: str) -> None:
+    packers = {"gzip": gzip.compress, "deflate": zlib.compress}
+    body = packers.get(encoding, bytes)(b'{"a": 1}')
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nServer : a\r\nContent-Length: {len(body)}\r\n\r\n"
+    async with serve(head.encode() + body) as server, GuardedClient(allow_private=LOOPBACK) as guarded:
+        response: httpx.Response = await httpx_client(guarded, headers={}, max_bytes=100).get(server.url)
+    assert response.json() == {"a": 1}
+
+
+async def test_a_compressed_answer_is_inflated_no_further_than_its_bound() -> None:
+    body = gzip.compress(b"x" * 1_000_000)
+    head = f"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: {len(body)}\r\n\r\n".encode()
+    async with serve(head + body) as server, GuardedClient(allow_private=LOOPBACK) as guarded:
+        with pytest.raises(TooLarge):
+            await httpx_client(guarded, headers={}, max_bytes=100).get(server.url)
+
+
+async def test_an_answer_in_a_coding_that_was_not_offered_is_refused() -> None:
     async with (
-        serve(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx") as server,
+        serve(b"HTTP/1.1 200 OK\r\nContent-Encoding: br\r\nContent-Length: 2\r\n\r\nxx") as server,
         GuardedClient(allow_private=LOOPBACK) as guarded,
     ):
         with pytest.raises(AnswerBroken):

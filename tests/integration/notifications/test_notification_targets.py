@@ -133,7 +133,7 @@ def test_procrastinate_runs_the_job(db: Database, woken: Woken, site: Site, data
 
 def test_a_target_that_is_away_is_tried_again_and_then_given_up(db: Database, woken: Woken, site: Site) -> None:
     make_target(db, woken, site.url)
-    site.answer = answered("503 Service Unavailable", retry_after="7")
+    site.answer = answered("500 Internal Server Error", retry_after="7")
     invocation_id = reply(db, woken)
     [(delivery_id, attempt)] = jobs(db)
     assert send_again(db) == 0
@@ -141,10 +141,10 @@ def test_a_target_that_is_away_is_tried_again_and_then_given_up(db: Database, wo
         assert attempt == number
         work(db, (delivery_id, attempt))
         [row] = deliveries(db)
-        assert row.error == target(db).note == "The target answered HTTP 503."
+        assert row.error == target(db).note == "The target answered HTTP 500."
         if number < MAX_TRIES:
             assert row.state == "pending"
-            assert timedelta(seconds=4) < row.due_at - row.now < timedelta(seconds=8)
+            assert timedelta(seconds=6) < row.due_at - row.now < timedelta(seconds=165)
             all_due(db)
             assert send_again(db) == 1
             [(_, attempt)] = jobs(db)
@@ -154,6 +154,34 @@ def test_a_target_that_is_away_is_tried_again_and_then_given_up(db: Database, wo
     [event] = rows(db, "SELECT * FROM audit_events WHERE action = 'notification_target.failed'")
     assert (event.subject_id, event.detail["tries"]) == (target(db).id, MAX_TRIES)
     assert row_of(db, invocation_id).state == "succeeded"
+
+
+def test_a_receiver_that_says_when_to_come_back_uses_up_no_tries(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url)
+    site.answer = answered("429 Too Many Requests", retry_after="1")
+    reply(db, woken)
+    work(db, *jobs(db))
+    for _ in range(MAX_TRIES):
+        all_due(db)
+        send_again(db)
+        work(db, *jobs(db))
+    [row] = deliveries(db)
+    assert (row.state, row.attempt, row.put_offs) == ("pending", MAX_TRIES + 1, MAX_TRIES + 1)
+    assert row.due_at - row.now > timedelta(seconds=200), "the back-off goes on growing"
+    change(db, "UPDATE notifications SET created_at = now() - interval '6 hours'")
+    change(db, "UPDATE notification_deliveries SET put_offs = put_offs - 4")
+    all_due(db)
+    send_again(db)
+    work(db, *jobs(db))
+    assert deliveries(db)[0].state == "dead"
+
+
+def test_a_target_that_names_no_coding_gets_it_once(db: Database, woken: Woken, site: Site) -> None:
+    make_target(db, woken, site.url)
+    site.answer = answered("200 OK", content_encoding="none")
+    reply(db, woken)
+    work(db, *jobs(db))
+    assert deliveries(db)[0].state == "delivered"
 
 
 def test_it_arrives_at_a_later_try_and_the_note_goes(db: Database, woken: Woken, site: Site) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -86,13 +87,110 @@ def test_it_sends_the_request_as_json_signed_by_standard_webhooks() -> None:
         (answered("200 OK", b'{"other": 1}'), Replied('{"other": 1}')),
         (answered("200 OK", b"{not json"), Replied("{not json")),
         (answered("200 OK", b'{"a":' * 100_000), Replied('{"a":' * 100_000)),
-        (answered("200 OK", b"\xff\xfe"), Replied("\ufffd\ufffd")),
+        (answered("200 OK", b"\xff\xfe"), Replied("")),
         (answered("204 No Content"), Replied("")),
         (answered("202 Accepted", b"later"), Accepted()),
     ],
 )
 def test_a_success_is_the_reply_or_the_promise_of_one(answer: bytes, outcome: Outcome) -> None:
     assert outcome_of(answer) == outcome
+
+
+HELLO = "grüß dich, 世界"
+DONE = b'{"reply": "done"}'
+GZIPPED = gzip.compress(DONE)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        answered("200 OK", DONE, "Content-Encoding: none"),
+        answered("200 OK", DONE, "Content-Encoding: UTF-8"),
+        answered("200 OK", DONE, "Content-Encoding: identity, 8bit"),
+        answered("200 OK", DONE, "Content-Encoding:"),
+        answered("200 OK", DONE, "Content-Encoding: br"),
+        answered("200 OK", DONE, "Content-Encoding: gzip"),
+        answered("200 OK", DONE, "Content-Encoding: deflate"),
+        answered("200 OK", GZIPPED, "Content-Encoding: gzip"),
+        answered("200 OK", GZIPPED, "Content-Encoding: gzip, utf-8"),
+        answered("200 OK", GZIPPED[:-3], "Content-Encoding: gzip"),
+        answered("200 OK", DONE, "X-Served-By : ada"),
+        answered("200 OK", DONE, "Server\t: ada"),
+        answered("200 OK", DONE, "no field at all"),
+        answered("200 OK", DONE, "Bad Name: 1", " folded: on"),
+        answered("200 OK", DONE, "X-Vertical: a\x0bb\x00c"),
+        answered("200 OK", DONE, ": nameless"),
+        answered("200 OK", DONE, "Transfer-Encoding: identity"),
+        b"HTTP/1.1 200 OK\r\nContent-Length : 17\r\n\r\n" + DONE + b"more than there is",
+        b"HTTP/1.1 103 Early Hints\r\nLink : </a>\r\n\r\nHTTP/1.1 200 OK\r\nServer : a\r\n\r\n" + DONE,
+        b"HTTP/1.1 200 OK\nServer : a\n\n" + DONE,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"11\r\n" + DONE + b"\r\n0\r\n\r\n",
+    ],
+)
+def test_a_whole_success_is_done_however_its_headers_are_written(answer: bytes) -> None:
+    assert outcome_of(answer) == Replied("done")
+
+
+def test_a_head_that_comes_byte_by_byte_is_read_all_the_same() -> None:
+    async def drip(exchange: Exchange) -> None:
+        for byte in answered("200 OK", DONE, "Server : ada"):
+            await exchange.send(bytes([byte]))
+
+    assert outcome_of(drip) == Replied("done")
+
+
+@pytest.mark.parametrize(
+    ("body", "content_type", "text"),
+    [
+        (HELLO.encode("utf-16"), "text/plain; charset=utf-16", HELLO),
+        (HELLO.encode("utf-16-le"), "text/plain; charset=utf-16le", HELLO),
+        (HELLO.encode("gb18030"), 'text/plain; charset="GB2312"', HELLO),
+        ("こんにちは①".encode("cp932"), "text/plain;charset=Shift_JIS", "こんにちは①"),
+        ("café “x”".encode("cp1252"), "text/plain; charset=iso-8859-1", "café “x”"),
+        ("café".encode("latin-1"), "text/plain", "café"),
+        ("café".encode(), "text/plain; charset=ascii", "café"),
+        ("café".encode(), "text/plain; charset=no-such", "café"),
+        ("café".encode(), "text/plain; charset=base64", "café"),
+        ("\ufeff" + '{"reply": "é"}', "application/json", "é"),
+        ('{"reply": "é"}'.encode("utf-16"), "application/json", "é"),
+        ('{"reply": "é"}'.encode("utf-16-be"), "application/json", "é"),
+        ('{"reply": "é"}'.encode("latin-1"), "application/json; charset=latin1", "é"),
+        (b'\n {"reply": "two\nlines"}', "application/json", "two\nlines"),
+        (b"\x89PNG\r\n\x1a\n\x00\xff", "image/png", "(not text: 10 bytes of image/png)"),
+    ],
+)
+def test_a_reply_is_read_in_its_charset(body: bytes | str, content_type: str, text: str) -> None:
+    sent = body.encode() if isinstance(body, str) else body
+    assert outcome_of(answered("200 OK", sent, f"Content-Type: {content_type}")) == Replied(text)
+
+
+def test_an_error_is_quoted_in_its_charset() -> None:
+    outcome = outcome_of(answered("400 No", "café".encode("latin-1"), "Content-Type: text/plain; charset=latin-1"))
+    assert outcome == Failed("The agent answered HTTP 400: café", permanent=True)
+
+
+def test_a_reply_that_is_cut_ends_with_a_whole_character() -> None:
+    assert outcome_of(answered("200 OK", b"x" + "é".encode() * 600_000)) == Replied(
+        "x" + "é" * (512 * 1024 - 1), truncated=True
+    )
+
+
+def test_of_json_that_is_cut_the_reply_is_kept() -> None:
+    outcome = outcome_of(answered("200 OK", b'{"acks": [{"a": 1}], "reply": "' + b"x" * 2_000_000 + b'"}'))
+    assert isinstance(outcome, Replied)
+    assert (outcome.text.strip("x"), outcome.truncated, outcome.acks) == ("", True, [{"a": 1}])
+    assert len(outcome.text) > 1_000_000
+
+
+@pytest.mark.parametrize(("accepted", "outcome"), [("done", Replied("later")), ("awaits", Accepted())])
+def test_what_202_means_can_be_set(accepted: str, outcome: Outcome) -> None:
+    async def run() -> Outcome:
+        async with serve(answered("202 Accepted", b"later")) as server, make_parts() as parts:
+            spec = RuntimeSpec("http", {"url": server.url, "accepted": accepted}, SECRET, 10.0)
+            return await make_runtime(spec, parts).run(make_request())
+
+    assert asyncio.run(run()) == outcome
 
 
 def test_a_reply_of_ten_megabytes_is_cut_and_is_a_success() -> None:
@@ -114,8 +212,24 @@ def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
 
 def test_the_wait_that_an_agent_asks_for_is_passed_on() -> None:
     assert outcome_of(answered("503 Later", b"", "Retry-After: 17")) == Failed(
-        "The agent answered HTTP 503.", retry_after=17.0
+        "The agent answered HTTP 503.", retry_after=17.0, was_put_off=True
     )
+
+
+@pytest.mark.parametrize(
+    ("status", "header", "was_put_off"),
+    [
+        ("429 Later", "Retry-After: 1", True),
+        ("503 Later", "Retry-After: 0", True),
+        ("429 Later", "X: 1", False),
+        ("503 Later", "Retry-After: soon", False),
+        ("500 Broken", "Retry-After: 1", False),
+    ],
+)
+def test_who_says_when_to_come_back_has_not_failed(status: str, header: str, was_put_off: bool) -> None:
+    outcome = outcome_of(answered(status, b"", header))
+    assert isinstance(outcome, Failed)
+    assert outcome.was_put_off is was_put_off
 
 
 @pytest.mark.parametrize(

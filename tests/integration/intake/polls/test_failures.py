@@ -14,6 +14,7 @@ from scheduler.intake.polls import look as looks
 from scheduler.intake.polls.settle import MAX_FAILURES, backoff
 from scheduler.storage.trigger_views import TriggerView
 from tests.integration.net.net_servers import Exchange, never
+from tests.support.database import change
 from tests.support.factories import DEFAULT_TENANT
 from tests.support.polls import Polls, Site, answered, json_answer
 
@@ -208,6 +209,19 @@ def test_retry_after_is_bounded_and_never_brings_a_look_forward(polls: Polls, si
         site.answer = answered("503 Later", retry_after=useless)
         polls.look(poll)
         assert MINUTE < wait_of(polls, poll) <= 5.1 * MINUTE
+
+
+def test_a_server_that_says_when_to_come_back_does_not_pause_the_poll_for_a_day(polls: Polls, site: Site) -> None:
+    poll = polls.make()
+    site.answer = answered("429 Slow Down", retry_after="1")
+    for _ in range(3):
+        polls.look(poll)
+        assert wait_of(polls, poll) > 4.9 * MINUTE, "it is not looked at sooner than by its interval"
+    assert polls.state(poll).failures == 1
+    assert polls.audited(poll) == ["trigger.poll_failed"]
+    change(polls.db, "UPDATE poll_states SET first_failure_at = now() - interval '24 hours'")
+    polls.look(poll)
+    assert polls.state(poll).failures == 2
 
 
 def test_fifty_failures_in_a_row_pause_the_poll_with_a_note_and_a_resumed_one_has_fifty_more(
