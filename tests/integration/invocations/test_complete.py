@@ -55,14 +55,14 @@ def test_a_token_completes_its_attempt_once(db: Database) -> None:
     assert [each["outcome"] for each in row.tries] == ["succeeded"]
 
 
-@pytest.mark.parametrize("said", [{"reply": "done"}, {"error": "no"}])
-def test_the_first_report_of_an_agent_is_remembered(db: Database, said: dict[str, str]) -> None:
+@pytest.mark.parametrize("error", [None, "no"])
+def test_the_first_report_of_an_agent_is_remembered(db: Database, error: str | None) -> None:
     invocation_id = ready_one(db)
     claimed = start(db, invocation_id)
     end(db, claimed, Accepted())
     assert [row.reported_at for row in rows(db, "SELECT reported_at FROM agents")] == [None]
     with db.begin() as conn:
-        complete(conn, invocation_id, 1, token=claimed.complete_token, **said)
+        complete(conn, invocation_id, 1, error=error, token=claimed.complete_token)
     assert all(row.reported_at for row in rows(db, "SELECT reported_at FROM agents"))
 
 

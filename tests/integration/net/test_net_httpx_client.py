@@ -53,8 +53,8 @@ async def test_an_answer_that_is_too_long_is_cut_off() -> None:
 
 @pytest.mark.parametrize("encoding", ["none", "UTF-8", "", "identity", "gzip", "deflate"])
 async def test_whatever_an_answer_says_of_its_coding_it_is_read(encoding: str) -> None:
-    packers = {"gzip": gzip.compress, "deflate": zlib.compress}
-    body = packers.get(encoding, bytes)(b'{"a": 1}')
+    packed = {"gzip": gzip.compress(b'{"a": 1}'), "deflate": zlib.compress(b'{"a": 1}')}
+    body = packed.get(encoding, b'{"a": 1}')
     head = f"HTTP/1.1 200 OK\r\nContent-Encoding: {encoding}\r\nServer : a\r\nContent-Length: {len(body)}\r\n\r\n"
     async with serve(head.encode() + body) as server, GuardedClient(allow_private=LOOPBACK) as guarded:
         response: httpx.Response = await httpx_client(guarded, headers={}, max_bytes=100).get(server.url)
