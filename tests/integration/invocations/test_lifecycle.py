@@ -227,33 +227,6 @@ def test_the_wait_that_an_agent_asks_for_is_kept(db: Database) -> None:
     assert 118 <= (row.due_at - row.now).total_seconds() <= 120
 
 
-def test_tries_that_were_put_off_do_not_use_up_the_five_for_six_hours(db: Database) -> None:
-    invocation_id = ready_one(db)
-    put_off = Failed("HTTP 429", retry_after=1.0, was_put_off=True)
-    waits = []
-    for _ in range(8):
-        end(db, start(db, invocation_id), put_off)
-        row = row_of(db, invocation_id)
-        waits.append((row.due_at - row.now).total_seconds())
-        assert row.state == "retrying"
-        change(db, "UPDATE invocations SET due_at = now()")
-        close(db)
-    assert all(least * 0.79 - 1 < wait for least, wait in zip([5, 15, 45, 135, 300, 300], waits, strict=False))
-    assert {each["outcome"] for each in row.tries} == {"put_off"}
-    for _ in range(4):
-        end(db, start(db, invocation_id), Failed("HTTP 500", retry_after=1.0))
-        change(db, "UPDATE invocations SET due_at = now()")
-        close(db)
-    change(
-        db,
-        """UPDATE invocations SET tries = jsonb_set(tries, '{0,started_at}',
-            to_jsonb((now() - interval '6 hours')::text))""",
-    )
-    end(db, start(db, invocation_id), put_off)
-    row = row_of(db, invocation_id)
-    assert (row.state, row.tries[-1]["outcome"], len(row.tries)) == ("dead", "failed", 13)
-
-
 def test_a_try_that_was_handed_back_starts_again_at_once_and_does_not_count(db: Database) -> None:
     invocation_id = ready_one(db)
     for _ in range(7):
