@@ -36,22 +36,66 @@ Config = Annotated[
 ]
 
 
+FOLDED: dict[str, Any] = {"x-folded": True}
+AREA: dict[str, Any] = {"x-input": "area"}
+MISFIRE: dict[str, Any] = FOLDED | {
+    "x-labels": {
+        "latest": "Run the latest only",
+        "all": "Run each, up to 100",
+        "skip": "Skip what is later than the grace",
+    }
+}
+"""How the web form shows a field: folded away, as a text of several lines, with words for its values."""
+
+
 class TriggerSettings(Shape):
     """What may be set at creation and changed later."""
 
     reason: Annotated[str, StringConstraints(max_length=MAX_REASON)] = Field(
-        "", description="Why the agent is woken; it reads this."
+        "", title="Reason", description="Why the agent is woken; it reads this.", json_schema_extra=AREA
     )
-    focus_ref: Name | None = None
-    urgent: bool = Field(False, description="Its firings close the agent's window at once.")
-    max_fires: int | None = Field(None, ge=0, le=MAX_FIRES)
-    cooldown_seconds: Seconds = Field(60.0, description="Least time between two wakes by it.")
-    expires_at: Moment | None = None
-    misfire_policy: Literal["latest", "all", "skip"] = "latest"
-    grace_seconds: Seconds = Field(60.0, description="Lateness that policy `skip` accepts.")
+    focus_ref: Name | None = Field(
+        None,
+        title="Focus",
+        description="What it belongs to, for example tickets/4711. Triggers are grouped by focus.",
+        json_schema_extra=FOLDED,
+    )
+    urgent: bool = Field(False, title="Urgent", description="Its firings close the agent's window at once.")
+    max_fires: int | None = Field(
+        None,
+        ge=0,
+        le=MAX_FIRES,
+        title="Maximum runs",
+        description="It is disabled after so many; null: no limit.",
+        json_schema_extra=FOLDED,
+    )
+    cooldown_seconds: Seconds = Field(
+        60.0,
+        title="Cooldown (seconds)",
+        description="Least time between two wakes by it; nothing is lost meanwhile.",
+        json_schema_extra=FOLDED,
+    )
+    expires_at: Moment | None = Field(
+        None, title="Expires at", description="RFC 3339; without an offset it is UTC.", json_schema_extra=FOLDED
+    )
+    misfire_policy: Literal["latest", "all", "skip"] = Field(
+        "latest",
+        title="Missed runs",
+        description="What becomes of slots that passed while nothing ran.",
+        json_schema_extra=MISFIRE,
+    )
+    grace_seconds: Seconds = Field(
+        60.0,
+        title="Grace period (seconds)",
+        description="Lateness that policy `skip` accepts.",
+        json_schema_extra=FOLDED,
+    )
     notification_summary: Annotated[str, StringConstraints(min_length=1, max_length=SUMMARY_LENGTH)] | None = (
         Field(
-            None, description="What people are told when it woke the agent and that replied; default its reason."
+            None,
+            title="Notification summary",
+            description="What people are told when it woke the agent and that replied; default its reason.",
+            json_schema_extra=FOLDED,
         )
     )
 
@@ -240,22 +284,3 @@ class HeartbeatIn(Shape):
         DEFAULT_INSTRUCTION, description="What the agent is told when its heart beats."
     )
     enabled: bool = True
-
-
-class FocusOut(Answer):
-    """What triggers belong to: how many there are, and how many of them are enabled."""
-
-    focus_ref: str
-    triggers: int
-    enabled: int
-
-
-class FocusPage(Listed[FocusOut]):
-    """What an agent's triggers belong to, up to 1,000, in alphabetical order."""
-
-
-class FocusPath(Shape):
-    """Names what an agent's triggers belong to."""
-
-    agent_id: Annotated[UUID, id_of("agent")]
-    focus_ref: str

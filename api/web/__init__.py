@@ -18,6 +18,7 @@ from api.web.pages import LEDGER
 from api.web.sign_in import LIMITS, sign_in, signed_in
 from api.web.trigger_edit import trigger_edit
 from api.web.triggers import triggers
+from scheduler.triggers.registry import KINDS, icon_of
 
 HERE = Path(__file__).parent
 YEAR = 31_536_000
@@ -30,7 +31,7 @@ def register(app: Flask, services: Services) -> None:
     static = _Static("web_static", __name__, template_folder="templates", static_folder="static")
     static.after_request(secure)
     filters.install(app)
-    app.jinja_env.globals["asset"] = _Assets()
+    app.jinja_env.globals.update(asset=_Assets(), icon=icon_of, kinds=tuple(KINDS))
     app.extensions[LIMITS] = SignInLimit()
     install_now(app, services)
     app.register_error_handler(404, show_unknown)

@@ -16,6 +16,7 @@ from sqlalchemy import Row
 
 from api.web.filters import clock, span
 from scheduler.storage.timeline import Timeline
+from scheduler.triggers.registry import CLOCKED
 
 NOW_AT = 75.0
 """Where now is, in per cent of the width."""
@@ -155,7 +156,7 @@ def _draw_firing(lane: Lane, row: Row[Any], scale: Scale) -> None:
 
 def _draw_upcoming(lane: Lane, row: Row[Any], scale: Scale) -> None:
     at = clock(row.next_run_time, scale.zone)
-    word = "looks" if row.type in ("poll", "on_message") else "fires"
+    word = "fires" if row.type in CLOCKED else "looks"
     label = f"{row.name} ({row.type}) {word} next at {at}"
     lane.marks.append(Mark(scale.at(row.next_run_time), row.type, label, f"/triggers/{row.id}", is_ahead=True))
 

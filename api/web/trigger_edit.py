@@ -11,26 +11,27 @@ from api.polls import checked_poll, look
 from api.resource import given
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.trigger_forms import KINDS, as_patch, as_trigger, errors_of, inputs_of, read_form, values_of
-from api.web.triggers import PREVIEWED, WITH_SLOTS, made_page
+from api.web.trigger_forms import (
+    WrongFields,
+    changes,
+    errors_of,
+    first_values,
+    form_of,
+    merged_config,
+    new_trigger,
+    read_form,
+    values_of,
+)
+from api.web.triggers import PREVIEWED, made_page
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.ids import parse_id
-from scheduler.domain.model import TriggerType
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.storage.agents import get_agent, list_agents
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.preview import Preview, preview
+from scheduler.triggers.registry import CLOCKED, OFFERED, kind_of
 
 MAX_AGENTS = 200
-DEFAULTS = {
-    "cooldown_seconds": "60",
-    "misfire_policy": "latest",
-    "grace_seconds": "60",
-    "config.minutes": "30",
-    "config.interval_min": "5",
-    "config.method": "GET",
-    "config.fire_on": "change",
-}
 
 trigger_edit = page_blueprint("trigger_edit")
 
@@ -40,9 +41,9 @@ trigger_edit = page_blueprint("trigger_edit")
 def choose() -> Response:
     """The kinds to choose from, or the form of the one that was chosen."""
     kind = request.args.get("type", "")
-    if kind not in KINDS:
-        return render("trigger_kinds.html", agent_id=request.args.get("agent_id", ""))
-    return _form(kind, {**DEFAULTS, "agent_id": request.args.get("agent_id", "")})
+    if kind not in OFFERED:
+        return render("trigger_kinds.html", kinds=OFFERED.values(), agent_id=request.args.get("agent_id", ""))
+    return _form(kind, {**first_values(kind), "agent_id": request.args.get("agent_id", "")})
 
 
 @trigger_edit.post("/triggers/new")
@@ -52,12 +53,11 @@ def make() -> Response:
     kind = _kind(request.form.get("type", ""))
     shown = request.form.to_dict()
     try:
-        fields = read_form(kind, request.form)
         if request.form.get("do") == "preview":
-            return _form(kind, shown, ahead=_ahead(kind, fields))
+            return _form(kind, shown, ahead=_ahead(kind, _config(kind)))
         if request.form.get("do") == "try":
-            return _form(kind, shown, trial=look(checked_poll(fields["config"]), None))
-        body = as_trigger(fields)
+            return _form(kind, shown, trial=look(checked_poll(_config(kind)), None))
+        body = new_trigger(kind, request.form)
         agent_id = parse_id(request.form.get("agent_id", ""), "agent")
         who = caller()
         made = services().triggers.create(who.tenant_id, agent_id, TriggerSpec(**given(body)), actor=who.actor)
@@ -73,7 +73,7 @@ def make() -> Response:
 def edit(trigger_id: str) -> Response:
     """The form as the trigger is."""
     found = _found(trigger_id)
-    return _form(found.type, values_of(found.type, found), trigger=found)
+    return _form(found.type, values_of(found), trigger=found)
 
 
 @trigger_edit.post("/triggers/<trigger_id>/edit")
@@ -83,14 +83,16 @@ def change(trigger_id: str) -> Response:
     found = _found(trigger_id)
     shown = request.form.to_dict()
     try:
-        fields = read_form(found.type, request.form)
         if request.form.get("do") == "preview":
-            return _form(found.type, shown, trigger=found, ahead=_ahead(found.type, fields))
-        who = caller()
-        services().triggers.update(who.tenant_id, found.id, as_patch(found.type, fields), actor=who.actor)
+            ahead = _ahead(found.type, merged_config(found, request.form))
+            return _form(found.type, shown, trigger=found, ahead=ahead)
+        patch = changes(found, request.form)
+        if patch:
+            who = caller()
+            services().triggers.update(who.tenant_id, found.id, patch, actor=who.actor)
     except ReveilleError as error:
         return _form(found.type, shown, trigger=found, error=error)
-    return done(f"/triggers/{found.id}", "Saved.")
+    return done(f"/triggers/{found.id}", "Saved." if patch else "Nothing was changed.")
 
 
 @trigger_edit.post("/triggers/preview")
@@ -99,38 +101,51 @@ def show_preview() -> Response:
     """When a trigger of this form would fire: what a script shows while one types."""
     kind = _kind(request.form.get("type", ""))
     try:
-        return render("trigger_preview.html", ahead=_ahead(kind, read_form(kind, request.form)))
+        return render("trigger_preview.html", ahead=_ahead(kind, _config(kind)))
     except ReveilleError as error:
-        return render("trigger_preview.html", ahead=None, refusal=error.message)
+        said = " ".join(errors_of(error, kind).values())
+        return render("trigger_preview.html", ahead=None, refusal=said or error.message)
 
 
-def _ahead(kind: str, fields: dict[str, Any]) -> Preview:
+def _config(kind: str) -> dict[str, Any]:
+    """The config that the form holds. Raises WrongFields for what cannot be read."""
+    fields, errors = read_form(kind, request.form)
+    wrong = {name: text for name, text in errors.items() if name.startswith("config.")}
+    if wrong:
+        raise WrongFields(wrong)
+    return dict(fields["config"])
+
+
+def _ahead(kind: str, config: dict[str, Any]) -> Preview:
     who = caller()
     zone = None
     if request.form.get("agent_id"):
         with services().db.begin() as conn:
             zone = get_agent(conn, who.tenant_id, parse_id(request.form["agent_id"], "agent")).timezone
     after = services().clock.now()
-    return preview(
-        kind, fields["config"], zone=zone or g.signed_in.timezone, after=after, count=PREVIEWED, naive_ok=False
-    )
+    return preview(kind, config, zone=zone or g.signed_in.timezone, after=after, count=PREVIEWED, naive_ok=False)
 
 
 def _form(kind: str, values: dict[str, str], *, error: ReveilleError | None = None, **more: Any) -> Response:
     trigger: TriggerView | None = more.get("trigger")
     with services().db.begin() as conn:
         agents = list_agents(conn, caller().tenant_id, limit=MAX_AGENTS)
+    errors = errors_of(error, kind) if error else {}
+    inputs = form_of(kind)
     return render(
         "trigger_form.html",
         error.status if error else 200,
         kind=kind,
-        inputs=inputs_of(kind),
+        about=kind_of(kind),
+        inputs=inputs,
+        first_wrong=next((each.name for each in inputs if each.name in errors), None),
+        is_unfolded=any(each.is_folded and each.name in errors for each in inputs),
         values=values,
         agents=agents,
         action=f"/triggers/{trigger.id}/edit" if trigger else "/triggers/new",
         error=error,
-        errors=errors_of(error) if error else {},
-        has_slots=kind in WITH_SLOTS,
+        errors=errors,
+        has_slots=kind in CLOCKED,
         **({"trigger": None} | more),
     )
 
@@ -142,7 +157,7 @@ def _found(trigger_id: str) -> TriggerView:
 
 
 def _kind(name: str) -> str:
-    if name not in KINDS:
-        known = ", ".join(each.value for each in TriggerType if each.value in KINDS)
+    if name not in OFFERED:
+        known = ", ".join(OFFERED)
         raise InvalidField(f"There is no kind of trigger {name[:40]!r}; there are {known}.", field="type")
     return name

@@ -10,8 +10,8 @@ from sqlalchemy import Row
 
 from api.web.base import Paged
 from scheduler.domain.misfire import COUNTED_SLOTS, TICK
-from scheduler.domain.model import TriggerType
 from scheduler.storage.trigger_views import TriggerView
+from scheduler.triggers.recurring import RecurringConfig
 from scheduler.triggers.registry import kind_of
 
 PAUSES = ("trigger.paused",)
@@ -39,7 +39,7 @@ def passed_in_pauses(trigger: TriggerView, history: Paged[Row[Any]], now: dateti
 
 
 def _said(trigger: TriggerView, since: datetime, until: datetime, *, goes_on: bool) -> str:
-    if trigger.type not in (TriggerType.CRON, TriggerType.INTERVAL):
+    if not issubclass(kind_of(trigger.type), RecurringConfig):
         return ""
     # An interval's grid before the pause is not known any more; one that begins with the pause has as many slots.
     config = kind_of(trigger.type).model_construct(**trigger.config)

@@ -16,17 +16,16 @@ from api.web.progress import STEP, cursor, take, tell
 from api.web.trigger_history import passed_in_pauses
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import parse_id
-from scheduler.domain.model import TriggerType
 from scheduler.intake.polls.settle import open_poll
 from scheduler.intake.webhooks.samples import send_sample
 from scheduler.storage.agents import get_agent
 from scheduler.storage.queries import AuditFilter, list_audit, list_deliveries
 from scheduler.storage.trigger_lists import TriggerFilter, find_triggers
 from scheduler.storage.trigger_views import TriggerView
+from scheduler.triggers.poll import PollConfig
+from scheduler.triggers.registry import CLOCKED, LISTED, UNLISTED, kind_of
 
-TYPES = tuple(each.value for each in TriggerType if each is not TriggerType.WAKE)
-WITH_SLOTS = (TriggerType.CRON, TriggerType.INTERVAL, TriggerType.ONCE)
-"""The kinds that fire by the clock: of these a preview tells when."""
+TYPES = tuple(LISTED)
 PREVIEWED = 8
 SHOWN_DELIVERIES = 10
 SAMPLE = '{"hello": "world"}'
@@ -153,18 +152,18 @@ def _hook_base() -> str:
 
 def _found(trigger_id: str) -> TriggerView:
     found = services().triggers.get(caller().tenant_id, parse_id(trigger_id, "trigger"))
-    if found.type == TriggerType.WAKE:
+    if found.type in UNLISTED:
         raise NotFound(f"There is no trigger {trigger_id}.")
     return found
 
 
 def _page(trigger: TriggerView, **values: Any) -> Response:
     who = caller()
-    has_slots = trigger.type in WITH_SLOTS
+    has_slots = trigger.type in CLOCKED
     ahead = None
     if has_slots and trigger.is_enabled:
         ahead = services().triggers.preview(who.tenant_id, trigger.id, PREVIEWED)
-    is_poll, is_hook = trigger.type == TriggerType.POLL, trigger.type == TriggerType.WEBHOOK
+    is_poll, is_hook = trigger.type == PollConfig.kind, kind_of(trigger.type).has_address
     detail = poll_detail(trigger.id) if is_poll else None
     with services().db.begin() as conn:
         history = paged(lambda **span: _history(conn, trigger.id, **span))
@@ -175,6 +174,7 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
             has_slots=has_slots,
             ahead=ahead,
             poll=detail,
+            has_address=is_hook,
             deliveries=list_deliveries(conn, trigger.id, limit=SHOWN_DELIVERIES) if is_hook else [],
             history=history,
             passed=passed_in_pauses(trigger, history, services().clock.now()),

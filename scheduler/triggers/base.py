@@ -76,6 +76,8 @@ class TriggerConfig(BaseModel):
     """Whether people and agents may make triggers of this kind; else only Reveille does."""
     is_listed: ClassVar[bool] = True
     """Whether its triggers are shown among an agent's triggers."""
+    can_try: ClassVar[bool] = False
+    """Whether a form can show at once what a check would see."""
     has_address: ClassVar[bool] = False
     """Whether each trigger has an address of its own, `POST /hooks/{token}`."""
     renewed_by: ClassVar[str | None] = None

@@ -23,7 +23,7 @@ class CronConfig(RecurringConfig):
 
     kind: ClassVar = "cron"
     label: ClassVar = "Cron schedule"
-    summary: ClassVar = "By the clock and the calendar: weekdays at nine, the last day of the month."
+    summary: ClassVar = "On a calendar schedule: weekdays at nine, the last day of the month."
     for_agents: ClassVar = '{"expr": "0 9 * * mon-fri", "timezone"?: "Europe/Berlin"}: at these times'
     icon: ClassVar = "M4.5 0A4.5 4.5 0 1 1-4.5 0 4.5 4.5 0 0 1 4.5 0Z"
     docs: ClassVar = "docs/triggers/cron.md"
@@ -36,7 +36,7 @@ class CronConfig(RecurringConfig):
 
     expr: str = Field(
         title="Expression",
-        description="Minute hour day month weekday, such as 0 9 * * mon-fri, or @daily.",
+        description="Minute hour day month weekday, for example 0 9 * * mon-fri, or @daily.",
         examples=["0 9 * * mon-fri"],
     )
     timezone: Timezone = None

@@ -46,7 +46,7 @@ class IntervalConfig(RecurringConfig):
 
     kind: ClassVar = "interval"
     label: ClassVar = "Interval"
-    summary: ClassVar = "Every so many minutes or seconds, without drift."
+    summary: ClassVar = "At a fixed interval, without drift."
     for_agents: ClassVar = '{"minutes": 30}: every so often'
     icon: ClassVar = "M-4.5-4.5h9v9h-9Z"
     docs: ClassVar = "docs/triggers/interval.md"
@@ -56,12 +56,16 @@ class IntervalConfig(RecurringConfig):
     minutes: float | None = Field(
         default=None,
         allow_inf_nan=False,
-        title="Minutes",
-        description=f"The first after one whole interval. Fractions are allowed; empty: {DEFAULT_MINUTES:g}.",
+        title="Every (minutes)",
+        description=f"The first run is one interval from now. Fractions are allowed; empty: {DEFAULT_MINUTES:g}.",
         examples=[30],
     )
     seconds: float | None = Field(
-        default=None, allow_inf_nan=False, title="Seconds", description="Instead of minutes.", examples=[90]
+        default=None,
+        allow_inf_nan=False,
+        title="Every (seconds)",
+        description="Instead of minutes.",
+        examples=[90],
     )
 
     @field_validator("minutes", "seconds")

@@ -33,7 +33,7 @@ class OnMessageConfig(TriggerConfig):
 
     kind: ClassVar = "on_message"
     label: ClassVar = "Message"
-    summary: ClassVar = "When somebody writes: a person, or another agent."
+    summary: ClassVar = "When a person or another agent sends a message."
     for_agents: ClassVar = (
         '{"from_agent": NAME} or {"from_user": NAME}, "text_match"?: {"contains": "…"}: when somebody writes to you'
     )  # fmt: skip
@@ -44,9 +44,9 @@ class OnMessageConfig(TriggerConfig):
     main_fields: ClassVar = ("from_agent", "from_user", "text_match")
 
     from_agent: Reference | None = Field(
-        default=None, title="From the agent", description="Its name or id; give this or a user."
+        default=None, title="From agent", description="Name or ID. Alternatively, name a user."
     )
-    from_user: Reference | None = Field(default=None, title="From the user", description="A name or id.")
+    from_user: Reference | None = Field(default=None, title="From user", description="Name or ID.")
     channels: list[ChannelName] | None = Field(
         default=None,
         min_length=1,

@@ -46,7 +46,7 @@ class OnceConfig(TriggerConfig):
 
     kind: ClassVar = "once"
     label: ClassVar = "One time"
-    summary: ClassVar = "At one moment; late rather than never."
+    summary: ClassVar = "At one point in time; late rather than never."
     for_agents: ClassVar = '{"at": "2030-01-31T09:00:00+01:00"}: once, then never again'
     icon: ClassVar = "M0-5.5 5.5 0 0 5.5-5.5 0Z"
     docs: ClassVar = "docs/triggers/once.md"
@@ -59,7 +59,7 @@ class OnceConfig(TriggerConfig):
 
     at: str = Field(
         title="At",
-        description="ISO 8601, such as 2030-01-31T09:00:00+01:00; without an offset it is UTC.",
+        description="ISO 8601, for example 2030-01-31T09:00:00+01:00. Without an offset: UTC.",
         examples=["2030-01-31T09:00:00+01:00"],
     )
     allow_past: bool = Field(

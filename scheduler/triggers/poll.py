@@ -46,7 +46,7 @@ class PollConfig(TriggerConfig):
 
     kind: ClassVar = "poll"
     label: ClassVar = "Poll"
-    summary: ClassVar = "When a value behind a web address changes, or becomes what you wait for."
+    summary: ClassVar = "When a value in a web API changes, or becomes what you are waiting for."
     for_agents: ClassVar = (
         '{"url": "https://…", "json_path"?: "$.state", "fire_on"?: "change"|"match", "match_value"?: "done", '
         '"interval_min"?: 10}: when what is at an address changes, or becomes a value'
@@ -54,6 +54,7 @@ class PollConfig(TriggerConfig):
     icon: ClassVar = "M0-5.5 5.2 4.5H-5.2Z"
     docs: ClassVar = "docs/triggers/poll.md"
     secrets: ClassVar = ("headers",)
+    can_try: ClassVar = True
     checked_by: ClassVar = "scheduler.intake.polls.queue:queue_due_polls"
     main_fields: ClassVar = ("url", "json_path", "interval_min", "fire_on", "match_value")
     options: ClassVar = (
@@ -68,7 +69,7 @@ class PollConfig(TriggerConfig):
         "zh": {"old": "旧值:", "new": "新值:"},
     }
 
-    url: str = Field(min_length=1, title="URL", description="What answers with JSON.")
+    url: str = Field(min_length=1, title="URL", description="Must answer with JSON.")
     method: Literal["GET", "POST", "PUT", "PATCH"] = Field(default="GET", title="Method")
     headers: dict[str, str] = Field(
         default_factory=dict, max_length=MAX_HEADERS, title="Headers", description="Sent along; kept encrypted."

@@ -44,7 +44,7 @@ Until = Annotated[
 
 Timezone = Annotated[
     str | None,
-    Field(title="Time zone", description="Such as Europe/Berlin; empty: the agent's, else the tenant's."),
+    Field(title="Time zone", description="For example Europe/Berlin. Empty: the agent's, else the tenant's."),
 ]
 TIMEZONE_OPTION = Option("--timezone", "timezone", "Such as Europe/Berlin; else the agent's.", implies=False)
 
@@ -61,15 +61,15 @@ class RecurringConfig(TriggerConfig):
         le=MAX_SECONDS,
         allow_inf_nan=False,
         title="Jitter (seconds)",
-        description="Spreads what would all fire at the same moment: each slot is put off by less than this.",
+        description="Spreads out runs that share a start time: each is put off by less than this.",
     )
     exclude: Exclude | None = Field(
-        default=None, title="Excluded days", description="Dates, or FIRST/LAST for all days of a span."
+        default=None, title="Excluded dates", description="A date, or a FIRST/LAST range."
     )
     only_between: OnlyBetween | None = Field(
         default=None,
         title="Active hours",
-        description="HH:MM-HH:MM, local time; over midnight when it ends earlier.",
+        description="HH:MM-HH:MM in local time; may span midnight.",
     )
     until: Until | None = Field(
         default=None,

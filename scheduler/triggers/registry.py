@@ -54,6 +54,11 @@ CLOCKED = frozenset(name for name in TIMED if KINDS[name].checked_by is None)
 """The kinds that fire by the clock, without looking for anything: a preview tells when."""
 
 
+def icon_of(type_name: str) -> str:
+    """The path of a type's mark; that of a type which is not installed any more is a plain one."""
+    return KINDS.get(type_name, TriggerConfig).icon
+
+
 def kind_of(type_name: str) -> type[TriggerConfig]:
     """The kind named `type_name`; raises InvalidField on `type` naming those there are."""
     try:

@@ -75,7 +75,7 @@ class WebhookConfig(TriggerConfig):
 
     kind: ClassVar = "webhook"
     label: ClassVar = "Webhook"
-    summary: ClassVar = "When another service calls: every delivery is a firing of its own."
+    summary: ClassVar = "When another service calls: each delivery is a firing."
     for_agents: ClassVar = "{}: when somebody posts to the hook_url that the answer holds"
     icon: ClassVar = "M-1.8-5.5h3.6v3.7h3.7v3.6H1.8v3.7h-3.6V1.8h-3.7v-3.6h3.7Z"
     docs: ClassVar = "docs/triggers/webhook.md"
@@ -88,7 +88,7 @@ class WebhookConfig(TriggerConfig):
     )
 
     signature: SignatureConfig | None = Field(
-        default=None, title="Signature", description="Empty: anyone who knows the address may call."
+        default=None, title="Signature", description="Leave empty to let anyone who knows the address call."
     )
     filter: WebhookFilter | None = Field(
         default=None, title="Filter", description="Only deliveries that match it fire."

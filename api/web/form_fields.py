@@ -1,0 +1,195 @@
+"""Inputs of a web form, made of the fields of a pydantic model: titles, hints, kinds of input, and what they read.
+
+An input's name is the dotted path of its field, so that an error finds its input.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from scheduler.domain.errors import InvalidField
+
+SECRET_KEPT = "Stored and never shown. Leave empty to keep it."  # noqa: S105  # a hint
+NUMBERS = (int, float)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """One input. `kind`: text, area, number, whole, check, select with `options`, lines, headers, or json."""
+
+    name: str
+    label: str
+    hint: str = ""
+    kind: str = "text"
+    options: tuple[tuple[str, str], ...] = ()
+    required: bool = False
+    default: Any = None
+    can_be_null: bool = True
+    """Whether what is left empty is null; else it is the default."""
+    group: str = ""
+    """The path of the object that it belongs to, which is there whole or not at all."""
+    is_secret: bool = False
+    is_folded: bool = False
+
+
+def inputs_of(
+    model: type[BaseModel], prefix: str = "", *, secrets: Collection[str] = (), leave_out: Collection[str] = ()
+) -> Iterator[Input]:
+    """The inputs of `model`'s fields, below `prefix`; `secrets` are paths that are never shown."""
+    for name, field in model.model_fields.items():
+        if name not in leave_out:
+            yield from _of_field(f"{prefix}{name}", name, field, secrets)
+
+
+def _of_field(path: str, inner: str, field: FieldInfo, secrets: Collection[str]) -> Iterator[Input]:
+    core, can_be_null = _core(field.annotation)
+    if isinstance(core, type) and issubclass(core, BaseModel):
+        for each in inputs_of(core, f"{path}."):
+            is_secret = f"{inner}.{each.name.rsplit('.', 1)[1]}" in secrets
+            label = f"{field.title}: {each.label[:1].lower()}{each.label[1:]}" if field.title else each.label
+            yield replace(
+                _secret(each) if is_secret else each,
+                label=label,
+                group=path,
+                required=False,
+                hint=each.hint or (field.description or "" if each.required else ""),
+            )
+        return
+    extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
+    labels: Any = extra.get("x-labels", {})
+    found = Input(
+        path,
+        field.title or inner.replace("_", " ").capitalize(),
+        field.description or "",
+        str(extra.get("x-input") or _kind_of(core)),
+        _options(core, labels, empty=can_be_null or field.is_required()),
+        required=field.is_required(),
+        default=None if field.is_required() or field.default_factory else field.default,
+        can_be_null=can_be_null or core is Any,
+        is_folded=bool(extra.get("x-folded")),
+    )
+    yield _secret(found) if inner in secrets else found
+
+
+def _secret(each: Input) -> Input:
+    return replace(each, is_secret=True, hint=" ".join(filter(None, (each.hint, SECRET_KEPT))))
+
+
+def _core(annotation: Any) -> tuple[Any, bool]:
+    """The type without `Annotated` and None, and whether None was in it."""
+    origin = get_origin(annotation)
+    if origin is Annotated:
+        return _core(get_args(annotation)[0])
+    if origin in (Union, UnionType):
+        kept = [part for part in get_args(annotation) if part is not NoneType]
+        has_null = len(kept) < len(get_args(annotation))
+        return (_core(kept[0])[0] if len(kept) == 1 else tuple(_core(part)[0] for part in kept)), has_null
+    return annotation, False
+
+
+def _kind_of(core: Any) -> str:
+    if core is bool:
+        return "check"
+    if core in NUMBERS:
+        return "whole" if core is int else "number"
+    if get_origin(core) is Literal:
+        return "select"
+    if _is_texts(core) or (isinstance(core, tuple) and str in core and any(map(_is_texts, core))):
+        return "lines"
+    if get_origin(core) is dict and all(_core(part)[0] is str for part in get_args(core)):
+        return "headers"
+    return "text" if core is str or hasattr(core, "isoformat") else "json"
+
+
+def _is_texts(core: Any) -> bool:
+    return get_origin(core) is list and _core(get_args(core)[0])[0] is str
+
+
+def _options(core: Any, labels: Mapping[str, str], *, empty: bool) -> tuple[tuple[str, str], ...]:
+    if get_origin(core) is not Literal:
+        return ()
+    named = tuple((str(value), labels.get(str(value), str(value))) for value in get_args(core))
+    return (("", "–"), *named) if empty else named
+
+
+def read(each: Input, text: str) -> Any:
+    """The value that `text` stands for; None when it is empty. Raises InvalidField for what cannot be one."""
+    text = text.replace("\r\n", "\n")
+    if each.kind not in ("json", "area"):
+        text = text.strip()
+    if each.kind == "check":
+        return bool(text)
+    if not text:
+        return None
+    return _READERS[each.kind](each, text) if each.kind in _READERS else text
+
+
+def show(each: Input, value: Any) -> str:
+    """What the input shows of a value, such that reading it gives the same value; nothing of a secret."""
+    if value is None or value is False or each.is_secret:
+        return ""
+    if value is True:
+        return "1"
+    if each.kind == "lines":
+        return value if isinstance(value, str) else "\n".join(value)
+    if each.kind == "headers":
+        return "\n".join(f"{name}: {held or ''}" for name, held in value.items())
+    if each.kind == "json":
+        return value if isinstance(value, str) and _json_or_text(each, value) == value else _as_json(value)
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    return str(value.isoformat()) if hasattr(value, "isoformat") else str(value)
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _number(each: Input, text: str) -> float | int:
+    try:
+        return int(text) if text.lstrip("-").isdecimal() else float(text)
+    except ValueError:
+        raise InvalidField("Enter a number.", field=each.name) from None
+
+
+def _lines(_each: Input, text: str) -> str | list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def _secrets(each: Input, text: str) -> str | list[str]:
+    found = _lines(each, text)
+    return found[0] if len(found) == 1 else found
+
+
+def _headers(each: Input, text: str) -> dict[str, str | None]:
+    """A header on each line; one without a value is removed."""
+    headers: dict[str, str | None] = {}
+    for line in _lines(each, text):
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise InvalidField(f"{line[:40]!r} is not of the form Name: value.", field=each.name)
+        headers[name.strip()] = value.strip() or None
+    return headers
+
+
+def _json_or_text(_each: Input, text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return text
+
+
+_READERS = {
+    "number": _number,
+    "whole": _number,
+    "lines": lambda each, text: _secrets(each, text) if each.is_secret else _lines(each, text),
+    "headers": _headers,
+    "json": _json_or_text,
+}
