@@ -30,7 +30,7 @@ def register(app: Flask, services: Services) -> None:
     """Give `app` its pages. Raises RuntimeError for a page that does not say who may see it."""
     static = _Static("web_static", __name__, template_folder="templates", static_folder="static")
     static.after_request(secure)
-    filters.install(app)
+    filters.install(app, services.clock)
     app.jinja_env.globals.update(asset=_Assets(), icon=icon_of, kinds=tuple(KINDS))
     app.extensions[LIMITS] = SignInLimit()
     install_now(app, services)

@@ -21,6 +21,7 @@ from api.auth import Level
 from api.problems import http_problem
 from api.web.nav import sections
 from api.web.session import authenticate, csrf_token, session_token, set_cookie
+from api.web.zones import choices, shown_zone
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.ids import parse_id
 
@@ -65,7 +66,9 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
         template,
         me=g.get("caller"),
         signed_in=signed_in,
-        zone=signed_in.timezone if signed_in else "UTC",
+        zone=shown_zone(),
+        zones=choices(getattr(values.get("trigger"), "timezone", None)) if signed_in else [],
+        here=request.full_path.rstrip("?") if request.method == "GET" else request.path,
         nav=sections(g.caller) if signed_in else [],
         notice=notice,
         form_token=csrf_token(session_token()),

@@ -10,25 +10,66 @@ from zoneinfo import ZoneInfo
 from flask import Flask
 from markupsafe import Markup
 
+from api.web.cron_words import cron_words
+from api.web.zones import zone_names
+from scheduler.domain.clock import Clock
 from scheduler.triggers.zones import load_zone
 
+AWAY = ((31_557_600, "y"), (2_629_800, "mo"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 KIB = 1024
 
 
-def install(app: Flask) -> None:
-    """Give `app`'s templates these filters."""
-    app.jinja_env.filters.update(when=when, clock=clock, span=span, size=size, pretty=pretty, short=short)
+def install(app: Flask, clock_of: Clock) -> None:
+    """Give `app`'s templates these filters; `clock_of` tells how long ago a time was."""
+
+    def when(moment: datetime | str | None, zone: str = "UTC") -> Markup:
+        return time_tag(moment, zone, clock_of.now())
+
+    filters = {"when": when, "clock": clock, "span": span, "size": size, "pretty": pretty, "short": short}
+    app.jinja_env.filters.update(filters, cron_words=cron_words, is_local=is_local)
+    app.jinja_env.globals["zone_names"] = zone_names
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 
-def when(moment: datetime | None, zone: str = "UTC") -> Markup:
-    """Date and time in `zone` as a `<time>` that carries the exact instant; a dash for None."""
+def time_tag(moment: datetime | str | None, zone: str, now: datetime) -> Markup:
+    """`in 3 min · 09:00` as a `<time>` that carries the exact instant; a dash for None. A text is of ISO 8601."""
     if moment is None:
         return Markup('<span class="none">–</span>')
+    if isinstance(moment, str):
+        moment = datetime.fromisoformat(moment)
     local = moment.astimezone(_zone(zone))
     exact = moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    return Markup('<time datetime="{0}" title="{0}">{1}</time>').format(exact, local.strftime("%d %b %H:%M:%S"))
+    return Markup('<time datetime="{}" title="{}"><span class="ago">{}</span> · {}</time>').format(
+        exact,
+        local.strftime("%a %d %b %Y %H:%M:%S %Z"),
+        relative((moment - now).total_seconds()),
+        _shown(local, now.astimezone(local.tzinfo)),
+    )
+
+
+def is_local(moment: str, zone: str) -> bool:
+    """Whether clocks in `zone` show what a text of ISO 8601 with an offset says."""
+    given = datetime.fromisoformat(moment)
+    return given.astimezone(_zone(zone)).utcoffset() == given.utcoffset()
+
+
+def relative(seconds: float) -> str:
+    """`in 3 min`, `5 d ago`, `now`: by the greatest unit."""
+    away = abs(seconds)
+    if away < 1:
+        return "now"
+    length, unit = next(((length, unit) for length, unit in AWAY if away >= length), AWAY[-1])
+    words = f"{int(away // length)} {unit}"
+    return f"in {words}" if seconds > 0 else f"{words} ago"
+
+
+def _shown(local: datetime, now: datetime) -> str:
+    """The time, its day when that is not today, and its year when that is not this one."""
+    time = local.strftime("%H:%M:%S" if local.second else "%H:%M")
+    if local.date() == now.date():
+        return time
+    return f"{local.strftime('%d %b' if local.year == now.year else '%d %b %Y')} {time}"
 
 
 def clock(moment: datetime, zone: str = "UTC") -> str:

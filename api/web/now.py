@@ -8,13 +8,14 @@ from threading import Lock
 from typing import cast
 from uuid import UUID
 
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Response, current_app, request
 
 from api.auth import Level, caller, needs
 from api.services import Services, services
 from api.web.base import page_blueprint, render
 from api.web.streams import Streams, hand_over
 from api.web.swimlane import NOW_AT, Scale, causes, lanes_of, percentile
+from api.web.zones import shown_zone
 from scheduler.storage.timeline import Timeline, read_timeline
 
 SPANS = {
@@ -175,7 +176,7 @@ def first_steps() -> dict[str, str]:
 
 def _view() -> View:
     span = request.args.get("span", DEFAULT_SPAN)
-    return View(caller().tenant_id, span if span in SPANS else DEFAULT_SPAN, g.signed_in.timezone)
+    return View(caller().tenant_id, span if span in SPANS else DEFAULT_SPAN, shown_zone())
 
 
 def _pictures() -> Pictures:

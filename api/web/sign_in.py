@@ -21,6 +21,7 @@ from api.web.session import (
     session_token,
     set_cookie,
 )
+from api.web.zones import CHOSEN
 from scheduler.domain.errors import InvalidField, NotFound, ReveilleError, Unauthorized
 from scheduler.domain.ids import new_token, parse_id
 from scheduler.domain.passwords import is_password
@@ -28,8 +29,11 @@ from scheduler.storage.audit import record_event
 from scheduler.storage.keys import find_key
 from scheduler.storage.tenants import DEFAULT_TENANT, get_tenant, list_tenants
 from scheduler.storage.web_sessions import choose_tenant, end_session, find_session, find_user, start_session
+from scheduler.triggers.zones import load_zone
 
 LIMITS = "reveille_sign_in_limit"
+ZONE_LIFE = 31_536_000
+"""Seconds that a browser remembers the zone that was chosen."""
 MAX_TENANTS = 200
 """Tenants that an operator is offered by name; any other is chosen by its id."""
 WRONG = "Unknown key, or wrong name or password."
@@ -79,6 +83,16 @@ def leave() -> Response:
         end_session(conn, session_token())
     response = done("/sign-in")
     response.delete_cookie(COOKIE, path="/")
+    return response
+
+
+@signed_in.post("/zone")
+@needs(Level.READ)
+def choose_zone() -> Response:
+    """Show times in another zone from now on, in this browser."""
+    zone = request.form.get("zone", "")
+    response = done(local_path(request.form.get("next")))
+    set_cookie(response, CHOSEN, load_zone(zone).key, max_age=ZONE_LIFE)
     return response
 
 

@@ -71,3 +71,40 @@ for (const form of document.querySelectorAll("form[data-preview]")) {
   };
   form.addEventListener("input", () => { clearTimeout(timer); timer = setTimeout(show, 300); });
 }
+
+// Tells the server where the browser is, so that pages show its time.
+const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+if (zone) document.cookie = `reveille_browser_zone=${zone}; path=/; max-age=31536000; samesite=lax`;
+
+// Keeps what stands before a time true while the page is open: the words of `relative` in filters.py.
+const AWAY = [[31557600, "y"], [2629800, "mo"], [86400, "d"], [3600, "h"], [60, "min"], [1, "s"]];
+setInterval(() => {
+  for (const ago of document.querySelectorAll("time > .ago")) {
+    const seconds = (new Date(ago.parentElement.dateTime) - Date.now()) / 1000;
+    const [length, unit] = AWAY.find(([least]) => Math.abs(seconds) >= least) ?? AWAY.at(-1);
+    const words = `${Math.floor(Math.abs(seconds) / length)} ${unit}`;
+    ago.textContent = Math.abs(seconds) < 1 ? "now" : seconds > 0 ? `in ${words}` : `${words} ago`;
+  }
+}, 10000);
+
+// A picker of days beside a field that holds one day on each line.
+for (const box of document.querySelectorAll("[data-days]")) {
+  const lines = box.querySelector("textarea");
+  const picker = document.createElement("input");
+  picker.type = "date";
+  picker.setAttribute("aria-label", `${box.querySelector("label").textContent}: pick a day`);
+  const add = document.createElement("button");
+  add.type = "button";
+  add.textContent = "Add day";
+  add.addEventListener("click", () => {
+    if (!picker.value) { picker.focus(); return; }
+    const days = lines.value.split("\n").filter((line) => line.trim());
+    if (!days.includes(picker.value)) lines.value = [...days, picker.value].join("\n");
+    lines.dispatchEvent(new Event("input", { bubbles: true }));
+    picker.value = "";
+  });
+  const row = document.createElement("div");
+  row.className = "pick";
+  row.append(picker, add);
+  box.append(row);
+}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.support.api import Api
@@ -29,9 +31,8 @@ def test_the_history_says_why_slots_did_not_fire(api: Api, browser: Browser, age
         FROM triggers WHERE id = :id""",
         id=trigger["id"],
     )
-    assert "3 missed run(s) from 2026-01-01T00:00:00Z to 2026-01-01T02:00:00Z" in browser.get(
-        f"/triggers/{trigger['id']}"
-    )
+    page = re.sub("<[^>]*>", "", browser.get(f"/triggers/{trigger['id']}"))
+    assert re.search(r"3 missed run\(s\) from .* 01 Jan( 2026)? 00:00 to .* 01 Jan( 2026)? 02:00 skipped", page)
 
 
 def test_the_history_says_how_many_slots_passed_in_a_pause(api: Api, browser: Browser, agent_id: str) -> None:
