@@ -182,7 +182,9 @@ def _cancel(agent_id: UUID, params: Any) -> Task:
     who = caller()
     try:
         with services().db.begin() as conn:
-            view = cancel_task(conn, who.tenant_id, agent_id, shapes.parse_task_id(params.id), who.actor)
+            task_id = shapes.parse_task_id(params.id)
+            sent_by = who.key_id if who.is_agent else None
+            view = cancel_task(conn, who.tenant_id, agent_id, task_id, who.actor, sent_by=sent_by)
     except NotFound:
         raise TaskNotFoundError from None
     except Conflict as refusal:

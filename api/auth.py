@@ -76,6 +76,11 @@ class Caller:
         """How the audit trail names it."""
         return f"{self.kind}:{self.name}"
 
+    @property
+    def is_agent(self) -> bool:
+        """Whether an agent comes with its own key: what it may do with triggers is scheduler.manage.agent_rights."""
+        return self.agent_id is not None
+
     def may(self, access: Access) -> bool:
         """Whether its scopes reach as far as `access`."""
         return self.level >= access.level or (access.own and self.agent_id is not None)

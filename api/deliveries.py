@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from uuid import UUID
+
 from flask import Response
 
 from api.auth import Level, caller, needs
@@ -18,6 +20,7 @@ from api.schemas.triggers import (
 from api.services import services
 from api.triggers import reached
 from scheduler.intake.webhooks.redeliver import redeliver, redeliver_range
+from scheduler.manage.agent_rights import check_may_change
 from scheduler.storage.queries import list_deliveries
 
 deliveries = blueprint("deliveries", "What webhooks were sent.")
@@ -36,7 +39,7 @@ def show_deliveries(path: TriggerPath, query: Page) -> Response:
 @needs(Level.WRITE, own=True)
 def replay_range(path: TriggerPath, body: DeliveryRange) -> Response:
     """Fire again with each delivery of a range, accepted or filtered, oldest first; all of them or none."""
-    reached(path.trigger_id)
+    _replayable(path.trigger_id)
     who = caller()
     with services().db.begin() as conn:
         again = redeliver_range(conn, who.tenant_id, path.trigger_id, body.since, body.until, actor=who.actor)
@@ -50,8 +53,15 @@ def replay_range(path: TriggerPath, body: DeliveryRange) -> Response:
 @needs(Level.WRITE, own=True)
 def replay_delivery(path: DeliveryPath) -> Response:
     """Fire again with the body of one delivery, whatever its id, the filter and the rate say."""
-    reached(path.trigger_id)
+    _replayable(path.trigger_id)
     who = caller()
     with services().db.begin() as conn:
         again = redeliver(conn, who.tenant_id, path.trigger_id, path.delivery_id, actor=who.actor)
     return answer(RedeliveredOut.model_validate(again), 202)
+
+
+def _replayable(trigger_id: UUID) -> None:
+    """Raise NotFound, or Forbidden for an agent's own key on a trigger that is not the agent's to change."""
+    found = reached(trigger_id)
+    if caller().is_agent:
+        check_may_change(found)

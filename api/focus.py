@@ -33,12 +33,17 @@ def show_focus(path: AgentPath) -> Response:
 @focus.post("/agents/<agent_id>/focus/<reference:focus_ref>/resolve", responses={200: TriggerPage, **CHANGES})
 @needs(Level.WRITE, own=True)
 def resolve(path: FocusPath) -> Response:
-    """End all triggers of a focus at once; answers them. What they have recorded is still delivered."""
+    """End all triggers of a focus at once; answers them. What they have recorded is still delivered.
+
+    An agent's own key ends those that are the agent's to change.
+    """
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     if request.query_string:  # `a/resolve?b`, unescaped, would end `a`
         raise NotFound("Nothing is resolved with a query; write a ? of a focus_ref as %3F.")
     with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
-        ended = resolve_focus(conn, who.tenant_id, path.agent_id, path.focus_ref, actor=who.actor)
+        ended = resolve_focus(
+            conn, who.tenant_id, path.agent_id, path.focus_ref, actor=who.actor, by_agent=who.is_agent
+        )
     return answer(TriggerPage.model_validate({"items": ended}, from_attributes=True))

@@ -21,7 +21,10 @@ from scheduler.domain.model import TriggerType
 from scheduler.intake.polls.settle import Poll, open_poll, shown
 from scheduler.intake.polls.statements import PollDetail, read_poll
 from scheduler.intake.polls.trial import Trial, try_poll
+from scheduler.manage.agent_rights import check_may_try, is_own
+from scheduler.manage.agent_trigger_limits import APPROVED
 from scheduler.net.requests import check_request
+from scheduler.storage.agents import get_agent
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.poll import PollConfig, Seen
 
@@ -39,6 +42,7 @@ TRIED: dict[str | int, Any] = {200: TrialOut, **CHANGES, **problems(429)}
 @needs(Level.WRITE, own=True)
 def try_config(body: TrialIn) -> Response:
     """Look at once at what a poll of this config would see, as its first look. Nothing is recorded."""
+    _may_try(caller().agent_id)
     return _tried(checked_poll(body.config), None)
 
 
@@ -47,6 +51,10 @@ def try_config(body: TrialIn) -> Response:
 def try_trigger(path: TriggerPath) -> Response:
     """Look at once at what a poll sees, compared with what it saw last. Nothing is recorded or fired."""
     poll = open_poll(poll_detail(path.trigger_id).stored, services().box)
+    who = caller()
+    if who.is_agent:
+        found = services().triggers.get(who.tenant_id, path.trigger_id)
+        _may_try(who.agent_id, is_approved=found.is_enabled or found.approval == APPROVED or not is_own(found))
     return _tried(poll.config, poll.before())
 
 
@@ -100,6 +108,14 @@ def look(config: PollConfig, before: Seen | None) -> Trial:
         )
     finally:
         _tries.release()
+
+
+def _may_try(agent_id: UUID | None, *, is_approved: bool = False) -> None:
+    """Raise Forbidden where an agent asks by its own key for what a person has to approve first."""
+    if agent_id is not None:
+        with services().db.begin() as conn:
+            agent = get_agent(conn, caller().tenant_id, agent_id)
+        check_may_try(approve_triggers=agent.approve_triggers, is_approved=is_approved)
 
 
 def _tried(config: PollConfig, before: Seen | None) -> Response:

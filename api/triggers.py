@@ -38,7 +38,6 @@ from api.schemas.triggers import (
     TriggerWhole,
 )
 from api.services import services
-from scheduler.domain.errors import Forbidden
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import CreatedTrigger
 from scheduler.storage.acks import count_acks
@@ -59,8 +58,7 @@ def make_trigger(path: AgentPath, body: TriggerIn) -> Response:
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     spec = TriggerSpec(**given(body))
-    by_agent = who.agent_id is not None
-    made = services().triggers.create(who.tenant_id, path.agent_id, spec, actor=who.actor, by_agent=by_agent)
+    made = services().triggers.create(who.tenant_id, path.agent_id, spec, actor=who.actor, by_agent=who.is_agent)
     return answer(_created(made), 201, location=f"/triggers/{made.trigger.id}")
 
 
@@ -101,11 +99,11 @@ def show_trigger(path: TriggerPath) -> Response:
 @needs(Level.WRITE, own=True)
 def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
     """Change a trigger. `config` is merged and checked as at creation; no token or count is lost."""
-    _changeable(path.trigger_id)
+    reached(path.trigger_id)
     who = caller()
-    patch = given(body)
-    by_agent = who.agent_id is not None
-    changed = services().triggers.update(who.tenant_id, path.trigger_id, patch, actor=who.actor, by_agent=by_agent)
+    changed = services().triggers.update(
+        who.tenant_id, path.trigger_id, given(body), actor=who.actor, by_agent=who.is_agent
+    )
     return answer(TriggerOut.model_validate(changed))
 
 
@@ -113,9 +111,9 @@ def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
 @needs(Level.WRITE, own=True)
 def delete_trigger(path: TriggerPath) -> Response:
     """Delete a trigger. Its firings stay, and those that wait are still delivered."""
-    _changeable(path.trigger_id)
+    reached(path.trigger_id)
     who = caller()
-    services().triggers.delete(who.tenant_id, path.trigger_id, actor=who.actor)
+    services().triggers.delete(who.tenant_id, path.trigger_id, actor=who.actor, by_agent=who.is_agent)
     return no_content()
 
 
@@ -125,9 +123,11 @@ def delete_trigger(path: TriggerPath) -> Response:
 @needs(Level.WRITE, own=True, optional_body=True)
 def pause_trigger(path: TriggerPath, body: NoteIn) -> Response:
     """Pause a trigger: it makes no new firings; those that wait are still delivered."""
-    _changeable(path.trigger_id)
+    reached(path.trigger_id)
     who = caller()
-    paused = services().triggers.pause(who.tenant_id, path.trigger_id, actor=who.actor, note=body.note)
+    paused = services().triggers.pause(
+        who.tenant_id, path.trigger_id, actor=who.actor, note=body.note, by_agent=who.is_agent
+    )
     return answer(TriggerOut.model_validate(paused))
 
 
@@ -135,9 +135,9 @@ def pause_trigger(path: TriggerPath, body: NoteIn) -> Response:
 @needs(Level.WRITE, own=True)
 def resume_trigger(path: TriggerPath) -> Response:
     """Resume a trigger from now on. What passed meanwhile does not fire, except a once; it counts from zero."""
-    _changeable(path.trigger_id)
+    reached(path.trigger_id)
     who = caller()
-    resumed = services().triggers.resume(who.tenant_id, path.trigger_id, actor=who.actor)
+    resumed = services().triggers.resume(who.tenant_id, path.trigger_id, actor=who.actor, by_agent=who.is_agent)
     return answer(TriggerOut.model_validate(resumed))
 
 
@@ -147,8 +147,7 @@ def fire_trigger(path: TriggerPath) -> Response:
     """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires."""
     reached(path.trigger_id)
     who = caller()
-    by_agent = who.agent_id is not None
-    fired = services().triggers.fire(who.tenant_id, path.trigger_id, actor=who.actor, by_agent=by_agent)
+    fired = services().triggers.fire(who.tenant_id, path.trigger_id, actor=who.actor, by_agent=who.is_agent)
     return answer(FiredOut.model_validate(fired), 202)
 
 
@@ -158,7 +157,10 @@ def rotate_token(path: TriggerPath) -> Response:
     """Give a webhook a new hook_url, shown in this answer only; the old one is unknown from now on."""
     reached(path.trigger_id)
     who = caller()
-    return answer(_created(services().triggers.rotate_token(who.tenant_id, path.trigger_id, actor=who.actor)))
+    rotated = services().triggers.rotate_token(
+        who.tenant_id, path.trigger_id, actor=who.actor, by_agent=who.is_agent
+    )
+    return answer(_created(rotated))
 
 
 @triggers.get("/triggers/<trigger_id>/preview", responses={200: PreviewOut})
@@ -185,12 +187,6 @@ def reached(trigger_id: UUID) -> TriggerView:
     found = services().triggers.get(who.tenant_id, trigger_id)
     who.must_reach(found.agent_id, "trigger", trigger_id)
     return found
-
-
-def _changeable(trigger_id: UUID) -> None:
-    """Raise NotFound, or Forbidden for an agent's own key on a trigger that belongs to the system."""
-    if reached(trigger_id).is_system and caller().agent_id is not None:
-        raise Forbidden("A trigger that belongs to the system is not the agent's to change.")
 
 
 def _created(made: CreatedTrigger) -> TriggerOut:

@@ -98,6 +98,9 @@ class TriggerSettings(Shape):
             json_schema_extra=FOLDED,
         )
     )
+    managed_by_agent: bool = Field(
+        False, description="Whether its agent may change, pause, rotate and delete it; a person's to set."
+    )
 
 
 class TriggerIn(TriggerSettings):
@@ -140,10 +143,14 @@ class TriggerOut(Answer):
     notification_summary: str | None
     is_enabled: bool
     paused_note: str | None
+    paused_by: str | None = Field(
+        description="Who paused it: `key:NAME`, `user:NAME`, `agent:ID`. What a person paused, a person resumes."
+    )
     next_fire_at: Time | None
     fire_count: int
     last_fired_at: Time | None
     is_system: bool = Field(description="It can be paused and changed, not deleted, and counts for no limit.")
+    managed_by_agent: bool = Field(description="Whether its agent may change it although a person made it.")
     created_by: str = Field(description="`key:NAME`, `agent:ID` for one that its agent made itself, or `system`.")
     approval: str | None = Field(description="`awaiting`, `approved` or `rejected`; null: it needs none.")
     created_at: Time

@@ -34,16 +34,19 @@ _ARRAYS = """
 """
 _NAMES = """
     firing_id, trigger_id, occurrence_key, first_scheduled_for, scheduled_for, slot_count, slots_exact,
-    content_type, payload, data, trust, invocation_id, root_id, depth
+    content_type, payload, data, trust, invocation_id, chain_root, chain_depth
 """
+# A trigger that its agent made in a run stands in the chain of that run; the deeper place counts.
 _INSERT = """
     INSERT INTO firings (id, tenant_id, agent_id, trigger_id, trigger_name, trigger_type, reason, focus_ref,
         occurrence_key, fired_at, first_scheduled_for, scheduled_for, slot_count, slots_exact,
         content_type, payload, data, trust, invocation_id, root_id, depth)
     SELECT firing_id, tenant_id, agent_id, trigger_id, name, type, reason, focus_ref,
         occurrence_key, :now, first_scheduled_for, scheduled_for, coalesce(slot_count, 1), coalesce(slots_exact, true),
-        content_type, payload, data, coalesce(trust, 'system'), invocation_id, coalesce(root_id, firing_id),
-        coalesce(depth, 0)
+        content_type, payload, data, coalesce(trust, 'system'), invocation_id,
+        CASE WHEN coalesce(chain_depth, 0) < depth THEN coalesce(root_id, firing_id)
+            ELSE coalesce(chain_root, root_id, firing_id) END,
+        greatest(chain_depth, depth)
 """
 INSERT = f"""
     {_INSERT}
@@ -86,7 +89,8 @@ RECORD_ONCE_EACH = text(f"""
         FROM unnest({_ARRAYS}, CAST(:fires AS int[]), CAST(:wakes AS timestamptz[]), CAST(:exhausted AS bool[]))
             AS v({_NAMES}, fires, wake_at, exhausted)
         WHERE t.id = v.trigger_id
-        RETURNING v.*, t.tenant_id, t.agent_id, t.name, t.type, t.reason, t.focus_ref
+        RETURNING v.*, t.tenant_id, t.agent_id, t.name, t.type, t.reason, t.focus_ref,
+            t.root_id, t.depth
     )
     {_INSERT}
     FROM counted

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 from uuid import UUID
 
+from sqlalchemy import Connection, Row
+
 from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.model import TriggerType
+from scheduler.intake.wakes.statements import lineage_of_run
+from scheduler.manage.agent_rights import agent_actor, check_may_grant
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.triggers.base import TriggerConfig
 
@@ -20,6 +26,10 @@ AFTER_FIRST_SLOT = timedelta(days=1)
 SHORTEST_STEP = timedelta(seconds=60)
 """Between two of its slots."""
 SLOTS_LOOKED_AT = 20
+PACED = frozenset(
+    {TriggerType.CRON, TriggerType.ONCE, TriggerType.INTERVAL, TriggerType.POLL, TriggerType.WEBHOOK}
+)
+"""Kinds whose firings keep the agent's pace; what people and other agents write has limits of its own."""
 
 AWAITING, APPROVED, REJECTED = "awaiting", "approved", "rejected"
 AWAITING_NOTE = "awaiting approval"
@@ -82,6 +92,28 @@ def check_approved(approval: str | None) -> None:
             "A person rejected this trigger; its paused_note says why. Change it to ask again, or delete it.",
             field="approval",
         )
+
+
+def own_columns(conn: Connection, agent_id: UUID, spec: TriggerSpec) -> dict[str, Any]:
+    """The columns of a trigger that its agent makes itself: in a run it stands where that run stands in its chain.
+
+    Raises Forbidden where the agent would give itself a right.
+    """
+    check_may_grant(managed_by_agent=spec.managed_by_agent)
+    run = lineage_of_run(conn, agent_id)
+    return {
+        "created_by": agent_actor(agent_id),
+        "root_id": run.root_id,
+        "depth": run.depth,
+        "is_paced": spec.type in PACED,
+    }
+
+
+def changed_columns(conn: Connection, row: Row[Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The columns that a change by the agent itself adds: the deeper of its places in a chain counts."""
+    check_may_grant(managed_by_agent=patch.get("managed_by_agent", row.managed_by_agent) != row.managed_by_agent)
+    run = lineage_of_run(conn, row.agent_id)
+    return {"root_id": run.root_id, "depth": run.depth} if run.depth > row.depth else {}
 
 
 def _fires(asked: int | None) -> int:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import NotFound
 from scheduler.firings.trigger_locks import stop_jobs
+from scheduler.manage.agent_rights import agent_actor, check_may_change, is_own, may_change
 from scheduler.manage.trigger_jobs import LOCK_JOBS_OF, LOCK_TRIGGERS_OF
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.trigger_views import TriggerView, list_views
@@ -18,24 +19,28 @@ MAX_LISTED = 1000
 _OF_FOCUS = "t.agent_id = :agent_id AND t.focus_ref = :focus_ref AND t.is_enabled"
 
 END = text("""
-    UPDATE triggers SET is_enabled = false, paused_note = 'resolved', updated_at = clock_timestamp()
+    UPDATE triggers SET is_enabled = false, paused_note = 'resolved', paused_by = :by,
+        updated_at = clock_timestamp()
     WHERE id = ANY(CAST(:ids AS uuid[]))
 """)
 
 
 def resolve_focus(
-    conn: Connection, tenant_id: UUID, agent_id: UUID, focus_ref: str, *, actor: str
+    conn: Connection, tenant_id: UUID, agent_id: UUID, focus_ref: str, *, actor: str, by_agent: bool = False
 ) -> list[TriggerView]:
     """End all triggers of a focus in the caller's transaction; returns its triggers, newest first, all ended now.
 
-    Firings that are recorded are still delivered. Doing it twice changes nothing. Raises NotFound when the agent
-    has no trigger with this `focus_ref`.
+    Firings that are recorded are still delivered. Doing it twice changes nothing. An agent (`by_agent`) ends those
+    that are its own to change and leaves the others. Raises NotFound when the agent has no trigger with this
+    `focus_ref`, and Forbidden when all that is left of it is people's.
     """
     where = {"agent_id": agent_id, "focus_ref": focus_ref}
     conn.execute(text(LOCK_JOBS_OF.format(where=_OF_FOCUS)), where)
     ended = conn.execute(text(LOCK_TRIGGERS_OF.format(where=_OF_FOCUS)), where).all()
+    theirs = [row for row in ended if by_agent and not may_change(row)]
+    ended = [row for row in ended if row not in theirs]
     ids = [row.id for row in ended]
-    conn.execute(END, {"ids": ids})
+    conn.execute(END, {"ids": ids, "by": agent_actor(agent_id) if by_agent else actor})
     stop_jobs(conn, ids)
     record_events(
         conn,
@@ -49,4 +54,6 @@ def resolve_focus(
     shown = list_views(conn, tenant_id, agent_id=agent_id, focus_ref=focus_ref, limit=MAX_LISTED, after=None)
     if not shown:
         raise NotFound(f"The agent has no trigger with the focus_ref {focus_ref!r}.")
+    if theirs and not any(is_own(each) for each in shown):
+        check_may_change(theirs[0])
     return shown

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, text
 from scheduler.domain.model import JobKind
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
+from scheduler.manage.agent_rights import agent_actor, stopped_by_person
 from scheduler.manage.trigger_rows import change_trigger, next_run_in
 from scheduler.storage.audit import record_event
 from scheduler.triggers.registry import TIMED
@@ -56,16 +57,26 @@ def start_trigger(conn: Connection, row: Row[Any]) -> None:
     first = rows.first_run_of(row)
     if not row.is_system:
         rows.check_limit(conn, row)
-    change_trigger(conn, row.id, is_enabled=True, paused_note=None, **rows.fresh_start(row))
+    change_trigger(conn, row.id, is_enabled=True, paused_note=None, paused_by=None, **rows.fresh_start(row))
     put_jobs(conn, row.id, first, timed=row.job_kind is not None, enabled=True, expires_at=row.expires_at)
 
 
-def pause_trigger(conn: Connection, row: Row[Any], actor: str, note: str | None = None) -> None:
-    """Disable a locked trigger. One that is disabled changes its note at most, and not while it needs approval."""
-    if row.is_enabled or (note is not None and row.approval in (None, agent_made.APPROVED)):
-        change_trigger(conn, row.id, is_enabled=False, paused_note=note or "paused")
+def pause_trigger(
+    conn: Connection, row: Row[Any], actor: str, note: str | None = None, *, by_agent: bool = False
+) -> None:
+    """Disable a locked trigger. One that is disabled changes its note at most, and not while it needs approval.
+
+    A person's pause stands over an agent's, and over an end: then only a person resumes it.
+    """
+    paused_by = agent_actor(row.agent_id) if by_agent else actor
+    needs_approval = row.approval not in (None, agent_made.APPROVED)
+    if row.is_enabled or (note is not None and not needs_approval):
+        change_trigger(conn, row.id, is_enabled=False, paused_note=note or "paused", paused_by=paused_by)
         stop_jobs(conn, row.id)
         rows.audit(conn, "paused", row.tenant_id, row.agent_id, row.id, actor, note=note)
+    elif not (by_agent or needs_approval or stopped_by_person(row)):
+        change_trigger(conn, row.id, paused_by=paused_by)
+        rows.audit(conn, "paused", row.tenant_id, row.agent_id, row.id, actor, note=None)
 
 
 def resume_trigger(conn: Connection, row: Row[Any], actor: str) -> None:
@@ -74,6 +85,21 @@ def resume_trigger(conn: Connection, row: Row[Any], actor: str) -> None:
         agent_made.check_approved(row.approval)
         start_trigger(conn, row)
         rows.audit(conn, "resumed", row.tenant_id, row.agent_id, row.id, actor)
+
+
+def switch_trigger(conn: Connection, row: Row[Any], is_enabled: object, actor: str, *, by_agent: bool) -> None:
+    """Resume or pause a trigger that is locked, with its agent where it is resumed."""
+    if is_enabled:
+        resume_trigger(conn, row, actor)
+    else:
+        pause_trigger(conn, row, actor, by_agent=by_agent)
+
+
+def end_at_max_fires(conn: Connection, row: Row[Any], actor: str, *, by_agent: bool) -> None:
+    """End a trigger whose new max_fires is reached. When a person set it, its agent does not start it again."""
+    paused_by = None if by_agent else actor
+    change_trigger(conn, row.id, is_enabled=False, paused_note="max_fires", paused_by=paused_by)
+    rows.audit(conn, "finished", row.tenant_id, row.agent_id, row.id, actor, why="max_fires")
 
 
 def stop_jobs(conn: Connection, trigger_id: UUID) -> None:

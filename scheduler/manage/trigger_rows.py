@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.model import JobKind
+from scheduler.manage.agent_rights import check_may_change
 from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.net.policy import AllowedPrivate
@@ -58,19 +59,24 @@ def read_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> Row[Any
     return _one(conn, _trigger_query(tenant_id, trigger_id), trigger_id)
 
 
-def lock_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> Row[Any]:
-    """The whole trigger, its jobs locked before it. Raises NotFound.
+def lock_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agent: bool = False) -> Row[Any]:
+    """The whole trigger, its jobs locked before it, to change it. Raises NotFound, Forbidden where its agent may not.
 
     A scheduler's pass that holds them is waited for, so what is changed here is what holds afterwards.
     """
     conn.execute(select(Job.kind).where(Job.trigger_id == trigger_id).order_by(Job.kind).with_for_update())
-    return _one(conn, _trigger_query(tenant_id, trigger_id).with_for_update(of=Trigger), trigger_id)
+    row = _one(conn, _trigger_query(tenant_id, trigger_id).with_for_update(of=Trigger), trigger_id)
+    if by_agent:
+        check_may_change(row)
+    return row
 
 
-def lock_trigger_and_agent(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> Row[Any]:
+def lock_trigger_and_agent(
+    conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agent: bool = False
+) -> Row[Any]:
     """As `lock_trigger`, with the agent held before it, for changes that count against its limit."""
     lock_agent(conn, tenant_id, read_trigger(conn, tenant_id, trigger_id).agent_id)
-    return lock_trigger(conn, tenant_id, trigger_id)
+    return lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
 
 
 def _trigger_query(tenant_id: UUID, trigger_id: UUID) -> Select[Any]:
@@ -174,6 +180,7 @@ def spec_of(row: Row[Any]) -> TriggerSpec:
         misfire_policy=row.misfire_policy,
         grace_seconds=row.grace_seconds,
         notification_summary=row.notification_summary,
+        managed_by_agent=row.managed_by_agent,
     )
 
 

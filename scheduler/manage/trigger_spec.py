@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.model import MisfirePolicy
@@ -35,6 +36,7 @@ class TriggerSpec:
     misfire_policy: str = MisfirePolicy.LATEST
     grace_seconds: float = 60.0
     notification_summary: str | None = None
+    managed_by_agent: bool = False
 
     def columns(self) -> dict[str, Any]:
         """The columns that take the fields as they are."""
@@ -49,6 +51,7 @@ class TriggerSpec:
             "misfire_policy": self.misfire_policy,
             "grace_seconds": self.grace_seconds,
             "notification_summary": self.notification_summary,
+            "managed_by_agent": self.managed_by_agent,
         }
 
     def patched(self, patch: Mapping[str, Any]) -> TriggerSpec:
@@ -60,6 +63,14 @@ class TriggerSpec:
             if name not in known and name != "is_enabled":
                 raise InvalidField(f"{name} is not a field of a trigger that can change.", field=name)
         return replace(self, **{name: patch[name] for name in patch if name in known and name != "config"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """The firing that somebody asked for and the invocation that will carry it."""
+
+    firing_id: UUID
+    invocation_id: UUID
 
 
 def check_spec(spec: TriggerSpec, now: datetime) -> None:

@@ -22,8 +22,16 @@ from scheduler.firings.trigger_locks import lock_triggers
 from scheduler.intake.wakes.intake import asked_firing
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
-from scheduler.manage.trigger_jobs import pause_trigger, put_jobs, remove_jobs, resume_trigger, stop_jobs
-from scheduler.manage.trigger_spec import TriggerSpec, check_spec
+from scheduler.manage.trigger_jobs import (
+    end_at_max_fires,
+    pause_trigger,
+    put_jobs,
+    remove_jobs,
+    resume_trigger,
+    stop_jobs,
+    switch_trigger,
+)
+from scheduler.manage.trigger_spec import Fired, TriggerSpec, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
@@ -51,14 +59,6 @@ class CreatedTrigger:
     hook_token: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Fired:
-    """The firing that a person asked for and the invocation that will carry it."""
-
-    firing_id: UUID
-    invocation_id: UUID
-
-
 class Triggers:
     """What can be done with triggers. Every method is one transaction and leaves an audit event."""
 
@@ -79,13 +79,14 @@ class Triggers:
         is_system: bool = False,
         by_agent: bool = False,
     ) -> CreatedTrigger:
-        """Make a trigger of an agent. Raises InvalidField, NotFound, or Conflict for a taken name or the limit.
+        """Make a trigger of an agent. Raises InvalidField, NotFound, Forbidden, or Conflict for a name or the limit.
 
         One that `is_system` is not counted and cannot be deleted. `by_agent`: the agent makes it itself, within the
         limits of agent_made.py, and it may have to wait for approval.
         """
         with rows.telling_of_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
             agent = rows.lock_agent(conn, tenant_id, agent_id)
+            own = agent_made.own_columns(conn, agent_id, spec) if by_agent else {}
             check_spec(spec, agent.now)
             kind = kind_of(spec.type)
             context = rows.check_context(conn, agent, self._allow_private)
@@ -98,7 +99,6 @@ class Triggers:
             if by_agent:
                 agent_made.check_pace(config, zone, trigger_id, agent.now)
                 spec = agent_made.bounded(spec, first, agent.now)
-                created_by = f"agent:{agent_id}"
             public, secrets = split_secrets(kind, resolve_config(config, spec.config, context))
             token = new_token() if kind.has_address else None
             awaiting = by_agent and agent.approve_triggers
@@ -110,9 +110,7 @@ class Triggers:
                 "type": kind.kind,
                 "config": public,
                 "zone": zone,
-                "anchor_at": agent.now,
-                "created_at": agent.now,
-                "updated_at": agent.now,
+                **dict.fromkeys(("anchor_at", "created_at", "updated_at"), agent.now),
                 "is_enabled": enabled,
                 "paused_note": rows.note_of_new(enabled=enabled, awaiting=awaiting),
                 "approval": agent_made.AWAITING if awaiting else None,
@@ -120,11 +118,13 @@ class Triggers:
                 "secret": self._seal(secrets),
                 "is_system": is_system,
                 "created_by": created_by or actor,
+                **own,
             }
             rows.write_named(conn, insert(Trigger).values(values), spec.name)
             put_jobs(conn, trigger_id, first, timed=first is not None, enabled=enabled, expires_at=spec.expires_at)
-            detail = {"approval": agent_made.AWAITING} if awaiting else {}
-            about = {"name": spec.name, "type": spec.type} | detail
+            about = {"name": spec.name, "type": spec.type} | (
+                {"approval": agent_made.AWAITING} if awaiting else {}
+            )
             rows.audit(conn, "created", tenant_id, agent_id, trigger_id, actor, **about)
             return CreatedTrigger(get_view(conn, tenant_id, trigger_id), token)
 
@@ -163,7 +163,7 @@ class Triggers:
         wanted = patch.get("is_enabled")
         lock = rows.lock_trigger_and_agent if wanted else rows.lock_trigger
         with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
-            row = lock(conn, tenant_id, trigger_id)
+            row = lock(conn, tenant_id, trigger_id, by_agent=by_agent)
             spec = rows.spec_of(row).patched(patch)
             if row.is_system and spec.name != row.name:
                 raise InvalidField("The name of a trigger that belongs to the system stays.", field="name")
@@ -175,6 +175,7 @@ class Triggers:
             asks = by_agent and row.approve_triggers and bool(set(patch) - {"is_enabled"})
             if by_agent:
                 agent_made.check_changeable(kind_of(row.type))
+                changed |= agent_made.changed_columns(conn, row, patch)
                 spec = agent_made.bounded(spec, first, row.now, patch)
             values = spec.columns() | changed | (rows.AWAITS if asks else {})
             rows.write_named(
@@ -194,33 +195,37 @@ class Triggers:
             detail = {"approval": agent_made.AWAITING} if asks else {}
             rows.audit(conn, "updated", tenant_id, row.agent_id, trigger_id, actor, fields=sorted(patch), **detail)
             if row.is_enabled and exhausted and not asks:
-                rows.change_trigger(conn, trigger_id, is_enabled=False, paused_note="max_fires")
-                rows.audit(conn, "finished", tenant_id, row.agent_id, trigger_id, actor, why="max_fires")
+                end_at_max_fires(conn, row, actor, by_agent=by_agent)
             if wanted is not None and not asks:
-                as_changed = rows.lock_trigger(conn, tenant_id, trigger_id)
-                (resume_trigger if wanted else pause_trigger)(conn, as_changed, actor)
+                switch_trigger(
+                    conn, rows.lock_trigger(conn, tenant_id, trigger_id), wanted, actor, by_agent=by_agent
+                )
             return get_view(conn, tenant_id, trigger_id)
 
-    def pause(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, note: str | None = None) -> TriggerView:
+    def pause(
+        self, tenant_id: UUID, trigger_id: UUID, *, actor: str, note: str | None = None, by_agent: bool = False
+    ) -> TriggerView:
         """Stop new firings; what is recorded is still delivered. Pausing twice changes nothing but the note."""
         with self._db.begin() as conn:
-            pause_trigger(conn, rows.lock_trigger(conn, tenant_id, trigger_id), actor, note)
+            row = rows.lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
+            pause_trigger(conn, row, actor, note, by_agent=by_agent)
             return get_view(conn, tenant_id, trigger_id)
 
-    def resume(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> TriggerView:
+    def resume(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False) -> TriggerView:
         """Start again from now: slots passed meanwhile do not fire, except a `once` that has not fired yet.
 
         Counts from zero fires. Raises Conflict when it has expired, has no slot left, is over the limit, or was not
         approved.
         """
         with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
-            resume_trigger(conn, rows.lock_trigger_and_agent(conn, tenant_id, trigger_id), actor)
+            row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id, by_agent=by_agent)
+            resume_trigger(conn, row, actor)
             return get_view(conn, tenant_id, trigger_id)
 
-    def delete(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> None:
+    def delete(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False) -> None:
         """Delete softly: its firings stay and are still delivered; its name is free, hook and jobs are gone."""
         with self._db.begin() as conn:
-            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            row = rows.lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
             if row.is_system:
                 raise Conflict("This trigger belongs to the system and cannot be deleted; pause it instead.")
             rows.change_trigger(conn, trigger_id, deleted_at=row.now, is_enabled=False, token_hash=None)
@@ -245,10 +250,12 @@ class Triggers:
             rows.audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing.id))
             return Fired(firing.id, recorded.inserted[firing.id])
 
-    def rotate_token(self, tenant_id: UUID, trigger_id: UUID, *, actor: str) -> CreatedTrigger:
+    def rotate_token(
+        self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False
+    ) -> CreatedTrigger:
         """Give a webhook a new URL; the old one is unknown from now on. Raises Conflict for another kind."""
         with self._db.begin() as conn:
-            row = rows.lock_trigger(conn, tenant_id, trigger_id)
+            row = rows.lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
             if not kind_of(row.type).has_address:
                 raise Conflict(f"A {row.type} trigger has no token to rotate.")
             token = new_token()
@@ -260,16 +267,8 @@ class Triggers:
         """The next `count` fire times of a trigger, whether it is paused or not."""
         with self._db.begin() as conn:
             row = rows.read_trigger(conn, tenant_id, trigger_id)
-        return preview(
-            row.type,
-            row.config,
-            zone=row.zone,
-            after=row.now,
-            count=count,
-            naive_ok=False,
-            anchor=row.anchor_at,
-            seed=trigger_id,
-        )
+        stands = {"zone": row.zone, "after": row.now, "anchor": row.anchor_at, "seed": trigger_id}
+        return preview(row.type, row.config, count=count, naive_ok=False, **stands)
 
     def _changed_config(
         self, conn: Connection, row: Row[Any], patch: Mapping[str, Any], *, by_agent: bool

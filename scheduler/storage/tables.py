@@ -37,6 +37,8 @@ class Tenant(Base):
     max_tokens_per_day: Mapped[int | None] = mapped_column(BigInteger)
     """Of all its agents together; null: no limit."""
     max_invocations_per_hour: Mapped[int | None]
+    min_heartbeat_interval: Mapped[int] = mapped_column(server_default="240")
+    """Least minutes between two heartbeats of an agent."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
@@ -101,6 +103,8 @@ class Agent(Base):
     """Whether a trigger that the agent makes or changes itself waits for a person's approval."""
     reported_at: Mapped[datetime | None]
     """When the agent first reported by itself on a run that it had taken with 202; null: never."""
+    public_card: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether its A2A card is read without a key."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
     deleted_at: Mapped[datetime | None]
@@ -141,6 +145,10 @@ class Trigger(Base):
     notification_summary: Mapped[str | None]
     """What people are told when it woke the agent, in place of its reason."""
     is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
+    paused_by: Mapped[str | None]
+    """Who paused it; null: it is enabled, or ended by itself. What a person paused, its agent does not resume."""
+    managed_by_agent: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether the agent may change it although a person made it."""
     paused_note: Mapped[str | None]
     """Why it is not enabled: a person's note, or `max_fires`, `expired`, `finished`, `quarantined: …`."""
     fire_count: Mapped[int] = mapped_column(server_default="0")
@@ -153,6 +161,12 @@ class Trigger(Base):
     is_system: Mapped[bool] = mapped_column(server_default=text("false"))
     """Made by the system for its agent: it can be paused and changed, not deleted, and no limit counts it."""
     created_by: Mapped[str] = mapped_column(server_default="")
+    root_id: Mapped[UUID | None]
+    """Of one that its agent made in a run: the firing that began the chain in which that run stands."""
+    depth: Mapped[int] = mapped_column(server_default="0")
+    """The depth of that run, which its firings have too."""
+    is_paced: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it is one of those that keep their agent's pace together: those that it made itself."""
     approval: Mapped[str | None]
     """`awaiting`, `approved` or `rejected`; null: it needs none. Only an `approved` one, or one without, is enabled."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
@@ -212,6 +226,8 @@ class Firing(Base):
     ack: Mapped[str | None]
     """What its agent said of it: `handled`, `deferred` or `ignored`."""
     acked_at: Mapped[datetime | None]
+    deferrals: Mapped[int] = mapped_column(server_default="0")
+    """How often its agent deferred it."""
     deferred_until: Mapped[datetime | None]
     """When it comes back, or, once it has, when it did."""
 
@@ -274,16 +290,3 @@ class Invocation(Base):
     tokens_in: Mapped[int] = mapped_column(BigInteger, server_default="0")
     tokens_out: Mapped[int] = mapped_column(BigInteger, server_default="0")
     cost: Mapped[Decimal] = mapped_column(server_default="0")
-
-
-class SchedulerProcess(Base):
-    """A running scheduler's last sign of life, which /readyz and the health strip read."""
-
-    __tablename__ = "scheduler_processes"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    name: Mapped[str]
-    started_at: Mapped[datetime] = mapped_column(server_default=NOW)
-    last_pass_at: Mapped[datetime] = mapped_column(server_default=NOW)
-    passes: Mapped[int] = mapped_column(server_default="0")
-    recorded: Mapped[int] = mapped_column(server_default="0")

@@ -45,6 +45,8 @@ class TriggerView:
     approval: str | None
     created_at: datetime
     updated_at: datetime
+    managed_by_agent: bool
+    paused_by: str | None
 
 
 def view_query() -> Select[Any]:
@@ -77,6 +79,8 @@ def view_query() -> Select[Any]:
             Trigger.approval,
             Trigger.created_at,
             Trigger.updated_at,
+            Trigger.managed_by_agent,
+            Trigger.paused_by,
         )
         .join(Job, and_(Job.trigger_id == Trigger.id, Job.kind == JobKind.FIRE.value), isouter=True)
         .where(Trigger.deleted_at.is_(None))

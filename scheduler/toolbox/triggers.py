@@ -13,6 +13,7 @@ from pydantic import BeforeValidator, Field, ValidationError, ValidatorFunctionW
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.tools import Tool, ToolCaller
+from scheduler.manage.agent_rights import may_change
 from scheduler.manage.agent_trigger_limits import DEFAULT_LIFE, MOST_FIRES
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.storage.own_triggers import find_own
@@ -165,7 +166,7 @@ class TriggerTools:
     def cancel_trigger(self, caller: ToolCaller, asked: CancelTrigger) -> dict[str, Any]:
         """Delete a trigger."""
         found = self._own(caller, asked.trigger)
-        self._triggers.delete(caller.tenant_id, found.id, actor=actor_of(caller))
+        self._triggers.delete(caller.tenant_id, found.id, actor=actor_of(caller), by_agent=True)
         return {"cancelled": str(found.id), "name": found.name}
 
     def preview_trigger(self, caller: ToolCaller, asked: PreviewTrigger) -> dict[str, Any]:
@@ -233,6 +234,7 @@ def show(trigger: TriggerView) -> dict[str, Any]:
         "timezone": trigger.timezone,
         "is_enabled": trigger.is_enabled,
         "paused_note": trigger.paused_note,
+        "is_yours_to_change": may_change(trigger),
         "approval": trigger.approval,
         "next_fire_at": shown_time(trigger.next_fire_at),
         "fire_count": trigger.fire_count,

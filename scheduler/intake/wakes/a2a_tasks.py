@@ -36,6 +36,8 @@ READ = text("""
     WHERE t.firing_id = :id AND t.agent_id = :agent_id AND t.tenant_id = :tenant_id
 """)
 
+SENDER = text("SELECT key_id FROM a2a_tasks WHERE firing_id = :id")
+
 CALLING = text("""
     SELECT agent_id FROM invocations
     WHERE id = :id AND tenant_id = :tenant_id AND state IN ('running', 'awaiting', 'retrying')
@@ -118,12 +120,17 @@ def read_task(conn: Connection, tenant_id: UUID, agent_id: UUID, task_id: UUID) 
     return _view(row)
 
 
-def cancel_task(conn: Connection, tenant_id: UUID, agent_id: UUID, task_id: UUID, actor: str) -> TaskView:
+def cancel_task(
+    conn: Connection, tenant_id: UUID, agent_id: UUID, task_id: UUID, actor: str, *, sent_by: UUID | None = None
+) -> TaskView:
     """Cancel the invocation of a task that is alone in it. Raises NotFound, and Conflict for any other.
 
     One that carries other firings too is theirs as well: the sender of one message cannot take it from them.
+    `sent_by`: only a task that this key has sent, for an agent that comes with its own key.
     """
     task = read_task(conn, tenant_id, agent_id, task_id)
+    if sent_by is not None and conn.scalar(SENDER, {"id": task_id}) != sent_by:
+        raise Conflict("Somebody else sent the task; its agent does it, and does not call it off.")
     conn.execute(LOCK_CARRIER, {"id": task.invocation_id})
     if conn.execute(COUNT_CARRIED, {"id": task.invocation_id}).scalar_one() != 1:
         raise Conflict("The agent is woken for other things at the same time; the task cannot be taken out.")

@@ -94,8 +94,14 @@ class PairState:
 
 def lineage_of_running(conn: Connection, agent_id: UUID) -> Lineage:
     """The lineage of what an agent causes now: one deeper than the deepest firing of its running invocation."""
+    run = lineage_of_run(conn, agent_id)
+    return run if run is ROOT else run.caused()
+
+
+def lineage_of_run(conn: Connection, agent_id: UUID) -> Lineage:
+    """Where the agent's running invocation stands: its deepest firing. ROOT when none runs."""
     row = conn.execute(DEEPEST, {"agent_id": agent_id}).one_or_none()
-    return ROOT if row is None else Lineage(row.root_id, row.depth).caused()
+    return ROOT if row is None else Lineage(row.root_id, row.depth)
 
 
 def lock_pairs(conn: Connection, pairs: Collection[Pair]) -> None:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from alembic import context
 
-import scheduler.storage.budget_tables  # the metadata holds the tables that were imported
+import scheduler.storage.agent_tables  # the metadata holds the tables that were imported
+import scheduler.storage.budget_tables
 import scheduler.storage.channel_tables
 import scheduler.storage.log_tables
 import scheduler.storage.message_tables
 import scheduler.storage.model_tables
 import scheduler.storage.notification_tables
 import scheduler.storage.poll_tables
+import scheduler.storage.process_tables
 import scheduler.storage.remote_tables
 import scheduler.storage.web_tables  # noqa: F401
 from scheduler.storage.base import Base

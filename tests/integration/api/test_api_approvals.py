@@ -98,9 +98,9 @@ def test_nothing_is_approved_unseen(api: Api, own: Caller) -> None:
     assert api.post(f"{path}/approve", {"updated_at": changed["updated_at"]}, 200)["is_enabled"] is True
 
 
-def test_a_persons_triggers_need_no_approval_until_the_agent_changes_them(api: Api, own: Caller) -> None:
+def test_a_granted_trigger_needs_no_approval_until_the_agent_changes_it(api: Api, own: Caller) -> None:
     agent_id = own.get("/agents")["items"][0]["id"]
-    made = api.trigger(agent_id)
+    made = api.trigger(agent_id, managed_by_agent=True)
     assert (made["is_enabled"], made["approval"]) == (True, None)
     assert own.patch(f"/triggers/{made['id']}", {"reason": "mine now"})["approval"] == "awaiting"
 

@@ -76,8 +76,9 @@ def test_an_agent_does_not_pile_up_ended_triggers(db: Database) -> None:
     change(
         db,
         """
-        INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, is_enabled)
-        SELECT gen_random_uuid(), tenant_id, agent_id, 'old ' || n, type, config, zone, false
+        INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, is_enabled,
+            created_by)
+        SELECT gen_random_uuid(), tenant_id, agent_id, 'old ' || n, type, config, zone, false, created_by
         FROM triggers, generate_series(1, 999) n
         """,
     )

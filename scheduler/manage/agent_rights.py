@@ -1,0 +1,96 @@
+"""What an agent may do with a trigger: what it made is its own; what a person made it may read and fire.
+
+What a person paused, only a person resumes. Every door by which an agent comes leads here: its own key of the API, MCP,
+the tools of `llm` agents, A2A.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+from uuid import UUID
+
+from scheduler.domain.errors import Forbidden
+
+AGENT_PREFIX = "agent:"
+
+
+class Owned(Protocol):
+    """A trigger as its rights need it: a row or a view."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+
+    @property
+    def agent_id(self) -> UUID:
+        """Whom it wakes."""
+
+    @property
+    def created_by(self) -> str:
+        """Who made it."""
+
+    @property
+    def is_system(self) -> bool:
+        """Whether the system made it."""
+
+    @property
+    def managed_by_agent(self) -> bool:
+        """Whether a person lets the agent change it."""
+
+    @property
+    def paused_by(self) -> str | None:
+        """Who paused it."""
+
+
+def agent_actor(agent_id: UUID) -> str:
+    """How an agent is named as the maker of a trigger, or as who paused it."""
+    return f"{AGENT_PREFIX}{agent_id}"
+
+
+def stopped_by_person(trigger: Owned) -> bool:
+    """Whether a person paused it, so that its agent may not resume it."""
+    return trigger.paused_by is not None and not trigger.paused_by.startswith(AGENT_PREFIX)
+
+
+def is_own(trigger: Owned) -> bool:
+    """Whether the agent made it, or a person lets it change it."""
+    return trigger.managed_by_agent or trigger.created_by == agent_actor(trigger.agent_id)
+
+
+def may_change(trigger: Owned) -> bool:
+    """Whether the agent may change, pause, resume, rotate and delete it."""
+    if trigger.is_system or stopped_by_person(trigger):
+        return False
+    return is_own(trigger)
+
+
+def check_may_change(trigger: Owned) -> None:
+    """Raise Forbidden, saying why, where the agent may not change a trigger."""
+    if may_change(trigger):
+        return
+    if trigger.is_system:
+        raise Forbidden("A trigger that belongs to the system is not the agent's to change.")
+    if stopped_by_person(trigger):
+        raise Forbidden(
+            f"A person paused the trigger {trigger.name!r}, and only a person resumes it; until then its agent "
+            "neither changes nor deletes it."
+        )
+    raise Forbidden(
+        f"A person made the trigger {trigger.name!r}: its agent may read and fire it, not change it. A person can "
+        "allow that by setting managed_by_agent on the trigger."
+    )
+
+
+def check_may_grant(*, managed_by_agent: bool) -> None:
+    """Raise Forbidden where an agent gives itself the right to change a trigger."""
+    if managed_by_agent:
+        raise Forbidden("managed_by_agent is a person's to set; what an agent makes is its own anyway.")
+
+
+def check_may_try(*, approve_triggers: bool, is_approved: bool = False) -> None:
+    """Raise Forbidden where an agent's look at an address needs the approval that a trigger with it would need."""
+    if approve_triggers and not is_approved:
+        raise Forbidden(
+            "What this agent's triggers request has to be approved by a person first, so nothing is tried before: "
+            "make the poll, and try it when it was approved."
+        )
