@@ -11,6 +11,7 @@ from api.auth import Access
 from api.services import Services
 from api.web import filters
 from api.web.base import secure, show_unknown
+from api.web.bulk import bulk
 from api.web.limits import SignInLimit
 from api.web.now import install as install_now
 from api.web.now import now
@@ -23,7 +24,7 @@ from scheduler.triggers.registry import KINDS, icon_of
 HERE = Path(__file__).parent
 YEAR = 31_536_000
 
-PAGES: tuple[Blueprint, ...] = (signed_in, now, triggers, trigger_edit, *LEDGER)
+PAGES: tuple[Blueprint, ...] = (signed_in, now, bulk, triggers, trigger_edit, *LEDGER)
 
 
 def register(app: Flask, services: Services) -> None:

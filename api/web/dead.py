@@ -11,7 +11,7 @@ from api.auth import Level, caller, needs
 from api.invocations import replay_invocation
 from api.schemas.ledger import InvocationPath
 from api.services import services
-from api.web.base import PAGE_SIZE, page_blueprint, paged, render, wants_json
+from api.web.base import PAGE_SIZE, done, page_blueprint, paged, render, wants_json
 from api.web.progress import STEP, Step, cursor, take, tell
 from api.web.shapes import shaped
 from scheduler.domain.ids import parse_id
@@ -42,6 +42,8 @@ def replay_some() -> Response:
             rows = list_dead(conn, caller().tenant_id, limit=STEP + 1, after=cursor())
         return tell(_replay_step([row.id for row in rows], STEP), "/dead")
     after = cursor()
+    if not request.form.getlist("id"):
+        return done("/dead", "Nothing selected. Select at least one invocation.")
     chosen = [parse_id(each, "invocation") for each in request.form.getlist("id")]
     left = [each for each in sorted(chosen, reverse=True) if after is None or each < after]
     # What was chosen is forgotten with the page, so that without a script all of it is one step.

@@ -12,15 +12,15 @@ from api.auth import Level, caller, needs
 from api.polls import look, poll_detail
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render
-from api.web.progress import STEP, cursor, take, tell
+from api.web.trigger_filters import filters, wanted_triggers
 from api.web.trigger_history import passed_in_pauses
-from scheduler.domain.errors import InvalidField, NotFound
+from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.intake.polls.settle import open_poll
 from scheduler.intake.webhooks.samples import send_sample
 from scheduler.storage.agents import get_agent
 from scheduler.storage.queries import AuditFilter, list_audit, list_deliveries
-from scheduler.storage.trigger_lists import TriggerFilter, find_triggers
+from scheduler.storage.trigger_lists import find_triggers
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.poll import PollConfig
 from scheduler.triggers.registry import CLOCKED, LISTED, UNLISTED, kind_of
@@ -38,33 +38,11 @@ triggers = page_blueprint("triggers")
 def show_triggers() -> Response:
     """All triggers, newest first, or those that the address's filters leave."""
     tenant_id = caller().tenant_id
-    wanted = _filter()
+    wanted = wanted_triggers()
     with services().db.begin() as conn:
         shown = paged(lambda **span: find_triggers(conn, tenant_id, wanted, **span))
         agent = get_agent(conn, tenant_id, wanted.agent_id) if wanted.agent_id else None
-    return render("triggers.html", triggers=shown, wanted=wanted, agent=agent, types=TYPES, filters=_filters())
-
-
-@triggers.post("/triggers/bulk")
-@needs(Level.WRITE)
-def change_many() -> Response:
-    """Pause, resume or delete the chosen triggers, or all that the filters leave, some at each step."""
-    who, verb = caller(), request.form.get("do", "")
-    acts = {
-        "pause": services().triggers.pause,
-        "resume": services().triggers.resume,
-        "delete": services().triggers.delete,
-    }
-    if verb not in acts:
-        raise InvalidField("Choose an action: pause, resume or delete.", field="do")
-    ids = _chosen()
-    now = ids[:STEP]
-    step = take(
-        now,
-        lambda trigger_id: acts[verb](who.tenant_id, trigger_id, actor=who.actor),
-        str(now[-1]) if len(ids) > STEP else None,
-    )
-    return tell(step, "/triggers")
+    return render("triggers.html", triggers=shown, wanted=wanted, agent=agent, types=TYPES, filters=filters())
 
 
 @triggers.get("/triggers/<trigger_id>")
@@ -187,32 +165,3 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
 def _history(conn: Connection, trigger_id: UUID, **span: Any) -> Any:
     wanted = AuditFilter(subject_id=trigger_id)
     return list_audit(conn, caller().tenant_id, wanted, operator=False, **span)
-
-
-def _filter() -> TriggerFilter:
-    given = request.values
-    kind, state = given.get("type"), given.get("state")
-    agent_id = parse_id(given["agent_id"], "agent") if given.get("agent_id") else None
-    return TriggerFilter(
-        agent_id=agent_id,
-        type=kind if kind in TYPES else None,
-        is_enabled={"enabled": True, "paused": False}.get(state or ""),
-        text=given.get("q", "").strip()[:200] or None,
-    )
-
-
-def _filters() -> dict[str, str]:
-    """The filters as the bulk form repeats them."""
-    return {name: request.args[name] for name in ("agent_id", "type", "state", "q") if request.args.get(name)}
-
-
-def _chosen() -> list[UUID]:
-    """What this step of a bulk change and the next are about: STEP ids, and one more if there are more."""
-    after = cursor()
-    if request.form.get("all"):
-        with services().db.begin() as conn:
-            return [
-                row.id for row in find_triggers(conn, caller().tenant_id, _filter(), limit=STEP + 1, after=after)
-            ]
-    ids = sorted((parse_id(each, "trigger") for each in request.form.getlist("id")), reverse=True)
-    return [each for each in ids if after is None or each < after]

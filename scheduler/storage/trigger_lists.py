@@ -22,6 +22,7 @@ COLUMNS: tuple[Any, ...] = (
     Trigger.focus_ref,
     Trigger.is_enabled,
     Trigger.paused_note,
+    Trigger.approval,
     Trigger.is_system,
     Job.next_run_time.label("next_fire_at"),
     Trigger.fire_count,
@@ -37,6 +38,7 @@ class TriggerFilter:
     type: str | None = None
     is_enabled: bool | None = None
     text: str | None = None
+    ids: frozenset[UUID] | None = None
 
 
 def find_triggers(
@@ -55,6 +57,8 @@ def find_triggers(
         query = query.where(Trigger.type == wanted.type)
     if wanted.is_enabled is not None:
         query = query.where(Trigger.is_enabled.is_(wanted.is_enabled))
+    if wanted.ids is not None:
+        query = query.where(Trigger.id.in_(wanted.ids))
     if wanted.text is not None:
         query = query.where(
             Trigger.name.icontains(wanted.text, autoescape=True)

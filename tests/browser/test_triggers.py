@@ -42,7 +42,7 @@ def test_a_wrong_expression_says_so_while_one_types_and_when_one_saves(site: Sit
     site.page.get_by_label("Expression").fill("0 25 * * *")
     expect(site.page.locator("#preview")).to_contain_text("25")
     site.page.get_by_role("button", name="Create trigger").click()
-    expect(site.page.get_by_role("alert")).to_contain_text("25")
+    expect(site.page.locator("form .error").first).to_contain_text("25")
     expect(site.page.get_by_label("Expression")).to_have_attribute("aria-invalid", "true")
     site.check_accessible()
 
@@ -80,8 +80,30 @@ def test_many_are_paused_with_progress(site: Site) -> None:
     site.page.get_by_role("button", name="Pause").click()
     expect(site.page.get_by_role("status")).to_contain_text("25 done")
     site.check_accessible()
-    site.page.get_by_role("link", name="Show what it is now").click()
+    site.page.get_by_role("link", name="Reload the list").click()
     expect(site.page.get_by_role("row").filter(has_text="paused")).to_have_count(25)
+
+
+def test_many_are_deleted_only_after_a_page_has_asked(site: Site) -> None:
+    agent_id = site.api.agent("ada")["id"]
+    for name in ("tick", "tock"):
+        site.api.trigger(agent_id, name)
+    site.sign_in()
+    site.open("/triggers")
+    site.page.get_by_role("button", name="Delete").click()
+    expect(site.page.get_by_role("status")).to_contain_text("Nothing selected")
+    expect(site.page.get_by_role("button", name="Delete")).to_be_enabled()
+    site.page.get_by_label("Select tick of ada").check()
+    site.page.get_by_role("button", name="Delete").click()
+    expect(site.page.get_by_role("heading", name="Delete 1 trigger?")).to_be_visible()
+    site.check_accessible()
+    site.page.get_by_role("button", name="Delete").click()
+    expect(site.page.get_by_role("status")).to_contain_text("1 done")
+    expect(site.page.get_by_role("status")).to_be_in_viewport()
+    site.check_accessible()
+    site.page.get_by_role("link", name="Back to the list").click()
+    expect(site.page.get_by_role("link", name="tock")).to_be_visible()
+    expect(site.page.get_by_role("link", name="tick")).to_have_count(0)
 
 
 def test_deleting_asks_first(site: Site) -> None:

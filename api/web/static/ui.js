@@ -3,10 +3,31 @@
 "use strict";
 
 document.addEventListener("submit", (event) => {
-  const question = event.submitter?.dataset.ask ?? event.target.dataset.confirm;
+  const form = event.target, submitter = event.submitter;
+  if (form.dataset.choose && !form.querySelector("[name=id]:checked, [name=all]:checked")) {
+    event.preventDefault();
+    say(form, submitter, form.dataset.choose, "warn");
+    return;
+  }
+  const question = submitter?.dataset.ask ?? form.dataset.confirm;
   if (question && !window.confirm(question)) { event.preventDefault(); return; }
-  if ("progress" in event.target.dataset) { event.preventDefault(); work(event.target, event.submitter); }
+  const asksOnAPage = submitter && "page" in submitter.dataset;
+  if ("progress" in form.dataset && !asksOnAPage) { event.preventDefault(); work(form, submitter); }
 });
+
+// A box for what became of a press, where the hands are: just after the buttons.
+function say(form, submitter, text, tone) {
+  form.querySelector(".said")?.remove();
+  const box = document.createElement("div");
+  box.className = `said progress notice ${tone}`;
+  box.setAttribute("role", "status");
+  const words = document.createElement("p");
+  box.append(words);
+  (submitter?.closest(".actions") ?? form.lastElementChild).after(box);
+  words.textContent = text;
+  box.scrollIntoView({ block: "nearest" });
+  return [box, words];
+}
 
 for (const button of document.querySelectorAll("[data-copy]")) {
   button.hidden = !navigator.clipboard;
@@ -22,15 +43,12 @@ for (const button of document.querySelectorAll("[data-copy]")) {
 async function work(form, submitter) {
   const fields = new FormData(form, submitter);
   const chosen = fields.getAll("id").length;
-  const box = document.createElement("div");
-  box.className = "progress notice warn";
-  box.setAttribute("role", "status");
+  const [box, words] = say(form, submitter, "Working…", "warn");
   const bar = document.createElement("progress");
   bar.setAttribute("aria-label", "Progress");
-  const words = document.createElement("p");
-  box.append(bar, words);
-  form.before(box);
-  for (const button of form.querySelectorAll("button")) button.disabled = true;
+  box.prepend(bar);
+  const buttons = [...form.querySelectorAll("button")].filter((button) => !button.disabled);
+  for (const button of buttons) button.disabled = true;
   let done = 0, failed = 0, message = "";
   try {
     for (let cursor = ""; cursor !== null;) {
@@ -46,14 +64,18 @@ async function work(form, submitter) {
       words.textContent = `${done} done${failed ? `, ${failed} failed: ${message}` : ""}`;
     }
     bar.max = bar.value = 1;
-    if (!failed) box.className = "progress notice";
+    box.classList.remove("warn");
+    if (failed) box.classList.add("warn");
   } catch (error) {
-    box.className = "progress notice bad";
-    words.textContent = `${done} done; then it stopped: ${error.message}`;
+    box.classList.replace("warn", "bad");
+    words.textContent = `${done} done, then it stopped: ${error.message}`;
+  } finally {
+    for (const button of buttons) button.disabled = false;
+    submitter?.focus();
   }
   const again = document.createElement("a");
-  again.href = location.href;
-  again.textContent = "Show what it is now";
+  again.href = form.dataset.back ?? location.href;
+  again.textContent = form.dataset.back ? "Back to the list" : "Reload the list";
   box.append(again);
 }
 

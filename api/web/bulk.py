@@ -1,0 +1,106 @@
+"""Many triggers at once: a page asks before what undoes a decision, counts them, and then goes in steps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from flask import Response, request
+from sqlalchemy import Row
+
+from api.auth import Level, caller, needs
+from api.services import services
+from api.web.base import PAGE_SIZE, done, page_blueprint, render, wants_json
+from api.web.progress import STEP, Step, cursor, take, tell
+from api.web.trigger_filters import filters, wanted_triggers
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.ids import parse_id
+from scheduler.manage.bulk import Sorted, Verb, sort_out
+from scheduler.storage.overviews import MOST_COUNTED
+from scheduler.storage.trigger_lists import TriggerFilter, find_triggers
+
+ASKED = (Verb.RESUME, Verb.DELETE)
+NOTHING = "Nothing selected. Select at least one trigger, or choose all of them."
+NAMED = 20
+"""Triggers that the question names."""
+
+bulk = page_blueprint("bulk")
+
+
+@bulk.post("/triggers/bulk")
+@needs(Level.WRITE)
+def change_many() -> Response:
+    """Pause, resume or delete the selected triggers, or all that the filters leave, some at each step."""
+    verb, wanted = _verb(), _wanted()
+    if wanted is None:
+        if wants_json():
+            raise InvalidField(NOTHING, field="id")
+        return done(_back(), NOTHING)
+    if verb in ASKED and not request.form.get("confirmed") and not wants_json():
+        return _ask(verb, wanted)
+    step = _take(verb, wanted)
+    if step.following is not None and not wants_json():
+        return _ask(verb, wanted, step)
+    return tell(step, _back())
+
+
+def _take(verb: Verb, wanted: TriggerFilter) -> Step:
+    who, form = caller(), request.form
+    note = form.get("note", "").strip()[:500] or None
+    acts = {
+        Verb.PAUSE: lambda id_: services().triggers.pause(who.tenant_id, id_, actor=who.actor, note=note),
+        Verb.RESUME: lambda id_: services().triggers.resume(who.tenant_id, id_, actor=who.actor),
+        Verb.DELETE: lambda id_: services().triggers.delete(who.tenant_id, id_, actor=who.actor),
+    }
+    # What was selected is forgotten with the page, so that without a script all of it is one step.
+    size = STEP if wants_json() or wanted.ids is None else PAGE_SIZE
+    rows = _find(wanted, size + 1, cursor())
+    now = rows[:size]
+    chosen = sort_out(verb, now).chosen(noted=bool(form.get("noted")), finished=bool(form.get("finished")))
+    return take([row.id for row in chosen], acts[verb], str(now[-1].id) if len(rows) > size else None)
+
+
+def _ask(verb: Verb, wanted: TriggerFilter, step: Step | None = None) -> Response:
+    """The question; or, without a script, how far it is and the button to go on."""
+    after = UUID(step.following) if step and step.following else None
+    rows = _find(wanted, MOST_COUNTED + 1, after)
+    found: Sorted = sort_out(verb, rows[:MOST_COUNTED])
+    return render(
+        "bulk.html",
+        verb=verb.value,
+        found=found,
+        is_cut=len(rows) > MOST_COUNTED,
+        named=NAMED,
+        ids=sorted(wanted.ids or ()),
+        filters=filters(),
+        step=step,
+        back=_back(),
+        form=request.form,
+    )
+
+
+def _find(wanted: TriggerFilter, limit: int, after: UUID | None) -> Sequence[Row[Any]]:
+    with services().db.begin() as conn:
+        return find_triggers(conn, caller().tenant_id, wanted, limit=limit, after=after)
+
+
+def _verb() -> Verb:
+    try:
+        return Verb(request.form.get("do", ""))
+    except ValueError:
+        raise InvalidField("Choose an action: pause, resume or delete.", field="do") from None
+
+
+def _wanted() -> TriggerFilter | None:
+    """What the form is about: None when nothing was selected."""
+    if request.form.get("all"):
+        return wanted_triggers()
+    ids = frozenset(parse_id(each, "trigger") for each in request.form.getlist("id"))
+    return TriggerFilter(ids=ids) if ids else None
+
+
+def _back() -> str:
+    query = urlencode(filters())
+    return f"/triggers?{query}" if query else "/triggers"

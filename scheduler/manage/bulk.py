@@ -1,0 +1,68 @@
+"""What a change of many triggers is about, and what it leaves alone unless that is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Row
+
+FINISHED = frozenset({"max_fires", "expired", "finished", "resolved"})
+"""Notes of triggers that ended by themselves."""
+NO_REASON = frozenset({None, "", "paused", "paused in the scheduler"})
+"""Notes of triggers that were paused without a reason given."""
+
+
+class Verb(StrEnum):
+    """What can be done to many triggers at once."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    DELETE = "delete"
+
+
+@dataclass(slots=True)
+class Sorted:
+    """Triggers by what a change means to them."""
+
+    plain: list[Row[Any]] = field(default_factory=list)
+    """Changed without further words."""
+    noted: list[Row[Any]] = field(default_factory=list)
+    """Paused for a reason that is noted."""
+    finished: list[Row[Any]] = field(default_factory=list)
+    """Ended by themselves: by their number of runs, their date, or their focus."""
+    unfit: list[Row[Any]] = field(default_factory=list)
+    """Cannot be changed so: the system's own, or not approved."""
+    idle: list[Row[Any]] = field(default_factory=list)
+    """Are so already."""
+
+    def chosen(self, *, noted: bool, finished: bool) -> list[Row[Any]]:
+        """What to change, newest first."""
+        rows = [*self.plain, *(self.noted if noted else ()), *(self.finished if finished else ())]
+        return sorted(rows, key=lambda row: row.id, reverse=True)
+
+
+def sort_out(verb: Verb, rows: Iterable[Row[Any]]) -> Sorted:
+    """Rows of `find_triggers` by what `verb` means to them."""
+    found = Sorted()
+    for row in rows:
+        _place(found, verb, row).append(row)
+    return found
+
+
+def _place(found: Sorted, verb: Verb, row: Row[Any]) -> list[Row[Any]]:
+    if verb is Verb.DELETE:
+        return found.unfit if row.is_system else found.plain
+    if row.is_enabled is (verb is Verb.RESUME):
+        return found.idle
+    if verb is Verb.PAUSE or (row.paused_note in NO_REASON and row.approval not in ("awaiting", "rejected")):
+        return found.plain
+    if row.approval in ("awaiting", "rejected"):
+        return found.unfit
+    return found.finished if _has_finished(row.paused_note) else found.noted
+
+
+def _has_finished(note: str) -> bool:
+    return note in FINISHED or note.startswith("finished:")
