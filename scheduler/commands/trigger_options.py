@@ -1,110 +1,118 @@
-"""The friendly options that make up a trigger's `type` and `config`."""
+"""The options that make up a trigger's `type` and `config`: those that the kinds declare, and the general ones."""
 
 from __future__ import annotations
 
+import inspect
 import json
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from scheduler.commands.exits import UsageFault
+from scheduler.triggers.options import Option
 
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
+Kinds = Mapping[str, tuple[Option, ...]]
+"""The options of each type."""
+
 Type = Annotated[
-    str | None,
-    typer.Option(
-        "--type",
-        help="As in docs/triggers; --expr, --at, --every, --poll-url and --scheme say it already.",
-    ),
-]
-Expr = Annotated[str | None, typer.Option(help='cron: five fields, such as "0 9 * * mon-fri", or @daily.')]
-SecondsFirst = Annotated[bool, typer.Option("--seconds-first", help="cron: six fields, the first is seconds.")]
-Timezone = Annotated[str | None, typer.Option(help="cron: such as Europe/Berlin; else the agent's.")]
-At = Annotated[str | None, typer.Option(help="once: ISO 8601; without an offset it is UTC.")]
-AllowPast = Annotated[bool, typer.Option("--allow-past", help="once: a moment that has passed fires at once.")]
-Every = Annotated[str | None, typer.Option(metavar="20s|5m|2h|1d", help="interval, and poll: how often.")]
-PollUrl = Annotated[str | None, typer.Option(metavar="URL", help="poll: what is looked at.")]
-JsonPath = Annotated[str | None, typer.Option(help="poll: where the value is in the answer, such as $.state.")]
-Scheme = Annotated[str | None, typer.Option(help="webhook: who signs, such as github or stripe; see the docs.")]
-Secret = Annotated[
-    str | None, typer.Option(metavar="TEXT|@FILE", help="webhook: what the deliveries are signed with.")
+    str | None, typer.Option("--type", help="As in docs/triggers; the option of one type alone says it already.")
 ]
 ConfigJson = Annotated[
     str | None, typer.Option("--config", metavar="JSON|@FILE", help="The config as the API takes it.")
 ]
 
 
-@dataclass(frozen=True)
-class TriggerOptions:
-    """The options as given; `shape` makes type and config of them."""
+def options_of_kinds() -> dict[str, tuple[Option, ...]]:
+    """The options of each type that people make. Slow to import, so that only those commands wait that need it."""
+    from scheduler.triggers.registry import OFFERED
 
-    type: str | None = None
-    expr: str | None = None
-    seconds_first: bool = False
-    timezone: str | None = None
-    at: str | None = None
-    allow_past: bool = False
-    every: str | None = None
-    scheme: str | None = None
-    secret: str | None = None
-    config: str | None = None
-    poll_url: str | None = None
-    json_path: str | None = None
+    return {name: kind.options for name, kind in OFFERED.items()}
 
-    def shape(self) -> tuple[str, dict[str, Any]]:
-        """The trigger's type and config. UsageFault when the options do not say or contradict each other."""
-        implied = self._implied()
-        if len(implied) > 1:
-            raise UsageFault(f"{' and '.join(implied.values())} do not go together; a trigger has one type.")
-        kind = self.type or next(iter(implied), None)
-        if kind is None:
-            raise UsageFault(
-                "Say what wakes the agent: --expr, --at, --every, --poll-url, or --type with --config."
-            )
-        if implied and kind not in implied:
-            raise UsageFault(f"{implied.popitem()[1]} does not go with --type {kind}.")
-        return kind, {**read_json_object("--config", self.config), **self._config()}
 
-    def _implied(self) -> dict[str, str]:
-        """Type → the option that says so."""
-        said = {
-            "cron": (("--expr", self.expr), ("--seconds-first", self.seconds_first)),
-            "once": (("--at", self.at), ("--allow-past", self.allow_past)),
-            "interval": (("--every", None if self._is_poll else self.every),),
-            "poll": (("--poll-url", self.poll_url), ("--json-path", self.json_path)),
-            "webhook": (("--scheme", self.scheme), ("--secret", self.secret)),
-        }
-        return {
-            kind: next(name for name, value in options if value)
-            for kind, options in said.items()
-            if any(value for _, value in options)
-        }
+def with_options(function: Callable[..., None], kinds: Kinds) -> Callable[..., None]:
+    """`function`, whose last parameter takes the values of the kinds' options by flag, with a parameter for each."""
 
-    @property
-    def _is_poll(self) -> bool:
-        return self.type == "poll" or self.poll_url is not None
+    def command(*args: Any, **given: Any) -> None:
+        own = {flag: given.pop(_name(flag)) for flag in flags}
+        function(*args, **given, own={flag: value for flag, value in own.items() if value})
 
-    def _config(self) -> dict[str, Any]:
-        seconds = None if self.every is None else parse_duration("--every", self.every)
-        signature = {"scheme": self.scheme, "secret": read_text("--secret", self.secret)}
-        given = {
-            "expr": self.expr,
-            "seconds": "first" if self.seconds_first else None if self._is_poll else seconds,
-            "interval_min": seconds / 60 if seconds is not None and self._is_poll else None,
-            "url": self.poll_url,
-            "json_path": self.json_path,
-            "timezone": self.timezone,
-            "at": self.at,
-            "allow_past": self.allow_past or None,
-            "signature": {name: value for name, value in signature.items() if value} or None,
-        }
-        return {name: value for name, value in given.items() if value is not None}
+    flags = {option.flag: option for option in _all(kinds)}
+    *rest, _ = inspect.signature(function, eval_str=True).parameters.values()
+    added = [_parameter(flag, option, kinds) for flag, option in flags.items()]
+    command.__doc__ = function.__doc__
+    command.__signature__ = inspect.Signature([*rest, *added])  # type: ignore[attr-defined]
+    return command
+
+
+def shape(
+    type_name: str | None, config: str | None, own: Mapping[str, Any], kinds: Kinds
+) -> tuple[str, dict[str, Any]]:
+    """The trigger's type and config. UsageFault when the options do not say it or contradict each other."""
+    chosen = type_name or _implied(own, kinds)
+    if chosen is None:
+        hints = ", ".join(option.flag for option in _all(kinds) if option.implies and option.reads != "flag")
+        raise UsageFault(f"Say what wakes the agent: {hints}, or --type with --config.")
+    whole = dict(read_json_object("--config", config))
+    allowed = {option.flag: option for option in kinds.get(chosen, ())}
+    for flag, value in own.items():
+        if flag not in allowed:
+            raise UsageFault(f"{flag} does not go with --type {chosen}.")
+        _put(whole, allowed[flag], value)
+    return chosen, whole
+
+
+def _all(kinds: Kinds) -> Iterator[Option]:
+    return (option for options in kinds.values() for option in options)
+
+
+def _implied(own: Mapping[str, Any], kinds: Kinds) -> str | None:
+    """The type that the options say. One that several types have says it where no other option does."""
+    said = {
+        name: [option.flag for option in options if option.implies and option.flag in own]
+        for name, options in kinds.items()
+    }
+    said = {name: flags for name, flags in said.items() if flags}
+    taking = [name for name in said if all(flag in {option.flag for option in kinds[name]} for flag in own)]
+    if len(taking) == 1:
+        return taking[0]
+    if len(said) > 1:
+        named = " and ".join(flags[0] for flags in said.values())
+        raise UsageFault(f"{named} do not go together; a trigger has one type.")
+    return next(iter(said), None)
+
+
+def _put(config: dict[str, Any], option: Option, value: Any) -> None:
+    *parents, last = option.field.split(".")
+    for parent in parents:
+        config = config.setdefault(parent, {})
+    config[last] = _read(option, value)
+
+
+def _read(option: Option, value: Any) -> Any:
+    if option.reads == "flag":
+        return option.value
+    if option.reads == "duration":
+        return parse_duration(option.flag, value) / option.unit_seconds
+    return read_text(option.flag, value) if option.reads == "secret" else value
+
+
+def _parameter(flag: str, option: Option, kinds: Kinds) -> inspect.Parameter:
+    having = [name for name, options in kinds.items() if any(each.flag == flag for each in options)]
+    text = f"{', '.join(having)}: {option.help}"
+    is_flag = option.reads == "flag"
+    annotation = Annotated[bool if is_flag else str | None, typer.Option(flag, metavar=option.metavar, help=text)]  # type: ignore[valid-type]
+    default = False if is_flag else None
+    return inspect.Parameter(_name(flag), inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _name(flag: str) -> str:
+    return "option_" + flag.strip("-").replace("-", "_")
 
 
 def parse_duration(option: str, text: str) -> float:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
+from typer.main import get_command
 
 from scheduler.commands import trigger_options as given
 from scheduler.commands.agents import Agent
@@ -14,7 +18,20 @@ from scheduler.commands.exits import UsageFault
 from scheduler.commands.names import agent_id, trigger_id
 from scheduler.commands.output import Columns, say, show_json, show_table
 
-group = typer.Typer(help="Triggers: what wakes an agent.")
+
+class _Group(TyperGroup):
+    """The group. Those of its commands that have the options of kinds are made when they are asked for."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """`add` first."""
+        return [*WITH_KIND_OPTIONS, *super().list_commands(ctx)]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name."""
+        return _made(cmd_name) if cmd_name in WITH_KIND_OPTIONS else super().get_command(ctx, cmd_name)
+
+
+group = typer.Typer(help="Triggers: what wakes an agent.", cls=_Group)
 
 TriggerRef = Annotated[str, typer.Argument(metavar="TRIGGER", help="Its id, or AGENT/NAME.")]
 
@@ -61,22 +78,11 @@ class Misfire(StrEnum):
     SKIP = "skip"
 
 
-@client_command(group, "add")
 def add(
     console: Console,
     agent: Agent,
     name: Annotated[str | None, typer.Option(help="Unique for the agent; else made of type and config.")] = None,
     kind: given.Type = None,
-    expr: given.Expr = None,
-    seconds_first: given.SecondsFirst = False,
-    timezone: given.Timezone = None,
-    at: given.At = None,
-    allow_past: given.AllowPast = False,
-    every: given.Every = None,
-    poll_url: given.PollUrl = None,
-    json_path: given.JsonPath = None,
-    scheme: given.Scheme = None,
-    secret: given.Secret = None,
     config: given.ConfigJson = None,
     reason: Annotated[str | None, typer.Option(help="Told to the agent: why it is woken.")] = None,
     focus_ref: Annotated[str | None, typer.Option(help="Told to the agent: what this is about.")] = None,
@@ -89,17 +95,17 @@ def add(
         str | None, typer.Option(metavar="60s|5m", help="With --misfire skip: how late it may be.")
     ] = None,
     notification_summary: Annotated[str | None, typer.Option(help="What people are told with its reply.")] = None,
+    *,
+    own: Mapping[str, Any],
 ) -> None:
     """Add a trigger to an agent.
 
     Such as: triggers add AGENT --every 20s --reason "Look at the queue."
     """
-    options = given.TriggerOptions(
-        kind, expr, seconds_first, timezone, at, allow_past, every, scheme, secret, config, poll_url, json_path
-    )
-    type_name, shape = options.shape()
+    type_name, shape = given.shape(kind, config, own, given.options_of_kinds())
+    said = next((value for value in own.values() if isinstance(value, str)), None)
     body: dict[str, Any] = {
-        "name": name or " ".join(filter(None, (type_name, expr or at or poll_url or every))),
+        "name": name or " ".join(filter(None, (type_name, said))),
         "type": type_name,
         "config": shape,
         "reason": reason,
@@ -170,28 +176,25 @@ def fire(console: Console, trigger: TriggerRef) -> None:
     console.done(answer, f"Fired: firing {answer['firing_id']}, in invocation {answer['invocation_id']}.")
 
 
-@client_command(group, "preview")
 def preview(
     console: Console,
     trigger: Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="Its id, or AGENT/NAME.")] = None,
     count: Annotated[int, typer.Option(min=1, max=100, help="How many times to show.")] = 10,
     kind: given.Type = None,
-    expr: given.Expr = None,
-    seconds_first: given.SecondsFirst = False,
-    timezone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin; else the tenant's.")] = None,
-    at: given.At = None,
-    every: given.Every = None,
     config: given.ConfigJson = None,
     after: Annotated[str | None, typer.Option(help="ISO 8601: from then on; else from now on.")] = None,
+    *,
+    own: Mapping[str, Any],
 ) -> None:
     """Show when a trigger fires, or one with these options would."""
-    options = given.TriggerOptions(kind, expr, seconds_first, at=at, every=every, config=config)
     if trigger is not None:
-        if options != given.TriggerOptions() or timezone is not None or after is not None:
+        if own or any(each is not None for each in (kind, config, after)):
             raise UsageFault("Give a trigger or the options of one, not both.")
         answer = console.client.get("triggers", trigger_id(console.client, trigger), "preview", count=count)
     else:
-        type_name, shape = options.shape()
+        timezone = own.get("--timezone")
+        asked = {flag: value for flag, value in own.items() if flag != "--timezone"}
+        type_name, shape = given.shape(kind, config, asked, given.options_of_kinds())
         body = {"type": type_name, "config": shape, "timezone": timezone, "after": after, "count": count}
         answer = console.client.post("triggers", "preview", body=body)
     _show_preview(console, answer)
@@ -213,3 +216,13 @@ def _show_preview(console: Console, answer: dict[str, Any]) -> None:
     )
     for note in answer["notes"]:
         say(f"{note['at']} ({note['kind']}): {note['text']}")
+
+
+WITH_KIND_OPTIONS: dict[str, Callable[..., None]] = {"add": add, "preview": preview}
+
+
+@cache
+def _made(name: str) -> Any:
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    client_command(alone, name)(given.with_options(WITH_KIND_OPTIONS[name], given.options_of_kinds()))
+    return get_command(alone)

@@ -90,7 +90,7 @@ def test_every_command_is_named() -> None:
     commands: dict[str, Any] = getattr(root, "commands")  # noqa: B009  # its type is not told
     for name in commands:
         assert f"`{name}`" in page, name
-    groups = {name: list(each.commands) for name, each in commands.items() if hasattr(each, "commands")}
+    groups = {name: each.list_commands(None) for name, each in commands.items() if hasattr(each, "commands")}
     assert {row[0].strip("`"): re.findall(r"`(\w+)`", row[1]) for row in rows(page, "group")} == groups
 
 
