@@ -14,7 +14,7 @@ from api.auth import Level, caller, needs
 from api.services import Services, services
 from api.web.base import page_blueprint, render
 from api.web.streams import Streams, hand_over
-from api.web.swimlane import NOW_AT, Scale, causes, lanes_of, percentile
+from api.web.swimlane import NOW_AT, Scale, causes, lanes_of, page_of, percentile
 from api.web.zones import shown_zone
 from scheduler.storage.timeline import Timeline, read_timeline
 
@@ -27,6 +27,7 @@ SPANS = {
 DEFAULT_SPAN = "15m"
 FRESH_SECONDS = 1.0
 """A picture is shown for so long before another is made, however many look and however much happens."""
+PAGE_DIGITS = 4
 SHOWN_WAKES = 12
 SHOWN_UPCOMING = 12
 PICTURES = "reveille_pictures"
@@ -42,6 +43,8 @@ class View:
     tenant_id: UUID
     span: str
     zone: str
+    page: int = 1
+    """Of the lanes."""
 
 
 class Pictures:
@@ -77,7 +80,8 @@ class Pictures:
             scale=scale,
             zone=view.zone,
             now_at=NOW_AT,
-            lanes=lanes_of(timeline, scale),
+            shown=page_of(lanes_of(timeline, scale), view.page),
+            span=view.span,
             ticks=scale.ticks(),
             health=health_of(timeline),
             wakes=[(row, names.get(row.agent_id, "?"), woken_by.get(row.id, "")) for row in wakes],
@@ -151,7 +155,12 @@ def show_now() -> Response:
     """The page. Without JavaScript it is the picture of the moment."""
     view = _view()
     return render(
-        "now.html", picture=_pictures().get(view), span=view.span, spans=list(SPANS), first_steps=first_steps()
+        "now.html",
+        picture=_pictures().get(view),
+        span=view.span,
+        page=view.page,
+        spans=list(SPANS),
+        first_steps=first_steps(),
     )
 
 
@@ -176,7 +185,9 @@ def first_steps() -> dict[str, str]:
 
 def _view() -> View:
     span = request.args.get("span", DEFAULT_SPAN)
-    return View(caller().tenant_id, span if span in SPANS else DEFAULT_SPAN, shown_zone())
+    page = request.args.get("page", "")
+    number = int(page) if page.isascii() and page.isdigit() and len(page) < PAGE_DIGITS else 1
+    return View(caller().tenant_id, span if span in SPANS else DEFAULT_SPAN, shown_zone(), max(number, 1))
 
 
 def _pictures() -> Pictures:

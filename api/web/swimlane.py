@@ -9,12 +9,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Row
 
 from api.web.filters import clock, span
+from scheduler.domain.model import HeldReason
 from scheduler.storage.timeline import Timeline
 from scheduler.triggers.registry import CLOCKED
 
@@ -105,7 +107,7 @@ class Scale:
 
 
 def lanes_of(timeline: Timeline, scale: Scale) -> list[Lane]:
-    """The lanes, the agents that something happened to last first; at most MAX_LANES."""
+    """All lanes by the names of their agents: an order that nothing that happens changes."""
     lanes = {agent.id: Lane(agent) for agent in timeline.agents}
     woken_by = causes(timeline.firings)
     for row in timeline.invocations:
@@ -117,8 +119,30 @@ def lanes_of(timeline: Timeline, scale: Scale) -> list[Lane]:
     for row in timeline.upcoming:
         if row.agent_id in lanes and row.next_run_time <= scale.until:
             _draw_upcoming(lanes[row.agent_id], row, scale)
-    order = sorted(lanes.values(), key=lambda lane: (lane.last is None, -(lane.last or scale.now).timestamp()))
-    return order[:MAX_LANES]
+    return sorted(lanes.values(), key=lambda lane: (lane.agent.name.casefold(), lane.agent.id))
+
+
+@dataclass(frozen=True, slots=True)
+class LanePage:
+    """Some lanes of all; `page` counts from 1."""
+
+    lanes: list[Lane]
+    page: int
+    pages: int
+    first: int
+    total: int
+    busy_elsewhere: int
+    """Lanes of other pages in which something happened."""
+
+
+def page_of(lanes: list[Lane], page: int) -> LanePage:
+    """The lanes of a page, or of the last one when there are not so many."""
+    pages = max(ceil(len(lanes) / MAX_LANES), 1)
+    page = min(max(page, 1), pages)
+    start = (page - 1) * MAX_LANES
+    shown = lanes[start : start + MAX_LANES]
+    others = [*lanes[:start], *lanes[start + MAX_LANES :]]
+    return LanePage(shown, page, pages, start + 1, len(lanes), sum(lane.last is not None for lane in others))
 
 
 def causes(firings: Iterable[Row[Any]]) -> dict[UUID, str]:
@@ -169,7 +193,7 @@ def _draw_invocation(lane: Lane, row: Row[Any], scale: Scale, cause: str) -> Non
     if closes > scale.now - scale.span:
         state = _window_state(row, scale) if row.ready_at is None else "closed"
         label = f"Window from {clock(row.opened_at, scale.zone)}, {woken}: {state}"
-        css = "window" + (" held" if row.held_reason else "")
+        css = " ".join(["window", *_held(row)])
         lane.windows.append(Bar(scale.at(row.opened_at), scale.width(row.opened_at, closes), css, label, href))
     if row.started_at is None or (row.finished_at or scale.now) < scale.now - scale.span:
         return
@@ -180,6 +204,13 @@ def _draw_invocation(lane: Lane, row: Row[Any], scale: Scale, cause: str) -> Non
         Bar(scale.at(row.started_at), scale.width(row.started_at, end), f"run {row.state}", label, href)
     )
     lane.last = max(lane.last or end, end)
+
+
+def _held(row: Row[Any]) -> list[str]:
+    """How the bar of a held window looks; one that waits for the run before it is not held up."""
+    if row.held_reason in (None, HeldReason.BUSY):
+        return []
+    return ["paused" if row.held_reason == HeldReason.PAUSED else "held"]
 
 
 def _window_state(row: Row[Any], scale: Scale) -> str:

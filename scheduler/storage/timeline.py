@@ -15,7 +15,7 @@ from scheduler.storage.status import SignsOfLife, read_signs_of_life
 MAX_FIRINGS = 1000
 MAX_INVOCATIONS = 400
 MAX_UPCOMING = 200
-MAX_AGENTS = 200
+MAX_AGENTS = 1000
 LOOKED_AT = 1000
 """Jobs and triggers that the next fires are looked for among: the soonest of all, and the tenant's newest."""
 

@@ -62,3 +62,35 @@ def test_the_first_page_is_readable_without_scripts(site: Site, context: Browser
     page.goto(site.url + "/")
     expect(page.get_by_role("link", name="tick (interval) fired at").first).to_be_visible()
     without.close()
+
+
+def test_a_picture_says_how_old_it_is_while_the_server_is_away(site: Site, context: BrowserContext) -> None:
+    site.api.trigger(site.api.agent("ada")["id"], "tick")
+    site.page.clock.install()
+    site.sign_in()
+    expect(site.page.locator("#live")).to_have_text("live")
+    context.set_offline(True)
+    site.page.clock.run_for(60_000)
+    expect(site.page.locator("#live")).to_contain_text("s old")
+    expect(site.page.locator("#picture")).to_have_class("stack stale")
+    site.check_accessible()
+    context.set_offline(False)
+    site.page.clock.run_for(10_000)
+    expect(site.page.locator("#picture")).to_have_class("stack")
+
+
+def test_a_press_that_is_held_over_a_new_picture_counts(site: Site) -> None:
+    site.api.trigger(site.api.agent("ada")["id"], "tick")
+    site.page.route("**/now/stream*", lambda route: route.abort())
+    site.page.clock.install()
+    site.sign_in()
+    lane = site.page.locator(".lane a.agent")
+    lane.evaluate("each => { each.dataset.same = 'yes'; }")
+    lane.hover()
+    site.page.mouse.down()
+    for _ in range(2):
+        with site.page.expect_response("**/now/picture*"):
+            site.page.clock.run_for(6_000)
+    expect(site.page.locator(".lane a[data-same]")).to_have_count(1)
+    site.page.mouse.up()
+    site.page.wait_for_url("**/agents/*")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from api.web.swimlane import NOW_AT, Scale, causes, lanes_of, percentile
+from api.web.swimlane import NOW_AT, Scale, causes, lanes_of, page_of, percentile
 from scheduler.domain.ids import new_id
 from scheduler.storage.timeline import first_id
 
@@ -87,7 +87,7 @@ def test_an_open_window_says_when_it_closes_and_a_held_one_why_it_does_not() -> 
     held = invocation(**waits, held_reason="paused")
     (lane,) = lanes_of(timeline(invocations=[open_, held]), SCALE)
     assert [bar.label.rpartition(": ")[2] for bar in lane.windows] == ["closes at 13:00:27", "held, paused"]
-    assert [bar.css for bar in lane.windows] == ["window", "window held"]
+    assert [bar.css for bar in lane.windows] == ["window", "window paused"]
     assert lane.runs == []
 
 
@@ -98,12 +98,37 @@ def test_a_run_that_ended_before_the_picture_is_not_in_it() -> None:
     assert (lane.runs, lane.windows) == ([], [])
 
 
-def test_the_agents_that_something_happened_to_last_come_first() -> None:
-    idle, busy = (SimpleNamespace(id=new_id(), name=name, is_paused=False) for name in ("idle", "busy"))
+def agents(*names: str) -> list[Any]:
+    return [SimpleNamespace(id=new_id(), name=name, is_paused=False) for name in names]
+
+
+def test_lanes_keep_their_order_whatever_happens() -> None:
+    busy, idle = agents("busy", "Idle")
     firings = [firing(5), firing(1)]
     firings[1].agent_id = busy.id
     lanes = lanes_of(timeline(agents=[idle, ADA, busy], firings=firings), SCALE)
-    assert [lane.agent.name for lane in lanes] == ["busy", "ada", "idle"]
+    assert [lane.agent.name for lane in lanes] == ["ada", "busy", "Idle"]
+
+
+def test_fifty_agents_are_reached_by_pages_that_say_how_many_there_are() -> None:
+    every = agents(*(f"a{number:02}" for number in range(50)))
+    firings = [firing(5)]
+    firings[0].agent_id = every[49].id
+    lanes = lanes_of(timeline(agents=every, firings=firings), SCALE)
+    first, last = page_of(lanes, 1), page_of(lanes, 9)
+    assert (len(first.lanes), first.pages, first.total, first.busy_elsewhere) == (24, 3, 50, 1)
+    assert ([lane.agent.name for lane in last.lanes], last.first, last.page) == (["a48", "a49"], 49, 3)
+    assert last.busy_elsewhere == 0
+
+
+@pytest.mark.parametrize(
+    ("reason", "css"),
+    [(None, "window"), ("busy", "window"), ("budget", "window held"), ("paused", "window paused")],
+)
+def test_what_holds_a_window_can_be_seen(reason: str | None, css: str) -> None:
+    held = invocation(state="collecting", ready_at=None, started_at=None, finished_at=None, held_reason=reason)
+    (lane,) = lanes_of(timeline(invocations=[held]), SCALE)
+    assert [bar.css for bar in lane.windows] == [css]
 
 
 def test_causes_name_the_most_frequent_first() -> None:
