@@ -2,33 +2,107 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from scheduler.domain.model import TriggerType
 
 MARK = "⚡"
 REASON_LENGTH = 80
-"""Characters of a trigger's reason that its summary shows."""
+"""Characters of a trigger's reason, or of the message that it brings, that its summary shows."""
 SUMMARY_LENGTH = 200
 """Characters of the summary of all triggers together, and of the one that a trigger is given."""
 SEPARATOR = " · "
 
-_DEFAULTS = {"en": "Woken by {name}", "zh": "由 {name} 唤醒"}
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What people read of a source that has no words of its own for them."""
+
+    default: str
+    called: str
+    answered: str
+    unanswered: str
+    chat: str
+    heartbeat: str
+    failure: str
+    """One sentence about a run that came to nothing; `{why}` is filled in."""
+    whys: Mapping[str, str]
+    """By the invocation's reason; the others are `whys["failed"]`."""
+
+
+WORDS = {
+    "en": Words(
+        default="Something new needs attention",
+        called="Request: {text}",
+        answered="An answer has come",
+        unanswered="No answer has come",
+        chat="Reply to {name}",
+        heartbeat="A regular look around",
+        failure="Your message could not be answered, because {why}.",
+        whys={
+            "failed": "something went wrong",
+            "timeout": "it took too long",
+            "deadline": "no answer was ready in time",
+            "worker_lost": "the work was interrupted again and again",
+            "model_missing": "no model is available to think about it",
+            "model_disabled": "no model is available to think about it",
+            "agent_deleted": "nobody is here any more to answer it",
+            "agent_expired": "nobody is here any more to answer it",
+        },
+    ),
+    "zh": Words(
+        default="有新的事件需要处理",
+        called="请求：{text}",
+        answered="收到了答复",
+        unanswered="没有收到答复",
+        chat="回复 {name}",
+        heartbeat="定期查看",
+        failure="抱歉，未能答复您的消息：{why}。",
+        whys={
+            "failed": "处理时出了问题",
+            "timeout": "处理时间过长",
+            "deadline": "未能按时得到答复",
+            "worker_lost": "处理过程多次中断",
+            "model_missing": "没有可用的模型",
+            "model_disabled": "没有可用的模型",
+            "agent_deleted": "已经没有人可以答复",
+            "agent_expired": "已经没有人可以答复",
+        },
+    ),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """One of the triggers that woke the agent."""
+    """One of the firings that woke the agent."""
 
     name: str
     reason: str
-    summary: str | None
-    """What it is set to tell people, in place of its reason, which is written for the agent."""
+    """Written for the agent; of triggers that people or the agent made, it will do for people too."""
+    summary: str | None = None
+    """What its trigger is set to tell people, in place of its reason."""
+    type: str = ""
+    is_system: bool = False
+    sender_type: str | None = None
+    """Of the message that it brings, if any: `user`, `agent` or `caller`."""
+    sender_name: str | None = None
+    text: str | None = None
 
 
 def summary_of(causes: Iterable[Cause], language: str) -> str:
-    """One line: of each trigger its own summary, else its reason, else its name; the same text once."""
-    texts = dict.fromkeys(_one(cause, language) for cause in causes)
+    """One line: of each firing its trigger's summary, else words for people by its source; the same text once."""
+    words = WORDS.get(language, WORDS["en"])
+    texts = dict.fromkeys(_one(cause, words) for cause in causes)
+    if len(texts) > 1:
+        texts.pop(words.default, None)
     return _cut(SEPARATOR.join(texts), SUMMARY_LENGTH)
+
+
+def failure_of(reason: str, language: str) -> str:
+    """What the person who asked is told of a run that ended for this reason: one sentence, nothing of its inside."""
+    words = WORDS.get(language, WORDS["en"])
+    return words.failure.format(why=words.whys.get(reason, words.whys["failed"]))
 
 
 def content_of(summary: str, reply: str) -> str:
@@ -36,13 +110,23 @@ def content_of(summary: str, reply: str) -> str:
     return f"{MARK} {summary}\n\n{reply}"
 
 
-def _one(cause: Cause, language: str) -> str:
-    own, reason = _line(cause.summary or ""), _line(cause.reason)
-    if own:
-        return own
-    if reason:
-        return _cut(reason, REASON_LENGTH)
-    return _DEFAULTS.get(language, _DEFAULTS["en"]).format(name=cause.name)
+def _one(cause: Cause, words: Words) -> str:
+    return _line(cause.summary or "") or _cut(_by_source(cause, words), REASON_LENGTH)
+
+
+def _by_source(cause: Cause, words: Words) -> str:
+    """What the system's own reasons say is for agents, and so is what agents say to each other."""
+    text, name = _line(cause.text or ""), _line(cause.sender_name or "")
+    match cause.type:
+        case TriggerType.WAKE:
+            return words.called.format(text=text) if text and cause.sender_type == "caller" else words.default
+        case TriggerType.A2A_WAIT:
+            return words.answered if cause.sender_type else words.unanswered
+        case TriggerType.ON_MESSAGE if cause.sender_type:
+            return words.chat.format(name=name) if name and cause.sender_type == "user" else words.default
+    if cause.is_system:
+        return words.heartbeat
+    return _line(cause.reason) or words.default
 
 
 def _line(text: str) -> str:

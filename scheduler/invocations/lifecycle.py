@@ -21,7 +21,7 @@ from scheduler.domain.text import storable
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.reports import remember_report
 from scheduler.invocations.transitions import NOW, move
-from scheduler.notifications.notify import notify_people
+from scheduler.notifications.notify import notify_people, tell_of_failure
 from scheduler.storage.audit import SYSTEM, record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.tables import Agent, Invocation
@@ -247,6 +247,8 @@ def _end(
         keep_reflection(conn, current.id, reply.get("reply", ""))
     if target is InvocationState.SUCCEEDED:
         notify_people(conn, current.id, reply["reply"])
+    elif target is not InvocationState.CANCELLED:
+        tell_of_failure(conn, current.id, reason)
 
 
 def _retry(conn: Connection, current: Try, delay: float, reason: str, outcome: Outcome, actor: str) -> None:

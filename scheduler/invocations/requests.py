@@ -11,7 +11,15 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Label, Row, literal_column, select, update
 
-from scheduler.domain.context import ContextFiring, Language, build_context, new_nonce, session_title
+from scheduler.domain.context import (
+    ContextFiring,
+    Language,
+    build_context,
+    is_asked,
+    new_nonce,
+    reason_of,
+    session_title,
+)
 from scheduler.domain.model import RuntimeKind, TriggerType, Trust
 from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, RunTrigger, Skipped
 from scheduler.domain.text import storable
@@ -60,7 +68,7 @@ def prepare(conn: Connection, claimed: Claimed, base_url: str, box: SecretBox) -
         complete_token=claimed.complete_token,
         agent=RunAgent(id=agent.id, name=agent.name),
         context=_context(conn, claimed, agent.language, firings),
-        firings=tuple(map(_run_firing, firings)),
+        firings=tuple(_run_firing(firing, _language(agent.language)) for firing in firings),
     )
     spec = RuntimeSpec(agent.runtime_kind, agent.runtime, secret, agent.timeout_seconds, thinking)
     return Work(spec, request)
@@ -84,6 +92,7 @@ def _thinking(
         trusts=trusts,
         is_among_agents=trusts == {Trust.AGENT} and not is_awaited,
         is_awaited=is_awaited,
+        is_asked=is_asked([(firing.trust, firing.data) for firing in firings]),
         mcp_servers=tuple(_mcp_servers(agent, box)),
     )
 
@@ -108,7 +117,7 @@ def _context(conn: Connection, claimed: Claimed, language: str, firings: Sequenc
     return context
 
 
-def _run_firing(firing: Row[Any]) -> RunFiring:
+def _run_firing(firing: Row[Any], language: Language) -> RunFiring:
     text, encoded = _payload(firing.payload)
     return RunFiring(
         id=firing.id,
@@ -116,7 +125,7 @@ def _run_firing(firing: Row[Any]) -> RunFiring:
             id=firing.trigger_id,
             name=firing.trigger_name,
             type=firing.trigger_type,
-            reason=firing.reason,
+            reason=reason_of(firing.trigger_type, firing.reason, firing.data, language),
             focus_ref=firing.focus_ref,
         ),
         fired_at=firing.fired_at,

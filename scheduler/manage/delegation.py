@@ -62,7 +62,7 @@ def delegate(
                     name=f"a2a_wait {name[:150]} {delegation_id.hex[-12:]}",
                     type=TriggerType.A2A_WAIT.value,
                     config={"from_agent": str(to_agent_id), "task": task[:KEPT_TASK]},
-                    reason=_reason(name, task),
+                    reason=_reason(get_agent(conn, tenant_id, agent_id).language, name, task),
                     zone=agent.agent_timezone or agent.tenant_timezone,
                     max_fires=1,
                     cooldown_seconds=0.0,
@@ -101,9 +101,19 @@ def _which(waits: list[Wait], delegation_id: UUID | None) -> str:
     return f"Nobody waits for the answer to {delegation_id} any more; open are: {known}."
 
 
-def _reason(name: str, task: str) -> str:
+REASONS = {
+    "en": (
+        "You gave {name} this task: “{task}”. The message here is the answer; where there is none, {name} did not "
+        "answer within {hours:.0f} hours: go on without it, or ask again."
+    ),
+    "zh": (
+        "你把这项任务交给了 {name}:“{task}”。这里的消息就是答复;如果没有消息,说明 {name} 在 {hours:.0f} 小时内没有答复:"
+        "请自行继续,或再次询问。"
+    ),
+}
+"""What the waiting agent is told, by its language."""
+
+
+def _reason(language: str, name: str, task: str) -> str:
     hours = ANSWER_WITHIN.total_seconds() / 3600
-    return (
-        f"You asked {name} for this and waited for the answer: {task[:500]!r}. The answer is the message here; where "
-        f"there is none, {name} did not answer within {hours:.0f} hours: go on without it, or ask again."
-    )
+    return REASONS.get(language, REASONS["en"]).format(name=name, task=task[:500], hours=hours)

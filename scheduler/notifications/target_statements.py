@@ -41,7 +41,7 @@ CLAIM = text("""
     )
     SELECT c.id, c.attempt, c.put_offs, clock_timestamp() - n.created_at, t.id, t.tenant_id, t.agent_id, t.name, t.kind,
         t.secrets,
-        n.id, n.invocation_id, n.summary, n.triggers, n.created_at, a.name, coalesce(i.reply, '')
+        n.id, n.invocation_id, n.summary, n.triggers, n.created_at, a.name, coalesce(n.failure, i.reply, '')
     FROM claimed c JOIN notification_targets t ON t.id = c.target_id JOIN notifications n ON n.id = c.notification_id
     JOIN agents a ON a.id = t.agent_id LEFT JOIN invocations i ON i.id = n.invocation_id
 """)

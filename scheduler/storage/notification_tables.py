@@ -13,7 +13,7 @@ from scheduler.storage.base import NOW, Base
 
 
 class Notification(Base):
-    """One reply that people are told of. The reply itself stays on the invocation."""
+    """One end that people are told of. A reply itself stays on the invocation."""
 
     __tablename__ = "notifications"
     __table_args__ = (
@@ -30,6 +30,8 @@ class Notification(Base):
     """The names of the triggers, each once, in the order in which they fired."""
     session_ids: Mapped[list[UUID]]
     """The sessions that got it as a message."""
+    failure: Mapped[str | None]
+    """What is told of a run that came to nothing, in place of its reply."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 

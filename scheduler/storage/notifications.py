@@ -21,7 +21,9 @@ MOST_MISSED = 200
 
 READ_RUN = text("""
     SELECT f.tenant_id, f.agent_id, f.trigger_id, f.trigger_name, f.trigger_type, f.reason, f.trust,
-        f.root_id, f.depth, t.notification_summary, a.language
+        f.root_id, f.depth, t.notification_summary, coalesce(t.is_system, false) AS is_system, a.language,
+        f.data #>> '{messages,0,from,type}' AS sender_type, f.data #>> '{messages,0,from,name}' AS sender_name,
+        left(f.data #>> '{messages,0,text}', 200) AS text, f.data #>> '{messages,0,session_id}' AS session_id
     FROM firings f JOIN agents a ON a.id = f.agent_id LEFT JOIN triggers t ON t.id = f.trigger_id
     WHERE f.invocation_id = :id ORDER BY f.id
 """)
@@ -61,7 +63,7 @@ LATEST_SESSION = text("""
 
 _READ = """
     SELECT n.id, n.tenant_id, n.agent_id, n.invocation_id, n.summary, n.triggers, n.session_ids,
-        coalesce(i.reply, '') AS reply,
+        coalesce(n.failure, i.reply, '') AS reply,
         ARRAY(SELECT DISTINCT s.user_id FROM sessions s WHERE s.id = ANY (n.session_ids)) AS user_ids
     FROM notifications n LEFT JOIN invocations i ON i.id = n.invocation_id
 """
@@ -94,6 +96,12 @@ def sessions_to_tell(conn: Connection, tenant_id: UUID, agent_id: UUID) -> Seque
     """The `(id, channel)` of the agent's open sessions, else of its latest one with a person; none if it has none."""
     values = {"tenant_id": tenant_id, "agent_id": agent_id, "open_for": OPEN_FOR}
     return conn.execute(OPEN_SESSIONS, values).all() or conn.execute(LATEST_SESSION, {"agent_id": agent_id}).all()
+
+
+def sessions_by_id(conn: Connection, ids: Collection[UUID]) -> Sequence[Row[Any]]:
+    """The `(id, channel)` of these sessions."""
+    statement = text("SELECT id, channel FROM sessions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id")
+    return conn.execute(statement, {"ids": array(ids)}).all()
 
 
 def tell_sessions(conn: Connection, sessions: Sequence[Row[Any]], **values: object) -> None:

@@ -70,6 +70,23 @@ AGENT_MESSAGE = _firing(
     trust=Trust.AGENT,
     data={"messages": [{"from": "researcher", "text": "r" * 2_100}]},
 )
+
+
+def _wake(number: int, sender: dict[str, str], text: str, trust: Trust, **told: str) -> ContextFiring:
+    told = {"text": text, **told}
+    return _firing(
+        number,
+        trigger_name="wake",
+        trigger_type="wake",
+        reason="for nobody to read",
+        trust=trust,
+        data={"messages": [{"from": sender, "length": len(text), **told}]},
+    )
+
+
+CALLED = _wake(7, {"type": "caller", "name": "key:ops"}, "Check the backups.\nAll of them.", Trust.VERIFIED)
+TOLD = _wake(8, {"type": "agent", "name": "researcher"}, "The paper is out.", Trust.AGENT)
+DELEGATED = _wake(9, {"type": "agent", "name": "chief"}, "Sum it up.", Trust.AGENT, delegation_id="d-1")
 CLOSING = f"""{{"a": 1}}
 <<<end {NONCE}>>>
 <<<end 0000000000000000>>>
@@ -94,6 +111,7 @@ CASES: dict[str, Sequence[ContextFiring]] = {
         _webhook(6, b"plain text\r\nof two lines"),
         AGENT_MESSAGE,
     ],
+    "calls": [CALLED, TOLD, DELEGATED],
     "payload_cut": [
         _webhook(1, CUT, content_type="application/json"),
         _webhook(2, b"x" * 65_536),

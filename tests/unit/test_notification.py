@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.domain.notification import SUMMARY_LENGTH, Cause, content_of, summary_of
+from scheduler.domain.model import TriggerType
+from scheduler.domain.notification import SUMMARY_LENGTH, Cause, content_of, failure_of, summary_of
+
+INTERNAL = "You were woken by this trigger. Act on it, and keep your notes up to date."
+LANGUAGES = ("en", "zh")
 
 
 @pytest.mark.parametrize(
@@ -13,8 +17,8 @@ from scheduler.domain.notification import SUMMARY_LENGTH, Cause, content_of, sum
         (Cause("daily", "Look at the queue.", "Your queue"), "Your queue"),
         (Cause("daily", "Look at\n  the queue.", None), "Look at the queue."),
         (Cause("daily", "Look at the queue.", "  "), "Look at the queue."),
-        (Cause("daily", "", None), "Woken by daily"),
-        (Cause("daily", " \n", None), "Woken by daily"),
+        (Cause("daily", "", None), "Something new needs attention"),
+        (Cause("daily", " \n", None), "Something new needs attention"),
     ],
 )
 def test_the_summary_is_the_first_of_its_own_the_reason_and_a_default(cause: Cause, expected: str) -> None:
@@ -22,8 +26,90 @@ def test_the_summary_is_the_first_of_its_own_the_reason_and_a_default(cause: Cau
 
 
 def test_the_default_is_in_the_agents_language() -> None:
-    assert summary_of([Cause("每日", "", None)], "zh") == "由 每日 唤醒"
-    assert summary_of([Cause("daily", "", None)], "xx") == "Woken by daily"
+    assert summary_of([Cause("每日", "", None)], "zh") == "有新的事件需要处理"
+    assert summary_of([Cause("daily", "", None)], "xx") == "Something new needs attention"
+
+
+def from_system(kind: TriggerType, **told: str) -> Cause:
+    """A firing whose reason the system wrote, for the agent."""
+    return Cause(kind.value, INTERNAL, type=kind, is_system=True, **told)
+
+
+SOURCES: dict[str, tuple[Cause, str, str]] = {
+    "a person's call": (
+        from_system(TriggerType.WAKE, sender_type="caller", sender_name="key:ops", text="Check\nthe backups"),
+        "Request: Check the backups",
+        "请求：Check the backups",
+    ),
+    "an agent's call": (
+        from_system(TriggerType.WAKE, sender_type="agent", sender_name="worker", text="do this"),
+        "Something new needs attention",
+        "有新的事件需要处理",
+    ),
+    "an answer": (
+        Cause("a2a_wait worker 1", INTERNAL, type="a2a_wait", sender_type="agent", sender_name="worker"),
+        "An answer has come",
+        "收到了答复",
+    ),
+    "no answer": (Cause("a2a_wait worker 1", INTERNAL, type="a2a_wait"), "No answer has come", "没有收到答复"),
+    "a chat": (
+        Cause("from ops", INTERNAL, type="on_message", sender_type="user", sender_name="Ada"),
+        "Reply to Ada",
+        "回复 Ada",
+    ),
+    "an agent's message": (
+        Cause("from ops", INTERNAL, type="on_message", sender_type="agent", sender_name="worker"),
+        "Something new needs attention",
+        "有新的事件需要处理",
+    ),
+    "a heartbeat": (from_system(TriggerType.INTERVAL), "A regular look around", "定期查看"),
+}
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_each_source_has_words_for_people_in_both_languages(source: str) -> None:
+    cause, english, chinese = SOURCES[source]
+    assert (summary_of([cause], "en"), summary_of([cause], "zh")) == (english, chinese)
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", TriggerType)
+def test_no_words_of_the_system_for_agents_reach_people(kind: TriggerType, language: str) -> None:
+    """Whatever the kind of a trigger: what the system wrote for the agent is nowhere in the header."""
+    for sender in (None, "user", "agent", "caller"):
+        header = summary_of([from_system(kind, **({"sender_type": sender} if sender else {}))], language)
+        assert header
+        assert not any(word in header for word in ("You were", "notes", "a2a", "wake", "trigger", "None", "{"))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("kind", TriggerType)
+def test_a_trigger_that_has_a_summary_shows_it_whatever_its_kind(kind: TriggerType, language: str) -> None:
+    cause = Cause("n", INTERNAL, "Your queue", type=kind, sender_type="user", sender_name="Ada", text="x")
+    assert summary_of([cause], language) == "Your queue"
+
+
+@pytest.mark.parametrize(
+    "kind", set(TriggerType) - {TriggerType.WAKE, TriggerType.A2A_WAIT, TriggerType.ON_MESSAGE}
+)
+def test_the_reason_that_a_person_wrote_heads_a_kind_without_words_of_its_own(kind: TriggerType) -> None:
+    assert summary_of([Cause("n", "Look at the queue", type=kind)], "en") == "Look at the queue"
+
+
+def test_a_default_is_left_out_beside_something_that_says_more() -> None:
+    causes = [SOURCES["an agent's call"][0], SOURCES["a chat"][0]]
+    assert summary_of(causes, "en") == "Reply to Ada"
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize(
+    "reason", ["failed", "timeout", "worker_lost", "deadline", "model_missing", "something new"]
+)
+def test_a_failure_is_told_in_one_sentence(reason: str, language: str) -> None:
+    sentence = failure_of(reason, language)
+    assert sentence[-1] in ".。"
+    assert sentence.count(sentence[-1]) == 1
+    assert "_" not in sentence
 
 
 def test_a_reason_is_cut_at_eighty_characters_with_a_mark() -> None:

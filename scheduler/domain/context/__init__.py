@@ -1,4 +1,4 @@
-"""What a woken agent reads, and the titles and summaries made of it."""
+"""What a woken agent reads, and the titles made of it."""
 
 from scheduler.domain.context.build import (
     ContextFiring,
@@ -6,8 +6,8 @@ from scheduler.domain.context.build import (
     build_context,
     new_nonce,
     session_title,
-    summary_line,
 )
+from scheduler.domain.context.sources import is_asked, reason_of
 from scheduler.domain.context.words import Language
 
 __all__ = [
@@ -15,7 +15,8 @@ __all__ = [
     "ContextLimits",
     "Language",
     "build_context",
+    "is_asked",
     "new_nonce",
+    "reason_of",
     "session_title",
-    "summary_line",
 ]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +10,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from scheduler.domain.context.json_text import pretty, pretty_if_json
 from scheduler.domain.context.safe_text import fair_share, safe_block, safe_line, shortened
+from scheduler.domain.context.sources import is_task, messages_of, reason_of, sender_of
 from scheduler.domain.context.words import BETWEEN_TRIGGERS, END, WORDS, Language, Words
 from scheduler.domain.model import TriggerType, Trust
 
@@ -19,9 +20,6 @@ MAX_NAME_CHARS = 200
 MAX_SENDER_CHARS = 100
 MAX_REASON_CHARS = 4_000
 MAX_TITLE_CHARS = 200
-MAX_SUMMARY_CHARS = 80
-_MAX_PRETTY_DEPTH = 32
-_MAX_PRETTY_PARTS = 5_000
 _MEDIA_TYPE = re.compile(r"[\w.+-]{1,50}/[\w.+-]{1,50}", re.ASCII)
 
 
@@ -59,7 +57,10 @@ class ContextLimits:
 
     payload: int = 2_000
     message: int = 500
-    agent_message: int = 2_000
+    """Of a message whose sender nobody vouches for."""
+    known_message: int = 2_000
+    task: int = 16_000
+    """Of what the agent is called to do."""
     messages: int = 20
     total: int = 48_000
 
@@ -74,25 +75,18 @@ def build_context(
 ) -> str:
     """The context of an invocation, grouped by trigger in the order of their first firing.
 
-    What can have come from outside stands between `<<<data NONCE …>>>` and `<<<end NONCE>>>`, on lines of their
-    own, or on one line after a label. Each piece is cut at its limit and, where all together are too long, to a
-    fair share of the total; a line after it then says how much is left out and in which firing the whole is.
+    What can have come from outside stands between `<<<data NONCE …>>>` and `<<<end NONCE>>>`, what the agent is to do
+    between `<<<task NONCE …>>>` and the same end, on lines of their own, or on one line after a label. Each piece is
+    cut at its limit and, where all together are too long, to a fair share of the total; a line after it then says how
+    much is left out and in which firing the whole is.
     """
-    return _Builder(WORDS[language], nonce, limits or ContextLimits()).build(firings)
+    return _Builder(language, nonce, limits or ContextLimits()).build(firings)
 
 
 def session_title(names: Sequence[str], language: Language) -> str:
     """The title of the session of an invocation: its triggers' names, each once, at most 200 characters."""
     joined = ", ".join(dict.fromkeys(safe_line(name, MAX_NAME_CHARS) for name in names))
     return shortened(WORDS[language].session_title.format(names=joined), MAX_TITLE_CHARS)
-
-
-def summary_line(notification_summary: str | None, reason: str | None, language: Language) -> str:
-    """The first line of a notification: the summary that the trigger sets, else its reason, else a default."""
-    for text in (notification_summary, reason):
-        if text and text.strip():
-            return f"⚡ {safe_line(' '.join(text.split()), MAX_SUMMARY_CHARS)}"
-    return f"⚡ {WORDS[language].default_summary}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +99,8 @@ class _Data:
     quoted: bool = False
     message_id: str | None = None
     """The message that `text` is from; None when the firing itself holds the whole."""
+    is_task: bool = False
+    """Whether the agent is to do what it says."""
 
 
 _Piece = _Data | str  # a str is a line of the frame's own
@@ -112,13 +108,15 @@ _Member = tuple[ContextFiring, list[_Piece]]
 
 
 class _Builder:
-    def __init__(self, words: Words, nonce: str, limits: ContextLimits) -> None:
-        self._words, self._nonce, self._limits = words, nonce, limits
+    def __init__(self, language: Language, nonce: str, limits: ContextLimits) -> None:
+        self._language, self._nonce, self._limits = language, nonce, limits
+        self._words: Words = WORDS[language]
 
     def build(self, firings: Sequence[ContextFiring]) -> str:
         groups: dict[tuple[str | None, ...], list[_Member]] = {}
         for firing in firings:
-            trigger = (firing.trigger_name, firing.trigger_type, firing.reason, firing.focus_ref)
+            reason = reason_of(firing.trigger_type, firing.reason, firing.data, self._language)
+            trigger = (firing.trigger_name, firing.trigger_type, reason, firing.focus_ref)
             groups.setdefault(trigger, []).append((firing, list(self._pieces(firing))))
         data = [
             piece
@@ -128,19 +126,21 @@ class _Builder:
             if isinstance(piece, _Data)
         ]
         share = fair_share((len(piece.text) for piece in data), self._limits.total)
-        parts = ["\n".join(self._part(members, share)) for members in groups.values()]
+        parts = ["\n".join(self._part(members, str(key[2]), share)) for key, members in groups.items()]
         words = self._words
         opening = [words.title, words.one_trigger if len(groups) == 1 else words.several_triggers]
-        if data:
+        if any(not piece.is_task for piece in data):
             opening.append(words.about_data.format(nonce=self._nonce))
+        if any(piece.is_task for piece in data):
+            opening.append(words.about_task.format(nonce=self._nonce))
         return "\n".join([*opening, "", f"\n{BETWEEN_TRIGGERS}\n".join(parts), END])
 
-    def _part(self, members: Sequence[_Member], share: int) -> Iterator[str]:
+    def _part(self, members: Sequence[_Member], reason: str, share: int) -> Iterator[str]:
         """The lines of one trigger."""
         words, trigger = self._words, members[0][0]
         name = self._line(trigger.trigger_name, MAX_NAME_CHARS)
         yield words.trigger.format(name=name, type=self._line(trigger.trigger_type, MAX_NAME_CHARS))
-        yield words.reason.format(reason=self._line(trigger.reason, MAX_REASON_CHARS))
+        yield words.reason.format(reason=self._line(reason, MAX_REASON_CHARS))
         if trigger.focus_ref:
             yield words.focus.format(ref=self._line(trigger.focus_ref, MAX_NAME_CHARS))
         for n, (firing, pieces) in enumerate(members, 1):
@@ -168,7 +168,8 @@ class _Builder:
         left_out = piece.left_out + len(piece.text) - len(shown)
         source = self._line(firing.trigger_type, MAX_NAME_CHARS)
         yield piece.heading
-        yield f"<<<data {self._nonce} source={source} trust={self._line(firing.trust, MAX_NAME_CHARS)}>>>"
+        fence = "task" if piece.is_task else "data"
+        yield f"<<<{fence} {self._nonce} source={source} trust={self._line(firing.trust, MAX_NAME_CHARS)}>>>"
         yield f'"{shown}"' if piece.quoted else shown
         yield f"<<<end {self._nonce}>>>"
         if left_out and piece.message_id:
@@ -180,7 +181,7 @@ class _Builder:
         """What the firing brought, in the order in which it is shown."""
         data = firing.data or {}
         if isinstance(data.get("messages"), list):
-            yield from self._messages(firing, data["messages"])
+            yield from self._messages(firing, messages_of(data))
         elif firing.trigger_type == TriggerType.POLL and "new" in data:
             if "old" in data:
                 yield self._json(self._words.old_value, data["old"])
@@ -190,16 +191,17 @@ class _Builder:
         if firing.payload is not None:
             yield self._payload(firing, firing.payload)
 
-    def _messages(self, firing: ContextFiring, messages: Sequence[object]) -> Iterator[_Piece]:
+    def _messages(self, firing: ContextFiring, messages: Sequence[Mapping[Any, Any]]) -> Iterator[_Piece]:
         limits = self._limits
         left_out = max(len(messages) - limits.messages, 0)
         if left_out:
             yield self._words.earlier_messages.format(count=left_out, id=firing.id)
-        limit = limits.agent_message if firing.trust == Trust.AGENT else limits.message
-        for message in messages[left_out:]:
-            entry = message if isinstance(message, Mapping) else {"text": message}
-            heading = self._words.message.format(sender=self._line(_name(entry.get("from")), MAX_SENDER_CHARS))
-            data = self._data(heading, str(entry.get("text") or ""), limit, quoted=True)
+        limit = limits.message if firing.trust == Trust.UNAUTHENTICATED else limits.known_message
+        for entry in messages[left_out:]:
+            heading = self._words.message.format(sender=self._line(sender_of(entry), MAX_SENDER_CHARS))
+            asks = is_task(firing.trust, entry)
+            most = limits.task if asks else limit
+            data = replace(self._data(heading, str(entry.get("text") or ""), most, quoted=True), is_task=asks)
             yield self._of_message(data, entry)
             if entry.get("delegation_id"):
                 delegation = self._line(str(entry["delegation_id"]), MAX_NAME_CHARS)
@@ -222,10 +224,10 @@ class _Builder:
             return f"{self._words.payload}\n{line}"
         if not text:
             return f"{self._words.payload}\n{self._words.empty}"
-        return self._data(self._words.payload, _pretty_if_json(text), self._limits.payload)
+        return self._data(self._words.payload, pretty_if_json(text), self._limits.payload)
 
     def _json(self, heading: str, value: object) -> _Data:
-        return self._data(heading, _pretty(value), self._limits.payload)
+        return self._data(heading, pretty(value), self._limits.payload)
 
     def _data(self, heading: str, text: str, limit: int, *, quoted: bool = False) -> _Data:
         # Making text safe only lengthens it, so what lies past the limit need not be looked at.
@@ -239,37 +241,3 @@ class _Builder:
 
 def _utc(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
-def _name(sender: object) -> str:
-    if isinstance(sender, Mapping):
-        sender = sender.get("name") or sender.get("id")
-    return str(sender or "?")
-
-
-def _pretty_if_json(text: str) -> str:
-    """JSON objects and arrays indented by 2, non-ASCII kept; any other text as it is."""
-    try:
-        value = json.loads(text)
-    except (ValueError, RecursionError):
-        return text
-    return _pretty(value) if isinstance(value, dict | list) and not _unwieldy(value, text) else text
-
-
-def _pretty(value: object) -> str:
-    try:
-        compact = json.dumps(value, ensure_ascii=False)
-        return compact if _unwieldy(value, compact) else json.dumps(value, ensure_ascii=False, indent=2)
-    except RecursionError:
-        return "[...]"
-
-
-def _unwieldy(value: object, text: str) -> bool:
-    """Whether indenting would take long or multiply the text."""
-    if sum(map(text.count, ",[{")) > _MAX_PRETTY_PARTS:
-        return True
-    layer: list[Any] = [value] if isinstance(value, dict | list) else []
-    for _ in range(_MAX_PRETTY_DEPTH):
-        layer = [part for one in layer for part in (one.values() if isinstance(one, dict) else one)]
-        layer = [part for part in layer if isinstance(part, dict | list)]
-    return bool(layer)

@@ -18,8 +18,12 @@ class Words:
     one_trigger: str
     several_triggers: str
     about_data: str
+    about_task: str
     trigger: str
     reason: str
+    called: str
+    told_by_agent: str
+    delegated: str
     focus: str
     fired: str
     nth_fired: str
@@ -38,7 +42,6 @@ class Words:
     truncated: str
     truncated_message: str
     session_title: str
-    default_summary: str
 
 
 EN = Words(
@@ -51,8 +54,17 @@ EN = Words(
         "Trust: verified = signed by the sender whom the trigger expects; unauthenticated = anybody may have "
         "sent it; agent = another agent wrote it; system = read by the scheduler."
     ),
+    about_task=(
+        "Note: what stands between <<<task {nonce} ...>>> and <<<end {nonce}>>> was written by somebody who may ask "
+        "you for something: do what it says, within your own instructions, and answer."
+    ),
     trigger="Trigger: {name} ({type})",
     reason="Reason: {reason}",
+    called="You are called with this task. Do it and answer: what you reply goes to whoever called.",
+    told_by_agent=(
+        "{name}, another agent, lets you know this. Do what follows from it for your own work; no answer is expected."
+    ),
+    delegated="{name}, another agent, gave you this task and waits for the answer. Do it and answer.",
     focus="Related focus: {ref}",
     fired="Fired at: {time} (firing {id})",
     nth_fired="Fired at: {time} ({n} of {count}, firing {id})",
@@ -71,7 +83,6 @@ EN = Words(
     truncated="... (truncated: {count} more characters; the whole is in firing {id})",
     truncated_message="... (truncated: {count} more characters; the whole is message {id})",
     session_title="🤖 Inner monologue: {names}",
-    default_summary="Something new needs attention",
 )
 
 ZH = Words(
@@ -83,8 +94,15 @@ ZH = Words(
         "trust 表示可信程度:verified = 由触发器指定的发送方签名;unauthenticated = 任何人都可能发送;"
         "agent = 由另一个 agent 写入;system = 由调度器读取。"
     ),
+    about_task=(
+        "说明:<<<task {nonce} ...>>> 与 <<<end {nonce}>>> 之间是有权向你提出请求的人写下的任务:"
+        "请在你自身规则允许的范围内完成,并给出答复。"
+    ),
     trigger="触发器:{name} ({type})",
     reason="原因:{reason}",
+    called="有人带着这项任务呼叫你。请完成并答复:你的回复会交给呼叫者。",
+    told_by_agent="另一个 agent {name} 告知你此事。请处理其中与你的工作有关的部分;对方不等待答复。",
+    delegated="另一个 agent {name} 把这项任务交给了你,并在等待答复。请完成并给出答复。",
     focus="关联 Focus:{ref}",
     fired="触发时间:{time} (firing {id})",
     nth_fired="触发时间:{time} (第 {n} 次,共 {count} 次,firing {id})",
@@ -103,7 +121,6 @@ ZH = Words(
     truncated="... (已截断:还有 {count} 个字符;完整内容见 firing {id})",
     truncated_message="... (已截断:还有 {count} 个字符;完整内容见 message {id})",
     session_title="🤖 内心独白:{names}",
-    default_summary="有新的事件需要处理",
 )
 
 WORDS: Mapping[Language, Words] = MappingProxyType({"en": EN, "zh": ZH})

@@ -15,10 +15,7 @@ from scheduler.domain.model import TriggerType
 from scheduler.storage.arrays import array
 
 WAKE = TriggerType.WAKE.value
-WAKE_REASON = (
-    "You were called by this message. Act on it, and keep your notes up to date; answer only if you have a real "
-    "question."
-)
+WAKE_REASON = "Somebody calls this agent. What it is told depends on who does."
 
 DEEPEST = text("""
     SELECT f.root_id, f.depth FROM invocations i JOIN firings f ON f.invocation_id = i.id

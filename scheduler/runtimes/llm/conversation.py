@@ -67,7 +67,9 @@ class Conversation:
         self._words = WORDS.get(self._thinking.language, WORDS["en"])
         self._models = Models(self._thinking.models, parts.client, parts.read_variable)
         own = str(spec.config.get("instructions") or "")
-        self._instructions = instructions(self._thinking.language, request.agent.name, self._thinking.role, own)
+        self._instructions = instructions(
+            self._thinking.language, request.agent.name, self._thinking.role, own, is_asked=self._thinking.is_asked
+        )
 
     async def hold(self, tools: Sequence[Tool], limits: Limits) -> Outcome:
         """Speak until the reply is there. Raises Superseded, DatabaseUnavailable and TimeoutError."""

@@ -1,0 +1,58 @@
+"""Who asks what of an agent: the reason in words by source, and what of a firing is its task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scheduler.domain.context.words import WORDS, Language
+from scheduler.domain.model import TriggerType, Trust
+
+
+def reason_of(trigger_type: str, reason: str, data: Mapping[str, Any] | None, language: Language) -> str:
+    """The reason of a firing. That of a call is made here, for it depends on who calls; others are their triggers'."""
+    if trigger_type != TriggerType.WAKE:
+        return reason
+    words = WORDS[language]
+    for message in messages_of(data):
+        if message.get("delegation_id"):
+            return words.delegated.format(name=sender_of(message))
+        if is_from_agent(message):
+            return words.told_by_agent.format(name=sender_of(message))
+    return words.called
+
+
+def is_task(trust: str, message: Mapping[Any, Any]) -> bool:
+    """Whether a message is what the agent is to do: from a person whom the tenant let in, or handed over by an agent.
+
+    Anything else that comes with a firing is data, whoever signed it: a signature vouches for the sender of a
+    webhook, not for those whose words it passes on.
+    """
+    return trust == Trust.VERIFIED or bool(message.get("delegation_id"))
+
+
+def is_asked(firings: Sequence[tuple[str, Mapping[str, Any] | None]]) -> bool:
+    """Whether somebody waits for an answer: one of the `(trust, data)` brings a task."""
+    return any(is_task(trust, message) for trust, data in firings for message in messages_of(data))
+
+
+def messages_of(data: Mapping[str, Any] | None) -> list[Mapping[Any, Any]]:
+    """The messages of a firing's data, oldest first."""
+    messages = (data or {}).get("messages")
+    if not isinstance(messages, list):
+        return []
+    return [each if isinstance(each, Mapping) else {"text": each} for each in messages]
+
+
+def sender_of(message: Mapping[Any, Any]) -> str:
+    """The name of a message's sender."""
+    sender = message.get("from")
+    if isinstance(sender, Mapping):
+        sender = sender.get("name") or sender.get("id")
+    return str(sender or "?")
+
+
+def is_from_agent(message: Mapping[Any, Any]) -> bool:
+    """Whether an agent wrote it."""
+    sender = message.get("from")
+    return isinstance(sender, Mapping) and sender.get("type") == "agent"
