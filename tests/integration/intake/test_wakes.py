@@ -273,7 +273,7 @@ def test_what_was_said_reaches_the_agent_with_its_sender_and_its_trust(db: Datab
     assert isinstance(work, Work)
     context = work.request.context
     assert "Message from Grace H.:" in context
-    assert f"(truncated: 2500 more characters; the whole is message {said.message_id})" in context
+    assert f"(truncated: 1000 more characters; the whole is message {said.message_id})" in context
     assert "Message from bob:" in context
     assert "y" * 1_500 in context
     assert re.findall(r"source=(\w+) trust=(\w+)", context) == [("on_message", "verified"), ("wake", "agent")]
