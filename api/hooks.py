@@ -1,31 +1,35 @@
-"""POST /hooks/{token}: where senders deliver. No API key: the token in the address is what they know."""
+"""/hooks/{token}: where senders deliver. No API key: the token in the address is what they know."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
-from flask import current_app, request
+from flask import Response, current_app, jsonify, request
 from flask_openapi.blueprint import APIBlueprint
 from flask_openapi.models.media_type import MediaType
 from flask_openapi.models.request_body import RequestBody
 from flask_openapi.models.tag import Tag
 
 from api.resource import problems
-from api.schemas.hooks import HookPath, ReceiptOut
+from api.schemas.hooks import HookOut, HookPath, ReceiptOut
 from api.services import services
-from scheduler.domain.errors import PayloadTooLarge
+from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import token_hash
-from scheduler.intake.webhooks.deliveries import MAX_BODY, Delivery, Intake
+from scheduler.domain.webhook_parts import Echo, echo_of_get
+from scheduler.intake.webhooks.checks import too_large
+from scheduler.intake.webhooks.deliveries import Delivery, Intake
+from scheduler.intake.webhooks.peek import Peek, peek
+from scheduler.triggers.webhook import MOST_BODY, USUAL_BODY
 
 hooks = APIBlueprint(
     "hooks",
     __name__,
     abp_tags=[Tag(name="hooks", description="Where senders deliver to webhook triggers.")],
-    operation_id_callback=lambda **_: "receive_delivery",
+    operation_id_callback=lambda **about: str(about["name"]),
 )
 
 ANYTHING = RequestBody(
-    description="Kept byte for byte, of whatever type it is; at most 64 KiB.",
+    description="Kept byte for byte, of whatever type it is; at most 64 KiB, or as much as the trigger says.",
     content={
         kind: MediaType(schema=None) for kind in ("application/json", "text/plain", "application/octet-stream")
     },
@@ -36,28 +40,73 @@ INTAKE = "reveille.intake"
 
 @hooks.post(
     "/hooks/<token>",
-    responses={202: ReceiptOut, **problems(401, 404, 413, 429, 503)},
+    responses={200: HookOut, 202: ReceiptOut, **problems(401, 404, 413, 429, 503)},
     request_body=ANYTHING,
 )
-def receive(path: HookPath) -> tuple[dict[str, Any], int]:
+def receive_delivery(path: HookPath) -> Response:
     """Take one delivery: 202 once it is durable. No key: the token in the address is what the sender knows.
 
-    Asked in this order: size (413), token (404), signature (401), whether it came before (202), limit (429).
+    Asked in this order: size (413), token (404), signature (401), whether it came before (202), limit (429), filter.
+    200 answers a sender's test of the address, by the trigger's `challenge`.
     """
-    body = _read_body()
-    receipt = _intake().receive(Delivery(token_hash(path.token), _headers(), body, _public_url()))
-    answer = {"firing_id": receipt.firing_id and str(receipt.firing_id), "duplicate": receipt.duplicate}
-    return (answer | {"filtered": True} if receipt.filtered else answer), 202
+    hashed = token_hash(path.token)
+    body = _read_body(hashed)
+    receipt = _intake().receive(Delivery(hashed, _headers(), body, _public_url(), _query()))
+    if receipt.echo is not None:
+        return _echoed(receipt.echo)
+    shown = {"firing_id": receipt.firing_id and str(receipt.firing_id), "duplicate": receipt.duplicate}
+    response = jsonify(shown | {"filtered": True} if receipt.filtered else shown)
+    response.status_code = 202
+    return response
 
 
-def _read_body() -> bytes:
-    """The raw body, of which never more than one byte too much is read."""
+@hooks.get("/hooks/<token>", responses={200: HookOut, **problems(404, 503)})
+def show_hook(path: HookPath) -> Response:
+    """Say that the webhook is there: 200, or the echo that its `challenge` asks for. Nothing fires."""
+    found = _peek(token_hash(path.token))
+    if found is None or not found.is_open:
+        raise NotFound("There is no webhook at this address, or it is disabled.")
+    echo = echo_of_get(found.challenge, _query(), _headers())
+    return jsonify({"ok": True}) if echo is None else _echoed(echo)
+
+
+def _echoed(echo: Echo) -> Response:
+    return Response(echo.text, content_type=f"{echo.content_type}; charset=utf-8")
+
+
+def _read_body(hashed: bytes) -> bytes:
+    """The raw body, of which never more than one byte too much is read.
+
+    Only for one that is larger than usual is the trigger asked how much it takes.
+    """
     declared = request.content_length
-    if declared is None or declared <= MAX_BODY:
-        body = request.stream.read(MAX_BODY + 1)
-        if len(body) <= MAX_BODY:
-            return body
-    raise PayloadTooLarge(f"The body is larger than {MAX_BODY} bytes.")
+    if declared is not None and declared > USUAL_BODY:
+        limit = _limit(hashed) if declared <= MOST_BODY else USUAL_BODY
+        if declared > limit:
+            raise too_large(limit)
+        return request.stream.read(declared)
+    body = request.stream.read(USUAL_BODY + 1)
+    if len(body) > USUAL_BODY:
+        limit = _limit(hashed)
+        if limit > USUAL_BODY:
+            body += request.stream.read(limit + 1 - len(body))
+        if len(body) > limit:
+            raise too_large(limit)
+    return body
+
+
+def _limit(hashed: bytes) -> int:
+    found = _peek(hashed)
+    return USUAL_BODY if found is None else found.body_limit
+
+
+def _peek(hashed: bytes) -> Peek | None:
+    with services().db.begin() as conn:
+        return peek(conn, hashed)
+
+
+def _query() -> str:
+    return request.query_string.decode("utf-8", "replace")
 
 
 def _headers() -> dict[str, str]:

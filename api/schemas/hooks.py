@@ -21,3 +21,9 @@ class ReceiptOut(Answer):
     firing_id: UUID | None = Field(description="Its firing; of a duplicate the first one's, null when filtered.")
     duplicate: bool = Field(description="It came before, and fired then.")
     filtered: bool = Field(False, description="The trigger's filter passed it over; only given when true.")
+
+
+class HookOut(Answer):
+    """A webhook that takes deliveries."""
+
+    ok: bool

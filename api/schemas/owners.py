@@ -45,6 +45,9 @@ class TenantSettings(Shape):
     default_max_triggers: int = Field(20, ge=0, le=10_000, description="Most triggers of an agent.")
     min_poll_interval_min: int = Field(5, ge=5, le=525_600, description="Least minutes between two polls.")
     max_webhook_rate: int = Field(5, ge=0, le=1_000_000, description="Most deliveries a minute of a webhook.")
+    max_webhook_body_bytes: int = Field(
+        1_048_576, ge=1, le=1_048_576, description="Most bytes that a webhook may let a delivery have."
+    )
     max_tokens_per_day: TokensPerDay | None = Field(
         None, description="Of all agents together, on a day of the tenant's zone; null: no limit."
     )
@@ -76,6 +79,7 @@ class TenantOut(Answer):
     default_max_triggers: int
     min_poll_interval_min: int
     max_webhook_rate: int
+    max_webhook_body_bytes: int
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     created_at: Time

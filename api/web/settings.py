@@ -22,6 +22,7 @@ LIMITS = {
     "default_max_triggers": "Maximum triggers per agent",
     "min_poll_interval_min": "Minimum polling interval (minutes)",
     "max_webhook_rate": "Maximum deliveries per minute and webhook",
+    "max_webhook_body_bytes": "Maximum size of a webhook's body (bytes)",
 }
 BUDGETS = {
     "max_tokens_per_day": "Maximum tokens per day (all agents)",

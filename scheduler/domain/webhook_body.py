@@ -39,6 +39,20 @@ def unpacked(headers: Mapping[str, str], body: bytes) -> bytes:
     return whole
 
 
+def readable(body: bytes | None, parts: Mapping[str, Any] | None) -> bytes | None:
+    """A firing's payload as its agent reads it: unpacked, if it was packed and can be unpacked.
+
+    `parts`: what beside its body was kept of the delivery.
+    """
+    named = (parts or {}).get("headers")
+    if body is None or not isinstance(named, Mapping):
+        return body
+    try:
+        return unpacked({str(name).lower(): str(value) for name, value in named.items()}, body)
+    except ValueError:
+        return body
+
+
 def document_of(headers: Mapping[str, str], body: bytes) -> Any:
     """The JSON document in a body; ValueError, saying why, when there is none.
 

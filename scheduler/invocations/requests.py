@@ -25,6 +25,7 @@ from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, R
 from scheduler.domain.text import storable
 from scheduler.domain.thinking import Thinking
 from scheduler.domain.tools import McpServer
+from scheduler.domain.webhook_body import readable
 from scheduler.invocations.lifecycle import Claimed
 from scheduler.storage.models import usable_models
 from scheduler.storage.secrets import SecretBox
@@ -111,7 +112,13 @@ def _context(conn: Connection, claimed: Claimed, language: str, firings: Sequenc
     kept = conn.execute(select(Invocation.context).where(Invocation.id == claimed.id)).scalar_one()
     if kept is not None:
         return str(kept)
-    shown = [ContextFiring(**{name: getattr(firing, name) for name in _CONTEXT_FIELDS}) for firing in firings]
+    shown = [
+        ContextFiring(
+            **{name: getattr(firing, name) for name in _CONTEXT_FIELDS}
+            | {"payload": readable(firing.payload, firing.data)}
+        )
+        for firing in firings
+    ]
     context, _ = storable(build_context(shown, _language(language), new_nonce()))
     conn.execute(update(Invocation).where(Invocation.id == claimed.id).values(context=context))
     return context

@@ -37,6 +37,7 @@ AGENT_COLUMNS = (
     Agent.max_triggers,
     Agent.approve_triggers,
     func.greatest(Agent.min_poll_interval_min, Tenant.min_poll_interval_min).label("poll_floor"),
+    Tenant.max_webhook_body_bytes,
     func.clock_timestamp().label("now"),
 )
 
@@ -154,6 +155,7 @@ def check_context(conn: Connection, agent: Row[Any], allow_private: AllowedPriva
     return CheckContext(
         now=agent.now,
         min_poll_interval_min=agent.poll_floor,
+        max_webhook_body_bytes=agent.max_webhook_body_bytes,
         check_request=partial(check_request, allow_private=allow_private),
         agent_id=agent.agent_id,
         find=partial(find_reference, conn, agent.owner_id),

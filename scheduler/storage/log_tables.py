@@ -35,6 +35,8 @@ class WebhookDelivery(Base):
     size: Mapped[int]
     body: Mapped[bytes | None]
     firing_id: Mapped[UUID | None]
+    data: Mapped[dict[str, Any] | None]
+    """Of one that was filtered: what beside its body would be kept with a firing."""
 
 
 class AuditEvent(Base):

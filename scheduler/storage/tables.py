@@ -34,6 +34,7 @@ class Tenant(Base):
     default_max_triggers: Mapped[int] = mapped_column(server_default="20")
     min_poll_interval_min: Mapped[int] = mapped_column(server_default="5")
     max_webhook_rate: Mapped[int] = mapped_column(server_default="5")
+    max_webhook_body_bytes: Mapped[int] = mapped_column(server_default="1048576")
     max_tokens_per_day: Mapped[int | None] = mapped_column(BigInteger)
     """Of all its agents together; null: no limit."""
     max_invocations_per_hour: Mapped[int | None]

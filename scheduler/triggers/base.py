@@ -33,6 +33,8 @@ class CheckContext:
     now: datetime
     min_poll_interval_min: int = 5
     """The larger of the agent's and the tenant's floor, in minutes."""
+    max_webhook_body_bytes: int = 1024 * 1024
+    """What the tenant lets a webhook take at once."""
     agent_id: UUID | None = None
     """Whose trigger it is; None for one that need not exist."""
     find: Callable[[str, str], str] = as_given

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -11,11 +11,16 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_path import JsonPathTooCostly, compile_path
 from scheduler.domain.signatures import SignatureConfig
 from scheduler.domain.webhook_body import document_of
-from scheduler.triggers.base import TriggerConfig
+from scheduler.domain.webhook_parts import Challenge
+from scheduler.triggers.base import CheckContext, TriggerConfig
 from scheduler.triggers.options import Option
 
 HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
 """A token, RFC 9110 section 5.6.2."""
+HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
+USUAL_BODY = 64 * 1024
+"""Bytes that a delivery's body may have when its trigger does not say."""
+MOST_BODY = 1024 * 1024
 FILTER_SECONDS = 0.08
 """Processor time that a filter's path may take for one delivery."""
 
@@ -93,3 +98,68 @@ class WebhookConfig(TriggerConfig):
     filter: WebhookFilter | None = Field(
         default=None, title="Filter", description="Only deliveries that match it fire."
     )
+    keep_headers: list[HeaderName] = Field(
+        default=[],
+        max_length=20,
+        title="Headers to keep",
+        description="They are kept with the firing, as they came.",
+    )
+    redact: bool = Field(
+        default=True,
+        title="Hide secrets",
+        description="In the headers and the query string that are kept, what is secret by its name is not told.",
+    )
+    max_body_bytes: int | None = Field(
+        default=None,
+        ge=1,
+        le=MOST_BODY,
+        title="Largest body (bytes)",
+        description="Empty: 64 KiB. At most 1 MiB, and what the tenant allows.",
+    )
+    challenge: Challenge | None = Field(
+        default=None,
+        title="Challenge",
+        description="Whose test of the address is echoed. Slack's is by itself, where Slack signs.",
+    )
+
+    @property
+    def body_limit(self) -> int:
+        """Bytes that a body may have, as far as the tenant allows."""
+        return self.max_body_bytes or USUAL_BODY
+
+    @property
+    def echoes(self) -> str | None:
+        """Whose test of the address is echoed."""
+        signed_by_slack = self.signature is not None and self.signature.scheme == "slack"
+        return self.challenge or ("slack" if signed_by_slack else None)
+
+    def check(self, context: CheckContext) -> None:
+        """Refuse what would never hold: headers that do not arrive, and secrets with a line end pasted along."""
+        named = {f"keep_headers.{place}": name for place, name in enumerate(self.keep_headers)}
+        if self.filter is not None:
+            named["filter.header"] = self.filter.header or ""
+        if self.signature is not None:
+            named["signature.header"] = self.signature.header or ""
+            _check_secrets(self.signature.secret)
+        for field, name in named.items():
+            if "_" in name:
+                raise InvalidField(
+                    f"{name} would not arrive: web servers and proxies drop headers with an underscore, since "
+                    f"{name.replace('_', '-')} would read the same. Have it sent with hyphens.",
+                    field=field,
+                )
+        if self.body_limit > context.max_webhook_body_bytes:
+            raise InvalidField(
+                f"max_body_bytes is {self.body_limit}; the tenant allows {context.max_webhook_body_bytes} "
+                "(max_webhook_body_bytes).",
+                field="max_body_bytes",
+            )
+
+
+def _check_secrets(secret: str | list[str]) -> None:
+    for each in [secret] if isinstance(secret, str) else secret:
+        if each != each.strip():
+            raise InvalidField(
+                "The secret begins or ends with a space or a line end, which was pasted along; leave it out.",
+                field="signature.secret",
+            )

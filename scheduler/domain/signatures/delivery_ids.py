@@ -27,7 +27,7 @@ OWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 IN_BODY: Mapping[str, str] = MappingProxyType({"stripe": "id", "slack": "event_id"})
 """The member of the JSON body that names the event, for providers that send no header."""
 
-_EVERYBODY = tuple(dict.fromkeys([*GENERAL, *(name for names in OWN.values() for name in names)]))
+EVERYBODY = tuple(dict.fromkeys([*GENERAL, *(name for names in OWN.values() for name in names)]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ def delivery_id(scheme: str | None, headers: Mapping[str, str], body: bytes) -> 
     beside it counts: a new one would let a captured delivery be sent as another.
     """
     if scheme is None:
-        return _in_headers(headers, _EVERYBODY, trusted=False)
+        return _in_headers(headers, EVERYBODY, trusted=False)
     if scheme.startswith("standard-webhooks"):
         names = ("webhook-id",) if "webhook-signature" in headers else ("svix-id",)
         return _in_headers(headers, names, trusted=True)

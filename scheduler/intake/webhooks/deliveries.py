@@ -10,11 +10,11 @@ from scheduler.intake.webhooks.cache import HookMemory
 from scheduler.intake.webhooks.filters import Filters
 from scheduler.intake.webhooks.group_commit import GroupCommit
 from scheduler.intake.webhooks.ledger import Outcome, record_deliveries
-from scheduler.intake.webhooks.shapes import MAX_BODY, Delivery, FilterFirst, Receipt
+from scheduler.intake.webhooks.shapes import Delivery, FilterFirst, Receipt
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
 
-__all__ = ["MAX_BODY", "Delivery", "Intake", "Receipt"]
+__all__ = ["Delivery", "Intake", "Receipt"]
 
 FILTER_TRIES = 3
 """How often a filter that is changed meanwhile is asked anew."""

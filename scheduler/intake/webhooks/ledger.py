@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -14,11 +15,12 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import BadSignature, LimitReached, NotFound, ReveilleError
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
-from scheduler.domain.signatures import SignedRequest, verify
+from scheduler.domain.webhook_parts import echo_of_post
 from scheduler.firings.new_firing import NewFiring, gate
 from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.intake.webhooks.cache import MINUTE, HookMemory, Meter
+from scheduler.intake.webhooks.checks import parts_of, too_large, wrong_signature
 from scheduler.intake.webhooks.identity import Identity, Recorded, identify
 from scheduler.intake.webhooks.shapes import Delivery, FilterFirst, FilterResult, Receipt
 from scheduler.intake.webhooks.statements import (
@@ -52,7 +54,7 @@ def record_deliveries(conn: Connection, deliveries: Sequence[Delivery], memory: 
         return [_unknown() for _ in deliveries]
     now, meters = memory.meters(conn, hooks.values())
     open_hooks = {
-        token_hash: _OpenHook(hook.trigger, memory.config(hook), meters[hook.trigger.id])
+        token_hash: _OpenHook(hook.trigger, memory.config(hook), meters[hook.trigger.id], hook.most_bytes)
         for token_hash, hook in hooks.items()
     }
     arrivals = [_arrive(delivery, open_hooks.get(delivery.token_hash)) for delivery in deliveries]
@@ -75,6 +77,11 @@ class _OpenHook:
     trigger: LockedTrigger
     config: WebhookConfig
     meter: Meter
+    most_bytes: int
+
+    @property
+    def body_limit(self) -> int:
+        return min(self.config.body_limit, self.most_bytes)
 
     def is_closed(self, now: datetime) -> bool:
         spent = self.trigger.max_fires is not None and (
@@ -116,8 +123,10 @@ class _Ledger:
         Whoever sends again what was taken is told so, also when the trigger takes nothing more.
         """
         hook = arrival.hook
+        if len(arrival.delivery.body) > hook.body_limit:
+            return too_large(hook.body_limit)
         is_closed = hook.is_closed(self._now)
-        wrong = self._wrong_signature(arrival)
+        wrong = wrong_signature(hook.config, arrival.delivery, self._now)
         if wrong is not None and not is_closed:
             self._keep(arrival, Verdict.BAD_SIGNATURE, wrong)
             return BadSignature(f"The signature is not accepted: {wrong}.")
@@ -127,19 +136,16 @@ class _Ledger:
             return Receipt(first.firing_id, duplicate=True)
         if is_closed:
             return _unknown()
+        echo = echo_of_post(
+            hook.config.echoes, arrival.delivery.query, arrival.delivery.headers, arrival.delivery.body
+        )
+        if echo is not None:
+            return Receipt(None, echo=echo)
         wait = hook.meter.wait(self._now)
         if wait is not None:
             rule = f"this webhook takes {hook.meter.limit} deliveries a minute"
             return self._limited(arrival, rule, wait.total_seconds(), there_is_room=bool(hook.meter.limit))
         return self._filtered(arrival) or self._accept(arrival)
-
-    def _wrong_signature(self, arrival: _Arrival) -> str | None:
-        hook, delivery = arrival.hook, arrival.delivery
-        if hook.config.signature is None:
-            return None
-        request = SignedRequest(delivery.headers, delivery.body, delivery.url)
-        verdict = verify(hook.config.signature, request, self._now)
-        return None if verdict.accepted else verdict.reason
 
     def _first_of(self, arrival: _Arrival) -> Recorded | None:
         if arrival.identity is None:
@@ -161,7 +167,14 @@ class _Ledger:
             return self._limited(arrival, result.refusal, result.retry_after)
         if result.mismatch is None:
             return None
-        self._keep(arrival, Verdict.FILTERED, result.mismatch, body=delivery.body, was_stopped=result.was_stopped)
+        self._keep(
+            arrival,
+            Verdict.FILTERED,
+            result.mismatch,
+            body=delivery.body,
+            data=parts_of(arrival.hook.config, arrival.delivery),
+            was_stopped=result.was_stopped,
+        )
         return Receipt(None, filtered=True)
 
     def _limited(
@@ -186,6 +199,7 @@ class _Ledger:
                 firing_id,
                 payload=delivery.body,
                 content_type=delivery.headers.get("content-type"),
+                data=parts_of(arrival.hook.config, arrival.delivery),
                 trust=Trust.VERIFIED if hook.config.signature else Trust.UNAUTHENTICATED,
             )
         )
@@ -208,6 +222,7 @@ class _Ledger:
         *,
         firing_id: UUID | None = None,
         body: bytes | None = None,
+        data: dict[str, Any] | None = None,
         was_stopped: bool = False,
     ) -> None:
         rows = self._accepted if verdict is Verdict.ACCEPTED else self._unaccepted
@@ -222,6 +237,7 @@ class _Ledger:
                 content_type=arrival.delivery.headers.get("content-type"),
                 body=body,
                 firing_id=firing_id,
+                data=data,
                 was_stopped=was_stopped,
             )
         )

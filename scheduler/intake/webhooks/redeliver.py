@@ -109,6 +109,7 @@ def _firing(trigger: LockedTrigger, delivery: KeptDelivery) -> NewFiring:
         firing_id,
         payload=delivery.body,
         content_type=delivery.content_type,
+        data=delivery.data,
         trust=delivery.trust,
         ignore_cooldown=True,
     )

@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
+from scheduler.domain.webhook_parts import Echo
 from scheduler.triggers.webhook import WebhookFilter
-
-MAX_BODY = 64 * 1024
-"""Bytes that a delivery's body may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +32,7 @@ class Delivery:
     headers: Mapping[str, str]
     body: bytes
     url: str | None = None
+    query: str = ""
     filtered: FilterResult | None = None
 
 
@@ -44,6 +43,8 @@ class Receipt:
     firing_id: UUID | None
     duplicate: bool = False
     filtered: bool = False
+    echo: Echo | None = None
+    """What a sender that tests the address is answered; nothing is recorded of that."""
 
 
 @dataclass(frozen=True, slots=True)

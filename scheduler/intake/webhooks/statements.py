@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import ARRAY, ColumnElement, Connection, LargeBinary, any_, bindparam, func, select, text, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
@@ -40,6 +41,8 @@ class Hook:
     secret: bytes | None
     rate_limit: int
     """Deliveries that it accepts in any 60 s: the agent's value under the tenant's ceiling."""
+    most_bytes: int
+    """Of a body, whatever the trigger allows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,7 @@ class NewDelivery:
     content_type: str | None = None
     body: bytes | None = None
     firing_id: UUID | None = None
+    data: dict[str, Any] | None = None
     was_stopped: bool = False
     """Its filter took too long."""
     id: UUID = field(default_factory=new_id)
@@ -68,6 +72,7 @@ class KeptDelivery:
     body: bytes | None
     content_type: str | None
     trust: Trust
+    data: dict[str, Any] | None
 
 
 LOCK_HOOKS = (
@@ -76,6 +81,7 @@ LOCK_HOOKS = (
         Trigger.config,
         Trigger.secret,
         func.least(Agent.webhook_rate_limit, Tenant.max_webhook_rate),
+        Tenant.max_webhook_body_bytes,
         *LOCKED_COLUMNS,
     )
     .join(Agent, Agent.id == Trigger.agent_id)
@@ -125,18 +131,18 @@ COUNT_UNACCEPTED = text("""
 
 INSERT_DELIVERIES = text("""
     INSERT INTO webhook_deliveries (id, tenant_id, trigger_id, received_at, verdict, reason, delivery_key,
-        content_type, size, body, firing_id)
+        content_type, size, body, firing_id, data)
     SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:tenant_ids AS uuid[]), CAST(:trigger_ids AS uuid[]),
         CAST(:times AS timestamptz[]), CAST(:verdicts AS text[]), CAST(:reasons AS text[]), CAST(:keys AS text[]),
         CAST(:content_types AS text[]), CAST(:sizes AS int[]), CAST(:bodies AS bytea[]),
-        CAST(:firing_ids AS uuid[]))
-""")
+        CAST(:firing_ids AS uuid[]), :datas)
+""").bindparams(bindparam("datas", type_=ARRAY(JSONB(none_as_null=True))))
 
 
 def lock_hooks(conn: Connection, token_hashes: Collection[bytes]) -> dict[bytes, Hook]:
     """Lock the webhooks of these tokens, in the order of their ids; unknown and deleted ones are left out."""
     rows = conn.execute(LOCK_HOOKS, {"hashes": list(token_hashes)}).all()
-    return {row[0]: Hook(LockedTrigger._make(row[4:]), row[1], row[2], row[3]) for row in rows}
+    return {row[0]: Hook(LockedTrigger._make(row[5:]), *row[1:5]) for row in rows}
 
 
 def find_firings(
@@ -207,6 +213,7 @@ def insert_deliveries(conn: Connection, deliveries: Sequence[NewDelivery]) -> No
             "sizes": array(each.size for each in deliveries),
             "bodies": [each.body for each in deliveries],
             "firing_ids": uuid_array(each.firing_id for each in deliveries),
+            "datas": [each.data for each in deliveries],
         },
     )
 
@@ -222,6 +229,7 @@ def find_kept(
             WebhookDelivery.content_type,
             # A filtered one was checked too, but perhaps by a config that the trigger no longer has.
             func.coalesce(Firing.trust, Trust.UNAUTHENTICATED.value),
+            func.coalesce(Firing.data, WebhookDelivery.data),
         )
         .outerjoin(Firing, Firing.id == WebhookDelivery.firing_id)
         .where(
@@ -232,7 +240,7 @@ def find_kept(
         .order_by(WebhookDelivery.received_at, WebhookDelivery.id)
         .limit(limit)
     )
-    return [KeptDelivery(row[0], row[1], row[2], Trust(row[3])) for row in rows]
+    return [KeptDelivery(row[0], row[1], row[2], Trust(row[3]), row[4]) for row in rows]
 
 
 def kept_between(

@@ -14,11 +14,12 @@ from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.signatures import sign_standard_webhooks
 from scheduler.intake.webhooks.cache import HookMemory
-from scheduler.intake.webhooks.deliveries import MAX_BODY, Delivery, Intake
+from scheduler.intake.webhooks.deliveries import Delivery, Intake
 from scheduler.intake.webhooks.ledger import KEPT_A_MINUTE
 from scheduler.intake.webhooks.statements import Hook as LockedHook
 from scheduler.intake.webhooks.statements import lock_hooks
 from scheduler.storage.engine import Database
+from scheduler.triggers.webhook import USUAL_BODY as MAX_BODY
 from tests.support.api import Api, running_api
 from tests.support.factories import BOX
 from tests.support.hooks import NO_LIMIT, Hook, github_signature, make_hook

@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from scheduler.intake.webhooks.deliveries import MAX_BODY
+from scheduler.triggers.webhook import USUAL_BODY as MAX_BODY
 from tests.support.api import Api
 from tests.support.hooks import NO_LIMIT, make_hook
 from tests.support.web import Web, running_web

@@ -1,0 +1,45 @@
+"""What is asked of one delivery by its webhook's config alone."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from scheduler.domain.errors import PayloadTooLarge
+from scheduler.domain.signatures import SignedRequest, verify
+from scheduler.domain.webhook_body import is_packed, unpacked
+from scheduler.domain.webhook_parts import kept_parts
+from scheduler.intake.webhooks.shapes import Delivery
+from scheduler.triggers.webhook import WebhookConfig
+
+
+def wrong_signature(config: WebhookConfig, delivery: Delivery, now: datetime) -> str | None:
+    """Why the signature does not hold; None when it does, or none is asked for.
+
+    Of a packed body either form may be signed: some sign before they pack, some after.
+    """
+    if config.signature is None:
+        return None
+    request = SignedRequest(delivery.headers, delivery.body, delivery.url)
+    verdict = verify(config.signature, request, now)
+    if verdict.accepted:
+        return None
+    if is_packed(delivery.headers):
+        with suppress(ValueError):
+            plain = unpacked(delivery.headers, delivery.body)
+            if verify(config.signature, replace(request, body=plain), now).accepted:
+                return None
+    return verdict.reason
+
+
+def parts_of(config: WebhookConfig, delivery: Delivery) -> dict[str, Any] | None:
+    """What beside its body is kept of a delivery."""
+    signed_by = config.signature.header if config.signature else None
+    return kept_parts(delivery.headers, delivery.query, config.keep_headers, signed_by, redact=config.redact)
+
+
+def too_large(limit: int) -> PayloadTooLarge:
+    """The answer to a body over the limit."""
+    return PayloadTooLarge(f"The body is larger than {limit} bytes.")
