@@ -70,7 +70,7 @@ def show_poll(path: TriggerPath) -> Response:
             checked_at=detail.checked_at,
             failures=detail.stored.failures,
             first_failure_at=detail.first_failure_at,
-            note=detail.note,
+            note=detail.stored.note,
             is_seen=before is not None,
             value=value,
             value_cut=cut,

@@ -26,7 +26,9 @@ class TrialOut(Answer):
         description="The value is long: its JSON's first 64 Ki characters are shown, as a text."
     )
     would_fire: bool
-    error: str | None = Field(description="Why it failed, or that nothing is at the path.")
+    error: str | None = Field(
+        description="Why it failed, that nothing is at the path, or that a key is there twice."
+    )
 
 
 class PollOut(Answer):
@@ -36,6 +38,8 @@ class PollOut(Answer):
     failures: int = Field(description="In a row, up to now.")
     first_failure_at: Time | None
     note: str | None = Field(description="What there is to say of the last look; null when all is well.")
-    is_seen: bool = Field(description="Whether a value was seen since the config was last changed.")
-    value: Any = Field(None, description="The value that the next look is compared with.")
+    is_seen: bool = Field(description="Whether a value, or nothing, was seen since the config was last changed.")
+    value: Any = Field(
+        None, description="The value that the next look is compared with; null, and a note, if nothing was there."
+    )
     value_cut: bool

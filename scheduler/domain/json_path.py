@@ -23,17 +23,28 @@ from jsonpath.filter import BaseExpression, FilterQuery
 from jsonpath.function_extensions import ExpressionType, FilterFunction
 from jsonpath.parse import Parser
 from jsonpath.stream import TokenStream
+from jsonpath.token import TOKEN_NAME
 
 from scheduler.domain.bounded_regex import Pattern, compile_bounded
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.json_values import heavier_than, json_equal, matches
 
-__all__ = ["JsonPath", "JsonPathTooCostly", "compile_path", "json_equal", "json_path_line", "matches"]
+__all__ = [
+    "JsonPath",
+    "JsonPathTooCostly",
+    "compile_path",
+    "compile_stored",
+    "json_equal",
+    "json_path_line",
+    "matches",
+]
 
 MAX_EXPRESSION_CHARS = 2_000
 MAX_RESULTS = 10_000
 MAX_RESULT_WEIGHT = 4 * 1024 * 1024
 FIND_SECONDS = 1.0
+_SHORTHAND = re.compile(r"[A-Za-z_\u0080-\U0010FFFF][0-9A-Za-z_\u0080-\U0010FFFF]*")
+"""A name that may stand after a dot (RFC 9535 section 2.5.1.1)."""
 
 
 class JsonPathTooCostly(ReveilleError):
@@ -49,6 +60,11 @@ class JsonPath:
 
     expression: str
     _query: _Query = field(repr=False, compare=False)
+
+    @property
+    def is_singular(self) -> bool:
+        """Whether it can select one node at most (RFC 9535 section 2.3.5.1)."""
+        return self._query.singular_query()
 
     def find(self, document: object) -> list[Any]:
         """The values of the selected nodes, in the standard's order; `document` is what `json.loads` gives.
@@ -78,9 +94,22 @@ class JsonPath:
             _run.reset(outer)
 
 
-@lru_cache(maxsize=512)
 def compile_path(expression: str) -> JsonPath:
     """Compile, or raise InvalidField for `json_path` saying what is wrong and where."""
+    path = compile_stored(expression)
+    for token in _ENVIRONMENT.lexer.tokenize(expression):
+        if token.kind == TOKEN_NAME and not _SHORTHAND.fullmatch(token.value):
+            raise InvalidField(
+                f"Not a JSON path (RFC 9535): the name {token.value} at position {token.index} must stand in "
+                f"brackets: ['{token.value}'].",
+                field="json_path",
+            )
+    return path
+
+
+@lru_cache(maxsize=512)
+def compile_stored(expression: str) -> JsonPath:
+    """Compile one that was accepted before: names such as `foo-bar` were taken without brackets."""
     if len(expression) > MAX_EXPRESSION_CHARS:
         raise InvalidField(f"The JSON path is longer than {MAX_EXPRESSION_CHARS} characters.", field="json_path")
     if not expression.startswith("$"):

@@ -1,13 +1,47 @@
-"""Values compared and weighed as JSON, whatever Python makes of them."""
+"""JSON read and written exactly, and values compared and weighed as JSON, whatever Python makes of them."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+import math
+import re
+import secrets
+from decimal import Decimal, InvalidOperation
+from typing import Any, NoReturn
+
+PLAIN_CHARS = 16
+"""A number written in so few characters, without an exponent, is a double exactly as it was written."""
+
+
+def read_json(text: str) -> tuple[Any, str | None]:
+    """The value of a JSON text (RFC 8259), and a key that an object has twice, of which the last counts.
+
+    A number that is no double as it was written is a Decimal. Raises ValueError and RecursionError.
+    """
+    doubled: list[str] = []
+
+    def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(pairs)
+        if len(found) < len(pairs) and not doubled:
+            names = [name for name, _ in pairs]
+            doubled.append(next(name for name in found if names.count(name) > 1))
+        return found
+
+    value = json.loads(text, object_pairs_hook=members, parse_float=_fraction, parse_constant=_refuse)
+    return value, doubled[0] if doubled else None
+
+
+def write_json(value: object) -> str:
+    """JSON with the keys in order and decimals as exact as they are."""
+    mark = secrets.token_hex(8)
+    text = json.dumps(value, sort_keys=True, default=lambda number: f"{mark}{number}")
+    return re.sub(f'"{mark}([^"]*)"', r"\1", text)
 
 
 def json_equal(left: object, right: object) -> bool:
     """Whether two values are the same JSON: 1 equals 1.0, true does not equal 1, the order of keys is no matter.
+
+    A double is the shortest decimal that names it: 0.1 is 0.10, and not 0.1000000000000000055.
 
     Without recursion, so that no depth of nesting fails.
     """
@@ -22,7 +56,7 @@ def json_equal(left: object, right: object) -> bool:
             if len(one) != len(two):
                 return False
             pending.extend(zip(one, two, strict=True))
-        elif isinstance(one, bool) != isinstance(two, bool) or one != two:
+        elif isinstance(one, bool) != isinstance(two, bool) or not _same(one, two):
             return False
     return True
 
@@ -34,7 +68,7 @@ def matches(value: object, match_value: object) -> bool:
     if not isinstance(match_value, str) or isinstance(value, str | list | dict):
         return False
     try:
-        return json_equal(value, json.loads(match_value))
+        return json_equal(value, read_json(match_value)[0])
     except (ValueError, RecursionError):
         return False
 
@@ -64,3 +98,32 @@ def deeper_than(limit: int, value: object) -> bool:
         parts = (part for each in layer for part in (each.values() if isinstance(each, dict) else each))
         layer = [part for part in parts if isinstance(part, dict | list)]
     return depth > limit
+
+
+def _same(one: object, two: object) -> bool:
+    if type(one) is type(two) or not (isinstance(one, int | float | Decimal)):
+        return one == two
+    return _exact(one) == _exact(two)
+
+
+def _exact(number: object) -> object:
+    return Decimal(repr(number)) if isinstance(number, float) else number
+
+
+def _fraction(text: str) -> float | Decimal:
+    number = float(text)
+    if len(text) <= PLAIN_CHARS and text.lstrip("-").replace(".", "").isdecimal():
+        return number
+    exact = _decimal(text)
+    return number if math.isfinite(number) and Decimal(repr(number)) == exact else exact
+
+
+def _decimal(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError(f"the number {text[:20]} is too large") from None
+
+
+def _refuse(name: str) -> NoReturn:
+    raise ValueError(f"{name} is no number of JSON")

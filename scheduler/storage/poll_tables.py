@@ -24,9 +24,13 @@ class PollState(Base):
     fingerprint: Mapped[str | None]
     """Of the part of the config that `baseline` belongs to; under another one it counts for nothing."""
     baseline: Mapped[str | None]
-    """The value seen last, as JSON text: `jsonb` would refuse some strings and rewrite numbers. Null: none yet."""
+    """The value seen last, as JSON text: `jsonb` would refuse some strings and rewrite numbers. Empty: nothing was
+    at the path. Null: none yet."""
     etag: Mapped[str | None]
     last_modified: Mapped[str | None]
+    edited_at: Mapped[datetime | None]
+    """The trigger's `updated_at` at the look that brought these: since an edit, the validators hold no more. Null:
+    they are of a version that gave the one node of a list bare."""
     failures: Mapped[int] = mapped_column(server_default="0")
     """In a row, up to now."""
     first_failure_at: Mapped[datetime | None]

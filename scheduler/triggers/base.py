@@ -187,9 +187,15 @@ def join_secrets(config: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[
 
 
 def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON Merge Patch (RFC 7396): null removes a member, objects merge, anything else replaces."""
+    """JSON Merge Patch (RFC 7396): null removes a member, objects merge, anything else replaces.
+
+    In an object `headers`, names that differ in case alone are one (RFC 9110 section 5.1).
+    """
     merged = dict(target)
     for key, value in patch.items():
+        if key == "headers" and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge_headers(merged[key], value)
+            continue
         if value is None:
             merged.pop(key, None)
         elif isinstance(value, Mapping):
@@ -198,6 +204,13 @@ def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str
         else:
             merged[key] = value
     return merged
+
+
+def merge_headers(held: Mapping[str, str], patch: Mapping[str, str | None]) -> dict[str, Any]:
+    """Headers with those of `patch` in place of those of the same names, whatever their case; null removes one."""
+    named = {name.lower() for name in patch}
+    kept = {name: value for name, value in held.items() if name.lower() not in named}
+    return kept | {name: value for name, value in patch.items() if value is not None}
 
 
 def _copy(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from uuid import UUID
 from pydantic import Field, field_validator
 
 from scheduler.domain.errors import InvalidField
-from scheduler.domain.json_path import compile_path
+from scheduler.domain.json_path import compile_path, compile_stored
 from scheduler.domain.json_values import json_equal, matches
 from scheduler.domain.misfire import Schedule
 from scheduler.triggers.base import CheckContext, TriggerConfig
@@ -33,9 +33,13 @@ OWN_HEADERS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """The value that a look found. JSON's null is a value, so it needs a box."""
+    """What a look found: a value, which may be JSON's null, or nothing at the path, which is remembered too."""
 
     value: Any
+    is_there: bool = True
+
+
+NOTHING = Seen(None, is_there=False)
 
 
 class PollConfig(TriggerConfig):
@@ -146,23 +150,40 @@ class PollConfig(TriggerConfig):
         parts = [self.url, self.method, self.body, self.json_path, self.fire_on, self.match_value]
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def select(self, document: object) -> Seen | None:
-        """The value at the path: that of the one node, the list of several, None without any.
+    def select(self, document: object) -> Seen:
+        """What is at the path: the value of the one node that it can select, or the list of the several.
 
         Raises JsonPathTooCostly, after up to 1 s of processor time.
         """
-        values = compile_path(self.json_path).find(document)
-        if not values:
-            return None
-        return Seen(values[0] if len(values) == 1 else values)
+        path = compile_stored(self.json_path)
+        values = path.find(document)
+        if not path.is_singular:
+            return Seen(values)
+        return Seen(values[0]) if values else NOTHING
 
-    def fires(self, before: Seen | None, value: object) -> bool:
-        """Whether seeing `value` after `before` is what is waited for; `before` None: it is the first look."""
+    def selected_before(self, seen: Seen) -> Seen:
+        """What `seen` was to the versions that gave the one node of a list bare, and knew no empty list."""
+        if compile_stored(self.json_path).is_singular or len(seen.value) > 1:
+            return seen
+        return Seen(seen.value[0]) if seen.value else NOTHING
+
+    def fires(self, before: Seen | None, seen: Seen) -> bool:
+        """Whether `seen` after `before` is what is waited for; `before` None: it is the first look."""
         if self.fire_on == "change":
-            return before is not None and not json_equal(before.value, value)
-        if not matches(value, self.match_value):
+            return before is not None and not (
+                before.is_there == seen.is_there and json_equal(before.value, seen.value)
+            )
+        return self._is_met(seen) and (self.repeat or before is None or not self._is_met(before))
+
+    def _is_met(self, seen: Seen) -> bool:
+        """Whether it is the value waited for, or the list of nothing else."""
+        if not seen.is_there:
             return False
-        return self.repeat or before is None or not matches(before.value, self.match_value)
+        if matches(seen.value, self.match_value):
+            return True
+        if compile_stored(self.json_path).is_singular or not isinstance(seen.value, list):
+            return False
+        return len(seen.value) == 1 and matches(seen.value[0], self.match_value)
 
     def _check_request(self, context: CheckContext) -> None:
         for name in self.headers:

@@ -8,7 +8,7 @@ from typing import Annotated, ClassVar
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from scheduler.domain.errors import InvalidField
-from scheduler.domain.json_path import JsonPathTooCostly, compile_path
+from scheduler.domain.json_path import JsonPathTooCostly, compile_path, compile_stored
 from scheduler.domain.signatures import SignatureConfig
 from scheduler.domain.webhook_body import document_of
 from scheduler.domain.webhook_parts import Challenge
@@ -41,7 +41,7 @@ class WebhookFilter(BaseModel):
     def _compiles(cls, value: str | None) -> str | None:
         if value is not None:
             try:
-                compile_path(value)
+                compile_stored(value)  # hooks that were made before are read by this, too
             except InvalidField as error:
                 raise ValueError(error.message) from None
         return value
@@ -67,7 +67,7 @@ class WebhookFilter(BaseModel):
             return mismatch, False
         try:
             document = document_of(headers, body)
-            selects = compile_path(self.json_path).selects(document, FILTER_SECONDS)
+            selects = compile_stored(self.json_path).selects(document, FILTER_SECONDS)
         except ValueError as error:
             return f"the body cannot be looked into: {error}", False
         except JsonPathTooCostly as error:
@@ -138,6 +138,7 @@ class WebhookConfig(TriggerConfig):
         named = {f"keep_headers.{place}": name for place, name in enumerate(self.keep_headers)}
         if self.filter is not None:
             named["filter.header"] = self.filter.header or ""
+            _check_path(self.filter.json_path)
         if self.signature is not None:
             named["signature.header"] = self.signature.header or ""
             _check_secrets(self.signature.secret)
@@ -154,6 +155,14 @@ class WebhookConfig(TriggerConfig):
                 "(max_webhook_body_bytes).",
                 field="max_body_bytes",
             )
+
+
+def _check_path(path: str | None) -> None:
+    """Refuse a path that the standard does not know; one that was stored before is still read."""
+    try:
+        compile_path(path or "$")
+    except InvalidField as error:
+        raise InvalidField(error.message, field="filter.json_path") from None
 
 
 def _check_secrets(secret: str | list[str]) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.base import CheckContext, join_secrets, parse_config, split_secrets
-from scheduler.triggers.poll import PollConfig, Seen
+from scheduler.triggers.poll import NOTHING, PollConfig, Seen
 from scheduler.triggers.registry import TIMED, kind_of
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -142,7 +142,10 @@ def test_one_node_is_its_value_several_are_a_list_and_none_is_nothing() -> None:
     assert poll(json_path="$.a[0]").select(document) == Seen(1)
     assert poll(json_path="$.b").select(document) == Seen(None)
     assert poll(json_path="$.a[*]").select(document) == Seen([1, None])
-    assert poll(json_path="$.c").select(document) is None
+    assert poll(json_path="$.c").select(document) == NOTHING
+    assert poll(json_path="$.a[2]").select(document) == NOTHING
+    assert poll(json_path="$.a[:1]").select(document) == Seen([1])
+    assert poll(json_path="$..c").select(document) == Seen([])
 
 
 @pytest.mark.parametrize(
@@ -159,29 +162,29 @@ def test_one_node_is_its_value_several_are_a_list_and_none_is_nothing() -> None:
     ],
 )
 def test_change_compares_values_as_json(before: Seen | None, value: object, fires: bool) -> None:
-    assert poll().fires(before, value) is fires
+    assert poll().fires(before, Seen(value)) is fires
 
 
 def test_match_fires_on_becoming_equal_and_at_the_first_look_too() -> None:
     config = match("done")
-    assert config.fires(None, "done")
-    assert config.fires(Seen("busy"), "done")
-    assert not config.fires(Seen("done"), "done")
-    assert not config.fires(Seen("done"), "busy")
-    assert not config.fires(None, "busy")
+    assert config.fires(None, Seen("done"))
+    assert config.fires(Seen("busy"), Seen("done"))
+    assert not config.fires(Seen("done"), Seen("done"))
+    assert not config.fires(Seen("done"), Seen("busy"))
+    assert not config.fires(None, Seen("busy"))
 
 
 def test_repeat_fires_at_every_look_that_finds_it_equal() -> None:
     config = match("done", repeat=True)
-    assert config.fires(Seen("done"), "done")
-    assert not config.fires(Seen("done"), "busy")
+    assert config.fires(Seen("done"), Seen("done"))
+    assert not config.fires(Seen("done"), Seen("busy"))
 
 
 @pytest.mark.parametrize(
     ("wanted", "value"), [("5", 5), ("true", True), ("null", None), (None, None), ("5", "5"), ([1], [1])]
 )
 def test_a_text_also_matches_the_json_text_of_a_scalar(wanted: object, value: object) -> None:
-    assert match(wanted).fires(None, value)
+    assert match(wanted).fires(None, Seen(value))
 
 
 @pytest.mark.parametrize(
@@ -203,3 +206,39 @@ def test_a_seen_value_belongs_to_the_request_the_path_and_the_condition(edit: di
 def test_a_seen_value_outlives_other_edits() -> None:
     base = match(1).fingerprint()
     assert match(1, headers={"Authorization": "new"}, interval_min=60, repeat=True).fingerprint() == base
+
+
+def test_nothing_is_remembered_and_no_value_of_json() -> None:
+    assert poll().fires(NOTHING, Seen(None))
+    assert poll().fires(Seen(None), NOTHING)
+    assert not poll().fires(NOTHING, NOTHING)
+    assert not poll().fires(None, NOTHING)
+    assert match("done").fires(NOTHING, Seen("done"))
+    assert not match(None).fires(None, NOTHING)
+
+
+def test_a_list_of_one_value_is_that_value_to_a_match() -> None:
+    config = match("done", json_path="$.jobs[?@.id == 7].state")
+    assert config.fires(Seen([]), Seen(["done"]))
+    assert not config.fires(Seen(["done"]), Seen(["done"]))
+    assert not config.fires(Seen([]), Seen(["done", "done"]))
+    assert match([1, 2], json_path="$[*]").fires(Seen([1]), Seen([1, 2]))
+    assert not match("done").fires(Seen("busy"), Seen(["done"]))
+
+
+@pytest.mark.parametrize(
+    ("path", "hint"),
+    [
+        ("$.foo-bar", "['foo-bar']"),
+        ("$.a.foo-bar[0]", "['foo-bar']"),
+        ("$..foo-bar", "['foo-bar']"),
+        ("$.a[?@.foo-bar == 1]", "['foo-bar']"),
+    ],
+)
+def test_a_name_that_the_standard_wants_in_brackets_is_refused_with_them(path: str, hint: str) -> None:
+    with pytest.raises(InvalidField) as refused:
+        parse_config(PollConfig, {"url": URL, "json_path": path}, CONTEXT)
+    assert refused.value.field == "config.json_path"
+    assert hint in refused.value.message
+    assert poll(json_path="$['foo-bar']").select({"foo-bar": 1}) == Seen(1)
+    assert PollConfig.model_construct(url=URL, json_path="$.foo-bar").select({"foo-bar": 1}) == Seen(1)

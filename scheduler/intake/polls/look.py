@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import NoReturn
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 from loguru import logger
 
+from scheduler.domain.charsets import charset_of
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError
-from scheduler.domain.json_values import deeper_than
+from scheduler.domain.json_values import deeper_than, read_json, write_json
 from scheduler.net.client import Answer, GuardedClient
 from scheduler.net.retry_after import is_put_off, parse_retry_after
 from scheduler.triggers.poll import PollConfig, Seen
@@ -25,29 +26,26 @@ MAX_VALUE_CHARS = 1024 * 1024
 MAX_DEPTH = 100
 MAX_VALIDATOR_CHARS = 1000
 TOO_DEEP = f"The answer is nested too deeply; the value may be {MAX_DEPTH} levels deep."
+STRONG_AFTER = timedelta(seconds=1)
+"""A `Last-Modified` no older than this may belong to two contents of one second (RFC 9110 section 8.8.2.2)."""
 ACCEPT = "application/json, */*;q=0.5"
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A value was at the path. `text` is its JSON, with the keys in order."""
+    """The answer is good. `text` is the JSON of what is at the path, with the keys in order; empty for nothing."""
 
     seen: Seen
     text: str
     etag: str | None = None
     last_modified: str | None = None
+    note: str | None = None
+    """What there is to say of it, though all is well."""
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
     """304: the answer is the one whose validators were sent."""
-
-
-@dataclass(frozen=True, slots=True)
-class NothingThere:
-    """The answer is good, but has nothing at the path."""
-
-    note: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class LookFailed:
     """Whether the server has nothing against the request but its time (429 or 503 with Retry-After)."""
 
 
-Look = Found | Unchanged | NothingThere | LookFailed
+Look = Found | Unchanged | LookFailed
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,24 +114,59 @@ class Looker:
 
 
 def read_answer(config: PollConfig, answer: Answer) -> Look:
-    """The value at the config's path in the body of a 2xx."""
+    """What is at the config's path in the body of a 2xx, read in its declared charset."""
     if not answer.body.strip():
         return LookFailed("The answer is empty.")
     try:
-        document = json.loads(answer.body, parse_constant=_refuse, parse_float=_finite)
+        document, doubled = read_json(_text(answer))
         seen = config.select(document)
-        text = "" if seen is None else json.dumps(seen.value, sort_keys=True)
+        text = write_json(seen.value) if seen.is_there else ""
     except RecursionError:
         return LookFailed(TOO_DEEP)
     except ValueError as error:  # a codec's error too
         return LookFailed(f"The answer is not JSON: {error}.")
-    if seen is None:
-        return NothingThere(f"Nothing in the answer is at {config.json_path}.")
     if deeper_than(MAX_DEPTH, seen.value):
         return LookFailed(TOO_DEEP)
     if len(text) > MAX_VALUE_CHARS:
         return LookFailed("The JSON path selects more than 1 MiB of the answer; make it more precise.")
-    return Found(seen, text, _validator(answer, "etag"), _validator(answer, "last-modified"))
+    return Found(seen, text, _validator(answer, "etag"), _last_modified(answer), _note(config, seen, doubled))
+
+
+def _text(answer: Answer) -> str:
+    """The body in the charset of its byte order mark, or in that which was declared, else UTF-8 (RFC 8259)."""
+    seen = json.detect_encoding(answer.body)
+    declared = charset_of(answer.headers.get("content-type")) if seen == "utf-8" else None
+    if declared is not None:
+        try:
+            return answer.body.decode(declared)
+        except UnicodeError:  # many declare one and send UTF-8
+            pass
+    return answer.body.decode(seen, "surrogatepass")
+
+
+def _note(config: PollConfig, seen: Seen, doubled: str | None) -> str | None:
+    if not seen.is_there:
+        return f"Nothing in the answer is at {config.json_path}."
+    return (
+        None
+        if doubled is None
+        else f"The answer has the key {doubled!r} twice in one object; the last one counts."
+    )
+
+
+def _last_modified(answer: Answer) -> str | None:
+    """The `Last-Modified` that tells two contents apart: one that was more than a second old when it was sent."""
+    text = _validator(answer, "last-modified")
+    try:
+        modified, sent = (_moment(each) for each in (text or "", answer.headers.get("date", "")))
+        return text if sent - modified > STRONG_AFTER else None
+    except (ValueError, OverflowError):
+        return None
+
+
+def _moment(text: str) -> datetime:
+    moment = parsedate_to_datetime(text)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment
 
 
 def _headers(config: PollConfig) -> dict[str, str]:
@@ -150,14 +183,3 @@ def _validator(answer: Answer, name: str) -> str | None:
     value = answer.headers.get(name, "").strip()
     fits = 0 < len(value) <= MAX_VALIDATOR_CHARS and value.isascii() and value.isprintable()
     return value if fits else None
-
-
-def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"the number {text[:20]} is too large")
-    return number

@@ -14,13 +14,13 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, update
 
-from scheduler.domain.json_values import deeper_than
+from scheduler.domain.json_values import deeper_than, read_json
 from scheduler.domain.model import Trust
 from scheduler.domain.text import storable
 from scheduler.firings.new_firing import NewFiring, gate
 from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
-from scheduler.intake.polls.look import Found, Look, LookFailed, NothingThere, Unchanged, Validators
+from scheduler.intake.polls.look import Found, Look, LookFailed, Unchanged, Validators
 from scheduler.intake.polls.statements import (
     QuietEnd,
     StoredPoll,
@@ -35,7 +35,7 @@ from scheduler.storage.engine import notify
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
 from scheduler.triggers.base import join_secrets
-from scheduler.triggers.poll import PollConfig, Seen
+from scheduler.triggers.poll import NOTHING, PollConfig, Seen
 
 MAX_FAILURES = 50
 """In a row; then the poll is paused."""
@@ -66,16 +66,25 @@ class Poll:
         return self.stored.fingerprint == self.config.fingerprint()
 
     def before(self) -> Seen | None:
-        """The value seen last; None when this look is the first."""
+        """What was seen last; None when this look is the first."""
         if self.stored.baseline is None or not self.is_begun:
             return None
-        return Seen(json.loads(self.stored.baseline))
+        return Seen(read_json(self.stored.baseline)[0]) if self.stored.baseline else NOTHING
 
     def validators(self) -> Validators:
-        """Of the answer that the value seen last was in."""
-        if self.stored.baseline is None or not self.is_begun:
+        """Of the answer seen last, while nobody edited the trigger: other headers may bring another answer."""
+        if self.stored.baseline is None or not self.is_begun or self.stored.edited_at != self.stored.updated_at:
             return Validators()
         return Validators(self.stored.etag, self.stored.last_modified)
+
+    def fires(self, seen: Seen) -> bool:
+        """Whether what is seen now is what is waited for."""
+        before = self.before()
+        if before is None or self.stored.edited_at is not None:
+            return self.config.fires(before, seen)
+        # Stored by a version that took values otherwise: nothing fires for that alone.
+        then = self.config.selected_before(seen)
+        return then.is_there and self.config.fires(before, then)
 
 
 def open_poll(stored: StoredPoll, box: SecretBox) -> Poll:
@@ -90,12 +99,10 @@ def quiet_end(poll: Poll, look: Look) -> QuietEnd | None:
     if stored.failures or poll.config.repeat or not poll.is_begun:
         return None
     match look:
-        case NothingThere(note):
-            return QuietEnd(stored, stored.etag, stored.last_modified, _note(note))
         case Unchanged():
-            return QuietEnd(stored, stored.etag, stored.last_modified)
-        case Found(_, text, etag, last_modified) if text == stored.baseline:
-            return QuietEnd(stored, etag, last_modified)
+            return QuietEnd(stored, stored.etag, stored.last_modified, stored.note)
+        case Found(_, text, etag, last_modified, note) if text == stored.baseline:
+            return QuietEnd(stored, etag, last_modified, _noted(note))
     return None
 
 
@@ -128,20 +135,24 @@ def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:
     return min(timedelta(seconds=FIRST_DELAY * 2 ** min(failures - 1, 30) * (1 + spread)), interval)
 
 
-def firing_data(before: Seen | None, value: object) -> dict[str, Any]:
-    """`{"old"?, "new"}` as a firing keeps it; what had to be cut is named in `cut`."""
-    values = ({} if before is None else {"old": before.value}) | {"new": value}
-    parts = {name: shown(each) for name, each in values.items()}
-    cut = [name for name, (_, is_cut) in parts.items() if is_cut]
-    return {name: part for name, (part, _) in parts.items()} | ({"cut": cut} if cut else {})
+def firing_data(before: Seen | None, seen: Seen) -> dict[str, Any]:
+    """`{"old"?, "new"}` as a firing keeps it; `cut` names what had to be cut, `nothing` what was not there."""
+    both = ({} if before is None else {"old": before}) | {"new": seen}
+    parts = {name: shown(each.value) for name, each in both.items()}
+    told = {
+        "cut": [name for name, (_, is_cut) in parts.items() if is_cut],
+        "nothing": [name for name, each in both.items() if not each.is_there],
+    }
+    return {name: part for name, (part, _) in parts.items()} | {name: each for name, each in told.items() if each}
 
 
 def shown(value: object) -> tuple[Any, bool]:
     r"""`value` for others to read, and whether it had to be cut: then it is a text, the start of its JSON.
 
-    U+0000 and lone surrogates (`\ud800`), which neither PostgreSQL nor UTF-8 can hold, are replaced.
+    U+0000 and lone surrogates (`\ud800`), which neither PostgreSQL nor UTF-8 can hold, are replaced; a number that
+    is no double is the text that it was.
     """
-    text = _ESCAPED_NUL.sub(r"\1\\ufffd", json.dumps(value, ensure_ascii=False))
+    text = _ESCAPED_NUL.sub(r"\1\\ufffd", json.dumps(value, ensure_ascii=False, default=str))
     text = text.encode("utf-8", "replace").decode()
     if len(text) > MAX_DATA_CHARS or deeper_than(MAX_DATA_DEPTH, value):
         return text[:MAX_DATA_CHARS], True
@@ -153,21 +164,22 @@ def _succeed(
     trigger: LockedTrigger,
     poll: Poll,
     state: Row[Any],
-    look: Found | Unchanged | NothingThere,
+    look: Found | Unchanged,
 ) -> None:
-    values = _begun(poll) | {"failures": 0, "first_failure_at": None, "note": None}
+    values = _begun(poll) | {"failures": 0, "first_failure_at": None}
     before = poll.before()
     seen = before
-    if isinstance(look, NothingThere):
-        values["note"] = _note(look.note)
-    elif isinstance(look, Found):
+    if isinstance(look, Found):
         seen = look.seen
         values |= {"baseline": look.text, "etag": look.etag, "last_modified": look.last_modified}
+        values |= {"note": _noted(look.note), "edited_at": poll.stored.updated_at}
+    elif state.failures:
+        values["note"] = None
     if state.failures and poll.is_begun:
         since = state.first_failure_at.isoformat()
         _audit(conn, trigger, "poll_recovered", failures=state.failures, since=since)
-    if seen is not None and not isinstance(look, NothingThere) and poll.config.fires(before, seen.value):
-        _fire(conn, trigger, poll, firing_data(before, seen.value))
+    if seen is not None and poll.fires(seen):
+        _fire(conn, trigger, poll, firing_data(before, seen))
     end_look(conn, trigger.id, **values)
 
 
@@ -209,7 +221,7 @@ def _begun(poll: Poll) -> dict[str, Any]:
     """The values that belong to this config alone, when the stored ones belong to another."""
     if poll.is_begun:
         return {}
-    fresh = dict.fromkeys(("baseline", "etag", "last_modified", "first_failure_at"))
+    fresh = dict.fromkeys(("baseline", "etag", "last_modified", "edited_at", "first_failure_at"))
     return fresh | {"fingerprint": poll.config.fingerprint(), "failures": 0}
 
 
@@ -228,6 +240,10 @@ def _audit(conn: Connection, trigger: LockedTrigger, verb: str, **detail: Any) -
         agent_id=trigger.agent_id,
         **detail,
     )
+
+
+def _noted(text: str | None) -> str | None:
+    return None if text is None else _note(text)
 
 
 def _note(text: str) -> str:

@@ -29,7 +29,7 @@ BEGIN_LOOKS = text("""
 
 READ_POLLS = text("""
     SELECT t.id, s.poll_version, t.updated_at, t.config, t.secret, s.fingerprint, s.baseline, s.etag,
-        s.last_modified, s.failures
+        s.last_modified, s.edited_at, s.failures, s.note
     FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS v(id, version)
         JOIN poll_states s ON s.trigger_id = v.id AND s.poll_version = v.version
         JOIN triggers t ON t.id = v.id
@@ -42,7 +42,8 @@ LOCK_QUIET = text("""
 
 END_QUIET = text("""
     UPDATE poll_states s SET poll_version = s.poll_version + 1, checking_until = NULL,
-        checked_at = clock_timestamp(), etag = v.etag, last_modified = v.last_modified, note = v.note
+        checked_at = clock_timestamp(), etag = v.etag, last_modified = v.last_modified, note = v.note,
+        edited_at = v.updated_at
     FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[]), CAST(:updated AS timestamptz[]),
             CAST(:etags AS text[]), CAST(:modified AS text[]), CAST(:notes AS text[]))
         AS v(id, version, updated_at, etag, last_modified, note)
@@ -76,7 +77,10 @@ class StoredPoll:
     baseline: str | None
     etag: str | None
     last_modified: str | None
+    edited_at: datetime | None
+    """The trigger's `updated_at` when it was seen; None: by a version that took values otherwise."""
     failures: int
+    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,6 @@ class PollDetail:
     stored: StoredPoll
     checked_at: datetime | None
     first_failure_at: datetime | None
-    note: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +199,8 @@ def read_poll(conn: Connection, trigger_id: UUID) -> PollDetail:
         baseline=row.baseline,
         etag=row.etag,
         last_modified=row.last_modified,
+        edited_at=row.edited_at,
         failures=row.failures or 0,
+        note=row.note,
     )
-    return PollDetail(stored, row.checked_at, row.first_failure_at, row.note)
+    return PollDetail(stored, row.checked_at, row.first_failure_at)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from scheduler.domain.clock import Clock
-from scheduler.intake.polls.look import Found, Looker, LookFailed, NothingThere
+from scheduler.intake.polls.look import Found, Looker, LookFailed
 from scheduler.intake.polls.settle import shown
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
@@ -23,7 +23,7 @@ class Trial:
     value_cut: bool = False
     would_fire: bool = False
     error: str | None = None
-    """Why it failed, or that nothing is at the path."""
+    """Why it failed, that nothing is at the path, or what else there is to say."""
 
 
 async def try_poll(
@@ -34,11 +34,10 @@ async def try_poll(
         async with GuardedClient(allow_private=allow_private) as client:
             look = await Looker(client, clock, threads).look(config)
     match look:
-        case Found(seen):
+        case Found(seen, note=note):
             value, cut = shown(seen.value)
-            return Trial("found", value, cut, config.fires(before, seen.value))
-        case NothingThere(note):
-            return Trial("nothing_there", error=note)
+            status: Literal["found", "nothing_there"] = "found" if seen.is_there else "nothing_there"
+            return Trial(status, value, cut, config.fires(before, seen), error=note)
         case LookFailed(note):
             return Trial("failed", error=note)
     raise AssertionError("a look without validators found nothing unchanged")
