@@ -1,31 +1,24 @@
-"""Taking a connection out of gunicorn's hands: for answers that never end, which would keep one of its threads."""
+"""Taking a connection out of the server's hands: for answers that never end, which would keep one of its threads."""
 
 from __future__ import annotations
 
-import os
 import socket
-import ssl
 from typing import Any
 
 from flask import Response
+
+from api.server.wsgi import Taken as NothingToSend
 
 
 class Taken(Response):
     """Nothing more is to be sent: the socket has another owner."""
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
-        """Tell gunicorn to forget the connection, the way it has for that."""
-        raise StopIteration
+        """Tell the server to forget the connection."""
+        raise NothingToSend
 
 
 def take_socket(environ: dict[str, Any]) -> socket.socket | None:
-    """Gunicorn's socket of this request, which is left with a dummy to shut down and close; None without one."""
-    theirs = environ.get("gunicorn.socket")
-    if not isinstance(theirs, socket.socket) or isinstance(theirs, ssl.SSLSocket):
-        return None
-    ours = theirs.dup()
-    dummy, other_end = socket.socketpair()
-    os.dup2(dummy.fileno(), theirs.fileno())
-    dummy.close()
-    other_end.close()
-    return ours
+    """The socket of this request's connection; None where the server gives none."""
+    take = environ.get("reveille.take_socket")
+    return None if take is None else take()

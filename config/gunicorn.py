@@ -5,12 +5,8 @@ There is no access log: the address of a webhook holds its token.
 
 from __future__ import annotations
 
-import json
 import sys
-from socket import socket
-from typing import Any
 
-from gunicorn import util  # type: ignore[import-untyped]
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from loguru import logger
 
@@ -41,8 +37,7 @@ class RoutedLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
 
 bind = f"0.0.0.0:{_settings.port}"
 workers = _settings.web_concurrency
-worker_class = "gthread"
-threads = 32
+worker_class = "api.server.worker.GuardedWorker"
 timeout = 60
 graceful_timeout = 25
 """Seconds; a Heroku dyno is killed 30 s after it was asked to stop."""
@@ -50,6 +45,8 @@ keepalive = 5
 accesslog = None
 logger_class = RoutedLogger
 control_socket_disable = True
+forwarded_allow_ips = _settings.trusted_proxies
+"""Whose X-Forwarded-For and X-Forwarded-Proto are believed: by default nobody's."""
 
 
 def on_starting(_server: object) -> None:
@@ -61,24 +58,3 @@ def on_starting(_server: object) -> None:
     except ConfigurationError as error:
         sys.stderr.write(f"{error.message}\n")
         raise SystemExit(2) from None
-
-
-def write_problem(sock: socket, status: int, reason: str, message: str) -> None:
-    """Answer what gunicorn itself refuses, such as a URL that is too long, like every other error (RFC 9457)."""
-    problem = {"type": "about:blank", "title": reason, "status": status, "detail": message}
-    body = json.dumps(problem).encode()
-    head = (
-        f"HTTP/1.1 {status} {reason}\r\nConnection: close\r\n"
-        f"Content-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n\r\n"
-    )
-    util.write_nonblock(sock, head.encode("latin-1") + body)
-
-
-util.write_error = write_problem  # gunicorn has no setting for it
-
-
-def worker_exit(_server: object, worker: Any) -> None:
-    """Say goodbye to the WebSockets of a worker that ends: their clients come back to another."""
-    sockets = getattr(worker.wsgi, "extensions", {}).get("reveille_sockets")
-    if sockets is not None:
-        sockets.close()

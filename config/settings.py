@@ -74,6 +74,19 @@ def _private_hosts(value: str) -> str:
     return value
 
 
+def _proxies(value: str) -> str:
+    parts = [part.strip() for part in value.split(",") if part.strip()]
+    for part in parts:
+        if part != "*":
+            try:
+                ipaddress.ip_network(part)
+            except ValueError:
+                raise ValueError(f"{part!r} is neither an IP address nor a CIDR such as 10.0.0.0/8") from None
+    if "*" in parts and len(parts) > 1:
+        raise ValueError("'*' trusts every address: leave the others out")
+    return ",".join(parts)
+
+
 def _parse_commands(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -132,6 +145,9 @@ class Settings(BaseSettings):
     commands: Commands = Field(default_factory=dict, validation_alias="REVEILLE_COMMANDS")
     mcp_commands: Commands = Field(default_factory=dict, validation_alias="REVEILLE_MCP_COMMANDS")
     public_url: HttpUrl | None = Field(None, validation_alias="REVEILLE_PUBLIC_URL")
+    trusted_proxies: Annotated[str, AfterValidator(_proxies)] = Field(
+        "", validation_alias="REVEILLE_TRUSTED_PROXIES"
+    )
     url: HttpUrl = Field(
         default_factory=lambda data: f"http://127.0.0.1:{data['port']}", validation_alias="REVEILLE_URL"
     )

@@ -70,7 +70,7 @@ def open_socket() -> Response:
         raise Unauthorized("Send Authorization: Bearer KEY.")
     taken = take_socket(request.environ)
     if taken is None:
-        raise NotServed("This server cannot keep a WebSocket; Reveille's own, gunicorn, can.")
+        raise NotServed("This server cannot keep a WebSocket; Reveille's own can.")
     greeting = accepting(request.headers["Sec-WebSocket-Key"], SUBPROTOCOL if SUBPROTOCOL in offered else None)
     hub.add(taken, greeting, watch, wanted)
     return Taken()

@@ -1,4 +1,4 @@
-"""Durable webhook intake beside a bare Flask route, both under gunicorn with our configuration.
+"""Durable webhook intake beside a bare Flask route under gunicorn's own threads, as one would deploy it.
 
 No limit on the rate, and no scheduler at work beside it. In the end as many firings must be in the database as
 deliveries were answered with 202.
@@ -27,6 +27,7 @@ from tests.support.web import Web, running_web
 AGENTS = 5
 TRIGGERS = 20
 CONNECTIONS = 32
+GTHREAD = ("-k", "gthread", "--threads", "32")
 NO_LIMIT = 2_000_000_000
 
 
@@ -67,7 +68,9 @@ def intake_ratio(databases: Databases, *, workers: int = 1, rounds: int = 7, sec
         paths = _make_webhooks(db)
         with ExitStack() as stack:
             env = {"WEB_CONCURRENCY": str(workers)}
-            bare = stack.enter_context(running_web(url, app="tests.bench.intake:bare_app()", env=env))
+            bare = stack.enter_context(
+                running_web(url, app="tests.bench.intake:bare_app()", env=env, options=GTHREAD)
+            )
             ours = stack.enter_context(running_web(url, env=env))
             turns = [_turn(bare, ours, paths, 0.5)]  # warms everything up
             turns += [_turn(bare, ours, paths, seconds) for _ in range(rounds)]

@@ -7,7 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,9 +41,16 @@ class Web:
 
 @contextmanager
 def running_web(
-    database_url: str, *, app: str = "api.app:create_app()", env: Mapping[str, str] | None = None
+    database_url: str,
+    *,
+    app: str = "api.app:create_app()",
+    env: Mapping[str, str] | None = None,
+    options: Sequence[str] = (),
 ) -> Iterator[Web]:
-    """gunicorn on a free port of its own, with `env` beside what it needs; gone at the end."""
+    """gunicorn on a free port of its own, with `env` beside what it needs; gone at the end.
+
+    `options` of its command line stand against our configuration's.
+    """
     port = free_port()
     environment = {
         "PATH": os.defpath,
@@ -53,7 +60,7 @@ def running_web(
         "REVEILLE_LOG_LEVEL": "ERROR",
         **(env or {}),
     }
-    command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", app]
+    command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", *options, app]
     process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
     web = Web(port, process)
     try:

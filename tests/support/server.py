@@ -1,0 +1,80 @@
+"""The web server with limits of the test's own, in this process, around a small WSGI application."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from threading import Thread
+from typing import Any
+
+import uvicorn
+
+from api.server.connection import protocol_of
+from api.server.gate import Gate
+from api.server.limits import DEFAULTS, Limits
+from api.server.wsgi import Wsgi, WsgiBridge
+
+PATIENCE = 20.0
+
+
+@dataclass
+class Served:
+    """A server that runs."""
+
+    port: int
+    gate: Gate
+    said_goodbye: list[bool] = field(default_factory=list)
+
+    def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
+        """A bare connection."""
+        sock = socket.socket()
+        if receive_buffer is not None:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
+        sock.settimeout(PATIENCE)
+        sock.connect(("127.0.0.1", self.port))
+        return sock
+
+    def ask(self, request: bytes) -> bytes:
+        """Everything that comes back until the connection ends."""
+        with self.connect() as sock:
+            sock.sendall(request)
+            return read_all(sock)
+
+
+@contextmanager
+def serving(app: Wsgi, limits: Limits = DEFAULTS, *, threads: int = 1, **options: Any) -> Iterator[Served]:
+    """Serve `app` by so few `threads` that a client who held one would be noticed."""
+    with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
+        served = Served(listener.getsockname()[1], Gate(limits))
+        bridge = WsgiBridge(app, lambda: served.said_goodbye.append(True), threads=threads)
+        config = uvicorn.Config(
+            bridge, http=protocol_of(served.gate), ws="none", lifespan="on", log_config=None, **options
+        )
+        server = uvicorn.Server(config)
+
+        async def serve() -> None:
+            watch = asyncio.create_task(served.gate.watch(asyncio.get_running_loop().time))
+            await server.serve(sockets=[listener])
+            watch.cancel()
+
+        thread = Thread(target=asyncio.run, args=(serve(),))
+        thread.start()
+        try:
+            yield served
+        finally:
+            server.should_exit = True
+            thread.join()
+
+
+def read_all(sock: socket.socket) -> bytes:
+    """What comes until the other side ends it, be it by a reset."""
+    received = b""
+    try:
+        while piece := sock.recv(65536):
+            received += piece
+    except ConnectionResetError:
+        pass
+    return received
