@@ -28,7 +28,7 @@ class Limits:
     """So much of a body that was refused is read, so that the refusal arrives."""
     held_bytes: int = 64 * 1024 * 1024
     """Of all bodies that are not whole, and of all answers that are not taken."""
-    per_address: int = 200
+    per_address: int = 600
     """Connections that keep us waiting for a request; beyond it the oldest of that address makes way."""
     connections: int = 4000
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 
 from tests.bench import scheduling
 from tests.bench.delivery import close_to_call
-from tests.bench.intake import intake_ratio
+from tests.bench.intake import intake_ratio, intake_under_attack
 from tests.bench.live_pages import PAGES, live_pages
 from tests.bench.memory import resident_megabytes
 from tests.bench.pages import page_times
@@ -83,6 +83,10 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     add("webhooks recorded, one trigger", intake.single, "per s")
     add("  ratio", intake.single_ratio, "x", ">= 0.4", intake.single_ratio >= 0.4)
     add("webhook answered, p99", intake.p99_ms, "ms")
+    attacked = intake_under_attack(databases)
+    add("webhooks recorded while 500 clients are slow", attacked.attacked, "per s")
+    add("  against calm", attacked.ratio, "x", ">= 0.8", attacked.ratio >= 0.8)
+    add("/healthz meanwhile, slowest", attacked.slowest_ms, "ms")
     calls = close_to_call(databases)
     for share in (0.5, 0.99):
         took = scheduling.percentile(calls, share)

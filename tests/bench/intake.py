@@ -7,10 +7,12 @@ deliveries were answered with 202.
 from __future__ import annotations
 
 import statistics
+import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
+import httpx
 from flask import Flask, request
 from sqlalchemy import func, select, text
 
@@ -22,12 +24,14 @@ from tests.bench.load import Load, post
 from tests.bench.server import sqlalchemy_url
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent
 from tests.support.postgres import Databases
+from tests.support.slow_clients import slow_clients
 from tests.support.web import Web, running_web
 
 AGENTS = 5
 TRIGGERS = 20
 CONNECTIONS = 32
 GTHREAD = ("-k", "gthread", "--threads", "32")
+SLOW = 500
 NO_LIMIT = 2_000_000_000
 
 
@@ -79,6 +83,46 @@ def intake_ratio(databases: Databases, *, workers: int = 1, rounds: int = 7, sec
     finally:
         db.dispose()
         databases.drop(url)
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """Webhook intake and `/healthz` while 500 clients are slow, beside the same when all is calm.
+
+    Rates are medians over rounds by turns; `ratio` compares within each round. `slowest_ms` is of `/healthz`.
+    """
+
+    calm: float
+    attacked: float
+    ratio: float
+    slowest_ms: float
+
+
+def intake_under_attack(databases: Databases, *, rounds: int = 5, seconds: float = 2.0) -> Attacked:
+    """Measure it on a database of its own."""
+    url = databases.create()
+    db = Database(sqlalchemy_url(url), pool_size=1)
+    try:
+        paths = _make_webhooks(db)
+        calm, attacked, health = [], [], []
+        with running_web(url, env={"WEB_CONCURRENCY": "1"}) as web:
+            post(web.port, paths, connections=CONNECTIONS, seconds=0.5)  # warms everything up
+            for _ in range(rounds):
+                calm.append(post(web.port, paths, connections=CONNECTIONS, seconds=seconds).rate)
+                with slow_clients(web.port, SLOW):
+                    attacked.append(post(web.port, paths, connections=CONNECTIONS, seconds=seconds).rate)
+                    health += [_time_of(f"{web.url}/healthz") for _ in range(10)]
+        ratio = statistics.median(each / was for was, each in zip(calm, attacked, strict=True))
+        return Attacked(statistics.median(calm), statistics.median(attacked), ratio, max(health) * 1000)
+    finally:
+        db.dispose()
+        databases.drop(url)
+
+
+def _time_of(url: str) -> float:
+    began = time.perf_counter()
+    httpx.get(url, timeout=60).raise_for_status()
+    return time.perf_counter() - began
 
 
 def _turn(bare: Web, ours: Web, paths: list[str], seconds: float) -> tuple[Load, Load, Load]:

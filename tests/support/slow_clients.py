@@ -1,16 +1,21 @@
-"""Clients that take their time: they trickle a head or a body, say nothing, or never read what they asked for."""
+"""Clients that take their time: they trickle a head or a body, say nothing, or never read what they asked for.
+
+`python -m tests.support.slow_clients PORT COUNT` is them in a process of their own, until its standard input ends.
+"""
 
 from __future__ import annotations
 
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
 from itertools import cycle, islice, product
 from threading import Event, Thread
 from typing import Self
 
 PATHS = ("/hooks/unknown", "/channels/x/events", "/api/v1/agents")
-PIPELINED = 20
+PIPELINED = 2
 
 
 class SlowClients:
@@ -95,3 +100,26 @@ class _SlowClient:
         if self._kind == "deaf":
             return f"GET {self._path} HTTP/1.1\r\nHost: reveille\r\n\r\n".encode() * PIPELINED
         return b""
+
+
+@contextmanager
+def slow_clients(port: int, count: int) -> Iterator[None]:
+    """They, in a process of their own."""
+    command = [sys.executable, "-m", __name__, str(port), str(count)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None and process.stdout is not None
+        process.stdout.readline()
+        yield
+        process.stdin.close()
+
+
+def main(port: str, count: str) -> None:
+    """Take time until nobody wants it."""
+    with SlowClients(int(port), int(count)):
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.read()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from scheduler.triggers.webhook import USUAL_BODY as MAX_BODY
+from api.server.limits import DEFAULTS
 from tests.support.api import Api
 from tests.support.hooks import NO_LIMIT, make_hook
 from tests.support.web import Web, running_web
@@ -72,11 +72,11 @@ def test_a_huge_body_is_refused_unread(web: Web) -> None:
         assert sender.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 
-def test_a_huge_chunked_body_is_refused_after_64_kib(web: Web) -> None:
+def test_a_huge_chunked_body_is_refused_after_the_servers_limit(web: Web) -> None:
     """Without a Content-Length the limit is found while reading; the rest is never waited for."""
     with web.connect() as sender:
         sender.sendall(b"POST /hooks/x HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-        sender.sendall(b"%x\r\n" % TEN_MEGABYTES + b"x" * (MAX_BODY + 1))
+        sender.sendall(b"%x\r\n" % TEN_MEGABYTES + b"x" * (DEFAULTS.body_bytes + 1))
         assert sender.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 
