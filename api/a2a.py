@@ -15,7 +15,7 @@ from uuid import UUID
 from flask import Blueprint, Response, current_app, request
 
 from api.auth import Level, authenticate, caller, needs
-from api.body import read_bytes
+from api.body import read_message
 from api.services import services
 from api.version import VERSION
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
@@ -95,7 +95,7 @@ def _body() -> Any:
     from a2a.utils.errors import JSONParseError
 
     try:
-        return current_app.json.loads(read_bytes())
+        return read_message()
     except ValueError as problem:
         raise JSONParseError(f"The body is not valid JSON: {problem}.") from None
 

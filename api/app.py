@@ -12,7 +12,7 @@ from api.agents import agents
 from api.approvals import approvals
 from api.audit import audit
 from api.auth import Access
-from api.body import MAX_BODY_BYTES, JsonRequest, StrictJson
+from api.body import MAX_BODY_BYTES, JsonRequest, StrictJson, check_query
 from api.channel_events import channel_events
 from api.channels import channels
 from api.deliveries import deliveries
@@ -93,6 +93,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
     app.url_map.converters |= {"item": ItemConverter, "reference": ReferenceConverter}
     app.url_map.merge_slashes = False  # a doubled slash names something else; a redirect would lose it
     app.before_request(answer_options)
+    app.before_request(check_query)
     app.extensions[EXTENSION] = parts
     install(app)
     for resource in RESOURCES:

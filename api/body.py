@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any, NoReturn
 
-from flask import Request, request
+from flask import Request, current_app, request
 from flask.json.provider import DefaultJSONProvider
 
 from api.problems import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
@@ -27,9 +27,9 @@ class StrictJson(DefaultJSONProvider):
     ensure_ascii = False
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Parse `s`; raises ValueError for whatever is not JSON."""
+        """Parse `s`; raises ValueError for whatever is not JSON, or names a member twice (RFC 8259 section 4)."""
         try:
-            return json.loads(s, parse_constant=_no_constant, **kwargs)
+            return json.loads(s, parse_constant=_no_constant, object_pairs_hook=_members, **kwargs)
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
 
@@ -72,7 +72,7 @@ def read_json(*, required: bool) -> None:
 
 def _check(value: object, path: tuple[str, ...]) -> None:
     if isinstance(value, str):
-        _check_text(value, path)
+        check_text(value, path)
     elif isinstance(value, float) and not math.isfinite(value):
         _refuse(path, "finite", "the number is too large")
     elif isinstance(value, int) and not -MAX_INTEGER <= value <= MAX_INTEGER:
@@ -86,22 +86,57 @@ def _check_items(value: dict[str, Any] | list[Any], path: tuple[str, ...]) -> No
         _refuse(path[:3], "depth", f"nested more than {MAX_DEPTH} deep")
     if isinstance(value, dict):
         for key, item in value.items():
-            _check_text(key, path)
+            check_text(key, path)
             _check(item, (*path, key))
     else:
         for index, item in enumerate(value):
             _check(item, (*path, str(index)))
 
 
-def _check_text(text: str, path: tuple[str, ...]) -> None:
+def _refuse(path: tuple[str, ...], rule: str, message: str) -> NoReturn:
+    raise InvalidRequest([FieldError(field=".".join(path), rule=rule, message=message)])
+
+
+def read_message() -> object:
+    """The JSON-RPC message in the request's body. Raises ValueError where it is none, or could not be answered."""
+    message = current_app.json.loads(read_bytes())
+    if isinstance(message, dict) and isinstance(message.get("id"), str) and SURROGATE.search(message["id"]):
+        raise ValueError("its id holds half of a surrogate pair")
+    return message
+
+
+def check_text(text: str, path: tuple[str, ...]) -> None:
+    """Raise InvalidRequest for a text that can be neither stored nor shown."""
     if "\0" in text:
         _refuse(path, "nul", "must not hold the character NUL (U+0000)")
     if not text.isascii() and SURROGATE.search(text):
         _refuse(path, "surrogate", "must not hold half of a surrogate pair (U+D800 to U+DFFF)")
 
 
-def _refuse(path: tuple[str, ...], rule: str, message: str) -> NoReturn:
-    raise InvalidRequest([FieldError(field=".".join(path), rule=rule, message=message)])
+def check_query() -> None:
+    """Raise InvalidRequest for a parameter of the address that can be neither stored nor shown."""
+    for name, value in request.args.items(multi=True):
+        check_text(name, ("query",))
+        check_text(value, (name,))
+    for name, value in (request.view_args or {}).items():
+        if isinstance(value, str):
+            check_text(value, (name,))
+
+
+def check_form() -> None:
+    """Raise InvalidRequest for a field of a form that can be neither stored nor shown."""
+    for name, value in request.form.items(multi=True):
+        check_text(name, ("form",))
+        check_text(value, (name,))
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the member {twice[:100]!r} is there twice")
+    return members
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -11,7 +11,7 @@ from flask import Blueprint, Response, current_app, request
 
 from api import mcp_messages as rpc
 from api.auth import Level, authenticate, bearer, caller, needs
-from api.body import read_bytes
+from api.body import read_message
 from api.services import services
 from api.version import VERSION
 from scheduler.domain.errors import Forbidden, ReveilleError, Unauthorized
@@ -93,7 +93,7 @@ def _check_headers() -> None:
 
 def _body() -> object:
     try:
-        value: object = current_app.json.loads(read_bytes())
+        value = read_message()
     except ValueError as error:
         raise rpc.RpcError(rpc.PARSE_ERROR, f"The body is not valid JSON: {error}.") from None
     return value

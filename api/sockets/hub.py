@@ -272,6 +272,6 @@ def _read_key(first: str) -> tuple[str, str | None]:
         key, tenant_id = message["key"], message.get("tenant_id")
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         key, tenant_id = None, None
-    if not isinstance(key, str) or not key or not (tenant_id is None or isinstance(tenant_id, str)):
+    if not isinstance(key, str) or not key.isascii() or not key or not isinstance(tenant_id, str | None):
         raise Unauthorized('The first message is {"type": "authenticate", "key": "…"}.')
     return key, tenant_id

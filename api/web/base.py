@@ -18,6 +18,7 @@ from loguru import logger
 from werkzeug.exceptions import HTTPException
 
 from api.auth import Level
+from api.body import check_form
 from api.problems import http_problem
 from api.web.nav import sections
 from api.web.session import authenticate, csrf_token, session_token, set_cookie
@@ -41,6 +42,7 @@ RowT = TypeVar("RowT")
 def page_blueprint(name: str, *, public: bool = False) -> Blueprint:
     """A blueprint of pages; unless `public`, whoever is not signed in is sent to do so."""
     made = Blueprint(f"{PREFIX}{name}", __name__)
+    made.before_request(check_form)
     if not public:
         made.before_request(authenticate)
     made.register_error_handler(ReveilleError, show_error)
