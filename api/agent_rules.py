@@ -78,7 +78,7 @@ def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> N
         model_id = runtime.columns["runtime"].get(name)
         try:
             if model_id is not None:
-                get_model(conn, tenant_id, UUID(model_id))
+                get_model(conn, tenant_id, UUID(model_id), lock=True)
         except NotFound as error:
             raise InvalidField(error.message, field=f"runtime.{name}") from None
 

@@ -16,7 +16,7 @@ from api.schemas.base import NoteIn, Page
 from api.schemas.budgets import AgentWhole, budget_of
 from api.services import services
 from scheduler.domain.model import HeldReason
-from scheduler.invocations.budgets import read_budget
+from scheduler.invocations.budgets import free_agents_window, read_budget
 from scheduler.invocations.windows import release_window
 from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
 from scheduler.storage.agents import create_agent, get_agent, list_agents, update_agent
@@ -94,7 +94,7 @@ def change_agent(path: AgentPath, body: AgentPatch) -> Response:
             if LIMITS & values.keys():
                 forget_notices(conn, path.agent_id)
             if (LIMITS | {"timezone"}) & values.keys():
-                release_window(conn, path.agent_id, {HeldReason.BUDGET})
+                free_agents_window(conn, path.agent_id)
             _audit(conn, "updated", row, fields=sorted(patch))
     return answer(show(row, new_secret))
 

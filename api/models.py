@@ -35,7 +35,15 @@ from scheduler.net.client import GuardedClient
 from scheduler.net.policy import origin_of
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events
-from scheduler.storage.models import create_model, delete_model, get_model, list_models, spec_of, update_model
+from scheduler.storage.models import (
+    check_unused,
+    create_model,
+    delete_model,
+    get_model,
+    list_models,
+    spec_of,
+    update_model,
+)
 from scheduler.storage.tenants import get_tenant
 from scheduler.storage.usage import usage_by_day, usage_by_trigger
 
@@ -99,12 +107,13 @@ def change_model(path: ModelPath, body: ModelPatch) -> Response:
     return answer(_show(row))
 
 
-@models.delete("/models/<model_id>", responses={204: EMPTY})
+@models.delete("/models/<model_id>", responses={204: EMPTY, **CHANGES})
 @needs(Level.WRITE)
 def remove_model(path: ModelPath) -> Response:
-    """Delete a model. Agents that have no other one are skipped from now on; their firings can be replayed."""
+    """Delete a model that no agent thinks with; 409 names those that do."""
     with services().db.begin() as conn:
         row = get_model(conn, caller().tenant_id, path.model_id, lock=True)
+        check_unused(conn, row)
         delete_model(conn, row.id)
         _audit(conn, "deleted", row, name=row.name)
     return no_content()

@@ -13,6 +13,7 @@ from api.schemas.base import Page
 from api.schemas.owners import TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
 from api.services import services
 from scheduler.invocations.budgets import free_tenants_windows
+from scheduler.manage.agent_heartbeat import widen_heartbeats
 from scheduler.manage.trigger_jobs import rezone_tenant
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
@@ -65,6 +66,9 @@ def change_tenant(path: TenantPath, body: TenantPatch) -> Response:
             free_tenants_windows(conn, path.tenant_id)
         if patch:
             _audit(conn, "updated", row.id, fields=sorted(patch))
+    if "min_heartbeat_interval" in patch:
+        parts, floor = services(), row.min_heartbeat_interval
+        widen_heartbeats(parts.db, parts.triggers, path.tenant_id, floor, actor=caller().actor)
     return answer(TenantOut.model_validate(row))
 
 

@@ -16,6 +16,7 @@ from scheduler.intake.wakes.intake import Call, wake
 from scheduler.manage.agent_heartbeat import HeartbeatSettings, set_heartbeat
 from scheduler.storage.agents import get_agent
 from scheduler.storage.references import find_agent
+from scheduler.storage.tenants import get_tenant
 
 wakes = blueprint("wakes", "Calls of an agent, by people and by other agents, and its heartbeat.")
 
@@ -40,10 +41,14 @@ def wake_agent(path: AgentPath, body: WakeIn) -> Response:
 @wakes.put("/agents/<agent_id>/heartbeat", responses={200: TriggerOut, **CHANGES})
 @needs(Level.WRITE)
 def put_heartbeat(path: AgentPath, body: HeartbeatIn) -> Response:
-    """Give the agent a heartbeat, or change it as a whole. It is a trigger: pause, resume or PATCH it as any other."""
+    """Give the agent a heartbeat, or change it as a whole. It is a trigger: pause, resume or PATCH it as any other.
+
+    One that is faster than the tenant's min_heartbeat_interval is slowed down to that.
+    """
     who = caller()
     with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
-    settings = HeartbeatSettings(**body.model_dump())
+        floor = get_tenant(conn, who.tenant_id).min_heartbeat_interval
+    settings = HeartbeatSettings(**body.model_dump()).within(floor)
     shown = set_heartbeat(services().triggers, who.tenant_id, path.agent_id, settings, actor=who.actor)
     return answer(TriggerOut.model_validate(shown))

@@ -23,6 +23,7 @@ from api.schemas.base import (
 )
 from api.schemas.models import LlmRuntime, LlmRuntimeOut
 from api.schemas.remote import A2aRuntime, A2aRuntimeOut, McpServer, McpServerOut, unique_names
+from scheduler.domain.budgets import DEFAULT_INVOCATIONS_PER_HOUR, DEFAULT_TOKENS_PER_DAY
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
@@ -78,8 +79,14 @@ class AgentSettings(Shape):
 
 
 class AgentIn(AgentSettings):
-    """A new agent."""
+    """A new agent. It has budgets of its own unless they are null."""
 
+    max_tokens_per_day: TokensPerDay | None = Field(
+        DEFAULT_TOKENS_PER_DAY, description="Null: no limit but the tenant's. Left out: 1,000,000."
+    )
+    max_invocations_per_hour: InvocationsPerHour | None = Field(
+        DEFAULT_INVOCATIONS_PER_HOUR, description="Null: no limit but the tenant's. Left out: 600."
+    )
     name: Name
     runtime: Runtime
 

@@ -44,6 +44,12 @@ class TenantSettings(Shape):
     timezone: Zone = "UTC"
     default_max_triggers: int = Field(20, ge=0, le=10_000, description="Most triggers of an agent.")
     min_poll_interval_min: int = Field(5, ge=5, le=525_600, description="Least minutes between two polls.")
+    min_heartbeat_interval: int = Field(
+        240,
+        ge=1,
+        le=525_600,
+        description="Least minutes between two heartbeats of an agent; shorter ones are widened.",
+    )
     max_webhook_rate: int = Field(5, ge=0, le=1_000_000, description="Most deliveries a minute of a webhook.")
     max_webhook_body_bytes: int = Field(
         1_048_576, ge=1, le=1_048_576, description="Most bytes that a webhook may let a delivery have."
@@ -78,6 +84,7 @@ class TenantOut(Answer):
     timezone: str
     default_max_triggers: int
     min_poll_interval_min: int
+    min_heartbeat_interval: int
     max_webhook_rate: int
     max_webhook_body_bytes: int
     max_tokens_per_day: int | None

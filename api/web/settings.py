@@ -21,6 +21,7 @@ LIMITS = {
     "timezone": "Time zone",
     "default_max_triggers": "Maximum triggers per agent",
     "min_poll_interval_min": "Minimum polling interval (minutes)",
+    "min_heartbeat_interval": "Minimum minutes between two heartbeats",
     "max_webhook_rate": "Maximum deliveries per minute and webhook",
     "max_webhook_body_bytes": "Maximum size of a webhook's body (bytes)",
 }

@@ -39,6 +39,7 @@ CLAIM = text("""
     SELECT j.next_run_time, t.id::text,
         t.id, t.tenant_id, t.agent_id, t.name, t.type, t.is_enabled AND t.deleted_at IS NULL, t.expires_at, t.max_fires,
         t.fire_count, t.urgent, t.cooldown_seconds, t.last_wake_at, a.dedup_delay_seconds, a.max_batch,
+        t.is_paced, CASE WHEN t.is_paced THEN (SELECT woken_at FROM agent_paces p WHERE p.agent_id = t.agent_id) END,
         (SELECT clock_timestamp()),
         j.kind, t.config::text, t.zone, t.anchor_at, t.misfire_policy, t.grace_seconds
     FROM due j JOIN triggers t ON t.id = j.trigger_id JOIN agents a ON a.id = t.agent_id

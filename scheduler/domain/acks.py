@@ -22,6 +22,10 @@ SOONEST = timedelta(minutes=1)
 LATEST = timedelta(days=366)
 
 
+MAX_DEFERRALS = 20
+"""As often a firing can be put off; then its agent says what becomes of it."""
+
+
 class AckStatus(StrEnum):
     """What becomes of a firing: it is done, it is to come back, or it was of no use."""
 

@@ -12,7 +12,11 @@ NEARLY = 0.8
 """The share of a budget from which on its agents' windows are widened."""
 WIDENED = timedelta(minutes=5)
 """How long a window then stays open at least."""
+WIDENED_NOTE = "A budget is nearly spent: the window stays open for at least five minutes."
 HOUR = timedelta(hours=1)
+DEFAULT_TOKENS_PER_DAY = 1_000_000
+DEFAULT_INVOCATIONS_PER_HOUR = 600
+"""Of a new agent that asks for no other: enough for work, and an end to what runs away in the night. Null lifts it."""
 
 
 class Budget(StrEnum):

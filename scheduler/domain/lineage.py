@@ -15,6 +15,10 @@ PAIR_SPAN = timedelta(seconds=300)
 """One agent wakes another at most PAIR_WAKES times in any PAIR_SPAN."""
 
 
+OWN_PACE = timedelta(seconds=60)
+"""Triggers that an agent made itself wake it at most once in so long, all of them together."""
+
+
 @dataclass(frozen=True, slots=True)
 class Lineage:
     """Where a wake stands in the chain that began with the firing `root_id`; None: it begins one itself."""
@@ -57,6 +61,15 @@ def too_often(wait: timedelta | None, names: Sequence[str]) -> LimitReached:
     return LimitReached(
         f"One agent wakes another at most {PAIR_WAKES} times in {PAIR_SPAN.seconds} s{later}. {_shown(names)}",
         retry_after=seconds,
+    )
+
+
+def own_pace_note(agent: str, trigger: str, until: datetime, *, is_loop: bool) -> str:
+    """Why a trigger that an agent made itself wakes it later. `is_loop`: it made it in a run."""
+    loop = f" The loop: {agent} sets {trigger!r}, which wakes {agent}." if is_loop else ""
+    return (
+        f"Triggers that an agent made itself wake it at most once in {OWN_PACE.seconds} s, all of them together; "
+        f"{trigger!r} waits until {until.isoformat(timespec='seconds')}.{loop}"
     )
 
 

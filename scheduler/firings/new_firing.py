@@ -11,6 +11,7 @@ from uuid import UUID
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
+from scheduler.firings.pace import paced
 from scheduler.firings.trigger_locks import LockedTrigger
 
 
@@ -33,6 +34,8 @@ class NewFiring:
     immediate: bool = False
     """The window closes now, as it does for an urgent trigger."""
     ignore_cooldown: bool = False
+    ignore_pace: bool = False
+    """A person asks for it: the pace of the agent's own triggers is none of theirs."""
     root_id: UUID | None = None
     depth: int = 0
 
@@ -75,9 +78,10 @@ def gate(trigger: LockedTrigger, now: datetime) -> str | None:
 def wake_at(firing: NewFiring, now: datetime) -> datetime:
     """When the agent may be woken for `firing`: the window's delay on, but not while its trigger cools down."""
     trigger = firing.trigger
+    allowed = now if firing.ignore_pace else paced(trigger, now)
     if firing.immediate or trigger.urgent:
-        return now
-    due = now + timedelta(seconds=trigger.dedup_delay_seconds)
+        return allowed
+    due = max(allowed, now + timedelta(seconds=trigger.dedup_delay_seconds))
     if trigger.last_wake_at is None or firing.ignore_cooldown:
         return due
     return max(due, trigger.last_wake_at + timedelta(seconds=trigger.cooldown_seconds))

@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
 from scheduler.firings.new_firing import NewFiring, Recorded, wake_at
+from scheduler.firings.pace import keep_paces
 from scheduler.firings.statements import (
     CLOSE_FULL_WINDOWS,
     COUNT_TRIGGERS,
@@ -111,6 +112,7 @@ class Batch:
         by_agent = self._open_windows(conn)
         windows = [by_agent[agent_id] for agent_id in self._agent_ids]
         counting, duplicates = self._insert_and_count(conn, windows)
+        keep_paces(conn, self._now, self._own_wakes(windows))
         next_due = min((window.due_at for window in by_agent.values() if window.due_at), default=None)
         if announce and next_due is not None and next_due <= self._now + SOON:
             notify(conn)
@@ -118,6 +120,15 @@ class Batch:
         tell(conn, [Change(tenant_id, "firing") for tenant_id in tenants])
         carried = [(firing, window.id) for firing, window in zip(self.firings, windows, strict=True)]
         return Recorded(carried, duplicates, frozenset(trigger.id for trigger in counting.exhausted), next_due)
+
+    def _own_wakes(self, windows: Sequence[_Window]) -> dict[LockedTrigger, datetime]:
+        """When each agent is woken that one of its own triggers wakes, by one of these."""
+        own = {
+            firing.trigger.agent_id: (firing.trigger, window.due_at or self._now)
+            for firing, window in zip(self.firings, windows, strict=True)
+            if firing.trigger.is_paced and not firing.ignore_pace
+        }
+        return dict(own.values())
 
     def _windows_to_open(self) -> dict[bytes, _Opening]:
         """What each agent's window has to be; its due time only ever moves forward in a reader's favour: earlier."""

@@ -7,9 +7,10 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from scheduler.domain.model import JobKind
+from scheduler.storage.agent_tables import AgentPace
 from scheduler.storage.tables import Agent, Job, Trigger
 
 
@@ -30,9 +31,15 @@ class LockedTrigger(NamedTuple):
     last_wake_at: datetime | None
     dedup_delay_seconds: float
     max_batch: int
+    is_paced: bool
+    """Whether its agent made it, so that it keeps the pace of all of those."""
+    paced_at: datetime | None
+    """When the agent was, or is to be, woken by one of those."""
     read_at: datetime
     """The database's clock when the row was locked: the time at which whatever fires now fires."""
 
+
+PACED_AT = select(AgentPace.woken_at).where(AgentPace.agent_id == Trigger.agent_id).scalar_subquery()
 
 LOCKED_COLUMNS = (
     Trigger.id,
@@ -49,6 +56,8 @@ LOCKED_COLUMNS = (
     Trigger.last_wake_at,
     Agent.dedup_delay_seconds,
     Agent.max_batch,
+    Trigger.is_paced,
+    case((Trigger.is_paced, PACED_AT)),
     func.clock_timestamp(),
 )
 

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, select, text
 
-from scheduler.domain.acks import LATEST, SOONEST, Ack, Acked, AckStatus, read_acks
+from scheduler.domain.acks import LATEST, MAX_DEFERRALS, SOONEST, Ack, Acked, AckStatus, read_acks
 from scheduler.domain.errors import Conflict, NotFound, ReveilleError
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
@@ -21,7 +21,7 @@ SHOWN_REFUSALS = 20
 
 # A firing was given to its agent when its invocation succeeded, or while it runs.
 LOCK_FIRINGS = text("""
-    SELECT f.id, f.tenant_id, f.state, f.ack, clock_timestamp() AS now,
+    SELECT f.id, f.tenant_id, f.state, f.ack, f.deferrals, clock_timestamp() AS now,
         f.state = 'delivered' OR (f.state = 'pending' AND EXISTS (
             SELECT FROM invocations i WHERE i.id = f.invocation_id AND i.state IN ('running', 'awaiting'))) AS is_given
     FROM firings f WHERE f.id = ANY(CAST(:ids AS uuid[])) AND f.agent_id = :agent_id
@@ -29,7 +29,8 @@ LOCK_FIRINGS = text("""
 """)
 
 ACKNOWLEDGE = text("""
-    UPDATE firings f SET ack = v.ack, acked_at = clock_timestamp(), deferred_until = v.until
+    UPDATE firings f SET ack = v.ack, acked_at = clock_timestamp(), deferred_until = v.until,
+        deferrals = f.deferrals + CAST(v.ack = 'deferred' AND f.ack IS DISTINCT FROM 'deferred' AS int)
     FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:untils AS timestamptz[])) AS v(id, ack, until)
     WHERE f.id = v.id
 """)
@@ -47,7 +48,7 @@ def acknowledge(conn: Connection, agent_id: UUID, acks: Sequence[Ack], *, actor:
     refused: dict[UUID, ReveilleError] = {}
     for firing_id, ack in last.items():
         try:
-            taken[firing_id] = _until(ack, _given(rows.get(firing_id), firing_id).now)
+            taken[firing_id] = _until(ack, _given(rows.get(firing_id), firing_id))
         except ReveilleError as error:
             refused[firing_id] = error
     _write(conn, agent_id, [(last[each], rows[each], until) for each, until in taken.items()], actor)
@@ -65,7 +66,7 @@ def acknowledge(conn: Connection, agent_id: UUID, acks: Sequence[Ack], *, actor:
 def acknowledge_one(conn: Connection, agent_id: UUID, ack: Ack, *, actor: str) -> Acked:
     """Take one. Raises NotFound for a firing that is not the agent's, Conflict for one it was not given (yet)."""
     row = _given(_lock(conn, agent_id, [ack.firing_id]).get(ack.firing_id), ack.firing_id)
-    until = _until(ack, row.now)
+    until = _until(ack, row)
     _write(conn, agent_id, [(ack, row, until)], actor)
     return Acked(str(ack.firing_id), ack.status, until)
 
@@ -101,8 +102,17 @@ def _given(row: Row[Any] | None, firing_id: UUID) -> Row[Any]:
     return row
 
 
-def _until(ack: Ack, now: datetime) -> datetime | None:
-    return None if ack.until is None else min(max(ack.until, now + SOONEST), now + LATEST)
+def _until(ack: Ack, firing: Row[Any]) -> datetime | None:
+    """When the firing comes back. Raises Conflict where it did so often enough."""
+    if ack.until is None:
+        return None
+    if firing.deferrals >= MAX_DEFERRALS and firing.ack != AckStatus.DEFERRED:
+        raise Conflict(
+            f"The firing was deferred {firing.deferrals} times, and more is not possible: say that it is handled or "
+            "ignored, or set a trigger for what is left to do."
+        )
+    now: datetime = firing.now
+    return min(max(ack.until, now + SOONEST), now + LATEST)
 
 
 def _write(

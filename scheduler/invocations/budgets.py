@@ -14,14 +14,14 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, text
 
-from scheduler.domain.budgets import WIDENED, Budget, Spending
+from scheduler.domain.budgets import WIDENED, WIDENED_NOTE, Budget, Spending
 from scheduler.domain.errors import NotFound
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.budgets import Accounts, Notice, announce, lock_accounts, read_accounts
 from scheduler.storage.engine import notify
 
 WIDEN = text("""
-    UPDATE invocations i SET due_at = v.due_at
+    UPDATE invocations i SET due_at = v.due_at, held_note = :note
     FROM unnest(CAST(:ids AS uuid[]), CAST(:due_ats AS timestamptz[])) AS v(id, due_at) WHERE i.id = v.id
 """)
 
@@ -39,10 +39,9 @@ FREE_DUE = text(f"""
         SELECT id FROM invocations WHERE held_until <= (SELECT clock_timestamp()) AND state = 'collecting'
         FOR UPDATE SKIP LOCKED)
 """)  # noqa: S608  # our own constant
-FREE_ALL_OF_TENANT = text(f"""
-    UPDATE invocations SET {_FREED}
-    WHERE tenant_id = :tenant_id AND state = 'collecting' AND held_reason = 'budget'
-""")  # noqa: S608
+_ON_BUDGET = "state = 'collecting' AND (held_reason = 'budget' OR (held_reason IS NULL AND held_note IS NOT NULL))"
+FREE_ALL_OF_TENANT = text(f"UPDATE invocations SET {_FREED} WHERE tenant_id = :id AND {_ON_BUDGET}")  # noqa: S608
+FREE_ALL_OF_AGENT = text(f"UPDATE invocations SET {_FREED} WHERE agent_id = :id AND {_ON_BUDGET}")  # noqa: S608
 
 URGENT = text("""
     SELECT DISTINCT f.invocation_id FROM firings f JOIN triggers t ON t.id = f.trigger_id
@@ -110,8 +109,14 @@ def free_due_windows(conn: Connection) -> None:
 
 
 def free_tenants_windows(conn: Connection, tenant_id: UUID) -> None:
-    """A tenant's limits or zone changed: all windows of its agents that are held for a budget are decided anew."""
-    if conn.execute(FREE_ALL_OF_TENANT, {"tenant_id": tenant_id}).rowcount:
+    """A tenant's limits or zone changed: what a budget held or widened of its agents is decided anew, now."""
+    if conn.execute(FREE_ALL_OF_TENANT, {"id": tenant_id}).rowcount:
+        notify(conn)
+
+
+def free_agents_window(conn: Connection, agent_id: UUID) -> None:
+    """As `free_tenants_windows`, when an agent's own limits or zone changed."""
+    if conn.execute(FREE_ALL_OF_AGENT, {"id": agent_id}).rowcount:
         notify(conn)
 
 
@@ -164,7 +169,11 @@ def _decide(judged: Judged, window: Row[Any], accounts: Accounts, *, may_wait: b
 
 def _write(conn: Connection, judged: Judged, zones: dict[UUID, str]) -> None:
     if judged.widened:
-        values = {"ids": uuid_array(judged.widened), "due_ats": array(judged.widened.values())}
+        values = {
+            "ids": uuid_array(judged.widened),
+            "due_ats": array(judged.widened.values()),
+            "note": WIDENED_NOTE,
+        }
         conn.execute(WIDEN, values)
     if judged.held:
         conn.execute(

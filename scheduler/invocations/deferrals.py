@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from scheduler.firings.pace import next_own_wake
 from scheduler.invocations.replay import join_window
 from scheduler.storage.audit import Event, record_events
 
@@ -29,6 +30,14 @@ COUNT = text("UPDATE invocations SET firing_count = firing_count + :count WHERE 
 DROP_EMPTY = text("DELETE FROM invocations WHERE id = :id AND state = 'collecting' AND firing_count = 0")
 
 
+# What an agent put off is its own alarm clock too, and keeps the pace of its own triggers.
+KEEP_PACE = text("""
+    INSERT INTO agent_paces (agent_id, woken_at)
+    SELECT agent_id, coalesce(due_at, clock_timestamp()) FROM invocations WHERE id = :id
+    ON CONFLICT (agent_id) DO UPDATE SET woken_at = excluded.woken_at
+""")
+
+
 def return_deferred(conn: Connection, limit: int) -> int:
     """Put the firings whose time has come, up to `limit`, into their agents' windows, due now unless those are held.
 
@@ -48,9 +57,11 @@ def return_deferred(conn: Connection, limit: int) -> int:
 
 def _bring_back(conn: Connection, tenant_id: UUID, agent_id: UUID, firing_ids: list[UUID]) -> int:
     """Decided again under the window's lock: some may have been acknowledged anew, or replayed, meanwhile."""
-    window_id = join_window(conn, tenant_id, agent_id, 0)
+    window_id = join_window(conn, tenant_id, agent_id, 0, next_own_wake(conn, agent_id))
     back = conn.execute(BRING_BACK, {"window_id": window_id, "ids": firing_ids}).scalars().all()
     conn.execute(COUNT, {"id": window_id, "count": len(back)})
     conn.execute(DROP_EMPTY, {"id": window_id})
+    if back:
+        conn.execute(KEEP_PACE, {"id": window_id})
     record_events(conn, [Event("firing.returned", tenant_id, each, agent_id) for each in back])
     return len(back)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import Connection, select, text, update
@@ -17,7 +18,7 @@ from scheduler.storage.tables import Agent, Invocation
 # A held window stays held: what holds it back holds for replayed firings as well.
 JOIN_WINDOW = text("""
     INSERT INTO invocations (id, tenant_id, agent_id, state, due_at, firing_count)
-    VALUES (:id, :tenant_id, :agent_id, 'collecting', clock_timestamp(), :count)
+    VALUES (:id, :tenant_id, :agent_id, 'collecting', greatest(clock_timestamp(), CAST(:due_at AS timestamptz)), :count)
     ON CONFLICT (agent_id) WHERE state = 'collecting' DO UPDATE
     SET firing_count = invocations.firing_count + excluded.firing_count,
         due_at = CASE WHEN invocations.due_at IS NOT NULL THEN least(invocations.due_at, excluded.due_at) END
@@ -30,7 +31,7 @@ FIND_PENDING = text("""
 
 ATTACH = text("""
     UPDATE firings SET invocation_id = :invocation_id, state = 'pending', ack = NULL, acked_at = NULL,
-        deferred_until = NULL
+        deferred_until = NULL, deferrals = 0
     WHERE id = ANY(CAST(:ids AS uuid[]))
 """)
 
@@ -75,11 +76,12 @@ def replay(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -
     return window_id
 
 
-def join_window(conn: Connection, tenant_id: UUID, agent_id: UUID, count: int) -> UUID:
-    """Open the agent's window or join it with `count` firings, due now unless it is held."""
-    window_id: UUID = conn.execute(
-        JOIN_WINDOW, {"id": new_id(), "tenant_id": tenant_id, "agent_id": agent_id, "count": count}
-    ).scalar_one()
+def join_window(
+    conn: Connection, tenant_id: UUID, agent_id: UUID, count: int, due_at: datetime | None = None
+) -> UUID:
+    """Open the agent's window or join it with `count` firings, due now, or later at `due_at`, unless it is held."""
+    values = {"id": new_id(), "tenant_id": tenant_id, "agent_id": agent_id, "count": count, "due_at": due_at}
+    window_id: UUID = conn.execute(JOIN_WINDOW, values).scalar_one()
     notify(conn)
     return window_id
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy import text
+
+from scheduler.manage.trigger_rows import HEARTBEAT
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import Triggers
+from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.interval import IntervalConfig
 
-NAME = "heartbeat"
+NAME = HEARTBEAT
 DEFAULT_MINUTES = 240.0
 DEFAULT_INSTRUCTION = (
     "This is your heartbeat: nothing happened, some time has passed. Look through your open tasks and notes, do what "
@@ -27,6 +31,26 @@ class HeartbeatSettings:
     only_between: str | None = None
     instruction: str = DEFAULT_INSTRUCTION
     enabled: bool = True
+
+    def within(self, floor: float) -> HeartbeatSettings:
+        """The same, but no faster than the tenant's least minutes between two beats."""
+        return replace(self, minutes=float(max(self.minutes, floor)))
+
+
+FASTER = text("""
+    SELECT id FROM triggers
+    WHERE tenant_id = :tenant_id AND is_system AND name = 'heartbeat' AND deleted_at IS NULL
+        AND coalesce((config->>'minutes')::float8, (config->>'seconds')::float8 / 60) < :floor
+    ORDER BY id
+""")
+
+
+def widen_heartbeats(db: Database, triggers: Triggers, tenant_id: UUID, floor: int, *, actor: str) -> None:
+    """Slow down the heartbeats of a tenant's agents that are faster than its new floor."""
+    with db.begin() as conn:
+        found = conn.scalars(FASTER, {"tenant_id": tenant_id, "floor": floor}).all()
+    for trigger_id in found:
+        triggers.update(tenant_id, trigger_id, {"config": {"minutes": float(floor), "seconds": None}}, actor=actor)
 
 
 def set_heartbeat(

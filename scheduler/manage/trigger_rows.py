@@ -26,6 +26,8 @@ from scheduler.storage.tables import Agent, Job, Tenant, Trigger
 from scheduler.triggers.base import CheckContext, TriggerConfig
 from scheduler.triggers.registry import OFFERED, kind_of
 
+HEARTBEAT = "heartbeat"
+"""The name of the trigger by which an agent's heart beats."""
 MOST_KEPT = 1_000
 """Triggers of an agent, ended and paused ones too, beyond which it makes no more itself; twice max_triggers if more."""
 
@@ -36,6 +38,7 @@ AGENT_COLUMNS = (
     Tenant.timezone.label("tenant_timezone"),
     Agent.max_triggers,
     Agent.approve_triggers,
+    Tenant.min_heartbeat_interval.label("heartbeat_floor"),
     func.greatest(Agent.min_poll_interval_min, Tenant.min_poll_interval_min).label("poll_floor"),
     Tenant.max_webhook_body_bytes,
     func.clock_timestamp().label("now"),
@@ -160,6 +163,21 @@ def check_context(conn: Connection, agent: Row[Any], allow_private: AllowedPriva
         agent_id=agent.agent_id,
         find=partial(find_reference, conn, agent.owner_id),
     )
+
+
+def widened(row: Row[Any], config: dict[str, Any]) -> dict[str, Any]:
+    """A changed config; a heartbeat that is faster than its tenant allows beats as often as that."""
+    if not (row.is_system and row.name == HEARTBEAT):
+        return config
+    given = {"minutes": config.get("minutes"), "seconds": config.get("seconds")}
+    if not all(each is None or isinstance(each, int | float) for each in given.values()):
+        return config  # its kind says what is wrong
+    every = (given["minutes"] or 0) + (given["seconds"] or 0) / 60
+    if every <= 0 or every >= row.heartbeat_floor:
+        return config
+    return {name: value for name, value in config.items() if name not in given} | {
+        "minutes": float(row.heartbeat_floor)
+    }
 
 
 def zone_of(config: TriggerConfig, agent: Row[Any]) -> str:

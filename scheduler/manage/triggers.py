@@ -275,7 +275,7 @@ class Triggers:
     ) -> tuple[dict[str, Any], datetime | None]:
         kind = kind_of(row.type)
         held = join_secrets(row.config, self._open(row.secret))
-        whole = merge_patch(held, patch)
+        whole = rows.widened(row, merge_patch(held, patch))
         if whole == held:
             return {}, row.next_run_time
         context = rows.check_context(conn, row, self._allow_private)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, update
+from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
 
-from scheduler.domain.errors import NotFound
+from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.thinking import ModelSpec
 from scheduler.storage.model_tables import Model
 from scheduler.storage.refusals import refuse_duplicate
@@ -52,8 +52,29 @@ def update_model(conn: Connection, model_id: UUID, values: Mapping[str, Any]) ->
         ).one()
 
 
+USERS = text("""
+    SELECT name FROM agents
+    WHERE tenant_id = :tenant_id AND deleted_at IS NULL AND runtime_kind = 'llm'
+        AND :id IN (runtime->>'model_id', runtime->>'fallback_model_id')
+    ORDER BY name
+""")
+MOST_NAMED = 10
+
+
+def check_unused(conn: Connection, model: Row[Any]) -> None:
+    """Raise Conflict with their names where agents think with a model, whose row the caller has locked."""
+    names = conn.scalars(USERS, {"tenant_id": model.tenant_id, "id": str(model.id)}).all()
+    if names:
+        left_out = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+        raise Conflict(
+            f"The model {model.name!r} is in use by {', '.join(names[:MOST_NAMED])}{left_out}: give these agents "
+            "another model first, or disable this one.",
+            field="model_id",
+        )
+
+
 def delete_model(conn: Connection, model_id: UUID) -> None:
-    """Forget a model. Agents that name it are skipped from now on, if they have no fallback."""
+    """Forget a model."""
     conn.execute(delete(Model).where(Model.id == model_id))
 
 

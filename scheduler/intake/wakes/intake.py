@@ -81,6 +81,7 @@ def asked_firing(conn: Connection, trigger: LockedTrigger, *, by_agent: bool) ->
         f"manual:{id_}",
         id_,
         ignore_cooldown=True,
+        ignore_pace=not by_agent,
         root_id=lineage.root_id,
         depth=lineage.depth,
     )

@@ -112,4 +112,5 @@ def _firing(trigger: LockedTrigger, delivery: KeptDelivery) -> NewFiring:
         data=delivery.data,
         trust=delivery.trust,
         ignore_cooldown=True,
+        ignore_pace=True,
     )

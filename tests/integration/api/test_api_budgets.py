@@ -22,8 +22,8 @@ def budget(api: Caller, woken: Woken) -> dict[str, object]:
     return found
 
 
-def test_an_agent_has_no_limits_unless_they_are_set(api: Api) -> None:
-    agent = api.agent()
+def test_an_agent_without_limits_shows_what_it_spent(api: Api) -> None:
+    agent = api.agent(max_tokens_per_day=None, max_invocations_per_hour=None)
     assert (agent["max_tokens_per_day"], agent["max_invocations_per_hour"]) == (None, None)
     assert api.get(f"/agents/{agent['id']}")["budget"] == {
         "tokens_per_day": {"used": 0, "limit": None},

@@ -99,6 +99,7 @@ def test_a_heartbeat_is_a_system_trigger_that_is_changed_and_paused_but_not_dele
     """PUT makes it and changes it as a whole; it counts for no limit."""
     ada = api.agent(timezone="Europe/Berlin", max_triggers=0)
     path = f"/agents/{ada['id']}/heartbeat"
+    api.patch(f"/tenants/{ada['tenant_id']}", {"min_heartbeat_interval": 30})
     made = api.ok(api.call("PUT", path, {}), 200)
     assert (made["name"], made["type"], made["is_system"], made["is_enabled"]) == (
         "heartbeat",
