@@ -6,7 +6,6 @@ import asyncio
 import importlib
 from collections.abc import Mapping
 from datetime import timedelta
-from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 
 from flask import Response
@@ -28,8 +27,9 @@ from api.schemas.models import (
     UsageQuery,
 )
 from api.services import services
+from api.turns import Turns
 from config.settings import read_variable
-from scheduler.domain.errors import Forbidden, InvalidField, LimitReached
+from scheduler.domain.errors import Forbidden, InvalidField
 from scheduler.domain.thinking import ModelSpec, Provider
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import origin_of
@@ -53,10 +53,8 @@ if TYPE_CHECKING:
 models = blueprint("models", "What agents of the runtime llm think with.")
 
 SHOWN_TEXT = 200
-TESTS_AT_ONCE = 2
-RETRY_SECONDS = 10
-_tests = BoundedSemaphore(TESTS_AT_ONCE)
-"""Each holds a thread of this process for up to 20 s, and webhooks need some."""
+_tests = Turns("models are being tested")
+"""Each holds a thread of this process for up to 20 s."""
 
 
 @models.post("/models", responses={201: ModelOut, **CHANGES})
@@ -126,12 +124,8 @@ def test_model(path: ModelPath) -> Response:
     with services().db.begin() as conn:
         row = get_model(conn, caller().tenant_id, path.model_id)
     spec = spec_of(row, services().box)
-    if not _tests.acquire(blocking=False):
-        raise LimitReached("Other models are being tested; try again in a moment.", retry_after=RETRY_SECONDS)
-    try:
+    with _tests.take(caller().tenant_id):
         tried: Trial = asyncio.run(_ask(spec))
-    finally:
-        _tests.release()
     with services().db.begin() as conn:
         _audit(conn, "tested", row, name=row.name, ok=tried.error is None)
     return answer(

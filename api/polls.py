@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
-from threading import BoundedSemaphore
 from typing import Any, cast
 from uuid import UUID
 
@@ -16,11 +15,13 @@ from api.resource import CHANGES, answer, blueprint, problems
 from api.schemas.polls import PollOut, TrialIn, TrialOut
 from api.schemas.triggers import TriggerPath
 from api.services import services
-from scheduler.domain.errors import Conflict, LimitReached
+from api.turns import Turns
+from scheduler.domain.errors import Conflict
 from scheduler.domain.model import TriggerType
 from scheduler.intake.polls.settle import Poll, open_poll, shown
 from scheduler.intake.polls.statements import PollDetail, read_poll
 from scheduler.intake.polls.trial import Trial, try_poll
+from scheduler.intake.polls.tries import record_try
 from scheduler.manage.agent_rights import check_may_try, is_own
 from scheduler.manage.agent_trigger_limits import APPROVED
 from scheduler.net.requests import check_request
@@ -30,10 +31,8 @@ from scheduler.triggers.poll import PollConfig, Seen
 
 polls = blueprint("polls", "What polls saw, and what they would see.")
 
-TRIES_AT_ONCE = 2
-RETRY_SECONDS = 10
-_tries = BoundedSemaphore(TRIES_AT_ONCE)
-"""Each holds a thread of this process for up to 11 s, and webhooks need some."""
+_tries = Turns("polls are being tried")
+"""Each holds a thread of this process for up to 11 s."""
 
 TRIED: dict[str | int, Any] = {200: TrialOut, **CHANGES, **problems(429)}
 
@@ -41,7 +40,7 @@ TRIED: dict[str | int, Any] = {200: TrialOut, **CHANGES, **problems(429)}
 @polls.post("/triggers/try", responses=TRIED)
 @needs(Level.WRITE, own=True)
 def try_config(body: TrialIn) -> Response:
-    """Look at once at what a poll of this config would see, as its first look. Nothing is recorded."""
+    """Look at once at what a poll of this config would see, as its first look. Only the audit trail tells of it."""
     _may_try(caller().agent_id)
     return _tried(checked_poll(body.config), None)
 
@@ -49,13 +48,13 @@ def try_config(body: TrialIn) -> Response:
 @polls.post("/triggers/<trigger_id>/try", responses=TRIED)
 @needs(Level.WRITE, own=True)
 def try_trigger(path: TriggerPath) -> Response:
-    """Look at once at what a poll sees, compared with what it saw last. Nothing is recorded or fired."""
+    """Look at once at what a poll sees, compared with what it saw last. Nothing is fired."""
     poll = open_poll(poll_detail(path.trigger_id).stored, services().box)
     who = caller()
     if who.is_agent:
         found = services().triggers.get(who.tenant_id, path.trigger_id)
         _may_try(who.agent_id, is_approved=found.is_enabled or found.approval == APPROVED or not is_own(found))
-    return _tried(poll.config, poll.before())
+    return _tried(poll.config, poll.before(), path.trigger_id)
 
 
 @polls.get("/triggers/<trigger_id>/poll", responses={200: PollOut, **problems(409)})
@@ -98,16 +97,18 @@ def poll_detail(trigger_id: UUID) -> PollDetail:
         return read_poll(conn, trigger_id)
 
 
-def look(config: PollConfig, before: Seen | None) -> Trial:
-    """What a look at this moment comes to, compared with `before`. Raises LimitReached while others look."""
-    if not _tries.acquire(blocking=False):
-        raise LimitReached("Other polls are being tried; try again in a moment.", retry_after=RETRY_SECONDS)
-    try:
+def look(config: PollConfig, before: Seen | None, trigger_id: UUID | None = None) -> Trial:
+    """What a look at this moment comes to, compared with `before`; audited. `trigger_id`: of a poll that exists.
+
+    Raises LimitReached while the tenant has others under way, and beyond the pace of a minute.
+    """
+    who = caller()
+    with _tries.take(who.tenant_id):
+        with services().db.begin() as conn:
+            record_try(conn, who.tenant_id, who.actor, config, trigger_id=trigger_id, agent_id=who.agent_id)
         return asyncio.run(
             try_poll(config, before, allow_private=services().allow_private, clock=services().clock)
         )
-    finally:
-        _tries.release()
 
 
 def _may_try(agent_id: UUID | None, *, is_approved: bool = False) -> None:
@@ -118,5 +119,5 @@ def _may_try(agent_id: UUID | None, *, is_approved: bool = False) -> None:
         check_may_try(approve_triggers=agent.approve_triggers, is_approved=is_approved)
 
 
-def _tried(config: PollConfig, before: Seen | None) -> Response:
-    return answer(TrialOut.model_validate(look(config, before)))
+def _tried(config: PollConfig, before: Seen | None, trigger_id: UUID | None = None) -> Response:
+    return answer(TrialOut.model_validate(look(config, before, trigger_id)))

@@ -156,14 +156,43 @@ def test_tries_that_hang_leave_threads_for_the_others(api: Api, site: Site) -> N
 
     site.answer = hang
     results: list[Any] = []
+    other = api.with_key("write", tenant_id=api.tenant("other"))
     threads = [threading.Thread(target=lambda: results.append(try_config(api, url=site.url))) for _ in range(2)]
     for thread in threads:
         thread.start()
         assert arrived.acquire(timeout=10)
     refused = api.call("POST", "/triggers/try", {"config": {"url": site.url}})
+    site.says("another tenant's")
+    tried = other.post("/triggers/try", {"config": {"url": site.url}}, 200)
     answer_now.set()
     for thread in threads:
         thread.join()
     assert (refused.status_code, refused.headers["Retry-After"]) == (429, "10")
+    assert tried["value"] == "another tenant's"
     assert [each["value"] for each in results] == [1, 1]
+    site.says(1)
     assert try_config(api, url=site.url)["value"] == 1
+
+
+def test_tries_are_audited_and_keep_a_pace(api: Api, site: Site) -> None:
+    """Each is a request to wherever its caller likes: none goes out without a trace, nor a storm of them."""
+    url = f"{site.url.rstrip('/')}/a?key=sesame"
+    for _ in range(30):
+        try_config(api, url=url)
+    refused = api.call("POST", "/triggers/try", {"config": {"url": url}})
+    assert refused.status_code == 429
+    assert 1 <= int(refused.headers["Retry-After"]) <= 60
+    assert len(site.seen) == 30
+    events = api.get("/audit", action="trigger.tried", limit=100)["items"]
+    assert len(events) == 30
+    assert events[0]["detail"] == {"method": "GET", "url": url.partition("?")[0]}
+    assert "sesame" not in str(events)
+    other = api.with_key("write")
+    assert other.post("/triggers/try", {"config": {"url": url}}, 200)["status"] == "found"
+
+
+def test_the_try_of_a_poll_names_its_trigger(api: Api, site: Site) -> None:
+    poll = make_poll(api, site)
+    api.post(f"/triggers/{poll['id']}/try", None, 200)
+    (event,) = api.get("/audit", action="trigger.tried")["items"]
+    assert event["subject_id"] == poll["id"]

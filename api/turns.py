@@ -1,0 +1,43 @@
+"""Turns at what holds a thread of this process for seconds: few for each tenant, and some threads left for webhooks."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+from uuid import UUID
+
+from scheduler.domain.errors import LimitReached
+
+OF_A_TENANT = 2
+OF_ALL = 12
+RETRY_SECONDS = 10
+
+
+class Turns:
+    """At most OF_A_TENANT turns of one tenant at once, and OF_ALL of all. Safe to share by threads."""
+
+    def __init__(self, what: str) -> None:
+        """`what` is done in a turn, such as "polls are being tried"."""
+        self._what = what
+        self._lock = Lock()
+        self._taken: Counter[UUID] = Counter()
+
+    @contextmanager
+    def take(self, tenant_id: UUID) -> Iterator[None]:
+        """Hold a turn. Raises LimitReached when none is left."""
+        with self._lock:
+            if self._taken[tenant_id] >= OF_A_TENANT:
+                raise LimitReached(
+                    f"{OF_A_TENANT} {self._what} for this tenant already; try again in a moment.",
+                    retry_after=RETRY_SECONDS,
+                )
+            if self._taken.total() >= OF_ALL:
+                raise LimitReached(f"Too many {self._what}; try again in a moment.", retry_after=RETRY_SECONDS)
+            self._taken[tenant_id] += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken -= Counter({tenant_id: 1})  # drops those that reach none
