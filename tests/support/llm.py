@@ -78,7 +78,7 @@ def text(said: str, *, finish: str = "stop") -> bytes:
     return STREAM_HEAD + b"".join(chunks(said, finish=finish))
 
 
-def calls(*asked: tuple[str, Any], said: str = "") -> bytes:
+def calls(*asked: tuple[str, Any], said: str = "", finish: str = "tool_calls") -> bytes:
     """Streamed tool calls of `(name, arguments)`; a text as arguments goes as it is. 50 tokens in and 10 out."""
     parts = [_chunk({"role": "assistant", "content": said})] if said else []
     for index, (name, arguments) in enumerate(asked):
@@ -95,7 +95,7 @@ def calls(*asked: tuple[str, Any], said: str = "") -> bytes:
             _chunk({"tool_calls": [{"index": index, "function": {"arguments": piece}}]})
             for piece in (written[:half], written[half:])
         ]
-    return STREAM_HEAD + b"".join([*parts, _chunk({}, "tool_calls"), _usage(50, 10)])
+    return STREAM_HEAD + b"".join([*parts, _chunk({}, finish), _usage(50, 10)])
 
 
 def replayed(recorded: Mapping[str, Any]) -> Saying:

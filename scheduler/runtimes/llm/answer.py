@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic_ai.tools import ToolDefinition
+from pydantic_core import from_json
 
 from scheduler.domain.run import Replied
 from scheduler.runtimes.llm.words import Words
@@ -31,12 +32,16 @@ def answer_tool(words: Words) -> ToolDefinition:
     return ToolDefinition(name=ANSWER, parameters_json_schema=schema, description=words.answer_tool, kind="output")
 
 
-def parse_answer(arguments: str | Mapping[str, Any] | None) -> Replied | None:
-    """The reply for the user in a call of the tool; None when it cannot be read."""
+def parse_answer(arguments: str | Mapping[str, Any] | None, *, is_cut: bool = False) -> Replied | None:
+    """The reply for the user in a call of the tool; None when it cannot be read. Of one that was cut, its beginning."""
     adapter = TypeAdapter(Answer)
     try:
+        if isinstance(arguments, str) and is_cut:
+            came = from_json(arguments, allow_partial="trailing-strings")
+            reply = Replied(adapter.validate_python(came).user_message, truncated="internal_notes" not in came)
+            return reply if reply.text.strip() else None
         if isinstance(arguments, str):
             return Replied(adapter.validate_json(arguments).user_message)
         return Replied(adapter.validate_python(arguments or {}).user_message)
-    except ValidationError:
+    except (ValidationError, ValueError):
         return None

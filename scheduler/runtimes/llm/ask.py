@@ -39,6 +39,11 @@ class Models:
         self._read_variable = read_variable
         self._opened: Model | None = None
 
+    @property
+    def is_unlimited(self) -> bool:
+        """Whether nobody has set a limit to the tokens of the next model's response."""
+        return bool(self._specs) and self._specs[0].max_output_tokens is None
+
     async def ask(
         self,
         messages: Sequence[ModelMessage],

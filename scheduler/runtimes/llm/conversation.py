@@ -8,7 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from pydantic_ai.messages import (
@@ -33,6 +33,7 @@ from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.llm.answer import ANSWER, answer_tool, parse_answer
 from scheduler.runtimes.llm.ask import Answered, Models
 from scheduler.runtimes.llm.calls import Calls
+from scheduler.runtimes.llm.cut import MAX_CONTINUATIONS, is_cut, said_nothing, tokens_of, with_note
 from scheduler.runtimes.llm.runtime import Limits
 from scheduler.runtimes.llm.words import WORDS, instructions
 
@@ -50,6 +51,7 @@ class Turn:
 
     end: Outcome | None = None
     told: ModelRequest | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Conversation:
@@ -65,6 +67,9 @@ class Conversation:
         self._past = past
         self._request = request
         self._words = WORDS.get(self._thinking.language, WORDS["en"])
+        self._begun: list[str] = []
+        """The parts of the reply so far, where a limit of tokens cut it."""
+        self._tokens = 0
         self._models = Models(self._thinking.models, parts.client, parts.read_variable)
         own = str(spec.config.get("instructions") or "")
         self._instructions = instructions(
@@ -77,8 +82,8 @@ class Conversation:
         calls = Calls(tools, caller, self._journal, self._past)
         messages: list[ModelMessage] = [self._tell(self._request.context)]
         for position in itertools.count():
-            is_last = position >= limits.tool_rounds
-            if is_last:
+            is_last = position >= limits.tool_rounds or bool(self._begun)
+            if is_last and not self._begun:
                 messages = self._with_last_word(messages)
                 if position and position >= len(self._past.responses):
                     await self._note(f"Its {position} tool rounds are spent: it is asked for its reply.")
@@ -88,6 +93,9 @@ class Conversation:
             turn = await self._turn(position, response, calls, is_last=is_last)
             if turn.end is not None:
                 return turn.end
+            if position >= len(self._past.responses):
+                for note in turn.notes:
+                    await self._note(note)
             messages += [response, turn.told] if turn.told else [response]
         raise AssertionError  # the loop above has no end of its own
 
@@ -119,23 +127,47 @@ class Conversation:
         return answered.response
 
     async def _turn(self, position: int, response: ModelResponse, calls: Calls, *, is_last: bool) -> Turn:
-        said = response.text or ""
+        cut = is_cut(response)
+        if cut and not (response.text or "").strip() and not response.tool_calls and not self._begun:
+            return Turn(said_nothing(response))
         if self._thinking.is_awaited:
-            answer = next((call for call in response.tool_calls if call.tool_name == ANSWER), None)
-            reply = parse_answer(answer.args) if answer else None
-            if reply is not None:
-                return Turn(reply)
-            if is_last:
-                return Turn(Failed("The model did not give its answer as it was asked to.", permanent=True))
-            if not response.tool_calls:
-                return Turn(told=self._tell(self._words.use_answer_tool))
+            turn = self._answered(response, cut=cut, is_last=is_last)
+            if turn is not None:
+                return turn
         if not response.tool_calls or is_last:
-            return Turn(Replied(said, truncated=response.finish_reason == "length"))
+            return self._replied(response, cut=cut)
         results = [
             _returned(call, await self._call(calls, f"{position}.{number}", call))
             for number, call in enumerate(response.tool_calls)
         ]
         return Turn(told=ModelRequest(parts=results, instructions=self._instructions))
+
+    def _answered(self, response: ModelResponse, *, cut: bool, is_last: bool) -> Turn | None:
+        """What the answer in two parts leads to; None: there are other calls to be made first."""
+        answer = next((call for call in response.tool_calls if call.tool_name == ANSWER), None)
+        reply = parse_answer(answer.args, is_cut=cut) if answer else None
+        if reply is not None and reply.truncated:
+            return Turn(replace(reply, text=with_note(reply.text, tokens_of(response), self._words)))
+        if reply is not None:
+            return Turn(reply)
+        if cut and answer is not None:
+            return Turn(said_nothing(response))
+        if is_last:
+            return Turn(Failed("The model did not give its answer as it was asked to.", permanent=True))
+        return None if response.tool_calls else Turn(told=self._tell(self._words.use_answer_tool))
+
+    def _replied(self, response: ModelResponse, *, cut: bool) -> Turn:
+        """The reply, whose earlier parts were said before; one that is cut goes on unless its owner set the limit."""
+        self._begun.append(response.text or "")
+        self._tokens += tokens_of(response)
+        text = "".join(self._begun)
+        if not cut:
+            return Turn(Replied(text))
+        may_go_on = self._models.is_unlimited and response.text and len(self._begun) <= MAX_CONTINUATIONS
+        if may_go_on:
+            note = f"The reply was cut at the model's limit, after {tokens_of(response)} tokens: it is asked to go on."
+            return Turn(told=self._tell(self._words.go_on), notes=(note,))
+        return Turn(Replied(with_note(text, self._tokens, self._words), truncated=True))
 
     async def _call(self, calls: Calls, key: str, call: ToolCallPart) -> EndedCall:
         if self._thinking.is_awaited and call.tool_name == ANSWER:
@@ -157,7 +189,7 @@ class Conversation:
         """What people find of a response in the transcript."""
         if self._thinking.is_awaited:
             answers = [call.args for call in response.tool_calls if call.tool_name == ANSWER]
-            reply = parse_answer(answers[0]) if answers else None
+            reply = parse_answer(answers[0], is_cut=is_cut(response)) if answers else None
             return reply.text if reply else ""
         return response.text or ""
 

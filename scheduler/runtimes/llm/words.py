@@ -13,6 +13,8 @@ class Words:
     quiet: str
     asked: str
     last_round: str
+    go_on: str
+    cut: str
     answer_tool: str
     user_message: str
     internal_notes: str
@@ -35,6 +37,11 @@ WORDS = {
             "you did or found, or what kept you from it."
         ),
         last_round="You have no tool calls left. Write your reply now.",
+        go_on=(
+            "Your reply reached its limit of length and was cut. Go on exactly where it stops: repeat nothing, and say "
+            "nothing about this."
+        ),
+        cut="[Cut here: the reply reached the model's limit after {tokens} tokens.]",
         answer_tool="Give your final answer. Call it once, when you are done.",
         user_message=(
             "What your user is to read, in their words: no names of agents, tools, triggers or other inner workings. "
@@ -52,6 +59,8 @@ WORDS = {
         quiet="你最后写下的内容就是回复，会转达给你的用户，请为他们而写；没有需要告知的事就什么也不写。",
         asked="你最后写下的内容就是答复，会交给提出请求的人。请务必答复：说明你做了什么、发现了什么，或者为何未能完成。",
         last_round="你已经没有可用的工具调用次数。请现在写出回复。",
+        go_on="你的回复达到长度上限而被截断。请从中断处接着写：不要重复，也不要提及此事。",
+        cut="[回复在此截断：已达到模型的上限，共 {tokens} 个 token。]",
         answer_tool="给出最终答复。完成后调用一次。",
         user_message="给用户看的话，用他们的语言：不要出现智能体、工具、触发器等内部名称。没有要说的就留空。",
         internal_notes="只有智能体需要知道的内容：谁做了什么，怎么做的。",

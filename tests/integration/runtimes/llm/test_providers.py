@@ -44,9 +44,9 @@ def anthropic_events(block: dict[str, Any], delta: dict[str, Any], why: str) -> 
     return b"".join(f"event: {each['type']}\ndata: {json.dumps(each)}\n\n".encode() for each in events)
 
 
-def google_events(part: dict[str, Any]) -> bytes:
+def google_events(part: dict[str, Any], why: str = "STOP") -> bytes:
     """A stream of Google's generateContent with one part; 25 tokens in and 7 out."""
-    candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": "STOP", "index": 0}
+    candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": why, "index": 0}
     usage = {"promptTokenCount": 25, "candidatesTokenCount": 7, "totalTokenCount": 32}
     event = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "g-1", "responseId": "r1"}
     return f"data: {json.dumps(event)}\r\n\r\n".encode()

@@ -246,13 +246,3 @@ async def test_a_key_may_be_in_a_variable_of_the_worker(db: Database) -> None:
     row = row_of(db, invocation_id)
     assert row.state == "dead"
     assert "NOT_SET" in row.tries[0]["error"]
-
-
-async def test_a_reply_that_reached_the_limit_of_tokens_is_marked_as_cut(db: Database) -> None:
-    async with providing(text("and then", finish="length")) as provider, thinking(db) as thinkers:
-        woken = make_thinker(db, make_model(db, provider.url, max_output_tokens=7))
-        invocation_id = ready_one(db, woken)
-        await thinkers.run(invocation_id)
-    row = row_of(db, invocation_id)
-    assert (row.reply, row.reply_truncated) == ("and then", True)
-    assert provider.requests[0]["max_tokens"] == 7
