@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from uuid import UUID
 
 from flask import Response
 from sqlalchemy import Connection
 
 from api.auth import Caller, Level, caller, needs
+from api.idempotency import keyed_request
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.base import Page
 from api.schemas.messages import (
@@ -24,6 +26,7 @@ from api.schemas.messages import (
 from api.services import services
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.intake.messages.intake import NewMessage, receive_message
+from scheduler.storage.idempotency import answered_before, keep_answer
 from scheduler.storage.references import find_agent, find_user
 from scheduler.storage.sessions import (
     SessionFilter,
@@ -40,15 +43,23 @@ messages = blueprint("messages", "What people and agents say to agents; on_messa
 @messages.post("/messages", responses={201: ReceivedOut, 200: ReceivedOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def send_message(body: MessageIn) -> Response:
-    """Send a message to an agent; what listens for it fires at once. 200 when its event_id came before."""
+    """Send a message to an agent; what listens for it fires at once.
+
+    200 when its event_id or Idempotency-Key came before.
+    """
     who = caller()
     with services().db.begin() as conn:
         user_id, agent_id = _sender(conn, who, body.sender)
+        receiver = find_agent(conn, who.tenant_id, "to_agent_id", str(body.to_agent_id))
+        request = keyed_request(f"message:{receiver}", body.model_dump(mode="json"))
+        before = answered_before(conn, request)
+        if before is not None:
+            return answer(ReceivedOut.model_validate_json(json.dumps(before | {"duplicate": True})))
         received = receive_message(
             conn,
             NewMessage(
                 tenant_id=who.tenant_id,
-                to_agent_id=find_agent(conn, who.tenant_id, "to_agent_id", str(body.to_agent_id)),
+                to_agent_id=receiver,
                 channel=body.channel or ("web" if agent_id is None else "agent"),
                 text=body.text,
                 session_id=_session(conn, who, body.session_id),
@@ -57,12 +68,13 @@ def send_message(body: MessageIn) -> Response:
                 from_agent_id=agent_id,
             ),
         )
-    shown = ReceivedOut(
-        id=received.message_id,
-        session_id=received.session_id,
-        duplicate=received.duplicate,
-        firing_ids=received.firing_ids,
-    )
+        shown = ReceivedOut(
+            id=received.message_id,
+            session_id=received.session_id,
+            duplicate=received.duplicate,
+            firing_ids=received.firing_ids,
+        )
+        keep_answer(conn, request, shown.model_dump(mode="json"))
     if received.duplicate:
         return answer(shown)
     return answer(shown, 201, location=f"/messages/{received.message_id}")

@@ -8,6 +8,7 @@ from uuid import UUID
 from flask import Response, request
 
 from api.auth import Level, caller, needs
+from api.idempotency import keyed_request
 from api.resource import (
     CHANGES,
     EMPTY,
@@ -144,10 +145,19 @@ def resume_trigger(path: TriggerPath) -> Response:
 @triggers.post("/triggers/<trigger_id>/fire", responses={202: FiredOut, **CHANGES, **problems(429)})
 @needs(Level.WRITE, own=True)
 def fire_trigger(path: TriggerPath) -> Response:
-    """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires."""
+    """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires.
+
+    With an Idempotency-Key a repetition fires nothing: it is answered with the first firing.
+    """
     reached(path.trigger_id)
     who = caller()
-    fired = services().triggers.fire(who.tenant_id, path.trigger_id, actor=who.actor, by_agent=who.is_agent)
+    fired = services().triggers.fire(
+        who.tenant_id,
+        path.trigger_id,
+        actor=who.actor,
+        by_agent=who.is_agent,
+        request=keyed_request(f"fire:{path.trigger_id}"),
+    )
     return answer(FiredOut.model_validate(fired), 202)
 
 

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from flask import Response
 
 from api.auth import Level, caller, needs
+from api.idempotency import keyed_request
 from api.resource import CHANGES, answer, blueprint, problems
 from api.schemas.agents import AgentPath
 from api.schemas.messages import WakeIn
@@ -26,7 +27,8 @@ wakes = blueprint("wakes", "Calls of an agent, by people and by other agents, an
 def wake_agent(path: AgentPath, body: WakeIn) -> Response:
     """Wake an agent with a message. 429 when agents wake each other in too long a chain, or one too often.
 
-    An agent's own key calls as its agent.
+    An agent's own key calls as its agent. With an Idempotency-Key a repetition wakes nobody: it is answered with the
+    first firing.
     """
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
@@ -35,7 +37,9 @@ def wake_agent(path: AgentPath, body: WakeIn) -> Response:
             find_agent(conn, who.tenant_id, "from_agent_id", str(body.from_agent_id))
     sender = who.agent_id or body.from_agent_id
     call = Call(who.tenant_id, path.agent_id, body.message, sender, body.skip_dedup)
-    return answer(FiredOut.model_validate(asdict(wake(services().db, call, actor=who.actor))), 202)
+    request = keyed_request(f"wake:{path.agent_id}", body.model_dump(mode="json"))
+    woken = wake(services().db, call, actor=who.actor, request=request)
+    return answer(FiredOut.model_validate(asdict(woken)), 202)
 
 
 @wakes.put("/agents/<agent_id>/heartbeat", responses={200: TriggerOut, **CHANGES})

@@ -62,7 +62,7 @@ class MessageIn(Shape):
 
 
 class ReceivedOut(Answer):
-    """What became of a message. A `duplicate` is the message that came with this `event_id` before."""
+    """What became of a message. A `duplicate` came before, by its `event_id` or Idempotency-Key."""
 
     id: UUID
     session_id: UUID

@@ -204,6 +204,7 @@ class FiredOut(Answer):
 
     firing_id: UUID
     invocation_id: UUID
+    duplicate: bool = Field(False, description="The same Idempotency-Key made it before.")
 
 
 class PreviewQuery(Query):

@@ -71,6 +71,8 @@ class Fired:
 
     firing_id: UUID
     invocation_id: UUID
+    duplicate: bool = False
+    """The same request made it before."""
 
 
 def check_spec(spec: TriggerSpec, now: datetime) -> None:

@@ -16,24 +16,21 @@ from sqlalchemy import Connection, Row, insert, update
 
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_id, new_token, token_hash
-from scheduler.firings.new_firing import gate
-from scheduler.firings.record import record_firings
-from scheduler.firings.trigger_locks import lock_triggers
-from scheduler.intake.wakes.intake import asked_firing
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
+from scheduler.manage.trigger_fire import fire_trigger
 from scheduler.manage.trigger_jobs import (
     end_at_max_fires,
     pause_trigger,
     put_jobs,
     remove_jobs,
     resume_trigger,
-    stop_jobs,
     switch_trigger,
 )
 from scheduler.manage.trigger_spec import Fired, TriggerSpec, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
+from scheduler.storage.idempotency import KeyedRequest
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
 from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
@@ -232,23 +229,22 @@ class Triggers:
             remove_jobs(conn, [trigger_id])
             rows.audit(conn, "deleted", tenant_id, row.agent_id, trigger_id, actor, name=row.name)
 
-    def fire(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False) -> Fired:
+    def fire(
+        self,
+        tenant_id: UUID,
+        trigger_id: UUID,
+        *,
+        actor: str,
+        by_agent: bool = False,
+        request: KeyedRequest | None = None,
+    ) -> Fired:
         """Fire now, as a person asks: counted, without cooldown. Raises Conflict for one that may not fire.
 
-        What its own agent fires stands in the chain of what woke it; at the end of that LimitReached is raised.
+        What its own agent fires stands in the chain of what woke it; at the end of that LimitReached is raised. What
+        the same `request` fired before is given again.
         """
         with self._db.begin() as conn:
-            row = rows.lock_trigger(conn, tenant_id, trigger_id)
-            trigger = lock_triggers(conn, [trigger_id])[trigger_id]
-            refusal = gate(trigger, trigger.read_at)
-            if refusal:
-                raise Conflict(f"The trigger does not fire: {row.paused_note or refusal}. Resume it first.")
-            firing = asked_firing(conn, trigger, by_agent=by_agent)
-            recorded = record_firings(conn, [firing])
-            if recorded.exhausted:
-                stop_jobs(conn, trigger_id)
-            rows.audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing.id))
-            return Fired(firing.id, recorded.inserted[firing.id])
+            return fire_trigger(conn, tenant_id, trigger_id, actor=actor, by_agent=by_agent, request=request)
 
     def rotate_token(
         self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False

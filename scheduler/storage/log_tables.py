@@ -39,6 +39,21 @@ class WebhookDelivery(Base):
     """Of one that was filtered: what beside its body would be kept with a firing."""
 
 
+class IdempotencyKey(Base):
+    """A request that named itself by a key, and how it was answered."""
+
+    __tablename__ = "idempotency_keys"
+    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
+
+    tenant_id: Mapped[UUID] = mapped_column(primary_key=True)
+    caller: Mapped[str] = mapped_column(primary_key=True)
+    target: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    content_hash: Mapped[bytes]
+    answer: Mapped[dict[str, Any]]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+
+
 class AuditEvent(Base):
     """Who did what, and when. Firings are not repeated here: the audit listing reads them from `firings`."""
 

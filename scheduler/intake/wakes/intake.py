@@ -22,6 +22,7 @@ from scheduler.intake.wakes.statements import Pair, hold_window, lineage_of_runn
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
+from scheduler.storage.idempotency import KeyedRequest, answered_before, keep_answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,16 +44,24 @@ class Woken:
 
     firing_id: UUID
     invocation_id: UUID
+    duplicate: bool = False
+    """The same request made it before."""
 
 
-def wake(db: Database, call: Call, *, actor: str) -> Woken:
-    """Fire an agent's wake trigger. A refusal is audited too.
+def wake(db: Database, call: Call, *, actor: str, request: KeyedRequest | None = None) -> Woken:
+    """Fire an agent's wake trigger. A refusal is audited too. What the same `request` fired before is given again.
 
     Raises NotFound (an agent), InvalidField (the message), Conflict (wakes are paused), and LimitReached for one that
     would be too deep in a chain of agents, or comes too often from the same agent.
     """
     with db.begin() as conn:
+        before = answered_before(conn, request)
+        if before is not None:
+            return Woken(UUID(before["firing_id"]), UUID(before["invocation_id"]), duplicate=True)
         outcome = wake_within(conn, call, actor=actor)
+        if isinstance(outcome, Woken):
+            made = {"firing_id": str(outcome.firing_id), "invocation_id": str(outcome.invocation_id)}
+            keep_answer(conn, request, made)
     if isinstance(outcome, LimitReached):
         raise outcome
     return outcome

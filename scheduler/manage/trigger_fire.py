@@ -1,0 +1,48 @@
+"""Firing a trigger by hand."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from sqlalchemy import Connection
+
+from scheduler.domain.errors import Conflict
+from scheduler.firings.new_firing import gate
+from scheduler.firings.record import record_firings
+from scheduler.firings.trigger_locks import lock_triggers
+from scheduler.intake.wakes.intake import asked_firing
+from scheduler.manage import trigger_rows as rows
+from scheduler.manage.trigger_jobs import stop_jobs
+from scheduler.manage.trigger_spec import Fired
+from scheduler.storage.idempotency import KeyedRequest, answered_before, keep_answer
+
+
+def fire_trigger(
+    conn: Connection,
+    tenant_id: UUID,
+    trigger_id: UUID,
+    *,
+    actor: str,
+    by_agent: bool,
+    request: KeyedRequest | None,
+) -> Fired:
+    """Fire now, counted and without cooldown; what the same `request` fired before is given again.
+
+    Raises Conflict for a trigger that may not fire, and LimitReached where a chain of agents ends.
+    """
+    before = answered_before(conn, request)
+    if before is not None:
+        return Fired(UUID(before["firing_id"]), UUID(before["invocation_id"]), duplicate=True)
+    row = rows.lock_trigger(conn, tenant_id, trigger_id)
+    trigger = lock_triggers(conn, [trigger_id])[trigger_id]
+    refusal = gate(trigger, trigger.read_at)
+    if refusal:
+        raise Conflict(f"The trigger does not fire: {row.paused_note or refusal}. Resume it first.")
+    firing = asked_firing(conn, trigger, by_agent=by_agent)
+    recorded = record_firings(conn, [firing])
+    if recorded.exhausted:
+        stop_jobs(conn, trigger_id)
+    rows.audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing.id))
+    fired = Fired(firing.id, recorded.inserted[firing.id])
+    keep_answer(conn, request, {"firing_id": str(fired.firing_id), "invocation_id": str(fired.invocation_id)})
+    return fired
