@@ -24,6 +24,14 @@ Send = Callable[[Message], Awaitable[None]]
 Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 THREADS = 32
+HEAVY_THREADS = 2
+"""For requests that take much of the processor or of memory, so that they hold up no other."""
+APART = "reveille.apart"
+"""In the environment of a request: whether it runs in one of those already."""
+
+
+class MoveApart(Exception):
+    """The application wants to be called again, in a thread for heavy work."""
 
 
 class ClientGone(Exception):
@@ -37,6 +45,7 @@ class WsgiBridge:
         self._app = app
         self._goodbye = goodbye
         self._threads = Threads(threads)
+        self._heavy = Threads(HEAVY_THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or follow the life of the server."""
@@ -47,10 +56,10 @@ class WsgiBridge:
             body, length = await _read(scope, receive)
         except ClientGone:
             return
-        loop = asyncio.get_running_loop()
-        environ = environ_of(scope, body, length)
-        environ["reveille.take_socket"] = _Taker(loop, scope["extensions"][TAKE]["take"])
-        answer = await self._threads.run(_run, self._app, environ)
+        try:
+            answer = await self._threads.run(_run, self._app, _environ(scope, body, length, apart=False))
+        except MoveApart:
+            answer = await self._heavy.run(_run, self._app, _environ(scope, body, length, apart=True))
         if answer is not None:
             status, headers, content = answer
             await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -123,6 +132,12 @@ async def _read(scope: Scope, receive: Receive) -> tuple[bytes, int | None]:
         if len(body) > DEFAULTS.body_bytes:
             return b"", len(body)
     return bytes(body), len(body) if body or declared is not None else None
+
+
+def _environ(scope: Scope, body: bytes, length: int | None, *, apart: bool) -> dict[str, Any]:
+    """With what the server can do beyond PEP 3333."""
+    take = _Taker(asyncio.get_running_loop(), scope["extensions"][TAKE]["take"])
+    return environ_of(scope, body, length) | {"reveille.take_socket": take, APART: apart}
 
 
 def environ_of(scope: Scope, body: bytes, length: int | None) -> dict[str, Any]:

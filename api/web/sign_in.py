@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
 from uuid import UUID
 
 from flask import Response, current_app, request
 from sqlalchemy import Connection
 
+from api.apart import Moved, has_moved, must_move
 from api.auth import Level, caller, needs
 from api.services import services
 from api.web.base import done, page_blueprint, render
@@ -59,16 +61,12 @@ def enter() -> Response:
     check_csrf(request.cookies.get(FORM_COOKIE, ""))
     target = local_path(request.form.get("next"))
     key, name = request.form.get("key", "").strip(), request.form.get("name", "").strip()
-    limit: SignInLimit = current_app.extensions[LIMITS]
-    address, now = request.remote_addr or "", services().clock.monotonic()
     try:
-        limit.check(name, address, now)
-        token = _start(key, name, request.form.get("password", ""))
-    except Unauthorized as error:
-        limit.note_failure(name, address, now)
-        return _form(target, error, name)
+        token = _start_by_key(key) if key else _start_by_password(name, request.form.get("password", ""))
     except ReveilleError as error:
         return _form(target, error, name)
+    if token is None:
+        return Moved()
     response = done(target)
     remember(response, token)
     response.delete_cookie(FORM_COOKIE, path="/")
@@ -121,11 +119,26 @@ def change_tenant() -> Response:
     return done("/", f"Switched to {tenant.name}.")
 
 
-def _start(key: str, name: str, password: str) -> str:
-    if key:
-        return _start_by_key(key)
+def _start_by_password(name: str, password: str) -> str | None:
+    """The token of a new session; None when the request has to move first, for to hash is heavy work."""
     if not name or not password:
         raise InvalidField("Enter an API key, or a name and a password.")
+    limit, address = _limit(), request.remote_addr or ""
+    if not has_moved():
+        limit.reserve(name, address, services().clock.monotonic())
+        if must_move():
+            return None
+    wrong = False
+    try:
+        return _start_if_right(name, password)
+    except Unauthorized:
+        wrong = True
+        raise
+    finally:
+        limit.settle(name, address, wrong=wrong)
+
+
+def _start_if_right(name: str, password: str) -> str:
     with services().db.begin() as conn:
         user = find_user(conn, name)
     # No connection is held while the password is tried: that takes its time on purpose.
@@ -140,11 +153,16 @@ def _start_by_key(key: str) -> str:
     with services().db.begin() as conn:
         row = find_key(conn, key)
         if row is None:
+            _limit().note_wrong_key(request.remote_addr or "", services().clock.monotonic())
             raise Unauthorized(WRONG)
         if row.scopes[0].startswith("agent:"):
             raise InvalidField(AGENTS_KEY, field="key")
         _audit(conn, row.tenant_id, row.id, f"key:{row.name}")
         return start_session(conn, row.tenant_id or DEFAULT_TENANT, key_id=row.id)
+
+
+def _limit() -> SignInLimit:
+    return cast("SignInLimit", current_app.extensions[LIMITS])
 
 
 def _audit(conn: Connection, tenant_id: UUID | None, who: UUID, actor: str) -> None:

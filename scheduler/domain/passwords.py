@@ -6,6 +6,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from threading import BoundedSemaphore
 
 from scheduler.domain.errors import InvalidField
 
@@ -14,6 +15,8 @@ MAX_LENGTH = 200
 COST, BLOCK, LANES = 2**15, 8, 1
 """32 MiB and some 80 ms for each try."""
 SALT_BYTES = 16
+AT_ONCE = 2
+"""Hashes that are made at the same time in a process, so that many tries take no more memory than two."""
 
 
 def hash_password(password: str) -> str:
@@ -34,9 +37,10 @@ def is_password(password: str, stored: str | None) -> bool:
 
 def _derive(password: str, salt: bytes, cost: int, block: int, lanes: int) -> bytes:
     memory = 2 * 128 * cost * block
-    return hashlib.scrypt(
-        password.encode("utf-8", "surrogatepass"), salt=salt, n=cost, r=block, p=lanes, maxmem=memory, dklen=32
-    )
+    with _TURNS:
+        return hashlib.scrypt(
+            password.encode("utf-8", "surrogatepass"), salt=salt, n=cost, r=block, p=lanes, maxmem=memory, dklen=32
+        )
 
 
 def _text(value: bytes) -> str:
@@ -44,3 +48,4 @@ def _text(value: bytes) -> str:
 
 
 NOBODY = f"scrypt${COST}${BLOCK}${LANES}${_text(bytes(SALT_BYTES))}${_text(bytes(32))}"
+_TURNS = BoundedSemaphore(AT_ONCE)

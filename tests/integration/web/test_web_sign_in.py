@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import psutil
 import pytest
 
 from scheduler.domain.passwords import hash_password
@@ -9,7 +14,8 @@ from scheduler.storage.web_sessions import create_user
 from tests.support.api import Api
 from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT
-from tests.support.pages import Browser, signed_in
+from tests.support.pages import HIDDEN, Browser, signed_in
+from tests.support.web import running_web
 
 PASSWORD = "correct horse battery"
 FIRST_PAGE = "/triggers"
@@ -81,6 +87,47 @@ def test_too_many_failures_are_refused_even_with_the_right_password(api: Api) ->
         assert browser.sign_in(name="grace", password="wrong").status_code == 401
     assert browser.sign_in(name="grace", password=PASSWORD).status_code == 429
     assert browser.sign_in(key=api.key or "").status_code == 303
+
+
+def test_wrong_tries_lock_nobody_else_out(api: Api) -> None:
+    """Neither the name at another address, nor another name or the right key at the same."""
+    make_user(api)
+    make_user(api, "linus")
+    browser, elsewhere = Browser(api), Browser(api)
+    for _ in range(10):
+        browser.sign_in(name="grace", password="wrong")
+    elsewhere.client.environ_base["REMOTE_ADDR"] = "203.0.113.9"
+    assert elsewhere.sign_in(name="grace", password=PASSWORD).status_code == 303
+    assert browser.sign_in(name="linus", password=PASSWORD).status_code == 303
+    browser = Browser(api)
+    token = browser.token("/sign-in")
+    wrong = [browser.post("/sign-in", csrf=token, key=f"rvl_{n}").status_code for n in range(61)]
+    assert wrong == [401] * 60 + [429]
+    assert browser.post("/sign-in", csrf=token, key=api.key).status_code == 303
+
+
+def test_right_passwords_do_not_count(api: Api) -> None:
+    make_user(api)
+    assert {Browser(api).sign_in(name="grace", password=PASSWORD).status_code for _ in range(12)} == {303}
+
+
+def test_a_hundred_sign_ins_at_once_pass_no_limit_and_take_little(api: Api, database_url: str) -> None:
+    """Ten are tried, two at a time; the rest is told so, and the process answers meanwhile."""
+    make_user(api)
+    with running_web(database_url, env={"WEB_CONCURRENCY": "1"}) as web:
+        (worker,) = psutil.Process(web.process.pid).children()
+        with httpx.Client(base_url=web.url, timeout=60, limits=httpx.Limits(max_connections=None)) as client:
+            form = client.get("/sign-in").text
+            fields = {"csrf": HIDDEN.findall(form)[0], "name": "grace", "password": "wrong"}
+            before = worker.memory_info().rss
+            with ThreadPoolExecutor(100) as pool:
+                tries = [pool.submit(client.post, "/sign-in", data=fields) for _ in range(100)]
+                most = before
+                while not all(each.done() for each in tries):
+                    assert client.get("/healthz").status_code == 200
+                    most = max(most, worker.memory_info().rss)
+            assert Counter(each.result().status_code for each in tries) == {401: 10, 429: 90}
+            assert most - before < 150 * 2**20
 
 
 def test_who_is_signed_out_is_sent_to_sign_in_and_comes_back(api: Api) -> None:
