@@ -9,7 +9,7 @@ from sqlalchemy import Connection, Row, func
 
 from api import agent_rules as rules
 from api.auth import Level, caller, needs
-from api.remote_rules import mcp_columns
+from api.remote_rules import header_names, mcp_columns
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
 from api.schemas.agents import AgentIn, AgentOut, AgentPage, AgentPatch, AgentPath
 from api.schemas.base import NoteIn, Page
@@ -146,7 +146,8 @@ def show(row: Row[Any], new_secret: str | None = None) -> AgentOut:
     runtime = {"kind": row.runtime_kind, **row.runtime}
     if new_secret is not None:
         runtime["secret"] = new_secret
-    return AgentOut.model_validate({**row._mapping, "runtime": runtime})  # noqa: SLF001  # public in all but name
+    shown = {**row._mapping, "runtime": runtime, "header_names": header_names(row, services())}  # noqa: SLF001  # public in all but name
+    return AgentOut.model_validate(shown)
 
 
 def _audit(conn: Connection, verb: str, row: Row[Any], **detail: object) -> None:

@@ -9,6 +9,7 @@ from typing import Any, cast
 from uuid import UUID
 
 from flask import Response
+from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, answer, blueprint, problems
@@ -16,7 +17,7 @@ from api.schemas.polls import PollOut, TrialIn, TrialOut
 from api.schemas.triggers import TriggerPath
 from api.services import services
 from api.turns import Turns
-from scheduler.domain.errors import Conflict
+from scheduler.domain.errors import ConfigurationError, Conflict
 from scheduler.domain.model import TriggerType
 from scheduler.intake.polls.settle import Poll, open_poll, shown
 from scheduler.intake.polls.statements import PollDetail, read_poll
@@ -95,6 +96,14 @@ def poll_detail(trigger_id: UUID) -> PollDetail:
         raise Conflict(f"A {found.type} trigger looks at nothing; only a poll does.")
     with services().db.begin() as conn:
         return read_poll(conn, trigger_id)
+
+
+def header_names(conn: Connection, trigger_id: UUID) -> list[str]:
+    """Which headers a poll sends; none when they are sealed with another key."""
+    try:
+        return sorted(open_poll(read_poll(conn, trigger_id).stored, services().box).config.headers)
+    except (ConfigurationError, AttributeError):  # a config of before may lack them
+        return []
 
 
 def look(config: PollConfig, before: Seen | None, trigger_id: UUID | None = None) -> Trial:

@@ -8,11 +8,13 @@ from typing import Any
 
 from sqlalchemy import Row
 
-from api.schemas.remote import A2aRuntime, McpServer
+from api.schemas.remote import MAX_HEADERS, A2aRuntime, McpServer
 from api.services import Services
-from scheduler.domain.errors import InvalidField
+from scheduler.domain.errors import ConfigurationError, InvalidField
+from scheduler.domain.model import RuntimeKind
 from scheduler.net.errors import UrlRefused
 from scheduler.net.policy import check_url, origin_of
+from scheduler.triggers.base import merge_headers
 
 
 def a2a_columns(runtime: A2aRuntime, parts: Services) -> dict[str, Any]:
@@ -24,17 +26,22 @@ def a2a_columns(runtime: A2aRuntime, parts: Services) -> dict[str, Any]:
 def patched_a2a_columns(
     runtime: A2aRuntime, patch: Mapping[str, Any], agent: Row[Any], parts: Services
 ) -> dict[str, Any]:
-    """A changed A2A runtime: of `secret` and `headers`, what `patch` does not name stays. Raises InvalidField."""
+    """A changed A2A runtime: of `secret` and of each header, what `patch` does not name stays. Raises InvalidField."""
     check_address(runtime.url, "runtime.url", parts)
-    kept = {} if agent.runtime_secret is None else json.loads(parts.box.decrypt(agent.runtime_secret))
-    kept = {name: value for name, value in kept.items() if name not in patch and value}
+    held = {} if agent.runtime_secret is None else json.loads(parts.box.decrypt(agent.runtime_secret))
+    kept = {name: value for name, value in held.items() if name not in patch and value}
+    if patch.get("headers") is not None:
+        kept["headers"] = merge_headers(held.get("headers") or {}, dict.fromkeys(patch["headers"]))
+    kept = {name: value for name, value in kept.items() if value}
     # Whoever may change an agent may not therefore read its secrets, by having them sent elsewhere.
     if kept and origin_of(agent.runtime["url"]) != origin_of(runtime.url):
         raise InvalidField(
             f"The url is on another host, which is not given the old {' and '.join(kept)}; give them again, or null.",
             field="runtime.url",
         )
-    return _a2a(runtime.url, _secrets(runtime) | kept, parts)
+    given = _secrets(runtime)
+    given["headers"] = check_count(kept.pop("headers", {}) | given["headers"], "runtime.headers")
+    return _a2a(runtime.url, given | kept, parts)
 
 
 def mcp_columns(servers: Sequence[McpServer], agent: Row[Any] | None, parts: Services) -> dict[str, Any]:
@@ -46,7 +53,8 @@ def mcp_columns(servers: Sequence[McpServer], agent: Row[Any] | None, parts: Ser
     for index, server in enumerate(servers):
         _check_server(server, f"mcp_servers.{index}", parts)
         same = old.get(server.name, {}).get("url") == server.url
-        sent = old_headers.get(server.name) if server.headers is None and same else server.headers
+        held = old_headers.get(server.name, {}) if same and server.headers != {} else {}
+        sent = check_count(merge_headers(held, server.headers or {}), f"mcp_servers.{index}.headers")
         if sent and server.url is not None:
             headers[server.name] = sent
     shown = [server.model_dump(include={"name", "url", "command"}, exclude_none=True) for server in servers]
@@ -54,6 +62,29 @@ def mcp_columns(servers: Sequence[McpServer], agent: Row[Any] | None, parts: Ser
         "mcp_servers": shown,
         "mcp_secrets": parts.box.encrypt(json.dumps(headers)) if headers else None,
     }
+
+
+def header_names(agent: Row[Any], parts: Services) -> dict[str, list[str]]:
+    """The names of the headers that are sent along, by field: their values are never shown."""
+    found: dict[str, list[str]] = {}
+    try:
+        if agent.runtime_kind == RuntimeKind.A2A and agent.runtime_secret is not None:
+            found["runtime"] = sorted(json.loads(parts.box.decrypt(agent.runtime_secret)).get("headers") or {})
+        if agent.mcp_secrets is not None:
+            servers = json.loads(parts.box.decrypt(agent.mcp_secrets))
+            found |= {f"mcp_servers.{name}": sorted(headers) for name, headers in servers.items()}
+    except ConfigurationError:  # sealed with another key: what uses them says so
+        return {}
+    return {field: names for field, names in found.items() if names}
+
+
+def check_count(headers: dict[str, str], field: str) -> dict[str, str]:
+    """The headers, unless they are too many with those that stayed."""
+    if len(headers) > MAX_HEADERS:
+        raise InvalidField(
+            f"That makes {len(headers)} headers; {MAX_HEADERS} are allowed. Remove some by null.", field=field
+        )
+    return headers
 
 
 def check_address(url: str, field: str, parts: Services) -> None:

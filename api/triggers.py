@@ -9,6 +9,7 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.idempotency import keyed_request
+from api.polls import header_names
 from api.resource import (
     CHANGES,
     EMPTY,
@@ -44,6 +45,7 @@ from scheduler.manage.triggers import CreatedTrigger
 from scheduler.storage.acks import count_acks
 from scheduler.storage.agents import get_agent
 from scheduler.storage.trigger_views import TriggerView
+from scheduler.triggers.poll import PollConfig
 from scheduler.triggers.preview import preview
 
 triggers = blueprint("triggers", "What wakes an agent.")
@@ -93,7 +95,8 @@ def show_trigger(path: TriggerPath) -> Response:
     shown = TriggerOut.model_validate(reached(path.trigger_id))
     with services().db.begin() as conn:
         acks = count_acks(conn, path.trigger_id)
-    return answer(TriggerWhole(**dict(shown), acks=AckCounts(**acks)))
+        names = header_names(conn, path.trigger_id) if shown.type == PollConfig.kind else []
+    return answer(TriggerWhole(**dict(shown), acks=AckCounts(**acks), header_names=names))
 
 
 @triggers.patch("/triggers/<item:trigger_id>", responses={200: TriggerOut, **CHANGES})

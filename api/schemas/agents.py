@@ -142,6 +142,10 @@ class AgentOut(Answer):
     paused_note: str | None
     expires_at: Time | None
     mcp_servers: list[McpServerOut]
+    header_names: dict[str, list[str]] = Field(
+        default_factory=dict,
+        description="Which headers are sent along, by `runtime` and `mcp_servers.NAME`; their values are never shown.",
+    )
     approve_triggers: bool
     created_at: Time
     updated_at: Time

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, field_validator, model_validator
 
 from api.schemas.base import Answer, Shape
 from scheduler.domain.errors import InvalidField
-from scheduler.net.headers import check_headers
+from scheduler.net.headers import check_headers, check_names_differ
 
 MAX_HEADERS = 20
 Bearer = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
 Url = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+Headers = Mapping[str, str | None] | None
 ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$")]
 
 
-def _headers(value: dict[str, str] | None) -> dict[str, str] | None:
+def _headers(value: Headers) -> Headers:
     try:
-        check_headers(value or {})
+        check_headers({name: each or "" for name, each in (value or {}).items()})
+        check_names_differ(value or {})
     except InvalidField as error:
         raise ValueError(error.message) from None
     return value
@@ -46,7 +49,7 @@ class A2aRuntime(Shape):
 
 
 class A2aRuntimeOut(Answer):
-    """An A2A agent; what is sent along to it is not shown."""
+    """An A2A agent; what is sent along to it is not shown, only the names in the agent's `header_names`."""
 
     kind: Literal["a2a"]
     url: str
@@ -58,11 +61,12 @@ class McpServer(Shape):
     name: ServerName = Field(description="What the names of its tools start with.")
     url: Url | None = Field(None, examples=["https://tools.example.org/mcp"])
     command: str | None = Field(None, max_length=200, description="A name in REVEILLE_MCP_COMMANDS.")
-    headers: dict[str, str] | None = Field(
+    headers: dict[str, str | None] | None = Field(
         None,
         max_length=MAX_HEADERS,
         repr=False,
-        description="Sent to `url`, kept encrypted, never shown; left out, those of the same name and url stay.",
+        description="Sent to `url`; their values are kept encrypted and never shown. Those of the same server name "
+        "and url stay unless named here, in any case; null removes one, an empty object all.",
     )
 
     _check_headers = field_validator("headers")(_headers)

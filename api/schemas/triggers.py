@@ -162,6 +162,9 @@ class TriggerWhole(TriggerOut):
     """A trigger, and how many of its firings its agent has acknowledged."""
 
     acks: AckCounts
+    header_names: list[str] = Field(
+        default_factory=list, description="Of a poll: which headers it sends; their values are never shown."
+    )
 
 
 class TriggerPage(Listed[TriggerOut]):

@@ -43,6 +43,15 @@ def check_headers(headers: Mapping[str, str]) -> None:
             )
 
 
+def check_names_differ(headers: Mapping[str, str | None]) -> None:
+    """Raise InvalidField for a name that is there twice: case makes no difference (RFC 9110 §5.1)."""
+    seen: set[str] = set()
+    for name in headers:
+        if name.lower() in seen:
+            raise InvalidField(f"The header {name} is there twice; upper and lower case are one.", field="headers")
+        seen.add(name.lower())
+
+
 def after_redirect(headers: Mapping[str, str], *, same_origin: bool, with_body: bool) -> dict[str, str]:
     """The headers for the next hop; another origin never sees what may be a secret, by whatever name."""
     kept = dict(headers)

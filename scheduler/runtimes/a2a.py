@@ -17,6 +17,7 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Failed, Outcome, RunRequest, RuntimeSpec
 from scheduler.net.httpx_client import httpx_client
 from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
+from scheduler.triggers.base import merge_headers
 
 if TYPE_CHECKING:
     from scheduler.runtimes.a2a_task import RemoteAgent
@@ -70,7 +71,7 @@ def secret_headers(secret: str | None) -> dict[str, str]:
         return {}
     stored = json.loads(secret)
     bearer = {"Authorization": f"Bearer {stored['secret']}"} if stored.get("secret") else {}
-    return {**stored.get("headers", {}), **bearer}
+    return merge_headers(stored.get("headers", {}), bearer)
 
 
 async def _load() -> ModuleType:

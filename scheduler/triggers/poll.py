@@ -200,6 +200,10 @@ class PollConfig(TriggerConfig):
         if size > MAX_BODY_BYTES:
             raise InvalidField(f"body is {size} bytes long; {MAX_BODY_BYTES} are allowed.", field="body")
         context.check_request(self.url, self.headers)
+        names = [name.lower() for name in self.headers]
+        for name in self.headers:
+            if names.count(name.lower()) > 1:
+                raise InvalidField(f"The header {name} is there twice; case makes no difference.", field="headers")
 
     def _check_condition(self) -> None:
         given = "match_value" in self.model_fields_set

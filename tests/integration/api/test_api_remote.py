@@ -53,6 +53,47 @@ def test_a_patch_changes_what_it_names(api: Api) -> None:
     assert stored(api, agent_id, "runtime_secret") is None
 
 
+@pytest.mark.parametrize(
+    ("patch", "kept"),
+    [
+        ({"x-team": "red"}, {"x-team": "red", "X-Other": "1"}),
+        ({"X-TEAM": None}, {"X-Other": "1"}),
+        ({"X-New": "2"}, {"X-Team": "blue", "X-Other": "1", "X-New": "2"}),
+        ({}, {"X-Team": "blue", "X-Other": "1"}),
+    ],
+)
+def test_the_names_of_headers_ignore_case_and_are_shown(
+    api: Api, patch: dict[str, Any], kept: dict[str, str]
+) -> None:
+    headers = {"X-Team": "blue", "X-Other": "1"}
+    agent = api.agent(runtime=a2a(headers=headers), mcp_servers=[MCP | {"headers": headers}])
+    names = ["X-Other", "X-Team"]
+    assert agent["header_names"] == {"runtime": names, "mcp_servers.files": names}
+    path = f"/agents/{agent['id']}"
+    changed = api.patch(path, {"runtime": {"headers": patch}})
+    assert stored(api, agent["id"], "runtime_secret")["headers"] == kept
+    assert changed["header_names"]["runtime"] == sorted(kept)
+    if patch:
+        changed = api.patch(path, {"mcp_servers": [MCP | {"headers": patch}]})
+        assert stored(api, agent["id"], "mcp_secrets") == {"files": kept}
+        assert api.get(path)["header_names"]["mcp_servers.files"] == sorted(kept)
+    assert "blue" not in str(api.get(path))
+
+
+def test_headers_that_stay_do_not_move_to_another_host(api: Api) -> None:
+    agent_id = api.agent(runtime=a2a(headers={"X-Team": "blue"}))["id"]
+    moved = {"runtime": {"url": "https://elsewhere.example.org", "headers": {"X-New": "1"}}}
+    assert api.refused(422, "PATCH", f"/agents/{agent_id}", moved)["field"] == "runtime.url"
+    api.patch(f"/agents/{agent_id}", {"runtime": {**moved["runtime"], "headers": {"x-team": None, "X-New": "1"}}})
+    assert stored(api, agent_id, "runtime_secret")["headers"] == {"X-New": "1"}
+
+
+def test_a_header_that_is_there_twice_is_refused(api: Api) -> None:
+    twice = {"X-Team": "blue", "x-team": "red"}
+    problem = api.refused(422, "POST", "/agents", {"name": "ada", "runtime": a2a(headers=twice)})
+    assert problem["field"] == "runtime.headers"
+
+
 def test_a_secret_does_not_move_to_another_host(api: Api) -> None:
     agent_id = api.agent(runtime=a2a(secret="token-1"))["id"]
     moved = {"runtime": {"url": "https://elsewhere.example.org"}}

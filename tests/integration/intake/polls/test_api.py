@@ -196,3 +196,15 @@ def test_the_try_of_a_poll_names_its_trigger(api: Api, site: Site) -> None:
     api.post(f"/triggers/{poll['id']}/try", None, 200)
     (event,) = api.get("/audit", action="trigger.tried")["items"]
     assert event["subject_id"] == poll["id"]
+
+
+def test_the_names_of_headers_are_shown_and_their_values_never(api: Api, site: Site) -> None:
+    poll = make_poll(api, site, headers={"Authorization": "sesame", "X-A": "1"})
+    path = f"/triggers/{poll['id']}"
+    assert api.get(path)["header_names"] == ["Authorization", "X-A"]
+    api.patch(path, {"config": {"headers": {"authorization": "sesame 2", "x-a": None}}})
+    shown = api.get(path)
+    assert shown["header_names"] == ["authorization"]
+    assert "sesame" not in str(shown)
+    twice = {"url": site.url, "headers": {"A": "1", "a": "2"}}
+    assert api.refused(422, "POST", "/triggers/try", {"config": twice})["field"] == "config.headers"
