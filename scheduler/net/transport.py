@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import functools
 import ssl
+from collections.abc import AsyncIterator, Callable
 
 import httpx
 
@@ -40,9 +41,8 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         # No connection is kept: one that is reused would skip the check, and since the pool knows pinned
         # requests by address alone, it could carry a request for one name over TLS made for another.
         # No limit on connections either: a server that hangs must not make others wait.
-        self._inner = inner or lenient_transport(
-            ssl_context or default_ssl_context(), httpx.Limits(max_connections=None, max_keepalive_connections=0)
-        )
+        context = ssl_context or default_ssl_context()
+        self._inner = inner or PoolPerRequest(lambda: _one_connection(context))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Check, then try the checked addresses in turn, each with an equal share of the connect timeout."""
@@ -74,6 +74,67 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close what is still open."""
         await self._inner.aclose()
+
+
+def _one_connection(context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
+    return lenient_transport(context, httpx.Limits(max_connections=None, max_keepalive_connections=0))
+
+
+class PoolPerRequest(httpx.AsyncBaseTransport):
+    """Carries each request by a transport that no other one uses meanwhile.
+
+    A pool looks through all its requests and connections at the begin and end of each: with 200 under way in one
+    pool that took most of the time of a request. Kept are as many transports as were ever in use at once.
+    """
+
+    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
+        self._make = make
+        self._idle: list[httpx.AsyncBaseTransport] = []
+        self._all: list[httpx.AsyncBaseTransport] = []
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Send `request`; its transport is free again when the response is closed."""
+        transport = self._take()
+        try:
+            response = await transport.handle_async_request(request)
+        except BaseException:
+            self._idle.append(transport)
+            raise
+        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  # it comes from an async transport
+        response.stream = _Returning(response.stream, lambda: self._idle.append(transport))
+        return response
+
+    async def aclose(self) -> None:
+        """Close all of them."""
+        for transport in self._all:
+            await transport.aclose()
+
+    def _take(self) -> httpx.AsyncBaseTransport:
+        if self._idle:
+            return self._idle.pop()
+        transport = self._make()
+        self._all.append(transport)
+        return transport
+
+
+class _Returning(httpx.AsyncByteStream):
+    """A body that says, once, that it was closed."""
+
+    def __init__(self, inner: httpx.AsyncByteStream, closed: Callable[[], None]) -> None:
+        self._inner = inner
+        self._closed: Callable[[], None] | None = closed
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for chunk in self._inner:
+            yield chunk
+
+    async def aclose(self) -> None:
+        try:
+            await self._inner.aclose()
+        finally:
+            closed, self._closed = self._closed, None
+            if closed is not None:
+                closed()
 
 
 @functools.cache
