@@ -112,7 +112,7 @@ async def _serve(
             read_variable=read_variable,
             mcp_commands=settings.mcp_commands,
         )
-        dispatcher = _dispatcher(settings, db, box, parts, pulse)
+        dispatcher = _dispatcher(settings, db, box, parts, pulse, concurrency)
         poller = Poller(db, box, client, clock)
         deliverer = Deliverer(db, box, client, clock)
         watching = asyncio.ensure_future(dispatcher.watch())
@@ -128,7 +128,12 @@ async def _serve(
         working = [
             asyncio.ensure_future(_keep_working(make_app, options, stopping))
             for make_app, options in (
-                (lambda: make_worker_app(settings.libpq_url, dispatcher.run, pulse, timing.heartbeat), runs),
+                (
+                    lambda: make_worker_app(
+                        settings.libpq_url, dispatcher.run, pulse, timing.heartbeat, dispatcher.has_room
+                    ),
+                    runs,
+                ),
                 (
                     lambda: make_check_app(
                         settings.libpq_url, poller.check, Pulse(clock), deliverer.deliver, timing.heartbeat
@@ -160,7 +165,9 @@ def _options(timing: Timing) -> WorkerOptions:
     }
 
 
-def _dispatcher(settings: Settings, db: Database, box: SecretBox, parts: RuntimeParts, pulse: Pulse) -> Dispatcher:
+def _dispatcher(
+    settings: Settings, db: Database, box: SecretBox, parts: RuntimeParts, pulse: Pulse, places: int
+) -> Dispatcher:
     return Dispatcher(
         db,
         lambda spec: make_runtime(spec, parts),
@@ -169,6 +176,7 @@ def _dispatcher(settings: Settings, db: Database, box: SecretBox, parts: Runtime
         worker=f"{socket.gethostname()}:{os.getpid()}",
         heartbeat_age=pulse.age,
         threads=DATABASE_CONNECTIONS,
+        places=places,
     )
 
 

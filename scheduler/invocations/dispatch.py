@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from loguru import logger
@@ -15,9 +15,12 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, HandedBack, Outcome, RunRequest, Runtime, RuntimeSpec, Skipped
-from scheduler.invocations.lifecycle import Claimed, claim, finish
+from scheduler.invocations.ends import finish_all
+from scheduler.invocations.gather import Gatherer
+from scheduler.invocations.lifecycle import claim_all
 from scheduler.invocations.log_line import told
-from scheduler.invocations.requests import prepare
+from scheduler.invocations.requests import Work, prepare_all
+from scheduler.queue.tasks import defer_runs, keep_runs
 from scheduler.storage.engine import Database, transact
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Invocation
@@ -28,6 +31,15 @@ STALE_SECONDS = 20.0
 """The age of this worker's heartbeat at which it gives its runs up, before at 30 s others take them for lost."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
 """Between attempts to write an end down while the database is away: for about a minute."""
+
+FEW_PLACES = 20
+ROOM_SECONDS = 0.05
+"""With fewer places than that left, how long to wait for more before work is looked for."""
+
+T = TypeVar("T")
+P = ParamSpec("P")
+Prepared = Work | Skipped | Exception
+"""What a claimed run is made with, or why it cannot be."""
 
 UNREACHABLE = (DatabaseUnavailable, OperationalError)
 """What passes by itself: the database is away, or has chosen this transaction to break a deadlock."""
@@ -72,7 +84,7 @@ class Run:
 
 
 class Dispatcher:
-    """Runs any number of invocations at once on one event loop, with a few threads for the database."""
+    """Runs invocations on one event loop, as many at once as it has places, with a few threads for the database."""
 
     def __init__(
         self,
@@ -84,6 +96,7 @@ class Dispatcher:
         worker: str,
         heartbeat_age: Callable[[], float],
         threads: int = 3,
+        places: int = 200,
     ) -> None:
         """`base_url`: the API's, for `complete_url`. `heartbeat_age`: in seconds. `threads`: as `db` has room."""
         self._db = db
@@ -95,20 +108,29 @@ class Dispatcher:
         # Not the loop's own: what else is run there may hang, and must not keep an end from being written down.
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dispatch")
         self._runs: set[Run] = set()
+        self._free = places
+        self._ends: Gatherer[tuple[Run, Outcome], bool | None] = Gatherer(self._write_ends)
         self.is_stopping = False
         """Whether this worker was told to stop: a run that it has to give up then costs no try."""
 
-    async def run(self, invocation_id: UUID, attempt: int) -> None:
-        """The Procrastinate job: one try of one invocation, if it is still there to be claimed.
+    async def has_room(self) -> bool:
+        """Whether it takes more runs. With few places left it waits a moment, for more to take together."""
+        if self._free < FEW_PLACES:
+            await asyncio.sleep(ROOM_SECONDS)
+        return self._free > 0
 
-        Cancelled by a shutdown, it hands the run back first.
+    async def run(self, runs: Sequence[tuple[UUID, int]], job_id: int | None = None) -> None:
+        """The Procrastinate job: a try of each (invocation id, attempt) that is still there to be claimed.
+
+        What it has no place for is queued again, for any worker. Cancelled by a shutdown, it hands its runs back first.
         """
-        run = Run(invocation_id, attempt)
-        carrying = asyncio.ensure_future(self._carry(run))
+        tries = [Run(invocation_id, attempt) for invocation_id, attempt in runs]
+        carrying = asyncio.ensure_future(self._carry_all(tries, job_id))
         try:
             await asyncio.shield(carrying)
         except asyncio.CancelledError:
-            run.stop(SHUTDOWN)
+            for run in tries:
+                run.stop(SHUTDOWN)
             await carrying
             raise
 
@@ -126,36 +148,85 @@ class Dispatcher:
         """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _carry(self, run: Run) -> None:
-        claimed = await self._claim(run)
-        if claimed is None:
-            return
+    async def _carry_all(self, tries: Sequence[Run], job_id: int | None) -> None:
+        room = max(min(self._free, len(tries)), 0)
+        runs, left = tries[:room], tries[room:]
+        self._free -= room
+        try:
+            if left:
+                await self._persist("What has no place", self._put_back, job_id, runs, left)
+            made = await self._claim(runs) if runs else {}
+            # What was not to be had is another's, or over.
+            self._free += room - len(made)
+            room = len(made)
+            ends = [asyncio.ensure_future(self._carry(run, work)) for run, work in made.items()]
+            for end in ends:
+                end.add_done_callback(self._leave)
+            room = 0  # each gives its place back by itself
+            for error in await asyncio.gather(*ends, return_exceptions=True):
+                if isinstance(error, BaseException):
+                    logger.opt(exception=error).error("The end of a run could not be written down")
+        finally:
+            self._free += room
+
+    def _leave(self, _: object) -> None:
+        self._free += 1
+
+    async def _carry(self, run: Run, work: Prepared) -> None:
         self._runs.add(run)
         try:
-            outcome = await self._outcome(run, claimed)
+            outcome = await self._outcome(run, work)
         finally:
             self._runs.discard(run)
-        if await self._finish(run, outcome) and run.request is not None:
+        if await self._ends.submit((run, outcome)) and run.request is not None:
             logger.info("{}", told(run.request, outcome))
 
-    async def _claim(self, run: Run) -> Claimed | None:
+    async def _claim(self, runs: Sequence[Run]) -> dict[Run, Prepared]:
+        """Claim runs and read what they need: those that are ours now."""
         while True:
             try:
-                return await transact(self._db, self._threads, claim, run.invocation_id, self._worker, run.attempt)
+                made = await transact(self._db, self._threads, self._claim_and_prepare, runs)
             except UNREACHABLE as error:
-                logger.warning("Invocation {} could not be claimed: {}", run.invocation_id, error)
-                # The commit may have arrived although its answer did not: then the try is ours, and goes back.
-                if await self._finish(run, DATABASE_AWAY) is None:
-                    return None
+                logger.warning("{} invocations could not be claimed: {}", len(runs), error)
+                # The commit may have arrived although its answer did not: then the tries are ours, and go back.
+                self._ends.expect(len(runs))
+                ended = await asyncio.gather(*(self._ends.submit((run, DATABASE_AWAY)) for run in runs))
+                if all(each is None for each in ended):
+                    return {}
+            except Exception as error:  # noqa: BLE001  # one of them cannot be read: it must not hold up the others
+                return await self._claim_apart(runs, error)
+            else:
+                self._ends.expect(len(made))
+                return made
 
-    async def _outcome(self, run: Run, claimed: Claimed) -> Outcome:
+    async def _claim_apart(self, runs: Sequence[Run], error: Exception) -> dict[Run, Prepared]:
+        if len(runs) > 1:
+            middle = len(runs) // 2
+            return await self._claim(runs[:middle]) | await self._claim(runs[middle:])
+        logger.opt(exception=error).error("Invocation {} cannot be read", runs[0].invocation_id)
+        keys = [(run.invocation_id, run.attempt) for run in runs]
+        claimed = await self._persist("A claim", lambda conn: claim_all(conn, keys, self._worker))
+        self._ends.expect(len(claimed or ()))
+        return dict.fromkeys(runs, error) if claimed else {}
+
+    def _claim_and_prepare(self, conn: Connection, runs: Sequence[Run]) -> dict[Run, Prepared]:
+        claimed = claim_all(conn, [(run.invocation_id, run.attempt) for run in runs], self._worker)
+        made = prepare_all(conn, claimed, self._base_url, self._box) if claimed else {}
+        return {run: made[run.invocation_id] for run in runs if run.invocation_id in made}
+
+    @staticmethod
+    def _put_back(conn: Connection, job_id: int | None, runs: Sequence[Run], left: Sequence[Run]) -> None:
+        if job_id is not None:
+            keep_runs(conn, job_id, [(run.invocation_id, run.attempt) for run in runs])
+        defer_runs(conn, [(run.invocation_id, run.attempt) for run in left])
+
+    async def _outcome(self, run: Run, work: Prepared) -> Outcome:
+        if isinstance(work, Skipped):
+            return work
         try:
-            work = await transact(self._db, self._threads, prepare, claimed, self._base_url, self._box)
-            if isinstance(work, Skipped):
-                return work
+            if isinstance(work, Exception):
+                raise work
             runtime = self._make_runtime(work.spec)
-        except UNREACHABLE:
-            return DATABASE_AWAY
         except ReveilleError as error:
             return Failed(error.message, permanent=error.permanent)
         except Exception as error:  # noqa: BLE001  # else it would look like a lost worker
@@ -164,16 +235,24 @@ class Dispatcher:
         run.request = work.request
         return await run.outcome_of(runtime.run(work.request))
 
-    async def _finish(self, run: Run, outcome: Outcome) -> bool | None:
-        """Write the end down: whether the try was still ours; None when the database stayed away too long.
+    async def _write_ends(self, ends: Sequence[tuple[Run, Outcome]]) -> list[bool | None]:
+        """Write ends down: for each whether the try was still ours; None when the database stayed away too long.
 
         Then the sweeper, or at last the reconciler, ends it.
         """
+        tries = [(run.invocation_id, run.attempt, outcome) for run, outcome in ends]
+        written = await self._persist(f"The end of {len(ends)} runs", finish_all, tries)
+        return [None] * len(ends) if written is None else [*written]
+
+    async def _persist(
+        self, what: str, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+    ) -> T | None:
+        """Do `work` in a transaction, and try again while the database is away; None when it stays away too long."""
         for pause in PAUSES:
             try:
-                return await transact(self._db, self._threads, finish, run.invocation_id, run.attempt, outcome)
+                return await transact(self._db, self._threads, work, *args, **kwargs)
             except UNREACHABLE as error:
-                logger.warning("The end of invocation {} could not be written: {}", run.invocation_id, error)
+                logger.warning("{} could not be written: {}", what, error)
                 await asyncio.sleep(pause)
         return None
 

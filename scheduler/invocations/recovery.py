@@ -17,7 +17,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed
 from scheduler.invocations.budgets import held_for_nothing
-from scheduler.invocations.lifecycle import Try, conclude, lock_try
+from scheduler.invocations.ends import Try, conclude, conclude_all, lock_tries, lock_try
 from scheduler.invocations.replay import attach, join_window
 from scheduler.invocations.reports import end_without_report
 from scheduler.queue.tasks import RUN_TASK, defer_runs
@@ -43,12 +43,17 @@ STALLED = text(f"""
     ORDER BY j.id
 """)  # noqa: S608  # our own constant
 
-TAKE_STALLED = text("""
+# What an earlier version has queued names its one invocation by itself.
+_RUNS = """jsonb_array_elements(coalesce(j.args->'runs',
+        jsonb_build_array(jsonb_build_array(j.args->'invocation_id', j.args->'attempt')))) AS r"""
+
+TAKE_STALLED = text(f"""
     DELETE FROM procrastinate_jobs j WHERE j.id = :id AND j.status = 'doing' AND NOT EXISTS (
         SELECT FROM procrastinate_workers w
         WHERE w.id = j.worker_id AND w.last_heartbeat >= now() - CAST(:age AS interval))
-    RETURNING CAST(args->>'invocation_id' AS uuid) AS invocation_id, CAST(args->>'attempt' AS int) AS attempt
-""")
+    RETURNING ARRAY(SELECT CAST(r->>0 AS uuid) FROM {_RUNS}) AS ids,
+        ARRAY(SELECT CAST(r->>1 AS int) FROM {_RUNS}) AS attempts
+""")  # noqa: S608
 
 AWAITING_TO_END = text("""
     SELECT id FROM invocations WHERE state = 'awaiting' AND (cancel_requested OR deadline_at <= clock_timestamp())
@@ -57,9 +62,9 @@ AWAITING_TO_END = text("""
 
 WITHOUT_JOB = text(f"""
     SELECT i.id FROM invocations i
-    WHERE i.state IN ('ready', 'running') AND (CAST(:id AS uuid) IS NULL OR i.id = :id) AND NOT EXISTS (
-        SELECT FROM procrastinate_jobs j WHERE j.task_name = '{RUN_TASK}' AND j.status IN ('todo', 'doing')
-            AND j.args->>'invocation_id' = i.id::text)
+    WHERE i.state IN ('ready', 'running') AND (CAST(:id AS uuid) IS NULL OR i.id = :id) AND i.id NOT IN (
+        SELECT CAST(r->>0 AS uuid) FROM procrastinate_jobs j, {_RUNS}
+        WHERE j.task_name = '{RUN_TASK}' AND j.status IN ('todo', 'doing'))
 """)  # noqa: S608
 
 HELD_FOR_NOTHING = text("""
@@ -94,8 +99,8 @@ STRANDED = text("""
 
 LEFTOVER_JOBS = text(f"""
     DELETE FROM procrastinate_jobs j WHERE j.status = 'doing' AND j.task_name = '{RUN_TASK}' AND NOT EXISTS (
-        SELECT FROM invocations i WHERE i.id = CAST(j.args->>'invocation_id' AS uuid)
-            AND i.attempt <= CAST(j.args->>'attempt' AS int)
+        SELECT FROM {_RUNS} JOIN invocations i ON i.id = CAST(r->>0 AS uuid)
+        WHERE i.attempt <= CAST(r->>1 AS int)
             AND (i.finished_at IS NULL OR i.finished_at > now() - interval '1 minute'))
 """)  # noqa: S608
 
@@ -196,11 +201,13 @@ def _take_stalled(conn: Connection, job_id: int, age: dict[str, timedelta]) -> i
     job = conn.execute(TAKE_STALLED, age | {"id": job_id}).one_or_none()
     if job is None:
         return 0
-    current = lock_try(conn, job.invocation_id)
-    if current is not None and current.state is InvocationState.READY and current.attempt == job.attempt - 1:
-        defer_runs(conn, [(current.id, job.attempt)])  # fetched, but lost before it was claimed
-    elif current is not None and current.state is InvocationState.RUNNING and current.attempt == job.attempt:
-        conclude(conn, current, WORKER_LOST)
+    attempts = dict(zip(job.ids, job.attempts, strict=True))
+    tries = lock_tries(conn, attempts)
+    # Fetched, but lost before they were claimed:
+    ready = [each for each in tries.values() if each.state is InvocationState.READY]
+    defer_runs(conn, [(each.id, each.attempt + 1) for each in ready if each.attempt + 1 == attempts[each.id]])
+    running = [each for each in tries.values() if each.state is InvocationState.RUNNING]
+    conclude_all(conn, [(each, WORKER_LOST) for each in running if each.attempt == attempts[each.id]])
     return 1
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Label, Row, literal_column, select, update
+from sqlalchemy import ARRAY, Connection, Label, Row, Uuid, any_, literal, literal_column, select, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.domain.context import (
     ContextFiring,
@@ -28,13 +30,18 @@ from scheduler.domain.tools import McpServer
 from scheduler.domain.webhook_body import readable
 from scheduler.invocations.lifecycle import Claimed
 from scheduler.storage.models import usable_models
+from scheduler.storage.rows import as_json
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tables import Agent, Firing, Invocation
+from scheduler.storage.tables import Agent, Firing
 
 _GONE: Label[str | None] = literal_column("""
     CASE WHEN deleted_at IS NOT NULL THEN 'agent_deleted'
          WHEN expires_at <= clock_timestamp() THEN 'agent_expired' END
 """).label("gone")
+KEEP_CONTEXTS = text("""
+    UPDATE invocations i SET context = v.context
+    FROM json_to_recordset(CAST(:rows AS json)) AS v(id uuid, context text) WHERE i.id = v.id
+""")
 _CONTEXT_FIELDS = tuple(field.name for field in fields(ContextFiring))
 
 
@@ -46,33 +53,70 @@ class Work:
     request: RunRequest
 
 
-def prepare(conn: Connection, claimed: Claimed, base_url: str, box: SecretBox) -> Work | Skipped:
-    """Read what a claimed invocation needs; Skipped when its agent is gone.
+def prepare_all(
+    conn: Connection, claimed: Sequence[Claimed], base_url: str, box: SecretBox
+) -> dict[UUID, Work | Skipped | Exception]:
+    """Read what claimed invocations need: a few statements, however many they are.
 
-    The context is made for the first try and kept: a repeated request differs in its attempt and token alone.
-    Skipped also when it has no enabled model. Raises ConfigurationError when a secret does not open.
+    Skipped is one whose agent is gone or has no enabled model; one with an exception cannot be made, for instance
+    as a secret does not open. The context is made for the first try and kept: a repeated request differs in its
+    attempt and token alone.
     """
-    agent = conn.execute(select(Agent.__table__, _GONE).where(Agent.id == claimed.agent_id)).one_or_none()
+    agent_ids = list({each.agent_id for each in claimed})
+    agents = {row.id: row for row in conn.execute(select(Agent.__table__, _GONE).where(Agent.id.in_(agent_ids)))}
+    firings: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    carried = Firing.invocation_id == any_(literal([each.id for each in claimed], ARRAY(Uuid())))
+    for firing in conn.execute(select(Firing.__table__).where(carried).order_by(Firing.id)):
+        firings[firing.invocation_id].append(firing)
+    made = {
+        each.id: _make(conn, each, agents.get(each.agent_id), firings[each.id], base_url, box) for each in claimed
+    }
+    _keep_contexts(conn, claimed, made)
+    return made
+
+
+def _make(
+    conn: Connection,
+    claimed: Claimed,
+    agent: Row[Any] | None,
+    firings: Sequence[Row[Any]],
+    base_url: str,
+    box: SecretBox,
+) -> Work | Skipped | Exception:
     if agent is None or agent.gone:
         return Skipped(agent.gone if agent else "agent_deleted")
-    firings = conn.execute(
-        select(Firing.__table__).where(Firing.invocation_id == claimed.id).order_by(Firing.id)
-    ).all()
-    thinking = _thinking(conn, agent, firings, box) if agent.runtime_kind == RuntimeKind.LLM else None
-    if isinstance(thinking, Skipped):
-        return thinking
-    secret = None if agent.runtime_secret is None else box.decrypt(agent.runtime_secret)
-    request = RunRequest(
-        invocation_id=claimed.id,
-        attempt=claimed.attempt,
-        complete_url=f"{base_url}/api/v1/invocations/{claimed.id}/complete",
-        complete_token=claimed.complete_token,
-        agent=RunAgent(id=agent.id, name=agent.name),
-        context=_context(conn, claimed, agent.language, firings),
-        firings=tuple(_run_firing(firing, _language(agent.language)) for firing in firings),
-    )
+    try:
+        thinking = _thinking(conn, agent, firings, box) if agent.runtime_kind == RuntimeKind.LLM else None
+        if isinstance(thinking, Skipped):
+            return thinking
+        secret = None if agent.runtime_secret is None else box.decrypt(agent.runtime_secret)
+        request = RunRequest(
+            invocation_id=claimed.id,
+            attempt=claimed.attempt,
+            complete_url=f"{base_url}/api/v1/invocations/{claimed.id}/complete",
+            complete_token=claimed.complete_token,
+            agent=RunAgent(id=agent.id, name=agent.name),
+            context=claimed.context if claimed.context is not None else _context(agent.language, firings),
+            firings=tuple(_run_firing(firing, _language(agent.language)) for firing in firings),
+        )
+    except SQLAlchemyError:
+        raise
+    except Exception as error:  # noqa: BLE001  # it is this invocation's alone
+        return error
     spec = RuntimeSpec(agent.runtime_kind, agent.runtime, secret, agent.timeout_seconds, thinking)
     return Work(spec, request)
+
+
+def _keep_contexts(
+    conn: Connection, claimed: Sequence[Claimed], made: Mapping[UUID, Work | Skipped | Exception]
+) -> None:
+    new = [
+        {"id": each.id, "context": work.request.context}
+        for each in claimed
+        if each.context is None and isinstance(work := made[each.id], Work)
+    ]
+    if new:
+        conn.execute(KEEP_CONTEXTS, {"rows": as_json(new)})
 
 
 def _thinking(
@@ -108,10 +152,7 @@ def _language(language: str) -> Language:
     return "zh" if language == "zh" else "en"
 
 
-def _context(conn: Connection, claimed: Claimed, language: str, firings: Sequence[Row[Any]]) -> str:
-    kept = conn.execute(select(Invocation.context).where(Invocation.id == claimed.id)).scalar_one()
-    if kept is not None:
-        return str(kept)
+def _context(language: str, firings: Sequence[Row[Any]]) -> str:
     shown = [
         ContextFiring(
             **{name: getattr(firing, name) for name in _CONTEXT_FIELDS}
@@ -119,13 +160,11 @@ def _context(conn: Connection, claimed: Claimed, language: str, firings: Sequenc
         )
         for firing in firings
     ]
-    context, _ = storable(build_context(shown, _language(language), new_nonce()))
-    conn.execute(update(Invocation).where(Invocation.id == claimed.id).values(context=context))
-    return context
+    return storable(build_context(shown, _language(language), new_nonce()))[0]
 
 
 def _run_firing(firing: Row[Any], language: Language) -> RunFiring:
-    text, encoded = _payload(firing.payload)
+    words, encoded = _payload(firing.payload)
     return RunFiring(
         id=firing.id,
         trigger=RunTrigger(
@@ -140,7 +179,7 @@ def _run_firing(firing: Row[Any], language: Language) -> RunFiring:
         scheduled_for=firing.scheduled_for,
         slot_count=firing.slot_count,
         content_type=firing.content_type,
-        payload=text,
+        payload=words,
         payload_base64=encoded,
         data=firing.data,
     )

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, ColumnElement, Connection, Uuid, any_, func, literal, select, text, update
-from sqlalchemy.dialects.postgresql import aggregate_order_by
+from sqlalchemy import (
+    ARRAY,
+    JSON,
+    Boolean,
+    ColumnElement,
+    Connection,
+    Float,
+    Integer,
+    Text,
+    Uuid,
+    any_,
+    bindparam,
+    cast,
+    column,
+    func,
+    literal,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
 from sqlalchemy.orm import InstrumentedAttribute
 
 from scheduler.domain.errors import Conflict
@@ -16,6 +35,7 @@ from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, FiringSta
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.live import Change, tell
+from scheduler.storage.rows import as_json
 from scheduler.storage.tables import Firing, Invocation
 
 NOW = func.clock_timestamp()
@@ -48,10 +68,31 @@ _FIRING_IDS = (
     .scalar_subquery()
 )
 
+# By agent, as everything that writes several windows locks them.
 _RELEASE_BUSY = text("""
-    UPDATE invocations SET due_at = clock_timestamp(), held_reason = NULL
-    WHERE agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state = 'collecting' AND held_reason = 'busy'
+    WITH held AS (
+        SELECT id FROM invocations
+        WHERE agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state = 'collecting' AND held_reason = 'busy'
+        ORDER BY agent_id FOR UPDATE
+    )
+    UPDATE invocations i SET due_at = clock_timestamp(), held_reason = NULL FROM held WHERE i.id = held.id
 """)
+
+EACH = (
+    func.json_to_recordset(cast(bindparam("each", type_=Text()), JSON))
+    .table_valued(
+        column("id", Uuid()),
+        column("attempt", Integer()),
+        column("token_hash", Text()),
+        column("tries", JSONB()),
+        column("reason", Text()),
+        column("reply", Text()),
+        column("reply_truncated", Boolean()),
+        column("delay", Float()),
+    )
+    .render_derived("v", with_types=True)
+)
+"""The rows of `move_each`, which have what they need of these columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +104,7 @@ class Moved:
     agent_id: UUID
     attempt: int
     firing_ids: list[UUID] | None
+    context: str | None = None
 
 
 def check_move(source: InvocationState, target: InvocationState) -> None:
@@ -88,32 +130,85 @@ def move(
     firings are marked and the agent is free for its next window; ends and retries are audited, with `detail`.
     `values` are further columns. Raises Conflict when there is no such move.
     """
-    check_move(source, target)
     if not ids:
+        check_move(source, target)
         return []
+    reason = {"reason": values["reason"]} if "reason" in values else {}
+    which = [_is_any(Invocation.id, ids)]
+    if fence is not None:
+        which.append(Invocation.attempt == fence)
+    moved = _update(conn, which, {}, source, target, values)
+    _follow(conn, moved, source, target, actor, {each.id: reason | (detail or {}) for each in moved})
+    return moved
+
+
+def move_each(
+    conn: Connection,
+    rows: Sequence[dict[str, Any]],
+    source: InvocationState,
+    target: InvocationState,
+    *,
+    actor: str = SYSTEM,
+    details: Mapping[UUID, dict[str, Any]] | None = None,
+    **values: object,
+) -> list[Moved]:
+    """As `move`, for invocations that get values of their own, in one statement as well.
+
+    Each of `rows` names an `id` and the `attempt` that is its fence, and what else of EACH `values` refer to.
+    """
+    if not rows:
+        check_move(source, target)
+        return []
+    which = [Invocation.id == EACH.c.id, Invocation.attempt == EACH.c.attempt]
+    moved = _update(conn, which, {"each": as_json(rows)}, source, target, values)
+    _follow(conn, moved, source, target, actor, details or {})
+    return moved
+
+
+def _update(
+    conn: Connection,
+    which: Sequence[ColumnElement[bool]],
+    parameters: dict[str, str],
+    source: InvocationState,
+    target: InvocationState,
+    values: Mapping[str, object],
+) -> list[Moved]:
+    check_move(source, target)
     standard = dict(_ENDED if target in FINAL_STATES else _CLEARED.get(target, {}))
     if source is InvocationState.COLLECTING:
         standard |= {"firing_ids": _FIRING_IDS, "held_reason": None, "held_until": None, "held_note": None}
     statement = (
         update(Invocation)
-        .where(_is_any(Invocation.id, ids), Invocation.state == source)
-        .values(**{"state": target} | standard | values)
+        .where(*which, Invocation.state == source)
+        .values(**{"state": target} | standard | dict(values))
         .returning(
-            Invocation.id, Invocation.tenant_id, Invocation.agent_id, Invocation.attempt, Invocation.firing_ids
+            Invocation.id,
+            Invocation.tenant_id,
+            Invocation.agent_id,
+            Invocation.attempt,
+            Invocation.firing_ids,
+            Invocation.context,
         )
     )
-    if fence is not None:
-        statement = statement.where(Invocation.attempt == fence)
-    moved = [Moved(*row) for row in conn.execute(statement)]
+    return [Moved(*row) for row in conn.execute(statement, parameters)]
+
+
+def _follow(
+    conn: Connection,
+    moved: Sequence[Moved],
+    source: InvocationState,
+    target: InvocationState,
+    actor: str,
+    details: Mapping[UUID, dict[str, Any]],
+) -> None:
+    """Do what belongs to a move."""
     if moved and target in FINAL_STATES:
         _mark_firings(conn, moved, target)
         if source in ACTIVE_STATES:
             _free_agents(conn, moved)
     if target in _AUDITED:
-        reason = {"reason": values["reason"]} if "reason" in values else {}
-        _audit(conn, moved, target, actor, reason | (detail or {}))
+        _audit(conn, moved, target, actor, details)
     tell(conn, [Change(each.tenant_id, "invocation", each.id) for each in moved])
-    return moved
 
 
 def _is_any(column: InstrumentedAttribute[UUID], ids: Collection[UUID]) -> ColumnElement[bool]:
@@ -140,13 +235,24 @@ def _free_agents(conn: Connection, moved: Collection[Moved]) -> None:
 
 
 def _audit(
-    conn: Connection, moved: Collection[Moved], target: InvocationState, actor: str, detail: dict[str, Any]
+    conn: Connection,
+    moved: Collection[Moved],
+    target: InvocationState,
+    actor: str,
+    details: Mapping[UUID, dict[str, Any]],
 ) -> None:
     action = f"invocation.{target}"
     record_events(
         conn,
         [
-            Event(action, each.tenant_id, each.id, each.agent_id, actor, {"attempt": each.attempt} | detail)
+            Event(
+                action,
+                each.tenant_id,
+                each.id,
+                each.agent_id,
+                actor,
+                {"attempt": each.attempt} | details.get(each.id, {}),
+            )
             for each in moved
         ],
     )

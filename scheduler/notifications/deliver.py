@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 from uuid import UUID
@@ -39,9 +39,9 @@ QUEUED_AT_ONCE = 200
 LOST = NotSent("The workers that were to send it were lost, again and again.", permanent=True)
 
 
-def send_on(conn: Connection, agent_id: UUID, notification_id: UUID) -> None:
-    """Queue a notification for each target of its agent, in the caller's transaction."""
-    defer_deliveries(conn, [(each, 1) for each in add_deliveries(conn, agent_id, notification_id)])
+def send_on(conn: Connection, told: Mapping[UUID, UUID]) -> None:
+    """Queue each notification, `told` names its agent, for each target of that, in the caller's transaction."""
+    defer_deliveries(conn, [(each, 1) for each in add_deliveries(conn, told)])
 
 
 def send_again(db: Database) -> int:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row
 
+from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import Lineage
 from scheduler.domain.model import TriggerType, Trust
 from scheduler.domain.notification import Cause, content_of, failure_of, summary_of
@@ -15,80 +17,125 @@ from scheduler.domain.text import storable
 from scheduler.notifications.deliver import send_on
 from scheduler.storage.live import Change, tell
 from scheduler.storage.notifications import (
-    add_notification,
-    read_run,
+    add_messages,
+    add_notifications,
+    read_runs,
     sessions_by_id,
     sessions_to_tell,
-    tell_sessions,
 )
 
 KIND = "notification"
 """The kind of the change that the web processes push to whoever watches."""
 
 
-def notify_people(conn: Connection, invocation_id: UUID, reply: str) -> None:
-    """Tell people of a reply: in the agent's open sessions, else in its latest one.
+def notify_people(conn: Connection, replies: Mapping[UUID, str]) -> None:
+    """Tell people of replies, by invocation: each in its agent's open sessions, else in its latest one.
 
     Nobody is told of an empty reply, nor of what agents had to say to each other. Without any session the
     reply stays where it is, on the invocation, and is pushed and sent all the same.
     """
-    firings = read_run(conn, invocation_id) if reply.strip() else ()
-    if not firings or is_among_agents(firings):
+    runs = _firings_of(conn, [each for each, reply in replies.items() if reply.strip()])
+    told = {each: firings for each, firings in runs.items() if not is_among_agents(firings)}
+    if not told:
         return
-    sessions = sessions_to_tell(conn, firings[0].tenant_id, firings[0].agent_id)
-    _tell(conn, invocation_id, firings, sessions, reply)
+    sessions: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    for session in sessions_to_tell(conn, [(run[0].agent_id, run[0].tenant_id) for run in told.values()]):
+        sessions[session.agent_id].append(session)
+    _tell(
+        conn,
+        [_Notice(each, firings, sessions[firings[0].agent_id], replies[each]) for each, firings in told.items()],
+    )
 
 
-def tell_of_failure(conn: Connection, invocation_id: UUID, reason: str | None) -> None:
-    """Tell the people who wrote to the agent that they get no answer, each in the session where they asked.
+def tell_of_failures(conn: Connection, reasons: Mapping[UUID, str | None]) -> None:
+    """Tell the people who wrote to agents that they get no answer, each in the session where they asked.
 
-    A failure of anything else is for whoever looks after the agent, not for people.
+    `reasons` by invocation. A failure of anything else is for whoever looks after the agent, not for people.
     """
-    firings = read_run(conn, invocation_id)
-    asked = [each for each in firings if each.sender_type == "user" and each.session_id]
+    asked = {
+        each: [firing for firing in firings if firing.sender_type == "user" and firing.session_id]
+        for each, firings in _firings_of(conn, reasons).items()
+    }
+    asked = {each: firings for each, firings in asked.items() if firings}
     if not asked:
         return
-    sessions = sessions_by_id(conn, {UUID(each.session_id) for each in asked})
-    sentence = failure_of(reason or "failed", firings[0].language)
-    _tell(conn, invocation_id, asked, sessions, sentence, failure=sentence)
+    named = {UUID(firing.session_id) for firings in asked.values() for firing in firings}
+    sessions = sessions_by_id(conn, named)
+    notices = []
+    for each, firings in asked.items():
+        theirs = sorted({UUID(firing.session_id) for firing in firings} & sessions.keys())
+        sentence = failure_of(reasons[each] or "failed", firings[0].language)
+        notices.append(_Notice(each, firings, [sessions[one] for one in theirs], sentence, failure=sentence))
+    _tell(conn, notices)
 
 
-def _tell(
-    conn: Connection,
-    invocation_id: UUID,
-    firings: Sequence[Row[Any]],
-    sessions: Sequence[Row[Any]],
-    said: str,
-    *,
-    failure: str | None = None,
-) -> None:
+def _firings_of(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, list[Row[Any]]]:
+    runs: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    for firing in read_runs(conn, invocation_ids) if invocation_ids else ():
+        runs[firing.invocation_id].append(firing)
+    return runs
+
+
+def _tell(conn: Connection, notices: Sequence[_Notice]) -> None:
     """Put what is said into the sessions, push it to whoever watches, and send it on."""
-    tenant_id, agent_id = firings[0].tenant_id, firings[0].agent_id
-    summary = summary_of(map(_cause, firings), firings[0].language)
-    deepest = max(firings, key=lambda each: each.depth)
-    lineage = Lineage(deepest.root_id, deepest.depth).caused()
-    tell_sessions(
-        conn,
-        sessions,
-        tenant_id=tenant_id,
-        from_type="agent",
-        from_id=agent_id,
-        text=storable(content_of(summary, said))[0],
-        root_id=lineage.root_id,
-        depth=lineage.depth,
-    )
-    notification_id = add_notification(
-        conn,
-        tenant_id=tenant_id,
-        agent_id=agent_id,
-        invocation_id=invocation_id,
-        summary=summary,
-        triggers=list(dict.fromkeys(firing.trigger_name for firing in firings)),
-        session_ids=[session.id for session in sessions],
-        failure=failure,
-    )
-    send_on(conn, agent_id, notification_id)
-    tell(conn, [Change(tenant_id, KIND, notification_id)])
+    add_messages(conn, [message for notice in notices for message in notice.messages()])
+    add_notifications(conn, [notice.row() for notice in notices])
+    send_on(conn, {notice.id: notice.agent_id for notice in notices})
+    tell(conn, [Change(notice.tenant_id, KIND, notice.id) for notice in notices])
+
+
+class _Notice:
+    """What people are told of one run."""
+
+    def __init__(
+        self,
+        invocation_id: UUID,
+        firings: Sequence[Row[Any]],
+        sessions: Sequence[Row[Any]],
+        said: str,
+        *,
+        failure: str | None = None,
+    ) -> None:
+        self.id = new_id()
+        self.tenant_id: UUID = firings[0].tenant_id
+        self.agent_id: UUID = firings[0].agent_id
+        self._invocation_id = invocation_id
+        self._firings = firings
+        self._sessions = sessions
+        self._said = said
+        self._failure = failure
+        self._summary = summary_of(map(_cause, firings), firings[0].language)
+        deepest = max(firings, key=lambda each: each.depth)
+        self._lineage = Lineage(deepest.root_id, deepest.depth).caused()
+
+    def messages(self) -> Iterator[dict[str, Any]]:
+        """The same message for each session."""
+        said = storable(content_of(self._summary, self._said))[0]
+        for session in self._sessions:
+            yield {
+                "id": new_id(),
+                "session_id": session.id,
+                "channel": session.channel,
+                "tenant_id": self.tenant_id,
+                "from_type": "agent",
+                "from_id": self.agent_id,
+                "text": said,
+                "root_id": self._lineage.root_id,
+                "depth": self._lineage.depth,
+            }
+
+    def row(self) -> dict[str, Any]:
+        """The notification."""
+        return {
+            "id": self.id,
+            "tenant_id": self.tenant_id,
+            "agent_id": self.agent_id,
+            "invocation_id": self._invocation_id,
+            "summary": self._summary,
+            "triggers": list(dict.fromkeys(firing.trigger_name for firing in self._firings)),
+            "session_ids": [session.id for session in self._sessions],
+            "failure": self._failure,
+        }
 
 
 def is_among_agents(firings: Sequence[Row[Any]]) -> bool:

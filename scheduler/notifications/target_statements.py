@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text
+from sqlalchemy import ARRAY, Connection, Row, Uuid, any_, delete, func, insert, literal, select, text
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
@@ -116,11 +116,20 @@ def delete_target(conn: Connection, target_id: UUID) -> None:
     conn.execute(delete(NotificationTarget).where(NotificationTarget.id == target_id))
 
 
-def add_deliveries(conn: Connection, agent_id: UUID, notification_id: UUID) -> list[UUID]:
-    """A delivery of the notification to each target of the agent; their ids."""
-    targets = conn.scalars(select(NotificationTarget.id).where(NotificationTarget.agent_id == agent_id)).all()
+def add_deliveries(conn: Connection, told: Mapping[UUID, UUID]) -> list[UUID]:
+    """A delivery of each notification to each target of its agent; their ids. `told`: notification to agent."""
+    targets = conn.execute(
+        select(NotificationTarget.id, NotificationTarget.agent_id).where(
+            NotificationTarget.agent_id == any_(literal(list(told.values()), ARRAY(Uuid())))
+        )
+    ).all()
     due_at = func.clock_timestamp() + LEASE
-    rows = [{"id": new_id(), "notification_id": notification_id, "target_id": each} for each in targets]
+    rows = [
+        {"id": new_id(), "notification_id": notification_id, "target_id": target.id}
+        for notification_id, agent_id in told.items()
+        for target in targets
+        if target.agent_id == agent_id
+    ]
     if rows:
         conn.execute(insert(NotificationDelivery).values([row | {"due_at": due_at} for row in rows]))
     return [row["id"] for row in rows]

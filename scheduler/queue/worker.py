@@ -14,7 +14,7 @@ from uuid import UUID
 
 import psycopg
 from loguru import logger
-from procrastinate import App, PsycopgConnector
+from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager, NotificationCallback
@@ -49,8 +49,15 @@ class Pulse:
 class SteadyJobManager(JobManager):
     """Waits where Procrastinate would give up, and beats until the last run of a worker that stops has ended."""
 
-    def __init__(self, connector: PsycopgConnector, pulse: Pulse, beat_seconds: float) -> None:
+    def __init__(
+        self,
+        connector: PsycopgConnector,
+        pulse: Pulse,
+        beat_seconds: float,
+        has_room: Callable[[], Awaitable[bool]],
+    ) -> None:
         super().__init__(connector)
+        self._has_room = has_room
         self._pulse = pulse
         self._beat_seconds = beat_seconds
         self._beating: asyncio.Task[None] | None = None
@@ -90,7 +97,9 @@ class SteadyJobManager(JobManager):
                 pause = min(PAUSE_SECONDS, self._beat_seconds)
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
-        """Fetch a job; none while the database is away."""
+        """Fetch a job; none while the database is away or there is no room for it."""
+        if not await self._has_room():
+            return None
         try:
             return await super().fetch_job(queues, worker_id)
         except ConnectorException as error:
@@ -132,18 +141,33 @@ def _first_line(error: ConnectorException) -> str:
     return str(error.__cause__ or error).partition("\n")[0]
 
 
+Runs = Sequence[tuple[UUID, int]]
+
+
 def make_worker_app(
-    libpq_url: str, run: Callable[[UUID, int], Awaitable[None]], pulse: Pulse, beat_seconds: float
+    libpq_url: str,
+    run: Callable[[Runs, int | None], Awaitable[None]],
+    pulse: Pulse,
+    beat_seconds: float,
+    has_room: Callable[[], Awaitable[bool]],
 ) -> App:
-    """The app of the worker that runs invocations, not yet open, with `run(invocation_id, attempt)` as its task.
+    """The app of the worker that runs invocations, not yet open, with `run([(id, attempt), …], job_id)` as its task.
+
+    It looks for work while it `has_room`, which may wait a moment for it.
 
     It takes at most three connections: two pooled and the listener's.
     """
-    app = _app(libpq_url, pulse, beat_seconds, connections=2)
+    app = _app(libpq_url, pulse, beat_seconds, connections=2, has_room=has_room)
 
-    @app.task(name=RUN_TASK, queue=QUEUE)
-    async def run_invocation(invocation_id: str, attempt: int) -> None:
-        await run(UUID(invocation_id), attempt)
+    @app.task(name=RUN_TASK, queue=QUEUE, pass_context=True)
+    async def run_invocations(
+        context: JobContext,
+        runs: list[tuple[str, int]] | None = None,
+        invocation_id: str = "",  # of jobs that an earlier version has queued, one for each invocation
+        attempt: int = 0,
+    ) -> None:
+        wanted = [(invocation_id, attempt)] if runs is None else runs
+        await run([(UUID(each), number) for each, number in wanted], context.job.id)
 
     return app
 
@@ -179,7 +203,18 @@ def stop_beating(app: App) -> None:
     app.job_manager.stop_beating()
 
 
-def _app(libpq_url: str, pulse: Pulse, beat_seconds: float, *, connections: int) -> App:
+async def _always() -> bool:
+    return True
+
+
+def _app(
+    libpq_url: str,
+    pulse: Pulse,
+    beat_seconds: float,
+    *,
+    connections: int,
+    has_room: Callable[[], Awaitable[bool]] = _always,
+) -> App:
     connector = PsycopgConnector(
         conninfo=libpq_url,
         min_size=1,
@@ -189,5 +224,5 @@ def _app(libpq_url: str, pulse: Pulse, beat_seconds: float, *, connections: int)
         kwargs={"connect_timeout": 5, "application_name": "reveille-jobs"},
     )
     app = App(connector=connector)
-    app.job_manager = SteadyJobManager(connector, pulse, beat_seconds)
+    app.job_manager = SteadyJobManager(connector, pulse, beat_seconds, has_room)
     return app

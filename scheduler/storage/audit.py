@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from scheduler.domain.ids import new_id
 from scheduler.storage.live import Change, tell
 from scheduler.storage.log_tables import AuditEvent
+from scheduler.storage.rows import insert_rows
 
 SYSTEM = "system"
 """The actor of what Reveille does by itself."""
@@ -48,7 +49,7 @@ def record_events(conn: Connection, events: Sequence[Event]) -> None:
         }
         for event in events
     ]
-    conn.execute(insert(AuditEvent), rows)
+    insert_rows(conn, AuditEvent.__tablename__, rows)
     tell(conn, [_change(event) for event in events if event.action.startswith(WATCHED)])
 
 

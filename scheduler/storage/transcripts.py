@@ -6,6 +6,7 @@ that thinks elsewhere the session holds what it was told and what it replied, an
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -18,8 +19,10 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
 from scheduler.domain.text import storable
 from scheduler.domain.thinking import CallState, EndedCall, Past, Spent
+from scheduler.storage.arrays import uuid_array
 from scheduler.storage.message_tables import Message, Session
 from scheduler.storage.model_tables import ModelResponse
+from scheduler.storage.rows import insert_rows
 from scheduler.storage.tables import Invocation
 from scheduler.storage.usage import count_spent
 
@@ -38,8 +41,9 @@ UNTOLD = text("""
     SELECT i.id, i.tenant_id, i.agent_id, i.context, a.language,
         ARRAY(SELECT f.trigger_name FROM firings f WHERE f.invocation_id = i.id ORDER BY f.id) AS names
     FROM invocations i JOIN agents a ON a.id = i.agent_id
-    WHERE i.id = :id AND i.context IS NOT NULL
+    WHERE i.id = ANY(CAST(:ids AS uuid[])) AND i.context IS NOT NULL
         AND NOT EXISTS (SELECT 1 FROM sessions s WHERE s.invocation_id = i.id)
+    ORDER BY i.id
 """)
 
 
@@ -118,30 +122,37 @@ def end_call(conn: Connection, session_id: UUID, key: str, ended: EndedCall) -> 
     _end(conn, session_id, ended.state, ended.result, Message.tool_key == key)
 
 
-def keep_reflection(conn: Connection, invocation_id: UUID, reply: str) -> None:
-    """The session of a run that ended and wrote none while it ran: what the agent was told, and its reply.
+def keep_reflections(conn: Connection, replies: Mapping[UUID, str]) -> None:
+    """The sessions of runs that ended and wrote none while they ran: what each agent was told, and its reply.
 
-    None for a run that was never made: it has no context.
+    `replies` by invocation. None for a run that was never made: it has no context.
     """
-    run = conn.execute(UNTOLD, {"id": invocation_id}).one_or_none()
-    if run is None:
-        return
-    session_id = new_id()
-    conn.execute(
-        insert(Session).values(
-            id=session_id,
-            tenant_id=run.tenant_id,
-            agent_id=run.agent_id,
-            channel=CHANNEL,
-            thread=str(invocation_id),
-            title=session_title(run.names, "zh" if run.language == "zh" else "en"),
-            is_reflection=True,
-            invocation_id=invocation_id,
+    sessions: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
+    for run in conn.execute(UNTOLD, {"ids": uuid_array(replies)}):
+        session = {"id": new_id(), "tenant_id": run.tenant_id, "agent_id": run.agent_id, "channel": CHANNEL}
+        title = session_title(run.names, "zh" if run.language == "zh" else "en")
+        sessions.append(
+            session | {"thread": str(run.id), "title": title, "is_reflection": True, "invocation_id": run.id}
         )
-    )
-    _say(conn, run, session_id, run.context, from_type=SYSTEM, from_id=run.id, to_agent_id=run.agent_id)
-    if reply.strip():
-        _say(conn, run, session_id, reply, from_type="agent", from_id=run.agent_id, to_agent_id=None)
+        said = [(SYSTEM, run.id, run.agent_id, run.context)]
+        if replies[run.id].strip():
+            said.append(("agent", run.agent_id, None, replies[run.id]))
+        messages += [
+            {
+                "id": new_id(),
+                "tenant_id": run.tenant_id,
+                "session_id": session["id"],
+                "channel": CHANNEL,
+                "from_type": from_type,
+                "from_id": from_id,
+                "to_agent_id": to_agent_id,
+                "text": storable(words)[0],
+            }
+            for from_type, from_id, to_agent_id, words in said
+        ]
+    insert_rows(conn, Session.__tablename__, sessions)
+    insert_rows(conn, Message.__tablename__, messages)
 
 
 def transcript_of(conn: Connection, invocation_id: UUID) -> Row[Any] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, select, text
 
 from scheduler.domain.thinking import Spent
+from scheduler.storage.arrays import uuid_array
 from scheduler.storage.model_tables import AgentUsage
 
 _TODAY = "CAST(clock_timestamp() AT TIME ZONE coalesce(a.timezone, t.timezone) AS date)"
@@ -24,6 +25,16 @@ _COUNT = text(f"""
         tokens_out = u.tokens_out + excluded.tokens_out,
         cost = u.cost + excluded.cost,
         invocations = u.invocations + excluded.invocations
+""")  # noqa: S608  # constants only
+
+# By agent, so that two of them lock what both count in one order.
+_COUNT_ENDED = text(f"""
+    INSERT INTO agent_usage AS u (agent_id, day, tenant_id, tokens_in, tokens_out, cost, invocations)
+    SELECT a.id, {_TODAY}, a.tenant_id, 0, 0, 0, count(*)
+    FROM invocations i JOIN agents a ON a.id = i.agent_id JOIN tenants t ON t.id = a.tenant_id
+    WHERE i.id = ANY(CAST(:ids AS uuid[]))
+    GROUP BY a.id, a.tenant_id, {_TODAY} ORDER BY a.id
+    ON CONFLICT (agent_id, day) DO UPDATE SET invocations = u.invocations + excluded.invocations
 """)  # noqa: S608  # constants only
 
 _ON_INVOCATION = text("""
@@ -54,10 +65,9 @@ def count_spent(conn: Connection, invocation_id: UUID, spent: Spent) -> None:
     conn.execute(_COUNT, values | {"invocation_id": invocation_id, "invocations": 0})
 
 
-def count_invocation(conn: Connection, invocation_id: UUID) -> None:
-    """Add an invocation that has run to its end to its agent's day."""
-    values = {"tokens_in": 0, "tokens_out": 0, "cost": 0, "invocations": 1}
-    conn.execute(_COUNT, values | {"invocation_id": invocation_id})
+def count_invocations(conn: Connection, ids: Collection[UUID]) -> None:
+    """Add invocations that have run to their ends to their agents' days."""
+    conn.execute(_COUNT_ENDED, {"ids": uuid_array(ids)})
 
 
 def usage_by_day(conn: Connection, agent_id: UUID, since: date) -> Sequence[Row[Any]]:

@@ -63,7 +63,7 @@ def dispatch_once(db: Database, invocation_id: UUID, behaviour: Behaviour = repl
     async def run() -> Scripted:
         runtime = Scripted(behaviour)
         dispatcher = make_dispatcher(db, runtime)
-        await dispatcher.run(invocation_id, attempt)
+        await dispatcher.run([(invocation_id, attempt)])
         dispatcher.close()
         return runtime
 

@@ -6,15 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row
+from sqlalchemy import Connection, Row, text
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
-from scheduler.domain.run import Accepted, Failed, Replied, Skipped
+from scheduler.domain.run import Accepted, Failed, Outcome, Replied, Skipped
 from scheduler.firings.new_firing import NewFiring
 from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import lock_triggers
-from scheduler.invocations.lifecycle import Claimed, claim, finish, request_cancel
+from scheduler.invocations.ends import finish_all
+from scheduler.invocations.lifecycle import Claimed, claim_all, request_cancel
 from scheduler.invocations.windows import Closed, close_due_windows
 from scheduler.storage.engine import Database
 from tests.support.database import rows
@@ -57,6 +58,20 @@ def ready_one(db: Database, woken: Woken | None = None, **values: Any) -> UUID:
     fire(db, woken or make_woken(db), **values)
     [invocation_id] = close(db).ready
     return invocation_id
+
+
+def claim(conn: Connection, invocation_id: UUID, worker: str, attempt: int | None = None) -> Claimed | None:
+    """Take one invocation, for its next try unless told otherwise."""
+    if attempt is None:
+        query = text("SELECT attempt + 1 FROM invocations WHERE id = :id")
+        attempt = conn.execute(query, {"id": invocation_id}).scalar_one()
+    claimed = claim_all(conn, [(invocation_id, attempt)], worker)
+    return claimed[0] if claimed else None
+
+
+def finish(conn: Connection, invocation_id: UUID, attempt: int, outcome: Outcome) -> bool:
+    """End one try; whether it was running."""
+    return finish_all(conn, [(invocation_id, attempt, outcome)])[0]
 
 
 def start(db: Database, invocation_id: UUID) -> Claimed:

@@ -172,7 +172,7 @@ class Thinkers:
 
     async def run(self, invocation_id: UUID, attempt: int = 1) -> None:
         """One try, to its end."""
-        await self.dispatcher.run(invocation_id, attempt)
+        await self.dispatcher.run([(invocation_id, attempt)])
 
     def close(self) -> None:
         self.dispatcher.close()

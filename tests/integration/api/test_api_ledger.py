@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.domain.run import Accepted, Failed, Replied
-from scheduler.invocations.lifecycle import Claimed, claim, finish
+from scheduler.invocations.lifecycle import Claimed
 from scheduler.invocations.windows import close_due_windows
 from tests.support.api import Api
+from tests.support.invocations import claim, finish
 
 
 @dataclass

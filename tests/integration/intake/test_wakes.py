@@ -16,7 +16,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import MAX_DEPTH
 from scheduler.domain.run import Replied
 from scheduler.intake.wakes.intake import Call, Woken, wake
-from scheduler.invocations.requests import Work, prepare
+from scheduler.invocations.requests import Work, prepare_all
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.support.clockwork import stepped
@@ -269,7 +269,7 @@ def test_what_was_said_reaches_the_agent_with_its_sender_and_its_trust(db: Datab
     call(db, ada, message="y" * 1_500, from_agent_id=bob)
     claimed = start_next(db)
     with db.begin() as conn:
-        work = prepare(conn, claimed, "http://localhost", BOX)
+        work = prepare_all(conn, [claimed], "http://localhost", BOX)[claimed.id]
     assert isinstance(work, Work)
     context = work.request.context
     assert "Message from Grace H.:" in context

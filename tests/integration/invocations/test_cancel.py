@@ -6,14 +6,16 @@ import pytest
 
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, Outcome, Replied
-from scheduler.invocations.lifecycle import claim, complete, finish, request_cancel
+from scheduler.invocations.lifecycle import complete, request_cancel
 from scheduler.storage.engine import Database
 from tests.support.factories import DEFAULT_TENANT
 from tests.support.invocations import (
     WORKER,
     audited,
     bring_to,
+    claim,
     close,
+    finish,
     fire,
     make_woken,
     queued_jobs,

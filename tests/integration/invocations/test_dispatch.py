@@ -102,7 +102,7 @@ def test_settings_that_cannot_be_run_end_the_invocation_at_once(db: Database) ->
 
     async def run() -> None:
         dispatcher = make_dispatcher(db, refuse)
-        await dispatcher.run(invocation_id, 1)
+        await dispatcher.run([(invocation_id, 1)])
         dispatcher.close()
 
     asyncio.run(run())

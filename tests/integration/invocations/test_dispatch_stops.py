@@ -34,7 +34,7 @@ def run_watched(
         runtime = Scripted(hang)
         dispatcher = make_dispatcher(db, runtime, **values)
         watching = asyncio.ensure_future(dispatcher.watch())
-        running = asyncio.ensure_future(dispatcher.run(invocation_id, 1))
+        running = asyncio.ensure_future(dispatcher.run([(invocation_id, 1)]))
         await runtime.started.wait()
         await asyncio.to_thread(meanwhile)
         async with asyncio.timeout(20):
@@ -51,7 +51,7 @@ def shut_down(db: Database, invocation_id: UUID, runtime: Scripted) -> bool:
 
     async def run() -> bool:
         dispatcher = make_dispatcher(db, runtime)
-        running = asyncio.ensure_future(dispatcher.run(invocation_id, 1))
+        running = asyncio.ensure_future(dispatcher.run([(invocation_id, 1)]))
         await runtime.started.wait()
         running.cancel()
         with suppress(asyncio.CancelledError):
@@ -116,7 +116,7 @@ def test_a_stopping_worker_that_loses_touch_hands_its_runs_back_uncounted(
         runtime = Scripted(hang)
         dispatcher = make_dispatcher(db, runtime, heartbeat_age=lambda: age[0])
         watching = asyncio.ensure_future(dispatcher.watch())
-        running = asyncio.ensure_future(dispatcher.run(invocation_id, 1))
+        running = asyncio.ensure_future(dispatcher.run([(invocation_id, 1)]))
         await runtime.started.wait()
         dispatcher.is_stopping = True
         age[0] = 20.1
@@ -146,7 +146,7 @@ def test_a_shutdown_at_any_moment_leaves_no_run_behind(db: Database) -> None:
 
     async def cancel_after(turns: int, invocation_id: UUID) -> None:
         dispatcher = make_dispatcher(db, Scripted(reply))
-        running = asyncio.ensure_future(dispatcher.run(invocation_id, 1))
+        running = asyncio.ensure_future(dispatcher.run([(invocation_id, 1)]))
         for _ in range(turns):
             await asyncio.sleep(0)
         running.cancel()

@@ -15,7 +15,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import FINAL_STATES, MOVES, InvocationState
 from scheduler.domain.run import Failed, HandedBack, Outcome, Replied, Skipped
 from scheduler.domain.text import MAX_REPLY_BYTES
-from scheduler.invocations.lifecycle import claim, complete, finish, request_cancel
+from scheduler.invocations.lifecycle import complete, request_cancel
 from scheduler.invocations.transitions import FIRING_STATES, move
 from scheduler.storage.engine import Database
 from tests.support.database import change
@@ -24,8 +24,10 @@ from tests.support.invocations import (
     WORKER,
     audited,
     bring_to,
+    claim,
     close,
     end,
+    finish,
     fire,
     firing_states,
     make_woken,

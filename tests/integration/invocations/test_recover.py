@@ -100,7 +100,7 @@ def test_a_job_lost_between_fetch_and_claim_is_queued_again(db: Database) -> Non
     fetch_all_jobs(db, OLD)
     assert sweep_stalled(db) == Swept(stalled=1)
     assert row_of(db, invocation_id).state == "ready"
-    assert queued_jobs(db) == [("todo", {"invocation_id": str(invocation_id), "attempt": 1})]
+    assert queued_jobs(db) == [("todo", {"runs": [[str(invocation_id), 1]]})]
 
 
 def test_the_stalled_job_of_an_earlier_attempt_does_not_touch_the_current_one(db: Database) -> None:
@@ -195,7 +195,7 @@ def test_a_ready_invocation_without_a_job_gets_one(db: Database) -> None:
     invocation_id = ready_one(db)
     change(db, "DELETE FROM procrastinate_jobs")
     assert reconcile(db) == Reconciled(requeued=1)
-    assert queued_jobs(db) == [("todo", {"invocation_id": str(invocation_id), "attempt": 1})]
+    assert queued_jobs(db) == [("todo", {"runs": [[str(invocation_id), 1]]})]
     with db.begin() as conn:
         detail = conn.execute(
             text("SELECT detail FROM audit_events WHERE action = 'invocation.repaired'")

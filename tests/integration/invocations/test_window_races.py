@@ -15,11 +15,12 @@ from sqlalchemy import text
 from scheduler.domain.errors import Conflict
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason
-from scheduler.domain.run import Failed, HandedBack, Replied
+from scheduler.domain.run import Failed, HandedBack, Outcome, Replied
 from scheduler.firings.new_firing import NewFiring
 from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import lock_triggers
-from scheduler.invocations.lifecycle import claim, finish, request_cancel
+from scheduler.invocations.ends import finish_all
+from scheduler.invocations.lifecycle import claim_all, request_cancel
 from scheduler.invocations.recovery import Reconciled, reconcile, sweep_stalled
 from scheduler.invocations.replay import replay
 from scheduler.invocations.windows import close_due_windows, release_window
@@ -74,22 +75,25 @@ class Storm:
             ).scalar_one_or_none()
             if job is None:
                 return
-            # In one transaction with the taking of the job, so that no reconciler finds it without one.
-            claimed = claim(conn, UUID(job["invocation_id"]), "storm:1", job["attempt"])
-        if claimed is None:
-            return
+            # In one transaction with the taking of the job, so that no reconciler finds them without one.
+            taken = claim_all(conn, [(UUID(each), attempt) for each, attempt in job["runs"]], "storm:1")
         with self._lock:
-            self.overlaps += claimed.agent_id in self._running
-            self._running.add(claimed.agent_id)
-            for each in claimed.firing_ids:
-                self.runs[each] = self.runs.get(each, 0) + 1
+            for claimed in taken:
+                self.overlaps += claimed.agent_id in self._running
+                self._running.add(claimed.agent_id)
+                for each in claimed.firing_ids:
+                    self.runs[each] = self.runs.get(each, 0) + 1
         time.sleep(rng.uniform(0, 0.004))
         with self._lock:
-            self._running.discard(claimed.agent_id)
-        chance = rng.random()
-        outcome = Failed("HTTP 500", permanent=chance < 0.03) if chance < 0.15 else Replied("done")
+            self._running.difference_update(claimed.agent_id for claimed in taken)
         with self.db.begin() as conn:
-            finish(conn, claimed.id, claimed.attempt, HandedBack("worker_shutdown") if chance > 0.95 else outcome)
+            finish_all(conn, [(claimed.id, claimed.attempt, self.outcome(rng.random())) for claimed in taken])
+
+    @staticmethod
+    def outcome(chance: float) -> Outcome:
+        if chance > 0.95:
+            return HandedBack("worker_shutdown")
+        return Failed("HTTP 500", permanent=chance < 0.03) if chance < 0.15 else Replied("done")
 
     def hurry(self, rng: random.Random) -> None:
         """Shorten the wait of a retry, as time would."""

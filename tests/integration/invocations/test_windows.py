@@ -41,7 +41,7 @@ def test_a_due_window_becomes_ready_with_its_firings_oldest_first_and_a_job(db: 
     assert (row.state, row.firing_ids, row.firing_count) == ("ready", firings, 3)
     assert row.due_at is None
     assert row.ready_at is not None
-    assert queued_jobs(db) == [("todo", {"invocation_id": str(invocation_id), "attempt": 1})]
+    assert queued_jobs(db) == [("todo", {"runs": [[str(invocation_id), 1]]})]
     assert close(db).ready == []
 
 
@@ -241,7 +241,7 @@ def test_a_retry_whose_wait_is_over_becomes_ready_with_a_job_of_its_next_attempt
     change(db, "DELETE FROM procrastinate_jobs")
     change(db, "UPDATE invocations SET due_at = now()")
     assert close(db).ready == [invocation_id]
-    assert queued_jobs(db) == [("todo", {"invocation_id": str(invocation_id), "attempt": 2})]
+    assert queued_jobs(db) == [("todo", {"runs": [[str(invocation_id), 2]]})]
 
 
 def test_the_search_for_due_windows_uses_its_index(db: Database) -> None:

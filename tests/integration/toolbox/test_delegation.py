@@ -12,7 +12,7 @@ from scheduler.domain.errors import Conflict, LimitReached
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Replied
 from scheduler.invocations.lifecycle import Claimed
-from scheduler.invocations.requests import Work, prepare
+from scheduler.invocations.requests import Work, prepare_all
 from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.storage.engine import Database
 from tests.support.clockwork import SteppedScheduler
@@ -44,7 +44,7 @@ def start_next(db: Database) -> Claimed:
 def context_of(db: Database, claimed: Claimed) -> str:
     """What the agent reads."""
     with db.begin() as conn:
-        work = prepare(conn, claimed, "http://localhost", BOX)
+        work = prepare_all(conn, [claimed], "http://localhost", BOX)[claimed.id]
     assert isinstance(work, Work)
     return work.request.context
 

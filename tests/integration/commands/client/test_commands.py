@@ -11,8 +11,7 @@ from sqlalchemy import text
 
 from scheduler.commands.exits import ExitCode
 from scheduler.domain.run import Replied
-from scheduler.invocations.lifecycle import finish
-from tests.support.invocations import Woken, close, fire, make_woken, start
+from tests.support.invocations import Woken, close, finish, fire, make_woken, start
 from tests.support.shell import Service, Shell
 
 

@@ -1,0 +1,244 @@
+"""Ending tries: what an outcome leads to, and all that belongs to it, for any number of tries in a few statements."""
+
+from __future__ import annotations
+
+import random
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ARRAY, Connection, Uuid, any_, func, literal, select
+
+from scheduler.domain.model import InvocationState
+from scheduler.domain.retries import PUT_OFF_FOR, SPREAD, is_last_try, retry_delay
+from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, Skipped
+from scheduler.domain.text import storable
+from scheduler.invocations.acks import acknowledge_reply
+from scheduler.invocations.transitions import EACH, NOW, move, move_each
+from scheduler.notifications.notify import notify_people, tell_of_failures
+from scheduler.storage.audit import SYSTEM
+from scheduler.storage.engine import notify
+from scheduler.storage.tables import Agent, Invocation
+from scheduler.storage.transcripts import keep_reflections
+from scheduler.storage.usage import count_invocations
+
+SOON = 5.0
+"""Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
+ERROR_LENGTH = 2000
+"""Characters of an error that are kept."""
+
+HANDED_BACK = "handed_back"
+"""The outcome of a try that does not count against MAX_TRIES: the worker had to stop, the agent did not fail."""
+PUT_OFF = "put_off"
+"""Of one that does not either, for a time: the agent, or its model, said when to come back."""
+
+_RUN_TO_ITS_END = (InvocationState.SUCCEEDED, InvocationState.DEAD, InvocationState.CANCELLED)
+
+
+@dataclass(frozen=True, slots=True)
+class Try:
+    """A locked invocation, as the end of its try needs it."""
+
+    id: UUID
+    tenant_id: UUID
+    state: InvocationState
+    attempt: int
+    started_at: datetime
+    tries: list[dict[str, Any]]
+    cancel_requested: bool
+    token_hash: bytes | None
+    now: datetime
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the try has begun and not ended."""
+        return self.state in (InvocationState.RUNNING, InvocationState.AWAITING)
+
+    @property
+    def failed_tries(self) -> int:
+        """How many tries before this one failed, or were put off by the agent."""
+        return sum(each["outcome"] != HANDED_BACK for each in self.tries)
+
+    @property
+    def counted_tries(self) -> int:
+        """How many tries before this one count against MAX_TRIES."""
+        return sum(each["outcome"] not in (HANDED_BACK, PUT_OFF) for each in self.tries)
+
+    @property
+    def since_first(self) -> timedelta:
+        """The time since the first try began."""
+        return self.now - (datetime.fromisoformat(self.tries[0]["started_at"]) if self.tries else self.started_at)
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """What becomes of a try."""
+
+    current: Try
+    outcome: Outcome
+    target: InvocationState
+    reason: str | None = None
+    delay: float | None = None
+    """Seconds until another try."""
+
+    @property
+    def reply(self) -> dict[str, Any]:
+        """The reply as it is stored; none of a try that was not answered."""
+        if not isinstance(self.outcome, Replied):
+            return {}
+        words, cut = storable(self.outcome.text)
+        return {"reply": words, "reply_truncated": self.outcome.truncated or cut}
+
+
+def finish_all(conn: Connection, ends: Sequence[tuple[UUID, int, Outcome]]) -> list[bool]:
+    """End running tries, each (invocation id, attempt, outcome): for each whether that try was still running."""
+    current = lock_tries(conn, [each for each, _, _ in ends])
+    running = [
+        (current[each], outcome)
+        for each, attempt, outcome in ends
+        if each in current and current[each].state is InvocationState.RUNNING and current[each].attempt == attempt
+    ]
+    conclude_all(conn, running)
+    ended = {each.id for each, _ in running}
+    return [each in ended for each, _, _ in ends]
+
+
+def lock_try(conn: Connection, invocation_id: UUID) -> Try | None:
+    """Lock an invocation and read its last try."""
+    return lock_tries(conn, [invocation_id]).get(invocation_id)
+
+
+def lock_tries(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Try]:
+    """Lock invocations, in the order of their ids, and read their last tries."""
+    rows = conn.execute(
+        select(
+            Invocation.id,
+            Invocation.tenant_id,
+            Invocation.state,
+            Invocation.attempt,
+            Invocation.started_at,
+            Invocation.tries,
+            Invocation.cancel_requested,
+            Invocation.complete_token_hash,
+            NOW,
+        )
+        .where(Invocation.id == any_(literal(list(ids), ARRAY(Uuid()))))
+        .order_by(Invocation.id)
+        .with_for_update()
+    )
+    return {row[0]: Try(row[0], row[1], InvocationState(row[2]), *row[3:]) for row in rows}
+
+
+def conclude(conn: Connection, current: Try, outcome: Outcome, actor: str = SYSTEM) -> None:
+    """End the locked try `current`."""
+    conclude_all(conn, [(current, outcome)], actor)
+
+
+def conclude_all(conn: Connection, ends: Sequence[tuple[Try, Outcome]], actor: str = SYSTEM) -> None:
+    """End locked tries, each with its outcome, set-wise: what leads to the same is written together."""
+    alike: dict[tuple[InvocationState, InvocationState], list[_End]] = defaultdict(list)
+    for current, outcome in ends:
+        end = _decide(current, outcome)
+        alike[current.state, end.target].append(end)
+    for (source, target), group in alike.items():
+        if target is InvocationState.AWAITING:
+            _await(conn, source, group)
+        else:
+            _move_on(conn, source, target, group, actor)
+    _tell(conn, [end for group in alike.values() for end in group])
+
+
+def _decide(current: Try, outcome: Outcome) -> _End:
+    """What an outcome leads to: the one place that decides it."""
+    if current.cancel_requested and not isinstance(outcome, Accepted):
+        return _End(current, outcome, InvocationState.CANCELLED, "cancelled")
+    match outcome:
+        case Accepted():
+            return _End(current, outcome, InvocationState.AWAITING)
+        case Replied():
+            return _End(current, outcome, InvocationState.SUCCEEDED, outcome.reason)
+        case Skipped(reason):
+            return _End(current, outcome, InvocationState.SKIPPED, reason)
+        case HandedBack(reason):
+            return _End(current, outcome, InvocationState.RETRYING, reason, 0.0)
+        case Failed(_, permanent, retry_after, reason):
+            if permanent or is_last_try(
+                current.counted_tries, current.since_first, was_put_off=outcome.was_put_off
+            ):
+                return _End(current, outcome, InvocationState.DEAD, reason)
+            delay = retry_delay(current.failed_tries + 1, retry_after, random.uniform(-SPREAD, SPREAD))  # noqa: S311
+            return _End(current, outcome, InvocationState.RETRYING, reason, delay)
+
+
+def _await(conn: Connection, source: InvocationState, ends: Sequence[_End]) -> None:
+    timeout = select(Agent.timeout_seconds).where(Agent.id == Invocation.agent_id).scalar_subquery()
+    deadline = NOW + func.make_interval(0, 0, 0, 0, 0, 0, timeout)  # the last one is seconds
+    ids = [end.current.id for end in ends]
+    move(conn, ids, source, InvocationState.AWAITING, deadline_at=deadline)
+
+
+def _move_on(
+    conn: Connection, source: InvocationState, target: InvocationState, ends: Sequence[_End], actor: str
+) -> None:
+    values: dict[str, Any] = {"tries": EACH.c.tries, "reason": EACH.c.reason}
+    if target is InvocationState.RETRYING:
+        values["due_at"] = NOW + func.make_interval(0, 0, 0, 0, 0, 0, EACH.c.delay)
+    if any(isinstance(end.outcome, Replied) for end in ends):
+        values |= {
+            "reply": func.coalesce(EACH.c.reply, Invocation.reply),
+            "reply_truncated": func.coalesce(EACH.c.reply_truncated, Invocation.reply_truncated),
+        }
+    rows, details = [], {}
+    for end in ends:
+        ended = _ended_try(end.current, end.outcome, cancelled=target is InvocationState.CANCELLED)
+        details[end.current.id] = {"reason": end.reason} | ({"error": ended["error"]} if ended["error"] else {})
+        rows.append(
+            {
+                "id": end.current.id,
+                "attempt": end.current.attempt,
+                "tries": [*end.current.tries, ended],
+                "reason": end.reason,
+                "delay": end.delay,
+                **end.reply,
+            }
+        )
+    move_each(conn, rows, source, target, actor=actor, details=details, **values)
+    if any(end.delay is not None and end.delay <= SOON for end in ends):
+        notify(conn)
+
+
+def _tell(conn: Connection, ends: Sequence[_End]) -> None:
+    """Do what follows from the ends: they are counted and kept to be read, people are told, and acks are taken."""
+    final = [end for end in ends if end.target in _RUN_TO_ITS_END]
+    if final:
+        count_invocations(conn, [end.current.id for end in final])
+        keep_reflections(conn, {end.current.id: end.reply.get("reply", "") for end in final})
+    succeeded = [end for end in final if end.target is InvocationState.SUCCEEDED]
+    notify_people(conn, {end.current.id: end.reply["reply"] for end in succeeded})
+    failed = [end for end in ends if end.target in (InvocationState.DEAD, InvocationState.SKIPPED)]
+    tell_of_failures(conn, {end.current.id: end.reason for end in failed})
+    for end in succeeded:
+        if isinstance(end.outcome, Replied) and end.outcome.acks is not None:
+            acknowledge_reply(conn, end.current.id, end.outcome.acks)
+
+
+def _ended_try(current: Try, outcome: Outcome, *, cancelled: bool) -> dict[str, Any]:
+    words = {Failed: "failed", HandedBack: HANDED_BACK, Skipped: "skipped"}
+    word = "cancelled" if cancelled else words.get(type(outcome), "succeeded")
+    if (
+        word == "failed"
+        and isinstance(outcome, Failed)
+        and outcome.was_put_off
+        and current.since_first < PUT_OFF_FOR
+    ):
+        word = PUT_OFF
+    return {
+        "attempt": current.attempt,
+        "started_at": current.started_at.isoformat(),
+        "ended_at": current.now.isoformat(),
+        "outcome": word,
+        "error": storable(outcome.error)[0][:ERROR_LENGTH] if isinstance(outcome, Failed) else None,
+    }

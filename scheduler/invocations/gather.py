@@ -1,0 +1,85 @@
+"""Group commit on an event loop: what is handed in within some milliseconds is written in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Generic, TypeVar
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+MOST = 200
+"""Items of one write."""
+PATIENCE_OF_EACH = 0.001
+LONGEST_PATIENCE = 0.03
+"""Seconds that an item waits for others: a millisecond for each that may come, up to so much."""
+
+
+class Gatherer(Generic[Item, Result]):
+    """Calls `write` with all items that wait, one write at a time. A lone item waits for nobody.
+
+    `write` does all of its items or raises and does none; what it cannot do is found by halving.
+    """
+
+    def __init__(self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+        self._write = write
+        self._waiting: list[tuple[Item, asyncio.Future[Result]]] = []
+        self._all_here = asyncio.Event()
+        self._writing: asyncio.Task[None] | None = None
+        self._expected = 0
+
+    def expect(self, more: int) -> None:
+        """Say that so many more items are going to come; negative: that they are not."""
+        self._expected += more
+        self._look()
+
+    async def submit(self, item: Item) -> Result:
+        """Have an expected `item` written: its result, or its error raised."""
+        written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
+        self._waiting.append((item, written))
+        self._look()
+        if self._writing is None:
+            self._writing = asyncio.create_task(self._write_all())
+        return await written
+
+    def _look(self) -> None:
+        if len(self._waiting) >= min(self._expected, MOST):
+            self._all_here.set()
+
+    async def _write_all(self) -> None:
+        try:
+            while self._waiting:
+                await self._gather()
+                batch = self._waiting[:MOST]
+                del self._waiting[:MOST]
+                self._expected -= len(batch)
+                await self._settle(batch)
+        finally:
+            self._writing = None
+
+    async def _gather(self) -> None:
+        self._all_here.clear()
+        self._look()
+        patience = min(PATIENCE_OF_EACH * (self._expected - len(self._waiting)), LONGEST_PATIENCE)
+        if patience > 0 and not self._all_here.is_set():
+            try:
+                async with asyncio.timeout(patience):
+                    await self._all_here.wait()
+            except TimeoutError:
+                pass
+
+    async def _settle(self, batch: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+        try:
+            results = await self._write([item for item, _ in batch])
+        except Exception as error:  # noqa: BLE001  # it is raised again where the item was handed in
+            if len(batch) == 1:
+                batch[0][1].set_exception(error)
+                return
+            middle = len(batch) // 2
+            await self._settle(batch[:middle])
+            await self._settle(batch[middle:])
+        else:
+            for (_, written), result in zip(batch, results, strict=True):
+                if not written.done():
+                    written.set_result(result)
