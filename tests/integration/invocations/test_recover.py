@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.domain.model import InvocationState
-from scheduler.domain.run import Failed, HandedBack, Replied
+from scheduler.domain.run import Failed, Replied
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.invocations.recovery import _SWEEP_LOCK, TRY_LOCK, Reconciled, Swept, reconcile, sweep_stalled
 from scheduler.storage.engine import Database
@@ -27,26 +27,9 @@ from tests.support.invocations import (
     start,
     window_of,
 )
+from tests.support.lost_workers import FRESH, OLD, fetch_all_jobs
 
 S = InvocationState
-OLD, FRESH = timedelta(seconds=31), timedelta(seconds=9)
-
-
-def fetch_all_jobs(db: Database, heartbeat_age: timedelta) -> int:
-    """Be a worker that takes all jobs and whose last heartbeat is so old; its id."""
-    with db.begin() as conn:
-        worker_id = conn.execute(text("SELECT * FROM procrastinate_register_worker_v1()")).scalar_one()
-        conn.execute(
-            text(
-                "UPDATE procrastinate_workers SET last_heartbeat = now() - CAST(:age AS interval) WHERE id = :id"
-            ),
-            {"age": heartbeat_age, "id": worker_id},
-        )
-        conn.execute(
-            text("UPDATE procrastinate_jobs SET status = 'doing', worker_id = :id WHERE status = 'todo'"),
-            {"id": worker_id},
-        )
-    return int(worker_id)
 
 
 # The sweeper
@@ -63,39 +46,6 @@ def test_the_run_of_a_worker_that_is_gone_is_retried(db: Database) -> None:
     assert queued_jobs(db) == []
     assert not end(db, claimed, Replied("from the dead")), "the worker that was thought dead is fenced off"
     assert sweep_stalled(db) == Swept()
-
-
-def test_of_a_lost_job_of_many_each_invocation_goes_its_own_way(db: Database) -> None:
-    for number in range(4):
-        fire(db, make_woken(db, f"agent {number}"))
-    ended, ran, waited, moved_on = close(db).ready
-    fetch_all_jobs(db, OLD)
-    end(db, start(db, ended), Replied("done"))
-    start(db, ran)
-    end(db, start(db, moved_on), HandedBack("worker_shutdown"))
-    assert sweep_stalled(db) == Swept(stalled=1)
-    assert [row_of(db, each).state for each in (ended, ran, waited, moved_on)] == [
-        "succeeded",
-        "retrying",
-        "ready",
-        "retrying",
-    ]
-    assert row_of(db, ran).reason == "worker_lost"
-    assert [each["outcome"] for each in row_of(db, moved_on).tries] == ["handed_back"]
-    assert queued_jobs(db) == [("todo", {"runs": [[str(waited), 1]]})]
-
-
-def test_a_job_that_an_earlier_version_queued_is_found_and_taken_over(db: Database) -> None:
-    invocation_id = ready_one(db)
-    change(
-        db,
-        "UPDATE procrastinate_jobs SET args = jsonb_build_object("
-        "'invocation_id', args->'runs'->0->0, 'attempt', args->'runs'->0->1)",
-    )
-    assert reconcile(db) == Reconciled()
-    fetch_all_jobs(db, OLD)
-    assert sweep_stalled(db) == Swept(stalled=1)
-    assert queued_jobs(db) == [("todo", {"runs": [[str(invocation_id), 1]]})]
 
 
 def test_a_run_that_keeps_killing_its_worker_ends_dead(db: Database) -> None:
