@@ -12,6 +12,7 @@ from flask import Blueprint, Response, current_app, request
 from api import mcp_messages as rpc
 from api.auth import Level, authenticate, bearer, caller, needs
 from api.body import read_message
+from api.mcp_modern import DISCOVER, MODERN_VERSIONS, STATUS, check_envelope, discovered, dressed, is_modern
 from api.services import services
 from api.version import VERSION
 from scheduler.domain.errors import Forbidden, ReveilleError, Unauthorized
@@ -41,6 +42,8 @@ def take_message() -> Response:
         who = _agent()
         _check_headers()
         message = rpc.check_message(_body())
+        version = request.headers.get(VERSION_HEADER)
+        modern = rpc.is_request(message) and is_modern(message, version)
     except rpc.RpcError as error:
         return _answer(rpc.error_message(error.code, error.message), 400)
     except ReveilleError as error:
@@ -49,7 +52,19 @@ def take_message() -> Response:
         return Response(status=202)
     base_url = services().settings.public_url or request.url_root.rstrip("/")
     tools = make_tools(services().db, services().triggers, services().clock, base_url)
-    return _answer(rpc.answer_request(message, tools, who, VERSION), 200)
+    if not modern:
+        return _answer(rpc.answer_request(message, tools, who, VERSION), 200)
+    try:
+        check_envelope(message, request.headers.get)
+    except rpc.RpcError as error:
+        shown = rpc.error_message(error.code, error.message, id_=message["id"], data=error.data)
+        return _answer(shown, STATUS.get(error.code, 200))
+    if message["method"] == DISCOVER:
+        answer = {"jsonrpc": "2.0", "id": message["id"], "result": discovered()}
+    else:
+        answer = rpc.answer_request(message, tools, who, VERSION)
+    code = answer.get("error", {}).get("code")
+    return _answer(dressed(answer, message["method"], VERSION), STATUS.get(code, 200))
 
 
 def _check_origin() -> None:
@@ -86,8 +101,9 @@ def _check_headers() -> None:
     if not request.accept_mimetypes["application/json"]:
         raise Refused(406, rpc.INVALID_REQUEST, "Answers are application/json; say so in Accept.")
     version = request.headers.get(VERSION_HEADER)
-    if version is not None and version not in rpc.VERSIONS:
-        data = {"supported": list(rpc.VERSIONS), "requested": version[:100]}
+    spoken = (*MODERN_VERSIONS, *rpc.VERSIONS)
+    if version is not None and version not in spoken:
+        data = {"supported": list(spoken), "requested": version[:100]}
         raise Refused(400, rpc.UNSUPPORTED_VERSION, f"{VERSION_HEADER} {version[:100]} is not spoken here.", data)
 
 

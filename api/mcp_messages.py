@@ -16,7 +16,7 @@ from scheduler.domain.errors import ReveilleError
 from scheduler.domain.tools import Tool, ToolCaller
 
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26")
-"""The revisions that we speak, newest first; in what we do they do not differ."""
+"""The revisions with `initialize`, newest first; in what we do they do not differ. The newer are in mcp_modern.py."""
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = (
     -32700,
@@ -111,7 +111,17 @@ def _initialized(params: Message, server_version: str) -> dict[str, Any]:
 
 
 def _described(tool: Tool) -> dict[str, Any]:
-    return {"name": tool.name, "description": tool.description, "inputSchema": dict(tool.schema)}
+    shown: dict[str, Any] = {
+        "name": tool.name,
+        "title": tool.name.replace("_", " ").capitalize(),
+        "description": tool.description,
+        "inputSchema": dict(tool.schema),
+    }
+    if tool.hints:
+        shown["annotations"] = {"title": shown["title"], **tool.hints}
+    if tool.result_schema:
+        shown["outputSchema"] = dict(tool.result_schema)
+    return shown
 
 
 def _called(params: Message, tools: Sequence[Tool], caller: ToolCaller) -> dict[str, Any]:

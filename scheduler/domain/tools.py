@@ -30,6 +30,10 @@ class Tool:
     description: str
     schema: Mapping[str, Any]
     call: Callable[[ToolCaller, Mapping[str, Any]], Any]
+    result_schema: Mapping[str, Any] | None = None
+    """The JSON Schema of what it returns; None where that is not known."""
+    hints: Mapping[str, bool] = field(default_factory=dict)
+    """What a client may want to know before it calls, as MCP names it: `readOnlyHint`, `destructiveHint`, …"""
 
 
 @dataclass(frozen=True, slots=True)

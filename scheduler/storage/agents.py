@@ -39,6 +39,16 @@ def list_agents(
     return conn.execute(statement.order_by(Agent.id.desc()).limit(limit)).all()
 
 
+def find_agents(conn: Connection, tenant_id: UUID, words: str | None, *, limit: int) -> Sequence[Row[Any]]:
+    """Up to `limit` of a tenant's agents by name, those with `words` in their name or role if given."""
+    statement = select(AGENTS).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
+    if words is not None:
+        statement = statement.where(
+            Agent.name.icontains(words, autoescape=True) | Agent.role_description.icontains(words, autoescape=True)
+        )
+    return conn.execute(statement.order_by(Agent.name).limit(limit)).all()
+
+
 def create_agent(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
     """A new agent of columns `values`; raises Conflict on a name that is taken."""
     with refuse_duplicate("uq_agents_tenant_name", DUPLICATE):

@@ -11,7 +11,7 @@ from pydantic import Field
 from scheduler.domain.acks import Ack, AckStatus, read_until
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.invocations.acks import acknowledge_one
-from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, shown_time
+from scheduler.toolbox.base import CHANGES, Arguments, Services, actor_of, make_tool, shown_time
 
 
 class AckFiring(Arguments):
@@ -43,5 +43,6 @@ def ack_tools(services: Services) -> Sequence[Tool]:
             "at a time of your choice. The last word on a firing counts.",
             AckFiring,
             ack_firing,
+            hints=CHANGES,
         ),
     )

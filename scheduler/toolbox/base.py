@@ -20,6 +20,7 @@ from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
+from scheduler.toolbox.results import RESULTS
 
 SHOWN_ERRORS = 5
 MAX_DEPTH = 32
@@ -48,8 +49,18 @@ class Nothing(Arguments):
 ArgumentsT = TypeVar("ArgumentsT", bound=Arguments)
 
 
+READS = {"readOnlyHint": True, "destructiveHint": False, "idempotentHint": True, "openWorldHint": False}
+ADDS = {"readOnlyHint": False, "destructiveHint": False, "idempotentHint": False, "openWorldHint": False}
+CHANGES = {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": True, "openWorldHint": False}
+
+
 def make_tool(
-    name: str, description: str, shape: type[ArgumentsT], work: Callable[[ToolCaller, ArgumentsT], Any]
+    name: str,
+    description: str,
+    shape: type[ArgumentsT],
+    work: Callable[[ToolCaller, ArgumentsT], Any],
+    *,
+    hints: Mapping[str, bool] = READS,
 ) -> Tool:
     """A tool whose arguments have the shape `shape`. Its errors name each wrong argument."""
 
@@ -60,7 +71,7 @@ def make_tool(
             raise _refusal(name, shape, error) from None
         return work(caller, parsed)
 
-    return Tool(name, description, _schema(shape), call)
+    return Tool(name, description, _schema(shape), call, RESULTS.get(name), hints)
 
 
 def actor_of(caller: ToolCaller) -> str:

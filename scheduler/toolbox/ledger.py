@@ -35,8 +35,8 @@ class GetMessage(Arguments):
 class ListInvocations(Arguments):
     """Which invocations."""
 
-    state: InvocationState | None = None
-    limit: int = Field(10, ge=1, le=50)
+    state: InvocationState | None = Field(None, description="Only those in this state.")
+    limit: int = Field(10, ge=1, le=50, description="How many at most.")
 
 
 def ledger_tools(services: Services) -> Sequence[Tool]:

@@ -12,15 +12,21 @@ from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.intake.messages.intake import NewMessage, Received, receive_message
 from scheduler.intake.wakes.intake import Call, wake
 from scheduler.manage.delegation import CHANNEL, answer, delegate
+from scheduler.storage.agents import find_agents
 from scheduler.storage.references import find_agent
-from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, self_of, shown_time
+from scheduler.toolbox.base import ADDS, Arguments, Services, actor_of, make_tool, self_of, shown_time
 
 MAX_TEXT = 20_000
+MOST_ROLE = 1_000
+"""Characters of a role that are shown."""
 
 AgentName = Annotated[
     str, Field(min_length=1, max_length=200, description="The id or the exact name of an agent of your tenant.")
 ]
-Text = Annotated[str, Field(min_length=1, max_length=MAX_TEXT)]
+Text = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_TEXT, description="What you say; the other knows nothing else of it."),
+]
 
 
 class WakeAgent(Arguments):
@@ -28,6 +34,15 @@ class WakeAgent(Arguments):
 
     agent: AgentName
     message: Text
+
+
+class ListAgents(Arguments):
+    """Which agents."""
+
+    name_contains: str | None = Field(
+        None, min_length=1, max_length=200, description="Only those with this in their name or role, in any case."
+    )
+    limit: int = Field(50, ge=1, le=100, description="How many at most.")
 
 
 class Delegate(Arguments):
@@ -91,31 +106,60 @@ def talk_tools(services: Services) -> Sequence[Tool]:
             return sent
         return sent | {"note": "It was answered, or had expired, just before: your text is stored as a message."}
 
+    def list_agents(caller: ToolCaller, asked: ListAgents) -> dict[str, Any]:
+        with db.begin() as conn:
+            self_of(conn, caller)
+            found = find_agents(conn, caller.tenant_id, asked.name_contains, limit=asked.limit + 1)
+        return {
+            "agents": [
+                {
+                    "id": str(each.id),
+                    "name": each.name,
+                    "role": each.role_description[:MOST_ROLE],
+                    "is_you": each.id == caller.agent_id,
+                    "is_paused": each.is_paused,
+                    "kind": each.runtime_kind,
+                }
+                for each in found[: asked.limit]
+            ],
+            "more": len(found) > asked.limit,
+        }
+
     return (
+        make_tool(
+            "list_agents",
+            "Show the agents that you can reach by wake_agent, send_message and delegate, with what they are for.",
+            ListAgents,
+            list_agents,
+        ),
         make_tool(
             "wake_agent",
             "Wake another agent now with a message, when something there must be done. It answers nothing by "
             "itself: to get an answer use delegate.",
             WakeAgent,
             wake_agent,
+            hints=ADDS,
         ),
         make_tool(
             "send_message",
             "Write to another agent. It is woken only if it listens for you; else it finds the message later.",
             SendMessage,
             send_message,
+            hints=ADDS,
         ),
         make_tool(
             "delegate",
             "Give a task to another agent and be woken with its answer, within 24 hours, or when there is none.",
             Delegate,
             give,
+            hints=ADDS,
         ),
         make_tool(
             "reply",
             "Answer an agent that gave you a task and waits: it is woken with your text.",
             Reply,
             reply,
+            hints=ADDS,
         ),
     )
 

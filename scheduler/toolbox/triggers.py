@@ -18,7 +18,17 @@ from scheduler.manage.agent_trigger_limits import DEFAULT_LIFE, MOST_FIRES
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.storage.own_triggers import find_own
 from scheduler.storage.trigger_views import TriggerView
-from scheduler.toolbox.base import Arguments, Services, actor_of, make_tool, object_of, self_of, shown_time
+from scheduler.toolbox.base import (
+    ADDS,
+    CHANGES,
+    Arguments,
+    Services,
+    actor_of,
+    make_tool,
+    object_of,
+    self_of,
+    shown_time,
+)
 from scheduler.triggers.preview import preview
 
 MAX_SHOWN = 100
@@ -52,14 +62,8 @@ Moment = Annotated[datetime, WrapValidator(_moment), Field(description="RFC 3339
 Reference = Annotated[
     str, Field(min_length=1, max_length=200, description="The id or the name of one of your triggers.")
 ]
-Summary = Annotated[
-    str,
-    Field(
-        min_length=1,
-        max_length=SUMMARY_LENGTH,
-        description="The line above your reply when your user is told of it; left out: the beginning of `reason`.",
-    ),
-]
+Summary = Annotated[str, Field(min_length=1, max_length=SUMMARY_LENGTH)]
+SUMMARY = "The line above your reply when your user is told of it; left out: the beginning of `reason`."
 Config = Annotated[dict[str, Any], BeforeValidator(object_of), Field(description="What its type asks for.")]
 
 
@@ -76,31 +80,33 @@ class SetTrigger(Arguments):
         None, ge=1, description=f"It ends after so many; default and most: {MOST_FIRES}."
     )
     expires_at: Moment | None = Field(None, description=f"It ends then; default: in {DEFAULT_LIFE.days} days.")
-    notification_summary: Summary | None = None
+    notification_summary: Summary | None = Field(None, description=SUMMARY)
 
 
 class ListTriggers(Arguments):
     """Which triggers."""
 
     focus_ref: str | None = Field(None, description="Only those that belong to this matter.")
-    only_enabled: bool = False
-    limit: int = Field(50, ge=1, le=MAX_SHOWN)
+    only_enabled: bool = Field(False, description="Leave out those that are paused or have ended.")
+    limit: int = Field(50, ge=1, le=MAX_SHOWN, description="How many at most.")
 
 
 class UpdateTrigger(Arguments):
     """What to change; what is left out stays."""
 
     trigger: Reference
-    name: str | None = Field(None, min_length=1, max_length=200)
+    name: str | None = Field(None, min_length=1, max_length=200, description="A new name.")
     config: Annotated[dict[str, Any] | None, BeforeValidator(object_of)] = Field(
         None, description="Merged into its config; null removes a member."
     )
-    reason: str | None = Field(None, min_length=1, max_length=4000)
-    focus_ref: str | None = None
-    cooldown_seconds: float | None = Field(None, ge=0)
+    reason: str | None = Field(
+        None, min_length=1, max_length=4000, description="What you are to do when it wakes you."
+    )
+    focus_ref: str | None = Field(None, description="The matter that it belongs to; null: none.")
+    cooldown_seconds: float | None = Field(None, ge=0, description="Least time between two wakes by it.")
     max_fires: int | None = Field(None, ge=1, description=f"At most {MOST_FIRES}.")
-    expires_at: Moment | None = None
-    notification_summary: Summary | None = None
+    expires_at: Moment | None = Field(None, description="It ends then.")
+    notification_summary: Summary | None = Field(None, description=SUMMARY)
     is_enabled: bool | None = Field(None, description="false pauses it, true resumes it from now, with 0 fires.")
 
 
@@ -117,7 +123,7 @@ class PreviewTrigger(Arguments):
     type: str | None = Field(None, description="Instead of `trigger`: cron, once or interval.")
     config: Config = Field(default_factory=dict)
     timezone: str | None = Field(None, description="Such as Europe/Berlin; left out: yours.")
-    count: int = Field(5, ge=1, le=MAX_SHOWN)
+    count: int = Field(5, ge=1, le=MAX_SHOWN, description="How many fire times.")
 
 
 class TriggerTools:
@@ -193,7 +199,7 @@ def trigger_tools(services: Services) -> Sequence[Tool]:
     """The tools for an agent's own triggers."""
     tools = TriggerTools(services)
     return (
-        make_tool("set_trigger", SET_TRIGGER, SetTrigger, tools.set_trigger),
+        make_tool("set_trigger", SET_TRIGGER, SetTrigger, tools.set_trigger, hints=ADDS),
         make_tool(
             "list_triggers",
             "Show what wakes you: your triggers, newest first, and when each fires next.",
@@ -205,12 +211,14 @@ def trigger_tools(services: Services) -> Sequence[Tool]:
             "Change one of your triggers, pause it (is_enabled false) or resume it (true).",
             UpdateTrigger,
             tools.update_trigger,
+            hints=CHANGES,
         ),
         make_tool(
             "cancel_trigger",
             "Delete one of your triggers for good, such as one whose matter is settled.",
             CancelTrigger,
             tools.cancel_trigger,
+            hints=CHANGES,
         ),
         make_tool(
             "preview_trigger",

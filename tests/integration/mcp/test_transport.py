@@ -100,7 +100,8 @@ def test_headers_that_do_not_fit_are_refused(own: Caller) -> None:
     assert "application/json" in error_of(post(own, ping, content_type="text/plain"), 415)["message"]
     error_of(post(own, ping, headers={"Accept": "text/html"}), 406)
     wrong = error_of(post(own, ping, headers={"MCP-Protocol-Version": "1999-01-01"}), 400)
-    assert wrong["data"] == {"supported": ["2025-11-25", "2025-06-18", "2025-03-26"], "requested": "1999-01-01"}
+    spoken = ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]
+    assert wrong["data"] == {"supported": spoken, "requested": "1999-01-01"}
     assert post(own, ping, headers={"MCP-Protocol-Version": "2025-06-18"}).status_code == 200
     for method in ("GET", "DELETE", "PUT"):
         response = own.call(method, "//mcp")
