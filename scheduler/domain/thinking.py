@@ -53,8 +53,8 @@ class Thinking:
     """How one run of an `llm` agent is to be made.
 
     `models`: the enabled ones, the primary first. `trusts`: those of its firings. `is_among_agents`: agents alone woke
-    it. `is_asked`: somebody waits for its answer. `is_awaited`: it waited for another agent's answer, which its user is
-    to hear of in words made for people.
+    it. `is_asked`: a person waits for its reply. `is_delegated`: another agent waits for its answer. `is_awaited`: it
+    waited for another agent's answer, which its user is to hear of in words made for people.
     """
 
     tenant_id: UUID
@@ -65,6 +65,7 @@ class Thinking:
     trusts: frozenset[str] = frozenset()
     is_among_agents: bool = False
     is_asked: bool = False
+    is_delegated: bool = False
     is_awaited: bool = False
     mcp_servers: tuple[McpServer, ...] = ()
 

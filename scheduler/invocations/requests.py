@@ -18,6 +18,7 @@ from scheduler.domain.context import (
     Language,
     build_context,
     is_asked,
+    is_delegated,
     new_nonce,
     reason_of,
     session_title,
@@ -138,6 +139,7 @@ def _thinking(
         is_among_agents=trusts == {Trust.AGENT} and not is_awaited,
         is_awaited=is_awaited,
         is_asked=is_asked([(firing.trust, firing.data) for firing in firings]),
+        is_delegated=is_delegated([(firing.trust, firing.data) for firing in firings]),
         mcp_servers=tuple(_mcp_servers(agent, box)),
     )
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
+from scheduler.domain.context.words import WORDS
 from scheduler.manage.trigger_rows import HEARTBEAT
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import Triggers
@@ -17,10 +18,8 @@ from scheduler.triggers.interval import IntervalConfig
 
 NAME = HEARTBEAT
 DEFAULT_MINUTES = 240.0
-DEFAULT_INSTRUCTION = (
-    "This is your heartbeat: nothing happened, some time has passed. Look through your open tasks and notes, do what "
-    "is due, and say nothing when nothing is."
-)
+DEFAULT_INSTRUCTION = WORDS["en"].heartbeat
+"""The agent reads it in its own language."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ MAX_HEAD_BYTES = 64 * 1024
 
 _END = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+)[ \t]*:(.*)", re.DOTALL)
+_STATUS = re.compile(rb"^(HTTP/[0-9]\.[0-9])[ \t]+([0-9]{3})[ \t]*(?:[\x00-\x1f]*)")
 _NOT_IN_VALUES = re.compile(rb"[\x00\x0b\x0c\r]")
 _INTERIM = re.compile(rb"HTTP/1\.[0-9] 1(?!01)[0-9][0-9]\b")
 _NO_CODINGS = frozenset({(b"transfer-encoding", b"identity"), (b"transfer-encoding", b"")})
@@ -30,7 +31,7 @@ def tidy_head(head: bytes) -> bytes:
     line that is no field is left out, with its continuation. What frames the body is not guessed at.
     """
     status, *lines = re.split(rb"\r?\n", head)
-    return b"\r\n".join([status.rstrip(b"\r"), *_fields(lines)])
+    return b"\r\n".join([_STATUS.sub(rb"\1 \2 ", status), *_fields(lines)])
 
 
 def _fields(lines: Iterable[bytes]) -> Iterator[bytes]:
@@ -93,6 +94,7 @@ class _Stream(httpcore.AsyncNetworkStream):
     def _tidied(self) -> bytes:
         """What is known to be whole of the buffered bytes; nothing while a head is not."""
         out = b""
+        self._head = self._head.lstrip(b"\r\n")  # empty lines before an answer
         while not self._is_past and (end := _END.search(self._head)):
             head = bytes(self._head[: end.start()])
             del self._head[: end.end()]

@@ -7,7 +7,7 @@ from scheduler.domain.context.build import (
     new_nonce,
     session_title,
 )
-from scheduler.domain.context.sources import is_asked, reason_of
+from scheduler.domain.context.sources import is_asked, is_delegated, reason_of
 from scheduler.domain.context.words import Language
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "Language",
     "build_context",
     "is_asked",
+    "is_delegated",
     "new_nonce",
     "reason_of",
     "session_title",

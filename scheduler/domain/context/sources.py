@@ -11,9 +11,9 @@ from scheduler.domain.model import TriggerType, Trust
 
 def reason_of(trigger_type: str, reason: str, data: Mapping[str, Any] | None, language: Language) -> str:
     """The reason of a firing. That of a call is made here, for it depends on who calls; others are their triggers'."""
-    if trigger_type != TriggerType.WAKE:
-        return reason
     words = WORDS[language]
+    if trigger_type != TriggerType.WAKE:
+        return words.heartbeat if reason == WORDS["en"].heartbeat else reason
     for message in messages_of(data):
         if message.get("delegation_id"):
             return words.delegated.format(name=sender_of(message))
@@ -32,8 +32,13 @@ def is_task(trust: str, message: Mapping[Any, Any]) -> bool:
 
 
 def is_asked(firings: Sequence[tuple[str, Mapping[str, Any] | None]]) -> bool:
-    """Whether somebody waits for an answer: one of the `(trust, data)` brings a task."""
-    return any(is_task(trust, message) for trust, data in firings for message in messages_of(data))
+    """Whether a person waits for the reply: one of the `(trust, data)` brings what they ask."""
+    return any(trust == Trust.VERIFIED and messages_of(data) for trust, data in firings)
+
+
+def is_delegated(firings: Sequence[tuple[str, Mapping[str, Any] | None]]) -> bool:
+    """Whether an agent waits for an answer, which the tool `reply` gives."""
+    return any(message.get("delegation_id") for _, data in firings for message in messages_of(data))
 
 
 def messages_of(data: Mapping[str, Any] | None) -> list[Mapping[Any, Any]]:

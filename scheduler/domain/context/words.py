@@ -24,6 +24,8 @@ class Words:
     called: str
     told_by_agent: str
     delegated: str
+    heartbeat: str
+    """What an agent is told at its heartbeat, where nobody has chosen other words."""
     focus: str
     fired: str
     nth_fired: str
@@ -64,7 +66,14 @@ EN = Words(
     told_by_agent=(
         "{name}, another agent, lets you know this. Do what follows from it for your own work; no answer is expected."
     ),
-    delegated="{name}, another agent, gave you this task and waits for the answer. Do it and answer.",
+    delegated=(
+        "{name}, another agent, gave you this task and waits for the answer. Do it, then give the answer with the tool "
+        "reply."
+    ),
+    heartbeat=(
+        "This is your heartbeat: nothing happened, some time has passed. Look through your open tasks and notes, do "
+        "what is due, and say nothing when nothing is."
+    ),
     focus="Related focus: {ref}",
     fired="Fired at: {time} (firing {id})",
     nth_fired="Fired at: {time} ({n} of {count}, firing {id})",
@@ -102,7 +111,8 @@ ZH = Words(
     reason="原因:{reason}",
     called="有人带着这项任务呼叫你。请完成并答复:你的回复会交给呼叫者。",
     told_by_agent="另一个 agent {name} 告知你此事。请处理其中与你的工作有关的部分;对方不等待答复。",
-    delegated="另一个 agent {name} 把这项任务交给了你,并在等待答复。请完成并给出答复。",
+    delegated="另一个 agent {name} 把这项任务交给了你,并在等待答复。请完成,然后用工具 reply 给出答复。",
+    heartbeat="这是你的定时心跳:没有发生任何事,只是过了一段时间。请查看未完成的任务和笔记,处理到期的事;没有要做的就什么也不说。",
     focus="关联 Focus:{ref}",
     fired="触发时间:{time} (firing {id})",
     nth_fired="触发时间:{time} (第 {n} 次,共 {count} 次,firing {id})",

@@ -73,7 +73,12 @@ class Conversation:
         self._models = Models(self._thinking.models, parts.client, parts.read_variable)
         own = str(spec.config.get("instructions") or "")
         self._instructions = instructions(
-            self._thinking.language, request.agent.name, self._thinking.role, own, is_asked=self._thinking.is_asked
+            self._thinking.language,
+            request.agent.name,
+            self._thinking.role,
+            own,
+            is_asked=self._thinking.is_asked,
+            is_delegated=self._thinking.is_delegated,
         )
 
     async def hold(self, tools: Sequence[Tool], limits: Limits) -> Outcome:

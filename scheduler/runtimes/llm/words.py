@@ -12,6 +12,7 @@ class Words:
     place: str
     quiet: str
     asked: str
+    delegated: str
     last_round: str
     go_on: str
     cut: str
@@ -36,6 +37,7 @@ WORDS = {
             "What you write last is your answer, and goes to whoever asked. Always answer, in their language: say what "
             "you did or found, or what kept you from it."
         ),
+        delegated="Another agent waits for your answer to its task: always give it, with the tool reply.",
         last_round="You have no tool calls left. Write your reply now.",
         go_on=(
             "Your reply reached its limit of length and was cut. Go on exactly where it stops: repeat nothing, and say "
@@ -58,6 +60,7 @@ WORDS = {
         ),
         quiet="你最后写下的内容就是回复，会转达给你的用户，请为他们而写；没有需要告知的事就什么也不写。",
         asked="你最后写下的内容就是答复，会交给提出请求的人。请务必答复：说明你做了什么、发现了什么，或者为何未能完成。",
+        delegated="另一个智能体在等待你对其任务的答复：请务必用工具 reply 给出答复。",
         last_round="你已经没有可用的工具调用次数。请现在写出回复。",
         go_on="你的回复达到长度上限而被截断。请从中断处接着写：不要重复，也不要提及此事。",
         cut="[回复在此截断：已达到模型的上限，共 {tokens} 个 token。]",
@@ -69,11 +72,13 @@ WORDS = {
 }
 
 
-def instructions(language: str, name: str, *parts: str, is_asked: bool = False) -> str:
+def instructions(language: str, name: str, *parts: str, is_asked: bool = False, is_delegated: bool = False) -> str:
     """The instructions of an agent: its place, what its reply is, then what its owner wrote.
 
-    `is_asked`: somebody waits for an answer, so it is never left out.
+    `is_asked`, `is_delegated`: a person, another agent, waits for an answer, so it is never left out.
     """
     words = WORDS.get(language, WORDS["en"])
     reply = words.asked if is_asked else words.quiet
-    return "\n\n".join(filter(None, [words.place.format(name=name), reply, *parts]))
+    return "\n\n".join(
+        filter(None, [words.place.format(name=name), reply, words.delegated if is_delegated else "", *parts])
+    )

@@ -37,6 +37,8 @@ GZIPPED = gzip.compress(DONE)
         answered("200 OK", DONE, "Transfer-Encoding: identity"),
         b"HTTP/1.1 200 OK\r\nContent-Length : 17\r\n\r\n" + DONE + b"more than there is",
         b"HTTP/1.1 103 Early Hints\r\nLink : </a>\r\n\r\nHTTP/1.1 200 OK\r\nServer : a\r\n\r\n" + DONE,
+        b"\r\nHTTP/1.1  200\r\n\r\n" + DONE,
+        b"HTTP/1.0 200 OK\r\n\r\n" + DONE,
         b"HTTP/1.1 200 OK\nServer : a\n\n" + DONE,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"11\r\n" + DONE + b"\r\n0\r\n\r\n",
