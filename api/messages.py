@@ -25,7 +25,7 @@ from api.schemas.messages import (
 )
 from api.services import services
 from scheduler.domain.errors import InvalidField, NotFound
-from scheduler.intake.messages.intake import NewMessage, receive_message
+from scheduler.intake.messages.intake import NewMessage, hear, receive_message
 from scheduler.storage.idempotency import answered_before, keep_answer
 from scheduler.storage.references import find_agent, find_user
 from scheduler.storage.sessions import (
@@ -75,6 +75,10 @@ def send_message(body: MessageIn) -> Response:
             firing_ids=received.firing_ids,
         )
         keep_answer(conn, request, shown.model_dump(mode="json"))
+    if received.undecided:
+        shown.firing_ids[:] = hear(services().db, received).firing_ids
+        with services().db.begin() as conn:
+            keep_answer(conn, request, shown.model_dump(mode="json"))
     if received.duplicate:
         return answer(shown)
     return answer(shown, 201, location=f"/messages/{received.message_id}")

@@ -15,7 +15,7 @@ from scheduler.channels.registry import open_channel
 from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.text import storable
-from scheduler.intake.messages.intake import MAX_TEXT, EventReused, NewMessage, receive_message
+from scheduler.intake.messages.intake import MAX_TEXT, EventReused, NewMessage, Received, hear, receive_message
 from scheduler.storage.channels import find_open_channel, note_event
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
@@ -45,19 +45,23 @@ def receive_event(db: Database, box: SecretBox, channel_id: UUID, request: Signe
         return answer
     parsed = kind.parse(event)
     with db.begin() as conn:
-        _record(conn, channel, parsed)
+        stored = _record(conn, channel, parsed)
+    for each in stored:
+        hear(db, each)
     return parsed.answer
 
 
-def _record(conn: Connection, channel: Row[Any], parsed: Parsed) -> None:
+def _record(conn: Connection, channel: Row[Any], parsed: Parsed) -> list[Received]:
+    stored: list[Received] = []
     note = parsed.ignored
     for message in parsed.messages:
         unwanted = _why_unwanted(message, channel.bot_user_id)
         if unwanted is None:
-            _store(conn, channel, message)
+            stored.append(_store(conn, channel, message))
         note = unwanted or note
     if note is not None:
         note_event(conn, channel.id, f"ignored: {note}")
+    return stored
 
 
 def _why_unwanted(message: IncomingMessage, bot_user_id: str | None) -> str | None:
@@ -66,7 +70,7 @@ def _why_unwanted(message: IncomingMessage, bot_user_id: str | None) -> str | No
     return None if message.text.strip() else "it holds no text"
 
 
-def _store(conn: Connection, channel: Row[Any], message: IncomingMessage) -> None:
+def _store(conn: Connection, channel: Row[Any], message: IncomingMessage) -> Received:
     """Two channels of one tenant may hear the same message, each for its own agent: it is one for each.
 
     An id that comes again with another text is another message: it is kept beside the first.
@@ -84,9 +88,9 @@ def _store(conn: Connection, channel: Row[Any], message: IncomingMessage) -> Non
         event_id=f"{channel.id}:{message.message_id}",
     )
     try:
-        receive_message(conn, new)
+        return receive_message(conn, new)
     except EventReused:  # no provider can be told to send it otherwise
-        receive_message(conn, replace(new, event_id=f"{new.event_id}:{_digest(text)}"))
+        return receive_message(conn, replace(new, event_id=f"{new.event_id}:{_digest(text)}"))
 
 
 def _digest(text: str) -> str:

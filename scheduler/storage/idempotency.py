@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, func, insert, select, text
+from sqlalchemy import Connection, func, select, text
+from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import InvalidField
 from scheduler.storage.log_tables import IdempotencyKey
@@ -61,17 +62,17 @@ def answered_before(conn: Connection, request: KeyedRequest | None) -> dict[str,
 
 
 def keep_answer(conn: Connection, request: KeyedRequest | None, answer: Mapping[str, Any]) -> None:
-    """Remember the answer, for a week at least, in the transaction that does what was asked."""
+    """Remember the answer, for a week at least, in the transaction that does what was asked; later to complete it."""
     if request is None:
         return
-    conn.execute(
-        insert(IdempotencyKey).values(
-            tenant_id=request.tenant_id,
-            caller=request.caller,
-            target=request.target,
-            key=request.key,
-            content_hash=request.content_hash,
-            answer=dict(answer),
-        )
+    new = insert(IdempotencyKey).values(
+        tenant_id=request.tenant_id,
+        caller=request.caller,
+        target=request.target,
+        key=request.key,
+        content_hash=request.content_hash,
+        answer=dict(answer),
     )
+    same = [IdempotencyKey.tenant_id, IdempotencyKey.caller, IdempotencyKey.target, IdempotencyKey.key]
+    conn.execute(new.on_conflict_do_update(index_elements=same, set_={"answer": new.excluded.answer}))
     conn.execute(FORGET)

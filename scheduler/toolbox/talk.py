@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.intake.messages.intake import NewMessage, Received, receive_message
+from scheduler.intake.messages.intake import NewMessage, Received, hear, receive_message
 from scheduler.intake.wakes.intake import Call, wake
 from scheduler.manage.delegation import CHANNEL, answer, delegate
 from scheduler.storage.agents import find_agents
@@ -83,7 +83,7 @@ def talk_tools(services: Services) -> Sequence[Tool]:
             agent_id = find_agent(conn, caller.tenant_id, "to_agent", asked.to_agent)
             message = NewMessage(caller.tenant_id, agent_id, CHANNEL, asked.text, from_agent_id=caller.agent_id)
             received = receive_message(conn, message)
-        return _sent(received)
+        return _sent(hear(db, received))
 
     def give(caller: ToolCaller, asked: Delegate) -> dict[str, Any]:
         with db.begin() as conn:
@@ -101,6 +101,7 @@ def talk_tools(services: Services) -> Sequence[Tool]:
         with db.begin() as conn:
             self_of(conn, caller)
             wait, received = answer(conn, caller.tenant_id, caller.agent_id, asked.text, asked.delegation_id)
+        received = hear(db, received)
         sent = {"delegation_id": str(wait.id), "to_agent": wait.agent_name, **_sent(received)}
         if sent["woke"] or received.refused:
             return sent

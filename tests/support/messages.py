@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, event
 
-from scheduler.intake.messages.intake import NewMessage, Received, receive_message
+from scheduler.intake.messages.intake import NewMessage, Received, hear, receive_message
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.storage.users import create_user
@@ -38,7 +38,8 @@ def note(to_agent_id: UUID | None, text: str = "hello", **values: Any) -> NewMes
 def write(db: Database, to_agent_id: UUID | None, text: str = "hello", **values: Any) -> Received:
     """Take a message in."""
     with db.begin() as conn:
-        return receive_message(conn, note(to_agent_id, text, **values))
+        received = receive_message(conn, note(to_agent_id, text, **values))
+    return hear(db, received)
 
 
 def hide_from_intake(db: Database, trigger_id: UUID) -> None:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Row
 
-from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.errors import Conflict, DatabaseUnavailable, InvalidField
 from scheduler.domain.lineage import ROOT
 from scheduler.domain.text import storable
 from scheduler.firings.new_firing import gate
 from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import lock_with_jobs, stop_jobs
 from scheduler.intake.messages.firings import Heard, admit
-from scheduler.intake.messages.match import Misses, matching
+from scheduler.intake.messages.match import Look, Misses, is_costly, look_at, matching
 from scheduler.intake.messages.statements import (
     Listener,
     find_event,
@@ -24,12 +24,17 @@ from scheduler.intake.messages.statements import (
     insert_message,
     read_messages,
 )
+from scheduler.intake.processor_time import ProcessorTime
 from scheduler.intake.wakes.statements import Pair, lineage_of_running, lock_pairs
 from scheduler.storage.agents import get_agent
+from scheduler.storage.audit import record_events
+from scheduler.storage.engine import Database
 from scheduler.storage.sessions import Talk, get_session, open_session
 
 MAX_TEXT = 65_536
 """Characters of a message; as many as a regular expression looks at."""
+EXPRESSIONS = ProcessorTime()
+"""What the expressions of triggers may use of this process."""
 MATCH_SECONDS = 1.0
 """How long all expressions that listen for one message may take; the rest is left to the interval check."""
 
@@ -78,10 +83,12 @@ class Received:
     firing_ids: list[UUID] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     """Why it woke an agent not that listens for it: the limits on agents that wake each other."""
+    undecided: list[Look] = field(default_factory=list)
+    """Expressions that listen for it: `hear` decides on them after the commit, else the interval check does."""
 
 
 def receive_message(conn: Connection, message: NewMessage) -> Received:
-    """Store a message and fire what listens for it, in the caller's transaction.
+    """Store a message and fire what listens for it, in the caller's transaction, but for expressions: see `hear`.
 
     An agent's message carries the lineage of its running invocation. U+0000 and lone surrogates, which cannot be
     stored, are replaced. Raises NotFound (agent, session), InvalidField (text, session_id, to_agent_id), and
@@ -112,8 +119,33 @@ def receive_message(conn: Connection, message: NewMessage) -> Received:
                 field="event_id",
             )
         return Received(first.id, first.session_id, duplicate=True)
-    firing_ids, refused = _fire(conn, message_id, message.answers)
-    return Received(message_id, session.id, firing_ids=firing_ids, refused=refused)
+    firing_ids, refused, undecided = _fire(conn, message_id, message.answers)
+    return Received(message_id, session.id, firing_ids=firing_ids, refused=refused, undecided=undecided)
+
+
+def hear(db: Database, received: Received) -> Received:
+    """Decide on the expressions that listen for a message, once it is committed, and fire what matches.
+
+    Meanwhile no connection is held: expressions take their time. What is not decided here, since its agent has used
+    up its processor time, or process or database go away, the interval check finds: the message is stored.
+    """
+    if not received.undecided:
+        return received
+    looked = look_at(received.undecided, MATCH_SECONDS, Misses(len(received.undecided)), EXPRESSIONS)
+    if not looked.found and not looked.events:
+        return replace(received, undecided=[])
+    try:
+        with db.begin() as conn:
+            record_events(conn, looked.events)
+            firing_ids, refused = _fire_found(conn, looked.found)
+    except DatabaseUnavailable:
+        return replace(received, undecided=[])
+    return replace(
+        received,
+        firing_ids=[*received.firing_ids, *firing_ids],
+        refused=[*received.refused, *refused],
+        undecided=[],
+    )
 
 
 def checked_text(text: str, field: str) -> str:
@@ -149,14 +181,23 @@ def _session(conn: Connection, message: NewMessage) -> Row[Any]:
     return open_session(conn, message.tenant_id, talk)
 
 
-def _fire(conn: Connection, message_id: UUID, answers: UUID | None) -> tuple[list[UUID], list[str]]:
+def _fire(conn: Connection, message_id: UUID, answers: UUID | None) -> tuple[list[UUID], list[str], list[Look]]:
+    """What fired, what was refused, and what is left to expressions."""
     listeners = _one_wait(find_listeners(conn, message_id), answers)
     if not listeners:
-        return [], []
+        return [], [], []
     message = read_messages(conn, [message_id])[message_id]
-    found = matching(conn, [(each, message) for each in listeners], MATCH_SECONDS, Misses(len(listeners)))
+    looks = [(each, message) for each in listeners]
+    undecided = [each for each in looks if is_costly(each[0])]
+    at_once = [each for each in looks if each not in undecided]
+    found = matching(conn, at_once, MATCH_SECONDS, Misses(len(looks)))
+    return (*_fire_found(conn, found), undecided)
+
+
+def _fire_found(conn: Connection, found: Sequence[Look]) -> tuple[list[UUID], list[str]]:
     if not found:
         return [], []
+    message = found[0][1]
     if message.from_agent_id is not None:
         lock_pairs(conn, {Pair(message.from_agent_id, listener.agent_id) for listener, _ in found})
     triggers = lock_with_jobs(conn, [listener.trigger_id for listener, _ in found])

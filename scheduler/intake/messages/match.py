@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.text_match import TextMatch
 from scheduler.intake.messages.statements import Listener, StoredMessage
+from scheduler.intake.processor_time import ProcessorTime, Spent
 from scheduler.storage.audit import Event, record_events
 
 Look = tuple[Listener, StoredMessage]
@@ -35,11 +37,36 @@ class Misses:
             self._known.popitem(last=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What matches, and what there is to note."""
+
+    found: list[Look]
+    events: list[Event]
+
+
 def matching(conn: Connection, looks: Sequence[Look], seconds: float, misses: Misses) -> list[Look]:
+    """As `look_at`, with what there is to note written down."""
+    looked = look_at(looks, seconds, misses)
+    record_events(conn, looked.events)
+    return looked.found
+
+
+def is_costly(listener: Listener) -> bool:
+    """Whether an expression decides, which a stranger wrote."""
+    if listener.text_match is None:
+        return False
+    try:
+        return _parsed(listener.text_match).regex is not None
+    except ValueError:
+        return True
+
+
+def look_at(looks: Sequence[Look], seconds: float, misses: Misses, shares: ProcessorTime | None = None) -> Looked:
     """Those of `looks` whose text matches, decided in their order for at most about so many seconds.
 
     Expressions are written by strangers. One that takes too long for a text, or cannot be read any more, has missed
-    it, audited; what there was no time for is neither returned nor a miss.
+    it, audited; what there was no time for, or whose agent has none left of `shares`, is neither returned nor a miss.
     """
     until = time.monotonic() + seconds
     found: list[Look] = []
@@ -47,7 +74,10 @@ def matching(conn: Connection, looks: Sequence[Look], seconds: float, misses: Mi
     for listener, message in looks:
         if listener.text_match is not None and time.monotonic() > until:
             continue
-        matched, failure = _look(listener.text_match, message.text)
+        try:
+            matched, failure = _shared(listener, message, shares)
+        except Spent:
+            continue
         if matched:
             found.append((listener, message))
         else:
@@ -63,8 +93,13 @@ def matching(conn: Connection, looks: Sequence[Look], seconds: float, misses: Mi
                     detail=detail,
                 )
             )
-    record_events(conn, events)
-    return found
+    return Looked(found, events)
+
+
+def _shared(listener: Listener, message: StoredMessage, shares: ProcessorTime | None) -> tuple[bool, str | None]:
+    if shares is None or not is_costly(listener):
+        return _look(listener.text_match, message.text)
+    return shares.use(message.tenant_id, listener.agent_id, lambda: _look(listener.text_match, message.text))
 
 
 def _look(text_match: str | None, text: str) -> tuple[bool, str | None]:

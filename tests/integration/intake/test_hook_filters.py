@@ -10,7 +10,8 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from scheduler.intake.webhooks.filters import Filters, Purse, Turns
+from scheduler.intake.processor_time import Purse, Turns
+from scheduler.intake.webhooks.filters import Filters
 from scheduler.intake.webhooks.shapes import Delivery, FilterFirst
 from scheduler.triggers.webhook import WebhookFilter
 from tests.support.api import Api
