@@ -107,7 +107,7 @@ def health_of(timeline: Timeline) -> list[Vital]:
     """The health strip: what is wrong at 3 a.m. stands out by its tone and its words."""
     pass_age, worker_age = timeline.signs.last_pass_age, timeline.signs.worker_heartbeat_age
     late = [
-        (row.fired_at - row.scheduled_for).total_seconds()
+        (row.fired_at - (row.due_at or row.scheduled_for)).total_seconds()
         for row in timeline.firings
         if row.scheduled_for is not None
     ]

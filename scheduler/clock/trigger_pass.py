@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
+from datetime import datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, text
@@ -13,17 +11,16 @@ from sqlalchemy import Connection, text
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, build_job, job_id
 from scheduler.clock.ledger_store import LedgerPass
-from scheduler.domain.misfire import Plan, Slots, plan
-from scheduler.domain.model import JobKind, MisfirePolicy, TriggerType
+from scheduler.domain.misfire import Slots
+from scheduler.domain.model import JobKind, TriggerType
 from scheduler.firings.new_firing import NewFiring, gate
 from scheduler.firings.record import Batch, record_firings
+from scheduler.firings.slots import Definition, decide_due, skipped_event, slots_before
 from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.intake.checks import run_checks
 from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.faults import quarantine_note
-from scheduler.triggers.base import TriggerConfig
-from scheduler.triggers.registry import kind_of
 
 EXECUTOR = "ledger"
 
@@ -65,7 +62,6 @@ DISABLE_TRIGGERS = text("""
 _LOCKED_END = 2 + len(LockedTrigger._fields)
 # A look into a dict takes a fifth of what the enumeration's own call does, and a pass makes thousands.
 _KINDS = {kind.value: kind for kind in JobKind}
-_POLICIES = {policy.value: policy for policy in MisfirePolicy}
 
 
 class Claim(NamedTuple):
@@ -141,7 +137,11 @@ class TriggerPass(LedgerPass):
                 DISABLE_TRIGGERS,
                 {"ids": list(ended), "notes": [claim.disabled for claim in ended.values()]},
             )
-        events = [_skipped_event(claim, claim.skipped) for claim in self.submitted if claim.skipped is not None]
+        events = [
+            skipped_event(claim.trigger, claim.skipped, why=claim.disabled)
+            for claim in self.submitted
+            if claim.skipped is not None
+        ]
         events += [
             _ended_event(claim, why)
             for claim in ended.values()
@@ -171,7 +171,7 @@ def decide(row: Sequence[Any], slot: datetime) -> Claim:
     kind = JobKind.FIRE
     try:
         kind = _KINDS[kind_name]
-        return _decide(trigger_id, trigger, kind, slot, definition)
+        return _decide(trigger_id, trigger, kind, slot, Definition._make(definition))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # whatever is wrong with this row is wrong with this row only
@@ -179,78 +179,31 @@ def decide(row: Sequence[Any], slot: datetime) -> Claim:
 
 
 def _decide(
-    trigger_id: str, trigger: LockedTrigger, kind: JobKind, slot: datetime, definition: Sequence[Any]
+    trigger_id: str, trigger: LockedTrigger, kind: JobKind, slot: datetime, definition: Definition
 ) -> Claim:
     refusal = gate(trigger, trigger.read_at)
     if refusal in {"expired", "max_fires"}:
         is_awaited = refusal == "expired" and trigger.type == TriggerType.A2A_WAIT
         told = [NewFiring(trigger, "expired")] if is_awaited else ()
-        return Claim(trigger_id, trigger, kind, slot, None, told, disabled=refusal)
+        missed = None
+        if kind is JobKind.FIRE and trigger.expires_at is not None:
+            missed = slots_before(trigger, definition, slot, trigger.expires_at)
+        return Claim(trigger_id, trigger, kind, slot, None, told, skipped=missed, disabled=refusal)
     if refusal or kind is JobKind.EXPIRY:
         return Claim(trigger_id, trigger, kind, slot, None)
-    decided = _plan(trigger, slot, *definition)
-    if kind_of(trigger.type).checked_by:
-        return Claim(trigger_id, trigger, kind, slot, decided.next_run_time, check=True)
-    return _fire(trigger_id, trigger, slot, decided)
-
-
-def _plan(
-    trigger: LockedTrigger, slot: datetime, config: str, zone: str, anchor: datetime, policy: str, grace: float
-) -> Plan:
-    schedule = _config(trigger.type, config).schedule(zone, anchor, trigger.id)
-    if schedule is None:
-        raise ValueError(f"a {trigger.type} trigger has no native job")
-    return plan(schedule, slot, trigger.read_at, _POLICIES[policy], _seconds(grace))
-
-
-@lru_cache(maxsize=64)
-def _seconds(seconds: float) -> timedelta:
-    return timedelta(seconds=seconds)
-
-
-@lru_cache(maxsize=4096)
-def _config(type_name: str, config: str) -> TriggerConfig:
-    """A stored config. Many triggers share one, and thousands may be due in the same pass."""
-    return kind_of(type_name).model_construct(**json.loads(config))
-
-
-def _fire(trigger_id: str, trigger: LockedTrigger, slot: datetime, decided: Plan) -> Claim:
-    ranges = decided.firings
-    if trigger.max_fires is not None:
-        ranges = ranges[-max(trigger.max_fires - trigger.fire_count, 0) :]
-    firings = [_slot_firing(trigger, slots) for slots in ranges]
-    ended = None if decided.next_run_time else "finished"
+    decided = decide_due(trigger, definition, slot)
+    ended = None if decided.is_check or decided.next_run_time else "finished"
     return Claim(
-        trigger_id, trigger, JobKind.FIRE, slot, decided.next_run_time, firings, False, decided.skipped, ended
-    )
-
-
-def _slot_firing(trigger: LockedTrigger, slots: Slots) -> NewFiring:
-    return NewFiring(
+        trigger_id,
         trigger,
-        slot_key(slots.last),
-        first_scheduled_for=slots.first,
-        scheduled_for=slots.last,
-        slot_count=slots.count,
-        slots_exact=slots.exact,
+        kind,
+        slot,
+        decided.next_run_time,
+        decided.firings,
+        decided.is_check,
+        decided.skipped,
+        ended,
     )
-
-
-@lru_cache(maxsize=64)
-def slot_key(slot: datetime) -> str:
-    """The occurrence key of a time firing: its newest slot, which it alone stands for."""
-    return f"slot:{slot.astimezone(UTC).isoformat()}"
-
-
-def _skipped_event(claim: Claim, skipped: Slots) -> Event:
-    trigger = claim.trigger
-    detail = {
-        "first": skipped.first.isoformat(),
-        "last": skipped.last.isoformat(),
-        "count": skipped.count,
-        "exact": skipped.exact,
-    }
-    return Event("trigger.skipped", trigger.tenant_id, trigger.id, trigger.agent_id, detail=detail)
 
 
 def _ended_event(claim: Claim, why: str) -> Event:

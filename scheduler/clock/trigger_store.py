@@ -13,11 +13,13 @@ from scheduler.clock.jobs import Advance, LedgerJob, ScheduleTrigger, build_job,
 from scheduler.clock.ledger_store import LedgerStore
 from scheduler.clock.trigger_pass import EXECUTOR, TriggerPass
 from scheduler.domain.clock import Clock
+from scheduler.domain.errors import NotFound
 from scheduler.domain.model import JobKind
 from scheduler.manage.agent_trigger_limits import check_approved
+from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.quarantine import quarantine_trigger
 from scheduler.manage.trigger_jobs import remove_jobs
-from scheduler.manage.trigger_rows import change_trigger, fresh_start
+from scheduler.manage.trigger_rows import change_trigger, fresh_start, lock_trigger
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.tables import Job as JobRow
@@ -92,12 +94,16 @@ class TriggerStore(LedgerStore):
     def update_job(self, job: LedgerJob) -> None:
         """In a pass: nothing, its claim says it all. Else pause, resume or reschedule job and trigger together.
 
-        Raises Conflict when that would enable what a person has not approved.
+        Slots that are due are settled before it. Raises Conflict when that would enable what a person has not approved.
         """
         if self.in_pass:
             return
         trigger_id, kind = split_job_id(job.id)
         with self._db.begin() as conn:
+            if kind is JobKind.FIRE:
+                before, settled = self._settle_one(conn, job.id, trigger_id, because="updated")
+                if settled.next_run_time != before.next_run_time == job.next_run_time:
+                    job.next_run_time = settled.next_run_time  # it was no change of the time
             changed = conn.execute(
                 text("UPDATE jobs SET next_run_time = :time WHERE trigger_id = :id AND kind = :kind"),
                 {"time": job.next_run_time, "id": trigger_id, "kind": kind.value},
@@ -114,6 +120,8 @@ class TriggerStore(LedgerStore):
             return
         trigger_id, kind = split_job_id(job_id)
         with self._db.begin() as conn:
+            if kind is JobKind.FIRE:
+                self._settle_one(conn, job_id, trigger_id, because="deleted")
             which = {"id": trigger_id, "kind": kind.value}
             removed = conn.execute(text("DELETE FROM jobs WHERE trigger_id = :id AND kind = :kind"), which)
             if not removed.rowcount:
@@ -122,6 +130,19 @@ class TriggerStore(LedgerStore):
                 remove_jobs(conn, [trigger_id])  # its expiry too
                 change_trigger(conn, trigger_id, deleted_at=func.clock_timestamp(), is_enabled=False)
                 self._audit(conn, trigger_id, "trigger.deleted")
+
+    def _settle_one(
+        self, conn: Connection, job_id: str, trigger_id: UUID, *, because: str
+    ) -> tuple[Row[Any], Row[Any]]:
+        """The trigger before and after its due slots were settled. Raises JobLookupError."""
+        tenant_id = conn.scalar(select(Trigger.tenant_id).where(Trigger.id == trigger_id))
+        try:
+            if tenant_id is None:
+                raise JobLookupError(job_id)
+            before = lock_trigger(conn, tenant_id, trigger_id)
+            return before, lock_settled(conn, tenant_id, trigger_id, because=because, last_look=True)
+        except NotFound:
+            raise JobLookupError(job_id) from None
 
     def remove_all_jobs(self) -> None:
         """Refused: nobody means to delete every trigger by one call."""

@@ -25,6 +25,9 @@ class NewFiring:
     id: UUID = field(default_factory=new_id)
     first_scheduled_for: datetime | None = None
     scheduled_for: datetime | None = None
+    """Its slots are nominal times, before jitter."""
+    due_at: datetime | None = None
+    """When its newest slot was to fire, where that is not the slot itself."""
     slot_count: int = 1
     slots_exact: bool = True
     payload: bytes | None = None

@@ -95,6 +95,7 @@ class Batch:
             "keys": text_array([firing.occurrence_key for firing in firings]),
             "firsts": time_array([firing.first_scheduled_for for firing in firings]),
             "lasts": time_array([firing.scheduled_for for firing in firings]),
+            "due_ats": unless_all([firing.due_at for firing in firings], None),
             "counts": unless_all([firing.slot_count for firing in firings], 1),
             "exacts": unless_all([firing.slots_exact for firing in firings], True),
             "content_types": unless_all([firing.content_type for firing in firings], None),

@@ -28,22 +28,22 @@ DATAS = bindparam("datas", type_=ARRAY(JSONB(none_as_null=True)))
 # Most firings leave most columns at their defaults; such a column is not sent, and `unnest` pads it with NULL.
 _ARRAYS = """
     CAST(:ids AS uuid[]), CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[]),
-    CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]), CAST(:counts AS int[]),
-    CAST(:exacts AS bool[]), CAST(:content_types AS text[]), CAST(:payloads AS bytea[]),
+    CAST(:firsts AS timestamptz[]), CAST(:lasts AS timestamptz[]), CAST(:due_ats AS timestamptz[]),
+    CAST(:counts AS int[]), CAST(:exacts AS bool[]), CAST(:content_types AS text[]), CAST(:payloads AS bytea[]),
     :datas, CAST(:trusts AS text[]), CAST(:invocation_ids AS uuid[]), CAST(:root_ids AS uuid[]), CAST(:depths AS int[])
 """
 _NAMES = """
-    firing_id, trigger_id, occurrence_key, first_scheduled_for, scheduled_for, slot_count, slots_exact,
+    firing_id, trigger_id, occurrence_key, first_scheduled_for, scheduled_for, due_at, slot_count, slots_exact,
     content_type, payload, data, trust, invocation_id, chain_root, chain_depth
 """
 # A trigger that its agent made in a run stands in the chain of that run; the deeper place counts.
 _INSERT = """
     INSERT INTO firings (id, tenant_id, agent_id, trigger_id, trigger_name, trigger_type, reason, focus_ref,
-        occurrence_key, fired_at, first_scheduled_for, scheduled_for, slot_count, slots_exact,
+        occurrence_key, fired_at, first_scheduled_for, scheduled_for, due_at, slot_count, slots_exact,
         content_type, payload, data, trust, invocation_id, root_id, depth)
     SELECT firing_id, tenant_id, agent_id, trigger_id, name, type, reason, focus_ref,
-        occurrence_key, :now, first_scheduled_for, scheduled_for, coalesce(slot_count, 1), coalesce(slots_exact, true),
-        content_type, payload, data, coalesce(trust, 'system'), invocation_id,
+        occurrence_key, :now, first_scheduled_for, scheduled_for, due_at, coalesce(slot_count, 1),
+        coalesce(slots_exact, true), content_type, payload, data, coalesce(trust, 'system'), invocation_id,
         CASE WHEN coalesce(chain_depth, 0) < depth THEN coalesce(root_id, firing_id)
             ELSE coalesce(chain_root, root_id, firing_id) END,
         greatest(chain_depth, depth)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from loguru import logger
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, Row, text
 
 from scheduler.domain.errors import Conflict, NotFound
+from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.quarantine import quarantine_trigger
-from scheduler.manage.trigger_jobs import put_jobs, remove_jobs, stop_jobs
-from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger, next_run_in
+from scheduler.manage.trigger_jobs import move_to_its_zone, put_jobs, remove_jobs, stop_jobs, zone_that_holds
+from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.faults import blames_rows
@@ -99,29 +99,19 @@ def _repair(conn: Connection, drift: Drift) -> None:
     )
 
 
-def _put_in_step(conn: Connection, row: Any) -> None:
+def _put_in_step(conn: Connection, row: Row[Any]) -> None:
     """Make the jobs what the trigger says; a trigger that has nothing left to run is ended."""
-    zone = row.config.get("timezone") or row.agent_timezone or row.tenant_timezone
-    if zone != row.zone:
-        change_trigger(conn, row.id, zone=zone)
+    if zone_that_holds(row) != row.zone:
+        row = lock_settled(conn, row.tenant_id, row.id, because="moved to another zone")
+        move_to_its_zone(conn, row)
         row = lock_trigger(conn, row.tenant_id, row.id)
     if not row.is_enabled:
         stop_jobs(conn, row.id)
         return
     try:
-        first = _next_run(row)
+        first = row.next_run_time or first_run_of(row)
     except Conflict as nothing_left:
         change_trigger(conn, row.id, is_enabled=False, paused_note=f"finished: {nothing_left.message}")
         stop_jobs(conn, row.id)
         return
     put_jobs(conn, row.id, first, timed=row.type in TIMED, enabled=True, expires_at=row.expires_at)
-
-
-def _next_run(row: Any) -> datetime | None:
-    """When the trigger runs next; a job that is there only moves if it has to. Raises Conflict with none left."""
-    if row.next_run_time is None:
-        return first_run_of(row)
-    following = next_run_in(row, row.zone)
-    if following is None:
-        raise Conflict("no slot is left")
-    return following

@@ -13,9 +13,12 @@ from scheduler.domain.model import JobKind
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_rights import agent_actor, stopped_by_person
-from scheduler.manage.trigger_rows import change_trigger, next_run_in
-from scheduler.storage.audit import record_event
-from scheduler.triggers.registry import TIMED
+from scheduler.manage.due_slots import dropped_event, settle, skip_due, upcoming
+from scheduler.manage.quarantine import quarantine_trigger
+from scheduler.manage.trigger_rows import change_trigger
+from scheduler.storage.audit import SYSTEM, record_event, record_events
+from scheduler.storage.faults import blames_rows
+from scheduler.triggers.registry import kind_of
 
 PUT_JOB = text("""
     INSERT INTO jobs (trigger_id, kind, next_run_time) VALUES (:id, :kind, :time)
@@ -87,14 +90,6 @@ def resume_trigger(conn: Connection, row: Row[Any], actor: str) -> None:
         rows.audit(conn, "resumed", row.tenant_id, row.agent_id, row.id, actor)
 
 
-def switch_trigger(conn: Connection, row: Row[Any], is_enabled: object, actor: str, *, by_agent: bool) -> None:
-    """Resume or pause a trigger that is locked, with its agent where it is resumed."""
-    if is_enabled:
-        resume_trigger(conn, row, actor)
-    else:
-        pause_trigger(conn, row, actor, by_agent=by_agent)
-
-
 def end_at_max_fires(conn: Connection, row: Row[Any], actor: str, *, by_agent: bool) -> None:
     """End a trigger whose new max_fires is reached. When a person set it, its agent does not start it again."""
     paused_by = None if by_agent else actor
@@ -129,10 +124,14 @@ LOCK_TRIGGERS_OF = """
 
 
 def delete_agent_triggers(conn: Connection, agent_id: UUID, *, actor: str) -> int:
-    """Softly delete all triggers of an agent, their jobs with them; returns how many."""
+    """Softly delete all triggers of an agent, their jobs with them; returns how many.
+
+    Slots that are due are audited as skipped: with the agent gone nobody is woken.
+    """
     where, values = "t.agent_id = :id", {"id": agent_id}
     conn.execute(text(LOCK_JOBS_OF.format(where=where)), values)
     rows = conn.execute(text(LOCK_TRIGGERS_OF.format(where=where)), values).all()
+    skip_due(conn, rows, why="deleted", actor=actor)
     remove_jobs(conn, [row.id for row in rows])
     conn.execute(
         text("""
@@ -164,32 +163,52 @@ def rezone_tenant(conn: Connection, tenant_id: UUID) -> int:
     return _rezone(conn, "t.tenant_id = :id", tenant_id)
 
 
-def _finish(conn: Connection, row: Row[Any]) -> None:
-    """Its last slot was one of the old zone."""
+def finish_trigger(conn: Connection, row: Row[Any], actor: str = SYSTEM) -> None:
+    """End a locked trigger whose last slot has passed."""
     change_trigger(conn, row.id, is_enabled=False, paused_note="finished")
-    record_event(
-        conn,
-        action="trigger.finished",
-        tenant_id=row.tenant_id,
-        subject_id=row.id,
-        agent_id=row.agent_id,
-        why="finished",
-    )
+    stop_jobs(conn, row.id)
+    rows.audit(conn, "finished", row.tenant_id, row.agent_id, row.id, actor, why="finished")
 
 
 def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
     """Called in the transaction that changed the owner's zone: both hold from the same moment."""
     conn.execute(text(LOCK_JOBS_OF.format(where=where)), {"id": owner_id})
-    moved: list[UUID] = []
-    for row in conn.execute(text(LOCK_TRIGGERS_OF.format(where=where)), {"id": owner_id}).all():
-        zone = row.config.get("timezone") or row.agent_timezone or row.tenant_timezone
-        if zone == row.zone:
-            continue
-        change_trigger(conn, row.id, zone=zone)
-        timed, following = row.type in TIMED, next_run_in(row, zone)
-        enabled = row.is_enabled and (following is not None or not timed)
-        put_jobs(conn, row.id, following, timed=timed, enabled=enabled, expires_at=row.expires_at)
-        if enabled != row.is_enabled:
-            _finish(conn, row)
-        moved.append(row.id)
+    query = text(LOCK_TRIGGERS_OF.format(where=where))
+    moving = [row for row in conn.execute(query, {"id": owner_id}).all() if zone_that_holds(row) != row.zone]
+    moved = {row.id for row in moving}
+    if settle(conn, moving, because="moved to another zone"):
+        moving = [row for row in conn.execute(query, {"id": owner_id}).all() if row.id in moved]
+    for row in moving:
+        try:
+            with conn.begin_nested():
+                move_to_its_zone(conn, row)
+        except Exception as error:
+            if not blames_rows(error):
+                raise
+            quarantine_trigger(conn, row.id, error)
     return len(moved)
+
+
+def zone_that_holds(row: Row[Any]) -> str:
+    """The zone that a trigger should be in: its own, its agent's, its tenant's, in this order."""
+    return str(row.config.get("timezone") or row.agent_timezone or row.tenant_timezone)
+
+
+def move_to_its_zone(conn: Connection, row: Row[Any]) -> None:
+    """Bring a trigger, locked and settled, to the zone that holds for it now; one without a slot there is ended."""
+    zone = zone_that_holds(row)
+    change_trigger(conn, row.id, zone=zone)
+    if not row.is_enabled:
+        return
+    config = kind_of(row.type).model_construct(**row.config)
+    if config.checked_by or config.schedule(zone, row.anchor_at, row.id) is None:
+        return
+    following, dropped = upcoming(row, config, zone, row.anchor_at)
+    put_jobs(conn, row.id, following, timed=True, enabled=True, expires_at=row.expires_at)
+    if dropped is not None:
+        record_events(conn, [dropped_event(row, dropped, SYSTEM)])
+    if following is None:
+        finish_trigger(conn, row)
+    elif row.max_fires is not None and row.fire_count >= row.max_fires:
+        stop_jobs(conn, row.id)
+        end_at_max_fires(conn, row, SYSTEM, by_agent=True)

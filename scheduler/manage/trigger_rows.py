@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection, Insert, Row, Select, Update, func, select, update
@@ -150,7 +150,7 @@ def note_of_new(*, enabled: bool, awaiting: bool) -> str | None:
 def fresh_start(row: Row[Any]) -> dict[str, Any]:
     """What a trigger forgets when it is resumed: how often it fired, and what was written to it meanwhile."""
     start: dict[str, Any] = {"fire_count": 0}
-    return start | {"anchor_at": row.now} if kind_of(row.type).forgets_while_paused else start
+    return start | {"listens_since": row.now} if kind_of(row.type).forgets_while_paused else start
 
 
 def check_context(conn: Connection, agent: Row[Any], allow_private: AllowedPrivate) -> CheckContext:
@@ -220,14 +220,6 @@ def first_run_of(row: Row[Any]) -> datetime | None:
         field = f"config.{config.renewed_by}" if config.renewed_by else "config"
         raise Conflict(f"The trigger has nothing left to fire; give it a new {field} first.", field=field)
     return first
-
-
-def next_run_in(row: Row[Any], zone: str) -> datetime | None:
-    """When a stored trigger that goes on in `zone` at `row.now` runs next: a slot that is due stays due."""
-    if row.next_run_time is not None and row.next_run_time <= row.now:
-        return cast("datetime", row.next_run_time)
-    schedule = kind_of(row.type).model_construct(**row.config).schedule(zone, row.anchor_at, row.id)
-    return None if schedule is None else schedule.next_after(row.now)
 
 
 def change_trigger(conn: Connection, trigger_id: UUID, **values: object) -> None:

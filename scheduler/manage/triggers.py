@@ -5,28 +5,21 @@ The web process comes here and never constructs a scheduler. Lock order: the age
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, insert, update
+from sqlalchemy import insert
 
-from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.errors import Conflict
 from scheduler.domain.ids import new_id, new_token, token_hash
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
+from scheduler.manage.due_slots import lock_settled
+from scheduler.manage.trigger_changes import Author, TriggerChanges, lock_to_pause
 from scheduler.manage.trigger_fire import fire_trigger
-from scheduler.manage.trigger_jobs import (
-    end_at_max_fires,
-    pause_trigger,
-    put_jobs,
-    remove_jobs,
-    resume_trigger,
-    switch_trigger,
-)
+from scheduler.manage.trigger_jobs import pause_trigger, put_jobs, remove_jobs, resume_trigger
 from scheduler.manage.trigger_spec import Fired, TriggerSpec, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
@@ -36,8 +29,6 @@ from scheduler.storage.tables import Trigger
 from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
 from scheduler.triggers.base import (
     first_run,
-    join_secrets,
-    merge_patch,
     parse_config,
     resolve_config,
     split_secrets,
@@ -62,8 +53,8 @@ class Triggers:
     def __init__(self, db: Database, box: SecretBox, allow_private: AllowedPrivate = PUBLIC_ONLY) -> None:
         """`allow_private`: what polls may request besides the public internet."""
         self._db = db
-        self._box = box
         self._allow_private = allow_private
+        self._changes = TriggerChanges(box, allow_private)
 
     def create(
         self,
@@ -112,7 +103,7 @@ class Triggers:
                 "paused_note": rows.note_of_new(enabled=enabled, awaiting=awaiting),
                 "approval": agent_made.AWAITING if awaiting else None,
                 "token_hash": token and token_hash(token),
-                "secret": self._seal(secrets),
+                "secret": self._changes.seal(secrets),
                 "is_system": is_system,
                 "created_by": created_by or actor,
                 **own,
@@ -153,58 +144,21 @@ class Triggers:
     ) -> TriggerView:
         """Change fields; `config` is merged (RFC 7396) and checked as at creation, `is_enabled` pauses or resumes.
 
-        Another config starts a new grid now; the same one changes nothing. A `max_fires` that is reached already
-        ends the trigger. What an agent changes itself (`by_agent`) may have to wait for approval again. Raises
-        InvalidField, NotFound, Conflict.
+        Slots that are due are settled before it. Another step starts a new grid now; any other change keeps the grid,
+        and the same config changes nothing. A `max_fires` that is reached already ends the trigger. What an agent
+        changes itself (`by_agent`) may have to wait for approval again. Raises InvalidField, NotFound, Conflict.
         """
-        wanted = patch.get("is_enabled")
-        lock = rows.lock_trigger_and_agent if wanted else rows.lock_trigger
+        author = Author(actor, is_agent=by_agent)
         with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
-            row = lock(conn, tenant_id, trigger_id, by_agent=by_agent)
-            spec = rows.spec_of(row).patched(patch)
-            if row.is_system and spec.name != row.name:
-                raise InvalidField("The name of a trigger that belongs to the system stays.", field="name")
-            check_spec(spec, row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo))
-            changed: dict[str, Any] = {}
-            first = row.next_run_time
-            if "config" in patch:
-                changed, first = self._changed_config(conn, row, patch["config"], by_agent=by_agent)
-            asks = by_agent and row.approve_triggers and bool(set(patch) - {"is_enabled"})
-            if by_agent:
-                agent_made.check_changeable(kind_of(row.type))
-                changed |= agent_made.changed_columns(conn, row, patch)
-                spec = agent_made.bounded(spec, first, row.now, patch)
-            values = spec.columns() | changed | (rows.AWAITS if asks else {})
-            rows.write_named(
-                conn,
-                update(Trigger).where(Trigger.id == trigger_id).values(values | {"updated_at": row.now}),
-                spec.name,
-            )
-            exhausted = spec.max_fires is not None and row.fire_count >= spec.max_fires
-            put_jobs(
-                conn,
-                trigger_id,
-                first,
-                timed=row.job_kind is not None,
-                enabled=row.is_enabled and not exhausted and not asks,
-                expires_at=spec.expires_at,
-            )
-            detail = {"approval": agent_made.AWAITING} if asks else {}
-            rows.audit(conn, "updated", tenant_id, row.agent_id, trigger_id, actor, fields=sorted(patch), **detail)
-            if row.is_enabled and exhausted and not asks:
-                end_at_max_fires(conn, row, actor, by_agent=by_agent)
-            if wanted is not None and not asks:
-                switch_trigger(
-                    conn, rows.lock_trigger(conn, tenant_id, trigger_id), wanted, actor, by_agent=by_agent
-                )
-            return get_view(conn, tenant_id, trigger_id)
+            return self._changes.apply(conn, tenant_id, trigger_id, patch, author)
 
     def pause(
         self, tenant_id: UUID, trigger_id: UUID, *, actor: str, note: str | None = None, by_agent: bool = False
     ) -> TriggerView:
-        """Stop new firings; what is recorded is still delivered. Pausing twice changes nothing but the note."""
+        """Stop new firings; what is due or recorded is still delivered. Pausing twice changes nothing but the note."""
+        author = Author(actor, is_agent=by_agent)
         with self._db.begin() as conn:
-            row = rows.lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
+            row = lock_to_pause(conn, tenant_id, trigger_id, author)
             pause_trigger(conn, row, actor, note, by_agent=by_agent)
             return get_view(conn, tenant_id, trigger_id)
 
@@ -220,9 +174,17 @@ class Triggers:
             return get_view(conn, tenant_id, trigger_id)
 
     def delete(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False) -> None:
-        """Delete softly: its firings stay and are still delivered; its name is free, hook and jobs are gone."""
+        """Delete softly: what is due fires, its firings are still delivered; its name is free, its jobs are gone."""
         with self._db.begin() as conn:
-            row = rows.lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
+            row = lock_settled(
+                conn,
+                tenant_id,
+                trigger_id,
+                because="deleted",
+                actor=actor,
+                by_agent=by_agent,
+                last_look=True,
+            )
             if row.is_system:
                 raise Conflict("This trigger belongs to the system and cannot be deleted; pause it instead.")
             rows.change_trigger(conn, trigger_id, deleted_at=row.now, is_enabled=False, token_hash=None)
@@ -265,26 +227,3 @@ class Triggers:
             row = rows.read_trigger(conn, tenant_id, trigger_id)
         stands = {"zone": row.zone, "after": row.now, "anchor": row.anchor_at, "seed": trigger_id}
         return preview(row.type, row.config, count=count, naive_ok=False, **stands)
-
-    def _changed_config(
-        self, conn: Connection, row: Row[Any], patch: Mapping[str, Any], *, by_agent: bool
-    ) -> tuple[dict[str, Any], datetime | None]:
-        kind = kind_of(row.type)
-        held = join_secrets(row.config, self._open(row.secret))
-        whole = rows.widened(row, merge_patch(held, patch))
-        if whole == held:
-            return {}, row.next_run_time
-        context = rows.check_context(conn, row, self._allow_private)
-        config = parse_config(kind, whole, context)
-        zone = rows.zone_of(config, row)
-        if by_agent:
-            agent_made.check_pace(config, zone, row.id, row.now)
-        public, secrets = split_secrets(kind, resolve_config(config, whole, context))
-        values = {"config": public, "zone": zone, "secret": self._seal(secrets), "anchor_at": row.now}
-        return values, first_run(config, zone, row.id, row.now)
-
-    def _seal(self, secrets: Mapping[str, Any]) -> bytes | None:
-        return self._box.encrypt(json.dumps(secrets)) if secrets else None
-
-    def _open(self, secret: bytes | None) -> dict[str, Any]:
-        return {} if secret is None else dict(json.loads(self._box.decrypt(secret)))

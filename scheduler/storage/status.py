@@ -33,8 +33,8 @@ RECENT_ENDS = text("""
 
 RECENT_FIRINGS = text("""
     WITH newest AS MATERIALIZED (
-        SELECT state, extract(epoch FROM fired_at - scheduled_for)::float8 AS lateness
-        FROM (SELECT state, fired_at, scheduled_for FROM firings ORDER BY id DESC LIMIT :sample) AS sample
+        SELECT state, extract(epoch FROM fired_at - coalesce(due_at, scheduled_for))::float8 AS lateness
+        FROM (SELECT state, fired_at, scheduled_for, due_at FROM firings ORDER BY id DESC LIMIT :sample) AS sample
         WHERE fired_at > clock_timestamp() - interval '15 minutes'
     )
     SELECT state, count(*) AS firings, NULL::float8[] AS lateness FROM newest GROUP BY state

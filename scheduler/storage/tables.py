@@ -137,6 +137,8 @@ class Trigger(Base):
     """The zone that holds: the trigger's, else the agent's, else the tenant's, kept so a pass need not ask."""
     anchor_at: Mapped[datetime] = mapped_column(server_default=NOW)
     """Where an interval's slots are counted from."""
+    listens_since: Mapped[datetime | None]
+    """From when on messages count, where that is not `anchor_at`: the last change of what it listens for, or resume."""
     urgent: Mapped[bool] = mapped_column(server_default=text("false"))
     max_fires: Mapped[int | None]
     cooldown_seconds: Mapped[float] = mapped_column(server_default="60")
@@ -214,6 +216,8 @@ class Firing(Base):
     fired_at: Mapped[datetime]
     first_scheduled_for: Mapped[datetime | None]
     scheduled_for: Mapped[datetime | None]
+    due_at: Mapped[datetime | None]
+    """When its newest slot was to fire, where jitter put that off; the slot itself stays its nominal time."""
     slot_count: Mapped[int] = mapped_column(server_default="1")
     slots_exact: Mapped[bool] = mapped_column(server_default=text("true"))
     content_type: Mapped[str | None]

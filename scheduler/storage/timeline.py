@@ -20,7 +20,7 @@ LOOKED_AT = 1000
 """Jobs and triggers that the next fires are looked for among: the soonest of all, and the tenant's newest."""
 
 FIRINGS = text("""
-    SELECT id, agent_id, trigger_id, trigger_name, trigger_type, fired_at, scheduled_for, slot_count, state,
+    SELECT id, agent_id, trigger_id, trigger_name, trigger_type, fired_at, scheduled_for, due_at, slot_count, state,
         invocation_id
     FROM firings WHERE tenant_id = :tenant_id AND id >= :since_id
     ORDER BY id DESC LIMIT :most

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, ClassVar
 from uuid import UUID
@@ -103,6 +103,10 @@ class TriggerConfig(BaseModel):
         """
         return None
 
+    def step(self) -> timedelta | None:
+        """How far apart its slots are on an even grid; None for slots that are not. A change of it moves the grid."""
+        return None
+
     def first_run(self, schedule: Schedule, now: datetime) -> datetime | None:
         """When a trigger made, changed or resumed at `now` runs next."""
         return schedule.next_after(now)
@@ -145,9 +149,14 @@ def first_run(config: TriggerConfig, zone: str, seed: UUID, now: datetime) -> da
         return None
     first = config.first_run(schedule, now)
     if first is None:
-        with _fields_of_config():
-            raise config.no_slot(zone, now, now)
+        raise never_fires(config, zone, now, now)
     return first
+
+
+def never_fires(config: TriggerConfig, zone: str, anchor: datetime, now: datetime) -> InvalidField:
+    """The error for a config that has no slot after `now`, naming `config.FIELD`."""
+    error = config.no_slot(zone, anchor, now)
+    return InvalidField(error.message, field=f"config.{error.field}" if error.field else "config")
 
 
 @contextmanager

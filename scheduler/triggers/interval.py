@@ -86,6 +86,10 @@ class IntervalConfig(RecurringConfig):
         """An even grid, first after one full interval; zones and clock changes touch only its hours and days."""
         return self.narrowed(IntervalSchedule(anchor, self._step), zone, seed)
 
+    def step(self) -> timedelta:
+        """The minutes or seconds."""
+        return self._step
+
     @cached_property
     def _step(self) -> timedelta:
         minutes = DEFAULT_MINUTES if self.minutes is None else self.minutes

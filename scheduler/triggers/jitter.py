@@ -67,6 +67,15 @@ class Jittered:
         ]
         return sorted(inside + moved, key=lambda note: note.at)
 
+    def slot_that_fires_at(self, moment: datetime) -> datetime:
+        """The slot of `inner` that is put off to `moment`; `moment` itself where none is."""
+        slot = self.inner.last_until(moment)
+        return moment if slot is None or self._put_off(slot) != moment else slot
+
+    def fires_at(self, slot: datetime) -> datetime:
+        """When `slot` of `inner` fires."""
+        return self._put_off(slot)
+
     def _original(self, slot: datetime) -> datetime:
         """The slot of `inner` that `slot` was."""
         return self.inner.last_until(slot) or slot
@@ -80,3 +89,16 @@ class Jittered:
             while offset and not self.inner.allows(slot + offset * _MILLISECOND):
                 offset //= 2
         return slot + offset * _MILLISECOND
+
+
+def slot_that_fires_at(schedule: Schedule, moment: datetime) -> datetime:
+    """The slot, a nominal time, that `schedule` fires at `moment`."""
+    return schedule.slot_that_fires_at(moment) if isinstance(schedule, Jittered) else moment
+
+
+def fires_at(schedule: Schedule, slot: datetime) -> datetime | None:
+    """When `schedule` fires the slot whose nominal time is `slot`; None when it has no such slot."""
+    nominal = schedule.inner if isinstance(schedule, Jittered) else schedule
+    if nominal.last_until(slot) != slot:
+        return None
+    return schedule.fires_at(slot) if isinstance(schedule, Jittered) else slot

@@ -90,4 +90,8 @@ class OnMessageConfig(TriggerConfig):
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
         """When to look; zones do not touch it."""
-        return IntervalSchedule(anchor, timedelta(seconds=self.interval_seconds))
+        return IntervalSchedule(anchor, self.step())
+
+    def step(self) -> timedelta:
+        """The time between two looks."""
+        return timedelta(seconds=self.interval_seconds)

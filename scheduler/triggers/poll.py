@@ -133,7 +133,11 @@ class PollConfig(TriggerConfig):
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
         """An even grid of looks."""
-        return IntervalSchedule(anchor, timedelta(minutes=self.interval_min))
+        return IntervalSchedule(anchor, self.step())
+
+    def step(self) -> timedelta:
+        """The time between two looks."""
+        return timedelta(minutes=self.interval_min)
 
     def first_run(self, schedule: Schedule, now: datetime) -> datetime | None:
         """At once: what changes from now on is what counts."""

@@ -53,6 +53,23 @@ WINDOWS = """
     WHERE i.agent_id = ANY(:agents) GROUP BY i.id
 """
 
+COUNTED = """
+    SELECT trigger_id, count(*) AS firings,
+        coalesce(sum(slot_count) FILTER (WHERE scheduled_for IS NOT NULL), 0) AS slots
+    FROM firings WHERE trigger_id = ANY(:ids) GROUP BY 1
+"""
+
+ENDS = """
+    SELECT subject_id, substr(action, 9) AS verb, count(*) AS n FROM audit_events
+    WHERE subject_id = ANY(:ids) AND action IN ('trigger.expired', 'trigger.finished', 'trigger.quarantined')
+    GROUP BY 1, 2
+"""
+
+
+def step_of(config: dict[str, Any]) -> float:
+    """Seconds from one slot of an interval to the next."""
+    return float(config.get("seconds") or config.get("minutes", 0) * 60)
+
 
 @dataclass
 class Expected:
@@ -111,10 +128,32 @@ class Expected:
         elif self.passed:
             self._meet_policy()
 
+    def settle(self) -> None:
+        """It is about to be changed: what is due is decided first, but the change says whether it ends."""
+        if self.is_enabled and self.passed and self.has_slots:
+            if self.has_expired:
+                self.passed = 0
+            else:
+                self._fire_by_policy()
+
+    def change(self) -> None:
+        """It is changed in nothing that makes it fire more or less."""
+        if self.has_slots:
+            self.settle()
+        self.end_if_done()
+
+    def end_if_done(self) -> None:
+        """It was changed: without a slot left, or at its limit, it ends."""
+        if self.is_enabled and self.has_slots and self.is_last and not self.passed:
+            self.end("finished", "finished")
+        else:
+            self._end_at_limit()
+
     def limit(self, max_fires: int | None) -> None:
         """Its `max_fires` is changed."""
+        self.settle()
         self.max_fires = max_fires
-        self._end_at_limit()
+        self.end_if_done()
 
     def resume_refusal(self) -> bool:
         """Whether it has nothing left to fire."""
@@ -139,15 +178,18 @@ class Expected:
             self.events[event] += 1
 
     def _meet_policy(self) -> None:
+        self._fire_by_policy()
+        if self.is_last:
+            self.end("finished", "finished")
+        else:
+            self._end_at_limit()
+
+    def _fire_by_policy(self) -> None:
         fires = {"latest": 1, "all": self.passed, "skip": 0 if self.is_late else 1}[self.policy]
         if self.max_fires is not None:
             fires = min(fires, self.max_fires - self.fire_count)
         self._record(fires, self.passed if self.policy == "latest" else fires)
         self.passed = 0
-        if self.is_last:
-            self.end("finished", "finished")
-        else:
-            self._end_at_limit()
 
     def _record(self, fires: int, slots: int) -> None:
         self.fire_count += fires

@@ -44,14 +44,16 @@ LISTENERS = text(f"""
     WHERE m.id = :id
 """)  # noqa: S608  # constants only
 
-# `anchor_at` is when the trigger began to listen: at its making, its last change of config or its last resume.
+# A trigger begins to listen at its making (`anchor_at`), a change of its config or a resume (`listens_since`).
 # A sub-select that yields a value is never planned as a join, so each look is one by the index that fits it.
 UNFIRED = text(f"""
     SELECT t.id, t.agent_id, CAST(t.config->'text_match' AS text), m.id
     FROM unnest(CAST(:ids AS uuid[])) AS due(id) JOIN triggers t ON t.id = due.id
     CROSS JOIN LATERAL (
         SELECT {SOURCE} AS id,
-            greatest(t.anchor_at, (SELECT clock_timestamp() - interval '10 minutes')) AS since
+            greatest(
+                coalesce(t.listens_since, t.anchor_at), (SELECT clock_timestamp() - interval '10 minutes')
+            ) AS since
     ) source
     CROSS JOIN LATERAL (
         SELECT m.id, m.created_at FROM (

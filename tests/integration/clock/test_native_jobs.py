@@ -45,8 +45,8 @@ def test_a_resumed_job_counts_its_fires_from_zero_and_hears_nothing_of_before(
         conn.exec_driver_sql("UPDATE triggers SET fire_count = 3 WHERE id = %s", (made.id,))
     scheduler.resume_job(str(made.id))
     assert triggers.get(DEFAULT_TENANT, made.id).fire_count == 0
-    (stored,) = rows(db, "SELECT anchor_at, created_at FROM triggers WHERE id = :id", id=made.id)
-    assert stored.anchor_at > stored.created_at
+    (stored,) = rows(db, "SELECT listens_since, created_at FROM triggers WHERE id = :id", id=made.id)
+    assert stored.listens_since > stored.created_at
     assert audited(db, made.id) == ["trigger.created", "trigger.paused", "trigger.resumed"]
 
 

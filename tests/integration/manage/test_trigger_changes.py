@@ -61,7 +61,6 @@ def test_a_limit_that_is_reached_already_ends_the_trigger(
 ) -> None:
     trigger = make_trigger(db, make_agent(db))
     triggers.fire(DEFAULT_TENANT, trigger.id, actor="test")
-    make_due(db, trigger.id)
     ended = triggers.update(DEFAULT_TENANT, trigger.id, {"max_fires": max_fires}, actor="test")
     assert (ended.is_enabled, ended.paused_note, ended.next_fire_at) == (False, "max_fires", None)
     assert audited(db, trigger.id)[-2:] == ["trigger.updated", "trigger.finished"]

@@ -28,12 +28,12 @@ from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
-from scheduler.storage.trigger_views import list_views
+from scheduler.storage.trigger_views import TriggerView
 from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, rows
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent
 from tests.support.invocations import end, start
-from tests.support.life_cycle import CONFIGS, EXPIRE, MAKE_DUE, WINDOWS, Expected
+from tests.support.life_cycle import CONFIGS, COUNTED, ENDS, EXPIRE, MAKE_DUE, WINDOWS, Expected, step_of
 
 ACTOR = "test"
 IN_AGES = datetime(2999, 1, 1, tzinfo=UTC)
@@ -98,7 +98,7 @@ class LifeCycle(RuleBasedStateMachine):
         """One that waits comes due, an interval perhaps several times; `is_seen` by a pass at once."""
         one = self._pick(pick, lambda each: each.kind == "interval", self._waiting())
         is_last = is_last or one.kind == "once"
-        step = self._step(one)
+        step = step_of(self.triggers.get(DEFAULT_TENANT, one.id).config)
         missed = missed if one.kind == "interval" else 0
         ago = (missed + 0.5) * step if missed else 0.0
         field = "" if not is_last else "at" if one.kind == "once" else "until"
@@ -126,19 +126,21 @@ class LifeCycle(RuleBasedStateMachine):
 
     @rule(pick=picks, number=st.integers(0, 1))
     def change_config(self, pick: int, number: int) -> None:
-        """The whole config, perhaps to the one that it has."""
         one = self._pick(pick, lambda each: each.is_last or each.passed > 0)
         before = self.triggers.get(DEFAULT_TENANT, one.id).config
         config = CONFIGS[one.kind][number]
         self.triggers.update(DEFAULT_TENANT, one.id, {"config": dict.fromkeys(before) | config}, actor=ACTOR)
+        one.settle()
         if before != config:
             one.begin_anew()
+        one.end_if_done()
 
     @rule(pick=picks)
     def send_the_config_it_has(self, pick: int) -> None:
         one = self._pick(pick, lambda each: each.passed > 0)
         config = self.triggers.get(DEFAULT_TENANT, one.id).config
         self.triggers.update(DEFAULT_TENANT, one.id, {"config": config, "reason": "the same"}, actor=ACTOR)
+        one.change()
 
     @rule(pick=picks, max_fires=limits)
     def change_max_fires(self, pick: int, max_fires: int | None) -> None:
@@ -150,7 +152,9 @@ class LifeCycle(RuleBasedStateMachine):
     def change_expires_at(self, pick: int, expires: bool) -> None:
         one = self._pick(pick, lambda each: each.has_expired)
         self.triggers.update(DEFAULT_TENANT, one.id, {"expires_at": IN_AGES if expires else None}, actor=ACTOR)
+        one.settle()
         one.has_expired = False
+        one.end_if_done()
 
     @rule(pick=picks)
     def expire(self, pick: int) -> None:
@@ -162,6 +166,8 @@ class LifeCycle(RuleBasedStateMachine):
     def pause(self, pick: int, note: str | None) -> None:
         one = self._pick(pick, lambda each: each.passed > 0)
         self.triggers.pause(DEFAULT_TENANT, one.id, actor=ACTOR, note=note)
+        if one.kind != "once":  # its slot comes again when it is resumed
+            one.settle()
         if one.is_enabled or note:
             one.end(note or "paused")
 
@@ -180,13 +186,20 @@ class LifeCycle(RuleBasedStateMachine):
                 ask()
         else:
             ask()
-            one.resume()
+            if one.is_enabled and patched:
+                one.change()
+            else:
+                one.resume()
 
     @rule(agent=st.integers(0, 1), zone=st.sampled_from(["UTC", "America/St_Johns", "Pacific/Kiritimati"]))
     def move_agent(self, agent: int, zone: str) -> None:
+        zones = {view.id: view.timezone for view in self._views()}
         with self.db.begin() as conn:
             conn.exec_driver_sql("UPDATE agents SET timezone = %s WHERE id = %s", (zone, self.agents[agent]))
             rezone_agent(conn, self.agents[agent])
+        for view in self._views():
+            if view.timezone != zones[view.id]:
+                next(one for one in self.expected if one.id == view.id).change()
 
     @rule()
     def agents_answer(self) -> None:
@@ -200,6 +213,7 @@ class LifeCycle(RuleBasedStateMachine):
     def delete(self, pick: int) -> None:
         one = self._pick(pick, lambda each: each.passed > 0)
         self.triggers.delete(DEFAULT_TENANT, one.id, actor=ACTOR)
+        one.settle()
         with pytest.raises(NotFound):
             self.triggers.fire(DEFAULT_TENANT, one.id, actor=ACTOR)
         one.end("deleted")
@@ -208,14 +222,14 @@ class LifeCycle(RuleBasedStateMachine):
     @invariant()
     def all_is_as_the_model_says(self) -> None:
         with self.db.begin() as conn:
-            self._triggers_are_as_expected(conn)
+            self._triggers_are_as_expected()
             assert find_drift(conn) == []
             self._every_firing_is_recorded_once_for_the_slots_it_stands_for(conn)
             self._every_firing_is_in_one_invocation_and_counted_there(conn)
             self._an_end_is_audited_once(conn)
 
-    def _triggers_are_as_expected(self, conn: Connection) -> None:
-        found = {view.id: view for view in list_views(conn, DEFAULT_TENANT, agent_id=None, limit=1000, after=None)}
+    def _triggers_are_as_expected(self) -> None:
+        found = {view.id: view for view in self._views()}
         for one in self.expected:
             if one.is_deleted:
                 assert one.id not in found
@@ -230,12 +244,8 @@ class LifeCycle(RuleBasedStateMachine):
             assert view.max_fires == one.max_fires
 
     def _every_firing_is_recorded_once_for_the_slots_it_stands_for(self, conn: Connection) -> None:
-        query = text("""
-            SELECT trigger_id, count(*) AS firings,
-                coalesce(sum(slot_count) FILTER (WHERE scheduled_for IS NOT NULL), 0) AS slots
-            FROM firings WHERE trigger_id = ANY(:ids) GROUP BY 1
-        """)
-        found = {row.trigger_id: (row.firings, row.slots) for row in conn.execute(query, {"ids": self._ids()})}
+        counted = conn.execute(text(COUNTED), {"ids": self._ids()})
+        found = {row.trigger_id: (row.firings, row.slots) for row in counted}
         assert found == {one.id: (one.firings, one.slots) for one in self.expected if one.firings}
 
     def _every_firing_is_in_one_invocation_and_counted_there(self, conn: Connection) -> None:
@@ -246,18 +256,16 @@ class LifeCycle(RuleBasedStateMachine):
         assert sum(window.firing_count for window in windows) == sum(one.firings for one in self.expected)
 
     def _an_end_is_audited_once(self, conn: Connection) -> None:
-        query = text("""
-            SELECT subject_id, substr(action, 9) AS verb, count(*) AS n FROM audit_events
-            WHERE subject_id = ANY(:ids) AND action IN ('trigger.expired', 'trigger.finished', 'trigger.quarantined')
-            GROUP BY 1, 2
-        """)
-        found = {(row.subject_id, row.verb): row.n for row in conn.execute(query, {"ids": self._ids()})}
+        found = {(row.subject_id, row.verb): row.n for row in conn.execute(text(ENDS), {"ids": self._ids()})}
         assert found == {(one.id, event): n for one in self.expected for event, n in one.events.items()}
 
     def teardown(self) -> None:
         with self.db.begin() as conn:
             for agent in self.agents:
                 delete_agent_triggers(conn, agent, actor=ACTOR)
+
+    def _views(self) -> list[TriggerView]:
+        return self.triggers.list(DEFAULT_TENANT, limit=1000)
 
     def _alive(self) -> list[Expected]:
         return [one for one in self.expected if not one.is_deleted]
@@ -273,11 +281,6 @@ class LifeCycle(RuleBasedStateMachine):
         candidates = candidates or self._alive()
         chosen = (pick % 4 and [one for one in candidates if wanted(one)]) or candidates
         return chosen[pick // 4 % len(chosen)]
-
-    def _step(self, one: Expected) -> float:
-        """Seconds from one slot of an interval to the next."""
-        config = self.triggers.get(DEFAULT_TENANT, one.id).config
-        return float(config.get("seconds") or config.get("minutes", 0) * 60)
 
     def _ids(self) -> list[UUID]:
         return [one.id for one in self.expected]

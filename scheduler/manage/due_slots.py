@@ -1,0 +1,229 @@
+"""Slots that are due when their trigger is changed or stopped, and the next slot that then holds.
+
+A slot that was due before a change is decided at the change, as a scheduler's pass would have: fired, counted or
+skipped by the misfire policy, in the change's own transaction and with an audit event. What is new holds after it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from loguru import logger
+from sqlalchemy import Connection, Row, text
+
+from scheduler.domain.misfire import Schedule, Slots
+from scheduler.firings.new_firing import NewFiring, gate
+from scheduler.firings.record import record_firings
+from scheduler.firings.slots import Decided, Definition, decide_due, skipped_event, slots_before
+from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
+from scheduler.intake.checks import run_checks
+from scheduler.manage import trigger_rows as rows
+from scheduler.storage.arrays import array, time_array
+from scheduler.storage.audit import SYSTEM, Event, record_events
+from scheduler.storage.faults import blames_rows, first_line
+from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.jitter import fires_at, slot_that_fires_at
+from scheduler.triggers.registry import KINDS, kind_of
+
+ADVANCE = text("""
+    UPDATE jobs j SET next_run_time = v.next_run_time
+    FROM unnest(CAST(:ids AS uuid[]), CAST(:times AS timestamptz[])) AS v(trigger_id, next_run_time)
+    WHERE j.trigger_id = v.trigger_id AND j.kind = 'fire'
+""")
+
+
+def lock_settled(
+    conn: Connection,
+    tenant_id: UUID,
+    trigger_id: UUID,
+    *,
+    because: str,
+    actor: str = SYSTEM,
+    by_agent: bool = False,
+    last_look: bool = False,
+    pauses: bool = False,
+) -> Row[Any]:
+    """Lock a trigger as `rows.lock_trigger` does and settle what is due of it; the row is as it stands afterwards.
+
+    `because`: the change, such as `updated`. `last_look`: what it listens for changes or ends. `pauses`: it is about
+    to be paused; a slot that a resume brings back, that of a once, is left for then. Raises NotFound, and Forbidden
+    where its agent may not.
+    """
+    row = rows.lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
+    if last_look:
+        look_once_more(conn, [row])
+        row = rows.lock_trigger(conn, tenant_id, trigger_id)
+    while _is_due(row) and not (pauses and _comes_again(row)):
+        settle(conn, [row], because=because, actor=actor)
+        row = rows.lock_trigger(conn, tenant_id, trigger_id)
+    return row
+
+
+def settle(conn: Connection, locked: Sequence[Row[Any]], *, because: str, actor: str = SYSTEM) -> list[UUID]:
+    """Decide the due slots of triggers that are locked with their jobs; returns those of which some were due.
+
+    A trigger stays enabled, even without a slot or a firing left: what becomes of it, the change says.
+    """
+    due = {row.id: row for row in locked if _is_due(row)}
+    if not due:
+        return []
+    firings: list[NewFiring] = []
+    times: list[datetime | None] = []
+    events: list[Event] = []
+    triggers = {
+        # The limit decides how many fire, not whether the trigger ends.
+        trigger.id: trigger._replace(read_at=due[trigger.id].now)
+        for trigger in lock_triggers(conn, list(due)).values()
+    }
+    for trigger in triggers.values():
+        decided, why = _decide(trigger, due[trigger.id])
+        for firing in decided.firings:
+            firing.trigger = trigger._replace(max_fires=None)
+        firings += decided.firings
+        times.append(decided.next_run_time)
+        events += _events(trigger, decided, because, actor, why)
+    record_firings(conn, firings)
+    conn.execute(ADVANCE, {"ids": array(triggers), "times": time_array(times)})
+    record_events(conn, events)
+    return list(triggers)
+
+
+def skip_due(conn: Connection, locked: Sequence[Row[Any]], *, why: str, actor: str) -> None:
+    """Audit the due slots of triggers whose agent is gone: there is nobody to fire for."""
+    due = {row.id: row for row in locked if _is_due(row)}
+    events: list[Event] = []
+    for trigger in lock_triggers(conn, list(due)).values() if due else ():
+        row = due[trigger.id]
+        skipped = _whole(trigger, row, row.now)
+        if skipped is not None:
+            events.append(skipped_event(trigger, skipped, actor=actor, why=why))
+    record_events(conn, events)
+
+
+def _is_due(row: Row[Any]) -> bool:
+    kind = KINDS.get(row.type)
+    is_check = kind is not None and kind.checked_by is not None
+    return bool(row.is_enabled and row.next_run_time is not None and row.next_run_time <= row.now and not is_check)
+
+
+def _comes_again(row: Row[Any]) -> bool:
+    """Whether a slot that is due is still to fire after a pause."""
+    schedule = stored_schedule(row)
+    if schedule is None:
+        return False
+    first = kind_of(row.type).model_construct(**row.config).first_run(schedule, row.now)
+    return first is not None and first <= row.now
+
+
+def _decide(trigger: LockedTrigger, row: Row[Any]) -> tuple[Decided, str | None]:
+    """What a pass would decide now, and why nothing fires where not the policy says so."""
+    try:
+        if gate(trigger, trigger.read_at) == "expired" and trigger.expires_at is not None:
+            missed = slots_before(trigger, _definition(row), row.next_run_time, trigger.expires_at)
+            schedule = stored_schedule(row)
+            return Decided((), None if schedule is None else schedule.next_after(row.now), missed), "expired"
+        return decide_due(trigger, _definition(row), row.next_run_time), None
+    except Exception as error:  # noqa: BLE001  # a trigger that cannot be read can still be changed or stopped
+        logger.warning("What is due of trigger {} cannot be decided: {!r}", row.id, first_line(error))
+        return Decided((), None, Slots(row.next_run_time, row.next_run_time, 1, False)), type(error).__name__
+
+
+def _whole(trigger: LockedTrigger, row: Row[Any], moment: datetime) -> Slots | None:
+    try:
+        return slots_before(trigger, _definition(row), row.next_run_time, moment)
+    except Exception:  # noqa: BLE001  # as above
+        return Slots(row.next_run_time, row.next_run_time, 1, False)
+
+
+def _definition(row: Row[Any]) -> Definition:
+    return Definition(json.dumps(row.config), row.zone, row.anchor_at, row.misfire_policy, row.grace_seconds)
+
+
+def _events(trigger: LockedTrigger, decided: Decided, because: str, actor: str, why: str | None) -> list[Event]:
+    events: list[Event] = []
+    if decided.skipped is not None:
+        events.append(skipped_event(trigger, decided.skipped, actor=actor, why=why))
+    if decided.firings:
+        first, last = decided.firings[0].first_scheduled_for, decided.firings[-1].scheduled_for
+        detail = {
+            "because": because,
+            "first": first and first.isoformat(),
+            "last": last and last.isoformat(),
+            "count": sum(firing.slot_count for firing in decided.firings),
+            "exact": all(firing.slots_exact for firing in decided.firings),
+            "firings": len(decided.firings),
+        }
+        events.append(Event("trigger.settled", trigger.tenant_id, trigger.id, trigger.agent_id, actor, detail))
+    return events
+
+
+def look_once_more(conn: Connection, locked: Sequence[Row[Any]]) -> None:
+    """Let triggers that listen, and are about to stop or to listen for something else, fire for what they missed."""
+    ids = [row.id for row in locked if row.is_enabled and _forgets(row.type)]
+    triggers = (
+        [each for each in lock_triggers(conn, ids).values() if gate(each, each.read_at) is None] if ids else []
+    )
+    if triggers:
+        record_firings(conn, run_checks(conn, triggers).firings)
+
+
+def _forgets(type_name: str) -> bool:
+    kind = KINDS.get(type_name)
+    return kind is not None and kind.forgets_while_paused and kind.checked_by is not None
+
+
+class Upcoming(NamedTuple):
+    """What a trigger that is changed fires next."""
+
+    run_time: datetime | None
+    dropped: datetime | None = None
+    """A slot whose time had come and that jitter held back: with the change it is none any more."""
+
+
+def upcoming(row: Row[Any], config: TriggerConfig, zone: str, anchor: datetime) -> Upcoming:
+    """When a trigger, locked and settled as `row`, fires next with another config, zone or anchor.
+
+    Slots are told apart by their nominal times: one that was decided does not come again with more jitter, and one
+    that waits is not lost with less.
+    """
+    schedule = config.schedule(zone, anchor, row.id)
+    first = None if schedule is None else config.first_run(schedule, row.now)
+    old = None if config.checked_by else stored_schedule(row)
+    if schedule is None or old is None:
+        return Upcoming(first)
+    waiting = None if row.next_run_time is None else slot_that_fires_at(old, row.next_run_time)
+    while first is not None and _was_decided(row, old, waiting, slot_that_fires_at(schedule, first)):
+        first = schedule.next_after(first)
+    if waiting is None or waiting > row.now:
+        return Upcoming(first)
+    kept = fires_at(schedule, waiting)
+    return Upcoming(first, waiting) if kept is None else Upcoming(min(kept, first or kept))
+
+
+def dropped_event(row: Row[Any], dropped: datetime, actor: str) -> Event:
+    """What is audited of a slot that jitter held back until a change took it away."""
+    at = dropped.isoformat()
+    detail = {"first": at, "last": at, "count": 1, "exact": True, "why": "changed"}
+    return Event("trigger.skipped", row.tenant_id, row.id, row.agent_id, actor, detail)
+
+
+def stored_schedule(row: Row[Any]) -> Schedule | None:
+    """The schedule of a trigger as it is stored; None for a kind without one, and for one that cannot be read."""
+    try:
+        return kind_of(row.type).model_construct(**row.config).schedule(row.zone, row.anchor_at, row.id)
+    except Exception as error:
+        if not blames_rows(error):
+            raise
+        return None
+
+
+def _was_decided(row: Row[Any], old: Schedule, waiting: datetime | None, slot: datetime) -> bool:
+    if slot > row.now or fires_at(old, slot) is None:
+        return False
+    if waiting is not None:
+        return slot < waiting
+    return row.last_fired_at is not None and bool(row.last_fired_at >= slot)
