@@ -12,29 +12,29 @@ from threading import BoundedSemaphore
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
-from flask import Blueprint, Response, current_app, request
+from flask import Blueprint, Response, current_app, g, request
 
-from api.auth import Level, authenticate, caller, needs
+from api.auth import Level, authenticate, bearer, caller, needs
 from api.body import read_message
 from api.services import services
 from api.version import VERSION
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import parse_id
-from scheduler.intake.wakes.a2a_tasks import Sender, TaskView, cancel_task, read_task, send
+from scheduler.intake.wakes.a2a_tasks import Sender, TaskView, cancel_task, list_tasks, read_task, send
 from scheduler.intake.wakes.intake import Call
-from scheduler.storage.agents import get_agent
+from scheduler.storage.agents import find_public_agent, get_agent
 
 if TYPE_CHECKING:
     from a2a.types.a2a_pb2 import Task
 
 a2a = Blueprint("a2a", __name__)
-a2a.before_request(authenticate)
 
 VERSION_HEADER = "A2A-Version"
 LEGACY_VERSION = "0.3"
 """The protocol of a caller who names none."""
+LIST = "ListTasks"
 LEGACY_METHODS = {"message/send": "SendMessage", "tasks/get": "GetTask", "tasks/cancel": "CancelTask"}
-UNSUPPORTED = {"SendStreamingMessage", "SubscribeToTask", "ListTasks", "GetExtendedAgentCard"}
+UNSUPPORTED = {"SendStreamingMessage", "SubscribeToTask", "GetExtendedAgentCard"}
 WAIT_SECONDS = 20.0
 """How long a message that asks for it is held until its task is over; then the task is shown as it is."""
 CANCEL_SECONDS = 4.0
@@ -47,17 +47,27 @@ _waiting = BoundedSemaphore(8)
 """So many of a process's threads may be held by those who wait; who finds none free is answered at once."""
 
 
+@a2a.before_request
+def _authenticate() -> None:
+    """Find who calls; nobody has to be known for a card that its agent shows to anybody."""
+    g.public_agent = None
+    if request.endpoint == "a2a.show_card" and not bearer():
+        g.public_agent = _public_agent(str((request.view_args or {}).get("agent_id")))
+    if g.public_agent is None:
+        authenticate()
+
+
 @a2a.get("/a2a/<agent_id>/.well-known/agent-card.json")
 @needs(Level.READ, own=True)
 def show_card(agent_id: str) -> Response:
     """The agent's card."""
     from api.a2a_messages import card
 
-    agent = _agent(agent_id)
+    agent = g.public_agent or _agent(agent_id)
     base = services().settings.public_url or request.url_root.rstrip("/")
     shown = card(agent.name, agent.role_description, f"{base}/a2a/{agent.id}", VERSION)
     response = Response(current_app.json.dumps(shown), content_type="application/json")
-    response.headers["Cache-Control"] = "private, no-cache"
+    response.headers["Cache-Control"] = "no-cache" if agent.public_card else "private, no-cache"
     response.add_etag(weak=True)
     return response.make_conditional(request)  # type: ignore[return-value]  # it is the same response
 
@@ -74,7 +84,8 @@ def take_call(agent_id: str) -> Response:
     body: Any = None
     try:
         body = _body()
-        answer = {"result": _called(agent.id, _method(body), body)}
+        method = _method(body)
+        answer = {"result": _called(agent.id, method, body)}
     except A2AError as failure:
         answer = {"error": error(failure)}
     given = body.get("id") if isinstance(body, dict) else None
@@ -89,6 +100,16 @@ def _agent(agent_id: str) -> Any:
     who.must_reach(id_, "agent", id_)
     with services().db.begin() as conn:
         return get_agent(conn, who.tenant_id, id_)
+
+
+def _public_agent(agent_id: str) -> Any:
+    """The agent, of whatever tenant, if it shows its card to anybody."""
+    try:
+        id_ = parse_id(agent_id[:100], "agent")
+    except NotFound:
+        return None
+    with services().db.begin() as conn:
+        return find_public_agent(conn, id_)
 
 
 def _body() -> Any:
@@ -109,6 +130,9 @@ def _method(body: Any) -> str:
         )
     if body.get("jsonrpc") != "2.0" or not isinstance(body.get("method"), str):
         raise InvalidRequestError(data={"parseError": "jsonrpc must be '2.0', and method a text."})
+    id_ = body.get("id")
+    if id_ is not None and (isinstance(id_, bool) or not isinstance(id_, str | int)):
+        raise InvalidRequestError(data={"parseError": "id must be a text or an integer."})
     return str(body["method"])
 
 
@@ -125,12 +149,15 @@ def _called(agent_id: UUID, method: str, body: Mapping[str, Any]) -> dict[str, A
         raise UnsupportedOperationError
     if "PushNotification" in name:
         raise PushNotificationNotSupportedError
-    handler = HANDLERS.get(name)
-    if handler is None:
+    handler = HANDLERS.get(name, _get)
+    if name not in HANDLERS and name != LIST:
         raise MethodNotFoundError
     if not legacy:
         _check_version(version, is_current=is_current)
-    return shapes.result(handler(agent_id, shapes.parse_params(name, body, legacy=legacy)), name, legacy=legacy)
+    params = shapes.parse_params(name, body, legacy=legacy)
+    if name == LIST:
+        return _list(agent_id, params)
+    return shapes.result(handler(agent_id, params), name, legacy=legacy)
 
 
 def _check_version(version: str, *, is_current: bool) -> None:
@@ -172,6 +199,15 @@ def _get(agent_id: UUID, params: Any) -> Task:
     from api import a2a_messages as shapes
 
     return shapes.show_task(_read(agent_id, params.id), history=_wants_history(params))
+
+
+def _list(agent_id: UUID, params: Any) -> dict[str, Any]:
+    from api import a2a_messages as shapes
+
+    wanted = shapes.list_filter(params)
+    with services().db.begin() as conn:
+        found = list_tasks(conn, caller().tenant_id, agent_id, wanted)
+    return shapes.show_page(found, wanted, params)
 
 
 def _cancel(agent_id: UUID, params: Any) -> Task:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from a2a.types.a2a_pb2 import (
     CancelTaskRequest,
     GetTaskRequest,
     HTTPAuthSecurityScheme,
+    ListTasksRequest,
     Message,
     Part,
     Role,
@@ -44,21 +46,24 @@ from pydantic import ValidationError
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import InvocationState
-from scheduler.intake.wakes.a2a_tasks import INVOCATION_KEY, TaskView
+from scheduler.intake.wakes.a2a_tasks import INVOCATION_KEY, TaskFilter, TaskPage, TaskView, read_cursor
 
 TEXT = "text/plain"
+DEFAULT_PAGE, MOST_LISTED = 50, 100
 BINDING = "JSONRPC"
 ERROR_INFO = "type.googleapis.com/google.rpc.ErrorInfo"
 REQUESTS: dict[str, Any] = {
     "SendMessage": SendMessageRequest,
     "GetTask": GetTaskRequest,
     "CancelTask": CancelTaskRequest,
+    "ListTasks": ListTasksRequest,
 }
 LEGACY: dict[str, tuple[Any, Any]] = {
     "SendMessage": (v03.SendMessageRequest, conversions.to_core_send_message_request),
     "GetTask": (v03.GetTaskRequest, conversions.to_core_get_task_request),
     "CancelTask": (v03.CancelTaskRequest, conversions.to_core_cancel_task_request),
 }
+STATE_NAMES = frozenset(TaskState.keys())
 STATES = {
     InvocationState.COLLECTING: TaskState.TASK_STATE_SUBMITTED,
     InvocationState.READY: TaskState.TASK_STATE_SUBMITTED,
@@ -105,10 +110,57 @@ def parse_params(method: str, body: Mapping[str, Any], *, legacy: bool) -> Any:
     try:
         if legacy:
             shape, convert = LEGACY[method]
-            return convert(shape.model_validate(body))
-        return ParseDict(_object(body.get("params", {})), REQUESTS[method](), ignore_unknown_fields=True)
+            return _checked(method, convert(shape.model_validate(body)))
+        status = _object(body.get("params", {})).get("status")
+        if method == "ListTasks" and isinstance(status, str) and status not in STATE_NAMES:
+            raise ValueError(f"status {status[:50]!r} is no state of a task")
+        given = ParseDict(_object(body.get("params", {})), REQUESTS[method](), ignore_unknown_fields=True)
+        return _checked(method, given)
     except (ParseError, ValidationError, TypeError, AttributeError, ValueError) as error:
         raise InvalidParamsError(data={"parseError": str(error)[:500]}) from None
+
+
+def _checked(method: str, params: Any) -> Any:
+    """What the shapes allow and the protocol does not: who speaks, which task, how much of its history."""
+    asked = params.configuration if method == "SendMessage" else params
+    if method == "SendMessage" and params.message.role != Role.ROLE_USER:
+        raise ValueError("message.role must be ROLE_USER: whoever sends speaks as the user")
+    if method in {"GetTask", "CancelTask"} and not params.id:
+        raise ValueError("id is missing")
+    if method != "CancelTask" and asked.history_length < 0:
+        raise ValueError("historyLength must not be negative")
+    return params
+
+
+def list_filter(params: ListTasksRequest) -> TaskFilter:
+    """Which tasks are asked for; raises InvalidParamsError."""
+    size = params.page_size if params.HasField("page_size") else DEFAULT_PAGE
+    if not 1 <= size <= MOST_LISTED:
+        raise InvalidParamsError(f"pageSize must be from 1 to {MOST_LISTED}.")
+    since = None
+    if params.HasField("status_timestamp_after"):
+        since = params.status_timestamp_after.ToDatetime(tzinfo=UTC)
+    states = [state.value for state, shown in STATES.items() if shown == params.status] if params.status else None
+    try:
+        before = read_cursor(params.page_token) if params.page_token else None
+    except ValueError:
+        raise InvalidParamsError("pageToken is none that ListTasks gave.") from None
+    return TaskFilter(size, before, params.context_id or None, states, since)
+
+
+def show_page(found: TaskPage, wanted: TaskFilter, params: ListTasksRequest) -> dict[str, Any]:
+    """A page of tasks as the result of ListTasks; its four fields are always there."""
+    history = not params.HasField("history_length") or params.history_length > 0
+    tasks = [show_task(each, history=history) for each in found.tasks]
+    for task in tasks:
+        if not params.include_artifacts:
+            task.ClearField("artifacts")
+    return {
+        "tasks": [dict(MessageToDict(task)) for task in tasks],
+        "nextPageToken": found.next_cursor,
+        "pageSize": wanted.size,
+        "totalSize": found.total,
+    }
 
 
 def _object(params: Any) -> dict[str, Any]:

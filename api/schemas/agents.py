@@ -65,9 +65,11 @@ class AgentSettings(Shape):
     webhook_rate_limit: int | None = Field(
         None, ge=0, le=1_000_000, description="Deliveries a minute of each webhook; null: the tenant's."
     )
-    max_tokens_per_day: TokensPerDay | None = Field(None, description="Null: no limit but the tenant's.")
+    max_tokens_per_day: TokensPerDay | None = Field(
+        DEFAULT_TOKENS_PER_DAY, description="Null: no limit but the tenant's. Left out: 1,000,000."
+    )
     max_invocations_per_hour: InvocationsPerHour | None = Field(
-        None, description="Null: no limit but the tenant's."
+        DEFAULT_INVOCATIONS_PER_HOUR, description="Null: no limit but the tenant's. Left out: 600."
     )
     expires_at: Moment | None = None
     mcp_servers: Annotated[list[McpServer], AfterValidator(unique_names)] = Field(
@@ -76,17 +78,12 @@ class AgentSettings(Shape):
     approve_triggers: bool = Field(
         False, description="Whether a trigger that the agent makes or changes itself waits for approval."
     )
+    public_card: bool = Field(False, description="Whether anybody may read its A2A card, without a key.")
 
 
 class AgentIn(AgentSettings):
     """A new agent. It has budgets of its own unless they are null."""
 
-    max_tokens_per_day: TokensPerDay | None = Field(
-        DEFAULT_TOKENS_PER_DAY, description="Null: no limit but the tenant's. Left out: 1,000,000."
-    )
-    max_invocations_per_hour: InvocationsPerHour | None = Field(
-        DEFAULT_INVOCATIONS_PER_HOUR, description="Null: no limit but the tenant's. Left out: 600."
-    )
     name: Name
     runtime: Runtime
 
@@ -147,6 +144,7 @@ class AgentOut(Answer):
         description="Which headers are sent along, by `runtime` and `mcp_servers.NAME`; their values are never shown.",
     )
     approve_triggers: bool
+    public_card: bool
     created_at: Time
     updated_at: Time
 

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable
 from itertools import groupby
 
-from a2a.types.a2a_pb2 import Artifact, Part, Task, TaskState
+from a2a.types.a2a_pb2 import Artifact, Part, Role, Task, TaskState
 from google.protobuf.json_format import MessageToDict
 
 from scheduler.domain.run import Failed, Outcome, Replied
@@ -20,7 +20,7 @@ def outcome_of(task: Task) -> Outcome | None:
     said = text_of(task.status.message.parts)
     match task.status.state:
         case TaskState.TASK_STATE_COMPLETED:
-            return replied(result_of(task) or said)
+            return replied(result_of(task) or said or last_words(task))
         case TaskState.TASK_STATE_INPUT_REQUIRED:
             return replied("\n".join(filter(None, [QUESTION, said or "(nothing more was said)", result_of(task)])))
         case TaskState.TASK_STATE_AUTH_REQUIRED:
@@ -50,6 +50,12 @@ def replied(text: str) -> Replied:
 def result_of(task: Task) -> str:
     """The artifacts' content, a blank line between two of them."""
     return "\n\n".join(filter(None, (_artifact_text(artifact) for artifact in task.artifacts)))
+
+
+def last_words(task: Task) -> str:
+    """What the agent said last in the task's history: some end a task without an artifact and without a message."""
+    said = (text_of(each.parts) for each in reversed(task.history) if each.role == Role.ROLE_AGENT)
+    return next(filter(None, said), "")
 
 
 def text_of(parts: Iterable[Part]) -> str:

@@ -132,7 +132,19 @@ class RemoteAgent:
         answer = await self._listen(client, SendMessageRequest(message=message), request.invocation_id)
         if answer is not None:
             return replied(text_of(answer.parts))
-        return outcome_of(self._known_task()) or await self._look(client)
+        outcome = outcome_of(self._known_task())
+        if isinstance(outcome, Replied) and not outcome.text and not self._known_task().history:
+            outcome = await self._said(client, outcome)
+        return outcome or await self._look(client)
+
+    async def _said(self, client: Client, outcome: Outcome) -> Outcome:
+        """How a task ended of which only its end was told: what was said may stand in its history alone."""
+        try:
+            whole = await client.get_task(GetTaskRequest(id=self._known_task().id))
+        except ERRORS as error:
+            logger.info("The history of the remote task {} is not to be had: {!r}", self._known_task().id, error)
+            return outcome
+        return outcome_of(whole) or outcome
 
     async def _listen(self, client: Client, request: SendMessageRequest, invocation_id: UUID) -> Message | None:
         """Send, and take what comes, until the task is over, or the stream is, or it has fallen silent.

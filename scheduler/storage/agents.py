@@ -39,6 +39,12 @@ def list_agents(
     return conn.execute(statement.order_by(Agent.id.desc()).limit(limit)).all()
 
 
+def find_public_agent(conn: Connection, agent_id: UUID) -> Row[Any] | None:
+    """An agent, of whatever tenant, whose card anybody may read."""
+    statement = select(AGENTS).where(Agent.id == agent_id, Agent.public_card, Agent.deleted_at.is_(None))
+    return conn.execute(statement).one_or_none()
+
+
 def find_agents(conn: Connection, tenant_id: UUID, words: str | None, *, limit: int) -> Sequence[Row[Any]]:
     """Up to `limit` of a tenant's agents by name, those with `words` in their name or role if given."""
     statement = select(AGENTS).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -37,6 +38,25 @@ READ = text("""
 """)
 
 SENDER = text("SELECT key_id FROM a2a_tasks WHERE firing_id = :id")
+
+_LISTED = """
+    FROM a2a_tasks t JOIN firings f ON f.id = t.firing_id JOIN invocations i ON i.id = f.invocation_id
+    WHERE t.agent_id = :agent_id AND t.tenant_id = :tenant_id
+        AND (CAST(:context_id AS text) IS NULL OR t.context_id = :context_id)
+        AND (CAST(:states AS text[]) IS NULL OR i.state = ANY(CAST(:states AS text[])))
+        AND (CAST(:since AS timestamptz) IS NULL
+            OR coalesce(i.finished_at, i.started_at, i.ready_at, f.fired_at) >= :since)
+"""
+COUNT_LISTED = text(f"SELECT count(*) {_LISTED}")
+LIST = text(f"""
+    SELECT t.firing_id AS id, t.context_id, t.message_id, f.data, f.invocation_id, i.state, i.reason, i.reply, i.tries,
+        coalesce(i.finished_at, i.started_at, i.ready_at, f.fired_at) AS changed_at
+    {_LISTED}
+        AND (CAST(:before AS timestamptz) IS NULL
+            OR (coalesce(i.finished_at, i.started_at, i.ready_at, f.fired_at), t.firing_id)
+                < (:before, CAST(:before_id AS uuid)))
+    ORDER BY changed_at DESC, t.firing_id DESC LIMIT :limit
+""")
 
 CALLING = text("""
     SELECT agent_id FROM invocations
@@ -81,6 +101,27 @@ class TaskView:
         return self.state in FINAL_STATES
 
 
+@dataclass(frozen=True, slots=True)
+class TaskFilter:
+    """Which tasks of an agent: so many, those before a place, of a conversation, in some states, changed since."""
+
+    size: int
+    before: tuple[datetime, UUID] | None = None
+    context_id: str | None = None
+    states: list[str] | None = None
+    since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TaskPage:
+    """Tasks, the one that changed last first; `total` counts all that are wanted."""
+
+    tasks: list[TaskView]
+    total: int
+    next_cursor: str
+    """Where the next page begins; empty on the last."""
+
+
 class _Repeated(Exception):
     """Another request has brought the same message meanwhile: its transaction was first."""
 
@@ -118,6 +159,33 @@ def read_task(conn: Connection, tenant_id: UUID, agent_id: UUID, task_id: UUID) 
     if row is None:
         raise NotFound(f"There is no task '{task_id}'.")
     return _view(row)
+
+
+def list_tasks(conn: Connection, tenant_id: UUID, agent_id: UUID, wanted: TaskFilter) -> TaskPage:
+    """A page of an agent's tasks."""
+    before, before_id = wanted.before or (None, None)
+    values = {
+        "tenant_id": tenant_id,
+        "agent_id": agent_id,
+        "context_id": wanted.context_id,
+        "states": wanted.states,
+        "since": wanted.since,
+    }
+    total = conn.execute(COUNT_LISTED, values).scalar_one()
+    page = {"before": before, "before_id": before_id, "limit": wanted.size + 1}
+    views = [_view(row) for row in conn.execute(LIST, values | page)]
+    shown = views[: wanted.size]
+    cursor = f"{shown[-1].changed_at.isoformat()}|{shown[-1].id}" if len(views) > wanted.size else ""
+    return TaskPage(shown, total, urlsafe_b64encode(cursor.encode()).decode())
+
+
+def read_cursor(text_: str) -> tuple[datetime, UUID]:
+    """Where a page begins. Raises ValueError for what is none."""
+    at, _, id_ = urlsafe_b64decode(text_.encode()).decode().partition("|")
+    moment = datetime.fromisoformat(at)
+    if moment.tzinfo is None:
+        raise ValueError("no instant")
+    return moment, UUID(id_)
 
 
 def cancel_task(

@@ -155,7 +155,7 @@ def outline(answer: dict[str, Any]) -> dict[str, Any]:
         (b"[]", -32600),
         (b'{"jsonrpc": "1.0", "method": "GetTask", "id": 1}', -32600),
         (b'{"jsonrpc": "2.0", "method": 5, "id": {}}', -32600),
-        (b'{"jsonrpc": "2.0", "method": "GetTask", "id": true, "params": []}', -32602),
+        (b'{"jsonrpc": "2.0", "method": "GetTask", "id": true, "params": []}', -32600),
         (b'{"jsonrpc": "2.0", "method": "GetTask", "id": 1, "params": {"id": {}}}', -32602),
         (b'{"jsonrpc": "2.0", "method": "SendMessage", "id": 1, "params": {}}', -32602),
         (
