@@ -11,8 +11,8 @@ from typing import Protocol
 from api.server.limits import DEFAULTS, Limits
 
 SWEEP_SECONDS = 0.5
-SPARE_FILES = 300
-"""Files that are no connections: sockets of live pages, of the database, modules."""
+SPARE_FILES = 4500
+"""Files that are no connections of the server: live pages, WebSockets, the database."""
 
 
 class Guest(Protocol):
@@ -50,7 +50,8 @@ class Gate:
         """Bytes of bodies that are not whole."""
         self.guests: dict[Guest, None] = {}
         self._waiting: dict[str, dict[Guest, None]] = {}
-        self._most = min(limits.connections, _allowed_files() - SPARE_FILES)
+        allowed = _allowed_files()
+        self._most = min(limits.connections, max(allowed - SPARE_FILES, allowed // 2))
 
     def admit(self, guest: Guest) -> bool:
         """Take a new connection in, if need be in place of one that waits; False if there is none to make way."""
@@ -133,7 +134,7 @@ def group_of(host: str) -> str:
 def _allowed_files() -> int:
     """How many files this process may open, once it may open as many as it can be allowed."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = DEFAULTS.connections + 2 * SPARE_FILES
+    wanted = DEFAULTS.connections + SPARE_FILES
     if hard != resource.RLIM_INFINITY:
         wanted = min(wanted, hard)
     if soft != resource.RLIM_INFINITY and soft < wanted:

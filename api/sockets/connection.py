@@ -19,6 +19,8 @@ MAX_MESSAGE = 4096
 MAX_UNSENT = 1 << 20
 """Bytes that wait for a client that does not read; beyond it, it is given up."""
 GOODBYE_SECONDS = 2.0
+LAST_SECONDS = 0.3
+"""For the last words to a client that may see nothing more."""
 REASON_BYTES = 123
 """As many fit in a close frame (RFC 6455 section 5.5)."""
 
@@ -91,6 +93,10 @@ class WebSocket:
                     if any(isinstance(event, CloseConnection) for event in self._frames.events()):
                         break
         self._writer.close()
+
+    def abort_soon(self) -> None:
+        """Let go at once when the client has read what was sent, and in any case in a moment."""
+        asyncio.get_running_loop().call_later(LAST_SECONDS, self.abort)
 
     def abort(self) -> None:
         """Let go at once."""

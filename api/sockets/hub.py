@@ -1,6 +1,6 @@
 """All WebSockets of this process on one thread: no thread and no database connection for each.
 
-gunicorn gives a request a thread until it is answered, and has 32. So the sockets are taken out of its hands, and
+The server gives a request a thread until it is answered, and has 32. So the sockets are taken out of its hands, and
 one event loop owns them. What is to be pushed is read once, however many watch.
 """
 
@@ -24,6 +24,8 @@ from wsproto.frame_protocol import CloseReason
 
 from api.live import Live, Subscription
 from api.sockets.connection import WebSocket
+from api.sockets.pending import Pending
+from api.sockets.places import Places
 from api.sockets.watch import Filter, Watch, admit
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError, Unauthorized
@@ -36,8 +38,7 @@ from scheduler.storage.notifications import Told, read_missed, read_notification
 T = TypeVar("T")
 
 KIND = "notification"
-MAX_SOCKETS = 500
-FIRST_MESSAGE_SECONDS = 10.0
+FIRST_MESSAGE_SECONDS = 5.0
 """How long a socket may stay unauthenticated."""
 LOOK_SECONDS = 1.0
 LOOKS_BACK = timedelta(minutes=5)
@@ -52,6 +53,8 @@ class Pace:
 
     beat: float = 15.0
     silent: float = 40.0
+    check: float = 0.4
+    """Between two looks whether the keys are good: a revoked one sees nothing more within a second."""
 
 
 class Hub:
@@ -64,7 +67,8 @@ class Hub:
         self._pace = pace
         self._lock = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._count = 0
+        self.places = Places()
+        self._pending = Pending()
         # One waits for news, the other does what cannot wait for that.
         self._threads = ThreadPoolExecutor(2, thread_name_prefix="sockets-db")
         self._subscription: Subscription | None = None
@@ -73,18 +77,23 @@ class Hub:
         self._pushed: dict[UUID, None] = {}
         self._has_missed = False
 
-    @property
-    def is_full(self) -> bool:
-        """Whether no socket can be added."""
-        return self._count >= MAX_SOCKETS
+    def admit(self, key: str, tenant_id: str | None, wanted: Filter) -> Watch:
+        """Let a socket watch, and take a place for it. Raises what `watch.admit` does, and LimitReached."""
+        with self._db.begin() as conn:
+            watch = admit(conn, key, tenant_id, wanted)
+            self.places.check(watch.key_id)
+        self.places.take(watch.key_id)
+        return watch
 
-    def add(self, sock: socket.socket, greeting: bytes, watch: Watch | None, wanted: Filter) -> None:
-        """Own `sock`, to which `greeting` is sent first. Without a `watch` the client authenticates by a message."""
+    def add(self, sock: socket.socket, greeting: bytes, watch: Watch | None, wanted: Filter, host: str) -> None:
+        """Own `sock`, to which `greeting` is sent first. Without a `watch` the client authenticates by a message.
+
+        A place was taken for a `watch`; it is given back at the end. `host` is where the client is.
+        """
         with self._lock:
-            self._count += 1
             loop = self._loop = self._loop or self._start()
         sock.setblocking(False)
-        asyncio.run_coroutine_threadsafe(self._serve(sock, greeting, watch, wanted), loop)
+        asyncio.run_coroutine_threadsafe(self._serve(sock, greeting, watch, wanted, host), loop)
 
     def close(self) -> None:
         """Say goodbye to all clients, so that they come back elsewhere."""
@@ -107,10 +116,13 @@ class Hub:
 
     def _run(self, loop: asyncio.AbstractEventLoop, subscription: Subscription) -> None:
         asyncio.set_event_loop(loop)
-        tasks = [loop.create_task(self._push(subscription)), loop.create_task(self._beat(subscription))]
+        duties = (self._push, self._beat, self._check)
+        tasks = [loop.create_task(duty(subscription)) for duty in duties]
         loop.run_until_complete(asyncio.gather(*tasks))
 
-    async def _serve(self, sock: socket.socket, greeting: bytes, watch: Watch | None, wanted: Filter) -> None:
+    async def _serve(
+        self, sock: socket.socket, greeting: bytes, watch: Watch | None, wanted: Filter, host: str
+    ) -> None:
         """One client from its handshake to its end."""
         try:
             reader, writer = await asyncio.open_connection(sock=sock)
@@ -120,7 +132,7 @@ class Hub:
             writer.write(greeting)
             try:
                 if watch is None:
-                    watch = await self._authenticated(client, wanted)
+                    watch = await self._authenticated(client, wanted, host)
                 while watch is not None and await client.read() is not None:
                     pass  # clients have nothing to say
                 await client.finish()
@@ -131,22 +143,26 @@ class Hub:
         except Exception as error:  # noqa: BLE001  # nobody waits for this one's end
             logger.opt(exception=error).error("A socket broke")
         finally:
-            with self._lock:
-                self._count -= 1
+            if watch is not None:
+                self.places.leave(watch.key_id)
 
-    async def _authenticated(self, client: WebSocket, wanted: Filter) -> Watch | None:
+    async def _authenticated(self, client: WebSocket, wanted: Filter, host: str) -> Watch | None:
         """Admit the client by its first message `{type: "authenticate", key, tenant_id?}`, or say why not."""
+        self._pending.add(client, host)
         try:
             async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
                 first = await client.read()
         except TimeoutError:
             client.close(CloseReason.POLICY_VIOLATION, "No key came in time.")
+            client.abort_soon()
             return None
+        finally:
+            self._pending.remove(client, host)
         if first is None:
             return None
         try:
             key, tenant_id = _read_key(first)
-            watch = await self._transact(lambda: self._admit(key, tenant_id, wanted))
+            watch = await self._transact(lambda: self.admit(key, tenant_id, wanted))
         except (ReveilleError, SQLAlchemyError) as error:
             away = not isinstance(error, ReveilleError) or error.status >= 500
             code = CloseReason.TRY_AGAIN_LATER if away else CloseReason.POLICY_VIOLATION
@@ -155,10 +171,6 @@ class Hub:
         self._register(client, watch)
         client.send(json.dumps({"type": "authenticated"}))
         return watch
-
-    def _admit(self, key: str, tenant_id: str | None, wanted: Filter) -> Watch:
-        with self._db.begin() as conn:
-            return admit(conn, key, tenant_id, wanted)
 
     def _register(self, client: WebSocket, watch: Watch) -> None:
         self._sockets[client] = watch
@@ -208,28 +220,39 @@ class Hub:
                 client.send(text)
 
     async def _beat(self, subscription: Subscription) -> None:
-        """Find who is gone, show who is there, and turn out whose key was revoked."""
+        """Find who is gone, and show who is there."""
         while not subscription.is_closed:
             await asyncio.sleep(self._pace.beat)
             now = self._clock.monotonic()
             for client in list(self._sockets):
-                if now - client.heard_at > self._pace.silent:
-                    client.abort()
-                else:
-                    client.ping()
+                client.abort() if now - client.heard_at > self._pace.silent else client.ping()
+            if self._sockets:
+                await self._tried(self._show)
+
+    def _show(self) -> None:
+        watches = list(self._sockets.values())
+        with self._db.begin() as conn:
+            show_sockets(conn, [watch.shown for watch in watches if watch.shown is not None])
+
+    async def _check(self, subscription: Subscription) -> None:
+        """Turn out whose key was revoked."""
+        while not subscription.is_closed:
+            await asyncio.sleep(self._pace.check)
             if self._sockets:
                 await self._check_watches(dict(self._sockets))
 
     async def _check_watches(self, watching: dict[WebSocket, Watch]) -> None:
-        keys = await self._tried(lambda: self._show(list(watching.values())))
+        key_ids = {watch.key_id for watch in watching.values()}
+        good = await self._tried(lambda: self._good(key_ids))
         for client, watch in watching.items():
-            if keys is not None and watch.key_id not in keys:
+            if good is not None and watch.key_id not in good and client in self._sockets:
+                del self._sockets[client]
                 client.close(CloseReason.POLICY_VIOLATION, "The API key was revoked.")
+                client.abort_soon()
 
-    def _show(self, watches: Sequence[Watch]) -> set[UUID]:
+    def _good(self, key_ids: set[UUID]) -> set[UUID]:
         with self._db.begin() as conn:
-            show_sockets(conn, [watch.shown for watch in watches if watch.shown is not None])
-            return live_keys(conn, {watch.key_id for watch in watches})
+            return live_keys(conn, key_ids)
 
     async def _leave(self) -> None:
         ids = [watch.id for watch in self._sockets.values() if watch.shown is not None]

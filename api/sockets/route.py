@@ -14,18 +14,17 @@ from http import HTTPStatus
 from flask import Blueprint, Flask, Response, current_app, request
 
 from api.auth import TENANT_HEADER, bearer
-from api.services import Services, services
+from api.services import Services
 from api.socket_takeover import Taken, take_socket
 from api.sockets.connection import accepting
 from api.sockets.hub import Hub
-from api.sockets.watch import admit, read_filter
-from scheduler.domain.errors import LimitReached, ReveilleError, Unauthorized
+from api.sockets.watch import read_filter
+from scheduler.domain.errors import ReveilleError, Unauthorized
 
 EXTENSION = "reveille_sockets"
 SUBPROTOCOL = "reveille"
 KEY_PREFIX = "key."
 VERSION = "13"
-FULL_SECONDS = 30
 
 sockets = Blueprint("sockets", __name__)
 
@@ -59,20 +58,19 @@ def open_socket() -> Response:
     offered = _subprotocols()
     wanted = read_filter(request.args)
     _check_handshake()
-    if hub.is_full:
-        raise LimitReached("This process keeps as many sockets as it can.", retry_after=FULL_SECONDS)
     key = bearer() or next((each.removeprefix(KEY_PREFIX) for each in offered if each.startswith(KEY_PREFIX)), "")
     watch = None
     if key:
-        with services().db.begin() as conn:
-            watch = admit(conn, key, request.headers.get(TENANT_HEADER), wanted)
+        watch = hub.admit(key, request.headers.get(TENANT_HEADER), wanted)
     elif "Authorization" in request.headers:
         raise Unauthorized("Send Authorization: Bearer KEY.")
     taken = take_socket(request.environ)
     if taken is None:
+        if watch is not None:
+            hub.places.leave(watch.key_id)
         raise NotServed("This server cannot keep a WebSocket; Reveille's own can.")
     greeting = accepting(request.headers["Sec-WebSocket-Key"], SUBPROTOCOL if SUBPROTOCOL in offered else None)
-    hub.add(taken, greeting, watch, wanted)
+    hub.add(taken, greeting, watch, wanted, request.remote_addr or "")
     return Taken()
 
 

@@ -13,10 +13,12 @@ from flask import Flask, Response, current_app, request
 from api.auth import Level, caller, needs
 from api.services import Services, services
 from api.web.base import page_blueprint, render
-from api.web.streams import Streams, hand_over
+from api.web.session import session_token
+from api.web.streams import Streams, Viewer, hand_over
 from api.web.swimlane import NOW_AT, Scale, causes, lanes_of, page_of, percentile
 from api.web.zones import shown_zone
 from scheduler.storage.timeline import Timeline, read_timeline
+from scheduler.storage.web_sessions import live_sessions
 
 SPANS = {
     "5m": timedelta(minutes=5),
@@ -146,7 +148,12 @@ def install(app: Flask, services: Services) -> None:
     """Give `app` the pictures and the streams that the page lives by."""
     pictures = Pictures(app, services)
     app.extensions[PICTURES] = pictures
-    app.extensions[STREAMS] = Streams(services.live, pictures.get, services.clock)
+
+    def signed_in(sessions: set[str]) -> set[str]:
+        with services.db.begin() as conn:
+            return live_sessions(conn, sessions)
+
+    app.extensions[STREAMS] = Streams(services.live, pictures.get, signed_in, services.clock)
 
 
 @now.get("/")
@@ -175,7 +182,8 @@ def show_picture() -> Response:
 @needs(Level.READ)
 def stream() -> Response:
     """Server-sent events (WHATWG HTML section 9.2): a new picture whenever something changed, and every few seconds."""
-    return hand_over(cast("Streams[View]", current_app.extensions[STREAMS]), _view(), request.environ)
+    streams = cast("Streams[View]", current_app.extensions[STREAMS])
+    return hand_over(streams, _view(), Viewer(caller().key_id, session_token()), request.environ)
 
 
 def first_steps() -> dict[str, str]:

@@ -1,7 +1,7 @@
 """Live pages without a thread each: one thread owns the sockets of all of them and sends what was drawn once.
 
-gunicorn gives a request a thread until it is answered, and a stream never is: 32 live pages would be all that a web
-process can do. So a stream's socket is taken out of gunicorn's hands. Where there is no such socket to take (another
+The server gives a request a thread until it is answered, and a stream never is: 32 live pages would be all that a web
+process can do. So a stream's socket is taken out of its hands. Where there is no such socket to take (another
 server, or TLS), the stream keeps its thread.
 """
 
@@ -11,6 +11,7 @@ import socket
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from threading import Lock, Thread
 from typing import Any, Generic, Protocol, TypeVar
 from uuid import UUID
@@ -23,7 +24,11 @@ from api.socket_takeover import Taken, take_socket
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import LimitReached
 
-MAX_STREAMS = 500
+MAX_STREAMS = 2000
+PER_VIEWER = 50
+"""Live pages of one key or one user: nobody takes the places of the others."""
+CHECK_SECONDS = 0.4
+"""Between two looks whether those who watch are still signed in: who is not sees nothing more within a second."""
 LOOK_SECONDS = 0.25
 """How often the sockets that were slow are tried again."""
 LEAST_SECONDS = 1.0
@@ -35,7 +40,7 @@ PAUSE_SECONDS = 2.0
 STALLED_SECONDS = 30.0
 """Who takes nothing for so long is gone."""
 LIFE_SECONDS = 600.0
-"""A stream ends then, and the browser asks for another: whoever was signed out meanwhile gets none."""
+"""A stream ends then, and the browser asks for another."""
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -69,11 +74,21 @@ def event_of(text: str) -> bytes:
     return b"".join(b"data: " + line.encode() + b"\n" for line in text.splitlines()) + b"\n"
 
 
+@dataclass(frozen=True, slots=True)
+class Viewer:
+    """Who watches: a key or a user, by a session."""
+
+    id: UUID
+    session: str
+    """The token of the session."""
+
+
 class _Stream(Generic[ViewT]):
     """A browser that looks at a view, and what it has not taken yet."""
 
-    def __init__(self, sock: socket.socket, view: ViewT, now: float) -> None:
+    def __init__(self, sock: socket.socket, view: ViewT, viewer: Viewer, now: float) -> None:
         self.sock = sock
+        self.viewer = viewer
         self.view = view
         self.pending = memoryview(HEAD + RETRY)
         self.began_at = self.moved_at = now
@@ -101,38 +116,49 @@ class _Stream(Generic[ViewT]):
 class Streams(Generic[ViewT]):
     """All live pages of this process. Its thread and its subscription exist while there are any."""
 
-    def __init__(self, live: Live, draw: Callable[[ViewT], str], clock: Clock) -> None:
-        """`draw` gives the picture of a view; a view has a `tenant_id`."""
+    def __init__(
+        self, live: Live, draw: Callable[[ViewT], str], signed_in: Callable[[set[str]], set[str]], clock: Clock
+    ) -> None:
+        """`draw` gives the picture of a view; `signed_in` those of some sessions that have not ended."""
         self._live = live
         self._draw = draw
+        self._signed_in = signed_in
+        self._checked_at = 0.0
         self._clock = clock
         self._lock = Lock()
         self._streams: list[_Stream[ViewT]] = []
         self._drawn_at: dict[ViewT, float] = {}
         self._thread: Thread | None = None
 
-    def add(self, sock: socket.socket, view: ViewT) -> None:
+    def add(self, sock: socket.socket, view: ViewT, viewer: Viewer) -> None:
         """Own `sock` from now on."""
         sock.setblocking(False)
         with self._lock:
-            self._streams.append(_Stream(sock, view, self._clock.monotonic()))
+            self._streams.append(_Stream(sock, view, viewer, self._clock.monotonic()))
             if self._thread is None:
                 self._thread = Thread(target=self._run, name="streams", daemon=True)
                 self._thread.start()
 
-    @property
-    def count(self) -> int:
-        """How many pages are live."""
+    def check(self, viewer: Viewer) -> None:
+        """Raise LimitReached when this viewer has as many live pages as one may, or all places are taken."""
         with self._lock:
-            return len(self._streams)
+            own = sum(stream.viewer.id == viewer.id for stream in self._streams)
+            if own >= PER_VIEWER or len(self._streams) >= MAX_STREAMS:
+                raise LimitReached("Too many live pages. This one refreshes every few seconds instead.")
 
-    def follow(self, view: ViewT) -> Iterator[bytes]:
+    def follow(self, view: ViewT, viewer: Viewer) -> Iterator[bytes]:
         """The events of a view for a server that keeps a thread for it."""
         yield RETRY
+        drawn_at = 0.0
         with self._live.subscribe(view.tenant_id) as subscription:
             while not subscription.is_closed:
-                subscription.get(IDLE_SECONDS)
-                yield event_of(self._draw(view))
+                changes = subscription.get(CHECK_SECONDS)
+                if not self._signed_in({viewer.session}):
+                    return
+                now = self._clock.monotonic()
+                if changes or now - drawn_at >= IDLE_SECONDS:
+                    drawn_at = now
+                    yield event_of(self._draw(view))
 
     def _run(self) -> None:
         with self._live.subscribe(None) as subscription:
@@ -156,6 +182,8 @@ class Streams(Generic[ViewT]):
     def _send(self, changed: set[UUID | None]) -> set[UUID | None]:
         """Send each view that is due; returns the tenants whose news has to wait a moment."""
         now = self._clock.monotonic()
+        if changed or now - self._checked_at >= CHECK_SECONDS:
+            self._drop_signed_out(now)
         by_view: dict[ViewT, list[_Stream[ViewT]]] = defaultdict(list)
         with self._lock:
             for stream in self._streams:
@@ -174,6 +202,14 @@ class Streams(Generic[ViewT]):
                 self._drop([stream for stream in streams if not stream.flush(now)])
         return waiting
 
+    def _drop_signed_out(self, now: float) -> None:
+        """Look who is signed in, always before something new is shown."""
+        with self._lock:
+            streams = list(self._streams)
+        signed_in = self._signed_in({stream.viewer.session for stream in streams})
+        self._checked_at = now
+        self._drop([stream for stream in streams if stream.viewer.session not in signed_in])
+
     def _drop(self, gone: list[_Stream[ViewT]]) -> None:
         """Forget and close."""
         if not gone:
@@ -184,12 +220,11 @@ class Streams(Generic[ViewT]):
             stream.sock.close()
 
 
-def hand_over(streams: Streams[ViewT], view: ViewT, environ: dict[str, Any]) -> Response:
+def hand_over(streams: Streams[ViewT], view: ViewT, viewer: Viewer, environ: dict[str, Any]) -> Response:
     """Answer with a stream of `view`, by the socket's new owner where the server's socket can be had."""
-    if streams.count >= MAX_STREAMS:
-        raise LimitReached("Too many live pages. This one refreshes every few seconds instead.")
+    streams.check(viewer)
     taken = take_socket(environ)
     if taken is None:
-        return Response(streams.follow(view), headers=HEADERS)
-    streams.add(taken, view)
+        return Response(streams.follow(view, viewer), headers=HEADERS)
+    streams.add(taken, view, viewer)
     return Taken()

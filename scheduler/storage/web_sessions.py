@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -98,6 +98,22 @@ def find_session(conn: Connection, token: str) -> SignedIn | None:
     if row.user_id is not None:
         return SignedIn("user", row.user_id, row.user_name, row.user_tenant_id, [row.scope], *tenant)
     return SignedIn("key", row.key_id, row.key_name, row.key_tenant_id, row.scopes, *tenant)
+
+
+def live_sessions(conn: Connection, tokens: Collection[str]) -> set[str]:
+    """Those of `tokens` behind which somebody still is signed in."""
+    by_hash = {token_hash(token): token for token in tokens}
+    found = conn.scalars(
+        select(WebSession.token_hash)
+        .join(ApiKey, ApiKey.id == WebSession.key_id, isouter=True)
+        .where(
+            WebSession.token_hash.in_(by_hash),
+            WebSession.expires_at > NOW,
+            WebSession.seen_at > NOW - IDLE,
+            ApiKey.revoked_at.is_(None),
+        )
+    )
+    return {by_hash[each] for each in found}
 
 
 def choose_tenant(conn: Connection, token: str, tenant_id: UUID) -> None:

@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
+from api.sockets.pending import PER_ADDRESS
 from scheduler.domain.run import Replied
 from scheduler.storage.engine import Database
 from tests.support.api import Api
@@ -75,7 +76,7 @@ def test_a_reply_is_pushed_to_every_process_and_every_way_of_authentication(
         for client in (by_header, by_protocol, by_message):
             message = pushed(client)
             assert message["type"] == "trigger_notification"
-            assert message["content"].startswith("⚡ Woken by ")
+            assert message["content"].startswith("⚡ ")
             assert message["content"].endswith("\n\nGrüße ⚡")
             assert message["triggers"] == [rows(db, "SELECT trigger_name FROM firings")[0][0]]
             assert message["invocation_id"] == str(invocation_id)
@@ -179,6 +180,39 @@ def test_a_revoked_key_sees_nothing_more(db: Database, api: Api, web: Web) -> No
             client.recv(PATIENCE)
         assert closed.value.rcvd is not None
         assert closed.value.rcvd.code == CloseCode.POLICY_VIOLATION
+
+
+def test_a_revoked_key_is_pushed_nothing_and_cannot_stay(db: Database, api: Api, web: Web, woken: Woken) -> None:
+    """A client that does not answer the goodbye is let go of all the same."""
+    handshake = (
+        f"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"Authorization: Bearer {api.with_key('read').key}\r\nSec-WebSocket-Version: 13\r\n"
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    with web.connect() as bare:
+        bare.sendall(handshake.encode())
+        assert b"101 Switching Protocols" in bare.recv(4096)
+        change(db, "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE name = 'read'")
+        received = b""
+        while piece := bare.recv(4096):
+            received += piece
+        reply(db, woken)
+    assert b"The API key was revoked." in received
+    assert b"trigger_notification" not in received
+
+
+def test_who_does_not_say_who_it_is_has_a_place_apart(web: Web, api: Api) -> None:
+    """Of one address the oldest makes way, and those with a key are not refused for it."""
+    with ExitStack() as stack:
+        silent = [stack.enter_context(opened(web, None)) for _ in range(PER_ADDRESS + 5)]
+        for client in silent[:5]:
+            with pytest.raises(ConnectionClosed) as closed:
+                client.recv(PATIENCE)
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == CloseCode.TRY_AGAIN_LATER
+        silent[-1].send(json.dumps({"type": "authenticate", "key": api.key}))
+        assert pushed(silent[-1]) == {"type": "authenticated"}
+        stack.enter_context(opened(web, api.key))
 
 
 def test_a_client_that_answers_no_ping_is_noticed(db: Database, api: Api, web: Web) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import Self
@@ -9,12 +10,16 @@ from typing import Self
 import httpx
 import pytest
 
+from api.web.streams import PER_VIEWER
 from scheduler.storage.engine import Database
 from tests.support.api import Api, operator_key, running_api
 from tests.support.database import change, rows
+from tests.support.factories import make_agent
 from tests.support.pages import signed_in
 from tests.support.web import Web, running_web
 
+PATIENCE = 5.0
+"""Seconds; it is within one, but on a machine that is busy with other things."""
 LISTENERS = (
     "SELECT pid FROM pg_stat_activity WHERE application_name = 'reveille-live' AND datname = current_database()"
 )
@@ -135,3 +140,39 @@ def test_live_pages_come_back_after_the_database_was_away(web: Web, database_url
         )
         api.post(f"/triggers/{trigger['id']}/fire", status=202)
         page.wait_for("tick (interval) fired at")
+
+
+REVOKED = {
+    "key": "UPDATE api_keys SET revoked_at = clock_timestamp() WHERE name = 'operator'",
+    "sign-out": "DELETE FROM web_sessions",
+    "end of session": "UPDATE web_sessions SET expires_at = clock_timestamp()",
+}
+
+
+@pytest.mark.parametrize("change_", REVOKED.values(), ids=REVOKED)
+def test_a_live_page_ends_at_once_with_what_it_was_opened_by(
+    web: Web, database_url: str, db: Database, change_: str
+) -> None:
+    """And nothing that happens afterwards is shown."""
+    cookie = session_cookie(database_url, db)
+    with running_api(database_url) as api, Stream(web, cookie) as page:
+        page.wait_for("data:")
+        change(db, change_)
+        revoked_at = time.monotonic()
+        make_agent(api.db, "made-afterwards")
+        while piece := page.socket.recv(65536):
+            page.received += piece.decode()
+        assert time.monotonic() - revoked_at < PATIENCE
+    assert "made-afterwards" not in page.received
+
+
+def test_one_key_cannot_take_the_live_pages_of_all(web: Web, database_url: str, db: Database) -> None:
+    cookie = session_cookie(database_url, db)
+    with running_api(database_url) as api, ExitStack() as stack:
+        other = signed_in(api, api.with_key("read").key).client.get_cookie("reveille_session")
+        assert other
+        for _ in range(PER_VIEWER):
+            stack.enter_context(Stream(web, cookie)).wait_for("retry:")
+        refused = httpx.get(f"{web.url}/now/stream", headers={"Cookie": cookie}, timeout=20)
+        assert refused.status_code == 429
+        stack.enter_context(Stream(web, f"reveille_session={other.value}")).wait_for("retry:")
