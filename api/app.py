@@ -21,6 +21,7 @@ from api.firings import firings
 from api.focus import focus
 from api.health import health
 from api.hooks import hooks
+from api.hosts import check_host, tell_borders
 from api.invocations import invocations
 from api.keys import keys
 from api.mcp import mcp
@@ -93,6 +94,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
     app.url_map.converters |= {"item": ItemConverter, "reference": ReferenceConverter}
     app.url_map.merge_slashes = False  # a doubled slash names something else; a redirect would lose it
     app.before_request(answer_options)
+    app.before_request(check_host)
     app.before_request(check_query)
     app.extensions[EXTENSION] = parts
     install(app)
@@ -109,7 +111,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
 
 def _secure(response: Response) -> Response:
     response.headers.setdefault("Reveille-Version", VERSION)
-    response.headers.setdefault("X-Content-Type-Options", "nosniff")
+    tell_borders(response)
     if not request.path.startswith("/docs"):
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")

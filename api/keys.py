@@ -27,11 +27,15 @@ def make_key(body: KeyIn) -> Response:
     """Make a key. It is in this answer only."""
     who = caller()
     tenant_id = _owner(who, body)
+    if body.expires_at is not None and body.expires_at <= services().clock.now():
+        raise InvalidField("expires_at has passed already; give a later moment, or none.", field="expires_at")
     with services().db.begin() as conn:
         if tenant_id is not None:
             get_tenant(conn, tenant_id, keep=True)
         _check_agent(conn, tenant_id, body.scopes[0])
-        made = create_key(conn, tenant_id=tenant_id, name=body.name, scopes=body.scopes)
+        made = create_key(
+            conn, tenant_id=tenant_id, name=body.name, scopes=body.scopes, expires_at=body.expires_at
+        )
         record_event(
             conn,
             action="key.created",

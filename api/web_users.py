@@ -29,7 +29,7 @@ def make_web_user(body: WebUserIn) -> Response:
     who = caller()
     tenant_id = _owner(who, body)
     # The hash takes its time on purpose; no connection is held meanwhile.
-    values = {"name": body.name, "password_hash": hash_password(body.password), "scope": body.scope}
+    values = {"name": body.name, "password_hash": hash_password(body.password, body.name), "scope": body.scope}
     with services().db.begin() as conn:
         if tenant_id is not None:
             get_tenant(conn, tenant_id, keep=True)
@@ -63,7 +63,9 @@ def change_web_user(path: WebUserPath, body: WebUserPatch) -> Response:
     patch = given(body)
     values = {"scope": patch["scope"]} if "scope" in patch else {}
     if "password" in patch:
-        values["password_hash"] = hash_password(patch["password"])
+        with services().db.begin() as conn:
+            name = _found(conn, path.web_user_id).name
+        values["password_hash"] = hash_password(patch["password"], name)
     with services().db.begin() as conn:
         row = _found(conn, path.web_user_id)
         if values:

@@ -74,6 +74,16 @@ def _private_hosts(value: str) -> str:
     return value
 
 
+def _host_names(value: str) -> str:
+    parts = [part.strip().lower() for part in value.split(",") if part.strip()]
+    for part in parts:
+        if not re.fullmatch(r"\*|(\*\.)?[a-z0-9_.-]+|\[?[0-9a-f:]+\]?", part):
+            raise ValueError(
+                f"{part!r} is not a host name: leave out scheme and port; *.example.org covers all below it"
+            )
+    return ",".join(parts)
+
+
 def _proxies(value: str) -> str:
     parts = [part.strip() for part in value.split(",") if part.strip()]
     for part in parts:
@@ -145,6 +155,9 @@ class Settings(BaseSettings):
     commands: Commands = Field(default_factory=dict, validation_alias="REVEILLE_COMMANDS")
     mcp_commands: Commands = Field(default_factory=dict, validation_alias="REVEILLE_MCP_COMMANDS")
     public_url: HttpUrl | None = Field(None, validation_alias="REVEILLE_PUBLIC_URL")
+    allowed_hosts: Annotated[str, AfterValidator(_host_names)] = Field(
+        "", validation_alias="REVEILLE_ALLOWED_HOSTS"
+    )
     trusted_proxies: Annotated[str, AfterValidator(_proxies)] = Field(
         "", validation_alias="REVEILLE_TRUSTED_PROXIES"
     )

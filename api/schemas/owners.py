@@ -11,6 +11,7 @@ from api.schemas.base import (
     Answer,
     InvocationsPerHour,
     Listed,
+    Moment,
     Name,
     Shape,
     Time,
@@ -108,10 +109,11 @@ class KeyIn(Shape):
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3), AfterValidator(_known_scopes)]
     tenant_id: Annotated[UUID, Field(strict=False)] | None = None
+    expires_at: Moment | None = Field(None, description="It works until then; null: until it is revoked.")
 
 
 class KeyOut(Answer):
-    """A key, known by how it begins. `tenant_id` null: an operator's key."""
+    """A key, known by how it begins, unless it was made up by a person. `tenant_id` null: an operator's key."""
 
     id: UUID
     tenant_id: UUID | None
@@ -119,6 +121,8 @@ class KeyOut(Answer):
     prefix: str
     scopes: list[str]
     created_at: Time
+    expires_at: Time | None
+    last_used_at: Time | None = Field(description="Good to a minute.")
 
 
 class KeyCreated(KeyOut):

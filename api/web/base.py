@@ -19,6 +19,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.auth import Level
 from api.body import check_form
+from api.hosts import check_origin
 from api.problems import http_problem
 from api.web.nav import sections
 from api.web.session import authenticate, csrf_token, session_token, set_cookie
@@ -43,6 +44,7 @@ def page_blueprint(name: str, *, public: bool = False) -> Blueprint:
     """A blueprint of pages; unless `public`, whoever is not signed in is sent to do so."""
     made = Blueprint(f"{PREFIX}{name}", __name__)
     made.before_request(check_form)
+    made.before_request(check_origin)
     if not public:
         made.before_request(authenticate)
     made.register_error_handler(ReveilleError, show_error)

@@ -30,6 +30,12 @@ def doctor(
         bool,
         typer.Option("--upgrade-database", help="Bring an embedded database to this version of PostgreSQL."),
     ] = False,
+    rotate_secrets: Annotated[
+        bool,
+        typer.Option(
+            "--rotate-secrets", help="Seal stored secrets anew, under the first key of REVEILLE_SECRET_KEY."
+        ),
+    ] = False,
 ) -> int:
     """Check this installation, and say what to do.
 
@@ -37,6 +43,8 @@ def doctor(
     """
     if upgrade_database:
         return _upgrade()
+    if rotate_secrets:
+        return _rotate()
     findings = []
     for finding in _examine():
         findings.append(finding)
@@ -72,6 +80,29 @@ def _settings() -> Settings:
 
     settings = load_settings()
     return settings if settings.database_url is None else settings.for_server()
+
+
+def _rotate() -> int:
+    from scheduler.postgres.embedded import EmbeddedPostgres
+    from scheduler.storage.engine import Database
+    from scheduler.storage.reseal import reseal
+    from scheduler.storage.secrets import SecretBox
+
+    settings = _settings()
+    if settings.database_url is None:
+        settings = settings.model_copy(update={"database_url": EmbeddedPostgres(settings.data_dir).url})
+    key = settings.secret_key.get_secret_value() if settings.secret_key else _kept_key(settings)
+    if key is None:
+        raise ConfigurationError("There is no secret key: nothing is stored under one.")
+    db = Database(settings.sqlalchemy_url, pool_size=1, application_name="reveille-doctor")
+    try:
+        done = reseal(db, SecretBox(key))
+    finally:
+        db.dispose()
+    say(f"{done.anew} stored secrets were sealed anew; {done.newest} were under the newest key already.")
+    if done.closed:
+        say(f"{done.closed} open with none of the keys: add the key that sealed them, or set them anew.")
+    return ExitCode.FAILED if done.closed else ExitCode.OK
 
 
 def _database(settings: Settings) -> Iterator[Finding]:

@@ -23,8 +23,10 @@ def say(text: str) -> None:
 
 
 def show_json(value: object) -> None:
-    """The API's own JSON, indented."""
-    typer.echo(json.dumps(value, indent=2, ensure_ascii=False).encode("utf-8", "backslashreplace"))
+    """The API's own JSON, indented; what could steer a terminal is escaped as JSON has it (RFC 8259 section 7)."""
+    text = json.dumps(value, indent=2, ensure_ascii=False)
+    shown = "".join(char if char.isprintable() or char == "\n" else _json_escape(char) for char in text)
+    typer.echo(shown.encode("utf-8", "backslashreplace"))
 
 
 def show_table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: str) -> None:
@@ -82,6 +84,10 @@ def printable(text: str) -> str:
 
 def _one_line(text: str) -> str:
     return printable(text.replace("\t", " "))
+
+
+def _json_escape(char: str) -> str:
+    return json.dumps(char)[1:-1]
 
 
 def _escape(char: str) -> str:

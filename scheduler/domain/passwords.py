@@ -17,15 +17,38 @@ COST, BLOCK, LANES = 2**15, 8, 1
 SALT_BYTES = 16
 AT_ONCE = 2
 """Hashes that are made at the same time in a process, so that many tries take no more memory than two."""
+LEAST_SCORE = 3
+"""Of zxcvbn's 0 to 4: over 100 million guesses."""
+LOOKED_AT = 72
+"""Characters of a password that are estimated, which takes up to 40 ms."""
 
 
-def hash_password(password: str) -> str:
-    """`scrypt$N$r$p$SALT$HASH`. Raises InvalidField for a password that is too short or too long."""
-    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
-        raise InvalidField(f"The password must have {MIN_LENGTH} to {MAX_LENGTH} characters.", field="password")
+def hash_password(password: str, name: str = "") -> str:
+    """`scrypt$N$r$p$SALT$HASH`. Raises InvalidField for a password that `check_password` refuses."""
+    check_password(password, name)
     salt = secrets.token_bytes(SALT_BYTES)
     key = _derive(password, salt, COST, BLOCK, LANES)
     return "$".join(["scrypt", str(COST), str(BLOCK), str(LANES), _text(salt), _text(key)])
+
+
+def check_password(password: str, name: str = "") -> None:
+    """Refuse with InvalidField a password of the wrong length, or one that is among the first to be guessed.
+
+    How many guesses it takes is zxcvbn's estimate (Wheeler, USENIX Security 2016): common passwords, names, repeats
+    and rows of keys are known to it. `name`: whose password it is.
+    """
+    if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
+        raise InvalidField(f"The password must have {MIN_LENGTH} to {MAX_LENGTH} characters.", field="password")
+    from zxcvbn import zxcvbn  # reads its lists: 60 ms, for the few who need it
+
+    found = zxcvbn(password[:LOOKED_AT], [name, "reveille"])
+    if found["score"] < LEAST_SCORE:
+        why = found["feedback"]["warning"].rstrip(".")
+        raise InvalidField(
+            f"The password is easy to guess{': ' + why[:1].lower() + why[1:] if why else ''}. "
+            "Take several words that do not belong together, or let one be made.",
+            field="password",
+        )
 
 
 def is_password(password: str, stored: str | None) -> bool:

@@ -47,6 +47,7 @@ class Database:
             pool_timeout=10,
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",
+            hide_parameters=True,
             connect_args={
                 "connect_timeout": CONNECT_TIMEOUT,
                 "application_name": application_name,
@@ -116,5 +117,6 @@ def unpooled_engine(url: str) -> Engine:
         url,
         poolclass=NullPool,
         isolation_level="READ COMMITTED",
+        hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT},
     )

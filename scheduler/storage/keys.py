@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -25,7 +26,16 @@ COLUMNS: tuple[Any, ...] = (
     ApiKey.prefix,
     ApiKey.scopes,
     ApiKey.created_at,
+    ApiKey.expires_at,
+    ApiKey.last_used_at,
 )
+
+
+_UNEXPIRED = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp())
+_IS_NOTED = func.coalesce(ApiKey.last_used_at > func.clock_timestamp() - timedelta(minutes=1), False).label(
+    "is_noted"
+)
+"""Whether its use was noted within the last minute, which is as exact as it is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +47,41 @@ class NewKey:
 
 
 def find_key(conn: Connection, key: str) -> Row[Any] | None:
-    """The row of a live key; None when there is none or it was revoked."""
-    return conn.execute(
-        select(*COLUMNS).where(ApiKey.key_hash == token_hash(key), ApiKey.revoked_at.is_(None))
+    """The row of a live key, noted as used; None when there is none, or it was revoked or has expired."""
+    found: Any = conn.execute(
+        select(*COLUMNS, _IS_NOTED).where(
+            ApiKey.key_hash == token_hash(key), ApiKey.revoked_at.is_(None), _UNEXPIRED
+        )
     ).one_or_none()
+    if found is not None and not found.is_noted:
+        # Whoever comes second in a crowd of requests skips it: the time is good to a minute.
+        locked = select(ApiKey.id).where(ApiKey.id == found.id).with_for_update(skip_locked=True).scalar_subquery()
+        conn.execute(update(ApiKey).where(ApiKey.id == locked).values(last_used_at=func.clock_timestamp()))
+    row: Row[Any] | None = found
+    return row
 
 
 def create_key(
-    conn: Connection, *, tenant_id: UUID | None, name: str, scopes: Sequence[str], key: str | None = None
+    conn: Connection,
+    *,
+    tenant_id: UUID | None,
+    name: str,
+    scopes: Sequence[str],
+    key: str | None = None,
+    expires_at: datetime | None = None,
 ) -> NewKey:
     """Store a new key, or the given one (the operator's own); `tenant_id` None makes an operator's key."""
+    is_own = key is not None  # of a key that a person made up, no part is stored in the clear
     key = key or KEY_PREFIX + new_token(KEY_BITS)
     row = conn.execute(
         insert(ApiKey)
         .values(
             tenant_id=tenant_id,
             name=name,
-            prefix=key[: min(SHOWN_LENGTH, len(key) // 3)],
+            prefix="" if is_own else key[:SHOWN_LENGTH],
             key_hash=token_hash(key),
             scopes=list(scopes),
+            expires_at=expires_at,
         )
         .returning(*COLUMNS)
     ).one()
@@ -115,5 +141,5 @@ def revoke_agent_keys(conn: Connection, agent_id: UUID) -> None:
 def _visible(tenant_id: UUID, *, operator: bool) -> Select[Any]:
     owner = ApiKey.tenant_id == tenant_id
     return select(*COLUMNS).where(
-        or_(owner, ApiKey.tenant_id.is_(None)) if operator else owner, ApiKey.revoked_at.is_(None)
+        or_(owner, ApiKey.tenant_id.is_(None)) if operator else owner, ApiKey.revoked_at.is_(None), _UNEXPIRED
     )

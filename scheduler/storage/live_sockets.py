@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.storage.notification_tables import LiveSocket
@@ -43,4 +43,7 @@ def hide_sockets(conn: Connection, ids: Collection[UUID]) -> None:
 
 def live_keys(conn: Connection, key_ids: Collection[UUID]) -> set[UUID]:
     """Those of `key_ids` that were not revoked."""
-    return set(conn.scalars(select(ApiKey.id).where(ApiKey.id.in_(key_ids), ApiKey.revoked_at.is_(None))))
+    unexpired = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp())
+    return set(
+        conn.scalars(select(ApiKey.id).where(ApiKey.id.in_(key_ids), ApiKey.revoked_at.is_(None), unexpired))
+    )

@@ -5,26 +5,43 @@ from __future__ import annotations
 import base64
 from hashlib import sha256
 
-from cryptography.fernet import Fernet, InvalidToken
+from cryptography.fernet import Fernet, InvalidToken, MultiFernet
 
 from scheduler.domain.errors import ConfigurationError
 
 
 class SecretBox:
-    """Encrypts and decrypts under REVEILLE_SECRET_KEY, which may be any text."""
+    """Encrypts and decrypts under REVEILLE_SECRET_KEY: one key, or several with commas between them, newest first.
 
-    def __init__(self, key: str) -> None:
-        self._fernet = Fernet(base64.urlsafe_b64encode(sha256(key.encode()).digest()))
+    The newest encrypts, each of them decrypts. The whole text decrypts too: a single key may hold commas.
+    """
+
+    def __init__(self, keys: str) -> None:
+        parts = [part.strip() for part in keys.split(",") if part.strip()] or [keys]
+        self._newest = _fernet(parts[0])
+        self._all = MultiFernet([_fernet(key) for key in dict.fromkeys([*parts, keys])])
 
     def encrypt(self, text: str) -> bytes:
         """What the database may hold."""
-        return self._fernet.encrypt(text.encode())
+        return self._newest.encrypt(text.encode())
 
     def decrypt(self, blob: bytes) -> str:
         """The secret again. Raises ConfigurationError when it was encrypted under another key."""
         try:
-            return self._fernet.decrypt(blob).decode()
+            return self._all.decrypt(blob).decode()
         except InvalidToken:
             raise ConfigurationError(
                 "A stored secret does not open with this REVEILLE_SECRET_KEY; start with the key that stored it."
             ) from None
+
+    def is_newest(self, blob: bytes) -> bool:
+        """Whether a secret was encrypted under the newest key."""
+        try:
+            self._newest.decrypt(blob)
+        except InvalidToken:
+            return False
+        return True
+
+
+def _fernet(key: str) -> Fernet:
+    return Fernet(base64.urlsafe_b64encode(sha256(key.encode()).digest()))

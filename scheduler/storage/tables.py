@@ -56,6 +56,9 @@ class ApiKey(Base):
     scopes: Mapped[list[str]]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     revoked_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    """Good to a minute."""
 
 
 class Agent(Base):

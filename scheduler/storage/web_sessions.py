@@ -88,6 +88,7 @@ def find_session(conn: Connection, token: str) -> SignedIn | None:
             WebSession.expires_at > NOW,
             WebSession.seen_at > NOW - IDLE,
             ApiKey.revoked_at.is_(None),
+            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp()),
         )
     ).one_or_none()
     if row is None:

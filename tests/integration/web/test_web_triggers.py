@@ -47,7 +47,8 @@ FORMS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
          "interval_min": 5, "method": "GET", "repeat": True},
     ),
     "webhook": (
-        {"config.signature.scheme": "github", "config.signature.secret": "s3cret", "config.filter.json_path": "$.a"},
+        {"config.signature.scheme": "github", "config.signature.secret": "s3cret", "config.filter.json_path": "$.a",
+         "config.redact": "1"},
         {"signature": {"scheme": "github"}, "filter": {"json_path": "$.a"}},
     ),
 }  # fmt: skip

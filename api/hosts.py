@@ -1,0 +1,84 @@
+"""Which names of this service a request may come for, and what answers tell the browser about their borders."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+from flask import Response, request
+
+from api.services import services
+from scheduler.domain.errors import ReveilleError
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
+"""What is asked for by address, by whoever watches the process, and names no address in its answer."""
+A_YEAR = 365 * 24 * 3600
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+
+
+class UnknownHost(ReveilleError):
+    """The request came for a host that is not known to be this service."""
+
+    status = 400
+    problem = "unknown-host"
+
+
+class CrossSite(ReveilleError):
+    """A form of another site was sent here."""
+
+    status = 403
+    problem = "cross-site"
+
+
+def check_host() -> None:
+    """Raise UnknownHost for a name that is not ours: it would be written into the addresses that we give away.
+
+    Ours are loopback and REVEILLE_ALLOWED_HOSTS. With REVEILLE_PUBLIC_URL no answer uses the name, so that without
+    a list of hosts any name is taken, as proxies send names of their own.
+    """
+    settings = services().settings
+    if request.path in PROBES or (settings.public_url and not settings.allowed_hosts):
+        return
+    name = _hostname(request.host)
+    ours = {_hostname(urlsplit(settings.public_url).netloc)} if settings.public_url else set()
+    if name in LOOPBACK | ours or any(_covers(host, name) for host in settings.allowed_hosts.split(",")):
+        return
+    raise UnknownHost(
+        f"This service is not known as {name[:100]!r}. If it is yours, set REVEILLE_PUBLIC_URL to its address, or "
+        "name the host in REVEILLE_ALLOWED_HOSTS."
+    )
+
+
+def check_origin() -> None:
+    """Raise CrossSite for a form that a page of another site sent (Origin, RFC 6454; Sec-Fetch-Site)."""
+    if request.method != "POST":
+        return
+    origin = request.headers.get("Origin")
+    public = services().settings.public_url
+    ours = {request.host.lower(), urlsplit(public).netloc.lower() if public else ""}
+    from_elsewhere = origin is not None and urlsplit(origin).netloc.lower() not in ours - {""}
+    if from_elsewhere or request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
+        raise CrossSite("This form was sent by another site. Open the page here, and send it again.")
+
+
+def tell_borders(response: Response) -> None:
+    """Set the headers that every answer has."""
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
+    if request.is_secure or (services().settings.public_url or "").startswith("https:"):
+        response.headers.setdefault("Strict-Transport-Security", f"max-age={A_YEAR}")
+
+
+def _hostname(authority: str) -> str:
+    """Lower case, without port, brackets and final dot."""
+    return (urlsplit(f"//{authority}").hostname or "").removesuffix(".")
+
+
+def _covers(allowed: str, name: str) -> bool:
+    allowed = allowed.strip().lower().strip("[]")
+    return allowed == "*" or allowed == name or (allowed.startswith("*.") and name.endswith(allowed[1:]))
