@@ -222,7 +222,7 @@ class _Environment(JSONPathEnvironment):
     def compare(self, left: object, operator: str, right: object) -> bool:
         _run.get().seconds_left()
         if type(left) in (list, dict) and type(right) in (list, dict) and operator in ("==", "!=", "<=", ">="):
-            return json_equal(left, right) is (operator != "!=")
+            return json_equal(left, right, _run.get().step) is (operator != "!=")
         return super().compare(left, operator, right)
 
 

@@ -6,6 +6,7 @@ import json
 import math
 import re
 import secrets
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn
 
@@ -38,15 +39,17 @@ def write_json(value: object) -> str:
     return re.sub(f'"{mark}([^"]*)"', r"\1", text)
 
 
-def json_equal(left: object, right: object) -> bool:
+def json_equal(left: object, right: object, step: Callable[[], None] | None = None) -> bool:
     """Whether two values are the same JSON: 1 equals 1.0, true does not equal 1, the order of keys is no matter.
 
     A double is the shortest decimal that names it: 0.1 is 0.10, and not 0.1000000000000000055.
 
-    Without recursion, so that no depth of nesting fails.
+    Without recursion, so that no depth of nesting fails. `step` is called for each pair, and may raise to end it.
     """
     pending = [(left, right)]
     while pending:
+        if step is not None:
+            step()
         one, two = pending.pop()
         if isinstance(one, dict) and isinstance(two, dict):
             if one.keys() != two.keys():
