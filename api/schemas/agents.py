@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    StringConstraints,
+    model_serializer,
+)
 
 from api.schemas.base import (
     Answer,
@@ -100,12 +107,19 @@ class AgentPatch(AgentSettings):
 
 
 class HttpRuntimeOut(Answer):
-    """`secret` is given when it was just made or set, and never again."""
+    """`secret` is given when it was just made or set, and never again; `accepted` where it is set."""
 
     kind: Literal["http"]
     url: str
     secret: str | None = None
     accepted: str | None = None
+
+    @model_serializer(mode="wrap")
+    def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        shown: dict[str, Any] = whole(self)
+        if self.accepted is None:
+            del shown["accepted"]
+        return shown
 
 
 class CommandRuntimeOut(Answer):

@@ -40,6 +40,18 @@ def test_an_http_agents_secret_is_made_and_shown_once(api: Api) -> None:
     assert given not in str(api.get("/audit"))
 
 
+def test_what_202_means_is_set_and_taken_back(api: Api) -> None:
+    """It is one of two words, and goes with a patch to null; the secret and the address stay."""
+    runtime = {"kind": "http", "url": "https://agent.example.org/wake", "accepted": "done"}
+    path = f"/agents/{api.post('/agents', {'name': 'ada', 'runtime': runtime})['id']}"
+    assert api.get(path)["runtime"] == runtime | {"secret": None}
+    assert api.patch(path, {"runtime": {"accepted": "awaits"}})["runtime"]["accepted"] == "awaits"
+    assert "accepted" not in api.patch(path, {"runtime": {"accepted": None}})["runtime"]
+    assert api.get(path)["runtime"]["url"] == runtime["url"]
+    problem = api.refused(422, "PATCH", path, {"runtime": {"accepted": "maybe"}})
+    assert "accepted" in str(problem)
+
+
 def test_a_runtime_can_become_another_kind(api: Api) -> None:
     """A patch of another kind replaces it, its secret too."""
     agent = api.agent()
