@@ -68,6 +68,10 @@ class Thinking:
     is_delegated: bool = False
     is_awaited: bool = False
     mcp_servers: tuple[McpServer, ...] = ()
+    now: str = ""
+    """What time it is where the agent is, in one line."""
+    memory: str = ""
+    """What was said before in the conversations that wake it."""
 
 
 class CallState(StrEnum):

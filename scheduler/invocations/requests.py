@@ -23,13 +23,16 @@ from scheduler.domain.context import (
     reason_of,
     session_title,
 )
+from scheduler.domain.local_time import now_line
 from scheduler.domain.model import RuntimeKind, TriggerType, Trust
 from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, RunTrigger, Skipped
 from scheduler.domain.text import storable
 from scheduler.domain.thinking import Thinking
 from scheduler.domain.tools import McpServer
 from scheduler.domain.webhook_body import readable
+from scheduler.invocations.chat_memory import chat_memory
 from scheduler.invocations.lifecycle import Claimed
+from scheduler.storage.agents import zone_of_agent
 from scheduler.storage.models import usable_models
 from scheduler.storage.rows import as_json
 from scheduler.storage.secrets import SecretBox
@@ -43,6 +46,7 @@ KEEP_CONTEXTS = text("""
     UPDATE invocations i SET context = v.context
     FROM json_to_recordset(CAST(:rows AS json)) AS v(id uuid, context text) WHERE i.id = v.id
 """)
+CLOCK = text("SELECT clock_timestamp()")
 _CONTEXT_FIELDS = tuple(field.name for field in fields(ContextFiring))
 
 
@@ -141,6 +145,8 @@ def _thinking(
         is_asked=is_asked([(firing.trust, firing.data) for firing in firings]),
         is_delegated=is_delegated([(firing.trust, firing.data) for firing in firings]),
         mcp_servers=tuple(_mcp_servers(agent, box)),
+        now=now_line(conn.execute(CLOCK).scalar_one(), zone_of_agent(conn, agent.id), agent.language),
+        memory=chat_memory(conn, agent.id, firings, agent.language, new_nonce()),
     )
 
 

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row, func, insert, select, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.refusals import refuse_duplicate
-from scheduler.storage.tables import Agent
+from scheduler.storage.tables import Agent, Tenant
 
 AGENTS = Agent.__table__
 DUPLICATE = "There is an agent of that name already; choose another."
@@ -37,6 +37,12 @@ def list_agents(
     if after is not None:
         statement = statement.where(Agent.id < after)
     return conn.execute(statement.order_by(Agent.id.desc()).limit(limit)).all()
+
+
+def zone_of_agent(conn: Connection, agent_id: UUID) -> str:
+    """The zone that holds for an agent: its own, else its tenant's."""
+    zone = func.coalesce(Agent.timezone, Tenant.timezone)
+    return str(conn.scalar(select(zone).join(Tenant, Tenant.id == Agent.tenant_id).where(Agent.id == agent_id)))
 
 
 def find_public_agent(conn: Connection, agent_id: UUID) -> Row[Any] | None:

@@ -9,8 +9,10 @@ from uuid import UUID
 from pydantic import Field
 
 from scheduler.domain.acks import Ack, AckStatus, read_until
+from scheduler.domain.local_time import in_zone
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.invocations.acks import acknowledge_one
+from scheduler.storage.agents import zone_of_agent
 from scheduler.toolbox.base import CHANGES, Arguments, Services, actor_of, make_tool, shown_time
 
 
@@ -31,8 +33,9 @@ def ack_tools(services: Services) -> Sequence[Tool]:
     """The tool that acknowledges, for the calling agent's own firings."""
 
     def ack_firing(caller: ToolCaller, asked: AckFiring) -> dict[str, Any]:
-        ack = Ack(asked.firing_id, asked.status, None if asked.until is None else read_until(asked.until))
         with services.db.begin() as conn:
+            until = None if asked.until is None else in_zone(asked.until, zone_of_agent(conn, caller.agent_id))
+            ack = Ack(asked.firing_id, asked.status, None if until is None else read_until(until))
             acked = acknowledge_one(conn, caller.agent_id, ack, actor=actor_of(caller))
         return {"firing_id": acked.firing_id, "status": acked.status, "until": shown_time(acked.until)}
 

@@ -46,7 +46,7 @@ TRIGGER = _object(
         "cooldown_seconds": NUMBER,
         "expires_at": TIME,
     },
-    {"hook_url": TEXT, "note": TEXT, "next_fire_at_local": MAYBE_TEXT},
+    {"hook_url": TEXT, "note": TEXT, "next_fire_at_local": MAYBE_TEXT, "now": TEXT},
 )
 PREVIEW = _object({"fire_times": _list(TEXT), "notes": _list(_object({"at": TEXT, "kind": TEXT, "text": TEXT}))})
 SENT = {"message_id": TEXT, "session_id": TEXT, "woke": FLAG}

@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
+from pydantic import BeforeValidator, Field
 
 from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.local_time import shown_locally
 from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.manage.agent_rights import may_change
 from scheduler.manage.agent_trigger_limits import DEFAULT_LIFE, MOST_FIRES
 from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.storage.agents import zone_of_agent
 from scheduler.storage.own_triggers import find_own
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.toolbox.base import (
@@ -29,6 +31,7 @@ from scheduler.toolbox.base import (
     self_of,
     shown_time,
 )
+from scheduler.toolbox.times import Moment, aware, local_config
 from scheduler.triggers.preview import preview
 
 MAX_SHOWN = 100
@@ -37,7 +40,7 @@ CLEARED = ("focus_ref", "notification_summary")
 SET_TRIGGER = (
     "Set your own alarm clock: make a trigger that wakes you later. `type` and `config`:\n"
     '- cron: {"expr": "0 9 * * mon-fri", "timezone"?: "Europe/Berlin"}: at these times\n'
-    '- once: {"at": "2030-01-31T09:00:00+01:00"}: once, then never again\n'
+    '- once: {"at": "2030-01-31T09:00:00"}: once, then never again; without an offset it is local time of your zone\n'
     '- interval: {"minutes": 30}: every so often\n'
     '- poll: {"url": "https://…", "json_path"?: "$.state", "fire_on"?: "change"|"match", "match_value"?: "done", '
     '"interval_min"?: 10}: when what is at an address changes, or becomes a value\n'
@@ -46,19 +49,11 @@ SET_TRIGGER = (
     "- webhook: {}: when somebody posts to the hook_url that the answer holds\n"
     "`reason` is what you read when it wakes you: say what to do then, with all that you need to know. "
     f"It expires after {DEFAULT_LIFE.days} days and {MOST_FIRES} fires unless you say less. "
+    "The answer tells what time it is now, and when it fires, in your local time. "
     "It may have to be approved by a person first: then `approval` is `awaiting`."
 )
 
 
-def _moment(value: Any, parse: ValidatorFunctionWrapHandler) -> datetime:
-    try:
-        moment: datetime = parse(value)
-    except ValidationError:
-        raise ValueError("no time; write it as 2030-01-31T09:00:00+01:00") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-Moment = Annotated[datetime, WrapValidator(_moment), Field(description="RFC 3339; without an offset it is UTC.")]
 Reference = Annotated[
     str, Field(min_length=1, max_length=200, description="The id or the name of one of your triggers.")
 ]
@@ -136,12 +131,17 @@ class TriggerTools:
 
     def set_trigger(self, caller: ToolCaller, asked: SetTrigger) -> dict[str, Any]:
         """Make a trigger."""
-        spec = TriggerSpec(**dict(asked))
+        zone, now = self._clock_of(caller)
+        given = dict(asked) | {
+            "config": local_config(asked.type, asked.config, zone),
+            "expires_at": aware(asked.expires_at, zone),
+        }
+        spec = TriggerSpec(**given)
         with _hints():
             made = self._triggers.create(
                 caller.tenant_id, caller.agent_id, spec, actor=actor_of(caller), by_agent=True
             )
-        shown = show(made.trigger)
+        shown = show(made.trigger) | {"now": shown_locally(now, made.trigger.timezone)}
         if made.hook_token is not None:
             shown["hook_url"] = f"{self._services.base_url}/hooks/{made.hook_token}"
         return shown
@@ -164,8 +164,13 @@ class TriggerTools:
         if not patch:
             raise InvalidField("Nothing was changed: give at least one field beside trigger.")
         found = self._own(caller, asked.trigger)
+        zone, now = self._clock_of(caller)
+        if "config" in patch:
+            patch["config"] = local_config(found.type, patch["config"], zone)
+        if "expires_at" in patch:
+            patch["expires_at"] = aware(patch["expires_at"], zone)
         with _hints():
-            return show(
+            return {"now": shown_locally(now, found.timezone)} | show(
                 self._triggers.update(caller.tenant_id, found.id, patch, actor=actor_of(caller), by_agent=True)
             )
 
@@ -182,12 +187,16 @@ class TriggerTools:
         if asked.trigger is not None:
             found = self._own(caller, asked.trigger)
             return asdict(self._triggers.preview(caller.tenant_id, found.id, asked.count))
+        own_zone, now = self._clock_of(caller)
+        zone = asked.timezone or own_zone
+        config = local_config(asked.type or "", asked.config, zone)
+        return asdict(preview(asked.type or "", config, zone=zone, after=now, count=asked.count, naive_ok=False))
+
+    def _clock_of(self, caller: ToolCaller) -> tuple[str, datetime]:
+        """The agent's zone, and what time it is."""
         with self._db.begin() as conn:
-            zone = asked.timezone or self_of(conn, caller).timezone
-        now = self._services.clock.now()
-        return asdict(
-            preview(asked.type or "", asked.config, zone=zone, after=now, count=asked.count, naive_ok=False)
-        )
+            self_of(conn, caller)
+            return zone_of_agent(conn, caller.agent_id), self._services.clock.now()
 
     def _own(self, caller: ToolCaller, reference: str) -> TriggerView:
         with self._db.begin() as conn:
@@ -245,6 +254,7 @@ def show(trigger: TriggerView) -> dict[str, Any]:
         "is_yours_to_change": may_change(trigger),
         "approval": trigger.approval,
         "next_fire_at": shown_time(trigger.next_fire_at),
+        "next_fire_at_local": shown_locally(trigger.next_fire_at, trigger.timezone),
         "fire_count": trigger.fire_count,
         "max_fires": trigger.max_fires,
         "cooldown_seconds": trigger.cooldown_seconds,

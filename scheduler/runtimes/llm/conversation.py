@@ -85,7 +85,7 @@ class Conversation:
         """Speak until the reply is there. Raises Superseded, DatabaseUnavailable and TimeoutError."""
         caller = ToolCaller(self._thinking.tenant_id, self._request.agent.id, self._request.invocation_id)
         calls = Calls(tools, caller, self._journal, self._past)
-        messages: list[ModelMessage] = [self._tell(self._request.context)]
+        messages: list[ModelMessage] = [self._tell(self._opening())]
         for position in itertools.count():
             is_last = position >= limits.tool_rounds or bool(self._begun)
             if is_last and not self._begun:
@@ -219,6 +219,11 @@ class Conversation:
         *before, told = messages
         parts = [*told.parts, UserPromptPart(self._words.last_round)]
         return [*before, ModelRequest(parts=parts, instructions=self._instructions)]
+
+    def _opening(self) -> str:
+        """What the model is told first: what time it is, what was said before, what woke the agent."""
+        parts = (self._thinking.now, self._thinking.memory, self._request.context)
+        return "\n\n".join(filter(None, parts))
 
     def _tell(self, text: str) -> ModelRequest:
         return ModelRequest(parts=[UserPromptPart(text)], instructions=self._instructions)

@@ -65,7 +65,9 @@ async def test_the_model_is_told_its_place_and_the_context_and_its_words_are_the
     assert "You are thinker." in system["content"]
     assert "You keep watch." in system["content"]
     assert system["content"].endswith("Be brief.")
-    assert user == {"role": "user", "content": row.context}
+    now, _, context = user["content"].partition("\n\n")
+    assert (user["role"], context) == ("user", row.context)
+    assert now.startswith("Now: ") and now.endswith("(UTC, UTC+00:00)")
     assert "the payload" in row.context
     assert provider.keys == ["Bearer sk-test"]
     assert provider.requests[0]["model"] == "m-1"

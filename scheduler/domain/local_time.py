@@ -1,0 +1,51 @@
+"""Local time for agents: what time it is where they are, and what a time without an offset means there."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from scheduler.domain.moments import read_iso
+
+_WEEKDAYS = {
+    "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
+    "zh": ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日"),
+}
+_NOW = {"en": "Now: {day}, {time} ({zone}, UTC{offset})", "zh": "现在:{day},{time} ({zone},UTC{offset})"}
+
+
+def now_line(now: datetime, zone: str, language: str) -> str:
+    """Date, time, weekday and zone, in one line for an agent."""
+    local = now.astimezone(zone_info(zone))
+    offset = local.strftime("%z")
+    return _NOW.get(language, _NOW["en"]).format(
+        day=_WEEKDAYS.get(language, _WEEKDAYS["en"])[local.weekday()],
+        time=local.strftime("%Y-%m-%d %H:%M"),
+        zone=zone,
+        offset=f"{offset[:3]}:{offset[3:]}",
+    )
+
+
+def in_zone(text: str, zone: str) -> str:
+    """A time of ISO 8601 with its offset: one without means `zone`. Whatever is no time stays as it is."""
+    try:
+        moment = read_iso(text)
+    except (ValueError, OverflowError):
+        return text
+    return text if moment.tzinfo else moment.replace(tzinfo=zone_info(zone)).isoformat()
+
+
+def shown_locally(moment: datetime | None, zone: str) -> str | None:
+    """As a person there would write it, with weekday and offset."""
+    if moment is None:
+        return None
+    local = moment.astimezone(zone_info(zone))
+    return f"{_WEEKDAYS['en'][local.weekday()]} {local.isoformat(timespec='seconds')}"
+
+
+def zone_info(name: str) -> ZoneInfo:
+    """The zone; UTC for a name that this machine does not know (any more)."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError):
+        return ZoneInfo(UTC.tzname(None) or "UTC")
