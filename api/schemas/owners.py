@@ -61,6 +61,9 @@ class TenantSettings(Shape):
     max_invocations_per_hour: InvocationsPerHour | None = Field(
         None, description="Of all agents together; null: no limit."
     )
+    max_concurrent_runs: int | None = Field(
+        None, ge=1, le=1_000_000, description="Most runs at once, of all agents together; null: no limit."
+    )
 
 
 class TenantIn(TenantSettings):
@@ -90,6 +93,7 @@ class TenantOut(Answer):
     max_webhook_body_bytes: int
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
+    max_concurrent_runs: int | None
     created_at: Time
 
 

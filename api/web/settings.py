@@ -28,6 +28,7 @@ LIMITS = {
 BUDGETS = {
     "max_tokens_per_day": "Maximum tokens per day (all agents)",
     "max_invocations_per_hour": "Maximum invocations per hour (all agents)",
+    "max_concurrent_runs": "Maximum runs at once (all agents)",
 }
 """Limits that may be empty: there is none then."""
 SCOPES = (

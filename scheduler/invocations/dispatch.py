@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Coroutine, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from functools import partial
+from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from loguru import logger
@@ -14,13 +15,15 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.model import InvocationState
-from scheduler.domain.run import Failed, HandedBack, Outcome, RunRequest, Runtime, RuntimeSpec, Skipped
+from scheduler.domain.run import Failed, HandedBack, Outcome, Runtime, RuntimeSpec, Skipped
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.gather import Gatherer
 from scheduler.invocations.lifecycle import claim_all
 from scheduler.invocations.log_line import told
+from scheduler.invocations.places import Places, read_candidates, rooms_of_tenants
 from scheduler.invocations.requests import Work, prepare_all
-from scheduler.queue.tasks import defer_runs, keep_runs
+from scheduler.invocations.run import Run
+from scheduler.queue.tasks import RunsJob, defer_rest, keep_runs
 from scheduler.storage.engine import Database, transact
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Invocation
@@ -36,6 +39,10 @@ FEW_PLACES = 20
 ROOM_SECONDS = 0.05
 """With fewer places than that left, how long to wait for more before work is looked for."""
 
+FIRST_WAIT, LONGEST_WAIT, MOST_WAITS = 0.25, 4.0, 4
+"""Seconds after which runs are looked at again whose tenant or host has too many under way: doubled each time."""
+
+NO_JOB = RunsJob()
 T = TypeVar("T")
 P = ParamSpec("P")
 Prepared = Work | Skipped | Exception
@@ -49,38 +56,6 @@ DATABASE_AWAY = HandedBack("database_away")
 STALE = Failed("The worker lost touch with the database and gave the run up.", reason="worker_lost")
 TAKEN = HandedBack("taken")
 CANCELLED = Failed("The run was cancelled.", reason="cancelled")
-
-
-class Run:
-    """One try under way. `stop` ends it from outside, with the outcome that this then is."""
-
-    def __init__(self, invocation_id: UUID, attempt: int) -> None:
-        self.invocation_id = invocation_id
-        self.attempt = attempt
-        self.request: RunRequest | None = None
-        self._stopped: Outcome | None = None
-        self._task: asyncio.Future[Outcome] | None = None
-
-    def stop(self, outcome: Outcome) -> None:
-        """Cancel the runtime, now or as soon as it starts. The first reason counts."""
-        self._stopped = self._stopped or outcome
-        if self._task is not None:
-            self._task.cancel()
-
-    async def outcome_of(self, running: Coroutine[Any, Any, Outcome]) -> Outcome:
-        """Run a runtime to its end, whatever that is. A result that was there before a `stop` took hold counts."""
-        if self._stopped is not None:
-            running.close()
-            return self._stopped
-        self._task = asyncio.ensure_future(running)
-        await asyncio.wait([self._task])
-        if self._task.cancelled():
-            return self._stopped or Failed("The runtime cancelled itself.")
-        error = self._task.exception()
-        if error is not None:
-            logger.opt(exception=error).error("The runtime of invocation {} broke", self.invocation_id)
-            return Failed(f"The runtime broke: {type(error).__name__}: {error}")
-        return self._task.result()
 
 
 class Dispatcher:
@@ -108,24 +83,24 @@ class Dispatcher:
         # Not the loop's own: what else is run there may hang, and must not keep an end from being written down.
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dispatch")
         self._runs: set[Run] = set()
-        self._free = places
+        self._places = Places(places)
         self._ends: Gatherer[tuple[Run, Outcome], bool | None] = Gatherer(self._write_ends)
         self.is_stopping = False
         """Whether this worker was told to stop: a run that it has to give up then costs no try."""
 
     async def has_room(self) -> bool:
         """Whether it takes more runs. With few places left it waits a moment, for more to take together."""
-        if self._free < FEW_PLACES:
+        if self._places.free < FEW_PLACES:
             await asyncio.sleep(ROOM_SECONDS)
-        return self._free > 0
+        return self._places.free > 0
 
-    async def run(self, runs: Sequence[tuple[UUID, int]], job_id: int | None = None) -> None:
+    async def run(self, runs: Sequence[tuple[UUID, int]], job: RunsJob = NO_JOB) -> None:
         """The Procrastinate job: a try of each (invocation id, attempt) that is still there to be claimed.
 
         What it has no place for is queued again, for any worker. Cancelled by a shutdown, it hands its runs back first.
         """
         tries = [Run(invocation_id, attempt) for invocation_id, attempt in runs]
-        carrying = asyncio.ensure_future(self._carry_all(tries, job_id))
+        carrying = asyncio.ensure_future(self._carry_all(tries, job))
         try:
             await asyncio.shield(carrying)
         except asyncio.CancelledError:
@@ -148,29 +123,19 @@ class Dispatcher:
         """Let go of the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    async def _carry_all(self, tries: Sequence[Run], job_id: int | None) -> None:
-        room = max(min(self._free, len(tries)), 0)
-        runs, left = tries[:room], tries[room:]
-        self._free -= room
-        try:
-            if left:
-                await self._persist("What has no place", self._put_back, job_id, runs, left)
-            made = await self._claim(runs) if runs else {}
-            # What was not to be had is another's, or over.
-            self._free += room - len(made)
-            room = len(made)
-            ends = [asyncio.ensure_future(self._carry(run, work)) for run, work in made.items()]
-            for end in ends:
-                end.add_done_callback(self._leave)
-            room = 0  # each gives its place back by itself
-            for error in await asyncio.gather(*ends, return_exceptions=True):
-                if isinstance(error, BaseException):
-                    logger.opt(exception=error).error("The end of a run could not be written down")
-        finally:
-            self._free += room
+    async def _carry_all(self, tries: Sequence[Run], job: RunsJob) -> None:
+        made = await self._claim(tries, job, [])
+        ends = {run: asyncio.ensure_future(self._carry(run, work)) for run, work in made.items()}
+        for run, end in ends.items():
+            end.add_done_callback(partial(self._leave, run))
+        for error in await asyncio.gather(*ends.values(), return_exceptions=True):
+            if isinstance(error, BaseException):
+                logger.opt(exception=error).error("The end of a run could not be written down")
 
-    def _leave(self, _: object) -> None:
-        self._free += 1
+    def _leave(self, run: Run, _: object = None) -> None:
+        if run.place is not None:
+            self._places.give_back(run.place)
+            run.place = None
 
     async def _carry(self, run: Run, work: Prepared) -> None:
         self._runs.add(run)
@@ -181,44 +146,67 @@ class Dispatcher:
         if await self._ends.submit((run, outcome)) and run.request is not None:
             logger.info("{}", told(run.request, outcome))
 
-    async def _claim(self, runs: Sequence[Run]) -> dict[Run, Prepared]:
-        """Claim runs and read what they need: those that are ours now."""
+    async def _claim(self, runs: Sequence[Run], job: RunsJob, kept: list[Run]) -> dict[Run, Prepared]:
+        """Claim runs and read what they need: those that are ours now. `kept` are those of the job that are already."""
         while True:
             try:
-                made = await transact(self._db, self._threads, self._claim_and_prepare, runs)
+                made = await transact(self._db, self._threads, self._claim_and_prepare, runs, job, kept)
             except UNREACHABLE as error:
                 logger.warning("{} invocations could not be claimed: {}", len(runs), error)
+                self._leave_all(runs)
                 # The commit may have arrived although its answer did not: then the tries are ours, and go back.
                 self._ends.expect(len(runs))
                 ended = await asyncio.gather(*(self._ends.submit((run, DATABASE_AWAY)) for run in runs))
                 if all(each is None for each in ended):
                     return {}
             except Exception as error:  # noqa: BLE001  # one of them cannot be read: it must not hold up the others
-                return await self._claim_apart(runs, error)
+                self._leave_all(runs)
+                return await self._claim_apart(runs, job, kept, error)
             else:
                 self._ends.expect(len(made))
                 return made
 
-    async def _claim_apart(self, runs: Sequence[Run], error: Exception) -> dict[Run, Prepared]:
+    async def _claim_apart(
+        self, runs: Sequence[Run], job: RunsJob, kept: list[Run], error: Exception
+    ) -> dict[Run, Prepared]:
         if len(runs) > 1:
             middle = len(runs) // 2
-            return await self._claim(runs[:middle]) | await self._claim(runs[middle:])
+            first = await self._claim(runs[:middle], job, kept)
+            return first | await self._claim(runs[middle:], job, [*kept, *first])
         logger.opt(exception=error).error("Invocation {} cannot be read", runs[0].invocation_id)
-        keys = [(run.invocation_id, run.attempt) for run in runs]
-        claimed = await self._persist("A claim", lambda conn: claim_all(conn, keys, self._worker))
+        claimed = await self._persist("A claim", claim_all, [run.key for run in runs], self._worker)
         self._ends.expect(len(claimed or ()))
         return dict.fromkeys(runs, error) if claimed else {}
 
-    def _claim_and_prepare(self, conn: Connection, runs: Sequence[Run]) -> dict[Run, Prepared]:
-        claimed = claim_all(conn, [(run.invocation_id, run.attempt) for run in runs], self._worker)
+    def _claim_and_prepare(
+        self, conn: Connection, runs: Sequence[Run], job: RunsJob, kept: Sequence[Run]
+    ) -> dict[Run, Prepared]:
+        """Claim, in one transaction, those that have a place, and queue the others again, for any worker."""
+        by_id = {run.invocation_id: run for run in runs}
+        candidates = read_candidates(conn, by_id)
+        taken = self._places.take(candidates, rooms_of_tenants(conn, candidates))
+        for candidate in taken:
+            by_id[candidate.id].place = candidate
+        claimed = claim_all(conn, [by_id[each.id].key for each in taken], self._worker)
         made = prepare_all(conn, claimed, self._base_url, self._box) if claimed else {}
-        return {run: made[run.invocation_id] for run in runs if run.invocation_id in made}
+        ours = [run for run in runs if run.invocation_id in made]
+        self._leave_all([run for run in runs if run.invocation_id not in made])
+        if len(taken) < len(candidates):
+            left = [by_id[each.id] for each in candidates if by_id[each.id].place is None]
+            self._put_back(conn, job, [*kept, *ours], left)
+        return {run: made[run.invocation_id] for run in ours}
 
-    @staticmethod
-    def _put_back(conn: Connection, job_id: int | None, runs: Sequence[Run], left: Sequence[Run]) -> None:
-        if job_id is not None:
-            keep_runs(conn, job_id, [(run.invocation_id, run.attempt) for run in runs])
-        defer_runs(conn, [(run.invocation_id, run.attempt) for run in left])
+    def _put_back(self, conn: Connection, job: RunsJob, ours: Sequence[Run], left: Sequence[Run]) -> None:
+        if job.id is not None:
+            keep_runs(conn, job.id, [run.key for run in ours])
+        # With places left it is their tenant or host that has too many: they wait longer each time.
+        delay = min(FIRST_WAIT * 2**job.waits, LONGEST_WAIT) if self._places.free > 0 else 0.0
+        waits = min(job.waits + 1, MOST_WAITS) if delay else 0
+        defer_rest(conn, [run.key for run in left], job.priority, waits, delay)
+
+    def _leave_all(self, runs: Sequence[Run]) -> None:
+        for run in runs:
+            self._leave(run)
 
     async def _outcome(self, run: Run, work: Prepared) -> Outcome:
         if isinstance(work, Skipped):
@@ -240,7 +228,7 @@ class Dispatcher:
 
         Then the sweeper, or at last the reconciler, ends it.
         """
-        tries = [(run.invocation_id, run.attempt, outcome) for run, outcome in ends]
+        tries = [(*run.key, outcome) for run, outcome in ends]
         written = await self._persist(f"The end of {len(ends)} runs", finish_all, tries)
         return [None] * len(ends) if written is None else [*written]
 

@@ -205,7 +205,8 @@ def _take_stalled(conn: Connection, job_id: int, age: dict[str, timedelta]) -> i
     tries = lock_tries(conn, attempts)
     # Fetched, but lost before they were claimed:
     ready = [each for each in tries.values() if each.state is InvocationState.READY]
-    defer_runs(conn, [(each.id, each.attempt + 1) for each in ready if each.attempt + 1 == attempts[each.id]])
+    lost = [each for each in ready if each.attempt + 1 == attempts[each.id]]
+    defer_runs(conn, [(each.tenant_id, each.id, each.attempt + 1) for each in lost])
     running = [each for each in tries.values() if each.state is InvocationState.RUNNING]
     conclude_all(conn, [(each, WORKER_LOST) for each in running if each.attempt == attempts[each.id]])
     return 1
@@ -229,7 +230,7 @@ def _requeue(conn: Connection, invocation_id: UUID) -> int:
     current = _without_job(conn, invocation_id, InvocationState.READY)
     if current is None:
         return 0
-    defer_runs(conn, [(current.id, current.attempt + 1)])
+    defer_runs(conn, [(current.tenant_id, current.id, current.attempt + 1)])
     return 1
 
 

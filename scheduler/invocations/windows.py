@@ -159,7 +159,7 @@ def close_windows(conn: Connection, due: Sequence[Row[Any]]) -> Closed:
         *_close(conn, plan.windows, {row.id: row.firing_count for row in due}),
         *move(conn, plan.retries, InvocationState.RETRYING, InvocationState.READY),
     ]
-    defer_runs(conn, [(each.id, each.attempt + 1) for each in ready])
+    defer_runs(conn, [(each.tenant_id, each.id, each.attempt + 1) for each in ready])
     return Closed(
         [each.id for each in ready],
         sum(map(len, plan.held.values())) + len(judged.held),

@@ -7,14 +7,19 @@ queue of their own, so that neither waits for the other.
 from __future__ import annotations
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import TypeVar
 from uuid import UUID
 
 from procrastinate import App, SyncPsycopgConnector
-from procrastinate.types import JSONDict
+from procrastinate.jobs import Job
+from procrastinate.types import JSONDict, JSONValue
 from sqlalchemy import Connection, text
+
+from scheduler.storage.arrays import uuid_array
 
 QUEUE = "invocations"
 RUN_TASK = "reveille.run_invocation"
@@ -25,28 +30,89 @@ RUNS_OF_A_JOB = 50
 
 KEEP = text("UPDATE procrastinate_jobs SET args = CAST(:args AS jsonb) WHERE id = :id")
 
+DELAY = text("""
+    UPDATE procrastinate_jobs SET scheduled_at = clock_timestamp() + make_interval(secs => :delay)
+    WHERE id = ANY(CAST(:ids AS bigint[]))
+""")
+READY = text("""
+    SELECT tenant_id, count(*) AS ready FROM invocations
+    WHERE tenant_id = ANY(CAST(:tenant_ids AS uuid[])) AND state = 'ready' GROUP BY tenant_id
+""")
+
 Item = TypeVar("Item")
+Run = tuple[UUID, int]
+"""An invocation's id, and the number of the attempt."""
 
 _deferring = App(connector=SyncPsycopgConnector())
 """Never opened: what is deferred always travels on the connection of the caller's transaction."""
 
 
-def defer_runs(conn: Connection, runs: Collection[tuple[UUID, int]]) -> None:
-    """Queue (invocation id, number of the attempt it is for), up to RUNS_OF_A_JOB in a job, in the transaction.
+@dataclass(frozen=True, slots=True)
+class RunsJob:
+    """A job under way that runs invocations."""
 
-    Each is for one attempt: one that comes late finds its invocation moved on, and does nothing.
+    id: int | None = None
+    priority: int = 0
+    waits: int = 0
+    """How often its runs could not be made, for those of their tenant or host that were under way."""
+
+
+def defer_runs(conn: Connection, runs: Collection[tuple[UUID, UUID, int]]) -> None:
+    """Queue (tenant id, invocation id, number of the attempt it is for), up to RUNS_OF_A_JOB in a job.
+
+    Each is for one attempt: one that comes late finds its invocation moved on, and does nothing. A job is of one
+    tenant, and the more of its invocations wait already, the later it is fetched: a tenant with few goes before.
+    Call it after the statement that made the invocations ready, in the same transaction.
     """
-    jobs: list[JSONDict] = [
-        {"runs": [[str(each), attempt] for each, attempt in batch]} for batch in batched(runs, RUNS_OF_A_JOB)
-    ]
-    if jobs:
-        task = _deferring.configure_task(RUN_TASK, queue=QUEUE, connection=conn.connection.driver_connection)
-        task.batch_defer(*jobs)
+    if not runs:
+        return
+    by_tenant: dict[UUID, list[Run]] = defaultdict(list)
+    for tenant_id, invocation_id, attempt in runs:
+        by_tenant[tenant_id].append((invocation_id, attempt))
+    ready = conn.execute(READY, {"tenant_ids": uuid_array(by_tenant)}).all()
+    waiting = {row.tenant_id: row.ready - len(by_tenant[row.tenant_id]) for row in ready}
+    _defer(
+        conn,
+        [
+            (-((max(waiting.get(tenant_id, 0), 0) + place) // RUNS_OF_A_JOB), {"runs": _as_args(batch)})
+            for tenant_id, theirs in by_tenant.items()
+            for place, batch in zip(
+                range(0, len(theirs), RUNS_OF_A_JOB), batched(theirs, RUNS_OF_A_JOB), strict=True
+            )
+        ],
+    )
 
 
-def keep_runs(conn: Connection, job_id: int, runs: Collection[tuple[UUID, int]]) -> None:
+def defer_rest(conn: Connection, runs: Collection[Run], priority: int, waits: int, delay: float) -> None:
+    """Queue again what a job, of that priority, could not run, to be fetched in `delay` seconds at the earliest.
+
+    `waits` counts how often that was so.
+    """
+    ids = _defer(conn, [(priority, {"runs": _as_args(runs), "waits": waits})])
+    if delay:
+        conn.execute(DELAY, {"ids": ids, "delay": delay})
+
+
+def _defer(conn: Connection, jobs: Sequence[tuple[int, JSONDict]]) -> list[int | None]:
+    made = _deferring.job_manager.batch_defer_jobs(
+        [
+            Job(
+                queue=QUEUE, task_name=RUN_TASK, lock=None, queueing_lock=None, priority=priority, task_kwargs=args
+            )
+            for priority, args in jobs
+        ],
+        connection=conn.connection.driver_connection,
+    )
+    return [job.id for job in made]
+
+
+def _as_args(runs: Collection[Run]) -> list[JSONValue]:
+    return [[str(each), attempt] for each, attempt in runs]
+
+
+def keep_runs(conn: Connection, job_id: int, runs: Collection[Run]) -> None:
     """Leave a job that is under way these of its runs: what becomes of them, if its worker is lost, goes by the job."""
-    kept = json.dumps({"runs": [[str(each), attempt] for each, attempt in runs]})
+    kept = json.dumps({"runs": _as_args(runs)})
     conn.execute(KEEP, {"id": job_id, "args": kept})
 
 

@@ -20,7 +20,7 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager, NotificationCallback
 
 from scheduler.domain.clock import Clock
-from scheduler.queue.tasks import CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK
+from scheduler.queue.tasks import CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK, Run, RunsJob
 
 PAUSE_SECONDS = 1.0
 FINISH_PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
@@ -141,17 +141,14 @@ def _first_line(error: ConnectorException) -> str:
     return str(error.__cause__ or error).partition("\n")[0]
 
 
-Runs = Sequence[tuple[UUID, int]]
-
-
 def make_worker_app(
     libpq_url: str,
-    run: Callable[[Runs, int | None], Awaitable[None]],
+    run: Callable[[Sequence[Run], RunsJob], Awaitable[None]],
     pulse: Pulse,
     beat_seconds: float,
     has_room: Callable[[], Awaitable[bool]],
 ) -> App:
-    """The app of the worker that runs invocations, not yet open, with `run([(id, attempt), …], job_id)` as its task.
+    """The app of the worker that runs invocations, not yet open, with `run([(id, attempt), …], job)` as its task.
 
     It looks for work while it `has_room`, which may wait a moment for it.
 
@@ -165,9 +162,11 @@ def make_worker_app(
         runs: list[tuple[str, int]] | None = None,
         invocation_id: str = "",  # of jobs that an earlier version has queued, one for each invocation
         attempt: int = 0,
+        waits: int = 0,
     ) -> None:
         wanted = [(invocation_id, attempt)] if runs is None else runs
-        await run([(UUID(each), number) for each, number in wanted], context.job.id)
+        job = RunsJob(context.job.id, context.job.priority, waits)
+        await run([(UUID(each), number) for each, number in wanted], job)
 
     return app
 

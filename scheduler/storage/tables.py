@@ -38,6 +38,8 @@ class Tenant(Base):
     max_tokens_per_day: Mapped[int | None] = mapped_column(BigInteger)
     """Of all its agents together; null: no limit."""
     max_invocations_per_hour: Mapped[int | None]
+    max_concurrent_runs: Mapped[int | None]
+    """Of all its agents together, over all workers; null: no limit."""
     min_heartbeat_interval: Mapped[int] = mapped_column(server_default="240")
     """Least minutes between two heartbeats of an agent."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from scheduler.domain.run import Outcome, Replied, RunRequest
 from scheduler.invocations.lifecycle import claim_all
+from scheduler.queue.tasks import RunsJob
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.dispatching import Scripted, make_dispatcher, reply
@@ -73,7 +74,7 @@ def test_what_has_no_place_is_queued_again_and_the_job_keeps_what_it_runs(db: Da
     async def run() -> None:
         runtime = Scripted(wait)
         dispatcher = make_dispatcher(db, runtime, places=3)
-        running = asyncio.ensure_future(dispatcher.run([(each, 1) for each in ids], job.id))
+        running = asyncio.ensure_future(dispatcher.run([(each, 1) for each in ids], RunsJob(job.id)))
         async with asyncio.timeout(20):
             while len(runtime.requests) < 3:
                 await asyncio.sleep(0.01)

@@ -1,0 +1,52 @@
+"""One try under way, as its worker holds it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any
+from uuid import UUID
+
+from loguru import logger
+
+from scheduler.domain.run import Failed, Outcome, RunRequest
+from scheduler.invocations.places import Candidate
+
+
+class Run:
+    """One try under way. `stop` ends it from outside, with the outcome that this then is."""
+
+    def __init__(self, invocation_id: UUID, attempt: int) -> None:
+        self.invocation_id = invocation_id
+        self.attempt = attempt
+        self.request: RunRequest | None = None
+        self.place: Candidate | None = None
+        """What it is counted for while it takes a place."""
+        self._stopped: Outcome | None = None
+        self._task: asyncio.Future[Outcome] | None = None
+
+    @property
+    def key(self) -> tuple[UUID, int]:
+        """Invocation and attempt."""
+        return self.invocation_id, self.attempt
+
+    def stop(self, outcome: Outcome) -> None:
+        """Cancel the runtime, now or as soon as it starts. The first reason counts."""
+        self._stopped = self._stopped or outcome
+        if self._task is not None:
+            self._task.cancel()
+
+    async def outcome_of(self, running: Coroutine[Any, Any, Outcome]) -> Outcome:
+        """Run a runtime to its end, whatever that is. A result that was there before a `stop` took hold counts."""
+        if self._stopped is not None:
+            running.close()
+            return self._stopped
+        self._task = asyncio.ensure_future(running)
+        await asyncio.wait([self._task])
+        if self._task.cancelled():
+            return self._stopped or Failed("The runtime cancelled itself.")
+        error = self._task.exception()
+        if error is not None:
+            logger.opt(exception=error).error("The runtime of invocation {} broke", self.invocation_id)
+            return Failed(f"The runtime broke: {type(error).__name__}: {error}")
+        return self._task.result()

@@ -1,0 +1,18 @@
+"""The most runs that a tenant may have at once."""
+
+from __future__ import annotations
+
+from alembic import op
+
+revision = "0019"
+down_revision = "0018"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE tenants ADD COLUMN max_concurrent_runs integer")
+
+
+def downgrade() -> None:
+    op.execute("ALTER TABLE tenants DROP COLUMN max_concurrent_runs")
