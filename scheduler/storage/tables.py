@@ -39,7 +39,6 @@ class Tenant(Base):
     """Of all its agents together; null: no limit."""
     max_invocations_per_hour: Mapped[int | None]
     max_concurrent_runs: Mapped[int | None]
-    """Of all its agents together, over all workers; null: no limit."""
     min_heartbeat_interval: Mapped[int] = mapped_column(server_default="240")
     """Least minutes between two heartbeats of an agent."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
@@ -68,13 +67,7 @@ class Agent(Base):
 
     __tablename__ = "agents"
     __table_args__ = (
-        Index(
-            "uq_agents_tenant_name",
-            "tenant_id",
-            "name",
-            unique=True,
-            postgresql_where=text("deleted_at IS NULL"),
-        ),
+        Index("uq_agents_tenant_name", "tenant_id", "name", unique=True, postgresql_where=NOT_DELETED),
         Index("ix_agents_tenant", "tenant_id", "id", postgresql_where=NOT_DELETED),
     )
 
