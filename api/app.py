@@ -28,6 +28,7 @@ from api.mcp import mcp
 from api.messages import messages
 from api.metrics import metrics
 from api.models import models
+from api.notes import notes
 from api.notification_targets import notification_targets
 from api.options import answer_options
 from api.polls import polls
@@ -52,6 +53,7 @@ RESOURCES = (
     polls,
     wakes,
     focus,
+    notes,
     firings,
     invocations,
     users,

@@ -9,13 +9,16 @@ from flask import Response, request
 from api.agents import pause_agent, resume_agent
 from api.agents import show_agent as api_agent
 from api.auth import Level, caller, needs
+from api.notes import put_notes
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
 from api.schemas.messages import WakeIn
+from api.schemas.notes import NotesIn
 from api.services import services
 from api.wakes import wake_agent
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped
+from scheduler.storage.notes import MOST_CHARACTERS, read_notes
 from scheduler.storage.overviews import find_agents, standing_of, woken_by
 from scheduler.storage.queries import LedgerFilter, list_invocations
 from scheduler.storage.sessions import SessionFilter, list_sessions
@@ -56,8 +59,20 @@ def show_agent(agent_id: str) -> Response:
             has_more=len(triggers) > MOST_TRIGGERS,
             latest=latest,
             wakers=woken_by(conn, [row.id for row in latest]),
+            notes=read_notes(conn, path.agent_id),
+            most_notes=MOST_CHARACTERS,
             sessions=list_sessions(conn, who.tenant_id, SessionFilter(path.agent_id), limit=LATEST),
         )
+
+
+@agents.post("/agents/<agent_id>/notes")
+@needs(Level.WRITE)
+def write(agent_id: str) -> Response:
+    """Put what a person wrote in the place of an agent's notes."""
+    path = _path(agent_id)
+    given = request.form.get("text", "").replace("\r\n", "\n")
+    put_notes(path, shaped(NotesIn, {"text": given}))
+    return done(f"/agents/{path.agent_id}", "The notes were saved.")
 
 
 @agents.post("/agents/<agent_id>/pause")

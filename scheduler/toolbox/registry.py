@@ -11,10 +11,11 @@ from scheduler.storage.engine import Database
 from scheduler.toolbox.acks import ack_tools
 from scheduler.toolbox.base import Services
 from scheduler.toolbox.ledger import ledger_tools
+from scheduler.toolbox.notes import note_tools
 from scheduler.toolbox.talk import talk_tools
 from scheduler.toolbox.triggers import trigger_tools
 
-GROUPS = (trigger_tools, ledger_tools, ack_tools, talk_tools)
+GROUPS = (trigger_tools, ledger_tools, ack_tools, talk_tools, note_tools)
 
 
 def make_tools(db: Database, triggers: Triggers, clock: Clock, base_url: str) -> Sequence[Tool]:

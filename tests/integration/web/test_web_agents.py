@@ -43,6 +43,16 @@ def test_an_agent_is_paused_with_a_note_resumed_and_woken(api: Api) -> None:
     assert browser.post(f"{path}/wake", message="").status_code == 422
 
 
+def test_an_agents_notes_are_seen_and_corrected_on_its_page(api: Api) -> None:
+    agent = api.agent("ada")
+    path, browser = f"/agents/{agent['id']}", signed_in(api)
+    assert browser.post(f"{path}/notes", text="tea & <b>").status_code == 303
+    assert "tea &amp; &lt;b&gt;" in browser.get(path)
+    assert api.get(f"{path}/notes")["text"] == "tea & <b>"
+    assert browser.post(f"{path}/notes", text="").status_code == 303
+    assert api.get(f"{path}/notes")["text"] == ""
+
+
 def test_an_agents_triggers_are_grouped_by_what_they_belong_to(api: Api) -> None:
     agent = api.agent("ada")
     for name, focus in (("alone", None), ("a1", "order 7"), ("a2", "order 7")):

@@ -1,0 +1,25 @@
+"""Notes of agents."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, StringConstraints
+
+from api.schemas.base import Answer, Shape, Time
+from scheduler.storage.notes import MOST_CHARACTERS
+
+
+class NotesIn(Shape):
+    """What takes the place of the notes."""
+
+    text: Annotated[str, StringConstraints(max_length=MOST_CHARACTERS)]
+
+
+class NotesOut(Answer):
+    """An agent's notes: empty, and written by nobody, until somebody writes some."""
+
+    text: str
+    updated_at: Time | None
+    updated_by: str | None = Field(description="`agent:ID` for the agent itself, `key:NAME`, `user:NAME`.")
+    most: int = Field(description="As many characters are kept.")

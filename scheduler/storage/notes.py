@@ -1,0 +1,66 @@
+"""Notes of agents: one text for each, which it keeps from run to run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, select
+from sqlalchemy.dialects.postgresql import insert
+
+from scheduler.domain.errors import InvalidField
+from scheduler.storage.agent_tables import AgentNotes
+from scheduler.storage.audit import record_event
+from scheduler.storage.base import NOW
+
+MOST_CHARACTERS = 10_000
+"""Of an agent's notes: enough for what matters, little enough to be read in each run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notes:
+    """An agent's notes, and who wrote them last."""
+
+    text: str = ""
+    updated_at: datetime | None = None
+    updated_by: str | None = None
+
+
+def read_notes(conn: Connection, agent_id: UUID) -> Notes:
+    """An agent's notes; empty until somebody writes some."""
+    columns = (AgentNotes.text, AgentNotes.updated_at, AgentNotes.updated_by)
+    row = conn.execute(select(*columns).where(AgentNotes.agent_id == agent_id)).one_or_none()
+    return Notes() if row is None else Notes(*row)
+
+
+def write_notes(
+    conn: Connection, tenant_id: UUID, agent_id: UUID, text: str, *, actor: str, append: bool = False
+) -> Notes:
+    """Put `text` in the place of an agent's notes, or below them. Raises InvalidField when they become too long."""
+    if append:
+        locked = select(AgentNotes.text).where(AgentNotes.agent_id == agent_id).with_for_update()
+        text = "\n".join(filter(None, [conn.scalar(locked), text]))
+    if len(text) > MOST_CHARACTERS:
+        raise InvalidField(
+            f"The notes would be {len(text):,} characters long; {MOST_CHARACTERS:,} are kept. Shorten them: leave out "
+            "what is done, and say the rest in fewer words.",
+            field="text",
+        )
+    values = {"tenant_id": tenant_id, "text": text, "updated_by": actor, "updated_at": NOW}
+    conn.execute(
+        insert(AgentNotes)
+        .values(agent_id=agent_id, **values)
+        .on_conflict_do_update(index_elements=[AgentNotes.agent_id], set_=values)
+    )
+    about = {"characters": len(text)}
+    record_event(
+        conn,
+        action="agent.noted",
+        tenant_id=tenant_id,
+        subject_id=agent_id,
+        agent_id=agent_id,
+        actor=actor,
+        **about,
+    )
+    return read_notes(conn, agent_id)
