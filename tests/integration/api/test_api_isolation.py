@@ -32,7 +32,7 @@ def world(api: Api, name: str) -> World:
     tenant_id = api.tenant(name)
     as_tenant = api.as_(api.key, tenant_id)
     agent_id = as_tenant.post("/agents", agent_body())["id"]
-    hook = trigger_body("hook", type="webhook", config={}, focus_ref=f"{name}/inbox")
+    hook = trigger_body("hook", type="webhook", config={}, managed_by_agent=True, focus_ref=f"{name}/inbox")
     trigger = as_tenant.post(f"/agents/{agent_id}/triggers", hook)
     token = trigger["hook_url"].rsplit("/", 1)[1]
     firing_id = as_tenant.ok(as_tenant.call("POST", f"//hooks/{token}", data=b"hello"), 202)["firing_id"]
