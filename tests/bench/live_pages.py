@@ -117,7 +117,7 @@ def _firing(db: Database, trigger_ids: list[UUID]) -> Iterator[None]:
 
 def _open_pages(web: Web, cookie: str) -> list[socket.socket]:
     request = (
-        f"GET /now/stream HTTP/1.1\r\nHost: reveille\r\nAccept: text/event-stream\r\nCookie: {cookie}\r\n\r\n"
+        f"GET /now/stream HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\nCookie: {cookie}\r\n\r\n"
     )
     pages = []
     for _ in range(PAGES):

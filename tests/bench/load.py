@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import cycle
 
 BODY = b'{"action": "opened", "issue": {"number": 1, "title": "It does not start"}}'
-HEAD = b"POST %s HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+HEAD = b"POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 END = b"\r\n\r\n"
 
 

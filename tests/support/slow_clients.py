@@ -92,13 +92,13 @@ class _SlowClient:
             self._socket = None
 
     def _beginning(self) -> bytes:
-        line = f"POST {self._path} HTTP/1.1\r\nHost: reveille\r\nContent-Type: application/json\r\n"
+        line = f"POST {self._path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
         if self._kind == "head":
             return f"{line}X-Slow: ".encode()
         if self._kind == "body":
             return f"{line}Content-Length: 5000\r\n\r\n{{".encode()
         if self._kind == "deaf":
-            return f"GET {self._path} HTTP/1.1\r\nHost: reveille\r\n\r\n".encode() * PIPELINED
+            return f"GET {self._path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode() * PIPELINED
         return b""
 
 

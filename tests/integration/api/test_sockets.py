@@ -185,7 +185,7 @@ def test_a_revoked_key_sees_nothing_more(db: Database, api: Api, web: Web) -> No
 def test_a_revoked_key_is_pushed_nothing_and_cannot_stay(db: Database, api: Api, web: Web, woken: Woken) -> None:
     """A client that does not answer the goodbye is let go of all the same."""
     handshake = (
-        f"GET /ws HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Authorization: Bearer {api.with_key('read').key}\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
@@ -218,7 +218,7 @@ def test_who_does_not_say_who_it_is_has_a_place_apart(web: Web, api: Api) -> Non
 def test_a_client_that_answers_no_ping_is_noticed(db: Database, api: Api, web: Web) -> None:
     user_id = make_user(db)
     handshake = (
-        f"GET /ws?user_id={user_id} HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+        f"GET /ws?user_id={user_id} HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Authorization: Bearer {api.key}\r\nSec-WebSocket-Version: 13\r\n"
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )

@@ -77,7 +77,7 @@ class Stream:
 
     def __init__(self, web: Web, cookie: str) -> None:
         self.socket = web.connect()
-        headers = f"Host: reveille\r\nAccept: text/event-stream\r\nCookie: {cookie}\r\n"
+        headers = f"Host: localhost\r\nAccept: text/event-stream\r\nCookie: {cookie}\r\n"
         self.socket.sendall(f"GET /now/stream HTTP/1.1\r\n{headers}\r\n".encode())
         self.received = ""
 

@@ -251,5 +251,5 @@ def test_what_belongs_to_the_pages_is_kept_by_browsers(api: Api) -> None:
 
 def test_the_cookie_is_secure_behind_https(api: Api) -> None:
     browser = Browser(api)
-    form = browser.client.get("/sign-in", base_url="https://reveille.test")
+    form = browser.client.get("/sign-in", base_url="https://localhost")
     assert "Secure" in form.headers["Set-Cookie"]
