@@ -33,6 +33,8 @@ from api.notification_targets import notification_targets
 from api.options import answer_options
 from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
+from api.refusals import EXTENSION as REFUSALS
+from api.refusals import Refusals
 from api.resource import PREFIX, ItemConverter, ReferenceConverter
 from api.services import EXTENSION, build_parts
 from api.sockets.route import register as register_sockets
@@ -99,6 +101,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
     app.before_request(check_host)
     app.before_request(check_query)
     app.extensions[EXTENSION] = parts
+    app.extensions[REFUSALS] = Refusals()
     install(app)
     for resource in RESOURCES:
         app.register_api(resource)

@@ -24,6 +24,7 @@ from uuid import UUID
 from flask import current_app, g, request
 from sqlalchemy import Connection
 
+from api.refusals import note_refusal
 from api.schemas.owners import AGENT_PREFIX
 from api.services import services
 from scheduler.domain.errors import Forbidden, NotFound, Unauthorized
@@ -133,6 +134,8 @@ def authenticate() -> None:
     if g.caller is None:
         if access.token and token:
             return
+        if token:
+            note_refusal("key.refused")
         raise Unauthorized("The API key is wrong or was revoked." if token else "Send Authorization: Bearer KEY.")
     if not g.caller.may(access):
         raise Forbidden(f"The key does not have the scope for this: it takes {access.level.name.lower()}.")

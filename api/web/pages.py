@@ -14,6 +14,7 @@ from api.web.new_agent import new_agent
 from api.web.notifications import notifications
 from api.web.sessions import sessions
 from api.web.settings import settings
+from api.web.sign_ins import sign_ins
 
 LEDGER = (
     agents,
@@ -26,6 +27,7 @@ LEDGER = (
     approvals,
     audit,
     settings,
+    sign_ins,
     models,
     notifications,
 )

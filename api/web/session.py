@@ -98,6 +98,9 @@ def local_path(target: str | None) -> str:
 def _ask_to_sign_in() -> AnyResponse:
     if request.headers.get("Reveille-Fragment") or "text/event-stream" in request.headers.get("Accept", ""):
         raise Unauthorized("You have been signed out.")
+    if request.method == "POST" and request.path != "/sign-out" and request.form:
+        # 307 has the browser send the form along, so that the page of the sign-in can keep it.
+        return redirect(f"/sign-in/go-on?path={quote(request.path)}", 307, Response)
     target = request.full_path.rstrip("?") if request.method == "GET" else "/"
     query = "" if target == "/" else f"?next={quote(target, safe='/')}"
     response = redirect(f"/sign-in{query}", 303, Response)

@@ -52,6 +52,7 @@ def show_settings() -> Response:
 def make() -> Response:
     """Make a key of the tenant's, and show it this once."""
     given: dict[str, Any] = {"name": "", **filled("name")}
+    given |= filled("expires_at")
     scope = request.form.get("agent_id", "").strip()
     given["scopes"] = [f"agent:{scope}" if scope else request.form.get("scope", "")]
     try:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import cast
 from uuid import UUID
 
-from flask import Response, current_app, request
+from flask import Response, current_app, g, request
 from sqlalchemy import Connection
 
 from api.apart import Moved, has_moved, must_move
 from api.auth import Level, caller, needs
+from api.refusals import note_refusal
 from api.services import services
 from api.web.base import done, page_blueprint, render
+from api.web.kept_form import KeptForm, keep_form, open_form
 from api.web.limits import SignInLimit
 from api.web.session import (
     COOKIE,
@@ -55,19 +57,26 @@ def ask() -> Response:
     return _form(target)
 
 
+@sign_in.post("/sign-in/go-on")
+def ask_in_a_form() -> Response:
+    """The form of the sign-in, for whoever was signed out while filling in another: that one is kept in it."""
+    return _form("/", kept=keep_form())
+
+
 @sign_in.post("/sign-in")
 def enter() -> Response:
     """Check the key or the password and start a session."""
     check_csrf(request.cookies.get(FORM_COOKIE, ""))
-    target = local_path(request.form.get("next"))
+    target, kept = local_path(request.form.get("next")), request.form.get("kept", "")
     key, name = request.form.get("key", "").strip(), request.form.get("name", "").strip()
     try:
         token = _start_by_key(key) if key else _start_by_password(name, request.form.get("password", ""))
     except ReveilleError as error:
-        return _form(target, error, name)
+        return _form(target, error, name, kept)
     if token is None:
         return Moved()
-    response = done(target)
+    again = open_form(kept)
+    response = done(target) if again is None else _ask_to_go_on(again, token)
     remember(response, token)
     response.delete_cookie(FORM_COOKIE, path="/")
     return response
@@ -77,8 +86,10 @@ def enter() -> Response:
 @needs(Level.READ)
 def leave() -> Response:
     """End the session."""
+    who = caller()
     with services().db.begin() as conn:
         end_session(conn, session_token())
+        _audit(conn, g.signed_in.own_tenant_id, g.signed_in.id, who.actor, "ended")
     response = done("/sign-in")
     response.delete_cookie(COOKIE, path="/")
     return response
@@ -133,6 +144,7 @@ def _start_by_password(name: str, password: str) -> str | None:
         return _start_if_right(name, password)
     except Unauthorized:
         wrong = True
+        note_refusal("session.refused", name=name)
         raise
     finally:
         limit.settle(name, address, wrong=wrong)
@@ -152,9 +164,11 @@ def _start_if_right(name: str, password: str) -> str:
 def _start_by_key(key: str) -> str:
     with services().db.begin() as conn:
         row = find_key(conn, key)
-        if row is None:
-            _limit().note_wrong_key(request.remote_addr or "", services().clock.monotonic())
-            raise Unauthorized(WRONG)
+    if row is None:
+        note_refusal("session.refused")
+        _limit().note_wrong_key(request.remote_addr or "", services().clock.monotonic())
+        raise Unauthorized(WRONG)
+    with services().db.begin() as conn:
         if row.scopes[0].startswith("agent:"):
             raise InvalidField(AGENTS_KEY, field="key")
         _audit(conn, row.tenant_id, row.id, f"key:{row.name}")
@@ -165,13 +179,20 @@ def _limit() -> SignInLimit:
     return cast("SignInLimit", current_app.extensions[LIMITS])
 
 
-def _audit(conn: Connection, tenant_id: UUID | None, who: UUID, actor: str) -> None:
-    record_event(conn, action="session.started", tenant_id=tenant_id, subject_id=who, actor=actor)
+def _audit(conn: Connection, tenant_id: UUID | None, who: UUID, actor: str, verb: str = "started") -> None:
+    address = request.remote_addr or ""
+    record_event(conn, action=f"session.{verb}", tenant_id=tenant_id, subject_id=who, actor=actor, address=address)
 
 
-def _form(target: str, error: ReveilleError | None = None, name: str = "") -> Response:
+def _ask_to_go_on(kept: KeptForm, token: str) -> Response:
+    """The page after a sign-in in the middle of a form: one press goes back to it, filled as it was."""
+    return render("go_on.html", kept=kept, csrf=csrf_token(token))
+
+
+def _form(target: str, error: ReveilleError | None = None, name: str = "", kept: str = "") -> Response:
     secret = request.cookies.get(FORM_COOKIE) or new_token()
     status = error.status if error else 200
-    response = render("sign_in.html", status, target=target, error=error, name=name, form_csrf=csrf_token(secret))
+    shown = {"target": target, "error": error, "name": name, "form_csrf": csrf_token(secret), "kept": kept}
+    response = render("sign_in.html", status, **shown)
     set_cookie(response, FORM_COOKIE, secret)
     return response

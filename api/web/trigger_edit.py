@@ -53,6 +53,8 @@ def make() -> Response:
     kind = _kind(request.form.get("type", ""))
     shown = request.form.to_dict()
     try:
+        if request.form.get("do") == "keep":
+            return _form(kind, shown)
         if request.form.get("do") == "preview":
             return _form(kind, shown, ahead=_ahead(kind, _config(kind)))
         if request.form.get("do") == "try":
@@ -83,6 +85,8 @@ def change(trigger_id: str) -> Response:
     found = _found(trigger_id)
     shown = request.form.to_dict()
     try:
+        if request.form.get("do") == "keep":
+            return _form(found.type, shown, trigger=found)
         if request.form.get("do") == "preview":
             ahead = _ahead(found.type, merged_config(found, request.form))
             return _form(found.type, shown, trigger=found, ahead=ahead)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -43,6 +43,61 @@ class SignedIn:
     tenant_name: str
     timezone: str
     """The tenant's."""
+
+
+@dataclass(frozen=True, slots=True)
+class ShownSession:
+    """A session as a list shows it. `id` names it there; `tenant_id` None: its owner is an operator."""
+
+    id: str
+    kind: str
+    owner_id: UUID
+    name: str
+    tenant_id: UUID | None
+    created_at: datetime
+    seen_at: datetime
+    is_this: bool
+
+
+def list_sessions(conn: Connection, me: SignedIn, token: str, *, everyone: bool, limit: int) -> list[ShownSession]:
+    """The live sessions of `me`, or with `everyone` those of the tenant, for an operator of all; newest first."""
+    owner = WebSession.user_id if me.kind == "user" else WebSession.key_id
+    tenant_id = func.coalesce(WebUser.tenant_id, ApiKey.tenant_id)
+    query = (
+        select(
+            *WebSession.__table__.columns,
+            func.coalesce(WebUser.name, ApiKey.name).label("name"),
+            tenant_id.label("own_tenant_id"),
+        )
+        .join(WebUser, WebUser.id == WebSession.user_id, isouter=True)
+        .join(ApiKey, ApiKey.id == WebSession.key_id, isouter=True)
+        .where(WebSession.expires_at > NOW, WebSession.seen_at > NOW - IDLE, ApiKey.revoked_at.is_(None))
+        .order_by(WebSession.created_at.desc())
+        .limit(limit)
+    )
+    if not everyone:
+        query = query.where(owner == me.id)
+    elif me.own_tenant_id is not None:
+        query = query.where(tenant_id == me.own_tenant_id)
+    this = token_hash(token)
+    return [
+        ShownSession(
+            row.token_hash.hex(),
+            "user" if row.user_id else "key",
+            row.user_id or row.key_id,
+            row.name,
+            row.own_tenant_id,
+            row.created_at,
+            row.seen_at,
+            bytes(row.token_hash) == this,
+        )
+        for row in conn.execute(query)
+    ]
+
+
+def end_shown(conn: Connection, session: ShownSession) -> None:
+    """End a session that a list has shown; whoever watches is told by the next look."""
+    conn.execute(delete(WebSession).where(WebSession.token_hash == bytes.fromhex(session.id)))
 
 
 def start_session(

@@ -44,7 +44,7 @@ def test_every_page_asks_as_much_as_it_changes(api: Api) -> None:
     token = reader.token("/")
     harmless = {"/zone", "/sign-out", "/tenant", "/triggers/preview"}
     for _, path in pages(api, "POST"):
-        if path not in harmless:
+        if path not in harmless and not path.startswith("/settings/sign-ins/"):  # one's own may be ended
             assert reader.client.post(path, data={"csrf": token}).status_code == 403, path
     for endpoint, path in pages(api, "GET"):
         level = api.app.view_functions[endpoint].access.level  # type: ignore[union-attr]

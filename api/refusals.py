@@ -1,0 +1,54 @@
+"""Wrong keys and failed sign-ins: noted in the audit trail with their address, few events however many tries."""
+
+from __future__ import annotations
+
+from threading import Lock
+from uuid import UUID
+
+from flask import current_app, request
+
+from api.services import services
+from scheduler.storage.audit import Event, record_events
+
+EXTENSION = "reveille_refusals"
+WINDOW = 60.0
+"""Seconds in which an address makes one event; the next one says how many tries there were."""
+PER_WINDOW = 20
+"""Events of all addresses together in that time."""
+MAX_KNOWN = 10_000
+
+
+class Refusals:
+    """Counts tries by action and address. In memory, of one web process."""
+
+    def __init__(self) -> None:
+        self._tries: dict[tuple[str, str], tuple[float, int]] = {}
+        self._events: list[float] = []
+        self._lock = Lock()
+
+    def count(self, action: str, address: str, now: float) -> int:
+        """Count a try; returns how many tries an event is to tell of now, 0 for none yet."""
+        with self._lock:
+            since, waiting = self._tries.get((action, address), (now - WINDOW, 0))
+            self._events = [moment for moment in self._events if moment > now - WINDOW]
+            if now - since < WINDOW or len(self._events) >= PER_WINDOW:
+                if len(self._tries) < MAX_KNOWN or (action, address) in self._tries:
+                    self._tries[action, address] = (since, waiting + 1)
+                return 0
+            if len(self._tries) >= MAX_KNOWN:
+                self._tries.clear()
+            self._tries[action, address] = (now, 0)
+            self._events.append(now)
+            return waiting + 1
+
+
+def note_refusal(action: str, *, tenant_id: UUID | None = None, name: str = "") -> None:
+    """Leave an audit event of a wrong key or password, unless there was one of this address a moment ago."""
+    refusals: Refusals = current_app.extensions[EXTENSION]
+    address = request.remote_addr or ""
+    tries = refusals.count(action, address, services().clock.monotonic())
+    if tries:
+        about: dict[str, object] = {"address": address, "tries": tries} | ({"name": name[:200]} if name else {})
+        event = Event(action, tenant_id, None, None, f"address:{address}", about)
+        with services().db.begin() as conn:
+            record_events(conn, [event])

@@ -1,0 +1,44 @@
+"""What somebody typed into a form when their session had ended: kept, sealed, in the page of the sign-in."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from flask import request
+
+from api.services import services
+from api.web.session import CSRF_FIELD, local_path
+from scheduler.domain.errors import ConfigurationError
+
+EDITED = ("/triggers/new", "/edit")
+"""How the paths of forms end that can be shown again as they were filled in; others are sent again."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptForm:
+    """A form that was sent to `path`: names and values."""
+
+    path: str
+    fields: list[tuple[str, str]]
+
+    @property
+    def is_shown_again(self) -> bool:
+        """Whether going on shows the form; else it sends it."""
+        return self.path.endswith(EDITED)
+
+
+def keep_form() -> str:
+    """The form of this request as a text that only this service can read."""
+    fields = [(name, value) for name, value in request.form.items(multi=True) if name != CSRF_FIELD]
+    kept = {"path": local_path(request.args.get("path")), "fields": fields}
+    return services().box.encrypt(json.dumps(kept)).decode("ascii")
+
+
+def open_form(text: str) -> KeptForm | None:
+    """The form that `keep_form` kept; None for anything else."""
+    try:
+        kept = json.loads(services().box.decrypt(text.encode())) if text else None
+    except ConfigurationError:
+        return None
+    return kept and KeptForm(kept["path"], [(name, value) for name, value in kept["fields"]])
