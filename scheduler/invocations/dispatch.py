@@ -39,8 +39,9 @@ FEW_PLACES = 20
 ROOM_SECONDS = 0.05
 """With fewer places than that left, how long to wait for more before work is looked for."""
 
-FIRST_WAIT, LONGEST_WAIT, MOST_WAITS = 0.25, 4.0, 4
-"""Seconds after which runs are looked at again whose tenant or host has too many under way: doubled each time."""
+FIRST_WAIT, LONGEST_WAIT, MOST_WAITS = 0.05, 2.0, 6
+"""Seconds after which runs are looked at again whose tenant or host has too many under way: doubled each time that
+none of a job could be made."""
 
 NO_JOB = RunsJob()
 T = TypeVar("T")
@@ -200,8 +201,9 @@ class Dispatcher:
         if job.id is not None:
             keep_runs(conn, job.id, [run.key for run in ours])
         # With places left it is their tenant or host that has too many: they wait longer each time.
-        delay = min(FIRST_WAIT * 2**job.waits, LONGEST_WAIT) if self._places.free > 0 else 0.0
-        waits = min(job.waits + 1, MOST_WAITS) if delay else 0
+        waits = 0 if ours else job.waits
+        delay = min(FIRST_WAIT * 2**waits, LONGEST_WAIT) if self._places.free > 0 else 0.0
+        waits = min(waits + 1, MOST_WAITS) if delay else 0
         defer_rest(conn, [run.key for run in left], job.priority, waits, delay)
 
     def _leave_all(self, runs: Sequence[Run]) -> None:
