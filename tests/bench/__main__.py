@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
 from tests.bench import scheduling
@@ -17,6 +17,7 @@ from tests.bench.pages import page_times
 from tests.bench.polls import poll_capacity
 from tests.bench.server import bench_server
 from tests.bench.thinking import RUNS, thinking_cost
+from tests.bench.waking import alone, statements, waking
 from tests.support.postgres import Databases
 
 STOCK_COUNT = 2000
@@ -26,6 +27,7 @@ ROUNDS = 5
 """Of which the median counts, of rates and of ratios: a shared machine may be a third slower for some seconds."""
 BURST = 10_000
 FEW, MANY = 1000, 100_000
+DUE_AT_ONCE, TOGETHER, LONE_WAKES = 1000, 100, 20
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,24 @@ def _rates(databases: Databases) -> tuple[float, ...]:
     """Firings a second: stock's, then ours for each of TYPES."""
     stock = STOCK_COUNT / max(scheduling.stock_lateness(databases, STOCK_COUNT))
     return stock, *(scheduling.throughput(databases, each, FIRINGS) for each in TYPES)
+
+
+def _waking_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
+    """The whole road, from due to called, against a bare loop in the same run."""
+    for count in (DUE_AT_ONCE, BURST):
+        woken = waking(databases, count)
+        ratio = woken.rate / woken.bare
+        yield "bare asyncio + httpx loop, the best of 1, 10 and 50 connections", woken.bare, "per s", "", None
+        yield f"agents called, {count:,} due at once", woken.rate, "per s", "", None
+        yield "  against the bare loop", ratio, "x", ">= 0.5", ratio >= 0.5
+        yield "  due to last call", woken.latencies[-1], "s", "", None
+        yield "  CPU of the worker for each", woken.cpu_ms, "ms", "<= 6", woken.cpu_ms <= 6
+    each = statements(databases, TOGETHER)
+    yield f"  statements for each, {TOGETHER} due at once", each, "", "<= 4", each <= 4
+    lone = alone(databases, LONE_WAKES)
+    for share in (0.5, 0.99):
+        took = scheduling.percentile(lone, share) * 1000
+        yield f"one agent alone, due to called, p{share * 100:.0f}", took, "ms", "", None
 
 
 def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
@@ -91,6 +111,8 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     for share in (0.5, 0.99):
         took = scheduling.percentile(calls, share)
         add(f"close of a window to the runtime's call, p{share * 100:.0f}", took, "ms")
+    for line in _waking_lines(databases):
+        add(*line)
     polls = poll_capacity(databases)
     add("polls, values unchanged", polls.per_minute, "per min", ">= 10000", polls.per_minute >= 10_000)
     add("  worker", polls.worker_cores, "cores")
