@@ -87,6 +87,7 @@ def change_agent(path: AgentPath, body: AgentPatch) -> Response:
             new_secret = runtime.new_secret
         if "mcp_servers" in patch:
             values |= mcp_columns(patch["mcp_servers"], row, services())
+        values = {name: value for name, value in values.items() if getattr(row, name) != value}
         if values:
             row = update_agent(conn, path.agent_id, values)
             if "timezone" in values:

@@ -99,6 +99,7 @@ def change_model(path: ModelPath, body: ModelPatch) -> Response:
         whole = {**row._mapping, **_exclusive(patch)}  # noqa: SLF001  # public in all but name
         _check(who, whole, patch)
         _check_key_stays(row, whole, patch)
+        patch = {name: value for name, value in patch.items() if name == "key" or getattr(row, name) != value}
         if patch:
             row = update_model(conn, row.id, _columns(_exclusive(patch)))
             _audit(conn, "updated", row, fields=sorted(patch))

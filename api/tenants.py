@@ -57,6 +57,8 @@ def change_tenant(path: TenantPath, body: TenantPatch) -> Response:
     """
     patch = given(body)
     with services().db.begin() as conn:
+        before = get_tenant(conn, path.tenant_id)
+        patch = {name: value for name, value in patch.items() if getattr(before, name) != value}
         row = update_tenant(conn, path.tenant_id, patch)
         if "timezone" in patch:
             rezone_tenant(conn, path.tenant_id)

@@ -165,6 +165,7 @@ class Settings(BaseSettings):
         default_factory=lambda data: f"http://127.0.0.1:{data['port']}", validation_alias="REVEILLE_URL"
     )
     api_key: Key | None = Field(None, validation_alias="REVEILLE_API_KEY")
+    currency: str = Field("USD", pattern=r"^[A-Z]{3}$", validation_alias="REVEILLE_CURRENCY")
     log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="REVEILLE_LOG_LEVEL")
     log_json: bool = Field(default=False, validation_alias="REVEILLE_LOG_JSON")
 
@@ -282,10 +283,7 @@ def _is_injected(name: str, value: str) -> bool:
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """The environment for a process that is to run on `settings`: ours, with the database and the key put in.
-
-    Names that are unknown are left out: this process has warned about them.
-    """
+    """Ours, with the database and the key of `settings`, without unknown names: this process has warned of them."""
     unknown = {warning.partition(" ")[0] for warning in unknown_settings()}
     variables = {name: value for name, value in os.environ.items() if name not in unknown}  # noqa: TID251
     chosen = {"REVEILLE_DATA_DIR": str(settings.data_dir), "PORT": str(settings.port)}

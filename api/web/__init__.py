@@ -32,7 +32,9 @@ def register(app: Flask, services: Services) -> None:
     static = _Static("web_static", __name__, template_folder="templates", static_folder="static")
     static.after_request(secure)
     filters.install(app, services.clock)
-    app.jinja_env.globals.update(asset=_Assets(), icon=icon_of, kinds=tuple(KINDS))
+    app.jinja_env.globals.update(
+        currency=services.settings.currency, asset=_Assets(), icon=icon_of, kinds=tuple(KINDS)
+    )
     app.extensions[LIMITS] = SignInLimit()
     install_now(app, services)
     app.register_error_handler(404, show_unknown)

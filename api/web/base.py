@@ -21,8 +21,8 @@ from api.auth import Level
 from api.body import check_form
 from api.hosts import check_origin
 from api.problems import http_problem
-from api.web.nav import sections
-from api.web.session import authenticate, csrf_token, session_token, set_cookie
+from api.web.nav import counts, sections
+from api.web.session import authenticate, csrf_token, recognize, session_token, set_cookie
 from api.web.zones import choices, shown_zone
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.ids import parse_id
@@ -74,6 +74,7 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
         zones=choices(getattr(values.get("trigger"), "timezone", None)) if signed_in else [],
         here=request.full_path.rstrip("?") if request.method == "GET" else request.path,
         nav=sections(g.caller) if signed_in else [],
+        counts=counts(g.caller) if signed_in else {},
         notice=notice,
         form_token=csrf_token(session_token()),
         Level=Level,
@@ -165,6 +166,7 @@ def _error_page(status: int, message: str) -> Response:
 
 def show_unknown(error: HTTPException) -> Response | HTTPException:
     """What is at an address that is nothing's: a page for a browser, a problem for whatever else asks."""
+    recognize()
     of_a_page = (request.blueprint or "").startswith(PREFIX)
     wants_page = request.blueprint is None and "text/html" in request.headers.get("Accept", "")
     if of_a_page or (wants_page and not request.path.startswith("/api/")):

@@ -23,6 +23,7 @@ from scheduler.storage.trigger_lists import TriggerFilter, find_triggers
 
 ASKED = (Verb.RESUME, Verb.DELETE)
 NOTHING = "Nothing selected. Select at least one trigger, or choose all of them."
+GONE = "There is no such trigger."
 NAMED = 20
 """Triggers that the question names."""
 
@@ -59,7 +60,12 @@ def _take(verb: Verb, wanted: TriggerFilter) -> Step:
     rows = _find(wanted, size + 1, cursor())
     now = rows[:size]
     chosen = sort_out(verb, now).chosen(noted=bool(form.get("noted")), finished=bool(form.get("finished")))
-    return take([row.id for row in chosen], acts[verb], str(now[-1].id) if len(rows) > size else None)
+    first = wanted.ids is not None and cursor() is None
+    gone = len(wanted.ids or ()) - len(_find(wanted, len(wanted.ids or ()), None)) if first else 0
+    step = take([row.id for row in chosen], acts[verb], str(now[-1].id) if len(rows) > size else None)
+    if gone:
+        step.failed, step.message = step.failed + gone, GONE
+    return step
 
 
 def _ask(verb: Verb, wanted: TriggerFilter, step: Step | None = None) -> Response:

@@ -7,7 +7,7 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.models import change_model, make_model, remove_model, test_model
+from api.models import change_model, make_model, remove_model, show_model, test_model
 from api.schemas.models import ModelIn, ModelPatch, ModelPath
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render
@@ -27,6 +27,8 @@ FIELDS = (
     "input_price",
     "output_price",
 )
+
+NULL_WHEN_EMPTY = frozenset({"base_url", "key_env", "max_output_tokens"})
 
 models = page_blueprint("models")
 
@@ -49,6 +51,28 @@ def make() -> Response:
         given.pop("key", None)
         return _page(error.status, errors=wrong_fields(error), given=given)
     return done("/settings/models", f"{name} was created.")
+
+
+@models.get("/settings/models/<model_id>/edit")
+@needs(Level.READ)
+def edit(model_id: str) -> Response:
+    """The form as the model is; its key is not shown."""
+    model = show_model(_path(model_id)).get_json()
+    return _edit(model, {name: model.get(name) for name in FIELDS if name != "key"})
+
+
+@models.post("/settings/models/<model_id>/edit")
+@needs(Level.WRITE)
+def change(model_id: str) -> Response:
+    """Change a model. A key that is left empty stays."""
+    form = {name: request.form.get(name, "").strip() for name in FIELDS if name in request.form}
+    patch = {name: value or None for name, value in form.items() if value or name in NULL_WHEN_EMPTY}
+    try:
+        name = change_model(_path(model_id), shaped(ModelPatch, patch)).get_json()["name"]
+    except ReveilleError as error:
+        form.pop("key", None)
+        return _edit(show_model(_path(model_id)).get_json(), form, error)
+    return done("/settings/models", f"{name} was saved.")
 
 
 @models.post("/settings/models/<model_id>/enable")
@@ -83,6 +107,18 @@ def delete(model_id: str) -> Response:
 
 def _path(model_id: str) -> ModelPath:
     return shaped(ModelPath, {"model_id": model_id})
+
+
+def _edit(model: dict[str, Any], given: dict[str, Any], error: ReveilleError | None = None) -> Response:
+    providers = [provider.value for provider in Provider]
+    return render(
+        "model.html",
+        error.status if error else 200,
+        model=model,
+        given=given,
+        errors=wrong_fields(error) if error else {},
+        providers=providers,
+    )
 
 
 def _page(

@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection
 
 from api.auth import Caller, Level
+from api.services import services
+from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.storage.overviews import MOST_COUNTED, count_awaiting, count_dead
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +37,20 @@ SECTIONS = (
 )
 
 
+COUNTED: dict[str, Callable[[Connection, UUID], int]] = {"/dead": count_dead, "/approvals": count_awaiting}
+"""Sections that wait for a person, and how much there is."""
+
+
 def sections(caller: Caller) -> list[Section]:
     """What this caller may see."""
     return [section for section in SECTIONS if caller.level >= section.level]
+
+
+def counts(caller: Caller) -> dict[str, str]:
+    """How much waits for a person, by the path of its section; nothing while the database is away."""
+    try:
+        with services().db.begin() as conn:
+            found = {path: count(conn, caller.tenant_id) for path, count in COUNTED.items()}
+    except DatabaseUnavailable:
+        return {}
+    return {path: f"{count}+" if count >= MOST_COUNTED else str(count) for path, count in found.items() if count}

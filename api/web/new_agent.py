@@ -28,6 +28,18 @@ RUNTIME_FIELDS = {
     "command": ("command",),
 }
 FIELDS = ("name", "role_description", "language", "timezone", "dedup_delay_seconds")
+LIMITS = {
+    "max_batch": "Maximum firings per wake",
+    "timeout_seconds": "Timeout (seconds)",
+    "max_triggers": "Maximum triggers",
+    "min_poll_interval_min": "Minimum polling interval (minutes)",
+    "webhook_rate_limit": "Maximum deliveries per minute and webhook",
+    "max_tokens_per_day": "Maximum tokens per day",
+    "max_invocations_per_hour": "Maximum invocations per hour",
+    "expires_at": "Expires at",
+}
+"""Folded in the form; what is left empty has its default."""
+CHECKS = ("approve_triggers",)
 SECRETS = frozenset({"secret"})
 MOST_MODELS = 200
 
@@ -38,7 +50,7 @@ new_agent = page_blueprint("new_agent")
 @needs(Level.WRITE)
 def show_form() -> Response:
     """The form of the runtime that the address asks for, http at first."""
-    return _form(_kind(request.args.get("kind", "http")))
+    return agent_form(_kind(request.args.get("kind", "http")))
 
 
 @new_agent.post("/agents/new")
@@ -46,21 +58,21 @@ def show_form() -> Response:
 def make() -> Response:
     """Make an agent; an http agent's secret is shown this once."""
     kind = _kind(request.form.get("kind", ""))
-    given = filled(*FIELDS, *RUNTIME_FIELDS[kind])
+    given = filled(*FIELDS, *LIMITS, *CHECKS, *RUNTIME_FIELDS[kind])
     runtime = {"kind": kind, **{name: given[name] for name in RUNTIME_FIELDS[kind] if name in given}}
     if "command" in runtime:
         runtime["name"] = runtime.pop("command")
-    values = {name: given[name] for name in FIELDS if name in given}
+    values = {name: given[name] for name in (*FIELDS, *LIMITS, *CHECKS) if name in given}
     try:
         made = make_agent(shaped(AgentIn, {"name": "", **values, "runtime": runtime})).get_json()
     except ReveilleError as error:
-        return _form(kind, error.status, given=given, errors=_errors(error))
+        return agent_form(kind, error.status, given=given, errors=errors_of_agent(error))
     if kind == "http":
         return render("made_agent.html", 201, agent=made)
     return done(f"/agents/{made['id']}", f"{made['name']} was created. Add a trigger, or wake it now.")
 
 
-def _errors(error: ReveilleError) -> dict[str, str]:
+def errors_of_agent(error: ReveilleError) -> dict[str, str]:
     """An agent and a command both have a name, of which only the latter is the runtime's."""
     wrong = wrong_fields(error)
     if error.field == "runtime.name":
@@ -74,9 +86,15 @@ def _kind(given: str) -> str:
     return given
 
 
-def _form(
-    kind: str, status: int = 200, *, given: dict[str, str] | None = None, errors: dict[str, str] | None = None
+def agent_form(
+    kind: str,
+    status: int = 200,
+    *,
+    given: dict[str, Any] | None = None,
+    errors: dict[str, str] | None = None,
+    agent: dict[str, Any] | None = None,
 ) -> Response:
+    """The form of a runtime, for a new agent or to change `agent`."""
     shown: dict[str, Any] = {name: value for name, value in (given or {}).items() if name not in SECRETS}
     with services().db.begin() as conn:
         models = list_models(conn, caller().tenant_id, limit=MOST_MODELS) if kind == "llm" else []
@@ -84,7 +102,9 @@ def _form(
         "new_agent.html",
         status,
         kind=kind,
-        kinds=KINDS,
+        runtimes=KINDS,
+        agent=agent,
+        limits=LIMITS,
         given=shown,
         errors=errors or {},
         models=[(str(model.id), model.name) for model in models if model.is_enabled],

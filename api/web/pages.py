@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from api.web.agent_edit import agent_edit
 from api.web.agents import agents
 from api.web.approvals import approvals
 from api.web.audit import audit
@@ -19,6 +20,7 @@ from api.web.sign_ins import sign_ins
 LEDGER = (
     agents,
     new_agent,
+    agent_edit,
     invocations,
     firings,
     sessions,

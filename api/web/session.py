@@ -16,7 +16,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from api.auth import Caller, access_of, reach
 from api.services import services
-from scheduler.domain.errors import Forbidden, Unauthorized
+from scheduler.domain.errors import DatabaseUnavailable, Forbidden, Unauthorized
 from scheduler.storage.web_sessions import LIFETIME, SignedIn, find_session
 
 COOKIE = "reveille_session"
@@ -44,6 +44,20 @@ def authenticate() -> AnyResponse | None:
     if not g.caller.may(access):
         raise Forbidden(f"You do not have permission: this requires the scope {access.level.name.lower()}.")
     return None
+
+
+def recognize() -> None:
+    """Know who asks for an address that is nothing's, if they are signed in: its page keeps the navigation."""
+    token = session_token()
+    if g.get("signed_in") is not None or not token or request.blueprint is not None:
+        return
+    try:
+        with services().db.begin() as conn:
+            signed_in = find_session(conn, token)
+    except DatabaseUnavailable:
+        return
+    if signed_in is not None:
+        g.signed_in, g.caller = signed_in, caller_of(signed_in)
 
 
 def caller_of(signed_in: SignedIn) -> Caller:

@@ -58,7 +58,7 @@ def make() -> Response:
     try:
         made = make_key(shaped(KeyIn, given)).get_json()
     except ReveilleError as error:
-        return _page(errors=wrong_fields(error), status=error.status)
+        return _page(errors=wrong_fields(error), status=error.status, key_given=request.form)
     return _page(made=made, status=201)
 
 
@@ -79,7 +79,7 @@ def change_limits() -> Response:
         patch = shaped(TenantPatch, {**emptied, **filled(*LIMITS, *BUDGETS)})
         change_tenant(TenantPath(tenant_id=caller().tenant_id), patch)
     except ReveilleError as error:
-        return _page(limit_errors=wrong_fields(error), status=error.status)
+        return _page(limit_errors=wrong_fields(error), status=error.status, given=request.form)
     return done("/settings", "Limits saved.")
 
 
@@ -90,7 +90,7 @@ def _page(status: int = 200, **values: Any) -> Response:
         tenant = get_tenant(conn, who.tenant_id)
         if who.level >= Level.ADMIN:
             keys = paged(lambda **span: list_keys(conn, who.tenant_id, operator=who.is_operator, **span))
-    shown = {"errors": {}, "limit_errors": {}, "made": None} | values
+    shown = {"errors": {}, "limit_errors": {}, "made": None, "given": {}, "key_given": {}} | values
     return render(
         "settings.html",
         status,

@@ -93,6 +93,14 @@ def count_dead(conn: Connection, tenant_id: UUID) -> int:
     return conn.scalar(select(func.count()).select_from(some.subquery())) or 0
 
 
+def count_awaiting(conn: Connection, tenant_id: UUID) -> int:
+    """How many triggers wait for approval; counting stops at MOST_COUNTED."""
+    some = select(Trigger.id).where(
+        Trigger.tenant_id == tenant_id, Trigger.approval == "awaiting", Trigger.deleted_at.is_(None)
+    )
+    return conn.scalar(select(func.count()).select_from(some.limit(MOST_COUNTED).subquery())) or 0
+
+
 def list_calls(
     conn: Connection, tenant_id: UUID, *, refused: bool = False, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:

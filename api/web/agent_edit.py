@@ -1,0 +1,112 @@
+"""Changing an agent by the form that makes one, and deleting it after a page has asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask import Response, request
+
+from api.agents import change_agent, delete_agent, show_agent
+from api.auth import Level, caller, needs
+from api.schemas.agents import AgentPatch, AgentPath
+from api.services import services
+from api.web.base import done, page_blueprint, render
+from api.web.new_agent import CHECKS, FIELDS, LIMITS, RUNTIME_FIELDS, SECRETS, agent_form, errors_of_agent
+from api.web.shapes import shaped
+from scheduler.domain.errors import ReveilleError
+from scheduler.storage.overviews import standing_of
+
+NULL_WHEN_EMPTY = frozenset(
+    {
+        "timezone",
+        "max_triggers",
+        "min_poll_interval_min",
+        "webhook_rate_limit",
+        "max_tokens_per_day",
+        "max_invocations_per_hour",
+        "expires_at",
+        "fallback_model_id",
+    }
+)
+TEXTS = frozenset({"name", "role_description", "instructions"})
+"""Empty, they are sent as they are: an empty text is one, and a name must not be."""
+
+agent_edit = page_blueprint("agent_edit")
+
+
+@agent_edit.get("/agents/<agent_id>/edit")
+@needs(Level.WRITE)
+def edit(agent_id: str) -> Response:
+    """The form as the agent is."""
+    agent = _agent(agent_id)
+    return agent_form(agent["runtime"]["kind"], given=_shown(agent), agent=agent)
+
+
+@agent_edit.post("/agents/<agent_id>/edit")
+@needs(Level.WRITE)
+def change(agent_id: str) -> Response:
+    """Change it; a secret that is left empty stays."""
+    agent = _agent(agent_id)
+    kind = agent["runtime"]["kind"]
+    patch = _read((*FIELDS, *LIMITS)) | {name: bool(request.form.get(name)) for name in CHECKS}
+    runtime = _read(RUNTIME_FIELDS[kind])
+    if "command" in runtime:
+        runtime["name"] = runtime.pop("command")
+    try:
+        change_agent(_path(agent_id), shaped(AgentPatch, patch | {"runtime": runtime}))
+    except ReveilleError as error:
+        return agent_form(
+            kind, error.status, given=request.form.to_dict(), errors=errors_of_agent(error), agent=agent
+        )
+    return done(f"/agents/{agent['id']}", "Saved.")
+
+
+@agent_edit.get("/agents/<agent_id>/delete")
+@needs(Level.WRITE)
+def ask(agent_id: str) -> Response:
+    """Ask, and say what goes with it."""
+    agent = _agent(agent_id)
+    with services().db.begin() as conn:
+        standing = standing_of(conn, [_path(agent_id).agent_id])
+    return render("agent_delete.html", agent=agent, triggers=next(iter(standing.values())).triggers)
+
+
+@agent_edit.post("/agents/<agent_id>/delete")
+@needs(Level.WRITE)
+def delete(agent_id: str) -> Response:
+    """Delete it and its triggers; what was recorded stays."""
+    agent = _agent(agent_id)
+    delete_agent(_path(agent_id))
+    return done("/agents", f"{agent['name']} was deleted. What it recorded is kept.")
+
+
+def _agent(agent_id: str) -> dict[str, Any]:
+    caller()
+    return dict(show_agent(_path(agent_id)).get_json())
+
+
+def _path(agent_id: str) -> AgentPath:
+    return shaped(AgentPath, {"agent_id": agent_id})
+
+
+def _shown(agent: Mapping[str, Any]) -> dict[str, Any]:
+    runtime = {**agent["runtime"], "command": agent["runtime"].get("name")}
+    names = (*FIELDS, *LIMITS, *CHECKS)
+    return {name: agent[name] for name in names} | {
+        name: runtime.get(name) for name in RUNTIME_FIELDS[runtime["kind"]] if name not in SECRETS
+    }
+
+
+def _read(names: tuple[str, ...]) -> dict[str, Any]:
+    """What the form says of these: null for an emptied limit; what is left empty otherwise stays as it is."""
+    found: dict[str, Any] = {}
+    for name in names:
+        if name not in request.form:
+            continue
+        value = request.form[name].strip()
+        if value or name in TEXTS:
+            found[name] = value
+        elif name in NULL_WHEN_EMPTY:
+            found[name] = None
+    return found
