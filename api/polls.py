@@ -18,7 +18,6 @@ from api.schemas.triggers import TriggerPath
 from api.services import services
 from api.turns import Turns
 from scheduler.domain.errors import ConfigurationError, Conflict
-from scheduler.domain.model import TriggerType
 from scheduler.intake.polls.settle import Poll, open_poll, shown
 from scheduler.intake.polls.statements import PollDetail, read_poll
 from scheduler.intake.polls.trial import Trial, try_poll
@@ -92,7 +91,7 @@ def poll_detail(trigger_id: UUID) -> PollDetail:
     who = caller()
     found = services().triggers.get(who.tenant_id, trigger_id)
     who.must_reach(found.agent_id, "trigger", trigger_id)
-    if found.type != TriggerType.POLL:
+    if found.type != PollConfig.kind:
         raise Conflict(f"A {found.type} trigger looks at nothing; only a poll does.")
     with services().db.begin() as conn:
         return read_poll(conn, trigger_id)

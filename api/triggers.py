@@ -25,6 +25,7 @@ from api.resource import (
 from api.schemas.acks import AckCounts
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
+from api.schemas.trigger_types import TriggerTypeOut, TriggerTypesOut
 from api.schemas.triggers import (
     AgentTriggerQuery,
     FiredOut,
@@ -45,8 +46,10 @@ from scheduler.manage.triggers import CreatedTrigger
 from scheduler.storage.acks import count_acks
 from scheduler.storage.agents import get_agent
 from scheduler.storage.trigger_views import TriggerView
+from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.poll import PollConfig
 from scheduler.triggers.preview import preview
+from scheduler.triggers.registry import KINDS
 
 triggers = blueprint("triggers", "What wakes an agent.")
 
@@ -192,6 +195,25 @@ def preview_config(body: PreviewIn) -> Response:
     after = body.after or services().clock.now()
     found = preview(body.type, body.config, zone=body.timezone, after=after, count=body.count, naive_ok=False)
     return answer(PreviewOut.model_validate(asdict(found)))
+
+
+@triggers.get("/trigger-types", responses={200: TriggerTypesOut})
+@needs(Level.READ, own=True)
+def show_trigger_types() -> Response:
+    """List the kinds of trigger: ours, and those of installed packages."""
+    found = sorted(KINDS.values(), key=lambda kind: not kind.is_offered)
+    return answer(TriggerTypesOut(items=[_type_out(kind) for kind in found]))
+
+
+def _type_out(kind: type[TriggerConfig]) -> TriggerTypeOut:
+    return TriggerTypeOut(
+        type=kind.kind,
+        label=kind.label,
+        summary=kind.summary,
+        docs=kind.docs,
+        is_offered=kind.is_offered,
+        config_schema=kind.model_json_schema(),
+    )
 
 
 def reached(trigger_id: UUID) -> TriggerView:

@@ -27,6 +27,7 @@ from scheduler.manage.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTE
 from scheduler.manage.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
 from scheduler.triggers.active_hours import OnlyBetween
 from scheduler.triggers.preview import DEFAULT_COUNT, MAX_COUNT
+from scheduler.triggers.registry import CLOCKED, OFFERED
 
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
 
@@ -107,7 +108,7 @@ class TriggerIn(TriggerSettings):
     """A new trigger."""
 
     name: Name
-    type: str = Field(max_length=50, examples=["cron", "once", "interval", "webhook"])
+    type: str = Field(max_length=50, examples=list(OFFERED))
     config: Config = Field(default_factory=dict)
 
 
@@ -219,7 +220,7 @@ class PreviewQuery(Query):
 class PreviewIn(Shape):
     """A trigger that need not exist. `after` is exclusive, default now; `config.timezone` wins over `timezone`."""
 
-    type: str = Field(max_length=50, examples=["cron"])
+    type: str = Field(max_length=50, examples=sorted(CLOCKED))
     config: Config = Field(default_factory=dict)
     timezone: Zone | None = None
     after: LocalMoment | None = None

@@ -6,14 +6,12 @@ from enum import StrEnum
 
 
 class TriggerType(StrEnum):
-    """What can wake an agent."""
+    """The kinds of trigger that carry what somebody wrote, and are worded by who it was.
 
-    CRON = "cron"
-    ONCE = "once"
-    INTERVAL = "interval"
-    POLL = "poll"
+    All kinds are listed in scheduler/triggers/registry.py.
+    """
+
     ON_MESSAGE = "on_message"
-    WEBHOOK = "webhook"
     WAKE = "wake"
     """A call for the agent itself; the system makes one trigger of this type for each agent that is called."""
     A2A_WAIT = "a2a_wait"

@@ -37,6 +37,7 @@ from scheduler.storage.models import usable_models
 from scheduler.storage.rows import as_json
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Agent, Firing
+from scheduler.triggers.registry import headings_of
 
 _GONE: Label[str | None] = literal_column("""
     CASE WHEN deleted_at IS NOT NULL THEN 'agent_deleted'
@@ -47,7 +48,7 @@ KEEP_CONTEXTS = text("""
     FROM json_to_recordset(CAST(:rows AS json)) AS v(id uuid, context text) WHERE i.id = v.id
 """)
 CLOCK = text("SELECT clock_timestamp()")
-_CONTEXT_FIELDS = tuple(field.name for field in fields(ContextFiring))
+_CONTEXT_FIELDS = tuple(field.name for field in fields(ContextFiring) if field.name != "data_headings")
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +165,10 @@ def _context(language: str, firings: Sequence[Row[Any]]) -> str:
     shown = [
         ContextFiring(
             **{name: getattr(firing, name) for name in _CONTEXT_FIELDS}
-            | {"payload": readable(firing.payload, firing.data)}
+            | {
+                "payload": readable(firing.payload, firing.data),
+                "data_headings": headings_of(firing.trigger_type, _language(language)),
+            }
         )
         for firing in firings
     ]

@@ -11,11 +11,11 @@ from uuid import UUID
 from sqlalchemy import Connection, Row
 
 from scheduler.domain.errors import Conflict, InvalidField
-from scheduler.domain.model import TriggerType
 from scheduler.intake.wakes.statements import lineage_of_run
 from scheduler.manage.agent_rights import agent_actor, check_may_grant
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.registry import kind_of
 
 MOST_FIRES = 100
 """Fires of a trigger that an agent makes: the default, and the most."""
@@ -26,11 +26,6 @@ AFTER_FIRST_SLOT = timedelta(days=1)
 SHORTEST_STEP = timedelta(seconds=60)
 """Between two of its slots."""
 SLOTS_LOOKED_AT = 20
-PACED = frozenset(
-    {TriggerType.CRON, TriggerType.ONCE, TriggerType.INTERVAL, TriggerType.POLL, TriggerType.WEBHOOK}
-)
-"""Kinds whose firings keep the agent's pace; what people and other agents write has limits of its own."""
-
 AWAITING, APPROVED, REJECTED = "awaiting", "approved", "rejected"
 AWAITING_NOTE = "awaiting approval"
 
@@ -105,7 +100,7 @@ def own_columns(conn: Connection, agent_id: UUID, spec: TriggerSpec) -> dict[str
         "created_by": agent_actor(agent_id),
         "root_id": run.root_id,
         "depth": run.depth,
-        "is_paced": spec.type in PACED,
+        "is_paced": kind_of(spec.type).keeps_pace,
     }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from pydantic import Field, ValidationError, ValidatorFunctionWrapHandler, WrapValidator
 
 from scheduler.domain.local_time import in_zone, zone_info
+from scheduler.triggers.registry import KINDS
 
 
 def _moment(value: Any, parse: ValidatorFunctionWrapHandler) -> datetime:
@@ -31,6 +32,7 @@ def aware(moment: datetime | None, zone: str) -> datetime | None:
 
 
 def local_config(kind: str, config: dict[str, Any], zone: str) -> dict[str, Any]:
-    """A config whose moment has its offset; those of other kinds have a zone of their own."""
-    at = config.get("at")
-    return config | {"at": in_zone(at, zone)} if kind == "once" and isinstance(at, str) else config
+    """A config whose moments have their offset; kinds without such fields have a zone of their own."""
+    fields = KINDS[kind].local_moments if kind in KINDS else ()
+    given = {name: config[name] for name in fields if isinstance(config.get(name), str)}
+    return config | {name: in_zone(moment, zone) for name, moment in given.items()}

@@ -32,6 +32,7 @@ from scheduler.toolbox.base import (
     shown_time,
 )
 from scheduler.toolbox.times import Moment, aware, local_config
+from scheduler.triggers.agent_words import kinds_for_agents, names_for_agents
 from scheduler.triggers.preview import preview
 
 MAX_SHOWN = 100
@@ -39,14 +40,7 @@ CLEARED = ("focus_ref", "notification_summary")
 """What null empties; of another field null changes nothing."""
 SET_TRIGGER = (
     "Set your own alarm clock: make a trigger that wakes you later. `type` and `config`:\n"
-    '- cron: {"expr": "0 9 * * mon-fri", "timezone"?: "Europe/Berlin"}: at these times\n'
-    '- once: {"at": "2030-01-31T09:00:00"}: once, then never again; without an offset it is local time of your zone\n'
-    '- interval: {"minutes": 30}: every so often\n'
-    '- poll: {"url": "https://…", "json_path"?: "$.state", "fire_on"?: "change"|"match", "match_value"?: "done", '
-    '"interval_min"?: 10}: when what is at an address changes, or becomes a value\n'
-    '- on_message: {"from_agent": NAME} or {"from_user": NAME}, "text_match"?: {"contains": "…"}: when somebody '
-    "writes to you\n"
-    "- webhook: {}: when somebody posts to the hook_url that the answer holds\n"
+    f"{kinds_for_agents()}\n"
     "`reason` is what you read when it wakes you: say what to do then, with all that you need to know. "
     f"It expires after {DEFAULT_LIFE.days} days and {MOST_FIRES} fires unless you say less. "
     "The answer tells what time it is now, and when it fires, in your local time. "
@@ -66,7 +60,7 @@ class SetTrigger(Arguments):
     """A new trigger."""
 
     name: str = Field(min_length=1, max_length=200, description="A name of its own among your triggers.")
-    type: str = Field(description="cron, once, interval, poll, on_message or webhook.")
+    type: str = Field(description=f"{names_for_agents()}.")
     config: Config = Field(default_factory=dict)
     reason: str = Field(min_length=1, max_length=4000, description="What you are to do when it wakes you.")
     focus_ref: str | None = Field(None, description="The matter that it belongs to, if any.")
@@ -115,7 +109,7 @@ class PreviewTrigger(Arguments):
     """One of your triggers, or a type and a config that need not exist yet."""
 
     trigger: str | None = Field(None, description="The id or the name of one of your triggers.")
-    type: str | None = Field(None, description="Instead of `trigger`: cron, once or interval.")
+    type: str | None = Field(None, description=f"Instead of `trigger`: {names_for_agents(timed=True)}.")
     config: Config = Field(default_factory=dict)
     timezone: str | None = Field(None, description="Such as Europe/Berlin; left out: yours.")
     count: int = Field(5, ge=1, le=MAX_SHOWN, description="How many fire times.")

@@ -19,6 +19,7 @@ class A2aWaitConfig(TriggerConfig):
     label: ClassVar = "Awaited answer"
     summary: ClassVar = "When the agent to which work was given answers, or when it has not for a day."
     icon: ClassVar = "M-5-4h10L0 0l5 4H-5L0 0Z"
+    keeps_pace: ClassVar = False
     docs: ClassVar = "docs/agent-tools.md"
     is_offered: ClassVar = False
 

@@ -86,6 +86,10 @@ class TriggerConfig(BaseModel):
     """The field that needs a new value when a trigger has nothing left to fire; None: any may help."""
     forgets_while_paused: ClassVar[bool] = False
     """Whether what happened while a trigger was paused does not count after it is resumed."""
+    keeps_pace: ClassVar[bool] = True
+    """Whether the firings of a trigger that an agent made keep its pace; what people write has limits of its own."""
+    local_moments: ClassVar[tuple[str, ...]] = ()
+    """Fields with a moment that an agent may write without an offset: it is local time of its zone then."""
     data_headings: ClassVar[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
     """What is written above the members of a firing's `data` in the context: language → member → heading."""
 

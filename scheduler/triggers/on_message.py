@@ -38,6 +38,7 @@ class OnMessageConfig(TriggerConfig):
         '{"from_agent": NAME} or {"from_user": NAME}, "text_match"?: {"contains": "…"}: when somebody writes to you'
     )  # fmt: skip
     icon: ClassVar = "M-5.5-4.5h11v7h-5L-3.5 5.5v-3h-2Z"
+    keeps_pace: ClassVar = False
     docs: ClassVar = "docs/triggers/on_message.md"
     checked_by: ClassVar = "scheduler.intake.messages.check:check_messages"
     forgets_while_paused: ClassVar = True

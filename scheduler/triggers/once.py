@@ -47,7 +47,10 @@ class OnceConfig(TriggerConfig):
     kind: ClassVar = "once"
     label: ClassVar = "One time"
     summary: ClassVar = "At one point in time; late rather than never."
-    for_agents: ClassVar = '{"at": "2030-01-31T09:00:00+01:00"}: once, then never again'
+    for_agents: ClassVar = (
+        '{"at": "2030-01-31T09:00:00"}: once, then never again; without an offset it is local time of your zone'
+    )
+    local_moments: ClassVar = ("at",)
     icon: ClassVar = "M0-5.5 5.5 0 0 5.5-5.5 0Z"
     docs: ClassVar = "docs/triggers/once.md"
     main_fields: ClassVar = ("at",)

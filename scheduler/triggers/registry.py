@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from config.plugins import with_plugins
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.a2a_wait import A2aWaitConfig
@@ -57,6 +59,12 @@ CLOCKED = frozenset(name for name in TIMED if KINDS[name].checked_by is None)
 def icon_of(type_name: str) -> str:
     """The path of a type's mark; that of a type which is not installed any more is a plain one."""
     return KINDS.get(type_name, TriggerConfig).icon
+
+
+def headings_of(type_name: str, language: str) -> Mapping[str, str]:
+    """What a type writes above members of its firings' `data`; English where it does not know the language."""
+    headings = KINDS.get(type_name, TriggerConfig).data_headings
+    return headings.get(language) or headings.get("en") or {}
 
 
 def kind_of(type_name: str) -> type[TriggerConfig]:

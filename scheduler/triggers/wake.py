@@ -14,6 +14,7 @@ class WakeConfig(TriggerConfig):
     label: ClassVar = "Wake"
     summary: ClassVar = "When somebody asks for the agent by a call."
     icon: ClassVar = "M0 5.2-5.2-4.5H5.2Z"
+    keeps_pace: ClassVar = False
     docs: ClassVar = "docs/api.md"
     is_offered: ClassVar = False
     is_listed: ClassVar = False

@@ -27,6 +27,7 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "POST /triggers/<trigger_id>/rotate-token": ("write", True),
     "GET /triggers/<trigger_id>/preview": ("read", True),
     "POST /triggers/preview": ("read", True),
+    "GET /trigger-types": ("read", True),
     "GET /approvals": ("read", True),
     "POST /triggers/<trigger_id>/approve": ("write", False),
     "POST /triggers/<trigger_id>/reject": ("write", False),

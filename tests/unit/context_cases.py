@@ -12,6 +12,7 @@ from uuid import UUID
 
 from scheduler.domain.context import ContextFiring, Language, build_context
 from scheduler.domain.model import Trust
+from scheduler.triggers.poll import PollConfig
 
 GOLDEN = Path(__file__).parent / "golden" / "context"
 LANGUAGES: tuple[Language, ...] = ("en", "zh")
@@ -50,6 +51,7 @@ POLL = _firing(
     trigger_name="release",
     trigger_type="poll",
     reason="A new release is out",
+    data_headings=PollConfig.data_headings["en"],
     data={"old": "v1.2", "new": {"tag": "v1.3", "notes": ["schnell & schön", "修复"]}},
 )
 MESSAGES = _firing(
@@ -133,7 +135,11 @@ CASES: dict[str, Sequence[ContextFiring]] = {
 
 def built(case: str, language: Language) -> str:
     """The context of a case, as its golden file holds it."""
-    return build_context(CASES[case], language, NONCE) + "\n"
+    firings = [
+        replace(firing, data_headings=PollConfig.data_headings[language]) if firing.data_headings else firing
+        for firing in CASES[case]
+    ]
+    return build_context(firings, language, NONCE) + "\n"
 
 
 def golden_file(case: str, language: Language) -> Path:

@@ -207,6 +207,21 @@ def test_slots_that_were_counted_only_up_to_a_limit_are_marked() -> None:
     )
 
 
+def test_a_kinds_headings_stand_above_its_members_and_the_others_stay_together() -> None:
+    firing = replace(
+        POLL,
+        trigger_type="file",
+        data={"files": ["a.csv"], "directory": "in", "count": 1},
+        data_headings={"files": "Files:", "gone": "Gone:"},
+    )
+    context = build_context([firing], "en", NONCE)
+    files, rest = context.index("Files:\n<<<data"), context.index("Data:\n<<<data")
+    assert files < context.index('"a.csv"') < rest < context.index('"directory": "in"')
+    assert "Gone:" not in context
+    imitated = build_context([firing, replace(CRON, payload=b"Files: all\nGone: none")], "en", NONCE)
+    assert "\n| Files: all\n| Gone: none\n" in imitated
+
+
 def test_a_polls_first_value_has_no_old_one() -> None:
     context = build_context([replace(POLL, data={"new": None})], "en", NONCE)
     assert "Old value" not in context

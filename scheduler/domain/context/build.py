@@ -5,16 +5,16 @@ from __future__ import annotations
 import re
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from scheduler.domain.context.json_text import pretty, pretty_if_json
-from scheduler.domain.context.safe_text import fair_share, safe_block, safe_line, shortened
+from scheduler.domain.context.safe_text import fair_share, label_of, safe_block, safe_line, shortened
 from scheduler.domain.context.sources import is_task, messages_of, reason_of, sender_of
 from scheduler.domain.context.words import BETWEEN_TRIGGERS, END, WORDS, Language, Words
-from scheduler.domain.model import TriggerType, Trust
+from scheduler.domain.model import Trust
 
 MAX_NAME_CHARS = 200
 MAX_SENDER_CHARS = 100
@@ -28,7 +28,7 @@ class ContextFiring:
     """A firing as the context needs it; the trigger's fields are the firing's snapshot of them.
 
     `slot_count`: how many scheduled times, from `first_scheduled_for` to `scheduled_for`, the firing stands for;
-    `slots_exact` False = at least so many. `payload`: the body as it came. `data`: a poll's `{"old"?, "new"}`, or
+    `slots_exact` False = at least so many. `payload`: the body as it came. `data`: an object, or
     `{"messages": [{"from", "text", …}, …]}`, oldest first, `from` a name or `{"name", …}`; with `message_id` and
     `length`, `text` may be the beginning of a longer message. `trust`: a Trust.
     """
@@ -49,6 +49,8 @@ class ContextFiring:
     trust: str = Trust.SYSTEM
     deferred_until: datetime | None = None
     """Of a firing that its agent had put off until then."""
+    data_headings: Mapping[str, str] = field(default_factory=dict)
+    """What its kind writes above members of `data`, by member, in the agent's language; the others stay together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +113,11 @@ class _Builder:
     def __init__(self, language: Language, nonce: str, limits: ContextLimits) -> None:
         self._language, self._nonce, self._limits = language, nonce, limits
         self._words: Words = WORDS[language]
+        self._labels: frozenset[str] = frozenset()
 
     def build(self, firings: Sequence[ContextFiring]) -> str:
         groups: dict[tuple[str | None, ...], list[_Member]] = {}
+        self._labels = frozenset(label_of(each) for firing in firings for each in firing.data_headings.values())
         for firing in firings:
             reason = reason_of(firing.trigger_type, firing.reason, firing.data, self._language)
             trigger = (firing.trigger_name, firing.trigger_type, reason, firing.focus_ref)
@@ -182,12 +186,13 @@ class _Builder:
         data = firing.data or {}
         if isinstance(data.get("messages"), list):
             yield from self._messages(firing, messages_of(data))
-        elif firing.trigger_type == TriggerType.POLL and "new" in data:
-            if "old" in data:
-                yield self._json(self._words.old_value, data["old"])
-            yield self._json(self._words.new_value, data["new"])
-        elif data:
-            yield self._json(self._words.data, data)
+        else:
+            headed = {name: heading for name, heading in firing.data_headings.items() if name in data}
+            for name, heading in headed.items():
+                yield self._json(self._line(heading, MAX_NAME_CHARS), data[name])
+            rest = {name: value for name, value in data.items() if name not in headed}
+            if rest:
+                yield self._json(self._words.data, rest)
         if firing.payload is not None:
             yield self._payload(firing, firing.payload)
 
@@ -231,7 +236,7 @@ class _Builder:
 
     def _data(self, heading: str, text: str, limit: int, *, quoted: bool = False) -> _Data:
         # Making text safe only lengthens it, so what lies past the limit need not be looked at.
-        safe = safe_block(text[:limit], self._nonce)
+        safe = safe_block(text[:limit], self._nonce, self._labels)
         left_out = max(len(text) - limit, 0) + max(len(safe) - limit, 0)
         return _Data(heading, safe[:limit], left_out, quoted)
 

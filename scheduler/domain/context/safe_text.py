@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 
 import regex
 
@@ -15,14 +16,22 @@ _INVISIBLE = regex.compile(
     r"(?V1)[[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\U000E0100-\U000E01EF]--[\n\t\u200C\u200D]]",
 )
 _LINE_END = re.compile(r"\r\n?")
-_IMITATION = re.compile(
-    rf"^(?=[^\S\n]*(?:={{5}}|-{{3}}|<<<|(?:{'|'.join(map(re.escape, sorted(LABELS)))})\b))", re.MULTILINE
-)
 
 
-def safe_block(text: str, nonce: str) -> str:
-    """Text of several lines. A line that begins like one of the frame's gets `| ` before it."""
-    return _IMITATION.sub("| ", _without(nonce, _visible(_LINE_END.sub("\n", text))))
+def safe_block(text: str, nonce: str, labels: frozenset[str] = frozenset()) -> str:
+    """Text of several lines. A line that begins like one of the frame's or with a label gets `| ` before it."""
+    return _imitation(labels).sub("| ", _without(nonce, _visible(_LINE_END.sub("\n", text))))
+
+
+def label_of(line: str) -> str:
+    """How a line of the frame begins, up to its colon or its first blank to fill."""
+    return line.split(":")[0].partition(" {")[0]
+
+
+@lru_cache(maxsize=64)
+def _imitation(labels: frozenset[str]) -> re.Pattern[str]:
+    words = "|".join(map(re.escape, sorted(LABELS | labels)))
+    return re.compile(rf"^(?=[^\S\n]*(?:={{5}}|-{{3}}|<<<|(?:{words})\b))", re.MULTILINE)
 
 
 def safe_line(text: str, limit: int, nonce: str | None = None) -> str:

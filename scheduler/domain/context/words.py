@@ -38,8 +38,6 @@ class Words:
     payload: str
     not_text: str
     empty: str
-    old_value: str
-    new_value: str
     data: str
     truncated: str
     truncated_message: str
@@ -86,8 +84,6 @@ EN = Words(
     payload="Webhook Payload:",
     not_text="(not text: {size} bytes of {type}; the whole is in firing {id})",
     empty="(empty)",
-    old_value="Old value:",
-    new_value="New value:",
     data="Data:",
     truncated="... (truncated: {count} more characters; the whole is in firing {id})",
     truncated_message="... (truncated: {count} more characters; the whole is message {id})",
@@ -125,8 +121,6 @@ ZH = Words(
     payload="Webhook Payload:",
     not_text="(不是文本:{size} 字节,类型 {type};完整内容见 firing {id})",
     empty="(空)",
-    old_value="旧值:",
-    new_value="新值:",
     data="数据:",
     truncated="... (已截断:还有 {count} 个字符;完整内容见 firing {id})",
     truncated_message="... (已截断:还有 {count} 个字符;完整内容见 message {id})",
@@ -151,7 +145,7 @@ LABELS = frozenset(
             words.scheduled,
             words.deferred,
         ),
-        *(words.message, words.answer_expected, words.payload, words.old_value, words.new_value, words.data),
+        *(words.message, words.answer_expected, words.payload, words.data),
     )
 )
 """How the frame's own lines begin, so that a line of data that begins so can be told from one."""

@@ -8,11 +8,12 @@ from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict, PayloadTooLarge
 from scheduler.domain.ids import new_id
-from scheduler.domain.model import TriggerType, Trust
+from scheduler.domain.model import Trust
 from scheduler.firings.new_firing import NewFiring
 from scheduler.firings.record import record_firings
 from scheduler.intake.webhooks.redeliver import lock_open
 from scheduler.storage.audit import record_event
+from scheduler.triggers.webhook import WebhookConfig
 
 MAX_BYTES = 64 * 1024
 
@@ -28,7 +29,7 @@ def send_sample(
     if len(body) > MAX_BYTES:
         raise PayloadTooLarge(f"The sample has {len(body)} bytes; a delivery may have {MAX_BYTES}.")
     trigger = lock_open(conn, tenant_id, trigger_id)
-    if trigger.type != TriggerType.WEBHOOK:
+    if trigger.type != WebhookConfig.kind:
         raise Conflict(f"A {trigger.type} trigger takes no deliveries.")
     firing_id = new_id()
     firing = NewFiring(

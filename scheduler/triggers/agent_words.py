@@ -1,0 +1,59 @@
+"""What agents are told about the kinds of trigger that they may make."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from typing import Any, Literal, get_args, get_origin
+
+from pydantic.fields import FieldInfo
+
+from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.registry import CLOCKED, OFFERED
+
+MOST_FIELDS = 6
+"""Optional fields of a kind that are shown; the answer to a wrong config names the others."""
+
+
+def kinds_for_agents() -> str:
+    """A line for each kind: its type, its config by example, and when it fires."""
+    return "\n".join(f"- {name}: {words_of(kind)}" for name, kind in OFFERED.items())
+
+
+def words_of(kind: type[TriggerConfig]) -> str:
+    """A config by example and when it fires: the kind's own words, or made of its fields and summary."""
+    return kind.for_agents or f"{{{', '.join(_members(kind))}}}: {_in_a_sentence(kind.summary)}"
+
+
+def names_for_agents(*, timed: bool = False) -> str:
+    """The types in a sentence; `timed`: only those that fire by the clock."""
+    *names, last = (name for name in OFFERED if not timed or name in CLOCKED)
+    return f"{', '.join(names)} or {last}" if names else last
+
+
+def _members(kind: type[TriggerConfig]) -> Iterator[str]:
+    shown = 0
+    for name, field in kind.model_fields.items():
+        if not field.is_required():
+            shown += 1
+            if shown > MOST_FIELDS:
+                continue
+        yield f'"{name}"{"" if field.is_required() else "?"}: {_example(field)}'
+
+
+def _example(field: FieldInfo) -> str:
+    if field.examples:
+        return _as_json(field.examples[0])
+    if get_origin(field.annotation) is Literal:
+        return "|".join(_as_json(value) for value in get_args(field.annotation))
+    if not field.is_required() and field.default_factory is None and field.default is not None:
+        return _as_json(field.default)
+    return (field.title or "…").upper()
+
+
+def _as_json(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, default=str)
+
+
+def _in_a_sentence(summary: str) -> str:
+    return summary[:1].lower() + summary[1:].rstrip(".")
