@@ -52,6 +52,19 @@ def test_each_row_of_the_crash_table_is_tied_to_a_test() -> None:
         assert TEST.search(row.split(" | ")[-1]), row
 
 
+def test_each_threat_has_a_defence_in_the_code_and_a_test() -> None:
+    borders = (ROOT / "docs/threat-model.md").read_text().split("\n## ")[1:-1]
+    assert len(borders) > 10
+    for border in borders:
+        rows = border.partition("|---|---|---|\n")[2].strip().splitlines()
+        assert rows, border.splitlines()[0]
+        for row in rows:
+            assert row.count(" | ") == 2, row
+            _, defence, test = row.split(" | ")
+            assert FILE.search(defence), row
+            assert TEST.search(test), row
+
+
 def test_no_page_names_what_is_only_on_the_writers_machine() -> None:
     for page in PAGES:
         assert not re.search(r"(?<![\w.])/(work|root|home)/", page.read_text()), page
