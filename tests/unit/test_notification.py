@@ -90,7 +90,9 @@ def test_a_trigger_that_has_a_summary_shows_it_whatever_its_kind(kind: str, lang
     assert summary_of([cause], language) == "Your queue"
 
 
-@pytest.mark.parametrize("kind", set(KINDS) - {TriggerType.WAKE, TriggerType.A2A_WAIT, TriggerType.ON_MESSAGE})
+@pytest.mark.parametrize(
+    "kind", sorted(set(KINDS) - {TriggerType.WAKE, TriggerType.A2A_WAIT, TriggerType.ON_MESSAGE})
+)
 def test_the_reason_that_a_person_wrote_heads_a_kind_without_words_of_its_own(kind: str) -> None:
     assert summary_of([Cause("n", "Look at the queue", type=kind)], "en") == "Look at the queue"
 

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from scheduler.domain.context.json_text import pretty, pretty_if_json
 from scheduler.domain.context.safe_text import fair_share, label_of, safe_block, safe_line, shortened
-from scheduler.domain.context.sources import is_task, messages_of, reason_of, sender_of
+from scheduler.domain.context.sources import is_named_by_tenant, is_task, messages_of, reason_of, sender_of
 from scheduler.domain.context.words import BETWEEN_TRIGGERS, END, WORDS, Language, Words
 from scheduler.domain.model import Trust
 
@@ -103,6 +103,8 @@ class _Data:
     """The message that `text` is from; None when the firing itself holds the whole."""
     is_task: bool = False
     """Whether the agent is to do what it says."""
+    is_heading_inside: bool = False
+    """Whether the heading stands inside the fence, since whoever sent the text chose the name in it."""
 
 
 _Piece = _Data | str  # a str is a line of the frame's own
@@ -171,9 +173,9 @@ class _Builder:
         shown = piece.text[:share]
         left_out = piece.left_out + len(piece.text) - len(shown)
         source = self._line(firing.trigger_type, MAX_NAME_CHARS)
-        yield piece.heading
         fence = "task" if piece.is_task else "data"
-        yield f"<<<{fence} {self._nonce} source={source} trust={self._line(firing.trust, MAX_NAME_CHARS)}>>>"
+        opening = f"<<<{fence} {self._nonce} source={source} trust={self._line(firing.trust, MAX_NAME_CHARS)}>>>"
+        yield from [opening, piece.heading] if piece.is_heading_inside else [piece.heading, opening]
         yield f'"{shown}"' if piece.quoted else shown
         yield f"<<<end {self._nonce}>>>"
         if left_out and piece.message_id:
@@ -206,7 +208,8 @@ class _Builder:
             heading = self._words.message.format(sender=self._line(sender_of(entry), MAX_SENDER_CHARS))
             asks = is_task(firing.trust, entry)
             most = limits.task if asks else limit
-            data = replace(self._data(heading, str(entry.get("text") or ""), most, quoted=True), is_task=asks)
+            data = self._data(heading, str(entry.get("text") or ""), most, quoted=True)
+            data = replace(data, is_task=asks, is_heading_inside=not is_named_by_tenant(entry))
             yield self._of_message(data, entry)
             if entry.get("delegation_id"):
                 delegation = self._line(str(entry["delegation_id"]), MAX_NAME_CHARS)

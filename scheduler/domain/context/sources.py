@@ -57,6 +57,12 @@ def sender_of(message: Mapping[Any, Any]) -> str:
     return str(sender or "?")
 
 
+def is_named_by_tenant(message: Mapping[Any, Any]) -> bool:
+    """Whether the tenant chose the sender's name: that of an agent or a caller. People in chats choose their own."""
+    sender = message.get("from")
+    return is_from_agent(message) or (isinstance(sender, Mapping) and sender.get("type") == "caller")
+
+
 def is_from_agent(message: Mapping[Any, Any]) -> bool:
     """Whether an agent wrote it."""
     sender = message.get("from")

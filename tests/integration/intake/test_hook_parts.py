@@ -81,9 +81,9 @@ def test_a_packed_body_is_kept_as_it_came_and_looked_into(api: Api, encoding: st
     ("encoding", "body"),
     [
         ("gzip", b"{}"),
-        ("gzip", gzip.compress(b'{"a": 1}')[:-9]),
+        ("gzip", gzip.compress(b'{"a": 1}', mtime=0)[:-9]),
         ("br", b"{}"),
-        ("gzip", gzip.compress(b" " * 8_000_000 + b"{}")),
+        ("gzip", gzip.compress(b" " * 8_000_000 + b"{}", mtime=0)),
     ],
 )
 def test_a_body_that_cannot_be_unpacked_is_passed_over_with_the_reason(
