@@ -34,8 +34,8 @@ AGENTS = """
     FROM agents, generate_series(1, %s) AS n WHERE name = 'template'
 """
 TRIGGERS = """
-    INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, reason)
-    SELECT gen_random_uuid(), tenant_id, id, 'bench', 'interval', '{"seconds": 86400}', 'UTC', 'a bench'
+    INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, reason, cooldown_seconds)
+    SELECT gen_random_uuid(), tenant_id, id, 'bench', 'interval', '{"seconds": 86400}', 'UTC', 'a bench', 0
     FROM agents WHERE name LIKE 'agent %'
 """
 DUE = """
