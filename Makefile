@@ -1,11 +1,12 @@
 CHAOS = 600
 
-.PHONY: help install run test lint bench chaos screenshots
+.PHONY: help install run test unit lint bench chaos screenshots
 
 help:
 	@echo "make run      start Reveille on port 8080, with a PostgreSQL of its own unless DATABASE_URL is set"
 	@echo "              (another port: PORT=9000 make run; all settings: docs/settings.md)"
 	@echo "make test     run every check"
+	@echo "make unit     run the tests that need no database, in under a minute"
 	@echo "make lint     run every check but the tests"
 	@echo "make bench    measure speed, lateness and memory beside APScheduler as shipped"
 	@echo "make chaos    kill processes at random for CHAOS=600 seconds; SEED=n repeats a run"
@@ -22,6 +23,10 @@ run:
 test:
 	@tools/setup dev
 	@tools/check
+
+unit:
+	@tools/setup dev
+	@.venv/bin/python -m pytest -q -n 2 tests/unit
 
 lint:
 	@tools/setup dev

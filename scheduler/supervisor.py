@@ -76,7 +76,7 @@ def check_port(port: int) -> None:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))  # noqa: S104  # the web server's own address
+            probe.bind(("0.0.0.0", port))  # noqa: S104  # the web server's own address  # nosec B104
         except OSError as error:
             raise ConfigurationError(
                 f"Port {port} cannot be had ({error.strerror}): stop what uses it, or choose another: "

@@ -34,7 +34,7 @@ SUPERUSER = "postgres"
 
 SOCKET_PATH_LIMIT = 103
 """Bytes that fit in a socket's address: 103 on macOS, 107 on Linux."""
-SHORT_DIRECTORY = Path("/tmp")  # noqa: S108  # a private directory is made in it
+SHORT_DIRECTORY = Path("/tmp")  # noqa: S108  # a private directory is made in it  # nosec B108
 LOG_LIMIT = 10 * 1024 * 1024
 START_SECONDS = 120.0
 """Recovery after a crash replays the write-ahead log first, and may take its time."""
