@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
@@ -23,6 +23,7 @@ from scheduler.commands import (
     web_password,
 )
 from scheduler.commands.exits import ExitCode, exit_code
+from scheduler.commands.streams import complain, let_go, prepare_streams, texts_of
 from scheduler.domain.errors import ReveilleError
 
 app = typer.Typer(
@@ -68,17 +69,18 @@ def run(arguments: Sequence[str]) -> int:
         run(["--help"])
         return ExitCode.USAGE
     try:
-        result = app(args=list(arguments), prog_name="reveille", standalone_mode=False)
+        result = app(args=texts_of(arguments), prog_name="reveille", standalone_mode=False)
+        sys.stdout.flush()
     except typer.TyperException as error:
         return _usage(error)
-    except typer.Abort:
-        return _say("Aborted.", ExitCode.FAILED)
+    except (typer.Abort, KeyboardInterrupt) as error:
+        return _interrupted(error)
     except ReveilleError as error:
         return _say(error.message, exit_code(error))
-    except BrokenPipeError:
-        # The reader went away. Nothing more can be said, not even by Python's own flush at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return ExitCode.FAILED
+    except OSError as error:
+        return _failed(error)
+    except Exception as error:  # noqa: BLE001  # whatever it is, people get a line and not a traceback
+        return _broken(error, arguments)
     return result if isinstance(result, int) else ExitCode.OK
 
 
@@ -88,13 +90,56 @@ def _usage(error: typer.TyperException) -> int:
     return _say(f"{error.format_message()}{hint}", ExitCode.USAGE)
 
 
+def _interrupted(error: BaseException) -> int:
+    """Ctrl-C, or a question that was not answered."""
+    if isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt):
+        return ExitCode.INTERRUPTED
+    return _say("Aborted.", ExitCode.FAILED)
+
+
+def _failed(error: OSError) -> int:
+    """What the system refused; nothing is said where the reader of the output went away."""
+    if isinstance(error, BrokenPipeError):
+        let_go()
+        return ExitCode.FAILED
+    reason = error.strerror or type(error).__name__
+    if error.filename is not None:
+        return _say(f"{error.filename}: {reason}.", ExitCode.FAILED)
+    code = _say(f"The output could not be written, or the input not be read: {reason}.", ExitCode.FAILED)
+    let_go()
+    return code
+
+
+def _broken(error: Exception, arguments: Sequence[str]) -> int:
+    """A fault of ours. A process of the service logs it whole; elsewhere REVEILLE_LOG_LEVEL=DEBUG shows it."""
+    from loguru import logger
+
+    from config.logging import configure_logging
+    from config.settings import load_settings
+
+    shows_all = False
+    with suppress(ReveilleError):
+        level = load_settings().log_level
+        shows_all = level in ("DEBUG", "TRACE")
+        if shows_all:
+            configure_logging(level, as_json=False)
+    if arguments[0] in server.PROCESSES or shows_all:
+        logger.opt(exception=error).error("The command broke")
+    lines = str(error).splitlines() or [""]
+    return _say(
+        f"Something unforeseen: {type(error).__name__}: {lines[0]} (REVEILLE_LOG_LEVEL=DEBUG shows where)",
+        ExitCode.FAILED,
+    )
+
+
 def _say(message: str, code: int) -> int:
-    typer.echo(f"reveille: {message}", err=True)
+    complain(f"reveille: {message}")
     return code
 
 
 def main() -> None:
     """The entry point of `reveille` and of `python -m scheduler.cli`."""
+    prepare_streams()
     sys.exit(run(sys.argv[1:]))
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
 from scheduler.commands.exits import UsageFault
 from scheduler.commands.names import agent_id
 from scheduler.commands.output import Columns, say
@@ -108,10 +108,14 @@ def resume(console: Console, agent: Agent) -> None:
 
 
 @client_command(group, "delete")
-def delete(console: Console, agent: Agent) -> None:
-    """Delete an agent and its triggers."""
-    console.client.delete("agents", agent_id(console.client, agent))
-    console.done(None, f"Deleted agent {agent}.")
+def delete(console: Console, agent: Agent, yes: Yes = False) -> None:
+    """Delete an agent and its triggers, after a question."""
+    found = console.client.get("agents", agent_id(console.client, agent))
+    count = sum(1 for _ in console.client.every("triggers", agent_id=found["id"]))
+    triggers = {0: "", 1: " and its trigger"}.get(count, f" and its {count} triggers")
+    confirm(f"Delete agent {found['name']}{triggers}?", yes=yes)
+    console.client.delete("agents", found["id"])
+    console.done(None, f"Deleted agent {found['name']}{triggers}.")
 
 
 def _runtime(agent_url: str | None, command: str | None, runtime: str | None) -> dict[str, Any]:

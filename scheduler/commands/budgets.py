@@ -43,6 +43,9 @@ AGENT_FIELDS: Columns = (
 )
 ACK_FIELDS: Columns = (("firing", "id"), ("is", "ack"), ("comes back", "deferred_until"))
 
+MAX_DIGITS = 18
+"""Of a limit; what is longer no database could count to."""
+
 TokensPerDay = Annotated[str | None, typer.Option(metavar="N|none", help="Tokens a day at most.")]
 InvocationsPerHour = Annotated[str | None, typer.Option(metavar="N|none", help="Invocations an hour at most.")]
 
@@ -119,6 +122,6 @@ def _limits(tokens_per_day: str | None, invocations_per_hour: str | None) -> dic
 def _limit(option: str, text: str) -> int | None:
     if text == "none":
         return None
-    if not text.isascii() or not text.isdigit():
-        raise UsageFault(f"{option} {text!r} is not a number, nor none, which takes the limit away.")
+    if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS:
+        raise UsageFault(f"{option} {text[:40]!r} is not a number, nor none, which takes the limit away.")
     return int(text)

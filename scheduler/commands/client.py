@@ -50,10 +50,10 @@ class Client:
     def __init__(self, url: str, key: str | None, tenant: str | None = None) -> None:
         headers = {"Accept": "application/json"}
         if key:
-            headers["Authorization"] = f"Bearer {key}"
+            headers["Authorization"] = f"Bearer {_header('--key', key)}"
         if tenant:
-            headers["Reveille-Tenant"] = tenant
-        if not url.startswith(("http://", "https://")):
+            headers["Reveille-Tenant"] = _header("--tenant", tenant)
+        if not _is_address(url):
             raise UsageFault(f"--url {url!r} is not an address such as http://127.0.0.1:8080.")
         self._url = url
         self._has_key = bool(key)
@@ -107,6 +107,8 @@ class Client:
         params = {name: str(value) for name, value in (query or {}).items() if value is not None}
         try:
             response = self._http.request(method, target, params=params, json=body)
+        except (UnicodeError, RecursionError, ValueError) as error:
+            raise UsageFault(f"What was given cannot be sent as JSON: {error}.") from None
         except httpx.TimeoutException:
             raise Unreachable(f"{self._url} did not answer within {TIMEOUT:.0f} s; try again.") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
@@ -139,6 +141,20 @@ class Client:
         elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             text = f"{text} {_REMEDY}"
         return _ERRORS.get(status, ReveilleError)(text)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = httpx.URL(url)
+    except (httpx.InvalidURL, UnicodeError):
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.host)
+
+
+def _header(option: str, text: str) -> str:
+    if not (text.isascii() and text.isprintable()):
+        raise UsageFault(f"{option} has characters that no {option.strip('-')} has.")
+    return text
 
 
 def _escaped(part: str) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from scheduler.commands.output import Columns, say, show_details, show_json, show_table
+from scheduler.commands.exits import UsageFault
+from scheduler.commands.output import Columns, printable, say, show_details, show_json, show_table
+from scheduler.commands.streams import complain
 
 if TYPE_CHECKING:
     from scheduler.commands.client import Client  # imports httpx, which takes its time
@@ -28,14 +31,22 @@ class Console:
     client: Client
     as_json: bool
 
-    def table(self, page: Mapping[str, Any], columns: Columns, what: str) -> None:
-        """A page `{items, next}` of a listing."""
+    def table(
+        self,
+        page: Mapping[str, Any],
+        columns: Columns,
+        what: str,
+        *,
+        named: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
+    ) -> None:
+        """A page `{items, next}` of a listing; `named` gives its items with the names that ids stand for."""
         if self.as_json:
             show_json(page)
             return
-        show_table(page["items"], columns, empty=f"There are no {what}.")
+        items = named() if named is not None and page["items"] else page["items"]
+        show_table(items, columns, empty=f"There are no {what}.")
         if page["next"] is not None:
-            typer.echo(f"More: --after {page['next']}", err=True)
+            complain(f"More: --after {page['next']}")
 
     def details(self, row: Mapping[str, Any], fields: Columns) -> None:
         """A single thing."""
@@ -50,6 +61,18 @@ class Console:
             say(text)
         elif answer is not None:
             show_json(answer)
+
+
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    """Ask before what cannot be undone. Raises UsageFault where nobody can be asked and nothing was said before."""
+    if yes:
+        return
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):
+        raise UsageFault(f"{question} Nobody can be asked here: say --yes if it is meant.")
+    typer.confirm(printable(question), abort=True, err=True)
 
 
 def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
@@ -75,7 +98,7 @@ def _connect(url: str | None, key: str | None, tenant: str | None) -> Client:
 
     settings = load_settings()
     for warning in unknown_settings():
-        typer.echo(f"reveille: {warning}", err=True)
+        complain(f"reveille: {warning}")
     stored = settings.api_key.get_secret_value() if settings.api_key else None
     return Client((url or settings.url).rstrip("/"), key or stored, tenant)
 

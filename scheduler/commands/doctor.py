@@ -124,8 +124,11 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _kept_key(settings: Settings) -> str | None:
-    path = settings.data_dir / "secret.key"
-    return path.read_text(encoding="ascii").strip() if path.exists() else None
+    """The key in the data directory; None where there is none, or none that this user can read."""
+    try:
+        return (settings.data_dir / "secret.key").read_text(encoding="ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _show(finding: Finding) -> None:

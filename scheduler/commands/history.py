@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
 import typer
 
 from scheduler.commands.console import After, Console, Limit, client_command
-from scheduler.commands.names import agent_id, checked_id, trigger_id
+from scheduler.commands.names import agent_id, agent_names, checked_id, trigger_id
 from scheduler.commands.output import Columns, show_block, show_json, show_table
 from scheduler.domain.model import FiringState, InvocationState
 
@@ -18,7 +19,7 @@ InvocationRef = Annotated[str, typer.Argument(metavar="INVOCATION", help="Its id
 
 FIRING_COLUMNS: Columns = (
     ("ID", "id"),
-    ("TRIGGER", "trigger_name"),
+    ("TRIGGER", "reference"),
     ("TYPE", "trigger_type"),
     ("FIRED", "fired_at"),
     ("SLOTS", "slot_count"),
@@ -28,7 +29,7 @@ FIRING_COLUMNS: Columns = (
 )
 COLUMNS: Columns = (
     ("ID", "id"),
-    ("AGENT", "agent_id"),
+    ("AGENT", "agent_name"),
     ("STATE", "state"),
     ("FIRINGS", "firing_count"),
     ("ATTEMPT", "attempt"),
@@ -92,7 +93,14 @@ def firings(
         limit=limit,
         after=after,
     )
-    console.table(page, FIRING_COLUMNS, "firings")
+    console.table(page, FIRING_COLUMNS, "firings", named=lambda: _named(console, page["items"]))
+
+
+def _named(console: Console, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Firings or invocations, each with its agent's name, and its trigger as the other commands take it."""
+    names = agent_names(console.client)
+    rows = [{**each, "agent_name": names.get(each["agent_id"], each["agent_id"])} for each in items]
+    return [row | {"reference": f"{row['agent_name']}/{row.get('trigger_name')}"} for row in rows]
 
 
 @client_command(invocations, "list")
@@ -106,7 +114,7 @@ def list_invocations(
     """List invocations."""
     chosen = None if agent is None else agent_id(console.client, agent)
     page = console.client.get("invocations", agent_id=chosen, state=state, limit=limit, after=after)
-    console.table(page, COLUMNS, "invocations")
+    console.table(page, COLUMNS, "invocations", named=lambda: _named(console, page["items"]))
 
 
 @client_command(invocations, "show")

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
 from scheduler.commands.names import checked_id
 from scheduler.commands.output import Columns, say
 
@@ -49,7 +49,13 @@ def create(
 
 
 @client_command(group, "revoke")
-def revoke(console: Console, key_id: Annotated[str, typer.Argument(metavar="KEY", help="Its id.")]) -> None:
-    """Revoke a key: whoever uses it is refused from now on."""
-    console.client.delete("api-keys", checked_id(key_id, "key"))
+def revoke(
+    console: Console,
+    key_id: Annotated[str, typer.Argument(metavar="KEY", help="Its id.")],
+    yes: Yes = False,
+) -> None:
+    """Revoke a key, after a question: whoever uses it is refused from now on."""
+    chosen = checked_id(key_id, "key")
+    confirm(f"Revoke key {chosen}?", yes=yes)
+    console.client.delete("api-keys", chosen)
     console.done(None, f"Revoked key {key_id}.")

@@ -48,7 +48,10 @@ def check_embedded(server: EmbeddedPostgres) -> Finding:
         binaries()
     except ConfigurationError as error:
         return fail(name, error.message, "give a DATABASE_URL")
-    version = data_version(server.directory)
+    try:
+        version = data_version(server.directory)
+    except ConfigurationError as error:
+        return fail(name, error.message, "change its owner, or run this as the user that runs Reveille")
     if version is None:
         return warn(name, f"{server.directory} holds no database yet", "`reveille run` makes it")
     if version != MAJOR:

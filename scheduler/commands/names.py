@@ -21,6 +21,11 @@ def agent_id(client: Client, text: str) -> str:
     raise NotFound(f"There is no agent {text!r}; `reveille agents list` shows those there are.")
 
 
+def agent_names(client: Client) -> dict[str, str]:
+    """The name of each agent, by its id."""
+    return {str(agent["id"]): str(agent["name"]) for agent in client.every("agents")}
+
+
 def tenant_id(client: Client, text: str) -> str:
     """The id of the tenant with this id or name; an operator's key sees them."""
     if _is_id(text):

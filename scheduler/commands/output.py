@@ -9,10 +9,17 @@ from typing import Any
 
 import typer
 
+from scheduler.commands.streams import complain
+
 Columns = Sequence[tuple[str, str]]
 """Heading and dotted path of each column, e.g. `("RUNTIME", "runtime.kind")`."""
 
 NOTHING = "-"
+FOLDABLE = ("ERROR", "NOTE", "REASON", "SCOPES")
+"""Columns of free text, which may go over several lines where the terminal is narrow."""
+FOLDED_WIDTH = 20
+GAP = 2
+"""Between columns."""
 KEPT = "\t\u200c\u200d"
 """Of what is not seen by itself: tabs, and the joiners in Persian or in emoji families."""
 
@@ -32,12 +39,12 @@ def show_json(value: object) -> None:
 def show_table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: str) -> None:
     """One line for each row; `empty` is said on stderr where there is none."""
     if not rows:
-        typer.echo(empty, err=True)
+        complain(empty)
         return
     heads = [head for head, _ in columns]
     cells = [[_one_line(cell(pick(row, path))) for _, path in columns] for row in rows]
     if sys.stdout.isatty():
-        _rich_table(heads, cells)
+        _fitting_table(heads, cells)
     else:
         _plain_table([heads, *cells])
 
@@ -101,15 +108,35 @@ def _plain_table(lines: Sequence[Sequence[str]]) -> None:
         typer.echo("  ".join(padded).rstrip())
 
 
-def _rich_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+def _fitting_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    """A table where the terminal is wide enough, else each row as lines of its own: an id is never broken up."""
     from rich.box import SIMPLE_HEAD
+    from rich.cells import cell_len
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    console = Console()
+    widths = [max(cell_len(line[index]) for line in (heads, *cells)) for index in range(len(heads))]
+    least = [
+        min(width, FOLDED_WIDTH) if head in FOLDABLE else width for head, width in zip(heads, widths, strict=True)
+    ]
+    if sum(least) + GAP * len(heads) > console.width:
+        _records(heads, cells)
+        return
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for head in heads:
-        table.add_column(head, overflow="fold")
+        table.add_column(head, overflow="fold", no_wrap=head not in FOLDABLE)
     for line in cells:
         table.add_row(*(Text(text) for text in line))
-    Console().print(table)
+    console.print(table)
+
+
+def _records(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
+    width = max(map(len, heads))
+    for number, line in enumerate(cells):
+        if number:
+            typer.echo("")
+        for head, text in zip(heads, line, strict=True):
+            if text != NOTHING:
+                typer.echo(f"{head:<{width}}  {text}")

@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 GUNICORN_CONFIG = Path(__file__).resolve().parents[2] / "config" / "gunicorn.py"
 APP = "api.app:create_app()"
+PROCESSES = ("run", "web", "worker")
+"""Commands that go on running, and log."""
 
 
 def register(app: typer.Typer) -> None:

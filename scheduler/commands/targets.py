@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
 from scheduler.commands.names import agent_id, checked_id
 from scheduler.commands.output import Columns, say
 from scheduler.commands.trigger_options import read_text
@@ -76,7 +76,8 @@ def test(console: Console, target: Target) -> None:
 
 
 @client_command(group, "delete")
-def delete(console: Console, target: Target) -> None:
-    """Delete a target: what is on its way there is given up."""
+def delete(console: Console, target: Target, yes: Yes = False) -> None:
+    """Delete a target, after a question: what is on its way there is given up."""
+    confirm(f"Delete target {target}?", yes=yes)
     console.client.delete("notification-targets", checked_id(target, "target"))
     console.done(None, f"Deleted target {target}.")

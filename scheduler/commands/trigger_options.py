@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,6 +15,8 @@ import typer
 from scheduler.commands.exits import UsageFault
 from scheduler.triggers.options import Option
 
+DEFAULT_COOLDOWN = 60.0
+"""Seconds; the API's own."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
@@ -118,9 +121,19 @@ def _name(flag: str) -> str:
 def parse_duration(option: str, text: str) -> float:
     """Seconds in `20s`, `1.5h` and the like; a bare number says too little."""
     match = _DURATION.fullmatch(text.strip())
-    if match is None:
-        raise UsageFault(f"{option} {text!r} is not a duration; write it as 20s, 5m, 2h or 1d.")
-    return float(match[1]) * UNITS[match[2]]
+    seconds = float(match[1]) * UNITS[match[2]] if match else math.inf
+    if math.isinf(seconds):
+        raise UsageFault(f"{option} {text[:40]!r} is not a duration; write it as 20s, 5m, 2h or 1d.")
+    return seconds
+
+
+def cooldown_of(text: str | None, kind: str, config: Mapping[str, Any]) -> float | None:
+    """The cooldown in seconds. One that is not given is at most an interval's step; None leaves it to the API."""
+    if text is not None:
+        return parse_duration("--cooldown", text)
+    steps = ((config.get("seconds"), 1), (config.get("minutes"), 60))
+    step = next((value * unit for value, unit in steps if isinstance(value, int | float)), None)
+    return float(step) if kind == "interval" and step is not None and 0 < step < DEFAULT_COOLDOWN else None
 
 
 def read_json_object(option: str, text: str | None) -> Mapping[str, Any]:
@@ -130,6 +143,8 @@ def read_json_object(option: str, text: str | None) -> Mapping[str, Any]:
         return {}
     try:
         value = json.loads(given)
+    except RecursionError:
+        raise UsageFault(f"{option} is nested too deeply.") from None
     except ValueError as error:
         raise UsageFault(f"{option} is not JSON: {error}.") from None
     if not isinstance(value, dict):

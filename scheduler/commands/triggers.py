@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 from enum import StrEnum
 from functools import cache
+from itertools import pairwise
 from typing import Annotated, Any
 
 import typer
@@ -13,9 +15,9 @@ from typer.main import get_command
 
 from scheduler.commands import trigger_options as given
 from scheduler.commands.agents import Agent
-from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
 from scheduler.commands.exits import UsageFault
-from scheduler.commands.names import agent_id, trigger_id
+from scheduler.commands.names import agent_id, agent_names, trigger_id
 from scheduler.commands.output import Columns, say, show_json, show_table
 
 
@@ -37,7 +39,7 @@ TriggerRef = Annotated[str, typer.Argument(metavar="TRIGGER", help="Its id, or A
 
 COLUMNS: Columns = (
     ("ID", "id"),
-    ("NAME", "name"),
+    ("AGENT/NAME", "reference"),
     ("TYPE", "type"),
     ("ENABLED", "is_enabled"),
     ("NEXT", "next_fire_at"),
@@ -112,7 +114,7 @@ def add(
         "focus_ref": focus_ref,
         "urgent": urgent or None,
         "max_fires": max_fires,
-        "cooldown_seconds": None if cooldown is None else given.parse_duration("--cooldown", cooldown),
+        "cooldown_seconds": given.cooldown_of(cooldown, type_name, shape),
         "expires_at": expires_at,
         "misfire_policy": misfire,
         "grace_seconds": None if grace is None else given.parse_duration("--grace", grace),
@@ -121,6 +123,8 @@ def add(
     path = ("agents", agent_id(console.client, agent), "triggers")
     trigger = console.client.post(*path, body={key: value for key, value in body.items() if value is not None})
     console.details(trigger, FIELDS)
+    if not console.as_json and trigger["type"] in ("cron", "interval"):
+        _say_pace(console, trigger, chosen=cooldown is not None)
     if not console.as_json and trigger["hook_url"]:
         say("\nKeep the hook's address: it is not shown again. Whoever knows it can wake the agent.")
 
@@ -140,7 +144,8 @@ def list_triggers(
         raise UsageFault("An agent is given twice; give one.")
     agent = agent or of_agent
     chosen = None if agent is None else agent_id(console.client, agent)
-    console.table(console.client.get("triggers", agent_id=chosen, limit=limit, after=after), COLUMNS, "triggers")
+    page = console.client.get("triggers", agent_id=chosen, limit=limit, after=after)
+    console.table(page, COLUMNS, "triggers", named=lambda: _references(console, page["items"]))
 
 
 @client_command(group, "show")
@@ -201,10 +206,35 @@ def preview(
 
 
 @client_command(group, "rm")
-def remove(console: Console, trigger: TriggerRef) -> None:
-    """Delete a trigger; what it has fired is still delivered."""
+def remove(console: Console, trigger: TriggerRef, yes: Yes = False) -> None:
+    """Delete a trigger, after a question; what it has fired is still delivered."""
+    confirm(f"Delete trigger {trigger}?", yes=yes)
     console.client.delete("triggers", trigger_id(console.client, trigger))
     console.done(None, f"Deleted trigger {trigger}.")
+
+
+def _say_pace(console: Console, trigger: Mapping[str, Any], *, chosen: bool) -> None:
+    """Tell where the cooldown lets the trigger wake less often than it fires, or was made shorter for it."""
+    cooldown = trigger["cooldown_seconds"]
+    answer = console.client.get("triggers", str(trigger["id"]), "preview", count=3)
+    times = [datetime.fromisoformat(at) for at in answer["fire_times"]]
+    step = min(((after - at).total_seconds() for at, after in pairwise(times)), default=None)
+    if step is not None and step < cooldown:
+        say(
+            f"\nIt fires every {step:g} s, but wakes the agent at most once in {cooldown:g} s, its cooldown: what fires"
+            f" meanwhile is gathered. For each time: --cooldown {step:g}s"
+        )
+    elif step is not None and not chosen and cooldown < given.DEFAULT_COOLDOWN:
+        say(f"\nIts cooldown is {cooldown:g} s, as often as it fires, instead of {given.DEFAULT_COOLDOWN:g} s.")
+
+
+def _references(console: Console, triggers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The triggers, each with what the other commands take it by."""
+    names = agent_names(console.client)
+    return [
+        {**each, "reference": f"{names.get(each['agent_id'], each['agent_id'])}/{each['name']}"}
+        for each in triggers
+    ]
 
 
 def _show_preview(console: Console, answer: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from scheduler.commands.console import Console, client_command
+from scheduler.commands.console import Console, Yes, client_command, confirm
 from scheduler.domain.ids import new_token
 
 GENERATED_BITS = 128
@@ -28,13 +28,15 @@ def web_password(
     operator: Annotated[
         bool, typer.Option("--operator", help="An operator, who may look at every tenant.")
     ] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove the user instead.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the user instead, after a question.")] = False,
+    yes: Yes = False,
 ) -> None:
     """Give someone a password for the web UI, or a new one. It is asked for, or read from a pipe."""
     client = console.client
     known = next((user for user in client.every("web-users") if user["name"] == name), None)
     if remove:
         if known is not None:
+            confirm(f"Remove web user {name}?", yes=yes)
             client.delete("web-users", known["id"])
         console.done(None, f"{name} cannot sign in." if known else f"There is no web user {name!r}.")
         return

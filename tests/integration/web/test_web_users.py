@@ -84,5 +84,5 @@ def test_the_command_gives_passwords(api: Api, shell: Shell, monkeypatch: pytest
     assert shell.json("web-password", "root", "--generate", "--operator", "--scope", "admin")["tenant_id"] is None
     monkeypatch.setattr("sys.stdin", io.StringIO("short\n"))
     shell("web-password", "ada", code=ExitCode.USAGE)
-    assert shell("web-password", "grace", "--remove") == "grace cannot sign in.\n"
+    assert shell("web-password", "grace", "--remove", "--yes") == "grace cannot sign in.\n"
     assert api.get("/web-users")["items"][0]["name"] == "root"

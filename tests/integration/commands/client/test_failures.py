@@ -22,7 +22,7 @@ from tests.support.web import free_port
         (["triggers", "show", "nobody/tick"], ExitCode.NOT_FOUND, "no trigger 'nobody/tick'"),
         (["invocations", "show", str(uuid4())], ExitCode.NOT_FOUND, "no invocation"),
         (["invocations", "show", "one/two?three"], ExitCode.NOT_FOUND, "no invocation"),
-        (["keys", "revoke", str(uuid4())], ExitCode.NOT_FOUND, "no key"),
+        (["keys", "revoke", str(uuid4()), "--yes"], ExitCode.NOT_FOUND, "no key"),
         (["keys", "create", "k", "--scope", "everything"], ExitCode.USAGE, "scopes.0"),
         (["triggers", "preview", "--expr", "61 * * * *"], ExitCode.USAGE, "config.expr"),
         (["triggers", "preview", "--every", "0s"], ExitCode.USAGE, "config.seconds"),
