@@ -10,8 +10,9 @@ from typing import Any, NoReturn
 from flask import Request, current_app, request
 from flask.json.provider import DefaultJSONProvider
 
-from api.problems import FieldError, InvalidRequest, MalformedBody, UnsupportedMediaType
+from api.problems import MalformedBody, UnsupportedMediaType
 from scheduler.domain.errors import PayloadTooLarge
+from scheduler.domain.field_errors import FieldError, InvalidRequest
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 32

@@ -12,7 +12,6 @@ from flask import Response
 from sqlalchemy import Connection, Row
 
 from api.auth import Caller, Level, caller, needs
-from api.remote_rules import check_address
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page, problems
 from api.schemas.agents import AgentPath
 from api.schemas.base import Page
@@ -27,12 +26,13 @@ from api.schemas.models import (
     UsageQuery,
 )
 from api.services import services
-from api.turns import Turns
 from config.settings import read_variable
 from scheduler.domain.errors import Forbidden, InvalidField
 from scheduler.domain.thinking import ModelSpec, Provider
+from scheduler.domain.turns import Turns
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import origin_of
+from scheduler.net.requests import check_address
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.models import (
@@ -179,7 +179,7 @@ def _check(who: Caller, whole: Mapping[str, Any], patch: Mapping[str, Any]) -> N
     if whole["provider"] == Provider.OPENAI_COMPATIBLE and whole["base_url"] is None:
         raise InvalidField("An openai-compatible model needs the address of its server.", field="base_url")
     if patch.get("base_url") is not None:
-        check_address(patch["base_url"], "base_url", services())
+        check_address(patch["base_url"], "base_url", services().allow_private)
     # Else a tenant could have the operator's key sent to an address of its own.
     if whole["key_env"] is not None and not who.is_operator and patch.keys() & {"key_env", "base_url", "provider"}:
         raise Forbidden("Only an operator's key may name a variable, or change where its content is sent.")

@@ -16,8 +16,8 @@ from api.resource import CHANGES, answer, blueprint, problems
 from api.schemas.polls import PollOut, TrialIn, TrialOut
 from api.schemas.triggers import TriggerPath
 from api.services import services
-from api.turns import Turns
 from scheduler.domain.errors import ConfigurationError, Conflict
+from scheduler.domain.turns import Turns
 from scheduler.intake.polls.settle import Poll, open_poll, shown
 from scheduler.intake.polls.statements import PollDetail, read_poll
 from scheduler.intake.polls.trial import Trial, try_poll

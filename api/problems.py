@@ -3,37 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from http import HTTPStatus
 
 from flask import Flask, Response, current_app
 from loguru import logger
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_core import ErrorDetails
 from sqlalchemy.exc import ProgrammingError
 from werkzeug.exceptions import HTTPException
 
-from scheduler.domain.errors import DatabaseUnavailable, InvalidField, LimitReached, ReveilleError, Unauthorized
+from scheduler.domain.errors import DatabaseUnavailable, LimitReached, ReveilleError, Unauthorized
+from scheduler.domain.field_errors import MESSAGE_LENGTH, FieldError, InvalidRequest, field_errors
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:reveille:problem:"
-MESSAGE_LENGTH = 500
-"""No message repeats more than so many characters of what was sent."""
-MAX_ERRORS = 100
 UNDEFINED_TABLE, UNDEFINED_COLUMN = "42P01", "42703"
 """SQLSTATEs of a database that was not migrated."""
 RETRY_AFTER_OUTAGE = 5
 """Seconds after which a client may ask again when the database was away."""
-UNIONS = frozenset({"runtime"})
-"""Fields whose shape depends on their `kind`; pydantic puts that kind into the path of an error."""
-
-
-class FieldError(BaseModel):
-    """One wrong field: its dotted path, the rule that it breaks, and a text for people."""
-
-    field: str
-    rule: str
-    message: str
 
 
 class Problem(BaseModel):
@@ -61,23 +47,6 @@ class UnsupportedMediaType(ReveilleError):
     problem = "unsupported-media-type"
 
 
-class InvalidRequest(InvalidField):
-    """Fields of the request are not valid."""
-
-    def __init__(self, errors: Sequence[FieldError]) -> None:
-        shown = [f"{error.field}: {error.message}" if error.field else error.message for error in errors[:5]]
-        told = "; ".join(text.rstrip(".") for text in shown)
-        super().__init__(told if told.endswith("?") else f"{told}.", field=errors[0].field or None)
-        self.errors = errors
-
-
-def field_errors(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[FieldError]:
-    """Each wrong field of a failed validation. What was sent is not repeated: it may be a secret."""
-    return [
-        _field_error(each, prefix) for each in error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
-    ]
-
-
 def refuse_invalid(error: ValidationError) -> Response:
     """What flask-openapi calls when a body, query or path does not have its shape; raises InvalidRequest."""
     raise InvalidRequest(field_errors(error)) from None
@@ -89,22 +58,6 @@ def install(app: Flask) -> None:
     app.register_error_handler(HTTPException, http_problem)
     app.register_error_handler(ProgrammingError, _statement_error)
     app.register_error_handler(Exception, _unforeseen)
-
-
-def _field_error(error: ErrorDetails, prefix: tuple[str, ...]) -> FieldError:
-    path = [*prefix, *(str(part) for part in error["loc"])]
-    if len(path) > 2 and path[0] in UNIONS:
-        del path[1]
-    message = error["msg"].removeprefix("Value error, ")
-    if error["type"].startswith("union_tag"):
-        context = error.get("ctx", {})
-        path.append(str(context["discriminator"]).strip("'"))
-        message = (
-            f"'{str(context['tag'])[:50]}' is not available here; use one of {context['expected_tags']}"
-            if "tag" in context
-            else "Field required"
-        )
-    return FieldError(field=".".join(path)[:MESSAGE_LENGTH], rule=error["type"], message=message[:MESSAGE_LENGTH])
 
 
 def _our_error(error: ReveilleError) -> Response:

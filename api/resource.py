@@ -16,7 +16,8 @@ from werkzeug.routing import BaseConverter
 from api.auth import access_of, authenticate
 from api.body import read_json
 from api.problems import MEDIA_TYPE, Problem
-from api.schemas.base import Listed, Page, Shape
+from api.schemas.base import Listed, Page
+from scheduler.domain.shapes import Shape
 
 PREFIX = "/api/v1"
 

@@ -10,6 +10,8 @@ from flask import current_app
 from api.live import Live
 from config.settings import Settings
 from scheduler.domain.clock import Clock, SystemClock
+from scheduler.manage.agent_remotes import Operator
+from scheduler.manage.agents import Agents
 from scheduler.manage.triggers import Triggers
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
@@ -28,6 +30,7 @@ class Services:
     db: Database
     box: SecretBox
     triggers: Triggers
+    agents: Agents
     allow_private: AllowedPrivate
     clock: Clock
     live: Live
@@ -41,7 +44,17 @@ def build_parts(settings: Settings) -> Services:
     box = SecretBox(settings.secret_key.get_secret_value())
     allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
     live = Live(settings.libpq_url)
-    return Services(settings, db, box, Triggers(db, box, allow_private), allow_private, SystemClock(), live)
+    operator = Operator(box, allow_private, settings.commands, settings.mcp_commands)
+    return Services(
+        settings=settings,
+        db=db,
+        box=box,
+        triggers=Triggers(db, box, allow_private),
+        agents=Agents(db, operator),
+        allow_private=allow_private,
+        clock=SystemClock(),
+        live=live,
+    )
 
 
 def services() -> Services:

@@ -6,7 +6,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from api.schemas.base import Answer, Moment, Shape, Time
+from api.schemas.base import Answer, Moment, Time
+from scheduler.domain.shapes import Shape
 
 
 class AckIn(Shape):

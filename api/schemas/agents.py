@@ -10,7 +10,6 @@ from pydantic import (
     ConfigDict,
     Field,
     SerializerFunctionWrapHandler,
-    StringConstraints,
     model_serializer,
 )
 
@@ -20,7 +19,6 @@ from api.schemas.base import (
     Listed,
     Moment,
     Name,
-    Shape,
     Text,
     Time,
     TokensPerDay,
@@ -28,34 +26,12 @@ from api.schemas.base import (
     id_of,
     no_defaults,
 )
-from api.schemas.models import LlmRuntime, LlmRuntimeOut
-from api.schemas.remote import A2aRuntime, A2aRuntimeOut, McpServer, McpServerOut, unique_names
+from api.schemas.models import LlmRuntimeOut
+from api.schemas.remote import A2aRuntimeOut, McpServerOut
 from scheduler.domain.budgets import DEFAULT_INVOCATIONS_PER_HOUR, DEFAULT_TOKENS_PER_DAY
-
-Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]
-
-
-class HttpRuntime(Shape):
-    """Woken by a POST to `url`, signed by Standard Webhooks with `secret` (made when left out, and shown once)."""
-
-    kind: Literal["http"]
-    url: str = Field(max_length=8192, examples=["https://agent.example.org/wake"])
-    secret: Secret | None = Field(None, repr=False)
-    accepted: Literal["done", "awaits"] | None = Field(
-        None,
-        description="What its 202 means: the work is done, or a report will come. Null: a report may come; "
-        "an agent that never sent one is taken for done at its deadline.",
-    )
-
-
-class CommandRuntime(Shape):
-    """Woken by running the program that the operator allows under this name (`REVEILLE_COMMANDS`)."""
-
-    kind: Literal["command"]
-    name: str = Field(max_length=200)
-
-
-Runtime = Annotated[HttpRuntime | LlmRuntime | CommandRuntime | A2aRuntime, Field(discriminator="kind")]
+from scheduler.domain.shapes import Shape
+from scheduler.manage.agents import NewAgent
+from scheduler.manage.runtime_shapes import McpServer, Runtime, unique_names
 
 
 class AgentSettings(Shape):
@@ -93,6 +69,10 @@ class AgentIn(AgentSettings):
 
     name: Name
     runtime: Runtime
+
+    def spec(self) -> NewAgent:
+        """What the service makes an agent of."""
+        return NewAgent(self.model_dump(exclude={"runtime", "mcp_servers"}), self.runtime, self.mcp_servers)
 
 
 class AgentPatch(AgentSettings):

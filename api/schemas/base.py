@@ -22,17 +22,12 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
 from scheduler.domain.moments import read_iso
 from scheduler.domain.names import is_visible
+from scheduler.domain.shapes import Shape
 from scheduler.triggers.once import parse_moment
 from scheduler.triggers.zones import load_zone
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
-
-
-class Shape(BaseModel):
-    """What a client sends: nothing unknown is accepted, nothing is coerced (`"enabled": 0` is refused)."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
 
 
 class Answer(BaseModel):

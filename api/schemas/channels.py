@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from api.schemas.base import Answer, Listed, Name, Shape, Time, id_of, no_defaults
+from api.schemas.base import Answer, Listed, Name, Time, id_of, no_defaults
+from scheduler.domain.shapes import Shape
 
 Secrets = Annotated[
     dict[str, str | None],

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from api.schemas.base import Answer, Listed, Shape, id_of
+from api.schemas.base import Answer, Listed, id_of
+from scheduler.domain.shapes import Shape
 
 
 class FocusOut(Answer):

@@ -6,7 +6,8 @@ from uuid import UUID
 
 from pydantic import Field
 
-from api.schemas.base import Answer, Shape
+from api.schemas.base import Answer
+from scheduler.domain.shapes import Shape
 
 
 class HookPath(Shape):

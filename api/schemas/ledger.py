@@ -8,9 +8,10 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 
 from api.schemas.acks import AckedOut
-from api.schemas.base import Answer, Listed, Page, Shape, Time, id_of
+from api.schemas.base import Answer, Listed, Page, Time, id_of
 from api.schemas.messages import MessageOut
 from scheduler.domain.model import FiringState, InvocationState
+from scheduler.domain.shapes import Shape
 
 
 class FiringOut(Answer):

@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from api.schemas.base import Answer, Listed, Name, Page, Shape, Time, id_of
+from api.schemas.base import Answer, Listed, Name, Page, Time, id_of
+from scheduler.domain.shapes import Shape
 from scheduler.intake.messages.intake import MAX_TEXT
 from scheduler.triggers.on_message import ChannelName
 

@@ -8,7 +8,8 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from api.schemas.base import Answer, Listed, Name, Query, Shape, Time, id_of, no_defaults
+from api.schemas.base import Answer, Listed, Name, Query, Time, id_of, no_defaults
+from scheduler.domain.shapes import Shape
 from scheduler.domain.thinking import DEFAULT_TOOL_ROUNDS
 
 Provider = Literal["openai", "openai-compatible", "anthropic", "google"]
@@ -91,28 +92,6 @@ class ModelPath(Shape):
     """Names a model."""
 
     model_id: Annotated[UUID, id_of("model")]
-
-
-BodyId = Annotated[UUID, Field(strict=False)]
-TrustName = Literal["unauthenticated", "agent", "verified", "system"]
-ToolNames = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=200)]], Field(max_length=200)]
-
-
-class LlmRuntime(Shape):
-    """Thinks with a model, and acts by tools. `fallback_model_id` is asked when the first one fails."""
-
-    kind: Literal["llm"]
-    model_id: BodyId
-    fallback_model_id: BodyId | None = None
-    instructions: str = Field("", max_length=50_000, description="What it is told beside its role_description.")
-    tool_rounds: int = Field(
-        DEFAULT_TOOL_ROUNDS, ge=0, le=500, description="Responses of a run that may call tools."
-    )
-    tools_by_trust: dict[TrustName, ToolNames] = Field(
-        default_factory=dict,
-        description="The tools that are left to a run whose least trusted firing has that trust. Left out: all.",
-        examples=[{"unauthenticated": ["list_triggers"]}],
-    )
 
 
 class LlmRuntimeOut(Answer):

@@ -6,7 +6,8 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from api.schemas.base import Answer, Shape, Time
+from api.schemas.base import Answer, Time
+from scheduler.domain.shapes import Shape
 from scheduler.storage.notes import MOST_CHARACTERS
 
 

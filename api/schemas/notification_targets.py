@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
-from api.schemas.base import Answer, Listed, Name, Shape, Time, id_of
+from api.schemas.base import Answer, Listed, Name, Time, id_of
+from scheduler.domain.shapes import Shape
 
 
 class TargetIn(Shape):

@@ -13,13 +13,13 @@ from api.schemas.base import (
     Listed,
     Moment,
     Name,
-    Shape,
     Time,
     TokensPerDay,
     Zone,
     id_of,
     no_defaults,
 )
+from scheduler.domain.shapes import Shape
 
 AGENT_PREFIX = "agent:"
 

@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from api.schemas.base import Answer, Shape, Time
+from api.schemas.base import Answer, Time
 from api.schemas.triggers import Config
+from scheduler.domain.shapes import Shape
 
 
 class TrialIn(Shape):

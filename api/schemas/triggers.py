@@ -8,21 +8,9 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from api.schemas.acks import AckCounts
-from api.schemas.base import (
-    Answer,
-    Listed,
-    LocalMoment,
-    Moment,
-    Name,
-    Page,
-    Query,
-    Shape,
-    Time,
-    Zone,
-    id_of,
-    no_defaults,
-)
+from api.schemas.base import Answer, Listed, LocalMoment, Moment, Name, Page, Query, Time, Zone, id_of, no_defaults
 from scheduler.domain.notification import SUMMARY_LENGTH
+from scheduler.domain.shapes import Shape
 from scheduler.manage.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES
 from scheduler.manage.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
 from scheduler.triggers.active_hours import OnlyBetween

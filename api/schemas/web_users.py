@@ -7,8 +7,9 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints
 
-from api.schemas.base import Answer, Listed, Name, Shape, Time, id_of, no_defaults
+from api.schemas.base import Answer, Listed, Name, Time, id_of, no_defaults
 from scheduler.domain.passwords import MAX_LENGTH, MIN_LENGTH
+from scheduler.domain.shapes import Shape
 
 Password = Annotated[str, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
 WebScope = Literal["admin", "write", "read"]

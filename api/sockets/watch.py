@@ -11,9 +11,9 @@ from pydantic import ValidationError
 from sqlalchemy import Connection, func, select
 
 from api.auth import caller_of
-from api.problems import InvalidRequest, field_errors
 from api.schemas.base import Query
 from scheduler.domain.errors import NotFound, Unauthorized
+from scheduler.domain.field_errors import InvalidRequest, field_errors
 from scheduler.domain.ids import new_id
 from scheduler.storage.agents import get_agent
 from scheduler.storage.live_sockets import OpenSocket, show_sockets

@@ -7,10 +7,11 @@ from typing import Any
 
 from flask import Response, request
 
-from api.agents import change_agent, delete_agent, show_agent
 from api.auth import Level, caller, needs
+from api.resource import given
 from api.schemas.agents import AgentPatch, AgentPath
 from api.services import services
+from api.shown import agent_out
 from api.web.base import done, page_blueprint, render
 from api.web.new_agent import CHECKS, FIELDS, LIMITS, RUNTIME_FIELDS, SECRETS, agent_form, errors_of_agent
 from api.web.shapes import shaped
@@ -54,7 +55,9 @@ def change(agent_id: str) -> Response:
     if "command" in runtime:
         runtime["name"] = runtime.pop("command")
     try:
-        change_agent(_path(agent_id), shaped(AgentPatch, patch | {"runtime": runtime}))
+        changes = given(shaped(AgentPatch, patch | {"runtime": runtime}))
+        who = caller()
+        services().agents.update(who.tenant_id, _path(agent_id).agent_id, changes, actor=who.actor)
     except ReveilleError as error:
         return agent_form(
             kind, error.status, given=request.form.to_dict(), errors=errors_of_agent(error), agent=agent
@@ -77,13 +80,14 @@ def ask(agent_id: str) -> Response:
 def delete(agent_id: str) -> Response:
     """Delete it and its triggers; what was recorded stays."""
     agent = _agent(agent_id)
-    delete_agent(_path(agent_id))
+    who = caller()
+    services().agents.delete(who.tenant_id, _path(agent_id).agent_id, actor=who.actor)
     return done("/agents", f"{agent['name']} was deleted. What it recorded is kept.")
 
 
 def _agent(agent_id: str) -> dict[str, Any]:
-    caller()
-    return dict(show_agent(_path(agent_id)).get_json())
+    row = services().agents.get(caller().tenant_id, _path(agent_id).agent_id)
+    return agent_out(row).model_dump(mode="json")
 
 
 def _path(agent_id: str) -> AgentPath:

@@ -6,15 +6,15 @@ from itertools import groupby
 
 from flask import Response, request
 
-from api.agents import pause_agent, resume_agent
-from api.agents import show_agent as api_agent
 from api.auth import Level, caller, needs
 from api.notes import put_notes
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
+from api.schemas.budgets import AgentWhole, budget_of
 from api.schemas.messages import WakeIn
 from api.schemas.notes import NotesIn
 from api.services import services
+from api.shown import agent_out
 from api.wakes import wake_agent
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped
@@ -48,7 +48,8 @@ def show_agents() -> Response:
 def show_agent(agent_id: str) -> Response:
     """Show an agent: its triggers by what they belong to, what it did lately, and what it has spent."""
     who, path = caller(), _path(agent_id)
-    agent = api_agent(path).get_json()
+    row, budget = services().agents.get_with_budget(who.tenant_id, path.agent_id)
+    agent = AgentWhole(**dict(agent_out(row)), budget=budget_of(budget)).model_dump(mode="json")
     with services().db.begin() as conn:
         triggers = list_views(conn, who.tenant_id, agent_id=path.agent_id, limit=MOST_TRIGGERS + 1, after=None)
         latest = list_invocations(conn, who.tenant_id, LedgerFilter(path.agent_id), limit=LATEST)
@@ -79,8 +80,9 @@ def write(agent_id: str) -> Response:
 @needs(Level.WRITE)
 def pause(agent_id: str) -> Response:
     """Pause an agent, with a note for whoever wonders why."""
-    path = _path(agent_id)
-    pause_agent(path, shaped(NoteIn, filled("note")))
+    who, path = caller(), _path(agent_id)
+    note = shaped(NoteIn, filled("note")).note
+    services().agents.pause(who.tenant_id, path.agent_id, actor=who.actor, note=note)
     return done(f"/agents/{path.agent_id}", "Paused. Firings are recorded and wait.")
 
 
@@ -88,8 +90,8 @@ def pause(agent_id: str) -> Response:
 @needs(Level.WRITE)
 def resume(agent_id: str) -> Response:
     """Resume an agent."""
-    path = _path(agent_id)
-    resume_agent(path)
+    who, path = caller(), _path(agent_id)
+    services().agents.resume(who.tenant_id, path.agent_id, actor=who.actor)
     return done(f"/agents/{path.agent_id}", "Resumed. Waiting firings are delivered now.")
 
 

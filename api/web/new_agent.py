@@ -1,4 +1,4 @@
-"""A new agent: a form for each runtime, which is sent to the API's own view."""
+"""A new agent: a form for each runtime."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from typing import Any
 
 from flask import Response, request
 
-from api.agents import make_agent
 from api.auth import Level, caller, needs
 from api.schemas.agents import AgentIn
 from api.services import services
+from api.shown import agent_out
 from api.web.base import done, page_blueprint, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import NotFound, ReveilleError
@@ -64,12 +64,15 @@ def make() -> Response:
         runtime["name"] = runtime.pop("command")
     values = {name: given[name] for name in (*FIELDS, *LIMITS, *CHECKS) if name in given}
     try:
-        made = make_agent(shaped(AgentIn, {"name": "", **values, "runtime": runtime})).get_json()
+        body = shaped(AgentIn, {"name": "", **values, "runtime": runtime})
+        who = caller()
+        saved = services().agents.create(who.tenant_id, body.spec(), actor=who.actor)
     except ReveilleError as error:
         return agent_form(kind, error.status, given=given, errors=errors_of_agent(error))
     if kind == "http":
+        made = agent_out(saved.row, saved.new_secret).model_dump(mode="json")
         return render("made_agent.html", 201, agent=made)
-    return done(f"/agents/{made['id']}", f"{made['name']} was created. Add a trigger, or wake it now.")
+    return done(f"/agents/{saved.row.id}", f"{saved.row.name} was created. Add a trigger, or wake it now.")
 
 
 def errors_of_agent(error: ReveilleError) -> dict[str, str]:

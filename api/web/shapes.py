@@ -8,9 +8,9 @@ from typing import TypeVar
 from flask import request
 from pydantic import ValidationError
 
-from api.problems import InvalidRequest, field_errors
-from api.schemas.base import Shape
 from scheduler.domain.errors import ReveilleError
+from scheduler.domain.field_errors import InvalidRequest, field_errors
+from scheduler.domain.shapes import Shape
 
 ShapeT = TypeVar("ShapeT", bound=Shape)
 

@@ -9,12 +9,12 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from api.problems import InvalidRequest
 from api.resource import given
 from api.schemas.triggers import TriggerIn, TriggerPatch, TriggerSettings
 from api.web.form_errors import errors_in_words, of_input
 from api.web.form_fields import Input, inputs_of, read, show
 from scheduler.domain.errors import InvalidField, ReveilleError
+from scheduler.domain.field_errors import InvalidRequest
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.base import TriggerConfig, merge_patch
 from scheduler.triggers.registry import kind_of

@@ -13,7 +13,12 @@ from scheduler.net.policy import AllowedPrivate, check_url
 def check_request(url: str, headers: Mapping[str, str], *, allow_private: AllowedPrivate) -> None:
     """Refuse with InvalidField, on `url` or `headers`, what the guarded client would refuse without resolving."""
     check_headers(headers)
+    check_address(url, "url", allow_private)
+
+
+def check_address(url: str, field: str, allow_private: AllowedPrivate) -> None:
+    """Refuse with InvalidField, on `field`, a URL that may not be requested, as far as is known without resolving."""
     try:
         check_url(url, allow_private)
     except UrlRefused as error:
-        raise InvalidField(error.message, field="url") from None
+        raise InvalidField(error.message, field=field) from None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from api.body import MAX_BODY_BYTES
-from api.problems import MESSAGE_LENGTH
+from scheduler.domain.field_errors import MESSAGE_LENGTH
 from tests.support.api import Api, agent_body, trigger_body
 
 UNKNOWN = "01890000-0000-7000-8000-000000000000"

@@ -7,24 +7,19 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from sqlalchemy import Connection, Row
 
-from api.problems import InvalidRequest, field_errors
-from api.remote_rules import a2a_columns, check_address, patched_a2a_columns
-from api.schemas.agents import CommandRuntime, HttpRuntime, Runtime
-from api.schemas.models import LlmRuntime
-from api.schemas.remote import A2aRuntime
-from api.services import Services
 from scheduler.domain.errors import InvalidField, NotFound
+from scheduler.domain.field_errors import InvalidRequest, field_errors
 from scheduler.domain.model import RuntimeKind
 from scheduler.domain.signatures import new_standard_secret
 from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
+from scheduler.manage.agent_remotes import Operator, a2a_columns, patched_a2a_columns
+from scheduler.manage.runtime_shapes import RUNTIME, A2aRuntime, AnyRuntime, CommandRuntime, LlmRuntime
+from scheduler.net.requests import check_address
 from scheduler.storage.models import get_model
 from scheduler.triggers.base import merge_patch
-
-AnyRuntime = HttpRuntime | LlmRuntime | CommandRuntime | A2aRuntime
-RUNTIME: TypeAdapter[AnyRuntime] = TypeAdapter(Runtime)
 
 CEILINGS = {"max_triggers": "default_max_triggers", "webhook_rate_limit": "max_webhook_rate"}
 FLOORS = {"min_poll_interval_min": "min_poll_interval_min"}
@@ -54,20 +49,20 @@ def limit_columns(values: Mapping[str, Any], tenant: Row[Any]) -> dict[str, Any]
     return limits
 
 
-def new_runtime(runtime: AnyRuntime, parts: Services) -> StoredRuntime:
+def new_runtime(runtime: AnyRuntime, operator: Operator) -> StoredRuntime:
     """Check a runtime against what the operator allows. Raises InvalidField below `runtime`."""
     if isinstance(runtime, CommandRuntime):
-        _check_command(runtime.name, parts)
+        _check_command(runtime.name, operator)
         return StoredRuntime(_columns("command", {"name": runtime.name}, None))
     if isinstance(runtime, A2aRuntime):
-        return StoredRuntime(a2a_columns(runtime, parts))
+        return StoredRuntime(a2a_columns(runtime, operator))
     if isinstance(runtime, LlmRuntime):
         return StoredRuntime(_columns("llm", runtime.model_dump(mode="json", exclude={"kind"}), None))
-    check_address(runtime.url, "runtime.url", parts)
+    check_address(runtime.url, "runtime.url", operator.allow_private)
     secret = runtime.secret or new_standard_secret()
     _check_secret(secret)
     settings = runtime.model_dump(include={"url", "accepted"}, exclude_none=True)
-    return StoredRuntime(_columns("http", settings, parts.box.encrypt(secret)), secret)
+    return StoredRuntime(_columns("http", settings, operator.box.encrypt(secret)), secret)
 
 
 def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> None:
@@ -83,7 +78,7 @@ def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> N
             raise InvalidField(error.message, field=f"runtime.{name}") from None
 
 
-def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], parts: Services) -> StoredRuntime:
+def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], operator: Operator) -> StoredRuntime:
     """Merge `patch` into the agent's runtime, or take it alone when it is of another kind.
 
     A secret stays unless a new one is given, or null, which makes one. Raises InvalidField below `runtime`.
@@ -95,8 +90,8 @@ def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], parts: Services) 
     except ValidationError as error:
         raise InvalidRequest(field_errors(error, ("runtime",))) from None
     if isinstance(runtime, A2aRuntime) and same_kind:
-        return StoredRuntime(patched_a2a_columns(runtime, patch, agent, parts))
-    stored = new_runtime(runtime, parts)
+        return StoredRuntime(patched_a2a_columns(runtime, patch, agent, operator))
+    stored = new_runtime(runtime, operator)
     if same_kind and "secret" not in patch and agent.runtime_secret is not None:
         return StoredRuntime(stored.columns | {"runtime_secret": agent.runtime_secret})
     return stored
@@ -106,8 +101,8 @@ def _columns(kind: str, runtime: dict[str, Any], secret: bytes | None) -> dict[s
     return {"runtime_kind": kind, "runtime": runtime, "runtime_secret": secret}
 
 
-def _check_command(name: str, parts: Services) -> None:
-    allowed = parts.settings.commands
+def _check_command(name: str, operator: Operator) -> None:
+    allowed = operator.commands
     if name not in allowed:
         names = ", ".join(sorted(allowed)) or "none"
         raise InvalidField(

@@ -1,0 +1,20 @@
+"""Rows as the API and the web pages show them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Row
+
+from api.schemas.agents import AgentOut
+from api.services import services
+
+
+def agent_out(row: Row[Any], new_secret: str | None = None) -> AgentOut:
+    """An agent, with the secret of its runtime when that is new."""
+    runtime = {"kind": row.runtime_kind, **row.runtime}
+    if new_secret is not None:
+        runtime["secret"] = new_secret
+    names = services().agents.header_names(row)
+    shown = {**row._mapping, "runtime": runtime, "header_names": names}  # noqa: SLF001  # public in all but name
+    return AgentOut.model_validate(shown)

@@ -1,0 +1,57 @@
+"""Which fields of an input are wrong, and why."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from scheduler.domain.errors import InvalidField
+
+MESSAGE_LENGTH = 500
+"""No message repeats more than so many characters of what was sent."""
+MAX_ERRORS = 100
+UNIONS = frozenset({"runtime"})
+"""Fields whose shape depends on their `kind`; pydantic puts that kind into the path of an error."""
+
+
+class FieldError(BaseModel):
+    """One wrong field: its dotted path, the rule that it breaks, and a text for people."""
+
+    field: str
+    rule: str
+    message: str
+
+
+class InvalidRequest(InvalidField):
+    """Fields of the request are not valid."""
+
+    def __init__(self, errors: Sequence[FieldError]) -> None:
+        shown = [f"{error.field}: {error.message}" if error.field else error.message for error in errors[:5]]
+        told = "; ".join(text.rstrip(".") for text in shown)
+        super().__init__(told if told.endswith("?") else f"{told}.", field=errors[0].field or None)
+        self.errors = errors
+
+
+def field_errors(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[FieldError]:
+    """Each wrong field of a failed validation. What was sent is not repeated: it may be a secret."""
+    return [
+        _field_error(each, prefix) for each in error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
+    ]
+
+
+def _field_error(error: ErrorDetails, prefix: tuple[str, ...]) -> FieldError:
+    path = [*prefix, *(str(part) for part in error["loc"])]
+    if len(path) > 2 and path[0] in UNIONS:
+        del path[1]
+    message = error["msg"].removeprefix("Value error, ")
+    if error["type"].startswith("union_tag"):
+        context = error.get("ctx", {})
+        path.append(str(context["discriminator"]).strip("'"))
+        message = (
+            f"'{str(context['tag'])[:50]}' is not available here; use one of {context['expected_tags']}"
+            if "tag" in context
+            else "Field required"
+        )
+    return FieldError(field=".".join(path)[:MESSAGE_LENGTH], rule=error["type"], message=message[:MESSAGE_LENGTH])

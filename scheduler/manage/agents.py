@@ -1,0 +1,155 @@
+"""The life cycle of an agent: its row, its limits and what becomes of its triggers change in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, func
+
+from scheduler.domain.model import HeldReason
+from scheduler.invocations.budgets import BudgetState, free_agents_window, read_budget
+from scheduler.invocations.windows import release_window
+from scheduler.manage import agent_runtimes as runtimes
+from scheduler.manage.agent_remotes import Operator, header_names, mcp_columns
+from scheduler.manage.runtime_shapes import AnyRuntime, McpServer
+from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
+from scheduler.storage.agents import create_agent, get_agent, list_agents, update_agent
+from scheduler.storage.audit import Event, record_events
+from scheduler.storage.budgets import LIMITS, forget_notices
+from scheduler.storage.engine import Database
+from scheduler.storage.keys import revoke_agent_keys
+from scheduler.storage.tenants import get_tenant
+
+
+@dataclass(frozen=True, slots=True)
+class SavedAgent:
+    """An agent as it is now; an http runtime's `new_secret` is to be shown this once."""
+
+    row: Row[Any]
+    new_secret: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewAgent:
+    """What an agent is made of: `settings` are its plain columns."""
+
+    settings: Mapping[str, Any]
+    runtime: AnyRuntime
+    mcp_servers: Sequence[McpServer] = ()
+
+
+class Agents:
+    """What can be done with agents. Every change is one transaction and leaves an audit event."""
+
+    def __init__(self, db: Database, operator: Operator) -> None:
+        self._db = db
+        self._operator = operator
+
+    def header_names(self, agent: Row[Any]) -> dict[str, list[str]]:
+        """The names of the headers that are sent along, by field."""
+        return header_names(agent, self._operator)
+
+    def create(self, tenant_id: UUID, new: NewAgent, *, actor: str) -> SavedAgent:
+        """Make an agent. Raises InvalidField, NotFound for the tenant, or Conflict for its name."""
+        runtime = runtimes.new_runtime(new.runtime, self._operator)
+        values = dict(new.settings) | mcp_columns(new.mcp_servers, None, self._operator)
+        with self._db.begin() as conn:
+            values |= runtimes.limit_columns(values, get_tenant(conn, tenant_id, keep=True))
+            runtimes.check_models(conn, tenant_id, runtime)
+            row = create_agent(conn, tenant_id, values | runtime.columns)
+            _audit(conn, "created", row, actor, name=row.name)
+        return SavedAgent(row, runtime.new_secret)
+
+    def list(
+        self, tenant_id: UUID, *, only: UUID | None = None, limit: int, after: UUID | None = None
+    ) -> Sequence[Row[Any]]:
+        """Agents, newest first; `only` leaves one of them."""
+        with self._db.begin() as conn:
+            return list_agents(conn, tenant_id, only=only, limit=limit, after=after)
+
+    def get(self, tenant_id: UUID, agent_id: UUID) -> Row[Any]:
+        """One agent. Raises NotFound."""
+        with self._db.begin() as conn:
+            return get_agent(conn, tenant_id, agent_id)
+
+    def get_with_budget(self, tenant_id: UUID, agent_id: UUID) -> tuple[Row[Any], BudgetState]:
+        """One agent, and what it has spent of its budgets. Raises NotFound."""
+        with self._db.begin() as conn:
+            return get_agent(conn, tenant_id, agent_id), read_budget(conn, agent_id)
+
+    def update(self, tenant_id: UUID, agent_id: UUID, patch: Mapping[str, Any], *, actor: str) -> SavedAgent:
+        """Change fields; `runtime` is merged (RFC 7396). A timezone moves the triggers that have none of their own.
+
+        What was held for a limit that is changed is decided anew, at once. Raises NotFound, InvalidField, Conflict.
+        """
+        with self._db.begin() as conn:
+            row = get_agent(conn, tenant_id, agent_id, lock=True)
+            values, new_secret = self._patched(conn, row, patch)
+            values = {name: value for name, value in values.items() if getattr(row, name) != value}
+            if values:
+                row = update_agent(conn, agent_id, values)
+                _follow(conn, agent_id, set(values))
+                _audit(conn, "updated", row, actor, fields=sorted(patch))
+        return SavedAgent(row, new_secret)
+
+    def delete(self, tenant_id: UUID, agent_id: UUID, *, actor: str) -> None:
+        """Delete an agent, its triggers and its keys. What was recorded stays; what still waits is skipped."""
+        with self._db.begin() as conn:
+            row = get_agent(conn, tenant_id, agent_id, lock=True)
+            update_agent(conn, agent_id, {"deleted_at": func.clock_timestamp()})
+            delete_agent_triggers(conn, agent_id, actor=actor)
+            revoke_agent_keys(conn, agent_id)
+            release_window(conn, agent_id, {HeldReason.PAUSED, HeldReason.BUDGET})
+            _audit(conn, "deleted", row, actor, name=row.name)
+
+    def pause(self, tenant_id: UUID, agent_id: UUID, *, actor: str, note: str | None = None) -> Row[Any]:
+        """Pause an agent: its firings are recorded and wait. Pausing twice changes nothing but the note."""
+        with self._db.begin() as conn:
+            row = get_agent(conn, tenant_id, agent_id, lock=True)
+            if not row.is_paused or note is not None:
+                row = update_agent(conn, agent_id, {"is_paused": True, "paused_note": note})
+                _audit(conn, "paused", row, actor, note=note)
+        return row
+
+    def resume(self, tenant_id: UUID, agent_id: UUID, *, actor: str) -> Row[Any]:
+        """Resume an agent: what waited is delivered now."""
+        with self._db.begin() as conn:
+            row = get_agent(conn, tenant_id, agent_id, lock=True)
+            if row.is_paused:
+                row = update_agent(conn, agent_id, {"is_paused": False, "paused_note": None})
+                release_window(conn, agent_id, {HeldReason.PAUSED})
+                _audit(conn, "resumed", row, actor)
+        return row
+
+    def _patched(
+        self, conn: Connection, row: Row[Any], patch: Mapping[str, Any]
+    ) -> tuple[dict[str, Any], str | None]:
+        """The columns that `patch` asks for, and a new secret."""
+        values = {name: value for name, value in patch.items() if name != "runtime"}
+        values |= runtimes.limit_columns(patch, get_tenant(conn, row.tenant_id))
+        new_secret = None
+        if "runtime" in patch:
+            runtime = runtimes.patched_runtime(row, patch["runtime"], self._operator)
+            runtimes.check_models(conn, row.tenant_id, runtime)
+            values |= runtime.columns
+            new_secret = runtime.new_secret
+        if "mcp_servers" in patch:
+            values |= mcp_columns(patch["mcp_servers"], row, self._operator)
+        return values, new_secret
+
+
+def _follow(conn: Connection, agent_id: UUID, changed: set[str]) -> None:
+    """What else changes with these columns."""
+    if "timezone" in changed:
+        rezone_agent(conn, agent_id)
+    if LIMITS & changed:
+        forget_notices(conn, agent_id)
+    if (LIMITS | {"timezone"}) & changed:
+        free_agents_window(conn, agent_id)
+
+
+def _audit(conn: Connection, verb: str, row: Row[Any], actor: str, **detail: object) -> None:
+    record_events(conn, [Event(f"agent.{verb}", row.tenant_id, row.id, row.id, actor, detail)])
