@@ -44,6 +44,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     ),
     "tests/integration/docs/test_signature_docs.py": ("triggers/webhook-signatures.md",),
     "tests/integration/docs/test_operations_docs.py": ("operations.md",),
+    "tests/integration/docs/test_tutorial.py": ("tutorial/first-agent.md",),
 }
 NOT_RUN = {
     "runtimes.md": "ends an invocation of the reader's own; tests/integration/invocations/test_complete.py does so",
