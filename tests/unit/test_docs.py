@@ -52,6 +52,20 @@ def test_each_row_of_the_crash_table_is_tied_to_a_test() -> None:
         assert TEST.search(row.split(" | ")[-1]), row
 
 
+def test_each_file_in_the_picture_of_a_firing_exists() -> None:
+    picture = (ROOT / "docs/path-of-a-firing.md").read_text().split("```")[1]
+    files = re.findall(r"\w+/\w+\.py", picture)
+    assert len(files) > 8
+    assert all((ROOT / "scheduler" / file).exists() for file in files), files
+
+
+def test_the_front_page_leads_to_every_page() -> None:
+    front = (ROOT / "docs/README.md").read_text()
+    linked = {(ROOT / "docs" / link).resolve() for link in LINK.findall(front)}
+    pages = {page for page in PAGES if page.is_relative_to(ROOT / "docs") and page.parent.name != "decisions"}
+    assert pages - linked <= {ROOT / "docs/README.md"}
+
+
 def test_each_threat_has_a_defence_in_the_code_and_a_test() -> None:
     borders = (ROOT / "docs/threat-model.md").read_text().split("\n## ")[1:-1]
     assert len(borders) > 10
