@@ -41,7 +41,12 @@ class Reader:
         """What the commands print; each must succeed."""
         lines = ["set -euo pipefail", self.exports, self.own(text)]
         done = subprocess.run(
-            ["bash", "-c", "\n".join(lines)], cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=60
+            ["bash", "-c", "\n".join(lines)],
+            cwd=ROOT,
+            env=environment(),
+            capture_output=True,
+            text=True,
+            timeout=60,
         )
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -57,7 +62,7 @@ class Console:
 
     def _read(self, stream: IO[str]) -> None:
         for line in stream:
-            self.lines.append(line.rstrip("\n"))  # noqa: PERF401  # seen while more is read
+            self.lines.append(line.rstrip("\n"))  # seen while more is read
 
     def line_with(self, words: str) -> str:
         """The first line that has `words`, waited for."""
@@ -117,6 +122,8 @@ def test_an_agent_is_written_and_woken_once_by_a_signed_call(reader: Reader, tmp
             agent.kill()
     printed = "\n".join(console.lines)
     assert printed.count("===== Wake context =====") == 1
-    assert [said in printed for said in ("the parcel is here", "it rains", "Reason: Say good morning.")] == [True] * 3
+    assert [said in printed for said in ("the parcel is here", "it rains", "Reason: Say good morning.")] == [
+        True
+    ] * 3
     (invocation,) = json.loads(reader.type(LIST.strip() + " --json"))["items"]
     assert (invocation["state"], invocation["firing_count"]) == ("succeeded", 3)
