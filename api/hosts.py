@@ -44,14 +44,21 @@ def check_host() -> None:
     settings = services().settings
     if request.path in PROBES or (settings.public_url and not settings.allowed_hosts):
         return
+    # Where the header is doubled or no host at all, `request.host` is empty, and the addresses would name none.
     name = _hostname(request.host)
     ours = {_hostname(urlsplit(settings.public_url).netloc)} if settings.public_url else set()
-    if name in LOOPBACK | ours or any(_covers(host, name) for host in settings.allowed_hosts.split(",")):
+    if name and (
+        name in LOOPBACK | ours or any(_covers(host, name) for host in settings.allowed_hosts.split(","))
+    ):
         return
     raise UnknownHost(
-        f"This service is not known as {name[:100]!r}. If it is yours, set REVEILLE_PUBLIC_URL to its address, or "
+        f"This service is not known as {_sent()[:100]!r}. If it is yours, set REVEILLE_PUBLIC_URL to its address, or "
         "name the host in REVEILLE_ALLOWED_HOSTS."
     )
+
+
+def _sent() -> str:
+    return request.headers.get("Host", "").strip()
 
 
 def check_origin() -> None:

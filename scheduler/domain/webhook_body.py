@@ -8,35 +8,69 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from scheduler.domain.charsets import decode
+
 MAX_UNPACKED = 4 * 1024 * 1024
 """Bytes that a packed body may have when it is unpacked."""
+MAX_CODINGS = 2
+MAX_MEMBERS = 100
 MAX_FORM_FIELDS = 1_000
 FORM = "application/x-www-form-urlencoded"
-_WINDOW_BITS = {"gzip": 31, "x-gzip": 31, "deflate": 47}  # zlib: 16 more for gzip's frame, 32 more for either
+_PACKINGS = frozenset({"gzip", "x-gzip", "deflate"})
+_OTHER_CODINGS = frozenset(
+    {"aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"}
+)
+_GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 def is_packed(headers: Mapping[str, str]) -> bool:
     """Whether a Content-Encoding is named. Names in `headers` are lower case."""
-    return headers.get("content-encoding", "identity").strip().lower() not in ("", "identity", "none")
+    return bool(_codings(headers))
 
 
 def unpacked(headers: Mapping[str, str], body: bytes) -> bytes:
     """The body without its Content-Encoding, gzip or deflate; ValueError for another, a broken or a huge one."""
-    if not is_packed(headers):
-        return body
-    name = headers["content-encoding"].strip().lower()
-    if name not in _WINDOW_BITS:
-        raise ValueError(f"its Content-Encoding is {name[:50]!r}, not gzip or deflate")
-    unpacker = zlib.decompressobj(_WINDOW_BITS[name])
-    try:
-        whole = unpacker.decompress(body, MAX_UNPACKED + 1)
-    except zlib.error:
-        raise ValueError(f"its Content-Encoding says {name}, and it is none") from None
-    if len(whole) > MAX_UNPACKED:
-        raise ValueError(f"it is larger than {MAX_UNPACKED} bytes when it is unpacked")
-    if not unpacker.eof:
-        raise ValueError(f"its {name} is cut off")
-    return whole
+    codings = _codings(headers)
+    if len(codings) > MAX_CODINGS:
+        raise ValueError(f"its Content-Encoding names more than {MAX_CODINGS} codings")
+    for coding in reversed(codings):
+        if coding not in _PACKINGS:
+            raise ValueError(f"its Content-Encoding is {coding!r}, not gzip or deflate")
+        body = _unpacked_once(coding, body)
+    return body
+
+
+def _codings(headers: Mapping[str, str]) -> list[str]:
+    """The codings that are named, as they were applied. What is no coding at all (none, UTF-8) is not counted."""
+    named = [part.strip() for part in headers.get("content-encoding", "").lower().split(",")]
+    return [each for each in named if each in _PACKINGS or each in _OTHER_CODINGS]
+
+
+def _unpacked_once(coding: str, body: bytes) -> bytes:
+    """Gzip (RFC 1952, several members too) and deflate (RFC 1950, and the bare RFC 1951 that some send)."""
+    whole, left = bytearray(), body
+    for member in range(MAX_MEMBERS):
+        unpacker = zlib.decompressobj(_window(coding, left))
+        try:
+            whole += unpacker.decompress(left, MAX_UNPACKED + 1 - len(whole))
+        except zlib.error:
+            if member:  # what follows the last member is no part of it
+                return bytes(whole)
+            raise ValueError(f"its Content-Encoding says {coding}, and it is none") from None
+        if len(whole) > MAX_UNPACKED:
+            raise ValueError(f"it is larger than {MAX_UNPACKED} bytes when it is unpacked")
+        if not unpacker.eof:
+            raise ValueError(f"its {coding} is cut off")
+        left = unpacker.unused_data
+        if not left:
+            return bytes(whole)
+    raise ValueError(f"its {coding} has more than {MAX_MEMBERS} parts")
+
+
+def _window(coding: str, data: bytes) -> int:
+    if coding != "deflate" or data[:2] == b"\x1f\x8b":
+        return _GZIP
+    return _ZLIB if data[:1] and data[0] & 15 == 8 else _RAW
 
 
 def readable(body: bytes | None, parts: Mapping[str, Any] | None) -> bytes | None:
@@ -60,10 +94,11 @@ def document_of(headers: Mapping[str, str], body: bytes) -> Any:
     fields; a field that comes several times is a list.
     """
     plain = unpacked(headers, body)
-    if headers.get("content-type", "").split(";")[0].strip().lower() == FORM:
+    content_type = headers.get("content-type", "")
+    if content_type.split(";")[0].strip().lower() == FORM:
         return _form(plain)
     try:
-        return json.loads(plain)
+        return json.loads(decode(plain, content_type) or "")
     except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
 

@@ -62,6 +62,16 @@ def test_a_shopify_event_of_two_topics_is_two_deliveries() -> None:
     assert key_of(event | {"x-shopify-webhook-id": "w1"}, "shopify") == "delivery:x-shopify-webhook-id:w1"
 
 
+def test_an_older_gitlab_names_its_event_alone() -> None:
+    """Hooks that set each other off share that id, so that it counts with the body, and behind every other one."""
+    event = {"x-gitlab-event-uuid": "e1"}
+    first, other = (identify("gitlab-token", event, body) for body in (b"a", b"b"))
+    assert first is not None and other is not None
+    assert (first.key, first.free_key({})) == ("delivery:x-gitlab-event-uuid:e1", first.key)
+    assert other.first_of({first.key: Recorded(uuid4(), first.body_hash)}) is None
+    assert key_of(event | {"idempotency-key": "1"}, "gitlab-token") == "delivery:idempotency-key:1"
+
+
 def test_every_preset_says_how_its_deliveries_are_named() -> None:
     """A new preset cannot be forgotten here."""
     assert {*OWN, "standard-webhooks", "standard-webhooks-ed25519"} == {*PRESETS}
@@ -167,7 +177,7 @@ def test_a_path_that_costs_too_much_passes_the_delivery_over() -> None:
         began = thread_time()
         reason, was_stopped = WebhookFilter(json_path=path).look({}, body)
         assert (reason is not None, was_stopped) == (True, True), path
-        assert thread_time() - began < 5 * FILTER_SECONDS
+        assert thread_time() - began < 10 * FILTER_SECONDS  # reading 1 MiB of JSON is part of it
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ GENERAL = ("x-github-delivery", "webhook-id", "idempotency-key")
 OWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "github": ("x-github-delivery", "x-gitea-delivery", "x-forgejo-delivery", "x-gogs-delivery"),
-        # X-Gitlab-Event-UUID is shared by hooks that set each other off, X-Gitlab-Webhook-UUID by all of one hook.
+        # X-Gitlab-Event-UUID is shared by hooks that set each other off (BESIDE), X-Gitlab-Webhook-UUID by all of one.
         "gitlab-token": ("idempotency-key", "webhook-id"),
         "shopify": ("x-shopify-webhook-id", "x-shopify-event-id"),
         "twilio": ("i-twilio-idempotency-token",),
@@ -27,7 +27,12 @@ OWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
 IN_BODY: Mapping[str, str] = MappingProxyType({"stripe": "id", "slack": "event_id"})
 """The member of the JSON body that names the event, for providers that send no header."""
 
-EVERYBODY = tuple(dict.fromkeys([*GENERAL, *(name for names in OWN.values() for name in names)]))
+BESIDE: Mapping[str, tuple[str, ...]] = MappingProxyType({"gitlab-token": ("x-gitlab-event-uuid",)})
+"""Headers that retries share with other deliveries: they count with the body alone. Older GitLabs send no other."""
+
+EVERYBODY = tuple(
+    dict.fromkeys([*GENERAL, *(name for names in [*OWN.values(), *BESIDE.values()] for name in names)])
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +62,7 @@ def delivery_id(scheme: str | None, headers: Mapping[str, str], body: bytes) -> 
     return (
         _in_body(body, IN_BODY.get(scheme))
         or _in_headers(headers, OWN.get(scheme, ()), trusted=True)
-        or _in_headers(headers, GENERAL, trusted=False)
+        or _in_headers(headers, GENERAL + BESIDE.get(scheme, ()), trusted=False)
     )
 
 

@@ -28,6 +28,20 @@ def test_without_a_public_url_a_strange_host_writes_no_address(api: Api, host: s
     assert api.app.test_client().get("/sign-in", headers={"Host": host}).status_code == 400
 
 
+@pytest.mark.parametrize(
+    "host",
+    ["", "ada@localhost", "localhost@evil", "localhost/evil", "localhost evil", "localhost, evil", "localhost:x"],
+)
+def test_what_is_no_host_writes_no_address(api: Api, host: str) -> None:
+    """So does a header that came twice; the server joins both by a comma."""
+    agent = api.agent("ada")["id"]
+    answer = api.call(
+        "POST", f"/agents/{agent}/triggers", {"name": "t", "type": "webhook"}, headers={"Host": host}
+    )
+    assert answer.status_code == 400
+    assert api.get("/triggers")["items"] == []
+
+
 @pytest.mark.parametrize("host", ["localhost:8080", "127.0.0.1", "[::1]:80", "LOCALHOST."])
 def test_loopback_is_known(api: Api, host: str) -> None:
     assert api.call("GET", "/agents", headers={"Host": host}).status_code == 200
@@ -137,7 +151,7 @@ def test_secrets_are_sealed_anew_in_every_table_that_holds_some(api: Api) -> Non
     from scheduler.storage.base import Base
     from scheduler.storage.reseal import SEALED, reseal
 
-    hashes = {"key_hash", "token_hash", "complete_token_hash"}
+    hashes = {"key_hash", "token_hash", "complete_token_hash", "content_hash"}
     held = {
         (table.name, column.name)
         for table in Base.metadata.tables.values()
