@@ -12,6 +12,7 @@ import typer
 
 from scheduler.commands import (
     agents,
+    backup,
     budgets,
     doctor,
     history,
@@ -35,6 +36,7 @@ app = typer.Typer(
 )
 server.register(app)
 doctor.register(app)
+backup.register(app)
 app.add_typer(agents.group, name="agents")
 app.add_typer(triggers.group, name="triggers")
 app.add_typer(targets.group, name="targets")

@@ -36,6 +36,12 @@ def doctor(
             "--rotate-secrets", help="Seal stored secrets anew, under the first key of REVEILLE_SECRET_KEY."
         ),
     ] = False,
+    after_restore: Annotated[
+        bool,
+        typer.Option(
+            "--after-restore", help="Say what will fire and run again once a restored database is started."
+        ),
+    ] = False,
 ) -> int:
     """Check this installation, and say what to do.
 
@@ -46,7 +52,7 @@ def doctor(
     if rotate_secrets:
         return _rotate()
     findings = []
-    for finding in _examine():
+    for finding in _examine_restored() if after_restore else _examine():
         findings.append(finding)
         if not as_json:
             _show(finding)
@@ -54,6 +60,14 @@ def doctor(
         show_json([vars(finding) for finding in findings])
     failed = any(finding.status is Status.FAIL for finding in findings)
     return ExitCode.FAILED if failed else ExitCode.OK
+
+
+def _examine_restored() -> Iterator[Finding]:
+    from scheduler.commands.backup import at_database
+    from scheduler.commands.restore_checks import check_restored
+
+    with at_database(_settings(), make=False) as url:
+        yield from check_restored(url)
 
 
 def _examine() -> Iterator[Finding]:

@@ -1,0 +1,65 @@
+"""`reveille doctor --after-restore`: what will fire and run again once a restored database is started."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import psycopg
+
+from scheduler.commands.findings import Finding, ok, warn
+
+LATE = """
+    SELECT t.misfire_policy, count(*)
+    FROM triggers t JOIN jobs j ON j.trigger_id = t.id
+    WHERE t.deleted_at IS NULL AND t.is_enabled AND j.next_run_time <= clock_timestamp()
+    GROUP BY 1 ORDER BY 1
+"""
+UNDER_WAY = "SELECT count(*) FROM invocations WHERE state IN ('ready', 'running', 'retrying')"
+AWAITING = "SELECT count(*) FROM invocations WHERE state = 'awaiting'"
+RESTORED = (
+    "SELECT at, detail->>'restored_from' FROM audit_events WHERE action = 'database.restored' ORDER BY at DESC"
+)
+WORKERS = """
+    SELECT count(*) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name LIKE 'reveille-%' AND pid <> pg_backend_pid()
+"""
+
+
+def check_restored(url: str) -> Iterator[Finding]:
+    """What a person should know before the first start; nothing is changed."""
+    with psycopg.connect(url, connect_timeout=10) as connection:
+        restored = connection.execute(RESTORED).fetchone()
+        if restored is None:
+            yield warn("restored from", "not by `reveille restore`", "nothing, if that is so")
+        else:
+            yield ok("restored from", f"what was backed up at {restored[1]}, on {restored[0].isoformat()}")
+        late = connection.execute(LATE).fetchall()
+        yield _late(late)
+        yield _count(connection, "under way", UNDER_WAY, "run again, with the same invocation_id")
+        yield _count(connection, "awaiting", AWAITING, "go on waiting for their agents' reports")
+        running = _number(connection, WORKERS)
+    if running:
+        yield warn("started", f"{running} connections of Reveille are open", "look before it is started")
+    else:
+        yield ok("started", "nothing runs on it yet")
+
+
+def _late(found: list[tuple[str, int]]) -> Finding:
+    if not found:
+        return ok("late", "no trigger has a slot that passed since")
+    counts = ", ".join(f"{count} with {policy}" for policy, count in found)
+    return warn(
+        "late",
+        f"slots passed since of these triggers, by misfire policy: {counts}",
+        "they fire as late at the first start, those too that fired elsewhere after the backup; where they must not, "
+        "the policy skip leaves them out (docs/misfire.md)",
+    )
+
+
+def _count(connection: psycopg.Connection, name: str, query: str, what: str) -> Finding:
+    return ok(name, f"{_number(connection, query)} invocations {what}")
+
+
+def _number(connection: psycopg.Connection, query: str) -> int:
+    row = connection.execute(query.encode()).fetchone()
+    return int(row[0]) if row else 0
