@@ -5,8 +5,6 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-import pytest
-
 from scheduler.triggers.poll import PollConfig
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -16,9 +14,3 @@ PAGE = (ROOT / "docs/triggers/poll.md").read_text(encoding="utf-8")
 def test_the_table_of_the_config_has_every_field() -> None:
     table = PAGE.split("## Config")[1].split("\n\n")[1]
     assert re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE) == list(PollConfig.model_fields)
-
-
-@pytest.mark.parametrize("row", re.findall(r"`(test_\w+\.py)::(\w+)` \|$", PAGE, re.MULTILINE))
-def test_each_row_on_races_names_a_test(row: tuple[str, str]) -> None:
-    file, name = row
-    assert f"def {name}(" in (ROOT / "tests/integration/intake/polls" / file).read_text(encoding="utf-8")
