@@ -8,12 +8,14 @@ from typing import cast
 from flask import current_app
 
 from api.live import Live
-from config.settings import Settings
+from config.settings import Settings, read_variable
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.manage.agent_remotes import Operator
 from scheduler.manage.agents import Agents
+from scheduler.manage.models import Models
 from scheduler.manage.triggers import Triggers
 from scheduler.net.policy import AllowedPrivate
+from scheduler.runtimes.model_trial import ask_model
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
 
@@ -31,6 +33,7 @@ class Services:
     box: SecretBox
     triggers: Triggers
     agents: Agents
+    models: Models
     allow_private: AllowedPrivate
     clock: Clock
     live: Live
@@ -51,6 +54,7 @@ def build_parts(settings: Settings) -> Services:
         box=box,
         triggers=Triggers(db, box, allow_private),
         agents=Agents(db, operator),
+        models=Models(db, box, allow_private, lambda spec: ask_model(spec, allow_private, read_variable)),
         allow_private=allow_private,
         clock=SystemClock(),
         live=live,

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Row
 
 from api.schemas.agents import AgentOut
+from api.schemas.models import ModelOut
 from api.services import services
 
 
@@ -18,3 +19,8 @@ def agent_out(row: Row[Any], new_secret: str | None = None) -> AgentOut:
     names = services().agents.header_names(row)
     shown = {**row._mapping, "runtime": runtime, "header_names": names}  # noqa: SLF001  # public in all but name
     return AgentOut.model_validate(shown)
+
+
+def model_out(row: Row[Any]) -> ModelOut:
+    """A model, without its key."""
+    return ModelOut.model_validate({**row._mapping, "has_key": row.key is not None})  # noqa: SLF001  # as above

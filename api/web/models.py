@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import UUID
 
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.models import change_model, make_model, remove_model, show_model, test_model
-from api.schemas.models import ModelIn, ModelPatch, ModelPath
+from api.resource import given
+from api.schemas.models import ModelIn, ModelPatch
 from api.services import services
+from api.shown import model_out
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
+from scheduler.domain.ids import parse_id
 from scheduler.domain.thinking import Provider
-from scheduler.storage.models import get_model, list_models
+from scheduler.manage.models import Author
+from scheduler.storage.models import list_models
 
 FIELDS = (
     "name",
@@ -44,20 +48,21 @@ def show_models() -> Response:
 @needs(Level.WRITE)
 def make() -> Response:
     """Make a model. Its key is kept encrypted and shown to nobody."""
-    given = filled(*FIELDS)
+    form, who = filled(*FIELDS), caller()
     try:
-        name = make_model(shaped(ModelIn, given)).get_json()["name"]
+        values = shaped(ModelIn, form).model_dump()
+        made = services().models.create(who.tenant_id, values, Author(who.actor, who.is_operator))
     except ReveilleError as error:
-        given.pop("key", None)
-        return _page(error.status, errors=wrong_fields(error), given=given)
-    return done("/settings/models", f"{name} was created.")
+        form.pop("key", None)
+        return _page(error.status, errors=wrong_fields(error), given=form)
+    return done("/settings/models", f"{made.name} was created.")
 
 
 @models.get("/settings/models/<model_id>/edit")
 @needs(Level.READ)
 def edit(model_id: str) -> Response:
     """The form as the model is; its key is not shown."""
-    model = show_model(_path(model_id)).get_json()
+    model = _model(model_id)
     return _edit(model, {name: model.get(name) for name in FIELDS if name != "key"})
 
 
@@ -68,10 +73,10 @@ def change(model_id: str) -> Response:
     form = {name: request.form.get(name, "").strip() for name in FIELDS if name in request.form}
     patch = {name: value or None for name, value in form.items() if value or name in NULL_WHEN_EMPTY}
     try:
-        name = change_model(_path(model_id), shaped(ModelPatch, patch)).get_json()["name"]
+        name = _change(model_id, shaped(ModelPatch, patch))
     except ReveilleError as error:
         form.pop("key", None)
-        return _edit(show_model(_path(model_id)).get_json(), form, error)
+        return _edit(_model(model_id), form, error)
     return done("/settings/models", f"{name} was saved.")
 
 
@@ -80,7 +85,7 @@ def change(model_id: str) -> Response:
 def enable(model_id: str) -> Response:
     """Let agents use a model, or no more: what they would have thought with it is skipped, and kept for a replay."""
     on = request.form.get("on") == "1"
-    name = change_model(_path(model_id), ModelPatch(is_enabled=on)).get_json()["name"]
+    name = _change(model_id, ModelPatch(is_enabled=on))
     return done("/settings/models", f"{name} was {'enabled' if on else 'disabled'}.")
 
 
@@ -88,25 +93,38 @@ def enable(model_id: str) -> Response:
 @needs(Level.WRITE)
 def test(model_id: str) -> Response:
     """Ask a model one short question, and tell what came of it."""
-    tested = test_model(_path(model_id)).get_json()
-    with services().db.begin() as conn:
-        name = get_model(conn, caller().tenant_id, _path(model_id).model_id).name
-    seconds = f"{tested['latency_ms'] / 1000:.1f} s"
-    tokens = f"{tested['tokens_in']} input and {tested['tokens_out']} output tokens"
-    said = f"{name} answered in {seconds}, using {tokens}." if tested["ok"] else f"Test failed: {tested['error']}"
-    return done("/settings/models", said)
+    who = caller()
+    tested = services().models.test(who.tenant_id, _id(model_id), actor=who.actor)
+    trial = tested.trial
+    if trial.error is not None:
+        return done("/settings/models", f"Test failed: {trial.error}")
+    tokens = f"{trial.tokens_in} input and {trial.tokens_out} output tokens"
+    return done("/settings/models", f"{tested.name} answered in {trial.seconds:.1f} s, using {tokens}.")
 
 
 @models.post("/settings/models/<model_id>/delete")
 @needs(Level.WRITE)
 def delete(model_id: str) -> Response:
     """Delete a model that no agent needs."""
-    remove_model(_path(model_id))
+    who = caller()
+    services().models.delete(who.tenant_id, _id(model_id), actor=who.actor)
     return done("/settings/models", "The model was deleted.")
 
 
-def _path(model_id: str) -> ModelPath:
-    return shaped(ModelPath, {"model_id": model_id})
+def _id(model_id: str) -> UUID:
+    return parse_id(model_id, "model")
+
+
+def _model(model_id: str) -> dict[str, Any]:
+    return model_out(services().models.get(caller().tenant_id, _id(model_id))).model_dump(mode="json")
+
+
+def _change(model_id: str, patch: ModelPatch) -> str:
+    """Change it, and tell its name."""
+    who = caller()
+    author = Author(who.actor, who.is_operator)
+    row = services().models.update(who.tenant_id, _id(model_id), given(patch), author)
+    return str(row.name)
 
 
 def _edit(model: dict[str, Any], given: dict[str, Any], error: ReveilleError | None = None) -> Response:

@@ -118,3 +118,14 @@ def allowed_tools(trusts: frozenset[str], by_trust: Mapping[str, list[str]]) -> 
         if trust in trusts and trust in by_trust:
             return frozenset(by_trust[trust])
     return None
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of one short question to a model: a text, or why there is none."""
+
+    seconds: float
+    text: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    error: str | None = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from pydantic_ai.messages import ModelRequest
 from pydantic_ai.models import ModelRequestParameters
 
 from scheduler.domain.run import Failed
-from scheduler.domain.thinking import ModelSpec
+from scheduler.domain.thinking import ModelSpec, Trial
 from scheduler.net.client import GuardedClient
 from scheduler.runtimes.llm.ask import Answered, Models
 
@@ -18,17 +18,6 @@ QUESTION = "Say OK and nothing else."
 MOST_TOKENS = 256
 """Of the answer. Models that reason count that, too, and some refuse to begin with less."""
 MOST_SECONDS = 20.0
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """What came of it: a text, or why there is none."""
-
-    seconds: float
-    text: str = ""
-    tokens_in: int = 0
-    tokens_out: int = 0
-    error: str | None = None
 
 
 async def try_model(

@@ -1,0 +1,156 @@
+"""Models that agents think with: what they must be, who may point them at which key, and whether they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row
+
+from scheduler.domain.errors import Forbidden, InvalidField
+from scheduler.domain.thinking import ModelSpec, Provider, Trial
+from scheduler.domain.turns import Turns
+from scheduler.net.policy import AllowedPrivate, origin_of
+from scheduler.net.requests import check_address
+from scheduler.storage.audit import Event, record_events
+from scheduler.storage.engine import Database
+from scheduler.storage.models import (
+    check_unused,
+    create_model,
+    delete_model,
+    get_model,
+    list_models,
+    spec_of,
+    update_model,
+)
+from scheduler.storage.secrets import SecretBox
+from scheduler.storage.tenants import get_tenant
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """Who makes or changes a model; only an operator may name a variable of the server."""
+
+    actor: str
+    is_operator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TestedModel:
+    """A model, and what came of one question to it."""
+
+    name: str
+    trial: Trial
+
+
+class Models:
+    """What can be done with models. Every change is one transaction and leaves an audit event."""
+
+    def __init__(
+        self, db: Database, box: SecretBox, allow_private: AllowedPrivate, ask: Callable[[ModelSpec], Trial]
+    ) -> None:
+        """`ask` puts one short question to a model and waits for the answer."""
+        self._db = db
+        self._box = box
+        self._allow_private = allow_private
+        self._ask = ask
+        # Each test holds a thread of this process for up to 20 s.
+        self._turns = Turns("models are being tested")
+
+    def create(self, tenant_id: UUID, values: Mapping[str, Any], author: Author) -> Row[Any]:
+        """Make a model. Raises InvalidField, Forbidden, NotFound for the tenant, or Conflict for its name."""
+        self._check(author, values, values)
+        with self._db.begin() as conn:
+            get_tenant(conn, tenant_id, keep=True)
+            row = create_model(conn, tenant_id, self._columns(values))
+            _audit(conn, "created", row, author.actor, name=row.name)
+        return row
+
+    def get(self, tenant_id: UUID, model_id: UUID) -> Row[Any]:
+        """One model. Raises NotFound."""
+        with self._db.begin() as conn:
+            return get_model(conn, tenant_id, model_id)
+
+    def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+        """Models, newest first."""
+        with self._db.begin() as conn:
+            return list_models(conn, tenant_id, limit=limit, after=after)
+
+    def update(self, tenant_id: UUID, model_id: UUID, patch: Mapping[str, Any], author: Author) -> Row[Any]:
+        """Change fields. The key stays with its address. Raises NotFound, InvalidField, Forbidden, Conflict."""
+        with self._db.begin() as conn:
+            row = get_model(conn, tenant_id, model_id, lock=True)
+            whole = {**row._mapping, **_exclusive(patch)}  # noqa: SLF001  # public in all but name
+            self._check(author, whole, patch)
+            _check_key_stays(row, whole, patch)
+            changed = {
+                name: value for name, value in patch.items() if name == "key" or getattr(row, name) != value
+            }
+            if changed:
+                row = update_model(conn, row.id, self._columns(_exclusive(changed)))
+                _audit(conn, "updated", row, author.actor, fields=sorted(changed))
+        return row
+
+    def delete(self, tenant_id: UUID, model_id: UUID, *, actor: str) -> None:
+        """Delete a model. Raises NotFound, or Conflict with the names of the agents that think with it."""
+        with self._db.begin() as conn:
+            row = get_model(conn, tenant_id, model_id, lock=True)
+            check_unused(conn, row)
+            delete_model(conn, row.id)
+            _audit(conn, "deleted", row, actor, name=row.name)
+
+    def test(self, tenant_id: UUID, model_id: UUID, *, actor: str) -> TestedModel:
+        """Ask a model one short question, whether it is enabled or not. Raises NotFound, LimitReached."""
+        row = self.get(tenant_id, model_id)
+        spec = spec_of(row, self._box)
+        with self._turns.take(tenant_id):
+            trial = self._ask(spec)
+        with self._db.begin() as conn:
+            _audit(conn, "tested", row, actor, name=row.name, ok=trial.error is None)
+        return TestedModel(row.name, trial)
+
+    def _check(self, author: Author, whole: Mapping[str, Any], patch: Mapping[str, Any]) -> None:
+        """What a model as a whole must be. Raises InvalidField, and Forbidden for what only an operator decides."""
+        if whole["key"] is not None and whole["key_env"] is not None:
+            raise InvalidField("Give one of key and key_env.", field="key_env")
+        if whole["provider"] == Provider.OPENAI_COMPATIBLE and whole["base_url"] is None:
+            raise InvalidField("An openai-compatible model needs the address of its server.", field="base_url")
+        if patch.get("base_url") is not None:
+            check_address(patch["base_url"], "base_url", self._allow_private)
+        # Else a tenant could have the operator's key sent to an address of its own.
+        is_moved = bool(patch.keys() & {"key_env", "base_url", "provider"})
+        if whole["key_env"] is not None and not author.is_operator and is_moved:
+            raise Forbidden("Only an operator's key may name a variable, or change where its content is sent.")
+        if (whole["key_env"] or "").startswith("REVEILLE_") or whole["key_env"] == "DATABASE_URL":
+            raise InvalidField("key_env names a variable of Reveille's own.", field="key_env")
+
+    def _columns(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        if values.get("key") is None:
+            return dict(values)
+        return {**values, "key": self._box.encrypt(values["key"])}
+
+
+def _exclusive(patch: Mapping[str, Any]) -> dict[str, Any]:
+    """A new key takes the place of a variable, and the other way round."""
+    if patch.get("key") is not None and "key_env" not in patch:
+        return {**patch, "key_env": None}
+    if patch.get("key_env") is not None and "key" not in patch:
+        return {**patch, "key": None}
+    return dict(patch)
+
+
+def _check_key_stays(row: Row[Any], whole: Mapping[str, Any], patch: Mapping[str, Any]) -> None:
+    """Whoever may change a model may not therefore read its key, by having it sent elsewhere."""
+    if row.key is None or "key" in patch or whole["key"] is None:
+        return
+    moved = [origin_of(url) if url else None for url in (row.base_url, whole["base_url"])]
+    if moved[0] != moved[1] or whole["provider"] != row.provider:
+        raise InvalidField(
+            "Another host or provider is not given the old key: give key again, or null.", field="key"
+        )
+
+
+def _audit(conn: Connection, verb: str, row: Row[Any], actor: str, **detail: object) -> None:
+    record_events(conn, [Event(f"model.{verb}", row.tenant_id, row.id, None, actor, detail)])

@@ -1,0 +1,26 @@
+"""One short question to a model from a process that may never think itself."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Callable
+
+from scheduler.domain.thinking import ModelSpec, Trial
+from scheduler.net.client import GuardedClient
+from scheduler.net.policy import AllowedPrivate
+
+
+def ask_model(spec: ModelSpec, allow_private: AllowedPrivate, read_variable: Callable[[str], str | None]) -> Trial:
+    """Ask at once, and wait for what comes of it: an answer, or why there is none."""
+    return asyncio.run(_ask(spec, allow_private, read_variable))
+
+
+async def _ask(
+    spec: ModelSpec, allow_private: AllowedPrivate, read_variable: Callable[[str], str | None]
+) -> Trial:
+    # The libraries take a second to load and 40 to 90 MB to hold: only a process that tests a model has them.
+    library = await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.llm.trial")
+    async with GuardedClient(allow_private=allow_private) as client:
+        tried: Trial = await library.try_model(spec, client, read_variable)
+    return tried
