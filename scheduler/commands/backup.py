@@ -41,9 +41,9 @@ def backup(
     passphrase: Passphrase = None,
     without_key: Annotated[bool, typer.Option("--without-key", help="Leave the secret key out.")] = False,
 ) -> None:
-    """Write the database and its secret key to a file, while the service runs.
+    """Write the database and its secret key to a file.
 
-    It is the one of DATABASE_URL, else the embedded one.
+    The service may run meanwhile. The database is that of DATABASE_URL, else the embedded one.
     """
     from config.settings import load_settings
     from scheduler.commands.backup_file import Manifest, write_backup
@@ -72,7 +72,9 @@ def restore(
         Path, typer.Option(metavar="FILE", help="With DATABASE_URL: where the secret key is written.")
     ] = Path("reveille.key"),
 ) -> None:
-    """Put a backup into an empty database: the one of DATABASE_URL, else a new embedded one.
+    """Put a backup into an empty database.
+
+    That is the one of DATABASE_URL, else a new embedded one.
 
     Nothing may run on it. The server may be older than the one that was backed up.
     """

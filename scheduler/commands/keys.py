@@ -54,7 +54,10 @@ def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="Its id.")],
     yes: Yes = False,
 ) -> None:
-    """Revoke a key, after a question: whoever uses it is refused from now on."""
+    """Revoke a key, after a question.
+
+    Whoever uses it is refused from then on.
+    """
     chosen = checked_id(key_id, "key")
     confirm(f"Revoke key {chosen}?", yes=yes)
     console.client.delete("api-keys", chosen)

@@ -77,7 +77,10 @@ def test(console: Console, target: Target) -> None:
 
 @client_command(group, "delete")
 def delete(console: Console, target: Target, yes: Yes = False) -> None:
-    """Delete a target, after a question: what is on its way there is given up."""
+    """Delete a target, after a question.
+
+    What is on its way there is given up.
+    """
     confirm(f"Delete target {target}?", yes=yes)
     console.client.delete("notification-targets", checked_id(target, "target"))
     console.done(None, f"Deleted target {target}.")

@@ -207,7 +207,10 @@ def preview(
 
 @client_command(group, "rm")
 def remove(console: Console, trigger: TriggerRef, yes: Yes = False) -> None:
-    """Delete a trigger, after a question; what it has fired is still delivered."""
+    """Delete a trigger, after a question.
+
+    What it has fired is still delivered.
+    """
     confirm(f"Delete trigger {trigger}?", yes=yes)
     console.client.delete("triggers", trigger_id(console.client, trigger))
     console.done(None, f"Deleted trigger {trigger}.")
