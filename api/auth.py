@@ -25,11 +25,11 @@ from flask import current_app, g, request
 from sqlalchemy import Connection
 
 from api.refusals import note_refusal
-from api.schemas.owners import AGENT_PREFIX
 from api.services import services
 from scheduler.domain.errors import Forbidden, NotFound, Unauthorized
 from scheduler.domain.ids import parse_id
-from scheduler.storage.keys import find_key
+from scheduler.manage.keys import KeyHolder
+from scheduler.storage.keys import AGENT_PREFIX, find_key
 from scheduler.storage.tenants import DEFAULT_TENANT, get_tenant
 
 TENANT_HEADER = "Reveille-Tenant"
@@ -76,6 +76,11 @@ class Caller:
     def actor(self) -> str:
         """How the audit trail names it."""
         return f"{self.kind}:{self.name}"
+
+    @property
+    def key_holder(self) -> KeyHolder:
+        """Who it is to the service of keys."""
+        return KeyHolder(self.tenant_id, self.actor, self.is_operator)
 
     @property
     def is_agent(self) -> bool:

@@ -12,7 +12,10 @@ from config.settings import Settings, read_variable
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.manage.agent_remotes import Operator
 from scheduler.manage.agents import Agents
+from scheduler.manage.keys import Keys
 from scheduler.manage.models import Models
+from scheduler.manage.notification_targets import NotificationTargets
+from scheduler.manage.tenants import Tenants
 from scheduler.manage.triggers import Triggers
 from scheduler.net.policy import AllowedPrivate
 from scheduler.runtimes.model_trial import ask_model
@@ -34,6 +37,9 @@ class Services:
     triggers: Triggers
     agents: Agents
     models: Models
+    keys: Keys
+    tenants: Tenants
+    targets: NotificationTargets
     allow_private: AllowedPrivate
     clock: Clock
     live: Live
@@ -48,15 +54,20 @@ def build_parts(settings: Settings) -> Services:
     allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
     live = Live(settings.libpq_url)
     operator = Operator(box, allow_private, settings.commands, settings.mcp_commands)
+    triggers = Triggers(db, box, allow_private)
+    clock = SystemClock()
     return Services(
         settings=settings,
         db=db,
         box=box,
-        triggers=Triggers(db, box, allow_private),
+        triggers=triggers,
         agents=Agents(db, operator),
         models=Models(db, box, allow_private, lambda spec: ask_model(spec, allow_private, read_variable)),
         allow_private=allow_private,
-        clock=SystemClock(),
+        keys=Keys(db, clock),
+        tenants=Tenants(db, triggers),
+        targets=NotificationTargets(db, box, allow_private, clock),
+        clock=clock,
         live=live,
     )
 

@@ -8,7 +8,10 @@ from sqlalchemy import Row
 
 from api.schemas.agents import AgentOut
 from api.schemas.models import ModelOut
+from api.schemas.notification_targets import TargetOut
+from api.schemas.owners import KeyCreated
 from api.services import services
+from scheduler.storage.keys import NewKey
 
 
 def agent_out(row: Row[Any], new_secret: str | None = None) -> AgentOut:
@@ -24,3 +27,13 @@ def agent_out(row: Row[Any], new_secret: str | None = None) -> AgentOut:
 def model_out(row: Row[Any]) -> ModelOut:
     """A model, without its key."""
     return ModelOut.model_validate({**row._mapping, "has_key": row.key is not None})  # noqa: SLF001  # as above
+
+
+def key_created(made: NewKey) -> KeyCreated:
+    """A new key with the key itself."""
+    return KeyCreated.model_validate({**made.row._mapping, "key": made.key})  # noqa: SLF001  # as above
+
+
+def target_out(row: Row[Any], secret: str | None = None) -> TargetOut:
+    """A notification target, with the secret of a webhook that is new."""
+    return TargetOut.model_validate({**row._mapping, "secret": secret})  # noqa: SLF001  # as above

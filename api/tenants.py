@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from flask import Response
-from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
 from api.schemas.base import Page
 from api.schemas.owners import TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
 from api.services import services
-from scheduler.invocations.budgets import free_tenants_windows
-from scheduler.manage.agent_heartbeat import widen_heartbeats
-from scheduler.manage.trigger_jobs import rezone_tenant
-from scheduler.storage.audit import Event, record_events
-from scheduler.storage.budgets import LIMITS, forget_notices
-from scheduler.storage.tenants import create_tenant, delete_tenant, get_tenant, list_tenants, update_tenant
 
 tenants = blueprint("tenants", "The owners of agents. Only an operator's admin key sees them.")
 
@@ -26,9 +17,7 @@ tenants = blueprint("tenants", "The owners of agents. Only an operator's admin k
 @needs(Level.OPERATOR)
 def make_tenant(body: TenantIn) -> Response:
     """Make a tenant."""
-    with services().db.begin() as conn:
-        row = create_tenant(conn, body.model_dump())
-        _audit(conn, "created", row.id, name=row.name)
+    row = services().tenants.create(body.model_dump(), actor=caller().actor)
     return answer(TenantOut.model_validate(row), 201, location=f"/tenants/{row.id}")
 
 
@@ -36,16 +25,14 @@ def make_tenant(body: TenantIn) -> Response:
 @needs(Level.OPERATOR)
 def show_tenants(query: Page) -> Response:
     """List tenants, newest first."""
-    with services().db.begin() as conn:
-        return page(TenantPage, list_tenants(conn, **one_more(query)), query)
+    return page(TenantPage, services().tenants.list(**one_more(query)), query)
 
 
 @tenants.get("/tenants/<tenant_id>", responses={200: TenantOut})
 @needs(Level.OPERATOR)
 def show_tenant(path: TenantPath) -> Response:
     """Show a tenant."""
-    with services().db.begin() as conn:
-        return answer(TenantOut.model_validate(get_tenant(conn, path.tenant_id)))
+    return answer(TenantOut.model_validate(services().tenants.get(path.tenant_id)))
 
 
 @tenants.patch("/tenants/<tenant_id>", responses={200: TenantOut, **CHANGES})
@@ -55,22 +42,7 @@ def change_tenant(path: TenantPath, body: TenantPatch) -> Response:
 
     What was held for a limit that is changed is decided anew, at once.
     """
-    patch = given(body)
-    with services().db.begin() as conn:
-        before = get_tenant(conn, path.tenant_id)
-        patch = {name: value for name, value in patch.items() if getattr(before, name) != value}
-        row = update_tenant(conn, path.tenant_id, patch)
-        if "timezone" in patch:
-            rezone_tenant(conn, path.tenant_id)
-        if LIMITS & patch.keys():
-            forget_notices(conn, path.tenant_id)
-        if (LIMITS | {"timezone"}) & patch.keys():
-            free_tenants_windows(conn, path.tenant_id)
-        if patch:
-            _audit(conn, "updated", row.id, fields=sorted(patch))
-    if "min_heartbeat_interval" in patch:
-        parts, floor = services(), row.min_heartbeat_interval
-        widen_heartbeats(parts.db, parts.triggers, path.tenant_id, floor, actor=caller().actor)
+    row = services().tenants.update(path.tenant_id, given(body), actor=caller().actor)
     return answer(TenantOut.model_validate(row))
 
 
@@ -78,13 +50,5 @@ def change_tenant(path: TenantPath, body: TenantPatch) -> Response:
 @needs(Level.OPERATOR)
 def remove_tenant(path: TenantPath) -> Response:
     """Delete a tenant that has no agents left, and its keys."""
-    with services().db.begin() as conn:
-        name = delete_tenant(conn, path.tenant_id)
-        _audit(conn, "deleted", path.tenant_id, name=name)
+    services().tenants.delete(path.tenant_id, actor=caller().actor)
     return no_content()
-
-
-def _audit(conn: Connection, verb: str, tenant_id: UUID, **detail: object) -> None:
-    """To no tenant's trail: these are the operator's doings, and the tenant may be gone."""
-    event = Event(f"tenant.{verb}", None, subject_id=tenant_id, actor=caller().actor, detail=detail)
-    record_events(conn, [event])

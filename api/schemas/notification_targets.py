@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints
 
 from api.schemas.base import Answer, Listed, Name, Time, id_of
 from scheduler.domain.shapes import Shape
+from scheduler.manage.notification_targets import TargetSpec
 
 
 class TargetIn(Shape):
@@ -24,6 +25,10 @@ class TargetIn(Shape):
     secret: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         None, description="What signs: of a webhook (made when left out), or of a Feishu bot.", repr=False
     )
+
+    def spec(self) -> TargetSpec:
+        """What the service makes."""
+        return TargetSpec(self.name, self.kind, self.url, self.secret)
 
 
 class TargetOut(Answer):

@@ -20,8 +20,8 @@ from api.schemas.base import (
     no_defaults,
 )
 from scheduler.domain.shapes import Shape
-
-AGENT_PREFIX = "agent:"
+from scheduler.manage.keys import KeySpec
+from scheduler.storage.keys import AGENT_PREFIX
 
 
 def _known_scopes(scopes: list[str]) -> list[str]:
@@ -114,6 +114,11 @@ class KeyIn(Shape):
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3), AfterValidator(_known_scopes)]
     tenant_id: Annotated[UUID, Field(strict=False)] | None = None
     expires_at: Moment | None = Field(None, description="It works until then; null: until it is revoked.")
+
+    def spec(self, acted_on: UUID) -> KeySpec:
+        """What the service makes; `acted_on` is the tenant of a key that names none."""
+        tenant_id = self.tenant_id if "tenant_id" in self.model_fields_set else acted_on
+        return KeySpec(tenant_id, self.name, self.scopes, self.expires_at)
 
 
 class KeyOut(Answer):

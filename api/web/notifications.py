@@ -8,10 +8,10 @@ from uuid import UUID
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.notification_targets import make_target, remove_target, test_target
 from api.schemas.agents import AgentPath
-from api.schemas.notification_targets import TargetIn, TargetPath
+from api.schemas.notification_targets import TargetIn
 from api.services import services
+from api.shown import target_out
 from api.web.base import done, page_blueprint, paged, render, uuid_arg
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
@@ -36,33 +36,37 @@ def show_targets() -> Response:
 @needs(Level.WRITE)
 def make(agent_id: str) -> Response:
     """Make a target; the secret of a webhook is shown this once."""
-    path = shaped(AgentPath, {"agent_id": agent_id})
+    who, path = caller(), shaped(AgentPath, {"agent_id": agent_id})
     given = {"name": "", "kind": "", **filled("name", "kind", "url", "secret")}
     try:
-        made = make_target(path, shaped(TargetIn, given)).get_json()
+        spec = shaped(TargetIn, given).spec()
+        made = services().targets.create(who.tenant_id, path.agent_id, spec, actor=who.actor)
     except ReveilleError as error:
         shown = {"name": given["name"], "kind": given["kind"]}
         return _page(path.agent_id, error.status, errors=wrong_fields(error), given=shown)
-    return _page(path.agent_id, 201, made=made)
+    return _page(path.agent_id, 201, made=target_out(made.row, made.secret).model_dump(mode="json"))
 
 
 @notifications.post(f"{PATH}/<target_id>/test")
 @needs(Level.WRITE)
 def test(target_id: str) -> Response:
     """Send a test, and tell what became of it."""
-    tested = test_target(shaped(TargetPath, {"target_id": target_id})).get_json()
-    return done(
-        _back(),
-        "The test was delivered." if tested["delivered"] else f"The test was not delivered: {tested['error']}",
-    )
+    problem = services().targets.test(caller().tenant_id, _id(target_id))
+    said = "The test was delivered." if problem is None else f"The test was not delivered: {problem.error}"
+    return done(_back(), said)
 
 
 @notifications.post(f"{PATH}/<target_id>/delete")
 @needs(Level.WRITE)
 def delete(target_id: str) -> Response:
     """Delete a target."""
-    remove_target(shaped(TargetPath, {"target_id": target_id}))
+    who = caller()
+    services().targets.delete(who.tenant_id, _id(target_id), actor=who.actor)
     return done(_back(), "The target was deleted.")
+
+
+def _id(target_id: str) -> UUID:
+    return parse_id(target_id, "notification target")
 
 
 def _back() -> str:

@@ -7,13 +7,14 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.keys import make_key, remove_key
-from api.schemas.owners import KeyIn, KeyPath, TenantPatch, TenantPath
+from api.resource import given
+from api.schemas.owners import KeyIn, TenantPatch
 from api.services import services
-from api.tenants import change_tenant
+from api.shown import key_created
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
+from scheduler.domain.ids import parse_id
 from scheduler.storage.keys import list_keys
 from scheduler.storage.tenants import get_tenant
 
@@ -51,22 +52,22 @@ def show_settings() -> Response:
 @needs(Level.ADMIN)
 def make() -> Response:
     """Make a key of the tenant's, and show it this once."""
-    given: dict[str, Any] = {"name": "", **filled("name")}
-    given |= filled("expires_at")
+    who = caller()
+    asked: dict[str, Any] = {"name": "", **filled("name", "expires_at")}
     scope = request.form.get("agent_id", "").strip()
-    given["scopes"] = [f"agent:{scope}" if scope else request.form.get("scope", "")]
+    asked["scopes"] = [f"agent:{scope}" if scope else request.form.get("scope", "")]
     try:
-        made = make_key(shaped(KeyIn, given)).get_json()
+        made = services().keys.create(who.key_holder, shaped(KeyIn, asked).spec(who.tenant_id))
     except ReveilleError as error:
         return _page(errors=wrong_fields(error), status=error.status, key_given=request.form)
-    return _page(made=made, status=201)
+    return _page(made=key_created(made).model_dump(mode="json"), status=201)
 
 
 @settings.post("/settings/keys/<key_id>/revoke")
 @needs(Level.ADMIN)
 def revoke(key_id: str) -> Response:
     """Revoke a key for good."""
-    remove_key(shaped(KeyPath, {"key_id": key_id}))
+    services().keys.revoke(caller().key_holder, parse_id(key_id, "key"))
     return done("/settings", "Revoked. The key no longer works.")
 
 
@@ -77,7 +78,8 @@ def change_limits() -> Response:
     try:
         emptied = {name: None for name in BUDGETS if request.form.get(name) == ""}
         patch = shaped(TenantPatch, {**emptied, **filled(*LIMITS, *BUDGETS)})
-        change_tenant(TenantPath(tenant_id=caller().tenant_id), patch)
+        who = caller()
+        services().tenants.update(who.tenant_id, given(patch), actor=who.actor)
     except ReveilleError as error:
         return _page(limit_errors=wrong_fields(error), status=error.status, given=request.form)
     return done("/settings", "Limits saved.")

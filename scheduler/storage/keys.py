@@ -15,6 +15,8 @@ from scheduler.domain.ids import new_token, token_hash
 from scheduler.storage.tables import ApiKey
 
 ADMIN = "admin"
+AGENT_PREFIX = "agent:"
+"""Begins the scope of a key that reaches one agent, whose id follows."""
 KEY_PREFIX = "rvl_"
 KEY_BITS = 256
 SHOWN_LENGTH = 8
@@ -133,7 +135,7 @@ def revoke_agent_keys(conn: Connection, agent_id: UUID) -> None:
     """Revoke the keys that reach nothing but this agent."""
     conn.execute(
         update(ApiKey)
-        .where(any_(ApiKey.scopes) == f"agent:{agent_id}", ApiKey.revoked_at.is_(None))
+        .where(any_(ApiKey.scopes) == f"{AGENT_PREFIX}{agent_id}", ApiKey.revoked_at.is_(None))
         .values(revoked_at=func.clock_timestamp())
     )
 

@@ -1,0 +1,103 @@
+"""API keys: whose a new one may be, what it may reach, and its end."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row
+
+from scheduler.domain.clock import Clock
+from scheduler.domain.errors import Forbidden, InvalidField, NotFound
+from scheduler.storage.agents import get_agent
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database
+from scheduler.storage.keys import AGENT_PREFIX, NewKey, create_key, get_key, list_keys, revoke_key
+from scheduler.storage.tenants import get_tenant
+
+
+@dataclass(frozen=True, slots=True)
+class KeyHolder:
+    """Who asks: someone who acts for a tenant, or an operator, who acts for all."""
+
+    tenant_id: UUID
+    actor: str
+    is_operator: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class KeySpec:
+    """A key to be made; `tenant_id` None makes an operator's."""
+
+    tenant_id: UUID | None
+    name: str
+    scopes: Sequence[str]
+    expires_at: datetime | None = None
+
+
+class Keys:
+    """What can be done with API keys. Every change is one transaction and leaves an audit event."""
+
+    def __init__(self, db: Database, clock: Clock) -> None:
+        self._db = db
+        self._clock = clock
+
+    def create(self, who: KeyHolder, spec: KeySpec) -> NewKey:
+        """Make a key, which is known only now. Raises Forbidden, NotFound for the tenant, or InvalidField."""
+        _check_owner(who, spec.tenant_id)
+        if spec.expires_at is not None and spec.expires_at <= self._clock.now():
+            raise InvalidField("expires_at has passed already; give a later moment, or none.", field="expires_at")
+        with self._db.begin() as conn:
+            if spec.tenant_id is not None:
+                get_tenant(conn, spec.tenant_id, keep=True)
+            _check_agent(conn, spec.tenant_id, spec.scopes[0])
+            made = create_key(
+                conn, tenant_id=spec.tenant_id, name=spec.name, scopes=spec.scopes, expires_at=spec.expires_at
+            )
+            _audit(conn, "created", made.row, who.actor, scopes=list(spec.scopes))
+        return made
+
+    def list(self, who: KeyHolder, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+        """Live keys of the tenant, and for an operator the operators' too, newest first."""
+        with self._db.begin() as conn:
+            return list_keys(conn, who.tenant_id, operator=who.is_operator, limit=limit, after=after)
+
+    def get(self, who: KeyHolder, key_id: UUID) -> Row[Any]:
+        """One live key, but for the key itself. Raises NotFound."""
+        with self._db.begin() as conn:
+            return get_key(conn, who.tenant_id, key_id, operator=who.is_operator)
+
+    def revoke(self, who: KeyHolder, key_id: UUID) -> None:
+        """Revoke a key for good, at once. Raises NotFound, or Conflict on the last operator's admin key."""
+        with self._db.begin() as conn:
+            row = revoke_key(conn, who.tenant_id, key_id, operator=who.is_operator)
+            _audit(conn, "revoked", row, who.actor)
+
+
+def _check_owner(who: KeyHolder, tenant_id: UUID | None) -> None:
+    """Raise Forbidden for an operator's key, or NotFound for a tenant that the caller does not act for."""
+    if who.is_operator or tenant_id == who.tenant_id:
+        return
+    if tenant_id is None:
+        raise Forbidden("Only an operator's key makes operators' keys.")
+    raise NotFound(f"There is no tenant '{tenant_id}'.")
+
+
+def _check_agent(conn: Connection, tenant_id: UUID | None, scope: str) -> None:
+    """Refuse an `agent:ID` of no agent of the tenant's. It stands alone, so the first scope tells."""
+    if not scope.startswith(AGENT_PREFIX):
+        return
+    if tenant_id is None:
+        raise InvalidField("An operator's key is for no single agent; give a tenant_id.", field="scopes")
+    try:
+        get_agent(conn, tenant_id, UUID(scope.removeprefix(AGENT_PREFIX)))
+    except NotFound as error:
+        raise InvalidField(error.message, field="scopes") from None
+
+
+def _audit(conn: Connection, verb: str, row: Row[Any], actor: str, **detail: object) -> None:
+    about = {"name": row.name, **detail, "prefix": row.prefix}
+    record_event(conn, action=f"key.{verb}", tenant_id=row.tenant_id, subject_id=row.id, actor=actor, **about)

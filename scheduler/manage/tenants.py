@@ -1,0 +1,82 @@
+"""Tenants: the owners of agents, and the limits that their agents live within."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row
+
+from scheduler.invocations.budgets import free_tenants_windows
+from scheduler.manage.agent_heartbeat import widen_heartbeats
+from scheduler.manage.trigger_jobs import rezone_tenant
+from scheduler.manage.triggers import Triggers
+from scheduler.storage.audit import Event, record_events
+from scheduler.storage.budgets import LIMITS, forget_notices
+from scheduler.storage.engine import Database
+from scheduler.storage.tenants import create_tenant, delete_tenant, get_tenant, list_tenants, update_tenant
+
+
+class Tenants:
+    """What operators can do with tenants. Every change is one transaction and leaves an audit event."""
+
+    def __init__(self, db: Database, triggers: Triggers) -> None:
+        """`triggers`: by which heartbeats are slowed down when a tenant's floor rises."""
+        self._db = db
+        self._triggers = triggers
+
+    def create(self, values: Mapping[str, Any], *, actor: str) -> Row[Any]:
+        """Make a tenant. Raises Conflict for its name."""
+        with self._db.begin() as conn:
+            row = create_tenant(conn, values)
+            _audit(conn, "created", row.id, actor, name=row.name)
+        return row
+
+    def list(self, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+        """Tenants, newest first."""
+        with self._db.begin() as conn:
+            return list_tenants(conn, limit=limit, after=after)
+
+    def get(self, tenant_id: UUID) -> Row[Any]:
+        """One tenant. Raises NotFound."""
+        with self._db.begin() as conn:
+            return get_tenant(conn, tenant_id)
+
+    def update(self, tenant_id: UUID, patch: Mapping[str, Any], *, actor: str) -> Row[Any]:
+        """Change fields. A timezone moves the triggers that have none of their own and whose agent has none.
+
+        What was held for a limit that is changed is decided anew, at once. Heartbeats that are too fast for a new
+        floor are slowed down after it. Raises NotFound, Conflict.
+        """
+        with self._db.begin() as conn:
+            before = get_tenant(conn, tenant_id)
+            changed = {name: value for name, value in patch.items() if getattr(before, name) != value}
+            row = update_tenant(conn, tenant_id, changed)
+            _follow(conn, tenant_id, set(changed))
+            if changed:
+                _audit(conn, "updated", row.id, actor, fields=sorted(changed))
+        if "min_heartbeat_interval" in changed:
+            widen_heartbeats(self._db, self._triggers, tenant_id, row.min_heartbeat_interval, actor=actor)
+        return row
+
+    def delete(self, tenant_id: UUID, *, actor: str) -> None:
+        """Delete a tenant that has no agents left, and its keys. Raises NotFound, Conflict."""
+        with self._db.begin() as conn:
+            name = delete_tenant(conn, tenant_id)
+            _audit(conn, "deleted", tenant_id, actor, name=name)
+
+
+def _follow(conn: Connection, tenant_id: UUID, changed: set[str]) -> None:
+    """What else changes with these columns."""
+    if "timezone" in changed:
+        rezone_tenant(conn, tenant_id)
+    if LIMITS & changed:
+        forget_notices(conn, tenant_id)
+    if (LIMITS | {"timezone"}) & changed:
+        free_tenants_windows(conn, tenant_id)
+
+
+def _audit(conn: Connection, verb: str, tenant_id: UUID, actor: str, **detail: object) -> None:
+    """To no tenant's trail: these are the operator's doings, and the tenant may be gone."""
+    record_events(conn, [Event(f"tenant.{verb}", None, subject_id=tenant_id, actor=actor, detail=detail)])
