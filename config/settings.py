@@ -33,6 +33,7 @@ MAKE_SECRET_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'
 MIN_KEY_LENGTH = 16
 
 _SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg)://")
+_WITH_PORT = re.compile(r"(?<=/)(\d+):\d+$")
 _HOST = re.compile(r"^[A-Za-z0-9_.:*\[\]-]+$")
 _KUBERNETES = re.compile(
     r"^REVEILLE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$"
@@ -68,7 +69,7 @@ def _long_enough(value: SecretStr) -> SecretStr:
 def _private_hosts(value: str) -> str:
     for part in filter(None, (part.strip() for part in value.split(","))):
         if "/" in part:
-            ipaddress.ip_network(part, strict=False)
+            ipaddress.ip_network(_WITH_PORT.sub(r"\1", part), strict=False)
         elif not _HOST.match(part):
             raise ValueError(f"{part!r} is neither a host nor a CIDR such as 10.0.0.0/8")
     return value

@@ -21,7 +21,8 @@ from pydantic import SecretStr
 from config.settings import Settings, child_environment
 from scheduler.children import Child
 from scheduler.domain.errors import ConfigurationError
-from scheduler.postgres.embedded import EmbeddedPostgres, ensure_directory, remedy_for
+from scheduler.postgres.data_directory import ensure_directory, remedy_for
+from scheduler.postgres.embedded import EmbeddedPostgres
 from scheduler.storage.migrate import upgrade
 
 ROOT = Path(__file__).resolve().parents[1]

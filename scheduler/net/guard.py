@@ -31,7 +31,7 @@ async def admit(target: ParsedUrl, *, resolver: Resolver, allow_private: Allowed
     if not addresses:
         raise ResolveFailed(f"{target.host} does not resolve: no addresses.")
     for address in addresses:
-        refusal = address_refusal(target.host, address, allow_private)
+        refusal = address_refusal(target.host, address, allow_private, target.port)
         if refusal is not None:
             raise refusal
     return addresses

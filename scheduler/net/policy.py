@@ -59,30 +59,46 @@ class ParsedUrl:
 
 @dataclass(frozen=True, slots=True)
 class AllowedPrivate:
-    """What the operator opened: hosts by name, whatever they resolve to, and networks by address."""
+    """What the operator opened: hosts by name, whatever they resolve to, and networks by address.
+
+    `hosts` and `networks` are open at every port, `at_ports` and `networks_at_ports` at the one that is named.
+    """
 
     hosts: frozenset[str] = frozenset()
     networks: tuple[IPNetwork, ...] = ()
+    at_ports: frozenset[tuple[str, int]] = frozenset()
+    networks_at_ports: tuple[tuple[IPNetwork, int], ...] = ()
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read comma-separated host names, IP addresses and CIDR networks: `intranet,10.0.0.0/8,[::1]`.
+        """Read comma-separated host names, IP addresses and CIDR networks: `intranet,10.0.0.0/8,[::1]:9000`.
 
         Raises ConfigurationError, naming the entry that is none of these.
         """
         hosts: set[str] = set()
         networks: list[IPNetwork] = []
+        at_ports: set[tuple[str, int]] = set()
+        networks_at_ports: list[tuple[IPNetwork, int]] = []
         for entry in filter(None, map(str.strip, text.split(","))):
-            network = _network(entry)
-            if network is not None:
+            place, port = _place_and_port(entry)
+            network = _network(place)
+            if network is not None and port is not None:
+                networks_at_ports.append((network, port))
+            elif network is not None:
                 networks.append(network)
+            elif port is not None:
+                at_ports.add((_allowed_name(place), port))
             else:
-                hosts.add(_allowed_name(entry))
-        return cls(frozenset(hosts), tuple(networks))
+                hosts.add(_allowed_name(place))
+        return cls(frozenset(hosts), tuple(networks), frozenset(at_ports), tuple(networks_at_ports))
 
-    def opens(self, host: str, address: IPAddress) -> bool:
-        """Whether `address` may be reached under the name `host` although it is not public."""
-        return host in self.hosts or any(address in network for network in self.networks)
+    def opens(self, host: str, address: IPAddress, port: int | None = None) -> bool:
+        """Whether `address` may be reached under the name `host`, at `port`, although it is not public."""
+        if host in self.hosts or any(address in network for network in self.networks):
+            return True
+        return (host, port) in self.at_ports or any(
+            port == open_port and address in network for network, open_port in self.networks_at_ports
+        )
 
 
 _EVERYTHING = AllowedPrivate(networks=(ip_network("0.0.0.0/0"), ip_network("::/0")))
@@ -105,15 +121,15 @@ def check_url(url: str, allow_private: AllowedPrivate) -> ParsedUrl:
     address = _address(host)
     target = (parts["path"] or "/") + (parts["query"] or "")
     if address is not None:
-        refusal = address_refusal(str(address), address, allow_private)
+        refusal = address_refusal(str(address), address, allow_private, port)
         if refusal is not None:
             raise refusal
         return ParsedUrl(scheme, str(address), port, target, address)
     name = _name(host)
     if (name == "localhost" or name.endswith(".localhost")) and not any(
-        allow_private.opens(name, address) for address in _LOOPBACK
+        allow_private.opens(name, address, port) for address in _LOOPBACK
     ):
-        raise UrlRefused(f"{name} is this machine itself; to reach it, {_remedy(name)}.")
+        raise UrlRefused(f"{name} is this machine itself; to reach it, {_remedy(name, port)}.")
     return ParsedUrl(scheme, name, port, target, None)
 
 
@@ -125,13 +141,17 @@ def origin_of(url: str) -> tuple[str, str, int]:
     return check_url(url, _EVERYTHING).origin
 
 
-def address_refusal(host: str, address: IPAddress, allow_private: AllowedPrivate) -> UrlRefused | None:
+def address_refusal(
+    host: str, address: IPAddress, allow_private: AllowedPrivate, port: int | None = None
+) -> UrlRefused | None:
     """The error for an address that is neither public nor opened by the operator, else None."""
     what = why_not_public(address)
-    if what is None or allow_private.opens(host, address):
+    if what is None or allow_private.opens(host, address, port):
         return None
     subject = f"{host} is" if host == str(address) else f"{host} resolves to {address}, which is"
-    return UrlRefused(f"{subject} not a public address ({what}). If it is a server of yours, {_remedy(host)}.")
+    return UrlRefused(
+        f"{subject} not a public address ({what}). If it is a server of yours, {_remedy(host, port)}."
+    )
 
 
 def normal_host(host: str) -> str:
@@ -141,8 +161,9 @@ def normal_host(host: str) -> str:
     return _name(host) if address is None else str(address)
 
 
-def _remedy(host: str) -> str:
-    return f"have the operator name {host} in {VARIABLE}"
+def _remedy(host: str, port: int | None) -> str:
+    shown = f"[{host}]" if ":" in host else host
+    return f"have the operator name {host if port is None else f'{shown}:{port}'} in {VARIABLE}"
 
 
 def _host_and_port(authority: str, default_port: int) -> tuple[str, int]:
@@ -198,6 +219,17 @@ def _name(host: str) -> str:
     return host
 
 
+def _place_and_port(entry: str) -> tuple[str, int | None]:
+    """`host:port`, `[::1]:port` and `10.0.0.0/8:port` in their parts; a bare IPv6 address has no port."""
+    place, colon, port = entry.rpartition(":")
+    is_bare = not colon or "://" in entry or (":" in place and not place.startswith("[") and "/" not in place)
+    if is_bare or place.endswith(":") or not (port.isascii() and port.isdigit()):
+        return entry, None
+    if not 1 <= int(port[:6]) <= 65535:
+        raise ConfigurationError(f"{VARIABLE}: {entry!r} has no port from 1 to 65535.", field=VARIABLE)
+    return place, int(port)
+
+
 def _network(entry: str) -> IPNetwork | None:
     bare = entry[1:-1] if entry.startswith("[") and entry.endswith("]") else entry
     try:
@@ -222,6 +254,6 @@ def _allowed_name(entry: str) -> str:
     except UrlRefused:
         raise ConfigurationError(
             f"{VARIABLE}: {entry!r} is not a host name, IP address or network; "
-            "leave out scheme, port and wildcards.",
+            "write it as intranet or 10.0.0.7:9000, without scheme and wildcards.",
             field=VARIABLE,
         ) from None

@@ -24,6 +24,7 @@ import psycopg
 
 from scheduler.domain.errors import ConfigurationError
 from scheduler.postgres import postmaster
+from scheduler.postgres.data_directory import ensure_directory
 from scheduler.postgres.os_account import Account, choose_account, user_name
 
 MAJOR = 18
@@ -74,29 +75,6 @@ def binaries() -> Path:
     return directory
 
 
-def ensure_directory(path: Path) -> None:
-    """Make the data directory. ConfigurationError with the remedy where that, or using it, is not allowed."""
-    remedy = remedy_for(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigurationError(f"The data directory {path} cannot be made: {error.strerror}; {remedy}") from None
-    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
-        raise ConfigurationError(f"The data directory {path} may not be read and written; {remedy}")
-
-
-def remedy_for(path: Path) -> str:
-    """What helps where `path` may not be used.
-
-    Another owner only where it lies in a directory of ours, as after a run by root: a /root is not to be taken over.
-    Root may use whatever can be used: no owner is in its way.
-    """
-    remedy = "choose another directory by REVEILLE_DATA_DIR"
-    is_ours = os.path.exists(path) and os.access(path.parent, os.W_OK)  # noqa: PTH110  # Path.exists may raise
-    chown = f", or: sudo chown -R {user_name(os.geteuid())} '{path}'"
-    return remedy + chown if os.geteuid() and is_ours else remedy
-
-
 class EmbeddedPostgres:
     """One PostgreSQL server on `data_dir/postgres`. The caller sees to it that nobody else starts one there."""
 
@@ -132,7 +110,7 @@ class EmbeddedPostgres:
         """
         programs = binaries()
         ensure_directory(self.data_dir)
-        account = choose_account(self.directory, programs / "postgres", self.data_dir)
+        account = self._account(programs)
         if not self.directory.exists():
             self._make_data(programs, account)
         self._check_version()
@@ -156,6 +134,16 @@ class EmbeddedPostgres:
         """Stop and start; the URL stays the same."""
         self.stop()
         return self.start()
+
+    def _account(self, programs: Path) -> Account:
+        """Whom the server runs as. Where root's own directory cannot be passed, it is opened for passing alone."""
+        try:
+            return choose_account(self.directory, programs / "postgres", self.data_dir)
+        except ConfigurationError:
+            if os.geteuid() != 0 or stat.S_IMODE(self.data_dir.stat().st_mode) != 0o700:
+                raise
+        self.data_dir.chmod(0o711)
+        return choose_account(self.directory, programs / "postgres", self.data_dir)
 
     def _make_data(self, programs: Path, account: Account) -> None:
         """Run initdb beside the final place and move the result there, so that half-made data never stays."""
@@ -242,7 +230,9 @@ class EmbeddedPostgres:
     def _try(self, account: Account, command: Sequence[str]) -> tuple[int | None, str]:
         """Start the server once: its process, if it came up, and else what it wrote to the log."""
         fresh = not self.log.exists() or self.log.stat().st_size > LOG_LIMIT
-        with self.log.open("wb" if fresh else "ab") as log:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if fresh else 0)
+        with os.fdopen(os.open(self.log, flags, 0o600), "ab") as log:
+            os.fchmod(log.fileno(), 0o600)  # one of an earlier version was everybody's to read
             start = log.tell()
             self._process = account.start(*command, output=log)
         pid = self._wait_for_answer(self._process.pid)

@@ -176,7 +176,9 @@ def test_the_list_opens_what_it_names(listed: str, host: str, address: str, open
         ("10.0.0.1/8", "10.0.0.0/8"),
         ("10.0.0.0/40", "network"),
         ("intranet/8", "network"),
-        ("localhost:3000", "leave out"),
+        ("localhost:0", "port"),
+        ("10.0.0.5:70000", "port"),
+        ("localhost:http", "without scheme"),
         ("http://localhost", "scheme"),
         ("*.internal.example", "wildcards"),
         ("[::1", "host name"),
@@ -203,6 +205,32 @@ def test_an_entry_that_is_not_understood_is_named(entry: str, part: str) -> None
 )
 def test_what_the_operator_opened_is_not_refused(listed: str, url: str) -> None:
     check_url(url, AllowedPrivate.parse(listed))
+
+
+@pytest.mark.parametrize(
+    ("listed", "opened", "closed"),
+    [
+        ("127.0.0.1:9000", "http://127.0.0.1:9000/", "http://127.0.0.1:9001/"),
+        ("localhost:9000", "http://localhost:9000/", "http://localhost:9001/"),
+        ("127.0.0.1:9000", "http://localhost:9000/", "http://localhost:8080/"),
+        ("[::1]:9000", "http://[::1]:9000/", "http://[::1]/"),
+        ("10.0.0.0/8:443", "https://10.1.2.3/", "http://10.1.2.3/"),
+        ("fd00::/8:80", "http://[fd00::1]/", "https://[fd00::1]/"),
+        ("Intranet:9000,127.0.0.1:9001", "http://127.0.0.1:9001/", "http://127.0.0.1:9000/"),
+    ],
+)
+def test_a_port_opens_that_port_alone(listed: str, opened: str, closed: str) -> None:
+    allowed = AllowedPrivate.parse(listed)
+    check_url(opened, allowed)
+    with pytest.raises(UrlRefused, match=VARIABLE):
+        check_url(closed, allowed)
+
+
+def test_a_name_with_a_port_is_open_at_it_alone() -> None:
+    allowed = AllowedPrivate.parse("Intranet:9000")
+    assert allowed.opens("intranet", ip_address("10.0.0.5"), 9000)
+    assert not allowed.opens("intranet", ip_address("10.0.0.5"), 80)
+    assert not allowed.opens("intranet", ip_address("10.0.0.5"))
 
 
 def test_an_opened_network_does_not_open_its_transition_forms() -> None:

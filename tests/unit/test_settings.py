@@ -40,7 +40,7 @@ def test_every_variable_is_read() -> None:
             "REVEILLE_DATA_DIR": "/srv/with space",
             "REVEILLE_ADMIN_KEY": "rvl_admin-key-of-ours",
             "REVEILLE_SECRET_KEY": "s" * 32,
-            "REVEILLE_ALLOW_PRIVATE_HOSTS": "10.0.0.0/8, agents.internal,fd00::/8",
+            "REVEILLE_ALLOW_PRIVATE_HOSTS": "10.0.0.0/8, agents.internal,fd00::/8, [::1]:90, 10.0.0.0/8:443",
             "REVEILLE_COMMANDS": '{"hello": ["/bin/echo", "hi"]}',
             "REVEILLE_PUBLIC_URL": "https://reveille.example.org/",
             "REVEILLE_URL": "http://elsewhere:1234",
@@ -56,7 +56,7 @@ def test_every_variable_is_read() -> None:
     assert settings.admin_key is not None
     assert settings.admin_key.get_secret_value() == "rvl_admin-key-of-ours"
     assert settings.secret_key is not None
-    assert settings.allow_private_hosts == "10.0.0.0/8, agents.internal,fd00::/8"
+    assert settings.allow_private_hosts == "10.0.0.0/8, agents.internal,fd00::/8, [::1]:90, 10.0.0.0/8:443"
     assert settings.commands == {"hello": ["/bin/echo", "hi"]}
     assert settings.public_url == "https://reveille.example.org"
     assert settings.url == "http://elsewhere:1234"

@@ -18,7 +18,8 @@ import pytest
 from scheduler import children, supervisor
 from scheduler.children import Child
 from scheduler.domain.errors import ConfigurationError
-from scheduler.postgres.embedded import EmbeddedPostgres, remedy_for
+from scheduler.postgres.data_directory import remedy_for
+from scheduler.postgres.embedded import EmbeddedPostgres
 from scheduler.postgres.os_account import user_name
 from scheduler.supervisor import Supervisor, check_port, data_directory_lock, secret_key
 from tests.support.postgres import UNSAFE_BUT_FAST

@@ -3,6 +3,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import signal
+import stat
 import subprocess
 import sys
 import threading
@@ -15,6 +16,7 @@ import pytest
 
 from scheduler.domain.errors import ConfigurationError
 from scheduler.postgres import os_account as account
+from scheduler.postgres.data_directory import ensure_directory
 from scheduler.postgres.embedded import SOCKET_PATH_LIMIT, SUPERUSER, EmbeddedPostgres
 from tests.support.postgres import UNSAFE_BUT_FAST, Databases
 
@@ -252,3 +254,20 @@ def test_without_a_wheel_for_the_platform_a_database_url_is_asked_for(
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
     assert "DATABASE_URL" in refusal(server)
+
+
+def test_the_data_directory_and_the_log_are_closed_also_those_of_an_earlier_version(
+    server: EmbeddedPostgres,
+) -> None:
+    server.data_dir.mkdir(0o755)
+    server.log.touch(0o644)
+    server.start()
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (server.data_dir, server.log)]
+    assert modes == [0o700, 0o600]
+
+
+def test_a_directory_that_holds_what_is_not_ours_stays_as_it_is(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    (tmp_path / "letters.txt").touch()
+    ensure_directory(tmp_path)
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o755

@@ -1,0 +1,44 @@
+"""The data directory: made, checked, and closed to everybody else."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from scheduler.domain.errors import ConfigurationError
+from scheduler.postgres.os_account import user_name
+
+OURS = ("postgres", "pg_hba.conf", "pg_ident.conf", "reveille.", "secret.", ".")
+"""How the names begin of what a data directory holds."""
+
+
+def ensure_directory(path: Path) -> None:
+    """Make the data directory. ConfigurationError with the remedy where that, or using it, is not allowed."""
+    remedy = remedy_for(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigurationError(f"The data directory {path} cannot be made: {error.strerror}; {remedy}") from None
+    if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
+        raise ConfigurationError(f"The data directory {path} may not be read and written; {remedy}")
+    _close(path)
+
+
+def _close(path: Path) -> None:
+    """Let nobody else into the data directory, unless it holds what is not ours, as /tmp or a home would."""
+    is_ours = path.stat().st_uid == os.geteuid() and all(entry.name.startswith(OURS) for entry in path.iterdir())
+    if is_ours and stat.S_IMODE(path.stat().st_mode) & 0o077:
+        path.chmod(0o700)
+
+
+def remedy_for(path: Path) -> str:
+    """What helps where `path` may not be used.
+
+    Another owner only where it lies in a directory of ours, as after a run by root: a /root is not to be taken over.
+    Root may use whatever can be used: no owner is in its way.
+    """
+    remedy = "choose another directory by REVEILLE_DATA_DIR"
+    is_ours = os.path.exists(path) and os.access(path.parent, os.W_OK)  # noqa: PTH110  # Path.exists may raise
+    chown = f", or: sudo chown -R {user_name(os.geteuid())} '{path}'"
+    return remedy + chown if os.geteuid() and is_ours else remedy
