@@ -30,6 +30,15 @@ _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 def decode(data: bytes, content_type: str | None = None, *, is_cut: bool = False) -> str | None:
     """`data` as text without its byte order mark; None when it is no text. `is_cut`: it may end within a character."""
+    text = decode_strictly(data, content_type, is_cut=is_cut)
+    if text is not None or _BINARY.search(data):
+        return text
+    # Text of the web that is in none of them is windows-1252; its five free places are left to latin-1.
+    return _decoded(data, "cp1252", is_cut) or data.decode("latin-1")
+
+
+def decode_strictly(data: bytes, content_type: str | None = None, *, is_cut: bool = False) -> str | None:
+    """`data` as text by its mark, its declared charset or as UTF-8, without a guess at others; None when it is none."""
     for mark, name in _MARKS:
         if data.startswith(mark):
             text = _decoded(data[len(mark) :], name, is_cut)
@@ -39,16 +48,13 @@ def decode(data: bytes, content_type: str | None = None, *, is_cut: bool = False
         text = _decoded(data, name, is_cut)
         if text is not None:
             return text
-    if _BINARY.search(data):
-        return None
-    # Text of the web that is in none of them is windows-1252; its five free places are left to latin-1.
-    return _decoded(data, "cp1252", is_cut) or data.decode("latin-1")
+    return None
 
 
 def charset_of(content_type: str | None) -> str | None:
     """The name of Python's codec for the charset that a Content-Type declares, if there is one."""
     header = Message()
-    header["content-type"] = content_type or ""
+    header["content-type"] = (content_type or "").encode("ascii", "replace").decode("ascii")
     declared = header.get_param("charset")
     try:
         name = codecs.lookup(str(declared).strip("'\" ")).name if declared else "undefined"

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from scheduler.domain.charsets import decode
+from scheduler.domain.charsets import decode_strictly
 
 MAX_UNPACKED = 4 * 1024 * 1024
 """Bytes that a packed body may have when it is unpacked."""
@@ -98,7 +98,7 @@ def document_of(headers: Mapping[str, str], body: bytes) -> Any:
     if content_type.split(";")[0].strip().lower() == FORM:
         return _form(plain)
     try:
-        return json.loads(decode(plain, content_type) or "")
+        return json.loads(decode_strictly(plain, content_type) or "")
     except (ValueError, RecursionError):
         raise ValueError("it is not JSON") from None
 

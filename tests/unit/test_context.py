@@ -142,6 +142,20 @@ def test_a_number_is_shown_as_it_was_sent(number: str) -> None:
     assert f"\n{shown[:2_000]}" in context
 
 
+@pytest.mark.parametrize(
+    ("charset", "packed"),
+    [
+        ("windows-1251", "{'x': 'Привет'}".encode("cp1251")),
+        ("utf-16", "{'x': 'Привет'}".encode("utf-16")),
+        ("none", "{'x': 'Привет'}".encode("utf-16")),
+        ("utf-8", "{'x': 'Привет'}".encode()),
+    ],
+)
+def test_a_payload_is_read_in_the_charset_that_is_declared_or_marked(charset: str, packed: bytes) -> None:
+    firing = replace(WEBHOOK, payload=packed, content_type=f"text/plain; charset={charset}")
+    assert "{'x': 'Привет'}" in build_context([firing], "en", NONCE)
+
+
 def test_no_key_of_json_is_dropped_and_strings_are_readable() -> None:
     payload = r"""{"a":{},"b" : [ ],"a":[{"x":"\u5317\"],}"},true,null],"a":"/\/"}"""
     context = build_context([replace(WEBHOOK, payload=payload.encode())], "en", NONCE)

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from scheduler.domain.charsets import decode_strictly
 from scheduler.domain.context.json_text import pretty, pretty_if_json
 from scheduler.domain.context.safe_text import fair_share, label_of, safe_block, safe_line, shortened
 from scheduler.domain.context.sources import is_named_by_tenant, is_task, messages_of, reason_of, sender_of
@@ -223,9 +224,8 @@ class _Builder:
         return replace(data, left_out=left_out, message_id=self._line(str(message_id), MAX_NAME_CHARS))
 
     def _payload(self, firing: ContextFiring, payload: bytes) -> _Piece:
-        try:
-            text = payload.decode("utf-8-sig")
-        except UnicodeDecodeError:
+        text = decode_strictly(payload, firing.content_type)
+        if text is None:
             media_type = _MEDIA_TYPE.match(firing.content_type or "")
             kind = media_type[0] if media_type else "application/octet-stream"
             line = self._words.not_text.format(size=len(payload), type=kind, id=firing.id)
