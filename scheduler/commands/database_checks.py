@@ -25,6 +25,60 @@ MAX_HEARTBEAT_AGE = 30.0
 CLOCK_NOTICED = timedelta(seconds=2)
 CLOCK_HARMFUL = timedelta(seconds=60)
 """Signed webhooks are refused when their time is minutes off."""
+CAUSES = (
+    (
+        (
+            "password authentication failed",
+            "no password supplied",
+            "Peer authentication failed",
+            "Ident authentication",
+        ),
+        "the server does not take this user with this password",
+        "correct the user and the password in DATABASE_URL",
+    ),
+    (
+        ("no pg_hba.conf entry", "pg_hba.conf rejects"),
+        "the server lets this user in from nowhere or not from here",
+        "allow it in the server's pg_hba.conf, or use TLS: ?sslmode=require",
+    ),
+    (
+        ("FATAL:  database", 'database "'),
+        "there is no such database",
+        "make it (`createdb NAME`), or correct the name in DATABASE_URL",
+    ),
+    (
+        ("FATAL:  role", 'role "'),
+        "there is no such user",
+        "make it (`createuser NAME`), or correct it in DATABASE_URL",
+    ),
+    (
+        ("too many clients", "remaining connection slots", "too many connections"),
+        "the server has no connection left",
+        "stop what holds them, or raise max_connections",
+    ),
+    (
+        ("starting up", "shutting down", "in recovery mode"),
+        "the server starts or stops just now",
+        "wait and try again",
+    ),
+    (
+        ("Connection refused", "No such file or directory"),
+        "no PostgreSQL listens there",
+        "start it, or correct host and port in DATABASE_URL",
+    ),
+    (
+        ("resolve host", "translate host name", "Name or service not known"),
+        "there is no host of that name",
+        "correct the host in DATABASE_URL",
+    ),
+    (
+        ("timeout", "timed out", "No route to host", "Network is unreachable"),
+        "the host cannot be reached",
+        "see to the network and its firewall, or correct the host in DATABASE_URL",
+    ),
+    (("SSL", "certificate"), "the two do not agree on TLS", "correct sslmode and certificates in DATABASE_URL"),
+)
+"""What PostgreSQL and its client say, what it means, and what helps."""
 SECRETS_TRIED = 1000
 
 
@@ -42,10 +96,19 @@ def check_database(sqlalchemy_url: str, secret_key: str | None, clock: Clock) ->
                 yield from _signs_of_life(conn)
                 yield _secrets(conn, secret_key)
     except DBAPIError as error:
-        reason = str(error.orig).strip().splitlines()[0]
-        yield fail("database", f"{address}: {reason}", "see that it runs, and that DATABASE_URL is right")
+        yield refused(address, str(error.orig))
     finally:
         engine.dispose()
+
+
+def refused(address: str, complaint: str) -> Finding:
+    """The finding for a database that could not be reached: the cause, and what helps against that one."""
+    lines = [line.strip() for line in complaint.splitlines() if line.strip()] or ["it does not answer"]
+    for words, cause, remedy in CAUSES:
+        said = next((line for line in lines if any(word in line for word in words)), None)
+        if said is not None:
+            return fail("database", f"{address}: {cause} ({said})", remedy)
+    return fail("database", f"{address}: {lines[0]}", "see that it runs, and that DATABASE_URL is right")
 
 
 def _version(conn: Connection, address: str) -> Finding:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import httpx
+import psutil
 
 from config.settings import Settings
 from scheduler.commands.client import LOCAL
@@ -66,16 +67,49 @@ def check_embedded(server: EmbeddedPostgres) -> Finding:
 
 
 def check_web(settings: Settings) -> Finding:
-    """Whether Reveille answers on its port, or could."""
+    """Whether this Reveille answers on its port, or could; another one, or another program, is named."""
     url = f"http://127.0.0.1:{settings.port}"
     try:
         with httpx.Client(mounts=dict.fromkeys(LOCAL), timeout=2) as client:
-            answer = client.get(f"{url}/healthz")
+            answer = client.get(f"{url}/readyz")
     except httpx.TransportError:
         return _check_free(settings.port)
-    if answer.is_success and answer.headers.get("content-type", "").startswith("application/json"):
-        return ok("web", f"Reveille answers at {url}")
-    return fail("web", f"something else answers at {url}", "stop it, or choose another port by PORT")
+    if not _is_reveille(answer):
+        return fail("web", f"something else answers at {url}", "stop it, or choose another port by PORT")
+    if _is_another(settings):
+        return fail(
+            "web",
+            f"another Reveille answers at {url}, on another database",
+            "stop it, or choose another port by PORT",
+        )
+    return ok("web", f"Reveille answers at {url}")
+
+
+def _is_reveille(answer: httpx.Response) -> bool:
+    try:
+        body = answer.json()
+    except ValueError:
+        return False
+    return isinstance(body, dict) and isinstance(body.get("checks"), dict) and "database" in body["checks"]
+
+
+def _is_another(settings: Settings) -> bool:
+    """Whether the process on the port was started on another database. False where that cannot be known."""
+    embedded = EmbeddedPostgres(settings.data_dir)
+    if settings.database_url is None and not is_running(embedded.directory):
+        return True
+    ours = settings.database_url or embedded.url
+    try:
+        listening = [
+            each.pid
+            for each in psutil.net_connections("tcp")
+            if each.status == psutil.CONN_LISTEN and each.laddr[1:] == (settings.port,) and each.pid is not None
+        ]
+        theirs = [psutil.Process(pid).environ().get("DATABASE_URL") for pid in listening]
+    except (psutil.Error, OSError):
+        return False
+    known = [url.replace("postgres://", "postgresql://", 1) for url in theirs if url]
+    return bool(known) and ours not in known
 
 
 def data_version(directory: Path) -> int | None:
@@ -98,7 +132,11 @@ def _check_free(port: int) -> Finding:
     try:
         check_port(port)
     except ConfigurationError as error:
-        return fail("web", error.message, "see which program it is: `lsof -i :PORT`")
+        return fail(
+            "web",
+            error.message,
+            f"another program holds it: see which by `lsof -i :{port}`, or choose another by PORT",
+        )
     return warn(
         "web", f"nothing answers on port {port}, which is free", "start it: `reveille run` or `reveille web`"
     )
