@@ -78,10 +78,11 @@ class Console:
 def reader(databases: Databases) -> Iterator[Reader]:
     """One who has typed the first two blocks; `make run` is `reveille run`, on the tests' PostgreSQL."""
     url = databases.create()
-    port = free_port()
-    variables = dict(each.split("=") for each in START.split() if "=" in each)
-    assert START.split()[len(variables) :] == ["make", "run"]
-    variables |= {"DATABASE_URL": url, "REVEILLE_SECRET_KEY": SECRET_KEY, "PORT": str(port)}
+    one = Reader(free_port(), free_port())
+    words = one.own(START).split()
+    variables = dict(each.split("=") for each in words if "=" in each)
+    assert words[len(variables) :] == ["make", "run"]
+    variables |= {"DATABASE_URL": url, "REVEILLE_SECRET_KEY": SECRET_KEY, "PORT": str(one.port)}
     with subprocess.Popen(
         command("run"),
         env=environment(**variables),
@@ -94,7 +95,6 @@ def reader(databases: Databases) -> Iterator[Reader]:
             console = Console(process.stdout)
             key = console.line_with("Admin key, shown this once: ").rpartition(" ")[2]
             console.line_with("Reveille listens on")
-            one = Reader(port, free_port())
             one.exports = one.own(EXPORTS.replace("rvl_…", key))
             yield one
         finally:
