@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from uuid import UUID
-
 from flask import Response
 
 from api.auth import Level, caller, needs
@@ -19,8 +17,6 @@ from api.schemas.triggers import (
 )
 from api.services import services
 from api.triggers import reached
-from scheduler.intake.webhooks.redeliver import redeliver, redeliver_range
-from scheduler.manage.agent_rights import check_may_change
 from scheduler.storage.queries import list_deliveries
 
 deliveries = blueprint("deliveries", "What webhooks were sent.")
@@ -39,10 +35,11 @@ def show_deliveries(path: TriggerPath, query: Page) -> Response:
 @needs(Level.WRITE, own=True)
 def replay_range(path: TriggerPath, body: DeliveryRange) -> Response:
     """Fire again with each delivery of a range, accepted or filtered, oldest first; all of them or none."""
-    _replayable(path.trigger_id)
     who = caller()
-    with services().db.begin() as conn:
-        again = redeliver_range(conn, who.tenant_id, path.trigger_id, body.since, body.until, actor=who.actor)
+    reached(path.trigger_id)
+    again = services().deliveries.replay_range(
+        who.tenant_id, path.trigger_id, body.since, body.until, actor=who.actor, by_agent=who.is_agent
+    )
     items = [RedeliveredOut.model_validate(each) for each in again]
     return answer(RedeliveredListOut(items=items), 202)
 
@@ -53,15 +50,9 @@ def replay_range(path: TriggerPath, body: DeliveryRange) -> Response:
 @needs(Level.WRITE, own=True)
 def replay_delivery(path: DeliveryPath) -> Response:
     """Fire again with the body of one delivery, whatever its id, the filter and the rate say."""
-    _replayable(path.trigger_id)
     who = caller()
-    with services().db.begin() as conn:
-        again = redeliver(conn, who.tenant_id, path.trigger_id, path.delivery_id, actor=who.actor)
+    reached(path.trigger_id)
+    again = services().deliveries.replay(
+        who.tenant_id, path.trigger_id, path.delivery_id, actor=who.actor, by_agent=who.is_agent
+    )
     return answer(RedeliveredOut.model_validate(again), 202)
-
-
-def _replayable(trigger_id: UUID) -> None:
-    """Raise NotFound, or Forbidden for an agent's own key on a trigger that is not the agent's to change."""
-    found = reached(trigger_id)
-    if caller().is_agent:
-        check_may_change(found)

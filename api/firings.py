@@ -14,8 +14,8 @@ from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.acks import AckIn
 from api.schemas.ledger import FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
 from api.services import services
+from api.shown import payload_file
 from scheduler.domain.acks import Ack, AckStatus
-from scheduler.domain.errors import NotFound
 from scheduler.invocations.acks import acknowledge_one
 from scheduler.storage.queries import LedgerFilter, get_firing, list_firings
 
@@ -51,12 +51,7 @@ def show_firing(path: FiringPath) -> Response:
 @needs(Level.READ, own=True)
 def download_payload(path: FiringPath) -> Response:
     """Download a firing's payload as it came. Never shown in a page: a stranger may have written it."""
-    row = _reached(path.firing_id)
-    if row.payload is None:
-        raise NotFound(f"The firing '{row.id}' has no payload.")
-    response = Response(row.payload, content_type="application/octet-stream")
-    response.headers["Content-Disposition"] = f'attachment; filename="firing-{row.id}"'
-    return response
+    return payload_file(_reached(path.firing_id))
 
 
 @firings.post("/firings/<firing_id>/ack", responses={200: FiringOut, **CHANGES})

@@ -21,8 +21,7 @@ from api.schemas.ledger import (
     ReplayedOut,
 )
 from api.services import services
-from scheduler.invocations.lifecycle import complete, request_cancel
-from scheduler.invocations.replay import replay
+from scheduler.invocations.lifecycle import complete
 from scheduler.storage.queries import (
     LedgerFilter,
     find_invocation,
@@ -70,10 +69,8 @@ def show_invocation(path: InvocationPath) -> Response:
 def cancel_invocation(path: InvocationPath) -> Response:
     """Cancel an invocation. One that runs is cancelled at its end; an ended one answers 409."""
     who = caller()
-    with services().db.begin() as conn:
-        _reached(conn, path.invocation_id)
-        request_cancel(conn, who.tenant_id, path.invocation_id, who.actor)
-        return answer(InvocationOut.model_validate(_reached(conn, path.invocation_id)))
+    ended = services().invocations.cancel(who.tenant_id, path.invocation_id, actor=who.actor)
+    return answer(InvocationOut.model_validate(ended))
 
 
 @invocations.post("/invocations/<invocation_id>/replay", responses={202: ReplayedOut, **CHANGES})
@@ -81,9 +78,7 @@ def cancel_invocation(path: InvocationPath) -> Response:
 def replay_invocation(path: InvocationPath) -> Response:
     """Deliver an ended invocation's firings once more, in the agent's next window, which closes now."""
     who = caller()
-    with services().db.begin() as conn:
-        _reached(conn, path.invocation_id)
-        into = replay(conn, who.tenant_id, path.invocation_id, who.actor)
+    into = services().invocations.replay(who.tenant_id, path.invocation_id, actor=who.actor)
     return answer(ReplayedOut(invocation_id=into), 202)
 
 

@@ -12,6 +12,8 @@ from config.settings import Settings, read_variable
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.manage.agent_remotes import Operator
 from scheduler.manage.agents import Agents
+from scheduler.manage.deliveries import Deliveries
+from scheduler.manage.invocations import Invocations
 from scheduler.manage.keys import Keys
 from scheduler.manage.models import Models
 from scheduler.manage.notification_targets import NotificationTargets
@@ -40,6 +42,8 @@ class Services:
     keys: Keys
     tenants: Tenants
     targets: NotificationTargets
+    invocations: Invocations
+    deliveries: Deliveries
     allow_private: AllowedPrivate
     clock: Clock
     live: Live
@@ -67,6 +71,8 @@ def build_parts(settings: Settings) -> Services:
         keys=Keys(db, clock),
         tenants=Tenants(db, triggers),
         targets=NotificationTargets(db, box, allow_private, clock),
+        invocations=Invocations(db),
+        deliveries=Deliveries(db),
         clock=clock,
         live=live,
     )

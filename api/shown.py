@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from flask import Response
 from sqlalchemy import Row
 
 from api.schemas.agents import AgentOut
@@ -11,6 +12,7 @@ from api.schemas.models import ModelOut
 from api.schemas.notification_targets import TargetOut
 from api.schemas.owners import KeyCreated
 from api.services import services
+from scheduler.domain.errors import NotFound
 from scheduler.storage.keys import NewKey
 
 
@@ -37,3 +39,12 @@ def key_created(made: NewKey) -> KeyCreated:
 def target_out(row: Row[Any], secret: str | None = None) -> TargetOut:
     """A notification target, with the secret of a webhook that is new."""
     return TargetOut.model_validate({**row._mapping, "secret": secret})  # noqa: SLF001  # as above
+
+
+def payload_file(firing: Row[Any]) -> Response:
+    """A firing's payload as a file of bytes, which no browser opens by itself. Raises NotFound where there is none."""
+    if firing.payload is None:
+        raise NotFound(f"The firing '{firing.id}' has no payload.")
+    response = Response(firing.payload, content_type="application/octet-stream")
+    response.headers["Content-Disposition"] = f'attachment; filename="firing-{firing.id}"'
+    return response

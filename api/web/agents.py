@@ -7,7 +7,6 @@ from itertools import groupby
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.notes import put_notes
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
 from api.schemas.budgets import AgentWhole, budget_of
@@ -15,9 +14,10 @@ from api.schemas.messages import WakeIn
 from api.schemas.notes import NotesIn
 from api.services import services
 from api.shown import agent_out
-from api.wakes import wake_agent
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped
+from scheduler.intake.wakes import intake
+from scheduler.intake.wakes.intake import Call
 from scheduler.storage.notes import MOST_CHARACTERS, read_notes
 from scheduler.storage.overviews import find_agents, standing_of, woken_by
 from scheduler.storage.queries import LedgerFilter, list_invocations
@@ -70,9 +70,10 @@ def show_agent(agent_id: str) -> Response:
 @needs(Level.WRITE)
 def write(agent_id: str) -> Response:
     """Put what a person wrote in the place of an agent's notes."""
-    path = _path(agent_id)
+    who, path = caller(), _path(agent_id)
     given = request.form.get("text", "").replace("\r\n", "\n")
-    put_notes(path, shaped(NotesIn, {"text": given}))
+    text = shaped(NotesIn, {"text": given}).text
+    services().agents.write_notes(who.tenant_id, path.agent_id, text, actor=who.actor)
     return done(f"/agents/{path.agent_id}", "The notes were saved.")
 
 
@@ -99,10 +100,11 @@ def resume(agent_id: str) -> Response:
 @needs(Level.WRITE)
 def wake(agent_id: str) -> Response:
     """Wake an agent now with a message, and show the invocation that carries it."""
-    path = _path(agent_id)
+    who, path = caller(), _path(agent_id)
     body = shaped(WakeIn, {"message": "", "skip_dedup": True, **filled("message")})
-    woken = wake_agent(path, body).get_json()
-    return done(f"/invocations/{woken['invocation_id']}", "Woken. This invocation carries your message.")
+    call = Call(who.tenant_id, path.agent_id, body.message, skip_dedup=body.skip_dedup)
+    woken = intake.wake(services().db, call, actor=who.actor)
+    return done(f"/invocations/{woken.invocation_id}", "Woken. This invocation carries your message.")
 
 
 def _path(agent_id: str) -> AgentPath:

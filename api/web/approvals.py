@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from flask import Response
 
-from api.approvals import approve_trigger, reject_trigger
 from api.auth import Level, caller, needs
 from api.schemas.base import NoteIn
-from api.schemas.triggers import ApproveIn, TriggerPath
+from api.schemas.triggers import ApproveIn
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped
+from scheduler.domain.ids import parse_id
+from scheduler.manage import approvals as manage
 from scheduler.storage.overviews import agent_names
 from scheduler.storage.own_triggers import list_awaiting
 
@@ -32,15 +33,19 @@ def show_approvals() -> Response:
 @needs(Level.WRITE)
 def approve(trigger_id: str) -> Response:
     """Let a trigger start."""
-    seen = shaped(ApproveIn, filled("updated_at"))
-    name = approve_trigger(shaped(TriggerPath, {"trigger_id": trigger_id}), seen).get_json()["name"]
-    return done("/approvals", f"{name} was approved and has started.")
+    who, seen = caller(), shaped(ApproveIn, filled("updated_at")).updated_at
+    trigger = manage.approve(
+        services().db, who.tenant_id, parse_id(trigger_id, "trigger"), actor=who.actor, seen=seen
+    )
+    return done("/approvals", f"{trigger.name} was approved and has started.")
 
 
 @approvals.post("/triggers/<trigger_id>/reject")
 @needs(Level.WRITE)
 def reject(trigger_id: str) -> Response:
     """Refuse a trigger, with a note that its agent reads."""
-    note = shaped(NoteIn, filled("note"))
-    name = reject_trigger(shaped(TriggerPath, {"trigger_id": trigger_id}), note).get_json()["name"]
-    return done("/approvals", f"{name} was rejected.")
+    who, note = caller(), shaped(NoteIn, filled("note")).note
+    trigger = manage.reject(
+        services().db, who.tenant_id, parse_id(trigger_id, "trigger"), actor=who.actor, note=note
+    )
+    return done("/approvals", f"{trigger.name} was rejected.")

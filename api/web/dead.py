@@ -8,12 +8,9 @@ from uuid import UUID
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.invocations import replay_invocation
-from api.schemas.ledger import InvocationPath
 from api.services import services
 from api.web.base import PAGE_SIZE, done, page_blueprint, paged, render, wants_json
 from api.web.progress import STEP, Step, cursor, take, tell
-from api.web.shapes import shaped
 from scheduler.domain.ids import parse_id
 from scheduler.storage.overviews import MOST_COUNTED, agent_names, count_dead, list_dead, woken_by
 
@@ -56,4 +53,5 @@ def _replay_step(ids: Sequence[UUID], size: int) -> Step:
 
 
 def _replay(invocation_id: UUID) -> None:
-    replay_invocation(shaped(InvocationPath, {"invocation_id": invocation_id}))
+    who = caller()
+    services().invocations.replay(who.tenant_id, invocation_id, actor=who.actor)

@@ -10,8 +10,7 @@ from flask import Response, request
 from sqlalchemy import Connection, Row
 
 from api.auth import Level, caller, needs
-from api.deliveries import replay_delivery
-from api.schemas.triggers import DeliveryPath, DeliveryRange
+from api.schemas.triggers import DeliveryRange
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render, uuid_arg
 from api.web.progress import STEP, cursor, take, tell
@@ -42,9 +41,9 @@ def show_deliveries() -> Response:
 @needs(Level.WRITE)
 def replay(trigger_id: str, delivery_id: str) -> Response:
     """Fire again with the body of one delivery, and show the invocation that carries it."""
-    path = shaped(DeliveryPath, {"trigger_id": trigger_id, "delivery_id": delivery_id})
-    again = replay_delivery(path).get_json()
-    return done(f"/invocations/{again['invocation_id']}", "The delivery fired again. This invocation carries it.")
+    who, trigger, delivery = caller(), parse_id(trigger_id, "trigger"), parse_id(delivery_id, "delivery")
+    again = services().deliveries.replay(who.tenant_id, trigger, delivery, actor=who.actor)
+    return done(f"/invocations/{again.invocation_id}", "The delivery fired again. This invocation carries it.")
 
 
 @deliveries.post("/triggers/<trigger_id>/deliveries/replay")
@@ -60,7 +59,7 @@ def replay_range(trigger_id: str) -> Response:
     following = str(ids[-1]) if len(kept) > STEP else None
 
     def again(delivery_id: UUID) -> None:
-        replay_delivery(shaped(DeliveryPath, {"trigger_id": trigger, "delivery_id": delivery_id}))
+        services().deliveries.replay(who.tenant_id, trigger, delivery_id, actor=who.actor)
 
     return tell(take(ids, again, following), f"/deliveries?trigger_id={trigger}")
 

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from flask import Response
 
-from api import firings as api
 from api.auth import Level, caller, needs
-from api.schemas.ledger import FiringPath
 from api.services import services
+from api.shown import payload_file
 from api.web.base import page_blueprint, render
 from api.web.contents import readable, shown_data
-from api.web.shapes import shaped
 from scheduler.domain.ids import parse_id
 from scheduler.storage.overviews import agent_names, triggers_with_pages
 from scheduler.storage.queries import get_firing
@@ -41,5 +39,6 @@ def show_firing(firing_id: str) -> Response:
 @needs(Level.READ)
 def download_payload(firing_id: str) -> Response:
     """Download the payload as it came, as bytes that no browser opens by itself."""
-    response: Response = api.download_payload(shaped(FiringPath, {"firing_id": firing_id}))
-    return response
+    with services().db.begin() as conn:
+        row = get_firing(conn, caller().tenant_id, parse_id(firing_id, "firing"))
+    return payload_file(row)

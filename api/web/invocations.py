@@ -11,12 +11,9 @@ from flask import Response, request
 from sqlalchemy import Connection, Row
 
 from api.auth import Level, caller, needs
-from api.invocations import cancel_invocation, replay_invocation
-from api.schemas.ledger import InvocationPath
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render, uuid_arg
 from api.web.contents import show_firings
-from api.web.shapes import shaped
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import FINAL_STATES, InvocationState
@@ -88,17 +85,17 @@ def show_invocation(invocation_id: str) -> Response:
 @needs(Level.WRITE)
 def cancel(invocation_id: str) -> Response:
     """Cancel an invocation; one that runs is cancelled at its end."""
-    path = shaped(InvocationPath, {"invocation_id": invocation_id})
-    cancel_invocation(path)
-    return done(f"/invocations/{path.invocation_id}", "Cancelled. A running invocation finishes first.")
+    who, id_ = caller(), parse_id(invocation_id, "invocation")
+    services().invocations.cancel(who.tenant_id, id_, actor=who.actor)
+    return done(f"/invocations/{id_}", "Cancelled. A running invocation finishes first.")
 
 
 @invocations.post("/invocations/<invocation_id>/replay")
 @needs(Level.WRITE)
 def replay(invocation_id: str) -> Response:
     """Deliver the firings of an ended invocation once more."""
-    path = shaped(InvocationPath, {"invocation_id": invocation_id})
-    into = replay_invocation(path).get_json()["invocation_id"]
+    who, id_ = caller(), parse_id(invocation_id, "invocation")
+    into = services().invocations.replay(who.tenant_id, id_, actor=who.actor)
     return done(f"/invocations/{into}", "Replayed: this invocation carries the firings again.")
 
 

@@ -21,6 +21,7 @@ from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.engine import Database
 from scheduler.storage.keys import revoke_agent_keys
+from scheduler.storage.notes import Notes, read_notes, write_notes
 from scheduler.storage.tenants import get_tenant
 
 
@@ -123,6 +124,18 @@ class Agents:
                 release_window(conn, agent_id, {HeldReason.PAUSED})
                 _audit(conn, "resumed", row, actor)
         return row
+
+    def read_notes(self, tenant_id: UUID, agent_id: UUID) -> Notes:
+        """An agent's notes, and who wrote them last. Raises NotFound."""
+        with self._db.begin() as conn:
+            get_agent(conn, tenant_id, agent_id)
+            return read_notes(conn, agent_id)
+
+    def write_notes(self, tenant_id: UUID, agent_id: UUID, text: str, *, actor: str) -> Notes:
+        """Put a text in the place of an agent's notes; an empty one forgets them. Raises NotFound, InvalidField."""
+        with self._db.begin() as conn:
+            get_agent(conn, tenant_id, agent_id)
+            return write_notes(conn, tenant_id, agent_id, text, actor=actor)
 
     def _patched(
         self, conn: Connection, row: Row[Any], patch: Mapping[str, Any]

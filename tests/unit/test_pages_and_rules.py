@@ -1,0 +1,64 @@
+"""Where rules live: pages call services, never a view of the API, and the API writes no SQL."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import api
+
+API = Path(api.__file__).parent
+WEB = API / "web"
+WRITES = {"insert", "update", "delete"}
+
+
+def _imported(path: Path) -> Iterator[tuple[str, str]]:
+    """Each name that a module imports, with the module it comes from."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module is not None:
+            yield from ((node.module, alias.name) for alias in node.names)
+
+
+def _is_view(module: str, name: str) -> bool:
+    """Whether it is a view of the API, or a whole module that holds some."""
+    found = getattr(importlib.import_module(module), name)
+    if isinstance(found, ModuleType):
+        return any(hasattr(each, "access") for each in vars(found).values())
+    return hasattr(found, "access")
+
+
+def _is_of_the_api(module: str) -> bool:
+    return module.partition(".")[0] == "api" and not module.startswith("api.web")
+
+
+def test_no_page_calls_a_view_of_the_api() -> None:
+    called = [
+        f"{path.name}: {module}.{name}"
+        for path in sorted(WEB.rglob("*.py"))
+        for module, name in _imported(path)
+        if _is_of_the_api(module) and _is_view(module, name)
+    ]
+    assert called == []
+
+
+def test_no_page_reads_an_answer_of_the_api_back() -> None:
+    reading = [path.name for path in sorted(WEB.rglob("*.py")) if "get_json" in path.read_text()]
+    assert reading == []
+
+
+def test_the_api_writes_no_sql() -> None:
+    writing = [
+        f"{path.relative_to(API)}: {name}"
+        for path in sorted(API.rglob("*.py"))
+        for module, name in _imported(path)
+        if module.startswith("sqlalchemy") and name in WRITES
+    ]
+    assert writing == []
+
+
+def test_a_view_is_known_as_one() -> None:
+    assert _is_view("api.agents", "make_agent")
+    assert not _is_view("api.shown", "agent_out")
