@@ -22,12 +22,15 @@ from scheduler.intake.polls.settle import Poll, open_poll, shown
 from scheduler.intake.polls.statements import PollDetail, read_poll
 from scheduler.intake.polls.trial import Trial, try_poll
 from scheduler.intake.polls.tries import record_try
+from scheduler.intake.polls.watch import is_watch, open_watch
 from scheduler.manage.agent_rights import check_may_try, is_own
 from scheduler.manage.agent_trigger_limits import APPROVED
 from scheduler.net.requests import check_request
 from scheduler.storage.agents import get_agent
-from scheduler.triggers.base import CheckContext, parse_config
+from scheduler.triggers.base import CheckContext, TriggerConfig, parse_config
+from scheduler.triggers.looks import LookConfig
 from scheduler.triggers.poll import PollConfig, Seen
+from scheduler.triggers.registry import KINDS
 
 polls = blueprint("polls", "What polls saw, and what they would see.")
 
@@ -61,8 +64,8 @@ def try_trigger(path: TriggerPath) -> Response:
 @needs(Level.READ, own=True)
 def show_poll(path: TriggerPath) -> Response:
     """Show what a poll saw last, how often it failed in a row, and why."""
-    detail = poll_detail(path.trigger_id)
-    before = Poll(detail.stored, PollConfig.model_construct(**detail.stored.config)).before()
+    detail = poll_detail(path.trigger_id, PollConfig, LookConfig)
+    before = _before(detail)
     value, cut = (None, False) if before is None else shown(before.value)
     return answer(
         PollOut(
@@ -77,6 +80,16 @@ def show_poll(path: TriggerPath) -> Response:
     )
 
 
+def _before(detail: PollDetail) -> Seen | None:
+    if not is_watch(detail.stored):
+        return Poll(detail.stored, PollConfig.model_construct(**detail.stored.config)).before()
+    try:
+        cursor = open_watch(detail.stored, services().box).cursor()
+    except ConfigurationError:
+        return None
+    return None if cursor is None else Seen(cursor)
+
+
 def checked_poll(config: Mapping[str, Any]) -> PollConfig:
     """The config of a poll that need not exist. Raises InvalidField."""
     who = services()
@@ -86,12 +99,16 @@ def checked_poll(config: Mapping[str, Any]) -> PollConfig:
     return cast("PollConfig", parse_config(PollConfig, config, context))
 
 
-def poll_detail(trigger_id: UUID) -> PollDetail:
-    """The poll, if it is there for the caller. Raises NotFound, and Conflict for another kind of trigger."""
+def poll_detail(trigger_id: UUID, *kinds: type[TriggerConfig]) -> PollDetail:
+    """The poll (or a trigger of one of `kinds`), if it is there for the caller.
+
+    Raises NotFound, and Conflict for another kind of trigger.
+    """
     who = caller()
     found = services().triggers.get(who.tenant_id, trigger_id)
     who.must_reach(found.agent_id, "trigger", trigger_id)
-    if found.type != PollConfig.kind:
+    kind = KINDS.get(found.type)
+    if kind is None or not issubclass(kind, kinds or (PollConfig,)):
         raise Conflict(f"A {found.type} trigger looks at nothing; only a poll does.")
     with services().db.begin() as conn:
         return read_poll(conn, trigger_id)

@@ -11,9 +11,10 @@ from loguru import logger
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
-from scheduler.intake.polls.look import Look, Looker, LookFailed
-from scheduler.intake.polls.settle import Poll, open_poll, quiet_end, settle
+from scheduler.intake.polls.look import Looker, LookFailed
+from scheduler.intake.polls.settle import Looked, Poll, Result, open_poll, quiet_end, settle
 from scheduler.intake.polls.statements import QuietEnd, StoredPoll, end_quietly, read_polls
+from scheduler.intake.polls.watch import Watcher, is_watch, open_watch
 from scheduler.net.client import GuardedClient
 from scheduler.storage.engine import Database, transact
 from scheduler.storage.secrets import SecretBox
@@ -35,6 +36,7 @@ class Poller:
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="polls-write")
         self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="polls-read")
         self._looker = Looker(client, clock, self._reading)
+        self._watcher = Watcher()
         self._open_requests = asyncio.Semaphore(MAX_OPEN_REQUESTS)
 
     async def check(self, looks: Collection[tuple[UUID, int]]) -> None:
@@ -53,8 +55,9 @@ class Poller:
         """Let go of the threads."""
         self._writing.shutdown(wait=False, cancel_futures=True)
         self._reading.shutdown(wait=False, cancel_futures=True)
+        self._watcher.close()
 
-    async def _check(self, stored: StoredPoll) -> tuple[Poll, Look, QuietEnd] | None:
+    async def _check(self, stored: StoredPoll) -> tuple[Looked, Result, QuietEnd] | None:
         """Look and settle; what is left to write quietly is returned."""
         try:
             poll, look = await self._look(stored)
@@ -67,21 +70,24 @@ class Poller:
         await self._settle(poll, look)
         return None
 
-    async def _look(self, stored: StoredPoll) -> tuple[Poll, Look]:
+    async def _look(self, stored: StoredPoll) -> tuple[Looked, Result]:
         try:
+            if is_watch(stored):
+                watch = open_watch(stored, self._box)
+                return watch, await self._watcher.look(watch)
             poll = open_poll(stored, self._box)
         except ConfigurationError as error:
             return Poll(stored, PollConfig.model_construct(**stored.config)), LookFailed(error.message)
         async with self._open_requests:
             return poll, await self._looker.look(poll.config, poll.validators())
 
-    async def _end(self, checked: Sequence[tuple[Poll, Look, QuietEnd]]) -> None:
+    async def _end(self, checked: Sequence[tuple[Looked, Result, QuietEnd]]) -> None:
         written = await transact(self._db, self._writing, end_quietly, [end for _, _, end in checked])
         for poll, look, _ in checked:
             if poll.stored.id not in written:  # edited, or looked at by another meanwhile
                 await self._settle(poll, look)
 
-    async def _settle(self, poll: Poll, look: Look) -> None:
+    async def _settle(self, poll: Looked, look: Result) -> None:
         try:
             await transact(self._db, self._writing, settle, poll, look)
         except Exception as error:  # noqa: BLE001  # this poll's affair; its baseline has not moved

@@ -30,6 +30,7 @@ from scheduler.intake.polls.statements import (
     move_job,
     stop_job,
 )
+from scheduler.intake.polls.watch import Sighted, Watch
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.secrets import SecretBox
@@ -87,26 +88,33 @@ class Poll:
         return then.is_there and self.config.fires(before, then)
 
 
+Looked = Poll | Watch
+Result = Look | Sighted
+
+
 def open_poll(stored: StoredPoll, box: SecretBox) -> Poll:
     """Unseal a poll's secrets. Raises ConfigurationError when they were sealed with another key."""
     secrets = {} if stored.secret is None else json.loads(box.decrypt(stored.secret))
     return Poll(stored, PollConfig.model_construct(**join_secrets(stored.config, secrets)))
 
 
-def quiet_end(poll: Poll, look: Look) -> QuietEnd | None:
+def quiet_end(poll: Looked, look: Result) -> QuietEnd | None:
     """What to write when the look changes nothing, so that many are written at once; None when it has to settle."""
     stored = poll.stored
-    if stored.failures or poll.config.repeat or not poll.is_begun:
+    repeats = isinstance(poll, Poll) and poll.config.repeat
+    if stored.failures or repeats or not poll.is_begun:
         return None
     match look:
         case Unchanged():
             return QuietEnd(stored, stored.etag, stored.last_modified, stored.note)
         case Found(_, text, etag, last_modified, note) if text == stored.baseline:
             return QuietEnd(stored, etag, last_modified, _noted(note))
+        case Sighted(text, None, note) if text == stored.baseline:
+            return QuietEnd(stored, None, None, _noted(note))
     return None
 
 
-def settle(conn: Connection, poll: Poll, look: Look) -> None:
+def settle(conn: Connection, poll: Looked, look: Result) -> None:
     """Take the result of a look: fire if it is what is waited for, move the baseline, count failures.
 
     A poll that was edited meanwhile is looked at again at once; one that was paused, has expired or is spent
@@ -128,6 +136,41 @@ def settle(conn: Connection, poll: Poll, look: Look) -> None:
         _fail(conn, trigger, poll, state, look)
     else:
         _succeed(conn, trigger, poll, state, look)
+
+
+def _succeed(
+    conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any], look: Found | Unchanged | Sighted
+) -> None:
+    values = _begun(poll) | {"failures": 0, "first_failure_at": None}
+    if state.failures and poll.is_begun:
+        since = state.first_failure_at.isoformat()
+        _audit(conn, trigger, _verb(poll, "recovered"), failures=state.failures, since=since)
+    if isinstance(look, Sighted):
+        data = _sighted(poll, look, values)
+    else:
+        assert isinstance(poll, Poll)  # noqa: S101  # only a poll's looks come to these
+        data = _seen(poll, state, look, values)
+    if data is not None:
+        _fire(conn, trigger, poll, data)
+    end_look(conn, trigger.id, **values)
+
+
+def _sighted(poll: Looked, look: Sighted, values: dict[str, Any]) -> dict[str, Any] | None:
+    """What to fire with, if anything; the cursor is added to `values`."""
+    values |= {"baseline": look.text, "note": _noted(look.note), "edited_at": poll.stored.updated_at}
+    return None if look.data is None else {name: shown(value)[0] for name, value in look.data.items()}
+
+
+def _seen(poll: Poll, state: Row[Any], look: Found | Unchanged, values: dict[str, Any]) -> dict[str, Any] | None:
+    """What to fire with, if anything; the value seen is added to `values`."""
+    before = seen = poll.before()
+    if isinstance(look, Found):
+        seen = look.seen
+        values |= {"baseline": look.text, "etag": look.etag, "last_modified": look.last_modified}
+        values |= {"note": _noted(look.note), "edited_at": poll.stored.updated_at}
+    elif state.failures:
+        values["note"] = None
+    return firing_data(before, seen) if seen is not None and poll.fires(seen) else None
 
 
 def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:
@@ -159,37 +202,15 @@ def shown(value: object) -> tuple[Any, bool]:
     return json.loads(text), False
 
 
-def _succeed(
-    conn: Connection,
-    trigger: LockedTrigger,
-    poll: Poll,
-    state: Row[Any],
-    look: Found | Unchanged,
-) -> None:
-    values = _begun(poll) | {"failures": 0, "first_failure_at": None}
-    before = poll.before()
-    seen = before
-    if isinstance(look, Found):
-        seen = look.seen
-        values |= {"baseline": look.text, "etag": look.etag, "last_modified": look.last_modified}
-        values |= {"note": _noted(look.note), "edited_at": poll.stored.updated_at}
-    elif state.failures:
-        values["note"] = None
-    if state.failures and poll.is_begun:
-        since = state.first_failure_at.isoformat()
-        _audit(conn, trigger, "poll_recovered", failures=state.failures, since=since)
-    if seen is not None and poll.fires(seen):
-        _fire(conn, trigger, poll, firing_data(before, seen))
-    end_look(conn, trigger.id, **values)
-
-
-def _fire(conn: Connection, trigger: LockedTrigger, poll: Poll, data: dict[str, Any]) -> None:
-    firing = NewFiring(trigger, f"poll:{poll.stored.version}", data=data, trust=Trust.UNAUTHENTICATED)
+def _fire(conn: Connection, trigger: LockedTrigger, poll: Looked, data: dict[str, Any]) -> None:
+    firing = NewFiring(
+        trigger, f"{poll.stored.type}:{poll.stored.version}", data=data, trust=Trust.UNAUTHENTICATED
+    )
     if record_firings(conn, [firing]).exhausted:
         stop_job(conn, trigger.id)
 
 
-def _fail(conn: Connection, trigger: LockedTrigger, poll: Poll, state: Row[Any], look: LookFailed) -> None:
+def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any], look: LookFailed) -> None:
     note = _note(look.note)
     before = state.failures if poll.is_begun else 0
     # A look that is put off is no more than that, for a time: it counts only where it is the first to fail.
@@ -200,12 +221,12 @@ def _fail(conn: Connection, trigger: LockedTrigger, poll: Poll, state: Row[Any],
     values = _begun(poll) | {"failures": failures, "note": note}
     if before == 0:
         values["first_failure_at"] = trigger.read_at
-        _audit(conn, trigger, "poll_failed", why=note)
+        _audit(conn, trigger, _verb(poll, "failed"), why=note)
     if failures >= MAX_FAILURES:
         _pause(conn, trigger, f"{failures} looks in a row failed; the last: {note}")
         values |= {"failures": 0, "first_failure_at": None}  # resumed, it has as many tries again
     else:
-        interval = timedelta(minutes=poll.config.interval_min)
+        interval = poll.config.step()
         delay = interval if is_put_off else backoff(failures, interval, random.uniform(-SPREAD, SPREAD))  # noqa: S311
         move_job(conn, trigger.id, sooner=delay, not_before=_not_before(look.retry_after))
     end_look(conn, trigger.id, **values)
@@ -217,12 +238,16 @@ def _pause(conn: Connection, trigger: LockedTrigger, note: str) -> None:
     _audit(conn, trigger, "paused", note=note)
 
 
-def _begun(poll: Poll) -> dict[str, Any]:
+def _begun(poll: Looked) -> dict[str, Any]:
     """The values that belong to this config alone, when the stored ones belong to another."""
     if poll.is_begun:
         return {}
     fresh = dict.fromkeys(("baseline", "etag", "last_modified", "edited_at", "first_failure_at"))
     return fresh | {"fingerprint": poll.config.fingerprint(), "failures": 0}
+
+
+def _verb(poll: Looked, end: str) -> str:
+    return f"{'poll' if isinstance(poll, Poll) else 'look'}_{end}"
 
 
 def _not_before(retry_after: float | None) -> timedelta | None:

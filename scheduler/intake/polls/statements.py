@@ -28,7 +28,7 @@ BEGIN_LOOKS = text("""
 """)
 
 READ_POLLS = text("""
-    SELECT t.id, s.poll_version, t.updated_at, t.config, t.secret, s.fingerprint, s.baseline, s.etag,
+    SELECT t.id, t.type, s.poll_version, t.updated_at, t.config, t.secret, s.fingerprint, s.baseline, s.etag,
         s.last_modified, s.edited_at, s.failures, s.note
     FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS v(id, version)
         JOIN poll_states s ON s.trigger_id = v.id AND s.poll_version = v.version
@@ -68,6 +68,7 @@ class StoredPoll:
     """A poll as a look begins with it; `config` lacks its secrets, which are sealed in `secret`."""
 
     id: UUID
+    type: str
     version: int
     updated_at: datetime
     """When the trigger was edited last; an edit while the look is under way makes its result worthless."""
@@ -181,7 +182,7 @@ def stop_job(conn: Connection, trigger_id: UUID) -> None:
 def read_poll(conn: Connection, trigger_id: UUID) -> PollDetail:
     """A poll, whether paused or not. Raises NotFound."""
     query: Select[Any] = (
-        select(Trigger.id, Trigger.updated_at, Trigger.config, Trigger.secret)
+        select(Trigger.id, Trigger.type, Trigger.updated_at, Trigger.config, Trigger.secret)
         .add_columns(*(each for each in PollState.__table__.columns if each.name != "trigger_id"))
         .join(PollState, PollState.trigger_id == Trigger.id, isouter=True)
         .where(Trigger.id == trigger_id, Trigger.deleted_at.is_(None))
@@ -191,6 +192,7 @@ def read_poll(conn: Connection, trigger_id: UUID) -> PollDetail:
         raise NotFound(f"There is no trigger {trigger_id}.")
     stored = StoredPoll(
         id=row.id,
+        type=row.type,
         version=row.poll_version or 0,
         updated_at=row.updated_at,
         config=row.config,

@@ -1,0 +1,120 @@
+"""Looks of kinds that look for themselves (`LookConfig.look`): each in a thread, with what the last one left."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, cast
+from uuid import UUID
+
+from loguru import logger
+from pydantic import ValidationError
+
+from scheduler.domain.errors import ConfigurationError, ReveilleError
+from scheduler.intake.polls.look import LookFailed
+from scheduler.intake.polls.statements import StoredPoll
+from scheduler.storage.secrets import SecretBox
+from scheduler.triggers.base import join_secrets
+from scheduler.triggers.looks import LookConfig
+from scheduler.triggers.registry import KINDS
+
+LOOK_SECONDS = 30.0
+THREADS = 8
+"""Looks at once in a worker. One that hangs holds its thread, and its trigger is not looked at beside it."""
+MAX_CURSOR_CHARS = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Sighted:
+    """A look that went well. `text` is its cursor in JSON; `data` what to fire with, None for nothing."""
+
+    text: str
+    data: Mapping[str, Any] | None
+    note: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A stored trigger of such a kind with its whole config, secrets included."""
+
+    stored: StoredPoll
+    config: LookConfig
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether what is stored belongs to this config, and not to one before an edit."""
+        return self.stored.fingerprint == self.config.fingerprint()
+
+    def cursor(self) -> Any:
+        """What the last look left; None when this one is the first."""
+        return json.loads(self.stored.baseline) if self.stored.baseline and self.is_begun else None
+
+
+def open_watch(stored: StoredPoll, box: SecretBox) -> Watch:
+    """Unseal a trigger's secrets. Raises ConfigurationError when that, or its stored config, is no good any more."""
+    secrets = {} if stored.secret is None else json.loads(box.decrypt(stored.secret))
+    kind = KINDS.get(stored.type)
+    if kind is None or not issubclass(kind, LookConfig):
+        raise ConfigurationError(f"The package with the type {stored.type} is not installed here.")
+    try:
+        return Watch(stored, kind.model_validate(join_secrets(stored.config, secrets)))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigurationError(f"config.{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
+
+
+def is_watch(stored: StoredPoll) -> bool:
+    """Whether its kind looks for itself."""
+    kind = KINDS.get(stored.type)
+    return kind is not None and issubclass(kind, LookConfig)
+
+
+class Watcher:
+    """Looks, on one event loop, each in one of a few threads."""
+
+    def __init__(self) -> None:
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="looks")
+        self._places = asyncio.Semaphore(THREADS)
+        self._looking: set[UUID] = set()
+
+    async def look(self, watch: Watch) -> Sighted | LookFailed:
+        """Look once. Never raises."""
+        trigger_id = watch.stored.id
+        if trigger_id in self._looking:
+            return LookFailed("The look before has not ended yet.")
+        await self._places.acquire()
+        self._looking.add(trigger_id)
+        looking = asyncio.get_running_loop().run_in_executor(self._threads, _look, watch)
+        looking.add_done_callback(lambda _: self._ended(trigger_id))
+        try:
+            return await asyncio.wait_for(asyncio.shield(looking), LOOK_SECONDS)
+        except TimeoutError:
+            return LookFailed(f"The look did not end within {LOOK_SECONDS:g} s.")
+
+    def close(self) -> None:
+        """Let go of the threads."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def _ended(self, trigger_id: UUID) -> None:
+        self._looking.discard(trigger_id)
+        self._places.release()
+
+
+def _look(watch: Watch) -> Sighted | LookFailed:
+    try:
+        sighting = watch.config.look(watch.cursor())
+        text = json.dumps(sighting.cursor, sort_keys=True, allow_nan=False)
+        data = (
+            None if sighting.data is None else cast("dict[str, Any]", json.loads(json.dumps(dict(sighting.data))))
+        )
+    except ReveilleError as error:
+        return LookFailed(error.message)
+    except Exception as error:  # noqa: BLE001  # a stranger's code may raise anything
+        logger.opt(exception=error).warning("A look of type {} broke", watch.stored.type)
+        return LookFailed(f"The look broke: {type(error).__name__}: {error}")
+    if len(text) > MAX_CURSOR_CHARS:
+        return LookFailed("The look leaves more than 1 MiB for the next one.")
+    return Sighted(text, data, sighting.note)
