@@ -136,6 +136,24 @@ def look(config: PollConfig, before: Seen | None, trigger_id: UUID | None = None
         )
 
 
+def seen_now(trigger_id: UUID) -> dict[str, Any] | None:
+    """What a poll finds at this moment, as its firing carries it; None where it may not fire, or the look fails."""
+    found = services().triggers.get(caller().tenant_id, trigger_id)
+    if found.type != PollConfig.kind or not found.is_enabled:
+        return None
+    try:
+        poll = open_poll(poll_detail(trigger_id).stored, services().box)
+    except ConfigurationError:  # sealed with another key: it cannot look
+        return None
+    before = poll.before()
+    trial = look(poll.config, before, trigger_id)
+    if trial.status == "failed":
+        return None
+    old = {} if before is None else {"old": shown(before.value)[0]}
+    nothing = {"nothing": ["new"]} if trial.status == "nothing_there" else {}
+    return old | {"new": trial.value} | nothing | ({"cut": ["new"]} if trial.value_cut else {})
+
+
 def _may_try(agent_id: UUID | None, *, is_approved: bool = False) -> None:
     """Raise Forbidden where an agent asks by its own key for what a person has to approve first."""
     if agent_id is not None:

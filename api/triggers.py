@@ -9,7 +9,7 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.idempotency import keyed_request
-from api.polls import header_names
+from api.polls import header_names, seen_now
 from api.resource import (
     CHANGES,
     EMPTY,
@@ -153,6 +153,7 @@ def resume_trigger(path: TriggerPath) -> Response:
 def fire_trigger(path: TriggerPath) -> Response:
     """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires.
 
+    A poll looks first, and its firing carries what was seen; where the look fails it fires without.
     With an Idempotency-Key a repetition fires nothing: it is answered with the first firing.
     """
     reached(path.trigger_id)
@@ -163,6 +164,7 @@ def fire_trigger(path: TriggerPath) -> Response:
         actor=who.actor,
         by_agent=who.is_agent,
         request=keyed_request(f"fire:{path.trigger_id}"),
+        seen=seen_now(path.trigger_id),
     )
     return answer(FiredOut.model_validate(fired), 202)
 

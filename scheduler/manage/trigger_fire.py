@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -25,6 +26,7 @@ def fire_trigger(
     actor: str,
     by_agent: bool,
     request: KeyedRequest | None,
+    seen: dict[str, Any] | None = None,
 ) -> Fired:
     """Fire now, counted and without cooldown; what the same `request` fired before is given again.
 
@@ -38,7 +40,7 @@ def fire_trigger(
     refusal = gate(trigger, trigger.read_at)
     if refusal:
         raise Conflict(f"The trigger does not fire: {row.paused_note or refusal}. Resume it first.")
-    firing = asked_firing(conn, trigger, by_agent=by_agent)
+    firing = asked_firing(conn, trigger, by_agent=by_agent, seen=seen)
     recorded = record_firings(conn, [firing])
     if recorded.exhausted:
         stop_jobs(conn, trigger_id)

@@ -199,14 +199,17 @@ class Triggers:
         actor: str,
         by_agent: bool = False,
         request: KeyedRequest | None = None,
+        seen: dict[str, Any] | None = None,
     ) -> Fired:
         """Fire now, as a person asks: counted, without cooldown. Raises Conflict for one that may not fire.
 
         What its own agent fires stands in the chain of what woke it; at the end of that LimitReached is raised. What
-        the same `request` fired before is given again.
+        the same `request` fired before is given again. `seen` is what a poll found when it looked for this.
         """
         with self._db.begin() as conn:
-            return fire_trigger(conn, tenant_id, trigger_id, actor=actor, by_agent=by_agent, request=request)
+            return fire_trigger(
+                conn, tenant_id, trigger_id, actor=actor, by_agent=by_agent, request=request, seen=seen
+            )
 
     def rotate_token(
         self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False

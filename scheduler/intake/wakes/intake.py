@@ -75,8 +75,10 @@ def wake_within(conn: Connection, call: Call, *, actor: str) -> Woken | LimitRea
     return outcome
 
 
-def asked_firing(conn: Connection, trigger: LockedTrigger, *, by_agent: bool) -> NewFiring:
-    """A firing that somebody asks for now, whatever the schedule and the cooldown say.
+def asked_firing(
+    conn: Connection, trigger: LockedTrigger, *, by_agent: bool, seen: dict[str, Any] | None = None
+) -> NewFiring:
+    """A firing that somebody asks for now, whatever the schedule and the cooldown say; `seen`: what a poll found.
 
     What its own agent asks for while it runs stands in the chain of what woke it; LimitReached at the end of that.
     """
@@ -89,6 +91,8 @@ def asked_firing(conn: Connection, trigger: LockedTrigger, *, by_agent: bool) ->
         trigger,
         f"manual:{id_}",
         id_,
+        data=seen,
+        trust=Trust.SYSTEM if seen is None else Trust.UNAUTHENTICATED,
         ignore_cooldown=True,
         ignore_pace=not by_agent,
         root_id=lineage.root_id,

@@ -98,6 +98,26 @@ def test_a_poll_is_tried_with_its_sealed_headers_and_nothing_is_recorded(api: Ap
         assert conn.execute(text("SELECT 1 FROM firings")).all() == []
 
 
+def test_a_poll_that_is_fired_by_hand_looks_first(api: Api, site: Site) -> None:
+    poll = make_poll(api, site, json_path="$.state")
+    path = f"/triggers/{poll['id']}/fire"
+    site.says({"state": "done"})
+    with_value = api.post(path, None, 202)["firing_id"]
+    site.says({})
+    with_nothing = api.post(path, None, 202)["firing_id"]
+    site.answer = answered("404 Not Found")
+    without = api.post(path, None, 202)["firing_id"]
+    api.post(f"/triggers/{poll['id']}/pause", None, 200)
+    looks = len(site.seen)
+    api.refused(409, "POST", path)
+    assert len(site.seen) == looks
+    with api.db.begin() as conn:
+        found = {str(each.id): each for each in conn.execute(text("SELECT id, data, trust FROM firings"))}
+    assert (found[with_value].data, found[with_value].trust) == ({"new": "done"}, "unauthenticated")
+    assert found[with_nothing].data == {"new": None, "nothing": ["new"]}
+    assert found[without].data in (None, {})
+
+
 def _fingerprint(poll: Any) -> str:
     return PollConfig.model_construct(**poll["config"]).fingerprint()
 
