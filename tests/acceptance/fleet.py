@@ -32,7 +32,7 @@ class Fleet:
         self.url = f"http://127.0.0.1:{self.port}"
         self._logs = logs
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
-        self._environment: Mapping[str, str] = {
+        self.environment: Mapping[str, str] = {
             **{
                 name: value
                 for name, value in os.environ.items()  # noqa: TID251
@@ -48,7 +48,7 @@ class Fleet:
     def migrate(self) -> None:
         """Run the release command to its end."""
         subprocess.run(
-            [sys.executable, "-m", "scheduler.cli", "migrate"], cwd=ROOT, env=self._environment, check=True
+            [sys.executable, "-m", "scheduler.cli", "migrate"], cwd=ROOT, env=self.environment, check=True
         )
 
     def start(self, name: str) -> None:
@@ -57,7 +57,7 @@ class Fleet:
             self._processes[name] = subprocess.Popen(
                 COMMANDS[name.partition("-")[0]],
                 cwd=ROOT,
-                env=self._environment,
+                env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
