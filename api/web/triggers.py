@@ -9,7 +9,7 @@ from flask import Response, request
 from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
-from api.polls import look, poll_detail
+from api.polls import look, poll_detail, seen_now
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render
 from api.web.trigger_filters import filters, wanted_triggers
@@ -74,9 +74,9 @@ def resume(trigger_id: str) -> Response:
 @triggers.post("/triggers/<trigger_id>/fire")
 @needs(Level.WRITE)
 def fire(trigger_id: str) -> Response:
-    """Fire now."""
+    """Fire now; a poll looks first."""
     found, who = _found(trigger_id), caller()
-    fired = services().triggers.fire(who.tenant_id, found.id, actor=who.actor)
+    fired = services().triggers.fire(who.tenant_id, found.id, actor=who.actor, seen=seen_now(found.id))
     return done(f"/invocations/{fired.invocation_id}", f"{found.name} fired. This invocation carries it.")
 
 
