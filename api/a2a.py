@@ -14,6 +14,7 @@ from uuid import UUID
 
 from flask import Blueprint, Response, current_app, g, request
 
+from api.addresses import base_url
 from api.auth import Level, authenticate, bearer, caller, needs
 from api.body import read_message
 from api.services import services
@@ -64,7 +65,7 @@ def show_card(agent_id: str) -> Response:
     from api.a2a_messages import card
 
     agent = g.public_agent or _agent(agent_id)
-    base = services().settings.public_url or request.url_root.rstrip("/")
+    base = base_url()
     shown = card(agent.name, agent.role_description, f"{base}/a2a/{agent.id}", VERSION)
     response = Response(current_app.json.dumps(shown), content_type="application/json")
     response.headers["Cache-Control"] = "no-cache" if agent.public_card else "private, no-cache"

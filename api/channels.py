@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
-from flask import Response, request
+from flask import Response
 from sqlalchemy import Connection, Row
 
+from api.addresses import base_url
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
 from api.schemas.base import Page
@@ -105,7 +106,7 @@ def _seal(kind: str, secrets: Mapping[str, str | None]) -> bytes:
 
 
 def _show(row: Row[Any]) -> ChannelOut:
-    base = services().settings.public_url or request.url_root.rstrip("/")
+    base = base_url()
     shown = {**row._mapping, "events_url": f"{base}/channels/{row.id}/events"}  # noqa: SLF001  # public in all but name
     return ChannelOut.model_validate(shown)
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 from flask import Blueprint, Response, current_app, request
 
 from api import mcp_messages as rpc
+from api.addresses import base_url
 from api.auth import Level, authenticate, bearer, caller, needs
 from api.body import read_message
 from api.mcp_modern import DISCOVER, MODERN_VERSIONS, STATUS, check_envelope, discovered, dressed, is_modern
@@ -50,8 +51,7 @@ def take_message() -> Response:
         return _unwelcome(error)
     if not rpc.is_request(message):
         return Response(status=202)
-    base_url = services().settings.public_url or request.url_root.rstrip("/")
-    tools = make_tools(services().db, services().triggers, services().clock, base_url)
+    tools = make_tools(services().db, services().triggers, services().clock, base_url())
     if not modern:
         return _answer(rpc.answer_request(message, tools, who, VERSION), 200)
     try:

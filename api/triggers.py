@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from uuid import UUID
 
-from flask import Response, request
+from flask import Response
 
+from api.addresses import hook_address
 from api.auth import Level, caller, needs
 from api.idempotency import keyed_request
 from api.polls import header_names, seen_now
@@ -230,5 +231,4 @@ def _created(made: CreatedTrigger) -> TriggerOut:
     shown = TriggerOut.model_validate(made.trigger)
     if made.hook_token is None:
         return shown
-    base = services().settings.public_url or request.url_root.rstrip("/")
-    return shown.model_copy(update={"hook_url": f"{base}/hooks/{made.hook_token}"})
+    return shown.model_copy(update={"hook_url": hook_address(made.hook_token)})

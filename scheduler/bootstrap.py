@@ -24,6 +24,7 @@ from scheduler.storage.engine import BY_INDEX, Database
 from scheduler.storage.keys import ADMIN, create_key
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Tenant
+from scheduler.triggers.webhook import hook_url
 
 DEFAULT_TENANT_NAME = "default"
 RECENT = timedelta(hours=1)
@@ -144,7 +145,7 @@ def _demo_lines(demo: Demo | None, base: str) -> list[str]:
     return [
         "An agent 'demo' was made to play with. Its trigger 'tick' wakes it every 20 s, three times.",
         "Ring its bell, up to five times within 5 s: it is woken once, with everything you said.",
-        f"  curl -d 'hello' {base}/hooks/{demo.hook_token}",
+        f"  curl -d 'hello' {hook_url(base, demo.hook_token)}",
         "",
     ]
 

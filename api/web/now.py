@@ -10,8 +10,9 @@ from uuid import UUID
 
 from flask import Flask, Response, current_app, request
 
+from api.addresses import base_url
 from api.auth import Level, caller, needs
-from api.services import Services, services
+from api.services import Services
 from api.web.base import page_blueprint, render
 from api.web.session import session_token
 from api.web.streams import Streams, Viewer, hand_over
@@ -188,7 +189,7 @@ def stream() -> Response:
 
 def first_steps() -> dict[str, str]:
     """What the three steps to the first wake need: the address of this service."""
-    return {"url": services().settings.public_url or request.url_root.rstrip("/")}
+    return {"url": base_url()}
 
 
 def _view() -> View:

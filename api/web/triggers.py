@@ -8,6 +8,7 @@ from uuid import UUID
 from flask import Response, request
 from sqlalchemy import Connection
 
+from api.addresses import hook_address
 from api.auth import Level, caller, needs
 from api.polls import look, poll_detail, seen_now
 from api.services import services
@@ -121,11 +122,7 @@ def rotate(trigger_id: str) -> Response:
 
 def made_page(trigger: TriggerView, hook_token: str | None) -> Response:
     """A webhook's address, with the `curl` line that rings it: shown this once, for only its hash is stored."""
-    return render("trigger_made.html", trigger=trigger, hook_url=f"{_hook_base()}/{hook_token}", sample=SAMPLE)
-
-
-def _hook_base() -> str:
-    return (services().settings.public_url or request.url_root.rstrip("/")) + "/hooks"
+    return render("trigger_made.html", trigger=trigger, hook_url=hook_address(str(hook_token)), sample=SAMPLE)
 
 
 def _found(trigger_id: str) -> TriggerView:
@@ -157,7 +154,7 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
             history=history,
             passed=passed_in_pauses(trigger, history, services().clock.now()),
             sample=SAMPLE,
-            hook_base=_hook_base(),
+            hook_example=hook_address("TOKEN"),
             **values,
         )
 

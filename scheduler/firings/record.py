@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import compress, count, repeat
 from typing import Any
 from uuid import UUID
@@ -31,11 +31,8 @@ from scheduler.firings.statements import (
 from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.storage.arrays import array, id_array, text_array, time_array, unless_all, uuid_array
 from scheduler.storage.audit import Event, record_events
-from scheduler.storage.engine import notify
+from scheduler.storage.engine import SOON, notify
 from scheduler.storage.live import Change, tell
-
-SOON = timedelta(seconds=5)
-"""Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
 
 
 def record_firings(conn: Connection, firings: Sequence[NewFiring], *, announce: bool = True) -> Recorded:

@@ -9,9 +9,8 @@ from sqlalchemy import Connection, text
 
 from scheduler.firings.pace import next_own_wake
 from scheduler.invocations.replay import join_window
+from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import Event, record_events
-
-_LOCK = 7_383_005
 
 # One scheduler at a time, which costs nothing where nothing is deferred: the lock is asked for last.
 FIND_DUE = text("""
@@ -19,7 +18,6 @@ FIND_DUE = text("""
     WHERE f.ack = 'deferred' AND f.state = 'delivered' AND f.deferred_until <= (SELECT clock_timestamp())
     ORDER BY f.deferred_until LIMIT :limit
 """)
-TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 
 BRING_BACK = text("""
     UPDATE firings SET invocation_id = :window_id, state = 'pending', ack = NULL
@@ -44,7 +42,7 @@ def return_deferred(conn: Connection, limit: int) -> int:
     Returns how many. Windows are locked first, in the order of their agents, as by everything that writes both.
     """
     due = conn.execute(FIND_DUE, {"limit": limit}).all()
-    if not due or not conn.execute(TRY_LOCK, {"key": _LOCK}).scalar_one():
+    if not due or not try_lock(conn, AdvisoryLock.RETURN_DEFERRED):
         return 0
     by_agent: dict[tuple[UUID, UUID], list[UUID]] = defaultdict(list)
     for row in due:

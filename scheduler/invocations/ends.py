@@ -20,13 +20,11 @@ from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.transitions import EACH, NOW, move, move_each
 from scheduler.notifications.notify import notify_people, tell_of_failures
 from scheduler.storage.audit import SYSTEM
-from scheduler.storage.engine import notify
+from scheduler.storage.engine import SOON, notify
 from scheduler.storage.tables import Agent, Invocation
 from scheduler.storage.transcripts import keep_reflections
 from scheduler.storage.usage import count_invocations
 
-SOON = 5.0
-"""Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
 ERROR_LENGTH = 2000
 """Characters of an error that are kept."""
 
@@ -206,7 +204,7 @@ def _move_on(
             }
         )
     move_each(conn, rows, source, target, actor=actor, details=details, **values)
-    if any(end.delay is not None and end.delay <= SOON for end in ends):
+    if any(end.delay is not None and end.delay <= SOON.total_seconds() for end in ends):
         notify(conn)
 
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from scheduler.storage.advisory_locks import AdvisoryLock
 from scheduler.storage.arrays import uuid_array
 
 SHARE = 3
@@ -25,7 +26,7 @@ CANDIDATES = text("""
 """)
 
 # Two workers that claim for one tenant count one after the other.
-LOCK_TENANT = text("SELECT pg_advisory_xact_lock(7383010, hashtext(CAST(:id AS text)))")
+LOCK_TENANT = text(f"SELECT pg_advisory_xact_lock({AdvisoryLock.PLACES.value}, hashtext(CAST(:id AS text)))")
 RUNNING = text("SELECT count(*) FROM invocations WHERE tenant_id = :id AND state = 'running'")
 
 

@@ -21,6 +21,7 @@ from scheduler.invocations.ends import Try, conclude, conclude_all, lock_tries, 
 from scheduler.invocations.replay import attach, join_window
 from scheduler.invocations.reports import end_without_report
 from scheduler.queue.tasks import RUN_TASK, defer_runs
+from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 
@@ -29,12 +30,9 @@ T = TypeVar("T")
 STALLED_AFTER = timedelta(seconds=30)
 """The age of a worker's last heartbeat from which its jobs count as lost. The worker gives up at 20 s itself."""
 
-_SWEEP_LOCK = 7_383_002
-_RECONCILE_LOCK = 7_383_003
 
 WORKER_LOST = Failed("The worker that ran this try is gone.", reason="worker_lost")
 
-TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 
 STALLED = text(f"""
     SELECT j.id FROM procrastinate_jobs j LEFT JOIN procrastinate_workers w ON w.id = j.worker_id
@@ -147,8 +145,8 @@ def sweep_stalled(db: Database, stalled_after: timedelta = STALLED_AFTER) -> Swe
     age = {"age": stalled_after}
     with db.begin() as conn:
         job_ids = conn.execute(STALLED, age).scalars().all()
-    stalled = _each(db, _SWEEP_LOCK, job_ids, lambda conn, job_id: _take_stalled(conn, job_id, age))
-    return Swept(stalled.number, _end_awaiting(db, _SWEEP_LOCK).number)
+    stalled = _each(db, AdvisoryLock.SWEEP, job_ids, lambda conn, job_id: _take_stalled(conn, job_id, age))
+    return Swept(stalled.number, _end_awaiting(db, AdvisoryLock.SWEEP).number)
 
 
 def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -> Reconciled:
@@ -165,13 +163,16 @@ def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -
     def rescue(conn: Connection, agent_id: UUID) -> int:
         return _rescue(conn, newer | {"agent_id": agent_id})
 
+    lock = AdvisoryLock.RECONCILE
     done = {
-        "overdue": _end_awaiting(db, _RECONCILE_LOCK),
-        "requeued": _each(db, _RECONCILE_LOCK, without_job, _requeue),
-        "lost": _each(db, _RECONCILE_LOCK, without_job, _give_up),
-        "freed": _each(db, _RECONCILE_LOCK, held, _free),
-        "rescued": _each(db, _RECONCILE_LOCK, stranded, rescue),
-        "leftover_jobs": _each(db, _RECONCILE_LOCK, [None], lambda conn, _: conn.execute(LEFTOVER_JOBS).rowcount),
+        "overdue": _end_awaiting(db, AdvisoryLock.RECONCILE),
+        "requeued": _each(db, lock, without_job, _requeue),
+        "lost": _each(db, lock, without_job, _give_up),
+        "freed": _each(db, lock, held, _free),
+        "rescued": _each(db, lock, stranded, rescue),
+        "leftover_jobs": _each(
+            db, AdvisoryLock.RECONCILE, [None], lambda conn, _: conn.execute(LEFTOVER_JOBS).rowcount
+        ),
     }
     counts: dict[str, Any] = {name: each.number for name, each in done.items()}
     found = Reconciled(**counts, is_whole=all(each.is_whole for each in done.values()))
@@ -182,7 +183,7 @@ def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -
     return found
 
 
-def _each(db: Database, lock: int, items: Sequence[T], repair: Callable[[Connection, T], int]) -> Done:
+def _each(db: Database, lock: AdvisoryLock, items: Sequence[T], repair: Callable[[Connection, T], int]) -> Done:
     """Repair each item in a transaction of its own, and add the repairs up.
 
     Stops, leaving the rest, where another process is at the same.
@@ -190,7 +191,7 @@ def _each(db: Database, lock: int, items: Sequence[T], repair: Callable[[Connect
     done = 0
     for item in items:
         with db.begin() as conn:
-            if not conn.execute(TRY_LOCK, {"key": lock}).scalar_one():
+            if not try_lock(conn, lock):
                 return Done(done, False)
             done += repair(conn, item)
     return Done(done, True)
@@ -212,7 +213,7 @@ def _take_stalled(conn: Connection, job_id: int, age: dict[str, timedelta]) -> i
     return 1
 
 
-def _end_awaiting(db: Database, lock: int) -> Done:
+def _end_awaiting(db: Database, lock: AdvisoryLock) -> Done:
     with db.begin() as conn:
         ids = conn.execute(AWAITING_TO_END, {"id": None}).scalars().all()
     return _each(db, lock, ids, _end_one_awaiting)

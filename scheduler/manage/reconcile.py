@@ -15,12 +15,12 @@ from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.quarantine import quarantine_trigger
 from scheduler.manage.trigger_jobs import move_to_its_zone, put_jobs, remove_jobs, stop_jobs, zone_that_holds
 from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger
+from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.faults import blames_rows
 from scheduler.triggers.registry import TIMED
 
-LOCK_KEY = 7_383_004
 BATCH = 1000
 """Drifted triggers repaired by one pass; the next pass takes the rest."""
 
@@ -64,7 +64,7 @@ def reconcile_jobs(db: Database) -> Sequence[Drift]:
     A trigger that cannot be read is quarantined; the others are repaired.
     """
     with db.begin() as conn:
-        if not conn.scalar(text("SELECT pg_try_advisory_xact_lock(:key)"), {"key": LOCK_KEY}):
+        if not try_lock(conn, AdvisoryLock.RECONCILE_JOBS):
             return []
         found = find_drift(conn)
     for drift in found:

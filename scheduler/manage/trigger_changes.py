@@ -140,7 +140,7 @@ class TriggerChanges:
             return _Config({}, row.next_run_time)
         context = rows.check_context(conn, row, self._allow_private)
         config = parse_config(kind, whole, context)
-        zone = rows.zone_of(config, row)
+        zone = rows.zone_of(config.own_zone, row)
         if author.is_agent:
             agent_made.check_pace(config, zone, row.id, row.now)
         public, secrets = split_secrets(kind, resolve_config(config, whole, context))

@@ -191,7 +191,7 @@ def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
 
 def zone_that_holds(row: Row[Any]) -> str:
     """The zone that a trigger should be in: its own, its agent's, its tenant's, in this order."""
-    return str(row.config.get("timezone") or row.agent_timezone or row.tenant_timezone)
+    return rows.zone_of(row.config.get("timezone"), row)
 
 
 def move_to_its_zone(conn: Connection, row: Row[Any]) -> None:

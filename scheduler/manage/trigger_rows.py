@@ -180,9 +180,9 @@ def widened(row: Row[Any], config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def zone_of(config: TriggerConfig, agent: Row[Any]) -> str:
-    """The zone that holds: trigger, agent, tenant, in this order."""
-    return getattr(config, "timezone", None) or agent.agent_timezone or str(agent.tenant_timezone)
+def zone_of(own: str | None, owner: Row[Any]) -> str:
+    """The zone that holds for a trigger: its own, its agent's, its tenant's, in this order."""
+    return str(own or owner.agent_timezone or owner.tenant_timezone)
 
 
 def spec_of(row: Row[Any]) -> TriggerSpec:

@@ -79,7 +79,7 @@ class Triggers:
             kind = kind_of(spec.type)
             context = rows.check_context(conn, agent, self._allow_private)
             config = parse_config(kind, spec.config, context)
-            zone = rows.zone_of(config, agent)
+            zone = rows.zone_of(config.own_zone, agent)
             trigger_id = new_id()
             first = first_run(config, zone, trigger_id, agent.now)
             if not is_system:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Concatenate, ParamSpec, TypeVar
 
 from sqlalchemy import Connection, Engine, create_engine, text
@@ -104,6 +105,10 @@ def is_outage(error: DBAPIError) -> bool:
     if state is None:
         return type(error).__name__ in {"OperationalError", "InterfaceError"}
     return state[:2] in {"08", "53"} or state.startswith("57P0")
+
+
+SOON = timedelta(seconds=5)
+"""Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
 
 
 def notify(conn: Connection) -> None:

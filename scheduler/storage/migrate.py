@@ -12,10 +12,8 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable
+from scheduler.storage.advisory_locks import AdvisoryLock
 from scheduler.storage.engine import is_outage, unpooled_engine
-
-LOCK_KEY = 7_383_001
-"""The advisory lock that keeps two releases from migrating at once."""
 
 
 def _config() -> Config:
@@ -49,7 +47,7 @@ def _run(sqlalchemy_url: str, revision: str, *, up: bool) -> None:
     engine = unpooled_engine(sqlalchemy_url)
     try:
         with engine.begin() as conn:
-            conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK_KEY})")
+            conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({AdvisoryLock.MIGRATE.value})")
             config.attributes["connection"] = conn
             (command.upgrade if up else command.downgrade)(config, revision)
     finally:

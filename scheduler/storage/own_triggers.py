@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.tables import AWAITS_APPROVAL, Trigger
-from scheduler.storage.trigger_views import TriggerView, view_query
+from scheduler.storage.trigger_views import TriggerView, read_view, view_query
 
 
 def find_own(conn: Connection, agent_id: UUID, reference: str) -> TriggerView:
@@ -18,7 +18,7 @@ def find_own(conn: Connection, agent_id: UUID, reference: str) -> TriggerView:
     key = Trigger.name == reference if _as_id(reference) is None else Trigger.id == _as_id(reference)
     row = conn.execute(query.where(key)).one_or_none()
     if row is not None:
-        return TriggerView(*row)
+        return read_view(row)
     names = conn.execute(query.with_only_columns(Trigger.name).order_by(Trigger.id.desc()).limit(10)).scalars()
     known = ", ".join(repr(name) for name in names) or "none"
     raise NotFound(f"You have no trigger {reference!r}. Yours, newest first: {known}.")
@@ -33,7 +33,7 @@ def list_awaiting(
         query = query.where(Trigger.agent_id == agent_id)
     if after is not None:
         query = query.where(Trigger.id < after)
-    return [TriggerView(*row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]
+    return [read_view(row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]
 
 
 @dataclass(frozen=True, slots=True)

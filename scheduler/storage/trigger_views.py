@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, and_, func, select
+from sqlalchemy import Connection, Row, Select, and_, func, select
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import JobKind
@@ -50,7 +50,7 @@ class TriggerView:
 
 
 def view_query() -> Select[Any]:
-    """The columns of TriggerView, in its order; deleted triggers are left out."""
+    """The columns of TriggerView, by its names; deleted triggers are left out."""
     return (
         select(
             Trigger.id,
@@ -61,7 +61,7 @@ def view_query() -> Select[Any]:
             Trigger.config,
             Trigger.reason,
             Trigger.focus_ref,
-            Trigger.zone,
+            Trigger.zone.label("timezone"),
             Trigger.urgent,
             Trigger.max_fires,
             Trigger.cooldown_seconds,
@@ -71,7 +71,7 @@ def view_query() -> Select[Any]:
             Trigger.notification_summary,
             Trigger.is_enabled,
             Trigger.paused_note,
-            Job.next_run_time,
+            Job.next_run_time.label("next_fire_at"),
             Trigger.fire_count,
             Trigger.last_fired_at,
             Trigger.is_system,
@@ -87,12 +87,17 @@ def view_query() -> Select[Any]:
     )
 
 
+def read_view(row: Row[Any]) -> TriggerView:
+    """A row of `view_query`."""
+    return TriggerView(**row._mapping)  # noqa: SLF001  # public in all but name
+
+
 def get_view(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
     """One trigger. Raises NotFound, for another tenant's too."""
     row = conn.execute(view_query().where(Trigger.tenant_id == tenant_id, Trigger.id == trigger_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no trigger {trigger_id}.")
-    return TriggerView(*row)
+    return read_view(row)
 
 
 def find_system_view(conn: Connection, tenant_id: UUID, agent_id: UUID, name: str) -> TriggerView | None:
@@ -105,7 +110,7 @@ def find_system_view(conn: Connection, tenant_id: UUID, agent_id: UUID, name: st
             Trigger.is_system,
         )
     ).one_or_none()
-    return None if row is None else TriggerView(*row)
+    return None if row is None else read_view(row)
 
 
 def list_views(
@@ -128,7 +133,7 @@ def list_views(
         query = query.where(Trigger.focus_ref == focus_ref)
     if after is not None:
         query = query.where(Trigger.id < after)
-    return [TriggerView(*row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]
+    return [read_view(row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from scheduler.toolbox.base import (
 from scheduler.toolbox.times import Moment, aware, local_config
 from scheduler.triggers.agent_words import kinds_for_agents, names_for_agents
 from scheduler.triggers.preview import preview
+from scheduler.triggers.webhook import hook_url
 
 MAX_SHOWN = 100
 CLEARED = ("focus_ref", "notification_summary")
@@ -137,7 +138,7 @@ class TriggerTools:
             )
         shown = show(made.trigger) | {"now": shown_locally(now, made.trigger.timezone)}
         if made.hook_token is not None:
-            shown["hook_url"] = f"{self._services.base_url}/hooks/{made.hook_token}"
+            shown["hook_url"] = hook_url(self._services.base_url, made.hook_token)
         return shown
 
     def list_triggers(self, caller: ToolCaller, asked: ListTriggers) -> dict[str, Any]:

@@ -93,6 +93,12 @@ class TriggerConfig(BaseModel):
     data_headings: ClassVar[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
     """What is written above the members of a firing's `data` in the context: language → member → heading."""
 
+    @property
+    def own_zone(self) -> str | None:
+        """The time zone that the config names itself."""
+        found: str | None = getattr(self, "timezone", None)
+        return found
+
     def check(self, context: CheckContext) -> None:
         """Refuse with InvalidField what the shape allows and the kind does not."""
 

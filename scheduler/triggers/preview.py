@@ -55,7 +55,7 @@ def preview(
     if not 1 <= count <= MAX_COUNT:
         raise InvalidField(f"count must be from 1 to {MAX_COUNT}.", field="count")
     parsed = parse_config(kind_of(kind_name), config, _ANY_TIME)
-    name = getattr(parsed, "timezone", None) or zone
+    name = parsed.own_zone or zone
     local = UTC if name is None else load_zone(name)
     naive = naive_ok and name is None and after.tzinfo is None
     start = _instant(after, local)

@@ -25,6 +25,11 @@ FILTER_SECONDS = 0.08
 """Processor time that a filter's path may take for one delivery."""
 
 
+def hook_url(base: str, token: str) -> str:
+    """The address at which the webhook with this token listens, on a service that is reached at `base`."""
+    return f"{base}/hooks/{token}"
+
+
 class WebhookFilter(BaseModel):
     """Which deliveries fire: those whose JSON body has a node at `json_path`, and whose `header` is `equals`."""
 

@@ -11,7 +11,8 @@ from sqlalchemy import text
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, Replied
 from scheduler.invocations.lifecycle import request_cancel
-from scheduler.invocations.recovery import _SWEEP_LOCK, TRY_LOCK, Reconciled, Swept, reconcile, sweep_stalled
+from scheduler.invocations.recovery import Reconciled, Swept, reconcile, sweep_stalled
+from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT
@@ -156,7 +157,7 @@ def test_only_one_process_sweeps_at_a_time(db: Database) -> None:
     fetch_all_jobs(db, OLD)
     start(db, invocation_id)
     with db.begin() as other:
-        assert other.execute(TRY_LOCK, {"key": _SWEEP_LOCK}).scalar_one()
+        assert try_lock(other, AdvisoryLock.SWEEP)
         assert sweep_stalled(db) == Swept()
     assert sweep_stalled(db) == Swept(stalled=1)
 
