@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -55,6 +56,15 @@ def fill_in(one: Fleet, agent_id: str) -> str:
         data = {"type": "file", "agent_id": agent_id, "name": "by form", "csrf": token(form)}
         told = {"config.directory": "orders", "config.files": "*.txt"} | data
         return str(web.post("/triggers/new", data=told).url)
+
+
+def ask_tool(one: Fleet, key: str, tool: str, **arguments: object) -> dict[str, Any]:
+    """What a tool of an agent gives, called at /mcp by the agent's key."""
+    call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
+    headers = {"Authorization": f"Bearer {key}", "Accept": "application/json, text/event-stream"}
+    result = httpx.post(f"{one.url}/mcp", json=call, headers=headers, timeout=30).json()["result"]
+    assert not result.get("isError"), result
+    return dict(result["structuredContent"])
 
 
 def token(page: str) -> str:
@@ -115,5 +125,8 @@ def test_a_kind_of_an_installed_package_works_like_one_of_ours(database_url: str
             audit = api.get("/audit", params={"subject_id": made["id"]}).json()["items"]
             assert {"trigger.look_failed", "trigger.look_recovered"} <= {each["action"] for each in audit}
             assert "/triggers/" in fill_in(one, agent_id)
+            key = api.post("/api-keys", json={"name": "ada", "scopes": [f"agent:{agent_id}"]}).json()["key"]
+            asked = {"name": "by tool", "type": "file", "config": {"directory": "orders"}, "reason": "Look."}
+            assert ask_tool(one, key, "set_trigger", **asked)["is_enabled"]
             names = {each["name"] for each in api.get(f"/agents/{agent_id}/triggers").json()["items"]}
-            assert names == {"by command", "by form"}
+            assert names == {"by command", "by form", "by tool"}
