@@ -8,13 +8,14 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, StringConstraints
 
 from api.schemas.base import Answer, Listed, Name, Time, id_of, no_defaults
+from scheduler.channels.registry import KINDS
 from scheduler.domain.shapes import Shape
 
 Secrets = Annotated[
     dict[str, str | None],
     Field(description='What its kind asks for, e.g. {"signing_secret": "…"}; see docs/channels.md.', repr=False),
 ]
-Kind = Annotated[str, StringConstraints(max_length=50), Field(examples=["slack", "discord", "feishu"])]
+Kind = Annotated[str, StringConstraints(max_length=50), Field(examples=list(KINDS))]
 
 
 class ChannelSettings(Shape):

@@ -10,15 +10,14 @@ from pydantic import Field, StringConstraints
 from api.schemas.base import Answer, Listed, Name, Time, id_of
 from scheduler.domain.shapes import Shape
 from scheduler.manage.notification_targets import TargetSpec
+from scheduler.notifications.targets.registry import TARGETS
 
 
 class TargetIn(Shape):
     """A new target."""
 
     name: Name
-    kind: Annotated[
-        str, StringConstraints(max_length=50), Field(examples=["webhook", "slack", "discord", "feishu"])
-    ]
+    kind: Annotated[str, StringConstraints(max_length=50), Field(examples=list(TARGETS))]
     url: Annotated[str, StringConstraints(min_length=1, max_length=2000)] = Field(
         description="Never shown again: for a chat provider it is all that it takes to write there.", repr=False
     )

@@ -1,10 +1,14 @@
-"""Every kind of channel there is. A new one is one file beside this one and one line here."""
+"""Every kind of channel there is: ours, and those of installed packages (entry points `reveille.channels`).
+
+A new one is one file beside this one and one line here.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
 
+from config.plugins import with_plugins
 from scheduler.channels.base import ChannelKind
 from scheduler.channels.discord import DiscordChannel
 from scheduler.channels.feishu import FeishuChannel
@@ -17,7 +21,17 @@ _ALL: tuple[type[ChannelKind], ...] = (
     FeishuChannel,
 )
 
-KINDS: Mapping[str, type[ChannelKind]] = {each.kind: each for each in _ALL}
+
+def _named(plugin: object) -> tuple[str, type[ChannelKind]]:
+    kind = getattr(plugin, "kind", None)
+    if not (isinstance(plugin, type) and isinstance(kind, str) and callable(getattr(plugin, "open", None))):
+        raise TypeError("it is no class with kind and open (scheduler.channels.base.ChannelKind)")
+    return kind, plugin
+
+
+KINDS: Mapping[str, type[ChannelKind]] = with_plugins(
+    "reveille.channels", {each.kind: each for each in _ALL}, _named
+)
 
 
 def open_channel(kind: str, secrets: Mapping[str, Any]) -> ChannelKind:

@@ -47,7 +47,7 @@ def add(
     console: Console,
     agent: Agent,
     name: Annotated[str, typer.Argument(help="Which no other target of the agent has.")],
-    kind: Annotated[str, typer.Option(metavar="webhook|slack|discord|feishu", help="What is there.")],
+    kind: Annotated[str, typer.Option(metavar="KIND", help="What is there: webhook, or a chat such as slack.")],
     target_url: Annotated[str, typer.Option(metavar="URL|@FILE", help="Where it is sent; not shown again.")],
     secret: Annotated[
         str | None, typer.Option(metavar="SECRET|@FILE", help="What signs; a webhook's is made if left out.")

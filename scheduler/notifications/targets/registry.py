@@ -1,9 +1,13 @@
-"""The kinds of targets. A new one is one file, one line here and its test."""
+"""The kinds of targets: ours, and those of installed packages (entry points `reveille.targets`).
+
+A new one is one file, one line here and its test. That of a package has the attribute `kind`.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from config.plugins import with_plugins
 from scheduler.domain.errors import InvalidField
 from scheduler.notifications.targets.base import Factory, Target
 from scheduler.notifications.targets.discord import DiscordWebhook
@@ -14,12 +18,24 @@ from scheduler.notifications.targets.webhook import SignedWebhook
 SIGNED = "webhook"
 """The kind that always has a secret: one is made when none is given."""
 
-TARGETS: Mapping[str, Factory] = {
+_OURS: Mapping[str, Factory] = {
     SIGNED: SignedWebhook,
     "slack": SlackWebhook,
     "discord": DiscordWebhook,
     "feishu": FeishuBot,
 }
+
+
+def _named(plugin: object) -> tuple[str, Factory]:
+    kind = getattr(plugin, "kind", None)
+    if not (callable(plugin) and isinstance(kind, str)):
+        raise TypeError(
+            "it makes no targets, or does not say its kind (scheduler.notifications.targets.base.Factory)"
+        )
+    return kind, plugin
+
+
+TARGETS: Mapping[str, Factory] = with_plugins("reveille.targets", _OURS, _named)
 
 
 def open_target(kind: str, secret: str | None) -> Target:
