@@ -64,3 +64,71 @@ def test_channels_and_targets_of_a_package_are_found_and_broken_ones_left_out(tm
         line for line in done.stderr.splitlines() if "could not be loaded" in line or "is left out" in line
     ]
     assert len(left_out) == 4, done.stderr
+
+
+KIND = '''
+from datetime import timedelta
+from typing import ClassVar
+
+from pydantic import Field
+from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.interval import IntervalSchedule
+from scheduler.triggers.options import Option
+
+class TideConfig(TriggerConfig):
+    """When the tide turns, every 12 h 25 min."""
+
+    kind: ClassVar = "tide"
+    label: ClassVar = "Tide"
+    summary: ClassVar = "When the tide turns."
+    options: ClassVar = (Option("--port", "port", "Where."),)
+
+    port: str = Field(title="Port", examples=["Dover"])
+
+    def schedule(self, zone, anchor, seed):
+        """An even grid."""
+        return IntervalSchedule(anchor, timedelta(hours=12, minutes=25))
+'''
+SHOW_KIND = """
+from datetime import UTC, datetime
+from api.web.trigger_forms import form_of
+from scheduler.commands.trigger_options import options_of_kinds, shape
+from scheduler.toolbox.triggers import SET_TRIGGER, PreviewTrigger, SetTrigger
+from scheduler.triggers.preview import preview
+print([each.label for each in form_of("tide") if each.name.startswith("config.")])
+print(shape(None, None, {"--port": "Dover"}, options_of_kinds()))
+print([line for line in SET_TRIGGER.splitlines() if "tide" in line])
+print(SetTrigger.model_fields["type"].description, PreviewTrigger.model_fields["type"].description)
+at = datetime(2030, 1, 1, tzinfo=UTC)
+print(len(preview("tide", {"port": "Dover"}, zone="UTC", after=at, count=3, naive_ok=False).fire_times))
+"""
+
+
+def test_a_schedule_kind_is_one_module_and_an_entry_point(tmp_path: Path) -> None:
+    info = tmp_path / "scratch_tide-1.0.dist-info"
+    info.mkdir()
+    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: scratch-tide\nVersion: 1.0\n")
+    info.joinpath("entry_points.txt").write_text("[reveille.triggers]\ntide = scratch_tide:TideConfig\n")
+    tmp_path.joinpath("scratch_tide.py").write_text(KIND)
+    done = subprocess.run(
+        [sys.executable, "-c", SHOW_KIND],
+        cwd=ROOT,
+        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.stdout.splitlines() == [
+        "['Port']",
+        "('tide', {'port': 'Dover'})",
+        """['- tide: {"port": "Dover"}: when the tide turns']""",
+        "cron, once, interval, poll, on_message, webhook or tide. Instead of `trigger`: cron, once, interval or tide.",
+        "3",
+    ], done.stderr
+
+
+def test_a_checked_kind_in_a_package_is_as_few_files_as_the_page_says() -> None:
+    files = [path.name for path in (ROOT / "examples/file-trigger").iterdir() if path.is_file()]
+    assert sorted(files) == ["README.md", "pyproject.toml", "reveille_file_trigger.py"]
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    assert all(f"`{name}`" in page for name in ("pyproject.toml", "README.md"))
