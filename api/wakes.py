@@ -15,9 +15,7 @@ from api.schemas.triggers import FiredOut, HeartbeatIn, TriggerOut
 from api.services import services
 from scheduler.intake.wakes.intake import Call, wake
 from scheduler.manage.agent_heartbeat import HeartbeatSettings, set_heartbeat
-from scheduler.storage.agents import get_agent
 from scheduler.storage.references import find_agent
-from scheduler.storage.tenants import get_tenant
 
 wakes = blueprint("wakes", "Calls of an agent, by people and by other agents, and its heartbeat.")
 
@@ -50,9 +48,8 @@ def put_heartbeat(path: AgentPath, body: HeartbeatIn) -> Response:
     One that is faster than the tenant's min_heartbeat_interval is slowed down to that.
     """
     who = caller()
-    with services().db.begin() as conn:
-        get_agent(conn, who.tenant_id, path.agent_id)
-        floor = get_tenant(conn, who.tenant_id).min_heartbeat_interval
-    settings = HeartbeatSettings(**body.model_dump()).within(floor)
-    shown = set_heartbeat(services().triggers, who.tenant_id, path.agent_id, settings, actor=who.actor)
+    settings = HeartbeatSettings(**body.model_dump())
+    shown = set_heartbeat(
+        services().db, services().triggers, who.tenant_id, path.agent_id, settings, actor=who.actor
+    )
     return answer(TriggerOut.model_validate(shown))

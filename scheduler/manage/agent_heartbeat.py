@@ -12,7 +12,9 @@ from scheduler.domain.context.words import WORDS
 from scheduler.manage.trigger_rows import HEARTBEAT
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import Triggers
+from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
+from scheduler.storage.tenants import get_tenant
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.interval import IntervalConfig
 
@@ -53,12 +55,15 @@ def widen_heartbeats(db: Database, triggers: Triggers, tenant_id: UUID, floor: i
 
 
 def set_heartbeat(
-    triggers: Triggers, tenant_id: UUID, agent_id: UUID, settings: HeartbeatSettings, *, actor: str
+    db: Database, triggers: Triggers, tenant_id: UUID, agent_id: UUID, settings: HeartbeatSettings, *, actor: str
 ) -> TriggerView:
     """Give an agent its heartbeat, or change it as a whole; the same settings again change nothing.
 
-    Raises NotFound, InvalidField.
+    One that is faster than the tenant's floor is slowed down to that. Raises NotFound, InvalidField.
     """
+    with db.begin() as conn:
+        get_agent(conn, tenant_id, agent_id)
+        settings = settings.within(get_tenant(conn, tenant_id).min_heartbeat_interval)
     found = triggers.find_system(tenant_id, agent_id, NAME)
     config: dict[str, Any] = {"minutes": settings.minutes}
     if settings.only_between is not None:
