@@ -9,8 +9,6 @@ from pydantic import (
     AfterValidator,
     ConfigDict,
     Field,
-    SerializerFunctionWrapHandler,
-    model_serializer,
 )
 
 from api.schemas.base import (
@@ -92,14 +90,7 @@ class HttpRuntimeOut(Answer):
     kind: Literal["http"]
     url: str
     secret: str | None = None
-    accepted: str | None = None
-
-    @model_serializer(mode="wrap")
-    def _without_default(self, whole: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        shown: dict[str, Any] = whole(self)
-        if self.accepted is None:
-            del shown["accepted"]
-        return shown
+    accepted: str | None = Field(None, exclude_if=lambda value: value is None)
 
 
 class CommandRuntimeOut(Answer):
