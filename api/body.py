@@ -30,7 +30,7 @@ class StrictJson(DefaultJSONProvider):
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
         """Parse `s`; raises ValueError for whatever is not JSON, or names a member twice (RFC 8259 section 4)."""
         try:
-            return json.loads(s, parse_constant=_no_constant, object_pairs_hook=_members, **kwargs)
+            return json.loads(s, parse_constant=_no_constant, object_pairs_hook=unique_members, **kwargs)
         except RecursionError:
             raise ValueError("it is nested too deeply") from None
 
@@ -131,7 +131,8 @@ def check_form() -> None:
         check_text(value, (name,))
 
 
-def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """The members of an object; raises ValueError when a name is there twice (RFC 8259 section 4)."""
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]

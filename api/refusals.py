@@ -11,6 +11,7 @@ from api.services import services
 from scheduler.storage.audit import Event, record_events
 
 EXTENSION = "reveille_refusals"
+LIMITS = "reveille_sign_in_limit"
 WINDOW = 60.0
 """Seconds in which an address makes one event; the next one says how many tries there were."""
 PER_WINDOW = 20
@@ -52,3 +53,9 @@ def note_refusal(action: str, *, tenant_id: UUID | None = None, name: str = "") 
         event = Event(action, tenant_id, None, None, f"address:{address}", about)
         with services().db.begin() as conn:
             record_events(conn, [event])
+
+
+def slow_wrong_keys() -> None:
+    """Count a wrong key, in the API and in the web together; raises LimitReached for an address with too many."""
+    limits = current_app.extensions[LIMITS]
+    limits.note_wrong_key(request.remote_addr or "", services().clock.monotonic())

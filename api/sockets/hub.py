@@ -22,6 +22,7 @@ from loguru import logger
 from sqlalchemy.exc import SQLAlchemyError
 from wsproto.frame_protocol import CloseReason
 
+from api.body import unique_members
 from api.live import Live, Subscription
 from api.sockets.connection import WebSocket
 from api.sockets.pending import Pending
@@ -291,7 +292,7 @@ def shown(told: Told) -> dict[str, object]:
 def _read_key(first: str) -> tuple[str, str | None]:
     """The key of a first message, and the tenant that it asks for. Raises Unauthorized."""
     try:
-        message = json.loads(first)
+        message = json.loads(first, object_pairs_hook=unique_members)
         key, tenant_id = message["key"], message.get("tenant_id")
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         key, tenant_id = None, None

@@ -8,6 +8,7 @@ from pathlib import Path
 from flask import Blueprint, Flask
 
 from api.auth import Access
+from api.refusals import LIMITS
 from api.services import Services
 from api.web import filters
 from api.web.base import secure, show_unknown
@@ -16,7 +17,7 @@ from api.web.limits import SignInLimit
 from api.web.now import install as install_now
 from api.web.now import now
 from api.web.pages import LEDGER
-from api.web.sign_in import LIMITS, sign_in, signed_in
+from api.web.sign_in import sign_in, signed_in
 from api.web.trigger_edit import trigger_edit
 from api.web.triggers import triggers
 from scheduler.triggers.registry import KINDS, icon_of

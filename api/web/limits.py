@@ -61,16 +61,16 @@ class SignInLimit:
     def note_wrong_key(self, address: str, now: float) -> None:
         """Count a wrong key; raises LimitReached when there were too many."""
         with self._lock:
-            self._check((address, "key"), WRONG_KEYS, now)
+            self._check((address, "key"), WRONG_KEYS, now, "wrong keys")
             self._note((address, "key"), WRONG_KEYS, now)
 
-    def _check(self, pair: Pair, most: int, now: float) -> None:
+    def _check(self, pair: Pair, most: int, now: float, what: str = "failed sign-ins") -> None:
         failures = self._failures.get(pair, deque())
         while failures and failures[0] <= now - WINDOW:
             failures.popleft()
         if len(failures) >= most:
             wait = failures[0] + WINDOW - now
-            raise LimitReached("Too many failed sign-ins. Wait a minute and try again.", retry_after=wait)
+            raise LimitReached(f"Too many {what}. Wait a minute and try again.", retry_after=wait)
 
     def _note(self, pair: Pair, most: int, now: float) -> None:
         if len(self._failures) >= MAX_KNOWN:

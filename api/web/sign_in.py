@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from api.apart import Moved, has_moved, must_move
 from api.auth import Level, caller, needs
-from api.refusals import note_refusal
+from api.refusals import LIMITS, note_refusal, slow_wrong_keys
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.kept_form import KeptForm, keep_form, open_form
@@ -35,7 +35,6 @@ from scheduler.storage.tenants import DEFAULT_TENANT, get_tenant, list_tenants
 from scheduler.storage.web_sessions import choose_tenant, end_session, find_session, find_user, start_session
 from scheduler.triggers.zones import load_zone
 
-LIMITS = "reveille_sign_in_limit"
 ZONE_LIFE = 31_536_000
 """Seconds that a browser remembers the zone that was chosen."""
 MAX_TENANTS = 200
@@ -166,7 +165,7 @@ def _start_by_key(key: str) -> str:
         row = find_key(conn, key)
     if row is None:
         note_refusal("session.refused")
-        _limit().note_wrong_key(request.remote_addr or "", services().clock.monotonic())
+        slow_wrong_keys()
         raise Unauthorized(WRONG)
     with services().db.begin() as conn:
         if row.scopes[0].startswith("agent:"):

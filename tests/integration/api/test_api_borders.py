@@ -182,3 +182,14 @@ def test_one_key_with_commas_still_opens_what_it_has_sealed() -> None:
     key = "a key, with commas"
     blob = Fernet(base64.urlsafe_b64encode(sha256(key.encode()).digest())).encrypt(b"s")
     assert SecretBox(key).decrypt(blob) == "s"
+
+
+def test_wrong_keys_are_slowed_and_the_right_one_is_not(api: Api) -> None:
+    """By address; the web's sign-in counts with the API."""
+    wrong = [
+        api.app.test_client().get("/api/v1/agents", headers={"Authorization": f"Bearer rvl_wrong_{tried}"})
+        for tried in range(62)
+    ]
+    assert [answer.status_code for answer in wrong] == [401] * 60 + [429] * 2
+    assert 0 < int(wrong[-1].headers["Retry-After"]) <= 60
+    assert api.call("GET", "/agents").status_code == 200
