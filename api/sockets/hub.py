@@ -22,12 +22,11 @@ from loguru import logger
 from sqlalchemy.exc import SQLAlchemyError
 from wsproto.frame_protocol import CloseReason
 
-from api.body import unique_members
 from api.live import Live, Subscription
 from api.sockets.connection import WebSocket
 from api.sockets.pending import Pending
 from api.sockets.places import Places
-from api.sockets.watch import Filter, Watch, admit
+from api.sockets.watch import Filter, Watch, admit, parsed
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError, Unauthorized
 from scheduler.domain.notification import content_of
@@ -292,7 +291,7 @@ def shown(told: Told) -> dict[str, object]:
 def _read_key(first: str) -> tuple[str, str | None]:
     """The key of a first message, and the tenant that it asks for. Raises Unauthorized."""
     try:
-        message = json.loads(first, object_pairs_hook=unique_members)
+        message = parsed(first)
         key, tenant_id = message["key"], message.get("tenant_id")
     except (ValueError, RecursionError, KeyError, TypeError, AttributeError):
         key, tenant_id = None, None

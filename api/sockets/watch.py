@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, func, select
 
 from api.auth import caller_of
+from api.body import unique_members
 from api.schemas.base import Query
 from scheduler.domain.errors import NotFound, Unauthorized
 from scheduler.domain.field_errors import InvalidRequest, field_errors
@@ -94,3 +97,8 @@ def _check_session(conn: Connection, tenant_id: UUID, session_id: UUID, agent_id
     session = get_session(conn, tenant_id, session_id)
     if agent_id not in (None, session.agent_id):
         raise NotFound(f"There is no session '{session_id}'.")
+
+
+def parsed(message: str) -> Any:
+    """The JSON of a message; raises ValueError for what is none, or names a member twice."""
+    return json.loads(message, object_pairs_hook=unique_members)
