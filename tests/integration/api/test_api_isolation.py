@@ -65,7 +65,7 @@ def world(api: Api, name: str) -> World:
 def routes(api: Api) -> list[str]:
     """Every route below /api/v1 as `METHOD /path/<id>`."""
     return [
-        f"{method} {rule.rule.removeprefix(PREFIX)}".replace("<item:", "<").replace("<path:", "<")
+        f"{method} {rule.rule.removeprefix(PREFIX)}".replace("<item:", "<").replace("<reference:", "<")
         for rule in api.app.url_map.iter_rules()
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
         if rule.rule.startswith(PREFIX)
