@@ -1,4 +1,4 @@
-"""The life cycle of triggers and agents: what people, agents and files may do with them.
+"""What may be done with triggers, agents, models, keys, tenants and targets: one service each, for every way in.
 
 Not here: what happens when a trigger is due (scheduler/clock), and HTTP (api).
 """
