@@ -13,6 +13,7 @@ from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import lock_triggers
 from scheduler.intake.wakes.intake import asked_firing
 from scheduler.manage import trigger_rows as rows
+from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.trigger_jobs import stop_jobs
 from scheduler.manage.trigger_spec import Fired
 from scheduler.storage.idempotency import KeyedRequest, answered_before, keep_answer
@@ -36,6 +37,9 @@ def fire_trigger(
     if before is not None:
         return Fired(UUID(before["firing_id"]), UUID(before["invocation_id"]), duplicate=True)
     row = rows.lock_trigger(conn, tenant_id, trigger_id)
+    if row.max_fires is not None:
+        # This may be its last firing, which stops its job: a slot that is due already comes before it.
+        row = lock_settled(conn, tenant_id, trigger_id, because="fired", actor=actor)
     trigger = lock_triggers(conn, [trigger_id])[trigger_id]
     refusal = gate(trigger, trigger.read_at)
     if refusal:

@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from scheduler.clock.jobs import ScheduleTrigger
-from scheduler.domain.errors import InvalidField
+from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.manage.focus import resolve_focus
 from scheduler.manage.reconcile import find_drift
 from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent, rezone_tenant
@@ -263,3 +263,21 @@ def test_a_poll_that_is_due_is_looked_at_after_a_change(db: Database, triggers: 
     changed = triggers.update(DEFAULT_TENANT, trigger.id, {"reason": "another"}, actor="test")
     assert changed.next_fire_at == due
     assert audited(db, trigger.id) == ["trigger.created", "trigger.updated"]
+
+
+@pytest.mark.parametrize(("max_fires", "slots"), [(1, 0), (2, 1)])
+def test_a_fire_by_hand_that_is_the_last_one_comes_after_a_slot_that_is_due(
+    db: Database, scheduler: SteppedScheduler, triggers: Triggers, max_fires: int, slots: int
+) -> None:
+    trigger = make_trigger(db, make_agent(db), config={"seconds": 60}, max_fires=max_fires)
+    make_due(db, trigger.id, seconds_ago=30)
+    if max_fires == 1:
+        with pytest.raises(Conflict):
+            triggers.fire(DEFAULT_TENANT, trigger.id, actor="test")
+    else:
+        triggers.fire(DEFAULT_TENANT, trigger.id, actor="test")
+    assert len(settled(db, trigger.id)) == slots
+    scheduler.run_pass()
+    fired = rows(db, "SELECT scheduled_for FROM firings WHERE trigger_id = :id", id=trigger.id)
+    assert sum(row.scheduled_for is not None for row in fired) == 1
+    assert len(fired) == max_fires
