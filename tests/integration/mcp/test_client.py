@@ -59,7 +59,7 @@ def test_a_client_connects_lists_the_tools_and_calls_one(api: Api, mode: str) ->
     key = api.with_key(f"agent:{api.agent('ada')['id']}").key
 
     async def work(client: Client) -> None:
-        assert client.protocol_version == "2025-11-25"
+        assert client.protocol_version == {"auto": "2026-07-28", "legacy": "2025-11-25"}[mode]
         assert client.server_info is not None and client.server_info.name == "reveille"
         tools = {tool.name: tool for tool in (await client.list_tools()).tools}
         assert {"set_trigger", "get_firing", "wake_agent"} <= set(tools)

@@ -27,7 +27,7 @@ from tests.support.runs import make_parts
         (lambda: Response(status_code=500), Failed("The agent answered HTTP 500.")),
         (
             lambda: Response(status_code=429, headers={"Retry-After": "17"}),
-            Failed("The agent answered HTTP 429.", retry_after=17.0),
+            Failed("The agent answered HTTP 429.", retry_after=17.0, was_put_off=True),
         ),
         (lambda: Response(status_code=401), Failed("The agent answered HTTP 401.", permanent=True)),
         (
