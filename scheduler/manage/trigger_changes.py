@@ -103,11 +103,13 @@ class TriggerChanges:
             config.columns.update(agent_made.changed_columns(conn, row, patch))
             spec = agent_made.bounded(spec, config.next_run_time, row.now, patch)
         values = spec.columns() | config.columns | (rows.AWAITS if asks else {})
-        if "is_enabled" not in patch and all(getattr(row, name) == value for name, value in values.items()):
+        ended = self._ended(row, config.next_run_time, spec.max_fires)
+        is_same = "is_enabled" not in patch and all(getattr(row, name) == value for name, value in values.items())
+        # What was due has been settled: its last slot ends a trigger, also where nothing else is changed.
+        if is_same and (ended is None or not row.is_enabled):
             return
         statement = update(Trigger).where(Trigger.id == row.id).values(values | {"updated_at": row.now})
         rows.write_named(conn, statement, spec.name)
-        ended = self._ended(row, config.next_run_time, spec.max_fires)
         put_jobs(
             conn,
             row.id,

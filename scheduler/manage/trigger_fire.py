@@ -13,7 +13,7 @@ from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import lock_triggers
 from scheduler.intake.wakes.intake import asked_firing
 from scheduler.manage import trigger_rows as rows
-from scheduler.manage.due_slots import lock_settled
+from scheduler.manage.due_slots import skip_due
 from scheduler.manage.trigger_jobs import stop_jobs
 from scheduler.manage.trigger_spec import Fired
 from scheduler.storage.idempotency import KeyedRequest, answered_before, keep_answer
@@ -37,9 +37,6 @@ def fire_trigger(
     if before is not None:
         return Fired(UUID(before["firing_id"]), UUID(before["invocation_id"]), duplicate=True)
     row = rows.lock_trigger(conn, tenant_id, trigger_id)
-    if row.max_fires is not None:
-        # This may be its last firing, which stops its job: a slot that is due already comes before it.
-        row = lock_settled(conn, tenant_id, trigger_id, because="fired", actor=actor)
     trigger = lock_triggers(conn, [trigger_id])[trigger_id]
     refusal = gate(trigger, trigger.read_at)
     if refusal:
@@ -47,6 +44,7 @@ def fire_trigger(
     firing = asked_firing(conn, trigger, by_agent=by_agent, seen=seen)
     recorded = record_firings(conn, [firing])
     if recorded.exhausted:
+        skip_due(conn, [row], why="max_fires", actor=actor)
         stop_jobs(conn, trigger_id)
     rows.audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing.id))
     fired = Fired(firing.id, recorded.inserted[firing.id])
