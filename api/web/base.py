@@ -165,7 +165,7 @@ def _error_page(status: int, message: str) -> Response:
 
 
 def show_unknown(error: HTTPException) -> Response | HTTPException:
-    """What is at an address that is nothing's: a page for a browser, a problem for whatever else asks."""
+    """Answers an address that does not exist: with a page to a browser, with a problem to any other client."""
     recognize()
     of_a_page = (request.blueprint or "").startswith(PREFIX)
     wants_page = request.blueprint is None and "text/html" in request.headers.get("Accept", "")

@@ -47,7 +47,7 @@ def authenticate() -> AnyResponse | None:
 
 
 def recognize() -> None:
-    """Know who asks for an address that is nothing's, if they are signed in: its page keeps the navigation."""
+    """Finds who is signed in for an address that does not exist, so that its page keeps the navigation."""
     token = session_token()
     if g.get("signed_in") is not None or not token or request.blueprint is not None:
         return

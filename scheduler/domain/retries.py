@@ -9,7 +9,7 @@ FIRST_DELAY = 5.0
 GROWTH = 3
 LONGEST_DELAY = 300.0
 SPREAD = 0.2
-"""Each delay is shortened or lengthened by up to this share, so that what failed together does not return so."""
+"""Shortens or lengthens each delay by up to this share, so that jobs that failed together retry apart."""
 LONGEST_RETRY_AFTER = 3600.0
 """The longest wait, in seconds, that an agent's `Retry-After` can ask for."""
 PUT_OFF_FOR = timedelta(hours=6)

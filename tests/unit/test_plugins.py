@@ -42,20 +42,27 @@ print("zulip" in str(ChannelIn.model_json_schema()))
 """
 
 
-def test_channels_and_targets_of_a_package_are_found_and_broken_ones_left_out(tmp_path: Path) -> None:
-    info = tmp_path / "scratch_chat-1.0.dist-info"
+def run_beside(
+    tmp_path: Path, name: str, entries: str, module: str, script: str
+) -> subprocess.CompletedProcess[str]:
+    """Runs `script` where a package `name` of one module is installed, which has these entry points."""
+    info = tmp_path / f"{name}-1.0.dist-info"
     info.mkdir()
-    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: scratch-chat\nVersion: 1.0\n")
-    info.joinpath("entry_points.txt").write_text(ENTRIES)
-    tmp_path.joinpath("scratch_chat.py").write_text(MODULE)
-    done = subprocess.run(
-        [sys.executable, "-c", SHOW],
+    info.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n")
+    info.joinpath("entry_points.txt").write_text(entries)
+    tmp_path.joinpath(f"{name}.py").write_text(module)
+    return subprocess.run(
+        [sys.executable, "-c", script],
         cwd=ROOT,
         env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
         capture_output=True,
         text=True,
         timeout=60,
     )
+
+
+def test_channels_and_targets_of_a_package_are_found_and_broken_ones_left_out(tmp_path: Path) -> None:
+    done = run_beside(tmp_path, "scratch_chat", ENTRIES, MODULE, SHOW)
     assert done.stdout.splitlines() == [
         "slack,discord,feishu,zulip webhook,slack,discord,feishu,zulip ZulipTarget",
         "True",
@@ -105,18 +112,8 @@ print(len(preview("tide", {"port": "Dover"}, zone="UTC", after=at, count=3, naiv
 
 
 def test_a_schedule_kind_is_one_module_and_an_entry_point(tmp_path: Path) -> None:
-    info = tmp_path / "scratch_tide-1.0.dist-info"
-    info.mkdir()
-    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: scratch-tide\nVersion: 1.0\n")
-    info.joinpath("entry_points.txt").write_text("[reveille.triggers]\ntide = scratch_tide:TideConfig\n")
-    tmp_path.joinpath("scratch_tide.py").write_text(KIND)
-    done = subprocess.run(
-        [sys.executable, "-c", SHOW_KIND],
-        cwd=ROOT,
-        env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
-        capture_output=True,
-        text=True,
-        timeout=60,
+    done = run_beside(
+        tmp_path, "scratch_tide", "[reveille.triggers]\ntide = scratch_tide:TideConfig\n", KIND, SHOW_KIND
     )
     assert done.stdout.splitlines() == [
         "['Port']",

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, update
 
 from scheduler.domain.json_values import deeper_than, read_json
 from scheduler.domain.model import Trust
+from scheduler.domain.retries import SPREAD
 from scheduler.domain.text import storable
 from scheduler.firings.new_firing import NewFiring, gate
 from scheduler.firings.record import record_firings
@@ -43,8 +44,6 @@ MAX_FAILURES = 50
 PUT_OFF_FOR = timedelta(hours=24)
 """How long after the first failure answers of 429 and 503 with Retry-After do not pause it."""
 FIRST_DELAY = 60.0
-SPREAD = 0.2
-"""Each delay is shortened or lengthened by up to this share, so that what failed together does not return so."""
 LONGEST_RETRY_AFTER = 24 * 3600.0
 MAX_DATA_CHARS = 64 * 1024
 """Of each value's JSON in a firing's data."""
