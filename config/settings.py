@@ -6,127 +6,41 @@ Empty variables count as unset. Each secret may instead be given as a file, by `
 from __future__ import annotations
 
 import difflib
-import ipaddress
 import json
 import os
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
-from urllib.parse import urlsplit
+from typing import Any, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError
+from pydantic import Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     EnvSettingsSource,
-    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
 
+from config.setting_values import (
+    MAKE_SECRET_KEY,
+    Commands,
+    DatabaseUrl,
+    Directory,
+    HostNames,
+    HttpUrl,
+    Key,
+    LogLevel,
+    LongKey,
+    LongSecret,
+    PrivateHosts,
+    Proxies,
+)
 from scheduler.domain.errors import ConfigurationError
 
-LogLevel = Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"]
-
 SECRETS = ("DATABASE_URL", "REVEILLE_ADMIN_KEY", "REVEILLE_SECRET_KEY", "REVEILLE_API_KEY")
-MAKE_SECRET_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105  # a command
-MIN_KEY_LENGTH = 16
-
-_SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg)://")
-_WITH_PORT = re.compile(r"(?<=/)(\d+):\d+$")
-_HOST = re.compile(r"^[A-Za-z0-9_.:*\[\]-]+$")
 _KUBERNETES = re.compile(
     r"^REVEILLE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$"
 )
-
-
-def _database_url(value: str) -> str:
-    if not _SCHEME.match(value):
-        raise ValueError("must be a PostgreSQL address such as postgres://user:password@host:5432/name")
-    return _SCHEME.sub("postgresql://", value)
-
-
-def _http_url(value: str) -> str:
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ValueError("must be an address such as https://reveille.example.org")
-    return value.rstrip("/")
-
-
-def _key(value: SecretStr) -> SecretStr:
-    text = value.get_secret_value()
-    if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError("must be printable ASCII without spaces, for it travels in a header")
-    return value
-
-
-def _long_enough(value: SecretStr) -> SecretStr:
-    if len(value.get_secret_value()) < MIN_KEY_LENGTH:
-        raise ValueError(f"must have at least {MIN_KEY_LENGTH} characters; make one: {MAKE_SECRET_KEY}")
-    return value
-
-
-def _private_hosts(value: str) -> str:
-    for part in filter(None, (part.strip() for part in value.split(","))):
-        if "/" in part:
-            ipaddress.ip_network(_WITH_PORT.sub(r"\1", part), strict=False)
-        elif not _HOST.match(part):
-            raise ValueError(f"{part!r} is neither a host nor a CIDR such as 10.0.0.0/8")
-    return value
-
-
-def _host_names(value: str) -> str:
-    parts = [part.strip().lower() for part in value.split(",") if part.strip()]
-    for part in parts:
-        if not re.fullmatch(r"\*|(\*\.)?[a-z0-9_.-]+|\[?[0-9a-f:]+\]?", part):
-            raise ValueError(
-                f"{part!r} is not a host name: leave out scheme and port; *.example.org covers all below it"
-            )
-    return ",".join(parts)
-
-
-def _proxies(value: str) -> str:
-    parts = [part.strip() for part in value.split(",") if part.strip()]
-    for part in parts:
-        if part != "*":
-            try:
-                ipaddress.ip_network(part)
-            except ValueError:
-                raise ValueError(f"{part!r} is neither an IP address nor a CIDR such as 10.0.0.0/8") from None
-    if "*" in parts and len(parts) > 1:
-        raise ValueError("'*' trusts every address: leave the others out")
-    return ",".join(parts)
-
-
-def _parse_commands(value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except ValueError:
-        raise ValueError('must be JSON such as {"name": ["/path/to/program", "argument"]}') from None
-
-
-def _check_commands(value: dict[str, list[str]]) -> dict[str, list[str]]:
-    for name, command in value.items():
-        if not command or not Path(command[0]).is_absolute():
-            raise ValueError(f"{name!r} must be a list that starts with the program's absolute path")
-    return value
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _absolute(value: Path) -> Path:
-    return value.expanduser().absolute()
-
-
-Commands = Annotated[
-    dict[str, list[str]], NoDecode, BeforeValidator(_parse_commands), AfterValidator(_check_commands)
-]
-HttpUrl = Annotated[str, AfterValidator(_http_url)]
-Key = Annotated[SecretStr, AfterValidator(_key)]
 
 
 class Settings(BaseSettings):
@@ -136,38 +50,24 @@ class Settings(BaseSettings):
         frozen=True, extra="forbid", populate_by_name=True, case_sensitive=True, env_ignore_empty=True
     )
 
-    database_url: Annotated[str, AfterValidator(_database_url)] | None = Field(
-        None, validation_alias="DATABASE_URL", repr=False
-    )
+    database_url: DatabaseUrl | None = Field(None, validation_alias="DATABASE_URL", repr=False)
     port: int = Field(8080, ge=1, le=65535, validation_alias="PORT")
     web_concurrency: int = Field(1, ge=1, le=64, validation_alias="WEB_CONCURRENCY")
-    data_dir: Annotated[Path, AfterValidator(_absolute)] = Field(
-        default=Path("var"), validate_default=True, validation_alias="REVEILLE_DATA_DIR"
-    )
-    admin_key: Annotated[Key, AfterValidator(_long_enough)] | None = Field(
-        None, validation_alias="REVEILLE_ADMIN_KEY"
-    )
-    secret_key: Annotated[SecretStr, AfterValidator(_long_enough)] | None = Field(
-        None, validation_alias="REVEILLE_SECRET_KEY"
-    )
-    allow_private_hosts: Annotated[str, AfterValidator(_private_hosts)] = Field(
-        "", validation_alias="REVEILLE_ALLOW_PRIVATE_HOSTS"
-    )
+    data_dir: Directory = Field(default=Path("var"), validate_default=True, validation_alias="REVEILLE_DATA_DIR")
+    admin_key: LongKey | None = Field(None, validation_alias="REVEILLE_ADMIN_KEY")
+    secret_key: LongSecret | None = Field(None, validation_alias="REVEILLE_SECRET_KEY")
+    allow_private_hosts: PrivateHosts = Field("", validation_alias="REVEILLE_ALLOW_PRIVATE_HOSTS")
     commands: Commands = Field(default_factory=dict, validation_alias="REVEILLE_COMMANDS")
     mcp_commands: Commands = Field(default_factory=dict, validation_alias="REVEILLE_MCP_COMMANDS")
     public_url: HttpUrl | None = Field(None, validation_alias="REVEILLE_PUBLIC_URL")
-    allowed_hosts: Annotated[str, AfterValidator(_host_names)] = Field(
-        "", validation_alias="REVEILLE_ALLOWED_HOSTS"
-    )
-    trusted_proxies: Annotated[str, AfterValidator(_proxies)] = Field(
-        "", validation_alias="REVEILLE_TRUSTED_PROXIES"
-    )
+    allowed_hosts: HostNames = Field("", validation_alias="REVEILLE_ALLOWED_HOSTS")
+    trusted_proxies: Proxies = Field("", validation_alias="REVEILLE_TRUSTED_PROXIES")
     url: HttpUrl = Field(
         default_factory=lambda data: f"http://127.0.0.1:{data['port']}", validation_alias="REVEILLE_URL"
     )
     api_key: Key | None = Field(None, validation_alias="REVEILLE_API_KEY")
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", validation_alias="REVEILLE_CURRENCY")
-    log_level: Annotated[LogLevel, BeforeValidator(_upper)] = Field("INFO", validation_alias="REVEILLE_LOG_LEVEL")
+    log_level: LogLevel = Field("INFO", validation_alias="REVEILLE_LOG_LEVEL")
     log_json: bool = Field(default=False, validation_alias="REVEILLE_LOG_JSON")
 
     @classmethod

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from config.settings import MAKE_SECRET_KEY, child_environment, load_settings, unknown_names, unknown_settings
+from config.setting_values import MAKE_SECRET_KEY
+from config.settings import child_environment, load_settings, unknown_names, unknown_settings
 from scheduler.domain.errors import ConfigurationError
 
 
