@@ -56,8 +56,9 @@ def build_parts(settings: Settings) -> Services:
     db = Database(settings.sqlalchemy_url, pool_size=POOL_SIZE, application_name="reveille-web")
     box = SecretBox(settings.secret_key.get_secret_value())
     allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
+    for_agents = allow_private.and_loopback() if settings.is_local else allow_private
     live = Live(settings.libpq_url)
-    operator = Operator(box, allow_private, settings.commands, settings.mcp_commands)
+    operator = Operator(box, for_agents, settings.commands, settings.mcp_commands)
     triggers = Triggers(db, box, allow_private)
     clock = SystemClock()
     return Services(
@@ -66,7 +67,7 @@ def build_parts(settings: Settings) -> Services:
         box=box,
         triggers=triggers,
         agents=Agents(db, operator),
-        models=Models(db, box, allow_private, lambda spec: ask_model(spec, allow_private, read_variable)),
+        models=Models(db, box, for_agents, lambda spec: ask_model(spec, for_agents, read_variable)),
         allow_private=allow_private,
         keys=Keys(db, clock),
         tenants=Tenants(db, triggers),

@@ -35,7 +35,8 @@ class RoutedLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         self.error_log.propagate = True
 
 
-bind = f"0.0.0.0:{_settings.port}"
+_host = _settings.host or "0.0.0.0"  # noqa: S104  # a dyno's and a container's router calls from elsewhere  # nosec B104
+bind = f"[{_host}]:{_settings.port}" if ":" in _host else f"{_host}:{_settings.port}"
 workers = _settings.web_concurrency
 worker_class = "api.server.worker.GuardedWorker"
 timeout = 60

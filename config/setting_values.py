@@ -81,6 +81,15 @@ def _proxies(value: str) -> str:
     return ",".join(parts)
 
 
+def _listen_host(value: str) -> str:
+    if value.lower() == "localhost":
+        return "127.0.0.1"
+    try:
+        return str(ipaddress.ip_address(value.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise ValueError("must be an IP address such as 127.0.0.1, or 0.0.0.0 for all of this machine") from None
+
+
 def _parse_commands(value: object) -> object:
     if not isinstance(value, str):
         return value
@@ -114,6 +123,7 @@ Directory = Annotated[Path, AfterValidator(_absolute)]
 HostNames = Annotated[str, AfterValidator(_host_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
+ListenHost = Annotated[str, AfterValidator(_listen_host)]
 LongKey = Annotated[Key, AfterValidator(_long_enough)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 PrivateHosts = Annotated[str, AfterValidator(_private_hosts)]

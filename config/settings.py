@@ -6,6 +6,7 @@ Empty variables count as unset. Each secret may instead be given as a file, by `
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import json
 import os
 import re
@@ -29,6 +30,7 @@ from config.setting_values import (
     HostNames,
     HttpUrl,
     Key,
+    ListenHost,
     LogLevel,
     LongKey,
     LongSecret,
@@ -43,6 +45,18 @@ _KUBERNETES = re.compile(
 )
 
 
+def reachable_host(host: str | None) -> str:
+    """The address by which this machine reaches a server that listens on `host`."""
+    if host is None or ipaddress.ip_address(host).is_unspecified:
+        return "127.0.0.1"
+    return host
+
+
+def _own_url(host: str | None, port: int) -> str:
+    reached = reachable_host(host)
+    return f"http://[{reached}]:{port}" if ":" in reached else f"http://{reached}:{port}"
+
+
 class Settings(BaseSettings):
     """What the operator decided. Made by `load_settings`; `Settings()` alone holds the defaults."""
 
@@ -52,6 +66,7 @@ class Settings(BaseSettings):
 
     database_url: DatabaseUrl | None = Field(None, validation_alias="DATABASE_URL", repr=False)
     port: int = Field(8080, ge=1, le=65535, validation_alias="PORT")
+    host: ListenHost | None = Field(None, validation_alias="REVEILLE_HOST")
     web_concurrency: int = Field(1, ge=1, le=64, validation_alias="WEB_CONCURRENCY")
     data_dir: Directory = Field(default=Path("var"), validate_default=True, validation_alias="REVEILLE_DATA_DIR")
     admin_key: LongKey | None = Field(None, validation_alias="REVEILLE_ADMIN_KEY")
@@ -63,7 +78,7 @@ class Settings(BaseSettings):
     allowed_hosts: HostNames = Field("", validation_alias="REVEILLE_ALLOWED_HOSTS")
     trusted_proxies: Proxies = Field("", validation_alias="REVEILLE_TRUSTED_PROXIES")
     url: HttpUrl = Field(
-        default_factory=lambda data: f"http://127.0.0.1:{data['port']}", validation_alias="REVEILLE_URL"
+        default_factory=lambda data: _own_url(data.get("host"), data["port"]), validation_alias="REVEILLE_URL"
     )
     api_key: Key | None = Field(None, validation_alias="REVEILLE_API_KEY")
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", validation_alias="REVEILLE_CURRENCY")
@@ -81,6 +96,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Take values from the constructor only; `load_settings` hands it those of the environment."""
         return (init_settings,)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the web server is told to listen on loopback only: it is one person's own machine."""
+        return self.host is not None and ipaddress.ip_address(self.host).is_loopback
 
     @property
     def libpq_url(self) -> str:
@@ -188,6 +208,8 @@ def child_environment(settings: Settings) -> dict[str, str]:
     unknown = {warning.partition(" ")[0] for warning in unknown_settings()}
     variables = {name: value for name, value in os.environ.items() if name not in unknown}  # noqa: TID251
     chosen = {"REVEILLE_DATA_DIR": str(settings.data_dir), "PORT": str(settings.port)}
+    if settings.host is not None:
+        chosen["REVEILLE_HOST"] = settings.host
     if settings.commands:
         chosen["REVEILLE_COMMANDS"] = json.dumps(settings.commands)
     if settings.database_url is not None:

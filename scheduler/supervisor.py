@@ -18,7 +18,7 @@ from types import FrameType
 from loguru import logger
 from pydantic import SecretStr
 
-from config.settings import Settings, child_environment
+from config.settings import Settings, child_environment, reachable_host
 from scheduler.children import Child
 from scheduler.domain.errors import ConfigurationError
 from scheduler.postgres.data_directory import ensure_directory, remedy_for
@@ -30,6 +30,7 @@ COMMANDS = {
     "web": [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "api.app:create_app()"],
     "worker": [sys.executable, "-m", "scheduler.cli", "worker"],
 }
+LOOPBACK = "127.0.0.1"
 DEFAULT_PORT, PRIVILEGED, LAST_PORT = 8080, 1024, 65535
 STOP_SECONDS = 25.0
 TICK_SECONDS = 0.2
@@ -44,14 +45,15 @@ def run(settings: Settings, prepare: Callable[[Settings], list[str]]) -> int:
     with the settings that the children get, and returns lines for the console. Raises ConfigurationError, before
     anything is started, when the port or the data directory cannot be had.
     """
+    settings = settings.model_copy(update={"host": settings.host or LOOPBACK})
     with _stop_signals() as stop:
         if settings.database_url is not None:
             settings.for_server()
-            check_port(settings.port)
+            check_port(settings.port, settings.host)
             status = _serve(settings, prepare, stop, None)
             return _say_goodbye(status, "in the database")
         with data_directory_lock(settings.data_dir):
-            check_port(settings.port)
+            check_port(settings.port, settings.host)
             postgres = EmbeddedPostgres(settings.data_dir)
             try:
                 with_database = settings.model_copy(
@@ -72,15 +74,16 @@ def _say_goodbye(status: int, place: str) -> int:
     return status
 
 
-def check_port(port: int) -> None:
-    """ConfigurationError with the remedy when something else listens on `port`, or we may not."""
-    with socket.socket() as probe:
+def check_port(port: int, host: str | None = None) -> None:
+    """ConfigurationError with the remedy when something else listens on `port` of `host`, or we may not."""
+    host = host or LOOPBACK
+    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind(("0.0.0.0", port))  # noqa: S104  # the web server's own address  # nosec B104
+            probe.bind((host, port))
         except OSError as error:
             raise ConfigurationError(
-                f"Port {port} cannot be had ({error.strerror}): stop what uses it, or choose another: "
+                f"Port {port} of {host} cannot be had ({error.strerror}): stop what uses it, or choose another: "
                 f"PORT={port + 1 if PRIVILEGED <= port < LAST_PORT else DEFAULT_PORT} make run"
             ) from None
 
@@ -152,8 +155,7 @@ def _serve(
         )
         for name, command in COMMANDS.items()
     ]
-    announce = f"Reveille listens on http://127.0.0.1:{settings.port}/ (the web UI; press Ctrl-C to stop)"
-    return Supervisor(children, postgres, stop, ready=lambda: _announce(settings.port, console, announce)).run()
+    return Supervisor(children, postgres, stop, ready=lambda: _announce(settings, console)).run()
 
 
 class Console:
@@ -217,13 +219,20 @@ class Supervisor:
             child.kill()
 
 
-def _announce(port: int, console: Console, line: str) -> bool:
-    """Print `line` once the web server accepts connections."""
+def _announce(settings: Settings, console: Console) -> bool:
+    """Print where the web server is, and who may reach it, once it accepts connections."""
+    host = reachable_host(settings.host)
     try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+        socket.create_connection((host, settings.port), timeout=1).close()
     except OSError:
         return False
-    console.write(line)
+    shown = f"[{host}]" if ":" in host else host
+    console.write(f"Reveille listens on http://{shown}:{settings.port}/ (the web UI; press Ctrl-C to stop)")
+    if settings.is_local:
+        console.write(
+            "Only this machine can reach it, and the agents and models that you make may live on this machine too. "
+            "REVEILLE_HOST=0.0.0.0 opens it to others."
+        )
     return True
 
 

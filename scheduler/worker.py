@@ -96,14 +96,18 @@ async def _serve(
     clock = SystemClock()
     pulse = Pulse(clock)
     allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
-    async with GuardedClient(allow_private=allow_private) as client:
+    for_agents = allow_private.and_loopback() if settings.is_local else allow_private
+    async with (
+        GuardedClient(allow_private=allow_private) as client,
+        GuardedClient(allow_private=for_agents) as runner,
+    ):
         assert settings.secret_key is not None  # noqa: S101  # for_server has seen to it
         box = SecretBox(settings.secret_key.get_secret_value())
         base_url = settings.public_url or settings.url
         tools = make_tools(db, Triggers(db, box, allow_private), clock, base_url)
         journal = Journal(db)
         parts = RuntimeParts(
-            client,
+            runner,
             clock,
             settings.commands,
             tools,

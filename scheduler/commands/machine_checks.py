@@ -73,7 +73,7 @@ def check_web(settings: Settings) -> Finding:
         with httpx.Client(mounts=dict.fromkeys(LOCAL), timeout=2) as client:
             answer = client.get(f"{url}/readyz")
     except httpx.TransportError:
-        return _check_free(settings.port)
+        return _check_free(settings.port, settings.host)
     if not _is_reveille(answer):
         return fail("web", f"something else answers at {url}", "stop it, or choose another port by PORT")
     if _is_another(settings):
@@ -128,9 +128,9 @@ def is_running(directory: Path) -> bool:
     return pid is not None and postmaster.is_server(pid, directory)
 
 
-def _check_free(port: int) -> Finding:
+def _check_free(port: int, host: str | None) -> Finding:
     try:
-        check_port(port)
+        check_port(port, host)
     except ConfigurationError as error:
         return fail(
             "web",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from typing import Self
 
@@ -99,6 +99,10 @@ class AllowedPrivate:
         return (host, port) in self.at_ports or any(
             port == open_port and address in network for network, open_port in self.networks_at_ports
         )
+
+    def and_loopback(self) -> Self:
+        """These, and this machine itself."""
+        return replace(self, networks=(*self.networks, ip_network("127.0.0.0/8"), ip_network("::1/128")))
 
 
 _EVERYTHING = AllowedPrivate(networks=(ip_network("0.0.0.0/0"), ip_network("::/0")))

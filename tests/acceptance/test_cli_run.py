@@ -16,6 +16,7 @@ from typing import IO, Any
 
 import pytest
 
+from tests.acceptance.agent_server import agent_server
 from tests.acceptance.tools import command, environment
 
 START_SECONDS = 90.0
@@ -85,6 +86,15 @@ def test_an_agent_is_woken_once_for_what_its_triggers_fired(running: Running) ->
     assert [firing["trigger_name"] for firing in shown["firings"]] == ["one", "two"]
     assert "Because of one." in shown["context"]
     assert "Because of two." in shown["reply"]
+
+    with agent_server() as near:  # on this machine, which nobody else reaches
+        agent = running.ask("agents", "create", "near", "--agent-url", near.url, "--window", "0s")
+        running.ask("triggers", "add", "near", "--type", "webhook", "--name", "bell", "--reason", "It rang.")
+        running.ask("triggers", "fire", "near/bell")
+        wait_for(
+            lambda: running.ask("invocations", "list", "--agent", agent["id"], "--state", "succeeded")["items"]
+        )
+        assert len(near.runs) == 1
 
     done = subprocess.run(command("doctor"), env=running.variables, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stdout

@@ -66,6 +66,24 @@ def test_every_variable_is_read() -> None:
     assert settings.log_json is True
 
 
+@pytest.mark.parametrize(
+    ("host", "is_local", "url"),
+    [
+        (None, False, "http://127.0.0.1:8080"),
+        ("0.0.0.0", False, "http://127.0.0.1:8080"),
+        ("::", False, "http://127.0.0.1:8080"),
+        ("192.0.2.7", False, "http://192.0.2.7:8080"),
+        ("localhost", True, "http://127.0.0.1:8080"),
+        ("127.0.0.9", True, "http://127.0.0.9:8080"),
+        ("[::1]", True, "http://[::1]:8080"),
+    ],
+)
+def test_a_service_is_local_while_it_listens_on_loopback_only(host: str | None, is_local: bool, url: str) -> None:
+    settings = load_settings({} if host is None else {"REVEILLE_HOST": host})
+    assert (settings.is_local, settings.url) == (is_local, url)
+    assert load_settings(child_environment(settings)).host == settings.host
+
+
 def test_the_cli_address_follows_the_port() -> None:
     assert load_settings({"PORT": "9001"}).url == "http://127.0.0.1:9001"
 
@@ -90,6 +108,7 @@ def test_every_form_of_a_postgresql_address_is_normalised(scheme: str) -> None:
     [
         ("PORT", "http", "integer"),
         ("PORT", "70000", "65535"),
+        ("REVEILLE_HOST", "example.org", "0.0.0.0"),
         ("WEB_CONCURRENCY", "0", "greater than or equal to 1"),
         ("DATABASE_URL", "sqlite:///x.db", "PostgreSQL"),
         ("DATABASE_URL", "mysql://u:hunter2@h/db", "PostgreSQL"),

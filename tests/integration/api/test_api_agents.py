@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from sqlalchemy import text
 
 from scheduler.storage.tables import Agent
@@ -72,6 +73,32 @@ def test_the_operator_may_open_private_addresses(database_url: str) -> None:
     runtime = {"kind": "http", "url": "http://127.0.0.1:9000/"}
     with running_api(database_url, allow_private_hosts="127.0.0.0/8") as api:
         api.post("/agents", {"name": "ada", "runtime": runtime})
+
+
+@pytest.mark.parametrize(
+    ("host", "is_taken"), [("127.0.0.1", True), ("::1", True), ("0.0.0.0", False), (None, False)]
+)
+def test_agents_and_models_live_on_a_machine_that_nobody_else_reaches(
+    database_url: str, host: str | None, is_taken: bool
+) -> None:
+    """Polls and notification targets do not, nor do agents on other private addresses."""
+    near = {"kind": "http", "url": "http://localhost:9000/"}
+    model = {"name": "m", "provider": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:9000/"}
+    poll = {"url": "http://127.0.0.1:9000/", "json_path": "$.a"}
+    with running_api(database_url, host=host) as api:
+        agent = api.agent("ada")
+        if is_taken:
+            api.post("/agents", {"name": "near", "runtime": near})
+            api.post("/models", model)
+        else:
+            assert api.refused(422, "POST", "/agents", {"name": "near", "runtime": near})["field"] == "runtime.url"
+            assert api.refused(422, "POST", "/models", model)["field"] == "base_url"
+        far = {"kind": "http", "url": "http://10.0.0.1:9000/"}
+        assert api.refused(422, "POST", "/agents", {"name": "far", "runtime": far})["field"] == "runtime.url"
+        path, body = f"/agents/{agent['id']}/triggers", {"name": "p", "type": "poll", "config": poll}
+        assert api.refused(422, "POST", path, body)["field"] == "config.url"
+        target = {"name": "t", "kind": "webhook", "url": "http://127.0.0.1:9000/"}
+        assert api.refused(422, "POST", f"/agents/{agent['id']}/notification-targets", target)["field"] == "url"
 
 
 def test_a_name_is_taken_once_and_free_after_its_agent_is_gone(api: Api) -> None:
