@@ -18,7 +18,8 @@ from api.schemas.triggers import TriggerPath
 from api.services import services
 from scheduler.domain.errors import ConfigurationError, Conflict
 from scheduler.domain.turns import Turns
-from scheduler.intake.polls.settle import Poll, open_poll, shown
+from scheduler.intake.polls.data import Shown, firing_data, shown
+from scheduler.intake.polls.settle import Poll, open_poll
 from scheduler.intake.polls.statements import PollDetail, read_poll
 from scheduler.intake.polls.trial import Trial, try_poll
 from scheduler.intake.polls.tries import record_try
@@ -66,7 +67,7 @@ def show_poll(path: TriggerPath) -> Response:
     """Show what a poll saw last, how often it failed in a row, and why."""
     detail = poll_detail(path.trigger_id, PollConfig, LookConfig)
     before = _before(detail)
-    value, cut = (None, False) if before is None else shown(before.value)
+    told = Shown(None) if before is None else shown(before.value)
     return answer(
         PollOut(
             checked_at=detail.checked_at,
@@ -74,8 +75,8 @@ def show_poll(path: TriggerPath) -> Response:
             first_failure_at=detail.first_failure_at,
             note=detail.stored.note,
             is_seen=before is not None,
-            value=value,
-            value_cut=cut,
+            value=told.value,
+            value_cut=told.is_cut,
         )
     )
 
@@ -147,11 +148,7 @@ def seen_now(trigger_id: UUID) -> dict[str, Any] | None:
         return None
     before = poll.before()
     trial = look(poll.config, before, trigger_id)
-    if trial.status == "failed":
-        return None
-    old = {} if before is None else {"old": shown(before.value)[0]}
-    nothing = {"nothing": ["new"]} if trial.status == "nothing_there" else {}
-    return old | {"new": trial.value} | nothing | ({"cut": ["new"]} if trial.value_cut else {})
+    return None if trial.seen is None else firing_data(before, trial.seen)
 
 
 def _may_try(agent_id: UUID | None, *, is_approved: bool = False) -> None:

@@ -27,7 +27,7 @@ from jsonpath.token import TOKEN_NAME
 
 from scheduler.domain.bounded_regex import Pattern, compile_bounded
 from scheduler.domain.errors import InvalidField, ReveilleError
-from scheduler.domain.json_values import heavier_than, json_equal, matches
+from scheduler.domain.json_values import DoubledObject, heavier_than, json_equal, matches
 
 __all__ = [
     "JsonPath",
@@ -43,6 +43,7 @@ MAX_EXPRESSION_CHARS = 2_000
 MAX_RESULTS = 10_000
 MAX_RESULT_WEIGHT = 4 * 1024 * 1024
 FIND_SECONDS = 1.0
+_WHOLES = (list, dict, DoubledObject)
 _SHORTHAND = re.compile(r"[A-Za-z_\u0080-\U0010FFFF][0-9A-Za-z_\u0080-\U0010FFFF]*")
 """A name that may stand after a dot (RFC 9535 section 2.5.1.1)."""
 
@@ -221,7 +222,7 @@ class _Environment(JSONPathEnvironment):
 
     def compare(self, left: object, operator: str, right: object) -> bool:
         _run.get().seconds_left()
-        if type(left) in (list, dict) and type(right) in (list, dict) and operator in ("==", "!=", "<=", ">="):
+        if type(left) in _WHOLES and type(right) in _WHOLES and operator in ("==", "!=", "<=", ">="):
             return json_equal(left, right, _run.get().step) is (operator != "!=")
         return super().compare(left, operator, right)
 

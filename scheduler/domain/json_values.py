@@ -4,39 +4,79 @@ from __future__ import annotations
 
 import json
 import math
-import re
-import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from decimal import Decimal, InvalidOperation
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 PLAIN_CHARS = 16
 """A number written in so few characters, without an exponent, is a double exactly as it was written."""
+MAX_INTEGER_CHARS = 4_000
+"""Python takes no longer text for an integer."""
+
+
+class WrittenFloat(float):
+    """A double that was written in another way than Python writes it: `10.00`, `1e2`, `-0`."""
+
+    text: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """The number of a JSON text."""
+        number = cls(text)
+        number.text = text
+        return number
+
+
+class WrittenDecimal(Decimal):
+    """A number that is no double, with how it was written: `1e400`."""
+
+    text: str
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        """The number of a JSON text. Raises ValueError where it is beyond all bounds."""
+        try:
+            number = cls(text)
+        except InvalidOperation:
+            raise ValueError(f"the number {text[:20]} is too large") from None
+        number.text = text
+        return number
+
+
+class DoubledObject(dict[str, Any]):
+    """An object that was written with a key twice, of which the last counts; `pairs` are all of them."""
+
+    pairs: list[tuple[str, Any]]
 
 
 def read_json(text: str) -> tuple[Any, str | None]:
     """The value of a JSON text (RFC 8259), and a key that an object has twice, of which the last counts.
 
-    A number that is no double as it was written is a Decimal. Raises ValueError and RecursionError.
+    A number that is no double as it was written is a Decimal. Numbers and doubled keys know how they were written,
+    for `write_json`. Raises ValueError and RecursionError.
     """
     doubled: list[str] = []
 
     def members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)
-        if len(found) < len(pairs) and not doubled:
+        if len(found) == len(pairs):
+            return found
+        if not doubled:
             names = [name for name, _ in pairs]
             doubled.append(next(name for name in found if names.count(name) > 1))
-        return found
+        whole = DoubledObject(found)
+        whole.pairs = pairs
+        return whole
 
-    value = json.loads(text, object_pairs_hook=members, parse_float=_fraction, parse_constant=_refuse)
+    value = json.loads(
+        text, object_pairs_hook=members, parse_float=_fraction, parse_int=_integer, parse_constant=_refuse
+    )
     return value, doubled[0] if doubled else None
 
 
-def write_json(value: object) -> str:
-    """JSON with the keys in order and decimals as exact as they are."""
-    mark = secrets.token_hex(8)
-    text = json.dumps(value, sort_keys=True, default=lambda number: f"{mark}{number}")
-    return re.sub(f'"{mark}([^"]*)"', r"\1", text)
+def write_json(value: object, *, ascii_only: bool = True) -> str:
+    """JSON with the keys in order, and numbers and doubled keys as they were read. Raises RecursionError."""
+    return "".join(_pieces(value, json.JSONEncoder(ensure_ascii=ascii_only).encode))
 
 
 def json_equal(left: object, right: object, step: Callable[[], None] | None = None) -> bool:
@@ -98,7 +138,7 @@ def deeper_than(limit: int, value: object) -> bool:
     depth = 0
     while layer and depth <= limit:
         depth += 1
-        parts = (part for each in layer for part in (each.values() if isinstance(each, dict) else each))
+        parts = (part for each in layer for part in _parts(each))
         layer = [part for part in parts if isinstance(part, dict | list)]
     return depth > limit
 
@@ -113,19 +153,52 @@ def _exact(number: object) -> object:
     return Decimal(repr(number)) if isinstance(number, float) else number
 
 
+def _parts(whole: Any) -> Iterable[Any]:
+    """The values in a list or an object, those of a doubled key too."""
+    if isinstance(whole, DoubledObject):
+        return [part for _, part in whole.pairs]
+    return whole.values() if isinstance(whole, dict) else whole
+
+
+def _pieces(value: object, encode: Callable[[object], str]) -> Iterator[str]:
+    match value:
+        case dict():
+            pairs = value.pairs if isinstance(value, DoubledObject) else value.items()
+            opening = "{"
+            for name, part in sorted(pairs, key=lambda pair: pair[0]):
+                yield f"{opening}{encode(name)}: "
+                yield from _pieces(part, encode)
+                opening = ", "
+            yield "}" if opening == ", " else "{}"
+        case list():
+            opening = "["
+            for part in value:
+                yield opening
+                yield from _pieces(part, encode)
+                opening = ", "
+            yield "]" if opening == ", " else "[]"
+        case WrittenFloat() | WrittenDecimal():
+            yield value.text
+        case Decimal():
+            yield str(value)
+        case _:
+            yield encode(value)
+
+
 def _fraction(text: str) -> float | Decimal:
     number = float(text)
-    if len(text) <= PLAIN_CHARS and text.lstrip("-").replace(".", "").isdecimal():
+    if repr(number) == text:
         return number
-    exact = _decimal(text)
-    return number if math.isfinite(number) and Decimal(repr(number)) == exact else exact
+    is_double = len(text) <= PLAIN_CHARS and text.lstrip("-").replace(".", "").isdecimal()
+    if is_double or (math.isfinite(number) and Decimal(repr(number)) == WrittenDecimal.of(text)):
+        return WrittenFloat.of(text)
+    return WrittenDecimal.of(text)
 
 
-def _decimal(text: str) -> Decimal:
-    try:
-        return Decimal(text)
-    except InvalidOperation:
-        raise ValueError(f"the number {text[:20]} is too large") from None
+def _integer(text: str) -> int | float | Decimal:
+    if text == "-0":
+        return WrittenFloat.of(text)
+    return int(text) if len(text) <= MAX_INTEGER_CHARS else WrittenDecimal.of(text)
 
 
 def _refuse(name: str) -> NoReturn:

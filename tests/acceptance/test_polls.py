@@ -10,7 +10,7 @@ from tests.acceptance.agent_server import agent_server
 from tests.acceptance.fleet import fleet
 from tests.bench.polls import cron_lateness
 from tests.bench.server import bench_server
-from tests.support.polls import running_site
+from tests.support.polls import answered, running_site
 
 
 def eventually(what: Callable[[], object], seconds: float = 60) -> None:
@@ -31,15 +31,15 @@ def test_a_change_wakes_the_agent_with_the_old_and_the_new_value(database_url: s
         processes.start("web")
         processes.start("worker")
         processes.wait_ready()
-        site.says({"version": 1})
+        site.answer = answered(body=b'{"price": 10.00}')
         with processes.api() as api:
             body = {"name": "ada", "runtime": {"kind": "http", "url": agents.url}, "dedup_delay_seconds": 0}
             agent_id = api.post("/agents", json=body).json()["id"]
-            config = {"url": site.url, "json_path": "$.version"}
+            config = {"url": site.url, "json_path": "$.price"}
             poll = {"name": "releases", "type": "poll", "config": config, "reason": "A release is out."}
             path = f"/triggers/{api.post(f'/agents/{agent_id}/triggers', json=poll).json()['id']}"
             eventually(lambda: api.get(f"{path}/poll").json()["is_seen"])
-            site.says({"version": 2})
+            site.answer = answered(body=b'{"price": 12345678901234567.89}')
             api.post(f"{path}/pause").raise_for_status()
             api.post(f"{path}/resume").raise_for_status()  # looks at once
             eventually(lambda: agents.runs)
@@ -47,6 +47,7 @@ def test_a_change_wakes_the_agent_with_the_old_and_the_new_value(database_url: s
             context = api.get(f"/invocations/{firing['invocation_id']}").json()["context"]
     assert "A release is out." in context
     assert context.index("Old value:") < context.index("New value:")
+    assert context.index("\n10.00\n") < context.index("\n12345678901234567.89\n")
 
 
 def test_polls_that_hang_leave_cron_lateness_unchanged() -> None:

@@ -285,3 +285,14 @@ def test_an_agent_is_told_that_it_had_put_a_firing_off(language: Language, line:
     assert any(each.startswith(line) for each in _outside(build_context([returned], language, NONCE)))
     imitation = replace(WEBHOOK, payload=f"{line} never".encode())
     assert f"| {line} never" in build_context([imitation], language, NONCE)
+
+
+def test_a_polls_values_are_shown_as_they_were_sent() -> None:
+    sent = {"old": "10.00", "new": '{"a": 1e400, "a": 2.50}'}
+    data = {"old": 10.0, "new": {"a": 2.5}, "as_sent": sent}
+    context = build_context([replace(POLL, data=data)], "en", NONCE)
+    assert f"\n10.00\n{CLOSING}" in context
+    assert '{\n  "a": 1e400,\n  "a": 2.50\n}' in context
+    assert "as_sent" not in context
+    odd = build_context([replace(POLL, data={"old": 1, "new": 2, "as_sent": [{"new": 3}]})], "en", NONCE)
+    assert f"\n2\n{CLOSING}" in odd

@@ -7,10 +7,11 @@ from scheduler.domain.context.build import (
     new_nonce,
     session_title,
 )
-from scheduler.domain.context.sources import is_asked, is_delegated, reason_of
+from scheduler.domain.context.sources import AS_SENT, is_asked, is_delegated, reason_of
 from scheduler.domain.context.words import Language
 
 __all__ = [
+    "AS_SENT",
     "ContextFiring",
     "ContextLimits",
     "Language",

@@ -13,7 +13,15 @@ from uuid import UUID
 from scheduler.domain.charsets import decode_strictly
 from scheduler.domain.context.json_text import pretty, pretty_if_json
 from scheduler.domain.context.safe_text import fair_share, label_of, safe_block, safe_line, shortened
-from scheduler.domain.context.sources import is_named_by_tenant, is_task, messages_of, reason_of, sender_of
+from scheduler.domain.context.sources import (
+    AS_SENT,
+    is_named_by_tenant,
+    is_task,
+    messages_of,
+    reason_of,
+    sender_of,
+    sent_of,
+)
 from scheduler.domain.context.words import BETWEEN_TRIGGERS, END, WORDS, Language, Words
 from scheduler.domain.model import Trust
 
@@ -191,9 +199,12 @@ class _Builder:
             yield from self._messages(firing, messages_of(data))
         else:
             headed = {name: heading for name, heading in firing.data_headings.items() if name in data}
+            sent = sent_of(data) if headed else {}
             for name, heading in headed.items():
-                yield self._json(self._line(heading, MAX_NAME_CHARS), data[name])
-            rest = {name: value for name, value in data.items() if name not in headed}
+                title = self._line(heading, MAX_NAME_CHARS)
+                yield self._sent(title, sent[name]) if name in sent else self._json(title, data[name])
+            told = {*headed, AS_SENT} if sent else headed
+            rest = {name: value for name, value in data.items() if name not in told}
             if rest:
                 yield self._json(self._words.data, rest)
         if firing.payload is not None:
@@ -232,7 +243,10 @@ class _Builder:
             return f"{self._words.payload}\n{line}"
         if not text:
             return f"{self._words.payload}\n{self._words.empty}"
-        return self._data(self._words.payload, pretty_if_json(text), self._limits.payload)
+        return self._sent(self._words.payload, text)
+
+    def _sent(self, heading: str, text: str) -> _Data:
+        return self._data(heading, pretty_if_json(text), self._limits.payload)
 
     def _json(self, heading: str, value: object) -> _Data:
         return self._data(heading, pretty(value), self._limits.payload)

@@ -8,6 +8,9 @@ from typing import Any
 from scheduler.domain.context.words import WORDS, Language
 from scheduler.domain.model import TriggerType, Trust
 
+AS_SENT = "as_sent"
+"""The member of a firing's data with the JSON, by member, of what came in another form than it is kept in."""
+
 
 def reason_of(trigger_type: str, reason: str, data: Mapping[str, Any] | None, language: Language) -> str:
     """The reason of a firing. That of a call is made here, for it depends on who calls; others are their triggers'."""
@@ -47,6 +50,14 @@ def messages_of(data: Mapping[str, Any] | None) -> list[Mapping[Any, Any]]:
     if not isinstance(messages, list):
         return []
     return [each if isinstance(each, Mapping) else {"text": each} for each in messages]
+
+
+def sent_of(data: Mapping[str, Any]) -> dict[str, str]:
+    """The JSON that members of a firing's data came as, of those of which it is kept."""
+    sent = data.get(AS_SENT)
+    if not isinstance(sent, Mapping):
+        return {}
+    return {name: text for name, text in sent.items() if isinstance(text, str)}
 
 
 def sender_of(message: Mapping[Any, Any]) -> str:

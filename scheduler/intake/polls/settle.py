@@ -7,20 +7,20 @@ from __future__ import annotations
 
 import json
 import random
-import re
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, update
 
-from scheduler.domain.json_values import deeper_than, read_json
+from scheduler.domain.json_values import read_json
 from scheduler.domain.model import Trust
 from scheduler.domain.retries import SPREAD
 from scheduler.domain.text import storable
 from scheduler.firings.new_firing import NewFiring, gate
 from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
+from scheduler.intake.polls.data import firing_data, shown
 from scheduler.intake.polls.look import Found, Look, LookFailed, Unchanged, Validators
 from scheduler.intake.polls.statements import (
     QuietEnd,
@@ -45,12 +45,7 @@ PUT_OFF_FOR = timedelta(hours=24)
 """How long after the first failure answers of 429 and 503 with Retry-After do not pause it."""
 FIRST_DELAY = 60.0
 LONGEST_RETRY_AFTER = 24 * 3600.0
-MAX_DATA_CHARS = 64 * 1024
-"""Of each value's JSON in a firing's data."""
-MAX_DATA_DEPTH = 32
 NOTE_BYTES = 500
-
-_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +152,7 @@ def _succeed(
 def _sighted(poll: Looked, look: Sighted, values: dict[str, Any]) -> dict[str, Any] | None:
     """What to fire with, if anything; the cursor is added to `values`."""
     values |= {"baseline": look.text, "note": _noted(look.note), "edited_at": poll.stored.updated_at}
-    return None if look.data is None else {name: shown(value)[0] for name, value in look.data.items()}
+    return None if look.data is None else {name: shown(value).value for name, value in look.data.items()}
 
 
 def _seen(poll: Poll, state: Row[Any], look: Found | Unchanged, values: dict[str, Any]) -> dict[str, Any] | None:
@@ -175,30 +170,6 @@ def _seen(poll: Poll, state: Row[Any], look: Found | Unchanged, values: dict[str
 def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:
     """The wait after so many failures in a row (at least 1), never over `interval`; `spread` is drawn from ±SPREAD."""
     return min(timedelta(seconds=FIRST_DELAY * 2 ** min(failures - 1, 30) * (1 + spread)), interval)
-
-
-def firing_data(before: Seen | None, seen: Seen) -> dict[str, Any]:
-    """`{"old"?, "new"}` as a firing keeps it; `cut` names what had to be cut, `nothing` what was not there."""
-    both = ({} if before is None else {"old": before}) | {"new": seen}
-    parts = {name: shown(each.value) for name, each in both.items()}
-    told = {
-        "cut": [name for name, (_, is_cut) in parts.items() if is_cut],
-        "nothing": [name for name, each in both.items() if not each.is_there],
-    }
-    return {name: part for name, (part, _) in parts.items()} | {name: each for name, each in told.items() if each}
-
-
-def shown(value: object) -> tuple[Any, bool]:
-    r"""`value` for others to read, and whether it had to be cut: then it is a text, the start of its JSON.
-
-    U+0000 and lone surrogates (`\ud800`), which neither PostgreSQL nor UTF-8 can hold, are replaced; a number that
-    is no double is the text that it was.
-    """
-    text = _ESCAPED_NUL.sub(r"\1\\ufffd", json.dumps(value, ensure_ascii=False, default=str))
-    text = text.encode("utf-8", "replace").decode()
-    if len(text) > MAX_DATA_CHARS or deeper_than(MAX_DATA_DEPTH, value):
-        return text[:MAX_DATA_CHARS], True
-    return json.loads(text), False
 
 
 def _fire(conn: Connection, trigger: LockedTrigger, poll: Looked, data: dict[str, Any]) -> None:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from scheduler.domain.clock import Clock
+from scheduler.intake.polls.data import shown
 from scheduler.intake.polls.look import Found, Looker, LookFailed
-from scheduler.intake.polls.settle import shown
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.triggers.poll import PollConfig, Seen
@@ -24,6 +24,8 @@ class Trial:
     would_fire: bool = False
     error: str | None = None
     """Why it failed, that nothing is at the path, or what else there is to say."""
+    seen: Seen | None = None
+    """What was seen, whole; None when the look failed."""
 
 
 async def try_poll(
@@ -35,9 +37,9 @@ async def try_poll(
             look = await Looker(client, clock, threads).look(config)
     match look:
         case Found(seen, note=note):
-            value, cut = shown(seen.value)
+            told = shown(seen.value)
             status: Literal["found", "nothing_there"] = "found" if seen.is_there else "nothing_there"
-            return Trial(status, value, cut, config.fires(before, seen), error=note)
+            return Trial(status, told.value, told.is_cut, config.fires(before, seen), note, seen)
         case LookFailed(note):
             return Trial("failed", error=note)
     raise AssertionError("a look without validators found nothing unchanged")

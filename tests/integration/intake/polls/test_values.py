@@ -183,11 +183,36 @@ def test_numbers_beyond_a_double_are_compared_exactly(polls: Polls, site: Site) 
         polls.look(poll)
     assert [each["new"] for each in polls.data(poll)] == [
         "1.00000000000000000001",
-        "1E+400",
-        "1E+401",
+        "1e400",
+        "1e401",
         "12345678901234567.89",
     ]
     assert polls.state(poll).baseline == "12345678901234567.89"
+
+
+def test_a_firing_keeps_the_numbers_and_doubled_keys_that_were_sent(polls: Polls, site: Site) -> None:
+    poll = polls.make()
+    for body in (
+        b"10.0",
+        b"10.00",
+        b"10.50",
+        b'{"a": 1, "a": -0}',
+        b'{"n": [1e2, 12345678901234567.89], "t": "\\u00e9"}',
+        b"7" * 5_000,
+        b"1",
+    ):
+        site.answer = answered(body=body)
+        polls.look(poll)
+    digits = "7" * 5_000
+    doubled, whole = '{"a": 1, "a": -0}', '{"n": [1e2, 12345678901234567.89], "t": "é"}'
+    n = {"n": [100.0, "12345678901234567.89"], "t": "é"}
+    assert polls.data(poll) == [
+        {"old": 10, "new": 10.5, "as_sent": {"old": "10.00", "new": "10.50"}},
+        {"old": 10.5, "new": {"a": 0}, "as_sent": {"old": "10.50", "new": doubled}},
+        {"old": {"a": 0}, "new": n, "as_sent": {"old": doubled, "new": whole}},
+        {"old": n, "new": digits, "as_sent": {"old": whole, "new": digits}},
+        {"old": digits, "new": 1, "as_sent": {"old": digits}},
+    ]
 
 
 def test_a_number_that_is_no_double_is_waited_for_as_a_text(polls: Polls, site: Site) -> None:

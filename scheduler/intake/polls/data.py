@@ -1,0 +1,67 @@
+"""What was seen, as a firing keeps it and as it is told to others."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from scheduler.domain.context import AS_SENT
+from scheduler.domain.json_values import WrittenDecimal, deeper_than, write_json
+from scheduler.triggers.poll import Seen
+
+MAX_DATA_CHARS = 64 * 1024
+"""Of each value's JSON in a firing's data."""
+MAX_DATA_DEPTH = 32
+
+_ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A value for others to read; `is_cut`: it is a text, the start of the value's JSON.
+
+    `sent` is its JSON where `value` cannot tell all of it: numbers such as `10.00` and `1e400`, doubled keys.
+    """
+
+    value: Any
+    is_cut: bool = False
+    sent: str | None = None
+
+
+def shown(value: object) -> Shown:
+    r"""`value` for others to read.
+
+    U+0000 and lone surrogates (`\ud800`), which neither PostgreSQL nor UTF-8 can hold, are replaced; a number that
+    is no double is the text that it was.
+    """
+    sent = _storable(write_json(value, ascii_only=False))
+    if len(sent) > MAX_DATA_CHARS or deeper_than(MAX_DATA_DEPTH, value):
+        return Shown(sent[:MAX_DATA_CHARS], is_cut=True)
+    plain = json.loads(_storable(json.dumps(value, ensure_ascii=False, default=_text)))
+    return Shown(plain, sent=None if write_json(plain, ascii_only=False) == sent else sent)
+
+
+def firing_data(before: Seen | None, seen: Seen) -> dict[str, Any]:
+    """`{"old"?, "new"}` as a firing keeps it.
+
+    `cut` names what had to be cut, `nothing` what was not there, and `as_sent` has the JSON of what is more than the
+    value can tell.
+    """
+    both = ({} if before is None else {"old": before}) | {"new": seen}
+    parts = {name: shown(each.value) for name, each in both.items()}
+    told: dict[str, Any] = {
+        "cut": [name for name, part in parts.items() if part.is_cut],
+        "nothing": [name for name, each in both.items() if not each.is_there],
+        AS_SENT: {name: part.sent for name, part in parts.items() if part.sent is not None},
+    }
+    return {name: part.value for name, part in parts.items()} | {name: each for name, each in told.items() if each}
+
+
+def _storable(text: str) -> str:
+    return _ESCAPED_NUL.sub(r"\1\\ufffd", text).encode("utf-8", "replace").decode()
+
+
+def _text(number: object) -> str:
+    return number.text if isinstance(number, WrittenDecimal) else str(number)
