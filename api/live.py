@@ -14,12 +14,15 @@ import psycopg
 from loguru import logger
 
 from scheduler.storage.live import EVERYTHING, LIVE_CHANNEL, Change, decode
+from scheduler.storage.pooler import hears
 
 BATCH_SECONDS = 0.1
 """Changes are handed on in batches of so long: a storm of them wakes a watcher ten times a second, no more."""
 LOOK_SECONDS = 1.0
 """How often the listener looks whether it is still wanted."""
 RECONNECT_SECONDS = 1.0
+POLL_SECONDS = 2.0
+"""How often watchers are told to look at everything where a pooler keeps the notifications away."""
 MAX_WAITING = 1000
 """Changes kept for a watcher that does not come to take them; beyond it, it is told to look at everything."""
 
@@ -137,12 +140,22 @@ class Live:
         with psycopg.connect(
             self._url, autocommit=True, connect_timeout=5, application_name="reveille-live"
         ) as conn:
+            if not hears(conn):
+                logger.warning("A pooler keeps NOTIFY away: set DATABASE_DIRECT_URL. Pages poll meanwhile")
+                conn.close()
+                self._poll()
+                return
             conn.execute(f"LISTEN {LIVE_CHANNEL}")
             self._hand_on([EVERYTHING])
             while self._has_subscribers():
                 first = list(_changes(conn, LOOK_SECONDS, stop_after=1))
                 if first:
                     self._hand_on([*first, *_batch(conn)])
+
+    def _poll(self) -> None:
+        while self._has_subscribers():
+            self._hand_on([EVERYTHING])
+            self._ended.wait(POLL_SECONDS)
 
     def _has_subscribers(self) -> bool:
         with self._lock:

@@ -57,7 +57,7 @@ def build_parts(settings: Settings) -> Services:
     box = SecretBox(settings.secret_key.get_secret_value())
     allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
     for_agents = allow_private.and_loopback() if settings.is_local else allow_private
-    live = Live(settings.libpq_url)
+    live = Live(settings.listen_url)
     operator = Operator(box, for_agents, settings.commands, settings.mcp_commands)
     triggers = Triggers(db, box, allow_private)
     clock = SystemClock()

@@ -39,7 +39,7 @@ from config.setting_values import (
 )
 from scheduler.domain.errors import ConfigurationError
 
-SECRETS = ("DATABASE_URL", "REVEILLE_ADMIN_KEY", "REVEILLE_SECRET_KEY", "REVEILLE_API_KEY")
+SECRETS = ("DATABASE_URL", "DATABASE_DIRECT_URL", "REVEILLE_ADMIN_KEY", "REVEILLE_SECRET_KEY", "REVEILLE_API_KEY")
 _KUBERNETES = re.compile(
     r"^REVEILLE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$"
 )
@@ -65,6 +65,7 @@ class Settings(BaseSettings):
     )
 
     database_url: DatabaseUrl | None = Field(None, validation_alias="DATABASE_URL", repr=False)
+    direct_url: DatabaseUrl | None = Field(None, validation_alias="DATABASE_DIRECT_URL", repr=False)
     port: int = Field(8080, ge=1, le=65535, validation_alias="PORT")
     host: ListenHost | None = Field(None, validation_alias="REVEILLE_HOST")
     web_concurrency: int = Field(1, ge=1, le=64, validation_alias="WEB_CONCURRENCY")
@@ -116,6 +117,11 @@ class Settings(BaseSettings):
         """`postgresql+psycopg://…` for SQLAlchemy; ConfigurationError without a database."""
         return self.libpq_url.replace("postgresql://", "postgresql+psycopg://", 1)
 
+    @property
+    def listen_url(self) -> str:
+        """`postgresql://…` past a pooler, for what needs a session: LISTEN, and the programs of PostgreSQL."""
+        return self.direct_url or self.libpq_url
+
     def for_server(self) -> Self:
         """These settings, if a web, worker or migrate process can run on them; else ConfigurationError."""
         _ = self.libpq_url
@@ -138,9 +144,14 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
     source = EnvSettingsSource(Settings)
     source.env_vars = {name: value.strip() for name, value in variables.items() if value.strip()}
     try:
-        return Settings(**source())
+        settings = Settings(**source())
     except ValidationError as error:
         raise ConfigurationError(_one_line(error)) from None
+    if settings.direct_url is not None and settings.database_url is None:
+        raise ConfigurationError(
+            "DATABASE_DIRECT_URL is set without DATABASE_URL: set both, or only DATABASE_URL where there is no pooler."
+        )
+    return settings
 
 
 def _read_secret_file(variables: dict[str, str], name: str) -> None:

@@ -45,7 +45,7 @@ class Clockwork:
             settings.sqlalchemy_url, pool_size=2, application_name="reveille-scheduler", options=BY_INDEX
         )
         self.scheduler = LedgerScheduler(self._db, SystemClock(), duties)
-        self._listener = Listener(settings.libpq_url, self.scheduler.wakeup)
+        self._listener = Listener(settings.listen_url, self.scheduler.wakeup)
 
     def start(self) -> None:
         """Run passes in a thread from now on."""

@@ -89,7 +89,8 @@ def run(arguments: Sequence[str]) -> int:
 def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     hint = f" See: {context.command_path} --help" if context else ""
-    return _say(f"{error.format_message()}{hint}", ExitCode.USAGE)
+    reason = error.format_message().replace("Value error, ", "")
+    return _say(f"{reason}{hint}", ExitCode.USAGE)
 
 
 def _interrupted(error: BaseException) -> int:

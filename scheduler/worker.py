@@ -1,4 +1,7 @@
-"""The worker process: its scheduler, and through Procrastinate the runs of invocations and the checks of polls."""
+"""The worker process: its scheduler, and through Procrastinate the runs of invocations and the checks of polls.
+
+Its role says which of the two it has.
+"""
 
 from __future__ import annotations
 
@@ -19,6 +22,7 @@ from procrastinate.exceptions import ConnectorException
 from config.settings import Settings, read_variable
 from scheduler import bootstrap
 from scheduler.domain.clock import SystemClock
+from scheduler.domain.roles import Role
 from scheduler.intake.polls.check import MAX_OPEN_REQUESTS, Poller
 from scheduler.invocations.dispatch import Dispatcher
 from scheduler.invocations.recovery import STALLED_AFTER
@@ -37,6 +41,13 @@ from scheduler.storage.secrets import SecretBox
 from scheduler.toolbox.registry import make_tools
 
 DATABASE_CONNECTIONS = 3
+DUTY_CONNECTIONS = 2
+"""Of a process that only schedules: a duty's each, of which two are done at a time."""
+WHAT = {
+    Role.SCHEDULER: "it schedules",
+    Role.INVOKER: "it wakes agents",
+    Role.ALL: "it schedules, and wakes agents",
+}
 OPEN_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
 """Between two starts of Procrastinate's worker, should it end by itself."""
@@ -67,32 +78,54 @@ StartScheduler = Callable[[Settings, Database], Scheduler]
 
 def run_worker(
     settings: Settings,
+    role: Role = Role.ALL,
     *,
     start_scheduler: StartScheduler = bootstrap.start_scheduler,
     concurrency: int = 200,
     timing: Timing = Timing(),
 ) -> int:
-    """Schedule and run invocations, `concurrency` at once, until SIGTERM or SIGINT; returns the exit status.
+    """Schedule, or run invocations, `concurrency` at once, or both, until SIGTERM or SIGINT; returns the exit status.
 
     The database may go away meanwhile. Raises ConfigurationError when the settings do not say where it is.
     """
     settings.for_server()
-    logger.info("The worker starts: it schedules, and wakes agents")
-    db = Database(settings.sqlalchemy_url, pool_size=DATABASE_CONNECTIONS, application_name="reveille-worker")
+    logger.info("The worker starts: {}", WHAT[role])
+    size = DATABASE_CONNECTIONS if role.invokes else DUTY_CONNECTIONS
+    db = Database(settings.sqlalchemy_url, pool_size=size, application_name="reveille-worker")
     try:
-        asyncio.run(_serve(settings, db, start_scheduler, concurrency, timing))
+        asyncio.run(_serve(settings, role, db, start_scheduler, concurrency, timing))
     finally:
         db.dispose()
     return 0
 
 
 async def _serve(
-    settings: Settings, db: Database, start_scheduler: StartScheduler, concurrency: int, timing: Timing
+    settings: Settings,
+    role: Role,
+    db: Database,
+    start_scheduler: StartScheduler,
+    concurrency: int,
+    timing: Timing,
 ) -> None:
     stopping = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
-    scheduler = start_scheduler(settings, db)
+    parts = [_end_in_time(timing.limit, stopping)]
+    if role.schedules:
+        parts.append(_schedule(start_scheduler(settings, db), stopping))
+    if role.invokes:
+        parts.append(_invoke(settings, db, concurrency, timing, stopping))
+    await asyncio.gather(*parts)
+
+
+async def _schedule(scheduler: Scheduler, stopping: asyncio.Event) -> None:
+    await stopping.wait()
+    await asyncio.to_thread(_shut_down, scheduler)
+
+
+async def _invoke(
+    settings: Settings, db: Database, concurrency: int, timing: Timing, stopping: asyncio.Event
+) -> None:
     clock = SystemClock()
     pulse = Pulse(clock)
     allow_private = AllowedPrivate.parse(settings.allow_private_hosts)
@@ -134,7 +167,12 @@ async def _serve(
             for make_app, options in (
                 (
                     lambda: make_worker_app(
-                        settings.libpq_url, dispatcher.run, pulse, timing.heartbeat, dispatcher.has_room
+                        settings.libpq_url,
+                        settings.listen_url,
+                        dispatcher.run,
+                        pulse,
+                        timing.heartbeat,
+                        dispatcher.has_room,
                     ),
                     runs,
                 ),
@@ -149,8 +187,7 @@ async def _serve(
         await stopping.wait()
         logger.info("Stopping: runs have {:g} s to end, then they are handed back.", timing.grace)
         dispatcher.is_stopping = True
-        _end_at_last(timing.limit)
-        await asyncio.gather(asyncio.to_thread(_shut_down, scheduler), *working)
+        await asyncio.gather(*working)
         watching.cancel()
         dispatcher.close()
         journal.close()
@@ -225,8 +262,9 @@ def _shut_down(scheduler: Scheduler) -> None:
         logger.opt(exception=error).warning("The scheduler did not stop in good order")
 
 
-def _end_at_last(seconds: float) -> None:
-    """End the process then, if a thread that hangs should keep it: what runs is found by the sweeper."""
+async def _end_in_time(seconds: float, stopping: asyncio.Event) -> None:
+    """End the process so long after SIGTERM if a thread that hangs should keep it: the sweeper finds what runs."""
+    await stopping.wait()
     timer = threading.Timer(seconds, os._exit, [1])
     timer.daemon = True
     timer.start()

@@ -9,13 +9,17 @@ import psycopg
 from loguru import logger
 
 from scheduler.storage.base import CHANNEL
+from scheduler.storage.pooler import hears
 
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0
 
 
 class Listener:
-    """LISTENs on a connection of its own and calls `wake` for each batch of notifications."""
+    """LISTENs on a connection of its own and calls `wake` for each batch of notifications.
+
+    Through a pooler nothing is heard; then it calls `wake` every POLL_SECONDS.
+    """
 
     def __init__(self, libpq_url: str, wake: Callable[[], None]) -> None:
         self._url = libpq_url
@@ -44,8 +48,19 @@ class Listener:
         with psycopg.connect(
             self._url, autocommit=True, connect_timeout=5, application_name="reveille-listener"
         ) as conn:
+            if not hears(conn):
+                logger.warning(
+                    "A pooler keeps NOTIFY away: set DATABASE_DIRECT_URL. The scheduler looks every second"
+                )
+                conn.close()
+                self._poll()
+                return
             conn.execute(f"LISTEN {CHANNEL}")
             self._wake()  # what was sent while nobody listened
             while not self._stop.is_set():
                 for _ in conn.notifies(timeout=POLL_SECONDS, stop_after=1):
                     self._wake()
+
+    def _poll(self) -> None:
+        while not self._stop.wait(POLL_SECONDS):
+            self._wake()

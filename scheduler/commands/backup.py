@@ -108,7 +108,7 @@ def at_database(settings: Settings, *, make: bool) -> Iterator[str]:
     from scheduler.supervisor import data_directory_lock
 
     if settings.database_url is not None:
-        yield settings.libpq_url
+        yield settings.listen_url
         return
     server = EmbeddedPostgres(settings.data_dir)
     if not make and not server.directory.exists():

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+from scheduler.domain.roles import Role
 
 if TYPE_CHECKING:
     from config.settings import Settings
@@ -44,14 +46,21 @@ def web() -> None:
     os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), APP])  # noqa: S606
 
 
-def worker() -> int:
-    """Run a worker process: scheduler and invocations."""
+def worker(
+    role: Annotated[
+        Role, typer.Option(help="scheduler: records what is due. invoker: wakes agents. all: both.")
+    ] = Role.ALL,
+) -> int:
+    """Run a worker process: scheduler and invocations, or one of them.
+
+    Any number of each role share one database, and may come and go.
+    """
     settings = _settings().for_server()
     from scheduler.storage.migrate import check_migrated
     from scheduler.worker import run_worker
 
     check_migrated(settings.sqlalchemy_url)
-    return run_worker(settings)
+    return run_worker(settings, role)
 
 
 def migrate() -> None:

@@ -21,6 +21,7 @@ from procrastinate.manager import JobManager, NotificationCallback
 
 from scheduler.domain.clock import Clock
 from scheduler.queue.tasks import CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK, Run, RunsJob
+from scheduler.storage.pooler import hears_async, open_async_session
 
 PAUSE_SECONDS = 1.0
 FINISH_PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
@@ -55,9 +56,11 @@ class SteadyJobManager(JobManager):
         pulse: Pulse,
         beat_seconds: float,
         has_room: Callable[[], Awaitable[bool]],
+        listen_url: str,
     ) -> None:
         super().__init__(connector)
         self._has_room = has_room
+        self._listen_url = listen_url
         self._pulse = pulse
         self._beat_seconds = beat_seconds
         self._beating: asyncio.Task[None] | None = None
@@ -121,12 +124,27 @@ class SteadyJobManager(JobManager):
     async def listen_for_jobs(
         self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
     ) -> None:
-        """Listen, and listen again when the connection is lost."""
+        """Listen, past any pooler, and listen again when the connection is lost; one that hears nothing is let be."""
+        connector = _connector(self._listen_url, min_size=0, max_size=1)
+        listening = JobManager(connector)
+        await connector.open_async()
+        try:
+            while await self._hears():
+                try:
+                    await listening.listen_for_jobs(on_notification=on_notification, queues=queues)
+                except ConnectorException as error:
+                    await _wait_out(error, "The listener")
+            await asyncio.Event().wait()
+        finally:
+            await connector.close_async()
+
+    async def _hears(self) -> bool:
         while True:
             try:
-                await super().listen_for_jobs(on_notification=on_notification, queues=queues)
-            except ConnectorException as error:
-                await _wait_out(error, "The listener")
+                return await hears_async(self._listen_url)
+            except psycopg.Error as error:
+                logger.warning("The listener waits for the database: {}", str(error).partition("\n")[0])
+                await asyncio.sleep(PAUSE_SECONDS)
 
 
 async def _wait_out(error: ConnectorException, what: str, seconds: float = PAUSE_SECONDS) -> None:
@@ -143,6 +161,7 @@ def _first_line(error: ConnectorException) -> str:
 
 def make_worker_app(
     libpq_url: str,
+    listen_url: str,
     run: Callable[[Sequence[Run], RunsJob], Awaitable[None]],
     pulse: Pulse,
     beat_seconds: float,
@@ -152,9 +171,9 @@ def make_worker_app(
 
     It looks for work while it `has_room`, which may wait a moment for it.
 
-    It takes at most three connections: two pooled and the listener's.
+    It takes at most three connections: two pooled, and the listener's at `listen_url`, past any pooler.
     """
-    app = _app(libpq_url, pulse, beat_seconds, connections=2, has_room=has_room)
+    app = _app(libpq_url, listen_url, pulse, beat_seconds, connections=2, has_room=has_room)
 
     @app.task(name=RUN_TASK, queue=QUEUE, pass_context=True)
     async def run_invocations(
@@ -183,7 +202,7 @@ def make_check_app(
     Its tasks are `check([(trigger_id, version), …])` and `deliver(delivery_id, attempt)`. It takes one connection,
     if it is run without a listener: both can wait a second.
     """
-    app = _app(libpq_url, pulse, beat_seconds, connections=1)
+    app = _app(libpq_url, libpq_url, pulse, beat_seconds, connections=1)
 
     @app.task(name=CHECK_TASK, queue=IO_QUEUE)
     async def check_polls(polls: list[tuple[str, int]]) -> None:
@@ -208,20 +227,26 @@ async def _always() -> bool:
 
 def _app(
     libpq_url: str,
+    listen_url: str,
     pulse: Pulse,
     beat_seconds: float,
     *,
     connections: int,
     has_room: Callable[[], Awaitable[bool]] = _always,
 ) -> App:
-    connector = PsycopgConnector(
+    connector = _connector(libpq_url, min_size=1, max_size=connections)
+    app = App(connector=connector)
+    app.job_manager = SteadyJobManager(connector, pulse, beat_seconds, has_room, listen_url)
+    return app
+
+
+def _connector(libpq_url: str, *, min_size: int, max_size: int) -> PsycopgConnector:
+    return PsycopgConnector(
         conninfo=libpq_url,
-        min_size=1,
-        max_size=connections,
+        min_size=min_size,
+        max_size=max_size,
         timeout=5.0,
         reconnect_timeout=2.0,
         kwargs={"connect_timeout": 5, "application_name": "reveille-jobs"},
+        configure=open_async_session,
     )
-    app = App(connector=connector)
-    app.job_manager = SteadyJobManager(connector, pulse, beat_seconds, has_room)
-    return app

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from datetime import timedelta
+from types import MappingProxyType
 from typing import Concatenate, ParamSpec, TypeVar
 
-from sqlalchemy import Connection, Engine, create_engine, text
+import psycopg
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.storage.base import CHANNEL
+from scheduler.storage.pooler import open_session
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -23,23 +26,30 @@ P = ParamSpec("P")
 CONNECT_TIMEOUT = 5
 """Seconds that a new connection may take."""
 
-BY_INDEX = "-c enable_hashjoin=off -c enable_mergejoin=off"
+BY_INDEX: Mapping[str, str] = MappingProxyType({"enable_hashjoin": "off", "enable_mergejoin": "off"})
 """For sessions that join a batch of ids to a table: up to some 50,000 rows the planner would rather hash the whole
 table for each batch, which doubled the time of a scheduler's pass."""
 
-IN_UTC = "-c timezone=UTC"
-"""For every session: the driver reads times in the session's zone, and in another one a day may have 23 hours."""
+SET = "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS s(name, value)"
+NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
+POOLED = "pooled"
+"""In a connection's `info`: whether a pooler stands before the server."""
 
 
 class Database:
     """What every repository is given: a bounded pool and its transactions."""
 
     def __init__(
-        self, url: str, *, pool_size: int = 3, application_name: str = "reveille", options: str = ""
+        self,
+        url: str,
+        *,
+        pool_size: int = 3,
+        application_name: str = "reveille",
+        options: Mapping[str, str] = NO_SETTINGS,
     ) -> None:
         """`url` is SQLAlchemy's (`postgresql+psycopg://…`); `pool_size` is the most it will ever open.
 
-        `options` are PostgreSQL's for each session, e.g. BY_INDEX.
+        `options` are PostgreSQL's for what is done here, e.g. BY_INDEX.
         """
         self.engine: Engine = create_engine(
             url,
@@ -49,12 +59,9 @@ class Database:
             pool_pre_ping=True,
             isolation_level="READ COMMITTED",
             hide_parameters=True,
-            connect_args={
-                "connect_timeout": CONNECT_TIMEOUT,
-                "application_name": application_name,
-                "options": f"{IN_UTC} {options}",
-            },
+            connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": application_name},
         )
+        _open_sessions(self.engine, options)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -75,6 +82,26 @@ class Database:
     def dispose(self) -> None:
         """Close every idle connection."""
         self.engine.dispose()
+
+
+def _open_sessions(engine: Engine, options: Mapping[str, str] = NO_SETTINGS) -> None:
+    """Prepare each new connection; through a pooler, give the options to each transaction instead of the session."""
+    given = (list(options), list(options.values()))
+
+    @event.listens_for(engine, "connect")
+    def connect(connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
+        driver: psycopg.Connection = getattr(connection, "driver_connection", connection)
+        record.info[POOLED] = open_session(driver)
+        if options and not record.info[POOLED]:
+            driver.execute(SET, (False, *given))
+            driver.commit()
+
+    if options:
+
+        @event.listens_for(engine, "begin")
+        def begin(conn: Connection) -> None:
+            if conn.info[POOLED]:
+                conn.exec_driver_sql(SET, (True, *given))
 
 
 async def transact(
@@ -118,10 +145,12 @@ def notify(conn: Connection) -> None:
 
 def unpooled_engine(url: str) -> Engine:
     """An engine that keeps no connection: for migrations and one-off commands."""
-    return create_engine(
+    engine = create_engine(
         url,
         poolclass=NullPool,
         isolation_level="READ COMMITTED",
         hide_parameters=True,
         connect_args={"connect_timeout": CONNECT_TIMEOUT},
     )
+    _open_sessions(engine)
+    return engine

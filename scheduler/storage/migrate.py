@@ -14,6 +14,8 @@ from sqlalchemy.exc import DBAPIError
 from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable
 from scheduler.storage.advisory_locks import AdvisoryLock
 from scheduler.storage.engine import is_outage, unpooled_engine
+from scheduler.storage.pooler import NEEDS_TRANSACTIONS, is_by_statement
+from scheduler.storage.server_version import check_version, server_version
 
 
 def _config() -> Config:
@@ -26,11 +28,12 @@ def _config() -> Config:
 def upgrade(sqlalchemy_url: str, revision: str = "head") -> None:
     """Bring the database up to `revision`, in one transaction; does nothing when it is there already.
 
-    Raises DatabaseUnavailable when it does not answer.
+    Raises DatabaseUnavailable when it does not answer, ConfigurationError when it or its pooler is none for Reveille.
     """
     try:
         _run(sqlalchemy_url, revision, up=True)
     except DBAPIError as error:
+        _check_pooler(error)
         if not is_outage(error):
             raise
         reason = str(error.orig).strip().splitlines()[0]
@@ -47,6 +50,7 @@ def _run(sqlalchemy_url: str, revision: str, *, up: bool) -> None:
     engine = unpooled_engine(sqlalchemy_url)
     try:
         with engine.begin() as conn:
+            check_version(server_version(conn))
             conn.exec_driver_sql(f"SELECT pg_advisory_xact_lock({AdvisoryLock.MIGRATE.value})")
             config.attributes["connection"] = conn
             (command.upgrade if up else command.downgrade)(config, revision)
@@ -57,13 +61,17 @@ def _run(sqlalchemy_url: str, revision: str, *, up: bool) -> None:
 def check_migrated(sqlalchemy_url: str) -> None:
     """Raise ConfigurationError with the remedy when the database is empty, or at a revision before this version's.
 
+    Likewise when its server is too old, or its pooler gives no transactions.
+
     A later one is let pass, for a release migrates first; so is a database that does not answer: it is waited for.
     """
     engine = unpooled_engine(sqlalchemy_url)
     try:
         with engine.connect() as conn:
+            check_version(server_version(conn))
             at = current_revision(conn)
     except DBAPIError as error:
+        _check_pooler(error)
         if is_outage(error):
             return
         raise
@@ -74,6 +82,11 @@ def check_migrated(sqlalchemy_url: str) -> None:
     if at is None or at in earlier:
         found = "was never migrated" if at is None else f"is at revision {at}"
         raise ConfigurationError(f"The database {found}, and this version needs {head}: run `reveille migrate`.")
+
+
+def _check_pooler(error: DBAPIError) -> None:
+    if is_by_statement(error):
+        raise ConfigurationError(NEEDS_TRANSACTIONS) from None
 
 
 def head_revision() -> str:
