@@ -9,15 +9,15 @@ from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.commands.findings import Finding, fail, ok, warn
+from scheduler.commands.pooler_checks import check_pooler
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
 from scheduler.storage.engine import unpooled_engine
 from scheduler.storage.migrate import current_revision, head_revision
 from scheduler.storage.secrets import SecretBox
+from scheduler.storage.server_version import MIN_MAJOR, describe, is_too_old, server_version
 from scheduler.storage.status import read_signs_of_life
 
-MIN_MAJOR = 14
-"""The oldest PostgreSQL that its makers still mend."""
 MAX_PASS_AGE = 15.0
 """Seconds; a scheduler passes at least every 5."""
 MAX_HEARTBEAT_AGE = 30.0
@@ -26,6 +26,11 @@ CLOCK_NOTICED = timedelta(seconds=2)
 CLOCK_HARMFUL = timedelta(seconds=60)
 """Signed webhooks are refused when their time is minutes off."""
 CAUSES = (
+    (
+        ("statement pooling mode",),
+        "its pooler works statement by statement, and Reveille needs transactions",
+        "set `pool_mode = transaction` in PgBouncer",
+    ),
     (
         (
             "password authentication failed",
@@ -82,13 +87,22 @@ CAUSES = (
 SECRETS_TRIED = 1000
 
 
-def check_database(sqlalchemy_url: str, secret_key: str | None, clock: Clock) -> Iterator[Finding]:
-    """Each finding in turn; after one that makes the rest pointless there is none."""
+def check_database(
+    sqlalchemy_url: str, secret_key: str | None, clock: Clock, direct_url: str | None = None
+) -> Iterator[Finding]:
+    """Each finding in turn; after one that makes the rest pointless there is none.
+
+    `direct_url` is the way past a pooler, if there is one.
+    """
     engine = unpooled_engine(sqlalchemy_url)
     address = engine.url.set(drivername="postgresql").render_as_string(hide_password=True)  # as psql takes it
     try:
         with engine.connect() as conn:
-            yield _version(conn, address)
+            version = _version(conn, address)
+            yield version
+            if version.remedy is not None:
+                return
+            yield from check_pooler(conn, direct_url)
             migrations = _migrations(conn)
             yield migrations
             yield _clocks(conn, clock)
@@ -112,9 +126,9 @@ def refused(address: str, complaint: str) -> Finding:
 
 
 def _version(conn: Connection, address: str) -> Finding:
-    number = int(conn.execute(text("SHOW server_version_num")).scalar_one())
-    found = f"PostgreSQL {number // 10_000}.{number % 10_000} at {address}"
-    if number // 10_000 < MIN_MAJOR:
+    number = server_version(conn)
+    found = f"{describe(number)} at {address}"
+    if is_too_old(number):
         return fail("database", found, f"use PostgreSQL {MIN_MAJOR} or newer")
     return ok("database", found)
 

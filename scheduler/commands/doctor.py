@@ -134,7 +134,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
             return
         settings = settings.model_copy(update={"database_url": server.url})
         key = key or _kept_key(settings)
-    yield from check_database(settings.sqlalchemy_url, key, SystemClock())
+    yield from check_database(settings.sqlalchemy_url, key, SystemClock(), settings.direct_url)
 
 
 def _kept_key(settings: Settings) -> str | None:

@@ -51,9 +51,9 @@ def worker(
         Role, typer.Option(help="scheduler: records what is due. invoker: wakes agents. all: both.")
     ] = Role.ALL,
 ) -> int:
-    """Run a worker process: scheduler and invocations, or one of them.
+    """Run a worker process: scheduler and invocations.
 
-    Any number of each role share one database, and may come and go.
+    Or one of them, by its role. Any number of each role share one database, and may come and go.
     """
     settings = _settings().for_server()
     from scheduler.storage.migrate import check_migrated

@@ -21,6 +21,8 @@ SECRET_KEY = "a secret key for the fleet of a test"
 COMMANDS = {
     "web": [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "api.app:create_app()"],
     "worker": [sys.executable, "-m", "scheduler.cli", "worker"],
+    "scheduler": [sys.executable, "-m", "scheduler.cli", "worker", "--role", "scheduler"],
+    "invoker": [sys.executable, "-m", "scheduler.cli", "worker", "--role", "invoker"],
 }
 
 

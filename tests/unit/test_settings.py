@@ -96,6 +96,15 @@ def test_empty_variables_count_as_unset() -> None:
     assert settings.database_url is None
 
 
+def test_what_needs_a_session_goes_past_the_pooler_where_one_is_named() -> None:
+    pooled = {"DATABASE_URL": "postgres://u@pooler:6432/reveille"}
+    assert load_settings(pooled).listen_url == "postgresql://u@pooler:6432/reveille"
+    direct = {"DATABASE_DIRECT_URL": "postgres://u@db/reveille"}
+    assert load_settings(pooled | direct).listen_url == "postgresql://u@db/reveille"
+    with pytest.raises(ConfigurationError, match="DATABASE_DIRECT_URL is set without DATABASE_URL"):
+        load_settings(direct)
+
+
 @pytest.mark.parametrize("scheme", ["postgres", "postgresql", "postgresql+psycopg"])
 def test_every_form_of_a_postgresql_address_is_normalised(scheme: str) -> None:
     settings = load_settings({"DATABASE_URL": f"{scheme}://u:p%40x@h/db?sslmode=require"})

@@ -1,0 +1,22 @@
+"""Which PostgreSQL is refused, and how."""
+
+from __future__ import annotations
+
+import pytest
+
+from scheduler.domain.errors import ConfigurationError
+from scheduler.storage.server_version import check_version
+
+
+@pytest.mark.parametrize("number", [140000, 150018, 180001])
+def test_from_14_on_every_version_will_do(number: int) -> None:
+    check_version(number)
+
+
+@pytest.mark.parametrize(("number", "named"), [(130022, "13.22"), (120000, "12.0"), (90624, "9.624")])
+def test_an_older_one_is_refused_in_one_line(number: int, named: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        check_version(number)
+    assert refused.value.message == (
+        f"DATABASE_URL leads to PostgreSQL {named}, and Reveille needs 14 or newer: upgrade the server."
+    )
