@@ -17,7 +17,7 @@ from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, HandedBack, Outcome, Runtime, RuntimeSpec, Skipped
 from scheduler.invocations.ends import finish_all
-from scheduler.invocations.gather import Gatherer
+from scheduler.invocations.group_commit import Gatherer
 from scheduler.invocations.lifecycle import claim_all
 from scheduler.invocations.log_line import told
 from scheduler.invocations.places import Places, read_candidates, rooms_of_tenants

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import pytest
 
-from scheduler.invocations import gather
-from scheduler.invocations.gather import Gatherer
+from scheduler.invocations import group_commit as gather
+from scheduler.invocations.group_commit import Gatherer
 
 
 class Writer:
