@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.domain.context import Language, is_asked, is_delegated, reason_of
 from scheduler.domain.context.words import WORDS
-from scheduler.runtimes.llm.words import instructions
+from scheduler.runtimes.llm.prompts import instructions
 
 PERSON = ("verified", {"messages": [{"from": {"type": "user", "name": "Ada"}, "text": "Is it up?"}]})
 CALLER = ("verified", {"messages": [{"from": {"type": "caller", "name": "key:ops"}, "text": "Check."}]})

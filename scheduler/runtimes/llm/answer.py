@@ -10,7 +10,7 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_core import from_json
 
 from scheduler.domain.run import Replied
-from scheduler.runtimes.llm.words import Words
+from scheduler.runtimes.llm.prompts import Words
 
 ANSWER = "final_answer"
 

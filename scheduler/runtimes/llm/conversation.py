@@ -34,8 +34,8 @@ from scheduler.runtimes.llm.answer import ANSWER, answer_tool, parse_answer
 from scheduler.runtimes.llm.ask import Answered, Models
 from scheduler.runtimes.llm.calls import Calls
 from scheduler.runtimes.llm.cut import MAX_CONTINUATIONS, is_cut, said_nothing, tokens_of, with_note
+from scheduler.runtimes.llm.prompts import WORDS, instructions
 from scheduler.runtimes.llm.runtime import Limits
-from scheduler.runtimes.llm.words import WORDS, instructions
 
 OUTCOMES: dict[CallState, Literal["success", "interrupted"]] = {
     CallState.DONE: "success",

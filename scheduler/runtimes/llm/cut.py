@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic_ai.messages import ModelResponse
 
 from scheduler.domain.run import Failed
-from scheduler.runtimes.llm.words import Words
+from scheduler.runtimes.llm.prompts import Words
 
 MAX_CONTINUATIONS = 3
 """How often a model is asked to go on with one reply."""
