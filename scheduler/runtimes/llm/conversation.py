@@ -33,9 +33,9 @@ from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.llm.answer import ANSWER, answer_tool, parse_answer
 from scheduler.runtimes.llm.ask import Answered, Models
 from scheduler.runtimes.llm.calls import Calls
-from scheduler.runtimes.llm.cut import MAX_CONTINUATIONS, is_cut, said_nothing, tokens_of, with_note
 from scheduler.runtimes.llm.prompts import WORDS, instructions
 from scheduler.runtimes.llm.runtime import Limits
+from scheduler.runtimes.llm.truncation import MAX_CONTINUATIONS, is_cut, said_nothing, tokens_of, with_note
 
 OUTCOMES: dict[CallState, Literal["success", "interrupted"]] = {
     CallState.DONE: "success",
