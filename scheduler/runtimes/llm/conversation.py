@@ -31,8 +31,8 @@ from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.invocations.transcripts import RunJournal
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.llm.answer import ANSWER, answer_tool, parse_answer
-from scheduler.runtimes.llm.ask import Answered, Models
 from scheduler.runtimes.llm.calls import Calls
+from scheduler.runtimes.llm.fallback import Answered, Models
 from scheduler.runtimes.llm.prompts import WORDS, instructions
 from scheduler.runtimes.llm.runtime import Limits
 from scheduler.runtimes.llm.truncation import MAX_CONTINUATIONS, is_cut, said_nothing, tokens_of, with_note

@@ -12,7 +12,7 @@ from pydantic_ai.models import ModelRequestParameters
 from scheduler.domain.run import Failed
 from scheduler.domain.thinking import ModelSpec, Trial
 from scheduler.net.client import GuardedClient
-from scheduler.runtimes.llm.ask import Answered, Models
+from scheduler.runtimes.llm.fallback import Answered, Models
 
 QUESTION = "Say OK and nothing else."
 MOST_TOKENS = 256
