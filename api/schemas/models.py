@@ -9,8 +9,8 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, StringConstraints
 
 from api.schemas.base import Answer, Listed, Name, Query, Time, id_of, no_defaults
+from scheduler.domain.llm import DEFAULT_TOOL_ROUNDS
 from scheduler.domain.shapes import Shape
-from scheduler.domain.thinking import DEFAULT_TOOL_ROUNDS
 
 Provider = Literal["openai", "openai-compatible", "anthropic", "google"]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]

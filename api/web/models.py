@@ -16,7 +16,7 @@ from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
-from scheduler.domain.thinking import Provider
+from scheduler.domain.llm import Provider
 from scheduler.manage.models import Author
 from scheduler.storage.models import list_models
 

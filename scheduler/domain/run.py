@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from scheduler.domain.thinking import Thinking
+from scheduler.domain.llm import Thinking
 
 
 class _Shape(BaseModel):

@@ -23,11 +23,11 @@ from scheduler.domain.context import (
     reason_of,
     session_title,
 )
+from scheduler.domain.llm import Thinking
 from scheduler.domain.local_time import now_line
 from scheduler.domain.model import RuntimeKind, TriggerType, Trust
 from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, RunTrigger, Skipped
 from scheduler.domain.text import storable
-from scheduler.domain.thinking import Thinking
 from scheduler.domain.tools import McpServer
 from scheduler.domain.webhook_body import readable
 from scheduler.invocations.chat_memory import chat_memory

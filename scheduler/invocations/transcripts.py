@@ -12,7 +12,7 @@ from loguru import logger
 from sqlalchemy import Connection
 
 from scheduler.domain.errors import DatabaseUnavailable
-from scheduler.domain.thinking import EndedCall, Past, Spent
+from scheduler.domain.llm import EndedCall, Past, Spent
 from scheduler.storage import transcripts
 from scheduler.storage.engine import Database
 

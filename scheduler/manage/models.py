@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row
 
 from scheduler.domain.errors import Forbidden, InvalidField
-from scheduler.domain.thinking import ModelSpec, Provider, Trial
+from scheduler.domain.llm import ModelSpec, Provider, Trial
 from scheduler.domain.turns import Turns
 from scheduler.net.policy import AllowedPrivate, origin_of
 from scheduler.net.requests import check_address

@@ -9,8 +9,8 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, TypeAdapter, field_validator, model_validator
 
 from scheduler.domain.errors import InvalidField
+from scheduler.domain.llm import DEFAULT_TOOL_ROUNDS
 from scheduler.domain.shapes import Shape
-from scheduler.domain.thinking import DEFAULT_TOOL_ROUNDS
 from scheduler.net.headers import check_headers, check_names_differ
 
 Secret = Annotated[str, StringConstraints(min_length=1, max_length=200)]

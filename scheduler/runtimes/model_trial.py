@@ -6,7 +6,7 @@ import asyncio
 import importlib
 from collections.abc import Callable
 
-from scheduler.domain.thinking import ModelSpec, Trial
+from scheduler.domain.llm import ModelSpec, Trial
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 

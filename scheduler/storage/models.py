@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
 
 from scheduler.domain.errors import Conflict, NotFound
-from scheduler.domain.thinking import ModelSpec
+from scheduler.domain.llm import ModelSpec
 from scheduler.storage.model_tables import Model
 from scheduler.storage.refusals import refuse_duplicate
 from scheduler.storage.secrets import SecretBox

@@ -16,9 +16,9 @@ from sqlalchemy.dialects.postgresql import insert
 from scheduler.domain.context import session_title
 from scheduler.domain.errors import Conflict
 from scheduler.domain.ids import new_id
+from scheduler.domain.llm import CallState, EndedCall, Past, Spent
 from scheduler.domain.model import InvocationState
 from scheduler.domain.text import storable
-from scheduler.domain.thinking import CallState, EndedCall, Past, Spent
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.message_tables import Message, Session
 from scheduler.storage.model_tables import ModelResponse

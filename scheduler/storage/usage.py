@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, select, text
 
-from scheduler.domain.thinking import Spent
+from scheduler.domain.llm import Spent
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.model_tables import AgentUsage
 

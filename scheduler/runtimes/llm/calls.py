@@ -12,7 +12,7 @@ from typing import Any
 from loguru import logger
 
 from scheduler.domain.errors import ReveilleError
-from scheduler.domain.thinking import CallState, EndedCall, Past
+from scheduler.domain.llm import CallState, EndedCall, Past
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.invocations.transcripts import RunJournal
 

@@ -25,8 +25,8 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.llm import CallState, EndedCall, Past, Spent, Thinking
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
-from scheduler.domain.thinking import CallState, EndedCall, Past, Spent, Thinking
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.invocations.transcripts import RunJournal
 from scheduler.runtimes.base import RuntimeParts

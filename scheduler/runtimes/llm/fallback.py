@@ -12,8 +12,8 @@ from pydantic_ai.messages import ModelMessage, ModelResponse
 from pydantic_ai.models import Model, ModelRequestParameters
 from pydantic_ai.settings import ModelSettings
 
+from scheduler.domain.llm import ModelSpec
 from scheduler.domain.run import Failed
-from scheduler.domain.thinking import ModelSpec
 from scheduler.net.client import GuardedClient
 from scheduler.runtimes.llm.errors import ERRORS, Broken, all_failed, failure
 from scheduler.runtimes.llm.providers import open_model

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from scheduler.domain.errors import ConfigurationError
-from scheduler.domain.thinking import ModelSpec, Provider
+from scheduler.domain.llm import ModelSpec, Provider
 from scheduler.net.client import GuardedClient
 from scheduler.net.httpx2_client import httpx2_client
 from scheduler.runtimes.base import MAX_REPLY_BYTES

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import ModuleType
 
 from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable, ReveilleError
+from scheduler.domain.llm import AGENTS_TOOL_ROUNDS, DEFAULT_TOOL_ROUNDS, allowed_tools
 from scheduler.domain.run import Failed, HandedBack, Outcome, RunRequest, RuntimeSpec
-from scheduler.domain.thinking import AGENTS_TOOL_ROUNDS, DEFAULT_TOOL_ROUNDS, allowed_tools
 from scheduler.domain.tools import Tool
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.mcp_tools import open_tools

@@ -9,8 +9,8 @@ from dataclasses import replace
 from pydantic_ai.messages import ModelRequest
 from pydantic_ai.models import ModelRequestParameters
 
+from scheduler.domain.llm import ModelSpec, Trial
 from scheduler.domain.run import Failed
-from scheduler.domain.thinking import ModelSpec, Trial
 from scheduler.net.client import GuardedClient
 from scheduler.runtimes.llm.fallback import Answered, Models
 

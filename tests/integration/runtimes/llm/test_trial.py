@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.domain.thinking import ModelSpec
+from scheduler.domain.llm import ModelSpec
 from scheduler.net.client import GuardedClient
 from scheduler.runtimes.llm.trial import try_model
 from tests.integration.net.net_servers import LOOPBACK, never
