@@ -8,7 +8,7 @@ from uuid import UUID
 
 from sqlalchemy import text
 
-from scheduler.domain.context.words import WORDS
+from scheduler.domain.context.translations import WORDS
 from scheduler.manage.trigger_rows import HEARTBEAT
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import Triggers

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from scheduler.domain.context import Language, is_asked, is_delegated, reason_of
-from scheduler.domain.context.words import WORDS
+from scheduler.domain.context.translations import WORDS
 from scheduler.runtimes.llm.prompts import instructions
 
 PERSON = ("verified", {"messages": [{"from": {"type": "user", "name": "Ada"}, "text": "Is it up?"}]})

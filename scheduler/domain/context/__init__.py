@@ -8,7 +8,7 @@ from scheduler.domain.context.build import (
     session_title,
 )
 from scheduler.domain.context.sources import AS_SENT, is_asked, is_delegated, reason_of
-from scheduler.domain.context.words import Language
+from scheduler.domain.context.translations import Language
 
 __all__ = [
     "AS_SENT",

@@ -22,7 +22,7 @@ from scheduler.domain.context.sources import (
     sender_of,
     sent_of,
 )
-from scheduler.domain.context.words import BETWEEN_TRIGGERS, END, WORDS, Language, Words
+from scheduler.domain.context.translations import BETWEEN_TRIGGERS, END, WORDS, Language, Words
 from scheduler.domain.model import Trust
 
 MAX_NAME_CHARS = 200

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 import regex
 
-from scheduler.domain.context.words import LABELS
+from scheduler.domain.context.translations import LABELS
 
 # Control and format characters (NUL, escapes, bidi overrides, zero-width and tag characters), separators that are
 # lines to some readers, lone surrogates, and selectors that can smuggle bytes. Joiners stay: scripts need them.

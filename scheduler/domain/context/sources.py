@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from scheduler.domain.context.words import WORDS, Language
+from scheduler.domain.context.translations import WORDS, Language
 from scheduler.domain.model import TriggerType, Trust
 
 AS_SENT = "as_sent"
