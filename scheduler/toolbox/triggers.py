@@ -32,8 +32,8 @@ from scheduler.toolbox.base import (
     shown_time,
 )
 from scheduler.toolbox.times import Moment, aware, local_config
-from scheduler.triggers.agent_words import kinds_for_agents, names_for_agents
 from scheduler.triggers.preview import preview
+from scheduler.triggers.tool_text import kinds_for_agents, names_for_agents
 from scheduler.triggers.webhook import hook_url
 
 MAX_SHOWN = 100

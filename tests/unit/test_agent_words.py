@@ -7,9 +7,9 @@ from typing import ClassVar, Literal
 import pytest
 from pydantic import Field
 
-from scheduler.triggers.agent_words import kinds_for_agents, names_for_agents, words_of
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import CLOCKED, KINDS, OFFERED
+from scheduler.triggers.tool_text import kinds_for_agents, names_for_agents, words_of
 
 
 class _Tide(TriggerConfig):
