@@ -8,8 +8,8 @@ from hashlib import blake2b
 from uuid import UUID
 
 from scheduler.domain.misfire import TICK, Schedule
-from scheduler.triggers.narrowed import Narrowed
 from scheduler.triggers.notes import Note, notes_of
+from scheduler.triggers.schedule_rules import Narrowed
 
 MAX_SECONDS = 24 * 3600
 

@@ -16,8 +16,8 @@ from scheduler.triggers.active_hours import Hours, OnlyBetween
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.excluded_dates import Exclude, ExcludedDates
 from scheduler.triggers.jitter import MAX_SECONDS, Jittered
-from scheduler.triggers.narrowed import Narrowed, Rule
 from scheduler.triggers.options import Option
+from scheduler.triggers.schedule_rules import Narrowed, Rule
 from scheduler.triggers.zones import clock_change_at, instant_of, load_zone
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000

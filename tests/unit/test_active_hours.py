@@ -15,8 +15,8 @@ from scheduler.triggers.active_hours import Hours
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.cron_schedule import CronSchedule
 from scheduler.triggers.interval import IntervalConfig, IntervalSchedule
-from scheduler.triggers.narrowed import Narrowed
 from scheduler.triggers.preview import preview
+from scheduler.triggers.schedule_rules import Narrowed
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu")
 START = datetime(2030, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from scheduler.triggers.active_hours import Hours
 from scheduler.triggers.cron_schedule import CronSchedule
 from scheduler.triggers.interval import IntervalSchedule
 from scheduler.triggers.jitter import Jittered
-from scheduler.triggers.narrowed import Narrowed
+from scheduler.triggers.schedule_rules import Narrowed
 
 # Clocks change in Berlin and, by half an hour, in Lord Howe.
 STARTS = [datetime(2030, 3, 30, tzinfo=UTC), datetime(2030, 10, 26, tzinfo=UTC), datetime(2030, 4, 6, tzinfo=UTC)]

@@ -15,7 +15,7 @@ from scheduler.triggers.active_hours import Hours
 from scheduler.triggers.cron_schedule import CronSchedule
 from scheduler.triggers.excluded_dates import ExcludedDates
 from scheduler.triggers.interval import IntervalSchedule
-from scheduler.triggers.narrowed import Narrowed, Rule
+from scheduler.triggers.schedule_rules import Narrowed, Rule
 
 # A zone and the day around which its clocks change.
 CHANGES = [
