@@ -17,7 +17,7 @@ from api.schemas.polls import PollOut, TrialIn, TrialOut
 from api.schemas.triggers import TriggerPath
 from api.services import services
 from scheduler.domain.errors import ConfigurationError, Conflict
-from scheduler.domain.turns import Turns
+from scheduler.domain.thread_quota import Turns
 from scheduler.intake.polls.data import Shown, firing_data, shown
 from scheduler.intake.polls.settle import Poll, open_poll
 from scheduler.intake.polls.statements import PollDetail, read_poll

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 
 from scheduler.domain.errors import Forbidden, InvalidField
 from scheduler.domain.llm import ModelSpec, Provider, Trial
-from scheduler.domain.turns import Turns
+from scheduler.domain.thread_quota import Turns
 from scheduler.net.policy import AllowedPrivate, origin_of
 from scheduler.net.requests import check_address
 from scheduler.storage.audit import Event, record_events
