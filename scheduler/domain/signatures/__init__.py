@@ -1,10 +1,10 @@
 """Signatures of webhook deliveries: presets for the usual providers, and the one we sign our own calls with."""
 
 from scheduler.domain.signatures.config import SignatureConfig, verify
-from scheduler.domain.signatures.line import verify_signature_line
 from scheduler.domain.signatures.model import SignedRequest, Verdict
 from scheduler.domain.signatures.registry import SchemeName
 from scheduler.domain.signatures.standard_webhooks import new_standard_secret, sign_standard_webhooks
+from scheduler.domain.signatures.tool import verify_signature_line
 
 __all__ = [
     "SchemeName",
