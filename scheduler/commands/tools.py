@@ -10,7 +10,7 @@ from typing import Any
 
 import typer
 
-from scheduler.commands.lines import Answer, answer_lines
+from scheduler.commands.json_lines import Answer, answer_lines
 
 PANEL = "Tools (JSON lines on stdin and stdout)"
 
