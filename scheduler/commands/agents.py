@@ -8,7 +8,7 @@ import typer
 
 from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
 from scheduler.commands.exits import UsageFault
-from scheduler.commands.names import agent_id
+from scheduler.commands.lookup import agent_id
 from scheduler.commands.output import Columns, say
 from scheduler.commands.trigger_options import parse_duration, read_json_object
 

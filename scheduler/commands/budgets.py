@@ -8,7 +8,7 @@ import typer
 
 from scheduler.commands.console import After, Console, Limit, client_command
 from scheduler.commands.exits import UsageFault
-from scheduler.commands.names import agent_id, checked_id, tenant_id
+from scheduler.commands.lookup import agent_id, checked_id, tenant_id
 from scheduler.commands.output import Columns
 from scheduler.domain.acks import AckStatus
 

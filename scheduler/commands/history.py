@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.commands.console import After, Console, Limit, client_command
-from scheduler.commands.names import agent_id, agent_names, checked_id, trigger_id
+from scheduler.commands.lookup import agent_id, agent_names, checked_id, trigger_id
 from scheduler.commands.output import Columns, show_block, show_json, show_table
 from scheduler.domain.model import FiringState, InvocationState
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
-from scheduler.commands.names import checked_id
+from scheduler.commands.lookup import checked_id
 from scheduler.commands.output import Columns, say
 
 group = typer.Typer(help="API keys: who may use the API.")

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
-from scheduler.commands.names import agent_id, checked_id
+from scheduler.commands.lookup import agent_id, checked_id
 from scheduler.commands.output import Columns, say
 from scheduler.commands.trigger_options import read_text
 from scheduler.domain.errors import ReveilleError

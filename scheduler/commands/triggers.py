@@ -17,7 +17,7 @@ from scheduler.commands import trigger_options as given
 from scheduler.commands.agents import Agent
 from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
 from scheduler.commands.exits import UsageFault
-from scheduler.commands.names import agent_id, agent_names, trigger_id
+from scheduler.commands.lookup import agent_id, agent_names, trigger_id
 from scheduler.commands.output import Columns, say, show_json, show_table
 
 
