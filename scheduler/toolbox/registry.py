@@ -10,7 +10,7 @@ from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.toolbox.acks import ack_tools
 from scheduler.toolbox.base import Services
-from scheduler.toolbox.ledger import ledger_tools
+from scheduler.toolbox.history import ledger_tools
 from scheduler.toolbox.notes import note_tools
 from scheduler.toolbox.talk import talk_tools
 from scheduler.toolbox.triggers import trigger_tools
