@@ -11,8 +11,8 @@ from scheduler.storage.engine import Database
 from scheduler.toolbox.acks import ack_tools
 from scheduler.toolbox.base import Services
 from scheduler.toolbox.history import ledger_tools
+from scheduler.toolbox.messaging import talk_tools
 from scheduler.toolbox.notes import note_tools
-from scheduler.toolbox.talk import talk_tools
 from scheduler.toolbox.triggers import trigger_tools
 
 GROUPS = (trigger_tools, ledger_tools, ack_tools, talk_tools, note_tools)
