@@ -15,9 +15,9 @@ import httpx
 
 from scheduler.net.addresses import IPAddress
 from scheduler.net.guard import admit
-from scheduler.net.heads import lenient_transport
 from scheduler.net.policy import AllowedPrivate, ParsedUrl, check_url
 from scheduler.net.resolver import Resolver, SystemResolver
+from scheduler.net.response_heads import lenient_transport
 
 _MAX_ADDRESSES_TRIED = 4
 
