@@ -26,7 +26,7 @@ from scheduler.intake.polls.tries import record_try
 from scheduler.intake.polls.watch import is_watch, open_watch
 from scheduler.manage.agent_rights import check_may_try, is_own
 from scheduler.manage.agent_trigger_limits import APPROVED
-from scheduler.net.requests import check_request
+from scheduler.net.request_checks import check_request
 from scheduler.storage.agents import get_agent
 from scheduler.triggers.base import CheckContext, TriggerConfig, parse_config
 from scheduler.triggers.looks import LookConfig

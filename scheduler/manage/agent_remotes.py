@@ -13,7 +13,7 @@ from scheduler.domain.errors import ConfigurationError, InvalidField
 from scheduler.domain.model import RuntimeKind
 from scheduler.manage.runtime_shapes import MAX_HEADERS, A2aRuntime, McpServer
 from scheduler.net.policy import AllowedPrivate, origin_of
-from scheduler.net.requests import check_address
+from scheduler.net.request_checks import check_address
 from scheduler.storage.secrets import SecretBox
 from scheduler.triggers.base import merge_headers
 

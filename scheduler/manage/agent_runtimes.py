@@ -17,7 +17,7 @@ from scheduler.domain.signatures import new_standard_secret
 from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
 from scheduler.manage.agent_remotes import Operator, a2a_columns, patched_a2a_columns
 from scheduler.manage.runtime_shapes import RUNTIME, A2aRuntime, AnyRuntime, CommandRuntime, LlmRuntime
-from scheduler.net.requests import check_address
+from scheduler.net.request_checks import check_address
 from scheduler.storage.models import get_model
 from scheduler.triggers.base import merge_patch
 

@@ -18,7 +18,7 @@ from scheduler.manage.agent_rights import check_may_change
 from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.net.policy import AllowedPrivate
-from scheduler.net.requests import check_request
+from scheduler.net.request_checks import check_request
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.references import find_reference
