@@ -11,7 +11,7 @@ from scheduler.domain.errors import PayloadTooLarge
 from scheduler.domain.signatures import SignedRequest, verify
 from scheduler.domain.webhook_body import is_packed, unpacked
 from scheduler.domain.webhook_parts import kept_parts
-from scheduler.intake.webhooks.shapes import Delivery
+from scheduler.intake.webhooks.delivery import Delivery
 from scheduler.triggers.webhook import WebhookConfig
 
 

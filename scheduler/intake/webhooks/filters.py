@@ -7,7 +7,7 @@ bounded for a delivery, for an agent and for a tenant.
 from __future__ import annotations
 
 from scheduler.intake.processor_time import AGENT_SECONDS, TENANT_SECONDS, ProcessorTime, Spent
-from scheduler.intake.webhooks.shapes import Delivery, FilterFirst, FilterResult
+from scheduler.intake.webhooks.delivery import Delivery, FilterFirst, FilterResult
 
 
 class Filters:

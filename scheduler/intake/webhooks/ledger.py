@@ -21,8 +21,8 @@ from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.intake.webhooks.cache import MINUTE, HookMemory, Meter
 from scheduler.intake.webhooks.checks import parts_of, too_large, wrong_signature
+from scheduler.intake.webhooks.delivery import Delivery, FilterFirst, FilterResult, Receipt
 from scheduler.intake.webhooks.identity import Identity, Recorded, identify
-from scheduler.intake.webhooks.shapes import Delivery, FilterFirst, FilterResult, Receipt
 from scheduler.intake.webhooks.statements import (
     NewDelivery,
     Verdict,
