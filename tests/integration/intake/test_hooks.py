@@ -14,7 +14,7 @@ from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.signatures import sign_standard_webhooks
 from scheduler.intake.webhooks.cache import HookMemory
-from scheduler.intake.webhooks.deliveries import Delivery, Intake
+from scheduler.intake.webhooks.intake import Delivery, Intake
 from scheduler.intake.webhooks.ledger import KEPT_A_MINUTE
 from scheduler.intake.webhooks.statements import Hook as LockedHook
 from scheduler.intake.webhooks.statements import lock_hooks
