@@ -10,7 +10,7 @@ from scheduler.intake.webhooks.cache import HookMemory
 from scheduler.intake.webhooks.delivery import Delivery, FilterFirst, Receipt
 from scheduler.intake.webhooks.filters import Filters
 from scheduler.intake.webhooks.group_commit import GroupCommit
-from scheduler.intake.webhooks.ledger import Outcome, record_deliveries
+from scheduler.intake.webhooks.recording import Outcome, record_deliveries
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
 

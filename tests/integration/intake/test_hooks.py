@@ -15,7 +15,7 @@ from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.signatures import sign_standard_webhooks
 from scheduler.intake.webhooks.cache import HookMemory
 from scheduler.intake.webhooks.intake import Delivery, Intake
-from scheduler.intake.webhooks.ledger import KEPT_A_MINUTE
+from scheduler.intake.webhooks.recording import KEPT_A_MINUTE
 from scheduler.intake.webhooks.statements import Hook as LockedHook
 from scheduler.intake.webhooks.statements import lock_hooks
 from scheduler.storage.engine import Database
