@@ -8,8 +8,8 @@ from uuid import UUID
 from flask import Response, current_app, g, request
 from sqlalchemy import Connection
 
-from api.apart import Moved, has_moved, must_move
 from api.auth import Level, caller, needs
+from api.heavy_requests import Moved, has_moved, must_move
 from api.refusals import LIMITS, note_refusal, slow_wrong_keys
 from api.services import services
 from api.web.base import done, page_blueprint, render
