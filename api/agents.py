@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
+from api.presenters import agent_out
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
 from api.schemas.agents import AgentIn, AgentOut, AgentPage, AgentPatch, AgentPath
 from api.schemas.base import NoteIn, Page
 from api.schemas.budgets import AgentWhole, budget_of
 from api.services import services
-from api.shown import agent_out
 
 agents = blueprint("agents", "Who is woken, and how.")
 

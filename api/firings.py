@@ -10,11 +10,11 @@ from flask import Response
 from sqlalchemy import Row
 
 from api.auth import Level, caller, needs
+from api.presenters import payload_file
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.acks import AckIn
 from api.schemas.ledger import FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
 from api.services import services
-from api.shown import payload_file
 from scheduler.domain.acks import Ack, AckStatus
 from scheduler.invocations.acks import acknowledge_one
 from scheduler.storage.queries import LedgerFilter, get_firing, list_firings

@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
+from api.presenters import key_created
 from api.resource import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page
 from api.schemas.base import Page
 from api.schemas.owners import KeyCreated, KeyIn, KeyOut, KeyPage, KeyPath
 from api.services import services
-from api.shown import key_created
 
 keys = blueprint("api-keys", "The keys that act for a tenant, for one agent, or for the operator.")
 

@@ -7,6 +7,7 @@ from datetime import timedelta
 from flask import Response
 
 from api.auth import Level, caller, needs
+from api.presenters import model_out
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page, problems
 from api.schemas.agents import AgentPath
 from api.schemas.base import Page
@@ -21,7 +22,6 @@ from api.schemas.models import (
     UsageQuery,
 )
 from api.services import services
-from api.shown import model_out
 from scheduler.manage.models import Author
 from scheduler.storage.agents import get_agent
 from scheduler.storage.usage import usage_by_day, usage_by_trigger

@@ -5,12 +5,12 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
+from api.presenters import target_out
 from api.resource import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page, problems
 from api.schemas.agents import AgentPath
 from api.schemas.base import Page
 from api.schemas.notification_targets import TargetIn, TargetOut, TargetPage, TargetPath, TestedOut
 from api.services import services
-from api.shown import target_out
 
 notification_targets = blueprint("notification targets", "Where an agent's replies are sent besides.")
 

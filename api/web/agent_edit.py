@@ -8,10 +8,10 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import Level, caller, needs
+from api.presenters import agent_out
 from api.resource import given
 from api.schemas.agents import AgentPatch, AgentPath
 from api.services import services
-from api.shown import agent_out
 from api.web.base import done, page_blueprint, render
 from api.web.new_agent import CHECKS, FIELDS, LIMITS, RUNTIME_FIELDS, SECRETS, agent_form, errors_of_agent
 from api.web.shapes import shaped

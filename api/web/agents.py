@@ -7,13 +7,13 @@ from itertools import groupby
 from flask import Response, request
 
 from api.auth import Level, caller, needs
+from api.presenters import agent_out
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
 from api.schemas.budgets import AgentWhole, budget_of
 from api.schemas.messages import WakeIn
 from api.schemas.notes import NotesIn
 from api.services import services
-from api.shown import agent_out
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped
 from scheduler.intake.wakes import intake

@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
+from api.presenters import payload_file
 from api.services import services
-from api.shown import payload_file
 from api.web.base import page_blueprint, render
 from api.web.contents import readable, shown_data
 from scheduler.domain.ids import parse_id

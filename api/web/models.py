@@ -8,10 +8,10 @@ from uuid import UUID
 from flask import Response, request
 
 from api.auth import Level, caller, needs
+from api.presenters import model_out
 from api.resource import given
 from api.schemas.models import ModelIn, ModelPatch
 from api.services import services
-from api.shown import model_out
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError

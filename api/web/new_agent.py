@@ -7,9 +7,9 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import Level, caller, needs
+from api.presenters import agent_out
 from api.schemas.agents import AgentIn
 from api.services import services
-from api.shown import agent_out
 from api.web.base import done, page_blueprint, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import NotFound, ReveilleError

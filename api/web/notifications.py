@@ -8,10 +8,10 @@ from uuid import UUID
 from flask import Response, request
 
 from api.auth import Level, caller, needs
+from api.presenters import target_out
 from api.schemas.agents import AgentPath
 from api.schemas.notification_targets import TargetIn
 from api.services import services
-from api.shown import target_out
 from api.web.base import done, page_blueprint, paged, render, uuid_arg
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError

@@ -7,10 +7,10 @@ from typing import Any
 from flask import Response, request
 
 from api.auth import Level, caller, needs
+from api.presenters import key_created
 from api.resource import given
 from api.schemas.owners import KeyIn, TenantPatch
 from api.services import services
-from api.shown import key_created
 from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError

@@ -61,4 +61,4 @@ def test_the_api_writes_no_sql() -> None:
 
 def test_a_view_is_known_as_one() -> None:
     assert _is_view("api.agents", "make_agent")
-    assert not _is_view("api.shown", "agent_out")
+    assert not _is_view("api.presenters", "agent_out")
