@@ -6,7 +6,7 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.resource import blueprint, one_more, page
-from api.schemas.ledger import AuditPage, AuditQuery
+from api.schemas.history import AuditPage, AuditQuery
 from api.services import services
 from scheduler.storage.queries import AuditFilter, list_audit
 

@@ -13,7 +13,7 @@ from api.auth import Level, caller, needs
 from api.presenters import payload_file
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.acks import AckIn
-from api.schemas.ledger import FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
+from api.schemas.history import FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
 from api.services import services
 from scheduler.domain.acks import Ack, AckStatus
 from scheduler.invocations.acks import acknowledge_one

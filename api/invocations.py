@@ -10,7 +10,7 @@ from sqlalchemy import Connection, Row
 
 from api.auth import Level, bearer, caller, is_key, needs
 from api.resource import CHANGES, answer, blueprint, one_more, page
-from api.schemas.ledger import (
+from api.schemas.history import (
     CompletedOut,
     CompleteIn,
     InvocationOut,
