@@ -8,7 +8,7 @@ from api.auth import Level, caller, needs
 from api.presenters import key_created
 from api.resource import CHANGES, EMPTY, answer, blueprint, no_content, one_more, page
 from api.schemas.base import Page
-from api.schemas.owners import KeyCreated, KeyIn, KeyOut, KeyPage, KeyPath
+from api.schemas.tenants_and_keys import KeyCreated, KeyIn, KeyOut, KeyPage, KeyPath
 from api.services import services
 
 keys = blueprint("api-keys", "The keys that act for a tenant, for one agent, or for the operator.")

@@ -10,7 +10,7 @@ from sqlalchemy import Row
 from api.schemas.agents import AgentOut
 from api.schemas.models import ModelOut
 from api.schemas.notification_targets import TargetOut
-from api.schemas.owners import KeyCreated
+from api.schemas.tenants_and_keys import KeyCreated
 from api.services import services
 from scheduler.domain.errors import NotFound
 from scheduler.storage.keys import NewKey

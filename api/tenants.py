@@ -7,7 +7,7 @@ from flask import Response
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
 from api.schemas.base import Page
-from api.schemas.owners import TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
+from api.schemas.tenants_and_keys import TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
 from api.services import services
 
 tenants = blueprint("tenants", "The owners of agents. Only an operator's admin key sees them.")
