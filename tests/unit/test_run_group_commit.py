@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from scheduler.invocations import group_commit as gather
+from scheduler.invocations import group_commit
 from scheduler.invocations.group_commit import Gatherer
 
 
@@ -26,8 +26,8 @@ class Writer:
 
 
 def test_all_that_are_expected_are_written_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "LONGEST_PATIENCE", 60.0)
-    monkeypatch.setattr(gather, "PATIENCE_OF_EACH", 60.0)
+    monkeypatch.setattr(group_commit, "LONGEST_PATIENCE", 60.0)
+    monkeypatch.setattr(group_commit, "PATIENCE_OF_EACH", 60.0)
     writer = Writer()
 
     async def run() -> list[str]:
@@ -41,8 +41,8 @@ def test_all_that_are_expected_are_written_together(monkeypatch: pytest.MonkeyPa
 
 
 def test_nobody_is_waited_for_who_is_not_expected_or_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gather, "LONGEST_PATIENCE", 60.0)
-    monkeypatch.setattr(gather, "PATIENCE_OF_EACH", 60.0)
+    monkeypatch.setattr(group_commit, "LONGEST_PATIENCE", 60.0)
+    monkeypatch.setattr(group_commit, "PATIENCE_OF_EACH", 60.0)
     writer = Writer()
 
     async def run() -> None:
