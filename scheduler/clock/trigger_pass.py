@@ -12,7 +12,7 @@ from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, build_job, job_id
 from scheduler.clock.ledger_store import LedgerPass
 from scheduler.domain.misfire import Slots
-from scheduler.domain.model import JobKind, TriggerType
+from scheduler.domain.model import JobKind, TriggerKind
 from scheduler.firings.new_firing import NewFiring, gate
 from scheduler.firings.record import Batch, record_firings
 from scheduler.firings.slots import Definition, decide_due, skipped_event, slots_before
@@ -183,7 +183,7 @@ def _decide(
 ) -> Claim:
     refusal = gate(trigger, trigger.read_at)
     if refusal in {"expired", "max_fires"}:
-        is_awaited = refusal == "expired" and trigger.type == TriggerType.A2A_WAIT
+        is_awaited = refusal == "expired" and trigger.type == TriggerKind.A2A_WAIT
         told = [NewFiring(trigger, "expired")] if is_awaited else ()
         missed = None
         if kind is JobKind.FIRE and trigger.expires_at is not None:

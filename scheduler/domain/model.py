@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 
 
-class TriggerType(StrEnum):
+class TriggerKind(StrEnum):
     """The kinds of trigger that carry what somebody wrote, and are worded by who it was.
 
     All kinds are listed in scheduler/triggers/registry.py.

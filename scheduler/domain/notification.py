@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from scheduler.domain.model import TriggerType
+from scheduler.domain.model import TriggerKind
 
 MARK = "⚡"
 REASON_LENGTH = 80
@@ -118,11 +118,11 @@ def _by_source(cause: Cause, words: Words) -> str:
     """What the system's own reasons say is for agents, and so is what agents say to each other."""
     text, name = _line(cause.text or ""), _line(cause.sender_name or "")
     match cause.type:
-        case TriggerType.WAKE:
+        case TriggerKind.WAKE:
             return words.called.format(text=text) if text and cause.sender_type == "caller" else words.default
-        case TriggerType.A2A_WAIT:
+        case TriggerKind.A2A_WAIT:
             return words.answered if cause.sender_type else words.unanswered
-        case TriggerType.ON_MESSAGE if cause.sender_type:
+        case TriggerKind.ON_MESSAGE if cause.sender_type:
             return words.chat.format(name=name) if name and cause.sender_type == "user" else words.default
     if cause.is_system:
         return words.heartbeat

@@ -25,7 +25,7 @@ from scheduler.domain.context import (
 )
 from scheduler.domain.llm import Thinking
 from scheduler.domain.local_time import now_line
-from scheduler.domain.model import RuntimeKind, TriggerType, Trust
+from scheduler.domain.model import RuntimeKind, TriggerKind, Trust
 from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, RunTrigger, Skipped
 from scheduler.domain.text import storable
 from scheduler.domain.tools import McpServer
@@ -133,7 +133,7 @@ def _thinking(
     if isinstance(models, str):
         return Skipped(models)
     trusts = frozenset(firing.trust for firing in firings)
-    is_awaited = any(firing.trigger_type == TriggerType.A2A_WAIT for firing in firings)
+    is_awaited = any(firing.trigger_type == TriggerKind.A2A_WAIT for firing in firings)
     return Thinking(
         tenant_id=agent.tenant_id,
         models=tuple(models),

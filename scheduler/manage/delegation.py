@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert
 
 from scheduler.domain.errors import Conflict, InvalidField, LimitReached
 from scheduler.domain.ids import new_id
-from scheduler.domain.model import TriggerType
+from scheduler.domain.model import TriggerKind
 from scheduler.intake.messages.intake import NewMessage, Received, receive_message
 from scheduler.intake.wakes.intake import Call, wake_within
 from scheduler.manage import trigger_rows as rows
@@ -60,7 +60,7 @@ def delegate(
                     tenant_id=tenant_id,
                     agent_id=agent_id,
                     name=f"a2a_wait {name[:150]} {delegation_id.hex[-12:]}",
-                    type=TriggerType.A2A_WAIT.value,
+                    type=TriggerKind.A2A_WAIT.value,
                     config={"from_agent": str(to_agent_id), "task": task[:KEPT_TASK]},
                     reason=_reason(get_agent(conn, tenant_id, agent_id).language, name, task),
                     zone=rows.zone_of(None, agent),
@@ -71,7 +71,7 @@ def delegate(
                 )
             )
             put_jobs(conn, delegation_id, None, timed=False, enabled=True, expires_at=expires_at)
-            detail = {"type": TriggerType.A2A_WAIT.value, "to_agent_id": str(to_agent_id)}
+            detail = {"type": TriggerKind.A2A_WAIT.value, "to_agent_id": str(to_agent_id)}
             rows.audit(conn, "created", tenant_id, agent_id, delegation_id, actor, **detail)
             return Delegated(delegation_id, outcome.firing_id, expires_at)
     raise outcome

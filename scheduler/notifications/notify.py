@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import Lineage
-from scheduler.domain.model import TriggerType, Trust
+from scheduler.domain.model import TriggerKind, Trust
 from scheduler.domain.notification import Cause, content_of, failure_of, summary_of
 from scheduler.domain.text import storable
 from scheduler.notifications.deliver import send_on
@@ -140,7 +140,7 @@ class _Notice:
 
 def is_among_agents(firings: Sequence[Row[Any]]) -> bool:
     """Whether agents alone woke the agent, and not with the answer that it waited for on behalf of its user."""
-    return all(firing.trust == Trust.AGENT and firing.trigger_type != TriggerType.A2A_WAIT for firing in firings)
+    return all(firing.trust == Trust.AGENT and firing.trigger_type != TriggerKind.A2A_WAIT for firing in firings)
 
 
 def _cause(firing: Row[Any]) -> Cause:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.domain.model import TriggerType
+from scheduler.domain.model import TriggerKind
 from scheduler.domain.notification import SUMMARY_LENGTH, Cause, content_of, failure_of, summary_of
 from scheduler.triggers.registry import KINDS
 
@@ -38,12 +38,12 @@ def from_system(kind: str, **told: str) -> Cause:
 
 SOURCES: dict[str, tuple[Cause, str, str]] = {
     "a person's call": (
-        from_system(TriggerType.WAKE, sender_type="caller", sender_name="key:ops", text="Check\nthe backups"),
+        from_system(TriggerKind.WAKE, sender_type="caller", sender_name="key:ops", text="Check\nthe backups"),
         "Request: Check the backups",
         "请求：Check the backups",
     ),
     "an agent's call": (
-        from_system(TriggerType.WAKE, sender_type="agent", sender_name="worker", text="do this"),
+        from_system(TriggerKind.WAKE, sender_type="agent", sender_name="worker", text="do this"),
         "Something new needs attention",
         "有新的事件需要处理",
     ),
@@ -91,7 +91,7 @@ def test_a_trigger_that_has_a_summary_shows_it_whatever_its_kind(kind: str, lang
 
 
 @pytest.mark.parametrize(
-    "kind", sorted(set(KINDS) - {TriggerType.WAKE, TriggerType.A2A_WAIT, TriggerType.ON_MESSAGE})
+    "kind", sorted(set(KINDS) - {TriggerKind.WAKE, TriggerKind.A2A_WAIT, TriggerKind.ON_MESSAGE})
 )
 def test_the_reason_that_a_person_wrote_heads_a_kind_without_words_of_its_own(kind: str) -> None:
     assert summary_of([Cause("n", "Look at the queue", type=kind)], "en") == "Look at the queue"

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scheduler.domain.context.translations import WORDS, Language
-from scheduler.domain.model import TriggerType, Trust
+from scheduler.domain.model import TriggerKind, Trust
 
 AS_SENT = "as_sent"
 """The member of a firing's data with the JSON, by member, of what came in another form than it is kept in."""
@@ -15,7 +15,7 @@ AS_SENT = "as_sent"
 def reason_of(trigger_type: str, reason: str, data: Mapping[str, Any] | None, language: Language) -> str:
     """The reason of a firing. That of a call is made here, for it depends on who calls; others are their triggers'."""
     words = WORDS[language]
-    if trigger_type != TriggerType.WAKE:
+    if trigger_type != TriggerKind.WAKE:
         return words.heartbeat if reason == WORDS["en"].heartbeat else reason
     for message in messages_of(data):
         if message.get("delegation_id"):

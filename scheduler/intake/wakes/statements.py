@@ -11,10 +11,10 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import PAIR_SPAN, ROOT, Lineage
-from scheduler.domain.model import TriggerType
+from scheduler.domain.model import TriggerKind
 from scheduler.storage.arrays import array
 
-WAKE = TriggerType.WAKE.value
+WAKE = TriggerKind.WAKE.value
 WAKE_REASON = "Somebody calls this agent. What it is told depends on who does."
 
 DEEPEST = text("""
