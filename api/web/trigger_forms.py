@@ -36,9 +36,9 @@ class WrongFields(InvalidField):
 
 
 @cache
-def form_of(type_name: str) -> Sequence[Input]:
+def form_of(kind_name: str) -> Sequence[Input]:
     """All inputs of the form of a type, in their order: the kind's own first, the optional ones folded."""
-    kind = kind_of(type_name)
+    kind = kind_of(kind_name)
     own = list(inputs_of(kind, CONFIG, secrets=kind.secrets))
     first = [each for name in kind.main_fields for each in own if _is_of(each, name)]
     rest = [replace(each, is_folded=True) for each in own if each not in first]
@@ -51,9 +51,9 @@ def _is_of(each: Input, field: str) -> bool:
     return each.name == CONFIG + field or each.name.startswith(f"{CONFIG}{field}.")
 
 
-def first_values(type_name: str) -> dict[str, str]:
+def first_values(kind_name: str) -> dict[str, str]:
     """What the inputs of a new trigger show."""
-    return {each.name: show(each, each.default) for each in form_of(type_name)}
+    return {each.name: show(each, each.default) for each in form_of(kind_name)}
 
 
 def values_of(trigger: TriggerView) -> dict[str, str]:
@@ -68,21 +68,21 @@ def _held(trigger: TriggerView, each: Input) -> Any:
     return each.default if value is None and not each.group else value
 
 
-def new_trigger(type_name: str, form: Mapping[str, str]) -> TriggerIn:
+def new_trigger(kind_name: str, form: Mapping[str, str]) -> TriggerIn:
     """The trigger that a form asks for; what was left empty is left out. Raises WrongFields."""
-    fields, errors = read_form(type_name, form)
+    fields, errors = read_form(kind_name, form)
     body = _checked(TriggerIn, fields, errors)
-    _check_config(kind_of(type_name), fields["config"], errors)
+    _check_config(kind_of(kind_name), fields["config"], errors)
     if errors or body is None:
         raise WrongFields(errors)
     return body
 
 
-def read_form(type_name: str, form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
+def read_form(kind_name: str, form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
     """What a form says, as the fields of a TriggerIn, and what cannot be read, by the name of its input."""
-    fields: dict[str, Any] = {"type": type_name, "config": {}}
+    fields: dict[str, Any] = {"type": kind_name, "config": {}}
     errors: dict[str, str] = {}
-    for each in form_of(type_name):
+    for each in form_of(kind_name):
         try:
             value = read(each, form.get(each.name, ""))
         except InvalidField as error:
@@ -138,11 +138,11 @@ def merged_config(trigger: TriggerView, form: Mapping[str, str]) -> dict[str, An
     return merge_patch(trigger.config, changes(trigger, form).get("config", {}))
 
 
-def errors_of(error: ReveilleError, type_name: str) -> dict[str, str]:
+def errors_of(error: ReveilleError, kind_name: str) -> dict[str, str]:
     """Each wrong field's message, by the name of its input; what belongs to no input stands under `""`."""
     if isinstance(error, WrongFields):
         return error.errors
-    names = [each.name for each in form_of(type_name)]
+    names = [each.name for each in form_of(kind_name)]
     if isinstance(error, InvalidRequest):
         return {of_input(each.field, names): each.message for each in error.errors}
     return {of_input(error.field or "", names): error.message.removeprefix(f"{error.field}: ")}

@@ -24,13 +24,13 @@ class ScheduleTrigger(BaseTrigger):
     __slots__ = ("anchor", "config", "schedule", "type", "zone")
 
     def __init__(
-        self, type_name: str, config: Mapping[str, Any], zone: str, anchor: datetime, seed: UUID | None = None
+        self, kind_name: str, config: Mapping[str, Any], zone: str, anchor: datetime, seed: UUID | None = None
     ) -> None:
         """`config` as stored, `seed` the trigger's id; raises ValueError for a kind that has no native job."""
-        schedule = kind_of(type_name).model_construct(**config).schedule(zone, anchor, seed)
+        schedule = kind_of(kind_name).model_construct(**config).schedule(zone, anchor, seed)
         if schedule is None:
-            raise ValueError(f"a {type_name} trigger has no native job")
-        self.type = type_name
+            raise ValueError(f"a {kind_name} trigger has no native job")
+        self.type = kind_name
         self.config = dict(config)
         self.zone = zone
         self.anchor = anchor

@@ -54,10 +54,10 @@ def with_options(function: Callable[..., None], kinds: Kinds) -> Callable[..., N
 
 
 def shape(
-    type_name: str | None, config: str | None, own: Mapping[str, Any], kinds: Kinds
+    kind_name: str | None, config: str | None, own: Mapping[str, Any], kinds: Kinds
 ) -> tuple[str, dict[str, Any]]:
     """The trigger's type and config. UsageFault when the options do not say it or contradict each other."""
-    chosen = type_name or _implied(own, kinds)
+    chosen = kind_name or _implied(own, kinds)
     if chosen is None:
         hints = ", ".join(option.flag for option in _all(kinds) if option.implies and option.reads != "flag")
         raise UsageFault(f"Say what wakes the agent: {hints}, or --type with --config.")

@@ -104,17 +104,17 @@ def add(
 
     Such as: triggers add AGENT --every 20s --reason "Look at the queue."
     """
-    type_name, shape = given.shape(kind, config, own, given.options_of_kinds())
+    kind_name, shape = given.shape(kind, config, own, given.options_of_kinds())
     said = next((value for value in own.values() if isinstance(value, str)), None)
     body: dict[str, Any] = {
-        "name": name or " ".join(filter(None, (type_name, said))),
-        "type": type_name,
+        "name": name or " ".join(filter(None, (kind_name, said))),
+        "type": kind_name,
         "config": shape,
         "reason": reason,
         "focus_ref": focus_ref,
         "urgent": urgent or None,
         "max_fires": max_fires,
-        "cooldown_seconds": given.cooldown_of(cooldown, type_name, shape),
+        "cooldown_seconds": given.cooldown_of(cooldown, kind_name, shape),
         "expires_at": expires_at,
         "misfire_policy": misfire,
         "grace_seconds": None if grace is None else given.parse_duration("--grace", grace),
@@ -199,8 +199,8 @@ def preview(
     else:
         timezone = own.get("--timezone")
         asked = {flag: value for flag, value in own.items() if flag != "--timezone"}
-        type_name, shape = given.shape(kind, config, asked, given.options_of_kinds())
-        body = {"type": type_name, "config": shape, "timezone": timezone, "after": after, "count": count}
+        kind_name, shape = given.shape(kind, config, asked, given.options_of_kinds())
+        body = {"type": kind_name, "config": shape, "timezone": timezone, "after": after, "count": count}
         answer = console.client.post("triggers", "preview", body=body)
     _show_preview(console, answer)
 

@@ -84,7 +84,7 @@ class Cause:
     """What its trigger is set to tell people, in place of its reason."""
     type: str = ""
     is_system: bool = False
-    sender_type: str | None = None
+    sender_kind: str | None = None
     """Of the message that it brings, if any: `user`, `agent` or `caller`."""
     sender_name: str | None = None
     text: str | None = None
@@ -119,11 +119,11 @@ def _by_source(cause: Cause, words: Words) -> str:
     text, name = _line(cause.text or ""), _line(cause.sender_name or "")
     match cause.type:
         case TriggerKind.WAKE:
-            return words.called.format(text=text) if text and cause.sender_type == "caller" else words.default
+            return words.called.format(text=text) if text and cause.sender_kind == "caller" else words.default
         case TriggerKind.A2A_WAIT:
-            return words.answered if cause.sender_type else words.unanswered
-        case TriggerKind.ON_MESSAGE if cause.sender_type:
-            return words.chat.format(name=name) if name and cause.sender_type == "user" else words.default
+            return words.answered if cause.sender_kind else words.unanswered
+        case TriggerKind.ON_MESSAGE if cause.sender_kind:
+            return words.chat.format(name=name) if name and cause.sender_kind == "user" else words.default
     if cause.is_system:
         return words.heartbeat
     return _line(cause.reason) or words.default

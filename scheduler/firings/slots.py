@@ -102,9 +102,9 @@ def _seconds(seconds: float) -> timedelta:
 
 
 @lru_cache(maxsize=4096)
-def _config(type_name: str, config: str) -> TriggerConfig:
+def _config(kind_name: str, config: str) -> TriggerConfig:
     """A stored config. Many triggers share one, and thousands may be due in the same pass."""
-    return kind_of(type_name).model_construct(**json.loads(config))
+    return kind_of(kind_name).model_construct(**json.loads(config))
 
 
 def _joined(ranges: Sequence[Slots]) -> Slots:

@@ -171,8 +171,8 @@ def look_once_more(conn: Connection, locked: Sequence[Row[Any]]) -> None:
         record_firings(conn, run_checks(conn, triggers).firings)
 
 
-def _forgets(type_name: str) -> bool:
-    kind = KINDS.get(type_name)
+def _forgets(kind_name: str) -> bool:
+    kind = KINDS.get(kind_name)
     return kind is not None and kind.forgets_while_paused and kind.checked_by is not None
 
 

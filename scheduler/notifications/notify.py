@@ -53,7 +53,7 @@ def tell_of_failures(conn: Connection, reasons: Mapping[UUID, str | None]) -> No
     `reasons` by invocation. A failure of anything else is for whoever looks after the agent, not for people.
     """
     asked = {
-        each: [firing for firing in firings if firing.sender_type == "user" and firing.session_id]
+        each: [firing for firing in firings if firing.sender_kind == "user" and firing.session_id]
         for each, firings in _firings_of(conn, reasons).items()
     }
     asked = {each: firings for each, firings in asked.items() if firings}
@@ -150,7 +150,7 @@ def _cause(firing: Row[Any]) -> Cause:
         summary=firing.notification_summary,
         type=firing.trigger_type,
         is_system=firing.is_system,
-        sender_type=firing.sender_type,
+        sender_kind=firing.sender_kind,
         sender_name=firing.sender_name,
         text=firing.text,
     )

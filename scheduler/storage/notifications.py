@@ -22,7 +22,7 @@ MOST_MISSED = 200
 READ_RUNS = text("""
     SELECT f.invocation_id, f.tenant_id, f.agent_id, f.trigger_id, f.trigger_name, f.trigger_type, f.reason, f.trust,
         f.root_id, f.depth, t.notification_summary, coalesce(t.is_system, false) AS is_system, a.language,
-        f.data #>> '{messages,0,from,type}' AS sender_type, f.data #>> '{messages,0,from,name}' AS sender_name,
+        f.data #>> '{messages,0,from,type}' AS sender_kind, f.data #>> '{messages,0,from,name}' AS sender_name,
         left(f.data #>> '{messages,0,text}', 200) AS text, f.data #>> '{messages,0,session_id}' AS session_id
     FROM firings f JOIN agents a ON a.id = f.agent_id LEFT JOIN triggers t ON t.id = f.trigger_id
     WHERE f.invocation_id = ANY(CAST(:ids AS uuid[])) ORDER BY f.id

@@ -56,22 +56,22 @@ CLOCKED = frozenset(name for name in TIMED if KINDS[name].checked_by is None)
 """The kinds that fire by the clock, without looking for anything: a preview tells when."""
 
 
-def icon_of(type_name: str) -> str:
+def icon_of(kind_name: str) -> str:
     """The path of a type's mark; that of a type which is not installed any more is a plain one."""
-    return KINDS.get(type_name, TriggerConfig).icon
+    return KINDS.get(kind_name, TriggerConfig).icon
 
 
-def headings_of(type_name: str, language: str) -> Mapping[str, str]:
+def headings_of(kind_name: str, language: str) -> Mapping[str, str]:
     """What a type writes above members of its firings' `data`; English where it does not know the language."""
-    headings = KINDS.get(type_name, TriggerConfig).data_headings
+    headings = KINDS.get(kind_name, TriggerConfig).data_headings
     return headings.get(language) or headings.get("en") or {}
 
 
-def kind_of(type_name: str) -> type[TriggerConfig]:
-    """The kind named `type_name`; raises InvalidField on `type` naming those there are."""
+def kind_of(kind_name: str) -> type[TriggerConfig]:
+    """The kind named `kind_name`; raises InvalidField on `type` naming those there are."""
     try:
-        return KINDS[type_name]
+        return KINDS[kind_name]
     except KeyError:
         raise InvalidField(
-            f"type {type_name!r} is not known; use one of {', '.join(OFFERED)}.", field="type"
+            f"type {kind_name!r} is not known; use one of {', '.join(OFFERED)}.", field="type"
         ) from None

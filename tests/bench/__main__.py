@@ -76,10 +76,10 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
 
     stock_rates, *our_rates = zip(*(_rates(databases) for _ in range(ROUNDS)), strict=True)
     add(f"stock APScheduler: runs recorded ({STOCK_COUNT} due at once)", statistics.median(stock_rates), "per s")
-    for type_name, rates in zip(TYPES, our_rates, strict=True):
+    for kind_name, rates in zip(TYPES, our_rates, strict=True):
         ratio = statistics.median(rate / stock for rate, stock in zip(rates, stock_rates, strict=True))
-        add(f"firings recorded, {type_name}", statistics.median(rates), "per s")
-        add(f"  against stock, {type_name}", ratio, "x", ">= 25", ratio >= 25)
+        add(f"firings recorded, {kind_name}", statistics.median(rates), "per s")
+        add(f"  against stock, {kind_name}", ratio, "x", ">= 25", ratio >= 25)
     for count in (FEW, BURST):
         ours, theirs = scheduling.lateness(databases, count), scheduling.stock_lateness(databases, count)
         for share in (0.5, 0.99):

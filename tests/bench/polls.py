@@ -130,10 +130,10 @@ class _World:
         self._server = server
         self._worker = psutil.Process(processes._processes["worker"].pid)
 
-    def start(self, type_name: str) -> datetime:
+    def start(self, kind_name: str) -> datetime:
         """Make the triggers of this type due with the next second; returns that second."""
         with self._db.begin() as conn:
-            due: datetime = conn.scalars(START, {"type": type_name}).all()[0]
+            due: datetime = conn.scalars(START, {"type": kind_name}).all()[0]
             notify(conn)
         return due
 

@@ -35,11 +35,11 @@ MAKE_DUE = text("""
 """)
 
 
-def populate(db: Database, count: int, type_name: str = "interval") -> None:
+def populate(db: Database, count: int, kind_name: str = "interval") -> None:
     """`count` triggers, TRIGGERS_OF_AN_AGENT an agent, none due for a day; cron ones share 100 expressions."""
     with db.begin() as conn:
         conn.execute(AGENTS, {"agents": count // TRIGGERS_OF_AN_AGENT + 1})
-        conn.execute(TRIGGERS, {"triggers": count, "type": type_name, "each": TRIGGERS_OF_AN_AGENT})
+        conn.execute(TRIGGERS, {"triggers": count, "type": kind_name, "each": TRIGGERS_OF_AN_AGENT})
         conn.execute(JOBS)
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
         conn.execute(text("VACUUM ANALYZE"))

@@ -41,10 +41,10 @@ def percentile(values: list[float], share: float) -> float:
     return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
 
 
-def throughput(databases: Databases, type_name: str, count: int) -> float:
+def throughput(databases: Databases, kind_name: str, count: int) -> float:
     """Firings recorded a second by one scheduler, `count` triggers due at once, passes back to back."""
     with fresh(databases) as db:
-        populate(db, count, type_name)
+        populate(db, count, kind_name)
         with stepped(db) as scheduler:
             with db.begin() as conn:
                 conn.execute(MAKE_DUE, {"slot": _on_the_minute(), "count": count})

@@ -38,28 +38,28 @@ def from_system(kind: str, **told: str) -> Cause:
 
 SOURCES: dict[str, tuple[Cause, str, str]] = {
     "a person's call": (
-        from_system(TriggerKind.WAKE, sender_type="caller", sender_name="key:ops", text="Check\nthe backups"),
+        from_system(TriggerKind.WAKE, sender_kind="caller", sender_name="key:ops", text="Check\nthe backups"),
         "Request: Check the backups",
         "请求：Check the backups",
     ),
     "an agent's call": (
-        from_system(TriggerKind.WAKE, sender_type="agent", sender_name="worker", text="do this"),
+        from_system(TriggerKind.WAKE, sender_kind="agent", sender_name="worker", text="do this"),
         "Something new needs attention",
         "有新的事件需要处理",
     ),
     "an answer": (
-        Cause("a2a_wait worker 1", INTERNAL, type="a2a_wait", sender_type="agent", sender_name="worker"),
+        Cause("a2a_wait worker 1", INTERNAL, type="a2a_wait", sender_kind="agent", sender_name="worker"),
         "An answer has come",
         "收到了答复",
     ),
     "no answer": (Cause("a2a_wait worker 1", INTERNAL, type="a2a_wait"), "No answer has come", "没有收到答复"),
     "a chat": (
-        Cause("from ops", INTERNAL, type="on_message", sender_type="user", sender_name="Ada"),
+        Cause("from ops", INTERNAL, type="on_message", sender_kind="user", sender_name="Ada"),
         "Reply to Ada",
         "回复 Ada",
     ),
     "an agent's message": (
-        Cause("from ops", INTERNAL, type="on_message", sender_type="agent", sender_name="worker"),
+        Cause("from ops", INTERNAL, type="on_message", sender_kind="agent", sender_name="worker"),
         "Something new needs attention",
         "有新的事件需要处理",
     ),
@@ -78,7 +78,7 @@ def test_each_source_has_words_for_people_in_both_languages(source: str) -> None
 def test_no_words_of_the_system_for_agents_reach_people(kind: str, language: str) -> None:
     """Whatever the kind of a trigger: what the system wrote for the agent is nowhere in the header."""
     for sender in (None, "user", "agent", "caller"):
-        header = summary_of([from_system(kind, **({"sender_type": sender} if sender else {}))], language)
+        header = summary_of([from_system(kind, **({"sender_kind": sender} if sender else {}))], language)
         assert header
         assert not any(word in header for word in ("You were", "notes", "a2a", "wake", "trigger", "None", "{"))
 
@@ -86,7 +86,7 @@ def test_no_words_of_the_system_for_agents_reach_people(kind: str, language: str
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_trigger_that_has_a_summary_shows_it_whatever_its_kind(kind: str, language: str) -> None:
-    cause = Cause("n", INTERNAL, "Your queue", type=kind, sender_type="user", sender_name="Ada", text="x")
+    cause = Cause("n", INTERNAL, "Your queue", type=kind, sender_kind="user", sender_name="Ada", text="x")
     assert summary_of([cause], language) == "Your queue"
 
 

@@ -122,7 +122,7 @@ def test_a_runtime_that_cannot_run_is_refused(shared: Api, runtime: object, fiel
 
 
 @pytest.mark.parametrize(
-    ("type_name", "config", "field"),
+    ("kind_name", "config", "field"),
     [
         ("cron", {"expr": "0 0 31 2 *"}, "config.expr"),
         ("cron", {"expr": "30-10 * * * *"}, "config.expr"),
@@ -143,10 +143,10 @@ def test_a_runtime_that_cannot_run_is_refused(shared: Api, runtime: object, fiel
     ],
 )
 def test_a_config_that_cannot_be_is_refused(
-    shared: Api, agent_id: str, type_name: str, config: object, field: str
+    shared: Api, agent_id: str, kind_name: str, config: object, field: str
 ) -> None:
     """422 naming the field below `config`, and no trigger is made."""
-    body = {"name": "x", "type": type_name, "config": config}
+    body = {"name": "x", "type": kind_name, "config": config}
     problem = shared.refused(422, "POST", f"/agents/{agent_id}/triggers", body)
     assert problem["field"] == field, problem
     assert shared.get("/triggers")["items"] == []

@@ -111,8 +111,8 @@ def test_an_idle_trigger_expires_on_time_and_says_so(
     db: Database, scheduler: SteppedScheduler, triggers: Triggers
 ) -> None:
     expires = datetime(2040, 1, 1, tzinfo=UTC)
-    for type_name in ("interval", "webhook"):
-        make_trigger(db, make_agent(db, type_name), type_name, expires_at=expires)
+    for kind_name in ("interval", "webhook"):
+        make_trigger(db, make_agent(db, kind_name), kind_name, expires_at=expires)
     with db.begin() as conn:
         conn.execute(text("UPDATE triggers SET expires_at = clock_timestamp() - interval '1 second'"))
         conn.execute(text("UPDATE jobs SET next_run_time = clock_timestamp() WHERE kind = 'expiry'"))

@@ -14,7 +14,7 @@ from tests.support.factories import make_agent, make_trigger
 
 
 @pytest.mark.parametrize(
-    ("type_name", "config", "field"),
+    ("kind_name", "config", "field"),
     [
         ("cron", {"expr": "0 0 31 2 *"}, "config.expr"),
         ("cron", {"expr": "30-10 * * * *"}, "config.expr"),
@@ -34,10 +34,10 @@ from tests.support.factories import make_agent, make_trigger
     ],
 )
 def test_a_bad_config_is_refused_by_the_name_of_its_field(
-    db: Database, type_name: str, config: dict[str, Any], field: str
+    db: Database, kind_name: str, config: dict[str, Any], field: str
 ) -> None:
     with pytest.raises(InvalidField) as caught:
-        make_trigger(db, make_agent(db), type_name, config=config)
+        make_trigger(db, make_agent(db), kind_name, config=config)
     assert (caught.value.field or "").startswith(field)
     with db.begin() as conn:
         assert conn.scalar(text("SELECT count(*) FROM triggers")) == 0
