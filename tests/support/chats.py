@@ -97,7 +97,7 @@ def discord_headers(body: bytes, at: float, key: Ed25519PrivateKey = DISCORD_KEY
     }
 
 
-def feishu_event(text: str = "hello", /, *, sender_kind: str = "user", header: Any = None, **message: Any) -> Any:
+def feishu_event(text: str = "hello", /, *, sender_type: str = "user", header: Any = None, **message: Any) -> Any:
     """A message that a person wrote in a group."""
     ids = {"union_id": "on_8ed6aa67826108097d9ee143816345", "user_id": "e33ggbyz"}
     return {
@@ -114,7 +114,7 @@ def feishu_event(text: str = "hello", /, *, sender_kind: str = "user", header: A
         "event": {
             "sender": {
                 "sender_id": ids | {"open_id": "ou_84aad35d084aa403a838cf73ee18467"},
-                "sender_kind": sender_kind,
+                "sender_type": sender_type,
                 "tenant_key": "736588c9260f175e",
             },
             "message": {
