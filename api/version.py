@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from config.installation import installed_version
 
-try:
-    VERSION = version("reveille")
-except PackageNotFoundError:
-    VERSION = "0"
+VERSION = installed_version() or "0"

@@ -6,9 +6,13 @@ There is no access log: the address of a webhook holds its token.
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from loguru import logger
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))  # before what PYTHONPATH or the directory holds under the same names
 
 from config.logging import configure_logging
 from config.settings import load_settings, unknown_settings
@@ -37,6 +41,7 @@ class RoutedLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
 
 _host = _settings.host or "0.0.0.0"  # noqa: S104  # a dyno's and a container's router calls from elsewhere  # nosec B104
 bind = f"[{_host}]:{_settings.port}" if ":" in _host else f"{_host}:{_settings.port}"
+chdir = str(ROOT)
 workers = _settings.web_concurrency
 worker_class = "api.server.worker.GuardedWorker"
 timeout = 60

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 from sqlalchemy import select, text
 
+from config.installation import command, run_command
 from config.settings import Settings
 from scheduler.clock.duties import Duty
 from scheduler.clock.listener import Listener
@@ -134,7 +135,7 @@ def _key_lines(first: FirstStart, settings: Settings) -> list[str]:
         return ["The admin key is that of REVEILLE_ADMIN_KEY.", ""]
     return [
         "The admin key was shown at the first start. Is it lost? Start with one of your own, of 16 characters or more:",
-        "  REVEILLE_ADMIN_KEY=… make run",
+        f"  REVEILLE_ADMIN_KEY=… {run_command()}",
         "",
     ]
 
@@ -155,8 +156,8 @@ def _next_lines(first: FirstStart, base: str) -> list[str]:
     return [
         "Try next, in another terminal:",
         f"  export REVEILLE_URL={base}{key}",
-        "  .venv/bin/reveille triggers list",
-        "  .venv/bin/reveille invocations list",
+        f"  {command()} triggers list",
+        f"  {command()} invocations list",
         f"Or sign in with the admin key at {base}/, the web UI. The API is described at {base}/docs",
         "",
     ]

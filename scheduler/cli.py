@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from importlib.metadata import PackageNotFoundError, version
 from typing import Annotated
 
 import typer
@@ -24,6 +23,7 @@ from scheduler.commands import (
     web_password,
 )
 from scheduler.commands.exits import ExitCode, exit_code
+from scheduler.commands.shadows import shadowed
 from scheduler.commands.streams import complain, let_go, prepare_streams, texts_of
 from scheduler.domain.errors import ReveilleError
 
@@ -49,10 +49,9 @@ web_password.register(app)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        try:
-            typer.echo(version("reveille"))
-        except PackageNotFoundError:
-            typer.echo("not installed, so its version is not known")
+        from config.installation import installed_version
+
+        typer.echo(installed_version() or "not installed, so its version is not known")
         raise typer.Exit
 
 
@@ -143,7 +142,8 @@ def _say(message: str, code: int) -> int:
 def main() -> None:
     """The entry point of `reveille` and of `python -m scheduler.cli`."""
     prepare_streams()
-    sys.exit(run(sys.argv[1:]))
+    obstacle = shadowed()
+    sys.exit(run(sys.argv[1:]) if obstacle is None else _say(obstacle, ExitCode.USAGE))
 
 
 if __name__ == "__main__":

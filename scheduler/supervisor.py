@@ -18,16 +18,16 @@ from types import FrameType
 from loguru import logger
 from pydantic import SecretStr
 
+from config.installation import ROOT, run_command
 from config.settings import Settings, child_environment, reachable_host
 from scheduler.children import Child
 from scheduler.domain.errors import ConfigurationError
 from scheduler.postgres.data_directory import ensure_directory, remedy_for
-from scheduler.postgres.embedded import EmbeddedPostgres
+from scheduler.postgres.embedded import EmbeddedPostgres, binaries
 from scheduler.storage.migrate import upgrade
 
-ROOT = Path(__file__).resolve().parents[1]
 COMMANDS = {
-    "web": [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", "api.app:create_app()"],
+    "web": [sys.executable, "-P", "-m", "gunicorn", "-c", "config/gunicorn.py", "api.app:create_app()"],
     "worker": [sys.executable, "-m", "scheduler.cli", "worker"],
 }
 LOOPBACK = "127.0.0.1"
@@ -52,6 +52,7 @@ def run(settings: Settings, prepare: Callable[[Settings], list[str]]) -> int:
             check_port(settings.port, settings.host)
             status = _serve(settings, prepare, stop, None)
             return _say_goodbye(status, "in the database")
+        binaries()
         with data_directory_lock(settings.data_dir):
             check_port(settings.port, settings.host)
             postgres = EmbeddedPostgres(settings.data_dir)
@@ -84,7 +85,7 @@ def check_port(port: int, host: str | None = None) -> None:
         except OSError as error:
             raise ConfigurationError(
                 f"Port {port} of {host} cannot be had ({error.strerror}): stop what uses it, or choose another: "
-                f"PORT={port + 1 if PRIVILEGED <= port < LAST_PORT else DEFAULT_PORT} make run"
+                f"PORT={port + 1 if PRIVILEGED <= port < LAST_PORT else DEFAULT_PORT} {run_command()}"
             ) from None
 
 

@@ -43,7 +43,7 @@ def run() -> int:
 def web() -> None:
     """Run the web process: API and webhooks."""
     # Replaced, not called: the process manager's signals must reach gunicorn itself, which reads the settings.
-    os.execv(sys.executable, [sys.executable, "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), APP])  # noqa: S606
+    os.execv(sys.executable, [sys.executable, "-P", "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), APP])  # noqa: S606
 
 
 def worker(

@@ -28,7 +28,6 @@ NO_KEY = "none"
 """For servers that ask for no key; the libraries refuse an empty one."""
 MAX_RESPONSE_BYTES = 32 * MAX_REPLY_BYTES
 """Of one answer on the wire: every token of a stream comes in some 300 bytes of JSON."""
-INSTALL = ".venv/bin/python -m pip install -r requirements/providers.txt"
 
 
 def open_model(spec: ModelSpec, client: GuardedClient, read_variable: Callable[[str], str | None]) -> Model:
@@ -41,7 +40,7 @@ def open_model(spec: ModelSpec, client: GuardedClient, read_variable: Callable[[
         return make(spec, base_url, _key(spec, read_variable), httpx2_client(client, max_bytes=MAX_RESPONSE_BYTES))
     except ImportError:
         raise ConfigurationError(
-            f"The library for {spec.provider} is not installed where the worker runs: {INSTALL}"
+            f"The library for {spec.provider} is not installed where the worker runs: {extra_command('providers')}"
         ) from None
 
 

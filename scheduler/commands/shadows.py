@@ -1,0 +1,23 @@
+"""Packages of another project that stand in the way of ours: `api` and `config` are common names."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+PACKAGES = ("api", "config")
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def shadowed() -> str | None:
+    """One line when another project's package is imported in place of one of ours, else None."""
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
+        if found != ROOT / name:
+            return (
+                f"The package {name!r} of {found.parent if found else 'another project'} stands in the way of "
+                f"Reveille's own in {ROOT}: start it from another directory, without PYTHONPATH, "
+                "or in an environment of its own (pipx, uv tool)."
+            )
+    return None
