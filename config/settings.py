@@ -70,7 +70,9 @@ class Settings(BaseSettings):
     port: int = Field(8080, ge=1, le=65535, validation_alias="PORT")
     host: ListenHost | None = Field(None, validation_alias="REVEILLE_HOST")
     web_concurrency: int = Field(1, ge=1, le=64, validation_alias="WEB_CONCURRENCY")
-    data_dir: Directory = Field(default_factory=data_directory, validate_default=True, validation_alias="REVEILLE_DATA_DIR")
+    data_dir: Directory = Field(
+        default_factory=data_directory, validate_default=True, validation_alias="REVEILLE_DATA_DIR"
+    )
     admin_key: LongKey | None = Field(None, validation_alias="REVEILLE_ADMIN_KEY")
     secret_key: LongSecret | None = Field(None, validation_alias="REVEILLE_SECRET_KEY")
     allow_private_hosts: PrivateHosts = Field("", validation_alias="REVEILLE_ALLOW_PRIVATE_HOSTS")

@@ -22,6 +22,7 @@ from urllib.parse import quote
 import psutil
 import psycopg
 
+from config.installation import embedded_command
 from scheduler.domain.errors import ConfigurationError
 from scheduler.postgres import postmaster
 from scheduler.postgres.data_directory import ensure_directory

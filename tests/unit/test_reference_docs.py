@@ -12,9 +12,9 @@ from pydantic import BaseModel
 
 from api.schemas.agents import AgentSettings
 from api.schemas.triggers import TriggerSettings
+from config.installation import extra_command
 from config.settings import Settings, known_names, load_settings
 from scheduler.cli import app, run
-from scheduler.runtimes.llm.providers import INSTALL
 from scheduler.runtimes.registry import RUNTIMES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -103,5 +103,6 @@ def test_no_line_of_help_is_cut(group: str, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_the_libraries_of_two_providers_are_installed_from_a_file_that_is_there() -> None:
-    assert f"`{INSTALL}`" in (DOCS / "models.md").read_text(encoding="utf-8")
-    assert (ROOT / INSTALL.rpartition(" ")[2]).exists()
+    install = extra_command("providers")
+    assert f"`{install}`" in (DOCS / "models.md").read_text(encoding="utf-8")
+    assert (ROOT / install.rpartition(" ")[2]).exists()

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from config import installation
 from config.setting_values import MAKE_SECRET_KEY
 from config.settings import child_environment, load_settings, unknown_names, unknown_settings
 from scheduler.domain.errors import ConfigurationError
@@ -241,3 +242,17 @@ def test_an_unknown_name_is_told_once_and_not_handed_on_to_children(monkeypatch:
     (told,) = (each for each in unknown_settings() if "PUBLIC_URI" in each)
     assert told.endswith("did you mean REVEILLE_PUBLIC_URL?")
     assert "REVEILLE_PUBLIC_URI" not in child_environment(load_settings({}))
+
+
+def test_data_are_kept_beside_a_checkout_else_where_the_platform_has_them(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert load_settings({}).data_dir == tmp_path / "var"
+    monkeypatch.setattr(installation, "ROOT", tmp_path / "site-packages")
+    place = load_settings({}).data_dir
+    assert place.name == "reveille"
+    assert not place.is_relative_to(tmp_path)
+    (tmp_path / "var").mkdir()
+    (tmp_path / "var/secret.key").write_text("one that a checkout left here")
+    assert load_settings({}).data_dir == tmp_path / "var"

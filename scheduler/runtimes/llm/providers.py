@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from config.installation import extra_command
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.llm import ModelSpec, Provider
 from scheduler.net.client import GuardedClient

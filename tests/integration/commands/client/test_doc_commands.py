@@ -145,11 +145,9 @@ def similar(said: object, written: object) -> bool:
 
 @pytest.fixture
 def own_service(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """One that is started as the README starts it for an agent on this machine, in the shell's environment."""
-    (start,) = (block for block in blocks("README.md", "sh") if "PRIVATE" in block)
-    name, _, value = start.removesuffix(" make run\n").partition("=")
+    """One that listens where `make run` does, in the shell's environment."""
     url = databases.create()
-    with running_service(url, **{name: value}) as running:
+    with running_service(url, REVEILLE_HOST="127.0.0.1") as running:
         monkeypatch.setenv("REVEILLE_URL", running.url)
         monkeypatch.setenv("REVEILLE_API_KEY", running.key)
         yield running
