@@ -1,4 +1,4 @@
-"""Real Chromium on the real application: one browser a run, a database and a context of its own for each test."""
+"""Real Chromium on the real application: one browser for all tests, a database and a context of its own for each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,9 @@ PATIENCE_MS = 20_000
 """For a busy machine; what is there sooner is not waited for."""
 
 
-@pytest.fixture(scope="session")
+# While Playwright runs, its thread has a running event loop, in which nothing else can call asyncio.run: it ends with
+# the last of this directory's tests.
+@pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium, of the system or of Playwright. Without it these tests are skipped, but not where CI=true."""
     with sync_playwright() as playwright:
