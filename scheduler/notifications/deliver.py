@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
 from typing import TypeVar
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from scheduler.domain.errors import ReveilleError
 from scheduler.domain.notification import content_of
 from scheduler.domain.retries import MAX_TRIES, SPREAD, is_last_try, retry_delay
 from scheduler.net.client import GuardedClient
-from scheduler.notifications.send import send
+from scheduler.net.retry_after import is_put_off, parse_retry_after
 from scheduler.notifications.target_statements import (
     Delivery,
     add_deliveries,
@@ -26,7 +27,7 @@ from scheduler.notifications.target_statements import (
     due_again,
     end_delivery,
 )
-from scheduler.notifications.targets.base import NotSent, Outgoing
+from scheduler.notifications.targets.base import NotSent, Outgoing, Target
 from scheduler.notifications.targets.registry import open_target
 from scheduler.queue.tasks import defer_deliveries
 from scheduler.storage.audit import record_event
@@ -132,3 +133,33 @@ def _end(conn: Connection, delivery: Delivery, problem: NotSent | None) -> None:
         spread = random.uniform(-SPREAD, SPREAD)  # noqa: S311  # no secret
         delay = retry_delay(delivery.attempt, problem.retry_after, spread)
         end_delivery(conn, delivery, problem.error, delay, put_off=problem.was_put_off)
+
+
+TIMEOUT_SECONDS = 10.0
+MAX_ANSWER_BYTES = 65_536
+TEMPORARY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
+"""The 4xx that say "later"."""
+
+
+async def send(client: GuardedClient, clock: Clock, url: str, target: Target, note: Outgoing) -> NotSent | None:
+    """Send once; None when it arrived. No error holds the URL, nor what the receiver said: both may be secret."""
+    call = target.call(note, clock.now())
+    try:
+        answer = await client.request(
+            "POST",
+            url,
+            headers=call.headers,
+            content=call.body,
+            timeout=TIMEOUT_SECONDS,
+            max_bytes=MAX_ANSWER_BYTES,
+            truncate=True,
+            lenient=True,
+        )
+    except ReveilleError as error:
+        return NotSent(error.message, permanent=error.permanent)
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
+        return target.refusal(answer)
+    is_temporary = answer.status in TEMPORARY or answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    later = parse_retry_after(answer.headers.get("retry-after"), clock.now()) if is_temporary else None
+    was_put_off = is_put_off(answer.status, later)
+    return NotSent(f"The target answered HTTP {answer.status}.", not is_temporary, later, was_put_off)
