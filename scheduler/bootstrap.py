@@ -19,7 +19,7 @@ from scheduler.domain.ids import token_hash
 from scheduler.intake.polls.queue import sweep_checks
 from scheduler.invocations.recovery import Reconciled, reconcile, sweep_stalled
 from scheduler.manage.reconcile import reconcile_jobs
-from scheduler.notifications.deliver import send_again
+from scheduler.notifications.deliveries import send_again
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import BY_INDEX, Database
 from scheduler.storage.keys import ADMIN, create_key

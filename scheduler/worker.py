@@ -30,7 +30,7 @@ from scheduler.invocations.transcripts import Journal
 from scheduler.manage.triggers import Triggers
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
-from scheduler.notifications.deliver import Deliverer
+from scheduler.notifications.deliveries import Deliverer
 from scheduler.queue.tasks import IO_QUEUE, QUEUE
 from scheduler.queue.worker import Pulse, make_check_app, make_worker_app, stop_beating
 from scheduler.runtimes.base import RuntimeParts

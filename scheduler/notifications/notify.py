@@ -14,7 +14,7 @@ from scheduler.domain.lineage import Lineage
 from scheduler.domain.model import TriggerKind, Trust
 from scheduler.domain.notification import Cause, content_of, failure_of, summary_of
 from scheduler.domain.text import storable
-from scheduler.notifications.deliver import send_on
+from scheduler.notifications.deliveries import send_on
 from scheduler.storage.live import Change, tell
 from scheduler.storage.notifications import (
     add_messages,

@@ -76,7 +76,7 @@ def test_a_test_does_not_wait_for_ever(site: Site, database_url: str, monkeypatc
     async def hang(_: object) -> None:
         await asyncio.sleep(30)
 
-    monkeypatch.setattr("scheduler.notifications.deliver.TIMEOUT_SECONDS", 0.3)
+    monkeypatch.setattr("scheduler.notifications.deliveries.TIMEOUT_SECONDS", 0.3)
     site.answer = hang
     with running_api(database_url, allow_private_hosts="127.0.0.1") as api:
         agent_id = api.agent()["id"]

@@ -19,7 +19,7 @@ from scheduler.domain.signatures import SignatureConfig, SignedRequest, new_stan
 from scheduler.intake.polls.queue import sweep_checks
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
-from scheduler.notifications.deliver import Deliverer, send_again
+from scheduler.notifications.deliveries import Deliverer, send_again
 from scheduler.notifications.target_statements import create_target
 from scheduler.queue.worker import Pulse, make_check_app
 from scheduler.storage.engine import Database
