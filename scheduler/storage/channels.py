@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, text, update
 
 from scheduler.domain.errors import NotFound
-from scheduler.storage.channel_tables import Channel
+from scheduler.storage.message_tables import Channel
 from scheduler.storage.refusals import refuse_duplicate
 from scheduler.storage.tables import Agent
 
