@@ -33,3 +33,15 @@ class AgentNotes(Base):
     text: Mapped[str]
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_by: Mapped[str]
+
+
+class BudgetNotice(Base):
+    """That an owner's budget was found nearly spent, or spent; it is not said again before `until`."""
+
+    __tablename__ = "budget_notices"
+
+    owner_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """An agent or a tenant."""
+    budget: Mapped[str] = mapped_column(primary_key=True)
+    level: Mapped[str] = mapped_column(primary_key=True)
+    until: Mapped[datetime]

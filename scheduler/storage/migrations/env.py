@@ -5,7 +5,6 @@ from __future__ import annotations
 from alembic import context
 
 import scheduler.storage.agent_tables  # the metadata holds the tables that were imported
-import scheduler.storage.budget_tables
 import scheduler.storage.log_tables
 import scheduler.storage.message_tables
 import scheduler.storage.model_tables
