@@ -12,8 +12,8 @@ from sqlalchemy import ARRAY, Connection, Row, Uuid, any_, delete, func, insert,
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
+from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.notification_tables import NotificationDelivery, NotificationTarget
-from scheduler.storage.refusals import refuse_duplicate
 
 TARGETS = NotificationTarget.__table__
 MAX_TARGETS = 10

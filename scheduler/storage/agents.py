@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, func, insert, select, update
 
 from scheduler.domain.errors import NotFound
-from scheduler.storage.refusals import refuse_duplicate
+from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.tables import Agent, Tenant
 
 AGENTS = Agent.__table__

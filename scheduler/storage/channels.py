@@ -9,8 +9,8 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, delete, func, insert, or_, select, text, update
 
 from scheduler.domain.errors import NotFound
+from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.message_tables import Channel
-from scheduler.storage.refusals import refuse_duplicate
 from scheduler.storage.tables import Agent
 
 CHANNELS = Channel.__table__

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError, StatementError
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from scheduler.domain.errors import DatabaseUnavailable
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+
+from scheduler.domain.errors import Conflict, DatabaseUnavailable
 from scheduler.domain.text import storable
 
 # SQLSTATE classes: 08 connection, 25 transaction state, 28 sign-in, 3D no database, 40 rolled back (deadlock),
@@ -43,3 +46,15 @@ def first_line(error: BaseException) -> str:
 def quarantine_note(error: BaseException) -> str:
     """The `paused_note` of a trigger that was taken out of the schedule for `error`; it can always be stored."""
     return storable(f"quarantined: {type(error).__name__}: {first_line(error)}", NOTE_BYTES)[0]
+
+
+@contextmanager
+def refuse_duplicate(constraint: str, message: str) -> Iterator[None]:
+    """Raise Conflict on `name` when the unique `constraint` is violated inside; the transaction is lost then."""
+    try:
+        yield
+    except IntegrityError as error:
+        diagnostics = getattr(error.orig, "diag", None)
+        if getattr(diagnostics, "constraint_name", None) == constraint:
+            raise Conflict(message, field="name") from None
+        raise

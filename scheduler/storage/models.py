@@ -10,8 +10,8 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, text, upda
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.llm import ModelSpec
+from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.model_tables import Model
-from scheduler.storage.refusals import refuse_duplicate
 from scheduler.storage.secrets import SecretBox
 
 MODELS = Model.__table__

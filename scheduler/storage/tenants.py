@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, delete, insert, select, update
 
 from scheduler.domain.errors import Conflict, NotFound
-from scheduler.storage.refusals import refuse_duplicate
+from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.tables import Agent, Tenant, Trigger
 
 DEFAULT_TENANT = UUID("00000000-0000-7000-8000-000000000001")

@@ -11,8 +11,8 @@ from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
+from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.message_tables import User, UserAccount
-from scheduler.storage.refusals import refuse_duplicate
 
 DUPLICATE = "There is a user of that name already; choose another."
 LONGEST_NAME = 200

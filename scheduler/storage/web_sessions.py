@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, selec
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_token, token_hash
-from scheduler.storage.refusals import refuse_duplicate
+from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.tables import ApiKey, Tenant
 from scheduler.storage.web_tables import WebSession, WebUser
 
