@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from scheduler.domain.names import is_visible
+from scheduler.domain.text import is_visible
 
 
 @pytest.mark.parametrize(
