@@ -20,7 +20,7 @@ from pydantic import (
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
-from scheduler.domain.moments import read_iso
+from scheduler.domain.local_time import read_iso
 from scheduler.domain.shapes import Shape
 from scheduler.domain.text import is_visible
 from scheduler.triggers.once import parse_moment

@@ -10,7 +10,7 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.domain.errors import InvalidField
-from scheduler.domain.moments import read_iso
+from scheduler.domain.local_time import read_iso
 from scheduler.domain.text import storable
 
 MAX_ACKS = 1_000

@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from scheduler.domain.moments import read_iso
-
 _WEEKDAYS = {
     "en": ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"),
     "zh": ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日"),
@@ -49,3 +47,11 @@ def zone_info(name: str) -> ZoneInfo:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
         return ZoneInfo(UTC.tzname(None) or "UTC")
+
+
+def read_iso(text: str) -> datetime:
+    """A date and time of ISO 8601 or RFC 3339, whose `Z` and `T` may be small letters (RFC 3339 section 5.6).
+
+    Without an offset it is naive, a date alone is its midnight. Raises ValueError.
+    """
+    return datetime.fromisoformat(f"{text[:-1]}Z" if text.endswith("z") else text)
