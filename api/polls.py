@@ -21,8 +21,7 @@ from scheduler.domain.thread_quota import Turns
 from scheduler.intake.polls.data import Shown, firing_data, shown
 from scheduler.intake.polls.settle import Poll, open_poll
 from scheduler.intake.polls.statements import PollDetail, read_poll
-from scheduler.intake.polls.trial import Trial, try_poll
-from scheduler.intake.polls.tries import record_try
+from scheduler.intake.polls.trial import Trial, record_try, try_poll
 from scheduler.intake.polls.watch import is_watch, open_watch
 from scheduler.manage.agent_rights import check_may_try, is_own
 from scheduler.manage.agent_trigger_limits import APPROVED
