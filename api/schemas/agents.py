@@ -25,7 +25,6 @@ from api.schemas.base import (
     no_defaults,
 )
 from api.schemas.models import LlmRuntimeOut
-from api.schemas.remote import A2aRuntimeOut, McpServerOut
 from scheduler.domain.budgets import DEFAULT_INVOCATIONS_PER_HOUR, DEFAULT_TOKENS_PER_DAY
 from scheduler.domain.shapes import Shape
 from scheduler.manage.agents import NewAgent
@@ -142,3 +141,18 @@ class AgentPath(Shape):
     """Names an agent."""
 
     agent_id: Annotated[UUID, id_of("agent")]
+
+
+class A2aRuntimeOut(Answer):
+    """An A2A agent; what is sent along to it is not shown, only the names in the agent's `header_names`."""
+
+    kind: Literal["a2a"]
+    url: str
+
+
+class McpServerOut(Answer):
+    """An MCP server; its headers are not shown."""
+
+    name: str
+    url: str | None = None
+    command: str | None = None
