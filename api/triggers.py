@@ -44,8 +44,8 @@ from api.schemas.triggers import (
 from api.services import services
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import CreatedTrigger
-from scheduler.storage.acks import count_acks
 from scheduler.storage.agents import get_agent
+from scheduler.storage.queries import count_acks
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.poll import PollConfig

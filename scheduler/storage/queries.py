@@ -199,3 +199,13 @@ def _fired(tenant_id: UUID, wanted: AuditFilter) -> Select[Any]:
     if wanted.subject_id is not None:
         query = query.where(Firing.trigger_id == wanted.subject_id)
     return query
+
+
+def count_acks(conn: Connection, trigger_id: UUID) -> dict[str, int]:
+    """A trigger's firings by acknowledgement, without those that have none."""
+    rows = conn.execute(
+        select(Firing.ack, func.count())
+        .where(Firing.trigger_id == trigger_id, Firing.ack.is_not(None))
+        .group_by(Firing.ack)
+    )
+    return {str(ack): count for ack, count in rows}
