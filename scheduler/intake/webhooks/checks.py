@@ -11,7 +11,8 @@ from scheduler.domain.errors import PayloadTooLarge
 from scheduler.domain.signatures import SignedRequest, verify
 from scheduler.domain.webhook_body import is_packed, unpacked
 from scheduler.domain.webhook_parts import kept_parts
-from scheduler.intake.webhooks.delivery import Delivery
+from scheduler.intake.processor_time import AGENT_SECONDS, TENANT_SECONDS, ProcessorTime, Spent
+from scheduler.intake.webhooks.delivery import Delivery, FilterFirst, FilterResult
 from scheduler.triggers.webhook import WebhookConfig
 
 
@@ -43,3 +44,21 @@ def parts_of(config: WebhookConfig, delivery: Delivery) -> dict[str, Any] | None
 def too_large(limit: int) -> PayloadTooLarge:
     """The answer to a body over the limit."""
     return PayloadTooLarge(f"The body is larger than {limit} bytes.")
+
+
+class Filters:
+    """Asks filters of deliveries for all threads of a process."""
+
+    def __init__(self, agent_seconds: float = AGENT_SECONDS, tenant_seconds: float = TENANT_SECONDS) -> None:
+        self._time = ProcessorTime(agent_seconds, tenant_seconds)
+
+    def ask(self, asked: FilterFirst, delivery: Delivery) -> FilterResult:
+        """What the filter says of the delivery. Waits for its turn; takes some tens of milliseconds at most."""
+        try:
+            mismatch, was_stopped = self._time.use(
+                asked.tenant_id, asked.agent_id, lambda: asked.filter.look(delivery.headers, delivery.body)
+            )
+        except Spent as spent:
+            rule = f"the webhook filters of this {spent.whose} have used up their processor time of a minute"
+            return FilterResult(asked.filter, refusal=rule, retry_after=spent.wait)
+        return FilterResult(asked.filter, mismatch, was_stopped)

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.intake.webhooks.cache import HookMemory
+from scheduler.intake.webhooks.checks import Filters
 from scheduler.intake.webhooks.delivery import Delivery, FilterFirst, Receipt
-from scheduler.intake.webhooks.filters import Filters
 from scheduler.intake.webhooks.group_commit import GroupCommit
 from scheduler.intake.webhooks.recording import Outcome, record_deliveries
 from scheduler.storage.engine import Database
