@@ -1,4 +1,4 @@
-"""Local time for agents: what time it is where they are, and what a time without an offset means there."""
+"""Local time: reads times as people write them, and shows agents the time where they are."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Text from outside, made fit for the database."""
+"""Text from outside: made fit for the database, and what a name may consist of."""
 
 from __future__ import annotations
 

@@ -70,7 +70,7 @@ class Triggers:
         """Make a trigger of an agent. Raises InvalidField, NotFound, Forbidden, or Conflict for a name or the limit.
 
         One that `is_system` is not counted and cannot be deleted. `by_agent`: the agent makes it itself, within the
-        limits of agent_made.py, and it may have to wait for approval.
+        limits of `agent_trigger_limits`, and it may have to wait for approval.
         """
         with rows.telling_of_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
             agent = rows.lock_agent(conn, tenant_id, agent_id)

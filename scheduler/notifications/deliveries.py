@@ -1,4 +1,4 @@
-"""Sending notifications on: a job for each try, deferred in the transaction that makes it due."""
+"""Sends notifications to targets: a job for each try, deferred in the transaction that makes it due."""
 
 from __future__ import annotations
 

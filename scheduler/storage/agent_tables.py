@@ -1,4 +1,4 @@
-"""What agents have beside their settings: the pace of their own triggers, and their notes."""
+"""The tables of agents beside their settings: pace of their own triggers, notes, and notices about budgets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whose fault an error is: that of the rows that were worked on, or nobody's, so that trying again may help."""
+"""Errors of the database: whether the rows are to blame or trying again may help, and which are for people."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The tables of conversations: people, sessions, messages, and the wakes that agents caused among each other."""
+"""The tables of conversations: people, channels, sessions, messages, and the wakes between agents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A look that leaves nothing behind: for whoever writes a poll and wants to see what it would see."""
+"""Tries a poll without leaving anything behind, so that its author sees what it would see; tries are limited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is asked of one delivery by its webhook's config alone."""
+"""Checks a delivery by the config of its webhook alone: signature, size, filter."""
 
 from __future__ import annotations
 
