@@ -47,7 +47,7 @@ class Pulse:
         self._beat_at = sent_at
 
 
-class SteadyJobManager(JobManager):
+class ResilientJobManager(JobManager):
     """Waits where Procrastinate would give up, and beats until the last run of a worker that stops has ended."""
 
     def __init__(
@@ -217,7 +217,7 @@ def make_check_app(
 
 def stop_beating(app: App) -> None:
     """End the heartbeats of an app whose worker has ended, in whatever way."""
-    assert isinstance(app.job_manager, SteadyJobManager)  # noqa: S101  # `_app` made it
+    assert isinstance(app.job_manager, ResilientJobManager)  # noqa: S101  # `_app` made it
     app.job_manager.stop_beating()
 
 
@@ -236,7 +236,7 @@ def _app(
 ) -> App:
     connector = _connector(libpq_url, min_size=1, max_size=connections)
     app = App(connector=connector)
-    app.job_manager = SteadyJobManager(connector, pulse, beat_seconds, has_room, listen_url)
+    app.job_manager = ResilientJobManager(connector, pulse, beat_seconds, has_room, listen_url)
     return app
 
 
