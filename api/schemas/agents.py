@@ -83,6 +83,21 @@ class AgentPatch(AgentSettings):
     )
 
 
+class A2aRuntimeOut(Answer):
+    """An A2A agent; what is sent along to it is not shown, only the names in the agent's `header_names`."""
+
+    kind: Literal["a2a"]
+    url: str
+
+
+class McpServerOut(Answer):
+    """An MCP server; its headers are not shown."""
+
+    name: str
+    url: str | None = None
+    command: str | None = None
+
+
 class HttpRuntimeOut(Answer):
     """`secret` is given when it was just made or set, and never again; `accepted` where it is set."""
 
@@ -141,18 +156,3 @@ class AgentPath(Shape):
     """Names an agent."""
 
     agent_id: Annotated[UUID, id_of("agent")]
-
-
-class A2aRuntimeOut(Answer):
-    """An A2A agent; what is sent along to it is not shown, only the names in the agent's `header_names`."""
-
-    kind: Literal["a2a"]
-    url: str
-
-
-class McpServerOut(Answer):
-    """An MCP server; its headers are not shown."""
-
-    name: str
-    url: str | None = None
-    command: str | None = None

@@ -37,7 +37,7 @@ FIRST_DUE = text("""
 
 
 class TriggerStore(LedgerStore):
-    """Trigger jobs. Their rows are made with their triggers (`scheduler.manage.triggers`), so `add_job` has nothing to add."""
+    """Trigger jobs. `scheduler.manage.triggers` makes their rows with their triggers; `add_job` has nothing to add."""
 
     max_rows = 4000  # some 0.3 s from claim to commit
     overlaps = True
