@@ -20,19 +20,30 @@ from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.intake.checks import run_checks
 from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_array
 from scheduler.storage.audit import Event, record_events
+from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
 from scheduler.storage.faults import quarantine_note
 
 EXECUTOR = "ledger"
 
 # The clock is read in a sub-select: called in the WHERE itself, the volatile function would keep the index unused.
 # The jobs are locked before they are joined, so that those of a pass that is still being written cost one look each.
-CLAIM = text("""
-    WITH due AS MATERIALIZED (
+_OLDEST = """
+    SELECT trigger_id, kind, next_run_time FROM jobs
+    WHERE next_run_time <= (SELECT clock_timestamp())
+    ORDER BY next_run_time LIMIT :limit
+    FOR UPDATE SKIP LOCKED
+"""
+_OLDEST_OF_EACH = """
+    SELECT theirs.* FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:shares AS int[])) AS v(tenant_id, share)
+    CROSS JOIN LATERAL (
         SELECT trigger_id, kind, next_run_time FROM jobs
-        WHERE next_run_time <= (SELECT clock_timestamp())
-        ORDER BY next_run_time LIMIT :limit
+        WHERE tenant_id = v.tenant_id AND next_run_time <= (SELECT clock_timestamp())
+        ORDER BY next_run_time LIMIT v.share
         FOR UPDATE SKIP LOCKED
-    )
+    ) AS theirs
+"""
+_CLAIM = """
+    WITH due AS MATERIALIZED ({due})
     SELECT j.next_run_time, t.id::text,
         t.id, t.tenant_id, t.agent_id, t.name, t.type, t.is_enabled AND t.deleted_at IS NULL, t.expires_at, t.max_fires,
         t.fire_count, t.urgent, t.cooldown_seconds, t.last_wake_at, a.dedup_delay_seconds, a.max_batch,
@@ -42,7 +53,10 @@ CLAIM = text("""
     FROM due j JOIN triggers t ON t.id = j.trigger_id JOIN agents a ON a.id = t.agent_id
     ORDER BY j.next_run_time
     FOR UPDATE OF t SKIP LOCKED
-""")
+"""
+CLAIM = text(_CLAIM.format(due=_OLDEST))
+CLAIM_SHARES = text(_CLAIM.format(due=_OLDEST_OF_EACH))
+DUE = due_of_tenants("jobs", "next_run_time", "next_run_time IS NOT NULL")
 
 ADVANCE_JOBS = text("""
     UPDATE jobs j SET next_run_time = v.next_run_time
@@ -92,10 +106,12 @@ class TriggerPass(LedgerPass):
         self._batch = Batch(())
 
     def claim(self, limit: int) -> list[LedgerJob]:
-        """Lock up to `limit` due jobs, oldest slot first, and decide each."""
+        """Lock up to `limit` due jobs, oldest slot first, of each tenant its share if more are due; decide each."""
+        shares = read_shares(self.conn, DUE, limit)
+        claim, values = (CLAIM_SHARES, share_parameters(shares)) if shares else (CLAIM, {"limit": limit})
         jobs: list[LedgerJob] = []
         slot: datetime | None = None
-        for row in self.conn.execute(CLAIM, {"limit": limit}).all():
+        for row in self.conn.execute(claim, values).all():
             if row[0] != slot:
                 slot = row[0]  # one object for all that are due together, for it takes long to hash
             jobs.append(_due_job(decide(row, slot)))

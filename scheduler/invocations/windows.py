@@ -23,13 +23,21 @@ from scheduler.invocations.deferrals import return_deferred
 from scheduler.invocations.transitions import Moved, check_move, move
 from scheduler.queue.tasks import defer_runs
 from scheduler.storage.engine import notify
+from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
 
 # States are literals where a partial index must be found, and the clock is read once, for the index to be used.
-CLAIM_DUE = text("""
+_DUE = """
     SELECT id, agent_id, state, firing_count, opened_at, due_at FROM invocations
     WHERE state IN ('collecting', 'retrying') AND due_at <= (SELECT clock_timestamp())
-    ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
-""")
+"""
+CLAIM_DUE = text(f"{_DUE} ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED")
+CLAIM_SHARES = text(f"""
+    SELECT theirs.* FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:shares AS int[])) AS v(tenant_id, share)
+    CROSS JOIN LATERAL (
+        {_DUE} AND tenant_id = v.tenant_id ORDER BY due_at LIMIT v.share FOR UPDATE SKIP LOCKED
+    ) AS theirs
+""")  # noqa: S608  # both parts are ours
+DUE = due_of_tenants("invocations", "due_at", "state IN ('collecting', 'retrying')")
 
 NEXT_DUE = text("""
     SELECT extract(epoch FROM least(
@@ -131,12 +139,15 @@ class _Plan:
 
 
 def claim_due_windows(conn: Connection, limit: int) -> Sequence[Row[Any]]:
-    """Lock up to `limit` due windows and retries, the longest due first, for `close_windows`.
+    """Lock up to `limit` due windows and retries, the longest due first, of each tenant its share if more are due.
 
     Before that, what was put off until now is made due: windows held for a budget, and firings that agents deferred.
     """
     free_due_windows(conn)
     return_deferred(conn, limit)
+    shares = read_shares(conn, DUE, limit)
+    if shares:
+        return conn.execute(CLAIM_SHARES, share_parameters(shares)).all()
     return conn.execute(CLAIM_DUE, {"limit": limit}).all()
 
 

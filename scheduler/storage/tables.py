@@ -19,6 +19,7 @@ WAITS_FOR_AGENT = text("type = 'a2a_wait' AND deleted_at IS NULL")
 AWAITS_APPROVAL = text("approval = 'awaiting' AND deleted_at IS NULL")
 LISTENS_EVERYWHERE = text("""type = 'on_message' AND config @> '{"any_session": true}' AND deleted_at IS NULL""")
 
+COLLECTS = text("state IN ('collecting', 'retrying')")
 NEEDS_A_HUMAN = text("state IN ('dead', 'skipped') AND replayed_into IS NULL")
 """Invocations that ended without success and were not replayed."""
 
@@ -181,11 +182,14 @@ class Job(Base):
     __tablename__ = "jobs"
     __table_args__ = (
         Index("ix_jobs_next_run_time", "next_run_time", postgresql_where=text("next_run_time IS NOT NULL")),
+        Index("ix_jobs_tenant", "tenant_id", "next_run_time", postgresql_where=text("next_run_time IS NOT NULL")),
     )
 
     trigger_id: Mapped[UUID] = mapped_column(ForeignKey("triggers.id", ondelete="CASCADE"), primary_key=True)
     kind: Mapped[str] = mapped_column(primary_key=True, server_default="fire")
     next_run_time: Mapped[datetime | None]
+    tenant_id: Mapped[UUID | None]
+    """Its trigger's: filled in by the database."""
 
 
 class Firing(Base):
@@ -252,7 +256,8 @@ class Invocation(Base):
             unique=True,
             postgresql_where=text("state IN ('ready', 'running', 'awaiting', 'retrying')"),
         ),
-        Index("ix_invocations_due", "due_at", postgresql_where=text("state IN ('collecting', 'retrying')")),
+        Index("ix_invocations_due", "due_at", postgresql_where=COLLECTS),
+        Index("ix_invocations_tenant_due", "tenant_id", "due_at", postgresql_where=COLLECTS),
         Index("ix_invocations_tenant", "tenant_id", "id"),
         Index("ix_invocations_agent", "agent_id", "id"),
         Index("ix_invocations_state", "tenant_id", "state", "id"),
