@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 a2a = Blueprint("a2a", __name__)
 
 VERSION_HEADER = "A2A-Version"
-LEGACY_VERSION = "0.3"
-"""The protocol of a caller who names none."""
+CURRENT_VERSION, LEGACY_VERSION = "1.0", "0.3"
+"""The protocol of a caller who names none is 0.3; but many forget the name who call what only 1.0 has."""
 LIST = "ListTasks"
 LEGACY_METHODS = {"message/send": "SendMessage", "tasks/get": "GetTask", "tasks/cancel": "CancelTask"}
 UNSUPPORTED = {"SendStreamingMessage", "SubscribeToTask", "GetExtendedAgentCard"}
@@ -66,9 +66,11 @@ def show_card(agent_id: str) -> Response:
 
     agent = g.public_agent or _agent(agent_id)
     base = base_url()
-    shown = card(agent.name, agent.role_description, f"{base}/a2a/{agent.id}", VERSION)
+    url = f"{base}/a2a/{agent.id}"
+    shown = card(agent.name, agent.role_description, url, VERSION, legacy=not _is_current(_version()))
     response = Response(current_app.json.dumps(shown), content_type="application/json")
     response.headers["Cache-Control"] = "no-cache" if agent.public_card else "private, no-cache"
+    response.vary.add(VERSION_HEADER)
     response.add_etag(weak=True)
     return response.make_conditional(request)  # type: ignore[return-value]  # it is the same response
 
@@ -142,8 +144,8 @@ def _called(agent_id: UUID, method: str, body: Mapping[str, Any]) -> dict[str, A
 
     from api import a2a_messages as shapes
 
-    version = request.headers.get(VERSION_HEADER, "").strip() or LEGACY_VERSION
-    is_current = version.split(".")[0] == "1"
+    version = _version() or (LEGACY_VERSION if "/" in method else CURRENT_VERSION)
+    is_current = _is_current(version)
     legacy = method in LEGACY_METHODS and not is_current
     name = LEGACY_METHODS[method] if legacy else method
     if name in UNSUPPORTED:
@@ -159,6 +161,15 @@ def _called(agent_id: UUID, method: str, body: Mapping[str, Any]) -> dict[str, A
     if name == LIST:
         return _list(agent_id, params)
     return shapes.result(handler(agent_id, params), name, legacy=legacy)
+
+
+def _version() -> str:
+    """The version that the caller names, in the header or the query."""
+    return (request.headers.get(VERSION_HEADER) or request.args.get(VERSION_HEADER) or "").strip()
+
+
+def _is_current(version: str) -> bool:
+    return version.split(".")[0] == "1"
 
 
 def _check_version(version: str, *, is_current: bool) -> None:
@@ -208,7 +219,7 @@ def _list(agent_id: UUID, params: Any) -> dict[str, Any]:
     wanted = shapes.list_filter(params)
     with services().db.begin() as conn:
         found = list_tasks(conn, caller().tenant_id, agent_id, wanted)
-    return shapes.show_page(found, wanted, params)
+    return shapes.show_page(found, params)
 
 
 def _cancel(agent_id: UUID, params: Any) -> Task:

@@ -77,8 +77,8 @@ STATES = {
 }
 
 
-def card(name: str, description: str, url: str, version: str) -> dict[str, Any]:
-    """An agent's card, with what a client of 0.3 looks for as well."""
+def card(name: str, description: str, url: str, version: str, *, legacy: bool) -> dict[str, Any]:
+    """An agent's card; `legacy`: with what a client of 0.3 looks for as well, also inside its security schemes."""
     interfaces = [
         AgentInterface(url=url, protocol_binding=BINDING, protocol_version=each) for each in ("1.0", "0.3")
     ]
@@ -89,20 +89,19 @@ def card(name: str, description: str, url: str, version: str) -> dict[str, Any]:
         tags=["wake"],
     )
     bearer = HTTPAuthSecurityScheme(scheme="Bearer", description="A key with the scope write, or the agent's own.")
-    return agent_card_to_dict(
-        AgentCard(
-            name=name,
-            description=description or f"{name}, an agent that Reveille wakes.",
-            version=version,
-            supported_interfaces=interfaces,
-            capabilities=AgentCapabilities(streaming=False, push_notifications=False),
-            security_schemes={"key": SecurityScheme(http_auth_security_scheme=bearer)},
-            security_requirements=[SecurityRequirement(schemes={"key": StringList()})],
-            default_input_modes=[TEXT],
-            default_output_modes=[TEXT],
-            skills=[skill],
-        )
+    shown = AgentCard(
+        name=name,
+        description=description or f"{name}, an agent that Reveille wakes.",
+        version=version,
+        supported_interfaces=interfaces,
+        capabilities=AgentCapabilities(streaming=False, push_notifications=False),
+        security_schemes={"key": SecurityScheme(http_auth_security_scheme=bearer)},
+        security_requirements=[SecurityRequirement(schemes={"key": StringList()})],
+        default_input_modes=[TEXT],
+        default_output_modes=[TEXT],
+        skills=[skill],
     )
+    return agent_card_to_dict(shown) if legacy else dict(MessageToDict(shown))
 
 
 def parse_params(method: str, body: Mapping[str, Any], *, legacy: bool) -> Any:
@@ -148,7 +147,7 @@ def list_filter(params: ListTasksRequest) -> TaskFilter:
     return TaskFilter(size, before, params.context_id or None, states, since)
 
 
-def show_page(found: TaskPage, wanted: TaskFilter, params: ListTasksRequest) -> dict[str, Any]:
+def show_page(found: TaskPage, params: ListTasksRequest) -> dict[str, Any]:
     """A page of tasks as the result of ListTasks; its four fields are always there."""
     history = not params.HasField("history_length") or params.history_length > 0
     tasks = [show_task(each, history=history) for each in found.tasks]
@@ -158,7 +157,7 @@ def show_page(found: TaskPage, wanted: TaskFilter, params: ListTasksRequest) -> 
     return {
         "tasks": [dict(MessageToDict(task)) for task in tasks],
         "nextPageToken": found.next_cursor,
-        "pageSize": wanted.size,
+        "pageSize": len(tasks),  # not what was asked for: the kit of the protocol counts
         "totalSize": found.total,
     }
 

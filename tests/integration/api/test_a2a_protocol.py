@@ -86,6 +86,24 @@ def test_the_card_has_the_fields_of_the_recorded_one(api: Api, agent_id: str) ->
     assert set(json.loads(exchange("agent_card")["response"]["body"])) - {"provider"} <= set(card)
 
 
+@pytest.mark.parametrize(("query", "header"), [("", "1.0"), ("?A2A-Version=1.0", None)])
+def test_the_card_for_1_0_has_its_members_alone(api: Api, agent_id: str, query: str, header: str | None) -> None:
+    headers = {"A2A-Version": header} if header else {}
+    response = api.call("GET", f"//a2a/{agent_id}/.well-known/agent-card.json{query}", headers=headers)
+    card = api.ok(response, 200)
+    assert [list(each) for each in card["securitySchemes"].values()] == [["httpAuthSecurityScheme"]]
+    assert "url" not in card
+    assert "A2A-Version" in response.headers["Vary"]
+
+
+def test_the_version_may_be_named_in_the_query_and_is_known_by_what_only_one_has(api: Api, agent_id: str) -> None:
+    listing = {"jsonrpc": "2.0", "id": 1, "method": "ListTasks", "params": {}}
+    assert rpc(api, agent_id, listing, version=None)["result"]["tasks"] == []
+    assert rpc(api, agent_id, listing, version="0.3")["error"]["code"] == -32009
+    old = api.ok(api.call("POST", f"//a2a/{agent_id}?A2A-Version=0.5", listing), 200)
+    assert old["error"]["code"] == -32009
+
+
 def test_a_caller_of_0_3_is_understood(api: Api, agent_id: str) -> None:
     said = {"kind": "message", "messageId": "1", "role": "user", "parts": [{"kind": "text", "text": "hi"}]}
     params = {"message": said, "configuration": {"blocking": False}}

@@ -32,7 +32,7 @@ def send(api: Api, agent_id: str, message_id: str, context: str | None = None) -
 
 def test_tasks_are_listed_by_page_state_context_and_time(api: Api, agent_id: str) -> None:
     empty = listed(api, agent_id)["result"]
-    assert empty == {"tasks": [], "nextPageToken": "", "pageSize": 50, "totalSize": 0}
+    assert empty == {"tasks": [], "nextPageToken": "", "pageSize": 0, "totalSize": 0}
     done = send(api, agent_id, "a", "talk")
     run_once(api.db, Replied("It is done."))
     waiting = [send(api, agent_id, name) for name in "bcd"]
