@@ -35,7 +35,15 @@ from scheduler.runtimes.llm.calls import Calls
 from scheduler.runtimes.llm.fallback import Answered, Models
 from scheduler.runtimes.llm.prompts import WORDS, instructions
 from scheduler.runtimes.llm.runtime import Limits
-from scheduler.runtimes.llm.truncation import MAX_CONTINUATIONS, is_cut, said_nothing, tokens_of, with_note
+from scheduler.runtimes.llm.truncation import (
+    MAX_CONTINUATIONS,
+    gave_no_answer,
+    is_cut,
+    said,
+    said_nothing,
+    tokens_of,
+    with_note,
+)
 
 OUTCOMES: dict[CallState, Literal["success", "interrupted"]] = {
     CallState.DONE: "success",
@@ -133,8 +141,11 @@ class Conversation:
 
     async def _turn(self, position: int, response: ModelResponse, calls: Calls, *, is_last: bool) -> Turn:
         cut = is_cut(response)
-        if cut and not (response.text or "").strip() and not response.tool_calls and not self._begun:
-            return Turn(said_nothing(response))
+        if not said(response).strip() and not response.tool_calls and not self._begun:
+            if cut:
+                return Turn(said_nothing(response))
+            if position == 0 and self._thinking.is_asked and not self._thinking.is_awaited:
+                return Turn(gave_no_answer(response))
         if self._thinking.is_awaited:
             turn = self._answered(response, cut=cut, is_last=is_last)
             if turn is not None:
@@ -163,12 +174,12 @@ class Conversation:
 
     def _replied(self, response: ModelResponse, *, cut: bool) -> Turn:
         """The reply, whose earlier parts were said before; one that is cut goes on unless its owner set the limit."""
-        self._begun.append(response.text or "")
+        self._begun.append(said(response))
         self._tokens += tokens_of(response)
         text = "".join(self._begun)
         if not cut:
             return Turn(Replied(text))
-        may_go_on = self._models.is_unlimited and response.text and len(self._begun) <= MAX_CONTINUATIONS
+        may_go_on = self._models.is_unlimited and said(response) and len(self._begun) <= MAX_CONTINUATIONS
         if may_go_on:
             note = f"The reply was cut at the model's limit, after {tokens_of(response)} tokens: it is asked to go on."
             return Turn(told=self._tell(self._words.go_on), notes=(note,))
@@ -196,7 +207,7 @@ class Conversation:
             answers = [call.args for call in response.tool_calls if call.tool_name == ANSWER]
             reply = parse_answer(answers[0], is_cut=is_cut(response)) if answers else None
             return reply.text if reply else ""
-        return response.text or ""
+        return said(response)
 
     def _parameters(self, tools: Sequence[Tool], *, is_last: bool) -> ModelRequestParameters:
         functions = [

@@ -1,6 +1,8 @@
-"""Responses that a limit of tokens cut: what is said of them, and how they go on."""
+"""Responses that a limit of tokens cut or that say nothing: what is said of them, and how they go on."""
 
 from __future__ import annotations
+
+import re
 
 from pydantic_ai.messages import ModelResponse
 
@@ -15,6 +17,16 @@ _REASONS = frozenset(
 )
 """How providers say so, and servers that imitate them."""
 
+_THOUGHT = re.compile(r"\s*<(think|thinking)>.*?(?:</\1>\s*|\Z)", re.DOTALL)
+"""What a server passes on with the reply that should have told it apart."""
+
+
+def said(response: ModelResponse) -> str:
+    """The text of a response, without the thoughts before it."""
+    text = response.text or ""
+    thought = _THOUGHT.match(text)
+    return text[thought.end() :] if thought else text
+
 
 def is_cut(response: ModelResponse) -> bool:
     """Whether the provider ended the response at a limit of tokens."""
@@ -27,6 +39,15 @@ def said_nothing(response: ModelResponse) -> Failed:
     return Failed(
         f"The model reached its limit of tokens after {tokens_of(response)} and had said nothing, as models do that "
         "think for long: raise max_output_tokens of the model, or ask for less.",
+        permanent=True,
+    )
+
+
+def gave_no_answer(response: ModelResponse) -> Failed:
+    """The end of a run for whose answer a person waits, and whose model did nothing and ended without a word."""
+    return Failed(
+        f"The model ended after {tokens_of(response)} tokens and had answered nothing, though somebody waits for its "
+        "answer.",
         permanent=True,
     )
 

@@ -115,6 +115,38 @@ async def test_a_model_that_spent_its_tokens_without_a_word_has_failed(db: Datab
     assert f"limit of tokens after {TOKENS[provider]} and had said nothing" in row.tries[0]["error"]
 
 
+@pytest.mark.parametrize(
+    ("saying", "reply", "error"),
+    [
+        (text("<think>So far", finish="length"), None, "had said nothing"),
+        (text("<think>Hm.</think>\n\nYes."), "Yes.", None),
+        (text("<think>Hm.</think> \n"), None, "had answered nothing, though somebody waits"),
+        (text(""), None, "had answered nothing, though somebody waits"),
+    ],
+    ids=["thoughts cut", "thoughts and a reply", "thoughts alone", "nothing"],
+)
+async def test_thoughts_and_silence_are_no_answer_for_whoever_waits(
+    db: Database, saying: bytes, reply: str | None, error: str | None
+) -> None:
+    async with providing(saying) as provider, thinking(db) as thinkers:
+        invocation_id = ready_one(
+            db,
+            make_thinker(db, make_model(db, provider.url)),
+            data={"messages": [{"from": {"type": "user", "name": "Ada"}, "text": "Well?"}]},
+            trust=Trust.VERIFIED,
+        )
+        await thinkers.run(invocation_id)
+    row = row_of(db, invocation_id)
+    assert row.reply == reply
+    assert row.state == ("succeeded" if error is None else "dead")
+    assert error is None or error in row.tries[0]["error"]
+
+
+async def test_who_is_asked_nothing_may_keep_silent(db: Database) -> None:
+    row = await ended(db, "openai-compatible", text(""))
+    assert (row.state, row.reply) == ("succeeded", "")
+
+
 @pytest.mark.parametrize("provider", TALKING)
 async def test_each_providers_own_word_for_a_cut_is_known(db: Database, provider: str) -> None:
     row = await ended(db, provider, TALKING[provider], max_output_tokens=1024)
