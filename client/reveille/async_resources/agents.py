@@ -1,0 +1,121 @@
+"""Methods of agents.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import AsyncClient
+    from reveille.shapes.agents import (
+        AgentIn,
+        AgentOut,
+        AgentPage,
+        AgentPatch,
+        AgentWhole,
+        FocusPage,
+        HeartbeatIn,
+        NoteIn,
+        NotesIn,
+        NotesOut,
+        UsageOut,
+        WakeIn,
+    )
+    from reveille.shapes.triggers import FiredOut, TriggerOut, TriggerPage
+
+
+class AsyncAgents:
+    """What is done with agents."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def list(self, *, limit: int | None = None, after: str | None = None) -> AgentPage:
+        """List agents, newest first."""
+        answer: AgentPage = await self._client.call("GET", "/agents", query={"limit": limit, "after": after})
+        return answer
+
+    def each(self) -> AsyncIterator[AgentOut]:
+        """Go through all of them, page by page."""
+        return self._client.each("/agents", query={})
+
+    async def create(self, **fields: Unpack[AgentIn]) -> AgentOut:
+        """Make an agent. An http runtime's secret is in this answer only."""
+        answer: AgentOut = await self._client.call("POST", "/agents", body=fields)
+        return answer
+
+    async def get(self, agent_id: str, /) -> AgentWhole:
+        """Show an agent, with what it has spent of its budgets."""
+        answer: AgentWhole = await self._client.call("GET", f"/agents/{self._client.quote(agent_id)}")
+        return answer
+
+    async def delete(self, agent_id: str, /) -> None:
+        """Delete an agent and its triggers. What was recorded stays readable; what still waits is skipped."""
+        await self._client.call("DELETE", f"/agents/{self._client.quote(agent_id)}")
+
+    async def update(self, agent_id: str, /, **fields: Unpack[AgentPatch]) -> AgentOut:
+        """Change an agent. A timezone moves its triggers that have none of their own; a new secret is shown once."""
+        answer: AgentOut = await self._client.call("PATCH", f"/agents/{self._client.quote(agent_id)}", body=fields)
+        return answer
+
+    async def pause(self, agent_id: str, /, **fields: Unpack[NoteIn]) -> AgentOut:
+        """Pause an agent: its firings are recorded and wait. Pausing twice changes nothing but the note."""
+        answer: AgentOut = await self._client.call(
+            "POST", f"/agents/{self._client.quote(agent_id)}/pause", body=fields
+        )
+        return answer
+
+    async def resume(self, agent_id: str, /) -> AgentOut:
+        """Resume an agent: what waited is delivered now."""
+        answer: AgentOut = await self._client.call("POST", f"/agents/{self._client.quote(agent_id)}/resume")
+        return answer
+
+    async def wake(
+        self, agent_id: str, /, *, idempotency_key: str | None = None, **fields: Unpack[WakeIn]
+    ) -> FiredOut:
+        """Wake an agent with a message. 429 when agents wake each other in too long a chain, or one too often."""
+        answer: FiredOut = await self._client.call(
+            "POST", f"/agents/{self._client.quote(agent_id)}/wake", body=fields, idempotency_key=idempotency_key
+        )
+        return answer
+
+    async def put_heartbeat(self, agent_id: str, /, **fields: Unpack[HeartbeatIn]) -> TriggerOut:
+        """Give the agent a heartbeat, or change it as a whole. It is a trigger: pause, resume or PATCH it as any other."""
+        answer: TriggerOut = await self._client.call(
+            "PUT", f"/agents/{self._client.quote(agent_id)}/heartbeat", body=fields
+        )
+        return answer
+
+    async def focus(self, agent_id: str, /) -> FocusPage:
+        """List what the agent's triggers belong to, with how many there are and how many still wait."""
+        answer: FocusPage = await self._client.call("GET", f"/agents/{self._client.quote(agent_id)}/focus")
+        return answer
+
+    async def resolve_focus(self, agent_id: str, focus_ref: str, /) -> TriggerPage:
+        """End all triggers of a focus at once; answers them. What they have recorded is still delivered."""
+        answer: TriggerPage = await self._client.call(
+            "POST", f"/agents/{self._client.quote(agent_id)}/focus/{self._client.quote(focus_ref)}/resolve"
+        )
+        return answer
+
+    async def notes(self, agent_id: str, /) -> NotesOut:
+        """Show an agent's notes, and who wrote them last."""
+        answer: NotesOut = await self._client.call("GET", f"/agents/{self._client.quote(agent_id)}/notes")
+        return answer
+
+    async def put_notes(self, agent_id: str, /, **fields: Unpack[NotesIn]) -> NotesOut:
+        """Put a text in the place of an agent's notes; an empty one forgets them."""
+        answer: NotesOut = await self._client.call(
+            "PUT", f"/agents/{self._client.quote(agent_id)}/notes", body=fields
+        )
+        return answer
+
+    async def usage(self, agent_id: str, /, *, days: int | None = None) -> UsageOut:
+        """Show what an agent spent, by day and by trigger."""
+        answer: UsageOut = await self._client.call(
+            "GET", f"/agents/{self._client.quote(agent_id)}/usage", query={"days": days}
+        )
+        return answer

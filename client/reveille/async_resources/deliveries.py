@@ -1,0 +1,54 @@
+"""Methods of deliveries.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import AsyncClient
+    from reveille.shapes.deliveries import (
+        DeliveryOut,
+        DeliveryPage,
+        DeliveryRange,
+        RedeliveredListOut,
+        RedeliveredOut,
+    )
+
+
+class AsyncDeliveries:
+    """What is done with deliveries."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def list(
+        self, trigger_id: str, /, *, limit: int | None = None, after: str | None = None
+    ) -> DeliveryPage:
+        """List the calls of a webhook and what became of each, newest first."""
+        answer: DeliveryPage = await self._client.call(
+            "GET", f"/triggers/{self._client.quote(trigger_id)}/deliveries", query={"limit": limit, "after": after}
+        )
+        return answer
+
+    def each(self, trigger_id: str, /) -> AsyncIterator[DeliveryOut]:
+        """Go through all of them, page by page."""
+        return self._client.each(f"/triggers/{self._client.quote(trigger_id)}/deliveries", query={})
+
+    async def replay_range(self, trigger_id: str, /, **fields: Unpack[DeliveryRange]) -> RedeliveredListOut:
+        """Fire again with each delivery of a range, accepted or filtered, oldest first; all of them or none."""
+        answer: RedeliveredListOut = await self._client.call(
+            "POST", f"/triggers/{self._client.quote(trigger_id)}/deliveries/replay", body=fields
+        )
+        return answer
+
+    async def replay(self, trigger_id: str, delivery_id: str, /) -> RedeliveredOut:
+        """Fire again with the body of one delivery, whatever its id, the filter and the rate say."""
+        answer: RedeliveredOut = await self._client.call(
+            "POST",
+            f"/triggers/{self._client.quote(trigger_id)}/deliveries/{self._client.quote(delivery_id)}/replay",
+        )
+        return answer

@@ -1,0 +1,58 @@
+"""Methods of notification targets.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import AsyncClient
+    from reveille.shapes.notification_targets import TargetIn, TargetOut, TargetPage, TestedOut
+
+
+class AsyncNotificationTargets:
+    """What is done with notification targets."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def list(self, agent_id: str, /, *, limit: int | None = None, after: str | None = None) -> TargetPage:
+        """List an agent's targets, newest first."""
+        answer: TargetPage = await self._client.call(
+            "GET",
+            f"/agents/{self._client.quote(agent_id)}/notification-targets",
+            query={"limit": limit, "after": after},
+        )
+        return answer
+
+    def each(self, agent_id: str, /) -> AsyncIterator[TargetOut]:
+        """Go through all of them, page by page."""
+        return self._client.each(f"/agents/{self._client.quote(agent_id)}/notification-targets", query={})
+
+    async def create(self, agent_id: str, /, **fields: Unpack[TargetIn]) -> TargetOut:
+        """Make a target; ten are allowed. A webhook's secret is in this answer only."""
+        answer: TargetOut = await self._client.call(
+            "POST", f"/agents/{self._client.quote(agent_id)}/notification-targets", body=fields
+        )
+        return answer
+
+    async def get(self, target_id: str, /) -> TargetOut:
+        """Show a target."""
+        answer: TargetOut = await self._client.call(
+            "GET", f"/notification-targets/{self._client.quote(target_id)}"
+        )
+        return answer
+
+    async def delete(self, target_id: str, /) -> None:
+        """Delete a target. What is on its way there is given up."""
+        await self._client.call("DELETE", f"/notification-targets/{self._client.quote(target_id)}")
+
+    async def test(self, target_id: str, /) -> TestedOut:
+        """Send a test, once and at once, and tell what became of it."""
+        answer: TestedOut = await self._client.call(
+            "POST", f"/notification-targets/{self._client.quote(target_id)}/test"
+        )
+        return answer

@@ -1,0 +1,50 @@
+"""Methods of tenants.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import AsyncClient
+    from reveille.shapes.tenants import TenantIn, TenantOut, TenantPage, TenantPatch
+
+
+class AsyncTenants:
+    """What is done with tenants."""
+
+    def __init__(self, client: AsyncClient) -> None:
+        self._client = client
+
+    async def list(self, *, limit: int | None = None, after: str | None = None) -> TenantPage:
+        """List tenants, newest first."""
+        answer: TenantPage = await self._client.call("GET", "/tenants", query={"limit": limit, "after": after})
+        return answer
+
+    def each(self) -> AsyncIterator[TenantOut]:
+        """Go through all of them, page by page."""
+        return self._client.each("/tenants", query={})
+
+    async def create(self, **fields: Unpack[TenantIn]) -> TenantOut:
+        """Make a tenant."""
+        answer: TenantOut = await self._client.call("POST", "/tenants", body=fields)
+        return answer
+
+    async def get(self, tenant_id: str, /) -> TenantOut:
+        """Show a tenant."""
+        answer: TenantOut = await self._client.call("GET", f"/tenants/{self._client.quote(tenant_id)}")
+        return answer
+
+    async def delete(self, tenant_id: str, /) -> None:
+        """Delete a tenant that has no agents left, and its keys."""
+        await self._client.call("DELETE", f"/tenants/{self._client.quote(tenant_id)}")
+
+    async def update(self, tenant_id: str, /, **fields: Unpack[TenantPatch]) -> TenantOut:
+        """Change a tenant. A timezone moves the triggers that have none of their own and whose agent has none."""
+        answer: TenantOut = await self._client.call(
+            "PATCH", f"/tenants/{self._client.quote(tenant_id)}", body=fields
+        )
+        return answer

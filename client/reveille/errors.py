@@ -1,0 +1,61 @@
+"""What can go wrong between a program and Reveille."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+
+class ReveilleError(Exception):
+    """The base of all errors of this package."""
+
+
+class ConnectionFailed(ReveilleError):
+    """Reveille was not reached, or its answer did not come whole; whether it acted is not known."""
+
+
+class ApiError(ReveilleError):
+    """Reveille refused: an RFC 9457 problem.
+
+    `status` is the HTTP status, `detail` says what is wrong and what to do, `field` names the first wrong field,
+    `errors` all of them, and `retry_after` is in seconds.
+    """
+
+    def __init__(self, response: httpx.Response) -> None:
+        """Read the problem of an answer of 400 or above; an answer that is no problem is kept as its text."""
+        problem = _problem(response)
+        self.status = response.status_code
+        self.title = str(problem.get("title") or response.reason_phrase)
+        self.detail = str(problem.get("detail") or response.text[:500])
+        self.field: str | None = problem.get("field")
+        self.errors: list[dict[str, Any]] = problem.get("errors") or []
+        wait = response.headers.get("retry-after", "")
+        self.retry_after: float | None = float(wait) if wait.isdigit() else None
+        super().__init__(f"{self.status} {self.title}: {self.detail}")
+
+
+class NotFound(ApiError):
+    """404: there is no such thing, or this key may not see it."""
+
+
+class Unauthorized(ApiError):
+    """401 or 403: the key is wrong, or may not do this."""
+
+
+class SignatureError(ReveilleError):
+    """A request was not signed with the agent's secret, or is too old."""
+
+
+def error_of(response: httpx.Response) -> ApiError:
+    """The error for an answer of 400 or above."""
+    kinds = {401: Unauthorized, 403: Unauthorized, 404: NotFound}
+    return kinds.get(response.status_code, ApiError)(response)
+
+
+def _problem(response: httpx.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except ValueError:
+        return {}
+    return body if isinstance(body, dict) else {}

@@ -1,0 +1,43 @@
+"""Methods of api keys.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import Client
+    from reveille.shapes.api_keys import KeyCreated, KeyIn, KeyOut, KeyPage
+
+
+class ApiKeys:
+    """What is done with api keys."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self, *, limit: int | None = None, after: str | None = None) -> KeyPage:
+        """List the live keys of the tenant, and for the operator the operators' too, newest first."""
+        answer: KeyPage = self._client.call("GET", "/api-keys", query={"limit": limit, "after": after})
+        return answer
+
+    def each(self) -> Iterator[KeyOut]:
+        """Go through all of them, page by page."""
+        return self._client.each("/api-keys", query={})
+
+    def create(self, **fields: Unpack[KeyIn]) -> KeyCreated:
+        """Make a key. It is in this answer only."""
+        answer: KeyCreated = self._client.call("POST", "/api-keys", body=fields)
+        return answer
+
+    def get(self, key_id: str, /) -> KeyOut:
+        """Show a key, but for the key itself."""
+        answer: KeyOut = self._client.call("GET", f"/api-keys/{self._client.quote(key_id)}")
+        return answer
+
+    def delete(self, key_id: str, /) -> None:
+        """Revoke a key for good, at once. The operator's last admin key cannot be."""
+        self._client.call("DELETE", f"/api-keys/{self._client.quote(key_id)}")

@@ -1,0 +1,51 @@
+"""Methods of audit.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reveille.client import Client
+    from reveille.shapes.audit import AuditOut, AuditPage
+
+
+class Audit:
+    """What is done with audit."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        agent_id: str | None = None,
+        subject_id: str | None = None,
+        action: str | None = None,
+    ) -> AuditPage:
+        """List what happened, newest first. An operator's admin key also sees what belongs to no tenant."""
+        answer: AuditPage = self._client.call(
+            "GET",
+            "/audit",
+            query={
+                "limit": limit,
+                "after": after,
+                "agent_id": agent_id,
+                "subject_id": subject_id,
+                "action": action,
+            },
+        )
+        return answer
+
+    def each(
+        self, *, agent_id: str | None = None, subject_id: str | None = None, action: str | None = None
+    ) -> Iterator[AuditOut]:
+        """Go through all of them, page by page."""
+        return self._client.each(
+            "/audit", query={"agent_id": agent_id, "subject_id": subject_id, "action": action}
+        )

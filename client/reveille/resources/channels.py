@@ -1,0 +1,48 @@
+"""Methods of channels.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import Client
+    from reveille.shapes.channels import ChannelIn, ChannelOut, ChannelPage, ChannelPatch
+
+
+class Channels:
+    """What is done with channels."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self, *, limit: int | None = None, after: str | None = None) -> ChannelPage:
+        """List channels, newest first."""
+        answer: ChannelPage = self._client.call("GET", "/channels", query={"limit": limit, "after": after})
+        return answer
+
+    def each(self) -> Iterator[ChannelOut]:
+        """Go through all of them, page by page."""
+        return self._client.each("/channels", query={})
+
+    def create(self, **fields: Unpack[ChannelIn]) -> ChannelOut:
+        """Make a channel. Give its events_url to the provider."""
+        answer: ChannelOut = self._client.call("POST", "/channels", body=fields)
+        return answer
+
+    def get(self, channel_id: str, /) -> ChannelOut:
+        """Show a channel."""
+        answer: ChannelOut = self._client.call("GET", f"/channels/{self._client.quote(channel_id)}")
+        return answer
+
+    def delete(self, channel_id: str, /) -> None:
+        """Delete a channel. The messages that came by it stay."""
+        self._client.call("DELETE", f"/channels/{self._client.quote(channel_id)}")
+
+    def update(self, channel_id: str, /, **fields: Unpack[ChannelPatch]) -> ChannelOut:
+        """Change a channel. `secrets` are merged and checked as at creation."""
+        answer: ChannelOut = self._client.call("PATCH", f"/channels/{self._client.quote(channel_id)}", body=fields)
+        return answer

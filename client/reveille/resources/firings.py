@@ -1,0 +1,60 @@
+"""Methods of firings.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import Client
+    from reveille.shapes.firings import AckIn, FiringOut, FiringPage, FiringState, FiringWhole
+
+
+class Firings:
+    """What is done with firings."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        agent_id: str | None = None,
+        trigger_id: str | None = None,
+        state: FiringState | None = None,
+    ) -> FiringPage:
+        """List firings without their payloads, newest first."""
+        answer: FiringPage = self._client.call(
+            "GET",
+            "/firings",
+            query={"limit": limit, "after": after, "agent_id": agent_id, "trigger_id": trigger_id, "state": state},
+        )
+        return answer
+
+    def each(
+        self, *, agent_id: str | None = None, trigger_id: str | None = None, state: FiringState | None = None
+    ) -> Iterator[FiringOut]:
+        """Go through all of them, page by page."""
+        return self._client.each(
+            "/firings", query={"agent_id": agent_id, "trigger_id": trigger_id, "state": state}
+        )
+
+    def get(self, firing_id: str, /) -> FiringWhole:
+        """Show a firing with its whole payload."""
+        answer: FiringWhole = self._client.call("GET", f"/firings/{self._client.quote(firing_id)}")
+        return answer
+
+    def payload(self, firing_id: str, /) -> bytes:
+        """Download a firing's payload as it came. Never shown in a page: a stranger may have written it."""
+        answer: bytes = self._client.download("GET", f"/firings/{self._client.quote(firing_id)}/payload")
+        return answer
+
+    def acknowledge(self, firing_id: str, /, **fields: Unpack[AckIn]) -> FiringOut:
+        """Say of a firing, for the agent that was given it, that it is handled, ignored, or to come back at `until`."""
+        answer: FiringOut = self._client.call("POST", f"/firings/{self._client.quote(firing_id)}/ack", body=fields)
+        return answer

@@ -1,0 +1,72 @@
+"""Methods of invocations.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import Client
+    from reveille.shapes.invocations import (
+        CompletedOut,
+        CompleteIn,
+        InvocationOut,
+        InvocationPage,
+        InvocationState,
+        InvocationWhole,
+        ReplayedOut,
+    )
+
+
+class Invocations:
+    """What is done with invocations."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        agent_id: str | None = None,
+        state: InvocationState | None = None,
+    ) -> InvocationPage:
+        """List invocations, newest first."""
+        answer: InvocationPage = self._client.call(
+            "GET", "/invocations", query={"limit": limit, "after": after, "agent_id": agent_id, "state": state}
+        )
+        return answer
+
+    def each(
+        self, *, agent_id: str | None = None, state: InvocationState | None = None
+    ) -> Iterator[InvocationOut]:
+        """Go through all of them, page by page."""
+        return self._client.each("/invocations", query={"agent_id": agent_id, "state": state})
+
+    def get(self, invocation_id: str, /) -> InvocationWhole:
+        """Show an invocation with its firings, its tries, what the agent was told, did and replied."""
+        answer: InvocationWhole = self._client.call("GET", f"/invocations/{self._client.quote(invocation_id)}")
+        return answer
+
+    def cancel(self, invocation_id: str, /) -> InvocationOut:
+        """Cancel an invocation. One that runs is cancelled at its end; an ended one answers 409."""
+        answer: InvocationOut = self._client.call(
+            "POST", f"/invocations/{self._client.quote(invocation_id)}/cancel"
+        )
+        return answer
+
+    def replay(self, invocation_id: str, /) -> ReplayedOut:
+        """Deliver an ended invocation's firings once more, in the agent's next window, which closes now."""
+        answer: ReplayedOut = self._client.call("POST", f"/invocations/{self._client.quote(invocation_id)}/replay")
+        return answer
+
+    def complete(self, invocation_id: str, /, **fields: Unpack[CompleteIn]) -> CompletedOut:
+        """End an invocation whose agent answered 202. Takes its complete_token or a write key; 409 when stale."""
+        answer: CompletedOut = self._client.call(
+            "POST", f"/invocations/{self._client.quote(invocation_id)}/complete", body=fields
+        )
+        return answer

@@ -1,0 +1,55 @@
+"""Methods of messages.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from reveille.client import Client
+    from reveille.shapes.messages import MessageIn, MessagePage, MessageWhole, ReceivedOut, SessionPage
+
+
+class Messages:
+    """What is done with messages."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def send(self, fields: MessageIn, /, idempotency_key: str | None = None) -> ReceivedOut:
+        """Send a message to an agent; what listens for it fires at once."""
+        answer: ReceivedOut = self._client.call("POST", "/messages", body=fields, idempotency_key=idempotency_key)
+        return answer
+
+    def get(self, message_id: str, /) -> MessageWhole:
+        """Show a message with its whole text. An agent sees what it wrote, what it got, and what woke it."""
+        answer: MessageWhole = self._client.call("GET", f"/messages/{self._client.quote(message_id)}")
+        return answer
+
+    def sessions(
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        agent_id: str | None = None,
+        user_id: str | None = None,
+        channel: str | None = None,
+    ) -> SessionPage:
+        """List sessions, newest first."""
+        answer: SessionPage = self._client.call(
+            "GET",
+            "/sessions",
+            query={"limit": limit, "after": after, "agent_id": agent_id, "user_id": user_id, "channel": channel},
+        )
+        return answer
+
+    def list_of_session(
+        self, session_id: str, /, *, limit: int | None = None, after: str | None = None
+    ) -> MessagePage:
+        """List a session's messages, newest first, each cut at 2,000 characters."""
+        answer: MessagePage = self._client.call(
+            "GET", f"/sessions/{self._client.quote(session_id)}/messages", query={"limit": limit, "after": after}
+        )
+        return answer

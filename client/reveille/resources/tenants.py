@@ -1,0 +1,48 @@
+"""Methods of tenants.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import Client
+    from reveille.shapes.tenants import TenantIn, TenantOut, TenantPage, TenantPatch
+
+
+class Tenants:
+    """What is done with tenants."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self, *, limit: int | None = None, after: str | None = None) -> TenantPage:
+        """List tenants, newest first."""
+        answer: TenantPage = self._client.call("GET", "/tenants", query={"limit": limit, "after": after})
+        return answer
+
+    def each(self) -> Iterator[TenantOut]:
+        """Go through all of them, page by page."""
+        return self._client.each("/tenants", query={})
+
+    def create(self, **fields: Unpack[TenantIn]) -> TenantOut:
+        """Make a tenant."""
+        answer: TenantOut = self._client.call("POST", "/tenants", body=fields)
+        return answer
+
+    def get(self, tenant_id: str, /) -> TenantOut:
+        """Show a tenant."""
+        answer: TenantOut = self._client.call("GET", f"/tenants/{self._client.quote(tenant_id)}")
+        return answer
+
+    def delete(self, tenant_id: str, /) -> None:
+        """Delete a tenant that has no agents left, and its keys."""
+        self._client.call("DELETE", f"/tenants/{self._client.quote(tenant_id)}")
+
+    def update(self, tenant_id: str, /, **fields: Unpack[TenantPatch]) -> TenantOut:
+        """Change a tenant. A timezone moves the triggers that have none of their own and whose agent has none."""
+        answer: TenantOut = self._client.call("PATCH", f"/tenants/{self._client.quote(tenant_id)}", body=fields)
+        return answer

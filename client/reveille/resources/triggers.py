@@ -1,0 +1,159 @@
+"""Methods of triggers.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import Client
+    from reveille.shapes.agents import NoteIn
+    from reveille.shapes.triggers import (
+        ApproveIn,
+        FiredOut,
+        PollOut,
+        PreviewIn,
+        PreviewOut,
+        TrialIn,
+        TrialOut,
+        TriggerIn,
+        TriggerOut,
+        TriggerPage,
+        TriggerPatch,
+        TriggerTypesOut,
+        TriggerWhole,
+    )
+
+
+class Triggers:
+    """What is done with triggers."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list_of_agent(
+        self, agent_id: str, /, *, limit: int | None = None, after: str | None = None, focus_ref: str | None = None
+    ) -> TriggerPage:
+        """List an agent's triggers, newest first."""
+        answer: TriggerPage = self._client.call(
+            "GET",
+            f"/agents/{self._client.quote(agent_id)}/triggers",
+            query={"limit": limit, "after": after, "focus_ref": focus_ref},
+        )
+        return answer
+
+    def create(self, agent_id: str, /, **fields: Unpack[TriggerIn]) -> TriggerOut:
+        """Make a trigger of an agent. A webhook's hook_url is in this answer only."""
+        answer: TriggerOut = self._client.call(
+            "POST", f"/agents/{self._client.quote(agent_id)}/triggers", body=fields
+        )
+        return answer
+
+    def list(
+        self, *, limit: int | None = None, after: str | None = None, agent_id: str | None = None
+    ) -> TriggerPage:
+        """List triggers, newest first."""
+        answer: TriggerPage = self._client.call(
+            "GET", "/triggers", query={"limit": limit, "after": after, "agent_id": agent_id}
+        )
+        return answer
+
+    def each(self, *, agent_id: str | None = None) -> Iterator[TriggerOut]:
+        """Go through all of them, page by page."""
+        return self._client.each("/triggers", query={"agent_id": agent_id})
+
+    def get(self, trigger_id: str, /) -> TriggerWhole:
+        """Show a trigger, with what its agent said of its firings."""
+        answer: TriggerWhole = self._client.call("GET", f"/triggers/{self._client.quote(trigger_id)}")
+        return answer
+
+    def delete(self, trigger_id: str, /) -> None:
+        """Delete a trigger. Its firings stay, and those that wait are still delivered."""
+        self._client.call("DELETE", f"/triggers/{self._client.quote(trigger_id)}")
+
+    def update(self, trigger_id: str, /, **fields: Unpack[TriggerPatch]) -> TriggerOut:
+        """Change a trigger. `config` is merged and checked as at creation; no token or count is lost."""
+        answer: TriggerOut = self._client.call("PATCH", f"/triggers/{self._client.quote(trigger_id)}", body=fields)
+        return answer
+
+    def pause(self, trigger_id: str, /, **fields: Unpack[NoteIn]) -> TriggerOut:
+        """Pause a trigger: it makes no new firings; those that wait are still delivered."""
+        answer: TriggerOut = self._client.call(
+            "POST", f"/triggers/{self._client.quote(trigger_id)}/pause", body=fields
+        )
+        return answer
+
+    def resume(self, trigger_id: str, /) -> TriggerOut:
+        """Resume a trigger from now on. What passed meanwhile does not fire, except a once; it counts from zero."""
+        answer: TriggerOut = self._client.call("POST", f"/triggers/{self._client.quote(trigger_id)}/resume")
+        return answer
+
+    def fire(self, trigger_id: str, /, *, idempotency_key: str | None = None) -> FiredOut:
+        """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires."""
+        answer: FiredOut = self._client.call(
+            "POST", f"/triggers/{self._client.quote(trigger_id)}/fire", idempotency_key=idempotency_key
+        )
+        return answer
+
+    def rotate_token(self, trigger_id: str, /) -> TriggerOut:
+        """Give a webhook a new hook_url, shown in this answer only; the old one is unknown from now on."""
+        answer: TriggerOut = self._client.call("POST", f"/triggers/{self._client.quote(trigger_id)}/rotate-token")
+        return answer
+
+    def preview(self, trigger_id: str, /, *, count: int | None = None) -> PreviewOut:
+        """Show when a trigger fires next, in its own zone."""
+        answer: PreviewOut = self._client.call(
+            "GET", f"/triggers/{self._client.quote(trigger_id)}/preview", query={"count": count}
+        )
+        return answer
+
+    def preview_config(self, **fields: Unpack[PreviewIn]) -> PreviewOut:
+        """Show when a trigger of this type and config would fire; without a timezone, in UTC."""
+        answer: PreviewOut = self._client.call("POST", "/triggers/preview", body=fields)
+        return answer
+
+    def types(self) -> TriggerTypesOut:
+        """List the kinds of trigger: ours, and those of installed packages."""
+        answer: TriggerTypesOut = self._client.call("GET", "/trigger-types")
+        return answer
+
+    def list_waiting(
+        self, *, limit: int | None = None, after: str | None = None, agent_id: str | None = None
+    ) -> TriggerPage:
+        """List the triggers that await approval, newest first."""
+        answer: TriggerPage = self._client.call(
+            "GET", "/approvals", query={"limit": limit, "after": after, "agent_id": agent_id}
+        )
+        return answer
+
+    def approve(self, trigger_id: str, /, **fields: Unpack[ApproveIn]) -> TriggerOut:
+        """Approve a trigger that an agent made or changed: it starts now. One that was rejected can still be."""
+        answer: TriggerOut = self._client.call(
+            "POST", f"/triggers/{self._client.quote(trigger_id)}/approve", body=fields
+        )
+        return answer
+
+    def reject(self, trigger_id: str, /, **fields: Unpack[NoteIn]) -> TriggerOut:
+        """Reject a trigger that awaits approval. It stays disabled; the agent reads the note."""
+        answer: TriggerOut = self._client.call(
+            "POST", f"/triggers/{self._client.quote(trigger_id)}/reject", body=fields
+        )
+        return answer
+
+    def try_config(self, **fields: Unpack[TrialIn]) -> TrialOut:
+        """Look at once at what a poll of this config would see, as its first look. Only the audit trail tells of it."""
+        answer: TrialOut = self._client.call("POST", "/triggers/try", body=fields)
+        return answer
+
+    def try_now(self, trigger_id: str, /) -> TrialOut:
+        """Look at once at what a poll sees, compared with what it saw last. Nothing is fired."""
+        answer: TrialOut = self._client.call("POST", f"/triggers/{self._client.quote(trigger_id)}/try")
+        return answer
+
+    def poll(self, trigger_id: str, /) -> PollOut:
+        """Show what a poll saw last, how often it failed in a row, and why."""
+        answer: PollOut = self._client.call("GET", f"/triggers/{self._client.quote(trigger_id)}/poll")
+        return answer

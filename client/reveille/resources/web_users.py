@@ -1,0 +1,50 @@
+"""Methods of web users.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Unpack
+
+if TYPE_CHECKING:
+    from reveille.client import Client
+    from reveille.shapes.web_users import WebUserIn, WebUserOut, WebUserPage, WebUserPatch
+
+
+class WebUsers:
+    """What is done with web users."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def list(self, *, limit: int | None = None, after: str | None = None) -> WebUserPage:
+        """List the tenant's web users, and for the operator the operators' too, newest first."""
+        answer: WebUserPage = self._client.call("GET", "/web-users", query={"limit": limit, "after": after})
+        return answer
+
+    def each(self) -> Iterator[WebUserOut]:
+        """Go through all of them, page by page."""
+        return self._client.each("/web-users", query={})
+
+    def create(self, **fields: Unpack[WebUserIn]) -> WebUserOut:
+        """Make a web user. The name is unique over all tenants, for it is all that is typed beside the password."""
+        answer: WebUserOut = self._client.call("POST", "/web-users", body=fields)
+        return answer
+
+    def get(self, web_user_id: str, /) -> WebUserOut:
+        """Show a web user."""
+        answer: WebUserOut = self._client.call("GET", f"/web-users/{self._client.quote(web_user_id)}")
+        return answer
+
+    def delete(self, web_user_id: str, /) -> None:
+        """Remove a web user, who is signed out by that."""
+        self._client.call("DELETE", f"/web-users/{self._client.quote(web_user_id)}")
+
+    def update(self, web_user_id: str, /, **fields: Unpack[WebUserPatch]) -> WebUserOut:
+        """Change a web user's password or scope; whoever is signed in as that user is signed out."""
+        answer: WebUserOut = self._client.call(
+            "PATCH", f"/web-users/{self._client.quote(web_user_id)}", body=fields
+        )
+        return answer

@@ -1,0 +1,54 @@
+"""Shapes of tenants.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from typing import Required, TypedDict
+
+
+class TenantOut(TypedDict):
+    id: str
+    name: str
+    timezone: str
+    default_max_triggers: int
+    min_poll_interval_min: int
+    min_heartbeat_interval: int
+    max_webhook_rate: int
+    max_webhook_body_bytes: int
+    max_tokens_per_day: int | None
+    max_invocations_per_hour: int | None
+    max_concurrent_runs: int | None
+    created_at: str
+
+
+class TenantPage(TypedDict):
+    items: list[TenantOut]
+    next: str | None
+
+
+class TenantIn(TypedDict, total=False):
+    timezone: str
+    default_max_triggers: int
+    min_poll_interval_min: int
+    min_heartbeat_interval: int
+    max_webhook_rate: int
+    max_webhook_body_bytes: int
+    max_tokens_per_day: int | None
+    max_invocations_per_hour: int | None
+    max_concurrent_runs: int | None
+    name: Required[str]
+
+
+class TenantPatch(TypedDict, total=False):
+    timezone: str
+    default_max_triggers: int
+    min_poll_interval_min: int
+    min_heartbeat_interval: int
+    max_webhook_rate: int
+    max_webhook_body_bytes: int
+    max_tokens_per_day: int | None
+    max_invocations_per_hour: int | None
+    max_concurrent_runs: int | None
+    name: str

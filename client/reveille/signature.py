@@ -1,0 +1,34 @@
+"""The signature of a wake, by Standard Webhooks (https://www.standardwebhooks.com)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from standardwebhooks import Webhook, WebhookVerificationError
+
+from reveille.errors import SignatureError
+
+
+def verify(headers: Mapping[str, str], body: bytes | str, secret: str | Sequence[str]) -> dict[str, Any]:
+    """The call that Reveille made, when it was signed with `secret`, or with one of several, within five minutes.
+
+    `body` is the request's as it came. Raises SignatureError.
+    """
+    lower = {name.lower(): value for name, value in headers.items()}
+    text = body if isinstance(body, str) else body.decode("utf-8", "surrogateescape")
+    reason = "no secret was given"
+    for each in [secret] if isinstance(secret, str) else secret:
+        try:
+            Webhook(each).verify(text, lower)
+        except WebhookVerificationError as error:
+            reason = str(error)
+        except UnicodeEncodeError:
+            reason = "the body is not UTF-8"
+        else:
+            call = json.loads(text)
+            if not isinstance(call, dict):
+                raise SignatureError("The body is no call of Reveille's.")
+            return call
+    raise SignatureError(f"The request was not signed by Reveille: {reason}.")

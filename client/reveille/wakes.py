@@ -1,0 +1,212 @@
+"""The agent's side: a function that answers wakes, each once, in its request or after it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import Any
+
+import httpx
+
+from reveille.errors import SignatureError
+from reveille.signature import verify
+
+Call = dict[str, Any]
+"""What Reveille sends: `invocation_id`, `attempt`, `context`, `firings`, `agent`, `complete_url`, `complete_token`."""
+Answer = tuple[int, dict[str, Any]]
+"""A status and the JSON of a body."""
+REPORT_PAUSES = (0.0, 1.0, 4.0, 15.0, 60.0)
+"""Seconds before each try to report the end of long work."""
+log = logging.getLogger("reveille")
+
+
+@dataclass
+class Run:
+    """One invocation: its last call, whose token counts, and its reply once there is one."""
+
+    call: Call
+    reply: Future[Any] = field(default_factory=Future)
+
+
+class Runs:
+    """The invocations that this process has, or had lately."""
+
+    def __init__(self, remember: int) -> None:
+        self._remember = remember
+        self._lock = Lock()
+        self._runs: OrderedDict[str, Run] = OrderedDict()
+
+    def take(self, call: Call) -> tuple[Run, bool]:
+        """The run of a call, and whether it is to begin: a retry of one that is known joins it."""
+        identity = str(call["invocation_id"])
+        with self._lock:
+            run = self._runs.get(identity)
+            if run is not None:
+                run.call = call
+                return run, False
+            run = self._runs[identity] = Run(call)
+            for known in [key for key, each in self._runs.items() if each.reply.done()][: -self._remember or None]:
+                del self._runs[known]
+            return run, True
+
+    def forget(self, run: Run) -> None:
+        """Let a retry begin anew: this one failed."""
+        with self._lock:
+            self._runs.pop(str(run.call["invocation_id"]), None)
+
+
+class Wakes:
+    """Answers wakes by `function(call)`, whose reply is a text, JSON, or None.
+
+    Each call is verified with `secret` (or one of several); a retry of an invocation that runs or is done is not
+    run again. With `is_long` the request is answered 202 at once, and the reply is reported when there is one.
+    `remember` is how many that are done are known by their id.
+    """
+
+    def __init__(
+        self,
+        function: Callable[[Call], Any],
+        secret: str | Sequence[str],
+        *,
+        is_long: bool = False,
+        remember: int = 1000,
+        threads: int = 16,
+    ) -> None:
+        self._function = function
+        self._secret = secret
+        self._is_long = is_long
+        self._runs = Runs(remember)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="reveille-wake")
+
+    def answer(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """The status and the JSON for one request. Never raises."""
+        try:
+            call = verify(headers, body, self._secret)
+        except SignatureError as error:
+            return 401, {"error": str(error)}
+        run, is_new = self._runs.take(call)
+        if is_new:
+            self._threads.submit(self._run, run)
+        if self._is_long and not run.reply.done():
+            return 202, {}
+        try:
+            return 200, {"reply": run.reply.result()}
+        except Exception as error:  # noqa: BLE001  # whatever it is, Reveille is to hear of it
+            return 500, {"error": describe(error)}
+
+    def _run(self, run: Run) -> None:
+        try:
+            reply = self._function(run.call)
+        except Exception as error:
+            log.exception("A wake failed")
+            self._runs.forget(run)
+            run.reply.set_exception(error)
+            self._report(run, {"error": describe(error)})
+        else:
+            run.reply.set_result(reply)
+            self._report(run, {"reply": reply})
+
+    def _report(self, run: Run, end: dict[str, Any]) -> None:
+        if not self._is_long:
+            return
+        for pause in REPORT_PAUSES:
+            time.sleep(pause)
+            try:
+                if is_settled(httpx.post(**report_of(run.call, end))):
+                    return
+            except httpx.HTTPError as error:
+                log.warning("The end of %s was not reported: %r", run.call["invocation_id"], error)
+
+
+class AsyncWakes:
+    """Answers wakes by a coroutine function, as `Wakes` does by a plain one."""
+
+    def __init__(
+        self,
+        function: Callable[[Call], Awaitable[Any]],
+        secret: str | Sequence[str],
+        *,
+        is_long: bool = False,
+        remember: int = 1000,
+    ) -> None:
+        if not inspect.iscoroutinefunction(function):
+            raise TypeError("AsyncWakes needs an `async def` function; Wakes takes a plain one.")
+        self._function = function
+        self._secret = secret
+        self._is_long = is_long
+        self._runs = Runs(remember)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def answer(self, headers: Mapping[str, str], body: bytes) -> Answer:
+        """The status and the JSON for one request. Never raises."""
+        try:
+            call = verify(headers, body, self._secret)
+        except SignatureError as error:
+            return 401, {"error": str(error)}
+        run, is_new = self._runs.take(call)
+        if is_new:
+            task = asyncio.create_task(self._run(run))
+            self._tasks.add(task)  # else the loop would hold it weakly
+            task.add_done_callback(self._tasks.discard)
+        if self._is_long and not run.reply.done():
+            return 202, {}
+        try:
+            return 200, {"reply": await asyncio.wrap_future(run.reply)}
+        except Exception as error:  # noqa: BLE001  # whatever it is, Reveille is to hear of it
+            return 500, {"error": describe(error)}
+
+    async def _run(self, run: Run) -> None:
+        try:
+            reply = await self._function(run.call)
+        except Exception as error:
+            log.exception("A wake failed")
+            self._runs.forget(run)
+            run.reply.set_exception(error)
+            await self._report(run, {"error": describe(error)})
+        else:
+            run.reply.set_result(reply)
+            await self._report(run, {"reply": reply})
+
+    async def _report(self, run: Run, end: dict[str, Any]) -> None:
+        if not self._is_long:
+            return
+        async with httpx.AsyncClient() as client:
+            for pause in REPORT_PAUSES:
+                await asyncio.sleep(pause)
+                try:
+                    if is_settled(await client.post(**report_of(run.call, end))):
+                        return
+                except httpx.HTTPError as error:
+                    log.warning("The end of %s was not reported: %r", run.call["invocation_id"], error)
+
+
+def report_of(call: Call, end: dict[str, Any]) -> dict[str, Any]:
+    """The request that reports an end, with the token of the last attempt."""
+    reply = end.get("reply")
+    if reply is not None and not isinstance(reply, str):
+        end = {"reply": httpx.Response(200, json=reply).text}
+    return {
+        "url": call["complete_url"],
+        "headers": {"Authorization": f"Bearer {call['complete_token']}"},
+        "json": {"attempt": call["attempt"], **end},
+        "timeout": 30.0,
+    }
+
+
+def is_settled(response: httpx.Response) -> bool:
+    """Whether Reveille took a report, or will never take it: the run was given up or has been reported."""
+    if response.status_code >= 400:
+        log.warning("Reveille answered a report by %s: %s", response.status_code, response.text[:500])
+    return response.status_code < 500 and response.status_code != 429
+
+
+def describe(error: BaseException) -> str:
+    """One line."""
+    return f"{type(error).__name__}: {error}"[:2000]
