@@ -45,8 +45,9 @@ from pydantic import ValidationError
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
+from scheduler.domain.lineage import INVOCATION_KEY
 from scheduler.domain.model import InvocationState
-from scheduler.intake.wakes.a2a_tasks import INVOCATION_KEY, TaskFilter, TaskPage, TaskView, read_cursor
+from scheduler.intake.wakes.a2a_tasks import TaskFilter, TaskPage, TaskView, read_cursor
 
 TEXT = "text/plain"
 DEFAULT_PAGE, MOST_LISTED = 50, 100

@@ -21,7 +21,7 @@ def make_agent(body: AgentIn) -> Response:
     """Make an agent. An http runtime's secret is in this answer only."""
     who = caller()
     made = services().agents.create(who.tenant_id, body.spec(), actor=who.actor)
-    return answer(agent_out(made.row, made.new_secret), 201, location=f"/agents/{made.row.id}")
+    return answer(agent_out(made.row, made.new_secrets), 201, location=f"/agents/{made.row.id}")
 
 
 @agents.get("/agents", responses={200: AgentPage})
@@ -52,7 +52,7 @@ def change_agent(path: AgentPath, body: AgentPatch) -> Response:
     """
     who = caller()
     changed = services().agents.update(who.tenant_id, path.agent_id, given(body), actor=who.actor)
-    return answer(agent_out(changed.row, changed.new_secret))
+    return answer(agent_out(changed.row, changed.new_secrets))
 
 
 @agents.delete("/agents/<agent_id>", responses={204: EMPTY})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from flask import Response
@@ -16,11 +18,9 @@ from scheduler.domain.errors import NotFound
 from scheduler.storage.keys import NewKey
 
 
-def agent_out(row: Row[Any], new_secret: str | None = None) -> AgentOut:
-    """An agent, with the secret of its runtime when that is new."""
-    runtime = {"kind": row.runtime_kind, **row.runtime}
-    if new_secret is not None:
-        runtime["secret"] = new_secret
+def agent_out(row: Row[Any], new_secrets: Mapping[str, Any] = MappingProxyType({})) -> AgentOut:
+    """An agent, with the secrets of its runtime that are new."""
+    runtime = {"kind": row.runtime_kind, **row.runtime, **new_secrets}
     names = services().agents.header_names(row)
     shown = {**row._mapping, "runtime": runtime, "header_names": names}  # noqa: SLF001  # public in all but name
     return AgentOut.model_validate(shown)

@@ -10,7 +10,6 @@ from flask import current_app
 from api.live import Live
 from config.settings import Settings, read_variable
 from scheduler.domain.clock import Clock, SystemClock
-from scheduler.manage.agent_remotes import Operator
 from scheduler.manage.agents import Agents
 from scheduler.manage.deliveries import Deliveries
 from scheduler.manage.invocations import Invocations
@@ -20,6 +19,7 @@ from scheduler.manage.notification_targets import NotificationTargets
 from scheduler.manage.tenants import Tenants
 from scheduler.manage.triggers import Triggers
 from scheduler.net.policy import AllowedPrivate
+from scheduler.runtimes.base import Operator
 from scheduler.runtimes.model_trial import ask_model
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox

@@ -26,7 +26,6 @@ from scheduler.domain.roles import Role
 from scheduler.intake.polls.check import MAX_OPEN_REQUESTS, Poller
 from scheduler.invocations.dispatch import Dispatcher
 from scheduler.invocations.recovery import STALLED_AFTER
-from scheduler.invocations.transcripts import Journal
 from scheduler.manage.triggers import Triggers
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
@@ -35,6 +34,7 @@ from scheduler.queue.tasks import IO_QUEUE, QUEUE
 from scheduler.queue.worker import Pulse, make_check_app, make_worker_app, stop_beating
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.registry import make_runtime
+from scheduler.runtimes.transcripts import Journal
 from scheduler.storage.engine import Database
 from scheduler.storage.remote_tasks import RemoteTasks
 from scheduler.storage.secrets import SecretBox

@@ -24,11 +24,12 @@ from api.schemas.base import (
     id_of,
     no_defaults,
 )
-from api.schemas.models import LlmRuntimeOut
+from api.schemas.runtimes import AnyRuntimeOut
 from scheduler.domain.budgets import DEFAULT_INVOCATIONS_PER_HOUR, DEFAULT_TOKENS_PER_DAY
 from scheduler.domain.shapes import Shape
 from scheduler.manage.agents import NewAgent
-from scheduler.manage.runtime_shapes import McpServer, Runtime, unique_names
+from scheduler.manage.mcp_servers import McpServer, unique_names
+from scheduler.runtimes.registry import AnyRuntime
 
 
 class AgentSettings(Shape):
@@ -65,7 +66,7 @@ class AgentIn(AgentSettings):
     """A new agent. It has budgets of its own unless they are null."""
 
     name: Name
-    runtime: Runtime
+    runtime: AnyRuntime
 
     def spec(self) -> NewAgent:
         """What the service makes an agent of."""
@@ -83,13 +84,6 @@ class AgentPatch(AgentSettings):
     )
 
 
-class A2aRuntimeOut(Answer):
-    """An A2A agent; what is sent along to it is not shown, only the names in the agent's `header_names`."""
-
-    kind: Literal["a2a"]
-    url: str
-
-
 class McpServerOut(Answer):
     """An MCP server; its headers are not shown."""
 
@@ -98,31 +92,13 @@ class McpServerOut(Answer):
     command: str | None = None
 
 
-class HttpRuntimeOut(Answer):
-    """`secret` is given when it was just made or set, and never again; `accepted` where it is set."""
-
-    kind: Literal["http"]
-    url: str
-    secret: str | None = None
-    accepted: str | None = Field(None, exclude_if=lambda value: value is None)
-
-
-class CommandRuntimeOut(Answer):
-    """The program's name in the operator's allow-list."""
-
-    kind: Literal["command"]
-    name: str
-
-
 class AgentOut(Answer):
     """An agent."""
 
     id: UUID
     tenant_id: UUID
     name: str
-    runtime: Annotated[
-        HttpRuntimeOut | LlmRuntimeOut | CommandRuntimeOut | A2aRuntimeOut, Field(discriminator="kind")
-    ]
+    runtime: AnyRuntimeOut
     role_description: str
     language: str
     timezone: str | None

@@ -9,7 +9,6 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, StringConstraints
 
 from api.schemas.base import Answer, Listed, Name, Query, Time, id_of, no_defaults
-from scheduler.domain.llm import DEFAULT_TOOL_ROUNDS
 from scheduler.domain.shapes import Shape
 
 Provider = Literal["openai", "openai-compatible", "anthropic", "google"]
@@ -92,17 +91,6 @@ class ModelPath(Shape):
     """Names a model."""
 
     model_id: Annotated[UUID, id_of("model")]
-
-
-class LlmRuntimeOut(Answer):
-    """What it thinks with, and within which limits."""
-
-    kind: Literal["llm"]
-    model_id: UUID
-    fallback_model_id: UUID | None = None
-    instructions: str = ""
-    tool_rounds: int = DEFAULT_TOOL_ROUNDS
-    tools_by_trust: dict[str, list[str]] = Field(default_factory=dict)
 
 
 class UsageQuery(Query):

@@ -70,7 +70,7 @@ def make() -> Response:
     except ReveilleError as error:
         return agent_form(kind, error.status, given=given, errors=errors_of_agent(error))
     if kind == "http":
-        made = agent_out(saved.row, saved.new_secret).model_dump(mode="json")
+        made = agent_out(saved.row, saved.new_secrets).model_dump(mode="json")
         return render("made_agent.html", 201, agent=made)
     return done(f"/agents/{saved.row.id}", f"{saved.row.name} was created. Add a trigger, or wake it now.")
 

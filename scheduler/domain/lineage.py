@@ -10,6 +10,8 @@ from uuid import UUID
 from scheduler.domain.errors import LimitReached
 from scheduler.domain.model import MAX_DEPTH
 
+INVOCATION_KEY = "reveille/invocation_id"
+"""Of an A2A message's metadata, where our runtime says in which run it was sent: so the limits on agents hold there."""
 PAIR_WAKES = 3
 PAIR_SPAN = timedelta(seconds=300)
 """One agent wakes another at most PAIR_WAKES times in any PAIR_SPAN."""

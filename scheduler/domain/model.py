@@ -18,15 +18,6 @@ class TriggerKind(StrEnum):
     """The answer of another agent that this one gave work to; the tool `delegate` makes one."""
 
 
-class RuntimeKind(StrEnum):
-    """How an agent is run."""
-
-    HTTP = "http"
-    LLM = "llm"
-    A2A = "a2a"
-    COMMAND = "command"
-
-
 class MisfirePolicy(StrEnum):
     """What happens to slots that passed while nobody could fire them."""
 

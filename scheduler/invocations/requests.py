@@ -25,13 +25,14 @@ from scheduler.domain.context import (
 )
 from scheduler.domain.llm import Thinking
 from scheduler.domain.local_time import now_line
-from scheduler.domain.model import RuntimeKind, TriggerKind, Trust
+from scheduler.domain.model import TriggerKind, Trust
 from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, RunTrigger, Skipped
 from scheduler.domain.text import storable
 from scheduler.domain.tools import McpServer
 from scheduler.domain.webhook_body import readable
 from scheduler.invocations.chat_memory import chat_memory
 from scheduler.invocations.lifecycle import Claimed
+from scheduler.runtimes.registry import fields_of
 from scheduler.storage.agents import zone_of_agent
 from scheduler.storage.models import usable_models
 from scheduler.storage.rows import as_json
@@ -92,7 +93,8 @@ def _make(
     if agent is None or agent.gone:
         return Skipped(agent.gone if agent else "agent_deleted")
     try:
-        thinking = _thinking(conn, agent, firings, box) if agent.runtime_kind == RuntimeKind.LLM else None
+        models = fields_of(agent.runtime_kind, "models")
+        thinking = _thinking(conn, agent, firings, box, models) if models else None
         if isinstance(thinking, Skipped):
             return thinking
         secret = None if agent.runtime_secret is None else box.decrypt(agent.runtime_secret)
@@ -126,9 +128,9 @@ def _keep_contexts(
 
 
 def _thinking(
-    conn: Connection, agent: Row[Any], firings: Sequence[Row[Any]], box: SecretBox
+    conn: Connection, agent: Row[Any], firings: Sequence[Row[Any]], box: SecretBox, fields_of_models: Sequence[str]
 ) -> Thinking | Skipped:
-    named = (agent.runtime.get("model_id"), agent.runtime.get("fallback_model_id"))
+    named = [agent.runtime.get(name) for name in fields_of_models]
     models = usable_models(conn, agent.tenant_id, [UUID(each) for each in named if each], box)
     if isinstance(models, str):
         return Skipped(models)

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
 from sqlalchemy import Connection, Row
 
-from scheduler.domain.errors import InvalidField, NotFound
+from scheduler.domain.errors import ConfigurationError, InvalidField, NotFound
 from scheduler.domain.field_errors import InvalidRequest, field_errors
-from scheduler.domain.model import RuntimeKind
-from scheduler.domain.signatures import new_standard_secret
-from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
-from scheduler.manage.agent_remotes import Operator, a2a_columns, patched_a2a_columns
-from scheduler.manage.runtime_shapes import RUNTIME, A2aRuntime, AnyRuntime, CommandRuntime, LlmRuntime
-from scheduler.net.request_checks import check_address
+from scheduler.manage.agent_remotes import check_count
+from scheduler.net.policy import origin_of
+from scheduler.runtimes.base import Operator, RuntimeConfig
+from scheduler.runtimes.registry import RUNTIME, fields_of, runtime_of
 from scheduler.storage.models import get_model
 from scheduler.triggers.base import merge_patch
 
@@ -27,10 +25,10 @@ FLOORS = {"min_poll_interval_min": "min_poll_interval_min"}
 
 @dataclass(frozen=True, slots=True)
 class StoredRuntime:
-    """A runtime as columns of `agents`, and its secret when it is new: to be shown this once."""
+    """A runtime as columns of `agents`, and those of its secrets that are new and to be shown this once."""
 
     columns: dict[str, Any]
-    new_secret: str | None = None
+    new_secrets: Mapping[str, Any] = field(default_factory=dict)
 
 
 def limit_columns(values: Mapping[str, Any], tenant: Row[Any]) -> dict[str, Any]:
@@ -49,27 +47,14 @@ def limit_columns(values: Mapping[str, Any], tenant: Row[Any]) -> dict[str, Any]
     return limits
 
 
-def new_runtime(runtime: AnyRuntime, operator: Operator) -> StoredRuntime:
+def new_runtime(runtime: RuntimeConfig, operator: Operator) -> StoredRuntime:
     """Check a runtime against what the operator allows. Raises InvalidField below `runtime`."""
-    if isinstance(runtime, CommandRuntime):
-        _check_command(runtime.name, operator)
-        return StoredRuntime(_columns("command", {"name": runtime.name}, None))
-    if isinstance(runtime, A2aRuntime):
-        return StoredRuntime(a2a_columns(runtime, operator))
-    if isinstance(runtime, LlmRuntime):
-        return StoredRuntime(_columns("llm", runtime.model_dump(mode="json", exclude={"kind"}), None))
-    check_address(runtime.url, "runtime.url", operator.allow_private)
-    secret = runtime.secret or new_standard_secret()
-    _check_secret(secret)
-    settings = runtime.model_dump(include={"url", "accepted"}, exclude_none=True)
-    return StoredRuntime(_columns("http", settings, operator.box.encrypt(secret)), secret)
+    return _stored(runtime, operator, {}, None, runtime.shown_once)
 
 
 def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> None:
-    """Raise InvalidField where an llm runtime names a model that the tenant has not."""
-    if runtime.columns["runtime_kind"] != RuntimeKind.LLM:
-        return
-    for name in ("model_id", "fallback_model_id"):
+    """Raise InvalidField where a runtime names a model that the tenant has not."""
+    for name in fields_of(runtime.columns["runtime_kind"], "models"):
         model_id = runtime.columns["runtime"].get(name)
         try:
             if model_id is not None:
@@ -81,38 +66,96 @@ def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> N
 def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], operator: Operator) -> StoredRuntime:
     """Merge `patch` into the agent's runtime, or take it alone when it is of another kind.
 
-    A secret stays unless a new one is given, or null, which makes one. Raises InvalidField below `runtime`.
+    A secret stays unless a new one is given, or null; of headers, each stays that is not named. Raises InvalidField
+    below `runtime`.
     """
-    same_kind = patch.get("kind", agent.runtime_kind) == agent.runtime_kind
-    whole = merge_patch({"kind": agent.runtime_kind, **agent.runtime}, patch) if same_kind else dict(patch)
+    is_same = patch.get("kind", agent.runtime_kind) == agent.runtime_kind
+    held = _held(agent, patch, operator) if is_same else {}
+    whole = merge_patch({"kind": agent.runtime_kind, **agent.runtime, **held}, patch) if is_same else dict(patch)
     try:
         runtime = RUNTIME.validate_python(whole)
     except ValidationError as error:
         raise InvalidRequest(field_errors(error, ("runtime",))) from None
-    if isinstance(runtime, A2aRuntime) and same_kind:
-        return StoredRuntime(patched_a2a_columns(runtime, patch, agent, operator))
-    stored = new_runtime(runtime, operator)
-    if same_kind and "secret" not in patch and agent.runtime_secret is not None:
-        return StoredRuntime(stored.columns | {"runtime_secret": agent.runtime_secret})
-    return stored
+    if is_same:
+        _check_same_host(runtime, agent, _kept(held, patch))
+    return _stored(runtime, operator, held, agent.runtime_secret if is_same else None, patch)
 
 
-def _columns(kind: str, runtime: dict[str, Any], secret: bytes | None) -> dict[str, Any]:
-    return {"runtime_kind": kind, "runtime": runtime, "runtime_secret": secret}
+def _held(agent: Row[Any], patch: Mapping[str, Any], operator: Operator) -> dict[str, Any]:
+    """The agent's stored secrets; nothing of those that do not open, where all are given anew."""
+    runtime = runtime_of(agent.runtime_kind)
+    if agent.runtime_secret is None or not runtime.secrets:
+        return {}
+    try:
+        return {name: value for name, value in _opened(agent, operator).items() if value}
+    except ConfigurationError:
+        if set(runtime.secrets) <= set(patch):
+            return {}
+        raise
 
 
-def _check_command(name: str, operator: Operator) -> None:
-    allowed = operator.commands
-    if name not in allowed:
-        names = ", ".join(sorted(allowed)) or "none"
+def _opened(agent: Row[Any], operator: Operator) -> dict[str, Any]:
+    return runtime_of(agent.runtime_kind).unpack(operator.box.decrypt(agent.runtime_secret))
+
+
+def _kept(held: Mapping[str, Any], patch: Mapping[str, Any]) -> list[str]:
+    """The names of the secrets of which something stays."""
+    return [name for name, value in held.items() if name not in patch or _rest(value, patch[name])]
+
+
+def _rest(value: object, patch: object) -> bool:
+    """Whether something of a secret that is an object is not named in its patch, in whatever case."""
+    if not (isinstance(value, Mapping) and isinstance(patch, Mapping)):
+        return False
+    return bool({name.lower() for name in value} - {name.lower() for name in patch})
+
+
+def _check_same_host(runtime: RuntimeConfig, agent: Row[Any], kept: list[str]) -> None:
+    """Whoever may change an agent may not therefore read its secrets, by having them sent elsewhere."""
+    lost = [name for name in kept if name in runtime.sent_along]
+    url = getattr(runtime, "url", None)
+    if lost and isinstance(url, str) and origin_of(agent.runtime["url"]) != origin_of(url):
         raise InvalidField(
-            f"The operator allows no command of that name (REVEILLE_COMMANDS); allowed: {names}.",
-            field="runtime.name",
+            f"The url is on another host, which is not given the old {' and '.join(lost)}; give them again, or null.",
+            field="runtime.url",
         )
 
 
-def _check_secret(secret: str) -> None:
-    try:
-        StandardWebhooks().key(secret)
-    except ValueError as error:
-        raise InvalidField(f"runtime.secret {error}.", field="runtime.secret") from None
+def _stored(
+    runtime: RuntimeConfig,
+    operator: Operator,
+    held: Mapping[str, Any],
+    sealed: bytes | None,
+    given: Collection[str],
+) -> StoredRuntime:
+    """The columns of a runtime that is allowed; what is sealed stays as it is where nothing of it is new.
+
+    The secrets that are `given`, or made up, are shown.
+    """
+    runtime = runtime.completed()
+    runtime.check(operator)
+    _check_commands(runtime, operator)
+    secrets = {name: value for name in runtime.secrets if (value := getattr(runtime, name))}
+    for name, value in secrets.items():
+        if isinstance(value, Mapping):
+            check_count(dict(value), f"runtime.{name}")
+    if not secrets:
+        sealed = None
+    elif secrets != held or sealed is None:
+        sealed = operator.box.encrypt(runtime.pack(secrets))
+    settings = runtime.model_dump(mode="json", exclude={"kind", *runtime.secrets}, exclude_none=True)
+    is_new = [name for name in runtime.shown_once if name in given or secrets.get(name) != held.get(name)]
+    shown = {name: secrets[name] for name in is_new if name in secrets}
+    return StoredRuntime(
+        {"runtime_kind": runtime.kind_name(), "runtime": settings, "runtime_secret": sealed}, shown
+    )
+
+
+def _check_commands(runtime: RuntimeConfig, operator: Operator) -> None:
+    for name in fields_of(runtime.kind_name(), "commands"):
+        if getattr(runtime, name) not in operator.commands:
+            names = ", ".join(sorted(operator.commands)) or "none"
+            raise InvalidField(
+                f"The operator allows no command of that name (REVEILLE_COMMANDS); allowed: {names}.",
+                field=f"runtime.{name}",
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -13,9 +13,10 @@ from scheduler.domain.model import HeldReason
 from scheduler.invocations.budgets import BudgetState, free_agents_window, read_budget
 from scheduler.invocations.windows import release_window
 from scheduler.manage import agent_runtimes as runtimes
-from scheduler.manage.agent_remotes import Operator, header_names, mcp_columns
-from scheduler.manage.runtime_shapes import AnyRuntime, McpServer
+from scheduler.manage.agent_remotes import header_names, mcp_columns
+from scheduler.manage.mcp_servers import McpServer
 from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
+from scheduler.runtimes.base import Operator, RuntimeConfig
 from scheduler.storage.agents import create_agent, get_agent, list_agents, update_agent
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
@@ -27,10 +28,10 @@ from scheduler.storage.tenants import get_tenant
 
 @dataclass(frozen=True, slots=True)
 class SavedAgent:
-    """An agent as it is now; an http runtime's `new_secret` is to be shown this once."""
+    """An agent as it is now; `new_secrets` of its runtime are to be shown this once."""
 
     row: Row[Any]
-    new_secret: str | None = None
+    new_secrets: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class NewAgent:
     """What an agent is made of: `settings` are its plain columns."""
 
     settings: Mapping[str, Any]
-    runtime: AnyRuntime
+    runtime: RuntimeConfig
     mcp_servers: Sequence[McpServer] = ()
 
 
@@ -62,7 +63,7 @@ class Agents:
             runtimes.check_models(conn, tenant_id, runtime)
             row = create_agent(conn, tenant_id, values | runtime.columns)
             _audit(conn, "created", row, actor, name=row.name)
-        return SavedAgent(row, runtime.new_secret)
+        return SavedAgent(row, runtime.new_secrets)
 
     def list(
         self, tenant_id: UUID, *, only: UUID | None = None, limit: int, after: UUID | None = None
@@ -88,13 +89,13 @@ class Agents:
         """
         with self._db.begin() as conn:
             row = get_agent(conn, tenant_id, agent_id, lock=True)
-            values, new_secret = self._patched(conn, row, patch)
+            values, new_secrets = self._patched(conn, row, patch)
             values = {name: value for name, value in values.items() if getattr(row, name) != value}
             if values:
                 row = update_agent(conn, agent_id, values)
                 _follow(conn, agent_id, set(values))
                 _audit(conn, "updated", row, actor, fields=sorted(patch))
-        return SavedAgent(row, new_secret)
+        return SavedAgent(row, new_secrets)
 
     def delete(self, tenant_id: UUID, agent_id: UUID, *, actor: str) -> None:
         """Delete an agent, its triggers and its keys. What was recorded stays; what still waits is skipped."""
@@ -139,19 +140,19 @@ class Agents:
 
     def _patched(
         self, conn: Connection, row: Row[Any], patch: Mapping[str, Any]
-    ) -> tuple[dict[str, Any], str | None]:
-        """The columns that `patch` asks for, and a new secret."""
+    ) -> tuple[dict[str, Any], Mapping[str, Any]]:
+        """The columns that `patch` asks for, and new secrets."""
         values = {name: value for name, value in patch.items() if name != "runtime"}
         values |= runtimes.limit_columns(patch, get_tenant(conn, row.tenant_id))
-        new_secret = None
+        new_secrets: Mapping[str, Any] = {}
         if "runtime" in patch:
             runtime = runtimes.patched_runtime(row, patch["runtime"], self._operator)
             runtimes.check_models(conn, row.tenant_id, runtime)
             values |= runtime.columns
-            new_secret = runtime.new_secret
+            new_secrets = runtime.new_secrets
         if "mcp_servers" in patch:
             values |= mcp_columns(patch["mcp_servers"], row, self._operator)
-        return values, new_secret
+        return values, new_secrets
 
 
 def _follow(conn: Connection, agent_id: UUID, changed: set[str]) -> None:

@@ -1,4 +1,4 @@
-"""Runtimes: one for each way an agent is run, behind one registry.
+"""Runtimes: one descriptor for each way an agent is run, with its settings and how it runs, behind one registry.
 
 Not here: when an agent is run, and what its end means (scheduler/invocations).
 """

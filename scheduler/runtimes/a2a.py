@@ -8,15 +8,19 @@ from __future__ import annotations
 import asyncio
 import importlib
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from contextlib import suppress
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from pydantic import Field, field_validator
 
 from scheduler.domain.errors import ConfigurationError
-from scheduler.domain.run import Failed, Outcome, RunRequest, RuntimeSpec
+from scheduler.domain.run import Failed, Outcome, RunRequest, Runtime, RuntimeSpec
 from scheduler.net.httpx_client import httpx_client
-from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
+from scheduler.net.request_checks import check_address
+from scheduler.runtimes.base import MAX_REPLY_BYTES, Operator, Option, RuntimeConfig, RuntimeParts
+from scheduler.runtimes.fields import MAX_HEADERS, Bearer, Url, sendable
 from scheduler.triggers.base import merge_headers
 
 if TYPE_CHECKING:
@@ -28,7 +32,50 @@ CANCEL_SECONDS = 3.0
 """How long a remote agent may take to hear that it is to stop."""
 
 
-class A2aRuntime:
+class A2aRuntime(RuntimeConfig):
+    """Woken by a message to the A2A agent whose card is at `url` + `/.well-known/agent-card.json`.
+
+    `secret` is sent as a bearer token, `headers` as they are. Both are kept encrypted and never shown.
+    """
+
+    label: ClassVar = "A2A agent"
+    summary: ClassVar = "a remote agent that speaks A2A"
+    icon: ClassVar = "M-5 0A2.5 2.5 0 1 1 0 0A2.5 2.5 0 1 0 5 0"
+    docs: ClassVar = "docs/a2a.md#waking-an-agent-elsewhere"
+    secrets: ClassVar = ("secret", "headers")
+    sent_along: ClassVar = ("secret", "headers")
+    main_fields: ClassVar = ("url", "secret")
+    options: ClassVar = (Option("--a2a-url", "url", "where its card is.", metavar="URL"),)
+
+    kind: Literal["a2a"]
+    url: Url = Field(
+        title="URL",
+        description="Reveille reads its agent card from /.well-known/agent-card.json.",
+        examples=["https://agent.example.org"],
+    )
+    secret: Bearer | None = Field(None, repr=False, title="Bearer token", description="Sent with every call.")
+    headers: dict[str, str] | None = Field(
+        None, max_length=MAX_HEADERS, repr=False, title="Headers", description="Sent with every call."
+    )
+
+    _check_headers = field_validator("headers")(sendable)
+
+    def check(self, operator: Operator) -> None:
+        """The address may be requested."""
+        check_address(self.url, "runtime.url", operator.allow_private)
+
+    @classmethod
+    def pack(cls, secrets: Mapping[str, Any]) -> str:
+        """Both by name, also where there is none."""
+        return json.dumps({"secret": secrets.get("secret"), "headers": secrets.get("headers") or {}})
+
+    @classmethod
+    def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
+        """One message, and what comes of it."""
+        return A2aRun(spec, parts)
+
+
+class A2aRun:
     """Sends the context, follows the task that comes of it to its end, and cancels it when its time is up."""
 
     def __init__(self, spec: RuntimeSpec, parts: RuntimeParts) -> None:

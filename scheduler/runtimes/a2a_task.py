@@ -25,8 +25,8 @@ from loguru import logger
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable, ReveilleError
+from scheduler.domain.lineage import INVOCATION_KEY
 from scheduler.domain.run import HandedBack, Outcome, Replied, RunRequest
-from scheduler.intake.wakes.a2a_tasks import INVOCATION_KEY
 from scheduler.net.policy import origin_of
 from scheduler.runtimes.a2a_errors import ERRORS, failure
 from scheduler.runtimes.a2a_reply import append, is_canceled, outcome_of, replied, text_of

@@ -1,30 +1,53 @@
-"""What a runtime is, and what it is made from. The shapes themselves are the domain's."""
+"""What a runtime is: its settings as a shape, all that the rest of Reveille has to know about it, and how it runs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+import json
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, ClassVar, Literal, Self, get_args
+
+from pydantic import ValidationError
 
 from scheduler.domain.clock import Clock
+from scheduler.domain.errors import ConfigurationError, ReveilleError
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
+from scheduler.domain.shapes import Shape
 from scheduler.domain.text import MAX_REPLY_BYTES
 from scheduler.domain.tools import Tool
-from scheduler.invocations.transcripts import Journal
 from scheduler.net.client import GuardedClient
+from scheduler.net.policy import AllowedPrivate
+from scheduler.runtimes.transcripts import Journal
 from scheduler.storage.remote_tasks import RemoteTasks
+from scheduler.storage.secrets import SecretBox
+from scheduler.triggers.options import Option
 
 __all__ = [
     "MAX_REPLY_BYTES",
     "Accepted",
-    "Factory",
     "Failed",
+    "Operator",
+    "Option",
     "Outcome",
     "Replied",
     "RunRequest",
     "Runtime",
+    "RuntimeConfig",
     "RuntimeParts",
     "RuntimeSpec",
 ]
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """What the operator allows agents to run and to reach, and the box that keeps their secrets."""
+
+    box: SecretBox
+    allow_private: AllowedPrivate
+    commands: Collection[str]
+    mcp_commands: Collection[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +69,100 @@ class RuntimeParts:
     """The operator's allow-list of MCP servers that are programs: name to program and arguments."""
 
 
-Factory = Callable[[RuntimeSpec, RuntimeParts], Runtime]
-"""Makes the runtime of one agent. Raises ConfigurationError when its settings cannot be run."""
+class RuntimeConfig(Shape):
+    """One way to run agents: all that the rest of Reveille has to know about it, and its settings as a shape.
+
+    A subclass is listed in the registry, or found there by the entry-point group `reveille.runtimes`. The API, the web
+    forms, the command and the worker read it. Its name in the API is the one value of its field
+    `kind: Literal["…"]`. The fields' titles, descriptions and examples become the JSON Schema and the web form.
+
+    A subclass gives `run`; one that has to prepare a run, or to follow it beyond its timeout, gives `open` instead.
+    """
+
+    label: ClassVar[str]
+    """Its name for people, such as "Web server"."""
+    summary: ClassVar[str]
+    """What an agent is that is run so, in a few words that follow its name."""
+    icon: ClassVar[str] = "M-5 0 0-5 5 0 0 5Z"
+    """The path of its mark: SVG path data within -6..6 on both axes."""
+    docs: ClassVar[str] = ""
+    """Its page: a path in this repository, or an address."""
+    secrets: ClassVar[tuple[str, ...]] = ()
+    """Fields that are stored encrypted and never shown again."""
+    shown_once: ClassVar[tuple[str, ...]] = ()
+    """Those of the secrets that are shown in the answer to the call that made or set them."""
+    sent_along: ClassVar[tuple[str, ...]] = ()
+    """Those of the secrets that are sent to `url` as they are: they do not follow it to another host."""
+    choices: ClassVar[Mapping[str, Literal["models", "commands"]]] = MappingProxyType({})
+    """Fields whose value is the id of one of the tenant's models, or the name of a command that the operator allows."""
+    main_fields: ClassVar[tuple[str, ...]] = ()
+    """Fields that a form shows at once; it folds the others. None given: all. The first is shown with the agent."""
+    options: ClassVar[tuple[Option, ...]] = ()
+    """The command's options for the fields."""
+    card_tags: ClassVar[tuple[str, ...]] = ()
+    """What it adds to the tags of the skill on its agents' A2A cards."""
+
+    @classmethod
+    def kind_name(cls) -> str:
+        """Its `kind` in the API. Raises TypeError where the class does not say it."""
+        found = cls.model_fields.get("kind")
+        values = get_args(found.annotation) if found is not None else ()
+        if len(values) != 1 or not isinstance(values[0], str):
+            raise TypeError('it has no field `kind: Literal["…"]`')
+        return values[0]
+
+    def check(self, operator: Operator) -> None:
+        """Refuse with InvalidField, on `runtime.FIELD`, what the shape allows and the operator does not."""
+
+    def completed(self) -> Self:
+        """The settings with what is made up where it was left out."""
+        return self
+
+    @classmethod
+    def pack(cls, secrets: Mapping[str, Any]) -> str:
+        """The secrets as one text, to be encrypted."""
+        return json.dumps(dict(secrets))
+
+    @classmethod
+    def unpack(cls, text: str) -> dict[str, Any]:
+        """The secrets in a text that `pack` made."""
+        return dict(json.loads(text))
+
+    async def run(self, request: RunRequest, parts: RuntimeParts) -> Outcome:
+        """Wake the agent and wait for it. It is cancelled at the agent's timeout.
+
+        A ReveilleError that it raises is a failure with that text; any other exception is one that is tried again.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
+        """The runtime of one agent. Raises ConfigurationError when its settings cannot be run."""
+        secrets = {} if spec.secret is None else cls.unpack(spec.secret)
+        try:
+            config = cls.model_validate({"kind": cls.kind_name(), **spec.config, **secrets}, strict=False)
+        except ValidationError as error:
+            wrong = ", ".join(sorted({str(each["loc"][0]) for each in error.errors() if each["loc"]}))
+            raise ConfigurationError(
+                f"The agent's {cls.kind_name()} runtime cannot be run as it is stored ({wrong}); set it again."
+            ) from None
+        return _Opened(config, parts, spec.timeout_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A runtime that runs by its config's `run`."""
+
+    config: RuntimeConfig
+    parts: RuntimeParts
+    timeout_seconds: float
+
+    async def run(self, request: RunRequest) -> Outcome:
+        try:
+            async with asyncio.timeout(self.timeout_seconds):
+                return await self.config.run(request, self.parts)
+        except TimeoutError:
+            text = f"The agent was not done within {self.timeout_seconds:g} s and was stopped."
+            return Failed(text, reason="timeout")
+        except ReveilleError as error:
+            return Failed(error.message, permanent=error.permanent)

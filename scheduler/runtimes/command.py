@@ -14,11 +14,15 @@ from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from types import MappingProxyType
+from typing import ClassVar, Literal
+
+from pydantic import Field
 
 from scheduler.domain.charsets import decode
 from scheduler.domain.errors import ConfigurationError
-from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
-from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
+from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
+from scheduler.runtimes.base import MAX_REPLY_BYTES, Option, RuntimeConfig, RuntimeParts
 
 CHILD_GUARD = Path(__file__).with_name("child_guard.py")
 GRACE_SECONDS = 2.0
@@ -37,7 +41,29 @@ PERMANENT_STATUSES = {
 """Exit statuses that say that another try cannot help: of sysexits.h, and what shells mean by 126 and 127."""
 
 
-class CommandRuntime:
+class CommandRuntime(RuntimeConfig):
+    """Woken by running the program that the operator allows under this name (`REVEILLE_COMMANDS`)."""
+
+    label: ClassVar = "Program"
+    summary: ClassVar = "a program that the operator has allowed"
+    icon: ClassVar = "M-5-4-1 0-5 4M0 4H5"
+    docs: ClassVar = "docs/runtimes.md#command"
+    choices: ClassVar = MappingProxyType({"name": "commands"})
+    main_fields: ClassVar = ("name",)
+    options: ClassVar = (
+        Option("--command", "name", "a name in the operator's REVEILLE_COMMANDS.", metavar="NAME"),
+    )
+
+    kind: Literal["command"]
+    name: str = Field(max_length=200, title="Program")
+
+    @classmethod
+    def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
+        """One run of the program."""
+        return CommandRun(spec, parts)
+
+
+class CommandRun:
     """Runs a program of the allow-list, in a session of its own, and leaves nothing of it behind."""
 
     def __init__(self, spec: RuntimeSpec, parts: RuntimeParts) -> None:

@@ -6,18 +6,21 @@ import json
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, ClassVar, Literal, Self
 
+from pydantic import Field, StringConstraints
 from pydantic_core import from_json
 
 from scheduler.domain.charsets import decode
-from scheduler.domain.errors import ConfigurationError, ReveilleError
-from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, RuntimeSpec
-from scheduler.domain.signatures import sign_standard_webhooks
+from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleError
+from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
+from scheduler.domain.signatures import new_standard_secret, sign_standard_webhooks
+from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
 from scheduler.net.client import Answer
 from scheduler.net.errors import TimedOut
+from scheduler.net.request_checks import check_address
 from scheduler.net.retry_after import is_put_off, parse_retry_after
-from scheduler.runtimes.base import MAX_REPLY_BYTES, RuntimeParts
+from scheduler.runtimes.base import MAX_REPLY_BYTES, Operator, Option, RuntimeConfig, RuntimeParts
 
 TEMPORARY = frozenset({408, 425, 429})
 """The 4xx that say "later": Request Timeout, Too Early, Too Many Requests."""
@@ -25,7 +28,67 @@ EXCERPT = 500
 """Characters of an error's body that are kept."""
 
 
-class HttpRuntime:
+class HttpRuntime(RuntimeConfig):
+    """Woken by a POST to `url`, signed by Standard Webhooks with `secret` (made when left out, and shown once)."""
+
+    label: ClassVar = "Web server"
+    summary: ClassVar = "your own server, called with a signed POST"
+    icon: ClassVar = "M-5-4H5V4H-5ZM-5-1H5"
+    docs: ClassVar = "docs/runtimes.md#http"
+    secrets: ClassVar = ("secret",)
+    shown_once: ClassVar = ("secret",)
+    main_fields: ClassVar = ("url", "secret")
+    options: ClassVar = (Option("--agent-url", "url", "where it is called.", metavar="URL"),)
+
+    kind: Literal["http"]
+    url: str = Field(
+        max_length=8192,
+        title="URL",
+        description="Every wake is sent here as a POST.",
+        examples=["https://agent.example.org/wake"],
+    )
+    secret: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None,
+        repr=False,
+        title="Secret",
+        description="Signs every call (Standard Webhooks). Left out, one is made and shown once.",
+    )
+    accepted: Literal["done", "awaits"] | None = Field(
+        None,
+        title="Answer 202",
+        description="What its 202 means: the work is done, or a report will come. Null: a report may come; "
+        "an agent that never sent one is taken for done at its deadline.",
+    )
+
+    def check(self, operator: Operator) -> None:
+        """The address may be requested, and the secret can sign."""
+        check_address(self.url, "runtime.url", operator.allow_private)
+        try:
+            StandardWebhooks().key(self.secret or "")
+        except ValueError as error:
+            raise InvalidField(f"runtime.secret {error}.", field="runtime.secret") from None
+
+    def completed(self) -> Self:
+        """With a secret."""
+        return self if self.secret else self.model_copy(update={"secret": new_standard_secret()})
+
+    @classmethod
+    def pack(cls, secrets: Mapping[str, Any]) -> str:
+        """The secret itself, as it has always been stored."""
+        return str(secrets["secret"])
+
+    @classmethod
+    def unpack(cls, text: str) -> dict[str, Any]:
+        """The secret by its name."""
+        return {"secret": text}
+
+    @classmethod
+    def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
+        """One call."""
+        return HttpRun(spec, parts)
+
+
+class HttpRun:
     """Posts the request; the answer is the reply, or 202 the promise of one."""
 
     def __init__(self, spec: RuntimeSpec, parts: RuntimeParts) -> None:

@@ -1,29 +1,63 @@
-"""The runtimes there are: a new one is one file and one line here."""
+"""Every runtime there is: ours, and those of installed packages. A new one is one file and one line here."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from typing import TYPE_CHECKING, Annotated, Union
 
+from pydantic import Field, TypeAdapter
+
+from config.plugins import with_plugins
 from scheduler.domain.errors import ConfigurationError
-from scheduler.domain.model import RuntimeKind
 from scheduler.domain.run import Runtime, RuntimeSpec
 from scheduler.runtimes.a2a import A2aRuntime
-from scheduler.runtimes.base import Factory, RuntimeParts
+from scheduler.runtimes.base import RuntimeConfig, RuntimeParts
 from scheduler.runtimes.command import CommandRuntime
 from scheduler.runtimes.http import HttpRuntime
 from scheduler.runtimes.llm import LlmRuntime
 
-RUNTIMES: Mapping[str, Factory] = {
-    RuntimeKind.HTTP: HttpRuntime,
-    RuntimeKind.LLM: LlmRuntime,
-    RuntimeKind.COMMAND: CommandRuntime,
-    RuntimeKind.A2A: A2aRuntime,
-}
+OURS: tuple[type[RuntimeConfig], ...] = (
+    HttpRuntime,
+    LlmRuntime,
+    CommandRuntime,
+    A2aRuntime,
+)
+
+
+def _named(plugin: object) -> tuple[str, type[RuntimeConfig]]:
+    if not (isinstance(plugin, type) and issubclass(plugin, RuntimeConfig)):
+        raise TypeError("it is no subclass of scheduler.runtimes.base.RuntimeConfig")
+    lacking = [name for name in ("label", "summary") if not hasattr(plugin, name)]
+    if lacking:
+        raise TypeError(f"it does not say its {' and '.join(lacking)}")
+    return plugin.kind_name(), plugin
+
+
+RUNTIMES: dict[str, type[RuntimeConfig]] = with_plugins(
+    "reveille.runtimes", {each.kind_name(): each for each in OURS}, _named
+)
+
+if TYPE_CHECKING:
+    AnyRuntime = RuntimeConfig
+else:
+    AnyRuntime = Annotated[Union[tuple(RUNTIMES.values())], Field(discriminator="kind")]  # noqa: UP007
+"""The settings of any runtime, told apart by their `kind`."""
+
+RUNTIME: TypeAdapter[RuntimeConfig] = TypeAdapter(AnyRuntime)
+
+
+def runtime_of(kind: str) -> type[RuntimeConfig]:
+    """The runtime named `kind`; one that is not installed any more has no settings."""
+    return RUNTIMES.get(kind, RuntimeConfig)
+
+
+def fields_of(kind: str, choice: str) -> tuple[str, ...]:
+    """The fields of a runtime whose value is one of these, such as "models"."""
+    return tuple(name for name, each in runtime_of(kind).choices.items() if each == choice)
 
 
 def make_runtime(spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
     """The runtime of an agent. Raises ConfigurationError for an unknown kind or settings that cannot be run."""
-    factory = RUNTIMES.get(spec.kind)
-    if factory is None:
+    runtime = RUNTIMES.get(spec.kind)
+    if runtime is None:
         raise ConfigurationError(f"There is no runtime {spec.kind!r}; there are {', '.join(RUNTIMES)}.")
-    return factory(spec, parts)
+    return runtime.open(spec, parts)

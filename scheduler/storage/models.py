@@ -54,8 +54,8 @@ def update_model(conn: Connection, model_id: UUID, values: Mapping[str, Any]) ->
 
 USERS = text("""
     SELECT name FROM agents
-    WHERE tenant_id = :tenant_id AND deleted_at IS NULL AND runtime_kind = 'llm'
-        AND :id IN (runtime->>'model_id', runtime->>'fallback_model_id')
+    WHERE tenant_id = :tenant_id AND deleted_at IS NULL
+        AND EXISTS (SELECT FROM jsonb_each_text(runtime) WHERE value = :id)
     ORDER BY name
 """)
 MOST_NAMED = 10

@@ -14,10 +14,10 @@ from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Runtime, RuntimeSpec
 from scheduler.domain.tools import Tool
-from scheduler.invocations.transcripts import Journal
 from scheduler.net.client import GuardedClient
 from scheduler.runtimes.base import RuntimeParts
-from scheduler.runtimes.llm import LlmRuntime
+from scheduler.runtimes.llm import LlmRun
+from scheduler.runtimes.transcripts import Journal
 from scheduler.storage.engine import Database
 from scheduler.storage.models import create_model
 from tests.integration.net.net_servers import LOOPBACK, Exchange, serve
@@ -179,7 +179,7 @@ class Thinkers:
         self._journal.close()
 
     def _runtime(self, spec: RuntimeSpec) -> Runtime:
-        return LlmRuntime(spec, self._parts, stall_seconds=self._stall_seconds)
+        return LlmRun(spec, self._parts, stall_seconds=self._stall_seconds)
 
 
 VARIABLES = {"A_MODELS_KEY": "sk-from-the-environment"}

@@ -17,8 +17,6 @@ from scheduler.invocations.lifecycle import request_cancel
 from scheduler.storage.engine import Database
 
 MAX_ID = 200
-INVOCATION_KEY = "reveille/invocation_id"
-"""Of a message's metadata, where our runtime says in which run it was sent: so the limits on agents hold over A2A."""
 
 INSERT = text("""
     INSERT INTO a2a_tasks (firing_id, tenant_id, agent_id, key_id, message_id, context_id)

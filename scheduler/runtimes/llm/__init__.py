@@ -5,6 +5,7 @@ The library is loaded by the first run: a worker without such agents does not ho
 
 from __future__ import annotations
 
-from scheduler.runtimes.llm.runtime import LlmRuntime
+from scheduler.runtimes.llm.config import LlmRuntime
+from scheduler.runtimes.llm.runtime import LlmRun
 
-__all__ = ["LlmRuntime"]
+__all__ = ["LlmRun", "LlmRuntime"]

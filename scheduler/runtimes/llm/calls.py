@@ -14,7 +14,7 @@ from loguru import logger
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.llm import CallState, EndedCall, Past
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.invocations.transcripts import RunJournal
+from scheduler.runtimes.transcripts import RunJournal
 
 LAST_SECONDS = 2.0
 """How long a call may go on when its run is stopped, so that its result is not lost."""

@@ -28,7 +28,6 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.llm import CallState, EndedCall, Past, Spent, Thinking
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.invocations.transcripts import RunJournal
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.llm.answer import ANSWER, answer_tool, parse_answer
 from scheduler.runtimes.llm.calls import Calls
@@ -44,6 +43,7 @@ from scheduler.runtimes.llm.truncation import (
     tokens_of,
     with_note,
 )
+from scheduler.runtimes.transcripts import RunJournal
 
 OUTCOMES: dict[CallState, Literal["success", "interrupted"]] = {
     CallState.DONE: "success",

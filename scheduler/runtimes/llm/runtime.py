@@ -28,7 +28,7 @@ class Limits:
     stall_seconds: float
 
 
-class LlmRuntime:
+class LlmRun:
     """Lets the model speak and act until it has said its reply."""
 
     def __init__(self, spec: RuntimeSpec, parts: RuntimeParts, *, stall_seconds: float = STALL_SECONDS) -> None:

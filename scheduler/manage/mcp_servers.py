@@ -1,0 +1,44 @@
+"""What is told of an agent's MCP servers, as clients send it."""
+
+from __future__ import annotations
+
+from typing import Annotated, Self
+
+from pydantic import Field, StringConstraints, field_validator, model_validator
+
+from scheduler.domain.shapes import Shape
+from scheduler.runtimes.fields import MAX_HEADERS, Url, sendable
+
+ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$")]
+
+
+class McpServer(Shape):
+    """An MCP server: at `url` by streamable HTTP, or `command`, a program that the operator allows by this name."""
+
+    name: ServerName = Field(description="What the names of its tools start with.")
+    url: Url | None = Field(None, examples=["https://tools.example.org/mcp"])
+    command: str | None = Field(None, max_length=200, description="A name in REVEILLE_MCP_COMMANDS.")
+    headers: dict[str, str | None] | None = Field(
+        None,
+        max_length=MAX_HEADERS,
+        repr=False,
+        description="Sent to `url`; their values are kept encrypted and never shown. Those of the same server name "
+        "and url stay unless named here, in any case; null removes one, an empty object all.",
+    )
+
+    _check_headers = field_validator("headers")(sendable)
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if (self.url is None) == (self.command is None):
+            raise ValueError("needs either url or command")
+        if self.command is not None and self.headers:
+            raise ValueError("headers go with a url only")
+        return self
+
+
+def unique_names(servers: list[McpServer]) -> list[McpServer]:
+    """Refuse two servers of one name, for their tools could not be told apart."""
+    if len({server.name for server in servers}) < len(servers):
+        raise ValueError("must have names that differ")
+    return servers

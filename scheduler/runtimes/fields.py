@@ -1,0 +1,36 @@
+"""Types of fields that runtimes have in common: addresses, secrets, headers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import AfterValidator, Field, StringConstraints
+
+from scheduler.domain.errors import InvalidField
+from scheduler.net.headers import check_headers, check_names_differ
+
+MAX_HEADERS = 20
+Url = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+BodyId = Annotated[UUID, Field(strict=False)]
+Sent = Mapping[str, str | None] | None
+
+
+def sendable(value: Sent) -> Sent:
+    """Refuse what cannot be sent as headers; null is for one that is to be removed."""
+    try:
+        check_headers({name: each or "" for name, each in (value or {}).items()})
+        check_names_differ(value or {})
+    except InvalidField as error:
+        raise ValueError(error.message) from None
+    return value
+
+
+def _bearer(value: str) -> str:
+    sendable({"Authorization": f"Bearer {value}"})
+    return value
+
+
+Bearer = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_bearer)]
+"""What fits in a header as a bearer token."""

@@ -1,0 +1,60 @@
+"""The settings of the `llm` runtime."""
+
+from __future__ import annotations
+
+from types import MappingProxyType
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import Field, StringConstraints
+
+from scheduler.domain.llm import DEFAULT_TOOL_ROUNDS
+from scheduler.domain.run import Runtime, RuntimeSpec
+from scheduler.runtimes.base import Option, RuntimeConfig, RuntimeParts
+from scheduler.runtimes.fields import BodyId
+from scheduler.runtimes.llm.runtime import LlmRun
+
+TrustName = Literal["unauthenticated", "agent", "verified", "system"]
+ToolNames = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_length=200)]], Field(max_length=200)]
+
+
+class LlmRuntime(RuntimeConfig):
+    """Thinks with a model, and acts by tools. `fallback_model_id` is asked when the first one fails."""
+
+    label: ClassVar = "Language model"
+    summary: ClassVar = "a language model that runs here, with tools"
+    icon: ClassVar = "M0-5 1.4-1.4 5 0 1.4 1.4 0 5-1.4 1.4-5 0-1.4-1.4Z"
+    docs: ClassVar = "docs/models.md"
+    choices: ClassVar = MappingProxyType({"model_id": "models", "fallback_model_id": "models"})
+    main_fields: ClassVar = ("model_id", "fallback_model_id", "instructions")
+    options: ClassVar = (
+        Option("--model-id", "model_id", "the id of the model that it thinks with.", metavar="ID"),
+        Option("--instructions", "instructions", "what it is told beside its role; or @FILE.", "secret"),
+    )
+
+    kind: Literal["llm"]
+    model_id: BodyId = Field(title="Model")
+    fallback_model_id: BodyId | None = Field(None, title="Fallback model")
+    instructions: str = Field(
+        "",
+        max_length=50_000,
+        title="Instructions",
+        description="What it is told beside its role_description.",
+    )
+    tool_rounds: int = Field(
+        DEFAULT_TOOL_ROUNDS,
+        ge=0,
+        le=500,
+        title="Tool rounds",
+        description="Responses of a run that may call tools.",
+    )
+    tools_by_trust: dict[TrustName, ToolNames] = Field(
+        default_factory=dict,
+        title="Tools by trust",
+        description="The tools that are left to a run whose least trusted firing has that trust. Left out: all.",
+        examples=[{"unauthenticated": ["list_triggers"]}],
+    )
+
+    @classmethod
+    def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
+        """One run of thinking."""
+        return LlmRun(spec, parts)
