@@ -12,8 +12,9 @@ from api.presenters import agent_out
 from api.resource import given
 from api.schemas.agents import AgentPatch, AgentPath
 from api.services import services
-from api.web.base import done, page_blueprint, render
+from api.web.base import done, page_blueprint
 from api.web.new_agent import CHECKS, FIELDS, LIMITS, RUNTIME_FIELDS, SECRETS, agent_form, errors_of_agent
+from api.web.questions import ask
 from api.web.shapes import shaped
 from scheduler.domain.errors import ReveilleError
 from scheduler.storage.overviews import standing_of
@@ -67,12 +68,18 @@ def change(agent_id: str) -> Response:
 
 @agent_edit.get("/agents/<agent_id>/delete")
 @needs(Level.WRITE)
-def ask(agent_id: str) -> Response:
+def ask_to_delete(agent_id: str) -> Response:
     """Ask, and say what goes with it."""
     agent = _agent(agent_id)
     with services().db.begin() as conn:
-        standing = standing_of(conn, [_path(agent_id).agent_id])
-    return render("agent_delete.html", agent=agent, triggers=next(iter(standing.values())).triggers)
+        [standing] = standing_of(conn, [_path(agent_id).agent_id]).values()
+    count = standing.triggers
+    with_it = f"{count} trigger{'' if count == 1 else 's'} will be deleted with it. " if count else ""
+    says = (
+        f"This cannot be undone. {with_it}Its keys stop working, and firings that are still waiting are skipped. "
+        "What was recorded is kept."
+    )
+    return ask(f"Delete {agent['name']}?", "Delete", f"/agents/{agent['id']}", says)
 
 
 @agent_edit.post("/agents/<agent_id>/delete")

@@ -13,6 +13,7 @@ from api.web.invocations import invocations
 from api.web.models import models
 from api.web.new_agent import new_agent
 from api.web.notifications import notifications
+from api.web.questions import questions
 from api.web.sessions import sessions
 from api.web.settings import settings
 from api.web.sign_ins import sign_ins
@@ -28,6 +29,7 @@ LEDGER = (
     dead,
     approvals,
     audit,
+    questions,
     settings,
     sign_ins,
     models,

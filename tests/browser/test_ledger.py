@@ -6,7 +6,7 @@ import re
 from uuid import UUID
 
 import pytest
-from playwright.sync_api import BrowserContext, Dialog, expect
+from playwright.sync_api import BrowserContext, expect
 
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed
@@ -17,11 +17,6 @@ from tests.support.invocations import bring_to, close, end, make_woken, row_of, 
 
 SCRIPT = b"<script>document.title = 'owned'</script><img src=x onerror=\"document.title = 'owned'\">"
 KIB = 1024
-
-
-def accept(site: Site) -> None:
-    """Say yes to the questions that follow."""
-    site.page.on("dialog", Dialog.accept)
 
 
 def test_a_sample_of_a_webhook_leads_to_its_wake(site: Site) -> None:
@@ -46,11 +41,12 @@ def test_a_sample_of_a_webhook_leads_to_its_wake(site: Site) -> None:
 
 def test_a_dead_one_is_replayed(site: Site) -> None:
     dead = bring_to(site.api.db, make_woken(site.api.db), InvocationState.DEAD)
-    accept(site)
     site.sign_in()
     site.page.get_by_role("link", name=re.compile("^Failed")).click()
     site.check_accessible()
     site.page.locator(f"a[href='/invocations/{dead}']").click()
+    site.page.get_by_role("link", name="Replay").click()
+    site.check_accessible()
     site.page.get_by_role("button", name="Replay").click()
     expect(site.page.get_by_role("status")).to_contain_text("carries the firings again")
     assert row_of(site.api.db, dead).replayed_into == UUID(site.page.url.rpartition("/")[2])
@@ -61,10 +57,10 @@ def test_a_dead_one_is_replayed(site: Site) -> None:
 def test_the_dead_are_replayed_in_bulk(site: Site) -> None:
     for number in range(3):
         bring_to(site.api.db, make_woken(site.api.db, f"a{number}"), InvocationState.DEAD)
-    accept(site)
     site.sign_in()
     site.open("/dead")
-    site.page.get_by_role("button", name="Replay all 3").click()
+    site.page.get_by_role("link", name="Replay all 3").click()
+    site.page.get_by_role("button", name="Replay all").click()
     expect(site.page.get_by_text("3 done")).to_be_visible()
     site.open("/dead")
     expect(site.page.get_by_text("Nothing has failed")).to_be_visible()
@@ -123,7 +119,6 @@ def test_an_agent_is_paused_woken_and_resumed(site: Site) -> None:
 
 
 def test_a_key_is_shown_once(site: Site) -> None:
-    accept(site)
     site.sign_in()
     site.page.get_by_role("link", name="Settings", exact=True).click()
     site.check_accessible()
@@ -135,7 +130,8 @@ def test_a_key_is_shown_once(site: Site) -> None:
     site.check_accessible()
     site.open("/settings")
     expect(site.page.get_by_text(key or "")).to_have_count(0)
-    site.page.get_by_role("row", name="laptop").get_by_role("button", name="Revoke").click()
+    site.page.get_by_role("row", name="laptop").get_by_role("link", name="Revoke").click()
+    site.page.get_by_role("button", name="Revoke").click()
     expect(site.page.get_by_role("row", name="laptop")).to_have_count(0)
 
 

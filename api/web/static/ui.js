@@ -1,5 +1,5 @@
-// What pages can do beyond HTML: ask before what cannot be undone, copy, show the progress of long work, and a
-// preview while one types. Each works without a script too, by a button of its form.
+// What pages can do beyond HTML: copy, show the progress of long work, and a preview while one types. Each works
+// without a script too, by a button of its form.
 "use strict";
 
 document.addEventListener("submit", (event) => {
@@ -9,8 +9,6 @@ document.addEventListener("submit", (event) => {
     say(form, submitter, form.dataset.choose, "warn");
     return;
   }
-  const question = submitter?.dataset.ask ?? form.dataset.confirm;
-  if (question && !window.confirm(question)) { event.preventDefault(); return; }
   const asksOnAPage = submitter && "page" in submitter.dataset;
   if ("progress" in form.dataset && !asksOnAPage) { event.preventDefault(); work(form, submitter); }
 });
