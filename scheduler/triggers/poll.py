@@ -9,26 +9,19 @@ from hashlib import sha256
 from typing import Any, ClassVar, Literal
 from uuid import UUID
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from scheduler.domain.errors import InvalidField
-from scheduler.domain.json_path import compile_path, compile_stored
+from scheduler.domain.json_path import compile_stored
 from scheduler.domain.json_values import json_equal, matches
 from scheduler.domain.misfire import Schedule
-from scheduler.triggers.base import CheckContext, TriggerConfig
+from scheduler.triggers.base import CheckContext
 from scheduler.triggers.interval import MAX_SECONDS, IntervalSchedule
 from scheduler.triggers.options import Option
+from scheduler.triggers.poll_reading import ReadingConfig
 
 LEAST_MINUTES = 5
-MAX_BODY_BYTES = 64 * 1024
 MAX_MATCH_CHARS = 10_000
-MAX_HEADERS = 50
-MAX_HEADER_CHARS = 16 * 1024
-
-OWN_HEADERS = frozenset(
-    {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
-)
-"""Conditional requests (RFC 9110 section 13) are the poll's own doing; it needs the whole answer or a 304."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +35,7 @@ class Seen:
 NOTHING = Seen(None, is_there=False)
 
 
-class PollConfig(TriggerConfig):
+class PollConfig(ReadingConfig):
     """`{"url": "https://…", "json_path": "$.status", "fire_on": "match", "match_value": "done"}`.
 
     `url` and `headers` are also held to what may be requested at all (`CheckContext.check_request`).
@@ -50,42 +43,49 @@ class PollConfig(TriggerConfig):
 
     kind: ClassVar = "poll"
     label: ClassVar = "Poll"
-    summary: ClassVar = "When a value in a web API changes, or becomes what you are waiting for."
+    summary: ClassVar = "When a value in a web API or on a page changes, a feed has entries, or a site goes down."
     for_agents: ClassVar = (
         '{"url": "https://…", "json_path"?: "$.state", "fire_on"?: "change"|"match", "match_value"?: "done", '
-        '"interval_min"?: 10}: when what is at an address changes, or becomes a value'
+        '"interval_min"?: 10}: when what is at an address changes, or becomes a value. "read"?: "json" | '
+        '"html" (a page: "css"?: "#price" or "xpath"?; "ignore"?: [regular expressions]) | "text" ("regex"?) | '
+        '"feed" (all new entries of RSS, Atom or JSON Feed; "max_entries"?: 20) | '
+        '"status" (2xx becomes 5xx or unreachable; "for_looks"?: 2)'
     )
     icon: ClassVar = "M0-5.5 5.2 4.5H-5.2Z"
     docs: ClassVar = "docs/triggers/poll.md"
     secrets: ClassVar = ("headers",)
     can_try: ClassVar = True
     checked_by: ClassVar = "scheduler.intake.polls.queue:queue_due_polls"
-    main_fields: ClassVar = ("url", "json_path", "interval_min", "fire_on", "match_value")
+    main_fields: ClassVar = ("url", "read", "json_path", "css", "interval_min", "fire_on", "match_value")
     options: ClassVar = (
         Option("--poll-url", "url", "What is looked at.", metavar="URL"),
         Option("--json-path", "json_path", "Where the value is in the answer, such as $.state."),
+        Option("--read", "read", "How the answer is read.", metavar="json|text|html|feed|status", implies=False),
+        Option("--css", "css", "With --read html: what of the page, such as #price.", implies=False),
+        Option("--xpath", "xpath", "With --read html: what of the page, in XPath.", implies=False),
         Option(
             "--every", "interval_min", "How often.", "duration", "20s|5m|2h|1d", unit_seconds=60, implies=False
         ),
     )
     data_headings: ClassVar = {
-        "en": {"old": "Old value:", "new": "New value:"},
-        "zh": {"old": "旧值:", "new": "新值:"},
+        "en": {
+            "old": "Old value:",
+            "new": "New value:",
+            "diff": "Difference:",
+            "entries": "New entries:",
+            "more": "Further entries, not shown:",
+            "feed": "Feed:",
+        },
+        "zh": {
+            "old": "旧值:",
+            "new": "新值:",
+            "diff": "差异:",
+            "entries": "新条目:",
+            "more": "未显示的其余条目:",
+            "feed": "订阅源:",
+        },
     }
 
-    url: str = Field(min_length=1, title="URL", description="Must answer with JSON.")
-    method: Literal["GET", "POST", "PUT", "PATCH"] = Field(default="GET", title="Method")
-    headers: dict[str, str] = Field(
-        default_factory=dict, max_length=MAX_HEADERS, title="Headers", description="Sent along; kept encrypted."
-    )
-    body: Any = Field(
-        default=None,
-        title="Body",
-        description="A text, sent as it is, or an object or list, sent as JSON.",
-    )
-    json_path: str = Field(
-        default="$", title="JSONPath", description="Where the value is (RFC 9535), such as $.status; $: the whole."
-    )
     interval_min: float = Field(
         default=LEAST_MINUTES,
         ge=LEAST_MINUTES,
@@ -104,22 +104,6 @@ class PollConfig(TriggerConfig):
         description="With `match`: at every look that finds it equal, not only on becoming equal.",
     )
 
-    @field_validator("json_path")
-    @classmethod
-    def _compiles(cls, value: str) -> str:
-        try:
-            compile_path(value)
-        except InvalidField as error:
-            raise ValueError(error.message) from None
-        return value
-
-    @field_validator("body")
-    @classmethod
-    def _is_content(cls, value: object) -> object:
-        if not isinstance(value, str | dict | list | None):
-            raise ValueError("must be a text, an object or a list")
-        return value
-
     def check(self, context: CheckContext) -> None:
         """Refuse an interval under the floor, a request that would be refused, and fields that contradict."""
         if self.interval_min < context.min_poll_interval_min:
@@ -128,7 +112,8 @@ class PollConfig(TriggerConfig):
                 f"{context.min_poll_interval_min} minutes.",
                 field="interval_min",
             )
-        self._check_request(context)
+        self.check_request(context)
+        self.check_reading()
         self._check_condition()
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
@@ -143,15 +128,11 @@ class PollConfig(TriggerConfig):
         """At once: what changes from now on is what counts."""
         return now
 
-    def content(self) -> bytes | None:
-        """The body of the request."""
-        if self.body is None:
-            return None
-        return (self.body if isinstance(self.body, str) else json.dumps(self.body, allow_nan=False)).encode()
-
     def fingerprint(self) -> str:
         """Of what a seen value belongs to: under another one, the next look is like the first."""
         parts = [self.url, self.method, self.body, self.json_path, self.fire_on, self.match_value]
+        if self.read != "json":
+            parts += [self.read, self.css, self.xpath, self.regex, self.ignore]
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def select(self, document: object) -> Seen:
@@ -188,26 +169,6 @@ class PollConfig(TriggerConfig):
         if compile_stored(self.json_path).is_singular or not isinstance(seen.value, list):
             return False
         return len(seen.value) == 1 and matches(seen.value[0], self.match_value)
-
-    def _check_request(self, context: CheckContext) -> None:
-        for name in self.headers:
-            if name.lower() in OWN_HEADERS:
-                raise InvalidField(f"The header {name} is set by the poll itself; leave it out.", field="headers")
-        if sum(len(name) + len(value) for name, value in self.headers.items()) > MAX_HEADER_CHARS:
-            raise InvalidField(f"headers hold more than {MAX_HEADER_CHARS} characters.", field="headers")
-        if self.body is not None and self.method == "GET":
-            raise InvalidField("A GET has no body; leave it out, or set method to POST.", field="body")
-        try:
-            size = len(self.content() or b"")
-        except (ValueError, TypeError, RecursionError):  # surrogates, what is not JSON, endless nesting
-            raise InvalidField("body is neither a text nor JSON.", field="body") from None
-        if size > MAX_BODY_BYTES:
-            raise InvalidField(f"body is {size} bytes long; {MAX_BODY_BYTES} are allowed.", field="body")
-        context.check_request(self.url, self.headers)
-        names = [name.lower() for name in self.headers]
-        for name in self.headers:
-            if names.count(name.lower()) > 1:
-                raise InvalidField(f"The header {name} is there twice; case makes no difference.", field="headers")
 
     def _check_condition(self) -> None:
         given = "match_value" in self.model_fields_set

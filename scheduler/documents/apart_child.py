@@ -1,0 +1,83 @@
+"""`python -m scheduler.documents.apart_child SECONDS`: reads the documents that come on stdin, one after another.
+
+It has no more than MEMORY_BYTES, and SECONDS of processor time for each document, after which the kernel ends it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import resource
+import signal
+import sys
+from functools import cache
+from importlib import import_module
+from typing import Any, BinaryIO
+
+from scheduler.documents.apart import HEAD, MAX_RESULT_BYTES
+from scheduler.documents.errors import Unreadable
+
+READERS = ("feed", "page", "plain")
+"""Modules beside this one, each with a function `read(body, **arguments)`, whose value is JSON."""
+
+MEMORY_BYTES = 1024 * 1024 * 1024
+READS = 2_000
+"""Documents that a process reads before another takes its place: what libraries leak goes with it."""
+TOO_MUCH_MEMORY = "It takes too much memory to read."
+TOO_DEEP = "It is nested too deeply."
+
+
+def serve(documents: BinaryIO, answers: BinaryIO, seconds: float) -> None:
+    """Read what comes, until nothing does."""
+    for count in range(1, READS + 1):
+        head = documents.read(HEAD.size)
+        if len(head) < HEAD.size:
+            return
+        asked_size, body_size = HEAD.unpack(head)
+        asked = json.loads(documents.read(asked_size))
+        body = documents.read(body_size)
+        answer = answer_to(asked, body, seconds) | ({"is_last": True} if count == READS else {})
+        text = json.dumps(answer).encode()
+        if len(text) > MAX_RESULT_BYTES:
+            text = json.dumps({"error": "What is selected of it is too large."}).encode()
+        answers.write(HEAD.pack(len(text), 0) + text)
+        answers.flush()
+
+
+def answer_to(asked: dict[str, Any], body: bytes, seconds: float) -> dict[str, Any]:
+    """The value that a reader gives, or why it gives none."""
+    reader = reader_of(asked["reader"])
+    signal.setitimer(signal.ITIMER_PROF, seconds)
+    try:
+        return {"value": reader.read(body, **asked["arguments"])}
+    except Unreadable as error:
+        return {"error": error.message}
+    except MemoryError:
+        return {"error": TOO_MUCH_MEMORY, "is_last": True}
+    except RecursionError:
+        return {"error": TOO_DEEP, "is_last": True}
+    except Exception as error:  # noqa: BLE001  # whatever a library makes of what strangers wrote
+        return {"error": f"It cannot be read: {type(error).__name__}: {str(error)[:200]}"}
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+
+
+@cache
+def reader_of(name: str) -> Any:
+    """The module of a reader."""
+    if name not in READERS:
+        raise ValueError(f"there is no reader {name}")
+    return import_module(f"scheduler.documents.{name}")
+
+
+def limit_memory() -> None:
+    """Let the process have no more; where the system knows no such limit, it has what there is."""
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+    with contextlib.suppress(ValueError, OSError):
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+if __name__ == "__main__":
+    limit_memory()
+    serve(sys.stdin.buffer, sys.stdout.buffer, float(sys.argv[1]))
