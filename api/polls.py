@@ -18,7 +18,7 @@ from api.schemas.triggers import TriggerPath
 from api.services import services
 from scheduler.domain.errors import ConfigurationError, Conflict
 from scheduler.domain.thread_quota import Turns
-from scheduler.intake.polls.data import Shown, firing_data, shown
+from scheduler.intake.polls.data import Shown, shown
 from scheduler.intake.polls.settle import Poll, open_poll
 from scheduler.intake.polls.statements import PollDetail, read_poll
 from scheduler.intake.polls.trial import Trial, record_try, try_poll
@@ -57,7 +57,7 @@ def try_trigger(path: TriggerPath) -> Response:
     if who.is_agent:
         found = services().triggers.get(who.tenant_id, path.trigger_id)
         _may_try(who.agent_id, is_approved=found.is_enabled or found.approval == APPROVED or not is_own(found))
-    return _tried(poll.config, poll.before(), path.trigger_id)
+    return _tried(poll.config, poll, path.trigger_id)
 
 
 @polls.get("/triggers/<trigger_id>/poll", responses={200: PollOut, **problems(409)})
@@ -122,8 +122,8 @@ def header_names(conn: Connection, trigger_id: UUID) -> list[str]:
         return []
 
 
-def look(config: PollConfig, before: Seen | None, trigger_id: UUID | None = None) -> Trial:
-    """What a look at this moment comes to, compared with `before`; audited. `trigger_id`: of a poll that exists.
+def look(config: PollConfig, last: Poll | None, trigger_id: UUID | None = None) -> Trial:
+    """What a look at this moment comes to, compared with the `last`; audited. `trigger_id`: of a poll that exists.
 
     Raises LimitReached while the tenant has others under way, and beyond the pace of a minute.
     """
@@ -131,9 +131,7 @@ def look(config: PollConfig, before: Seen | None, trigger_id: UUID | None = None
     with _tries.take(who.tenant_id):
         with services().db.begin() as conn:
             record_try(conn, who.tenant_id, who.actor, config, trigger_id=trigger_id, agent_id=who.agent_id)
-        return asyncio.run(
-            try_poll(config, before, allow_private=services().allow_private, clock=services().clock)
-        )
+        return asyncio.run(try_poll(config, last, allow_private=services().allow_private, clock=services().clock))
 
 
 def seen_now(trigger_id: UUID) -> dict[str, Any] | None:
@@ -145,9 +143,8 @@ def seen_now(trigger_id: UUID) -> dict[str, Any] | None:
         poll = open_poll(poll_detail(trigger_id).stored, services().box)
     except ConfigurationError:  # sealed with another key: it cannot look
         return None
-    before = poll.before()
-    trial = look(poll.config, before, trigger_id)
-    return None if trial.seen is None else firing_data(before, trial.seen)
+    trial = look(poll.config, poll, trigger_id)
+    return None if trial.data is None else dict(trial.data)
 
 
 def _may_try(agent_id: UUID | None, *, is_approved: bool = False) -> None:
@@ -158,5 +155,5 @@ def _may_try(agent_id: UUID | None, *, is_approved: bool = False) -> None:
         check_may_try(approve_triggers=agent.approve_triggers, is_approved=is_approved)
 
 
-def _tried(config: PollConfig, before: Seen | None, trigger_id: UUID | None = None) -> Response:
-    return answer(TrialOut.model_validate(look(config, before, trigger_id)))
+def _tried(config: PollConfig, last: Poll | None, trigger_id: UUID | None = None) -> Response:
+    return answer(TrialOut.model_validate(look(config, last, trigger_id)))

@@ -96,7 +96,7 @@ def try_now(trigger_id: str) -> Response:
     """Look at what a poll sees at this moment; nothing is recorded."""
     found = _found(trigger_id)
     poll = open_poll(poll_detail(found.id).stored, services().box)
-    return _page(found, trial=look(poll.config, poll.before(), found.id))
+    return _page(found, trial=look(poll.config, poll, found.id))
 
 
 @triggers.post("/triggers/<trigger_id>/sample")

@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urljoin
 
-import feedparser
+import feedparser  # type: ignore[import-untyped]
 
 from scheduler.documents.errors import Unreadable
 from scheduler.documents.page import plain_text
@@ -93,7 +93,7 @@ def _xml_feed(text: str, url: str) -> tuple[str, list[dict[str, str]], str | Non
         resolve_relative_uris=False,
         response_headers={"content-type": "application/xml; charset=utf-8"},
     )
-    if not known.version:
+    if not known.get("version"):
         raise Unreadable(_no_feed(text))
     note = None
     if known.bozo and not known.entries:

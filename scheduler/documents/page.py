@@ -17,9 +17,10 @@ MAX_NODES = 10_000
 SILENT = ("script", "style", "noscript", "template", "iframe", "object", "svg")
 """Elements whose content nobody reads as text."""
 LINES = frozenset(
-    "address article aside blockquote body br caption dd details div dl dt fieldset figcaption figure footer form "
-    "h1 h2 h3 h4 h5 h6 header hr html legend li main nav ol option p pre section summary table tbody tfoot thead "
-    "title tr ul".split()
+    {"address", "article", "aside", "blockquote", "body", "br", "caption", "dd", "details", "div", "dl", "dt"}
+    | {"fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr"}
+    | {"html", "legend", "li", "main", "nav", "ol", "option", "p", "pre", "section", "summary", "table", "tbody"}
+    | {"tfoot", "thead", "title", "tr", "ul"}
 )
 """Elements that stand on lines of their own."""
 CELLS = frozenset({"td", "th"})
@@ -67,7 +68,7 @@ def parse(text: str) -> etree._Element:
         page = etree.fromstring(text.encode("utf-8", "replace"), parser)
     except etree.XMLSyntaxError:
         page = None
-    if any("depth" in entry.message for entry in parser.error_log):  # type: ignore[attr-defined]
+    if any("depth" in entry.message for entry in parser.error_log):
         raise Unreadable("The page is nested too deeply.")
     if page is None:
         raise Unreadable("The page is empty.")

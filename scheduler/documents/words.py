@@ -31,9 +31,9 @@ def text_of(body: bytes, content_type: str | None = None) -> str:
             name = (found[1] or found[2]).decode("ascii")
             content_type = f"text/plain; charset={name}"
     text = decode(body, content_type)
-    if text is None:
+    if text is None or "\0" in text:
         raise Unreadable("The answer is not text.")
-    return text.replace("\r\n", "\n").replace("\r", "\n").replace("\0", "\ufffd")
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def normalised(text: str) -> str:

@@ -22,6 +22,9 @@ from scheduler.triggers.poll_reading import ReadingConfig
 
 LEAST_MINUTES = 5
 MAX_MATCH_CHARS = 10_000
+UNREACHABLE = "unreachable"
+CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", UNREACHABLE)
+"""What `read: status` tells apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,6 +177,10 @@ class PollConfig(ReadingConfig):
         given = "match_value" in self.model_fields_set
         if self.fire_on == "match" and not given:
             raise InvalidField("fire_on match needs a match_value to wait for.", field="match_value")
+        if self.fire_on == "match" and self.read == "feed":
+            raise InvalidField("A feed fires on new entries; leave fire_on match out.", field="fire_on")
+        if self.fire_on == "match" and self.read == "status" and self.match_value not in CLASSES:
+            raise InvalidField(f"match_value of a status is one of {', '.join(CLASSES)}.", field="match_value")
         if self.fire_on == "change" and given:
             raise InvalidField(
                 'match_value goes with fire_on "match"; set that, or leave it out.', field="match_value"

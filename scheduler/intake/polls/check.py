@@ -11,7 +11,8 @@ from loguru import logger
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
-from scheduler.intake.polls.look import Looker, LookFailed
+from scheduler.intake.polls.look import Looker
+from scheduler.intake.polls.results import LookFailed
 from scheduler.intake.polls.settle import Looked, Poll, Result, open_poll, quiet_end, settle
 from scheduler.intake.polls.statements import QuietEnd, StoredPoll, end_quietly, read_polls
 from scheduler.intake.polls.watch import Watcher, is_watch, open_watch
@@ -55,6 +56,7 @@ class Poller:
         """Let go of the threads."""
         self._writing.shutdown(wait=False, cancel_futures=True)
         self._reading.shutdown(wait=False, cancel_futures=True)
+        self._looker.close()
         self._watcher.close()
 
     async def _check(self, stored: StoredPoll) -> tuple[Looked, Result, QuietEnd] | None:
@@ -79,7 +81,7 @@ class Poller:
         except ConfigurationError as error:
             return Poll(stored, PollConfig.model_construct(**stored.config)), LookFailed(error.message)
         async with self._open_requests:
-            return poll, await self._looker.look(poll.config, poll.validators())
+            return poll, await self._looker.look(poll.config, poll.validators(), poll.baseline())
 
     async def _end(self, checked: Sequence[tuple[Looked, Result, QuietEnd]]) -> None:
         written = await transact(self._db, self._writing, end_quietly, [end for _, _, end in checked])

@@ -9,7 +9,8 @@ from typing import Any
 
 from scheduler.domain.context import AS_SENT
 from scheduler.domain.json_values import WrittenDecimal, deeper_than, write_json
-from scheduler.triggers.poll import Seen
+from scheduler.domain.text_diff import lines_of, unified_diff
+from scheduler.triggers.poll import PollConfig, Seen
 
 MAX_DATA_CHARS = 64 * 1024
 """Of each value's JSON in a firing's data."""
@@ -43,8 +44,8 @@ def shown(value: object) -> Shown:
     return Shown(plain, sent=None if write_json(plain, ascii_only=False) == sent else sent)
 
 
-def firing_data(before: Seen | None, seen: Seen) -> dict[str, Any]:
-    """`{"old"?, "new"}` as a firing keeps it.
+def firing_data(config: PollConfig, before: Seen | None, seen: Seen) -> dict[str, Any]:
+    """`{"old"?, "new"}` as a firing keeps it; of texts and pages there is also `diff`.
 
     `cut` names what had to be cut, `nothing` what was not there, and `as_sent` has the JSON of what is more than the
     value can tell.
@@ -56,6 +57,8 @@ def firing_data(before: Seen | None, seen: Seen) -> dict[str, Any]:
         "nothing": [name for name, each in both.items() if not each.is_there],
         AS_SENT: {name: part.sent for name, part in parts.items() if part.sent is not None},
     }
+    if config.read != "json" and before is not None:
+        told["diff"] = _storable(unified_diff(lines_of(before.value), lines_of(seen.value)))
     return {name: part.value for name, part in parts.items()} | {name: each for name, each in told.items() if each}
 
 

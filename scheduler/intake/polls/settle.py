@@ -13,7 +13,6 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, update
 
-from scheduler.domain.json_values import read_json
 from scheduler.domain.model import Trust
 from scheduler.domain.retries import SPREAD
 from scheduler.domain.text import storable
@@ -21,7 +20,8 @@ from scheduler.firings.new_firing import NewFiring, gate
 from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
 from scheduler.intake.polls.data import firing_data, shown
-from scheduler.intake.polls.look import Found, Look, LookFailed, Unchanged, Validators
+from scheduler.intake.polls.readers import READERS
+from scheduler.intake.polls.results import Found, Look, LookFailed, Sighted, Unchanged, Validators
 from scheduler.intake.polls.statements import (
     QuietEnd,
     StoredPoll,
@@ -31,13 +31,13 @@ from scheduler.intake.polls.statements import (
     move_job,
     stop_job,
 )
-from scheduler.intake.polls.watch import Sighted, Watch
+from scheduler.intake.polls.watch import Watch
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
 from scheduler.triggers.base import join_secrets
-from scheduler.triggers.poll import NOTHING, PollConfig, Seen
+from scheduler.triggers.poll import PollConfig, Seen
 
 MAX_FAILURES = 50
 """In a row; then the poll is paused."""
@@ -62,9 +62,12 @@ class Poll:
 
     def before(self) -> Seen | None:
         """What was seen last; None when this look is the first."""
-        if self.stored.baseline is None or not self.is_begun:
-            return None
-        return Seen(read_json(self.stored.baseline)[0]) if self.stored.baseline else NOTHING
+        kept = self.baseline()
+        return None if kept is None else READERS[self.config.read].remembered(kept)
+
+    def baseline(self) -> str | None:
+        """What the last look left, as it is stored; None when this look is the first."""
+        return self.stored.baseline if self.is_begun else None
 
     def validators(self) -> Validators:
         """Of the answer seen last, while nobody edited the trigger: other headers may bring another answer."""
@@ -83,7 +86,7 @@ class Poll:
 
 
 Looked = Poll | Watch
-Result = Look | Sighted
+Result = Look
 
 
 def open_poll(stored: StoredPoll, box: SecretBox) -> Poll:
@@ -103,8 +106,8 @@ def quiet_end(poll: Looked, look: Result) -> QuietEnd | None:
             return QuietEnd(stored, stored.etag, stored.last_modified, stored.note)
         case Found(_, text, etag, last_modified, note) if text == stored.baseline:
             return QuietEnd(stored, etag, last_modified, _noted(note))
-        case Sighted(text, None, note) if text == stored.baseline:
-            return QuietEnd(stored, None, None, _noted(note))
+        case Sighted(text, None, note, etag, last_modified) if text == stored.baseline:
+            return QuietEnd(stored, etag, last_modified, _noted(note))
     return None
 
 
@@ -152,6 +155,7 @@ def _succeed(
 def _sighted(poll: Looked, look: Sighted, values: dict[str, Any]) -> dict[str, Any] | None:
     """What to fire with, if anything; the cursor is added to `values`."""
     values |= {"baseline": look.text, "note": _noted(look.note), "edited_at": poll.stored.updated_at}
+    values |= {"etag": look.etag, "last_modified": look.last_modified}
     return None if look.data is None else {name: shown(value).value for name, value in look.data.items()}
 
 
@@ -164,7 +168,9 @@ def _seen(poll: Poll, state: Row[Any], look: Found | Unchanged, values: dict[str
         values |= {"note": _noted(look.note), "edited_at": poll.stored.updated_at}
     elif state.failures:
         values["note"] = None
-    return firing_data(before, seen) if seen is not None and poll.fires(seen) else None
+    if READERS[poll.config.read].keeps_cursor:  # unchanged: there is nothing new
+        return None
+    return firing_data(poll.config, before, seen) if seen is not None and poll.fires(seen) else None
 
 
 def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:

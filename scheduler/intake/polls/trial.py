@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
@@ -13,12 +14,14 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import LimitReached
-from scheduler.intake.polls.data import shown
-from scheduler.intake.polls.look import Found, Looker, LookFailed
+from scheduler.intake.polls.data import firing_data, shown
+from scheduler.intake.polls.look import Looker
+from scheduler.intake.polls.results import Found, LookFailed, Sighted
+from scheduler.intake.polls.settle import Poll
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import Event, record_events
-from scheduler.triggers.poll import PollConfig, Seen
+from scheduler.triggers.poll import PollConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +34,33 @@ class Trial:
     would_fire: bool = False
     error: str | None = None
     """Why it failed, that nothing is at the path, or what else there is to say."""
-    seen: Seen | None = None
-    """What was seen, whole; None when the look failed."""
+    data: Mapping[str, Any] | None = None
+    """What a firing with it carries."""
 
 
 async def try_poll(
-    config: PollConfig, before: Seen | None = None, *, allow_private: AllowedPrivate, clock: Clock
+    config: PollConfig, last: Poll | None = None, *, allow_private: AllowedPrivate, clock: Clock
 ) -> Trial:
-    """Look once, unconditionally; `before` is what was seen last, None as for a new poll. Takes up to 11 s."""
+    """Look once, unconditionally; `last`: the poll as it looked last, None for a new one. Takes up to 11 s."""
     with ThreadPoolExecutor(1) as threads:
         async with GuardedClient(allow_private=allow_private) as client:
-            look = await Looker(client, clock, threads).look(config)
+            looker = Looker(client, clock, threads)
+            try:
+                look = await looker.look(config, baseline=None if last is None else last.baseline())
+            finally:
+                looker.close()
     match look:
         case Found(seen, note=note):
+            before = None if last is None else last.before()
             told = shown(seen.value)
+            data = firing_data(config, before, seen)
             status: Literal["found", "nothing_there"] = "found" if seen.is_there else "nothing_there"
-            return Trial(status, told.value, told.is_cut, config.fires(before, seen), note, seen)
+            return Trial(status, told.value, told.is_cut, config.fires(before, seen), note, data)
+        case Sighted(data=data, note=note, shown=sight):
+            sight = sight if data is None else data
+            told = shown(sight)
+            parts = {name: shown(each).value for name, each in sight.items()}
+            return Trial("found", told.value, told.is_cut, data is not None, note, parts)
         case LookFailed(note):
             return Trial("failed", error=note)
     raise AssertionError("a look without validators found nothing unchanged")

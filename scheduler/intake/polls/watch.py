@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
@@ -14,7 +13,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from scheduler.domain.errors import ConfigurationError, ReveilleError
-from scheduler.intake.polls.look import LookFailed
+from scheduler.intake.polls.results import LookFailed, Sighted
 from scheduler.intake.polls.statements import StoredPoll
 from scheduler.storage.secrets import SecretBox
 from scheduler.triggers.base import join_secrets
@@ -25,15 +24,6 @@ LOOK_SECONDS = 30.0
 THREADS = 8
 """Looks at once in a worker. One that hangs holds its thread, and its trigger is not looked at beside it."""
 MAX_CURSOR_CHARS = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Sighted:
-    """A look that went well. `text` is its cursor in JSON; `data` what to fire with, None for nothing."""
-
-    text: str
-    data: Mapping[str, Any] | None
-    note: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,20 @@
+"""The ways to read a poll's answer, by the config's `read`. A new one is a file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from scheduler.intake.polls.readers.base import Reader
+from scheduler.intake.polls.readers.feed import FeedReader
+from scheduler.intake.polls.readers.html import HtmlReader
+from scheduler.intake.polls.readers.json_value import JsonReader
+from scheduler.intake.polls.readers.status import StatusReader
+from scheduler.intake.polls.readers.text import TextReader
+
+READERS: Mapping[str, Reader] = {
+    "json": JsonReader(),
+    "text": TextReader(),
+    "html": HtmlReader(),
+    "feed": FeedReader(),
+    "status": StatusReader(),
+}

@@ -1,0 +1,50 @@
+"""What reads a poll's answer."""
+
+from __future__ import annotations
+
+import json
+from typing import ClassVar
+
+from scheduler.documents.apart import Apart
+from scheduler.domain.json_values import read_json
+from scheduler.intake.polls.results import Found, LookFailed, Sighted
+from scheduler.intake.polls.validators import etag_of, last_modified_of
+from scheduler.net.client import Answer
+from scheduler.net.errors import NetworkError
+from scheduler.triggers.poll import NOTHING, PollConfig, Seen
+
+MAX_VALUE_CHARS = 1024 * 1024
+MAX_PAGE_BYTES = 8 * 1024 * 1024
+
+
+class Reader:
+    """One way to read answers. `read` is called in a thread, and may raise a ReveilleError, which fails the look."""
+
+    accept: ClassVar[str] = "*/*"
+    """What is asked for, unless the config's headers say otherwise."""
+    max_bytes: ClassVar[int] = MAX_PAGE_BYTES
+    takes_all: ClassVar[bool] = False
+    """Whether it reads any answer, also an error, and none at all: else it is given those of 2xx."""
+    is_apart: ClassVar[bool] = True
+    """Whether it reads in a process apart."""
+    keeps_cursor: ClassVar[bool] = False
+    """Whether it gives Sighted, and what is kept is for itself; else Found, and what is kept is the value."""
+
+    def read(
+        self, config: PollConfig, answer: Answer | NetworkError, baseline: str | None, apart: Apart
+    ) -> Found | Sighted | LookFailed:
+        """What the answer comes to; `baseline`: what the last look left, None at the first."""
+        raise NotImplementedError
+
+    def remembered(self, baseline: str) -> Seen:
+        """What to show of what is kept."""
+        return Seen(read_json(baseline)[0]) if baseline else NOTHING
+
+
+def found_texts(texts: list[str], answer: Answer, note: str) -> Found | LookFailed:
+    """One text, a list of several, or nothing, which `note` says."""
+    seen = Seen(texts[0] if len(texts) == 1 else texts) if texts else NOTHING
+    text = json.dumps(seen.value, ensure_ascii=False) if texts else ""
+    if len(text) > MAX_VALUE_CHARS:
+        return LookFailed("More than 1 MiB of text is selected of the answer; select less of it.")
+    return Found(seen, text, etag_of(answer), last_modified_of(answer), None if texts else note)

@@ -1,0 +1,37 @@
+"""html: the text of what CSS or XPath selects in a page."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from scheduler.documents.apart import Apart
+from scheduler.intake.polls.readers.base import Reader, found_texts
+from scheduler.intake.polls.results import Found, LookFailed
+from scheduler.net.client import Answer
+from scheduler.net.errors import NetworkError
+from scheduler.triggers.poll import PollConfig
+
+
+class HtmlReader(Reader):
+    """Reads pages."""
+
+    accept: ClassVar = "text/html, application/xhtml+xml, */*;q=0.5"
+
+    def read(
+        self,
+        config: PollConfig,
+        answer: Answer | NetworkError,
+        baseline: str | None,
+        apart: Apart,
+    ) -> Found | LookFailed:
+        """The texts of the selected nodes; of the body without a selector."""
+        assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
+        texts = apart.read(
+            "page",
+            answer.body,
+            content_type=answer.headers.get("content-type"),
+            css=config.css,
+            xpath=config.xpath,
+            ignore=config.ignore,
+        )
+        return found_texts(texts, answer, f"Nothing on the page is at {config.css or config.xpath or 'its body'}.")

@@ -1,0 +1,71 @@
+"""status: whether a server answers well: the class of its status, or that it cannot be reached."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, ClassVar
+
+from scheduler.documents.apart import Apart
+from scheduler.intake.polls.readers.base import Reader
+from scheduler.intake.polls.results import LookFailed, Sighted
+from scheduler.net.client import Answer
+from scheduler.net.errors import NetworkError, UrlRefused
+from scheduler.triggers.poll import UNREACHABLE, PollConfig, Seen
+
+
+class StatusReader(Reader):
+    """Reads the status alone. The cursor holds the class that counts, and one that has not been seen often enough."""
+
+    max_bytes: ClassVar = 64 * 1024
+    takes_all: ClassVar = True
+    is_apart: ClassVar = False
+    keeps_cursor: ClassVar = True
+
+    def read(
+        self,
+        config: PollConfig,
+        answer: Answer | NetworkError,
+        baseline: str | None,
+        apart: Apart,
+    ) -> Sighted | LookFailed:
+        """The class, once it was seen `for_looks` times in a row."""
+        if isinstance(answer, UrlRefused):
+            return LookFailed(answer.message)
+        now = f"{answer.status // 100}xx" if isinstance(answer, Answer) else UNREACHABLE
+        before: dict[str, Any] | None = json.loads(baseline) if baseline else None
+        counted = _counted(config, before, now)
+        told: dict[str, Any] = {"new": now}
+        if isinstance(answer, Answer):
+            told["status"] = answer.status
+        else:
+            told["error"] = answer.message
+        settled, held = counted["is"], None if before is None else before["is"]
+        data = None
+        if settled is not None and config.fires(None if held is None else Seen(held), Seen(settled)):
+            data = ({} if held is None else {"old": held}) | told
+        return Sighted(json.dumps(counted, sort_keys=True), data, _note(config, counted, answer), shown=told)
+
+    def remembered(self, baseline: str) -> Seen:
+        """The class that counts."""
+        return Seen(json.loads(baseline)["is"])
+
+
+def _counted(config: PollConfig, before: dict[str, Any] | None, now: str) -> dict[str, Any]:
+    """The cursor after a look that found `now`."""
+    if before is None:
+        waits = config.fire_on == "match" and now == config.match_value and config.for_looks > 1
+        return {"is": None, "next": now, "looks": 1} if waits else {"is": now}
+    if now == before["is"]:
+        return {"is": now}
+    looks = before.get("looks", 0) + 1 if now == before.get("next") else 1
+    return {"is": now} if looks >= config.for_looks else {"is": before["is"], "next": now, "looks": looks}
+
+
+def _note(config: PollConfig, counted: dict[str, Any], answer: Answer | NetworkError) -> str | None:
+    if isinstance(answer, Answer):
+        said = None if 200 <= answer.status < 300 else f"The server answered HTTP {answer.status}."
+    else:
+        said = answer.message
+    if "looks" not in counted:
+        return said
+    return f"{said or 'The server answers well.'} Seen at {counted['looks']} of {config.for_looks} looks."
