@@ -110,6 +110,12 @@ def content_of(summary: str, reply: str) -> str:
     return f"{MARK} {summary}\n\n{reply}"
 
 
+def reply_in(content: str) -> str:
+    """The agent's reply in a message that people read; a message without the mark is as it was."""
+    heading, _, reply = content.partition("\n\n")
+    return reply if heading.startswith(f"{MARK} ") and reply else content
+
+
 def _one(cause: Cause, words: Words) -> str:
     return _line(cause.summary or "") or _cut(_by_source(cause, words), REASON_LENGTH)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Row, text
 
 from scheduler.domain.context.safe_text import safe_block, safe_line
 from scheduler.domain.model import Trust
+from scheduler.domain.notification import reply_in
 
 MOST_MESSAGES = 20
 """Of each conversation, those before the ones that wake the agent."""
@@ -61,8 +62,9 @@ def _messages(firings: Sequence[Row[Any]]) -> Iterator[tuple[UUID, str]]:
 def _shown(row: Row[Any], agent_id: UUID, of_users: str, nonce: str) -> str:
     is_own = row.from_id == agent_id
     trust = Trust.SYSTEM if is_own else Trust.AGENT if row.from_type == "agent" else of_users
-    said = safe_block(row.text[:MOST_CHARACTERS], nonce)
-    cut = " …" if len(row.text) > MOST_CHARACTERS else ""
+    whole = reply_in(row.text) if is_own else row.text  # else the agent would learn to write such headings
+    said = safe_block(whole[:MOST_CHARACTERS], nonce)
+    cut = " …" if len(whole) > MOST_CHARACTERS else ""
     name = "you" if is_own else safe_line(row.name, 100, nonce)
     when = row.created_at.strftime("%Y-%m-%d %H:%MZ")
     return f"<<<data {nonce} source=conversation trust={trust}>>>\n{name}, {when}: {said}{cut}\n<<<end {nonce}>>>"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scheduler.domain.model import TriggerKind
-from scheduler.domain.notification import SUMMARY_LENGTH, Cause, content_of, failure_of, summary_of
+from scheduler.domain.notification import SUMMARY_LENGTH, Cause, content_of, failure_of, reply_in, summary_of
 from scheduler.triggers.registry import KINDS
 
 INTERNAL = "You were woken by this trigger. Act on it, and keep your notes up to date."
@@ -129,3 +129,11 @@ def test_several_triggers_are_joined_each_text_once_and_cut() -> None:
 
 def test_the_message_is_the_marked_summary_and_the_reply_as_it_is() -> None:
     assert content_of("Your queue", "Well-focused work, on time") == "⚡ Your queue\n\nWell-focused work, on time"
+
+
+@pytest.mark.parametrize(
+    ("content", "reply"),
+    [(content_of("Reply to Ada", "One.\n\nTwo."), "One.\n\nTwo."), ("⚡ Zap", "⚡ Zap"), ("A\n\nB", "A\n\nB")],
+)
+def test_the_reply_is_found_again_in_what_people_read(content: str, reply: str) -> None:
+    assert reply_in(content) == reply
