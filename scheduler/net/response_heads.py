@@ -21,35 +21,59 @@ _FIELD = re.compile(rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+)[ \t]*:(.*)", re.DOTALL)
 _STATUS = re.compile(rb"^(HTTP/[0-9]\.[0-9])[ \t]+([0-9]{3})[ \t]*(?:[\x00-\x1f]*)")
 _NOT_IN_VALUES = re.compile(rb"[\x00\x0b\x0c\r]")
 _INTERIM = re.compile(rb"HTTP/1\.[0-9] 1(?!01)[0-9][0-9]\b")
-_NO_CODINGS = frozenset({(b"transfer-encoding", b"identity"), (b"transfer-encoding", b"")})
+_LENGTH = re.compile(rb"\+?([0-9]{1,18})(?:[ \t]*,[ \t]*\+?([0-9]{1,18}))*")
+_FRAMING = (b"transfer-encoding", b"content-length")
 
 
 def tidy_head(head: bytes) -> bytes:
     """A head, without the empty line that ends it, in lines that RFC 9112 allows; the same fields as before.
 
     Blanks before a colon go (section 5.1), control characters in a value become blanks (RFC 9110 section 5.5), and a
-    line that is no field is left out, with its continuation. What frames the body is not guessed at.
+    line that is no field is left out, with its continuation. Of what frames the body, codings other than chunked are
+    told as those of the content, which come off after it; a length that is none is left out: the body then ends with
+    the connection, which carries nothing else.
     """
     status, *lines = re.split(rb"\r?\n", head)
-    return b"\r\n".join([_STATUS.sub(rb"\1 \2 ", status), *_fields(lines)])
+    fields = _fields(lines)
+    others = [field for field in fields if field[0].lower() not in _FRAMING]
+    return b"\r\n".join(
+        [_STATUS.sub(rb"\1 \2 ", status), *(name + b": " + value for name, value in [*others, *_framed(fields)])]
+    )
 
 
-def _fields(lines: Iterable[bytes]) -> Iterator[bytes]:
-    is_kept, is_chunked = False, False
+def _fields(lines: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
+    """Name and value of each, a continued value on one line."""
+    fields: list[tuple[bytes, bytes]] = []
+    is_kept = False
     for line in lines:
         if line[:1] in (b" ", b"\t"):
             if is_kept:
-                yield _NOT_IN_VALUES.sub(b" ", line)
+                name, value = fields[-1]
+                fields[-1] = name, (value + b" " + _NOT_IN_VALUES.sub(b" ", line).strip()).strip()
             continue
         match = _FIELD.fullmatch(line)
-        name = match[1] if match else b""
-        value = _NOT_IN_VALUES.sub(b" ", match[2]).strip() if match else b""
-        field = (name.lower(), value.lower())
-        repeats_chunked = is_chunked and field == (b"transfer-encoding", b"chunked")
-        is_kept = match is not None and field not in _NO_CODINGS and not repeats_chunked
-        is_chunked = is_chunked or field == (b"transfer-encoding", b"chunked")
-        if is_kept:
-            yield name + b": " + value
+        is_kept = match is not None
+        if match is not None:
+            fields.append((match[1], _NOT_IN_VALUES.sub(b" ", match[2]).strip()))
+    return fields
+
+
+def _framed(fields: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+    """The fields that frame the body, as far as they can be believed."""
+    codings = [each.strip() for each in _all(fields, b"transfer-encoding").lower().split(b",")]
+    others = [each for each in codings if each not in (b"", b"identity", b"chunked")]
+    if others:
+        yield b"Content-Encoding", b", ".join(others)
+    if b"chunked" in codings:
+        yield b"Transfer-Encoding", b"chunked"
+        return
+    length = _LENGTH.fullmatch(_all(fields, b"content-length"))
+    if length and not others and len({int(each) for each in re.findall(rb"[0-9]+", length[0])}) == 1:
+        yield b"Content-Length", length[1]
+
+
+def _all(fields: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
+    return b", ".join(value for name, value in fields if name.lower() == wanted)
 
 
 def lenient_transport(ssl_context: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:

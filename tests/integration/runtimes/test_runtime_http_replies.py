@@ -42,6 +42,17 @@ GZIPPED = gzip.compress(DONE, mtime=0)
         b"HTTP/1.1 200 OK\nServer : a\n\n" + DONE,
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"11\r\n" + DONE + b"\r\n0\r\n\r\n",
+        *(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + codings + b"\r\n\r\n"
+            b"%x\r\n%b\r\n0\r\n\r\n" % (len(GZIPPED), GZIPPED)
+            for codings in (b"gzip, chunked", b"x-gzip,\r\n chunked", b"Gzip\r\ntransfer-encoding: Chunked")
+        ),
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\nContent-Length: 3\r\n\r\n" + GZIPPED,
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: none, chunked\r\n\r\n11\r\n" + DONE + b"\r\n0\r\n\r\n",
+        *(
+            b"HTTP/1.1 200 OK\r\nContent-Length: " + length + b"\r\n\r\n" + DONE
+            for length in (b"+17", b"017", b"17, +17", b"17\r\nContent-Length: 18", b"17.0", b"-1", b"", b"many")
+        ),
     ],
 )
 def test_a_whole_success_is_done_however_its_headers_are_written(answer: bytes) -> None:
