@@ -13,6 +13,7 @@ from uuid import UUID
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.model import MisfirePolicy
 from scheduler.domain.notification import SUMMARY_LENGTH
+from scheduler.domain.text import is_visible
 
 MAX_NAME = 200
 MAX_REASON = 4000
@@ -75,12 +76,16 @@ class Fired:
     """The same request made it before."""
 
 
-def check_spec(spec: TriggerSpec, now: datetime) -> None:
-    """Refuse with InvalidField what no trigger may be; its config is its kind's to check."""
-    check_text("name", spec.name, MAX_NAME, required=True)
+def check_spec(spec: TriggerSpec, now: datetime, before: TriggerSpec | None = None) -> None:
+    """Refuse with InvalidField what no trigger may be; its config is its kind's to check.
+
+    `before`: what it was; names that it had are let be, for older versions took others.
+    """
+    for each in ("name", "focus_ref"):
+        value = getattr(spec, each)
+        if value is not None and (before is None or value != getattr(before, each)):
+            check_name(each, value)
     check_text("reason", spec.reason, MAX_REASON)
-    if spec.focus_ref is not None:
-        check_text("focus_ref", spec.focus_ref, MAX_NAME, required=True)
     if spec.notification_summary is not None:
         check_text("notification_summary", spec.notification_summary, SUMMARY_LENGTH, required=True)
     if spec.max_fires is not None and not 0 <= spec.max_fires <= MAX_FIRES:
@@ -98,6 +103,13 @@ def check_spec(spec: TriggerSpec, now: datetime) -> None:
         )
     if spec.expires_at is not None and spec.expires_at <= now:
         raise InvalidField(f"expires_at {spec.expires_at.isoformat()} has passed.", field="expires_at")
+
+
+def check_name(name: str, value: str) -> None:
+    """Refuse what is no name: two that look alike must be alike."""
+    check_text(name, value, MAX_NAME, required=True)
+    if not is_visible(value) or value != value.strip():
+        raise InvalidField(f"{name} must be printable, without spaces around it.", field=name)
 
 
 def check_text(name: str, value: str, longest: int, *, required: bool = False) -> None:

@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from scheduler.domain.errors import InvalidField
-from scheduler.domain.signatures.delivery_ids import OWN
+from scheduler.domain.signatures.delivery_ids import OTHERS, OWN
 from scheduler.domain.signatures.registry import PRESETS
 from scheduler.domain.webhook_body import readable
 from scheduler.intake.webhooks.cache import MINUTE, Meter
@@ -53,6 +53,37 @@ def test_a_provider_that_sends_no_header_names_its_event_in_the_body() -> None:
     for body in (b"", b"{", b"[1]", b'{"id": 7}', b'{"id": ""}', b"[" * 9999):
         assert key_of(beside, "stripe", body) == "delivery:idempotency-key:new"
         assert key_of({}, "stripe", body) is None
+
+
+@pytest.mark.parametrize(
+    ("signature", "body", "name"),
+    [
+        ("x-notion-signature", b'{"id": "e1", "attempt_number": 2}', "body.id"),
+        ("typeform-signature", b'{"event_id": "e1"}', "body.event_id"),
+        ("x-pagerduty-signature", b'{"event": {"id": "e1"}}', "body.event.id"),
+        ("paddle-signature", b'{"event_id": "e1"}', "body.event_id"),
+        ("x-square-hmacsha256-signature", b'{"event_id": "e1"}', "body.event_id"),
+    ],
+)
+def test_a_vendor_without_a_preset_names_its_event_in_the_body(signature: str, body: bytes, name: str) -> None:
+    """Signed, the id alone counts, for a retry may count itself; not signed, with the body."""
+    signed = identify("generic-hmac", {signature: "s"}, body)
+    unsigned = identify(None, {signature: "s", "idempotency-key": "k"}, body)
+    assert signed is not None and unsigned is not None
+    assert (signed.keys, unsigned.key) == ((f"delivery:{name}:e1",), f"delivery:{name}:e1")
+    assert len(unsigned.keys) == 2
+    for other in (b'{"event": 1}', b"[]", b"{"):
+        assert identify("generic-hmac", {signature: "s"}, other) is None
+    assert key_of({}, "generic-hmac", body) is None
+
+
+@pytest.mark.parametrize("scheme", [None, "github", "generic-hmac"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_headers_of_further_vendors_count_last_and_with_the_body(scheme: str | None, name: str) -> None:
+    found = identify(scheme, {name: "1"}, b"a")
+    assert found is not None
+    assert (found.key, len(found.keys)) == (f"delivery:{name}:1", 2)
+    assert key_of({name: "1", "webhook-id": "2"}, scheme) == "delivery:webhook-id:2"
 
 
 def test_a_shopify_event_of_two_topics_is_two_deliveries() -> None:

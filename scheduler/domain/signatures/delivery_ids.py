@@ -30,8 +30,30 @@ IN_BODY: Mapping[str, str] = MappingProxyType({"stripe": "id", "slack": "event_i
 BESIDE: Mapping[str, tuple[str, ...]] = MappingProxyType({"gitlab-token": ("x-gitlab-event-uuid",)})
 """Headers that retries share with other deliveries: they count with the body alone. Older GitLabs send no other."""
 
+IN_VENDORS_BODY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "x-notion-signature": ("id",),  # whose retries differ, for they count themselves in the body
+        "typeform-signature": ("event_id",),
+        "x-pagerduty-signature": ("event", "id"),
+        "paddle-signature": ("event_id",),
+        "x-square-hmacsha256-signature": ("event_id",),
+    }
+)
+"""Of vendors without a preset, known by the header of their signature: the member of the JSON body, by its path."""
+
+OTHERS = (
+    "x-amz-sns-message-id",
+    "ce-id",  # CloudEvents
+    "x-zendesk-webhook-invocation-id",
+    "x-pandadoc-webhook-event-id",
+    "paypal-transmission-id",
+    "x-request-uuid",  # Bitbucket
+    "x-event-id",
+)
+"""Headers of further vendors, which others may use otherwise: they count last, and with the body alone."""
+
 EVERYBODY = tuple(
-    dict.fromkeys([*GENERAL, *(name for names in [*OWN.values(), *BESIDE.values()] for name in names)])
+    dict.fromkeys([*GENERAL, *(name for names in [*OWN.values(), *BESIDE.values()] for name in names), *OTHERS])
 )
 
 
@@ -55,14 +77,16 @@ def delivery_id(scheme: str | None, headers: Mapping[str, str], body: bytes) -> 
     beside it counts: a new one would let a captured delivery be sent as another.
     """
     if scheme is None:
-        return _in_headers(headers, EVERYBODY, trusted=False)
+        return _in_vendors_body(headers, body, trusted=False) or _in_headers(headers, EVERYBODY, trusted=False)
     if scheme.startswith("standard-webhooks"):
         names = ("webhook-id",) if "webhook-signature" in headers else ("svix-id",)
         return _in_headers(headers, names, trusted=True)
+    own = (IN_BODY[scheme],) if scheme in IN_BODY else ()
     return (
-        _in_body(body, IN_BODY.get(scheme))
+        _in_body(body, own, trusted=True)
         or _in_headers(headers, OWN.get(scheme, ()), trusted=True)
-        or _in_headers(headers, GENERAL + BESIDE.get(scheme, ()), trusted=False)
+        or _in_vendors_body(headers, body, trusted=scheme == "generic-hmac")
+        or _in_headers(headers, GENERAL + BESIDE.get(scheme, ()) + OTHERS, trusted=False)
     )
 
 
@@ -76,12 +100,21 @@ def _in_headers(headers: Mapping[str, str], names: tuple[str, ...], *, trusted: 
     return None
 
 
-def _in_body(body: bytes, member: str | None) -> DeliveryId | None:
-    if member is None:
+def _in_vendors_body(headers: Mapping[str, str], body: bytes, *, trusted: bool) -> DeliveryId | None:
+    path = next((path for name, path in IN_VENDORS_BODY.items() if name in headers), ())
+    return _in_body(body, path, trusted=trusted)
+
+
+def _in_body(body: bytes, path: tuple[str, ...], *, trusted: bool) -> DeliveryId | None:
+    """The text at a path of members in a JSON body; the empty path leads nowhere."""
+    if not path:
         return None
     try:
-        document = json.loads(body)
+        value = json.loads(body)
     except (ValueError, RecursionError):
         return None
-    value = document.get(member) if isinstance(document, dict) else None
-    return DeliveryId(f"body.{member}", value, trusted=True) if isinstance(value, str) and value.strip() else None
+    for member in path:
+        value = value.get(member) if isinstance(value, dict) else None
+    if not isinstance(value, str) or not value.strip():
+        return None
+    return DeliveryId(f"body.{'.'.join(path)}", value, trusted)

@@ -105,6 +105,15 @@ def test_wrong_arguments_are_named_with_those_there_are(db: Database) -> None:
     assert "Give either trigger" in tools.refused("preview_trigger")
 
 
+def test_a_name_is_what_people_can_read_and_one_of_before_is_let_be(db: Database) -> None:
+    tools = Toolbox(db, make_agent(db))
+    assert "name must be printable" in tools.refused("set_trigger", name="a\u202eb", **DAILY)
+    made = tools("set_trigger", name="plain", **DAILY)
+    assert "must be printable" in tools.refused("update_trigger", trigger="plain", focus_ref="a\nb")
+    rows(db, "UPDATE triggers SET name = E'a\\u202Eb' RETURNING id")
+    assert tools("update_trigger", trigger=made["id"], reason="Other.")["reason"] == "Other."
+
+
 def test_a_config_that_is_written_as_json_text_is_taken(db: Database) -> None:
     """As some models write it; what it holds is stored as if it had come as an object."""
     tools = Toolbox(db, make_agent(db))
