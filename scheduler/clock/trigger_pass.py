@@ -22,6 +22,7 @@ from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_a
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
 from scheduler.storage.faults import quarantine_note
+from scheduler.storage.triggers import stop_jobs
 
 EXECUTOR = "ledger"
 
@@ -64,8 +65,6 @@ ADVANCE_JOBS = text("""
         AS v(trigger_id, kind, next_run_time)
     WHERE j.trigger_id = v.trigger_id AND j.kind = v.kind
 """)
-
-STOP_JOBS = text("UPDATE jobs SET next_run_time = NULL WHERE trigger_id = ANY(CAST(:ids AS uuid[]))")
 
 DISABLE_TRIGGERS = text("""
     UPDATE triggers t SET is_enabled = false, paused_note = v.note
@@ -147,7 +146,7 @@ class TriggerPass(LedgerPass):
         stopped = exhausted.union(ended)
         self.conn.execute(ADVANCE_JOBS, self._advances)
         if stopped:
-            self.conn.execute(STOP_JOBS, {"ids": list(stopped)})
+            stop_jobs(self.conn, stopped, with_expiry=True)
         if ended:
             self.conn.execute(
                 DISABLE_TRIGGERS,

@@ -7,9 +7,8 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, case, func, select, update
+from sqlalchemy import Connection, case, func, select
 
-from scheduler.domain.model import JobKind
 from scheduler.storage.agent_tables import AgentPace
 from scheduler.storage.tables import Agent, Job, Trigger
 
@@ -68,11 +67,6 @@ def lock_with_jobs(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Locked
         select(Job.kind).where(Job.trigger_id.in_(ids)).order_by(Job.trigger_id, Job.kind).with_for_update()
     )
     return lock_triggers(conn, ids)
-
-
-def stop_jobs(conn: Connection, ids: Collection[UUID]) -> None:
-    """Pause the native jobs of triggers that were disabled; their expiries stay."""
-    conn.execute(update(Job).where(Job.trigger_id.in_(ids), Job.kind == JobKind.FIRE).values(next_run_time=None))
 
 
 def lock_triggers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedTrigger]:

@@ -7,12 +7,12 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import NotFound
-from scheduler.firings.trigger_locks import stop_jobs
 from scheduler.manage.agent_rights import agent_actor, check_may_change, is_own, may_change
 from scheduler.manage.due_slots import look_once_more, settle
 from scheduler.manage.trigger_jobs import LOCK_JOBS_OF, LOCK_TRIGGERS_OF
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.trigger_views import TriggerView, list_views
+from scheduler.storage.triggers import stop_jobs
 
 RESOLVED = "resolved"
 MAX_LISTED = 1000

@@ -9,8 +9,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.storage.audit import record_event
 from scheduler.storage.faults import first_line, quarantine_note
-
-STOP_ALL_JOBS = text("UPDATE jobs SET next_run_time = NULL WHERE trigger_id = :id")
+from scheduler.storage.triggers import stop_jobs
 
 DISABLE = text("""
     UPDATE triggers SET is_enabled = false, paused_note = :note WHERE id = :id RETURNING tenant_id, agent_id
@@ -22,7 +21,7 @@ def quarantine_trigger(conn: Connection, trigger_id: UUID, error: BaseException)
 
     Its jobs stop even when the note cannot be written: what matters to the other triggers is that it does.
     """
-    conn.execute(STOP_ALL_JOBS, {"id": trigger_id})
+    stop_jobs(conn, [trigger_id], with_expiry=True)
     note = quarantine_note(error)
     try:
         with conn.begin_nested():

@@ -13,12 +13,13 @@ from sqlalchemy import Connection, Row, text
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.quarantine import quarantine_trigger
-from scheduler.manage.trigger_jobs import move_to_its_zone, put_jobs, remove_jobs, stop_jobs, zone_that_holds
+from scheduler.manage.trigger_jobs import move_to_its_zone, put_jobs, remove_jobs, zone_that_holds
 from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.faults import blames_rows
+from scheduler.storage.triggers import stop_jobs
 from scheduler.triggers.registry import TIMED
 
 BATCH = 1000
@@ -106,12 +107,12 @@ def _put_in_step(conn: Connection, row: Row[Any]) -> None:
         move_to_its_zone(conn, row)
         row = lock_trigger(conn, row.tenant_id, row.id)
     if not row.is_enabled:
-        stop_jobs(conn, row.id)
+        stop_jobs(conn, [row.id])
         return
     try:
         first = row.next_run_time or first_run_of(row)
     except Conflict as nothing_left:
         change_trigger(conn, row.id, is_enabled=False, paused_note=f"finished: {nothing_left.message}")
-        stop_jobs(conn, row.id)
+        stop_jobs(conn, [row.id])
         return
     put_jobs(conn, row.id, first, timed=row.type in TIMED, enabled=True, expires_at=row.expires_at)

@@ -14,9 +14,9 @@ from scheduler.firings.trigger_locks import lock_triggers
 from scheduler.intake.wakes.intake import asked_firing
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.due_slots import skip_due
-from scheduler.manage.trigger_jobs import stop_jobs
 from scheduler.manage.trigger_spec import Fired
 from scheduler.storage.idempotency import KeyedRequest, answered_before, keep_answer
+from scheduler.storage.triggers import stop_jobs
 
 
 def fire_trigger(
@@ -45,7 +45,7 @@ def fire_trigger(
     recorded = record_firings(conn, [firing])
     if recorded.exhausted:
         skip_due(conn, [row], why="max_fires", actor=actor)
-        stop_jobs(conn, trigger_id)
+        stop_jobs(conn, [trigger_id])
     rows.audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing.id))
     fired = Fired(firing.id, recorded.inserted[firing.id])
     keep_answer(conn, request, {"firing_id": str(fired.firing_id), "invocation_id": str(fired.invocation_id)})

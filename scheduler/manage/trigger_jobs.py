@@ -18,6 +18,7 @@ from scheduler.manage.quarantine import quarantine_trigger
 from scheduler.manage.trigger_rows import change_trigger
 from scheduler.storage.audit import SYSTEM, record_event, record_events
 from scheduler.storage.faults import blames_rows
+from scheduler.storage.triggers import stop_jobs
 from scheduler.triggers.registry import kind_of
 
 PUT_JOB = text("""
@@ -75,7 +76,7 @@ def pause_trigger(
     needs_approval = row.approval not in (None, agent_made.APPROVED)
     if row.is_enabled or (note is not None and not needs_approval):
         change_trigger(conn, row.id, is_enabled=False, paused_note=note or "paused", paused_by=paused_by)
-        stop_jobs(conn, row.id)
+        stop_jobs(conn, [row.id])
         rows.audit(conn, "paused", row.tenant_id, row.agent_id, row.id, actor, note=note)
     elif not (by_agent or needs_approval or stopped_by_person(row)):
         change_trigger(conn, row.id, paused_by=paused_by)
@@ -95,13 +96,6 @@ def end_at_max_fires(conn: Connection, row: Row[Any], actor: str, *, by_agent: b
     paused_by = None if by_agent else actor
     change_trigger(conn, row.id, is_enabled=False, paused_note="max_fires", paused_by=paused_by)
     rows.audit(conn, "finished", row.tenant_id, row.agent_id, row.id, actor, why="max_fires")
-
-
-def stop_jobs(conn: Connection, trigger_id: UUID) -> None:
-    """Pause a trigger's job; its expiry stays."""
-    conn.execute(
-        text("UPDATE jobs SET next_run_time = NULL WHERE trigger_id = :id AND kind = 'fire'"), {"id": trigger_id}
-    )
 
 
 def remove_jobs(conn: Connection, trigger_ids: Sequence[UUID]) -> None:
@@ -166,7 +160,7 @@ def rezone_tenant(conn: Connection, tenant_id: UUID) -> int:
 def finish_trigger(conn: Connection, row: Row[Any], actor: str = SYSTEM) -> None:
     """End a locked trigger whose last slot has passed."""
     change_trigger(conn, row.id, is_enabled=False, paused_note="finished")
-    stop_jobs(conn, row.id)
+    stop_jobs(conn, [row.id])
     rows.audit(conn, "finished", row.tenant_id, row.agent_id, row.id, actor, why="finished")
 
 
@@ -210,5 +204,5 @@ def move_to_its_zone(conn: Connection, row: Row[Any]) -> None:
     if following is None:
         finish_trigger(conn, row)
     elif row.max_fires is not None and row.fire_count >= row.max_fires:
-        stop_jobs(conn, row.id)
+        stop_jobs(conn, [row.id])
         end_at_max_fires(conn, row, SYSTEM, by_agent=True)

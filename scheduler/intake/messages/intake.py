@@ -14,7 +14,7 @@ from scheduler.domain.lineage import ROOT
 from scheduler.domain.text import storable
 from scheduler.firings.new_firing import gate
 from scheduler.firings.record import record_firings
-from scheduler.firings.trigger_locks import lock_with_jobs, stop_jobs
+from scheduler.firings.trigger_locks import lock_with_jobs
 from scheduler.intake.messages.firings import Heard, admit
 from scheduler.intake.messages.match import Look, Misses, is_costly, look_at, matching
 from scheduler.intake.messages.statements import (
@@ -30,6 +30,7 @@ from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_events
 from scheduler.storage.engine import Database
 from scheduler.storage.sessions import Talk, get_session, open_session
+from scheduler.storage.triggers import stop_jobs
 
 MAX_TEXT = 65_536
 """Characters of a message; as many as a regular expression looks at."""

@@ -29,13 +29,13 @@ from scheduler.intake.polls.statements import (
     lock_job,
     lock_state,
     move_job,
-    stop_job,
 )
 from scheduler.intake.polls.watch import Watch
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
+from scheduler.storage.triggers import stop_jobs
 from scheduler.triggers.base import join_secrets
 from scheduler.triggers.poll import PollConfig, Seen
 
@@ -183,7 +183,7 @@ def _fire(conn: Connection, trigger: LockedTrigger, poll: Looked, data: dict[str
         trigger, f"{poll.stored.type}:{poll.stored.version}", data=data, trust=Trust.UNAUTHENTICATED
     )
     if record_firings(conn, [firing]).exhausted:
-        stop_job(conn, trigger.id)
+        stop_jobs(conn, [trigger.id])
 
 
 def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any], look: LookFailed) -> None:
@@ -210,7 +210,7 @@ def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any
 
 def _pause(conn: Connection, trigger: LockedTrigger, note: str) -> None:
     conn.execute(update(Trigger).where(Trigger.id == trigger.id).values(is_enabled=False, paused_note=note))
-    stop_job(conn, trigger.id)
+    stop_jobs(conn, [trigger.id])
     _audit(conn, trigger, "paused", note=note)
 
 

@@ -60,8 +60,6 @@ MOVE_JOB = text("""
     WHERE trigger_id = :id AND kind = 'fire' AND next_run_time IS NOT NULL
 """)
 
-STOP_JOB = text("UPDATE jobs SET next_run_time = NULL WHERE trigger_id = :id AND kind = 'fire'")
-
 
 @dataclass(frozen=True, slots=True)
 class StoredPoll:
@@ -172,11 +170,6 @@ def move_job(
 ) -> None:
     """Look again no later than after `sooner`, and no earlier than after `not_before`. A paused job stays so."""
     conn.execute(MOVE_JOB, {"id": trigger_id, "sooner": sooner, "not_before": not_before})
-
-
-def stop_job(conn: Connection, trigger_id: UUID) -> None:
-    """Pause the poll's job."""
-    conn.execute(STOP_JOB, {"id": trigger_id})
 
 
 def read_poll(conn: Connection, trigger_id: UUID) -> PollDetail:

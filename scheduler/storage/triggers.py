@@ -1,0 +1,38 @@
+"""Triggers as rows: the one place that inserts them, stops their jobs, and says which time zone holds for them."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+from sqlalchemy.dialects.postgresql import insert
+
+from scheduler.storage.tables import Trigger
+
+AGENT_ZONE = "coalesce(a.timezone, n.timezone)"
+"""SQL: the time zone of agent `a` of tenant `n`."""
+TRIGGER_ZONE = f"coalesce(t.config->>'timezone', {AGENT_ZONE})"
+"""SQL: the time zone that holds for trigger `t` of agent `a` of tenant `n`."""
+
+STOP_JOBS = text("""
+    UPDATE jobs SET next_run_time = NULL
+    WHERE trigger_id = ANY(CAST(:ids AS uuid[])) AND (kind = 'fire' OR CAST(:with_expiry AS boolean))
+""")
+
+
+def insert_trigger(conn: Connection, values: Mapping[str, Any], *, unless_named: bool = False) -> None:
+    """Insert a trigger; `unless_named` leaves it out where its agent has one of that name."""
+    statement = insert(Trigger).values(values)
+    conn.execute(statement.on_conflict_do_nothing() if unless_named else statement)
+
+
+def stop_jobs(conn: Connection, trigger_ids: Collection[UUID], *, with_expiry: bool = False) -> None:
+    """Pause the native jobs of triggers; their expiries stay, unless `with_expiry`."""
+    conn.execute(STOP_JOBS, {"ids": list(trigger_ids), "with_expiry": with_expiry})
+
+
+def zone_of(own: str | None, agent_zone: str | None, tenant_zone: str) -> str:
+    """The time zone that holds for a trigger: its own, its agent's, its tenant's, in this order."""
+    return own or agent_zone or tenant_zone
