@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from sqlalchemy import Connection, insert
+from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict, InvalidField, LimitReached
 from scheduler.domain.ids import new_id
@@ -18,7 +18,7 @@ from scheduler.manage.trigger_jobs import put_jobs
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
 from scheduler.storage.own_triggers import Wait, open_waits
-from scheduler.storage.tables import Trigger
+from scheduler.storage.triggers import insert_trigger
 
 ANSWER_WITHIN = timedelta(hours=24)
 KEPT_TASK = 2_000
@@ -54,22 +54,21 @@ def delegate(
         if not isinstance(outcome, LimitReached):
             name = get_agent(conn, tenant_id, to_agent_id).name
             expires_at = agent.now + ANSWER_WITHIN
-            conn.execute(
-                insert(Trigger).values(
-                    id=delegation_id,
-                    tenant_id=tenant_id,
-                    agent_id=agent_id,
-                    name=f"a2a_wait {name[:150]} {delegation_id.hex[-12:]}",
-                    type=TriggerKind.A2A_WAIT.value,
-                    config={"from_agent": str(to_agent_id), "task": task[:KEPT_TASK]},
-                    reason=_reason(get_agent(conn, tenant_id, agent_id).language, name, task),
-                    zone=rows.zone_of(None, agent),
-                    max_fires=1,
-                    cooldown_seconds=0.0,
-                    expires_at=expires_at,
-                    created_by=f"agent:{agent_id}",
-                )
-            )
+            wait = {
+                "id": delegation_id,
+                "tenant_id": tenant_id,
+                "agent_id": agent_id,
+                "name": f"a2a_wait {name[:150]} {delegation_id.hex[-12:]}",
+                "type": TriggerKind.A2A_WAIT.value,
+                "config": {"from_agent": str(to_agent_id), "task": task[:KEPT_TASK]},
+                "reason": _reason(get_agent(conn, tenant_id, agent_id).language, name, task),
+                "zone": rows.zone_of(None, agent),
+                "max_fires": 1,
+                "cooldown_seconds": 0.0,
+                "expires_at": expires_at,
+                "created_by": f"agent:{agent_id}",
+            }
+            insert_trigger(conn, wait)
             put_jobs(conn, delegation_id, None, timed=False, enabled=True, expires_at=expires_at)
             detail = {"type": TriggerKind.A2A_WAIT.value, "to_agent_id": str(to_agent_id)}
             rows.audit(conn, "created", tenant_id, agent_id, delegation_id, actor, **detail)

@@ -111,7 +111,8 @@ class TriggerChanges:
         if is_same and (ended is None or not row.is_enabled):
             return
         statement = update(Trigger).where(Trigger.id == row.id).values(values | {"updated_at": row.now})
-        rows.write_named(conn, statement, spec.name)
+        with rows.refuse_taken(spec.name):
+            conn.execute(statement)
         put_jobs(
             conn,
             row.id,

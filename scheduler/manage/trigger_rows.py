@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Insert, Row, Select, Update, func, select, update
+from sqlalchemy import Connection, Row, Select, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
@@ -228,10 +228,11 @@ def change_trigger(conn: Connection, trigger_id: UUID, **values: object) -> None
     conn.execute(update(Trigger).where(Trigger.id == trigger_id).values(changed))
 
 
-def write_named(conn: Connection, statement: Insert | Update, name: str) -> None:
-    """Write a trigger; a name that the agent's other triggers have taken raises Conflict."""
+@contextmanager
+def refuse_taken(name: str) -> Iterator[None]:
+    """Raise Conflict where a trigger is written whose name another trigger of its agent has."""
     try:
-        conn.execute(statement)
+        yield
     except IntegrityError as error:
         if "uq_triggers_agent_" in str(error.orig):
             raise Conflict(f"The agent has a trigger named {name!r} already.", field="name") from None

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import insert
-
 from scheduler.domain.errors import Conflict
 from scheduler.domain.ids import new_id, new_token, token_hash
 from scheduler.manage import agent_trigger_limits as agent_made
@@ -25,8 +23,8 @@ from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from scheduler.storage.idempotency import KeyedRequest
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tables import Trigger
 from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
+from scheduler.storage.triggers import insert_trigger
 from scheduler.triggers.base import (
     first_run,
     parse_config,
@@ -108,7 +106,8 @@ class Triggers:
                 "created_by": created_by or actor,
                 **own,
             }
-            rows.write_named(conn, insert(Trigger).values(values), spec.name)
+            with rows.refuse_taken(spec.name):
+                insert_trigger(conn, values)
             put_jobs(conn, trigger_id, first, timed=first is not None, enabled=enabled, expires_at=spec.expires_at)
             about = {"name": spec.name, "type": spec.type} | (
                 {"approval": agent_made.AWAITING} if awaiting else {}

@@ -13,6 +13,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import PAIR_SPAN, ROOT, Lineage
 from scheduler.domain.model import TriggerKind
 from scheduler.storage.arrays import array
+from scheduler.storage.triggers import AGENT_ZONE, insert_trigger
 
 WAKE = TriggerKind.WAKE.value
 WAKE_REASON = "Somebody calls this agent. What it is told depends on who does."
@@ -62,15 +63,10 @@ FIND_WAKE_TRIGGER = text("""
     SELECT id FROM triggers WHERE agent_id = :agent_id AND name = 'wake' AND is_system AND deleted_at IS NULL
 """)
 
-MAKE_WAKE_TRIGGER = text("""
-    INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, reason, zone, cooldown_seconds, is_system,
-        created_by)
-    SELECT :id, a.tenant_id, a.id, 'wake', 'wake', '{}', :reason, coalesce(a.timezone, n.timezone), 0, true,
-        'system'
-    FROM agents a JOIN tenants n ON n.id = a.tenant_id WHERE a.id = :agent_id AND a.deleted_at IS NULL
-    FOR KEY SHARE OF a
-    ON CONFLICT DO NOTHING
-""")
+HOLD_AGENT = text(f"""
+    SELECT a.tenant_id, {AGENT_ZONE} AS zone FROM agents a JOIN tenants n ON n.id = a.tenant_id
+    WHERE a.id = :agent_id AND a.deleted_at IS NULL FOR KEY SHARE OF a
+""")  # noqa: S608  # our own constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +128,23 @@ def wake_trigger_of(conn: Connection, agent_id: UUID) -> UUID | None:
     found: UUID | None = conn.scalar(FIND_WAKE_TRIGGER, {"agent_id": agent_id})
     if found is not None:
         return found
-    conn.execute(MAKE_WAKE_TRIGGER, {"id": new_id(), "agent_id": agent_id, "reason": WAKE_REASON})
+    agent = conn.execute(HOLD_AGENT, {"agent_id": agent_id}).one_or_none()
+    if agent is None:
+        return None
+    trigger = {
+        "id": new_id(),
+        "tenant_id": agent.tenant_id,
+        "agent_id": agent_id,
+        "name": "wake",
+        "type": WAKE,
+        "config": {},
+        "reason": WAKE_REASON,
+        "zone": agent.zone,
+        "cooldown_seconds": 0.0,
+        "is_system": True,
+        "created_by": "system",
+    }
+    insert_trigger(conn, trigger, unless_named=True)
     made: UUID | None = conn.scalar(FIND_WAKE_TRIGGER, {"agent_id": agent_id})
     return made
 
