@@ -62,7 +62,7 @@ def delegate(
                 "type": TriggerKind.A2A_WAIT.value,
                 "config": {"from_agent": str(to_agent_id), "task": task[:KEPT_TASK]},
                 "reason": _reason(get_agent(conn, tenant_id, agent_id).language, name, task),
-                "zone": rows.zone_of(None, agent),
+                "zone": agent.agent_zone,
                 "max_fires": 1,
                 "cooldown_seconds": 0.0,
                 "expires_at": expires_at,

@@ -25,6 +25,7 @@ from scheduler.storage.audit import record_events
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
 from scheduler.storage.trigger_views import TriggerView, get_view
+from scheduler.storage.triggers import zone_of
 from scheduler.triggers.base import (
     TriggerConfig,
     join_secrets,
@@ -145,7 +146,7 @@ class TriggerChanges:
             return _Config({}, row.next_run_time)
         context = rows.check_context(conn, row, self._allow_private)
         config = parse_config(kind, whole, context)
-        zone = rows.zone_of(config.own_zone, row)
+        zone = zone_of(config.own_zone, row.agent_zone)
         if author.is_agent:
             agent_made.check_pace(config, zone, row.id, row.now)
         public, secrets = split_secrets(kind, resolve_config(config, whole, context))

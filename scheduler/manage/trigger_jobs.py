@@ -16,9 +16,10 @@ from scheduler.manage.agent_rights import agent_actor, stopped_by_person
 from scheduler.manage.due_slots import dropped_event, settle, skip_due, upcoming
 from scheduler.manage.quarantine import quarantine_trigger
 from scheduler.manage.trigger_rows import change_trigger
+from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.audit import SYSTEM, record_event, record_events
 from scheduler.storage.faults import blames_rows
-from scheduler.storage.triggers import stop_jobs
+from scheduler.storage.triggers import stop_jobs, zone_of
 from scheduler.triggers.registry import kind_of
 
 PUT_JOB = text("""
@@ -108,13 +109,13 @@ LOCK_JOBS_OF = """
     WHERE t.deleted_at IS NULL AND {where} ORDER BY j.trigger_id, j.kind FOR UPDATE OF j
 """
 
-LOCK_TRIGGERS_OF = """
-    SELECT t.*, a.timezone AS agent_timezone, n.timezone AS tenant_timezone, clock_timestamp() AS now,
+LOCK_TRIGGERS_OF = f"""
+    SELECT t.*, {AGENT_ZONE} AS agent_zone, clock_timestamp() AS now,
         f.next_run_time
     FROM triggers t JOIN agents a ON a.id = t.agent_id JOIN tenants n ON n.id = t.tenant_id
         LEFT JOIN jobs f ON f.trigger_id = t.id AND f.kind = 'fire'
-    WHERE t.deleted_at IS NULL AND {where} ORDER BY t.id FOR UPDATE OF t
-"""
+    WHERE t.deleted_at IS NULL AND {{where}} ORDER BY t.id FOR UPDATE OF t
+"""  # noqa: S608  # our own constant
 
 
 def delete_agent_triggers(conn: Connection, agent_id: UUID, *, actor: str) -> int:
@@ -185,7 +186,7 @@ def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
 
 def zone_that_holds(row: Row[Any]) -> str:
     """The zone that a trigger should be in: its own, its agent's, its tenant's, in this order."""
-    return rows.zone_of(row.config.get("timezone"), row)
+    return zone_of(row.config.get("timezone"), row.agent_zone)
 
 
 def move_to_its_zone(conn: Connection, row: Row[Any]) -> None:

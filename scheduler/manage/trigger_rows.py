@@ -19,6 +19,7 @@ from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.net.request_checks import check_request
+from scheduler.storage.agents import ZONE
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.references import find_reference
@@ -34,8 +35,7 @@ MOST_KEPT = 1_000
 AGENT_COLUMNS = (
     Agent.id.label("agent_id"),
     Agent.tenant_id.label("owner_id"),
-    Agent.timezone.label("agent_timezone"),
-    Tenant.timezone.label("tenant_timezone"),
+    ZONE.label("agent_zone"),
     Agent.max_triggers,
     Agent.approve_triggers,
     Tenant.min_heartbeat_interval.label("heartbeat_floor"),
@@ -178,11 +178,6 @@ def widened(row: Row[Any], config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in given} | {
         "minutes": float(row.heartbeat_floor)
     }
-
-
-def zone_of(own: str | None, owner: Row[Any]) -> str:
-    """The zone that holds for a trigger: its own, its agent's, its tenant's, in this order."""
-    return str(own or owner.agent_timezone or owner.tenant_timezone)
 
 
 def spec_of(row: Row[Any]) -> TriggerSpec:

@@ -24,7 +24,7 @@ from scheduler.storage.engine import Database
 from scheduler.storage.idempotency import KeyedRequest
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
-from scheduler.storage.triggers import insert_trigger
+from scheduler.storage.triggers import insert_trigger, zone_of
 from scheduler.triggers.base import (
     first_run,
     parse_config,
@@ -77,7 +77,7 @@ class Triggers:
             kind = kind_of(spec.type)
             context = rows.check_context(conn, agent, self._allow_private)
             config = parse_config(kind, spec.config, context)
-            zone = rows.zone_of(config.own_zone, agent)
+            zone = zone_of(config.own_zone, agent.agent_zone)
             trigger_id = new_id()
             first = first_run(config, zone, trigger_id, agent.now)
             if not is_system:

@@ -13,6 +13,10 @@ from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.tables import Agent, Tenant
 
 AGENTS = Agent.__table__
+ZONE = func.coalesce(Agent.timezone, Tenant.timezone)
+"""The time zone of an agent: its own, else its tenant's."""
+AGENT_ZONE = "coalesce(a.timezone, n.timezone)"
+"""The same in SQL, of agent `a` of tenant `n`."""
 DUPLICATE = "There is an agent of that name already; choose another."
 
 
@@ -41,8 +45,7 @@ def list_agents(
 
 def zone_of_agent(conn: Connection, agent_id: UUID) -> str:
     """The zone that holds for an agent: its own, else its tenant's."""
-    zone = func.coalesce(Agent.timezone, Tenant.timezone)
-    return str(conn.scalar(select(zone).join(Tenant, Tenant.id == Agent.tenant_id).where(Agent.id == agent_id)))
+    return str(conn.scalar(select(ZONE).join(Tenant, Tenant.id == Agent.tenant_id).where(Agent.id == agent_id)))
 
 
 def find_public_agent(conn: Connection, agent_id: UUID) -> Row[Any] | None:

@@ -12,19 +12,20 @@ from sqlalchemy import Connection, Row, TextClause, delete, text
 
 from scheduler.domain.budgets import HOUR, Budget, Owner, Spending, day_in
 from scheduler.storage.agent_tables import BudgetNotice
+from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 
 LIMITS = frozenset({"max_tokens_per_day", "max_invocations_per_hour"})
 """The columns of `agents` and of `tenants` that set budgets."""
 
-_READ_AGENTS = """
-    SELECT a.id, a.tenant_id, coalesce(a.timezone, n.timezone) AS zone, n.timezone AS tenant_zone,
+_READ_AGENTS = f"""
+    SELECT a.id, a.tenant_id, {AGENT_ZONE} AS zone, n.timezone AS tenant_zone,
         a.max_tokens_per_day, a.max_invocations_per_hour,
         coalesce(n.max_tokens_per_day, n.max_invocations_per_hour) IS NOT NULL AS is_tenant_limited,
         clock_timestamp() AS now
     FROM agents a JOIN tenants n ON n.id = a.tenant_id WHERE a.id = ANY(CAST(:ids AS uuid[]))
-"""
+"""  # noqa: S608  # our own constant
 READ_AGENTS = text(_READ_AGENTS)
 LOCK_AGENTS = text(f"{_READ_AGENTS} FOR SHARE OF a SKIP LOCKED")
 

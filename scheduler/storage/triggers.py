@@ -9,10 +9,9 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 from sqlalchemy.dialects.postgresql import insert
 
+from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.tables import Trigger
 
-AGENT_ZONE = "coalesce(a.timezone, n.timezone)"
-"""SQL: the time zone of agent `a` of tenant `n`."""
 TRIGGER_ZONE = f"coalesce(t.config->>'timezone', {AGENT_ZONE})"
 """SQL: the time zone that holds for trigger `t` of agent `a` of tenant `n`."""
 
@@ -33,6 +32,6 @@ def stop_jobs(conn: Connection, trigger_ids: Collection[UUID], *, with_expiry: b
     conn.execute(STOP_JOBS, {"ids": list(trigger_ids), "with_expiry": with_expiry})
 
 
-def zone_of(own: str | None, agent_zone: str | None, tenant_zone: str) -> str:
-    """The time zone that holds for a trigger: its own, its agent's, its tenant's, in this order."""
-    return own or agent_zone or tenant_zone
+def zone_of(own: str | None, agent_zone: str) -> str:
+    """The time zone that holds for a trigger, as TRIGGER_ZONE says in SQL: its own, else its agent's."""
+    return own or agent_zone

@@ -10,15 +10,16 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, select, text
 
 from scheduler.domain.llm import Spent
+from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.model_tables import AgentUsage
 
-_TODAY = "CAST(clock_timestamp() AT TIME ZONE coalesce(a.timezone, t.timezone) AS date)"
+_TODAY = f"CAST(clock_timestamp() AT TIME ZONE {AGENT_ZONE} AS date)"
 
 _COUNT = text(f"""
     INSERT INTO agent_usage AS u (agent_id, day, tenant_id, tokens_in, tokens_out, cost, invocations)
     SELECT a.id, {_TODAY}, a.tenant_id, :tokens_in, :tokens_out, :cost, :invocations
-    FROM invocations i JOIN agents a ON a.id = i.agent_id JOIN tenants t ON t.id = a.tenant_id
+    FROM invocations i JOIN agents a ON a.id = i.agent_id JOIN tenants n ON n.id = a.tenant_id
     WHERE i.id = :invocation_id
     ON CONFLICT (agent_id, day) DO UPDATE SET
         tokens_in = u.tokens_in + excluded.tokens_in,
@@ -31,7 +32,7 @@ _COUNT = text(f"""
 _COUNT_ENDED = text(f"""
     INSERT INTO agent_usage AS u (agent_id, day, tenant_id, tokens_in, tokens_out, cost, invocations)
     SELECT a.id, {_TODAY}, a.tenant_id, 0, 0, 0, count(*)
-    FROM invocations i JOIN agents a ON a.id = i.agent_id JOIN tenants t ON t.id = a.tenant_id
+    FROM invocations i JOIN agents a ON a.id = i.agent_id JOIN tenants n ON n.id = a.tenant_id
     WHERE i.id = ANY(CAST(:ids AS uuid[]))
     GROUP BY a.id, a.tenant_id, {_TODAY} ORDER BY a.id
     ON CONFLICT (agent_id, day) DO UPDATE SET invocations = u.invocations + excluded.invocations

@@ -12,8 +12,9 @@ from sqlalchemy import Connection, text
 from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import PAIR_SPAN, ROOT, Lineage
 from scheduler.domain.model import TriggerKind
+from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import array
-from scheduler.storage.triggers import AGENT_ZONE, insert_trigger
+from scheduler.storage.triggers import insert_trigger
 
 WAKE = TriggerKind.WAKE.value
 WAKE_REASON = "Somebody calls this agent. What it is told depends on who does."
