@@ -23,9 +23,9 @@ from scheduler.clock.trigger_pass import EXECUTOR
 from scheduler.clock.trigger_store import TriggerStore
 from scheduler.clock.window_store import WINDOWS, WindowStore
 from scheduler.domain.clock import Clock
-from scheduler.storage.engine import Database
+from scheduler.storage.engine import SOON, Database
 
-LONGEST_SLEEP = 5.0
+LONGEST_SLEEP = SOON.total_seconds()
 """Seconds. NOTIFY wakes the scheduler for what is due sooner; this is the backstop when one is lost."""
 SHORTEST_SLEEP = 0.005
 """Seconds. A storm of NOTIFYs makes one pass, not one each."""

@@ -18,6 +18,7 @@ from scheduler.manage.quarantine import quarantine_trigger
 from scheduler.manage.trigger_rows import change_trigger
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.audit import SYSTEM, record_event, record_events
+from scheduler.storage.engine import SOON, notify
 from scheduler.storage.faults import blames_rows
 from scheduler.storage.triggers import stop_jobs, zone_of
 from scheduler.triggers.registry import kind_of
@@ -27,11 +28,8 @@ PUT_JOB = text("""
     ON CONFLICT (trigger_id, kind) DO UPDATE SET next_run_time = excluded.next_run_time
 """)
 
-# Only what is due soon is worth a NOTIFY: schedulers look every 5 s by themselves.
-NOTIFY_IF_SOON = text("""
-    SELECT pg_notify('reveille_wake', '') FROM jobs
-    WHERE trigger_id = ANY(CAST(:ids AS uuid[])) AND next_run_time <= clock_timestamp() + interval '5 seconds'
-    LIMIT 1
+IS_DUE_SOON = text("""
+    SELECT 1 FROM jobs WHERE trigger_id = :id AND next_run_time <= clock_timestamp() + CAST(:soon AS interval) LIMIT 1
 """)
 
 
@@ -51,7 +49,8 @@ def put_jobs(
         conn.execute(text("DELETE FROM jobs WHERE trigger_id = :id AND kind = 'expiry'"), {"id": trigger_id})
     else:
         conn.execute(PUT_JOB, {"id": trigger_id, "kind": JobKind.EXPIRY.value, "time": expires_at})
-    conn.execute(NOTIFY_IF_SOON, {"ids": [trigger_id]})
+    if conn.scalar(IS_DUE_SOON, {"id": trigger_id, "soon": SOON}):
+        notify(conn)
 
 
 def start_trigger(conn: Connection, row: Row[Any]) -> None:

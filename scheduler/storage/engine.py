@@ -135,7 +135,7 @@ def is_outage(error: DBAPIError) -> bool:
 
 
 SOON = timedelta(seconds=5)
-"""Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
+"""Schedulers look at least this often, so only what is due sooner is worth a NOTIFY."""
 
 
 def notify(conn: Connection) -> None:
