@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Row, text
 
 from scheduler.domain.budgets import WIDENED, WIDENED_NOTE, Budget, Spending
 from scheduler.domain.errors import NotFound
+from scheduler.invocations.held_windows import freeing
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.budgets import Accounts, Notice, announce, lock_accounts, read_accounts
 from scheduler.storage.engine import notify
@@ -33,15 +34,10 @@ HOLD = text("""
     WHERE i.id = v.id
 """)
 
-_FREED = "due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL"
-FREE_DUE = text(f"""
-    UPDATE invocations SET {_FREED} WHERE id IN (
-        SELECT id FROM invocations WHERE held_until <= (SELECT clock_timestamp()) AND state = 'collecting'
-        FOR UPDATE SKIP LOCKED)
-""")  # noqa: S608  # our own constant
+FREE_DUE = freeing("held_until <= (SELECT clock_timestamp()) AND state = 'collecting'", skip_locked=True)
 _ON_BUDGET = "state = 'collecting' AND (held_reason = 'budget' OR (held_reason IS NULL AND held_note IS NOT NULL))"
-FREE_ALL_OF_TENANT = text(f"UPDATE invocations SET {_FREED} WHERE tenant_id = :id AND {_ON_BUDGET}")  # noqa: S608
-FREE_ALL_OF_AGENT = text(f"UPDATE invocations SET {_FREED} WHERE agent_id = :id AND {_ON_BUDGET}")  # noqa: S608
+FREE_ALL_OF_TENANT = freeing(f"tenant_id = :id AND {_ON_BUDGET}")
+FREE_ALL_OF_AGENT = freeing(f"agent_id = :id AND {_ON_BUDGET}")
 
 URGENT = text("""
     SELECT DISTINCT f.invocation_id FROM firings f JOIN triggers t ON t.id = f.trigger_id

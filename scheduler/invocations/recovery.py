@@ -18,6 +18,7 @@ from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed
 from scheduler.invocations.budgets import held_for_nothing
 from scheduler.invocations.ends import Try, conclude, conclude_all, lock_tries, lock_try
+from scheduler.invocations.held_windows import freeing
 from scheduler.invocations.replay import attach, join_window
 from scheduler.invocations.reports import end_without_report
 from scheduler.queue.tasks import RUN_TASK, defer_runs
@@ -77,10 +78,7 @@ HELD_FOR_NOTHING = text("""
         END
 """)
 
-FREE = text("""
-    UPDATE invocations SET due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL
-    WHERE id = :id AND state IN ('collecting', 'retrying') AND due_at IS NULL
-""")
+FREE = freeing("id = :id AND state IN ('collecting', 'retrying') AND due_at IS NULL")
 
 # Ids are UUIDv7: they begin with the milliseconds since 1970, so the primary key's index finds the new ones.
 STRANDED = text("""

@@ -24,7 +24,6 @@ from sqlalchemy import (
     func,
     literal,
     select,
-    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
@@ -32,6 +31,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from scheduler.domain.errors import Conflict
 from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, FiringState, InvocationState
+from scheduler.invocations.held_windows import freeing
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.live import Change, tell
@@ -68,14 +68,8 @@ _FIRING_IDS = (
     .scalar_subquery()
 )
 
-# By agent, as everything that writes several windows locks them.
-_RELEASE_BUSY = text("""
-    WITH held AS (
-        SELECT id FROM invocations
-        WHERE agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state = 'collecting' AND held_reason = 'busy'
-        ORDER BY agent_id FOR UPDATE
-    )
-    UPDATE invocations i SET due_at = clock_timestamp(), held_reason = NULL FROM held WHERE i.id = held.id
+_RELEASE_BUSY = freeing("""
+    agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state = 'collecting' AND held_reason = 'busy'
 """)
 
 EACH = (

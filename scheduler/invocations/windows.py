@@ -20,6 +20,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason, InvocationState
 from scheduler.invocations.budgets import Judged, free_due_windows, judge
 from scheduler.invocations.deferrals import return_deferred
+from scheduler.invocations.held_windows import freeing
 from scheduler.invocations.transitions import Moved, check_move, move
 from scheduler.queue.tasks import defer_runs
 from scheduler.storage.engine import notify
@@ -75,9 +76,8 @@ HOLD = text("""
     UPDATE invocations SET due_at = NULL, held_reason = :reason WHERE id = ANY(CAST(:ids AS uuid[]))
 """)
 
-RELEASE = text("""
-    UPDATE invocations SET due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL
-    WHERE agent_id = :agent_id AND state IN ('collecting', 'retrying')
+RELEASE = freeing("""
+    agent_id = :agent_id AND state IN ('collecting', 'retrying')
         AND due_at IS NULL AND held_reason = ANY(CAST(:reasons AS text[]))
 """)
 
