@@ -28,7 +28,7 @@ from api.refusals import note_refusal, slow_wrong_keys
 from api.services import services
 from scheduler.domain.errors import Forbidden, NotFound, Unauthorized
 from scheduler.domain.ids import parse_id
-from scheduler.manage.keys import KeyHolder
+from scheduler.manage.keys import Requester
 from scheduler.storage.keys import AGENT_PREFIX, find_key
 from scheduler.storage.tenants import DEFAULT_TENANT, get_tenant
 
@@ -78,9 +78,9 @@ class Caller:
         return f"{self.kind}:{self.name}"
 
     @property
-    def key_holder(self) -> KeyHolder:
-        """Who it is to the service of keys."""
-        return KeyHolder(self.tenant_id, self.actor, self.is_operator)
+    def requester(self) -> Requester:
+        """Who it is to the services of keys and of web users."""
+        return Requester(self.tenant_id, self.actor, self.is_operator)
 
     @property
     def is_agent(self) -> bool:

@@ -19,7 +19,7 @@ keys = blueprint("api-keys", "The keys that act for a tenant, for one agent, or 
 def make_key(body: KeyIn) -> Response:
     """Make a key. It is in this answer only."""
     who = caller()
-    made = services().keys.create(who.key_holder, body.spec(who.tenant_id))
+    made = services().keys.create(who.requester, body.spec(who.tenant_id))
     return answer(key_created(made), 201, location=f"/api-keys/{made.row.id}")
 
 
@@ -27,19 +27,19 @@ def make_key(body: KeyIn) -> Response:
 @needs(Level.ADMIN)
 def show_keys(query: Page) -> Response:
     """List the live keys of the tenant, and for the operator the operators' too, newest first."""
-    return page(KeyPage, services().keys.list(caller().key_holder, **one_more(query)), query)
+    return page(KeyPage, services().keys.list(caller().requester, **one_more(query)), query)
 
 
 @keys.get("/api-keys/<key_id>", responses={200: KeyOut})
 @needs(Level.ADMIN)
 def show_key(path: KeyPath) -> Response:
     """Show a key, but for the key itself."""
-    return answer(KeyOut.model_validate(services().keys.get(caller().key_holder, path.key_id)))
+    return answer(KeyOut.model_validate(services().keys.get(caller().requester, path.key_id)))
 
 
 @keys.delete("/api-keys/<key_id>", responses={204: EMPTY, **CHANGES})
 @needs(Level.ADMIN)
 def remove_key(path: KeyPath) -> Response:
     """Revoke a key for good, at once. The operator's last admin key cannot be."""
-    services().keys.revoke(caller().key_holder, path.key_id)
+    services().keys.revoke(caller().requester, path.key_id)
     return no_content()

@@ -57,7 +57,7 @@ def make() -> Response:
     scope = request.form.get("agent_id", "").strip()
     asked["scopes"] = [f"agent:{scope}" if scope else request.form.get("scope", "")]
     try:
-        made = services().keys.create(who.key_holder, shaped(KeyIn, asked).spec(who.tenant_id))
+        made = services().keys.create(who.requester, shaped(KeyIn, asked).spec(who.tenant_id))
     except ReveilleError as error:
         return _page(errors=wrong_fields(error), status=error.status, key_given=request.form)
     return _page(made=key_created(made).model_dump(mode="json"), status=201)
@@ -67,7 +67,7 @@ def make() -> Response:
 @needs(Level.ADMIN)
 def revoke(key_id: str) -> Response:
     """Revoke a key for good."""
-    services().keys.revoke(caller().key_holder, parse_id(key_id, "key"))
+    services().keys.revoke(caller().requester, parse_id(key_id, "key"))
     return done("/settings", "Revoked. The key no longer works.")
 
 

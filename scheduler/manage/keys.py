@@ -20,7 +20,7 @@ from scheduler.storage.tenants import get_tenant
 
 
 @dataclass(frozen=True, slots=True)
-class KeyHolder:
+class Requester:
     """Who asks: someone who acts for a tenant, or an operator, who acts for all."""
 
     tenant_id: UUID
@@ -45,7 +45,7 @@ class Keys:
         self._db = db
         self._clock = clock
 
-    def create(self, who: KeyHolder, spec: KeySpec) -> NewKey:
+    def create(self, who: Requester, spec: KeySpec) -> NewKey:
         """Make a key, which is known only now. Raises Forbidden, NotFound for the tenant, or InvalidField."""
         _check_owner(who, spec.tenant_id)
         if spec.expires_at is not None and spec.expires_at <= self._clock.now():
@@ -60,24 +60,24 @@ class Keys:
             _audit(conn, "created", made.row, who.actor, scopes=list(spec.scopes))
         return made
 
-    def list(self, who: KeyHolder, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    def list(self, who: Requester, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
         """Live keys of the tenant, and for an operator the operators' too, newest first."""
         with self._db.begin() as conn:
             return list_keys(conn, who.tenant_id, operator=who.is_operator, limit=limit, after=after)
 
-    def get(self, who: KeyHolder, key_id: UUID) -> Row[Any]:
+    def get(self, who: Requester, key_id: UUID) -> Row[Any]:
         """One live key, but for the key itself. Raises NotFound."""
         with self._db.begin() as conn:
             return get_key(conn, who.tenant_id, key_id, operator=who.is_operator)
 
-    def revoke(self, who: KeyHolder, key_id: UUID) -> None:
+    def revoke(self, who: Requester, key_id: UUID) -> None:
         """Revoke a key for good, at once. Raises NotFound, or Conflict on the last operator's admin key."""
         with self._db.begin() as conn:
             row = revoke_key(conn, who.tenant_id, key_id, operator=who.is_operator)
             _audit(conn, "revoked", row, who.actor)
 
 
-def _check_owner(who: KeyHolder, tenant_id: UUID | None) -> None:
+def _check_owner(who: Requester, tenant_id: UUID | None) -> None:
     """Raise Forbidden for an operator's key, or NotFound for a tenant that the caller does not act for."""
     if who.is_operator or tenant_id == who.tenant_id:
         return
