@@ -9,8 +9,10 @@ from flask import current_app
 
 from api.live import Live
 from config.settings import Settings, read_variable
+from scheduler.channels.registry import open_channel
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.manage.agents import Agents
+from scheduler.manage.channels import Channels
 from scheduler.manage.deliveries import Deliveries
 from scheduler.manage.invocations import Invocations
 from scheduler.manage.keys import Keys
@@ -18,6 +20,8 @@ from scheduler.manage.models import Models
 from scheduler.manage.notification_targets import NotificationTargets
 from scheduler.manage.tenants import Tenants
 from scheduler.manage.triggers import Triggers
+from scheduler.manage.users import Users
+from scheduler.manage.web_users import WebUsers
 from scheduler.net.policy import AllowedPrivate
 from scheduler.runtimes.base import Operator
 from scheduler.runtimes.model_trial import ask_model
@@ -26,7 +30,7 @@ from scheduler.storage.secrets import SecretBox
 
 EXTENSION = "reveille"
 POOL_SIZE = 3
-"""Connections of each web process (DESIGN: 2 web processes, 20 connections in all)."""
+"""Connections of each web process, of which there are two: a small database plan has 20 in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +48,9 @@ class Services:
     targets: NotificationTargets
     invocations: Invocations
     deliveries: Deliveries
+    channels: Channels
+    users: Users
+    web_users: WebUsers
     allow_private: AllowedPrivate
     clock: Clock
     live: Live
@@ -74,6 +81,9 @@ def build_parts(settings: Settings) -> Services:
         targets=NotificationTargets(db, box, allow_private, clock),
         invocations=Invocations(db),
         deliveries=Deliveries(db),
+        channels=Channels(db, box, open_channel),
+        users=Users(db),
+        web_users=WebUsers(db),
         clock=clock,
         live=live,
     )

@@ -1,4 +1,4 @@
-"""The words of DESIGN §1 as types: kinds, states and the shapes that several parts share."""
+"""The kinds and states that several parts share."""
 
 from __future__ import annotations
 

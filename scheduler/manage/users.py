@@ -1,0 +1,41 @@
+"""Users: the people who write to agents, and who they are on each channel."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database
+from scheduler.storage.users import create_user, get_user, list_users
+
+
+class Users:
+    """What can be done with users. Every change is one transaction and leaves an audit event."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def create(
+        self, tenant_id: UUID, *, name: str, display_name: str, external_ids: Mapping[str, str], actor: str
+    ) -> Row[Any]:
+        """Make a user. Raises Conflict for a name, or a channel's id of a person, that is taken."""
+        with self._db.begin() as conn:
+            row = create_user(conn, tenant_id, name=name, display_name=display_name, external_ids=external_ids)
+            record_event(
+                conn, action="user.created", tenant_id=tenant_id, subject_id=row.id, actor=actor, name=row.name
+            )
+        return row
+
+    def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+        """Users, newest first."""
+        with self._db.begin() as conn:
+            return list_users(conn, tenant_id, limit=limit, after=after)
+
+    def get(self, tenant_id: UUID, user_id: UUID) -> Row[Any]:
+        """One user. Raises NotFound."""
+        with self._db.begin() as conn:
+            return get_user(conn, tenant_id, user_id)
