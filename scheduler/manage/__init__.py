@@ -2,6 +2,5 @@
 
 Each serves every way in: API, pages, tools, command.
 
-
 Not here: what happens when a trigger is due (scheduler/clock), and HTTP (api).
 """
