@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -22,6 +22,7 @@ from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_a
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
 from scheduler.storage.faults import quarantine_note
+from scheduler.storage.rows import reader
 from scheduler.storage.triggers import stop_jobs
 
 EXECUTOR = "ledger"
@@ -45,12 +46,13 @@ _OLDEST_OF_EACH = """
 """
 _CLAIM = """
     WITH due AS MATERIALIZED ({due})
-    SELECT j.next_run_time, t.id::text,
-        t.id, t.tenant_id, t.agent_id, t.name, t.type, t.is_enabled AND t.deleted_at IS NULL, t.expires_at, t.max_fires,
-        t.fire_count, t.urgent, t.cooldown_seconds, t.last_wake_at, a.dedup_delay_seconds, a.max_batch,
-        t.is_paced, CASE WHEN t.is_paced THEN (SELECT woken_at FROM agent_paces p WHERE p.agent_id = t.agent_id) END,
-        (SELECT clock_timestamp()),
-        j.kind, t.config::text, t.zone, t.anchor_at, t.misfire_policy, t.grace_seconds
+    SELECT j.next_run_time, j.kind, t.id::text AS id_text,
+        t.id, t.tenant_id, t.agent_id, t.name, t.type, t.is_enabled AND t.deleted_at IS NULL AS is_enabled,
+        t.expires_at, t.max_fires, t.fire_count, t.urgent, t.cooldown_seconds, t.last_wake_at,
+        a.dedup_delay_seconds, a.max_batch, t.is_paced,
+        CASE WHEN t.is_paced THEN (SELECT woken_at FROM agent_paces p WHERE p.agent_id = t.agent_id) END AS paced_at,
+        (SELECT clock_timestamp()) AS read_at,
+        t.config::text AS config, t.zone, t.anchor_at AS anchor, t.misfire_policy, t.grace_seconds
     FROM due j JOIN triggers t ON t.id = j.trigger_id JOIN agents a ON a.id = t.agent_id
     ORDER BY j.next_run_time
     FOR UPDATE OF t SKIP LOCKED
@@ -72,9 +74,29 @@ DISABLE_TRIGGERS = text("""
     WHERE t.id = v.id
 """)
 
-_LOCKED_END = 2 + len(LockedTrigger._fields)
 # A look into a dict takes a fifth of what the enumeration's own call does, and a pass makes thousands.
 _KINDS = {kind.value: kind for kind in JobKind}
+
+
+class _Due(NamedTuple):
+    """A job that is due, as CLAIM finds it beside its trigger."""
+
+    next_run_time: datetime
+    kind: str
+    id_text: str
+
+
+class _Readers(NamedTuple):
+    """What reads the three parts of a row of CLAIM."""
+
+    due: Callable[[Sequence[Any]], _Due]
+    trigger: Callable[[Sequence[Any]], LockedTrigger]
+    definition: Callable[[Sequence[Any]], Definition]
+
+
+def _readers(columns: Iterable[str]) -> _Readers:
+    names = list(columns)
+    return _Readers(reader(_Due, names), reader(LockedTrigger, names), reader(Definition, names))
 
 
 class Claim(NamedTuple):
@@ -110,10 +132,13 @@ class TriggerPass(LedgerPass):
         claim, values = (CLAIM_SHARES, share_parameters(shares)) if shares else (CLAIM, {"limit": limit})
         jobs: list[LedgerJob] = []
         slot: datetime | None = None
-        for row in self.conn.execute(claim, values).all():
-            if row[0] != slot:
-                slot = row[0]  # one object for all that are due together, for it takes long to hash
-            jobs.append(_due_job(decide(row, slot)))
+        result = self.conn.execute(claim, values)
+        read = _readers(result.keys())
+        for row in result.all():
+            due = read.due(row)
+            if due.next_run_time != slot:
+                slot = due.next_run_time  # one object for all that are due together, for it takes long to hash
+            jobs.append(_due_job(decide(due, slot, read.trigger(row), read.definition(row))))
         return jobs
 
     def submit(self, job: LedgerJob) -> None:
@@ -178,15 +203,13 @@ def _due_job(claim: Claim) -> LedgerJob:
     )
 
 
-def decide(row: Sequence[Any], slot: datetime) -> Claim:
-    """What becomes of the job in a row of CLAIM, due at `slot`. One that cannot be read is quarantined, alone."""
-    trigger_id = row[1]
-    trigger = LockedTrigger._make(row[2:_LOCKED_END])
-    kind_name, *definition = row[_LOCKED_END:]
+def decide(due: _Due, slot: datetime, trigger: LockedTrigger, definition: Definition) -> Claim:
+    """What becomes of a job that is due at `slot`. One that cannot be read is quarantined, alone."""
+    trigger_id = due.id_text
     kind = JobKind.FIRE
     try:
-        kind = _KINDS[kind_name]
-        return _decide(trigger_id, trigger, kind, slot, Definition._make(definition))
+        kind = _KINDS[due.kind]
+        return _decide(trigger_id, trigger, kind, slot, definition)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # noqa: BLE001  # whatever is wrong with this row is wrong with this row only

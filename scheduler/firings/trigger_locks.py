@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, case, func, select
 
 from scheduler.storage.agent_tables import AgentPace
+from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import Agent, Job, Trigger
 
 
@@ -56,8 +57,8 @@ LOCKED_COLUMNS = (
     Agent.dedup_delay_seconds,
     Agent.max_batch,
     Trigger.is_paced,
-    case((Trigger.is_paced, PACED_AT)),
-    func.clock_timestamp(),
+    case((Trigger.is_paced, PACED_AT)).label("paced_at"),
+    func.clock_timestamp().label("read_at"),
 )
 
 
@@ -71,11 +72,11 @@ def lock_with_jobs(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Locked
 
 def lock_triggers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedTrigger]:
     """Lock the triggers with these ids, in the order of their ids; deleted ones are left out."""
-    rows = conn.execute(
+    result = conn.execute(
         select(*LOCKED_COLUMNS)
         .join(Agent, Agent.id == Trigger.agent_id)
         .where(Trigger.id.in_(ids), Trigger.deleted_at.is_(None))
         .order_by(Trigger.id)
         .with_for_update(of=Trigger)
     )
-    return {row.id: LockedTrigger._make(row) for row in rows}
+    return {each.id: each for each in rows_as(LockedTrigger, result)}

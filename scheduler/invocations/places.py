@@ -13,13 +13,14 @@ from sqlalchemy import Connection, text
 
 from scheduler.storage.advisory_locks import AdvisoryLock
 from scheduler.storage.arrays import uuid_array
+from scheduler.storage.rows import rows_as
 
 SHARE = 3
 """A host, or a tenant beside others, takes up to so many times the places that are free: of 200 it may have 150, two
 of them 85 each. However many do not answer, there are places left for who comes next."""
 
 CANDIDATES = text("""
-    SELECT i.id, i.tenant_id, coalesce(a.runtime->>'url', ''), t.max_concurrent_runs,
+    SELECT i.id, i.tenant_id, coalesce(a.runtime->>'url', '') AS url, t.max_concurrent_runs,
         (SELECT count(*) > 1 FROM (SELECT FROM tenants LIMIT 2) AS first_two) AS has_neighbours
     FROM invocations i JOIN tenants t ON t.id = i.tenant_id LEFT JOIN agents a ON a.id = i.agent_id
     WHERE i.id = ANY(CAST(:ids AS uuid[])) AND i.state = 'ready' ORDER BY i.id
@@ -51,7 +52,7 @@ class Candidate:
 
 def read_candidates(conn: Connection, ids: Iterable[UUID]) -> list[Candidate]:
     """Those of the invocations that are ready, oldest first."""
-    return [Candidate(*row) for row in conn.execute(CANDIDATES, {"ids": uuid_array(ids)})]
+    return rows_as(Candidate, conn.execute(CANDIDATES, {"ids": uuid_array(ids)}))
 
 
 def rooms_of_tenants(conn: Connection, candidates: Sequence[Candidate]) -> dict[UUID, int]:

@@ -35,7 +35,7 @@ from scheduler.invocations.held_windows import freeing
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.live import Change, tell
-from scheduler.storage.rows import as_json
+from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.tables import Firing, Invocation
 
 NOW = func.clock_timestamp()
@@ -184,7 +184,7 @@ def _update(
             Invocation.context,
         )
     )
-    return [Moved(*row) for row in conn.execute(statement, parameters)]
+    return rows_as(Moved, conn.execute(statement, parameters))
 
 
 def _follow(

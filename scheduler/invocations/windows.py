@@ -25,6 +25,7 @@ from scheduler.invocations.transitions import Moved, check_move, move
 from scheduler.queue.tasks import defer_runs
 from scheduler.storage.engine import notify
 from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
+from scheduler.storage.rows import rows_as
 
 # States are literals where a partial index must be found, and the clock is read once, for the index to be used.
 _DUE = """
@@ -271,4 +272,4 @@ def _split(conn: Connection, over_full: dict[UUID, int]) -> list[Moved]:
             "max_batches": list(over_full.values()),
         },
     )
-    return [Moved(*row) for row in batches]
+    return rows_as(Moved, batches)

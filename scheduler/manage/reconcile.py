@@ -19,6 +19,7 @@ from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.faults import blames_rows
+from scheduler.storage.rows import rows_as
 from scheduler.storage.triggers import TRIGGER_ZONE, stop_jobs
 from scheduler.triggers.registry import TIMED
 
@@ -27,7 +28,7 @@ BATCH = 1000
 
 # One statement sees one moment: a pass or an edit that is under way shows whole or not at all.
 DRIFTED = text(f"""
-    SELECT t.id, t.tenant_id, CASE
+    SELECT t.id AS trigger_id, t.tenant_id, CASE
         WHEN t.deleted_at IS NOT NULL THEN 'job without its trigger'
         WHEN t.zone <> {TRIGGER_ZONE} THEN 'job in an old zone'
         WHEN t.is_enabled AND t.type = ANY(:timed) AND f.next_run_time IS NULL THEN 'trigger without its job'
@@ -56,7 +57,7 @@ class Drift:
 
 def find_drift(conn: Connection, limit: int = BATCH) -> list[Drift]:
     """The triggers that are out of step now."""
-    return [Drift(*row) for row in conn.execute(DRIFTED, {"timed": sorted(TIMED), "limit": limit})]
+    return rows_as(Drift, conn.execute(DRIFTED, {"timed": sorted(TIMED), "limit": limit}))
 
 
 def reconcile_jobs(db: Database) -> Sequence[Drift]:

@@ -14,6 +14,7 @@ from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.notification_tables import NotificationDelivery, NotificationTarget
+from scheduler.storage.rows import row_as
 
 TARGETS = NotificationTarget.__table__
 MAX_TARGETS = 10
@@ -39,9 +40,9 @@ CLAIM = text("""
         WHERE id = :id AND state = 'pending' AND attempt = :attempt - 1
         RETURNING id, notification_id, target_id, attempt, put_offs
     )
-    SELECT c.id, c.attempt, c.put_offs, clock_timestamp() - n.created_at, t.id, t.tenant_id, t.agent_id, t.name, t.kind,
-        t.secrets,
-        n.id, n.invocation_id, n.summary, n.triggers, n.created_at, a.name, coalesce(n.failure, i.reply, '')
+    SELECT c.id, c.attempt, c.put_offs, clock_timestamp() - n.created_at AS age, c.target_id, t.tenant_id, t.agent_id,
+        t.name AS target_name, t.kind, t.secrets, c.notification_id, n.invocation_id, n.summary, n.triggers,
+        n.created_at, a.name AS agent_name, coalesce(n.failure, i.reply, '') AS reply
     FROM claimed c JOIN notification_targets t ON t.id = c.target_id JOIN notifications n ON n.id = c.notification_id
     JOIN agents a ON a.id = t.agent_id LEFT JOIN invocations i ON i.id = n.invocation_id
 """)
@@ -143,8 +144,7 @@ def due_again(conn: Connection, limit: int) -> list[tuple[UUID, int]]:
 
 def claim_delivery(conn: Connection, delivery_id: UUID, attempt: int) -> Delivery | None:
     """Begin try `attempt`; None when it was begun before, has ended, or its target is gone."""
-    row = conn.execute(CLAIM, {"id": delivery_id, "attempt": attempt, "lease": LEASE}).one_or_none()
-    return None if row is None else Delivery(*row)
+    return row_as(Delivery, conn.execute(CLAIM, {"id": delivery_id, "attempt": attempt, "lease": LEASE}))
 
 
 def end_delivery(

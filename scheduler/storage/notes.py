@@ -13,6 +13,7 @@ from scheduler.domain.errors import InvalidField
 from scheduler.storage.agent_tables import AgentNotes
 from scheduler.storage.audit import record_event
 from scheduler.storage.base import NOW
+from scheduler.storage.rows import row_as
 
 MOST_CHARACTERS = 10_000
 """Of an agent's notes: enough for what matters, little enough to be read in each run."""
@@ -30,8 +31,7 @@ class Notes:
 def read_notes(conn: Connection, agent_id: UUID) -> Notes:
     """An agent's notes; empty until somebody writes some."""
     columns = (AgentNotes.text, AgentNotes.updated_at, AgentNotes.updated_by)
-    row = conn.execute(select(*columns).where(AgentNotes.agent_id == agent_id)).one_or_none()
-    return Notes() if row is None else Notes(*row)
+    return row_as(Notes, conn.execute(select(*columns).where(AgentNotes.agent_id == agent_id))) or Notes()
 
 
 def write_notes(

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, text
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.message_tables import Message
 from scheduler.storage.notification_tables import Notification
-from scheduler.storage.rows import insert_rows
+from scheduler.storage.rows import insert_rows, rows_as
 
 OPEN_FOR = timedelta(seconds=45)
 """How long a socket counts as open after its process last showed it: three of its beats."""
@@ -130,10 +130,9 @@ def add_notifications(conn: Connection, notifications: Sequence[Mapping[str, Any
 
 def read_notifications(conn: Connection, ids: Collection[UUID]) -> list[Told]:
     """Notifications by their ids, oldest first."""
-    return [Told(*row) for row in conn.execute(READ, {"ids": array(ids)})]
+    return rows_as(Told, conn.execute(READ, {"ids": array(ids)}))
 
 
 def read_missed(conn: Connection, since: datetime) -> list[Told]:
     """The notifications of all tenants since then, oldest first; of very many, the newest."""
-    rows = conn.execute(READ_SINCE, {"since": since, "limit": MOST_MISSED}).all()
-    return [Told(*row) for row in reversed(rows)]
+    return rows_as(Told, conn.execute(READ_SINCE, {"since": since, "limit": MOST_MISSED}))[::-1]

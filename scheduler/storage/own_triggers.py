@@ -8,6 +8,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import NotFound
+from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import AWAITS_APPROVAL, Trigger
 from scheduler.storage.trigger_views import TriggerView, read_view, view_query
 
@@ -47,7 +48,8 @@ class Wait:
 
 
 WAITS = text("""
-    SELECT t.id, t.agent_id, a.name, t.config->>'task' FROM triggers t JOIN agents a ON a.id = t.agent_id
+    SELECT t.id, t.agent_id, a.name AS agent_name, t.config->>'task' AS task
+    FROM triggers t JOIN agents a ON a.id = t.agent_id
     WHERE t.tenant_id = :tenant_id AND t.type = 'a2a_wait' AND t.is_enabled AND t.deleted_at IS NULL
         AND t.config->>'from_agent' = CAST(:agent_id AS text) AND t.expires_at > clock_timestamp()
     ORDER BY t.id
@@ -56,7 +58,7 @@ WAITS = text("""
 
 def open_waits(conn: Connection, tenant_id: UUID, agent_id: UUID) -> list[Wait]:
     """The waits for an answer of this agent, oldest first."""
-    return [Wait(*row) for row in conn.execute(WAITS, {"tenant_id": tenant_id, "agent_id": str(agent_id)})]
+    return rows_as(Wait, conn.execute(WAITS, {"tenant_id": tenant_id, "agent_id": str(agent_id)}))
 
 
 def _as_id(reference: str) -> UUID | None:

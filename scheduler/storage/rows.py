@@ -1,13 +1,16 @@
-"""Many rows in one statement: as JSON, which PostgreSQL turns into the columns' types."""
+"""Rows: many inserted in one statement, as JSON, and those of a result read as objects by the names of columns."""
 
 from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from operator import itemgetter
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, CursorResult, TextClause, text
+
+T = TypeVar("T")
 
 
 def insert_rows(conn: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -31,3 +34,32 @@ def _insert(table: str, columns: tuple[str, ...]) -> TextClause:
         INSERT INTO {table} ({names})
         SELECT {names} FROM json_populate_recordset(CAST(NULL AS {table}), CAST(:rows AS json))
     """)  # noqa: S608  # names of ours
+
+
+def reader(shape: type[T], columns: Iterable[str]) -> Callable[[Sequence[Any]], T]:
+    """The function that reads rows with `columns` as `shape`, a dataclass or a NamedTuple of several fields.
+
+    Columns are matched with fields by name; further ones are left out. Raises TypeError where a field has none.
+    """
+    places = {name: place for place, name in enumerate(columns)}
+    known: Any = shape
+    names = known._fields if hasattr(shape, "_fields") else known.__dataclass_fields__
+    fields = [name for name in names if name in places]
+    pick = itemgetter(*(places[name] for name in fields))
+    if hasattr(shape, "_fields") and len(fields) == len(names):
+        make: Callable[[Sequence[Any]], T] = known._make
+        return lambda row: make(pick(row))
+    return lambda row: known(**dict(zip(fields, pick(row), strict=True)))
+
+
+def rows_as(shape: type[T], result: CursorResult[Any]) -> list[T]:
+    """The rows of a result as `shape`, by the names of its columns."""
+    return [*map(reader(shape, result.keys()), result)]
+
+
+def row_as(shape: type[T], result: CursorResult[Any]) -> T | None:
+    """The only row of a result as `shape`; None where there is none."""
+    found = rows_as(shape, result)
+    if len(found) > 1:
+        raise ValueError(f"{len(found)} rows where one is expected")
+    return found[0] if found else None

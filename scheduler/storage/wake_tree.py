@@ -10,13 +10,14 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, text
 
 from scheduler.storage.arrays import array
+from scheduler.storage.rows import rows_as
 
 MOST_RELATIVES = 100
 """Relatives that are read of each chain of wakes."""
 
 RELATIVES = text(f"""
-    SELECT f.id, f.root_id, f.depth, f.agent_id, a.name, f.trigger_id, f.trigger_name, f.trigger_type, f.fired_at,
-        f.invocation_id, i.state
+    SELECT f.id AS firing_id, f.root_id, f.depth, f.agent_id, a.name AS agent_name, f.trigger_id,
+        f.trigger_name, f.trigger_type, f.fired_at, f.invocation_id, i.state
     FROM unnest(CAST(:roots AS uuid[])) AS root(id)
     CROSS JOIN LATERAL (
         (SELECT * FROM firings WHERE id = root.id)
@@ -65,9 +66,7 @@ def read_family(conn: Connection, tenant_id: UUID, firings: Sequence[Row[tuple[o
     lowest: dict[UUID, int] = {}
     for row in firings:
         lowest[row.root_id] = max(row.depth, lowest.get(row.root_id, 0))
-    relatives = [
-        Relative(*row) for row in conn.execute(RELATIVES, {"roots": array(lowest), "tenant_id": tenant_id})
-    ]
+    relatives = rows_as(Relative, conn.execute(RELATIVES, {"roots": array(lowest), "tenant_id": tenant_id}))
     others = [each for each in relatives if each.firing_id not in own]
     return Family(
         [each for each in others if each.depth < lowest[each.root_id]],

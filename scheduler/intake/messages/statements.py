@@ -15,6 +15,7 @@ from scheduler.domain.lineage import Lineage
 from scheduler.domain.model import MAX_DEPTH
 from scheduler.storage.arrays import array
 from scheduler.storage.message_tables import Message
+from scheduler.storage.rows import reader, rows_as
 
 CANDIDATES_EACH = 100
 """Messages that one check hands out for one trigger: the newest, so that old misses hide no new message."""
@@ -31,7 +32,8 @@ CONCERNS = """
 """
 
 LISTENERS = text(f"""
-    SELECT t.id, t.agent_id, CAST(t.config->'text_match' AS text), t.type = 'a2a_wait'
+    SELECT t.id AS trigger_id, t.agent_id, CAST(t.config->'text_match' AS text) AS text_match,
+        t.type = 'a2a_wait' AS is_wait
     FROM messages m JOIN LATERAL (
         SELECT id, tenant_id, agent_id, type, config FROM triggers
         WHERE agent_id = m.to_agent_id
@@ -47,7 +49,7 @@ LISTENERS = text(f"""
 # A trigger begins to listen at its making (`anchor_at`), a change of its config or a resume (`listens_since`).
 # A sub-select that yields a value is never planned as a join, so each look is one by the index that fits it.
 UNFIRED = text(f"""
-    SELECT t.id, t.agent_id, CAST(t.config->'text_match' AS text), m.id
+    SELECT t.id AS trigger_id, t.agent_id, CAST(t.config->'text_match' AS text) AS text_match, m.id AS message_id
     FROM unnest(CAST(:ids AS uuid[])) AS due(id) JOIN triggers t ON t.id = due.id
     CROSS JOIN LATERAL (
         SELECT {SOURCE} AS id,
@@ -81,7 +83,7 @@ UNFIRED = text(f"""
 
 READ = text("""
     SELECT m.id, m.tenant_id, m.session_id, m.channel, m.from_type, m.from_id,
-        coalesce(nullif(u.display_name, ''), u.name, a.name, ''), m.to_agent_id, m.text, m.root_id, m.depth
+        coalesce(nullif(u.display_name, ''), u.name, a.name, '') AS from_name, m.to_agent_id, m.text, m.root_id, m.depth
     FROM messages m LEFT JOIN users u ON u.id = m.from_id LEFT JOIN agents a ON a.id = m.from_id
     WHERE m.id = ANY(CAST(:ids AS uuid[]))
 """)
@@ -145,7 +147,7 @@ def find_event(conn: Connection, values: dict[str, Any]) -> Row[UUID, UUID, str]
 
 def find_listeners(conn: Connection, message_id: UUID) -> list[Listener]:
     """The enabled triggers that listen for a message."""
-    return [Listener(*row) for row in conn.execute(LISTENERS, {"id": message_id})]
+    return rows_as(Listener, conn.execute(LISTENERS, {"id": message_id}))
 
 
 def find_unfired(conn: Connection, trigger_ids: Collection[UUID]) -> list[tuple[Listener, UUID]]:
@@ -153,15 +155,16 @@ def find_unfired(conn: Connection, trigger_ids: Collection[UUID]) -> list[tuple[
 
     Oldest first. Whether their texts match is not looked at.
     """
-    rows = conn.execute(UNFIRED, {"ids": array(trigger_ids)})
-    return [(Listener(row[0], row[1], row[2]), row[3]) for row in rows]
+    result = conn.execute(UNFIRED, {"ids": array(trigger_ids)})
+    listener = reader(Listener, result.keys())
+    return [(listener(row), row.message_id) for row in result]
 
 
 def read_messages(conn: Connection, ids: Collection[UUID]) -> dict[UUID, StoredMessage]:
     """Messages by their ids."""
     if not ids:
         return {}
-    return {row.id: StoredMessage(*row) for row in conn.execute(READ, {"ids": array(ids)})}
+    return {each.id: each for each in rows_as(StoredMessage, conn.execute(READ, {"ids": array(ids)}))}
 
 
 def refuse_for(conn: Connection, message_id: UUID, agent_ids: Collection[UUID]) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Select, func, select, text, update
 from scheduler.domain.errors import NotFound
 from scheduler.storage.arrays import array
 from scheduler.storage.poll_tables import PollState
+from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import Trigger
 
 # A look that is under way is left alone, and its row is not locked: the pass waits for nobody's look to end.
@@ -28,7 +29,7 @@ BEGIN_LOOKS = text("""
 """)
 
 READ_POLLS = text("""
-    SELECT t.id, t.type, s.poll_version, t.updated_at, t.config, t.secret, s.fingerprint, s.baseline, s.etag,
+    SELECT t.id, t.type, s.poll_version AS version, t.updated_at, t.config, t.secret, s.fingerprint, s.baseline, s.etag,
         s.last_modified, s.edited_at, s.failures, s.note
     FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[])) AS v(id, version)
         JOIN poll_states s ON s.trigger_id = v.id AND s.poll_version = v.version
@@ -113,7 +114,7 @@ def begin_looks(conn: Connection, ids: Collection[UUID], lease: timedelta) -> li
 def read_polls(conn: Connection, looks: Collection[tuple[UUID, int]]) -> list[StoredPoll]:
     """The polls to look at, by id and version; those that have moved on, or are paused or deleted, are left out."""
     values = {"ids": array(each for each, _ in looks), "versions": array(version for _, version in looks)}
-    return [StoredPoll(*row) for row in conn.execute(READ_POLLS, values)]
+    return rows_as(StoredPoll, conn.execute(READ_POLLS, values))
 
 
 def end_quietly(conn: Connection, ends: Sequence[QuietEnd]) -> set[UUID]:

@@ -19,6 +19,7 @@ from scheduler.firings.trigger_locks import LOCKED_COLUMNS, LockedTrigger
 from scheduler.intake.webhooks.identity import Recorded
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.log_tables import WebhookDelivery
+from scheduler.storage.rows import reader
 from scheduler.storage.tables import Agent, Firing, Tenant, Trigger
 
 
@@ -80,8 +81,8 @@ LOCK_HOOKS = (
         Trigger.token_hash,
         Trigger.config,
         Trigger.secret,
-        func.least(Agent.webhook_rate_limit, Tenant.max_webhook_rate),
-        Tenant.max_webhook_body_bytes,
+        func.least(Agent.webhook_rate_limit, Tenant.max_webhook_rate).label("rate_limit"),
+        Tenant.max_webhook_body_bytes.label("most_bytes"),
         *LOCKED_COLUMNS,
     )
     .join(Agent, Agent.id == Trigger.agent_id)
@@ -141,8 +142,11 @@ INSERT_DELIVERIES = text("""
 
 def lock_hooks(conn: Connection, token_hashes: Collection[bytes]) -> dict[bytes, Hook]:
     """Lock the webhooks of these tokens, in the order of their ids; unknown and deleted ones are left out."""
-    rows = conn.execute(LOCK_HOOKS, {"hashes": list(token_hashes)}).all()
-    return {row[0]: Hook(LockedTrigger._make(row[5:]), *row[1:5]) for row in rows}
+    result = conn.execute(LOCK_HOOKS, {"hashes": list(token_hashes)})
+    locked = reader(LockedTrigger, result.keys())
+    return {
+        row.token_hash: Hook(locked(row), row.config, row.secret, row.rate_limit, row.most_bytes) for row in result
+    }
 
 
 def find_firings(
