@@ -84,7 +84,7 @@ def delete_model(model_id: str) -> Response:
 @needs(Level.ADMIN)
 def revoke_key(key_id: str) -> Response:
     """Ask before a key stops working."""
-    key = services().keys.get(caller().key_holder, parse_id(key_id, "key"))
+    key = services().keys.get(caller().requester, parse_id(key_id, "key"))
     says = "This cannot be undone. Whoever uses the key is refused from then on, and signed out of these pages."
     return ask(f"Revoke {key.name}?", "Revoke", "/settings", says)
 
