@@ -13,8 +13,9 @@ from api.resource import given
 from api.schemas.agents import AgentPatch, AgentPath
 from api.services import services
 from api.web.base import done, page_blueprint
-from api.web.new_agent import CHECKS, FIELDS, LIMITS, RUNTIME_FIELDS, SECRETS, agent_form, errors_of_agent
+from api.web.new_agent import CHECKS, FIELDS, LIMITS, agent_form
 from api.web.questions import ask
+from api.web.runtime_forms import errors_of, read_changes, values_of
 from api.web.shapes import shaped
 from scheduler.domain.errors import ReveilleError
 from scheduler.storage.overviews import standing_of
@@ -28,10 +29,9 @@ NULL_WHEN_EMPTY = frozenset(
         "max_tokens_per_day",
         "max_invocations_per_hour",
         "expires_at",
-        "fallback_model_id",
     }
 )
-TEXTS = frozenset({"name", "role_description", "instructions"})
+TEXTS = frozenset({"name", "role_description"})
 """Empty, they are sent as they are: an empty text is one, and a name must not be."""
 
 agent_edit = page_blueprint("agent_edit")
@@ -52,16 +52,14 @@ def change(agent_id: str) -> Response:
     agent = _agent(agent_id)
     kind = agent["runtime"]["kind"]
     patch = _read((*FIELDS, *LIMITS)) | {name: bool(request.form.get(name)) for name in CHECKS}
-    runtime = _read(RUNTIME_FIELDS[kind])
-    if "command" in runtime:
-        runtime["name"] = runtime.pop("command")
     try:
+        runtime = read_changes(kind, agent["runtime"], request.form)
         changes = given(shaped(AgentPatch, patch | {"runtime": runtime}))
         who = caller()
         services().agents.update(who.tenant_id, _path(agent_id).agent_id, changes, actor=who.actor)
     except ReveilleError as error:
         return agent_form(
-            kind, error.status, given=request.form.to_dict(), errors=errors_of_agent(error), agent=agent
+            kind, error.status, given=request.form.to_dict(), errors=errors_of(kind, error), agent=agent
         )
     return done(f"/agents/{agent['id']}", "Saved.")
 
@@ -102,11 +100,8 @@ def _path(agent_id: str) -> AgentPath:
 
 
 def _shown(agent: Mapping[str, Any]) -> dict[str, Any]:
-    runtime = {**agent["runtime"], "command": agent["runtime"].get("name")}
     names = (*FIELDS, *LIMITS, *CHECKS)
-    return {name: agent[name] for name in names} | {
-        name: runtime.get(name) for name in RUNTIME_FIELDS[runtime["kind"]] if name not in SECRETS
-    }
+    return {name: agent[name] for name in names} | values_of(agent["runtime"]["kind"], agent["runtime"])
 
 
 def _read(names: tuple[str, ...]) -> dict[str, Any]:

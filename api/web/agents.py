@@ -15,6 +15,7 @@ from api.schemas.messages import WakeIn
 from api.schemas.notes import NotesIn
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render
+from api.web.runtime_forms import address_of
 from api.web.shapes import filled, shaped
 from scheduler.intake.wakes import intake
 from scheduler.intake.wakes.intake import Call
@@ -56,6 +57,7 @@ def show_agent(agent_id: str) -> Response:
         return render(
             "agent.html",
             agent=agent,
+            address=address_of(agent["runtime"]),
             groups=_by_focus(triggers[:MOST_TRIGGERS]),
             has_more=len(triggers) > MOST_TRIGGERS,
             latest=latest,

@@ -37,6 +37,8 @@ class Input:
     """The path of the object that it belongs to, which is there whole or not at all."""
     is_secret: bool = False
     is_folded: bool = False
+    example: str = ""
+    """What is shown in an empty input."""
 
 
 def inputs_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, request
@@ -11,22 +12,12 @@ from api.presenters import agent_out
 from api.schemas.agents import AgentIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.shapes import filled, shaped, wrong_fields
+from api.web.runtime_forms import errors_of, form_of, lacking, read_new, values_of
+from api.web.shapes import filled, shaped
 from scheduler.domain.errors import NotFound, ReveilleError
+from scheduler.runtimes.registry import RUNTIMES
 from scheduler.storage.models import list_models
 
-KINDS = {
-    "http": "your own server, called with a signed POST",
-    "llm": "a language model that runs here, with tools",
-    "a2a": "a remote agent that speaks A2A",
-    "command": "a program that the operator has allowed",
-}
-RUNTIME_FIELDS = {
-    "http": ("url", "secret"),
-    "llm": ("model_id", "fallback_model_id", "instructions"),
-    "a2a": ("url", "secret"),
-    "command": ("command",),
-}
 FIELDS = ("name", "role_description", "language", "timezone", "dedup_delay_seconds")
 LIMITS = {
     "max_batch": "Maximum firings per wake",
@@ -40,7 +31,6 @@ LIMITS = {
 }
 """Folded in the form; what is left empty has its default."""
 CHECKS = ("approve_triggers",)
-SECRETS = frozenset({"secret"})
 MOST_MODELS = 200
 
 new_agent = page_blueprint("new_agent")
@@ -49,42 +39,35 @@ new_agent = page_blueprint("new_agent")
 @new_agent.get("/agents/new")
 @needs(Level.WRITE)
 def show_form() -> Response:
-    """The form of the runtime that the address asks for, http at first."""
-    return agent_form(_kind(request.args.get("kind", "http")))
+    """The form of the runtime that the address asks for, the first one if it asks for none."""
+    kind = _kind(request.args.get("kind", next(iter(RUNTIMES))))
+    return agent_form(kind, given=values_of(kind, {}))
 
 
 @new_agent.post("/agents/new")
 @needs(Level.WRITE)
 def make() -> Response:
-    """Make an agent; an http agent's secret is shown this once."""
+    """Make an agent; a secret that was made for it is shown this once."""
     kind = _kind(request.form.get("kind", ""))
-    given = filled(*FIELDS, *LIMITS, *CHECKS, *RUNTIME_FIELDS[kind])
-    runtime = {"kind": kind, **{name: given[name] for name in RUNTIME_FIELDS[kind] if name in given}}
-    if "command" in runtime:
-        runtime["name"] = runtime.pop("command")
-    values = {name: given[name] for name in (*FIELDS, *LIMITS, *CHECKS) if name in given}
+    given = filled(*FIELDS, *LIMITS, *CHECKS)
     try:
-        body = shaped(AgentIn, {"name": "", **values, "runtime": runtime})
+        runtime = read_new(kind, request.form)
+        body = shaped(AgentIn, {"name": "", **given, "runtime": runtime})
         who = caller()
         saved = services().agents.create(who.tenant_id, body.spec(), actor=who.actor)
     except ReveilleError as error:
-        return agent_form(kind, error.status, given=given, errors=errors_of_agent(error))
-    if kind == "http":
+        return agent_form(kind, error.status, given=request.form.to_dict(), errors=errors_of(kind, error))
+    if saved.new_secrets:
         made = agent_out(saved.row, saved.new_secrets).model_dump(mode="json")
-        return render("made_agent.html", 201, agent=made)
+        secrets = {
+            RUNTIMES[kind].model_fields[name].title or name: value for name, value in saved.new_secrets.items()
+        }
+        return render("made_agent.html", 201, agent=made, secrets=secrets)
     return done(f"/agents/{saved.row.id}", f"{saved.row.name} was created. Add a trigger, or wake it now.")
 
 
-def errors_of_agent(error: ReveilleError) -> dict[str, str]:
-    """An agent and a command both have a name, of which only the latter is the runtime's."""
-    wrong = wrong_fields(error)
-    if error.field == "runtime.name":
-        wrong["command"] = wrong.pop("name")
-    return wrong
-
-
 def _kind(given: str) -> str:
-    if given not in KINDS:
+    if given not in RUNTIMES:
         raise NotFound("There is no such runtime.")
     return given
 
@@ -93,23 +76,33 @@ def agent_form(
     kind: str,
     status: int = 200,
     *,
-    given: dict[str, Any] | None = None,
+    given: Mapping[str, Any],
     errors: dict[str, str] | None = None,
     agent: dict[str, Any] | None = None,
 ) -> Response:
     """The form of a runtime, for a new agent or to change `agent`."""
-    shown: dict[str, Any] = {name: value for name, value in (given or {}).items() if name not in SECRETS}
-    with services().db.begin() as conn:
-        models = list_models(conn, caller().tenant_id, limit=MOST_MODELS) if kind == "llm" else []
+    choices = _choices()
+    inputs = form_of(kind, choices, given, is_new=agent is None)
+    secrets = {each.name for each in inputs if each.is_secret}
     return render(
         "new_agent.html",
         status,
         kind=kind,
-        runtimes=KINDS,
+        runtimes=RUNTIMES,
         agent=agent,
         limits=LIMITS,
-        given=shown,
+        given={name: value for name, value in given.items() if name not in secrets},
         errors=errors or {},
-        models=[(str(model.id), model.name) for model in models if model.is_enabled],
-        commands=sorted(services().settings.commands),
+        inputs=inputs,
+        lacking=lacking(kind, choices),
     )
+
+
+def _choices() -> dict[str, list[tuple[str, str]]]:
+    """What a runtime's settings may name: the tenant's models, and the commands that the operator allows."""
+    with services().db.begin() as conn:
+        models = list_models(conn, caller().tenant_id, limit=MOST_MODELS)
+    return {
+        "models": [(str(model.id), model.name) for model in models if model.is_enabled],
+        "commands": [(name, name) for name in sorted(services().settings.commands)],
+    }

@@ -50,7 +50,7 @@ class HttpRuntime(RuntimeConfig):
     secret: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         None,
         repr=False,
-        title="Secret",
+        title="Signing secret",
         description="Signs every call (Standard Webhooks). Left out, one is made and shown once.",
     )
     accepted: Literal["done", "awaits"] | None = Field(
