@@ -23,6 +23,7 @@ from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.intake.wakes.a2a_tasks import Sender, TaskView, cancel_task, list_tasks, read_task, send
 from scheduler.intake.wakes.intake import Call
+from scheduler.runtimes.registry import runtime_of
 from scheduler.storage.agents import find_public_agent, get_agent
 
 if TYPE_CHECKING:
@@ -67,7 +68,8 @@ def show_card(agent_id: str) -> Response:
     agent = g.public_agent or _agent(agent_id)
     base = base_url()
     url = f"{base}/a2a/{agent.id}"
-    shown = card(agent.name, agent.role_description, url, VERSION, legacy=not _is_current(_version()))
+    tags = runtime_of(agent.runtime_kind).card_tags
+    shown = card(agent.name, agent.role_description, url, VERSION, legacy=not _is_current(_version()), tags=tags)
     response = Response(current_app.json.dumps(shown), content_type="application/json")
     response.headers["Cache-Control"] = "no-cache" if agent.public_card else "private, no-cache"
     response.vary.add(VERSION_HEADER)

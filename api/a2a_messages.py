@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC
 from typing import Any
 from uuid import UUID
@@ -78,7 +78,9 @@ STATES = {
 }
 
 
-def card(name: str, description: str, url: str, version: str, *, legacy: bool) -> dict[str, Any]:
+def card(
+    name: str, description: str, url: str, version: str, *, legacy: bool, tags: Iterable[str] = ()
+) -> dict[str, Any]:
     """An agent's card; `legacy`: with what a client of 0.3 looks for as well, also inside its security schemes."""
     interfaces = [
         AgentInterface(url=url, protocol_binding=BINDING, protocol_version=each) for each in ("1.0", "0.3")
@@ -87,7 +89,7 @@ def card(name: str, description: str, url: str, version: str, *, legacy: bool) -
         id="wake",
         name="Wake",
         description="Takes a message. What else wakes the agent at that time it is told together with it.",
-        tags=["wake"],
+        tags=["wake", *tags],
     )
     bearer = HTTPAuthSecurityScheme(scheme="Bearer", description="A key with the scope write, or the agent's own.")
     shown = AgentCard(

@@ -2,17 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
 from scheduler.commands.exits import UsageFault
 from scheduler.commands.lookup import agent_id
 from scheduler.commands.output import Columns, say
-from scheduler.commands.trigger_options import parse_duration, read_json_object
+from scheduler.commands.trigger_options import (
+    implied,
+    options_of_runtimes,
+    parse_duration,
+    put_options,
+    read_json_object,
+    with_options,
+)
 
-group = typer.Typer(help="Agents: who is woken.")
+
+class _Group(TyperGroup):
+    """The group. Its command `create` is made when it is asked for, for it has the options of runtimes."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """`create` after those that look."""
+        names = super().list_commands(ctx)
+        return [*names[:2], "create", *names[2:]]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """A command by its name."""
+        return _create() if cmd_name == "create" else super().get_command(ctx, cmd_name)
+
+
+group = typer.Typer(help="Agents: who is woken.", cls=_Group)
 
 Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Its id or its exact name.")]
 
@@ -54,15 +78,9 @@ def show(console: Console, agent: Agent) -> None:
     console.details(console.client.get("agents", agent_id(console.client, agent)), FIELDS)
 
 
-@client_command(group, "create")
 def create(
     console: Console,
     name: Annotated[str, typer.Argument(help="Its name, which no other agent of the tenant has.")],
-    agent_url: Annotated[str | None, typer.Option(metavar="URL", help="http runtime: where it is called.")] = None,
-    command: Annotated[
-        str | None,
-        typer.Option(metavar="NAME", help="command runtime: a name in the operator's REVEILLE_COMMANDS."),
-    ] = None,
     runtime: Annotated[
         str | None, typer.Option(metavar="JSON|@FILE", help="Any runtime, as the API takes it.")
     ] = None,
@@ -72,11 +90,13 @@ def create(
     window: Annotated[
         str | None, typer.Option(metavar="30s|5m", help="How long firings are gathered into one wake.")
     ] = None,
+    *,
+    own: Mapping[str, Any],
 ) -> None:
     """Create an agent. The secret that signs calls to it is shown once."""
     body: dict[str, Any] = {
         "name": name,
-        "runtime": _runtime(agent_url, command, runtime),
+        "runtime": _runtime(runtime, own),
         "role_description": role,
         "timezone": timezone,
         "language": language,
@@ -118,11 +138,20 @@ def delete(console: Console, agent: Agent, yes: Yes = False) -> None:
     console.done(None, f"Deleted agent {found['name']}{triggers}.")
 
 
-def _runtime(agent_url: str | None, command: str | None, runtime: str | None) -> dict[str, Any]:
-    if sum(given is not None for given in (agent_url, command, runtime)) != 1:
-        raise UsageFault("Say how the agent is run by one of --agent-url, --command and --runtime.")
-    if agent_url is not None:
-        return {"kind": "http", "url": agent_url}
-    if command is not None:
-        return {"kind": "command", "name": command}
-    return dict(read_json_object("--runtime", runtime))
+def _runtime(runtime: str | None, own: Mapping[str, Any]) -> dict[str, Any]:
+    """The runtime that `--runtime` and the options of runtimes say together."""
+    whole = dict(read_json_object("--runtime", runtime))
+    kinds = options_of_runtimes()
+    kind = whole.get("kind") or implied(own, kinds)
+    if runtime is None and kind is None:
+        flags = ", ".join(option.flag for options in kinds.values() for option in options if option.implies)
+        raise UsageFault(f"Say how the agent is run by one of {flags} and --runtime.")
+    return put_options({"kind": kind, **whole} if kind else whole, str(kind), own, kinds)
+
+
+@cache
+def _create() -> Any:
+    """The command that makes agents, with the options that the runtimes declare."""
+    alone = typer.Typer(rich_markup_mode=None, add_completion=False)
+    client_command(alone, "create")(with_options(create, options_of_runtimes()))
+    return typer.main.get_command(alone)

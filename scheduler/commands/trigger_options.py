@@ -38,6 +38,13 @@ def options_of_kinds() -> dict[str, tuple[Option, ...]]:
     return {name: kind.options for name, kind in OFFERED.items()}
 
 
+def options_of_runtimes() -> dict[str, tuple[Option, ...]]:
+    """The options of each runtime. Slow to import, so that only those commands wait that need it."""
+    from scheduler.runtimes.registry import RUNTIMES
+
+    return {name: runtime.options for name, runtime in RUNTIMES.items()}
+
+
 def with_options(function: Callable[..., None], kinds: Kinds) -> Callable[..., None]:
     """`function`, whose last parameter takes the values of the kinds' options by flag, with a parameter for each."""
 
@@ -57,24 +64,28 @@ def shape(
     kind_name: str | None, config: str | None, own: Mapping[str, Any], kinds: Kinds
 ) -> tuple[str, dict[str, Any]]:
     """The trigger's type and config. UsageFault when the options do not say it or contradict each other."""
-    chosen = kind_name or _implied(own, kinds)
+    chosen = kind_name or implied(own, kinds)
     if chosen is None:
         hints = ", ".join(option.flag for option in _all(kinds) if option.implies and option.reads != "flag")
         raise UsageFault(f"Say what wakes the agent: {hints}, or --type with --config.")
-    whole = dict(read_json_object("--config", config))
+    return chosen, put_options(dict(read_json_object("--config", config)), chosen, own, kinds)
+
+
+def put_options(whole: dict[str, Any], chosen: str, own: Mapping[str, Any], kinds: Kinds) -> dict[str, Any]:
+    """`whole` with what the options say. UsageFault for one that the chosen type has not."""
     allowed = {option.flag: option for option in kinds.get(chosen, ())}
     for flag, value in own.items():
         if flag not in allowed:
-            raise UsageFault(f"{flag} does not go with --type {chosen}.")
+            raise UsageFault(f"{flag} does not go with {chosen}.")
         _put(whole, allowed[flag], value)
-    return chosen, whole
+    return whole
 
 
 def _all(kinds: Kinds) -> Iterator[Option]:
     return (option for options in kinds.values() for option in options)
 
 
-def _implied(own: Mapping[str, Any], kinds: Kinds) -> str | None:
+def implied(own: Mapping[str, Any], kinds: Kinds) -> str | None:
     """The type that the options say. One that several types have says it where no other option does."""
     said = {
         name: [option.flag for option in options if option.implies and option.flag in own]
@@ -86,7 +97,7 @@ def _implied(own: Mapping[str, Any], kinds: Kinds) -> str | None:
         return taking[0]
     if len(said) > 1:
         named = " and ".join(flags[0] for flags in said.values())
-        raise UsageFault(f"{named} do not go together; a trigger has one type.")
+        raise UsageFault(f"{named} do not go together; choose one.")
     return next(iter(said), None)
 
 

@@ -45,7 +45,17 @@ class A2aRuntime(RuntimeConfig):
     secrets: ClassVar = ("secret", "headers")
     sent_along: ClassVar = ("secret", "headers")
     main_fields: ClassVar = ("url", "secret")
-    options: ClassVar = (Option("--a2a-url", "url", "where its card is.", metavar="URL"),)
+    options: ClassVar = (
+        Option("--a2a-url", "url", "where its card is.", metavar="URL"),
+        Option(
+            "--secret",
+            "secret",
+            "signs the calls, or goes with them.",
+            "secret",
+            "TEXT|@FILE",
+            implies=False,
+        ),
+    )
 
     kind: Literal["a2a"]
     url: Url = Field(

@@ -38,7 +38,17 @@ class HttpRuntime(RuntimeConfig):
     secrets: ClassVar = ("secret",)
     shown_once: ClassVar = ("secret",)
     main_fields: ClassVar = ("url", "secret")
-    options: ClassVar = (Option("--agent-url", "url", "where it is called.", metavar="URL"),)
+    options: ClassVar = (
+        Option("--agent-url", "url", "where it is called.", metavar="URL"),
+        Option(
+            "--secret",
+            "secret",
+            "signs the calls, or goes with them.",
+            "secret",
+            "TEXT|@FILE",
+            implies=False,
+        ),
+    )
 
     kind: Literal["http"]
     url: str = Field(

@@ -28,7 +28,14 @@ class LlmRuntime(RuntimeConfig):
     main_fields: ClassVar = ("model_id", "fallback_model_id", "instructions")
     options: ClassVar = (
         Option("--model-id", "model_id", "the id of the model that it thinks with.", metavar="ID"),
-        Option("--instructions", "instructions", "what it is told beside its role; or @FILE.", "secret"),
+        Option(
+            "--instructions",
+            "instructions",
+            "what it is told beside its role; or @FILE.",
+            "secret",
+            "TEXT|@FILE",
+            implies=False,
+        ),
     )
 
     kind: Literal["llm"]

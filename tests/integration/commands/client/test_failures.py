@@ -35,7 +35,7 @@ from tests.support.web import free_port
         (["triggers", "preview", "--type", "cron", "--config", "{"], ExitCode.USAGE, "--config is not JSON"),
         (["triggers", "preview", "--type", "cron", "--config", "[]"], ExitCode.USAGE, "must be a JSON object"),
         (["triggers", "preview", "--type", "cron", "--config", "@/none"], ExitCode.USAGE, "/none cannot be read"),
-        (["agents", "create", "x"], ExitCode.USAGE, "--agent-url, --command and --runtime"),
+        (["agents", "create", "x"], ExitCode.USAGE, "--command, --a2a-url and --runtime"),
         (["agents", "create", "x", "--command", "rm"], ExitCode.USAGE, "runtime.name"),
         (["agents", "create", "", "--command", "echo"], ExitCode.USAGE, "name"),
         (["agents", "list", "--limit", "0"], ExitCode.USAGE, "--limit"),
