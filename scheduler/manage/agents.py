@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, func
 
 from scheduler.domain.model import HeldReason
 from scheduler.invocations.budgets import BudgetState, free_agents_window, read_budget
+from scheduler.invocations.shortening import shorten_window
 from scheduler.invocations.windows import release_window
 from scheduler.manage import agent_runtimes as runtimes
 from scheduler.manage.agent_remotes import header_names, mcp_columns
@@ -85,7 +86,8 @@ class Agents:
     def update(self, tenant_id: UUID, agent_id: UUID, patch: Mapping[str, Any], *, actor: str) -> SavedAgent:
         """Change fields; `runtime` is merged (RFC 7396). A timezone moves the triggers that have none of their own.
 
-        What was held for a limit that is changed is decided anew, at once. Raises NotFound, InvalidField, Conflict.
+        What was held for a limit that is changed is decided anew, at once, and a lower delay shortens the window that
+        is open. Raises NotFound, InvalidField, Conflict.
         """
         with self._db.begin() as conn:
             row = get_agent(conn, tenant_id, agent_id, lock=True)
@@ -163,6 +165,8 @@ def _follow(conn: Connection, agent_id: UUID, changed: set[str]) -> None:
         forget_notices(conn, agent_id)
     if (LIMITS | {"timezone"}) & changed:
         free_agents_window(conn, agent_id)
+    if "dedup_delay_seconds" in changed:
+        shorten_window(conn, agent_id)
 
 
 def _audit(conn: Connection, verb: str, row: Row[Any], actor: str, **detail: object) -> None:

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, update
 
 from scheduler.domain.errors import InvalidField
+from scheduler.invocations.shortening import shorten_window
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.due_slots import dropped_event, lock_settled, upcoming
@@ -122,6 +123,8 @@ class TriggerChanges:
             enabled=row.is_enabled and ended is None and not asks,
             expires_at=spec.expires_at,
         )
+        if spec.cooldown_seconds < before.cooldown_seconds:
+            shorten_window(conn, row.agent_id, row.id)
         detail = {"approval": agent_made.AWAITING} if asks else {}
         rows.audit(conn, UPDATED, row.tenant_id, row.agent_id, row.id, actor, fields=sorted(patch), **detail)
         if config.dropped is not None and row.is_enabled:
