@@ -12,13 +12,19 @@ from config.plugins import with_plugins
 from scheduler.channels.base import ChannelKind
 from scheduler.channels.discord import DiscordChannel
 from scheduler.channels.feishu import FeishuChannel
+from scheduler.channels.mattermost import MattermostChannel
 from scheduler.channels.slack import SlackChannel
+from scheduler.channels.teams import TeamsChannel
+from scheduler.channels.telegram import TelegramChannel
 from scheduler.domain.errors import InvalidField
 
 _ALL: tuple[type[ChannelKind], ...] = (
     SlackChannel,
     DiscordChannel,
     FeishuChannel,
+    TelegramChannel,
+    TeamsChannel,
+    MattermostChannel,
 )
 
 

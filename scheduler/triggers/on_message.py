@@ -53,7 +53,7 @@ class OnMessageConfig(TriggerConfig):
         min_length=1,
         max_length=20,
         title="Channels",
-        description="Such as web, slack, discord, feishu; empty: all.",
+        description="Such as web, slack, telegram; empty: all.",
     )
     session_id: Reference | None = Field(
         default=None, title="Session", description="Only in the session of this id."

@@ -152,3 +152,51 @@ def feishu_headers(body: bytes, at: float, key: str = LARK_KEY) -> dict[str, str
         "X-Lark-Request-Nonce": "nonce-1",
         "X-Lark-Signature": hashlib.sha256(signed).hexdigest(),
     }
+
+
+def telegram_update(text: str = "hello", /, **fields: Any) -> dict[str, Any]:
+    """What a person wrote to a bot."""
+    person = {"id": 1111111, "is_bot": False, "first_name": "Ada", "last_name": "Byron", "username": "ada"}
+    chat = {"id": -1001234567890, "type": "supergroup", "title": "Engines"}
+    message = {"message_id": 1365, "from": person, "chat": chat, "date": 1441645532, "text": text}
+    return {"update_id": 10000, "message": message | fields}
+
+
+TEAMS_TOKEN = "c2VjcmV0IG9mIHRoZSB0ZWFt"
+
+
+def teams_activity(text: str = "<at>Reveille</at> hello", /, **fields: Any) -> dict[str, Any]:
+    """What a person wrote to an outgoing webhook."""
+    return {
+        "type": "message",
+        "id": "1485983408511",
+        "timestamp": "2017-02-01T21:10:07.437Z",
+        "serviceUrl": "https://smba.trafficmanager.net/amer/",
+        "channelId": "msteams",
+        "from": {
+            "id": "29:1XJKJMvc5GBtc2JwZq0oj8tHZmzrQgFmB25ATiQWA85g",
+            "name": "Ada Byron",
+            "aadObjectId": "a-b",
+        },
+        "conversation": {"id": "19:253b1f341670408fb6fe51050b6e5ceb@thread.skype;messageid=1485983194839"},
+        "text": text,
+        **fields,
+    }
+
+
+def mattermost_post(text: str = "hello", /, **fields: Any) -> dict[str, Any]:
+    """What a person wrote in a channel."""
+    return {
+        "token": "t",
+        "team_id": "rdc9bgriktyx9p4kowh3dmgqyc",
+        "team_domain": "engines",
+        "channel_id": "xr3j5x3p4pfk7kk6ck7b4e6ghh",
+        "channel_name": "town",
+        "timestamp": 1445532266,
+        "user_id": "c3a4cqe3dfy6dgopqt8ai3hydh",
+        "user_name": "ada",
+        "post_id": "axdygg1957njfe5pu38saikdho",
+        "text": text,
+        "trigger_word": "",
+        **fields,
+    }

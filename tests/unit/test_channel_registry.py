@@ -11,12 +11,12 @@ from scheduler.domain.errors import InvalidField
 
 
 def test_every_kind_is_found_by_its_name() -> None:
-    assert set(KINDS) == {"slack", "discord", "feishu"}
+    assert set(KINDS) == {"slack", "discord", "feishu", "telegram", "teams", "mattermost"}
 
 
 def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
     with pytest.raises(InvalidField, match="slack, discord, feishu") as refused:
-        open_channel("telegram", {})
+        open_channel("pigeon", {})
     assert refused.value.field == "kind"
 
 
@@ -33,6 +33,11 @@ def test_an_unknown_kind_is_refused_with_those_there_are() -> None:
         ("discord", {"public_key": "00"}, "secrets.public_key"),
         ("discord", {"public_key": "zz" * 32}, "secrets.public_key"),
         ("discord", {"public_key": "00" * 32 + "\n"}, "secrets.public_key"),
+        ("telegram", {"secret_token": "with space"}, "secrets.secret_token"),
+        ("telegram", {"secret_token": "x" * 257}, "secrets.secret_token"),
+        ("teams", {"security_token": "not base64"}, "secrets.security_token"),
+        ("teams", {"security_token": "AAAAA"}, "secrets.security_token"),
+        ("mattermost", {}, "secrets.token"),
         ("feishu", {"encrypt_key": "k"}, "secrets.verification_token"),
         ("feishu", {"verification_token": "t", "encrypt_key": ""}, "secrets.encrypt_key"),
     ],

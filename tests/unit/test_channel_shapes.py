@@ -16,10 +16,14 @@ from tests.support.chats import (
     DISCORD_PUBLIC_KEY,
     LARK_TOKEN,
     SLACK_SECRET,
+    TEAMS_TOKEN,
     discord_command,
     feishu_event,
+    mattermost_post,
     option,
     slack_event,
+    teams_activity,
+    telegram_update,
 )
 
 CHANNELS: dict[str, tuple[ChannelKind, Any]] = {
@@ -35,6 +39,11 @@ CHANNELS: dict[str, tuple[ChannelKind, Any]] = {
         open_channel("feishu", {"verification_token": LARK_TOKEN}),
         feishu_event("@_user_1", mentions=[{"key": "@_user_1", "name": "T"}]),
     ),
+}
+CHANNELS |= {
+    "telegram": (open_channel("telegram", {"secret_token": "t"}), telegram_update("hello", message_thread_id=7)),
+    "teams": (open_channel("teams", {"security_token": TEAMS_TOKEN}), teams_activity("<at>R</at> hi <b>you</b>")),
+    "mattermost": (open_channel("mattermost", {"token": "t"}), mattermost_post("hello")),
 }
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),

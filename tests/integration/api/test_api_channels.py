@@ -51,7 +51,7 @@ def test_secrets_are_stored_encrypted(api: Api) -> None:
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
-        ({"kind": "telegram"}, "kind"),
+        ({"kind": "pigeon"}, "kind"),
         ({"kind": 5}, "kind"),
         ({"kind": None}, "kind"),
         ({"secrets": {}}, "secrets.signing_secret"),

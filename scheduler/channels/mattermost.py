@@ -1,0 +1,86 @@
+"""Mattermost's outgoing webhooks: what is written in a channel, or begins with a trigger word.
+
+developers.mattermost.com/integrate/webhooks/outgoing
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import ClassVar
+from urllib.parse import parse_qsl
+
+from pydantic import ValidationError
+
+from scheduler.channels.base import (
+    ChannelSecrets,
+    EventShape,
+    Id,
+    IncomingMessage,
+    Json,
+    Parsed,
+    Secret,
+    UnreadableEvent,
+    parse_object,
+    proving,
+)
+from scheduler.domain.signatures import SignedRequest
+from scheduler.domain.signatures.model import Rejected
+from scheduler.domain.signatures.wire import any_equal
+
+MAX_FIELDS = 100
+
+
+class _Post(EventShape):
+    post_id: Id
+    channel_id: Id
+    user_id: Id
+    user_name: str | None = None
+    text: str = ""
+
+
+class MattermostChannel(ChannelSecrets):
+    """One outgoing webhook, which sends its token in each event."""
+
+    kind: ClassVar = "mattermost"
+
+    token: Secret
+
+    def verify(self, request: SignedRequest, now: datetime) -> Json:  # nothing signed tells its age
+        """The webhook's token in the body, which is JSON or a form, as the webhook's content type says."""
+        event = _form(request.body) if _is_form(request) else parse_object(request.body)
+        token = event.get("token")
+        with proving():
+            if not (isinstance(token, str) and any_equal([token], [self.token])):
+                raise Rejected("its token is not the channel's")
+        return event
+
+    def handshake(self, event: Json) -> Json | None:
+        """Mattermost asks nothing first."""
+        return None
+
+    def parse(self, event: Json) -> Parsed:
+        """A post. Mattermost sends no posts of bots and webhooks."""
+        try:
+            found = _Post.model_validate(event)
+        except ValidationError:
+            return Parsed(ignored="it is a post of a shape that is not known")
+        message = IncomingMessage(
+            message_id=found.post_id,
+            user_id=found.user_id,
+            conversation_id=found.channel_id,
+            text=found.text,
+            user_name=found.user_name,
+        )
+        return Parsed((message,))
+
+
+def _is_form(request: SignedRequest) -> bool:
+    kinds = [value for name, value in request.headers.items() if name.lower() == "content-type"]
+    return any(kind.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded" for kind in kinds)
+
+
+def _form(body: bytes) -> Json:
+    try:
+        return dict(parse_qsl(body.decode("utf-8"), keep_blank_values=True, max_num_fields=MAX_FIELDS))
+    except ValueError:
+        raise UnreadableEvent("The body is not a form in UTF-8.") from None

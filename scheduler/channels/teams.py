@@ -1,0 +1,114 @@
+"""Microsoft Teams' outgoing webhooks: what mentions the webhook's name in a team.
+
+learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import html
+import re
+from datetime import datetime
+from hashlib import sha256
+from hmac import digest
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+
+from scheduler.channels.base import (
+    ChannelSecrets,
+    EventShape,
+    IncomingMessage,
+    Json,
+    Parsed,
+    parse_object,
+    proving,
+)
+from scheduler.domain.signatures import SignedRequest
+from scheduler.domain.signatures.model import Rejected
+from scheduler.domain.signatures.wire import any_equal, header
+
+RECEIVED = {"type": "message", "text": "Received."}
+"""Teams shows an error unless it is answered by a message within five seconds."""
+MENTION = re.compile(r"<at(?:\s[^<>]*)?>([^<>]*)</at>\s*")
+BREAK = re.compile(r"<(?:br\s*/?|/p|/div)>", re.IGNORECASE)
+TAG = re.compile(r"</?[A-Za-z][^<>]*>")
+
+TeamsId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
+
+
+def _base64(secret: str) -> str:
+    try:
+        base64.b64decode(secret, validate=True)
+    except (binascii.Error, ValueError):
+        raise ValueError("must be the base64 text that Teams shows when the webhook is made") from None
+    return secret
+
+
+class _Account(EventShape):
+    id: TeamsId
+    name: str | None = None
+    aad_object_id: str | None = Field(None, alias="aadObjectId")
+
+
+class _Conversation(EventShape):
+    id: TeamsId
+
+
+class _Activity(EventShape):
+    type: Literal["message"]
+    id: TeamsId
+    sender: _Account = Field(alias="from")
+    conversation: _Conversation
+    text: str = ""
+
+
+class TeamsChannel(ChannelSecrets):
+    """One outgoing webhook of a team."""
+
+    kind: ClassVar = "teams"
+
+    security_token: Annotated[
+        str,
+        StringConstraints(min_length=8, max_length=200, pattern=r"^[A-Za-z0-9+/]+=*$"),
+        AfterValidator(_base64),
+    ]
+
+    def verify(self, request: SignedRequest, now: datetime) -> Json:  # its timestamp is not checked
+        """HMAC-SHA256 of the body by the decoded security token, in base64 behind `HMAC`."""
+        with proving():
+            scheme, _, given = header(request, "Authorization").partition(" ")
+            made = base64.b64encode(digest(base64.b64decode(self.security_token), request.body, sha256)).decode()
+            if scheme.upper() != "HMAC" or not any_equal([given.strip()], [made]):
+                raise Rejected("Authorization holds no HMAC of the body by the channel's security token")
+        return parse_object(request.body)
+
+    def handshake(self, event: Json) -> Json | None:
+        """Teams asks nothing first."""
+        return None
+
+    def parse(self, event: Json) -> Parsed:
+        """A `message` activity."""
+        if event.get("type") != "message":
+            return Parsed(ignored="it is no message", answer=RECEIVED)
+        try:
+            found = _Activity.model_validate(event)
+        except ValidationError:
+            return Parsed(ignored="it is a message of a shape that is not known", answer=RECEIVED)
+        message = IncomingMessage(
+            message_id=f"{found.conversation.id}:{found.id}"[:400],
+            user_id=found.sender.id,
+            conversation_id=found.conversation.id,
+            text=plain_text(found.text),
+            user_name=found.sender.name,
+        )
+        return Parsed((message,), answer=RECEIVED)
+
+
+def plain_text(text: str) -> str:
+    """Teams' HTML as people see it, without the mention of the webhook that every message begins with."""
+    shown = MENTION.sub("", text, count=1)
+    shown = MENTION.sub(lambda found: f"@{found[1]} ", shown)
+    shown = TAG.sub("", BREAK.sub("\n", shown))
+    return html.unescape(shown).replace("\xa0", " ").strip()

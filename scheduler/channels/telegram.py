@@ -1,0 +1,99 @@
+"""Telegram: what people write to a bot (core.telegram.org/bots/api#setwebhook)."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+
+from pydantic import Field, StringConstraints, ValidationError
+
+from scheduler.channels.base import (
+    ChannelSecrets,
+    EventShape,
+    IncomingMessage,
+    Json,
+    Parsed,
+    parse_object,
+    proving,
+)
+from scheduler.domain.signatures import SignedRequest
+from scheduler.domain.signatures.model import Rejected
+from scheduler.domain.signatures.wire import any_equal, header
+
+TOKEN_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105  # a header's name
+WRITTEN = ("message", "channel_post", "business_message")
+"""Kinds of update that hold what somebody wrote; the others tell of edits, buttons, polls and members."""
+MAX_ID = 2**63
+
+Number = Annotated[int, Field(gt=-MAX_ID, lt=MAX_ID)]
+
+
+class _Chat(EventShape):
+    id: Number
+    title: str | None = None
+
+
+class _Person(EventShape):
+    id: Number
+    is_bot: bool = False
+    first_name: str = ""
+    last_name: str = ""
+
+
+class _Message(EventShape):
+    message_id: Number
+    chat: _Chat
+    sender: _Person | None = Field(None, alias="from")
+    sender_chat: _Chat | None = None
+    message_thread_id: Number | None = None
+    is_topic_message: bool = False
+    text: str = ""
+    caption: str = ""
+
+
+class TelegramChannel(ChannelSecrets):
+    """One bot, whose webhook was set with a secret token."""
+
+    kind: ClassVar = "telegram"
+
+    # What setWebhook takes as its `secret_token`.
+    secret_token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
+
+    def verify(self, request: SignedRequest, now: datetime) -> Json:  # nothing tells its age
+        """The secret token in the header that Telegram sends it in."""
+        with proving():
+            if not any_equal([header(request, TOKEN_HEADER)], [self.secret_token]):
+                raise Rejected(f"{TOKEN_HEADER} is not the channel's secret token")
+        return parse_object(request.body)
+
+    def handshake(self, event: Json) -> Json | None:
+        """Telegram asks nothing first."""
+        return None
+
+    def parse(self, event: Json) -> Parsed:
+        """An update with a new message in it."""
+        written = next((event[kind] for kind in WRITTEN if kind in event), None)
+        if written is None:
+            return Parsed(ignored="it is no new message")
+        try:
+            found = _Message.model_validate(written)
+        except ValidationError:
+            return Parsed(ignored="it is a message of a shape that is not known")
+        return _parsed(found)
+
+
+def _parsed(found: _Message) -> Parsed:
+    writer = found.sender_chat or found.sender  # a channel or a group may write as itself
+    if writer is None:
+        return Parsed(ignored="it does not say who wrote it")
+    topic = f":{found.message_thread_id}" if found.is_topic_message and found.message_thread_id else ""
+    name = writer.title if isinstance(writer, _Chat) else f"{writer.first_name} {writer.last_name}".strip()
+    message = IncomingMessage(
+        message_id=f"{found.chat.id}:{found.message_id}",
+        user_id=str(writer.id),
+        conversation_id=f"{found.chat.id}{topic}",
+        text=found.text or found.caption,
+        user_name=name or None,
+        is_bot=isinstance(writer, _Person) and writer.is_bot,
+    )
+    return Parsed((message,))
