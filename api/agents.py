@@ -7,7 +7,7 @@ from flask import Response
 from api.auth import Level, caller, needs
 from api.presenters import agent_out
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
-from api.schemas.agents import AgentIn, AgentOut, AgentPage, AgentPatch, AgentPath
+from api.schemas.agents import AgentIn, AgentOut, AgentPage, AgentPatch, AgentPath, AgentsIn, AgentsMade
 from api.schemas.base import NoteIn, Page
 from api.schemas.budgets import AgentWhole, budget_of
 from api.services import services
@@ -22,6 +22,15 @@ def make_agent(body: AgentIn) -> Response:
     who = caller()
     made = services().agents.create(who.tenant_id, body.spec(), actor=who.actor)
     return answer(agent_out(made.row, made.new_secrets), 201, location=f"/agents/{made.row.id}")
+
+
+@agents.post("/agents/bulk", responses={201: AgentsMade, **CHANGES})
+@needs(Level.WRITE)
+def make_agents(body: AgentsIn) -> Response:
+    """Make up to 1,000 agents, all or none. `errors` of a refusal names each wrong row, such as items.3.name."""
+    who = caller()
+    made = services().agents.create_all(who.tenant_id, [item.spec() for item in body.items], actor=who.actor)
+    return answer(AgentsMade(items=[agent_out(each.row, each.new_secrets) for each in made]), 201)
 
 
 @agents.get("/agents", responses={200: AgentPage})

@@ -134,7 +134,7 @@ def authenticate() -> None:
     access = access_of(request.endpoint)
     token = bearer()
     g.caller = None
-    with services().db.begin() as conn:
+    with services().db.single() as conn:
         g.caller = caller_of(conn, token, request.headers.get(TENANT_HEADER)) if token else None
     if g.caller is None:
         if access.token and token:

@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from scheduler.domain.errors import DatabaseUnavailable, LimitReached, ReveilleError, Unauthorized
 from scheduler.domain.field_errors import MESSAGE_LENGTH, FieldError, InvalidRequest, field_errors
+from scheduler.manage.row_errors import ConflictingRows
 
 MEDIA_TYPE = "application/problem+json"
 TYPE_PREFIX = "urn:reveille:problem:"
@@ -71,7 +72,7 @@ def _our_error(error: ReveilleError) -> Response:
         status=error.status,
         detail=error.message[: 5 * MESSAGE_LENGTH],
         field=error.field,
-        errors=list(error.errors) if isinstance(error, InvalidRequest) else None,
+        errors=list(error.errors) if isinstance(error, InvalidRequest | ConflictingRows) else None,
     )
     response = _answer(problem)
     if isinstance(error, Unauthorized):  # a sender of webhooks has no key to ask for

@@ -28,7 +28,7 @@ PageT = TypeVar("PageT", bound=Listed[Any])
 class ItemConverter(BaseConverter):
     """An id in a rule beside which a fixed word such as `preview` has its own: that word is no id."""
 
-    regex = r"(?!(?:preview|try)/?$)[^/]+"
+    regex = r"(?!(?:preview|try|bulk)/?$)[^/]+"
 
 
 class ReferenceConverter(BaseConverter):

@@ -39,11 +39,13 @@ from api.schemas.triggers import (
     TriggerPatch,
     TriggerPath,
     TriggerQuery,
+    TriggersIn,
+    TriggersMade,
     TriggerWhole,
 )
 from api.services import services
+from scheduler.manage.new_triggers import CreatedTrigger
 from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.manage.triggers import CreatedTrigger
 from scheduler.storage.agents import get_agent
 from scheduler.storage.queries import count_acks
 from scheduler.storage.trigger_views import TriggerView
@@ -67,6 +69,23 @@ def make_trigger(path: AgentPath, body: TriggerIn) -> Response:
     spec = TriggerSpec(**given(body))
     made = services().triggers.create(who.tenant_id, path.agent_id, spec, actor=who.actor, by_agent=who.is_agent)
     return answer(_created(made), 201, location=f"/triggers/{made.trigger.id}")
+
+
+@triggers.post("/triggers/bulk", responses={201: TriggersMade, **CHANGES})
+@needs(Level.WRITE, own=True)
+def make_triggers(body: TriggersIn) -> Response:
+    """Make up to 1,000 triggers of any agents, all or none. `errors` of a refusal names each wrong row.
+
+    Each is made as one alone is, so a webhook's hook_url is in this answer only.
+    """
+    who = caller()
+    wanted = []
+    for item in body.items:
+        who.must_reach(item.agent_id, "agent", item.agent_id)
+        fields = given(item)
+        wanted.append((fields.pop("agent_id"), TriggerSpec(**fields)))
+    made = services().triggers.create_all(who.tenant_id, wanted, actor=who.actor, by_agent=who.is_agent)
+    return answer(TriggersMade(items=[_created(each) for each in made]), 201)
 
 
 @triggers.get("/agents/<agent_id>/triggers", responses={200: TriggerPage})

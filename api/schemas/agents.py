@@ -29,6 +29,7 @@ from scheduler.domain.budgets import DEFAULT_INVOCATIONS_PER_HOUR, DEFAULT_TOKEN
 from scheduler.domain.shapes import Shape
 from scheduler.manage.agents import NewAgent
 from scheduler.manage.mcp_servers import McpServer, unique_names
+from scheduler.manage.row_errors import MOST_ROWS
 from scheduler.runtimes.registry import AnyRuntime
 
 
@@ -71,6 +72,12 @@ class AgentIn(AgentSettings):
     def spec(self) -> NewAgent:
         """What the service makes an agent of."""
         return NewAgent(self.model_dump(exclude={"runtime", "mcp_servers"}), self.runtime, self.mcp_servers)
+
+
+class AgentsIn(Shape):
+    """Many new agents, all or none of which are made."""
+
+    items: list[AgentIn] = Field(min_length=1, max_length=MOST_ROWS)
 
 
 class AgentPatch(AgentSettings):
@@ -122,6 +129,12 @@ class AgentOut(Answer):
     public_card: bool
     created_at: Time
     updated_at: Time
+
+
+class AgentsMade(Answer):
+    """The agents that were made, in the order of the request."""
+
+    items: list[AgentOut]
 
 
 class AgentPage(Listed[AgentOut]):

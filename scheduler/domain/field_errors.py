@@ -43,8 +43,9 @@ def field_errors(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[F
 
 def _field_error(error: ErrorDetails, prefix: tuple[str, ...]) -> FieldError:
     path = [*prefix, *(str(part) for part in error["loc"])]
-    if len(path) > 2 and path[0] in UNIONS:
-        del path[1]
+    place = 2 if path[:1] == ["items"] else 0  # of a row among many
+    if len(path) > place + 2 and path[place] in UNIONS:
+        del path[place + 1]
     message = error["msg"].removeprefix("Value error, ")
     if error["type"].startswith("union_tag"):
         context = error.get("ctx", {})

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, func
 
+from scheduler.domain.errors import Conflict
 from scheduler.domain.model import HeldReason
 from scheduler.invocations.budgets import BudgetState, free_agents_window, read_budget
 from scheduler.invocations.shortening import shorten_window
@@ -16,9 +17,10 @@ from scheduler.invocations.windows import release_window
 from scheduler.manage import agent_runtimes as runtimes
 from scheduler.manage.agent_remotes import header_names, mcp_columns
 from scheduler.manage.mcp_servers import McpServer
+from scheduler.manage.row_errors import RowErrors
 from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
 from scheduler.runtimes.base import Operator, RuntimeConfig
-from scheduler.storage.agents import create_agent, get_agent, list_agents, update_agent
+from scheduler.storage.agents import DUPLICATE, create_agents, get_agent, list_agents, taken_names, update_agent
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.engine import Database
@@ -44,6 +46,14 @@ class NewAgent:
     mcp_servers: Sequence[McpServer] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Planned:
+    """The columns of an agent that may be made."""
+
+    columns: dict[str, Any]
+    new_secrets: Mapping[str, Any]
+
+
 class Agents:
     """What can be done with agents. Every change is one transaction and leaves an audit event."""
 
@@ -57,14 +67,33 @@ class Agents:
 
     def create(self, tenant_id: UUID, new: NewAgent, *, actor: str) -> SavedAgent:
         """Make an agent. Raises InvalidField, NotFound for the tenant, or Conflict for its name."""
+        with self._db.begin() as conn:
+            planned = self._plan(conn, get_tenant(conn, tenant_id, keep=True), new)
+            return _write(conn, tenant_id, [planned], actor)[0]
+
+    def create_all(self, tenant_id: UUID, wanted: Sequence[NewAgent], *, actor: str) -> list[SavedAgent]:
+        """Make many agents, or none. Raises NotFound for the tenant, else what is wrong with all of them, by row."""
+        errors, names = RowErrors(), [str(new.settings["name"]) for new in wanted]
+        errors.note_repeated(names)
+        planned = []
+        with self._db.begin() as conn:
+            tenant = get_tenant(conn, tenant_id, keep=True)
+            taken = taken_names(conn, tenant_id, names)
+            for index, new in enumerate(wanted):
+                with errors.of(index):
+                    if names[index] in taken:
+                        raise Conflict(DUPLICATE, field="name")
+                    planned.append(self._plan(conn, tenant, new))
+            errors.raise_all()
+            return _write(conn, tenant_id, planned, actor)
+
+    def _plan(self, conn: Connection, tenant: Row[Any], new: NewAgent) -> _Planned:
+        """Check an agent that may be made of a tenant."""
         runtime = runtimes.new_runtime(new.runtime, self._operator)
         values = dict(new.settings) | mcp_columns(new.mcp_servers, None, self._operator)
-        with self._db.begin() as conn:
-            values |= runtimes.limit_columns(values, get_tenant(conn, tenant_id, keep=True))
-            runtimes.check_models(conn, tenant_id, runtime)
-            row = create_agent(conn, tenant_id, values | runtime.columns)
-            _audit(conn, "created", row, actor, name=row.name)
-        return SavedAgent(row, runtime.new_secrets)
+        values |= runtimes.limit_columns(values, tenant)
+        runtimes.check_models(conn, tenant.id, runtime)
+        return _Planned(values | runtime.columns, runtime.new_secrets)
 
     def list(
         self, tenant_id: UUID, *, only: UUID | None = None, limit: int, after: UUID | None = None
@@ -155,6 +184,14 @@ class Agents:
         if "mcp_servers" in patch:
             values |= mcp_columns(patch["mcp_servers"], row, self._operator)
         return values, new_secrets
+
+
+def _write(conn: Connection, tenant_id: UUID, planned: Sequence[_Planned], actor: str) -> list[SavedAgent]:
+    made = create_agents(conn, tenant_id, [each.columns for each in planned])
+    record_events(
+        conn, [Event("agent.created", tenant_id, row.id, row.id, actor, {"name": row.name}) for row in made]
+    )
+    return [SavedAgent(row, each.new_secrets) for row, each in zip(made, planned, strict=True)]
 
 
 def _follow(conn: Connection, agent_id: UUID, changed: set[str]) -> None:

@@ -15,6 +15,7 @@ from scheduler.intake.messages.intake import NewMessage, Received, receive_messa
 from scheduler.intake.wakes.intake import Call, wake_within
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.trigger_jobs import put_jobs
+from scheduler.manage.trigger_room import check_limit
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
 from scheduler.storage.own_triggers import Wait, open_waits
@@ -48,7 +49,7 @@ def delegate(
     delegation_id = new_id()
     with rows.telling_of_limits(db, tenant_id, actor, agent_id=agent_id), db.begin() as conn:
         agent = rows.lock_agent(conn, tenant_id, agent_id)
-        rows.check_limit(conn, agent)
+        check_limit(conn, agent)
         call = Call(tenant_id, to_agent_id, task, from_agent_id=agent_id, delegation_id=delegation_id)
         outcome = wake_within(conn, call, actor=actor)
         if not isinstance(outcome, LimitReached):

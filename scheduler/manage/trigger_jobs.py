@@ -15,6 +15,7 @@ from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_rights import agent_actor, stopped_by_person
 from scheduler.manage.due_slots import dropped_event, settle, skip_due, upcoming
 from scheduler.manage.quarantine import quarantine_trigger
+from scheduler.manage.trigger_room import check_limit
 from scheduler.manage.trigger_rows import change_trigger
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.audit import SYSTEM, record_event, record_events
@@ -60,7 +61,7 @@ def start_trigger(conn: Connection, row: Row[Any]) -> None:
     """
     first = rows.first_run_of(row)
     if not row.is_system:
-        rows.check_limit(conn, row)
+        check_limit(conn, row)
     change_trigger(conn, row.id, is_enabled=True, paused_note=None, paused_by=None, **rows.fresh_start(row))
     put_jobs(conn, row.id, first, timed=row.job_kind is not None, enabled=True, expires_at=row.expires_at)
 

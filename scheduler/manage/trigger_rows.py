@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, select, update
+from sqlalchemy import ARRAY, Connection, Row, Select, Text, Uuid, any_, bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 
-from scheduler.domain.errors import Conflict, InvalidField, NotFound
+from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.model import JobKind
 from scheduler.manage.agent_rights import check_may_change
 from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
@@ -24,13 +24,11 @@ from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.references import find_reference
 from scheduler.storage.tables import Agent, Job, Tenant, Trigger
-from scheduler.triggers.base import CheckContext, TriggerConfig
-from scheduler.triggers.registry import OFFERED, kind_of
+from scheduler.triggers.base import CheckContext
+from scheduler.triggers.registry import kind_of
 
 HEARTBEAT = "heartbeat"
 """The name of the trigger by which an agent's heart beats."""
-MOST_KEPT = 1_000
-"""Triggers of an agent, ended and paused ones too, beyond which it makes no more itself; twice max_triggers if more."""
 
 AGENT_COLUMNS = (
     Agent.id.label("agent_id"),
@@ -45,17 +43,34 @@ AGENT_COLUMNS = (
 )
 
 
+LOCK_AGENTS = (
+    select(*AGENT_COLUMNS)
+    .join(Tenant, Tenant.id == Agent.tenant_id)
+    .where(Agent.id == any_(bindparam("ids", type_=ARRAY(Uuid))))
+    .where(Agent.tenant_id == bindparam("tenant_id"), Agent.deleted_at.is_(None))
+    .order_by(Agent.id)
+    .with_for_update(of=Agent, key_share=True)
+)
+TAKEN_NAMES = select(Trigger.agent_id, Trigger.name).where(
+    Trigger.agent_id == any_(bindparam("ids", type_=ARRAY(Uuid))),
+    Trigger.name == any_(bindparam("names", type_=ARRAY(Text))),
+    Trigger.deleted_at.is_(None),
+    Trigger.is_system.is_(False),
+)
+
+
 def lock_agent(conn: Connection, tenant_id: UUID, agent_id: UUID) -> Row[Any]:
     """The agent, held so that nobody else makes triggers of it meanwhile. Raises NotFound."""
-    row = conn.execute(
-        select(*AGENT_COLUMNS)
-        .join(Tenant, Tenant.id == Agent.tenant_id)
-        .where(Agent.id == agent_id, Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
-        .with_for_update(of=Agent, key_share=True)
-    ).one_or_none()
+    row = lock_agents(conn, tenant_id, [agent_id]).get(agent_id)
     if row is None:
         raise NotFound(f"There is no agent {agent_id}.")
     return row
+
+
+def lock_agents(conn: Connection, tenant_id: UUID, agent_ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
+    """Several agents, likewise, in the order of their ids; those that do not exist are left out."""
+    found = conn.execute(LOCK_AGENTS, {"ids": list(agent_ids), "tenant_id": tenant_id}).all()
+    return {row.agent_id: row for row in found}
 
 
 def read_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> Row[Any]:
@@ -99,43 +114,6 @@ def _one(conn: Connection, query: Select[Any], trigger_id: UUID) -> Row[Any]:
     if row is None:
         raise NotFound(f"There is no trigger {trigger_id}.")
     return row
-
-
-def check_limit(conn: Connection, agent: Row[Any]) -> None:
-    """Refuse with Conflict one more trigger, enabled or awaiting approval, than the agent may have; it is locked."""
-    enabled = conn.scalar(
-        select(func.count()).where(
-            Trigger.agent_id == agent.agent_id,
-            Trigger.is_enabled | (Trigger.approval == AWAITING),
-            Trigger.deleted_at.is_(None),
-            Trigger.is_system.is_(False),
-        )
-    )
-    if (enabled or 0) >= agent.max_triggers:
-        raise Conflict(
-            f"The agent has {enabled} triggers that are enabled or await approval, as many as its max_triggers allows; "
-            "pause or delete one, or raise max_triggers.",
-            field="max_triggers",
-        )
-
-
-def check_may_add(conn: Connection, agent: Row[Any], kind: type[TriggerConfig], *, by_agent: bool = False) -> None:
-    """Refuse a new trigger of a kind that is the system's (InvalidField), or beyond the limit (Conflict).
-
-    What has ended or is paused counts for no limit, but an agent must not make such without end.
-    """
-    if not kind.is_offered:
-        offered = ", ".join(OFFERED)
-        raise InvalidField(f"Only the system makes triggers of type {kind.kind}; use {offered}.", field="type")
-    check_limit(conn, agent)
-    if by_agent:
-        mine = Trigger.agent_id == agent.agent_id, Trigger.deleted_at.is_(None), Trigger.is_system.is_(False)
-        kept = conn.scalar(select(func.count()).where(*mine)) or 0
-        if kept >= max(MOST_KEPT, 2 * agent.max_triggers):
-            raise Conflict(
-                f"The agent has {kept} triggers that were not deleted, most of them ended or paused; delete some.",
-                field="max_triggers",
-            )
 
 
 AWAITS: dict[str, Any] = {"is_enabled": False, "paused_note": AWAITING_NOTE, "approval": AWAITING}
@@ -223,6 +201,17 @@ def change_trigger(conn: Connection, trigger_id: UUID, **values: object) -> None
     conn.execute(update(Trigger).where(Trigger.id == trigger_id).values(changed))
 
 
+def taken_names(conn: Connection, wanted: Collection[tuple[UUID, TriggerSpec]]) -> set[tuple[UUID, str]]:
+    """Which (agent id, name) of these a trigger has already."""
+    values = {"ids": list({agent_id for agent_id, _ in wanted}), "names": list({spec.name for _, spec in wanted})}
+    return {(row.agent_id, row.name) for row in conn.execute(TAKEN_NAMES, values)}
+
+
+def name_taken(name: str) -> Conflict:
+    """That an agent has a trigger named so."""
+    return Conflict(f"The agent has a trigger named {name!r} already.", field="name")
+
+
 @contextmanager
 def refuse_taken(name: str) -> Iterator[None]:
     """Raise Conflict where a trigger is written whose name another trigger of its agent has."""
@@ -230,7 +219,7 @@ def refuse_taken(name: str) -> Iterator[None]:
         yield
     except IntegrityError as error:
         if "uq_triggers_agent_" in str(error.orig):
-            raise Conflict(f"The agent has a trigger named {name!r} already.", field="name") from None
+            raise name_taken(name) from None
         raise
 
 

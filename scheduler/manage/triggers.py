@@ -5,44 +5,32 @@ The web process comes here and never constructs a scheduler. Lock order: the age
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from scheduler.domain.errors import Conflict
-from scheduler.domain.ids import new_id, new_token, token_hash
-from scheduler.manage import agent_trigger_limits as agent_made
+from sqlalchemy import Connection, Row
+
+from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.ids import new_token, token_hash
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.due_slots import lock_settled
+from scheduler.manage.new_triggers import CreatedTrigger, Maker, NewTrigger, plan_trigger, write_triggers
+from scheduler.manage.row_errors import RowErrors
 from scheduler.manage.trigger_changes import Author, TriggerChanges, lock_to_pause
 from scheduler.manage.trigger_fire import fire_trigger
-from scheduler.manage.trigger_jobs import pause_trigger, put_jobs, remove_jobs, resume_trigger
-from scheduler.manage.trigger_spec import Fired, TriggerSpec, check_spec
+from scheduler.manage.trigger_jobs import pause_trigger, remove_jobs, resume_trigger
+from scheduler.manage.trigger_room import Room
+from scheduler.manage.trigger_spec import Fired, TriggerSpec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from scheduler.storage.idempotency import KeyedRequest
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
-from scheduler.storage.triggers import insert_trigger, zone_of
-from scheduler.triggers.base import (
-    first_run,
-    parse_config,
-    resolve_config,
-    split_secrets,
-)
 from scheduler.triggers.preview import Preview, preview
 from scheduler.triggers.registry import kind_of
 
 PUBLIC_ONLY = AllowedPrivate()
-
-
-@dataclass(frozen=True, slots=True)
-class CreatedTrigger:
-    """A new trigger; a webhook's `hook_token` is known only now, since only its hash is stored."""
-
-    trigger: TriggerView
-    hook_token: str | None = None
 
 
 class Triggers:
@@ -70,50 +58,35 @@ class Triggers:
         One that `is_system` is not counted and cannot be deleted. `by_agent`: the agent makes it itself, within the
         limits of `agent_trigger_limits`, and it may have to wait for approval.
         """
+        maker = Maker(actor, created_by, is_system, by_agent)
         with rows.telling_of_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
             agent = rows.lock_agent(conn, tenant_id, agent_id)
-            own = agent_made.own_columns(conn, agent_id, spec) if by_agent else {}
-            check_spec(spec, agent.now)
-            kind = kind_of(spec.type)
-            context = rows.check_context(conn, agent, self._allow_private)
-            config = parse_config(kind, spec.config, context)
-            zone = zone_of(config.own_zone, agent.agent_zone)
-            trigger_id = new_id()
-            first = first_run(config, zone, trigger_id, agent.now)
-            if not is_system:
-                rows.check_may_add(conn, agent, kind, by_agent=by_agent)
-            if by_agent:
-                agent_made.check_pace(config, zone, trigger_id, agent.now)
-                spec = agent_made.bounded(spec, first, agent.now)
-            public, secrets = split_secrets(kind, resolve_config(config, spec.config, context))
-            token = new_token() if kind.has_address else None
-            awaiting = by_agent and agent.approve_triggers
-            enabled = spec.max_fires != 0 and not awaiting
-            values = spec.columns() | {
-                "id": trigger_id,
-                "tenant_id": tenant_id,
-                "agent_id": agent_id,
-                "type": kind.kind,
-                "config": public,
-                "zone": zone,
-                **dict.fromkeys(("anchor_at", "created_at", "updated_at"), agent.now),
-                "is_enabled": enabled,
-                "paused_note": rows.note_of_new(enabled=enabled, awaiting=awaiting),
-                "approval": agent_made.AWAITING if awaiting else None,
-                "token_hash": token and token_hash(token),
-                "secret": self._changes.seal(secrets),
-                "is_system": is_system,
-                "created_by": created_by or actor,
-                **own,
-            }
-            with rows.refuse_taken(spec.name):
-                insert_trigger(conn, values)
-            put_jobs(conn, trigger_id, first, timed=first is not None, enabled=enabled, expires_at=spec.expires_at)
-            about = {"name": spec.name, "type": spec.type} | (
-                {"approval": agent_made.AWAITING} if awaiting else {}
-            )
-            rows.audit(conn, "created", tenant_id, agent_id, trigger_id, actor, **about)
-            return CreatedTrigger(get_view(conn, tenant_id, trigger_id), token)
+            new = self._plan(conn, agent, spec, maker, Room(conn, agent))
+            return write_triggers(conn, [new], actor)[0]
+
+    def create_all(
+        self, tenant_id: UUID, wanted: Sequence[tuple[UUID, TriggerSpec]], *, actor: str, by_agent: bool = False
+    ) -> list[CreatedTrigger]:
+        """Make many triggers, each (agent id, spec), or none. Raises what is wrong with all of them, by row."""
+        maker, errors = Maker(actor, by_agent=by_agent), RowErrors()
+        errors.note_repeated((agent_id, spec.name) for agent_id, spec in wanted)
+        new = []
+        with self._db.begin() as conn:
+            agents = rows.lock_agents(conn, tenant_id, {agent_id for agent_id, _ in wanted})
+            rooms = {agent_id: Room(conn, agent) for agent_id, agent in agents.items()}
+            taken = rows.taken_names(conn, wanted)
+            for index, (agent_id, spec) in enumerate(wanted):
+                with errors.of(index):
+                    if agent_id not in agents:
+                        raise InvalidField(f"There is no agent {agent_id}.", field="agent_id")
+                    if (agent_id, spec.name) in taken:
+                        raise rows.name_taken(spec.name)
+                    new.append(self._plan(conn, agents[agent_id], spec, maker, rooms[agent_id]))
+            errors.raise_all()
+            return write_triggers(conn, new, actor)
+
+    def _plan(self, conn: Connection, agent: Row[Any], spec: TriggerSpec, maker: Maker, room: Room) -> NewTrigger:
+        return plan_trigger(conn, agent, spec, maker, room, self._allow_private, self._changes.seal)
 
     def get(self, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
         """One trigger. Raises NotFound."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import ARRAY, Connection, Row, Text, any_, bindparam, func, insert, select, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.faults import refuse_duplicate
@@ -17,6 +17,12 @@ ZONE = func.coalesce(Agent.timezone, Tenant.timezone)
 """The time zone of an agent: its own, else its tenant's."""
 AGENT_ZONE = "coalesce(a.timezone, n.timezone)"
 """The same in SQL, of agent `a` of tenant `n`."""
+INSERT = insert(Agent).returning(AGENTS, sort_by_parameter_order=True)
+TAKEN_NAMES = select(Agent.name).where(
+    Agent.tenant_id == bindparam("tenant_id"),
+    Agent.name == any_(bindparam("names", type_=ARRAY(Text))),
+    Agent.deleted_at.is_(None),
+)
 DUPLICATE = "There is an agent of that name already; choose another."
 
 
@@ -66,8 +72,18 @@ def find_agents(conn: Connection, tenant_id: UUID, words: str | None, *, limit: 
 
 def create_agent(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
     """A new agent of columns `values`; raises Conflict on a name that is taken."""
+    return create_agents(conn, tenant_id, [values])[0]
+
+
+def create_agents(conn: Connection, tenant_id: UUID, new: Sequence[Mapping[str, Any]]) -> Sequence[Row[Any]]:
+    """New agents, all of the same columns, in this order; raises Conflict on a name that is taken."""
     with refuse_duplicate("uq_agents_tenant_name", DUPLICATE):
-        return conn.execute(insert(Agent).values(tenant_id=tenant_id, **values).returning(AGENTS)).one()
+        return conn.execute(INSERT, [{"tenant_id": tenant_id, **values} for values in new]).all()
+
+
+def taken_names(conn: Connection, tenant_id: UUID, names: Sequence[str]) -> set[str]:
+    """Which of these names a tenant's agents have."""
+    return set(conn.scalars(TAKEN_NAMES, {"tenant_id": tenant_id, "names": list(names)}))
 
 
 def update_agent(conn: Connection, agent_id: UUID, values: Mapping[str, Any]) -> Row[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import contextmanager
@@ -12,7 +13,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
@@ -34,6 +35,9 @@ SET = "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 POOLED = "pooled"
 """In a connection's `info`: whether a pooler stands before the server."""
+USED_AT = "used at"
+PING_AFTER = 1.0
+"""Seconds of rest after which a connection is asked whether it lives."""
 
 
 class Database:
@@ -56,12 +60,12 @@ class Database:
             pool_size=pool_size,
             max_overflow=0,
             pool_timeout=10,
-            pool_pre_ping=True,
             isolation_level="READ COMMITTED",
             hide_parameters=True,
             connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": application_name},
         )
         _open_sessions(self.engine, options)
+        _ping_idle(self.engine)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -72,16 +76,57 @@ class Database:
         try:
             with self.engine.begin() as conn:
                 yield conn
-        except PoolTimeout as error:
-            raise DatabaseUnavailable("All database connections are busy; try again.") from error
-        except DBAPIError as error:
-            if is_outage(error):
-                raise DatabaseUnavailable from error
-            raise
+        except (PoolTimeout, DBAPIError) as error:
+            ours = _as_ours(error)
+            if ours is error:
+                raise
+            raise ours from error
+
+    @contextmanager
+    def single(self) -> Iterator[Connection]:
+        """A connection whose statements are committed one by one: half the way to and fro of `begin`, for a look.
+
+        Raises as `begin` does.
+        """
+        try:
+            with self.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
+                yield conn
+        except (PoolTimeout, DBAPIError) as error:
+            ours = _as_ours(error)
+            if ours is error:
+                raise
+            raise ours from error
 
     def dispose(self) -> None:
         """Close every idle connection."""
         self.engine.dispose()
+
+
+def _as_ours(error: PoolTimeout | DBAPIError) -> Exception:
+    """The error itself where the database has refused what we asked."""
+    if isinstance(error, PoolTimeout):
+        return DatabaseUnavailable("All database connections are busy; try again.")
+    return DatabaseUnavailable() if is_outage(error) else error
+
+
+def _ping_idle(engine: Engine) -> None:
+    """Replace a connection that the server has closed, before it is used.
+
+    One that was used a moment ago is not asked: that would be a way to and fro for each transaction.
+    """
+
+    @event.listens_for(engine, "checkin")
+    def checkin(_connection: psycopg.Connection | None, record: ConnectionPoolEntry) -> None:
+        record.info[USED_AT] = time.monotonic()
+
+    @event.listens_for(engine, "checkout")
+    def checkout(connection: psycopg.Connection, record: ConnectionPoolEntry, _proxy: object) -> None:
+        if time.monotonic() - record.info.get(USED_AT, time.monotonic()) < PING_AFTER:
+            return
+        try:
+            engine.dialect.do_ping(connection)  # type: ignore[arg-type]  # psycopg's are no typed DBAPI
+        except psycopg.Error as error:
+            raise InvalidatePoolError from error
 
 
 def _open_sessions(engine: Engine, options: Mapping[str, str] = NO_SETTINGS) -> None:

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, any_, func, insert, or_, select, update
+from sqlalchemy import Connection, Row, Select, any_, bindparam, func, insert, or_, select, update
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_token, token_hash
@@ -40,6 +40,11 @@ _IS_NOTED = func.coalesce(ApiKey.last_used_at > func.clock_timestamp() - timedel
 """Whether its use was noted within the last minute, which is as exact as it is kept."""
 
 
+FIND_KEY = select(*COLUMNS, _IS_NOTED).where(
+    ApiKey.key_hash == bindparam("key_hash"), ApiKey.revoked_at.is_(None), _UNEXPIRED
+)
+
+
 @dataclass(frozen=True, slots=True)
 class NewKey:
     """A key just made: the only moment at which `key` itself is known."""
@@ -50,11 +55,7 @@ class NewKey:
 
 def find_key(conn: Connection, key: str) -> Row[Any] | None:
     """The row of a live key, noted as used; None when there is none, or it was revoked or has expired."""
-    found: Any = conn.execute(
-        select(*COLUMNS, _IS_NOTED).where(
-            ApiKey.key_hash == token_hash(key), ApiKey.revoked_at.is_(None), _UNEXPIRED
-        )
-    ).one_or_none()
+    found: Any = conn.execute(FIND_KEY, {"key_hash": token_hash(key)}).one_or_none()
     if found is not None and not found.is_noted:
         # Whoever comes second in a crowd of requests skips it: the time is good to a minute.
         locked = select(ApiKey.id).where(ApiKey.id == found.id).with_for_update(skip_locked=True).scalar_subquery()

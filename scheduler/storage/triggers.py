@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +15,8 @@ from scheduler.storage.tables import Trigger
 TRIGGER_ZONE = f"coalesce(t.config->>'timezone', {AGENT_ZONE})"
 """SQL: the time zone that holds for trigger `t` of agent `a` of tenant `n`."""
 
+INSERT = insert(Trigger)
+
 STOP_JOBS = text("""
     UPDATE jobs SET next_run_time = NULL
     WHERE trigger_id = ANY(CAST(:ids AS uuid[])) AND (kind = 'fire' OR CAST(:with_expiry AS boolean))
@@ -25,6 +27,11 @@ def insert_trigger(conn: Connection, values: Mapping[str, Any], *, unless_named:
     """Insert a trigger; `unless_named` leaves it out where its agent has one of that name."""
     statement = insert(Trigger).values(values)
     conn.execute(statement.on_conflict_do_nothing() if unless_named else statement)
+
+
+def insert_triggers(conn: Connection, new: Sequence[Mapping[str, Any]]) -> None:
+    """Insert several triggers, all of the same columns."""
+    conn.execute(INSERT, list(new))
 
 
 def stop_jobs(conn: Connection, trigger_ids: Collection[UUID], *, with_expiry: bool = False) -> None:

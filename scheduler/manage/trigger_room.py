@@ -1,0 +1,64 @@
+"""How many triggers an agent may have, and of which kinds."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, Row, bindparam, func, select
+
+from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.manage.agent_trigger_limits import AWAITING
+from scheduler.storage.tables import Trigger
+from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.registry import OFFERED
+
+MOST_KEPT = 1_000
+"""Triggers of an agent, ended and paused ones too, beyond which it makes no more itself; twice max_triggers if more."""
+
+_COUNTS = Trigger.is_enabled | (Trigger.approval == AWAITING)
+COUNT_TRIGGERS = select(func.count().filter(_COUNTS).label("enabled"), func.count().label("kept")).where(
+    Trigger.agent_id == bindparam("agent_id"), Trigger.deleted_at.is_(None), Trigger.is_system.is_(False)
+)
+
+
+class Room:
+    """How many more triggers a locked agent may have: counted once, then by what is taken."""
+
+    def __init__(self, conn: Connection, agent: Row[Any]) -> None:
+        self._conn = conn
+        self._agent = agent
+        self._counts: tuple[int, int] | None = None
+
+    def take(self, *, by_agent: bool = False) -> None:
+        """Count one more. Raises Conflict when there are as many enabled, or awaiting approval, as there may be.
+
+        What has ended or is paused counts for no limit, but an agent must not make such without end.
+        """
+        if self._counts is None:
+            row = self._conn.execute(COUNT_TRIGGERS, {"agent_id": self._agent.agent_id}).one()
+            self._counts = (row.enabled, row.kept)
+        enabled, kept = self._counts
+        if enabled >= self._agent.max_triggers:
+            raise Conflict(
+                f"The agent has {enabled} triggers that are enabled or await approval, as many as its max_triggers "
+                "allows; pause or delete one, or raise max_triggers.",
+                field="max_triggers",
+            )
+        if by_agent and kept >= max(MOST_KEPT, 2 * self._agent.max_triggers):
+            raise Conflict(
+                f"The agent has {kept} triggers that were not deleted, most of them ended or paused; delete some.",
+                field="max_triggers",
+            )
+        self._counts = (enabled + 1, kept + 1)
+
+
+def check_limit(conn: Connection, agent: Row[Any]) -> None:
+    """Refuse with Conflict one more trigger, enabled or awaiting approval, than the agent may have; it is locked."""
+    Room(conn, agent).take()
+
+
+def check_may_add(kind: type[TriggerConfig]) -> None:
+    """Refuse with InvalidField a new trigger of a kind that is the system's."""
+    if not kind.is_offered:
+        offered = ", ".join(OFFERED)
+        raise InvalidField(f"Only the system makes triggers of type {kind.kind}; use {offered}.", field="type")
