@@ -6,13 +6,14 @@ from collections.abc import Iterator, Mapping
 
 from flask import Blueprint, Response
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.registry import Collector
 
 from api.services import services
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.model import FINAL_STATES, FiringState, InvocationState
+from scheduler.storage.retention import read_removed
 from scheduler.storage.status import Figures, read_figures
 
 RECENT = "of the newest 10,000, those of the last 15 minutes"
@@ -35,11 +36,11 @@ def show_metrics() -> Response:
 class _Scrape(Collector):
     """One scrape."""
 
-    def collect(self) -> Iterator[GaugeMetricFamily]:
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """Ask and yield."""
         try:
             with services().db.begin() as conn:
-                figures = read_figures(conn)
+                figures, pruned = read_figures(conn), read_removed(conn)
         except DatabaseUnavailable:
             yield gauge("database_up", "Whether the database answers", 0)
             return
@@ -47,6 +48,7 @@ class _Scrape(Collector):
         yield from _under_way(figures)
         yield from _recent(figures)
         yield from _ages(figures)
+        yield _pruned(pruned)
 
 
 def _under_way(figures: Figures) -> Iterator[GaugeMetricFamily]:
@@ -82,6 +84,14 @@ def _ages(figures: Figures) -> Iterator[GaugeMetricFamily]:
     if figures.signs.worker_heartbeat_age is not None:
         age = figures.signs.worker_heartbeat_age
         yield gauge("worker_heartbeat_age_seconds", "Since a worker's last heartbeat", age)
+
+
+def _pruned(removed: Mapping[str, int]) -> CounterMetricFamily:
+    text = "Rows of history removed since their days had passed"
+    family = CounterMetricFamily("reveille_pruned_rows", text, labels=["kind"])
+    for kind, rows in removed.items():
+        family.add_metric([kind], rows)
+    return family
 
 
 def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:

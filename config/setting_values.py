@@ -15,6 +15,8 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BeforeValidator, SecretStr
 from pydantic_settings import NoDecode
 
+from scheduler.domain.retention import read_days
+
 MAKE_SECRET_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105  # a command
 MIN_KEY_LENGTH = 16
 
@@ -106,6 +108,11 @@ def _check_commands(value: dict[str, list[str]]) -> dict[str, list[str]]:
     return value
 
 
+def _retention(value: str) -> str:
+    read_days(value)
+    return value
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -127,4 +134,5 @@ ListenHost = Annotated[str, AfterValidator(_listen_host)]
 LongKey = Annotated[Key, AfterValidator(_long_enough)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 PrivateHosts = Annotated[str, AfterValidator(_private_hosts)]
+Retention = Annotated[str, AfterValidator(_retention)]
 Proxies = Annotated[str, AfterValidator(_proxies)]

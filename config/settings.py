@@ -37,6 +37,7 @@ from config.setting_values import (
     LongSecret,
     PrivateHosts,
     Proxies,
+    Retention,
 )
 from scheduler.domain.errors import ConfigurationError
 
@@ -85,6 +86,7 @@ class Settings(BaseSettings):
         default_factory=lambda data: _own_url(data.get("host"), data["port"]), validation_alias="REVEILLE_URL"
     )
     api_key: Key | None = Field(None, validation_alias="REVEILLE_API_KEY")
+    retention: Retention = Field("", validation_alias="REVEILLE_RETENTION")
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", validation_alias="REVEILLE_CURRENCY")
     log_level: LogLevel = Field("INFO", validation_alias="REVEILLE_LOG_LEVEL")
     log_json: bool = Field(default=False, validation_alias="REVEILLE_LOG_JSON")

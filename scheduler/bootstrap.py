@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -16,9 +16,11 @@ from scheduler.clock.scheduler import LedgerScheduler
 from scheduler.demo import Demo, make_demo
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import token_hash
+from scheduler.domain.retention import DEFAULT_DAYS, History, read_days
 from scheduler.intake.polls.queue import sweep_checks
 from scheduler.invocations.recovery import Reconciled, reconcile, sweep_stalled
 from scheduler.manage.reconcile import reconcile_jobs
+from scheduler.manage.retention import Pruner
 from scheduler.notifications.deliveries import send_again
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import BY_INDEX, Database
@@ -62,7 +64,7 @@ class Clockwork:
 
 def start_scheduler(settings: Settings, db: Database) -> Clockwork:
     """Start this process's scheduler; its duties work on `db`, the worker's own pool."""
-    clockwork = Clockwork(settings, duties(db))
+    clockwork = Clockwork(settings, duties(db, read_days(settings.retention)))
     clockwork.start()
     return clockwork
 
@@ -82,7 +84,7 @@ class Reconciliation:
         return found
 
 
-def duties(db: Database) -> list[Duty]:
+def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS) -> list[Duty]:
     """What every worker process looks after; each is done by one process at a time."""
     return [
         Duty("sweep stalled workers", 15, lambda: sweep_stalled(db)),
@@ -90,6 +92,7 @@ def duties(db: Database) -> list[Duty]:
         Duty("send notifications again", 5, lambda: send_again(db)),
         Duty("reconcile invocations", 300, Reconciliation(db).look),
         Duty("reconcile jobs", 300, lambda: reconcile_jobs(db)),
+        Duty("remove old history", 60, Pruner(db, days).look),
     ]
 
 

@@ -16,6 +16,7 @@ from scheduler.commands import (
     doctor,
     history,
     keys,
+    prune,
     server,
     targets,
     tools,
@@ -37,6 +38,7 @@ app = typer.Typer(
 server.register(app)
 doctor.register(app)
 backup.register(app)
+prune.register(app)
 app.add_typer(agents.group, name="agents")
 app.add_typer(triggers.group, name="triggers")
 app.add_typer(targets.group, name="targets")

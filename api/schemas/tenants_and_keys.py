@@ -19,6 +19,7 @@ from api.schemas.base import (
     id_of,
     no_defaults,
 )
+from scheduler.domain.retention import MOST_DAYS
 from scheduler.domain.shapes import Shape
 from scheduler.manage.keys import KeySpec
 from scheduler.storage.keys import AGENT_PREFIX
@@ -37,6 +38,10 @@ Scope = Annotated[
     StringConstraints(pattern=r"^(admin|write|read|agent:[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$"),
     Field(description="admin, write, read, or agent:ID", examples=["write"]),
 ]
+
+
+Days = Annotated[int, Field(ge=0, le=MOST_DAYS)] | None
+KEEP = "Days that they are kept; 0: for ever, null: as REVEILLE_RETENTION says."
 
 
 class TenantSettings(Shape):
@@ -64,6 +69,13 @@ class TenantSettings(Shape):
     max_concurrent_runs: int | None = Field(
         None, ge=1, le=1_000_000, description="Most runs at once, of all agents together; null: no limit."
     )
+
+    keep_firings_days: Days = Field(None, description=f"Firings with their payloads. {KEEP}")
+    keep_invocations_days: Days = Field(None, description=f"Ended invocations with their transcripts. {KEEP}")
+    keep_deliveries_days: Days = Field(None, description=f"Deliveries of webhooks. {KEEP}")
+    keep_messages_days: Days = Field(None, description=f"Messages of conversations. {KEEP}")
+    keep_notifications_days: Days = Field(None, description=f"Notifications. {KEEP}")
+    keep_audit_days: Days = Field(None, description=f"The audit trail. {KEEP}")
 
 
 class TenantIn(TenantSettings):
@@ -94,6 +106,12 @@ class TenantOut(Answer):
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
+    keep_firings_days: int | None
+    keep_invocations_days: int | None
+    keep_deliveries_days: int | None
+    keep_messages_days: int | None
+    keep_notifications_days: int | None
+    keep_audit_days: int | None
     created_at: Time
 
 

@@ -15,6 +15,7 @@ from api.web.base import done, page_blueprint, paged, render
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
+from scheduler.domain.retention import History, read_days
 from scheduler.storage.keys import list_keys
 from scheduler.storage.tenants import get_tenant
 
@@ -32,6 +33,14 @@ BUDGETS = {
     "max_concurrent_runs": "Maximum runs at once (all agents)",
 }
 """Limits that may be empty: there is none then."""
+RETENTION = {
+    History.FIRINGS.column: "Keep firings and their payloads (days)",
+    History.INVOCATIONS.column: "Keep ended invocations and their transcripts (days)",
+    History.DELIVERIES.column: "Keep deliveries of webhooks (days)",
+    History.MESSAGES.column: "Keep messages (days)",
+    History.NOTIFICATIONS.column: "Keep notifications (days)",
+    History.AUDIT.column: "Keep the audit trail (days)",
+}
 SCOPES = (
     ("read", "read: view everything except API keys"),
     ("write", "write: also create, change and fire"),
@@ -76,8 +85,8 @@ def revoke(key_id: str) -> Response:
 def change_limits() -> Response:
     """Change the tenant's limits, as only an operator may."""
     try:
-        emptied = {name: None for name in BUDGETS if request.form.get(name) == ""}
-        patch = shaped(TenantPatch, {**emptied, **filled(*LIMITS, *BUDGETS)})
+        emptied = {name: None for name in BUDGETS | RETENTION if request.form.get(name) == ""}
+        patch = shaped(TenantPatch, {**emptied, **filled(*LIMITS, *BUDGETS, *RETENTION)})
         who = caller()
         services().tenants.update(who.tenant_id, given(patch), actor=who.actor)
     except ReveilleError as error:
@@ -98,8 +107,15 @@ def _page(status: int = 200, **values: Any) -> Response:
         status,
         tenant=tenant,
         keys=keys,
-        limits=LIMITS | BUDGETS,
-        budgets=BUDGETS,
+        limits=LIMITS | BUDGETS | RETENTION,
+        empty=_empty_hints(),
         scopes=SCOPES,
         **shown,
     )
+
+
+def _empty_hints() -> dict[str, str]:
+    """What an empty value of a limit means."""
+    days = read_days(services().settings.retention)
+    usual = {kind.column: f"{days[kind]} days" if days[kind] else "for ever" for kind in History}
+    return dict.fromkeys(BUDGETS, "no limit") | usual

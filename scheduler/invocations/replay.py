@@ -25,6 +25,9 @@ JOIN_WINDOW = text("""
     RETURNING id
 """)
 
+KEPT = text("SELECT id FROM firings WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
+"""Locked: they are not removed before they are on their way again."""
+
 FIND_PENDING = text("""
     SELECT invocation_id FROM firings WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'pending' LIMIT 1
 """)
@@ -57,12 +60,15 @@ def replay(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -
         raise Conflict("The agent of the invocation was deleted.")
     if not ended.firing_ids:
         raise Conflict("The invocation carries no firings to replay.")
-    window_id = join_window(conn, tenant_id, ended.agent_id, len(ended.firing_ids))
+    kept = conn.scalars(KEPT, {"ids": ended.firing_ids}).all()
+    if not kept:
+        raise Conflict("The firings of the invocation are older than they are kept; they were removed.")
+    window_id = join_window(conn, tenant_id, ended.agent_id, len(kept))
     # After the window's lock, which every other replay for this agent has to wait for.
-    waiting = conn.execute(FIND_PENDING, {"ids": ended.firing_ids}).scalar()
+    waiting = conn.execute(FIND_PENDING, {"ids": kept}).scalar()
     if waiting is not None:
         raise Conflict(f"Firings of the invocation are on their way already, in invocation {waiting}.")
-    attach(conn, window_id, ended.firing_ids)
+    attach(conn, window_id, kept)
     conn.execute(update(Invocation).where(Invocation.id == invocation_id).values(replayed_into=window_id))
     record_event(
         conn,

@@ -20,6 +20,7 @@ class AdvisoryLock(IntEnum):
     RECONCILE = 7_383_003
     RECONCILE_JOBS = 7_383_004
     RETURN_DEFERRED = 7_383_005
+    PRUNE = 7_383_006
     PLACES = 7_383_010
     """With a second number: the hash of a tenant's id."""
 

@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, Select, any_, bindparam, func, insert, o
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_token, token_hash
-from scheduler.storage.tables import ApiKey
+from scheduler.storage.web_tables import ApiKey
 
 ADMIN = "admin"
 AGENT_PREFIX = "agent:"

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.storage.notification_tables import LiveSocket
-from scheduler.storage.tables import ApiKey
+from scheduler.storage.web_tables import ApiKey
 
 KEPT_FOR = timedelta(minutes=5)
 """The rows of a process that was killed are removed by any other one then; they count for nothing long before."""

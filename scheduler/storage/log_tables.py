@@ -1,4 +1,4 @@
-"""The tables that log: the calls of webhooks, and the audit trail."""
+"""The tables that log: the calls of webhooks, the audit trail, and what is left of rows that were removed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Index, text
+from sqlalchemy import BigInteger, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.ids import new_id
@@ -19,6 +19,7 @@ class WebhookDelivery(Base):
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
         Index("ix_webhook_deliveries_trigger", "trigger_id", "received_at"),
+        Index("ix_webhook_deliveries_age", "received_at", postgresql_using="brin"),
         Index("ix_webhook_deliveries_tenant", "tenant_id", "id"),
         Index("ix_webhook_deliveries_refused", "tenant_id", "id", postgresql_where=text("verdict <> 'accepted'")),
     )
@@ -59,6 +60,7 @@ class AuditEvent(Base):
 
     __tablename__ = "audit_events"
     __table_args__ = (
+        Index("ix_audit_events_age", "at", postgresql_using="brin"),
         Index("ix_audit_events_tenant", "tenant_id", "id"),
         Index("ix_audit_events_subject", "subject_id", "id"),
         Index("ix_audit_events_subject_type", "tenant_id", "subject_type", "id"),
@@ -76,3 +78,27 @@ class AuditEvent(Base):
     subject_id: Mapped[UUID | None]
     agent_id: Mapped[UUID | None]
     detail: Mapped[dict[str, Any]] = mapped_column(server_default=text("'{}'::jsonb"))
+
+
+class SpentId(Base):
+    """An id by which a sender may repeat itself, of a row that was removed."""
+
+    __tablename__ = "spent_ids"
+    __table_args__ = (Index("ix_spent_ids_seen_at", "seen_at"),)
+
+    owner_id: Mapped[UUID] = mapped_column(primary_key=True)
+    """The trigger, or the agent that a message was to."""
+    key: Mapped[str] = mapped_column(primary_key=True)
+    id: Mapped[UUID]
+    """Of the firing or message."""
+    content_hash: Mapped[bytes]
+    seen_at: Mapped[datetime]
+
+
+class PrunedRows(Base):
+    """How many rows of a kind of history were removed so far."""
+
+    __tablename__ = "pruned_rows"
+
+    kind: Mapped[str] = mapped_column(primary_key=True)
+    removed: Mapped[int] = mapped_column(BigInteger, server_default="0")

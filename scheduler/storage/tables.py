@@ -40,27 +40,16 @@ class Tenant(Base):
     """Of all its agents together; null: no limit."""
     max_invocations_per_hour: Mapped[int | None]
     max_concurrent_runs: Mapped[int | None]
+    keep_firings_days: Mapped[int | None]
+    """How long its history is kept, of each kind: 0 is for ever, null as long as the installation says."""
+    keep_invocations_days: Mapped[int | None]
+    keep_deliveries_days: Mapped[int | None]
+    keep_messages_days: Mapped[int | None]
+    keep_notifications_days: Mapped[int | None]
+    keep_audit_days: Mapped[int | None]
     min_heartbeat_interval: Mapped[int] = mapped_column(server_default="240")
     """Least minutes between two heartbeats of an agent."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
-
-
-class ApiKey(Base):
-    """A key's hash and what it may do. `tenant_id` null: an operator's key, which acts on any tenant."""
-
-    __tablename__ = "api_keys"
-
-    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
-    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
-    name: Mapped[str]
-    prefix: Mapped[str]
-    key_hash: Mapped[bytes] = mapped_column(unique=True)
-    scopes: Mapped[list[str]]
-    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
-    revoked_at: Mapped[datetime | None]
-    expires_at: Mapped[datetime | None]
-    last_used_at: Mapped[datetime | None]
-    """Good to a minute."""
 
 
 class Agent(Base):
@@ -203,6 +192,7 @@ class Firing(Base):
         Index("ix_firings_trigger", "trigger_id", "id"),
         Index("ix_firings_root", "root_id", "id", postgresql_where=text("depth > 0")),
         Index("ix_firings_ack", "trigger_id", "ack", postgresql_where=text("ack IS NOT NULL")),
+        Index("ix_firings_age", "fired_at", postgresql_using="brin"),
         Index("ix_firings_deferred_until", "deferred_until", postgresql_where=text("ack = 'deferred'")),
     )
 
@@ -263,6 +253,7 @@ class Invocation(Base):
         Index("ix_invocations_state", "tenant_id", "state", "id"),
         Index("ix_invocations_dead", "tenant_id", "id", postgresql_where=NEEDS_A_HUMAN),
         Index("ix_invocations_ready", "agent_id", "ready_at", postgresql_where=text("ready_at IS NOT NULL")),
+        Index("ix_invocations_age", "finished_at", postgresql_using="brin"),
         Index("ix_invocations_held_until", "held_until", postgresql_where=text("held_until IS NOT NULL")),
     )
 

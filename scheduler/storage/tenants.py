@@ -39,6 +39,11 @@ def list_tenants(conn: Connection, *, limit: int, after: UUID | None = None) -> 
     return conn.execute(statement).all()
 
 
+def read_names(conn: Connection) -> dict[UUID, str]:
+    """The names of all tenants by their ids."""
+    return {row.id: row.name for row in conn.execute(select(Tenant.id, Tenant.name))}
+
+
 def create_tenant(conn: Connection, values: Mapping[str, Any]) -> Row[Any]:
     """A new tenant; raises Conflict on a name that is taken."""
     with refuse_duplicate("uq_tenants_name", DUPLICATE):

@@ -13,8 +13,8 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, selec
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.storage.faults import refuse_duplicate
-from scheduler.storage.tables import ApiKey, Tenant
-from scheduler.storage.web_tables import WebSession, WebUser
+from scheduler.storage.tables import Tenant
+from scheduler.storage.web_tables import ApiKey, WebSession, WebUser
 
 LIFETIME = timedelta(days=7)
 IDLE = timedelta(hours=24)

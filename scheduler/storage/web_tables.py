@@ -12,6 +12,24 @@ from scheduler.domain.ids import new_id
 from scheduler.storage.base import NOW, Base
 
 
+class ApiKey(Base):
+    """A key's hash and what it may do. `tenant_id` null: an operator's key, which acts on any tenant."""
+
+    __tablename__ = "api_keys"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
+    tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"), index=True)
+    name: Mapped[str]
+    prefix: Mapped[str]
+    key_hash: Mapped[bytes] = mapped_column(unique=True)
+    scopes: Mapped[list[str]]
+    created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    revoked_at: Mapped[datetime | None]
+    expires_at: Mapped[datetime | None]
+    last_used_at: Mapped[datetime | None]
+    """Good to a minute."""
+
+
 class WebUser(Base):
     """A person with a password. `tenant_id` null: an operator, who may look at any tenant."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any
 from uuid import UUID
 
@@ -21,6 +22,7 @@ from scheduler.intake.messages.statements import (
     Listener,
     find_event,
     find_listeners,
+    find_spent_event,
     insert_message,
     read_messages,
 )
@@ -110,18 +112,26 @@ def receive_message(conn: Connection, message: NewMessage) -> Received:
         "root_id": lineage.root_id,
         "depth": lineage.depth,
     }
+    spent = None if message.event_id is None else find_spent_event(conn, values)
+    if spent is not None:
+        _check_same(message, spent.id, is_same=spent.content_hash == sha256(text.encode()).digest())
+        return Received(spent.id, session.id, duplicate=True)
     message_id = insert_message(conn, values)
     if message_id is None:
         first = find_event(conn, values)
-        if first.text != text:
-            raise EventReused(
-                f"event_id {message.event_id!r} is that of message {first.id}, from the same sender to the same "
-                "agent on this channel, whose text is another; send a new text under an event_id of its own.",
-                field="event_id",
-            )
+        _check_same(message, first.id, is_same=first.text == text)
         return Received(first.id, first.session_id, duplicate=True)
     firing_ids, refused, undecided = _fire(conn, message_id, message.answers)
     return Received(message_id, session.id, firing_ids=firing_ids, refused=refused, undecided=undecided)
+
+
+def _check_same(message: NewMessage, first_id: UUID, *, is_same: bool) -> None:
+    if not is_same:
+        raise EventReused(
+            f"event_id {message.event_id!r} is that of message {first_id}, from the same sender to the same "
+            "agent on this channel, whose text is another; send a new text under an event_id of its own.",
+            field="event_id",
+        )
 
 
 def hear(db: Database, received: Received) -> Received:

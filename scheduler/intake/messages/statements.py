@@ -14,6 +14,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import Lineage
 from scheduler.domain.model import MAX_DEPTH
 from scheduler.storage.arrays import array
+from scheduler.storage.log_tables import SpentId
 from scheduler.storage.message_tables import Message
 from scheduler.storage.rows import reader, rows_as
 
@@ -129,6 +130,13 @@ class StoredMessage:
     def lineage(self) -> Lineage:
         """Of the wakes that it makes."""
         return Lineage(self.root_id, self.depth)
+
+
+def find_spent_event(conn: Connection, values: dict[str, Any]) -> Row[UUID, bytes] | None:
+    """The id, and the hash of the text, of a message with that event that was removed since."""
+    key = "\n".join(("event", str(values["from_id"]), values["channel"], values["event_id"]))
+    query = select(SpentId.id, SpentId.content_hash)
+    return conn.execute(query.where(SpentId.owner_id == values["to_agent_id"], SpentId.key == key)).one_or_none()
 
 
 def insert_message(conn: Connection, values: dict[str, Any]) -> UUID | None:

@@ -103,6 +103,12 @@ FIND_FIRINGS = text("""
     CROSS JOIN LATERAL (
         SELECT id, payload FROM firings WHERE trigger_id = v.trigger_id AND occurrence_key = v.occurrence_key LIMIT 1
     ) f
+    UNION ALL
+    SELECT v.trigger_id, v.occurrence_key, s.id, s.content_hash
+    FROM unnest(CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[])) AS v(trigger_id, occurrence_key)
+    CROSS JOIN LATERAL (
+        SELECT id, content_hash FROM spent_ids WHERE owner_id = v.trigger_id AND key = v.occurrence_key LIMIT 1
+    ) s
 """)
 
 # The clock is read here, after the locks: times of one trigger's deliveries then rise in the order of commits.

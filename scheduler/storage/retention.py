@@ -1,0 +1,151 @@
+"""Finding and removing history whose days have passed, in small batches."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from uuid import UUID
+
+from sqlalchemy import Connection, TextClause, text
+
+from scheduler.domain.retention import IDS_KEPT_DAYS, History
+
+BATCH = 500
+"""Rows that one transaction removes: some milliseconds."""
+ENDED = "r.state IN ('succeeded', 'dead', 'skipped', 'cancelled')"
+DELIVERED = "r.state <> 'pending' AND (r.ack IS DISTINCT FROM 'deferred' OR r.deferred_until < clock_timestamp())"
+SPENT = f"clock_timestamp() - interval '{IDS_KEPT_DAYS} days'"
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """Where a kind of history is stored, and what goes with it."""
+
+    table: str
+    time: str
+    condition: str = "true"
+    also: str = ""
+    """What the statement does besides with `gone`, the removed rows."""
+
+
+KINDS: Mapping[History, _Kind] = {
+    History.FIRINGS: _Kind(
+        "firings",
+        "fired_at",
+        DELIVERED,
+        f"""
+        , spent AS (
+            INSERT INTO spent_ids (owner_id, key, id, content_hash, seen_at)
+            SELECT trigger_id, occurrence_key, id, sha256(coalesce(payload, '')), fired_at FROM gone
+            WHERE trigger_type = 'webhook' AND fired_at > {SPENT} ON CONFLICT DO NOTHING
+        )""",  # noqa: S608  # constants only
+    ),
+    History.INVOCATIONS: _Kind(
+        "invocations",
+        "finished_at",
+        f"{ENDED} AND NOT EXISTS (SELECT FROM firings f WHERE f.invocation_id = r.id AND f.state = 'pending')",
+        """
+        , reflections AS (DELETE FROM sessions WHERE invocation_id IN (SELECT id FROM gone) RETURNING id)
+        , transcripts AS (DELETE FROM messages WHERE session_id IN (SELECT id FROM reflections))
+        , told AS (DELETE FROM notifications WHERE invocation_id IN (SELECT id FROM gone))
+        , remote AS (DELETE FROM remote_tasks WHERE invocation_id IN (SELECT id FROM gone))""",
+    ),
+    History.DELIVERIES: _Kind("webhook_deliveries", "received_at"),
+    History.MESSAGES: _Kind(
+        "messages",
+        "created_at",
+        "NOT EXISTS (SELECT FROM sessions s WHERE s.id = r.session_id AND s.invocation_id IS NOT NULL)",
+        f"""
+        , spent AS (
+            INSERT INTO spent_ids (owner_id, key, id, content_hash, seen_at)
+            SELECT to_agent_id, concat_ws(E'\\n', 'event', from_id, channel, event_id), id,
+                sha256(convert_to(text, 'UTF8')), created_at
+            FROM gone WHERE event_id IS NOT NULL AND to_agent_id IS NOT NULL AND created_at > {SPENT}
+            ON CONFLICT DO NOTHING
+        )""",  # noqa: S608  # constants only
+    ),
+    History.NOTIFICATIONS: _Kind("notifications", "created_at"),
+    History.AUDIT: _Kind("audit_events", "at"),
+}
+
+HORIZON = """
+    SELECT clock_timestamp() - make_interval(days => min(days)) FROM (
+        SELECT coalesce({column}, :days) AS days FROM tenants UNION ALL SELECT :days
+    ) d WHERE days > 0
+"""
+"""Before it may be something to remove: of the owner who keeps least. Rows whose tenant is gone have no other days."""
+_OLD = """
+    FROM {table} r LEFT JOIN tenants n ON n.id = r.tenant_id
+    WHERE r.{time} < :horizon AND coalesce(n.{column}, :days) > 0
+        AND r.{time} < clock_timestamp() - make_interval(days => coalesce(n.{column}, :days)) AND {condition}
+"""
+COUNT = f"SELECT r.tenant_id, count(*) AS rows {_OLD} GROUP BY 1"
+REMOVE = f"""
+    WITH old AS MATERIALIZED (SELECT r.id {_OLD} LIMIT {BATCH} FOR UPDATE OF r SKIP LOCKED)
+    , gone AS (DELETE FROM {{table}} d USING old WHERE d.id = old.id RETURNING d.*){{also}}
+    SELECT tenant_id, count(*) AS rows FROM gone GROUP BY 1
+"""  # noqa: S608  # constants only
+ADD_REMOVED = text("""
+    INSERT INTO pruned_rows AS p (kind, removed) VALUES (:kind, :rows)
+    ON CONFLICT (kind) DO UPDATE SET removed = p.removed + excluded.removed
+""")
+LEFTOVERS = tuple(
+    text(
+        f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} r WHERE {old} LIMIT {BATCH}))"  # noqa: S608
+    )
+    for table, old in (
+        ("spent_ids", f"seen_at < {SPENT}"),
+        (
+            "a2a_tasks",
+            f"created_at < {SPENT} AND NOT EXISTS (SELECT FROM firings f WHERE f.id = r.firing_id)",
+        ),
+        (
+            "notification_deliveries",
+            "state <> 'pending' AND NOT EXISTS (SELECT FROM notifications n WHERE n.id = r.notification_id)",
+        ),
+    )
+)  # constants only
+"""What nothing refers to any more."""
+
+Removed = Mapping[UUID | None, int]
+"""Rows by tenant; None is the operator's audit trail."""
+
+
+def count_old(conn: Connection, kind: History, days: int) -> Removed:
+    """How many rows could be removed now; `days` are those of tenants that have none of their own."""
+    return _by_tenant(conn, kind, days, COUNT)
+
+
+def remove_old(conn: Connection, kind: History, days: int) -> Removed:
+    """Remove up to BATCH rows, and count them."""
+    removed = _by_tenant(conn, kind, days, REMOVE)
+    if removed:
+        conn.execute(ADD_REMOVED, {"kind": kind.value, "rows": sum(removed.values())})
+    return removed
+
+
+def remove_leftovers(conn: Connection) -> bool:
+    """Remove what the removed rows have left; whether there may be more."""
+    counts = [conn.execute(statement).rowcount for statement in LEFTOVERS]
+    return max(counts) >= BATCH
+
+
+def read_removed(conn: Connection) -> dict[str, int]:
+    """How many rows of each kind were removed so far."""
+    found = {row.kind: row.removed for row in conn.execute(text("SELECT kind, removed FROM pruned_rows"))}
+    return {kind.value: found.get(kind.value, 0) for kind in History}
+
+
+def _by_tenant(conn: Connection, kind: History, days: int, statement: str) -> Removed:
+    horizon = conn.scalar(_text(HORIZON, kind), {"days": days})
+    if horizon is None:
+        return {}
+    rows = conn.execute(_text(statement, kind), {"days": days, "horizon": horizon})
+    return {row.tenant_id: row.rows for row in rows}
+
+
+def _text(statement: str, kind: History) -> TextClause:
+    at = KINDS[kind]
+    return text(
+        statement.format(table=at.table, time=at.time, condition=at.condition, also=at.also, column=kind.column)
+    )
