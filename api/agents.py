@@ -42,7 +42,7 @@ def show_agents(query: Page) -> Response:
     return page(AgentPage, [agent_out(row) for row in rows], query)
 
 
-@agents.get("/agents/<agent_id>", responses={200: AgentWhole})
+@agents.get("/agents/<item:agent_id>", responses={200: AgentWhole})
 @needs(Level.READ, own=True)
 def show_agent(path: AgentPath) -> Response:
     """Show an agent, with what it has spent of its budgets."""
@@ -52,7 +52,7 @@ def show_agent(path: AgentPath) -> Response:
     return answer(AgentWhole(**dict(agent_out(row)), budget=budget_of(budget)))
 
 
-@agents.patch("/agents/<agent_id>", responses={200: AgentOut, **CHANGES})
+@agents.patch("/agents/<item:agent_id>", responses={200: AgentOut, **CHANGES})
 @needs(Level.WRITE)
 def change_agent(path: AgentPath, body: AgentPatch) -> Response:
     """Change an agent. A timezone moves its triggers that have none of their own; a new secret is shown once.
@@ -64,7 +64,7 @@ def change_agent(path: AgentPath, body: AgentPatch) -> Response:
     return answer(agent_out(changed.row, changed.new_secrets))
 
 
-@agents.delete("/agents/<agent_id>", responses={204: EMPTY})
+@agents.delete("/agents/<item:agent_id>", responses={204: EMPTY})
 @needs(Level.WRITE)
 def delete_agent(path: AgentPath) -> Response:
     """Delete an agent and its triggers. What was recorded stays readable; what still waits is skipped."""
