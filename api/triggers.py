@@ -39,8 +39,6 @@ from api.schemas.triggers import (
     TriggerPatch,
     TriggerPath,
     TriggerQuery,
-    TriggersIn,
-    TriggersMade,
     TriggerWhole,
 )
 from api.services import services

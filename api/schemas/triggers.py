@@ -12,7 +12,6 @@ from api.schemas.base import Answer, Listed, LocalMoment, Moment, Name, Page, Qu
 from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.shapes import Shape
 from scheduler.manage.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES
-from scheduler.manage.row_errors import MOST_ROWS
 from scheduler.manage.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
 from scheduler.triggers.active_hours import OnlyBetween
 from scheduler.triggers.preview import DEFAULT_COUNT, MAX_COUNT
@@ -101,18 +100,6 @@ class TriggerIn(TriggerSettings):
     config: Config = Field(default_factory=dict)
 
 
-class TriggerRow(TriggerIn):
-    """A new trigger of an agent."""
-
-    agent_id: Annotated[UUID, Field(strict=False)]
-
-
-class TriggersIn(Shape):
-    """Many new triggers, all or none of which are made."""
-
-    items: list[TriggerRow] = Field(min_length=1, max_length=MOST_ROWS)
-
-
 class TriggerPatch(TriggerSettings):
     """JSON Merge Patch (RFC 7396), `config` included: what is left out stays."""
 
@@ -167,12 +154,6 @@ class TriggerWhole(TriggerOut):
     header_names: list[str] = Field(
         default_factory=list, description="Of a poll: which headers it sends; their values are never shown."
     )
-
-
-class TriggersMade(Answer):
-    """The triggers that were made, in the order of the request."""
-
-    items: list[TriggerOut]
 
 
 class TriggerPage(Listed[TriggerOut]):
