@@ -26,6 +26,7 @@ from api.resource import (
 from api.schemas.acks import AckCounts
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
+from api.schemas.many_triggers import TriggersIn, TriggersMade
 from api.schemas.trigger_kinds import TriggerTypeOut, TriggerTypesOut
 from api.schemas.triggers import (
     AgentTriggerQuery,
