@@ -114,6 +114,14 @@ export interface McpServer {
   headers: Record<string, string | null> | null;
 }
 
+export interface AgentsMade {
+  items: Array<AgentOut>;
+}
+
+export interface AgentsIn {
+  items: Array<AgentIn>;
+}
+
 export interface AgentPage {
   items: Array<AgentOut>;
   next: string | null;
@@ -231,6 +239,31 @@ export interface TriggerIn {
   name: string;
   type: string;
   config?: Record<string, unknown>;
+}
+
+export interface TriggersMade {
+  items: Array<TriggerOut>;
+}
+
+export interface TriggersIn {
+  items: Array<TriggerRow>;
+}
+
+export interface TriggerRow {
+  reason: string;
+  focus_ref: string | null;
+  urgent: boolean;
+  max_fires: number | null;
+  cooldown_seconds: number;
+  expires_at: string | null;
+  misfire_policy: "latest" | "all" | "skip";
+  grace_seconds: number;
+  notification_summary: string | null;
+  managed_by_agent: boolean;
+  name: string;
+  type: string;
+  config: Record<string, unknown>;
+  agent_id: string;
 }
 
 export interface TriggerPage {
@@ -941,6 +974,12 @@ export interface TenantOut {
   max_tokens_per_day: number | null;
   max_invocations_per_hour: number | null;
   max_concurrent_runs: number | null;
+  keep_firings_days: number | null;
+  keep_invocations_days: number | null;
+  keep_deliveries_days: number | null;
+  keep_messages_days: number | null;
+  keep_notifications_days: number | null;
+  keep_audit_days: number | null;
   created_at: string;
 }
 
@@ -954,6 +993,12 @@ export interface TenantIn {
   max_tokens_per_day?: number | null;
   max_invocations_per_hour?: number | null;
   max_concurrent_runs?: number | null;
+  keep_firings_days?: number | null;
+  keep_invocations_days?: number | null;
+  keep_deliveries_days?: number | null;
+  keep_messages_days?: number | null;
+  keep_notifications_days?: number | null;
+  keep_audit_days?: number | null;
   name: string;
 }
 
@@ -972,6 +1017,12 @@ export interface TenantPatch {
   max_tokens_per_day?: number | null;
   max_invocations_per_hour?: number | null;
   max_concurrent_runs?: number | null;
+  keep_firings_days?: number | null;
+  keep_invocations_days?: number | null;
+  keep_deliveries_days?: number | null;
+  keep_messages_days?: number | null;
+  keep_notifications_days?: number | null;
+  keep_audit_days?: number | null;
   name?: string;
 }
 

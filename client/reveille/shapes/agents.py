@@ -127,6 +127,14 @@ class McpServer(TypedDict, total=False):
     headers: dict[str, str | None] | None
 
 
+class AgentsIn(TypedDict, total=False):
+    items: Required[list[AgentIn]]
+
+
+class AgentsMade(TypedDict):
+    items: list[AgentOut]
+
+
 class AgentWhole(TypedDict):
     id: str
     tenant_id: str

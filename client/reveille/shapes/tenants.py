@@ -20,6 +20,12 @@ class TenantOut(TypedDict):
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
+    keep_firings_days: int | None
+    keep_invocations_days: int | None
+    keep_deliveries_days: int | None
+    keep_messages_days: int | None
+    keep_notifications_days: int | None
+    keep_audit_days: int | None
     created_at: str
 
 
@@ -38,6 +44,12 @@ class TenantIn(TypedDict, total=False):
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
+    keep_firings_days: int | None
+    keep_invocations_days: int | None
+    keep_deliveries_days: int | None
+    keep_messages_days: int | None
+    keep_notifications_days: int | None
+    keep_audit_days: int | None
     name: Required[str]
 
 
@@ -51,4 +63,10 @@ class TenantPatch(TypedDict, total=False):
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
+    keep_firings_days: int | None
+    keep_invocations_days: int | None
+    keep_deliveries_days: int | None
+    keep_messages_days: int | None
+    keep_notifications_days: int | None
+    keep_audit_days: int | None
     name: str

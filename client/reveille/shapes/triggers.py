@@ -61,6 +61,31 @@ class TriggerIn(TypedDict, total=False):
     config: dict[str, Any]
 
 
+class TriggerRow(TypedDict):
+    reason: str
+    focus_ref: str | None
+    urgent: bool
+    max_fires: int | None
+    cooldown_seconds: float
+    expires_at: str | None
+    misfire_policy: Literal["latest", "all", "skip"]
+    grace_seconds: float
+    notification_summary: str | None
+    managed_by_agent: bool
+    name: str
+    type: str
+    config: dict[str, Any]
+    agent_id: str
+
+
+class TriggersIn(TypedDict, total=False):
+    items: Required[list[TriggerRow]]
+
+
+class TriggersMade(TypedDict):
+    items: list[TriggerOut]
+
+
 class AckCounts(TypedDict):
     handled: int
     deferred: int
