@@ -20,6 +20,8 @@ PLACES = {  # what would be called after the page of the API, and is called afte
     "approve_trigger": ("triggers", "approve"),
     "reject_trigger": ("triggers", "reject"),
     "rotate_token": ("triggers", "rotate_token"),
+    "make_agents": ("agents", "create_many"),
+    "make_triggers": ("triggers", "create_many"),
     "wake_agent": ("agents", "wake"),
     "put_heartbeat": ("agents", "put_heartbeat"),
     "show_focus": ("agents", "focus"),

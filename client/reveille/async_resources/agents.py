@@ -49,7 +49,7 @@ class AsyncAgents:
         answer: AgentOut = await self._client.call("POST", "/agents", body=fields)
         return answer
 
-    async def create(self, **fields: Unpack[AgentsIn]) -> AgentsMade:
+    async def create_many(self, **fields: Unpack[AgentsIn]) -> AgentsMade:
         """Make up to 1,000 agents, all or none. `errors` of a refusal names each wrong row, such as items.3.name."""
         answer: AgentsMade = await self._client.call("POST", "/agents/bulk", body=fields)
         return answer

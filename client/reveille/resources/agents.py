@@ -49,7 +49,7 @@ class Agents:
         answer: AgentOut = self._client.call("POST", "/agents", body=fields)
         return answer
 
-    def create(self, **fields: Unpack[AgentsIn]) -> AgentsMade:
+    def create_many(self, **fields: Unpack[AgentsIn]) -> AgentsMade:
         """Make up to 1,000 agents, all or none. `errors` of a refusal names each wrong row, such as items.3.name."""
         answer: AgentsMade = self._client.call("POST", "/agents/bulk", body=fields)
         return answer

@@ -54,7 +54,7 @@ class Triggers:
         )
         return answer
 
-    def create(self, **fields: Unpack[TriggersIn]) -> TriggersMade:
+    def create_many(self, **fields: Unpack[TriggersIn]) -> TriggersMade:
         """Make up to 1,000 triggers of any agents, all or none. `errors` of a refusal names each wrong row."""
         answer: TriggersMade = self._client.call("POST", "/triggers/bulk", body=fields)
         return answer
