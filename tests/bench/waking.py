@@ -59,10 +59,10 @@ class Woken:
 
 
 class Calls(asyncio.Protocol):
-    """Answers each post at once, and notes when it came."""
+    """Answers each post at once, and notes when it came and for which invocation."""
 
-    def __init__(self, times: list[float]) -> None:
-        self._times = times
+    def __init__(self, calls: list[str]) -> None:
+        self._calls = calls
         self._received = b""
         self._transport: asyncio.Transport | None = None
 
@@ -80,7 +80,8 @@ class Calls(asyncio.Protocol):
         if b"GET" in head[:3]:
             return
         if head.startswith(b"POST /run"):
-            self._times.append(time.time())  # wall time: compared with the slot
+            name = head.lower().partition(b"webhook-id: ")[2].split(b"\r\n")[0].decode()
+            self._calls.append(f"{time.time()} {name}\n")  # wall time: compared with the slot
         closes = b"connection: close" in head.lower()
         self._transport.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s"
@@ -92,15 +93,15 @@ class Calls(asyncio.Protocol):
 
 def _serve(port: int, path: str) -> None:
     async def run() -> None:
-        times: list[float] = []
+        calls: list[str] = []
         loop = asyncio.get_running_loop()
-        await loop.create_server(lambda: Calls(times), "127.0.0.1", port, backlog=2048)
+        await loop.create_server(lambda: Calls(calls), "127.0.0.1", port, backlog=2048)
         while True:
             await asyncio.sleep(0.1)
-            if times:
+            if calls:
                 with Path(path).open("a") as file:
-                    file.write("".join(f"{each}\n" for each in times))
-                times.clear()
+                    file.write("".join(calls))
+                calls.clear()
 
     asyncio.run(run())
 
@@ -152,7 +153,7 @@ def bare_rate(port: int, count: int) -> float:
 
 
 @contextmanager
-def _agents(databases: Databases, count: int, workers: int = 1) -> Iterator[tuple[Fleet, int, Path, str]]:
+def woken_agents(databases: Databases, count: int, workers: int = 1) -> Iterator[tuple[Fleet, int, Path, str]]:
     """Real processes with so many `http` agents, one trigger each, not due yet."""
     url = databases.create()
     with (
@@ -198,12 +199,12 @@ def _wake(url: str, path: Path, count: int, ahead: float = 2.0) -> list[float]:
         while len(path.read_text().splitlines()) < count or (conn.execute(open_ones).fetchone() or [0])[0]:
             assert time.monotonic() < deadline, "not all agents were called"
             time.sleep(0.2)
-    return sorted(float(line) - slot for line in path.read_text().splitlines())
+    return sorted(float(line.split()[0]) - slot for line in path.read_text().splitlines())
 
 
 def waking(databases: Databases, count: int, workers: int = 1) -> Woken:
     """Wake `count` agents that are due at once."""
-    with _agents(databases, count, workers) as (processes, port, path, url):
+    with woken_agents(databases, count, workers) as (processes, port, path, url):
         bare = bare_rate(port, 1000)
         processes_ = [psutil.Process(processes.pid(f"worker-{number}")) for number in range(workers)]
         before = sum(sum(each.cpu_times()[:2]) for each in processes_)
@@ -214,7 +215,7 @@ def waking(databases: Databases, count: int, workers: int = 1) -> Woken:
 
 def alone(databases: Databases, times: int) -> list[float]:
     """Seconds from due to called of one agent alone, again and again."""
-    with _agents(databases, 1) as (_, _port, path, url):
+    with woken_agents(databases, 1) as (_, _port, path, url):
         return sorted(_wake(url, path, 1, ahead=0.5)[0] for _ in range(times))
 
 
@@ -222,7 +223,7 @@ def statements(databases: Databases, count: int) -> float:
     """Statements of the worker for each of `count` agents that are due at once, by PostgreSQL's own log."""
     server = databases.server
     with (
-        _agents(databases, count) as (_, _port, path, url),
+        woken_agents(databases, count) as (_, _port, path, url),
         psycopg.connect(server.url_of(SUPERUSER, SUPERUSER), autocommit=True) as conn,
     ):
         for setting in ("log_line_prefix = '%a '", "log_statement = 'all'"):

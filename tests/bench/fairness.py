@@ -1,0 +1,146 @@
+"""What a flood of one tenant costs another: 50,000 triggers due at once, beside single ones of a neighbour.
+
+`python -m tests.bench.fairness` measures that alone.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psycopg
+
+from tests.bench.scheduling import percentile
+from tests.bench.server import bench_server
+from tests.bench.waking import PATIENCE, woken_agents
+from tests.support.postgres import Databases
+
+FLOOD = 50_000
+AGENTS_OF_FLOOD = 2500
+PROBES, EVERY_SECONDS = 40, 0.1
+
+NEIGHBOUR = """
+    INSERT INTO tenants (id, name) VALUES ('00000000-0000-7000-8000-0000000000ff', 'neighbour');
+    UPDATE agents SET tenant_id = '00000000-0000-7000-8000-0000000000ff'
+    WHERE name IN (SELECT 'agent ' || n FROM generate_series(1, {probes}) AS n);
+    UPDATE triggers t SET tenant_id = a.tenant_id, name = 'probe ' || a.name FROM agents a
+    WHERE a.id = t.agent_id AND a.tenant_id = '00000000-0000-7000-8000-0000000000ff'
+"""
+MORE = """
+    INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, reason, cooldown_seconds)
+    SELECT gen_random_uuid(), a.tenant_id, a.id, 'more ' || n, 'interval', '{"seconds": 86400}', 'UTC', 'a bench', 0
+    FROM agents a, generate_series(2, %s) AS n WHERE a.name LIKE 'agent %%' AND a.tenant_id =
+        (SELECT id FROM tenants WHERE name = 'default')
+"""
+DUE_PROBES = """
+    INSERT INTO jobs (trigger_id, kind, next_run_time)
+    SELECT id, 'fire', to_timestamp(%s) + %s * (row_number() OVER ()) * interval '1 second'
+    FROM triggers WHERE name LIKE 'probe %%'
+    ON CONFLICT (trigger_id, kind) DO UPDATE SET next_run_time = excluded.next_run_time
+"""
+DUE_FLOOD = """
+    INSERT INTO jobs (trigger_id, kind, next_run_time) SELECT id, 'fire', to_timestamp(%s) FROM triggers
+    WHERE name NOT LIKE 'probe %%'
+"""
+OF_PROBES = """
+    SELECT i.id::text, extract(epoch FROM f.scheduled_for)::float8,
+        extract(epoch FROM f.fired_at)::float8, extract(epoch FROM i.ready_at)::float8
+    FROM invocations i JOIN firings f ON f.invocation_id = i.id
+    WHERE f.trigger_name LIKE 'probe %%' AND f.scheduled_for > to_timestamp(%s)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """Seconds of each single wake of the neighbour, in order."""
+
+    lateness: list[float]
+    """From the slot to the firing."""
+    close_to_call: list[float]
+    """From the close of its window to the call of its agent."""
+    due_to_call: list[float]
+
+
+@dataclass(frozen=True, slots=True)
+class Fairness:
+    """The neighbour's wakes, without the flood and with it."""
+
+    calm: Neighbour
+    flooded: Neighbour
+    flood_seconds: float
+    """Until all of the flood was recorded."""
+
+    def ratio(self, figure: str, share: float = 0.99) -> float:
+        """With the flood against without."""
+        return percentile(getattr(self.flooded, figure), share) / percentile(getattr(self.calm, figure), share)
+
+
+def fairness(databases: Databases, flood: int = FLOOD) -> Fairness:
+    """Wake a neighbour's agents one by one, first alone, then while `flood` triggers of another tenant are due."""
+    with woken_agents(databases, AGENTS_OF_FLOOD + PROBES) as (_, _port, path, url):
+        with psycopg.connect(url, autocommit=True) as conn:
+            conn.execute(NEIGHBOUR.format(probes=PROBES).encode())
+            conn.execute(MORE, (flood // AGENTS_OF_FLOOD,))
+            conn.execute("VACUUM ANALYZE")
+        _probe(url, path, with_flood=False)  # warms the caches
+        calm = _probe(url, path, with_flood=False)
+        flooded = _probe(url, path, with_flood=True)
+        return Fairness(calm, flooded, _flood_seconds(url))
+
+
+def _flood_seconds(url: str) -> float:
+    with psycopg.connect(url, autocommit=True) as conn:
+        query = """
+            SELECT extract(epoch FROM max(fired_at) - min(scheduled_for))::float8 FROM firings
+            WHERE trigger_name NOT LIKE 'probe %'
+        """
+        deadline = time.monotonic() + PATIENCE
+        due = "SELECT count(*) FROM jobs WHERE next_run_time <= clock_timestamp()"
+        while (conn.execute(due).fetchone() or [0])[0]:
+            assert time.monotonic() < deadline, "the flood was not recorded"
+            time.sleep(0.2)
+        [seconds] = conn.execute(query).fetchone() or [0.0]
+        return float(seconds)
+
+
+def _probe(url: str, path: Path, *, with_flood: bool) -> Neighbour:
+    path.write_text("")
+    with psycopg.connect(url, autocommit=True) as conn:
+        slot = time.time() + 4.0
+        conn.execute(DUE_PROBES, (slot, EVERY_SECONDS))
+        if with_flood:
+            conn.execute(DUE_FLOOD, (slot,))
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            woken = conn.execute(OF_PROBES, (slot,)).fetchall()
+            called = {name: float(at) for at, name in map(str.split, path.read_text().splitlines())}
+            if len(woken) == PROBES and all(each[0] in called for each in woken):
+                break
+            assert time.monotonic() < deadline, "not all of the neighbour's agents were called"
+            time.sleep(0.2)
+    return Neighbour(
+        sorted(fired - due for _, due, fired, _ in woken),
+        sorted(called[each] - ready for each, _, _, ready in woken),
+        sorted(called[each] - due for each, due, _, _ in woken),
+    )
+
+
+def main() -> int:
+    """Print the figures."""
+    with bench_server() as databases:
+        found = fairness(databases)
+    for figure in ("lateness", "close_to_call", "due_to_call"):
+        for share in (0.5, 0.99):
+            calm, flooded = (percentile(getattr(each, figure), share) for each in (found.calm, found.flooded))
+            line = (
+                f"{figure} p{share * 100:.0f}: {calm * 1000:.0f} ms alone, {flooded * 1000:.0f} ms with the flood"
+            )
+            print(f"{line}, ratio {flooded / calm:.2f}")  # noqa: T201
+    print(f"the flood of {FLOOD:,} was recorded in {found.flood_seconds:.1f} s")  # noqa: T201
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
