@@ -44,6 +44,10 @@ class Heartbeat:
         self._beat_at = self._clock.monotonic()
         self._passes = self._recorded = 0
 
+    def count(self, recorded: int) -> None:
+        """Count what was recorded beside the passes; the next one writes it."""
+        self._recorded += recorded
+
     def stop(self, conn: Connection) -> None:
         """Leave: the process ends in good order. Those that did not are forgotten after a while."""
         conn.execute(

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 from apscheduler.jobstores.base import BaseJobStore
 from loguru import logger
@@ -23,7 +24,18 @@ from sqlalchemy import Connection
 from scheduler.clock.jobs import LedgerJob
 from scheduler.domain.clock import Clock
 from scheduler.storage.engine import Database
+from scheduler.storage.fair_shares import has_neighbours
 from scheduler.storage.faults import blames_rows, first_line
+
+
+class ExpressLane(Protocol):
+    """What a store needs of it."""
+
+    is_working: bool
+
+    def call(self) -> None:
+        """A pass is full."""
+
 
 RETRY_SECONDS = 1.0
 """The wait after a pass that failed as a whole, e.g. because the database is away."""
@@ -38,6 +50,10 @@ class LedgerPass(ABC):
         """Its claim, as jobs: locked until the transaction ends."""
         self.is_full = False
         """Whether it claimed all that it was allowed to: there may be more."""
+        self.has_neighbours = False
+        """Whether it is full and there is more than one tenant: the express lane then has the second connection."""
+        self.leaves_few = False
+        """Whether the express lane takes what is due of tenants with few."""
 
     @abstractmethod
     def claim(self, limit: int) -> Sequence[LedgerJob]:
@@ -83,6 +99,10 @@ class LedgerStore(BaseJobStore):
         """Before the next pass, when this one could not start."""
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
         self._writing: Future[_Written] | None = None
+        self.express: ExpressLane | None = None
+        """Whom to call when a pass is full."""
+        self.is_full = False
+        """Whether the last pass was."""
 
     @abstractmethod
     def new_pass(self, conn: Connection) -> LedgerPass:
@@ -116,8 +136,7 @@ class LedgerStore(BaseJobStore):
         self._wait = RETRY_SECONDS
         try:
             self._pass = self.new_pass(self._db.engine.connect())
-            self._pass.jobs = self._pass.claim(self._limit)
-            self._pass.is_full = len(self._pass.jobs) >= self._limit
+            self._claim(self._pass)
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001  # whatever a row or a kind raises, the others are claimed
@@ -125,6 +144,15 @@ class LedgerStore(BaseJobStore):
             self._not_claimed(error)
             return ()
         return self._pass.jobs
+
+    def _claim(self, starting: LedgerPass) -> None:
+        lane = self.express
+        starting.leaves_few = lane is not None and lane.is_working and self._limit == self.max_rows
+        starting.jobs = starting.claim(self._limit)
+        self.is_full = starting.is_full = len(starting.jobs) >= self._limit
+        if self.is_full and lane is not None and has_neighbours(starting.conn):
+            starting.has_neighbours = True
+            lane.call()
 
     def get_next_run_time(self) -> datetime | None:
         """Write, commit, and say when to look again. Never raises: a failed pass is undone and tried again."""
@@ -149,7 +177,7 @@ class LedgerStore(BaseJobStore):
             self.abandon()
             return self._failed(unprepared, done.jobs)
         self._pass = None
-        if self.overlaps and done.is_full and self._limit == self.max_rows:
+        if self.overlaps and done.is_full and not done.has_neighbours and self._limit == self.max_rows:
             self._writing = self._writer.submit(self._write, done)
             return self._in(0)
         written = self._write(done)

@@ -17,6 +17,7 @@ from loguru import logger
 
 from scheduler.clock.duties import Duty
 from scheduler.clock.executor import LedgerExecutor
+from scheduler.clock.express import ExpressLane
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.ledger_store import LedgerStore
 from scheduler.clock.trigger_pass import EXECUTOR
@@ -60,7 +61,7 @@ class LedgerScheduler(BackgroundScheduler):
     """Runs the two ledger stores and, from memory, the housekeeping duties."""
 
     def __init__(self, db: Database, clock: Clock, duties: Sequence[Duty] = ()) -> None:
-        """`db` needs two connections: a full pass is written while the next one is claimed."""
+        """`db` needs two connections: beside a full pass, the next one is claimed or the express lane works."""
         self._clock = clock
         self._db = db
         self._heartbeat = Heartbeat(clock)
@@ -68,6 +69,9 @@ class LedgerScheduler(BackgroundScheduler):
             "default": TriggerStore(db, clock, self._heartbeat),
             WINDOWS: WindowStore(db, clock),
         }
+        self._express = ExpressLane(db, self._heartbeat)
+        for store in self._ledgers.values():
+            store.express = self._express
         self.last_pass_at: datetime | None = None
         self._ending = False
         super().__init__(
@@ -91,11 +95,18 @@ class LedgerScheduler(BackgroundScheduler):
                 next_run_time=clock.now(),
             )
 
+    def start(self, *args: Any, **kwargs: Any) -> None:  # APScheduler's signature
+        """Run passes in a thread from now on, with the express lane beside it."""
+        super().start(*args, **kwargs)
+        self._express.start()
+
     def run_pass(self) -> float:
         """One pass over all stores; returns the seconds to sleep. Never raises."""
         started = self._clock.monotonic()
         with _tuned():
             wait = self._process_jobs()
+        if not any(store.is_full for store in self._ledgers.values()):
+            self._express.send_away()
         # APScheduler counts its wait from the start of the pass; what the pass took must not be slept again.
         took = self._clock.monotonic() - started
         self.last_pass_at = self._clock.now()
@@ -107,6 +118,7 @@ class LedgerScheduler(BackgroundScheduler):
         self._ending = True
         self.wakeup()
         self._thread.join()
+        self._express.stop()
         super().shutdown(wait)
         try:
             with self._db.begin() as conn:

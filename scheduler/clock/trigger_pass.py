@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
+from uuid import UUID
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, CursorResult, text
 
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, build_job, job_id
@@ -128,18 +129,14 @@ class TriggerPass(LedgerPass):
 
     def claim(self, limit: int) -> list[LedgerJob]:
         """Lock up to `limit` due jobs, oldest slot first, of each tenant its share if more are due; decide each."""
-        shares = read_shares(self.conn, DUE, limit)
-        claim, values = (CLAIM_SHARES, share_parameters(shares)) if shares else (CLAIM, {"limit": limit})
-        jobs: list[LedgerJob] = []
-        slot: datetime | None = None
-        result = self.conn.execute(claim, values)
-        read = _readers(result.keys())
-        for row in result.all():
-            due = read.due(row)
-            if due.next_run_time != slot:
-                slot = due.next_run_time  # one object for all that are due together, for it takes long to hash
-            jobs.append(_due_job(decide(due, slot, read.trigger(row), read.definition(row))))
-        return jobs
+        shares = read_shares(self.conn, DUE, limit, leaves_few=self.leaves_few)
+        if shares is not None:
+            return self.claim_shares(shares)
+        return self._decided(self.conn.execute(CLAIM, {"limit": limit}))
+
+    def claim_shares(self, shares: Mapping[UUID, int]) -> list[LedgerJob]:
+        """Lock so many due jobs of each tenant, its oldest slots first; decide each."""
+        return self._decided(self.conn.execute(CLAIM_SHARES, share_parameters(shares)))
 
     def submit(self, job: LedgerJob) -> None:
         """Collect a claim for `write`."""
@@ -156,9 +153,12 @@ class TriggerPass(LedgerPass):
 
     def write(self) -> None:
         """Record the firings of what was submitted, advance every job of it."""
-        self._heartbeat.beat(self.conn, self._record() if self.submitted else 0)
+        self._heartbeat.beat(self.conn, self.record())
 
-    def _record(self) -> int:
+    def record(self) -> int:
+        """Write what `write` does but the sign of life; returns how many firings there were."""
+        if not self.submitted:
+            return 0
         recorded = self._batch.record(self.conn, announce=False)
         checks = run_checks(self.conn, [claim.trigger for claim in self.submitted if claim.check])
         checked = record_firings(self.conn, checks.firings, announce=False)
@@ -190,6 +190,17 @@ class TriggerPass(LedgerPass):
         ]
         record_events(self.conn, events)
         return recorded.count + checked.count
+
+    def _decided(self, result: CursorResult[Any]) -> list[LedgerJob]:
+        jobs: list[LedgerJob] = []
+        slot: datetime | None = None
+        read = _readers(result.keys())
+        for row in result.all():
+            due = read.due(row)
+            if due.next_run_time != slot:
+                slot = due.next_run_time  # one object for all that are due together, for it takes long to hash
+            jobs.append(_due_job(decide(due, slot, read.trigger(row), read.definition(row))))
+        return jobs
 
 
 def _due_job(claim: Claim) -> LedgerJob:

@@ -46,7 +46,7 @@ class WindowPass(LedgerPass):
                 next_run_time=window.due_at,
                 claim=window,
             )
-            for window in claim_due_windows(self.conn, limit)
+            for window in claim_due_windows(self.conn, limit, leaves_few=self.leaves_few)
         ]
 
     def submit(self, job: LedgerJob) -> None:

@@ -9,7 +9,7 @@ A paused agent's row is locked for the same reason, and limits are by budgets.py
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -139,17 +139,23 @@ class _Plan:
     left: int = 0
 
 
-def claim_due_windows(conn: Connection, limit: int) -> Sequence[Row[Any]]:
+def claim_due_windows(conn: Connection, limit: int, *, leaves_few: bool = False) -> Sequence[Row[Any]]:
     """Lock up to `limit` due windows and retries, the longest due first, of each tenant its share if more are due.
 
     Before that, what was put off until now is made due: windows held for a budget, and firings that agents deferred.
+    With `leaves_few`, what the express lane takes is left to it.
     """
     free_due_windows(conn)
     return_deferred(conn, limit)
-    shares = read_shares(conn, DUE, limit)
-    if shares:
-        return conn.execute(CLAIM_SHARES, share_parameters(shares)).all()
+    shares = read_shares(conn, DUE, limit, leaves_few=leaves_few)
+    if shares is not None:
+        return claim_windows_of(conn, shares)
     return conn.execute(CLAIM_DUE, {"limit": limit}).all()
+
+
+def claim_windows_of(conn: Connection, shares: Mapping[UUID, int]) -> Sequence[Row[Any]]:
+    """Lock so many due windows and retries of each tenant, the longest due first, for `close_windows`."""
+    return conn.execute(CLAIM_SHARES, share_parameters(shares)).all()
 
 
 def close_due_windows(conn: Connection, limit: int) -> Closed:
