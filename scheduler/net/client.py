@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -135,7 +136,7 @@ class GuardedClient:
         headers.update({"Accept-Encoding": ACCEPT_ENCODING, "Connection": "close"})
         request = httpx.Request(
             call.method,
-            str(call.target),
+            _parsed(str(call.target)),
             headers=headers,
             content=call.content,
             extensions={"timeout": httpx.Timeout(None, connect=self._connect_timeout).as_dict()},
@@ -162,6 +163,11 @@ class GuardedClient:
             return check_url(url, self._allow_private)
         except UrlRefused as error:
             raise UrlRefused(f"{call.target.host} redirects to a URL that is refused: {error.message}") from None
+
+
+@functools.lru_cache(maxsize=1024)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ refused instead of guessed at, since two parsers that guess differently are how 
 
 from __future__ import annotations
 
+import functools
 import re
 import socket
 from dataclasses import dataclass, replace
@@ -108,6 +109,7 @@ class AllowedPrivate:
 _EVERYTHING = AllowedPrivate(networks=(ip_network("0.0.0.0/0"), ip_network("::/0")))
 
 
+@functools.lru_cache(maxsize=1024)  # a URL is judged by itself, twice on the way of each request
 def check_url(url: str, allow_private: AllowedPrivate) -> ParsedUrl:
     """Apply every rule that needs no name server; IP addresses and `localhost` (RFC 6761) are decided here.
 

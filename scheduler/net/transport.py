@@ -64,7 +64,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
             timeouts["connect"] /= shares
         pinned = httpx.Request(
             request.method,
-            request.url.copy_with(host=str(address), port=target.port),
+            _pinned(request.url, str(address), target.port),
             headers=request.headers,
             stream=request.stream,
             extensions={**request.extensions, "timeout": timeouts, "sni_hostname": target.host},
@@ -74,6 +74,11 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     async def aclose(self) -> None:
         """Close what is still open."""
         await self._inner.aclose()
+
+
+@functools.lru_cache(maxsize=1024)
+def _pinned(url: httpx.URL, address: str, port: int) -> httpx.URL:
+    return url.copy_with(host=address, port=port)
 
 
 def _one_connection(context: ssl.SSLContext) -> httpx.AsyncBaseTransport:

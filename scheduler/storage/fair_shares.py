@@ -18,7 +18,7 @@ NEIGHBOURS = text("SELECT count(*) > 1 FROM (SELECT FROM tenants LIMIT 2) AS fir
 
 
 def due_of_tenants(table: str, column: str, where: str) -> TextClause:
-    """A query for `read_waiting`: what is due in `table` by its `column`, of the rows `where`, by an index of tenants."""
+    """A query for `read_waiting`: what is due in `table` by its `column`, of rows `where`, by an index of tenants."""
     due = f"{where} AND {column} <= (SELECT clock_timestamp())"
     return text(f"""
         SELECT t.id, theirs.due

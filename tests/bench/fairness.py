@@ -108,10 +108,11 @@ def _flood_seconds(url: str) -> float:
 def _probe(url: str, path: Path, *, with_flood: bool) -> Neighbour:
     path.write_text("")
     with psycopg.connect(url, autocommit=True) as conn:
-        slot = time.time() + 4.0
+        slot = time.time() + 6.0
         conn.execute(DUE_PROBES, (slot, EVERY_SECONDS))
         if with_flood:
             conn.execute(DUE_FLOOD, (slot,))
+            conn.execute("ANALYZE jobs")
         deadline = time.monotonic() + PATIENCE
         while True:
             woken = conn.execute(OF_PROBES, (slot,)).fetchall()
