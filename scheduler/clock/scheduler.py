@@ -69,9 +69,9 @@ class LedgerScheduler(BackgroundScheduler):
             "default": TriggerStore(db, clock, self._heartbeat),
             WINDOWS: WindowStore(db, clock),
         }
-        self._express = ExpressLane(db, self._heartbeat)
+        self.express = ExpressLane(db, self._heartbeat)
         for store in self._ledgers.values():
-            store.express = self._express
+            store.express = self.express
         self.last_pass_at: datetime | None = None
         self._ending = False
         super().__init__(
@@ -98,7 +98,7 @@ class LedgerScheduler(BackgroundScheduler):
     def start(self, *args: Any, **kwargs: Any) -> None:  # APScheduler's signature
         """Run passes in a thread from now on, with the express lane beside it."""
         super().start(*args, **kwargs)
-        self._express.start()
+        self.express.start()
 
     def run_pass(self) -> float:
         """One pass over all stores; returns the seconds to sleep. Never raises."""
@@ -106,7 +106,7 @@ class LedgerScheduler(BackgroundScheduler):
         with _tuned():
             wait = self._process_jobs()
         if not any(store.is_full for store in self._ledgers.values()):
-            self._express.send_away()
+            self.express.send_away()
         # APScheduler counts its wait from the start of the pass; what the pass took must not be slept again.
         took = self._clock.monotonic() - started
         self.last_pass_at = self._clock.now()
@@ -118,7 +118,7 @@ class LedgerScheduler(BackgroundScheduler):
         self._ending = True
         self.wakeup()
         self._thread.join()
-        self._express.stop()
+        self.express.stop()
         super().shutdown(wait)
         try:
             with self._db.begin() as conn:

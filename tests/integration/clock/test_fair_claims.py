@@ -7,13 +7,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from scheduler.clock.express import ExpressLane
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.trigger_pass import TriggerPass
+from scheduler.clock.trigger_store import TriggerStore
 from scheduler.domain.clock import SystemClock
 from scheduler.invocations.windows import claim_due_windows
 from scheduler.storage.engine import Database
-from scheduler.storage.fair_shares import divide
-from tests.support.database import rows
+from scheduler.storage.fair_shares import FEW, divide
+from tests.support.clockwork import SteppedScheduler
+from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_tenant
 
 TRIGGERS = text("""
@@ -108,6 +111,45 @@ def test_a_lone_window_is_closed_beside_thousands(db: Database) -> None:
     [lone] = rows(db, "SELECT id FROM invocations WHERE tenant_id = :id", id=neighbour)
     assert len(claimed) == 4
     assert lone.id in {row.id for row in claimed}
+
+
+def test_the_express_lane_takes_those_with_few_and_passes_leave_them_to_it(db: Database) -> None:
+    neighbour = make_tenant(db, "neighbour")
+    due_triggers(db, DEFAULT_TENANT, FEW + 10, ago=60)
+    due_triggers(db, neighbour, 3, ago=0)
+    with db.begin() as conn:
+        full = TriggerPass(conn, Heartbeat(SystemClock()))
+        full.leaves_few = True
+        tenants = {job.claim.trigger.tenant_id for job in full.claim(FEW)}
+        assert tenants == {DEFAULT_TENANT}
+        ExpressLane(db, Heartbeat(SystemClock())).look()  # while the full pass holds its rows
+    assert rows(db, "SELECT tenant_id, count(*) FROM firings GROUP BY tenant_id") == [(neighbour, 3)]
+
+
+def test_the_express_lane_closes_the_windows_of_those_with_few(db: Database) -> None:
+    neighbour = make_tenant(db, "neighbour")
+    due_windows(db, neighbour, 2, ago=0)
+    change(db, "UPDATE invocations SET firing_count = 1")
+    lane = ExpressLane(db, Heartbeat(SystemClock()))
+    lane.look()
+    lane.look()
+    assert [row.state for row in rows(db, "SELECT state FROM invocations")] == ["ready"] * 2
+    [job] = rows(db, "SELECT args FROM procrastinate_jobs")
+    assert len(job.args["runs"]) == 2
+
+
+def test_a_full_pass_beside_neighbours_calls_the_express_lane_and_one_with_room_sends_it_away(
+    db: Database, scheduler: SteppedScheduler, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lane = scheduler.express
+    make_tenant(db, "neighbour")
+    due_triggers(db, DEFAULT_TENANT, 4, ago=60)
+    monkeypatch.setattr(TriggerStore, "max_rows", 4)
+    monkeypatch.setattr(scheduler._lookup_jobstore("default"), "_limit", 4)
+    scheduler.run_pass()
+    assert lane.is_needed
+    scheduler.run_pass()
+    assert not lane.is_needed
 
 
 def test_a_job_of_an_older_version_has_its_tenant(db: Database) -> None:

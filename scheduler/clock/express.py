@@ -1,0 +1,92 @@
+"""The express lane: while passes are full of some tenants' jobs, those of tenants with few do not wait for them.
+
+A pass of thousands of rows takes a moment that a lone trigger of somebody else would have to wait for, and then its
+window for the next. The lane has a thread and the scheduler's second connection, and works only in such times. What it
+cannot do it leaves to the passes, which find the row that is to blame.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from loguru import logger
+
+from scheduler.clock.heartbeat import Heartbeat
+from scheduler.clock.trigger_pass import DUE as DUE_TRIGGERS
+from scheduler.clock.trigger_pass import TriggerPass
+from scheduler.invocations.windows import DUE as DUE_WINDOWS
+from scheduler.invocations.windows import claim_windows_of, close_windows
+from scheduler.storage.engine import Database
+from scheduler.storage.fair_shares import few_of, read_waiting
+from scheduler.storage.faults import first_line
+
+PAUSE_SECONDS = 0.01
+"""Between two looks while passes are full."""
+PAUSE_AFTER_FAULT = 1.0
+
+
+class ExpressLane:
+    """Records and closes what is due of tenants with few, while it is needed."""
+
+    def __init__(self, db: Database, heartbeat: Heartbeat) -> None:
+        self._db = db
+        self._heartbeat = heartbeat
+        self._needed = threading.Event()
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._work, name="express-lane", daemon=True)
+        self.is_working = False
+        """Whether passes may leave to it what is few: its thread runs, and its last look was good."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether passes are full."""
+        return self._needed.is_set()
+
+    def start(self) -> None:
+        """Be there for when it is needed."""
+        self.is_working = True
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the look that runs."""
+        self.is_working = False
+        self._stopping.set()
+        self._needed.set()
+        if self._thread.is_alive():
+            self._thread.join()
+
+    def call(self) -> None:
+        """A pass is full, and there is more than one tenant."""
+        self._needed.set()
+
+    def send_away(self) -> None:
+        """Passes have room for all again."""
+        if not self._stopping.is_set():
+            self._needed.clear()
+
+    def look(self) -> None:
+        """Record what is due of tenants with few, then close their windows: a transaction each, of few rows."""
+        with self._db.begin() as conn:
+            shares = few_of(read_waiting(conn, DUE_TRIGGERS, more_than=0))
+            if shares:
+                recording = TriggerPass(conn, self._heartbeat)
+                for job in recording.claim_shares(shares):
+                    recording.submit(job)
+                recording.prepare()
+                self._heartbeat.count(recording.record())
+        with self._db.begin() as conn:
+            shares = few_of(read_waiting(conn, DUE_WINDOWS, more_than=0))
+            if shares:
+                close_windows(conn, claim_windows_of(conn, shares))
+
+    def _work(self) -> None:
+        while self._needed.wait() and not self._stopping.is_set():
+            try:
+                self.look()
+            except Exception as error:  # noqa: BLE001  # the passes take what it left
+                logger.warning("The express lane leaves the few to the passes: {}", first_line(error))
+                self.is_working = False
+                self._stopping.wait(PAUSE_AFTER_FAULT)
+            else:
+                self.is_working = not self._stopping.is_set()
+                self._stopping.wait(PAUSE_SECONDS)
