@@ -16,13 +16,13 @@ from api.resource import CHANGES, answer, blueprint, problems
 from api.schemas.polls import PollOut, TrialIn, TrialOut
 from api.schemas.triggers import TriggerPath
 from api.services import services
-from scheduler.domain.errors import ConfigurationError, Conflict
+from scheduler.domain.errors import ConfigurationError, Conflict, InvalidField
 from scheduler.domain.thread_quota import Turns
 from scheduler.intake.polls.data import Shown, shown
 from scheduler.intake.polls.settle import Poll, open_poll
 from scheduler.intake.polls.statements import PollDetail, read_poll
-from scheduler.intake.polls.trial import Trial, record_try, try_poll
-from scheduler.intake.polls.watch import is_watch, open_watch
+from scheduler.intake.polls.trial import Trial, record_try, try_look
+from scheduler.intake.polls.watch import Watch, is_watch, open_watch
 from scheduler.manage.agent_rights import check_may_try, is_own
 from scheduler.manage.agent_trigger_limits import APPROVED
 from scheduler.net.request_checks import check_request
@@ -30,7 +30,7 @@ from scheduler.storage.agents import get_agent
 from scheduler.triggers.base import CheckContext, TriggerConfig, parse_config
 from scheduler.triggers.looks import LookConfig
 from scheduler.triggers.poll import PollConfig, Seen
-from scheduler.triggers.registry import KINDS
+from scheduler.triggers.registry import KINDS, OFFERED, kind_of
 
 polls = blueprint("polls", "What polls saw, and what they would see.")
 
@@ -43,16 +43,16 @@ TRIED: dict[str | int, Any] = {200: TrialOut, **CHANGES, **problems(429)}
 @polls.post("/triggers/try", responses=TRIED)
 @needs(Level.WRITE, own=True)
 def try_config(body: TrialIn) -> Response:
-    """Look at once at what a poll of this config would see, as its first look. Only the audit trail tells of it."""
+    """Look at once at what a trigger of this config would see, as its first look. Only the audit trail tells of it."""
     _may_try(caller().agent_id)
-    return _tried(checked_poll(body.config), None)
+    return _tried(checked_config(body.type, body.config), None)
 
 
 @polls.post("/triggers/<trigger_id>/try", responses=TRIED)
 @needs(Level.WRITE, own=True)
 def try_trigger(path: TriggerPath) -> Response:
     """Look at once at what a poll sees, compared with what it saw last. Nothing is fired."""
-    poll = open_poll(poll_detail(path.trigger_id).stored, services().box)
+    poll = opened(poll_detail(path.trigger_id, PollConfig, LookConfig))
     who = caller()
     if who.is_agent:
         found = services().triggers.get(who.tenant_id, path.trigger_id)
@@ -84,19 +84,33 @@ def _before(detail: PollDetail) -> Seen | None:
     if not is_watch(detail.stored):
         return Poll(detail.stored, PollConfig.model_construct(**detail.stored.config)).before()
     try:
-        cursor = open_watch(detail.stored, services().box).cursor()
+        watch = open_watch(detail.stored, services().box)
     except ConfigurationError:
         return None
-    return None if cursor is None else Seen(cursor)
+    cursor = watch.cursor()
+    return None if cursor is None else Seen(watch.config.remembered(cursor))
 
 
-def checked_poll(config: Mapping[str, Any]) -> PollConfig:
-    """The config of a poll that need not exist. Raises InvalidField."""
-    who = services()
+def opened(detail: PollDetail) -> Poll | Watch:
+    """A trigger that looks, with its secrets. Raises ConfigurationError."""
+    if is_watch(detail.stored):
+        return open_watch(detail.stored, services().box)
+    return open_poll(detail.stored, services().box)
+
+
+def checked_config(type_name: str, config: Mapping[str, Any]) -> PollConfig | LookConfig:
+    """The config of a trigger that need not exist and looks at something. Raises InvalidField."""
+    who, kind = services(), kind_of(type_name)
+    if not (kind.can_try and issubclass(kind, PollConfig | LookConfig)):
+        tried = ", ".join(name for name, each in OFFERED.items() if each.can_try)
+        raise InvalidField(f"A {type_name} trigger looks at nothing that can be tried; try {tried}.", field="type")
     context = CheckContext(
-        now=who.clock.now(), check_request=partial(check_request, allow_private=who.allow_private)
+        now=who.clock.now(),
+        check_request=partial(check_request, allow_private=who.allow_private),
+        permitted=who.settings.permitted,
+        by_agent=caller().is_agent,
     )
-    return cast("PollConfig", parse_config(PollConfig, config, context))
+    return cast("PollConfig | LookConfig", parse_config(kind, config, context))
 
 
 def poll_detail(trigger_id: UUID, *kinds: type[TriggerConfig]) -> PollDetail:
@@ -122,7 +136,7 @@ def header_names(conn: Connection, trigger_id: UUID) -> list[str]:
         return []
 
 
-def look(config: PollConfig, last: Poll | None, trigger_id: UUID | None = None) -> Trial:
+def look(config: PollConfig | LookConfig, last: Poll | Watch | None, trigger_id: UUID | None = None) -> Trial:
     """What a look at this moment comes to, compared with the `last`; audited. `trigger_id`: of a poll that exists.
 
     Raises LimitReached while the tenant has others under way, and beyond the pace of a minute.
@@ -131,7 +145,15 @@ def look(config: PollConfig, last: Poll | None, trigger_id: UUID | None = None) 
     with _tries.take(who.tenant_id):
         with services().db.begin() as conn:
             record_try(conn, who.tenant_id, who.actor, config, trigger_id=trigger_id, agent_id=who.agent_id)
-        return asyncio.run(try_poll(config, last, allow_private=services().allow_private, clock=services().clock))
+        return asyncio.run(
+            try_look(
+                config,
+                last,
+                allow_private=services().allow_private,
+                permitted=services().settings.permitted,
+                clock=services().clock,
+            )
+        )
 
 
 def seen_now(trigger_id: UUID) -> dict[str, Any] | None:
@@ -155,5 +177,5 @@ def _may_try(agent_id: UUID | None, *, is_approved: bool = False) -> None:
         check_may_try(approve_triggers=agent.approve_triggers, is_approved=is_approved)
 
 
-def _tried(config: PollConfig, last: Poll | None, trigger_id: UUID | None = None) -> Response:
+def _tried(config: PollConfig | LookConfig, last: Poll | Watch | None, trigger_id: UUID | None = None) -> Response:
     return answer(TrialOut.model_validate(look(config, last, trigger_id)))

@@ -66,7 +66,7 @@ def build_parts(settings: Settings) -> Services:
     for_agents = allow_private.and_loopback() if settings.is_local else allow_private
     live = Live(settings.listen_url)
     operator = Operator(box, for_agents, settings.commands, settings.mcp_commands)
-    triggers = Triggers(db, box, allow_private)
+    triggers = Triggers(db, box, allow_private, settings.permitted)
     clock = SystemClock()
     return Services(
         settings=settings,

@@ -19,6 +19,8 @@ from scheduler.domain.retention import read_days
 
 MAKE_SECRET_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105  # a command
 MIN_KEY_LENGTH = 16
+PERMITTED_KINDS = ("check", "file", "email")
+"""Kinds that agents make only where the operator says so."""
 
 _SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg)://")
 _WITH_PORT = re.compile(r"(?<=/)(\d+):\d+$")
@@ -113,6 +115,30 @@ def _retention(value: str) -> str:
     return value
 
 
+def _parse_directories(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except ValueError:
+        raise ValueError('must be JSON such as {"name": "/path/to/directory"}') from None
+
+
+def _check_directories(value: dict[str, str]) -> dict[str, str]:
+    for name, path in value.items():
+        if not Path(path).is_absolute():
+            raise ValueError(f"{name!r} must be the absolute path of a directory")
+    return value
+
+
+def _kind_names(value: str) -> str:
+    names = [name.strip() for name in value.split(",") if name.strip()]
+    for name in names:
+        if name not in PERMITTED_KINDS:
+            raise ValueError(f"{name!r} is none of {', '.join(PERMITTED_KINDS)}, separated by commas")
+    return ",".join(names)
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -126,9 +152,13 @@ Commands = Annotated[
     dict[str, list[str]], NoDecode, BeforeValidator(_parse_commands), AfterValidator(_check_commands)
 ]
 DatabaseUrl = Annotated[str, AfterValidator(_database_url)]
+Directories = Annotated[
+    dict[str, str], NoDecode, BeforeValidator(_parse_directories), AfterValidator(_check_directories)
+]
 Directory = Annotated[Path, AfterValidator(_absolute)]
 HostNames = Annotated[str, AfterValidator(_host_names)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+KindNames = Annotated[str, AfterValidator(_kind_names)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
 ListenHost = Annotated[str, AfterValidator(_listen_host)]
 LongKey = Annotated[Key, AfterValidator(_long_enough)]

@@ -27,10 +27,12 @@ from config.setting_values import (
     MAKE_SECRET_KEY,
     Commands,
     DatabaseUrl,
+    Directories,
     Directory,
     HostNames,
     HttpUrl,
     Key,
+    KindNames,
     ListenHost,
     LogLevel,
     LongKey,
@@ -40,6 +42,7 @@ from config.setting_values import (
     Retention,
 )
 from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.permitted import Permitted
 
 SECRETS = ("DATABASE_URL", "DATABASE_DIRECT_URL", "REVEILLE_ADMIN_KEY", "REVEILLE_SECRET_KEY", "REVEILLE_API_KEY")
 _KUBERNETES = re.compile(
@@ -79,6 +82,9 @@ class Settings(BaseSettings):
     allow_private_hosts: PrivateHosts = Field("", validation_alias="REVEILLE_ALLOW_PRIVATE_HOSTS")
     commands: Commands = Field(default_factory=dict, validation_alias="REVEILLE_COMMANDS")
     mcp_commands: Commands = Field(default_factory=dict, validation_alias="REVEILLE_MCP_COMMANDS")
+    checks: Commands = Field(default_factory=dict, validation_alias="REVEILLE_CHECKS")
+    file_roots: Directories = Field(default_factory=dict, validation_alias="REVEILLE_FILE_ROOTS")
+    agent_kinds: KindNames = Field("", validation_alias="REVEILLE_AGENT_KINDS")
     public_url: HttpUrl | None = Field(None, validation_alias="REVEILLE_PUBLIC_URL")
     allowed_hosts: HostNames = Field("", validation_alias="REVEILLE_ALLOWED_HOSTS")
     trusted_proxies: Proxies = Field("", validation_alias="REVEILLE_TRUSTED_PROXIES")
@@ -126,6 +132,11 @@ class Settings(BaseSettings):
     def listen_url(self) -> str:
         """`postgresql://…` past a pooler, for what needs a session: LISTEN, and the programs of PostgreSQL."""
         return self.direct_url or self.libpq_url
+
+    @property
+    def permitted(self) -> Permitted:
+        """What triggers may touch on this machine, and which of their kinds agents may make."""
+        return Permitted(self.checks, self.file_roots, frozenset(filter(None, self.agent_kinds.split(","))))
 
     def for_server(self) -> Self:
         """These settings, if a web, worker or migrate process can run on them; else ConfigurationError."""

@@ -137,7 +137,7 @@ async def _invoke(
         assert settings.secret_key is not None  # noqa: S101  # for_server has seen to it
         box = SecretBox(settings.secret_key.get_secret_value())
         base_url = settings.public_url or settings.url
-        tools = make_tools(db, Triggers(db, box, allow_private), clock, base_url)
+        tools = make_tools(db, Triggers(db, box, allow_private, settings.permitted), clock, base_url)
         journal = Journal(db)
         parts = RuntimeParts(
             runner,
@@ -150,7 +150,7 @@ async def _invoke(
             mcp_commands=settings.mcp_commands,
         )
         dispatcher = _dispatcher(settings, db, box, parts, pulse, concurrency)
-        poller = Poller(db, box, client, clock)
+        poller = Poller(db, box, client, clock, allow_private, settings.permitted)
         deliverer = Deliverer(db, box, client, clock)
         watching = asyncio.ensure_future(dispatcher.watch())
         # A worker for each queue, so that neither has to wait for what the other does.

@@ -12,9 +12,9 @@ from scheduler.domain.shapes import Shape
 
 
 class TrialIn(Shape):
-    """A poll that need not exist."""
+    """A trigger that need not exist and looks at something."""
 
-    type: Literal["poll"] = "poll"
+    type: str = Field("poll", description="`poll`, or another type that can be tried (`GET /trigger-types`).")
     config: Config
 
 

@@ -10,21 +10,21 @@ from sqlalchemy import Connection
 
 from api.addresses import hook_address
 from api.auth import Level, caller, needs
-from api.polls import look, poll_detail, seen_now
+from api.polls import look, opened, poll_detail, seen_now
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render
 from api.web.trigger_filters import filters, wanted_triggers
 from api.web.trigger_history import passed_in_pauses
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
-from scheduler.intake.polls.settle import open_poll
 from scheduler.intake.webhooks.samples import send_sample
 from scheduler.storage.agents import get_agent
 from scheduler.storage.queries import AuditFilter, list_audit, list_deliveries
 from scheduler.storage.trigger_lists import find_triggers
 from scheduler.storage.trigger_views import TriggerView
+from scheduler.triggers.looks import LookConfig
 from scheduler.triggers.poll import PollConfig
-from scheduler.triggers.registry import CLOCKED, LISTED, UNLISTED, kind_of
+from scheduler.triggers.registry import CLOCKED, KINDS, LISTED, UNLISTED
 
 TYPES = tuple(LISTED)
 PREVIEWED = 8
@@ -95,7 +95,7 @@ def delete(trigger_id: str) -> Response:
 def try_now(trigger_id: str) -> Response:
     """Look at what a poll sees at this moment; nothing is recorded."""
     found = _found(trigger_id)
-    poll = open_poll(poll_detail(found.id).stored, services().box)
+    poll = opened(poll_detail(found.id, PollConfig, LookConfig))
     return _page(found, trial=look(poll.config, poll, found.id))
 
 
@@ -138,8 +138,10 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
     ahead = None
     if has_slots and trigger.is_enabled:
         ahead = services().triggers.preview(who.tenant_id, trigger.id, PREVIEWED)
-    is_poll, is_hook = trigger.type == PollConfig.kind, kind_of(trigger.type).has_address
-    detail = poll_detail(trigger.id) if is_poll else None
+    kind = KINDS.get(trigger.type)
+    is_hook = kind is not None and kind.has_address
+    looks = kind is not None and issubclass(kind, PollConfig | LookConfig)
+    detail = poll_detail(trigger.id, PollConfig, LookConfig) if looks else None
     with services().db.begin() as conn:
         history = paged(lambda **span: _history(conn, trigger.id, **span))
         return render(
@@ -149,6 +151,7 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
             has_slots=has_slots,
             ahead=ahead,
             poll=detail,
+            can_try=kind is not None and kind.can_try,
             has_address=is_hook,
             deliveries=list_deliveries(conn, trigger.id, limit=SHOWN_DELIVERIES) if is_hook else [],
             history=history,

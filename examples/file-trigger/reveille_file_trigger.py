@@ -1,4 +1,4 @@
-"""file: files below a directory that the operator allows; fires when some that match a pattern come or change."""
+"""folder: files below a directory that the operator allows; fires when some that match a pattern come or change."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ MOST_FILES = 10_000
 MOST_TOLD = 100
 
 
-class FileConfig(LookConfig):
+class FolderConfig(LookConfig):
     """`{"directory": "orders", "files": "*.csv"}`, the directory being below FILE_TRIGGER_ROOT."""
 
-    kind: ClassVar = "file"
-    label: ClassVar = "Files"
+    kind: ClassVar = "folder"
+    label: ClassVar = "Folder"
     summary: ClassVar = "When files come or change in a directory."
     icon: ClassVar = "M-4-5.5h5l3 3v8h-8Z"
     docs: ClassVar = "https://example.org/reveille-file-trigger"

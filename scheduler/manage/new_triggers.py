@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row
 
 from scheduler.domain.ids import new_id, new_token, token_hash
 from scheduler.domain.model import JobKind
+from scheduler.domain.permitted import Permitted
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.trigger_room import Room, check_may_add
@@ -88,6 +89,7 @@ def plan_trigger(
     maker: Maker,
     room: Room,
     allow_private: AllowedPrivate,
+    permitted: Permitted,
     seal: Callable[[Mapping[str, Any]], bytes | None],
 ) -> NewTrigger:
     """Check what may be made of a locked agent. Raises InvalidField, Forbidden, or Conflict for the limit."""
@@ -95,7 +97,7 @@ def plan_trigger(
     own = agent_made.own_columns(conn, agent.agent_id, spec) if by_agent else {}
     check_spec(spec, agent.now)
     kind = kind_of(spec.type)
-    context = rows.check_context(conn, agent, allow_private)
+    context = rows.check_context(conn, agent, allow_private, permitted, by_agent=by_agent)
     config = parse_config(kind, spec.config, context)
     zone = zone_of(config.own_zone, agent.agent_zone)
     trigger_id = new_id()

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, update
 
 from scheduler.domain.errors import InvalidField
+from scheduler.domain.permitted import Permitted
 from scheduler.invocations.shortening import shorten_window
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
@@ -61,10 +62,11 @@ class _Config:
 class TriggerChanges:
     """Changes triggers. Every call is part of the caller's transaction."""
 
-    def __init__(self, box: SecretBox, allow_private: AllowedPrivate) -> None:
+    def __init__(self, box: SecretBox, allow_private: AllowedPrivate, permitted: Permitted) -> None:
         """`allow_private`: what polls may request besides the public internet."""
         self._box = box
         self._allow_private = allow_private
+        self._permitted = permitted
 
     def apply(
         self, conn: Connection, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], author: Author
@@ -147,7 +149,7 @@ class TriggerChanges:
         whole = rows.widened(row, merge_patch(held, patch))
         if whole == held:
             return _Config({}, row.next_run_time)
-        context = rows.check_context(conn, row, self._allow_private)
+        context = rows.check_context(conn, row, self._allow_private, self._permitted, by_agent=author.is_agent)
         config = parse_config(kind, whole, context)
         zone = zone_of(config.own_zone, row.agent_zone)
         if author.is_agent:

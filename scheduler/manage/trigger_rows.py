@@ -14,6 +14,7 @@ from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.model import JobKind
+from scheduler.domain.permitted import Permitted
 from scheduler.manage.agent_rights import check_may_change
 from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
 from scheduler.manage.trigger_spec import TriggerSpec
@@ -131,7 +132,9 @@ def fresh_start(row: Row[Any]) -> dict[str, Any]:
     return start | {"listens_since": row.now} if kind_of(row.type).forgets_while_paused else start
 
 
-def check_context(conn: Connection, agent: Row[Any], allow_private: AllowedPrivate) -> CheckContext:
+def check_context(
+    conn: Connection, agent: Row[Any], allow_private: AllowedPrivate, permitted: Permitted, *, by_agent: bool
+) -> CheckContext:
     """What configs of this agent's triggers are checked against."""
     return CheckContext(
         now=agent.now,
@@ -139,6 +142,8 @@ def check_context(conn: Connection, agent: Row[Any], allow_private: AllowedPriva
         max_webhook_body_bytes=agent.max_webhook_body_bytes,
         check_request=partial(check_request, allow_private=allow_private),
         agent_id=agent.agent_id,
+        permitted=permitted,
+        by_agent=by_agent,
         find=partial(find_reference, conn, agent.owner_id),
     )
 

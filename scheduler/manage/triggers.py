@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row
 
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_token, token_hash
+from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.new_triggers import CreatedTrigger, Maker, NewTrigger, plan_trigger, write_triggers
@@ -36,11 +37,18 @@ PUBLIC_ONLY = AllowedPrivate()
 class Triggers:
     """What can be done with triggers. Every method is one transaction and leaves an audit event."""
 
-    def __init__(self, db: Database, box: SecretBox, allow_private: AllowedPrivate = PUBLIC_ONLY) -> None:
+    def __init__(
+        self,
+        db: Database,
+        box: SecretBox,
+        allow_private: AllowedPrivate = PUBLIC_ONLY,
+        permitted: Permitted = NOTHING_PERMITTED,
+    ) -> None:
         """`allow_private`: what polls may request besides the public internet."""
         self._db = db
         self._allow_private = allow_private
-        self._changes = TriggerChanges(box, allow_private)
+        self._permitted = permitted
+        self._changes = TriggerChanges(box, allow_private, permitted)
 
     def create(
         self,
@@ -86,7 +94,9 @@ class Triggers:
             return write_triggers(conn, new, actor)
 
     def _plan(self, conn: Connection, agent: Row[Any], spec: TriggerSpec, maker: Maker, room: Room) -> NewTrigger:
-        return plan_trigger(conn, agent, spec, maker, room, self._allow_private, self._changes.seal)
+        return plan_trigger(
+            conn, agent, spec, maker, room, self._allow_private, self._permitted, self._changes.seal
+        )
 
     def get(self, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
         """One trigger. Raises NotFound."""

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import Schedule
+from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
 from scheduler.triggers.options import Option
 
 
@@ -37,6 +38,10 @@ class CheckContext:
     """What the tenant lets a webhook take at once."""
     agent_id: UUID | None = None
     """Whose trigger it is; None for one that need not exist."""
+    permitted: Permitted = NOTHING_PERMITTED
+    """What the operator permits."""
+    by_agent: bool = False
+    """Whether an agent makes or changes it itself."""
     find: Callable[[str, str], str] = as_given
     """The id of what `(field, id or name)` refers to in the agent's tenant; raises InvalidField on that field."""
     check_request: Callable[[str, Mapping[str, str]], None] = any_request
@@ -82,6 +87,8 @@ class TriggerConfig(BaseModel):
     """Whether a form can show at once what a check would see."""
     has_address: ClassVar[bool] = False
     """Whether each trigger has an address of its own, `POST /hooks/{token}`."""
+    needs_permission: ClassVar[bool] = False
+    """Whether agents make triggers of this kind only where the operator lets them (REVEILLE_AGENT_KINDS)."""
     renewed_by: ClassVar[str | None] = None
     """The field that needs a new value when a trigger has nothing left to fire; None: any may help."""
     forgets_while_paused: ClassVar[bool] = False
@@ -138,6 +145,12 @@ def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: 
             known = sorted(kind.model_fields, key=lambda name: not kind.model_fields[name].is_required())
             said += f" A config of type {kind.kind} can have: {', '.join(known) or 'nothing'}."
         raise InvalidField(said, field=path) from None
+    if kind.needs_permission and context.by_agent and kind.kind not in context.permitted.agent_kinds:
+        raise InvalidField(
+            f"Agents may not make triggers of type {kind.kind} here: a person makes them, or the operator allows it by "
+            "REVEILLE_AGENT_KINDS.",
+            field="type",
+        )
     with _fields_of_config():
         parsed.check(context)
     return parsed

@@ -15,6 +15,7 @@ from pydantic import Field
 from scheduler.domain.misfire import Schedule
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.interval import MAX_SECONDS, IntervalSchedule
+from scheduler.triggers.means import Means
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +28,8 @@ class Sighting:
     """The data of the firing; None: there is nothing to fire."""
     note: str | None = None
     """What there is to say of the look, though all is well."""
+    shown: Any = None
+    """What a trial shows of a look that has nothing to fire."""
 
 
 class LookConfig(TriggerConfig):
@@ -38,6 +41,8 @@ class LookConfig(TriggerConfig):
     """
 
     checked_by: ClassVar = "scheduler.intake.polls.queue:queue_due_polls"
+    max_cursor_chars: ClassVar[int] = 1024 * 1024
+    """Of the cursor's JSON."""
 
     interval_seconds: float = Field(
         default=60.0,
@@ -55,6 +60,14 @@ class LookConfig(TriggerConfig):
         cursor. The message of a ReveilleError that it raises is shown to people.
         """
         raise NotImplementedError
+
+    def look_with(self, cursor: Any, means: Means) -> Sighting:
+        """Look once, with what the worker has for looks: for kinds that need more than `look` is given."""
+        return self.look(cursor)
+
+    def remembered(self, cursor: Any) -> Any:
+        """What to show people of a cursor."""
+        return cursor
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
         """An even grid of looks."""

@@ -8,7 +8,9 @@ from config.plugins import with_plugins
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.a2a_wait import A2aWaitConfig
 from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.check import CheckConfig
 from scheduler.triggers.cron import CronConfig
+from scheduler.triggers.file import FileConfig
 from scheduler.triggers.interval import IntervalConfig
 from scheduler.triggers.on_message import OnMessageConfig
 from scheduler.triggers.once import OnceConfig
@@ -23,6 +25,8 @@ OURS: tuple[type[TriggerConfig], ...] = (
     PollConfig,
     OnMessageConfig,
     WebhookConfig,
+    CheckConfig,
+    FileConfig,
     WakeConfig,
     A2aWaitConfig,
 )

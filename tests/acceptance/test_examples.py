@@ -98,10 +98,10 @@ def fill_in(one: Fleet, agent_id: str) -> str:
     """Make a trigger by the web form; where the browser is sent."""
     with signed_in(one) as web:
         assert "When files come or change" in web.get("/triggers/new", params={"agent_id": agent_id}).text
-        form = web.get("/triggers/new", params={"agent_id": agent_id, "type": "file"}).text
+        form = web.get("/triggers/new", params={"agent_id": agent_id, "type": "folder"}).text
         assert 'name="config.directory"' in form
         assert 'name="config.files"' in form
-        data = {"type": "file", "agent_id": agent_id, "name": "by form", "csrf": token(form)}
+        data = {"type": "folder", "agent_id": agent_id, "name": "by form", "csrf": token(form)}
         told = {"config.directory": "orders", "config.files": "*.txt"} | data
         return str(web.post("/triggers/new", data=told).url)
 
@@ -128,21 +128,23 @@ def test_a_kind_of_an_installed_package_works_like_one_of_ours(
     (inbox / "orders").mkdir()
     (inbox / "orders/old.csv").write_text("1")
     told = run(installed, "-c", TELL)
-    assert '- file: {"interval_seconds"?: 60.0, "directory": "orders", "files"?: "*.csv"}: when files come' in told
-    assert "or file." in told
+    assert (
+        '- folder: {"interval_seconds"?: 60.0, "directory": "orders", "files"?: "*.csv"}: when files come' in told
+    )
+    assert "or folder." in told
     with installed.api() as api:
         runtime = {"kind": "http", "url": agents.url}
         agent_id = api.post("/agents", json={"name": "ada", "runtime": runtime, "dedup_delay_seconds": 0}).json()[
             "id"
         ]
-        (kind,) = [each for each in api.get("/trigger-types").json()["items"] if each["type"] == "file"]
+        (kind,) = [each for each in api.get("/trigger-types").json()["items"] if each["type"] == "folder"]
         assert "directory" in kind["config_schema"]["properties"]
-        body = {"name": "x", "type": "file", "config": {"directory": "../.."}}
+        body = {"name": "x", "type": "folder", "config": {"directory": "../.."}}
         refused = api.post(f"/agents/{agent_id}/triggers", json=body)
         assert (refused.status_code, refused.json()["field"]) == (422, "config.directory")
         options = ["--name", "by command", "--directory", "orders", "--files", "*.csv", "--every", "1s"]
         made = json.loads(run(installed, "-m", "scheduler.cli", "triggers", "add", "ada", *options, "--json"))
-        assert (made["type"], made["config"]["files"]) == ("file", "*.csv")
+        assert (made["type"], made["config"]["files"]) == ("folder", "*.csv")
         path = f"/triggers/{made['id']}/poll"
         eventually(lambda: api.get(path).json()["is_seen"])
         (inbox / "orders/new.csv").write_text("four")
@@ -161,7 +163,7 @@ def test_a_kind_of_an_installed_package_works_like_one_of_ours(
         assert {"trigger.look_failed", "trigger.look_recovered"} <= {each["action"] for each in audit}
         assert "/triggers/" in fill_in(installed, agent_id)
         key = api.post("/api-keys", json={"name": "ada", "scopes": [f"agent:{agent_id}"]}).json()["key"]
-        asked = {"name": "by tool", "type": "file", "config": {"directory": "orders"}, "reason": "Look."}
+        asked = {"name": "by tool", "type": "folder", "config": {"directory": "orders"}, "reason": "Look."}
         assert ask_tool(installed, key, "set_trigger", **asked)["is_enabled"]
         names = {each["name"] for each in api.get(f"/agents/{agent_id}/triggers").json()["items"]}
         assert names == {"by command", "by form", "by tool"}

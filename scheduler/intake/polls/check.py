@@ -11,17 +11,21 @@ from loguru import logger
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
 from scheduler.intake.polls.look import Looker
+from scheduler.intake.polls.means import Parts
 from scheduler.intake.polls.results import LookFailed
 from scheduler.intake.polls.settle import Looked, Poll, Result, open_poll, quiet_end, settle
 from scheduler.intake.polls.statements import QuietEnd, StoredPoll, end_quietly, read_polls
 from scheduler.intake.polls.watch import Watcher, is_watch, open_watch
 from scheduler.net.client import GuardedClient
+from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database, transact
 from scheduler.storage.secrets import SecretBox
 from scheduler.triggers.poll import PollConfig
 
 READING_THREADS = 2
+PUBLIC_ONLY = AllowedPrivate()
 MAX_OPEN_REQUESTS = 700
 """Each holds a socket, of which a process has 1,024 by default. Only servers that hang come near it."""
 
@@ -29,7 +33,15 @@ MAX_OPEN_REQUESTS = 700
 class Poller:
     """Checks polls on one event loop, with threads of its own for the database and for reading answers."""
 
-    def __init__(self, db: Database, box: SecretBox, client: GuardedClient, clock: Clock) -> None:
+    def __init__(
+        self,
+        db: Database,
+        box: SecretBox,
+        client: GuardedClient,
+        clock: Clock,
+        allow_private: AllowedPrivate = PUBLIC_ONLY,
+        permitted: Permitted = NOTHING_PERMITTED,
+    ) -> None:
         """Takes one of `db`'s connections at a time. To be used on one event loop."""
         self._db = db
         self._box = box
@@ -37,7 +49,7 @@ class Poller:
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="polls-write")
         self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="polls-read")
         self._looker = Looker(client, clock, self._reading)
-        self._watcher = Watcher()
+        self._watcher = Watcher(Parts(client, allow_private, clock, permitted, self._looker.apart))
         self._open_requests = asyncio.Semaphore(MAX_OPEN_REQUESTS)
 
     async def check(self, looks: Collection[tuple[UUID, int]]) -> None:

@@ -31,13 +31,13 @@ class Looker:
         self._client = client
         self._clock = clock
         self._threads = threads
-        self._apart = Apart()
+        self.apart = Apart()
         self._apart_threads = ThreadPoolExecutor(APART_THREADS, thread_name_prefix="polls-apart")
 
     def close(self) -> None:
         """End the processes apart."""
         self._apart_threads.shutdown(wait=False, cancel_futures=True)
-        self._apart.close()
+        self.apart.close()
 
     async def look(
         self, config: PollConfig, validators: Validators = UNCONDITIONAL, baseline: str | None = None
@@ -67,7 +67,7 @@ class Looker:
                 return LookFailed("The answer is empty.")
         threads = self._apart_threads if reader.is_apart else self._threads
         return await asyncio.get_running_loop().run_in_executor(
-            threads, reader.read, config, answer, baseline, self._apart
+            threads, reader.read, config, answer, baseline, self.apart
         )
 
     async def _answer(

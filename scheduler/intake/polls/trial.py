@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,13 +15,17 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import LimitReached
+from scheduler.domain.permitted import Permitted
 from scheduler.intake.polls.data import firing_data, shown
 from scheduler.intake.polls.look import Looker
-from scheduler.intake.polls.results import Found, LookFailed, Sighted
-from scheduler.intake.polls.settle import Poll
+from scheduler.intake.polls.means import Parts, means_of
+from scheduler.intake.polls.results import Found, Look, LookFailed, Sighted
+from scheduler.intake.polls.settle import Looked, Poll
+from scheduler.intake.polls.watch import Watch, look_once
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import Event, record_events
+from scheduler.triggers.looks import LookConfig
 from scheduler.triggers.poll import PollConfig
 
 
@@ -38,17 +43,51 @@ class Trial:
     """What a firing with it carries."""
 
 
-async def try_poll(
-    config: PollConfig, last: Poll | None = None, *, allow_private: AllowedPrivate, clock: Clock
+async def try_look(
+    config: PollConfig | LookConfig,
+    last: Looked | None = None,
+    *,
+    allow_private: AllowedPrivate,
+    permitted: Permitted,
+    clock: Clock,
 ) -> Trial:
-    """Look once, unconditionally; `last`: the poll as it looked last, None for a new one. Takes up to 11 s."""
+    """Look once, unconditionally; `last`: the trigger as it looked last, None for a new one. Takes up to 30 s."""
     with ThreadPoolExecutor(1) as threads:
         async with GuardedClient(allow_private=allow_private) as client:
             looker = Looker(client, clock, threads)
             try:
-                look = await looker.look(config, baseline=None if last is None else last.baseline())
+                if isinstance(config, LookConfig):
+                    cursor = last.cursor if isinstance(last, Watch) else _none
+                    means = means_of(
+                        Parts(client, allow_private, clock, permitted, looker.apart), asyncio.get_running_loop()
+                    )
+                    return _of_look(await asyncio.to_thread(look_once, config, cursor, means))
+                poll = last if isinstance(last, Poll) else None
+                return _of_poll(
+                    config, poll, await looker.look(config, baseline=None if poll is None else poll.baseline())
+                )
             finally:
                 looker.close()
+
+
+def _none() -> None:
+    """The cursor of a first look."""
+
+
+def _of_look(look: Look) -> Trial:
+    match look:
+        case Sighted(data=data, note=note, shown=sight):
+            sight = sight if data is None else data
+            if sight is None:
+                return Trial("nothing_there", error=note or "There is nothing to fire for.")
+            told = shown(sight)
+            return Trial("found", told.value, told.is_cut, data is not None, note, data)
+        case LookFailed(note):
+            return Trial("failed", error=note)
+    raise AssertionError("a look of this kind gives nothing else")
+
+
+def _of_poll(config: PollConfig, last: Poll | None, look: Look) -> Trial:
     match look:
         case Found(seen, note=note):
             before = None if last is None else last.before()
@@ -81,7 +120,7 @@ def record_try(
     conn: Connection,
     tenant_id: UUID,
     actor: str,
-    config: PollConfig,
+    config: PollConfig | LookConfig,
     *,
     trigger_id: UUID | None,
     agent_id: UUID | None,
@@ -96,6 +135,8 @@ def record_try(
             f"Polls were tried {len(counted)} times within a minute; wait, or make the trigger.",
             retry_after=(SPAN - counted[-1]).total_seconds(),
         )
-    url = urlsplit(config.url)
-    detail = {"method": config.method, "url": f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"}
+    detail = {"type": config.kind}
+    if isinstance(config, PollConfig):
+        url = urlsplit(config.url)
+        detail = {"method": config.method, "url": f"{url.scheme}://{url.netloc.rpartition('@')[2]}{url.path}"}
     record_events(conn, [Event(ACTION, tenant_id, trigger_id, agent_id, actor, detail)])

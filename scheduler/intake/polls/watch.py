@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, cast
@@ -13,17 +14,18 @@ from loguru import logger
 from pydantic import ValidationError
 
 from scheduler.domain.errors import ConfigurationError, ReveilleError
+from scheduler.intake.polls.means import Parts, means_of
 from scheduler.intake.polls.results import LookFailed, Sighted
 from scheduler.intake.polls.statements import StoredPoll
 from scheduler.storage.secrets import SecretBox
 from scheduler.triggers.base import join_secrets
 from scheduler.triggers.looks import LookConfig
+from scheduler.triggers.means import Means
 from scheduler.triggers.registry import KINDS
 
 LOOK_SECONDS = 30.0
 THREADS = 8
 """Looks at once in a worker. One that hangs holds its thread, and its trigger is not looked at beside it."""
-MAX_CURSOR_CHARS = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +67,8 @@ def is_watch(stored: StoredPoll) -> bool:
 class Watcher:
     """Looks, on one event loop, each in one of a few threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="looks")
         self._places = asyncio.Semaphore(THREADS)
         self._looking: set[UUID] = set()
@@ -77,7 +80,9 @@ class Watcher:
             return LookFailed("The look before has not ended yet.")
         await self._places.acquire()
         self._looking.add(trigger_id)
-        looking = asyncio.get_running_loop().run_in_executor(self._threads, _look, watch)
+        loop = asyncio.get_running_loop()
+        means = means_of(self._parts, loop)
+        looking = loop.run_in_executor(self._threads, look_once, watch.config, watch.cursor, means)
         looking.add_done_callback(lambda _: self._ended(trigger_id))
         try:
             return await asyncio.wait_for(asyncio.shield(looking), LOOK_SECONDS)
@@ -93,9 +98,10 @@ class Watcher:
         self._places.release()
 
 
-def _look(watch: Watch) -> Sighted | LookFailed:
+def look_once(config: LookConfig, cursor: Callable[[], Any], means: Means) -> Sighted | LookFailed:
+    """Look in this thread. Never raises."""
     try:
-        sighting = watch.config.look(watch.cursor())
+        sighting = config.look_with(cursor(), means)
         text = json.dumps(sighting.cursor, sort_keys=True, allow_nan=False)
         data = (
             None if sighting.data is None else cast("dict[str, Any]", json.loads(json.dumps(dict(sighting.data))))
@@ -103,8 +109,8 @@ def _look(watch: Watch) -> Sighted | LookFailed:
     except ReveilleError as error:
         return LookFailed(error.message)
     except Exception as error:  # noqa: BLE001  # a stranger's code may raise anything
-        logger.opt(exception=error).warning("A look of type {} broke", watch.stored.type)
+        logger.opt(exception=error).warning("A look of type {} broke", config.kind)
         return LookFailed(f"The look broke: {type(error).__name__}: {error}")
-    if len(text) > MAX_CURSOR_CHARS:
-        return LookFailed("The look leaves more than 1 MiB for the next one.")
-    return Sighted(text, data, sighting.note)
+    if len(text) > config.max_cursor_chars:
+        return LookFailed(f"The look leaves more than {config.max_cursor_chars} characters for the next one.")
+    return Sighted(text, data, sighting.note, shown=sighting.shown)

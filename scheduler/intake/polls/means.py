@@ -1,0 +1,50 @@
+"""Gives looks what they may use, from the thread that each runs in."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from scheduler.documents.apart import Apart
+from scheduler.domain.clock import Clock
+from scheduler.domain.permitted import Permitted
+from scheduler.intake.polls.programs import run_program
+from scheduler.net.client import Answer, GuardedClient
+from scheduler.net.guard import admit
+from scheduler.net.policy import AllowedPrivate, check_url
+from scheduler.net.resolver import SystemResolver
+from scheduler.triggers.means import Means
+
+Value = TypeVar("Value")
+
+FETCH_SECONDS = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the means are made of."""
+
+    client: GuardedClient
+    allow_private: AllowedPrivate
+    clock: Clock
+    permitted: Permitted
+    apart: Apart
+
+
+def means_of(parts: Parts, loop: asyncio.AbstractEventLoop) -> Means:
+    """The means of looks in threads beside `loop`, on which their requests are made."""
+
+    def wait(work: Coroutine[Any, Any, Value]) -> Value:
+        return asyncio.run_coroutine_threadsafe(work, loop).result()
+
+    def fetch(url: str, headers: Mapping[str, str], most: int) -> Answer:
+        return wait(parts.client.request("GET", url, headers=headers, timeout=FETCH_SECONDS, max_bytes=most))
+
+    def address_of(host: str, port: int) -> str:
+        written = f"[{host}]" if ":" in host else host
+        target = check_url(f"https://{written}:{port}/", parts.allow_private)
+        return str(wait(admit(target, resolver=SystemResolver(), allow_private=parts.allow_private))[0])
+
+    return Means(parts.permitted, parts.clock.now, run_program, fetch, address_of, parts.apart.read)
