@@ -119,7 +119,8 @@ def test_a_schedule_kind_is_one_module_and_an_entry_point(tmp_path: Path) -> Non
         "['Port']",
         "('tide', {'port': 'Dover'})",
         """['- tide: {"port": "Dover"}: when the tide turns']""",
-        "cron, once, interval, poll, on_message, webhook, check, file or tide. Instead of `trigger`: cron, once, interval or tide.",
+        "cron, once, interval, poll, on_message, webhook, check, file or tide. "
+        "Instead of `trigger`: cron, once, interval or tide.",
         "3",
     ], done.stderr
 
