@@ -22,7 +22,7 @@ from scheduler.triggers.looks import Sighting
 from tests.support.means import means
 from tests.unit.test_poll_config import NOW
 
-NEW = {"cursor": None, "keys": []}
+NEW: dict[str, Any] = {"cursor": None, "keys": []}
 
 
 def look(script: str, cursor: Any = None, **config: Any) -> Sighting:

@@ -111,6 +111,12 @@ print(len(preview("tide", {"port": "Dover"}, zone="UTC", after=at, count=3, naiv
 """
 
 
+KINDS_TOLD = (
+    "cron, once, interval, poll, on_message, webhook, check, file or tide. "
+    "Instead of `trigger`: cron, once, interval or tide."
+)
+
+
 def test_a_schedule_kind_is_one_module_and_an_entry_point(tmp_path: Path) -> None:
     done = run_beside(
         tmp_path, "scratch_tide", "[reveille.triggers]\ntide = scratch_tide:TideConfig\n", KIND, SHOW_KIND
@@ -119,8 +125,7 @@ def test_a_schedule_kind_is_one_module_and_an_entry_point(tmp_path: Path) -> Non
         "['Port']",
         "('tide', {'port': 'Dover'})",
         """['- tide: {"port": "Dover"}: when the tide turns']""",
-        "cron, once, interval, poll, on_message, webhook, check, file or tide. "
-        "Instead of `trigger`: cron, once, interval or tide.",
+        KINDS_TOLD,
         "3",
     ], done.stderr
 
