@@ -411,7 +411,7 @@ export interface TrialOut {
 }
 
 export interface TrialIn {
-  type?: "poll";
+  type?: string;
   config: Record<string, unknown>;
 }
 

@@ -155,7 +155,7 @@ class AsyncTriggers:
         return answer
 
     async def try_config(self, **fields: Unpack[TrialIn]) -> TrialOut:
-        """Look at once at what a poll of this config would see, as its first look. Only the audit trail tells of it."""
+        """Look at once at what a trigger of this config would see, as its first look. Only the audit trail tells of it."""
         answer: TrialOut = await self._client.call("POST", "/triggers/try", body=fields)
         return answer
 

@@ -186,7 +186,7 @@ class ApproveIn(TypedDict, total=False):
 
 
 class TrialIn(TypedDict, total=False):
-    type: Literal["poll"]
+    type: str
     config: Required[dict[str, Any]]
 
 
