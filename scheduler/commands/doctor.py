@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.commands.exits import ExitCode
+from scheduler.commands.exits import ExitCode, UsageFault
 from scheduler.commands.findings import Finding, Status, fail, ok, warn
 from scheduler.commands.output import say, show_json
 from scheduler.domain.errors import ConfigurationError
@@ -17,6 +18,13 @@ if TYPE_CHECKING:
 
 COLOURS = {Status.OK: typer.colors.GREEN, Status.WARN: typer.colors.YELLOW, Status.FAIL: typer.colors.RED}
 NAME_WIDTH = 20
+
+
+class Late(StrEnum):
+    """What becomes of slots that passed since a backup."""
+
+    SKIP = "skip"
+    POLICY = "policy"
 
 
 def register(app: typer.Typer) -> None:
@@ -42,6 +50,13 @@ def doctor(
             "--after-restore", help="Say what will fire and run again once a restored database is started."
         ),
     ] = False,
+    late: Annotated[
+        Late | None,
+        typer.Option(
+            help="With --after-restore, of the slots that passed since the backup. skip: leave all of them out. "
+            "policy: let each trigger's misfire policy decide at the first start, as it does without this option."
+        ),
+    ] = None,
 ) -> int:
     """Check this installation, and say what to do.
 
@@ -51,8 +66,10 @@ def doctor(
         return _upgrade()
     if rotate_secrets:
         return _rotate()
+    if late is not None and not after_restore:
+        raise UsageFault("--late goes with --after-restore.")
     findings = []
-    for finding in _examine_restored() if after_restore else _examine():
+    for finding in _examine_restored(late) if after_restore else _examine():
         findings.append(finding)
         if not as_json:
             _show(finding)
@@ -62,11 +79,13 @@ def doctor(
     return ExitCode.FAILED if failed else ExitCode.OK
 
 
-def _examine_restored() -> Iterator[Finding]:
+def _examine_restored(late: Late | None) -> Iterator[Finding]:
     from scheduler.commands.backup import at_database
-    from scheduler.commands.restore_checks import check_restored
+    from scheduler.commands.restore_checks import check_restored, leave_out_late
 
     with at_database(_settings(), make=False) as url:
+        if late is Late.SKIP:
+            yield leave_out_late(url)
         yield from check_restored(url)
 
 

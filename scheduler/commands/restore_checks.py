@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import psycopg
 
-from scheduler.commands.findings import Finding, ok, warn
+from scheduler.commands.findings import Finding, fail, ok, warn
 
 LATE = """
     SELECT t.misfire_policy, count(*)
@@ -44,6 +44,22 @@ def check_restored(url: str) -> Iterator[Finding]:
         yield ok("started", "nothing runs on it yet")
 
 
+def leave_out_late(url: str) -> Finding:
+    """Skip every slot that passed since the backup, unless something runs on the database already."""
+    from scheduler.manage.restored import skip_late
+    from scheduler.storage.engine import Database
+
+    with psycopg.connect(url, connect_timeout=10) as connection:
+        if _number(connection, WORKERS):
+            return fail("skipped", "nothing: Reveille runs on it, and what is late has fired", "stop it first")
+    address = url.replace("postgresql://", "postgresql+psycopg://", 1)
+    db = Database(address, pool_size=1, application_name="doctor")
+    try:
+        return ok("skipped", f"what was late of {skip_late(db, 'operator')} triggers; the audit trail says which")
+    finally:
+        db.dispose()
+
+
 def _late(found: list[tuple[str, int]]) -> Finding:
     if not found:
         return ok("late", "no trigger has a slot that passed since")
@@ -52,7 +68,7 @@ def _late(found: list[tuple[str, int]]) -> Finding:
         "late",
         f"slots passed since of these triggers, by misfire policy: {counts}",
         "they fire as late at the first start, those too that fired elsewhere after the backup; where they must not, "
-        "the policy skip leaves them out (docs/misfire.md)",
+        "`reveille doctor --after-restore --late skip` leaves them all out (docs/misfire.md)",
     )
 
 
