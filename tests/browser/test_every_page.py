@@ -1,0 +1,75 @@
+"""Every page, empty and filled with the longest and strangest names: accessible, and never wider than the screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flask import Flask
+from playwright.sync_api import ViewportSize
+
+from api.web import PAGES
+from scheduler.triggers.registry import OFFERED
+from tests.browser.site import Site
+from tests.browser.strange import play
+
+NO_PAGES = {"web_now.show_picture", "web_now.stream", "web_firings.download_payload"}
+PHONE: ViewportSize = {"width": 360, "height": 740}
+DESK: ViewportSize = {"width": 1280, "height": 800}
+
+
+def rules() -> Iterator[str]:
+    """The paths of all pages, with their parameters."""
+    app = Flask("pages")
+    for each in PAGES:
+        app.register_blueprint(each)
+    for rule in app.url_map.iter_rules():
+        if rule.endpoint != "static" and "GET" in (rule.methods or ()) and rule.endpoint not in NO_PAGES:
+            yield rule.rule
+
+
+def paths(ids: dict[str, str]) -> Iterator[str]:
+    """A path for each page, for each kind of trigger and for each runtime."""
+    for rule in rules():
+        for kind in ids_of_triggers(ids) if "<trigger_id>" in rule else [""]:
+            path = rule.replace("<trigger_id>", kind)
+            for name, id_ in ids.items():
+                path = path.replace(f"<{name}>", id_)
+            assert "<" not in path, f"tests.browser.strange makes nothing for {path}"
+            yield path
+    yield from (f"/triggers/new?type={kind}" for kind in OFFERED)
+    yield from (f"/agents/new?kind={kind}" for kind in ("llm", "a2a", "command"))
+    yield from (f"/{each}?agent_id={ids['agent_id']}" for each in ("triggers", "settings/notifications", "sessions"))
+    yield from (f"/deliveries?trigger_id={ids['webhook']}", f"/agents/{ids['agent_id']}/nothing")
+
+
+def ids_of_triggers(ids: dict[str, str]) -> list[str]:
+    """One of each kind."""
+    return [ids[kind] for kind in OFFERED]
+
+
+def check(site: Site, path: str) -> None:
+    """The page as it is on a desk and on a phone, in light and in the dark."""
+    site.page.set_viewport_size(DESK)
+    site.open(path)
+    site.check_width()
+    site.page.set_viewport_size(PHONE)
+    site.check_width()
+    site.check_accessible()
+    site.page.emulate_media(color_scheme="dark")
+    site.check_accessible(only=("color-contrast",))
+    site.page.emulate_media(color_scheme="light")
+
+
+def test_every_page_that_is_empty(site: Site) -> None:
+    check(site, "/sign-in")
+    site.sign_in()
+    for rule in rules():
+        if "<" not in rule:
+            check(site, rule)
+
+
+def test_every_page_that_is_full_of_strange_names(site: Site) -> None:
+    ids = play(site.api)
+    site.sign_in()
+    for path in paths(ids):
+        check(site, path)
