@@ -17,7 +17,7 @@ from api.web.progress import STEP, cursor, take, tell
 from api.web.shapes import filled, shaped
 from scheduler.domain.ids import parse_id
 from scheduler.intake.webhooks.statements import kept_between
-from scheduler.storage.overviews import list_calls, trigger_names
+from scheduler.storage.overviews import list_calls, owned_triggers
 from scheduler.storage.queries import list_deliveries
 from scheduler.storage.trigger_views import get_view
 
@@ -33,8 +33,8 @@ def show_deliveries() -> Response:
     with services().db.begin() as conn:
         trigger = None if trigger_id is None else get_view(conn, who.tenant_id, trigger_id)
         page = paged(_source(conn, who.tenant_id, trigger_id, refused=refused))
-        names = trigger_names(conn, who.tenant_id, {row.trigger_id for row in page})
-    return render("deliveries.html", page=page, names=names, trigger=trigger, refused=refused)
+        owners = owned_triggers(conn, who.tenant_id, {row.trigger_id for row in page})
+    return render("deliveries.html", page=page, owners=owners, trigger=trigger, refused=refused)
 
 
 @deliveries.post("/triggers/<trigger_id>/deliveries/<delivery_id>/replay")

@@ -131,12 +131,14 @@ def agent_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dic
     return {row.id: row.name for row in rows}
 
 
-def trigger_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
-    """The names of a tenant's triggers, those deleted too."""
+def owned_triggers(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
+    """The `name`, `agent_id` and `agent_name` of a tenant's triggers, those deleted too."""
     rows = conn.execute(
-        select(Trigger.id, Trigger.name).where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id)
+        select(Trigger.id, Trigger.name, Trigger.agent_id, Agent.name.label("agent_name"))
+        .join(Agent, Agent.id == Trigger.agent_id)
+        .where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id)
     )
-    return {row.id: row.name for row in rows}
+    return {row.id: row for row in rows}
 
 
 def triggers_with_pages(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> set[UUID]:

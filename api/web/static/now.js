@@ -75,10 +75,31 @@
     };
   };
 
-  const explain = (event) => {
-    const label = event.target.closest("#picture a[aria-label]")?.getAttribute("aria-label");
-    if (label) why.textContent = label;
+  // On a narrow screen the explanation stands below the lane of its mark; as it is outside of the picture, it stays
+  // there when a new picture comes.
+  const narrow = matchMedia("(max-width: 52rem)");
+  const place = (lane) => {
+    const isBeside = narrow.matches && lane !== null;
+    why.classList.toggle("beside", isBeside);
+    why.style.top = isBeside ? `${lane.getBoundingClientRect().bottom + scrollY}px` : "";
   };
+  let explained = null;
+  const explain = (event) => {
+    const link = event.target.closest("#picture a[aria-label]");
+    if (link === null) return;
+    const lane = link.closest(".lane");
+    why.textContent = `${lane.querySelector(".agent .name").textContent}: ${link.getAttribute("aria-label")}`;
+    place(lane);
+    return link.getAttribute("href");
+  };
+  // A finger cannot point without pressing: its first press explains, the next on the same mark follows the link.
+  picture.addEventListener("click", (event) => {
+    if (event.pointerType !== "touch") return;
+    const href = explain(event);
+    if (href !== undefined && href !== explained) event.preventDefault();
+    explained = href ?? null;
+  });
+  narrow.addEventListener("change", () => place(null));
   picture.addEventListener("mouseover", explain);
   picture.addEventListener("focusin", explain);
 
