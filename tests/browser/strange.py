@@ -42,6 +42,9 @@ def play(api: Api) -> dict[str, str]:
         ids |= {"agent_id": agent["id"]} | {kind: each["id"] for kind, each in triggers.items()}
         _belongings(api, agent["id"], name)
     change(api.db, "UPDATE triggers SET approval = 'awaiting', is_enabled = false WHERE type = 'once'")
+    ids["trigger_id"] = ids["webhook"]
+    ids["key_id"] = api.get("/api-keys")["items"][0]["id"]
+    ids["target_id"] = api.get(f"/agents/{ids['agent_id']}/notification-targets")["items"][0]["id"]
     ids["model_id"] = api.get("/models")["items"][0]["id"]
     for one in ("invocation", "firing", "session"):
         ids[f"{one}_id"] = api.get(f"/{one}s")["items"][0]["id"]

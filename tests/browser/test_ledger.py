@@ -133,30 +133,3 @@ def test_a_key_is_shown_once(site: Site) -> None:
     site.page.get_by_role("row", name="laptop").get_by_role("link", name="Revoke").click()
     site.page.get_by_role("button", name="Revoke").click()
     expect(site.page.get_by_role("row", name="laptop")).to_have_count(0)
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_every_list_is_accessible_filled_in_light_and_dark_on_a_narrow_screen(site: Site, scheme: str) -> None:
-    woken = make_woken(site.api.db)
-    invocation = bring_to(site.api.db, woken, InvocationState.DEAD)
-    make_hook(site.api).accepted(b"{}")
-    site.page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    site.page.set_viewport_size({"width": 360, "height": 700})
-    site.sign_in()
-    lists = (
-        "/agents",
-        "/invocations",
-        "/sessions",
-        "/deliveries",
-        "/dead",
-        "/approvals",
-        "/audit",
-        "/settings",
-        "/settings/models",
-        "/settings/notifications",
-    )
-    forms = [f"/agents/new?kind={kind}" for kind in ("http", "llm", "a2a", "command")]
-    for path in (*lists, *forms, f"/agents/{woken.agent_id}", f"/invocations/{invocation}"):
-        site.open(path)
-        site.check_accessible()
-        assert site.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), path

@@ -40,17 +40,6 @@ def test_the_picture_is_live_and_explains_what_woke_the_agent(site: Site) -> Non
     site.check_accessible()
 
 
-def test_the_first_page_is_readable_in_the_dark_and_on_a_narrow_screen(site: Site) -> None:
-    trigger = site.api.trigger(site.api.agent("ada")["id"], "tick")
-    site.api.post(f"/triggers/{trigger['id']}/fire", status=202)
-    site.page.emulate_media(color_scheme="dark")
-    site.page.set_viewport_size({"width": 360, "height": 700})
-    site.sign_in()
-    expect(site.page.get_by_role("heading", name="Now")).to_be_visible()
-    site.check_accessible()
-    assert site.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth")
-
-
 def test_the_first_page_is_readable_without_scripts(site: Site, context: BrowserContext) -> None:
     trigger = site.api.trigger(site.api.agent("ada")["id"], "tick")
     site.api.post(f"/triggers/{trigger['id']}/fire", status=202)
