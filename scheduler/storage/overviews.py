@@ -133,11 +133,9 @@ def agent_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dic
 
 def owned_triggers(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
     """The `name`, `agent_id` and `agent_name` of a tenant's triggers, those deleted too."""
-    rows = conn.execute(
-        select(Trigger.id, Trigger.name, Trigger.agent_id, Agent.name.label("agent_name"))
-        .join(Agent, Agent.id == Trigger.agent_id)
-        .where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id)
-    )
+    columns: tuple[Any, ...] = (Trigger.id, Trigger.name, Trigger.agent_id, Agent.name.label("agent_name"))
+    query = select(*columns).join(Agent, Agent.id == Trigger.agent_id)
+    rows = conn.execute(query.where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id))
     return {row.id: row for row in rows}
 
 

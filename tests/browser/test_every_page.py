@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flask import Flask
-from playwright.sync_api import ViewportSize
+from playwright.sync_api import ViewportSize, expect
 
 from api.web import PAGES
 from scheduler.triggers.registry import OFFERED
 from tests.browser.site import Site
-from tests.browser.strange import play
+from tests.browser.strange import LONG, play
 
 NO_PAGES = {
     "web_now.show_picture",
@@ -41,7 +41,7 @@ def paths(ids: dict[str, str]) -> Iterator[str]:
         assert "<" not in path, f"tests.browser.strange makes nothing for {path}"
         yield path
     for kind in OFFERED:
-        yield from (f"/triggers/new?type={kind}", f"/triggers/{ids[kind]}", f"/triggers/{ids[kind]}/edit")
+        yield from (f"/triggers/new?type={kind}", f"/triggers/{ids[kind]}")
     yield from (f"/agents/new?kind={kind}" for kind in ("llm", "a2a", "command"))
     yield from (
         f"/{each}?agent_id={ids['agent_id']}" for each in ("triggers", "settings/notifications", "sessions")
@@ -75,3 +75,36 @@ def test_every_page_that_is_full_of_strange_names(site: Site) -> None:
     site.sign_in()
     for path in paths(ids):
         check(site, path)
+
+
+def test_names_take_two_lines_until_their_row_has_the_focus_and_state_comes_first(site: Site) -> None:
+    play(site.api)
+    site.sign_in()
+    site.page.set_viewport_size(PHONE)
+    for path in ("/agents", "/triggers", "/invocations", "/dead", "/deliveries"):
+        site.open(path)
+        row = site.page.get_by_role("row").filter(has_text=LONG[:100]).first
+        name = row.locator("a.name").first
+        assert name.evaluate("each => each.clientHeight < 2.5 * parseFloat(getComputedStyle(each).lineHeight)"), (
+            path
+        )
+        state = row.locator(".badge").first.bounding_box()
+        assert state is not None
+        assert state["x"] + state["width"] < PHONE["width"], path
+        assert state["x"] < (name.bounding_box() or state)["x"], path
+        name.focus()
+        assert name.evaluate("each => each.clientHeight > 4 * parseFloat(getComputedStyle(each).lineHeight)"), path
+
+
+def test_an_explanation_stands_below_its_mark_on_a_phone(site: Site) -> None:
+    trigger = site.api.trigger(site.api.agent("ada", dedup_delay_seconds=60)["id"], "tick")
+    site.api.post(f"/triggers/{trigger['id']}/fire", status=202)
+    site.page.set_viewport_size(PHONE)
+    site.sign_in()
+    window = site.page.get_by_role("link", name="woken by tick (interval)")
+    window.focus()
+    expect(site.page.locator("#why")).to_contain_text("ada: Window from")
+    mark, why = window.bounding_box(), site.page.locator("#why").bounding_box()
+    assert mark is not None
+    assert why is not None
+    assert 0 < why["y"] - mark["y"] < 60
