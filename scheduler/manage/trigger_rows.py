@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
+from dataclasses import fields
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -165,21 +166,7 @@ def widened(row: Row[Any], config: dict[str, Any]) -> dict[str, Any]:
 
 def spec_of(row: Row[Any]) -> TriggerSpec:
     """The stored trigger as its maker would ask for it."""
-    return TriggerSpec(
-        name=row.name,
-        type=row.type,
-        config=row.config,
-        reason=row.reason,
-        focus_ref=row.focus_ref,
-        urgent=row.urgent,
-        max_fires=row.max_fires,
-        cooldown_seconds=row.cooldown_seconds,
-        expires_at=row.expires_at,
-        misfire_policy=row.misfire_policy,
-        grace_seconds=row.grace_seconds,
-        notification_summary=row.notification_summary,
-        managed_by_agent=row.managed_by_agent,
-    )
+    return TriggerSpec(**{each.name: getattr(row, each.name) for each in fields(TriggerSpec)})
 
 
 def first_run_of(row: Row[Any]) -> datetime | None:

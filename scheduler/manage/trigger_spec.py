@@ -42,17 +42,7 @@ class TriggerSpec:
     def columns(self) -> dict[str, Any]:
         """The columns that take the fields as they are."""
         return {
-            "name": self.name,
-            "reason": self.reason,
-            "focus_ref": self.focus_ref,
-            "urgent": self.urgent,
-            "max_fires": self.max_fires,
-            "cooldown_seconds": self.cooldown_seconds,
-            "expires_at": self.expires_at,
-            "misfire_policy": self.misfire_policy,
-            "grace_seconds": self.grace_seconds,
-            "notification_summary": self.notification_summary,
-            "managed_by_agent": self.managed_by_agent,
+            each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("type", "config")
         }
 
     def patched(self, patch: Mapping[str, Any]) -> TriggerSpec:

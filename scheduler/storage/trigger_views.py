@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import JobKind
@@ -49,39 +49,23 @@ class TriggerView:
     paused_by: str | None
 
 
+_NAMED_OTHERWISE: dict[str, ColumnElement[Any]] = {
+    "timezone": Trigger.zone.label("timezone"),
+    "next_fire_at": Job.next_run_time.label("next_fire_at"),
+}
+"""The fields of TriggerView that are no column of that name."""
+
+
+_COLUMNS: tuple[ColumnElement[Any], ...] = tuple(
+    _NAMED_OTHERWISE[each.name] if each.name in _NAMED_OTHERWISE else Trigger.__table__.c[each.name]
+    for each in fields(TriggerView)
+)
+
+
 def view_query() -> Select[Any]:
     """The columns of TriggerView, by its names; deleted triggers are left out."""
     return (
-        select(
-            Trigger.id,
-            Trigger.tenant_id,
-            Trigger.agent_id,
-            Trigger.name,
-            Trigger.type,
-            Trigger.config,
-            Trigger.reason,
-            Trigger.focus_ref,
-            Trigger.zone.label("timezone"),
-            Trigger.urgent,
-            Trigger.max_fires,
-            Trigger.cooldown_seconds,
-            Trigger.expires_at,
-            Trigger.misfire_policy,
-            Trigger.grace_seconds,
-            Trigger.notification_summary,
-            Trigger.is_enabled,
-            Trigger.paused_note,
-            Job.next_run_time.label("next_fire_at"),
-            Trigger.fire_count,
-            Trigger.last_fired_at,
-            Trigger.is_system,
-            Trigger.created_by,
-            Trigger.approval,
-            Trigger.created_at,
-            Trigger.updated_at,
-            Trigger.managed_by_agent,
-            Trigger.paused_by,
-        )
+        select(*_COLUMNS)
         .join(Job, and_(Job.trigger_id == Trigger.id, Job.kind == JobKind.FIRE.value), isouter=True)
         .where(Trigger.deleted_at.is_(None))
     )
