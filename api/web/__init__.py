@@ -19,6 +19,7 @@ from api.web.now import now
 from api.web.pages import LEDGER
 from api.web.sign_in import sign_in, signed_in
 from api.web.trigger_edit import trigger_edit
+from api.web.trigger_forms import words_of_form
 from api.web.triggers import triggers
 from scheduler.triggers.registry import KINDS, icon_of
 
@@ -34,7 +35,11 @@ def register(app: Flask, services: Services) -> None:
     static.after_request(secure)
     filters.install(app, services.clock)
     app.jinja_env.globals.update(
-        currency=services.settings.currency, asset=_Assets(), icon=icon_of, kinds=tuple(KINDS)
+        currency=services.settings.currency,
+        asset=_Assets(),
+        icon=icon_of,
+        kinds=tuple(KINDS),
+        words_of_form=words_of_form,
     )
     app.extensions[LIMITS] = SignInLimit()
     install_now(app, services)

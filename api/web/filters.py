@@ -10,9 +10,9 @@ from zoneinfo import ZoneInfo
 from flask import Flask
 from markupsafe import Markup
 
-from api.web.cron_words import cron_words
 from api.web.zones import zone_names
 from scheduler.domain.clock import Clock
+from scheduler.triggers.registry import in_words
 from scheduler.triggers.zones import load_zone
 
 AWAY = ((31_557_600, "y"), (2_629_800, "mo"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
@@ -27,8 +27,8 @@ def install(app: Flask, clock_of: Clock) -> None:
         return time_tag(moment, zone, clock_of.now())
 
     filters = {"when": when, "clock": clock, "span": span, "size": size, "pretty": pretty, "short": short}
-    app.jinja_env.filters.update(filters, cron_words=cron_words, is_local=is_local)
-    app.jinja_env.globals["zone_names"] = zone_names
+    app.jinja_env.filters.update(filters, is_local=is_local)
+    app.jinja_env.globals.update(zone_names=zone_names, in_words=in_words)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 
 

@@ -17,7 +17,7 @@ from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.field_errors import InvalidRequest
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.base import TriggerConfig, merge_patch
-from scheduler.triggers.registry import kind_of
+from scheduler.triggers.registry import KINDS, in_words, kind_of
 
 Model = TypeVar("Model", bound=BaseModel)
 CONFIG = "config."
@@ -91,6 +91,12 @@ def read_form(kind_name: str, form: Mapping[str, str]) -> tuple[dict[str, Any], 
         if value is not None and (each.kind != "check" or value != bool(each.default)):
             _put(fields, each.name, value)
     return fields, errors
+
+
+def words_of_form(form: Mapping[str, str]) -> str:
+    """When what a form says fires, in words; empty where there are none."""
+    kind = form.get("type", "")
+    return in_words(kind, read_form(kind, form)[0]["config"]) if kind in KINDS else ""
 
 
 def changes(trigger: TriggerView, form: Mapping[str, str]) -> dict[str, Any]:

@@ -106,6 +106,11 @@ class TriggerConfig(BaseModel):
         found: str | None = getattr(self, "timezone", None)
         return found
 
+    @classmethod
+    def in_words(cls, config: Mapping[str, Any]) -> str:  # noqa: ARG003
+        """When a config fires, in words for people; empty where the config says it itself, or is not valid."""
+        return ""
+
     def check(self, context: CheckContext) -> None:
         """Refuse with InvalidField what the shape allows and the kind does not."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 from uuid import UUID
 
 from pydantic import Field
@@ -43,6 +44,13 @@ class CronConfig(RecurringConfig):
     seconds: Literal["first"] | None = Field(
         default=None, title="Seconds", description="`first`: six fields, the first of which is seconds."
     )
+
+    @classmethod
+    def in_words(cls, config: Mapping[str, Any]) -> str:
+        """Such as "At 09:00, Monday through Friday"."""
+        from scheduler.triggers.cron_words import cron_words
+
+        return cron_words(config)
 
     def check(self, context: CheckContext) -> None:
         """Refuse what is no cron expression, never fires, or names a zone that does not exist."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 from config.plugins import with_plugins
 from scheduler.domain.errors import InvalidField
@@ -63,6 +64,11 @@ CLOCKED = frozenset(name for name in TIMED if KINDS[name].checked_by is None)
 def icon_of(kind_name: str) -> str:
     """The path of a type's mark; that of a type which is not installed any more is a plain one."""
     return KINDS.get(kind_name, TriggerConfig).icon
+
+
+def in_words(kind_name: str, config: Mapping[str, Any]) -> str:
+    """When a config of a kind fires, in words; empty where it has none."""
+    return KINDS.get(kind_name, TriggerConfig).in_words(config)
 
 
 def headings_of(kind_name: str, language: str) -> Mapping[str, str]:
