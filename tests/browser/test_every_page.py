@@ -10,7 +10,7 @@ from playwright.sync_api import ViewportSize, expect
 from api.web import PAGES
 from scheduler.triggers.registry import OFFERED
 from tests.browser.site import Site
-from tests.browser.strange import LONG, play
+from tests.browser.strange import KINDS, LONG, play
 
 NO_PAGES = {
     "web_now.show_picture",
@@ -40,8 +40,8 @@ def paths(ids: dict[str, str]) -> Iterator[str]:
             path = path.replace(f"<{name}>", id_)
         assert "<" not in path, f"tests.browser.strange makes nothing for {path}"
         yield path
-    for kind in OFFERED:
-        yield from (f"/triggers/new?type={kind}", f"/triggers/{ids[kind]}")
+    yield from (f"/triggers/new?type={kind}" for kind in OFFERED)
+    yield from (f"/triggers/{ids[kind]}" for kind in KINDS)
     yield from (f"/agents/new?kind={kind}" for kind in ("llm", "a2a", "command"))
     yield from (
         f"/{each}?agent_id={ids['agent_id']}" for each in ("triggers", "settings/notifications", "sessions")
