@@ -6,6 +6,7 @@ Its role says which of the two it has.
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import signal
 import socket
@@ -184,6 +185,7 @@ async def _invoke(
                 ),
             )
         ]
+        _collect_less()
         await stopping.wait()
         logger.info("Stopping: runs have {:g} s to end, then they are handed back.", timing.grace)
         dispatcher.is_stopping = True
@@ -193,6 +195,16 @@ async def _invoke(
         journal.close()
         poller.close()
         deliverer.close()
+
+
+def _collect_less() -> None:
+    """Keep the cycle collector from what the process is made of, and let it look at what is new less often.
+
+    Runs make many objects that live as long as they do, each of which set the collector off: a fifth of a run's CPU.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 def _options(timing: Timing) -> WorkerOptions:
