@@ -9,6 +9,7 @@ from config.plugins import with_plugins
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.a2a_wait import A2aWaitConfig
 from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.calendar import CalendarConfig
 from scheduler.triggers.check import CheckConfig
 from scheduler.triggers.cron import CronConfig
 from scheduler.triggers.file import FileConfig
@@ -26,6 +27,7 @@ OURS: tuple[type[TriggerConfig], ...] = (
     PollConfig,
     OnMessageConfig,
     WebhookConfig,
+    CalendarConfig,
     CheckConfig,
     FileConfig,
     WakeConfig,

@@ -107,7 +107,7 @@ def look_once(config: LookConfig, cursor: Callable[[], Any], means: Means) -> Si
             None if sighting.data is None else cast("dict[str, Any]", json.loads(json.dumps(dict(sighting.data))))
         )
     except ReveilleError as error:
-        return LookFailed(error.message)
+        return LookFailed(error.message, getattr(error, "retry_after", None))
     except Exception as error:  # noqa: BLE001  # a stranger's code may raise anything
         logger.opt(exception=error).warning("A look of type {} broke", config.kind)
         return LookFailed(f"The look broke: {type(error).__name__}: {error}")
