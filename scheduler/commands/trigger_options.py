@@ -139,12 +139,26 @@ def parse_duration(option: str, text: str) -> float:
 
 
 def cooldown_of(text: str | None, kind: str, config: Mapping[str, Any]) -> float | None:
-    """The cooldown in seconds. One that is not given is at most an interval's step; None leaves it to the API."""
+    """The cooldown in seconds. One that is not given is at most the step of an even grid; None leaves it to the API."""
     if text is not None:
         return parse_duration("--cooldown", text)
-    steps = ((config.get("seconds"), 1), (config.get("minutes"), 60))
-    step = next((value * unit for value, unit in steps if isinstance(value, int | float)), None)
-    return float(step) if kind == "interval" and step is not None and 0 < step < DEFAULT_COOLDOWN else None
+    from pydantic import ValidationError
+
+    from scheduler.triggers.registry import CLOCKED, KINDS
+
+    try:
+        step = KINDS[kind].model_validate(dict(config)).step() if kind in CLOCKED else None
+    except ValidationError:
+        return None  # the API says what is wrong
+    seconds = 0.0 if step is None else step.total_seconds()
+    return seconds if 0 < seconds < DEFAULT_COOLDOWN else None
+
+
+def fires_by_the_clock(kind: str) -> bool:
+    """Whether a preview tells when triggers of this type fire."""
+    from scheduler.triggers.registry import CLOCKED
+
+    return kind in CLOCKED
 
 
 def read_json_object(option: str, text: str | None) -> Mapping[str, Any]:

@@ -123,7 +123,7 @@ def add(
     path = ("agents", agent_id(console.client, agent), "triggers")
     trigger = console.client.post(*path, body={key: value for key, value in body.items() if value is not None})
     console.details(trigger, FIELDS)
-    if not console.as_json and trigger["type"] in ("cron", "interval"):
+    if not console.as_json and given.fires_by_the_clock(trigger["type"]):
         _say_pace(console, trigger, chosen=cooldown is not None)
     if not console.as_json and trigger["hook_url"]:
         say("\nKeep the hook's address: it is not shown again. Whoever knows it can wake the agent.")
