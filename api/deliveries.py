@@ -17,7 +17,7 @@ from api.schemas.triggers import (
 )
 from api.services import services
 from api.triggers import reached
-from scheduler.storage.queries import list_deliveries
+from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries
 
 deliveries = blueprint("deliveries", "What webhooks were sent.")
 
@@ -27,8 +27,9 @@ deliveries = blueprint("deliveries", "What webhooks were sent.")
 def show_deliveries(path: TriggerPath, query: Page) -> Response:
     """List the calls of a webhook and what became of each, newest first."""
     reached(path.trigger_id)
+    wanted = DeliveryFilter(trigger_id=path.trigger_id)
     with services().db.begin() as conn:
-        return page(DeliveryPage, list_deliveries(conn, path.trigger_id, **one_more(query)), query)
+        return page(DeliveryPage, find_deliveries(conn, caller().tenant_id, wanted, **one_more(query)), query)
 
 
 @deliveries.post("/triggers/<trigger_id>/deliveries/replay", responses={202: RedeliveredListOut, **CHANGES})

@@ -14,7 +14,8 @@ from api.schemas.budgets import AgentWhole, budget_of
 from api.schemas.messages import WakeIn
 from api.schemas.notes import NotesIn
 from api.services import services
-from api.web.base import done, page_blueprint, paged, render
+from api.web.base import done, page_blueprint, render
+from api.web.list_filters import Filter, choice, read_filters
 from api.web.runtime_forms import address_of
 from api.web.shapes import filled, shaped
 from scheduler.intake.wakes import intake
@@ -30,6 +31,9 @@ MOST_TRIGGERS = 200
 LATEST = 10
 """Invocations and sessions on the page of their agent."""
 
+STATES = {"enabled": False, "paused": True}
+FILTERS = (Filter("q", "Search", hint="Part of the name."), choice("state", "State", list(STATES)))
+
 agents = page_blueprint("agents")
 
 
@@ -37,11 +41,13 @@ agents = page_blueprint("agents")
 @needs(Level.READ)
 def show_agents() -> Response:
     """List agents, newest first, and how each stands."""
-    who, words = caller(), request.args.get("q", "").strip()[:200]
+    who = caller()
     with services().db.begin() as conn:
-        page = paged(lambda **span: find_agents(conn, who.tenant_id, words, **span))
+        asked = read_filters(conn, who.tenant_id, FILTERS)
+        words, is_paused = asked.get("q") or "", STATES.get(asked.get("state"))
+        page = asked.page(lambda **span: find_agents(conn, who.tenant_id, words, is_paused=is_paused, **span))
         standing = standing_of(conn, [row.id for row in page])
-    return render("agents.html", page=page, standing=standing, words=words)
+    return render("agents.html", asked.status, page=page, standing=standing, asked=asked)
 
 
 @agents.get("/agents/<agent_id>")

@@ -8,7 +8,8 @@ from api.auth import Level, caller, needs
 from api.schemas.base import NoteIn
 from api.schemas.triggers import ApproveIn
 from api.services import services
-from api.web.base import done, page_blueprint, paged, render
+from api.web.base import done, page_blueprint, render
+from api.web.list_filters import AGENT, read_filters
 from api.web.shapes import filled, shaped
 from scheduler.domain.ids import parse_id
 from scheduler.manage import approvals as manage
@@ -24,9 +25,11 @@ def show_approvals() -> Response:
     """List what awaits approval, newest first."""
     who = caller()
     with services().db.begin() as conn:
-        page = paged(lambda **span: list_awaiting(conn, who.tenant_id, None, **span))
+        asked = read_filters(conn, who.tenant_id, (AGENT,))
+        agent_id = asked.get("agent_id")
+        page = asked.page(lambda **span: list_awaiting(conn, who.tenant_id, agent_id, **span))
         names = agent_names(conn, who.tenant_id, {trigger.agent_id for trigger in page})
-    return render("approvals.html", page=page, names=names)
+    return render("approvals.html", asked.status, page=page, names=names, asked=asked)
 
 
 @approvals.post("/triggers/<trigger_id>/approve")

@@ -3,22 +3,46 @@
 from __future__ import annotations
 
 import re
+from uuid import UUID
 
-from flask import Response, request
+from flask import Response
 
 from api.auth import Level, caller, needs
 from api.services import services
-from api.web.base import page_blueprint, paged, render, uuid_arg
-from scheduler.domain.errors import NotFound
+from api.web.base import page_blueprint, render
+from api.web.list_filters import AGENT, FROM, TO, TRIGGER, Filter, read_filters
+from scheduler.domain.errors import InvalidField
 from scheduler.storage.overviews import agent_names
 from scheduler.storage.queries import AuditFilter, list_audit
 
 ACTION = re.compile(r"[a-z_]{1,50}(\.[a-z_]{1,50})?")
-SUBJECTS = ("agent", "trigger", "invocation", "webhook", "key", "session", "tenant", "model")
 LINKED = {"agent": "/agents/", "trigger": "/triggers/", "invocation": "/invocations/", "webhook": "/triggers/"}
 """Subjects that have a page."""
 NAMED = {"firing_id": "/firings/", "invocation_id": "/invocations/", "replayed_into": "/invocations/"}
 """Details that name what has a page."""
+
+
+def _action(text: str) -> str:
+    if not ACTION.fullmatch(text):
+        raise InvalidField(f"{text!r} is no action. Write it like trigger.paused, or just trigger.")
+    return text
+
+
+def _subject(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError:
+        raise InvalidField(f"{text!r} is no ID.") from None
+
+
+FILTERS = (
+    Filter("action", "Action", check=_action, hint="Like trigger.paused, or just trigger."),
+    Filter("subject_id", "Subject ID", check=_subject, hint="Of an agent, trigger, invocation …"),
+    AGENT,
+    TRIGGER,
+    FROM,
+    TO,
+)
 
 audit = page_blueprint("audit")
 
@@ -26,16 +50,18 @@ audit = page_blueprint("audit")
 @audit.get("/audit")
 @needs(Level.READ)
 def show_audit() -> Response:
-    """List what happened, newest first, of one kind or to one subject if asked."""
+    """List what happened, newest first, or what the filters leave of it."""
     who = caller()
-    action = request.args.get("action", "").strip() or None
-    if action is not None and not ACTION.fullmatch(action):
-        raise NotFound("There is no such action. Write it like trigger.paused, or just trigger.")
-    wanted = AuditFilter(None, uuid_arg("subject_id"), action)
     operator = who.level is Level.OPERATOR
     with services().db.begin() as conn:
-        page = paged(lambda **span: list_audit(conn, who.tenant_id, wanted, operator=operator, **span))
+        asked = read_filters(conn, who.tenant_id, FILTERS)
+        wanted = AuditFilter(
+            asked.get("agent_id"),
+            asked.get("subject_id"),
+            asked.get("action"),
+            asked.get("trigger_id"),
+            asked.span,
+        )
+        page = asked.page(lambda **span: list_audit(conn, who.tenant_id, wanted, operator=operator, **span))
         names = agent_names(conn, who.tenant_id, {row.agent_id for row in page if row.agent_id})
-    return render(
-        "audit.html", page=page, names=names, wanted=wanted, subjects=SUBJECTS, linked=LINKED, named=NAMED
-    )
+    return render("audit.html", asked.status, page=page, names=names, asked=asked, linked=LINKED, named=NAMED)

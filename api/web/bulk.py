@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
-from urllib.parse import urlencode
 from uuid import UUID
 
 from flask import Response, request
@@ -13,8 +12,9 @@ from sqlalchemy import Row
 from api.auth import Level, caller, needs
 from api.services import services
 from api.web.base import PAGE_SIZE, done, page_blueprint, render, wants_json
+from api.web.list_filters import Asked
 from api.web.progress import STEP, Step, cursor, take, tell
-from api.web.trigger_filters import filters, wanted_triggers
+from api.web.trigger_filters import wanted_triggers
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
 from scheduler.manage.bulk import Sorted, Verb, sort_out
@@ -34,17 +34,18 @@ bulk = page_blueprint("bulk")
 @needs(Level.WRITE)
 def change_many() -> Response:
     """Pause, resume or delete the selected triggers, or all that the filters leave, some at each step."""
-    verb, wanted = _verb(), _wanted()
+    verb = _verb()
+    asked, wanted = _wanted()
     if wanted is None:
         if wants_json():
             raise InvalidField(NOTHING, field="id")
-        return done(_back(), NOTHING)
+        return done(_back(asked), NOTHING)
     if verb in ASKED and not request.form.get("confirmed") and not wants_json():
-        return _ask(verb, wanted)
+        return _ask(verb, asked, wanted)
     step = _take(verb, wanted)
     if step.following is not None and not wants_json():
-        return _ask(verb, wanted, step)
-    return tell(step, _back())
+        return _ask(verb, asked, wanted, step)
+    return tell(step, _back(asked))
 
 
 def _take(verb: Verb, wanted: TriggerFilter) -> Step:
@@ -68,7 +69,7 @@ def _take(verb: Verb, wanted: TriggerFilter) -> Step:
     return step
 
 
-def _ask(verb: Verb, wanted: TriggerFilter, step: Step | None = None) -> Response:
+def _ask(verb: Verb, asked: Asked, wanted: TriggerFilter, step: Step | None = None) -> Response:
     """The question; or, without a script, how far it is and the button to go on."""
     after = UUID(step.following) if step and step.following else None
     rows = _find(wanted, MOST_COUNTED + 1, after)
@@ -80,9 +81,9 @@ def _ask(verb: Verb, wanted: TriggerFilter, step: Step | None = None) -> Respons
         is_cut=len(rows) > MOST_COUNTED,
         named=NAMED,
         ids=sorted(wanted.ids or ()),
-        filters=filters(),
+        asked=asked,
         step=step,
-        back=_back(),
+        back=_back(asked),
         form=request.form,
     )
 
@@ -99,14 +100,20 @@ def _verb() -> Verb:
         raise InvalidField("Choose an action: pause, resume or delete.", field="do") from None
 
 
-def _wanted() -> TriggerFilter | None:
-    """What the form is about: None when nothing was selected."""
+def _wanted() -> tuple[Asked, TriggerFilter | None]:
+    """The filters of the list, and what the form is about: None when nothing was selected.
+
+    Raises InvalidField for a filter that is wrong: more would be changed than is meant.
+    """
+    with services().db.begin() as conn:
+        asked, wanted = wanted_triggers(conn, caller().tenant_id)
+    for name, message in asked.errors.items():
+        raise InvalidField(message, field=name)
     if request.form.get("all"):
-        return wanted_triggers()
+        return asked, wanted
     ids = frozenset(parse_id(each, "trigger") for each in request.form.getlist("id"))
-    return TriggerFilter(ids=ids) if ids else None
+    return asked, TriggerFilter(ids=ids) if ids else None
 
 
-def _back() -> str:
-    query = urlencode(filters())
-    return f"/triggers?{query}" if query else "/triggers"
+def _back(asked: Asked) -> str:
+    return f"/triggers{asked.query}"

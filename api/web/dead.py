@@ -6,45 +6,93 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from flask import Response, request
+from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
 from api.services import services
-from api.web.base import PAGE_SIZE, done, page_blueprint, paged, render, wants_json
+from api.web.base import PAGE_SIZE, done, page_blueprint, render, wants_json
+from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, Asked, choice, ledger_filter, read_filters
 from api.web.progress import STEP, Step, cursor, take, tell
+from api.web.questions import ask
+from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
+from scheduler.domain.model import InvocationState
 from scheduler.storage.overviews import MOST_COUNTED, agent_names, count_dead, list_dead, woken_by
 
 dead = page_blueprint("dead")
 
 
+STATES = {InvocationState.DEAD.value: "failed", InvocationState.SKIPPED.value: "skipped"}
+FILTERS = (AGENT, TRIGGER, choice("state", "State", STATES), FROM, TO, ERROR)
+
+
 @dead.get("/dead")
 @needs(Level.READ)
 def show_dead() -> Response:
-    """List what ended dead or skipped and was not replayed, newest first."""
+    """List what ended dead or skipped and was not replayed, newest first, or what the filters leave of it."""
     who = caller()
     with services().db.begin() as conn:
-        page = paged(lambda **span: list_dead(conn, who.tenant_id, **span))
+        asked = read_filters(conn, who.tenant_id, FILTERS)
+        wanted = ledger_filter(asked)
+        page = asked.page(lambda **span: list_dead(conn, who.tenant_id, wanted, **span))
         names = agent_names(conn, who.tenant_id, {row.agent_id for row in page})
         wakers = woken_by(conn, [row.id for row in page])
-        count = count_dead(conn, who.tenant_id)
-    return render("dead.html", page=page, names=names, wakers=wakers, count=count, most=MOST_COUNTED)
+        count = count_dead(conn, who.tenant_id, wanted)
+    return render(
+        "dead.html",
+        asked.status,
+        page=page,
+        names=names,
+        wakers=wakers,
+        count=count,
+        most=MOST_COUNTED,
+        asked=asked,
+    )
+
+
+@dead.get("/dead/replay")
+@needs(Level.WRITE)
+def ask_to_replay() -> Response:
+    """Ask before all that the filters leave is replayed."""
+    with services().db.begin() as conn:
+        asked = _asked(conn)
+        count = count_dead(conn, caller().tenant_id, ledger_filter(asked))
+    many = f"{count}{' or more' if count >= MOST_COUNTED else ''} invocation{'' if count == 1 else 's'}"
+    hidden = {"all": "1", **asked.given}
+    if request.args.get("cursor"):
+        hidden["cursor"] = request.args["cursor"]
+    says = "Their agents are woken at once."
+    return ask(
+        f"Replay {many}?", "Replay all", f"/dead{asked.query}", says, is_danger=False, hidden=hidden, is_long=True
+    )
 
 
 @dead.post("/dead/replay")
 @needs(Level.WRITE)
 def replay_some() -> Response:
-    """Replay what is chosen, or all that there is, some at each step, newest first."""
+    """Replay what is chosen, or all that the filters leave, some at each step, newest first."""
+    with services().db.begin() as conn:
+        asked = _asked(conn)
+        wanted = ledger_filter(asked)
+        rows = list_dead(conn, caller().tenant_id, wanted, limit=STEP + 1, after=cursor())
+    back = f"/dead{asked.query}"
     if request.form.get("all"):
-        with services().db.begin() as conn:
-            rows = list_dead(conn, caller().tenant_id, limit=STEP + 1, after=cursor())
-        return tell(_replay_step([row.id for row in rows], STEP), "/dead")
+        return tell(_replay_step([row.id for row in rows], STEP), back)
     after = cursor()
     if not request.form.getlist("id"):
-        return done("/dead", "Nothing selected. Select at least one invocation.")
+        return done(back, "Nothing selected. Select at least one invocation.")
     chosen = [parse_id(each, "invocation") for each in request.form.getlist("id")]
     left = [each for each in sorted(chosen, reverse=True) if after is None or each < after]
     # What was chosen is forgotten with the page, so that without a script all of it is one step.
-    return tell(_replay_step(left, STEP if wants_json() else PAGE_SIZE), "/dead")
+    return tell(_replay_step(left, STEP if wants_json() else PAGE_SIZE), back)
+
+
+def _asked(conn: Connection) -> Asked:
+    """The filters that a form carries on. Raises InvalidField for a wrong one: more would be replayed than is meant."""
+    asked = read_filters(conn, caller().tenant_id, FILTERS)
+    for name, message in asked.errors.items():
+        raise InvalidField(message, field=name)
+    return asked
 
 
 def _replay_step(ids: Sequence[UUID], size: int) -> Step:

@@ -2,39 +2,46 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import replace
 from uuid import UUID
 
-from flask import Response, request
-from sqlalchemy import Connection, Row
+from flask import Response
+from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
 from api.schemas.triggers import DeliveryRange
 from api.services import services
-from api.web.base import done, page_blueprint, paged, render, uuid_arg
+from api.web.base import done, page_blueprint, render
+from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, choice, read_filters
 from api.web.progress import STEP, cursor, take, tell
 from api.web.shapes import filled, shaped
 from scheduler.domain.ids import parse_id
-from scheduler.intake.webhooks.statements import kept_between
-from scheduler.storage.overviews import list_calls, owned_triggers
-from scheduler.storage.queries import list_deliveries
-from scheduler.storage.trigger_views import get_view
+from scheduler.intake.webhooks.statements import Verdict, kept_between
+from scheduler.storage.delivery_lists import REFUSED, DeliveryFilter, find_deliveries
+from scheduler.storage.overviews import owned_triggers, triggers_with_pages
+from scheduler.storage.trigger_views import TriggerView, get_view
 
 deliveries = page_blueprint("deliveries")
+
+
+VERDICTS = {REFUSED: "not accepted"} | {each.value: each.value.replace("_", " ") for each in Verdict}
+FILTERS = (AGENT, TRIGGER, choice("state", "Verdict", VERDICTS), FROM, TO, replace(ERROR, label="Reason"))
 
 
 @deliveries.get("/deliveries")
 @needs(Level.READ)
 def show_deliveries() -> Response:
-    """List deliveries, newest first: all of the tenant's, the refused ones, or those of one trigger."""
-    who, trigger_id = caller(), uuid_arg("trigger_id")
-    refused = request.args.get("show") == "refused"
+    """List deliveries, newest first, or those that the filters leave."""
+    who = caller()
     with services().db.begin() as conn:
-        trigger = None if trigger_id is None else get_view(conn, who.tenant_id, trigger_id)
-        page = paged(_source(conn, who.tenant_id, trigger_id, refused=refused))
+        asked = read_filters(conn, who.tenant_id, FILTERS)
+        wanted = DeliveryFilter(
+            asked.get("agent_id"), asked.get("trigger_id"), asked.get("state"), asked.span, asked.get("error")
+        )
+        trigger = _with_page(conn, who.tenant_id, wanted.trigger_id)
+        page = asked.page(lambda **span: find_deliveries(conn, who.tenant_id, wanted, **span))
         owners = owned_triggers(conn, who.tenant_id, {row.trigger_id for row in page})
-    return render("deliveries.html", page=page, owners=owners, trigger=trigger, refused=refused)
+    return render("deliveries.html", asked.status, page=page, owners=owners, trigger=trigger, asked=asked)
 
 
 @deliveries.post("/triggers/<trigger_id>/deliveries/<delivery_id>/replay")
@@ -64,9 +71,8 @@ def replay_range(trigger_id: str) -> Response:
     return tell(take(ids, again, following), f"/deliveries?trigger_id={trigger}")
 
 
-def _source(
-    conn: Connection, tenant_id: UUID, trigger_id: UUID | None, *, refused: bool
-) -> Callable[..., Sequence[Row[Any]]]:
-    if trigger_id is not None:
-        return lambda **span: list_deliveries(conn, trigger_id, **span)
-    return lambda **span: list_calls(conn, tenant_id, refused=refused, **span)
+def _with_page(conn: Connection, tenant_id: UUID, trigger_id: UUID | None) -> TriggerView | None:
+    """The trigger that all of a list is of; None for many, and for one that was deleted."""
+    if trigger_id is None or not triggers_with_pages(conn, tenant_id, [trigger_id]):
+        return None
+    return get_view(conn, tenant_id, trigger_id)

@@ -1,4 +1,4 @@
-"""Firings: one with its whole payload, which is shown as text and downloaded, never interpreted."""
+"""Firings: the list, and one with its whole payload, which is shown as text and downloaded, never interpreted."""
 
 from __future__ import annotations
 
@@ -9,11 +9,30 @@ from api.presenters import payload_file
 from api.services import services
 from api.web.base import page_blueprint, render
 from api.web.contents import readable, shown_data
+from api.web.list_filters import AGENT, FROM, TO, TRIGGER, choice, ledger_filter, read_filters
 from scheduler.domain.ids import parse_id
+from scheduler.domain.model import FiringState
 from scheduler.storage.overviews import agent_names, triggers_with_pages
-from scheduler.storage.queries import get_firing
+from scheduler.storage.queries import get_firing, list_firings
+
+STATES = {state.value: "failed" if state is FiringState.DEAD else state.value for state in FiringState}
+FILTERS = (AGENT, TRIGGER, choice("state", "State", STATES), FROM, TO)
 
 firings = page_blueprint("firings")
+
+
+@firings.get("/firings")
+@needs(Level.READ)
+def show_firings() -> Response:
+    """List firings, newest first, or those that the filters leave."""
+    who = caller()
+    with services().db.begin() as conn:
+        asked = read_filters(conn, who.tenant_id, FILTERS)
+        wanted = ledger_filter(asked)
+        page = asked.page(lambda **span: list_firings(conn, who.tenant_id, wanted, **span))
+        names = agent_names(conn, who.tenant_id, {row.agent_id for row in page})
+        linked = triggers_with_pages(conn, who.tenant_id, {row.trigger_id for row in page})
+    return render("firings.html", asked.status, page=page, names=names, linked=linked, asked=asked)
 
 
 @firings.get("/firings/<firing_id>")

@@ -7,25 +7,26 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from flask import Response, request
+from flask import Response
 from sqlalchemy import Connection, Row
 
 from api.auth import Level, caller, needs
 from api.services import services
-from api.web.base import done, page_blueprint, paged, render, uuid_arg
+from api.web.base import done, page_blueprint, render, uuid_arg
 from api.web.contents import show_firings
-from scheduler.domain.errors import NotFound
+from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, choice, ledger_filter, read_filters
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import FINAL_STATES, InvocationState
 from scheduler.storage.overviews import agent_names, triggers_with_pages, woken_by
-from scheduler.storage.queries import LedgerFilter, firings_of, get_invocation, list_invocations
+from scheduler.storage.queries import firings_of, get_invocation, list_invocations
 from scheduler.storage.sessions import list_messages
 from scheduler.storage.transcripts import SYSTEM, transcript_of
 from scheduler.storage.wake_tree import read_family
 
-STATES = [state.value for state in InvocationState]
 WORDS = {InvocationState.DEAD.value: "failed"}
 """States that people read under another name."""
+STATES = {state.value: WORDS.get(state.value, state.value) for state in InvocationState}
+FILTERS = (AGENT, TRIGGER, choice("state", "State", STATES), FROM, TO, ERROR)
 FIRINGS_SHOWN = 20
 """Firings of an invocation on one page, each with the beginning of its payload."""
 ENTRIES_SHOWN = 100
@@ -37,25 +38,15 @@ invocations = page_blueprint("invocations")
 @invocations.get("/invocations")
 @needs(Level.READ)
 def show_invocations() -> Response:
-    """List invocations, newest first, of one agent or in one state if asked."""
-    who, agent_id, state = caller(), uuid_arg("agent_id"), request.args.get("state") or None
-    if state is not None and state not in STATES:
-        raise NotFound("There is no such state of an invocation.")
-    wanted = LedgerFilter(agent_id, state=state)
+    """List invocations, newest first, or those that the filters leave."""
+    who = caller()
     with services().db.begin() as conn:
-        page = paged(lambda **span: list_invocations(conn, who.tenant_id, wanted, **span))
-        agents = {row.agent_id for row in page} if agent_id is None else {agent_id}
-        names = agent_names(conn, who.tenant_id, agents)
+        asked = read_filters(conn, who.tenant_id, FILTERS)
+        wanted = ledger_filter(asked)
+        page = asked.page(lambda **span: list_invocations(conn, who.tenant_id, wanted, **span))
+        names = agent_names(conn, who.tenant_id, {row.agent_id for row in page})
         wakers = woken_by(conn, [row.id for row in page])
-    return render(
-        "invocations.html",
-        page=page,
-        names=names,
-        wakers=wakers,
-        states=[(each, WORDS.get(each, each)) for each in STATES],
-        state=state,
-        agent_id=agent_id,
-    )
+    return render("invocations.html", asked.status, page=page, names=names, wakers=wakers, asked=asked)
 
 
 @invocations.get("/invocations/<invocation_id>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,15 +13,23 @@ from api.presenters import target_out
 from api.schemas.agents import AgentPath
 from api.schemas.notification_targets import TargetIn
 from api.services import services
-from api.web.base import done, page_blueprint, paged, render, uuid_arg
+from api.web.base import done, page_blueprint, render
+from api.web.list_filters import AGENT, ERROR, FROM, TO, Asked, choice, read_filters
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.notifications.targets.registry import TARGETS
 from scheduler.storage.agents import get_agent
-from scheduler.storage.overviews import agent_names, list_all_targets
+from scheduler.storage.overviews import TARGET_STATES, TargetFilter, agent_names, list_all_targets
 
 PATH = "/settings/notifications"
+FILTERS = (
+    AGENT,
+    choice("state", "State", list(TARGET_STATES)),
+    replace(FROM, label="Last delivered from"),
+    replace(TO, label="Last delivered to"),
+    ERROR,
+)
 
 notifications = page_blueprint("notifications")
 
@@ -29,7 +38,7 @@ notifications = page_blueprint("notifications")
 @needs(Level.READ)
 def show_targets() -> Response:
     """List the targets of all agents, or those of one with a form for another."""
-    return _page(uuid_arg("agent_id"))
+    return _page()
 
 
 @notifications.post("/agents/<agent_id>/notifications")
@@ -74,11 +83,24 @@ def _back() -> str:
     return f"{PATH}?agent_id={parse_id(agent_id, 'agent')}" if agent_id else PATH
 
 
-def _page(agent_id: UUID | None, status: int = 200, **values: Any) -> Response:
+def _page(agent_id: UUID | None = None, status: int = 200, **values: Any) -> Response:
+    """The list as the address asks for it, or, with the answer to a form, that of one agent."""
     who = caller()
     with services().db.begin() as conn:
-        agent = None if agent_id is None else get_agent(conn, who.tenant_id, agent_id)
-        page = paged(lambda **span: list_all_targets(conn, who.tenant_id, agent_id, **span))
+        asked = Asked(FILTERS) if agent_id else read_filters(conn, who.tenant_id, FILTERS)
+        of_agent = agent_id or asked.get("agent_id")
+        wanted = TargetFilter(of_agent, asked.get("state"), asked.span, asked.get("error"))
+        agent = None if of_agent is None else get_agent(conn, who.tenant_id, of_agent)
+        page = asked.page(lambda **span: list_all_targets(conn, who.tenant_id, wanted, **span))
         names = agent_names(conn, who.tenant_id, {row.agent_id for row in page})
     shown = {"errors": {}, "given": {}, "made": None} | values
-    return render("notifications.html", status, page=page, names=names, agent=agent, kinds=list(TARGETS), **shown)
+    return render(
+        "notifications.html",
+        max(status, asked.status),
+        page=page,
+        names=names,
+        agent=agent,
+        kinds=list(TARGETS),
+        asked=asked,
+        **shown,
+    )

@@ -12,7 +12,7 @@ from api.web.base import page_blueprint, render
 from api.web.sign_ins import may_end
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
-from scheduler.storage.overviews import MOST_COUNTED, agent_names, count_dead
+from scheduler.storage.overviews import agent_names
 from scheduler.storage.queries import get_invocation
 from scheduler.triggers.registry import UNLISTED, kind_of
 
@@ -115,18 +115,6 @@ def replay_invocation(invocation_id: str) -> Response:
     agent, path = _invocation(invocation_id)
     says = f"{agent} is woken with these firings again, at once."
     return ask("Replay this invocation?", "Replay", path, says, is_danger=False)
-
-
-@questions.get("/dead/replay")
-@needs(Level.WRITE)
-def replay_all() -> Response:
-    """Ask before all that failed is replayed."""
-    with services().db.begin() as conn:
-        count = count_dead(conn, caller().tenant_id)
-    many = f"{count}{' or more' if count >= MOST_COUNTED else ''} invocation{'' if count == 1 else 's'}"
-    hidden = {"all": "1", **{name: value for name, value in request.args.items() if name == "cursor"}}
-    says = "Their agents are woken at once."
-    return ask(f"Replay {many}?", "Replay all", "/dead", says, is_danger=False, hidden=hidden, is_long=True)
 
 
 def _trigger(trigger_id: str, *, has_address: bool = False) -> tuple[str, str]:

@@ -6,11 +6,27 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.services import services
-from api.web.base import page_blueprint, paged, render, uuid_arg
+from api.web.base import page_blueprint, render
+from api.web.list_filters import AGENT, FROM, TO, Filter, choice, read_filters
 from scheduler.domain.ids import parse_id
-from scheduler.storage.agents import get_agent
+from scheduler.domain.llm import CallState
 from scheduler.storage.overviews import agent_names, user_names
-from scheduler.storage.sessions import SessionFilter, get_message, get_session, list_messages, list_sessions
+from scheduler.storage.sessions import (
+    MessageFilter,
+    SessionFilter,
+    get_message,
+    get_session,
+    list_messages,
+    list_sessions,
+)
+
+FILTERS = (AGENT, Filter("channel", "Channel"), FROM, TO)
+OF_MESSAGES = (
+    Filter("q", "Search", hint="Part of what was said."),
+    choice("state", "Tool calls", [state.value for state in CallState]),
+    FROM,
+    TO,
+)
 
 sessions = page_blueprint("sessions")
 
@@ -18,16 +34,17 @@ sessions = page_blueprint("sessions")
 @sessions.get("/sessions")
 @needs(Level.READ)
 def show_sessions() -> Response:
-    """List sessions, newest first, of one agent if asked."""
-    who, agent_id = caller(), uuid_arg("agent_id")
+    """List sessions, newest first, or those that the filters leave."""
+    who = caller()
     with services().db.begin() as conn:
-        agent = None if agent_id is None else get_agent(conn, who.tenant_id, agent_id)
-        page = paged(lambda **span: list_sessions(conn, who.tenant_id, SessionFilter(agent_id), **span))
+        asked = read_filters(conn, who.tenant_id, FILTERS)
+        wanted = SessionFilter(asked.get("agent_id"), channel=asked.get("channel"), span=asked.span)
+        page = asked.page(lambda **span: list_sessions(conn, who.tenant_id, wanted, **span))
         agents = {row.agent_id for row in page} | {row.peer_agent_id for row in page if row.peer_agent_id}
         names = agent_names(conn, who.tenant_id, agents) | user_names(
             conn, who.tenant_id, {row.user_id for row in page if row.user_id}
         )
-    return render("sessions.html", page=page, names=names, agent=agent)
+    return render("sessions.html", asked.status, page=page, names=names, asked=asked)
 
 
 @sessions.get("/sessions/<session_id>")
@@ -37,12 +54,22 @@ def show_session(session_id: str) -> Response:
     who = caller()
     with services().db.begin() as conn:
         session = get_session(conn, who.tenant_id, parse_id(session_id, "session"))
-        page = paged(lambda **span: list_messages(conn, session.id, **span))
+        asked = read_filters(conn, who.tenant_id, OF_MESSAGES)
+        wanted = MessageFilter(asked.get("state"), asked.span, asked.get("q"))
+        page = asked.page(lambda **span: list_messages(conn, session.id, wanted, **span))
         agents = {session.agent_id, session.peer_agent_id} - {None}
         names = agent_names(conn, who.tenant_id, agents) | user_names(
             conn, who.tenant_id, {row.from_id for row in page if row.from_type == "user"}
         )
-    return render("session.html", session=session, page=page, entries=list(reversed(page)), names=names)
+    return render(
+        "session.html",
+        asked.status,
+        session=session,
+        page=page,
+        entries=list(reversed(page)),
+        names=names,
+        asked=asked,
+    )
 
 
 @sessions.get("/messages/<message_id>")

@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-from flask import request
+from dataclasses import replace
+from uuid import UUID
 
-from scheduler.domain.ids import parse_id
+from sqlalchemy import Connection
+
+from api.web.list_filters import AGENT, FROM, TO, Asked, Filter, choice, read_filters
 from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.triggers.registry import LISTED
 
-NAMES = ("agent_id", "type", "state", "q")
 STATES = {"enabled": True, "paused": False}
+FILTERS = (
+    Filter("q", "Search", hint="Name, reason, focus or note."),
+    AGENT,
+    choice("type", "Kind", [str(kind) for kind in LISTED]),
+    choice("state", "State", list(STATES)),
+    replace(FROM, label="Last fired from"),
+    replace(TO, label="Last fired to"),
+)
 
 
-def wanted_triggers() -> TriggerFilter:
-    """The filter that the request asks for. Raises NotFound for an agent that is no id."""
-    given = request.values
-    kind = given.get("type")
-    return TriggerFilter(
-        agent_id=parse_id(given["agent_id"], "agent") if given.get("agent_id") else None,
-        type=kind if kind in LISTED else None,
-        is_enabled=STATES.get(given.get("state", "")),
-        text=given.get("q", "").replace("\0", "").strip()[:200] or None,
+def wanted_triggers(conn: Connection, tenant_id: UUID) -> tuple[Asked, TriggerFilter]:
+    """The filters that the request asks for, as they were given and as they are looked for."""
+    asked = read_filters(conn, tenant_id, FILTERS)
+    return asked, TriggerFilter(
+        agent_id=asked.get("agent_id"),
+        type=asked.get("type"),
+        is_enabled=STATES.get(asked.get("state")),
+        text=asked.get("q"),
+        span=asked.span,
     )
-
-
-def filters() -> dict[str, str]:
-    """The filters as links and forms repeat them."""
-    return {name: request.values[name] for name in NAMES if request.values.get(name)}

@@ -2,31 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
-from uuid import UUID
 
 from flask import Response, request
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Row
 
 from api.addresses import hook_address
 from api.auth import Level, caller, needs
 from api.polls import look, opened, poll_detail, seen_now
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render
-from api.web.trigger_filters import filters, wanted_triggers
+from api.web.trigger_filters import wanted_triggers
 from api.web.trigger_history import passed_in_pauses
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.intake.webhooks.samples import send_sample
 from scheduler.storage.agents import get_agent
-from scheduler.storage.queries import AuditFilter, list_audit, list_deliveries
+from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries
+from scheduler.storage.trigger_history import list_history
 from scheduler.storage.trigger_lists import find_triggers
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.looks import LookConfig
 from scheduler.triggers.poll import PollConfig
-from scheduler.triggers.registry import CLOCKED, KINDS, LISTED, UNLISTED
+from scheduler.triggers.registry import CLOCKED, KINDS, UNLISTED
 
-TYPES = tuple(LISTED)
 PREVIEWED = 8
 SHOWN_DELIVERIES = 10
 SAMPLE = '{"hello": "world"}'
@@ -39,11 +39,10 @@ triggers = page_blueprint("triggers")
 def show_triggers() -> Response:
     """All triggers, newest first, or those that the address's filters leave."""
     tenant_id = caller().tenant_id
-    wanted = wanted_triggers()
     with services().db.begin() as conn:
-        shown = paged(lambda **span: find_triggers(conn, tenant_id, wanted, **span))
-        agent = get_agent(conn, tenant_id, wanted.agent_id) if wanted.agent_id else None
-    return render("triggers.html", triggers=shown, wanted=wanted, agent=agent, types=TYPES, filters=filters())
+        asked, wanted = wanted_triggers(conn, tenant_id)
+        shown = asked.page(lambda **span: find_triggers(conn, tenant_id, wanted, **span))
+    return render("triggers.html", asked.status, triggers=shown, asked=asked)
 
 
 @triggers.get("/triggers/<trigger_id>")
@@ -143,7 +142,7 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
     looks = kind is not None and issubclass(kind, PollConfig | LookConfig)
     detail = poll_detail(trigger.id, PollConfig, LookConfig) if looks else None
     with services().db.begin() as conn:
-        history = paged(lambda **span: _history(conn, trigger.id, **span))
+        history = paged(lambda **span: list_history(conn, trigger, **span))
         return render(
             "trigger.html",
             trigger=trigger,
@@ -153,7 +152,7 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
             poll=detail,
             can_try=kind is not None and kind.can_try,
             has_address=is_hook,
-            deliveries=list_deliveries(conn, trigger.id, limit=SHOWN_DELIVERIES) if is_hook else [],
+            deliveries=_latest_deliveries(conn, trigger) if is_hook else [],
             history=history,
             passed=passed_in_pauses(trigger, history, services().clock.now()),
             sample=SAMPLE,
@@ -162,6 +161,6 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
         )
 
 
-def _history(conn: Connection, trigger_id: UUID, **span: Any) -> Any:
-    wanted = AuditFilter(subject_id=trigger_id)
-    return list_audit(conn, caller().tenant_id, wanted, operator=False, **span)
+def _latest_deliveries(conn: Connection, trigger: TriggerView) -> Sequence[Row[Any]]:
+    wanted = DeliveryFilter(trigger_id=trigger.id)
+    return find_deliveries(conn, trigger.tenant_id, wanted, limit=SHOWN_DELIVERIES)

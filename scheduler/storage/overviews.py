@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, text
 
 from scheduler.storage.arrays import array
-from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.message_tables import User
 from scheduler.storage.notification_tables import NotificationTarget
-from scheduler.storage.queries import DELIVERY, INVOCATION
+from scheduler.storage.queries import INVOCATION, LAST_ERROR, LedgerFilter, only
+from scheduler.storage.spans import EVER, Span
 from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger
 from scheduler.triggers.registry import UNLISTED
 
 MOST_COUNTED = 1000
 """Counting for a page stops here; a page says so."""
+ALL = LedgerFilter()
 NAMED_FIRINGS = 20
 """Firings of an invocation whose triggers a list names."""
 # The two looks are of different indexes: a window's firings point to it, a closed invocation names its own.
@@ -50,12 +52,20 @@ STANDING = text(f"""
 
 
 def find_agents(
-    conn: Connection, tenant_id: UUID, words: str = "", *, limit: int, after: UUID | None = None
+    conn: Connection,
+    tenant_id: UUID,
+    words: str = "",
+    *,
+    is_paused: bool | None = None,
+    limit: int,
+    after: UUID | None = None,
 ) -> Sequence[Row[Any]]:
     """Up to `limit` agents whose name holds `words`, in any case, newest first, older than `after`."""
     query = select(Agent.__table__).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
     if words:
         query = query.where(Agent.name.icontains(words, autoescape=True))
+    if is_paused is not None:
+        query = query.where(Agent.is_paused.is_(is_paused))
     if after is not None:
         query = query.where(Agent.id < after)
     return conn.execute(query.order_by(Agent.id.desc()).limit(limit)).all()
@@ -76,21 +86,23 @@ def woken_by(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, l
     return {row[0]: row[1] for row in rows}
 
 
-def list_dead(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+def list_dead(
+    conn: Connection, tenant_id: UUID, wanted: LedgerFilter = ALL, *, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
     """Up to `limit` invocations that ended dead or skipped and were not replayed, newest first, older than
     `after`; with the `error` of the last try.
     """
-    columns: tuple[Any, ...] = (*INVOCATION, Invocation.tries[-1]["error"].astext.label("error"))
-    query = select(*columns).where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN)
+    query = only(select(*INVOCATION, LAST_ERROR.label("error")), wanted)
+    query = query.where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN)
     if after is not None:
         query = query.where(Invocation.id < after)
     return conn.execute(query.order_by(Invocation.id.desc()).limit(limit)).all()
 
 
-def count_dead(conn: Connection, tenant_id: UUID) -> int:
+def count_dead(conn: Connection, tenant_id: UUID, wanted: LedgerFilter = ALL) -> int:
     """How many invocations `list_dead` would give in all; counting stops at MOST_COUNTED."""
-    some = select(Invocation.id).where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN).limit(MOST_COUNTED)
-    return conn.scalar(select(func.count()).select_from(some.subquery())) or 0
+    some = only(select(Invocation.id).where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN), wanted)
+    return conn.scalar(select(func.count()).select_from(some.limit(MOST_COUNTED).subquery())) or 0
 
 
 def count_awaiting(conn: Connection, tenant_id: UUID) -> int:
@@ -101,25 +113,40 @@ def count_awaiting(conn: Connection, tenant_id: UUID) -> int:
     return conn.scalar(select(func.count()).select_from(some.limit(MOST_COUNTED).subquery())) or 0
 
 
-def list_calls(
-    conn: Connection, tenant_id: UUID, *, refused: bool = False, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
-    """Up to `limit` calls of a tenant's webhooks, or only those not accepted, newest first, older than `after`."""
-    query = select(*DELIVERY).where(WebhookDelivery.tenant_id == tenant_id)
-    if refused:
-        query = query.where(WebhookDelivery.verdict != "accepted")
-    if after is not None:
-        query = query.where(WebhookDelivery.id < after)
-    return conn.execute(query.order_by(WebhookDelivery.id.desc()).limit(limit)).all()
+@dataclass(frozen=True, slots=True)
+class TargetFilter:
+    """What to leave of a tenant's notification targets. `error`: part of why the last one was not delivered; `span`:
+    of when the last one was.
+    """
+
+    agent_id: UUID | None = None
+    state: str | None = None
+    span: Span = EVER
+    error: str | None = None
+
+
+TARGET_STATES: dict[str, ColumnElement[bool]] = {
+    "working": and_(NotificationTarget.note.is_(None), NotificationTarget.delivered_at.is_not(None)),
+    "failing": NotificationTarget.note.is_not(None),
+    "unused": and_(NotificationTarget.note.is_(None), NotificationTarget.delivered_at.is_(None)),
+}
 
 
 def list_all_targets(
-    conn: Connection, tenant_id: UUID, agent_id: UUID | None, *, limit: int, after: UUID | None = None
+    conn: Connection, tenant_id: UUID, wanted: TargetFilter, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` notification targets of a tenant's agents, or of one, newest first, older than `after`."""
+    """Up to `limit` notification targets of a tenant's agents, newest first, older than `after`."""
     query = select(NotificationTarget.__table__).where(NotificationTarget.tenant_id == tenant_id)
-    if agent_id is not None:
-        query = query.where(NotificationTarget.agent_id == agent_id)
+    if wanted.agent_id is not None:
+        query = query.where(NotificationTarget.agent_id == wanted.agent_id)
+    if wanted.state is not None:
+        query = query.where(TARGET_STATES[wanted.state])
+    if wanted.span.since is not None:
+        query = query.where(NotificationTarget.delivered_at >= wanted.span.since)
+    if wanted.span.until is not None:
+        query = query.where(NotificationTarget.delivered_at <= wanted.span.until)
+    if wanted.error is not None:
+        query = query.where(NotificationTarget.note.icontains(wanted.error, autoescape=True))
     if after is not None:
         query = query.where(NotificationTarget.id < after)
     return conn.execute(query.order_by(NotificationTarget.id.desc()).limit(limit)).all()

@@ -1,4 +1,4 @@
-"""What people ask of the ledger: firings, invocations, deliveries, the audit trail. Newest first, by keyset."""
+"""What people ask of the ledger: firings, invocations, the audit trail. Newest first, by keyset."""
 
 from __future__ import annotations
 
@@ -7,14 +7,31 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, Text, func, literal, select, tuple_, union_all
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    Text,
+    and_,
+    any_,
+    func,
+    literal,
+    or_,
+    select,
+    union_all,
+)
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.audit import SYSTEM
-from scheduler.storage.log_tables import AuditEvent, WebhookDelivery
-from scheduler.storage.tables import Firing, Invocation
+from scheduler.storage.log_tables import AuditEvent
+from scheduler.storage.spans import EVER, Span, within
+from scheduler.storage.tables import Firing, Invocation, Trigger
 
 MAX_SHOWN_FIRINGS = 1000
+LAST_ERROR = Invocation.tries[-1]["error"].astext
+WITH_ERRORS = ("dead", "skipped", "cancelled", "retrying")
+"""States in which the last try, if there was one, ended badly."""
 FIRED = "trigger.fired"
 MANUAL = "manual:%"
 """The occurrence keys of firings by hand, which the audit trail names with the person who made them."""
@@ -26,16 +43,19 @@ FIRING: tuple[Any, ...] = (
 )
 WHOLE_FIRING: tuple[Any, ...] = (*FIRING, Firing.payload, Firing.data)
 INVOCATION: tuple[Any, ...] = tuple(column for column in Invocation.__table__.columns if column.name not in HEAVY)
-DELIVERY: tuple[Any, ...] = tuple(column for column in WebhookDelivery.__table__.columns if column.name != "body")
 
 
 @dataclass(frozen=True, slots=True)
 class LedgerFilter:
-    """What to leave of a tenant's firings or invocations."""
+    """What to leave of a tenant's firings or invocations. `span` is of when they fired or were opened; `error`: part
+    of what the last try of an invocation, or its reason, says.
+    """
 
     agent_id: UUID | None = None
     trigger_id: UUID | None = None
     state: str | None = None
+    span: Span = EVER
+    error: str | None = None
 
 
 def list_firings(
@@ -49,6 +69,7 @@ def list_firings(
         query = query.where(Firing.trigger_id == wanted.trigger_id)
     if wanted.state is not None:
         query = query.where(Firing.state == wanted.state)
+    query = within(query, wanted.span, Firing.fired_at, Firing.id)
     if after is not None:
         query = query.where(Firing.id < after)
     return conn.execute(query.order_by(Firing.id.desc()).limit(limit)).all()
@@ -67,14 +88,41 @@ def list_invocations(
     conn: Connection, tenant_id: UUID, wanted: LedgerFilter, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
     """Up to `limit` invocations without what was said in them, older than `after`."""
-    query = select(*INVOCATION).where(Invocation.tenant_id == tenant_id)
-    if wanted.agent_id is not None:
-        query = query.where(Invocation.agent_id == wanted.agent_id)
-    if wanted.state is not None:
-        query = query.where(Invocation.state == wanted.state)
+    query = only(select(*INVOCATION).where(Invocation.tenant_id == tenant_id), wanted)
     if after is not None:
         query = query.where(Invocation.id < after)
     return conn.execute(query.order_by(Invocation.id.desc()).limit(limit)).all()
+
+
+def only(query: Select[Any], wanted: LedgerFilter) -> Select[Any]:
+    """Those of a query's invocations that the filter leaves."""
+    query = within(query, wanted.span, Invocation.opened_at, Invocation.id)
+    if wanted.agent_id is not None:
+        query = query.where(Invocation.agent_id == wanted.agent_id)
+    if wanted.trigger_id is not None:
+        query = query.where(_carries(wanted.trigger_id))
+    if wanted.state is not None:
+        query = query.where(Invocation.state == wanted.state)
+    if wanted.error is not None:
+        said = func.coalesce(LAST_ERROR, "") + " " + func.coalesce(Invocation.reason, "")
+        query = query.where(Invocation.state.in_(WITH_ERRORS), said.icontains(wanted.error, autoescape=True))
+    return query
+
+
+def _carries(trigger_id: UUID) -> ColumnElement[bool]:
+    """Of one agent's invocations those with a firing of its trigger, also where a replay has moved that on."""
+    fired = select(Firing.id).where(Firing.trigger_id == trigger_id).correlate(Invocation)
+    of_agent = select(Trigger.agent_id).where(Trigger.id == trigger_id).scalar_subquery()
+    return and_(
+        Invocation.agent_id == of_agent,
+        or_(
+            fired.where(Firing.invocation_id == Invocation.id).exists(),
+            and_(
+                Invocation.replayed_into.is_not(None),
+                fired.where(Firing.id == any_(Invocation.firing_ids)).exists(),
+            ),
+        ),
+    )
 
 
 def find_invocation(conn: Connection, invocation_id: UUID) -> Row[Any] | None:
@@ -109,19 +157,6 @@ def read_contents(conn: Connection, firing_ids: Collection[UUID], length: int) -
     return {row.id: row for row in conn.execute(query.where(Firing.id.in_(firing_ids)))}
 
 
-def list_deliveries(
-    conn: Connection, trigger_id: UUID, *, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
-    """Up to `limit` calls of a webhook, without their bodies, older than `after`."""
-    moment = tuple_(WebhookDelivery.received_at, WebhookDelivery.id)
-    query = select(*DELIVERY).where(WebhookDelivery.trigger_id == trigger_id)
-    if after is not None:
-        last = select(WebhookDelivery.received_at, WebhookDelivery.id).where(WebhookDelivery.id == after)
-        query = query.where(moment < last.scalar_subquery())
-    newest = (WebhookDelivery.received_at.desc(), WebhookDelivery.id.desc())
-    return conn.execute(query.order_by(*newest).limit(limit)).all()
-
-
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
     """What to leave of the audit trail. `action` is whole, or only its subject: `trigger.paused`, `trigger`."""
@@ -129,6 +164,9 @@ class AuditFilter:
     agent_id: UUID | None = None
     subject_id: UUID | None = None
     action: str | None = None
+    trigger_id: UUID | None = None
+    """A subject, too."""
+    span: Span = EVER
 
 
 def list_audit(
@@ -144,22 +182,23 @@ def list_audit(
 
     Every firing counts as `trigger.fired`: the trail reads it where it is recorded instead of repeating it.
     """
-    sides = [_newest(_events(AuditEvent.tenant_id == tenant_id, wanted), AuditEvent.id, limit, after)]
+    sides = [newest(events_of(AuditEvent.tenant_id == tenant_id, wanted), AuditEvent.id, limit, after)]
     if operator:
-        sides.append(_newest(_events(AuditEvent.tenant_id.is_(None), wanted), AuditEvent.id, limit, after))
+        sides.append(newest(events_of(AuditEvent.tenant_id.is_(None), wanted), AuditEvent.id, limit, after))
     if wanted.action in (None, FIRED, FIRED.partition(".")[0]):
-        sides.append(_newest(_fired(tenant_id, wanted), Firing.id, limit, after))
+        sides.append(newest(fired_by(tenant_id, wanted), Firing.id, limit, after))
     every = union_all(*sides).subquery()
     return conn.execute(select(every).order_by(every.c.id.desc()).limit(limit)).all()
 
 
-def _newest(side: Select[Any], id_column: Any, limit: int, after: UUID | None) -> Select[Any]:
+def newest(side: Select[Any], id_column: Any, limit: int, after: UUID | None) -> Select[Any]:
     """So much of a side as can be on the page: its own index gives that, whatever the other sides hold."""
     older = side if after is None else side.where(id_column < after)
     return select(older.order_by(id_column.desc()).limit(limit).subquery())
 
 
-def _events(owner: ColumnElement[bool], wanted: AuditFilter) -> Select[Any]:
+def events_of(owner: ColumnElement[bool], wanted: AuditFilter) -> Select[Any]:
+    """What is written in the audit trail."""
     query = select(
         AuditEvent.id,
         AuditEvent.at,
@@ -174,13 +213,16 @@ def _events(owner: ColumnElement[bool], wanted: AuditFilter) -> Select[Any]:
         query = query.where(AuditEvent.agent_id == wanted.agent_id)
     if wanted.subject_id is not None:
         query = query.where(AuditEvent.subject_id == wanted.subject_id)
+    if wanted.trigger_id is not None:
+        query = query.where(AuditEvent.subject_id == wanted.trigger_id)
     if wanted.action is not None:
         column = AuditEvent.action if "." in wanted.action else AuditEvent.subject_type
         query = query.where(column == wanted.action)
-    return query
+    return within(query, wanted.span, AuditEvent.at, AuditEvent.id)
 
 
-def _fired(tenant_id: UUID, wanted: AuditFilter) -> Select[Any]:
+def fired_by(tenant_id: UUID, wanted: AuditFilter) -> Select[Any]:
+    """Firings as lines of the audit trail."""
     detail = func.jsonb_build_object(
         "firing_id", Firing.id, "invocation_id", Firing.invocation_id, "name", Firing.trigger_name
     )
@@ -198,7 +240,9 @@ def _fired(tenant_id: UUID, wanted: AuditFilter) -> Select[Any]:
         query = query.where(Firing.agent_id == wanted.agent_id)
     if wanted.subject_id is not None:
         query = query.where(Firing.trigger_id == wanted.subject_id)
-    return query
+    if wanted.trigger_id is not None:
+        query = query.where(Firing.trigger_id == wanted.trigger_id)
+    return within(query, wanted.span, Firing.fired_at, Firing.id)
 
 
 def count_acks(conn: Connection, trigger_id: UUID) -> dict[str, int]:

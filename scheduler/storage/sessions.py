@@ -13,6 +13,7 @@ from sqlalchemy.dialects.postgresql import insert
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_id
 from scheduler.storage.message_tables import Message, Session
+from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.transcripts import SYSTEM
 
 SESSIONS = Session.__table__
@@ -65,6 +66,19 @@ class SessionFilter:
     agent_id: UUID | None = None
     user_id: UUID | None = None
     channel: str | None = None
+    span: Span = EVER
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """What to leave of a session's messages. `tool_state` leaves calls of tools; `text`: part of what was said."""
+
+    tool_state: str | None = None
+    span: Span = EVER
+    text: str | None = None
+
+
+EVERY_MESSAGE = MessageFilter()
 
 
 def open_session(conn: Connection, tenant_id: UUID, talk: Talk) -> Row[Any]:
@@ -96,6 +110,7 @@ def list_sessions(
         query = query.where(Session.user_id == wanted.user_id)
     if wanted.channel is not None:
         query = query.where(Session.channel == wanted.channel)
+    query = within(query, wanted.span, Session.created_at, Session.id)
     if after is not None:
         query = query.where(Session.id < after)
     newest = query.order_by(Session.id.desc()).limit(limit)
@@ -108,10 +123,20 @@ def list_sessions(
 
 
 def list_messages(
-    conn: Connection, session_id: UUID, *, limit: int, after: UUID | None = None
+    conn: Connection,
+    session_id: UUID,
+    wanted: MessageFilter = EVERY_MESSAGE,
+    *,
+    limit: int,
+    after: UUID | None = None,
 ) -> Sequence[Row[Any]]:
     """Up to `limit` messages of a session, their texts cut, older than `after`."""
     query = select(*_LISTED).where(Message.session_id == session_id)
+    query = within(query, wanted.span, Message.created_at, Message.id)
+    if wanted.tool_state is not None:
+        query = query.where(Message.tool_state == wanted.tool_state)
+    if wanted.text is not None:
+        query = query.where(Message.text.icontains(wanted.text, autoescape=True))
     if after is not None:
         query = query.where(Message.id < after)
     return conn.execute(query.order_by(Message.id.desc()).limit(limit)).all()

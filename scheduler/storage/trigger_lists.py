@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, and_, select
 
 from scheduler.domain.model import JobKind
+from scheduler.storage.spans import EVER, Span
 from scheduler.storage.tables import Agent, Job, Trigger
 from scheduler.triggers.registry import UNLISTED
 
@@ -32,12 +33,14 @@ COLUMNS: tuple[Any, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class TriggerFilter:
-    """What to leave of a tenant's triggers. `text`: part of the name, the reason or the focus, in any case."""
+    """What to leave of a tenant's triggers. `text`: part of the name, reason, focus or note, in any case."""
 
     agent_id: UUID | None = None
     type: str | None = None
     is_enabled: bool | None = None
     text: str | None = None
+    span: Span = EVER
+    """Of when it last fired."""
     ids: frozenset[UUID] | None = None
 
 
@@ -64,7 +67,12 @@ def find_triggers(
             Trigger.name.icontains(wanted.text, autoescape=True)
             | Trigger.reason.icontains(wanted.text, autoescape=True)
             | Trigger.focus_ref.icontains(wanted.text, autoescape=True)
+            | Trigger.paused_note.icontains(wanted.text, autoescape=True)
         )
+    if wanted.span.since is not None:
+        query = query.where(Trigger.last_fired_at >= wanted.span.since)
+    if wanted.span.until is not None:
+        query = query.where(Trigger.last_fired_at <= wanted.span.until)
     if after is not None:
         query = query.where(Trigger.id < after)
     return conn.execute(query.order_by(Trigger.id.desc()).limit(limit)).all()

@@ -28,7 +28,7 @@ PATHS = (
     "/sessions",
     "/sessions?agent_id={agent}",
     "/deliveries",
-    "/deliveries?show=refused",
+    "/deliveries?state=refused",
     "/deliveries?trigger_id={trigger}",
     "/dead",
     "/approvals",

@@ -34,7 +34,7 @@ def test_invocations_are_listed_by_agent_and_by_state_a_page_at_a_time(api: Api)
     assert str(dead) in browser.get(older[1])
     assert str(dead) in browser.get("/invocations", state="dead")
     assert str(dead) not in browser.get("/invocations", agent_id=str(woken.agent_id))
-    browser.get("/invocations", 404, state="asleep")
+    browser.get("/invocations", 422, state="asleep")
 
 
 def test_an_invocation_shows_what_woke_the_agent_what_it_saw_and_each_try(api: Api) -> None:
@@ -177,7 +177,7 @@ def test_the_audit_trail_is_filtered_by_action_and_by_subject(api: Api) -> None:
     of_bob = browser.get("/audit", subject_id=bob["id"])
     assert "agent.created" in of_bob
     assert "agent.paused" not in of_bob
-    browser.get("/audit", 404, action="a b")
+    browser.get("/audit", 422, action="a b")
     trigger = api.trigger(ada["id"])
     fired = api.post(f"/triggers/{trigger['id']}/fire", status=202)
     assert f'href="/firings/{fired["firing_id"]}"' in browser.get("/audit", subject_id=trigger["id"])

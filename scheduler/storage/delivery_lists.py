@@ -1,0 +1,59 @@
+"""The calls of webhooks, as people look for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, Row, literal, select, tuple_
+
+from scheduler.storage.log_tables import WebhookDelivery
+from scheduler.storage.spans import EVER, Span, within
+from scheduler.storage.tables import Trigger
+
+DELIVERY: tuple[Any, ...] = tuple(column for column in WebhookDelivery.__table__.columns if column.name != "body")
+ACCEPTED = "accepted"
+FILTERED = "filtered"
+REFUSED = "refused"
+"""Every verdict but `accepted`."""
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryFilter:
+    """What to leave of the calls of a tenant's webhooks. `verdict` may be REFUSED; `error`: part of the reason."""
+
+    agent_id: UUID | None = None
+    trigger_id: UUID | None = None
+    verdict: str | None = None
+    span: Span = EVER
+    error: str | None = None
+
+
+def find_deliveries(
+    conn: Connection, tenant_id: UUID, wanted: DeliveryFilter, *, limit: int, after: UUID | None = None
+) -> Sequence[Row[Any]]:
+    """Up to `limit` calls without their bodies, newest first, older than `after`."""
+    query = select(*DELIVERY).where(WebhookDelivery.tenant_id == tenant_id)
+    query = within(query, wanted.span, WebhookDelivery.received_at, WebhookDelivery.id)
+    if wanted.agent_id is not None:
+        of_agent = select(Trigger.id).where(Trigger.agent_id == wanted.agent_id)
+        query = query.where(WebhookDelivery.trigger_id.in_(of_agent))
+    if wanted.verdict is not None or wanted.error is not None:
+        # What was accepted has no reason; the index of the others is spelled out for the planner.
+        refused = WebhookDelivery.verdict != literal(ACCEPTED, literal_execute=True)
+        query = query.where(WebhookDelivery.verdict == ACCEPTED if wanted.verdict == ACCEPTED else refused)
+    if wanted.verdict not in (None, ACCEPTED, REFUSED):
+        query = query.where(WebhookDelivery.verdict == wanted.verdict)
+    if wanted.error is not None:
+        query = query.where(WebhookDelivery.reason.icontains(wanted.error, autoescape=True))
+    # Those of one trigger are read by its own index, which has them by time.
+    order: tuple[Any, ...] = (WebhookDelivery.id,)
+    if wanted.trigger_id is not None:
+        query = query.where(WebhookDelivery.trigger_id == wanted.trigger_id)
+        order = (WebhookDelivery.received_at, WebhookDelivery.id)
+    if after is not None:
+        last = select(*order).where(WebhookDelivery.id == after)
+        query = query.where(tuple_(*order) < last.scalar_subquery())
+    return conn.execute(query.order_by(*[each.desc() for each in order]).limit(limit)).all()

@@ -1,0 +1,82 @@
+"""What people name in a list's filters: an agent or a trigger, by its id or by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Connection, func, select
+
+from scheduler.domain.errors import InvalidField, NotFound
+from scheduler.storage.tables import Agent, Trigger
+from scheduler.triggers.registry import UNLISTED
+
+SUGGESTED = 200
+"""Names that a field suggests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A table of what has an id and a name, and which of its rows are listed."""
+
+    what: str
+    table: Any
+    listed: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """One of them. `shown`: its name, by which it is found again, or its id where the name is not enough."""
+
+    id: UUID
+    shown: str
+
+
+AGENTS = Named("agent", Agent, (Agent.deleted_at.is_(None),))
+TRIGGERS = Named("trigger", Trigger, (Trigger.deleted_at.is_(None), Trigger.type.not_in(UNLISTED)))
+
+
+def find_named(
+    conn: Connection, tenant_id: UUID, named: Named, reference: str, *, agent_id: UUID | None = None
+) -> Found:
+    """The agent or trigger that `reference` is the id of, also a deleted one, or the name of.
+
+    Raises NotFound, and InvalidField when several triggers have the name; `agent_id` tells them apart.
+    """
+    table = named.table
+    try:
+        id_ = UUID(reference)
+    except ValueError:
+        return _by_name(conn, tenant_id, named, reference, agent_id)
+    row = conn.execute(
+        select(table.id, table.name).where(table.id == id_, table.tenant_id == tenant_id)
+    ).one_or_none()
+    if row is None:
+        raise NotFound(f"There is no {named.what} {reference!r}.")
+    same = select(table.id).where(table.tenant_id == tenant_id, table.name == row.name, *named.listed).limit(2)
+    return Found(row.id, row.name if conn.scalars(same).all() == [row.id] else str(row.id))
+
+
+def suggest(conn: Connection, tenant_id: UUID, named: Named) -> Sequence[str]:
+    """The names of the newest, in alphabetical order, each once."""
+    table = named.table
+    newest = select(table.name).where(table.tenant_id == tenant_id, *named.listed)
+    rows = conn.scalars(newest.order_by(table.id.desc()).limit(SUGGESTED))
+    return sorted(set(rows), key=str.casefold)
+
+
+def _by_name(conn: Connection, tenant_id: UUID, named: Named, name: str, agent_id: UUID | None) -> Found:
+    table = named.table
+    query = select(table.id, table.name).where(table.tenant_id == tenant_id, *named.listed)
+    if agent_id is not None and table is Trigger:
+        query = query.where(Trigger.agent_id == agent_id)
+    rows = conn.execute(query.where(table.name == name).limit(2)).all()
+    if not rows:
+        rows = conn.execute(query.where(func.lower(table.name) == name.lower()).limit(2)).all()
+    if not rows:
+        raise NotFound(f"There is no {named.what} {name!r}.")
+    if len(rows) > 1:
+        raise InvalidField(f"Several are called {name!r}. Name the agent too, or give the ID.")
+    return Found(rows[0].id, rows[0].name)
