@@ -25,7 +25,14 @@ deliveries = page_blueprint("deliveries")
 
 
 VERDICTS = {REFUSED: "not accepted"} | {each.value: each.value.replace("_", " ") for each in Verdict}
-FILTERS = (AGENT, TRIGGER, choice("state", "Verdict", VERDICTS), FROM, TO, replace(ERROR, label="Reason"))
+FILTERS = (
+    AGENT,
+    TRIGGER,
+    replace(choice("state", "Verdict", VERDICTS), formerly="show"),
+    FROM,
+    TO,
+    replace(ERROR, label="Reason"),
+)
 
 
 @deliveries.get("/deliveries")

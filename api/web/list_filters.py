@@ -41,6 +41,8 @@ class Filter:
     options: Mapping[str, str] = field(default_factory=dict)
     """Of a choice: its values, and what people read."""
     hint: str = ""
+    formerly: str = ""
+    """Its name in links that people kept."""
     check: Callable[[str], object] | None = None
     """Raises InvalidField for a text that cannot be looked for; else what stands for it."""
 
@@ -102,7 +104,11 @@ def read_filters(conn: Connection, tenant_id: UUID, filters: Sequence[Filter]) -
     """The filters that the request asks for."""
     asked = Asked(filters)
     for each in filters:
-        text = request.values.get(each.name, "").replace("\0", "").strip()[:LONGEST]
+        text = (
+            (request.values.get(each.name) or request.values.get(each.formerly, ""))
+            .replace("\0", "")
+            .strip()[:LONGEST]
+        )
         if each.kind in KINDS:
             asked.suggestions[each.name] = suggest(conn, tenant_id, KINDS[each.kind])
         if not text:
