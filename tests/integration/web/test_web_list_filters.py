@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
@@ -26,6 +27,7 @@ FREE = ("error",)
 """Filters for which any text may be looked for."""
 BEFORE = (datetime.now(UTC) - timedelta(days=1)).isoformat()  # noqa: TID251  # of the database's clock
 AFTER = (datetime.now(UTC) + timedelta(days=1)).isoformat()  # noqa: TID251
+SPANS: list[dict[str, Any]] = [{"from": AFTER}, {"to": BEFORE}]
 
 
 def test_a_filter_that_is_wrong_is_said_beside_its_field(shared: Api) -> None:
@@ -38,7 +40,8 @@ def test_a_filter_that_is_wrong_is_said_beside_its_field(shared: Api) -> None:
                 continue
             status = 404 if name in ("agent_id", "trigger_id") else 422
             for wrong in ("no such <thing>", str(new_id())) if name != "subject_id" else ("no such <thing>",):
-                said = browser.get(path, status, **{name: wrong})
+                query: dict[str, Any] = {name: wrong}
+                said = browser.get(path, status, **query)
                 assert f'id="e-{name}"' in said, f"{path} {name}"
                 assert "<thing>" not in said
                 assert "Correct the marked filter" in said
@@ -50,7 +53,7 @@ def test_every_list_of_the_ledger_is_filtered_by_agent_trigger_state_time_and_er
     well = bring_to(api.db, bob, InvocationState.SUCCEEDED)
     error = row_of(api.db, dead).tries[-1]["error"]
     browser = signed_in(api)
-    leaves: list[dict[str, str]] = [
+    leaves: list[dict[str, Any]] = [
         {"agent_id": "ada"},
         {"agent_id": "ADA"},
         {"agent_id": str(ada.agent_id)},
@@ -68,7 +71,7 @@ def test_every_list_of_the_ledger_is_filtered_by_agent_trigger_state_time_and_er
         assert f"/invocations/{dead}" in page, wanted
         assert f"/invocations/{well}" not in page, wanted
     for path in ("/invocations", "/firings", "/dead", "/audit", "/triggers", "/sessions", "/deliveries"):
-        for span in ({"from": AFTER}, {"to": BEFORE}):
+        for span in SPANS:
             page = browser.get(path, **span)
             assert "match" in page, f"{path} {span}"
             assert str(dead) not in page, f"{path} {span}"
@@ -113,10 +116,12 @@ def test_a_time_is_of_the_pages_zone_and_a_day_lasts_to_its_end(api: Api) -> Non
     make_woken(api.db, "ada")
     browser = signed_in(api)
     browser.client.set_cookie("reveille_zone", "Asia/Tokyo")
-    page = browser.get("/audit", **{"from": "2030-01-31T09:00:00Z", "to": "2030-02-01"})
+    span: dict[str, Any] = {"from": "2030-01-31T09:00:00Z", "to": "2030-02-01"}
+    page = browser.get("/audit", **span)
     assert 'value="2030-01-31T18:00"' in page
     assert 'value="2030-02-01T23:59:59"' in page
-    wrong = browser.get("/audit", 422, **{"from": "2030-01-31", "to": "2030-01-30"})
+    span = {"from": "2030-01-31", "to": "2030-01-30"}
+    wrong = browser.get("/audit", 422, **span)
     assert "Must not be before the start." in wrong
 
 
