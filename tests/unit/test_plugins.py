@@ -6,6 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+from scheduler.channels.registry import KINDS
+from scheduler.notifications.targets.registry import TARGETS
+
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = """
 from scheduler.channels.slack import SlackChannel
@@ -64,7 +67,7 @@ def run_beside(
 def test_channels_and_targets_of_a_package_are_found_and_broken_ones_left_out(tmp_path: Path) -> None:
     done = run_beside(tmp_path, "scratch_chat", ENTRIES, MODULE, SHOW)
     assert done.stdout.splitlines() == [
-        "slack,discord,feishu,zulip webhook,slack,discord,feishu,zulip ZulipTarget",
+        f"{','.join(KINDS)},zulip {','.join(TARGETS)},zulip ZulipTarget",
         "True",
     ], done.stderr
     left_out = [
@@ -135,3 +138,39 @@ def test_a_checked_kind_in_a_package_is_as_few_files_as_the_page_says() -> None:
     assert sorted(files) == ["README.md", "pyproject.toml", "reveille_file_trigger.py"]
     page = (ROOT / "CONTRIBUTING.md").read_text()
     assert all(f"`{name}`" in page for name in ("pyproject.toml", "README.md"))
+
+
+RUNTIMES = """
+from typing import ClassVar, Literal
+from scheduler.runtimes.base import RuntimeConfig
+
+class Parrot(RuntimeConfig):
+    label: ClassVar = "Parrot"
+    summary: ClassVar = "a parrot"
+    secrets: ClassVar = ("word",)
+    kind: Literal["parrot"]
+    word: str
+
+class Nameless(RuntimeConfig):
+    label: ClassVar = "Nameless"
+    summary: ClassVar = "nobody"
+
+class Again(Parrot):
+    kind: Literal["http"]
+"""
+SHOW_RUNTIMES = """
+from api.schemas.agents import AgentIn, AgentOut
+from scheduler.runtimes.registry import RUNTIMES
+print(",".join(RUNTIMES), RUNTIMES["http"].__name__)
+print(AgentIn(name="x", runtime={"kind": "parrot", "word": "hush"}).runtime.word)
+print(sorted(AgentOut.model_json_schema()["$defs"]["ParrotOut"]["properties"]))
+"""
+
+
+def test_runtimes_of_a_package_are_found_and_broken_ones_left_out(tmp_path: Path) -> None:
+    names = {"parrot": "Parrot", "nameless": "Nameless", "again": "Again", "odd": "Literal"}
+    entries = "[reveille.runtimes]\n" + "".join(f"{name} = scratch_zoo:{each}\n" for name, each in names.items())
+    done = run_beside(tmp_path, "scratch_zoo", entries, RUNTIMES, SHOW_RUNTIMES)
+    ours = "http,llm,command,a2a"
+    assert done.stdout.splitlines() == [f"{ours},parrot HttpRuntime", "hush", "['kind']"], done.stderr
+    assert done.stderr.count("is left out") == 3, done.stderr
