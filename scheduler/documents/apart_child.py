@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from scheduler.documents.apart import HEAD, MAX_RESULT_BYTES
 from scheduler.documents.errors import Unreadable
 
-READERS = ("calendar", "feed", "page", "plain")
+READERS = ("calendar", "feed", "mail", "page", "plain")
 """Modules beside this one, each with a function `read(body, **arguments)`, whose value is JSON."""
 
 MEMORY_BYTES = 1024 * 1024 * 1024

@@ -12,6 +12,7 @@ from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.calendar import CalendarConfig
 from scheduler.triggers.check import CheckConfig
 from scheduler.triggers.cron import CronConfig
+from scheduler.triggers.email import EmailConfig
 from scheduler.triggers.file import FileConfig
 from scheduler.triggers.interval import IntervalConfig
 from scheduler.triggers.on_message import OnMessageConfig
@@ -30,6 +31,7 @@ OURS: tuple[type[TriggerConfig], ...] = (
     CalendarConfig,
     CheckConfig,
     FileConfig,
+    EmailConfig,
     WakeConfig,
     A2aWaitConfig,
 )

@@ -1,0 +1,84 @@
+"""Mails as they come: nested, in many charsets, broken; each is read, and none stops the others."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from scheduler.documents.mail import read
+from scheduler.domain.errors import InvalidField
+from scheduler.triggers.base import CheckContext, parse_config, split_secrets
+from scheduler.triggers.email import EmailConfig
+from tests.unit.test_poll_config import NOW
+
+HEAD = (
+    "From: Ada <ada@example.org>\r\nTo: b@example.org\r\nSubject: {}\r\nDate: Wed, 2 Jan 2030 03:04:05 +0100\r\n"
+)
+PARTS = (
+    "Content-Type: multipart/mixed; boundary=o\r\n\r\n--o\r\nContent-Type: multipart/alternative; boundary=i\r\n\r\n"
+    "--i\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: base64\r\n\r\nSGVsbG8=\r\n"
+    "--i\r\nContent-Type: text/html\r\n\r\n<p>Not this\r\n--i--\r\n--o\r\nContent-Type: application/pdf\r\n"
+    'Content-Disposition: attachment; filename="=?utf-8?q?Rechnung_=C3=84?=.pdf"\r\n\r\nx\r\n--o--\r\n'
+)
+
+
+@pytest.mark.parametrize(
+    ("mail", "told"),
+    [
+        (
+            HEAD.format("Hi") + "\r\nHello\r\n\r\nyou",
+            {"from": "ada@example.org", "subject": "Hi", "text": "Hello\nyou"},
+        ),
+        (HEAD.format("=?utf-8?b?w4Q=?= x") + "\r\n", {"subject": "Ä x"}),
+        (HEAD.format("folded\r\n so") + "\r\n", {"subject": "folded so"}),
+        (HEAD.format("a") + PARTS, {"text": "Hello", "attachments": ["Rechnung Ä.pdf"]}),
+        (HEAD.format("a") + "Content-Type: text/html\r\n\r\n<p>Hi<script>x</script><p>you", {"text": "Hi\nyou"}),
+        (HEAD.format("a") + "Content-Type: text/plain; charset=nonsense\r\n\r\nfine", {"text": "fine"}),
+        (HEAD.format("a") + "Content-Type: multipart/mixed; boundary=o\r\n\r\nno parts", {"subject": "a"}),
+        ("Subject: no sender\r\n\r\nx", {"subject": "no sender", "text": "x"}),
+        ("no header at all", {"size": 16}),
+        (HEAD.format("a") + "Message-ID: <1@e>\r\n\r\n" + "long " * 9_000, {"message_id": "<1@e>"}),
+        (HEAD.format("a").replace("Wed, 2 Jan 2030 03:04:05 +0100", "yesterday") + "\r\n", {"date": "yesterday"}),
+    ],
+)
+def test_a_mail_is_read(mail: str, told: dict[str, Any]) -> None:
+    found = read(mail.encode())
+    assert told.items() <= found.items()
+    assert len(found.get("text", "")) <= 2_000
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.binary(max_size=200)
+    | st.lists(st.sampled_from(PARTS.split("\r\n"))).map(lambda each: "\r\n".join(each).encode())
+)
+def test_whatever_comes_is_a_mail(mail: bytes) -> None:
+    assert isinstance(read(mail), dict)
+
+
+GIVEN = {"host": "imap.example.org", "username": "a", "password": "p"}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"password": None}, "password"),
+        ({"token": "t"}, "password"),
+        ({"host": ""}, "host"),
+        ({"port": 0}, "port"),
+        ({"username": "a\r\nb"}, "username"),
+        ({"mailbox": ""}, "mailbox"),
+    ],
+)
+def test_a_wrong_field_is_named(wrong: dict[str, Any], field: str) -> None:
+    with pytest.raises(InvalidField) as refused:
+        parse_config(EmailConfig, GIVEN | wrong, CheckContext(NOW))
+    assert refused.value.field == f"config.{field}"
+
+
+def test_the_password_is_a_secret() -> None:
+    assert parse_config(EmailConfig, GIVEN, CheckContext(NOW))
+    assert split_secrets(EmailConfig, GIVEN)[1] == {"password": "p"}
