@@ -6,7 +6,7 @@ import gc
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Any
 
 from apscheduler.executors.pool import ThreadPoolExecutor
@@ -72,7 +72,6 @@ class LedgerScheduler(BackgroundScheduler):
         self.express = ExpressLane(db, self._heartbeat)
         for store in self._ledgers.values():
             store.express = self.express
-        self.last_pass_at: datetime | None = None
         self._ending = False
         super().__init__(
             timezone=UTC,
@@ -109,7 +108,6 @@ class LedgerScheduler(BackgroundScheduler):
             self.express.send_away()
         # APScheduler counts its wait from the start of the pass; what the pass took must not be slept again.
         took = self._clock.monotonic() - started
-        self.last_pass_at = self._clock.now()
         return LONGEST_SLEEP if wait is None else min(max(wait - took, 0.0), LONGEST_SLEEP)
 
     def shutdown(self, wait: bool = True) -> None:  # APScheduler's signature

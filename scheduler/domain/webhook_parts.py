@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 from urllib.parse import parse_qsl, quote, unquote_plus
 
 from scheduler.domain.signatures.delivery_ids import EVERYBODY
@@ -29,7 +29,6 @@ _SECRET = re.compile(
 Challenge = Literal[
     "azure-event-grid", "dropbox", "meta", "microsoft-graph", "monday", "okta", "slack", "strava", "websub"
 ]
-CHALLENGES: tuple[str, ...] = get_args(Challenge)
 
 
 @dataclass(frozen=True, slots=True)
