@@ -18,6 +18,7 @@ from scheduler.domain.model import JobKind
 from scheduler.manage.agent_trigger_limits import check_approved
 from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.quarantine import quarantine_trigger
+from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_jobs import remove_jobs
 from scheduler.manage.trigger_rows import change_trigger, fresh_start, lock_trigger
 from scheduler.storage.audit import record_event
@@ -133,7 +134,7 @@ class TriggerStore(LedgerStore):
 
     def _settle_one(
         self, conn: Connection, job_id: str, trigger_id: UUID, *, because: str
-    ) -> tuple[Row[Any], Row[Any]]:
+    ) -> tuple[HeldTrigger, HeldTrigger]:
         """The trigger before and after its due slots were settled. Raises JobLookupError."""
         tenant_id = conn.scalar(select(Trigger.tenant_id).where(Trigger.id == trigger_id))
         try:
@@ -163,7 +164,7 @@ class TriggerStore(LedgerStore):
             values["paused_note"], verb = "paused in the scheduler", "paused"
         elif job.next_run_time is not None and not before.is_enabled:
             check_approved(before.approval)
-            values |= {"paused_note": None, **fresh_start(before)}
+            values |= {"paused_note": None, **fresh_start(before.type, before.now)}
             verb = "resumed"
         change_trigger(conn, trigger_id, **values)
         self._audit(conn, trigger_id, f"trigger.{verb}")

@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.intake.wakes.statements import lineage_of_run
 from scheduler.manage.agent_rights import agent_actor, check_may_grant
+from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import kind_of
@@ -104,7 +105,7 @@ def own_columns(conn: Connection, agent_id: UUID, spec: TriggerSpec) -> dict[str
     }
 
 
-def changed_columns(conn: Connection, row: Row[Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+def changed_columns(conn: Connection, row: HeldTrigger, patch: Mapping[str, Any]) -> dict[str, Any]:
     """The columns that a change by the agent itself adds: the deeper of its places in a chain counts."""
     check_may_grant(managed_by_agent=patch.get("managed_by_agent", row.managed_by_agent) != row.managed_by_agent)
     run = lineage_of_run(conn, row.agent_id)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import NamedTuple
 from uuid import UUID
 
 from loguru import logger
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.domain.misfire import Schedule, Slots
 from scheduler.firings.new_firing import NewFiring, gate
@@ -22,6 +22,7 @@ from scheduler.firings.slots import Decided, Definition, decide_due, skipped_eve
 from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
 from scheduler.intake.checks import run_checks
 from scheduler.manage import trigger_rows as rows
+from scheduler.manage.stored_triggers import HeldTrigger, StoredTrigger
 from scheduler.storage.arrays import array, time_array
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.faults import blames_rows, first_line
@@ -46,7 +47,7 @@ def lock_settled(
     by_agent: bool = False,
     last_look: bool = False,
     pauses: bool = False,
-) -> Row[Any]:
+) -> HeldTrigger:
     """Lock a trigger as `rows.lock_trigger` does and settle what is due of it; the row is as it stands afterwards.
 
     `because`: the change, such as `updated`. `last_look`: what it listens for changes or ends. `pauses`: it is about
@@ -63,7 +64,7 @@ def lock_settled(
     return row
 
 
-def settle(conn: Connection, locked: Sequence[Row[Any]], *, because: str, actor: str = SYSTEM) -> list[UUID]:
+def settle(conn: Connection, locked: Sequence[StoredTrigger], *, because: str, actor: str = SYSTEM) -> list[UUID]:
     """Decide the due slots of triggers that are locked with their jobs; returns those of which some were due.
 
     A trigger stays enabled, even without a slot or a firing left: what becomes of it, the change says.
@@ -92,7 +93,7 @@ def settle(conn: Connection, locked: Sequence[Row[Any]], *, because: str, actor:
     return list(triggers)
 
 
-def skip_due(conn: Connection, locked: Sequence[Row[Any]], *, why: str, actor: str) -> None:
+def skip_due(conn: Connection, locked: Sequence[StoredTrigger], *, why: str, actor: str) -> None:
     """Audit the due slots of triggers whose agent is gone: there is nobody to fire for."""
     due = {row.id: row for row in locked if _is_due(row)}
     events: list[Event] = []
@@ -104,13 +105,13 @@ def skip_due(conn: Connection, locked: Sequence[Row[Any]], *, why: str, actor: s
     record_events(conn, events)
 
 
-def _is_due(row: Row[Any]) -> bool:
+def _is_due(row: StoredTrigger) -> bool:
     kind = KINDS.get(row.type)
     is_check = kind is not None and kind.checked_by is not None
     return bool(row.is_enabled and row.next_run_time is not None and row.next_run_time <= row.now and not is_check)
 
 
-def _comes_again(row: Row[Any]) -> bool:
+def _comes_again(row: StoredTrigger) -> bool:
     """Whether a slot that is due is still to fire after a pause."""
     schedule = stored_schedule(row)
     if schedule is None:
@@ -119,27 +120,33 @@ def _comes_again(row: Row[Any]) -> bool:
     return first is not None and first <= row.now
 
 
-def _decide(trigger: LockedTrigger, row: Row[Any]) -> tuple[Decided, str | None]:
+def _decide(trigger: LockedTrigger, row: StoredTrigger) -> tuple[Decided, str | None]:
     """What a pass would decide now, and why nothing fires where not the policy says so."""
     try:
         if gate(trigger, trigger.read_at) == "expired" and trigger.expires_at is not None:
-            missed = slots_before(trigger, _definition(row), row.next_run_time, trigger.expires_at)
+            missed = slots_before(trigger, _definition(row), _due_slot(row), trigger.expires_at)
             schedule = stored_schedule(row)
             return Decided((), None if schedule is None else schedule.next_after(row.now), missed), "expired"
-        return decide_due(trigger, _definition(row), row.next_run_time), None
+        return decide_due(trigger, _definition(row), _due_slot(row)), None
     except Exception as error:  # noqa: BLE001  # a trigger that cannot be read can still be changed or stopped
         logger.warning("What is due of trigger {} cannot be decided: {!r}", row.id, first_line(error))
-        return Decided((), None, Slots(row.next_run_time, row.next_run_time, 1, False)), type(error).__name__
+        return Decided((), None, Slots(_due_slot(row), _due_slot(row), 1, False)), type(error).__name__
 
 
-def _whole(trigger: LockedTrigger, row: Row[Any], moment: datetime) -> Slots | None:
+def _whole(trigger: LockedTrigger, row: StoredTrigger, moment: datetime) -> Slots | None:
     try:
-        return slots_before(trigger, _definition(row), row.next_run_time, moment)
+        return slots_before(trigger, _definition(row), _due_slot(row), moment)
     except Exception:  # noqa: BLE001  # as above
-        return Slots(row.next_run_time, row.next_run_time, 1, False)
+        return Slots(_due_slot(row), _due_slot(row), 1, False)
 
 
-def _definition(row: Row[Any]) -> Definition:
+def _due_slot(row: StoredTrigger) -> datetime:
+    if row.next_run_time is None:
+        raise ValueError("no slot of the trigger is due")
+    return row.next_run_time
+
+
+def _definition(row: StoredTrigger) -> Definition:
     return Definition(json.dumps(row.config), row.zone, row.anchor_at, row.misfire_policy, row.grace_seconds)
 
 
@@ -161,7 +168,7 @@ def _events(trigger: LockedTrigger, decided: Decided, because: str, actor: str, 
     return events
 
 
-def look_once_more(conn: Connection, locked: Sequence[Row[Any]]) -> None:
+def look_once_more(conn: Connection, locked: Sequence[StoredTrigger]) -> None:
     """Let triggers that listen, and are about to stop or to listen for something else, fire for what they missed."""
     ids = [row.id for row in locked if row.is_enabled and _forgets(row.type)]
     triggers = (
@@ -184,7 +191,7 @@ class Upcoming(NamedTuple):
     """A slot whose time had come and that jitter held back: with the change it is none any more."""
 
 
-def upcoming(row: Row[Any], config: TriggerConfig, zone: str, anchor: datetime) -> Upcoming:
+def upcoming(row: StoredTrigger, config: TriggerConfig, zone: str, anchor: datetime) -> Upcoming:
     """When a trigger, locked and settled as `row`, fires next with another config, zone or anchor.
 
     Slots are told apart by their nominal times: one that was decided does not come again with more jitter, and one
@@ -204,14 +211,14 @@ def upcoming(row: Row[Any], config: TriggerConfig, zone: str, anchor: datetime) 
     return Upcoming(first, waiting) if kept is None else Upcoming(min(kept, first or kept))
 
 
-def dropped_event(row: Row[Any], dropped: datetime, actor: str) -> Event:
+def dropped_event(row: StoredTrigger, dropped: datetime, actor: str) -> Event:
     """What is audited of a slot that jitter held back until a change took it away."""
     at = dropped.isoformat()
     detail = {"first": at, "last": at, "count": 1, "exact": True, "why": "changed"}
     return Event("trigger.skipped", row.tenant_id, row.id, row.agent_id, actor, detail)
 
 
-def stored_schedule(row: Row[Any]) -> Schedule | None:
+def stored_schedule(row: StoredTrigger) -> Schedule | None:
     """The schedule of a trigger as it is stored; None for a kind without one, and for one that cannot be read."""
     try:
         return kind_of(row.type).model_construct(**row.config).schedule(row.zone, row.anchor_at, row.id)
@@ -221,7 +228,7 @@ def stored_schedule(row: Row[Any]) -> Schedule | None:
         return None
 
 
-def _was_decided(row: Row[Any], old: Schedule, waiting: datetime | None, slot: datetime) -> bool:
+def _was_decided(row: StoredTrigger, old: Schedule, waiting: datetime | None, slot: datetime) -> bool:
     if slot > row.now or fires_at(old, slot) is None:
         return False
     if waiting is not None:

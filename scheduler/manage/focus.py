@@ -9,7 +9,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.errors import NotFound
 from scheduler.manage.agent_rights import agent_actor, check_may_change, is_own, may_change
 from scheduler.manage.due_slots import look_once_more, settle
-from scheduler.manage.trigger_jobs import LOCK_JOBS_OF, LOCK_TRIGGERS_OF
+from scheduler.manage.trigger_jobs import lock_triggers_of
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.trigger_views import TriggerView, list_views
 from scheduler.storage.triggers import stop_jobs
@@ -36,8 +36,7 @@ def resolve_focus(
     `focus_ref`, and Forbidden when all that is left of it is people's.
     """
     where = {"agent_id": agent_id, "focus_ref": focus_ref}
-    conn.execute(text(LOCK_JOBS_OF.format(where=_OF_FOCUS)), where)
-    ended = conn.execute(text(LOCK_TRIGGERS_OF.format(where=_OF_FOCUS)), where).all()
+    ended = lock_triggers_of(conn, _OF_FOCUS, where)
     theirs = [row for row in ended if by_agent and not may_change(row)]
     ended = [row for row in ended if row not in theirs]
     settle(conn, ended, because=RESOLVED, actor=actor)

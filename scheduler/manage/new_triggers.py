@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.ids import new_id, new_token, token_hash
 from scheduler.domain.model import JobKind
 from scheduler.domain.permitted import Permitted
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
+from scheduler.manage.stored_triggers import AgentLimits
 from scheduler.manage.trigger_room import Room, check_may_add
 from scheduler.manage.trigger_spec import TriggerSpec, check_spec
 from scheduler.net.policy import AllowedPrivate
@@ -84,7 +85,7 @@ class NewTrigger:
 
 def plan_trigger(
     conn: Connection,
-    agent: Row[Any],
+    agent: AgentLimits,
     spec: TriggerSpec,
     maker: Maker,
     room: Room,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 from uuid import UUID
 
 from loguru import logger
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.quarantine import quarantine_trigger
+from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_jobs import move_to_its_zone, put_jobs, remove_jobs, zone_that_holds
 from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
@@ -101,7 +101,7 @@ def _repair(conn: Connection, drift: Drift) -> None:
     )
 
 
-def _put_in_step(conn: Connection, row: Row[Any]) -> None:
+def _put_in_step(conn: Connection, row: HeldTrigger) -> None:
     """Make the jobs what the trigger says; a trigger that has nothing left to run is ended."""
     if zone_that_holds(row) != row.zone:
         row = lock_settled(conn, row.tenant_id, row.id, because="moved to another zone")

@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, update
+from sqlalchemy import Connection, update
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.permitted import Permitted
@@ -20,6 +20,7 @@ from scheduler.invocations.shortening import shorten_window
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.due_slots import dropped_event, lock_settled, upcoming
+from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_jobs import end_at_max_fires, finish_trigger, pause_trigger, put_jobs, resume_trigger
 from scheduler.manage.trigger_spec import check_spec
 from scheduler.net.policy import AllowedPrivate
@@ -91,7 +92,7 @@ class TriggerChanges:
         return get_view(conn, tenant_id, trigger_id)
 
     def _write(
-        self, conn: Connection, row: Row[Any], patch: Mapping[str, Any], author: Author, *, asks: bool
+        self, conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author, *, asks: bool
     ) -> None:
         """Check and write the fields, with the jobs and the audit trail."""
         actor = author.actor
@@ -137,13 +138,13 @@ class TriggerChanges:
             else:
                 finish_trigger(conn, row, actor)
 
-    def _ended(self, row: Row[Any], next_run_time: datetime | None, max_fires: int | None) -> str | None:
+    def _ended(self, row: HeldTrigger, next_run_time: datetime | None, max_fires: int | None) -> str | None:
         """Why a trigger fires no more after the change; None when it does."""
         if row.job_kind is not None and next_run_time is None and row.is_enabled:
             return "finished"
         return "max_fires" if max_fires is not None and row.fire_count >= max_fires else None
 
-    def _changed(self, conn: Connection, row: Row[Any], patch: Mapping[str, Any], author: Author) -> _Config:
+    def _changed(self, conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author) -> _Config:
         kind = kind_of(row.type)
         held = join_secrets(row.config, self.open(row.secret))
         whole = rows.widened(row, merge_patch(held, patch))
@@ -173,7 +174,7 @@ class TriggerChanges:
         return {} if secret is None else dict(json.loads(self._box.decrypt(secret)))
 
 
-def lock_to_pause(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author) -> Row[Any]:
+def lock_to_pause(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author) -> HeldTrigger:
     """Lock a trigger that is about to be paused, what is due of it settled. Raises NotFound, Forbidden."""
     return lock_settled(
         conn,
@@ -187,13 +188,13 @@ def lock_to_pause(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: A
     )
 
 
-def _lock(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author, *, resumes: bool) -> Row[Any]:
+def _lock(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author, *, resumes: bool) -> HeldTrigger:
     """Lock a trigger; with its agent when it may be resumed, which counts against the agent's limit."""
     lock = rows.lock_trigger_and_agent if resumes else rows.lock_trigger
     return lock(conn, tenant_id, trigger_id, by_agent=author.is_agent)
 
 
-def _keeps_grid(row: Row[Any], config: TriggerConfig) -> bool:
+def _keeps_grid(row: HeldTrigger, config: TriggerConfig) -> bool:
     """Whether the slots stay on the grid that they are on: they do unless they are further or less apart."""
     try:
         return kind_of(row.type).model_construct(**row.config).step() == config.step()

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.domain.model import JobKind
 from scheduler.manage import agent_trigger_limits as agent_made
@@ -15,12 +15,14 @@ from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_rights import agent_actor, stopped_by_person
 from scheduler.manage.due_slots import dropped_event, settle, skip_due, upcoming
 from scheduler.manage.quarantine import quarantine_trigger
+from scheduler.manage.stored_triggers import HeldTrigger, StoredTrigger
 from scheduler.manage.trigger_room import check_limit
 from scheduler.manage.trigger_rows import change_trigger
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.audit import SYSTEM, record_event, record_events
 from scheduler.storage.engine import SOON, notify
 from scheduler.storage.faults import blames_rows
+from scheduler.storage.rows import rows_as
 from scheduler.storage.triggers import stop_jobs, zone_of
 from scheduler.triggers.registry import kind_of
 
@@ -54,7 +56,7 @@ def put_jobs(
         notify(conn)
 
 
-def start_trigger(conn: Connection, row: Row[Any]) -> None:
+def start_trigger(conn: Connection, row: HeldTrigger) -> None:
     """Enable a locked trigger from now on, its agent locked too; it counts from zero fires.
 
     Raises Conflict when it has expired, has no slot left, or is over the agent's limit.
@@ -62,12 +64,14 @@ def start_trigger(conn: Connection, row: Row[Any]) -> None:
     first = rows.first_run_of(row)
     if not row.is_system:
         check_limit(conn, row)
-    change_trigger(conn, row.id, is_enabled=True, paused_note=None, paused_by=None, **rows.fresh_start(row))
+    change_trigger(
+        conn, row.id, is_enabled=True, paused_note=None, paused_by=None, **rows.fresh_start(row.type, row.now)
+    )
     put_jobs(conn, row.id, first, timed=row.job_kind is not None, enabled=True, expires_at=row.expires_at)
 
 
 def pause_trigger(
-    conn: Connection, row: Row[Any], actor: str, note: str | None = None, *, by_agent: bool = False
+    conn: Connection, row: HeldTrigger, actor: str, note: str | None = None, *, by_agent: bool = False
 ) -> None:
     """Disable a locked trigger. One that is disabled changes its note at most, and not while it needs approval.
 
@@ -84,7 +88,7 @@ def pause_trigger(
         rows.audit(conn, "paused", row.tenant_id, row.agent_id, row.id, actor, note=None)
 
 
-def resume_trigger(conn: Connection, row: Row[Any], actor: str) -> None:
+def resume_trigger(conn: Connection, row: HeldTrigger, actor: str) -> None:
     """Enable a trigger that is locked with its agent, unless it is enabled. Raises Conflict where it may not."""
     if not row.is_enabled:
         agent_made.check_approved(row.approval)
@@ -92,7 +96,7 @@ def resume_trigger(conn: Connection, row: Row[Any], actor: str) -> None:
         rows.audit(conn, "resumed", row.tenant_id, row.agent_id, row.id, actor)
 
 
-def end_at_max_fires(conn: Connection, row: Row[Any], actor: str, *, by_agent: bool) -> None:
+def end_at_max_fires(conn: Connection, row: StoredTrigger, actor: str, *, by_agent: bool) -> None:
     """End a trigger whose new max_fires is reached. When a person set it, its agent does not start it again."""
     paused_by = None if by_agent else actor
     change_trigger(conn, row.id, is_enabled=False, paused_note="max_fires", paused_by=paused_by)
@@ -118,14 +122,19 @@ LOCK_TRIGGERS_OF = f"""
 """  # noqa: S608  # our own constant
 
 
+def lock_triggers_of(conn: Connection, where: str, values: Mapping[str, Any]) -> list[StoredTrigger]:
+    """Lock the triggers `t`, jobs first, for which the SQL `where` holds."""
+    conn.execute(text(LOCK_JOBS_OF.format(where=where)), values)
+    return rows_as(StoredTrigger, conn.execute(text(LOCK_TRIGGERS_OF.format(where=where)), values))
+
+
 def delete_agent_triggers(conn: Connection, agent_id: UUID, *, actor: str) -> int:
     """Softly delete all triggers of an agent, their jobs with them; returns how many.
 
     Slots that are due are audited as skipped: with the agent gone nobody is woken.
     """
     where, values = "t.agent_id = :id", {"id": agent_id}
-    conn.execute(text(LOCK_JOBS_OF.format(where=where)), values)
-    rows = conn.execute(text(LOCK_TRIGGERS_OF.format(where=where)), values).all()
+    rows = lock_triggers_of(conn, where, values)
     skip_due(conn, rows, why="deleted", actor=actor)
     remove_jobs(conn, [row.id for row in rows])
     conn.execute(
@@ -158,7 +167,7 @@ def rezone_tenant(conn: Connection, tenant_id: UUID) -> int:
     return _rezone(conn, "t.tenant_id = :id", tenant_id)
 
 
-def finish_trigger(conn: Connection, row: Row[Any], actor: str = SYSTEM) -> None:
+def finish_trigger(conn: Connection, row: StoredTrigger, actor: str = SYSTEM) -> None:
     """End a locked trigger whose last slot has passed."""
     change_trigger(conn, row.id, is_enabled=False, paused_note="finished")
     stop_jobs(conn, [row.id])
@@ -167,12 +176,11 @@ def finish_trigger(conn: Connection, row: Row[Any], actor: str = SYSTEM) -> None
 
 def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
     """Called in the transaction that changed the owner's zone: both hold from the same moment."""
-    conn.execute(text(LOCK_JOBS_OF.format(where=where)), {"id": owner_id})
-    query = text(LOCK_TRIGGERS_OF.format(where=where))
-    moving = [row for row in conn.execute(query, {"id": owner_id}).all() if zone_that_holds(row) != row.zone]
+    values = {"id": owner_id}
+    moving = [row for row in lock_triggers_of(conn, where, values) if zone_that_holds(row) != row.zone]
     moved = {row.id for row in moving}
     if settle(conn, moving, because="moved to another zone"):
-        moving = [row for row in conn.execute(query, {"id": owner_id}).all() if row.id in moved]
+        moving = [row for row in lock_triggers_of(conn, where, values) if row.id in moved]
     for row in moving:
         try:
             with conn.begin_nested():
@@ -184,12 +192,12 @@ def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
     return len(moved)
 
 
-def zone_that_holds(row: Row[Any]) -> str:
+def zone_that_holds(row: StoredTrigger) -> str:
     """The zone that a trigger should be in: its own, its agent's, its tenant's, in this order."""
     return zone_of(row.config.get("timezone"), row.agent_zone)
 
 
-def move_to_its_zone(conn: Connection, row: Row[Any]) -> None:
+def move_to_its_zone(conn: Connection, row: StoredTrigger) -> None:
     """Bring a trigger, locked and settled, to the zone that holds for it now; one without a slot there is ended."""
     zone = zone_that_holds(row)
     change_trigger(conn, row.id, zone=zone)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from sqlalchemy import Connection, Row, bindparam, func, select
+from sqlalchemy import Connection, bindparam, func, select
 
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.manage.agent_trigger_limits import AWAITING
+from scheduler.manage.stored_triggers import AgentLimits
 from scheduler.storage.tables import Trigger
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import OFFERED
@@ -24,7 +23,7 @@ COUNT_TRIGGERS = select(func.count().filter(_COUNTS).label("enabled"), func.coun
 class Room:
     """How many more triggers a locked agent may have: counted once, then by what is taken."""
 
-    def __init__(self, conn: Connection, agent: Row[Any]) -> None:
+    def __init__(self, conn: Connection, agent: AgentLimits) -> None:
         self._conn = conn
         self._agent = agent
         self._counts: tuple[int, int] | None = None
@@ -52,7 +51,7 @@ class Room:
         self._counts = (enabled + 1, kept + 1)
 
 
-def check_limit(conn: Connection, agent: Row[Any]) -> None:
+def check_limit(conn: Connection, agent: AgentLimits) -> None:
     """Refuse with Conflict one more trigger, enabled or awaiting approval, than the agent may have; it is locked."""
     Room(conn, agent).take()
 

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Row, Select, Text, Uuid, any_, bindparam, func, select, update
+from sqlalchemy import ARRAY, Connection, Select, Text, Uuid, any_, bindparam, func, select, update
 from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.errors import Conflict, NotFound
@@ -18,6 +18,7 @@ from scheduler.domain.model import JobKind
 from scheduler.domain.permitted import Permitted
 from scheduler.manage.agent_rights import check_may_change
 from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
+from scheduler.manage.stored_triggers import AgentLimits, HeldTrigger
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.net.request_checks import check_request
@@ -25,6 +26,7 @@ from scheduler.storage.agents import ZONE
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.references import find_reference
+from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.tables import Agent, Job, Tenant, Trigger
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.registry import kind_of
@@ -61,26 +63,26 @@ TAKEN_NAMES = select(Trigger.agent_id, Trigger.name).where(
 )
 
 
-def lock_agent(conn: Connection, tenant_id: UUID, agent_id: UUID) -> Row[Any]:
+def lock_agent(conn: Connection, tenant_id: UUID, agent_id: UUID) -> AgentLimits:
     """The agent, held so that nobody else makes triggers of it meanwhile. Raises NotFound."""
-    row = lock_agents(conn, tenant_id, [agent_id]).get(agent_id)
-    if row is None:
+    agent = lock_agents(conn, tenant_id, [agent_id]).get(agent_id)
+    if agent is None:
         raise NotFound(f"There is no agent {agent_id}.")
-    return row
+    return agent
 
 
-def lock_agents(conn: Connection, tenant_id: UUID, agent_ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
+def lock_agents(conn: Connection, tenant_id: UUID, agent_ids: Collection[UUID]) -> dict[UUID, AgentLimits]:
     """Several agents, likewise, in the order of their ids; those that do not exist are left out."""
-    found = conn.execute(LOCK_AGENTS, {"ids": list(agent_ids), "tenant_id": tenant_id}).all()
-    return {row.agent_id: row for row in found}
+    found = conn.execute(LOCK_AGENTS, {"ids": list(agent_ids), "tenant_id": tenant_id})
+    return {each.agent_id: each for each in rows_as(AgentLimits, found)}
 
 
-def read_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> Row[Any]:
+def read_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> HeldTrigger:
     """The whole trigger with its agent's settings, not locked. Raises NotFound."""
     return _one(conn, _trigger_query(tenant_id, trigger_id), trigger_id)
 
 
-def lock_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agent: bool = False) -> Row[Any]:
+def lock_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agent: bool = False) -> HeldTrigger:
     """The whole trigger, its jobs locked before it, to change it. Raises NotFound, Forbidden where its agent may not.
 
     A scheduler's pass that holds them is waited for, so what is changed here is what holds afterwards.
@@ -94,7 +96,7 @@ def lock_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agen
 
 def lock_trigger_and_agent(
     conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agent: bool = False
-) -> Row[Any]:
+) -> HeldTrigger:
     """As `lock_trigger`, with the agent held before it, for changes that count against its limit."""
     lock_agent(conn, tenant_id, read_trigger(conn, tenant_id, trigger_id).agent_id)
     return lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
@@ -111,8 +113,8 @@ def _trigger_query(tenant_id: UUID, trigger_id: UUID) -> Select[Any]:
     )
 
 
-def _one(conn: Connection, query: Select[Any], trigger_id: UUID) -> Row[Any]:
-    row = conn.execute(query).one_or_none()
+def _one(conn: Connection, query: Select[Any], trigger_id: UUID) -> HeldTrigger:
+    row = row_as(HeldTrigger, conn.execute(query))
     if row is None:
         raise NotFound(f"There is no trigger {trigger_id}.")
     return row
@@ -127,14 +129,14 @@ def note_of_new(*, enabled: bool, awaiting: bool) -> str | None:
     return None if enabled else AWAITING_NOTE if awaiting else "max_fires"
 
 
-def fresh_start(row: Row[Any]) -> dict[str, Any]:
+def fresh_start(kind_name: str, now: datetime) -> dict[str, Any]:
     """What a trigger forgets when it is resumed: how often it fired, and what was written to it meanwhile."""
     start: dict[str, Any] = {"fire_count": 0}
-    return start | {"listens_since": row.now} if kind_of(row.type).forgets_while_paused else start
+    return start | {"listens_since": now} if kind_of(kind_name).forgets_while_paused else start
 
 
 def check_context(
-    conn: Connection, agent: Row[Any], allow_private: AllowedPrivate, permitted: Permitted, *, by_agent: bool
+    conn: Connection, agent: AgentLimits, allow_private: AllowedPrivate, permitted: Permitted, *, by_agent: bool
 ) -> CheckContext:
     """What configs of this agent's triggers are checked against."""
     return CheckContext(
@@ -149,7 +151,7 @@ def check_context(
     )
 
 
-def widened(row: Row[Any], config: dict[str, Any]) -> dict[str, Any]:
+def widened(row: HeldTrigger, config: dict[str, Any]) -> dict[str, Any]:
     """A changed config; a heartbeat that is faster than its tenant allows beats as often as that."""
     if not (row.is_system and row.name == HEARTBEAT):
         return config
@@ -164,12 +166,12 @@ def widened(row: Row[Any], config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def spec_of(row: Row[Any]) -> TriggerSpec:
+def spec_of(row: HeldTrigger) -> TriggerSpec:
     """The stored trigger as its maker would ask for it."""
     return TriggerSpec(**{each.name: getattr(row, each.name) for each in fields(TriggerSpec)})
 
 
-def first_run_of(row: Row[Any]) -> datetime | None:
+def first_run_of(row: HeldTrigger) -> datetime | None:
     """When a stored trigger that starts at `row.now` runs next; raises Conflict when there is nothing left."""
     if row.expires_at is not None and row.expires_at <= row.now:
         raise Conflict("The trigger has expired; set a later expires_at first.", field="expires_at")

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_token, token_hash
@@ -18,6 +18,7 @@ from scheduler.manage import trigger_rows as rows
 from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.new_triggers import CreatedTrigger, Maker, NewTrigger, plan_trigger, write_triggers
 from scheduler.manage.row_errors import RowErrors
+from scheduler.manage.stored_triggers import AgentLimits
 from scheduler.manage.trigger_changes import Author, TriggerChanges, lock_to_pause
 from scheduler.manage.trigger_fire import fire_trigger
 from scheduler.manage.trigger_jobs import pause_trigger, remove_jobs, resume_trigger
@@ -93,7 +94,9 @@ class Triggers:
             errors.raise_all()
             return write_triggers(conn, new, actor)
 
-    def _plan(self, conn: Connection, agent: Row[Any], spec: TriggerSpec, maker: Maker, room: Room) -> NewTrigger:
+    def _plan(
+        self, conn: Connection, agent: AgentLimits, spec: TriggerSpec, maker: Maker, room: Room
+    ) -> NewTrigger:
         return plan_trigger(
             conn, agent, spec, maker, room, self._allow_private, self._permitted, self._changes.seal
         )
@@ -210,5 +213,13 @@ class Triggers:
         """The next `count` fire times of a trigger, whether it is paused or not."""
         with self._db.begin() as conn:
             row = rows.read_trigger(conn, tenant_id, trigger_id)
-        stands = {"zone": row.zone, "after": row.now, "anchor": row.anchor_at, "seed": trigger_id}
-        return preview(row.type, row.config, count=count, naive_ok=False, **stands)
+        return preview(
+            row.type,
+            row.config,
+            count=count,
+            naive_ok=False,
+            zone=row.zone,
+            after=row.now,
+            anchor=row.anchor_at,
+            seed=trigger_id,
+        )
