@@ -22,7 +22,7 @@ from scheduler.manage import trigger_rows as rows
 from scheduler.manage.due_slots import dropped_event, lock_settled, upcoming
 from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_jobs import end_at_max_fires, finish_trigger, pause_trigger, put_jobs, resume_trigger
-from scheduler.manage.trigger_spec import check_spec
+from scheduler.manage.trigger_spec import TriggerSpec, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import record_events
 from scheduler.storage.secrets import SecretBox
@@ -60,6 +60,20 @@ class _Config:
     dropped: datetime | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Change:
+    """What a trigger will be."""
+
+    spec: TriggerSpec
+    config: _Config
+    columns: dict[str, Any]
+    asks: bool
+    """It has to wait for a person's approval."""
+    differs: bool
+    ended: str | None
+    """Why it fires no more."""
+
+
 class TriggerChanges:
     """Changes triggers. Every call is part of the caller's transaction."""
 
@@ -73,78 +87,40 @@ class TriggerChanges:
         self, conn: Connection, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], author: Author
     ) -> TriggerView:
         """Settle what is due, change the fields of `patch`, then pause or resume. Raises what Triggers.update does."""
-        wanted, actor, by_agent = patch.get("is_enabled"), author.actor, author.is_agent
-        was_enabled = _lock(conn, tenant_id, trigger_id, author, resumes=bool(wanted)).is_enabled
-        if wanted is False and patch.keys() == {"is_enabled"}:
-            row = lock_to_pause(conn, tenant_id, trigger_id, author)
-        else:
-            changes_config = "config" in patch
-            row = lock_settled(conn, tenant_id, trigger_id, because=UPDATED, actor=actor, last_look=changes_config)
-        asks = by_agent and row.approve_triggers and bool(set(patch) - {"is_enabled"})
-        self._write(conn, row, patch, author, asks=asks)
-        # A slot that was due may just have been its last one: that is no reason to start it again.
-        ends_itself = was_enabled and not {"max_fires", "config"} & patch.keys()
-        if wanted is False and not asks:
-            row = lock_to_pause(conn, tenant_id, trigger_id, author)
-            pause_trigger(conn, row, actor, by_agent=by_agent)
-        elif wanted and not asks and not ends_itself:
-            resume_trigger(conn, rows.lock_trigger(conn, tenant_id, trigger_id), actor)
+        was_enabled = _lock(conn, tenant_id, trigger_id, author, resumes=bool(patch.get("is_enabled"))).is_enabled
+        row = _settle(conn, tenant_id, trigger_id, patch, author)
+        change = self._merge(conn, row, patch, author)
+        # What was due has been settled: its last slot ends a trigger, also where nothing else is changed.
+        if change.differs or (change.ended is not None and row.is_enabled):
+            _write(conn, row, change)
+            _schedule(conn, row, change)
+            _audit(conn, row, change, patch, author)
+            _end(conn, row, change, patch, author)
+        if not change.asks:
+            _toggle(conn, row, patch, author, was_enabled=was_enabled)
         return get_view(conn, tenant_id, trigger_id)
 
-    def _write(
-        self, conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author, *, asks: bool
-    ) -> None:
-        """Check and write the fields, with the jobs and the audit trail."""
-        actor = author.actor
-        before = rows.spec_of(row)
-        spec = before.patched(patch)
+    def _merge(self, conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author) -> _Change:
+        """The fields as they will be, checked as at creation."""
+        spec = rows.spec_of(row).patched(patch)
         if row.is_system and spec.name != row.name:
             raise InvalidField("The name of a trigger that belongs to the system stays.", field="name")
-        now = row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo)
-        check_spec(spec, now, before)
+        check_spec(spec, row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo))
         config = _Config({}, row.next_run_time)
         if "config" in patch:
-            config = self._changed(conn, row, patch["config"], author)
+            config = self._merge_config(conn, row, patch["config"], author)
         if author.is_agent:
             agent_made.check_changeable(kind_of(row.type))
             config.columns.update(agent_made.changed_columns(conn, row, patch))
             spec = agent_made.bounded(spec, config.next_run_time, row.now, patch)
+        asks = author.is_agent and row.approve_triggers and bool(set(patch) - {"is_enabled"})
         values = spec.columns() | config.columns | (rows.AWAITS if asks else {})
-        ended = self._ended(row, config.next_run_time, spec.max_fires)
-        is_same = "is_enabled" not in patch and all(getattr(row, name) == value for name, value in values.items())
-        # What was due has been settled: its last slot ends a trigger, also where nothing else is changed.
-        if is_same and (ended is None or not row.is_enabled):
-            return
-        statement = update(Trigger).where(Trigger.id == row.id).values(values | {"updated_at": row.now})
-        with rows.refuse_taken(spec.name):
-            conn.execute(statement)
-        put_jobs(
-            conn,
-            row.id,
-            config.next_run_time,
-            timed=row.job_kind is not None,
-            enabled=row.is_enabled and ended is None and not asks,
-            expires_at=spec.expires_at,
-        )
-        if spec.cooldown_seconds < before.cooldown_seconds:
-            shorten_window(conn, row.agent_id, row.id)
-        detail = {"approval": agent_made.AWAITING} if asks else {}
-        rows.audit(conn, UPDATED, row.tenant_id, row.agent_id, row.id, actor, fields=sorted(patch), **detail)
-        if config.dropped is not None and row.is_enabled:
-            record_events(conn, [dropped_event(row, config.dropped, actor)])
-        if row.is_enabled and ended is not None and not asks:
-            if ended == "max_fires":
-                end_at_max_fires(conn, row, actor, by_agent=author.is_agent or "max_fires" not in patch)
-            else:
-                finish_trigger(conn, row, actor)
+        differs = "is_enabled" in patch or any(getattr(row, name) != value for name, value in values.items())
+        return _Change(spec, config, values, asks, differs, _why_ended(row, config.next_run_time, spec.max_fires))
 
-    def _ended(self, row: HeldTrigger, next_run_time: datetime | None, max_fires: int | None) -> str | None:
-        """Why a trigger fires no more after the change; None when it does."""
-        if row.job_kind is not None and next_run_time is None and row.is_enabled:
-            return "finished"
-        return "max_fires" if max_fires is not None and row.fire_count >= max_fires else None
-
-    def _changed(self, conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author) -> _Config:
+    def _merge_config(
+        self, conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author
+    ) -> _Config:
         kind = kind_of(row.type)
         held = join_secrets(row.config, self.open(row.secret))
         whole = rows.widened(row, merge_patch(held, patch))
@@ -192,6 +168,74 @@ def _lock(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author, *
     """Lock a trigger; with its agent when it may be resumed, which counts against the agent's limit."""
     lock = rows.lock_trigger_and_agent if resumes else rows.lock_trigger
     return lock(conn, tenant_id, trigger_id, by_agent=author.is_agent)
+
+
+def _settle(
+    conn: Connection, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], author: Author
+) -> HeldTrigger:
+    """Settle what is due of a trigger before it is changed."""
+    if patch.get("is_enabled") is False and patch.keys() == {"is_enabled"}:
+        return lock_to_pause(conn, tenant_id, trigger_id, author)
+    last_look = "config" in patch
+    return lock_settled(conn, tenant_id, trigger_id, because=UPDATED, actor=author.actor, last_look=last_look)
+
+
+def _why_ended(row: HeldTrigger, next_run_time: datetime | None, max_fires: int | None) -> str | None:
+    """Why a trigger fires no more after the change; None when it does."""
+    if row.job_kind is not None and next_run_time is None and row.is_enabled:
+        return "finished"
+    return "max_fires" if max_fires is not None and row.fire_count >= max_fires else None
+
+
+def _write(conn: Connection, row: HeldTrigger, change: _Change) -> None:
+    statement = update(Trigger).where(Trigger.id == row.id).values(change.columns | {"updated_at": row.now})
+    with rows.refuse_taken(change.spec.name):
+        conn.execute(statement)
+
+
+def _schedule(conn: Connection, row: HeldTrigger, change: _Change) -> None:
+    """Bring the jobs in line with the change."""
+    put_jobs(
+        conn,
+        row.id,
+        change.config.next_run_time,
+        timed=row.job_kind is not None,
+        enabled=row.is_enabled and change.ended is None and not change.asks,
+        expires_at=change.spec.expires_at,
+    )
+    if change.spec.cooldown_seconds < row.cooldown_seconds:
+        shorten_window(conn, row.agent_id, row.id)
+
+
+def _audit(conn: Connection, row: HeldTrigger, change: _Change, patch: Mapping[str, Any], author: Author) -> None:
+    detail = {"approval": agent_made.AWAITING} if change.asks else {}
+    rows.audit(conn, UPDATED, row.tenant_id, row.agent_id, row.id, author.actor, fields=sorted(patch), **detail)
+    if change.config.dropped is not None and row.is_enabled:
+        record_events(conn, [dropped_event(row, change.config.dropped, author.actor)])
+
+
+def _end(conn: Connection, row: HeldTrigger, change: _Change, patch: Mapping[str, Any], author: Author) -> None:
+    """End a trigger that fires no more after the change."""
+    if not row.is_enabled or change.ended is None or change.asks:
+        return
+    if change.ended == "max_fires":
+        end_at_max_fires(conn, row, author.actor, by_agent=author.is_agent or "max_fires" not in patch)
+    else:
+        finish_trigger(conn, row, author.actor)
+
+
+def _toggle(
+    conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author, *, was_enabled: bool
+) -> None:
+    """Pause or resume a trigger as its `is_enabled` was asked to be."""
+    wanted = patch.get("is_enabled")
+    # A slot that was due may just have been its last one: that is no reason to start it again.
+    ends_itself = was_enabled and not {"max_fires", "config"} & patch.keys()
+    if wanted is False:
+        paused = lock_to_pause(conn, row.tenant_id, row.id, author)
+        pause_trigger(conn, paused, author.actor, by_agent=author.is_agent)
+    elif wanted and not ends_itself:
+        resume_trigger(conn, rows.lock_trigger(conn, row.tenant_id, row.id), author.actor)
 
 
 def _keeps_grid(row: HeldTrigger, config: TriggerConfig) -> bool:
