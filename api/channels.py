@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flask import Response
-from sqlalchemy import Row
 
 from api.addresses import base_url
 from api.auth import Level, caller, needs
@@ -13,6 +10,7 @@ from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, o
 from api.schemas.base import Page
 from api.schemas.channels import ChannelIn, ChannelOut, ChannelPage, ChannelPatch, ChannelPath
 from api.services import services
+from scheduler.storage.message_tables import Channel
 
 channels = blueprint("channels", "Where people of a chat provider reach an agent.")
 
@@ -58,7 +56,7 @@ def remove_channel(path: ChannelPath) -> Response:
     return no_content()
 
 
-def _show(row: Row[Any]) -> ChannelOut:
+def _show(row: Channel) -> ChannelOut:
     base = base_url()
-    shown = {**row._mapping, "events_url": f"{base}/channels/{row.id}/events"}  # noqa: SLF001  # public in all but name
+    shown = {**row.columns(), "events_url": f"{base}/channels/{row.id}/events"}
     return ChannelOut.model_validate(shown)

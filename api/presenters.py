@@ -16,29 +16,32 @@ from api.schemas.tenants_and_keys import KeyCreated
 from api.services import services
 from scheduler.domain.errors import NotFound
 from scheduler.storage.keys import NewKey
+from scheduler.storage.model_tables import Model
+from scheduler.storage.notification_tables import NotificationTarget
+from scheduler.storage.tables import Agent
 
 
-def agent_out(row: Row[Any], new_secrets: Mapping[str, Any] = MappingProxyType({})) -> AgentOut:
+def agent_out(row: Agent, new_secrets: Mapping[str, Any] = MappingProxyType({})) -> AgentOut:
     """An agent, with the secrets of its runtime that are new."""
     runtime = {"kind": row.runtime_kind, **row.runtime, **new_secrets}
     names = services().agents.header_names(row)
-    shown = {**row._mapping, "runtime": runtime, "header_names": names}  # noqa: SLF001  # public in all but name
+    shown = {**row.columns(), "runtime": runtime, "header_names": names}
     return AgentOut.model_validate(shown)
 
 
-def model_out(row: Row[Any]) -> ModelOut:
+def model_out(row: Model) -> ModelOut:
     """A model, without its key."""
-    return ModelOut.model_validate({**row._mapping, "has_key": row.key is not None})  # noqa: SLF001  # as above
+    return ModelOut.model_validate({**row.columns(), "has_key": row.key is not None})
 
 
 def key_created(made: NewKey) -> KeyCreated:
     """A new key with the key itself."""
-    return KeyCreated.model_validate({**made.row._mapping, "key": made.key})  # noqa: SLF001  # as above
+    return KeyCreated.model_validate({**made.row._mapping, "key": made.key})  # noqa: SLF001  # public in all but name
 
 
-def target_out(row: Row[Any], secret: str | None = None) -> TargetOut:
+def target_out(row: NotificationTarget, secret: str | None = None) -> TargetOut:
     """A notification target, with the secret of a webhook that is new."""
-    return TargetOut.model_validate({**row._mapping, "secret": secret})  # noqa: SLF001  # as above
+    return TargetOut.model_validate({**row.columns(), "secret": secret})
 
 
 def payload_file(firing: Row[Any]) -> Response:

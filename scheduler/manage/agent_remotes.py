@@ -6,18 +6,17 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from sqlalchemy import Row
-
 from scheduler.domain.errors import ConfigurationError, InvalidField
 from scheduler.manage.mcp_servers import McpServer
 from scheduler.net.request_checks import check_address
 from scheduler.runtimes.base import Operator
 from scheduler.runtimes.fields import MAX_HEADERS
 from scheduler.runtimes.registry import runtime_of
+from scheduler.storage.tables import Agent
 from scheduler.triggers.base import merge_headers
 
 
-def mcp_columns(servers: Sequence[McpServer], agent: Row[Any] | None, operator: Operator) -> dict[str, Any]:
+def mcp_columns(servers: Sequence[McpServer], agent: Agent | None, operator: Operator) -> dict[str, Any]:
     """An agent's MCP servers; the headers of one that keeps its name and url stay. Raises InvalidField."""
     old = {server["name"]: server for server in agent.mcp_servers} if agent is not None else {}
     stored = None if agent is None or agent.mcp_secrets is None else operator.box.decrypt(agent.mcp_secrets)
@@ -37,7 +36,7 @@ def mcp_columns(servers: Sequence[McpServer], agent: Row[Any] | None, operator: 
     }
 
 
-def header_names(agent: Row[Any], operator: Operator) -> dict[str, list[str]]:
+def header_names(agent: Agent, operator: Operator) -> dict[str, list[str]]:
     """The names of the headers that are sent along, by field: their values are never shown."""
     found: dict[str, list[str]] = {}
     try:

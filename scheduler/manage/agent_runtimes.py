@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import ValidationError
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.errors import ConfigurationError, InvalidField, NotFound
 from scheduler.domain.field_errors import InvalidRequest, field_errors
@@ -17,6 +17,7 @@ from scheduler.net.policy import origin_of
 from scheduler.runtimes.base import Operator, RuntimeConfig
 from scheduler.runtimes.registry import RUNTIME, fields_of, runtime_of
 from scheduler.storage.models import get_model
+from scheduler.storage.tables import Agent, Tenant
 from scheduler.triggers.base import merge_patch
 
 CEILINGS = {"max_triggers": "default_max_triggers", "webhook_rate_limit": "max_webhook_rate"}
@@ -31,7 +32,7 @@ class StoredRuntime:
     new_secrets: Mapping[str, Any] = field(default_factory=dict)
 
 
-def limit_columns(values: Mapping[str, Any], tenant: Row[Any]) -> dict[str, Any]:
+def limit_columns(values: Mapping[str, Any], tenant: Tenant) -> dict[str, Any]:
     """The limits in `values` within the tenant's, which take the place of null. Raises InvalidField."""
     limits: dict[str, Any] = {}
     for name, tenants_name in (CEILINGS | FLOORS).items():
@@ -63,7 +64,7 @@ def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> N
             raise InvalidField(error.message, field=f"runtime.{name}") from None
 
 
-def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], operator: Operator) -> StoredRuntime:
+def patched_runtime(agent: Agent, patch: Mapping[str, Any], operator: Operator) -> StoredRuntime:
     """Merge `patch` into the agent's runtime, or take it alone when it is of another kind.
 
     A secret stays unless a new one is given, or null; of headers, each stays that is not named. Raises InvalidField
@@ -81,7 +82,7 @@ def patched_runtime(agent: Row[Any], patch: Mapping[str, Any], operator: Operato
     return _stored(runtime, operator, held, agent.runtime_secret if is_same else None, patch)
 
 
-def _held(agent: Row[Any], patch: Mapping[str, Any], operator: Operator) -> dict[str, Any]:
+def _held(agent: Agent, patch: Mapping[str, Any], operator: Operator) -> dict[str, Any]:
     """The agent's stored secrets; nothing of those that do not open, where all are given anew."""
     runtime = runtime_of(agent.runtime_kind)
     if agent.runtime_secret is None or not runtime.secrets:
@@ -94,7 +95,8 @@ def _held(agent: Row[Any], patch: Mapping[str, Any], operator: Operator) -> dict
         raise
 
 
-def _opened(agent: Row[Any], operator: Operator) -> dict[str, Any]:
+def _opened(agent: Agent, operator: Operator) -> dict[str, Any]:
+    assert agent.runtime_secret is not None  # noqa: S101  # who asks has looked
     return runtime_of(agent.runtime_kind).unpack(operator.box.decrypt(agent.runtime_secret))
 
 
@@ -110,7 +112,7 @@ def _rest(value: object, patch: object) -> bool:
     return bool({name.lower() for name in value} - {name.lower() for name in patch})
 
 
-def _check_same_host(runtime: RuntimeConfig, agent: Row[Any], kept: list[str]) -> None:
+def _check_same_host(runtime: RuntimeConfig, agent: Agent, kept: list[str]) -> None:
     """Whoever may change an agent may not therefore read its secrets, by having them sent elsewhere."""
     lost = [name for name in kept if name in runtime.sent_along]
     url = getattr(runtime, "url", None)

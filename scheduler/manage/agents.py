@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func
+from sqlalchemy import Connection, func
 
 from scheduler.domain.errors import Conflict
 from scheduler.domain.model import HeldReason
@@ -26,6 +26,7 @@ from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.engine import Database
 from scheduler.storage.keys import revoke_agent_keys
 from scheduler.storage.notes import Notes, read_notes, write_notes
+from scheduler.storage.tables import Agent, Tenant
 from scheduler.storage.tenants import get_tenant
 
 
@@ -33,7 +34,7 @@ from scheduler.storage.tenants import get_tenant
 class SavedAgent:
     """An agent as it is now; `new_secrets` of its runtime are to be shown this once."""
 
-    row: Row[Any]
+    row: Agent
     new_secrets: Mapping[str, Any] = field(default_factory=dict)
 
 
@@ -61,7 +62,7 @@ class Agents:
         self._db = db
         self._operator = operator
 
-    def header_names(self, agent: Row[Any]) -> dict[str, list[str]]:
+    def header_names(self, agent: Agent) -> dict[str, list[str]]:
         """The names of the headers that are sent along, by field."""
         return header_names(agent, self._operator)
 
@@ -87,7 +88,7 @@ class Agents:
             errors.raise_all()
             return _write(conn, tenant_id, planned, actor)
 
-    def _plan(self, conn: Connection, tenant: Row[Any], new: NewAgent) -> _Planned:
+    def _plan(self, conn: Connection, tenant: Tenant, new: NewAgent) -> _Planned:
         """Check an agent that may be made of a tenant."""
         runtime = runtimes.new_runtime(new.runtime, self._operator)
         values = dict(new.settings) | mcp_columns(new.mcp_servers, None, self._operator)
@@ -97,17 +98,17 @@ class Agents:
 
     def list(
         self, tenant_id: UUID, *, only: UUID | None = None, limit: int, after: UUID | None = None
-    ) -> Sequence[Row[Any]]:
+    ) -> Sequence[Agent]:
         """Agents, newest first; `only` leaves one of them."""
         with self._db.begin() as conn:
             return list_agents(conn, tenant_id, only=only, limit=limit, after=after)
 
-    def get(self, tenant_id: UUID, agent_id: UUID) -> Row[Any]:
+    def get(self, tenant_id: UUID, agent_id: UUID) -> Agent:
         """One agent. Raises NotFound."""
         with self._db.begin() as conn:
             return get_agent(conn, tenant_id, agent_id)
 
-    def get_with_budget(self, tenant_id: UUID, agent_id: UUID) -> tuple[Row[Any], BudgetState]:
+    def get_with_budget(self, tenant_id: UUID, agent_id: UUID) -> tuple[Agent, BudgetState]:
         """One agent, and what it has spent of its budgets. Raises NotFound."""
         with self._db.begin() as conn:
             return get_agent(conn, tenant_id, agent_id), read_budget(conn, agent_id)
@@ -138,7 +139,7 @@ class Agents:
             release_window(conn, agent_id, {HeldReason.PAUSED, HeldReason.BUDGET})
             _audit(conn, "deleted", row, actor, name=row.name)
 
-    def pause(self, tenant_id: UUID, agent_id: UUID, *, actor: str, note: str | None = None) -> Row[Any]:
+    def pause(self, tenant_id: UUID, agent_id: UUID, *, actor: str, note: str | None = None) -> Agent:
         """Pause an agent: its firings are recorded and wait. Pausing twice changes nothing but the note."""
         with self._db.begin() as conn:
             row = get_agent(conn, tenant_id, agent_id, lock=True)
@@ -147,7 +148,7 @@ class Agents:
                 _audit(conn, "paused", row, actor, note=note)
         return row
 
-    def resume(self, tenant_id: UUID, agent_id: UUID, *, actor: str) -> Row[Any]:
+    def resume(self, tenant_id: UUID, agent_id: UUID, *, actor: str) -> Agent:
         """Resume an agent: what waited is delivered now."""
         with self._db.begin() as conn:
             row = get_agent(conn, tenant_id, agent_id, lock=True)
@@ -170,7 +171,7 @@ class Agents:
             return write_notes(conn, tenant_id, agent_id, text, actor=actor)
 
     def _patched(
-        self, conn: Connection, row: Row[Any], patch: Mapping[str, Any]
+        self, conn: Connection, row: Agent, patch: Mapping[str, Any]
     ) -> tuple[dict[str, Any], Mapping[str, Any]]:
         """The columns that `patch` asks for, and new secrets."""
         values = {name: value for name, value in patch.items() if name != "runtime"}
@@ -206,5 +207,5 @@ def _follow(conn: Connection, agent_id: UUID, changed: set[str]) -> None:
         shorten_window(conn, agent_id)
 
 
-def _audit(conn: Connection, verb: str, row: Row[Any], actor: str, **detail: object) -> None:
+def _audit(conn: Connection, verb: str, row: Agent, actor: str, **detail: object) -> None:
     record_events(conn, [Event(f"agent.{verb}", row.tenant_id, row.id, row.id, actor, detail)])

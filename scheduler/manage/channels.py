@@ -7,13 +7,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.channels import create_channel, delete_channel, get_channel, list_channels, update_channel
 from scheduler.storage.engine import Database
+from scheduler.storage.message_tables import Channel
 from scheduler.storage.secrets import SecretBox
 from scheduler.triggers.base import merge_patch
 
@@ -29,7 +30,7 @@ class Channels:
         self._box = box
         self._check_secrets = check_secrets
 
-    def create(self, tenant_id: UUID, values: Mapping[str, Any], *, actor: str) -> Row[Any]:
+    def create(self, tenant_id: UUID, values: Mapping[str, Any], *, actor: str) -> Channel:
         """Make a channel. Raises InvalidField for its secrets or agent, or Conflict for its name."""
         columns = {**values, "secrets": self._seal(values["kind"], values["secrets"])}
         with self._db.begin() as conn:
@@ -38,17 +39,17 @@ class Channels:
             _audit(conn, "created", row, actor, name=row.name, kind=row.kind)
         return row
 
-    def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Channel]:
         """Channels, newest first."""
         with self._db.begin() as conn:
             return list_channels(conn, tenant_id, limit=limit, after=after)
 
-    def get(self, tenant_id: UUID, channel_id: UUID) -> Row[Any]:
+    def get(self, tenant_id: UUID, channel_id: UUID) -> Channel:
         """One channel. Raises NotFound."""
         with self._db.begin() as conn:
             return get_channel(conn, tenant_id, channel_id)
 
-    def update(self, tenant_id: UUID, channel_id: UUID, patch: Mapping[str, Any], *, actor: str) -> Row[Any]:
+    def update(self, tenant_id: UUID, channel_id: UUID, patch: Mapping[str, Any], *, actor: str) -> Channel:
         """Change fields; `secrets` are merged and checked as at creation. Raises NotFound, InvalidField, Conflict."""
         values = dict(patch)
         with self._db.begin() as conn:
@@ -88,5 +89,5 @@ def _check_agent(conn: Connection, tenant_id: UUID, agent_id: UUID) -> None:
         raise InvalidField(error.message, field="agent_id") from None
 
 
-def _audit(conn: Connection, verb: str, row: Row[Any], actor: str, **detail: object) -> None:
+def _audit(conn: Connection, verb: str, row: Channel, actor: str, **detail: object) -> None:
     record_events(conn, [Event(f"channel.{verb}", row.tenant_id, row.id, row.agent_id, actor, detail)])

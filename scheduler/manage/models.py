@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.errors import Forbidden, InvalidField
 from scheduler.domain.llm import ModelSpec, Provider, Trial
@@ -16,6 +16,7 @@ from scheduler.net.policy import AllowedPrivate, origin_of
 from scheduler.net.request_checks import check_address
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import Database
+from scheduler.storage.model_tables import Model
 from scheduler.storage.models import (
     check_unused,
     create_model,
@@ -59,7 +60,7 @@ class Models:
         # Each test holds a thread of this process for up to 20 s.
         self._turns = Turns("models are being tested")
 
-    def create(self, tenant_id: UUID, values: Mapping[str, Any], author: Author) -> Row[Any]:
+    def create(self, tenant_id: UUID, values: Mapping[str, Any], author: Author) -> Model:
         """Make a model. Raises InvalidField, Forbidden, NotFound for the tenant, or Conflict for its name."""
         self._check(author, values, values)
         with self._db.begin() as conn:
@@ -68,21 +69,21 @@ class Models:
             _audit(conn, "created", row, author.actor, name=row.name)
         return row
 
-    def get(self, tenant_id: UUID, model_id: UUID) -> Row[Any]:
+    def get(self, tenant_id: UUID, model_id: UUID) -> Model:
         """One model. Raises NotFound."""
         with self._db.begin() as conn:
             return get_model(conn, tenant_id, model_id)
 
-    def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Model]:
         """Models, newest first."""
         with self._db.begin() as conn:
             return list_models(conn, tenant_id, limit=limit, after=after)
 
-    def update(self, tenant_id: UUID, model_id: UUID, patch: Mapping[str, Any], author: Author) -> Row[Any]:
+    def update(self, tenant_id: UUID, model_id: UUID, patch: Mapping[str, Any], author: Author) -> Model:
         """Change fields. The key stays with its address. Raises NotFound, InvalidField, Forbidden, Conflict."""
         with self._db.begin() as conn:
             row = get_model(conn, tenant_id, model_id, lock=True)
-            whole = {**row._mapping, **_exclusive(patch)}  # noqa: SLF001  # public in all but name
+            whole = {**row.columns(), **_exclusive(patch)}
             self._check(author, whole, patch)
             _check_key_stays(row, whole, patch)
             changed = {
@@ -141,7 +142,7 @@ def _exclusive(patch: Mapping[str, Any]) -> dict[str, Any]:
     return dict(patch)
 
 
-def _check_key_stays(row: Row[Any], whole: Mapping[str, Any], patch: Mapping[str, Any]) -> None:
+def _check_key_stays(row: Model, whole: Mapping[str, Any], patch: Mapping[str, Any]) -> None:
     """Whoever may change a model may not therefore read its key, by having it sent elsewhere."""
     if row.key is None or "key" in patch or whole["key"] is None:
         return
@@ -152,5 +153,5 @@ def _check_key_stays(row: Row[Any], whole: Mapping[str, Any], patch: Mapping[str
         )
 
 
-def _audit(conn: Connection, verb: str, row: Row[Any], actor: str, **detail: object) -> None:
+def _audit(conn: Connection, verb: str, row: Model, actor: str, **detail: object) -> None:
     record_events(conn, [Event(f"model.{verb}", row.tenant_id, row.id, None, actor, detail)])

@@ -7,10 +7,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import LimitReached
@@ -27,6 +26,7 @@ from scheduler.notifications.targets.registry import SIGNED, open_target
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import Database
+from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.secrets import SecretBox
 
 TESTS_AT_ONCE = 2
@@ -47,7 +47,7 @@ class TargetSpec:
 class NewTarget:
     """A target just made; the `secret` of one that is signed is to be shown this once."""
 
-    row: Row[Any]
+    row: NotificationTarget
     secret: str | None = field(repr=False)
 
 
@@ -82,13 +82,13 @@ class NotificationTargets:
 
     def list(
         self, tenant_id: UUID, agent_id: UUID, *, limit: int, after: UUID | None = None
-    ) -> Sequence[Row[Any]]:
+    ) -> Sequence[NotificationTarget]:
         """An agent's targets, newest first. Raises NotFound for the agent."""
         with self._db.begin() as conn:
             get_agent(conn, tenant_id, agent_id)
             return list_targets(conn, agent_id, limit=limit, after=after)
 
-    def get(self, tenant_id: UUID, target_id: UUID) -> Row[Any]:
+    def get(self, tenant_id: UUID, target_id: UUID) -> NotificationTarget:
         """One target. Raises NotFound."""
         with self._db.begin() as conn:
             return get_target(conn, tenant_id, target_id)
@@ -121,13 +121,13 @@ class NotificationTargets:
         finally:
             self._tests.release()
 
-    async def _send(self, row: Row[Any], note: Outgoing) -> NotSent | None:
+    async def _send(self, row: NotificationTarget, note: Outgoing) -> NotSent | None:
         held = json.loads(self._box.decrypt(row.secrets))
         async with GuardedClient(allow_private=self._allow_private) as client:
             return await send(client, self._clock, held["url"], open_target(row.kind, held["secret"]), note)
 
 
-def _audit(conn: Connection, verb: str, row: Row[Any], actor: str) -> None:
+def _audit(conn: Connection, verb: str, row: NotificationTarget, actor: str) -> None:
     detail = {"name": row.name, "kind": row.kind, "host": row.host}
     action = f"notification_target.{verb}"
     record_events(conn, [Event(action, row.tenant_id, row.id, row.agent_id, actor, detail)])

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.invocations.budgets import free_tenants_windows
 from scheduler.manage.agent_heartbeat import widen_heartbeats
@@ -15,6 +15,7 @@ from scheduler.manage.triggers import Triggers
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.engine import Database
+from scheduler.storage.tables import Tenant
 from scheduler.storage.tenants import create_tenant, delete_tenant, get_tenant, list_tenants, update_tenant
 
 
@@ -26,24 +27,24 @@ class Tenants:
         self._db = db
         self._triggers = triggers
 
-    def create(self, values: Mapping[str, Any], *, actor: str) -> Row[Any]:
+    def create(self, values: Mapping[str, Any], *, actor: str) -> Tenant:
         """Make a tenant. Raises Conflict for its name."""
         with self._db.begin() as conn:
             row = create_tenant(conn, values)
             _audit(conn, "created", row.id, actor, name=row.name)
         return row
 
-    def list(self, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    def list(self, *, limit: int, after: UUID | None = None) -> Sequence[Tenant]:
         """Tenants, newest first."""
         with self._db.begin() as conn:
             return list_tenants(conn, limit=limit, after=after)
 
-    def get(self, tenant_id: UUID) -> Row[Any]:
+    def get(self, tenant_id: UUID) -> Tenant:
         """One tenant. Raises NotFound."""
         with self._db.begin() as conn:
             return get_tenant(conn, tenant_id)
 
-    def update(self, tenant_id: UUID, patch: Mapping[str, Any], *, actor: str) -> Row[Any]:
+    def update(self, tenant_id: UUID, patch: Mapping[str, Any], *, actor: str) -> Tenant:
         """Change fields. A timezone moves the triggers that have none of their own and whose agent has none.
 
         What was held for a limit that is changed is decided anew, at once. Heartbeats that are too fast for a new

@@ -102,10 +102,12 @@ class TriggerChanges:
 
     def _merge(self, conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author) -> _Change:
         """The fields as they will be, checked as at creation."""
-        spec = rows.spec_of(row).patched(patch)
+        before = rows.spec_of(row)
+        spec = before.patched(patch)
         if row.is_system and spec.name != row.name:
             raise InvalidField("The name of a trigger that belongs to the system stays.", field="name")
-        check_spec(spec, row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo))
+        now = row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo)
+        check_spec(spec, now, before)
         config = _Config({}, row.next_run_time)
         if "config" in patch:
             config = self._merge_config(conn, row, patch["config"], author)

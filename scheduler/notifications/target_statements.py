@@ -8,13 +8,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Row, Uuid, any_, delete, func, insert, literal, select, text
+from sqlalchemy import ARRAY, Connection, Uuid, any_, delete, func, insert, literal, select, text
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.notification_tables import NotificationDelivery, NotificationTarget
-from scheduler.storage.rows import row_as
+from scheduler.storage.rows import one_as, row_as, rows_as
 
 TARGETS = NotificationTarget.__table__
 MAX_TARGETS = 10
@@ -83,33 +83,37 @@ class Delivery:
     reply: str
 
 
-def create_target(conn: Connection, tenant_id: UUID, agent_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+def create_target(
+    conn: Connection, tenant_id: UUID, agent_id: UUID, values: Mapping[str, Any]
+) -> NotificationTarget:
     """A new target of an agent whose row the caller has locked; raises Conflict on its name, or at the limit."""
     count = conn.scalar(select(func.count()).where(NotificationTarget.agent_id == agent_id)) or 0
     if count >= MAX_TARGETS:
         raise Conflict(f"An agent has at most {MAX_TARGETS} targets; delete one first.")
     with refuse_duplicate("uq_notification_targets_name", DUPLICATE):
         made = insert(NotificationTarget).values(tenant_id=tenant_id, agent_id=agent_id, **values)
-        return conn.execute(made.returning(TARGETS)).one()
+        return one_as(NotificationTarget, conn.execute(made.returning(TARGETS)))
 
 
-def get_target(conn: Connection, tenant_id: UUID, target_id: UUID, *, lock: bool = False) -> Row[Any]:
+def get_target(conn: Connection, tenant_id: UUID, target_id: UUID, *, lock: bool = False) -> NotificationTarget:
     """The row of a tenant's target; raises NotFound. `lock` holds it until commit."""
     statement = select(TARGETS).where(
         NotificationTarget.id == target_id, NotificationTarget.tenant_id == tenant_id
     )
-    row = conn.execute(statement.with_for_update() if lock else statement).one_or_none()
+    row = row_as(NotificationTarget, conn.execute(statement.with_for_update() if lock else statement))
     if row is None:
         raise NotFound(f"There is no notification target '{target_id}'.")
     return row
 
 
-def list_targets(conn: Connection, agent_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+def list_targets(
+    conn: Connection, agent_id: UUID, *, limit: int, after: UUID | None = None
+) -> Sequence[NotificationTarget]:
     """Up to `limit` of an agent's targets, newest first, older than `after`."""
     statement = select(TARGETS).where(NotificationTarget.agent_id == agent_id)
     if after is not None:
         statement = statement.where(NotificationTarget.id < after)
-    return conn.execute(statement.order_by(NotificationTarget.id.desc()).limit(limit)).all()
+    return rows_as(NotificationTarget, conn.execute(statement.order_by(NotificationTarget.id.desc()).limit(limit)))
 
 
 def delete_target(conn: Connection, target_id: UUID) -> None:

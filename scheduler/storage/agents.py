@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Row, Text, any_, bindparam, func, insert, select, update
+from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, func, insert, select, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.faults import refuse_duplicate
+from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.tables import Agent, Tenant
 
 AGENTS = Agent.__table__
@@ -26,12 +27,12 @@ TAKEN_NAMES = select(Agent.name).where(
 DUPLICATE = "There is an agent of that name already; choose another."
 
 
-def get_agent(conn: Connection, tenant_id: UUID, agent_id: UUID, *, lock: bool = False) -> Row[Any]:
+def get_agent(conn: Connection, tenant_id: UUID, agent_id: UUID, *, lock: bool = False) -> Agent:
     """The row of a tenant's agent; raises NotFound. `lock` holds it until commit."""
     statement = select(AGENTS).where(
         Agent.id == agent_id, Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None)
     )
-    row = conn.execute(statement.with_for_update() if lock else statement).one_or_none()
+    row = row_as(Agent, conn.execute(statement.with_for_update() if lock else statement))
     if row is None:
         raise NotFound(f"There is no agent '{agent_id}'.")
     return row
@@ -39,14 +40,14 @@ def get_agent(conn: Connection, tenant_id: UUID, agent_id: UUID, *, lock: bool =
 
 def list_agents(
     conn: Connection, tenant_id: UUID, *, only: UUID | None = None, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[Agent]:
     """Up to `limit` of a tenant's agents, newest first, older than `after`; `only` leaves one of them."""
     statement = select(AGENTS).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
     if only is not None:
         statement = statement.where(Agent.id == only)
     if after is not None:
         statement = statement.where(Agent.id < after)
-    return conn.execute(statement.order_by(Agent.id.desc()).limit(limit)).all()
+    return rows_as(Agent, conn.execute(statement.order_by(Agent.id.desc()).limit(limit)))
 
 
 def zone_of_agent(conn: Connection, agent_id: UUID) -> str:
@@ -54,31 +55,31 @@ def zone_of_agent(conn: Connection, agent_id: UUID) -> str:
     return str(conn.scalar(select(ZONE).join(Tenant, Tenant.id == Agent.tenant_id).where(Agent.id == agent_id)))
 
 
-def find_public_agent(conn: Connection, agent_id: UUID) -> Row[Any] | None:
+def find_public_agent(conn: Connection, agent_id: UUID) -> Agent | None:
     """An agent, of whatever tenant, whose card anybody may read."""
     statement = select(AGENTS).where(Agent.id == agent_id, Agent.public_card, Agent.deleted_at.is_(None))
-    return conn.execute(statement).one_or_none()
+    return row_as(Agent, conn.execute(statement))
 
 
-def find_agents(conn: Connection, tenant_id: UUID, words: str | None, *, limit: int) -> Sequence[Row[Any]]:
+def find_agents(conn: Connection, tenant_id: UUID, words: str | None, *, limit: int) -> Sequence[Agent]:
     """Up to `limit` of a tenant's agents by name, those with `words` in their name or role if given."""
     statement = select(AGENTS).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
     if words is not None:
         statement = statement.where(
             Agent.name.icontains(words, autoescape=True) | Agent.role_description.icontains(words, autoescape=True)
         )
-    return conn.execute(statement.order_by(Agent.name).limit(limit)).all()
+    return rows_as(Agent, conn.execute(statement.order_by(Agent.name).limit(limit)))
 
 
-def create_agent(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+def create_agent(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Agent:
     """A new agent of columns `values`; raises Conflict on a name that is taken."""
     return create_agents(conn, tenant_id, [values])[0]
 
 
-def create_agents(conn: Connection, tenant_id: UUID, new: Sequence[Mapping[str, Any]]) -> Sequence[Row[Any]]:
+def create_agents(conn: Connection, tenant_id: UUID, new: Sequence[Mapping[str, Any]]) -> Sequence[Agent]:
     """New agents, all of the same columns, in this order; raises Conflict on a name that is taken."""
     with refuse_duplicate("uq_agents_tenant_name", DUPLICATE):
-        return conn.execute(INSERT, [{"tenant_id": tenant_id, **values} for values in new]).all()
+        return rows_as(Agent, conn.execute(INSERT, [{"tenant_id": tenant_id, **values} for values in new]))
 
 
 def taken_names(conn: Connection, tenant_id: UUID, names: Sequence[str]) -> set[str]:
@@ -86,12 +87,15 @@ def taken_names(conn: Connection, tenant_id: UUID, names: Sequence[str]) -> set[
     return set(conn.scalars(TAKEN_NAMES, {"tenant_id": tenant_id, "names": list(names)}))
 
 
-def update_agent(conn: Connection, agent_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+def update_agent(conn: Connection, agent_id: UUID, values: Mapping[str, Any]) -> Agent:
     """Change columns of an agent whose row the caller has locked; raises Conflict on a name that is taken."""
     with refuse_duplicate("uq_agents_tenant_name", DUPLICATE):
-        return conn.execute(
-            update(Agent)
-            .where(Agent.id == agent_id)
-            .values(updated_at=func.clock_timestamp(), **values)
-            .returning(AGENTS)
-        ).one()
+        return one_as(
+            Agent,
+            conn.execute(
+                update(Agent)
+                .where(Agent.id == agent_id)
+                .values(updated_at=func.clock_timestamp(), **values)
+                .returning(AGENTS)
+            ),
+        )

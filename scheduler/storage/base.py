@@ -36,6 +36,10 @@ class Base(DeclarativeBase):
         list[UUID]: ARRAY(Uuid()),
     }
 
+    def columns(self) -> dict[str, Any]:
+        """The values of a row by the names of its columns."""
+        return {name: getattr(self, name) for name in self.__table__.columns.keys()}  # noqa: SIM118  # no dict
+
 
 NOW = text("clock_timestamp()")
 NOT_DELETED = text("deleted_at IS NULL")

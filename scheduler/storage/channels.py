@@ -11,6 +11,7 @@ from sqlalchemy import Connection, Row, delete, func, insert, or_, select, text,
 from scheduler.domain.errors import NotFound
 from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.message_tables import Channel
+from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.tables import Agent
 
 CHANNELS = Channel.__table__
@@ -20,10 +21,10 @@ NOTE_EVERY = text("interval '1 second'")
 """Nobody can make us rewrite a channel's row more often than this by calling it."""
 
 
-def get_channel(conn: Connection, tenant_id: UUID, channel_id: UUID, *, lock: bool = False) -> Row[Any]:
+def get_channel(conn: Connection, tenant_id: UUID, channel_id: UUID, *, lock: bool = False) -> Channel:
     """The row of a tenant's channel; raises NotFound. `lock` holds it until commit."""
     statement = select(CHANNELS).where(Channel.id == channel_id, Channel.tenant_id == tenant_id)
-    row = conn.execute(statement.with_for_update() if lock else statement).one_or_none()
+    row = row_as(Channel, conn.execute(statement.with_for_update() if lock else statement))
     if row is None:
         raise NotFound(f"There is no channel '{channel_id}'.")
     return row
@@ -31,29 +32,34 @@ def get_channel(conn: Connection, tenant_id: UUID, channel_id: UUID, *, lock: bo
 
 def list_channels(
     conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[Channel]:
     """Up to `limit` of a tenant's channels, newest first, older than `after`."""
     statement = select(CHANNELS).where(Channel.tenant_id == tenant_id)
     if after is not None:
         statement = statement.where(Channel.id < after)
-    return conn.execute(statement.order_by(Channel.id.desc()).limit(limit)).all()
+    return rows_as(Channel, conn.execute(statement.order_by(Channel.id.desc()).limit(limit)))
 
 
-def create_channel(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+def create_channel(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Channel:
     """A new channel of columns `values`; raises Conflict on a name that is taken."""
     with refuse_duplicate("uq_channels_tenant_name", DUPLICATE):
-        return conn.execute(insert(Channel).values(tenant_id=tenant_id, **values).returning(CHANNELS)).one()
+        return one_as(
+            Channel, conn.execute(insert(Channel).values(tenant_id=tenant_id, **values).returning(CHANNELS))
+        )
 
 
-def update_channel(conn: Connection, channel_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+def update_channel(conn: Connection, channel_id: UUID, values: Mapping[str, Any]) -> Channel:
     """Change columns of a channel whose row the caller has locked; raises Conflict on a name that is taken."""
     with refuse_duplicate("uq_channels_tenant_name", DUPLICATE):
-        return conn.execute(
-            update(Channel)
-            .where(Channel.id == channel_id)
-            .values(updated_at=func.clock_timestamp(), **values)
-            .returning(CHANNELS)
-        ).one()
+        return one_as(
+            Channel,
+            conn.execute(
+                update(Channel)
+                .where(Channel.id == channel_id)
+                .values(updated_at=func.clock_timestamp(), **values)
+                .returning(CHANNELS)
+            ),
+        )
 
 
 def delete_channel(conn: Connection, channel_id: UUID) -> None:

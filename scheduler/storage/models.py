@@ -6,50 +6,54 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, select, text, update
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.llm import ModelSpec
 from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.model_tables import Model
+from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.secrets import SecretBox
 
 MODELS = Model.__table__
 DUPLICATE = "There is a model of that name already; choose another."
 
 
-def get_model(conn: Connection, tenant_id: UUID, model_id: UUID, *, lock: bool = False) -> Row[Any]:
+def get_model(conn: Connection, tenant_id: UUID, model_id: UUID, *, lock: bool = False) -> Model:
     """The row of a tenant's model; raises NotFound. `lock` holds it until commit."""
     statement = select(MODELS).where(Model.id == model_id, Model.tenant_id == tenant_id)
-    row = conn.execute(statement.with_for_update() if lock else statement).one_or_none()
+    row = row_as(Model, conn.execute(statement.with_for_update() if lock else statement))
     if row is None:
         raise NotFound(f"There is no model '{model_id}'.")
     return row
 
 
-def list_models(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+def list_models(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Model]:
     """Up to `limit` of a tenant's models, newest first, older than `after`."""
     statement = select(MODELS).where(Model.tenant_id == tenant_id)
     if after is not None:
         statement = statement.where(Model.id < after)
-    return conn.execute(statement.order_by(Model.id.desc()).limit(limit)).all()
+    return rows_as(Model, conn.execute(statement.order_by(Model.id.desc()).limit(limit)))
 
 
-def create_model(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+def create_model(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Model:
     """A new model of columns `values`; raises Conflict on a name that is taken."""
     with refuse_duplicate("uq_models_tenant_name", DUPLICATE):
-        return conn.execute(insert(Model).values(tenant_id=tenant_id, **values).returning(MODELS)).one()
+        return one_as(Model, conn.execute(insert(Model).values(tenant_id=tenant_id, **values).returning(MODELS)))
 
 
-def update_model(conn: Connection, model_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+def update_model(conn: Connection, model_id: UUID, values: Mapping[str, Any]) -> Model:
     """Change columns of a model whose row the caller has locked; raises Conflict on a name that is taken."""
     with refuse_duplicate("uq_models_tenant_name", DUPLICATE):
-        return conn.execute(
-            update(Model)
-            .where(Model.id == model_id)
-            .values(updated_at=func.clock_timestamp(), **values)
-            .returning(MODELS)
-        ).one()
+        return one_as(
+            Model,
+            conn.execute(
+                update(Model)
+                .where(Model.id == model_id)
+                .values(updated_at=func.clock_timestamp(), **values)
+                .returning(MODELS)
+            ),
+        )
 
 
 USERS = text("""
@@ -61,7 +65,7 @@ USERS = text("""
 MOST_NAMED = 10
 
 
-def check_unused(conn: Connection, model: Row[Any]) -> None:
+def check_unused(conn: Connection, model: Model) -> None:
     """Raise Conflict with their names where agents think with a model, whose row the caller has locked."""
     names = conn.scalars(USERS, {"tenant_id": model.tenant_id, "id": str(model.id)}).all()
     if names:
@@ -84,13 +88,16 @@ def usable_models(conn: Connection, tenant_id: UUID, ids: Sequence[UUID], box: S
     Raises ConfigurationError when a key does not open.
     """
     rows = {
-        row.id: row for row in conn.execute(select(MODELS).where(Model.id.in_(ids), Model.tenant_id == tenant_id))
+        row.id: row
+        for row in rows_as(
+            Model, conn.execute(select(MODELS).where(Model.id.in_(ids), Model.tenant_id == tenant_id))
+        )
     }
     usable = [spec_of(rows[each], box) for each in ids if each in rows and rows[each].is_enabled]
     return usable or ("model_disabled" if rows else "model_missing")
 
 
-def spec_of(row: Row[Any], box: SecretBox) -> ModelSpec:
+def spec_of(row: Model, box: SecretBox) -> ModelSpec:
     """A model as it is asked. Raises ConfigurationError when its key does not open."""
     return ModelSpec(
         name=row.name,

@@ -37,13 +37,13 @@ def _insert(table: str, columns: tuple[str, ...]) -> TextClause:
 
 
 def reader(shape: type[T], columns: Iterable[str]) -> Callable[[Sequence[Any]], T]:
-    """The function that reads rows with `columns` as `shape`, a dataclass or a NamedTuple of several fields.
+    """The function that reads rows with `columns` as `shape`, a dataclass, a NamedTuple or a table of several columns.
 
     Columns are matched with fields by name; further ones are left out. Raises TypeError where a field has none.
     """
     places = {name: place for place, name in enumerate(columns)}
     known: Any = shape
-    names = known._fields if hasattr(shape, "_fields") else known.__dataclass_fields__
+    names = _names_of(known)
     fields = [name for name in names if name in places]
     pick = itemgetter(*(places[name] for name in fields))
     if hasattr(shape, "_fields") and len(fields) == len(names):
@@ -52,9 +52,21 @@ def reader(shape: type[T], columns: Iterable[str]) -> Callable[[Sequence[Any]], 
     return lambda row: known(**dict(zip(fields, pick(row), strict=True)))
 
 
+def _names_of(shape: Any) -> Sequence[str]:
+    if hasattr(shape, "__table__"):
+        return [*shape.__table__.columns.keys()]
+    return [*(shape._fields if hasattr(shape, "_fields") else shape.__dataclass_fields__)]
+
+
 def rows_as(shape: type[T], result: CursorResult[Any]) -> list[T]:
     """The rows of a result as `shape`, by the names of its columns."""
     return [*map(reader(shape, result.keys()), result)]
+
+
+def one_as(shape: type[T], result: CursorResult[Any]) -> T:
+    """The only row of a result that has one, as `shape`."""
+    (found,) = rows_as(shape, result)
+    return found
 
 
 def row_as(shape: type[T], result: CursorResult[Any]) -> T | None:

@@ -6,10 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, insert, select, update
+from sqlalchemy import Connection, delete, insert, select, update
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.storage.faults import refuse_duplicate
+from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.tables import Agent, Tenant, Trigger
 
 DEFAULT_TENANT = UUID("00000000-0000-7000-8000-000000000001")
@@ -20,23 +21,23 @@ MISSING = "There is no tenant '{}'."
 DUPLICATE = "There is a tenant of that name already; choose another."
 
 
-def get_tenant(conn: Connection, tenant_id: UUID, *, keep: bool = False) -> Row[Any]:
+def get_tenant(conn: Connection, tenant_id: UUID, *, keep: bool = False) -> Tenant:
     """The tenant's row; raises NotFound. With `keep` nobody deletes it before the end of this transaction."""
     statement = select(TENANTS).where(Tenant.id == tenant_id)
     if keep:
         statement = statement.with_for_update(read=True, key_share=True)
-    row = conn.execute(statement).one_or_none()
+    row = row_as(Tenant, conn.execute(statement))
     if row is None:
         raise NotFound(MISSING.format(tenant_id))
     return row
 
 
-def list_tenants(conn: Connection, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+def list_tenants(conn: Connection, *, limit: int, after: UUID | None = None) -> Sequence[Tenant]:
     """Up to `limit` tenants, newest first, older than `after`."""
     statement = select(TENANTS).order_by(Tenant.id.desc()).limit(limit)
     if after is not None:
         statement = statement.where(Tenant.id < after)
-    return conn.execute(statement).all()
+    return rows_as(Tenant, conn.execute(statement))
 
 
 def read_names(conn: Connection) -> dict[UUID, str]:
@@ -44,13 +45,13 @@ def read_names(conn: Connection) -> dict[UUID, str]:
     return {row.id: row.name for row in conn.execute(select(Tenant.id, Tenant.name))}
 
 
-def create_tenant(conn: Connection, values: Mapping[str, Any]) -> Row[Any]:
+def create_tenant(conn: Connection, values: Mapping[str, Any]) -> Tenant:
     """A new tenant; raises Conflict on a name that is taken."""
     with refuse_duplicate("uq_tenants_name", DUPLICATE):
-        return conn.execute(insert(Tenant).values(**values).returning(TENANTS)).one()
+        return one_as(Tenant, conn.execute(insert(Tenant).values(**values).returning(TENANTS)))
 
 
-def update_tenant(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+def update_tenant(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Tenant:
     """Change a tenant; raises NotFound, or Conflict on a name that is taken and for the default tenant's."""
     row = _lock_tenant(conn, tenant_id)
     if not values:
@@ -58,7 +59,9 @@ def update_tenant(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) 
     if tenant_id == DEFAULT_TENANT and values.get("name", row.name) != row.name:
         raise Conflict("The default tenant keeps its name: it is what an operator's key acts on.", field="name")
     with refuse_duplicate("uq_tenants_name", DUPLICATE):
-        return conn.execute(update(Tenant).where(Tenant.id == tenant_id).values(**values).returning(TENANTS)).one()
+        return one_as(
+            Tenant, conn.execute(update(Tenant).where(Tenant.id == tenant_id).values(**values).returning(TENANTS))
+        )
 
 
 def delete_tenant(conn: Connection, tenant_id: UUID) -> str:
@@ -79,8 +82,8 @@ def delete_tenant(conn: Connection, tenant_id: UUID) -> str:
     return name
 
 
-def _lock_tenant(conn: Connection, tenant_id: UUID) -> Row[Any]:
-    row = conn.execute(select(TENANTS).where(Tenant.id == tenant_id).with_for_update()).one_or_none()
+def _lock_tenant(conn: Connection, tenant_id: UUID) -> Tenant:
+    row = row_as(Tenant, conn.execute(select(TENANTS).where(Tenant.id == tenant_id).with_for_update()))
     if row is None:
         raise NotFound(MISSING.format(tenant_id))
     return row

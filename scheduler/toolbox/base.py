@@ -10,7 +10,7 @@ from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import InvalidField
@@ -20,6 +20,7 @@ from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
+from scheduler.storage.tables import Agent
 from scheduler.toolbox.results import RESULTS
 
 SHOWN_ERRORS = 5
@@ -79,7 +80,7 @@ def actor_of(caller: ToolCaller) -> str:
     return f"agent:{caller.agent_id}"
 
 
-def self_of(conn: Connection, caller: ToolCaller) -> Row[Any]:
+def self_of(conn: Connection, caller: ToolCaller) -> Agent:
     """The agent that calls; raises NotFound when it was deleted meanwhile."""
     return get_agent(conn, caller.tenant_id, caller.agent_id)
 
