@@ -1,4 +1,4 @@
-"""Who calls, and what they may do.
+"""Authenticates callers, and decides what they may do.
 
 `Authorization: Bearer KEY`. A key belongs to a tenant, or to the operator (no tenant): then it acts on the tenant
 `default`, or on the one named by the header `Reveille-Tenant`. Its scopes decide:

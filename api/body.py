@@ -1,4 +1,4 @@
-"""What every JSON body must satisfy before its shape is looked at."""
+"""Checks every JSON body before its shape is looked at."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which names of this service a request may come for, and what answers tell the browser about their borders."""
+"""Checks the host and origin of requests, and sets the security headers of answers."""
 
 from __future__ import annotations
 

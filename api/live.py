@@ -1,4 +1,4 @@
-"""What happens, as it happens: one LISTEN for the whole web process, shared by all who watch."""
+"""Shares one LISTEN per web process among all who watch for changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What our MCP server says to one message: JSON-RPC 2.0 as the Model Context Protocol (2025-11-25) uses it.
+"""Answers single messages of MCP: JSON-RPC 2.0 as the Model Context Protocol (2025-11-25) uses it.
 
 Stateless: each request stands alone, and each is answered by one JSON object. The shapes are written by hand: the
 library's take seconds to import in a process that serves everything else too.

@@ -1,4 +1,4 @@
-"""What revision 2026-07-28 of MCP asks beyond the earlier ones: each request says for itself what it speaks.
+"""Checks what revision 2026-07-28 of MCP adds: each request names its own protocol version.
 
 The version and the client's capabilities stand in `params._meta`; headers repeat what a router looks at; results say
 that they are whole and how long they may be kept. There is no `initialize`, but `server/discover`.

@@ -1,4 +1,4 @@
-"""What the views of all resources share: their blueprint, the check of bodies, paging, answers."""
+"""Shared parts of all resources' views: blueprint, check of bodies, paging, answers."""
 
 from __future__ import annotations
 

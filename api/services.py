@@ -1,4 +1,4 @@
-"""What the views are given: made once by `create_app`, found through the current app."""
+"""The services that views use: made once by `create_app`, found through the current app."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which version of Reveille this is."""
+"""The version of Reveille."""
 
 from __future__ import annotations
 

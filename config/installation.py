@@ -1,4 +1,4 @@
-"""How this copy of Reveille was installed: from a checkout of its repository, or as an application from a wheel."""
+"""Tells how this copy of Reveille was installed: from a checkout of its repository, or from a wheel."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`python die_with_parent.py PARENT COMMAND…`: become COMMAND, to be asked to stop when PARENT is gone.
+"""Runs COMMAND and asks it to stop when PARENT is gone: `python die_with_parent.py PARENT COMMAND…`.
 
 Linux keeps the wish (PR_SET_PDEATHSIG, prctl(2)) over an exec; elsewhere this only runs the command.
 A program of its own, for it is not safe to run Python between fork and exec while there are threads.

@@ -1,4 +1,4 @@
-"""What the shapes of all resources are made of."""
+"""Base classes of all resources' shapes."""
 
 from __future__ import annotations
 

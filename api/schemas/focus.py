@@ -1,4 +1,4 @@
-"""What an agent's triggers belong to."""
+"""Focuses: the subjects that an agent's triggers belong to."""
 
 from __future__ import annotations
 

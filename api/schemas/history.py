@@ -1,4 +1,4 @@
-"""What was recorded: firings, invocations, audit events."""
+"""Recorded history: firings, invocations, audit events."""
 
 from __future__ import annotations
 

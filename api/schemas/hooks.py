@@ -1,4 +1,4 @@
-"""What a sender of webhooks sees."""
+"""Answers to senders of webhooks."""
 
 from __future__ import annotations
 

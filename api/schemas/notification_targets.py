@@ -1,4 +1,4 @@
-"""Where an agent's notifications are sent besides."""
+"""Notification targets: where an agent's notifications are sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What polls see: at their last look, and in a look that leaves nothing behind."""
+"""Polls: the state of their last check, and trial checks."""
 
 from __future__ import annotations
 

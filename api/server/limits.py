@@ -1,4 +1,4 @@
-"""How much a client may ask of the server before its request is whole, and after it was answered."""
+"""Limits how much a client may ask of the server before and after its request is complete."""
 
 from __future__ import annotations
 

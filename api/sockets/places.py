@@ -1,4 +1,4 @@
-"""How many WebSockets a process keeps, and for whom: no key takes the places of the others."""
+"""Limits how many WebSockets a process keeps, and how many of them one key may take."""
 
 from __future__ import annotations
 

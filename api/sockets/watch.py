@@ -1,4 +1,4 @@
-"""What a socket may see, and what it asked to see of that."""
+"""Decides what a socket may see, and filters by what it asked to see."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every page shares: its blueprint, how it is rendered, how lists page, and what an error looks like.
+"""Shared parts of every page: blueprint, rendering, paging of lists, errors.
 
 A page's module makes its blueprint by `page_blueprint`, marks each view by `api.auth.needs`, and is listed in
 `api/web/__init__.py`. A view that changes something answers with `done`, so that a reload repeats nothing.

@@ -1,4 +1,4 @@
-"""What a stranger sent, as a page may show it: text that stays text, cut where it is long, or only its size."""
+"""Shows untrusted content in pages: as plain text, cut where it is long, or only its size."""
 
 from __future__ import annotations
 

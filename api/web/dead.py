@@ -1,4 +1,4 @@
-"""Dead: what ended without success and waits for a person, who replays one or all of it."""
+"""Dead invocations: what ended without success, to be replayed by a person."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries: what webhooks were sent, what the check of each said, and once more please."""
+"""Deliveries: what webhooks received, what the check of each said, and their replay."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How templates show times, durations and sizes. What is not HTML of ours stays text: Jinja escapes it."""
+"""Template filters for times, durations and sizes. Jinja escapes whatever is not our own HTML."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wrong with a form, in words, each message beside the input that it is about."""
+"""Puts the errors of a form into words, each beside its input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What somebody typed into a form when their session had ended: kept, sealed, in the page of the sign-in."""
+"""Keeps a form that was sent after the session had ended: sealed, in the sign-in page."""
 
 from __future__ import annotations
 

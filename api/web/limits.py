@@ -1,4 +1,4 @@
-"""How often a wrong password or key may be tried: counted in memory, by each web process for itself.
+"""Limits tries of wrong passwords and keys: counted in memory, by each web process for itself.
 
 Passwords are counted by name and address together, so that nobody can lock somebody else out. A try counts before its
 password is hashed, and no longer once it was right: those that are under way together cannot pass the limit.

@@ -1,4 +1,4 @@
-"""The first page: is it alive, what woke whom, what comes next. Live, by one picture shared by all who look."""
+"""The first page: health, what woke whom, what comes next. Live, by one picture shared by all viewers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Who looks: sessions are kept by the server, the cookie holds a random token of which only the hash is stored.
+"""Sessions of the web UI: kept by the server; the cookie holds a random token, of which only the hash is stored.
 
 Every form carries a token (the synchroniser pattern) that is made from the session's own and the server's key, so
 that no other site can know it. The cookie is HttpOnly, and SameSite=Lax: a link from a chat opens a page signed

@@ -1,4 +1,4 @@
-"""Who is signed in: the list, and ending a session."""
+"""Lists who is signed in, and ends sessions."""
 
 from __future__ import annotations
 

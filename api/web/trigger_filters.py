@@ -1,4 +1,4 @@
-"""Which triggers a list leaves, as its address or a form says."""
+"""Reads the filters of a list of triggers from its address or form."""
 
 from __future__ import annotations
 

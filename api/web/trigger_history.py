@@ -1,4 +1,4 @@
-"""What a trigger's history says of the slots that passed while it was paused: nothing was recorded for them."""
+"""Finds the slots that passed while a trigger was paused, for which nothing was recorded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a kind of channel must be able to tell of an event: who sent it, and which messages it holds."""
+"""Defines what a kind of channel must read from an event: its sender, and its messages."""
 
 from __future__ import annotations
 

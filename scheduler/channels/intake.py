@@ -1,4 +1,4 @@
-"""What a provider posts to a channel's address: proven, read, stored. The agent runs later."""
+"""Takes in what a provider posts to a channel: verified, read, stored. The agent runs later."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is APScheduler's: job stores, executor, scheduler, passes, listener and duties; its only importer.
+"""The APScheduler side: job stores, executor, scheduler, passes, listener and duties. Nothing else imports it.
 
 Not here: what people may do with triggers (scheduler/manage), and how firings are written (scheduler/firings).
 """

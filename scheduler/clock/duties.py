@@ -1,4 +1,4 @@
-"""Housekeeping as native jobs: each duty one testable pass, run by every worker process, done by one at a time."""
+"""Housekeeping as native jobs: every worker schedules each duty, one at a time runs it."""
 
 from __future__ import annotations
 

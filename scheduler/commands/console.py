@@ -1,4 +1,4 @@
-"""What every command of the console client shares: the options, the client, and how answers are shown."""
+"""Shared parts of every client command: the options, the client, and how answers are shown."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a command ends: the exit codes, and which error leads to which."""
+"""Exit codes of commands, and which error leads to which."""
 
 from __future__ import annotations
 

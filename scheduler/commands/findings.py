@@ -1,4 +1,4 @@
-"""What a check of `reveille doctor` found."""
+"""Findings of the checks of `reveille doctor`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How answers are shown: tables by rich on a terminal, plain columns elsewhere."""
+"""Shows answers: tables by rich on a terminal, plain columns elsewhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which fields of an input are wrong, and why."""
+"""Names the wrong fields of an input, and why each is wrong."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How far one wake may lead to the next: the depth of a chain of wakes, and how often one agent wakes another."""
+"""Limits how far one wake may lead to the next: the depth of a chain, and the rate between two agents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent of the runtime `llm` thinks with, and what a run of it has done so far."""
+"""Models of `llm` agents, and the progress of a run."""
 
 from __future__ import annotations
 

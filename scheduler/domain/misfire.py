@@ -1,4 +1,4 @@
-"""What becomes of a due slot and of those that passed after it: decided here, written elsewhere."""
+"""Decides what becomes of a due slot and of those that passed after it; writes nothing."""
 
 from __future__ import annotations
 

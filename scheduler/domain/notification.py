@@ -1,4 +1,4 @@
-"""What people are told when an agent that was woken has something to say."""
+"""Words the notifications that people get about an agent's runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When a failed try is repeated."""
+"""Decides when a failed try is repeated."""
 
 from __future__ import annotations
 

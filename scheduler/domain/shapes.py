@@ -1,4 +1,4 @@
-"""What every input from outside has in common."""
+"""Base class of every input from outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a message must hold for an on_message trigger's `text_match`: a substring, or a regular expression."""
+"""The `text_match` of an on_message trigger: a substring, or a regular expression."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Turns at what holds a thread of this process for seconds: few for each tenant, and some threads left for webhooks."""
+"""Shares threads for slow work: few for each tenant, and some always left for webhooks."""
 
 from __future__ import annotations
 

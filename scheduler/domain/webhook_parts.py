@@ -1,4 +1,4 @@
-"""What of a webhook's delivery, beside its body, is kept with the firing; and the echoes that some senders ask for."""
+"""Picks what of a delivery is kept beside its body, and answers the challenges that some senders ask for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pace of an agent's own triggers: all that it made itself wake it at most once in a while, whatever it makes anew.
+"""Limits the pace of an agent's own triggers: together they wake it at most once in a while.
 
 Nothing is lost by it: a firing that has to wait is recorded at once and rides along in any window that closes sooner.
 """

@@ -1,4 +1,4 @@
-"""The slots of a time trigger that are due: what becomes of them, for the scheduler's pass and for a change alike."""
+"""Decides the due slots of a time trigger, for the scheduler's pass and for changes alike."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Processor time for what strangers wrote: one piece of work at a time, by turns, from a purse of each agent.
+"""Limits processor time for what strangers wrote: one piece of work at a time, within a budget for each agent.
 
 The paths and expressions of triggers run in the threads that take deliveries and messages. What they may cost is
 bounded for an agent and for a tenant, so that nobody else waits long.

@@ -1,4 +1,4 @@
-"""What budgets decide when windows are due: close, wait until the window is five minutes old, or be held.
+"""Applies budgets to due windows: they close, wait until they are five minutes old, or are held.
 
 It is decided under the locks of the agents' limits and of limited tenants, so that a limit that is raised meanwhile
 cannot be missed, and so that two schedulers cannot both give away a tenant's last invocation.

@@ -1,4 +1,4 @@
-"""What was said before in the conversations whose messages wake an agent: its memory of a chat, bounded and fenced."""
+"""Reads earlier messages of the conversations that wake an agent: its chat memory, bounded and fenced."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From ready to its end: claiming invocations, agents' own reports, cancelling. `attempt` is the fence everywhere."""
+"""Claims, completes and cancels invocations. `attempt` is the fence everywhere."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The places of a worker, shared fairly: no agent's host, and no tenant beside others, takes all of them."""
+"""Shares the places of a worker fairly: no host, and no tenant beside others, takes all of them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What makes good for a process that died or a message that got lost: two duties, each one testable pass.
+"""Recovers invocations after a crash or a lost message: two duties, each one testable pass.
 
 Every repair is a transaction of its own that decides again under its locks, so nothing here can harm work that
 went on meanwhile. A try lock per duty keeps several processes from doing the same at once.

@@ -1,4 +1,4 @@
-"""What a claimed invocation is run with: its agent's runtime, and the request with context and firings."""
+"""Builds what a claimed invocation is run with: its agent's runtime, and the request with context and firings."""
 
 from __future__ import annotations
 

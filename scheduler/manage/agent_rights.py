@@ -1,4 +1,4 @@
-"""What an agent may do with a trigger: what it made is its own; what a person made it may read and fire.
+"""Decides what an agent may do with a trigger: it may change its own; a person's it may read and fire.
 
 What a person paused, only a person resumes. Every door by which an agent comes leads here: its own key of the API, MCP,
 the tools of `llm` agents, A2A.

@@ -1,4 +1,4 @@
-"""What of an agent depends on its tenant and on what the operator allows, beyond the shape of its fields."""
+"""Checks and stores an agent's runtime and limits, by its tenant and by what the operator allows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent may ask of a trigger that it makes or changes itself: it ends by itself, and it keeps a slow pace."""
+"""Limits the triggers that an agent makes or changes itself: they end by themselves, and keep a slow pace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent set up and a person has to allow first: until then the trigger is disabled, whoever asks."""
+"""Approves or rejects triggers that agents made; until then such a trigger is disabled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a change of many triggers is about, and what it leaves alone unless that is asked for."""
+"""Sorts the triggers of a bulk change: which it changes, and which only if that is asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Work that one agent gives to another: the other is woken, and a trigger waits for its answer."""
+"""Delegates work from one agent to another: wakes the other, and makes a trigger that waits for its answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people and agents do about deliveries of webhooks: let one, or those of a range, fire again."""
+"""Replays deliveries of webhooks: one, or those of a range."""
 
 from __future__ import annotations
 

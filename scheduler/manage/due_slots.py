@@ -1,4 +1,4 @@
-"""Slots that are due when their trigger is changed or stopped, and the next slot that then holds.
+"""Settles the slots that are due when their trigger is changed or stopped, and finds the next slot.
 
 A slot that was due before a change is decided at the change, as a scheduler's pass would have: fired, counted or
 skipped by the misfire policy, in the change's own transaction and with an audit event. What is new holds after it.

@@ -1,4 +1,4 @@
-"""Follow-ups: an agent's triggers that belong to one thing it works on, ended together when that is done."""
+"""Ends an agent's triggers that belong to one focus together."""
 
 from __future__ import annotations
 

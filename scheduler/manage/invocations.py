@@ -1,4 +1,4 @@
-"""What people do about invocations: cancel one, or deliver its firings again."""
+"""Cancels invocations, or delivers their firings again."""
 
 from __future__ import annotations
 

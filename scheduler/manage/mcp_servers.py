@@ -1,4 +1,4 @@
-"""What is told of an agent's MCP servers, as clients send it."""
+"""The MCP servers of an agent, as clients send them."""
 
 from __future__ import annotations
 

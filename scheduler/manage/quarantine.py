@@ -1,4 +1,4 @@
-"""Triggers that break: taken out of the schedule alone, with a note and an audit event, so that the others go on."""
+"""Quarantines triggers that break: each is stopped alone, with a note and an audit event."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether triggers and jobs agree. They change in one transaction, so 0 is expected; a drift is repaired."""
+"""Repairs triggers and jobs that disagree. They change in one transaction, so none is expected."""
 
 from __future__ import annotations
 

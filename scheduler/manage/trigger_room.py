@@ -1,4 +1,4 @@
-"""How many triggers an agent may have, and of which kinds."""
+"""Limits how many triggers an agent may have, and of which kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a trigger's life cycle reads and locks before it decides. Lock order: the agent, the jobs, the trigger."""
+"""Reads and locks triggers before they change. Lock order: the agent, the jobs, the trigger."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a caller asks a trigger to be, checked field by field."""
+"""Checks what a caller asks a trigger to be, field by field."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which IP addresses belong to the public internet. Pure: nothing here resolves or connects.
+"""Tells which IP addresses belong to the public internet. Pure: nothing here resolves or connects.
 
 The ranges are written out instead of asking `ipaddress.is_global`, whose answers differ between Python
 releases and which takes IPv6 forms that carry an IPv4 address for public ones. They come from the IANA

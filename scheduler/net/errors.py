@@ -1,4 +1,4 @@
-"""What can go wrong on the way to somebody else's server. The messages name hosts, never whole URLs."""
+"""Errors of requests to other servers. The messages name hosts, never whole URLs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which request headers callers may set, and which of them follow a redirect."""
+"""Checks which request headers callers may set, and which of them follow a redirect."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which URLs may be requested: everything that can be decided without asking a name server.
+"""Decides which URLs may be requested, as far as that needs no name server.
 
 One parser serves the whole of `scheduler.net`: what is not plainly `http(s)://host[:port]/…` (RFC 3986) is
 refused instead of guessed at, since two parsers that guess differently are how guards get bypassed.

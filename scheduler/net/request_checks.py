@@ -1,4 +1,4 @@
-"""What can be said of a request before it is made."""
+"""Checks a request before it is made."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From host names to addresses: the system's resolver, and fixed answers for tests and tools."""
+"""Resolves host names to addresses: by the system's resolver, or by fixed answers for tests and tools."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The heads of answers, as servers write them by hand: made such that a strict parser reads them.
+"""Repairs the heads of answers as servers write them, so that a strict parser reads them.
 
 A whole answer must not count as a broken one for a space before a colon: whoever sent it has done the work.
 """

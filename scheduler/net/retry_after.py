@@ -1,4 +1,4 @@
-"""When a server says that it wants to be asked again."""
+"""Reads when a server wants to be asked again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an agent's notifications are sent besides, and each of them on its way there."""
+"""Stores notification targets, and the deliveries to them."""
 
 from __future__ import annotations
 

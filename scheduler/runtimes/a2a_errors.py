@@ -1,4 +1,4 @@
-"""What can go wrong with a remote agent, as the end of a try."""
+"""Turns errors of a remote agent into the end of a try."""
 
 from __future__ import annotations
 

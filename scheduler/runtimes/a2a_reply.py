@@ -1,4 +1,4 @@
-"""What a remote agent's task says, as text; and what the end of the task comes to."""
+"""Turns a remote agent's task into text, and its end into the end of a try."""
 
 from __future__ import annotations
 

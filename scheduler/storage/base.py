@@ -1,4 +1,4 @@
-"""What all tables share: how Python types become columns, and the channel that tells of their changes."""
+"""Base class of all tables: how Python types become columns, and the channel that tells of changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was spent of budgets, and what was said about it."""
+"""Reads what was spent of budgets, and announces it once."""
 
 from __future__ import annotations
 

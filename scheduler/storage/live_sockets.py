@@ -1,4 +1,4 @@
-"""Which sockets are open, as the web processes show it again and again."""
+"""Stores which sockets are open; the web processes renew it again and again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the pages show of many things at once: each list reads one page by an index, and what belongs to its rows."""
+"""Reads the lists of pages: each reads one page by an index, and what belongs to its rows."""
 
 from __future__ import annotations
 

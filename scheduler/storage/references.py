@@ -1,4 +1,4 @@
-"""What an id or an exact name refers to within a tenant; what is not there is refused with the nearest names."""
+"""Finds what an id or an exact name refers to in a tenant; refuses others with the nearest names."""
 
 from __future__ import annotations
 

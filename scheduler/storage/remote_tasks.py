@@ -1,4 +1,4 @@
-"""Which task at a remote agent an invocation is about."""
+"""Stores which task at a remote agent an invocation follows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How the whole is doing, by queries that stay cheap however much was recorded."""
+"""Reads the health of the service, by queries that stay cheap however much was recorded."""
 
 from __future__ import annotations
 

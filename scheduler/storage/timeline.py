@@ -1,4 +1,4 @@
-"""What the picture of now shows of a tenant: bounded queries, however much was recorded."""
+"""Reads the timeline of the first page: bounded queries, however much was recorded."""
 
 from __future__ import annotations
 

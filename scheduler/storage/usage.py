@@ -1,4 +1,4 @@
-"""What runs spent: counted on the invocation and on the day of the agent's zone, in one transaction each time."""
+"""Counts what runs spent: on the invocation and on the day in the agent's zone, in one transaction each time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where an invocation stands among the wakes that led to it and those that it led to."""
+"""Reads the wakes that led to an invocation, and those that it led to."""
 
 from __future__ import annotations
 

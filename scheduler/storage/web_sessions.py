@@ -1,4 +1,4 @@
-"""Who is signed in to the web UI, and who may sign in by a password."""
+"""Stores who may sign in to the web UI by a password, and who is signed in."""
 
 from __future__ import annotations
 

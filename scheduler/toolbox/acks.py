@@ -1,4 +1,4 @@
-"""What an agent says of the firings that it was given."""
+"""The tool by which an agent acknowledges the firings that it was given."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How a tool is made: a shape for its arguments, and what it does with them."""
+"""Makes tools: a shape for the arguments, and the function that does the work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What woke an agent: the tools that show a firing whole, and the agent's own invocations."""
+"""The tools that show an agent a whole firing, and its own invocations."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent keeps from run to run: the tools that read and write its notes."""
+"""The tools that read and write an agent's notes."""
 
 from __future__ import annotations
 

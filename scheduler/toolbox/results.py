@@ -1,4 +1,4 @@
-"""What each tool returns, as JSON Schema: clients that check it get no surprise, and models know what will come."""
+"""JSON Schemas of what each tool returns, for clients that check results and for models."""
 
 from __future__ import annotations
 

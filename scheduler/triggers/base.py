@@ -1,4 +1,4 @@
-"""What a trigger kind is, and the handling of configs that all kinds share."""
+"""Base class of trigger kinds, and the handling of configs that all kinds share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From matching wall-clock times to instants: what a cron expression does when the clocks change.
+"""Turns wall-clock times that match a cron expression into instants, across clock changes.
 
 The rules are Vixie cron's. Times of the day (`30 2 * * *`) run once a day whatever the clocks do; what recurs
 through the day (`*/30 * * * *`) follows real time.

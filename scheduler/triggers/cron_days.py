@@ -1,4 +1,4 @@
-"""Which days a cron expression names: its months and its two day fields, weighed together."""
+"""Matches the days that a cron expression names: its months and its two day fields together."""
 
 from __future__ import annotations
 

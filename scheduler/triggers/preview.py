@@ -1,4 +1,4 @@
-"""When a trigger would fire, in local time, and what clock changes do to it: pure, nothing is stored."""
+"""Previews when a trigger would fire, in local time, with what clock changes do to it. Stores nothing."""
 
 from __future__ import annotations
 

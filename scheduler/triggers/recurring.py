@@ -1,4 +1,4 @@
-"""What the kinds that recur have in common: narrower hours and days, an end, and jitter."""
+"""Base class of recurring kinds: active hours, excluded dates, an end, and jitter."""
 
 from __future__ import annotations
 

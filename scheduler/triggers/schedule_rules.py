@@ -1,4 +1,4 @@
-"""A schedule narrowed by rules on the local time, and by an end. What they leave out is no slot."""
+"""Narrows a schedule by rules on the local time and by an end: what they leave out is no slot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What agents are told about the kinds of trigger that they may make."""
+"""Describes to agents the kinds of trigger that they may make."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a woken agent reads, and the titles made of it."""
+"""Builds the text that a woken agent reads, and titles from it."""
 
 from scheduler.domain.context.build import (
     ContextFiring,

@@ -1,4 +1,4 @@
-"""Who asks what of an agent: the reason in words by source, and what of a firing is its task."""
+"""Words the reason of a firing by its source, and finds which part of it is the agent's task."""
 
 from __future__ import annotations
 

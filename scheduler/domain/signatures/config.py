@@ -1,4 +1,4 @@
-"""What a webhook trigger's `config.signature` holds, and the decision on a delivery by it."""
+"""The `config.signature` of a webhook trigger, and the check of a delivery by it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a message's text is what a trigger waits for."""
+"""Matches the text of messages with what triggers wait for."""
 
 from __future__ import annotations
 

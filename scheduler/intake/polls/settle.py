@@ -1,4 +1,4 @@
-"""What a look comes to, in one transaction: firing and baseline move together, or neither does.
+"""Writes the result of a look in one transaction: firing and baseline change together, or neither does.
 
 A result is taken only at the version that its look began with, and only of a trigger that nobody edited since.
 """

@@ -1,4 +1,4 @@
-"""What is kept of polls between looks. Lock order: the job, the trigger, the poll's state; several by id."""
+"""Stores what polls remember between looks. Lock order: the job, the trigger, the poll's state; several by id."""
 
 from __future__ import annotations
 

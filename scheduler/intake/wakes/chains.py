@@ -1,4 +1,4 @@
-"""Who woke whom: the agents of a chain of wakes, read from what their running invocations carry."""
+"""Reads the agents of a chain of wakes from what their running invocations carry."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often one agent may wake another."""
+"""Limits how often one agent may wake another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What agents caused: the lineage of a running agent, the wakes between two of them, and their wake triggers."""
+"""Stores what agents caused: the lineage of a running agent, the wakes between two, and their wake triggers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A look at a webhook without a delivery: how much it takes, and what a test of its address is answered."""
+"""Answers a test of a webhook's address, which records no delivery."""
 
 from __future__ import annotations
 

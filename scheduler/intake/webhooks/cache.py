@@ -1,4 +1,4 @@
-"""What a process keeps at hand of its webhooks between transactions: it saves work, it decides nothing."""
+"""Caches a process's webhooks between transactions: saves work, decides nothing."""
 
 from __future__ import annotations
 

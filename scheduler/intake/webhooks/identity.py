@@ -1,4 +1,4 @@
-"""Which occurrence of its trigger a delivery is: the same id is the same delivery, where that can be believed."""
+"""Decides whether two deliveries are the same: by their id, where that can be trusted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What one transaction decides on deliveries and writes of them."""
+"""Decides and writes deliveries, many in one transaction."""
 
 from __future__ import annotations
 

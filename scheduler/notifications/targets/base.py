@@ -1,4 +1,4 @@
-"""What a kind of target is."""
+"""Base class of the kinds of notification targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What went wrong with a model, as the end of a try: whether another can help, and when."""
+"""Turns a model's errors into the end of a try: whether another can help, and when."""
 
 from __future__ import annotations
 

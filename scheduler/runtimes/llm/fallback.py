@@ -1,4 +1,4 @@
-"""Asking the models of an agent: the primary, and when it fails the fallback, for the rest of the try."""
+"""Asks the models of an agent: the primary, and when it fails the fallback, for the rest of the try."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the model is told about its place, before the context that wakes it."""
+"""The instructions that the model gets before the context that wakes it."""
 
 from __future__ import annotations
 

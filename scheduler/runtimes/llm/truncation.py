@@ -1,4 +1,4 @@
-"""Responses that a limit of tokens cut or that say nothing: what is said of them, and how they go on."""
+"""Handles responses that a token limit cut: notes that, and asks the model to continue."""
 
 from __future__ import annotations
 

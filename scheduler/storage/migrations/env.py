@@ -1,4 +1,4 @@
-"""What Alembic runs: the migrations on the connection that migrate.py opened."""
+"""The script that Alembic runs: the migrations on the connection that migrate.py opened."""
 
 from __future__ import annotations
 
