@@ -28,7 +28,7 @@ MAX_WAITING = 1000
 
 
 class Subscription:
-    """What one watcher has not taken yet. A context manager; close it, or the process listens for ever."""
+    """What one watcher has not taken yet. A context manager; close it, or the process goes on listening."""
 
     def __init__(self, live: Live, tenant_id: UUID | None) -> None:
         self._live = live

@@ -56,7 +56,7 @@ class Clockwork:
         self._listener.start()
 
     def shutdown(self) -> None:
-        """Finish the pass that runs and let go of the database."""
+        """Finish the running pass and close the database connections."""
         self._listener.stop()
         self.scheduler.shutdown()
         self._db.dispose()

@@ -101,7 +101,7 @@ class Gate:
             fattest.evict()
 
     async def watch(self, clock: Callable[[], float]) -> None:
-        """Sweep for ever."""
+        """Sweep again and again."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self.sweep(clock())

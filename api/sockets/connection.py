@@ -76,13 +76,13 @@ class WebSocket:
         self._write(Ping())
 
     def close(self, code: int, reason: str = "") -> None:
-        """Say goodbye; `finish` lets go of the connection."""
+        """Send the closing frame; `finish` closes the connection."""
         cut = reason.encode()[:REASON_BYTES].decode(errors="ignore")
         self._write(CloseConnection(code=code, reason=cut))
         self._is_over = True
 
     async def finish(self) -> None:
-        """Let go, once the client has said goodbye too, or had time to: what was sent before still arrives."""
+        """Close the connection once the client has closed too, or had time to: what was sent before still arrives."""
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 while self._frames.state is ConnectionState.LOCAL_CLOSING:
@@ -95,11 +95,11 @@ class WebSocket:
         self._writer.close()
 
     def abort_soon(self) -> None:
-        """Let go at once when the client has read what was sent, and in any case in a moment."""
+        """Close the connection when the client has read what was sent, and in any case in a moment."""
         asyncio.get_running_loop().call_later(LAST_SECONDS, self.abort)
 
     def abort(self) -> None:
-        """Let go at once."""
+        """Close the connection at once."""
         self._is_over = True
         self._writer.transport.abort()
 

@@ -146,7 +146,7 @@ class TriggerStore(LedgerStore):
             raise JobLookupError(job_id) from None
 
     def remove_all_jobs(self) -> None:
-        """Refused: nobody means to delete every trigger by one call."""
+        """Refuse: it would delete every trigger by one call."""
         raise TypeError("Removing all jobs would delete every trigger; delete triggers one by one.")
 
     def _follow(self, conn: Connection, trigger_id: UUID, job: LedgerJob) -> None:

@@ -79,5 +79,5 @@ def _check_of(kind_name: str) -> Check:
     """The check of a kind. Raises LookupError for a kind without one, and what its import raises."""
     named = kind_of(kind_name).checked_by
     if named is None:
-        raise LookupError(f"Triggers of type {kind_name} are not checked: the kind names no check.")
+        raise LookupError(f"Triggers of kind {kind_name} are not checked: the kind names no check.")
     return cast("Check", resolve_name(named))

@@ -121,7 +121,7 @@ class Dispatcher:
                 await self._look_after(set(self._runs))
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _carry_all(self, tries: Sequence[Run], job: RunsJob) -> None:

@@ -48,7 +48,7 @@ def lock_settled(
     last_look: bool = False,
     pauses: bool = False,
 ) -> HeldTrigger:
-    """Lock a trigger as `rows.lock_trigger` does and settle what is due of it; the row is as it stands afterwards.
+    """Lock a trigger as `rows.lock_trigger` does and settle what is due of it; returns the row as it is afterwards.
 
     `because`: the change, such as `updated`. `last_look`: what it listens for changes or ends. `pauses`: it is about
     to be paused; a slot that a resume brings back, that of a once, is left for then. Raises NotFound, and Forbidden

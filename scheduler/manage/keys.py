@@ -87,7 +87,7 @@ def _check_owner(who: Requester, tenant_id: UUID | None) -> None:
 
 
 def _check_agent(conn: Connection, tenant_id: UUID | None, scope: str) -> None:
-    """Refuse an `agent:ID` of no agent of the tenant's. It stands alone, so the first scope tells."""
+    """Refuse an `agent:ID` whose agent the tenant does not have. Such a scope is the only one."""
     if not scope.startswith(AGENT_PREFIX):
         return
     if tenant_id is None:

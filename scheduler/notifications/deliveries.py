@@ -77,7 +77,7 @@ class Deliverer:
             )
 
     def close(self) -> None:
-        """Let go of the thread."""
+        """Stop the thread."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _send(self, delivery: Delivery) -> NotSent | None:

@@ -88,7 +88,7 @@ class Notice:
 
     @classmethod
     def of(cls, agent_id: UUID, spending: Spending, now: datetime) -> Notice:
-        """What there is to say of `spending` as it stands."""
+        """The notice that `spending` calls for now."""
         level = "spent" if spending.is_spent else "nearly_spent"
         until = spending.frees_at if spending.budget is Budget.TOKENS else now + HOUR
         return cls(

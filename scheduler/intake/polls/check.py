@@ -65,7 +65,7 @@ class Poller:
             logger.opt(exception=error).warning("A job of {} polls broke off", len(looks))
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Stop the threads."""
         self._writing.shutdown(wait=False, cancel_futures=True)
         self._reading.shutdown(wait=False, cancel_futures=True)
         self._looker.close()

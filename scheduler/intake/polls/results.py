@@ -41,7 +41,7 @@ class Unchanged:
 
 @dataclass(frozen=True, slots=True)
 class LookFailed:
-    """There was no good answer. `retry_after`: seconds that the server asks to be left alone for."""
+    """A look that failed. `retry_after`: seconds that the server asks to wait."""
 
     note: str
     retry_after: float | None = None

@@ -46,11 +46,11 @@ class Watch:
 
 
 def open_watch(stored: StoredPoll, box: SecretBox) -> Watch:
-    """Unseal a trigger's secrets. Raises ConfigurationError when that, or its stored config, is no good any more."""
+    """Unseal a trigger's secrets. Raises ConfigurationError when that fails or its config is not valid any more."""
     secrets = {} if stored.secret is None else json.loads(box.decrypt(stored.secret))
     kind = KINDS.get(stored.type)
     if kind is None or not issubclass(kind, LookConfig):
-        raise ConfigurationError(f"The package with the type {stored.type} is not installed here.")
+        raise ConfigurationError(f"The package with the kind {stored.type} is not installed here.")
     try:
         return Watch(stored, kind.model_validate(join_secrets(stored.config, secrets)))
     except ValidationError as error:
@@ -90,7 +90,7 @@ class Watcher:
             return LookFailed(f"The look did not end within {LOOK_SECONDS:g} s.")
 
     def close(self) -> None:
-        """Let go of the threads."""
+        """Stop the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _ended(self, trigger_id: UUID) -> None:

@@ -33,7 +33,7 @@ class Reader:
     def read(
         self, config: PollConfig, answer: Answer | NetworkError, baseline: str | None, apart: Apart
     ) -> Found | Sighted | LookFailed:
-        """What the answer comes to; `baseline`: what the last look left, None at the first."""
+        """The result of an answer; `baseline`: what the last look left, None at the first."""
         raise NotImplementedError
 
     def remembered(self, baseline: str) -> Seen:
