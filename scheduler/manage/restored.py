@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import NotFound
 from scheduler.manage.due_slots import skip_due, stored_schedule
+from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_jobs import finish_trigger, put_jobs
 from scheduler.manage.trigger_rows import lock_trigger
 from scheduler.storage.engine import Database
@@ -38,7 +39,7 @@ def skip_late(db: Database, actor: str) -> int:
     return skipped
 
 
-def _skip(conn: Connection, row: Row[tuple[object, ...]], actor: str) -> bool:
+def _skip(conn: Connection, row: HeldTrigger, actor: str) -> bool:
     schedule = stored_schedule(row)
     if schedule is None or row.next_run_time is None or row.next_run_time > row.now:
         return False
