@@ -1,4 +1,4 @@
-"""What people ask of the ledger: firings, invocations, the audit trail. Newest first, by keyset."""
+"""Reads the history: firings, invocations, deliveries, the audit trail. Newest first, by keyset."""
 
 from __future__ import annotations
 
