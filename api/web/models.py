@@ -33,6 +33,8 @@ FIELDS = (
 )
 
 NULL_WHEN_EMPTY = frozenset({"base_url", "key_env", "max_output_tokens"})
+NEVER_EMPTY = frozenset({"name", "model"})
+"""Emptied, they are sent as they are, and refused."""
 
 models = page_blueprint("models")
 
@@ -71,7 +73,11 @@ def edit(model_id: str) -> Response:
 def change(model_id: str) -> Response:
     """Change a model. A key that is left empty stays."""
     form = {name: request.form.get(name, "").strip() for name in FIELDS if name in request.form}
-    patch = {name: value or None for name, value in form.items() if value or name in NULL_WHEN_EMPTY}
+    patch = {
+        name: value if name in NEVER_EMPTY else value or None
+        for name, value in form.items()
+        if value or name in NULL_WHEN_EMPTY | NEVER_EMPTY
+    }
     try:
         name = _change(model_id, shaped(ModelPatch, patch))
     except ReveilleError as error:

@@ -30,7 +30,7 @@ LIMITS = {
     "expires_at": "Expires at",
 }
 """Folded in the form; what is left empty has its default."""
-CHECKS = ("approve_triggers",)
+CHECKS = ("approve_triggers", "public_card")
 MOST_MODELS = 200
 
 new_agent = page_blueprint("new_agent")
