@@ -15,7 +15,7 @@ MOST = 200
 LONG = "W" * MOST
 MARKED = "Z\u0341\u0324\u0316\u033c\u031f\u035a\u0348" * (MOST // 8)
 RIGHT_TO_LEFT = "\u0645\u0631\u0627\u0642\u0628\u0629\u0627\u0644\u062e\u0627\u062f\u0645" * (MOST // 13)
-NAMES = (LONG, MARKED, RIGHT_TO_LEFT, "ada")
+NAMES = ("ada", MARKED, RIGHT_TO_LEFT, LONG)
 KINDS: dict[str, dict[str, object]] = {
     "webhook": {},
     "cron": {"expr": "*/10 * * * *"},
