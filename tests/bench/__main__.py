@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 
 from tests.bench import scheduling
 from tests.bench.delivery import close_to_call
+from tests.bench.fairness import FLOOD, fairness
 from tests.bench.intake import intake_ratio, intake_under_attack
 from tests.bench.live_pages import PAGES, live_pages
 from tests.bench.memory import resident_megabytes
@@ -65,6 +66,14 @@ def _waking_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, 
         yield f"one agent alone, due to called, p{share * 100:.0f}", took, "ms", "", None
 
 
+def _fair_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
+    """What one tenant's flood costs another."""
+    found = fairness(databases)
+    for figure, words in (("lateness", "lateness"), ("close_to_call", "close to call")):
+        ratio = found.ratio(figure)
+        yield f"{words} p99 beside another tenant's {FLOOD:,}, against without", ratio, "x", "<= 2", ratio <= 2
+
+
 def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     """All measurements, in an order that keeps the compared ones next to each other."""
     lines: list[Line] = []
@@ -112,6 +121,8 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
         took = scheduling.percentile(calls, share)
         add(f"close of a window to the runtime's call, p{share * 100:.0f}", took, "ms")
     for line in _waking_lines(databases):
+        add(*line)
+    for line in _fair_lines(databases):
         add(*line)
     polls = poll_capacity(databases)
     add("polls, values unchanged", polls.per_minute, "per min", ">= 10000", polls.per_minute >= 10_000)
