@@ -109,13 +109,15 @@ class EmailConfig(LookConfig):
             found = box.uids(f"UID {cursor['uid'] + 1}:*", charset=None)
             # `n:*` names the newest mail also where its number is smaller than n.
             uids = sorted(uid for uid in map(int, found) if uid > cursor["uid"])
-            taken, mails = uids[:MOST_MAILS], []
+            taken, mails, seen = uids[:MOST_MAILS], [], []
             for uid in taken:
                 raw, size = _whole(box, uid)
                 if raw is not None:
-                    mails += self._wanted(means.read("mail", raw, size=size))
-            if self.mark_seen and mails and taken:
-                box.flag([str(uid) for uid in taken], ["\\Seen"], value=True)
+                    wanted = self._wanted(means.read("mail", raw, size=size))
+                    mails += wanted
+                    seen += [str(uid)] * len(wanted)
+            if self.mark_seen and seen:
+                box.flag(seen, ["\\Seen"], value=True)
         left = {"validity": validity, "uid": taken[-1] if taken else max(cursor["uid"], last)}
         more = len(uids) - len(taken)
         return Sighting(left, ({"mails": mails} | ({"more": more} if more else {})) if mails else None)
