@@ -6,6 +6,7 @@ import re
 
 import pytest
 
+from scheduler.domain.ids import new_id
 from tests.support.api import Api
 from tests.support.database import change
 from tests.support.pages import Browser, signed_in
@@ -53,3 +54,27 @@ def test_what_a_deleted_trigger_recorded_links_to_no_page_of_it(api: Api, browse
     for page in (browser.get(fired), browser.get(f"/firings/{firing['id']}")):
         assert f"/triggers/{trigger['id']}" not in page
         assert "(deleted)" in page
+
+
+def test_the_history_names_filtered_deliveries_and_budgets_that_held(
+    api: Api, browser: Browser, agent_id: str
+) -> None:
+    trigger = api.trigger(agent_id, "bell", type="webhook", config={})
+    change(
+        api.db,
+        """INSERT INTO webhook_deliveries (id, tenant_id, trigger_id, verdict, reason, size)
+        SELECT :new, tenant_id, id, 'filtered', 'no urgent order', 2 FROM triggers WHERE id = :id""",
+        id=trigger["id"],
+        new=new_id(),
+    )
+    change(
+        api.db,
+        """INSERT INTO audit_events (id, tenant_id, actor, action, subject_type, subject_id, agent_id, detail)
+        SELECT :new, tenant_id, 'system', 'agent.budget_spent', 'agent', id, id,
+            '{"budget": "invocations_per_hour", "used": 7, "limit": 7}' FROM agents WHERE id = :id""",
+        id=agent_id,
+        new=new_id(),
+    )
+    page = re.sub("<[^>]*>", "", browser.get(f"/triggers/{trigger['id']}"))
+    assert "did not pass the filter: no urgent order." in page
+    assert "The budget of its agent was spent (7 of 7 invocations this hour)." in page
