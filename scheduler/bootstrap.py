@@ -155,7 +155,7 @@ def _demo_lines(demo: Demo | None, base: str) -> list[str]:
 
 
 def _next_lines(first: FirstStart, base: str) -> list[str]:
-    key = f" REVEILLE_API_KEY={first.admin_key}" if first.admin_key else ""
+    key = f" REVEILLE_API_KEY={first.admin_key or '…'}"
     return [
         "Try next, in another terminal:",
         f"  export REVEILLE_URL={base}{key}",

@@ -3,7 +3,7 @@
 from reveille import Reveille
 
 with Reveille("http://127.0.0.1:8080", "rvl_…") as reveille:
-agent = reveille.agents.create(name="scout", runtime={"kind": "http", "url": "http://127.0.0.1:9000/wake"})
+agent = reveille.agents.create(name="ranger", runtime={"kind": "http", "url": "http://127.0.0.1:9000/wake"})
 reveille.triggers.create(agent["id"], name="morning", type="cron", config={"expr": "0 9 * * *"})
 """
 
