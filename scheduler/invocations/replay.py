@@ -25,8 +25,9 @@ JOIN_WINDOW = text("""
     RETURNING id
 """)
 
-KEPT = text("SELECT id FROM firings WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id FOR NO KEY UPDATE")
-"""Locked: they are not removed before they are on their way again."""
+KEPT = text("SELECT id FROM firings WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id")
+LOCKED = text(f"{KEPT.text} FOR NO KEY UPDATE")
+"""They are not removed before they are on their way again."""
 
 FIND_PENDING = text("""
     SELECT invocation_id FROM firings WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'pending' LIMIT 1
@@ -64,7 +65,12 @@ def replay(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -
     if not kept:
         raise Conflict("The firings of the invocation are older than they are kept; they were removed.")
     window_id = join_window(conn, tenant_id, ended.agent_id, len(kept))
-    # After the window's lock, which every other replay for this agent has to wait for.
+    # After the window's lock, which every other replay for this agent has to wait for: who closes a window locks it
+    # before its firings, and so do we.
+    if conn.scalars(LOCKED, {"ids": kept}).all() != kept:
+        raise Conflict(
+            "Firings of the invocation were removed just now, being older than they are kept; try again."
+        )
     waiting = conn.execute(FIND_PENDING, {"ids": kept}).scalar()
     if waiting is not None:
         raise Conflict(f"Firings of the invocation are on their way already, in invocation {waiting}.")

@@ -7,6 +7,8 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from scheduler.manage.trigger_spec import TriggerSpec
+
 
 @dataclass(frozen=True, kw_only=True)
 class AgentLimits:
@@ -28,30 +30,18 @@ class AgentLimits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class StoredTrigger:
-    """A trigger, when its native job runs next, and the zone of its agent."""
+class StoredTrigger(TriggerSpec):
+    """A trigger: what its maker set and what became of it, when its native job runs next, and the zone of its agent."""
 
     id: UUID
     tenant_id: UUID
     agent_id: UUID
-    name: str
-    type: str
     config: dict[str, Any]
-    reason: str
-    focus_ref: str | None
     zone: str
     anchor_at: datetime
     listens_since: datetime | None
-    urgent: bool
-    max_fires: int | None
-    cooldown_seconds: float
-    expires_at: datetime | None
-    misfire_policy: str
-    grace_seconds: float
-    notification_summary: str | None
     is_enabled: bool
     paused_by: str | None
-    managed_by_agent: bool
     paused_note: str | None
     fire_count: int
     last_fired_at: datetime | None

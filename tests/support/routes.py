@@ -9,6 +9,7 @@ from tests.support.api import agent_body, trigger_body
 # Route -> (the least scope, whether an agent:ID key may call it for its own agent).
 SCOPES: dict[str, tuple[str, bool]] = {
     "POST /agents": ("write", False),
+    "POST /agents/bulk": ("write", False),
     "GET /agents": ("read", True),
     "GET /agents/<agent_id>": ("read", True),
     "PATCH /agents/<agent_id>": ("write", False),
@@ -18,6 +19,7 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "POST /agents/<agent_id>/triggers": ("write", True),
     "GET /agents/<agent_id>/triggers": ("read", True),
     "GET /triggers": ("read", True),
+    "POST /triggers/bulk": ("write", True),
     "GET /triggers/<trigger_id>": ("read", True),
     "PATCH /triggers/<trigger_id>": ("write", True),
     "DELETE /triggers/<trigger_id>": ("write", True),
@@ -100,6 +102,8 @@ BODIES: dict[str, dict[str, Any]] = {
     "POST /agents": agent_body("bob"),
     "PATCH /agents/<agent_id>": {"role_description": "changed"},
     "POST /agents/<agent_id>/triggers": trigger_body("tock"),
+    "POST /agents/bulk": {"items": [agent_body("carl")]},
+    "POST /triggers/bulk": {"items": [{"agent_id": "<agent_id>", **trigger_body("tick-tock")}]},
     "PATCH /triggers/<trigger_id>": {"reason": "changed"},
     "POST /triggers/preview": {"type": "cron", "config": {"expr": "0 9 * * *"}},
     "POST /triggers/try": {"type": "poll", "config": {"url": "https://nowhere.invalid/"}},

@@ -16,9 +16,8 @@ DOCUMENT = (Path(__file__).parents[3] / "docs/api.md").read_text(encoding="utf-8
 
 
 def block(language: str) -> str:
-    """The only code block in `language`."""
-    (text,) = re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)
-    return str(text)
+    """The first code block in `language`."""
+    return str(re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)[0])
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the tour is made of curl calls")

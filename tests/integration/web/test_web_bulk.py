@@ -59,9 +59,9 @@ def test_resume_asks_and_leaves_out_what_was_paused_for_a_reason_or_finished(
 def test_delete_says_the_count_and_the_names(api: Api, browser: Browser, ids: dict[str, str]) -> None:
     asked = browser.post("/triggers/bulk", do="delete", id=[ids["noted"], ids["done"]])
     assert "Delete 2 triggers?" in asked.text
-    assert "<b>noted</b>" in asked.text
-    assert "<b>done</b>" in asked.text
-    assert "<b>running</b>" not in asked.text
+    assert ">noted<" in asked.text
+    assert ">done<" in asked.text
+    assert ">running<" not in asked.text
     assert len(api.get("/triggers")["items"]) == 4
     fields = dict(re.findall(r'type="hidden" name="(\w+)" value="([^"]*)"', asked.text))
     assert fields["do"] == "delete"
