@@ -89,4 +89,4 @@ def test_without_a_command_it_shows_its_help_and_is_not_content() -> None:
 
 def test_it_says_its_version() -> None:
     done = subprocess.run(command("--version"), env=environment(), capture_output=True, text=True, timeout=60)
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"{version('reveille')}\n", "")
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{version('reveille-server')}\n", "")

@@ -27,7 +27,7 @@ def test_a_sample_of_a_webhook_leads_to_its_wake(site: Site) -> None:
     end(site.api.db, start(site.api.db, invocation), Failed("no such program", permanent=True))
     site.sign_in()
     site.page.get_by_role("link", name="Deliveries", exact=True).click()
-    expect(site.page.get_by_text("accepted", exact=True)).to_be_visible()
+    expect(site.page.locator("tbody").get_by_text("accepted", exact=True)).to_be_visible()
     site.check_accessible()
     site.page.locator("tbody a[href^='/firings/']").click()
     expect(site.page.get_by_text('{"disk": "full"}')).to_be_visible()
