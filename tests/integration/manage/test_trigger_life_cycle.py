@@ -158,9 +158,8 @@ class LifeCycle(RuleBasedStateMachine):
 
     @rule(pick=picks)
     def expire(self, pick: int) -> None:
-        one = self._pick(pick, lambda each: each.is_enabled)
+        (one := self._pick(pick, lambda each: each.is_enabled)).has_expired = True
         change(self.db, EXPIRE, id=one.id)
-        one.has_expired = True
 
     @rule(pick=picks, note=st.sampled_from([None, "quiet"]))
     def pause(self, pick: int, note: str | None) -> None:
@@ -193,17 +192,16 @@ class LifeCycle(RuleBasedStateMachine):
 
     @rule(agent=st.integers(0, 1), zone=st.sampled_from(["UTC", "America/St_Johns", "Pacific/Kiritimati"]))
     def move_agent(self, agent: int, zone: str) -> None:
-        # Whether the move ends one whose last slot is due at that moment, or the next pass does, is open.
-        assume(not any(one.is_enabled and one.is_last and one.passed for one in self.expected))
+        assume(
+            not any(one.is_enabled and one.is_last and one.passed for one in self.expected)
+        )  # who ends it is open
         zones = {view.id: view.timezone for view in self._views()}
+        change(self.db, "UPDATE agents SET timezone = :zone WHERE id = :id", zone=zone, id=self.agents[agent])
         with self.db.begin() as conn:
-            conn.exec_driver_sql("UPDATE agents SET timezone = %s WHERE id = %s", (zone, self.agents[agent]))
             rezone_agent(conn, self.agents[agent])
-        for view in self._views():
-            if view.timezone != zones[view.id]:
-                one = next(one for one in self.expected if one.id == view.id)
-                # One that has expired is left to its expiry, which ends it at the next pass.
-                (one.settle if one.has_expired else one.change)()
+        moved = {view.id for view in self._views() if view.timezone != zones[view.id]}
+        for one in (each for each in self.expected if each.id in moved):
+            (one.settle if one.has_expired else one.change)()  # its expiry ends one that has expired
 
     @rule()
     def agents_answer(self) -> None:

@@ -1,4 +1,4 @@
-"""A job knows its tenant, so that what is due is claimed in fair shares."""
+"""Adds the tenant to each job, so that due jobs are claimed in fair shares."""
 
 from __future__ import annotations
 
