@@ -1,4 +1,4 @@
-"""The composition root: which parts a process is made of, and what a first start makes."""
+"""The composition root: builds the parts of a process and prepares a new database."""
 
 from __future__ import annotations
 
@@ -35,13 +35,15 @@ RECENT = timedelta(hours=1)
 
 @dataclass(frozen=True)
 class FirstStart:
-    """What the first start on a database made; `admin_key` is known only now."""
+    """What the first start on a new database created. `admin_key` is shown only this once."""
 
     admin_key: str | None = None
 
 
 class Clockwork:
-    """A worker process's scheduler with its listener and its connections: a pass's, and one for the pass beside it."""
+    """Runs the scheduler of a worker process, with its listener and its two database connections (full and express
+    passes).
+    """
 
     def __init__(self, settings: Settings, duties: Sequence[Duty]) -> None:
         self._db = Database(
@@ -51,7 +53,7 @@ class Clockwork:
         self._listener = Listener(settings.listen_url, self.scheduler.wakeup)
 
     def start(self) -> None:
-        """Run passes in a thread from now on."""
+        """Starts running passes in a background thread."""
         self.scheduler.start()
         self._listener.start()
 
@@ -63,21 +65,23 @@ class Clockwork:
 
 
 def start_scheduler(settings: Settings, db: Database) -> Clockwork:
-    """Start this process's scheduler; its duties work on `db`, the worker's own pool."""
+    """Starts this process's scheduler. Its duties use `db`, the worker's own pool."""
     clockwork = Clockwork(settings, duties(db, read_days(settings.retention)))
     clockwork.start()
     return clockwork
 
 
 class Reconciliation:
-    """Looks at everything until that was done once, for nobody knows how long nobody looked; then at what is recent."""
+    """Reconciles everything on the first run, since earlier downtime is of unknown length; later runs look at
+    recent rows.
+    """
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._newer_than: timedelta | None = None
 
     def look(self) -> Reconciled:
-        """One pass. One that fails, or leaves part to another process, is made again as a whole."""
+        """Runs one pass. A pass that fails or is left incomplete is repeated over the same range."""
         found = reconcile(self._db, newer_than=self._newer_than)
         if found.is_whole:
             self._newer_than = RECENT
@@ -85,7 +89,7 @@ class Reconciliation:
 
 
 def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS) -> list[Duty]:
-    """What every worker process looks after; each is done by one process at a time."""
+    """Lists the periodic duties of a worker process. Each is run by one process at a time."""
     return [
         Duty("sweep stalled workers", 15, lambda: sweep_stalled(db)),
         Duty("sweep stalled checks", 60, lambda: sweep_checks(db)),
@@ -97,7 +101,10 @@ def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS) -> list[Dut
 
 
 def first_start(settings: Settings) -> FirstStart:
-    """Make the first admin key: REVEILLE_ADMIN_KEY, or a new one. On a database that has it nothing happens."""
+    """Creates the first admin key:
+
+    REVEILLE_ADMIN_KEY, or a random one. Does nothing if the database already has a key.
+    """
     db = Database(settings.sqlalchemy_url, pool_size=1, application_name="reveille-first-start")
     given = settings.admin_key.get_secret_value() if settings.admin_key else None
     try:
@@ -116,7 +123,7 @@ def first_start(settings: Settings) -> FirstStart:
 
 
 def prepare(settings: Settings) -> list[str]:
-    """What `reveille run` does on its migrated database before it serves; returns the lines for the console."""
+    """Prepares the migrated database for `reveille run` and returns the lines to print on the console."""
     first = first_start(settings)
     assert settings.secret_key is not None  # noqa: S101  # the supervisor has made it
     box = SecretBox(settings.secret_key.get_secret_value())

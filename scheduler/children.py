@@ -1,4 +1,4 @@
-"""A supervised child process: its console lines get a prefix, it is started again when it dies."""
+"""Supervises a child process: prefixes its console lines and restarts it when it exits."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ LAUNCHER = Path(__file__).with_name("die_with_parent.py")
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 STEADY_SECONDS = 30.0
-"""A child that lived so long starts again after the first pause; for one that died sooner the pause doubles."""
+"""A child that ran at least this long restarts after the first pause; for shorter runs the pause doubles."""
 
 
 class Child:
-    """One child process, in a process group of its own, which a Ctrl-C on the console does not reach."""
+    """A supervised child process. It has a process group of its own, so Ctrl-C on the console does not reach it."""
 
     def __init__(
         self,
@@ -34,7 +34,7 @@ class Child:
         write: Callable[[str], None],
         prefixed: bool = True,
     ) -> None:
-        """`write` is given each line that the child prints, prefixed by `name` unless a machine reads them."""
+        """Passes each output line to `write`, prefixed with `name` unless logs are machine-readable."""
         self.name = name
         self._command = [sys.executable, "-P", str(LAUNCHER), str(os.getpid()), *command]
         self._cwd = cwd
@@ -49,13 +49,13 @@ class Child:
 
     @property
     def pid(self) -> int | None:
-        """The process, or None while it does not run."""
+        """The process id, or None when the child is not running."""
         return self._process.pid if self._process is not None else None
 
     def check(self) -> int | None:
-        """Start the child if it is due. Returns the exit status of one that has just died, else None.
+        """Starts the child if it is due. Returns the exit status of a child that has just exited, else None.
 
-        Must be called by the thread that lives as long as this process: Linux ends a child with that thread.
+        Call this from a thread that lives as long as this process: Linux kills the child when that thread ends.
         """
         now = time.monotonic()
         if self._process is None:
@@ -73,16 +73,16 @@ class Child:
         return status
 
     def terminate(self) -> None:
-        """Ask it to stop."""
+        """Asks the child to stop."""
         self._signal(signal.SIGTERM)
 
     def kill(self) -> None:
-        """End it and whatever is left of its process group."""
+        """Kills the child and everything left in its process group."""
         self._signal(signal.SIGKILL)
         self._reap()
 
     def has_stopped(self) -> bool:
-        """Whether it does not run."""
+        """Whether the child is not running."""
         return self._process is None or self._process.poll() is not None
 
     def _start(self, now: float) -> None:
@@ -115,10 +115,10 @@ class Child:
                 os.killpg(self._process.pid, number)
 
     def _reap(self) -> None:
-        """End what is left of the group, so that no grandchild lives on, and pass on the last lines."""
+        """Kills what is left of the process group, so that no grandchild survives, and writes out the last lines."""
         self._signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
         if self._reader is not None:
-            self._reader.join(timeout=1)  # a process outside the group may hold the console open
+            self._reader.join(timeout=1)  # a process outside the group may keep the pipe open
         self._process = self._reader = None

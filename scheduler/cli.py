@@ -1,4 +1,4 @@
-"""The command `reveille`. What a command needs is imported when it runs, so that `--help` answers at once."""
+"""The `reveille` command. Each command imports its dependencies when it runs, so that `--help` is fast."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _root(
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Run one command and return its exit code; what went wrong is one line on stderr."""
+    """Runs one command and returns its exit code. Errors are printed to stderr as a single line."""
     if not arguments:
         run(["--help"])
         return ExitCode.USAGE
@@ -95,14 +95,14 @@ def _usage(error: typer.TyperException) -> int:
 
 
 def _interrupted(error: BaseException) -> int:
-    """Ctrl-C, or a question that was not answered."""
+    """Reports Ctrl-C or an aborted prompt."""
     if isinstance(error, KeyboardInterrupt) or isinstance(error.__cause__, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
     return _say("Aborted.", ExitCode.FAILED)
 
 
 def _failed(error: OSError) -> int:
-    """What the system refused; nothing is said where the reader of the output went away."""
+    """Reports an expected error. Prints nothing when the reader of the output has gone away."""
     if isinstance(error, BrokenPipeError):
         let_go()
         return ExitCode.FAILED
@@ -115,7 +115,10 @@ def _failed(error: OSError) -> int:
 
 
 def _broken(error: Exception, arguments: Sequence[str]) -> int:
-    """A fault of ours. A process of the service logs it whole; elsewhere REVEILLE_LOG_LEVEL=DEBUG shows it."""
+    """Reports an unexpected error.
+
+    Service processes log the traceback; other commands do with REVEILLE_LOG_LEVEL=DEBUG.
+    """
     from loguru import logger
 
     from config.logging import configure_logging

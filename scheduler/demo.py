@@ -1,4 +1,4 @@
-"""The demo: an agent and two triggers, so that a first start has something to show."""
+"""Creates the demo: an agent and two triggers, so that a new installation has something to show."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ DOORBELL = TriggerSpec("doorbell", "webhook", {}, reason="Somebody rang.", coold
 
 @dataclass(frozen=True)
 class Demo:
-    """What was made: an agent, its interval trigger, and a webhook with the token that is known only now."""
+    """The demo's agent, its interval trigger, and its webhook with a token that is shown only this once."""
 
     agent_id: UUID
     hook_token: str
 
 
 def with_demo_command(settings: Settings) -> Settings:
-    """`settings` with the demo agent's program allowed, beside those of the operator."""
+    """Returns `settings` with the demo agent's program added to the operator's allowed commands."""
     program = [sys.executable, str(PROGRAM)]
     return settings.model_copy(update={"commands": {COMMAND: program, **settings.commands}})
 
 
 def make_demo(db: Database, box: SecretBox, tenant_id: UUID) -> Demo | None:
-    """Make the demo agent in a database that never had an agent; else None."""
+    """Creates the demo agent in a database that has never had an agent; returns None otherwise."""
     with db.begin() as conn:
         if conn.scalar(text("SELECT EXISTS (SELECT FROM agents)")):
             return None

@@ -1,4 +1,4 @@
-"""The demo agent itself: a program that reads its invocation on stdin and says on stdout what woke it."""
+"""The demo agent: a program that reads its invocation from stdin and prints what woke it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 def reply(request: dict[str, Any]) -> str:
-    """How often each trigger fired, and what the webhooks brought."""
+    """Summarizes how often each trigger fired and what the webhooks delivered."""
     firings = request["firings"]
     counts = Counter(f"{firing['trigger']['name']} ({firing['trigger']['type']})" for firing in firings)
     what = ", ".join(f"{name} x{count}" for name, count in counts.items())

@@ -1,7 +1,7 @@
-"""Runs COMMAND and asks it to stop when PARENT is gone: `python die_with_parent.py PARENT COMMAND…`.
+"""Runs COMMAND and sends it SIGTERM when PARENT dies: `python die_with_parent.py PARENT COMMAND…`.
 
-Linux keeps the wish (PR_SET_PDEATHSIG, prctl(2)) over an exec; elsewhere this only runs the command.
-A program of its own, for it is not safe to run Python between fork and exec while there are threads.
+On Linux the request (PR_SET_PDEATHSIG, prctl(2)) survives exec; on other systems this only runs the command. It is
+a program of its own because running Python between fork and exec is not safe in a threaded process.
 """
 
 from __future__ import annotations
@@ -16,6 +16,6 @@ PR_SET_PDEATHSIG = 1
 parent, *command = sys.argv[1:]
 if sys.platform == "linux":
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
-    if os.getppid() != int(parent):  # it was gone before the wish was made
+    if os.getppid() != int(parent):  # the parent died before the request took effect
         sys.exit(1)
 os.execvp(command[0], command)  # noqa: S606  # no shell is the point

@@ -1,4 +1,4 @@
-"""`reveille run`: database, web server and worker of one machine, started, watched and stopped together."""
+"""Implements `reveille run`: starts, watches and stops the database, web server and worker of one machine."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ DEFAULT_PORT, PRIVILEGED, LAST_PORT = 8080, 1024, 65535
 STOP_SECONDS = 25.0
 TICK_SECONDS = 0.2
 USAGE_STATUS = 2
-"""With this a child says that its configuration is wrong: to start it again would not help."""
+"""A child exits with this status when its configuration is wrong, so that restarting it would not help."""
 
 
 def run(settings: Settings, prepare: Callable[[Settings], list[str]]) -> int:
-    """Run everything until Ctrl-C or SIGTERM, and return the exit status.
+    """Runs everything until Ctrl-C or SIGTERM and returns the exit status.
 
-    With no DATABASE_URL an embedded PostgreSQL is started. `prepare` is called once on the migrated database,
-    with the settings that the children get, and returns lines for the console. Raises ConfigurationError, before
-    anything is started, when the port or the data directory cannot be had.
+    Starts an embedded PostgreSQL if DATABASE_URL is not set. Calls `prepare` once on the migrated database, with
+    the settings that the children get, and prints the lines it returns. Raises ConfigurationError, before anything
+    is started, when the port or the data directory is unavailable.
     """
     settings = settings.model_copy(update={"host": settings.host or LOOPBACK})
     with _stop_signals() as stop:
@@ -76,7 +76,7 @@ def _say_goodbye(status: int, place: str) -> int:
 
 
 def check_port(port: int, host: str | None = None) -> None:
-    """ConfigurationError with the remedy when something else listens on `port` of `host`, or we may not."""
+    """Raises ConfigurationError with a remedy when `port` on `host` is in use or not permitted."""
     host = host or LOOPBACK
     with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -91,7 +91,9 @@ def check_port(port: int, host: str | None = None) -> None:
 
 @contextmanager
 def data_directory_lock(data_dir: Path) -> Iterator[None]:
-    """Hold the data directory, which one `reveille run` may use at a time; else ConfigurationError."""
+    """Locks the data directory, which only one `reveille run` may use at a time; raises ConfigurationError if it
+    is taken.
+    """
     ensure_directory(data_dir)
     with _explained(data_dir / "reveille.lock"):
         file = (data_dir / "reveille.lock").open("a+", encoding="ascii")
@@ -112,7 +114,7 @@ def data_directory_lock(data_dir: Path) -> Iterator[None]:
 
 @contextmanager
 def _explained(path: Path) -> Iterator[None]:
-    """Turn it into a ConfigurationError with the remedy that a file of the data directory may not be used."""
+    """Converts a file error in the data directory into a ConfigurationError with a remedy."""
     try:
         yield
     except FileNotFoundError:
@@ -122,7 +124,7 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def secret_key(data_dir: Path) -> SecretStr:
-    """The key that encrypts stored secrets: kept in `data_dir/secret.key`, made at the first start."""
+    """Returns the key that encrypts stored secrets. It is created on the first start in `data_dir/secret.key`."""
     path = data_dir / "secret.key"
     with suppress(FileNotFoundError), _explained(path):
         return SecretStr(path.read_text(encoding="ascii").strip())
@@ -160,20 +162,20 @@ def _serve(
 
 
 class Console:
-    """The one writer of standard output, so that lines of several children stay whole."""
+    """The only writer to standard output, so that the lines of several children do not mix."""
 
     def __init__(self) -> None:
         self._lock = Lock()
 
     def write(self, line: str) -> None:
-        """Print one line. A reader or a terminal that went away is no reason to stop."""
+        """Prints one line. Ignores errors when the reader or terminal has gone away."""
         with self._lock, suppress(OSError):
             sys.stdout.write(f"{line}\n")
             sys.stdout.flush()
 
 
 class Supervisor:
-    """Keeps the children, and the database if it is ours, running until it is told to stop."""
+    """Keeps the children, and the database if it is embedded, running until told to stop."""
 
     def __init__(
         self,
@@ -183,14 +185,14 @@ class Supervisor:
         *,
         ready: Callable[[], bool] = lambda: True,
     ) -> None:
-        """`ready` is asked after each look at the children, until it answers yes."""
+        """Calls `ready` after each check of the children until it returns true."""
         self._children = children
         self._postgres = postgres
         self._stop = stop
         self._ready = ready
 
     def run(self) -> int:
-        """Watch until told to stop; then stop the children, at most 25 s, and return the exit status."""
+        """Watches until told to stop, then stops the children within 25 s and returns the exit status."""
         announced = False
         try:
             while not self._stop.wait(TICK_SECONDS):
@@ -208,7 +210,7 @@ class Supervisor:
             self._postgres.start()
 
     def _stop_children(self) -> None:
-        self._stop.clear()  # from here on, a second signal means: at once
+        self._stop.clear()  # from here on, a second signal stops everything immediately
         for child in self._children:
             child.terminate()
         deadline = time.monotonic() + STOP_SECONDS
@@ -221,7 +223,7 @@ class Supervisor:
 
 
 def _announce(settings: Settings, console: Console) -> bool:
-    """Print where the web server is, and who may reach it, once it accepts connections."""
+    """Prints the web server's address, and who can reach it, once it accepts connections."""
     host = reachable_host(settings.host)
     try:
         socket.create_connection((host, settings.port), timeout=1).close()
@@ -239,14 +241,14 @@ def _announce(settings: Settings, console: Console) -> bool:
 
 @contextmanager
 def _stop_signals() -> Iterator[Event]:
-    """An event that Ctrl-C, SIGTERM and a closed terminal set, in place of what they would do."""
+    """Returns an event that is set by Ctrl-C, SIGTERM and a closed terminal, replacing their default handlers."""
     stop = Event()
 
     def note(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
     numbers = [signal.SIGINT, signal.SIGTERM]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # started with nohup
         numbers.append(signal.SIGHUP)
     before = {number: signal.signal(number, note) for number in numbers}
     try:

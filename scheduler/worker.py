@@ -1,6 +1,6 @@
-"""The worker process: its scheduler, and through Procrastinate the runs of invocations and the checks of polls.
+"""The worker process: runs the scheduler, and through Procrastinate runs invocations and checks polls.
 
-Its role says which of the two it has.
+Its role selects which of the two it does.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ from scheduler.toolbox.registry import make_tools
 
 DATABASE_CONNECTIONS = 3
 DUTY_CONNECTIONS = 2
-"""Of a process that only schedules: a duty's each, of which two are done at a time."""
+"""The pool of a process that only schedules: one connection per duty, two of which run at a time."""
 WHAT = {
     Role.SCHEDULER: "it schedules",
     Role.INVOKER: "it wakes agents",
@@ -51,26 +51,29 @@ WHAT = {
 }
 OPEN_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 5.0
-"""Between two starts of Procrastinate's worker, should it end by itself."""
+"""The pauses between restarts of Procrastinate's worker when it ends by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds. Together they fit in the 30 that a process has after SIGTERM on Heroku."""
+    """Time limits in seconds. Together they fit into the 30 s that Heroku allows after SIGTERM."""
 
     poll: float = 0.2
     heartbeat: float = 5.0
     grace: float = 18.0
-    """How long runs may go on after SIGTERM; what is not done then is handed back, which costs it no try."""
+    """How long runs may continue after SIGTERM.
+
+    Unfinished runs are handed back, which does not count as an attempt.
+    """
     limit: float = 25.0
     """When the process ends in any case."""
 
 
 class Scheduler(Protocol):
-    """What runs beside: a started scheduler."""
+    """A running scheduler beside the workers."""
 
     def shutdown(self) -> None:
-        """Stop it; may take seconds."""
+        """Stops it. May take seconds."""
         ...
 
 
@@ -85,9 +88,10 @@ def run_worker(
     concurrency: int = 200,
     timing: Timing = Timing(),
 ) -> int:
-    """Schedule, or run invocations, `concurrency` at once, or both, until SIGTERM or SIGINT; returns the exit status.
+    """Runs the scheduler, invocations (`concurrency` at once), or both until SIGTERM or SIGINT.
 
-    The database may go away meanwhile. Raises ConfigurationError when the settings do not say where it is.
+    Returns the exit status. Survives database outages. Raises ConfigurationError when the settings do not say
+    where the database is.
     """
     settings.for_server()
     logger.info("The worker starts: {}", WHAT[role])
@@ -154,12 +158,12 @@ async def _invoke(
         poller = Poller(db, box, client, clock, allow_private, settings.permitted)
         deliverer = Deliverer(db, box, client, clock)
         watching = asyncio.ensure_future(dispatcher.watch())
-        # A worker for each queue, so that neither has to wait for what the other does.
+        # One worker per queue, so that neither waits for the other.
         runs: WorkerOptions = {"queues": [QUEUE], "concurrency": concurrency, **_options(timing)}
         checks: WorkerOptions = {
             **_options(timing),
             "queues": [IO_QUEUE],
-            "concurrency": MAX_OPEN_REQUESTS,  # a job may be of one poll
+            "concurrency": MAX_OPEN_REQUESTS,  # a job may hold a single poll
             "fetch_job_polling_interval": 1.0,
             "listen_notify": False,
         }
@@ -198,9 +202,10 @@ async def _invoke(
 
 
 def _collect_less() -> None:
-    """Keep the cycle collector from what the process is made of, and let it look at what is new less often.
+    """Freezes the objects created at startup and runs the garbage collector less often.
 
-    Runs make many objects that live as long as they do, each of which set the collector off: a fifth of a run's CPU.
+    Runs allocate many objects that live as long as the run, and each batch triggered a collection: a fifth of a
+    run's CPU.
     """
     gc.collect()
     gc.freeze()
@@ -234,7 +239,7 @@ def _dispatcher(
 
 
 async def _keep_working(make_app: Callable[[], App], options: WorkerOptions, stopping: asyncio.Event) -> None:
-    """Run Procrastinate's worker until `stopping`; start it anew, registered anew, should it end by itself."""
+    """Runs Procrastinate's worker until `stopping` is set. Registers and starts a new one if it ends by itself."""
     pause = FIRST_PAUSE
     stop = asyncio.ensure_future(stopping.wait())
     while not stopping.is_set():
@@ -256,9 +261,9 @@ async def _keep_working(make_app: Callable[[], App], options: WorkerOptions, sto
 
 
 async def _work(app: App, options: WorkerOptions) -> None:
-    """Work until cancelled; then finish or hand back what runs."""
+    """Works until cancelled, then finishes or hands back its runs."""
     try:
-        # The pool's own patience is longer than it tries: it would sleep on after the database is back.
+        # psycopg's pool keeps sleeping after its timeout even when the database is back, so bound the wait here.
         async with asyncio.timeout(OPEN_SECONDS):
             await app.open_async()
         await app.run_worker_async(**options)
@@ -275,7 +280,7 @@ def _shut_down(scheduler: Scheduler) -> None:
 
 
 async def _end_in_time(seconds: float, stopping: asyncio.Event) -> None:
-    """End the process so long after SIGTERM if a thread that hangs should keep it: the sweeper finds what runs."""
+    """Ends the process a fixed time after SIGTERM even if a thread hangs. The sweeper recovers its runs."""
     await stopping.wait()
     timer = threading.Timer(seconds, os._exit, [1])
     timer.daemon = True

@@ -1,8 +1,8 @@
-"""Tells which IP addresses belong to the public internet. Pure: nothing here resolves or connects.
+"""Tells which IP addresses are on the public internet. Pure: it neither resolves nor connects.
 
-The ranges are written out instead of asking `ipaddress.is_global`, whose answers differ between Python
-releases and which takes IPv6 forms that carry an IPv4 address for public ones. They come from the IANA
-special-purpose address registries (RFC 6890) and the RFCs named beside them.
+The ranges are listed here instead of using `ipaddress.is_global`, whose answers differ between Python releases and
+which treats IPv6 forms that carry an IPv4 address as public. They come from the IANA special-purpose address
+registries (RFC 6890) and the RFCs named beside them.
 """
 
 from __future__ import annotations
@@ -36,8 +36,8 @@ _SPECIAL_V4 = tuple(
     )
 )
 
-# The first match names the range. 6to4 and Teredo are refused whole, whatever IPv4 address is inside: with
-# the public relays retired (RFC 7526), what still answers there is somebody's own tunnel.
+# The first match names the range. 6to4 and Teredo are refused entirely, whatever IPv4 address they carry: the
+# public relays are retired (RFC 7526), so anything that still answers is a private tunnel.
 _SPECIAL_V6 = tuple(
     (IPv6Network(network), what)
     for network, what in (
@@ -67,16 +67,16 @@ _ISATAP_MARKS = (b"\x00\x00\x5e\xfe", b"\x02\x00\x5e\xfe")
 
 
 def unwrap(address: IPAddress) -> IPAddress:
-    """The address that a connection really goes to: IPv4-mapped IPv6 (::ffff:a.b.c.d, RFC 4291) is IPv4."""
+    """Returns the address that a connection really uses: IPv4-mapped IPv6 (::ffff:a.b.c.d, RFC 4291) is IPv4."""
     if isinstance(address, IPv6Address) and address.ipv4_mapped is not None:
         return address.ipv4_mapped
     return address
 
 
 def why_not_public(address: IPAddress) -> str | None:
-    """Name the special range that `address` lies in, or None when it is globally routable.
+    """Names the special range that `address` is in; None when it is globally routable.
 
-    An IPv4 address carried inside IPv6 (IPv4-mapped, NAT64 by RFC 6052, ISATAP by RFC 5214) is judged too.
+    Also checks an IPv4 address carried inside IPv6 (IPv4-mapped, NAT64 by RFC 6052, ISATAP by RFC 5214).
     """
     address = unwrap(address)
     if isinstance(address, IPv4Address):
@@ -94,7 +94,7 @@ def why_not_public(address: IPAddress) -> str | None:
 
 
 def _carried(address: IPv6Address, form: str) -> str | None:
-    """Judge the IPv4 address in the last 32 bits."""
+    """Checks the IPv4 address in the last 32 bits."""
     inner = IPv4Address(address.packed[12:])
     what = why_not_public(inner)
     return what and f"{form} form of {inner}: {what}"

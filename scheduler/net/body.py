@@ -1,4 +1,4 @@
-"""Reading an answer's body without ever holding more of it than was asked for."""
+"""Reads a response body without ever holding more of it than the limit."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from scheduler.net.errors import AnswerBroken
 
 ACCEPT_ENCODING = "gzip, deflate"
 
-# What a compressed body may exceed `max_bytes` by: headers and blocks that inflate to nothing.
+# How far a compressed body may exceed `max_bytes`: headers and blocks that inflate to nothing.
 _COMPRESSED_MARGIN = 65536
 _PIECE = 65536
 _OFFERED = frozenset({"gzip", "x-gzip", "deflate"})
-# Those that are registered and not offered. Whatever else a server names (none, UTF-8, binary) is no coding at all.
+# Registered codings that we do not offer. Any other name that servers send (none, UTF-8, binary) is not a coding.
 _NOT_OFFERED = frozenset(
     {"aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress", "zstd"},
 )
@@ -22,24 +22,24 @@ _GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 class Decoder(Protocol):
-    """Decodes a body, at most `limit` bytes of it at once."""
+    """Decodes a body, at most `limit` bytes at a time."""
 
     def decode(self, chunk: bytes, limit: int) -> bytes:
-        """The next bytes of the body, at most `limit`."""
+        """Returns the next bytes of the body, at most `limit`."""
         ...
 
     def finish(self) -> None:
-        """Raise AnswerBroken when the body cannot have been whole."""
+        """Raises AnswerBroken when the body is incomplete."""
         ...
 
 
 async def read_body(
     chunks: AsyncIterator[bytes], encoding: str, max_bytes: int, *, lenient: bool = False
 ) -> tuple[bytes, bool]:
-    """Decode `chunks` (as sent) by the Content-Encoding `encoding`: the body, and whether it was cut.
+    """Decodes `chunks` by Content-Encoding `encoding`; returns the body and whether it was truncated.
 
-    At most `max_bytes` of decoded body are kept, at most one byte more is ever inflated, and reading stops
-    there. Raises AnswerBroken when the body cannot be decoded; a `lenient` reader gets it as it was sent instead.
+    Keeps at most `max_bytes` of the decoded body, never inflates more than one byte beyond that, and stops reading
+    there. Raises AnswerBroken when the body cannot be decoded; with `lenient` it is returned as sent instead.
     """
     if lenient:
         return await _read_leniently(chunks, encoding, max_bytes)
@@ -56,7 +56,7 @@ async def read_body(
 
 
 async def _read_leniently(chunks: AsyncIterator[bytes], encoding: str, max_bytes: int) -> tuple[bytes, bool]:
-    """The decoded body as far as it can be decoded; undecoded where none of it can."""
+    """Returns as much of the body as can be decoded; the raw body if nothing can."""
     sent = bytearray()
     async for chunk in chunks:
         sent += chunk
@@ -73,13 +73,13 @@ async def _read_leniently(chunks: AsyncIterator[bytes], encoding: str, max_bytes
 
 
 def codings_of(encoding: str) -> list[str]:
-    """The codings that a Content-Encoding names, without those that are none."""
+    """Returns the codings named in a Content-Encoding, ignoring unknown names."""
     named = [part.strip() for part in encoding.lower().split(",")]
     return [each for each in named if each in _OFFERED or each in _NOT_OFFERED]
 
 
 def decoder_of(encoding: str) -> Decoder:
-    """Decodes by a Content-Encoding, piece by piece. Raises AnswerBroken for one that was not offered."""
+    """Creates an incremental decoder for a Content-Encoding. Raises AnswerBroken for one that was not offered."""
     match codings_of(encoding):
         case []:
             return _Identity()
@@ -87,7 +87,7 @@ def decoder_of(encoding: str) -> Decoder:
             return _Inflate(_GZIP)
         case ["deflate"]:
             return _Inflate(None)
-    # Also nested codings: each level multiplies what a few bytes can grow to.
+    # Refuses nested codings too: each level multiplies the size that a few bytes can expand to.
     raise AnswerBroken(f"The answer is encoded as {encoding[:40]!r}; only {ACCEPT_ENCODING} were offered.")
 
 
@@ -100,7 +100,9 @@ class _Identity:
 
 
 class _Inflate:
-    """gzip (RFC 1952, several members too) and deflate (RFC 1950, and the bare RFC 1951 that some send)."""
+    """Decodes gzip (RFC 1952, including multiple members) and deflate (RFC 1950, or raw RFC 1951 as some servers
+    send).
+    """
 
     def __init__(self, window: int | None) -> None:
         self._window = window

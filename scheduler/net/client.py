@@ -1,4 +1,4 @@
-"""The one way in which Reveille makes requests to URLs that its users chose."""
+"""The only HTTP client for URLs that users choose."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back: `body` is decoded, `headers` ignore case, `url` is the last one after redirects."""
+    """A response: `body` is decoded, `headers` are case-insensitive, `url` is the final one after redirects."""
 
     status: int
     headers: Mapping[str, str]
@@ -45,7 +45,7 @@ class _Call:
     content: bytes | None
 
     def redirected(self, status: int, target: ParsedUrl) -> _Call:
-        """The next hop (RFC 9110 §15.4): 303 turns into GET, and a POST does at 301 and 302 as well."""
+        """Returns the next hop (RFC 9110 §15.4): 303 becomes GET, as does a POST at 301 and 302."""
         to_get = (status == 303 and self.method != "HEAD") or (status in (301, 302) and self.method == "POST")
         method, content = ("GET", None) if to_get else (self.method, self.content)
         same_origin = target.origin == self.target.origin
@@ -54,11 +54,10 @@ class _Call:
 
 
 class GuardedClient:
-    """Makes requests to public addresses and to what the operator opened, and to nothing else.
+    """Makes requests only to public addresses and to those that the operator allowed.
 
-    No proxies, no cookies, no credentials from the environment; safe to share by any number of concurrent
-    callers on one event loop. Requests go straight to the transport: an httpx client would keep cookies
-    from one caller for the next.
+    Uses no proxies, cookies or credentials from the environment; safe for concurrent callers on one event loop.
+    Requests go straight to the transport, as an httpx client would carry cookies from one caller to the next.
     """
 
     def __init__(
@@ -90,13 +89,12 @@ class GuardedClient:
         follow_redirects: bool = False,
         max_redirects: int = 5,
     ) -> Answer:
-        """Make one request, whole within `timeout` seconds from the look-up to the body's last byte.
+        """Makes one request, complete within `timeout` seconds from name resolution to the last byte of the body.
 
-        `max_bytes` bounds the decoded body; a longer one is cut when `truncate` is set. With `lenient`, a body that
-        cannot be decoded by its Content-Encoding comes as it was sent. Every redirect is
-        checked like the first URL; when they are not followed, the 3xx answer itself is returned. Raises
-        UrlRefused, ResolveFailed, ConnectFailed, TimedOut, AnswerBroken, TooLarge, TooManyRedirects, and
-        InvalidField for `headers` or `method`.
+        `max_bytes` limits the decoded body; a longer one is truncated if `truncate` is set. With `lenient`, a body
+        that cannot be decoded is returned as sent. Every redirect is checked like the first URL; when redirects
+        are not followed, the 3xx response is returned. Raises UrlRefused, ResolveFailed, ConnectFailed, TimedOut,
+        AnswerBroken, TooLarge, TooManyRedirects, and InvalidField for `headers` or `method`.
         """
         check_headers(headers or {})
         call = _Call(method, check_url(url, self._allow_private), headers or {}, content)
@@ -114,11 +112,11 @@ class GuardedClient:
 
     @property
     def transport(self) -> GuardedTransport:
-        """What the requests go through: for the clients of libraries, in `httpx_client` and `httpx2_client`."""
+        """The transport of all requests, used by `httpx_client` and `httpx2_client`."""
         return self._transport
 
     async def aclose(self) -> None:
-        """Close the connections that are still open."""
+        """Closes the open connections."""
         await self._transport.aclose()
 
     async def __aenter__(self) -> Self:
@@ -130,7 +128,7 @@ class GuardedClient:
     async def _hop(
         self, call: _Call, max_bytes: int, truncate: bool, lenient: bool, follow: bool
     ) -> Answer | _Call:
-        """Send one request: its answer, or the next request when it is a redirect to follow."""
+        """Sends one request; returns its response, or the next request for a redirect to follow."""
         headers = httpx.Headers({"User-Agent": "Reveille", "Accept": "*/*"})
         headers.update(call.headers)
         headers.update({"Accept-Encoding": ACCEPT_ENCODING, "Connection": "close"})
@@ -172,7 +170,7 @@ def _parsed(url: str) -> httpx.URL:
 
 @contextlib.contextmanager
 def _errors(target: ParsedUrl) -> Iterator[None]:
-    """Turn httpx's errors into ours; none of them carries the URL, whose query may be secret."""
+    """Converts httpx's errors to ours. None of them contains the URL, whose query may be secret."""
     where = f"{target.host}, port {target.port}"
     try:
         yield

@@ -1,4 +1,4 @@
-"""Errors of requests to other servers. The messages name hosts, never whole URLs."""
+"""Errors of outgoing requests. The messages name hosts, never whole URLs."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from scheduler.domain.errors import ReveilleError
 
 
 class NetworkError(ReveilleError):
-    """The request could not be made."""
+    """The request failed."""
 
     permanent = False
     status = 502
@@ -31,7 +31,7 @@ class ResolveFailed(NetworkError):
 
 
 class ConnectFailed(NetworkError):
-    """The server could not be connected to."""
+    """The connection to the server failed."""
 
     problem = "connect-failed"
 

@@ -1,4 +1,4 @@
-"""The decision itself: resolve a URL's host once and judge every answer."""
+"""Decides whether a URL may be requested: resolves its host once and checks every address."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.net.resolver import Resolver
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Whether a URL may be requested, the address that would be connected to first, and why."""
+    """Whether a URL may be requested, the address that would be tried first, and the reason."""
 
     verdict: Literal["allow", "block"]
     address: str | None
@@ -21,10 +21,10 @@ class Verdict:
 
 
 async def admit(target: ParsedUrl, *, resolver: Resolver, allow_private: AllowedPrivate) -> list[IPAddress]:
-    """The addresses that `target` may be connected at, best first; one look-up, never empty.
+    """Returns the addresses to connect to for `target`, best first, never empty. Resolves once.
 
-    One bad answer refuses them all: a name that mixes public and private addresses is an attack or a
-    mistake. Raises UrlRefused and ResolveFailed.
+    One bad address refuses the whole name: mixing public and private addresses is an attack or a mistake. Raises
+    UrlRefused and ResolveFailed.
     """
     answers = [target.address] if target.address else await resolver.resolve(target.host)
     addresses = list(dict.fromkeys(map(unwrap, answers)))
@@ -38,7 +38,7 @@ async def admit(target: ParsedUrl, *, resolver: Resolver, allow_private: Allowed
 
 
 async def decide(url: str, *, resolver: Resolver, allow_private: AllowedPrivate) -> Verdict:
-    """Judge `url` without connecting; a host that does not resolve is blocked too."""
+    """Checks `url` without connecting. A host that does not resolve is blocked too."""
     try:
         target = check_url(url, allow_private)
         address, *_ = await admit(target, resolver=resolver, allow_private=allow_private)

@@ -1,4 +1,4 @@
-"""Checks which request headers callers may set, and which of them follow a redirect."""
+"""Checks which request headers callers may set and which of them follow a redirect."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from scheduler.domain.errors import InvalidField
 
-# Framing, routing and the connection itself are the client's business (RFC 9110 §7.6.1, RFC 9112 §6).
+# Framing, routing and the connection itself belong to the client (RFC 9110 §7.6.1, RFC 9112 §6).
 _RESERVED = frozenset(
     {
         "accept-encoding",
@@ -29,13 +29,13 @@ _VALUE = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Raise InvalidField for a header that HTTP does not allow (RFC 9110 §5) or that callers may not set."""
+    """Raises InvalidField for a header that HTTP does not allow (RFC 9110 §5) or that callers may not set."""
     for name, value in headers.items():
         if not _NAME.fullmatch(name):
             raise InvalidField(f"{name!r} is not a header name; use letters, digits and hyphens.", field="headers")
         if name.lower() in _RESERVED or name.lower().startswith("proxy-"):
             raise InvalidField(f"The header {name} is set by the client itself; leave it out.", field="headers")
-        # The value may be a secret and stays out of the message.
+        # The value may be secret and is left out of the message.
         if not _VALUE.fullmatch(value):
             raise InvalidField(
                 f"The value of the header {name} must be printable ASCII without spaces around it.",
@@ -44,7 +44,7 @@ def check_headers(headers: Mapping[str, str]) -> None:
 
 
 def check_names_differ(headers: Mapping[str, str | None]) -> None:
-    """Raise InvalidField for a name that is there twice: case makes no difference (RFC 9110 §5.1)."""
+    """Raises InvalidField for a duplicate name; names are case-insensitive (RFC 9110 §5.1)."""
     seen: set[str] = set()
     for name in headers:
         if name.lower() in seen:
@@ -53,7 +53,7 @@ def check_names_differ(headers: Mapping[str, str | None]) -> None:
 
 
 def after_redirect(headers: Mapping[str, str], *, same_origin: bool, with_body: bool) -> dict[str, str]:
-    """The headers for the next hop; another origin never sees what may be a secret, by whatever name."""
+    """Returns the headers for the next hop. Another origin never receives potentially secret headers."""
     kept = dict(headers)
     if not with_body:
         kept = {name: value for name, value in kept.items() if name.lower() not in _ABOUT_THE_BODY}

@@ -1,4 +1,4 @@
-"""The guard for libraries that bring HTTP with them as httpx2: the same check, the same pinned addresses."""
+"""Guards libraries that make requests with httpx2, with the same checks and pinned addresses."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ CONNECT_SECONDS = 10.0
 
 
 def httpx2_client(client: GuardedClient, *, max_bytes: int) -> httpx2.AsyncClient:
-    """An httpx2 client that goes through `client`, for one conversation: it keeps cookies. Need not be closed.
+    """Returns an httpx2 client that goes through `client`, for one conversation: it keeps cookies.
 
-    It waits ten seconds for a connection and for ever for an answer, which whoever uses it bounds. An answer longer
-    than `max_bytes`, which travels uncompressed, raises TooLarge; a refused address UrlRefused or ResolveFailed.
-    Libraries wrap these in errors of their own.
+    Closing it is optional. It waits ten seconds for a connection and has no read timeout: the caller must set a
+    limit. A response larger than `max_bytes`, which is uncompressed, raises TooLarge; a refused address raises
+    UrlRefused or ResolveFailed. Libraries wrap these in errors of their own.
     """
     return httpx2.AsyncClient(
         transport=_Bridge(client.transport, max_bytes),
@@ -30,7 +30,7 @@ def httpx2_client(client: GuardedClient, *, max_bytes: int) -> httpx2.AsyncClien
 
 
 class _Bridge(httpx2.AsyncBaseTransport):
-    """Carries requests of httpx2 over a transport of httpx."""
+    """Sends httpx2 requests over an httpx transport."""
 
     def __init__(self, transport: httpx.AsyncBaseTransport, max_bytes: int) -> None:
         self._transport = transport
@@ -58,7 +58,7 @@ class _Bridge(httpx2.AsyncBaseTransport):
         )
 
     async def aclose(self) -> None:
-        """Nothing: the transport is shared."""
+        """Does nothing: the transport is shared."""
 
 
 class _Body(httpx.AsyncByteStream):
@@ -94,7 +94,7 @@ class _Answer(httpx2.AsyncByteStream):
 
 @contextlib.contextmanager
 def _errors(request: httpx2.Request) -> Iterator[None]:
-    """Turn httpx's errors into those of the same name in httpx2."""
+    """Converts httpx's errors to the httpx2 errors of the same name."""
     try:
         yield
     except httpx.TransportError as error:

@@ -1,6 +1,6 @@
-"""The guard for libraries that work on httpx: the same check, the same pinned addresses, and a bound.
+"""Guards libraries that make requests with httpx, with the same checks, pinned addresses and a size limit.
 
-A library reads whatever it is sent, and closes its client when it is done; neither must harm anybody else here.
+A library reads everything it is sent and closes its client when done; neither must affect other callers.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ CONNECT_SECONDS = 10.0
 
 
 def httpx_client(client: GuardedClient, *, headers: Mapping[str, str], max_bytes: int) -> httpx.AsyncClient:
-    """An httpx client that goes through `client`; closing it leaves that one open.
+    """Returns an httpx client that goes through `client`. Closing it leaves that one open.
 
-    Each answer may have `max_bytes`; one that is compressed although that was not offered is decoded. Only
-    connecting has a timeout: the caller bounds the rest. Raises UrlRefused, ResolveFailed, TooLarge and
-    AnswerBroken besides httpx's own errors.
+    Each response may have `max_bytes`; one compressed although that was not offered is decoded. Only connecting
+    has a timeout: the caller limits the rest. Raises UrlRefused, ResolveFailed, TooLarge and AnswerBroken besides
+    httpx's own errors.
     """
     return httpx.AsyncClient(
         transport=_Bounded(client.transport, max_bytes),
@@ -32,7 +32,7 @@ def httpx_client(client: GuardedClient, *, headers: Mapping[str, str], max_bytes
 
 
 class _Bounded(httpx.AsyncBaseTransport):
-    """Lends a transport out. `aclose` is httpx's empty one, for the transport goes on to serve others."""
+    """Lends out a transport. `aclose` does nothing, as the transport is shared."""
 
     def __init__(self, inner: httpx.AsyncBaseTransport, max_bytes: int) -> None:
         self._inner = inner

@@ -1,7 +1,7 @@
-"""Decides which URLs may be requested, as far as that needs no name server.
+"""Decides which URLs may be requested, as far as possible without name resolution.
 
-One parser serves the whole of `scheduler.net`: what is not plainly `http(s)://host[:port]/…` (RFC 3986) is
-refused instead of guessed at, since two parsers that guess differently are how guards get bypassed.
+All of `scheduler.net` uses one parser. Anything that is not plainly `http(s)://host[:port]/…` (RFC 3986) is
+refused instead of guessed at, since guards are bypassed through two parsers that guess differently.
 """
 
 from __future__ import annotations
@@ -35,10 +35,10 @@ _LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 @dataclass(frozen=True, slots=True)
 class ParsedUrl:
-    """A URL in the one form that is requested.
+    """A URL in the normalized form in which it is requested.
 
-    `host` is a lower-case ASCII name without a final dot (A-labels, RFC 5891), or an IP address without
-    brackets. `address` is set when the host is an IP address in whatever notation. `target` is path and query.
+    `host` is a lower-case ASCII name without a final dot (A-labels, RFC 5891), or an IP address without brackets.
+    `address` is set when the host is an IP address in any notation. `target` is the path and query.
     """
 
     scheme: str
@@ -60,9 +60,9 @@ class ParsedUrl:
 
 @dataclass(frozen=True, slots=True)
 class AllowedPrivate:
-    """What the operator opened: hosts by name, whatever they resolve to, and networks by address.
+    """What the operator allowed: hosts by name, whatever they resolve to, and networks by address.
 
-    `hosts` and `networks` are open at every port, `at_ports` and `networks_at_ports` at the one that is named.
+    `hosts` and `networks` are allowed on every port, `at_ports` and `networks_at_ports` only on the given one.
     """
 
     hosts: frozenset[str] = frozenset()
@@ -72,9 +72,9 @@ class AllowedPrivate:
 
     @classmethod
     def parse(cls, text: str) -> Self:
-        """Read comma-separated host names, IP addresses and CIDR networks: `intranet,10.0.0.0/8,[::1]:9000`.
+        """Reads comma-separated host names, IP addresses and CIDR networks: `intranet,10.0.0.0/8,[::1]:9000`.
 
-        Raises ConfigurationError, naming the entry that is none of these.
+        Raises ConfigurationError naming the invalid entry.
         """
         hosts: set[str] = set()
         networks: list[IPNetwork] = []
@@ -94,7 +94,7 @@ class AllowedPrivate:
         return cls(frozenset(hosts), tuple(networks), frozenset(at_ports), tuple(networks_at_ports))
 
     def opens(self, host: str, address: IPAddress, port: int | None = None) -> bool:
-        """Whether `address` may be reached under the name `host`, at `port`, although it is not public."""
+        """Whether `address` may be reached as `host` on `port` although it is not public."""
         if host in self.hosts or any(address in network for network in self.networks):
             return True
         return (host, port) in self.at_ports or any(
@@ -102,18 +102,18 @@ class AllowedPrivate:
         )
 
     def and_loopback(self) -> Self:
-        """These, and this machine itself."""
+        """Returns these plus the loopback addresses."""
         return replace(self, networks=(*self.networks, ip_network("127.0.0.0/8"), ip_network("::1/128")))
 
 
 _EVERYTHING = AllowedPrivate(networks=(ip_network("0.0.0.0/0"), ip_network("::/0")))
 
 
-@functools.lru_cache(maxsize=1024)  # a URL is judged by itself, twice on the way of each request
+@functools.lru_cache(maxsize=1024)  # cached: each request checks its URL twice
 def check_url(url: str, allow_private: AllowedPrivate) -> ParsedUrl:
-    """Apply every rule that needs no name server; IP addresses and `localhost` (RFC 6761) are decided here.
+    """Applies every rule that needs no name resolution. IP addresses and `localhost` (RFC 6761) are decided here.
 
-    Raises UrlRefused, saying which rule and what to do.
+    Raises UrlRefused, saying which rule applies and what to do.
     """
     if len(url) > MAX_URL_LENGTH:
         raise UrlRefused(f"The URL is longer than {MAX_URL_LENGTH} characters; shorten it.")
@@ -140,9 +140,9 @@ def check_url(url: str, allow_private: AllowedPrivate) -> ParsedUrl:
 
 
 def origin_of(url: str) -> tuple[str, str, int]:
-    """Scheme, host and port of a URL, to be compared with another's: that it may be requested is not said.
+    """Returns a URL's scheme, host and port for comparison, without checking whether it may be requested.
 
-    Raises UrlRefused for what is no URL.
+    Raises UrlRefused for an invalid URL.
     """
     return check_url(url, _EVERYTHING).origin
 
@@ -150,7 +150,7 @@ def origin_of(url: str) -> tuple[str, str, int]:
 def address_refusal(
     host: str, address: IPAddress, allow_private: AllowedPrivate, port: int | None = None
 ) -> UrlRefused | None:
-    """The error for an address that is neither public nor opened by the operator, else None."""
+    """Returns the error for an address that is neither public nor allowed by the operator, else None."""
     what = why_not_public(address)
     if what is None or allow_private.opens(host, address, port):
         return None
@@ -161,7 +161,7 @@ def address_refusal(
 
 
 def normal_host(host: str) -> str:
-    """The form of `host` that ParsedUrl carries. Raises UrlRefused when it is not a host."""
+    """Normalizes `host` to the form of ParsedUrl. Raises UrlRefused when it is not a host."""
     host = _ascii(host)
     address = _address(host)
     return _name(host) if address is None else str(address)
@@ -185,7 +185,10 @@ def _host_and_port(authority: str, default_port: int) -> tuple[str, int]:
 
 
 def _ascii(host: str) -> str:
-    """Lower case, A-labels, no final dot. UTS #46 also folds full-width digits and dots, as browsers do."""
+    """Converts to lower-case A-labels without a final dot.
+
+    UTS #46 also folds full-width digits and dots, as browsers do.
+    """
     if not host.isascii():
         try:
             host = idna.encode(host, uts46=True).decode("ascii")
@@ -195,9 +198,9 @@ def _ascii(host: str) -> str:
 
 
 def _address(host: str) -> IPAddress | None:
-    """The address that `host` is, or None for a name. Never resolves.
+    """Returns the IP address that `host` denotes, or None for a name. Never resolves.
 
-    Octal, hexadecimal and short forms of IPv4 are folded by the C library, which is what would connect.
+    Octal, hexadecimal and short forms of IPv4 are parsed by the C library, which is also what would connect.
     """
     if host.startswith("["):
         try:
@@ -210,7 +213,7 @@ def _address(host: str) -> IPAddress | None:
     if not _ENDS_IN_NUMBER.fullmatch(host):
         return None
     try:
-        # As bytes, or Python's own IDNA codec would raise on an empty label.
+        # Encoded to bytes, since Python's IDNA codec would raise on an empty label.
         answers = socket.getaddrinfo(
             host.encode(), None, family=socket.AF_INET, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
         )
@@ -226,7 +229,7 @@ def _name(host: str) -> str:
 
 
 def _place_and_port(entry: str) -> tuple[str, int | None]:
-    """`host:port`, `[::1]:port` and `10.0.0.0/8:port` in their parts; a bare IPv6 address has no port."""
+    """Splits `host:port`, `[::1]:port` and `10.0.0.0/8:port`; a bare IPv6 address has no port."""
     place, colon, port = entry.rpartition(":")
     is_bare = not colon or "://" in entry or (":" in place and not place.startswith("[") and "/" not in place)
     if is_bare or place.endswith(":") or not (port.isascii() and port.isdigit()):

@@ -11,13 +11,13 @@ from scheduler.net.policy import AllowedPrivate, check_url
 
 
 def check_request(url: str, headers: Mapping[str, str], *, allow_private: AllowedPrivate) -> None:
-    """Refuse with InvalidField, on `url` or `headers`, what the guarded client would refuse without resolving."""
+    """Raises InvalidField on `url` or `headers` for what the guarded client would refuse without resolving."""
     check_headers(headers)
     check_address(url, "url", allow_private)
 
 
 def check_address(url: str, field: str, allow_private: AllowedPrivate) -> None:
-    """Refuse with InvalidField, on `field`, a URL that may not be requested, as far as is known without resolving."""
+    """Raises InvalidField on `field` for a URL that may not be requested, as far as known without resolving."""
     try:
         check_url(url, allow_private)
     except UrlRefused as error:

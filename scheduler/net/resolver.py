@@ -1,4 +1,4 @@
-"""Resolves host names to addresses: by the system's resolver, or by fixed answers for tests and tools."""
+"""Resolves host names: with the system's resolver, or from fixed answers for tests and tools."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import anyio.to_thread
 from scheduler.net.addresses import IPAddress
 from scheduler.net.errors import ResolveFailed
 
-# Look-ups that hang must not take the threads that everything else shares.
+# A pool of its own, so that look-ups that hang do not use up the shared threads.
 _MAX_LOOKUPS = 64
 
 
@@ -21,19 +21,19 @@ class Resolver(Protocol):
     """Turns a host name into addresses."""
 
     async def resolve(self, host: str) -> Sequence[IPAddress]:
-        """Every address of `host` (an ASCII name), in the order of preference. Raises ResolveFailed."""
+        """Returns every address of `host` (an ASCII name) in order of preference. Raises ResolveFailed."""
         ...
 
 
 class SystemResolver:
-    """The operating system's own resolver (`getaddrinfo`): hosts file, name servers, RFC 6724 order."""
+    """The operating system's resolver (`getaddrinfo`): hosts file, name servers, RFC 6724 order."""
 
     def __init__(self, *, timeout: float = 5.0) -> None:
         self._timeout = timeout
         self._limiter = anyio.CapacityLimiter(_MAX_LOOKUPS)
 
     async def resolve(self, host: str) -> Sequence[IPAddress]:
-        """Every address of `host`. Raises ResolveFailed, also after the timeout in seconds."""
+        """Returns every address of `host`. Raises ResolveFailed, also after the timeout."""
         try:
             with anyio.fail_after(self._timeout):
                 return await anyio.to_thread.run_sync(
@@ -46,14 +46,14 @@ class SystemResolver:
 
 
 class FixtureResolver:
-    """Fixed answers; hosts that are not listed go to `fallback`, or fail to resolve when there is none."""
+    """Resolves from fixed answers. Other hosts go to `fallback`, or fail to resolve without one."""
 
     def __init__(self, answers: Mapping[str, Sequence[IPAddress]], *, fallback: Resolver | None = None) -> None:
         self._answers = answers
         self._fallback = fallback
 
     async def resolve(self, host: str) -> Sequence[IPAddress]:
-        """The listed addresses of `host`. Raises ResolveFailed."""
+        """Returns the listed addresses of `host`. Raises ResolveFailed."""
         if host in self._answers:
             return self._answers[host]
         if self._fallback is not None:

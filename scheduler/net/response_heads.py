@@ -1,6 +1,6 @@
-"""Repairs the heads of answers as servers write them, so that a strict parser reads them.
+"""Repairs malformed response headers so that a strict parser accepts them.
 
-A whole answer must not count as a broken one for a space before a colon: whoever sent it has done the work.
+A space before a colon must not turn a complete response into a failure: the server has already done the work.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import httpcore
 import httpx
 
 MAX_HEAD_BYTES = 64 * 1024
-"""A longer head is left as it is, for the parser to refuse."""
+"""A longer header block is left unchanged, so that the parser refuses it."""
 
 _END = re.compile(rb"\r?\n\r?\n")
 _FIELD = re.compile(rb"([-!#$%&'*+.^_`|~0-9A-Za-z]+)[ \t]*:(.*)", re.DOTALL)
@@ -26,11 +26,11 @@ _FRAMING = (b"transfer-encoding", b"content-length")
 
 
 def tidy_head(head: bytes) -> bytes:
-    """A head, without the empty line that ends it, in lines that RFC 9112 allows; the same fields as before.
+    """Rewrites a header block, without its final empty line, to lines that RFC 9112 allows, with the same fields.
 
-    Blanks before a colon go (section 5.1), control characters in a value become blanks (RFC 9110 section 5.5), and a
-    line that is no field is left out, with its continuation. Of what frames the body, codings other than chunked are
-    told as those of the content, which come off after it; a length that is none is left out: the body then ends with
+    Removes blanks before a colon (section 5.1), replaces control characters in values by blanks (RFC 9110 section
+    5.5), and drops lines that are not fields, with their continuations. Transfer codings other than chunked are
+    treated as content codings, which are decoded afterwards. An invalid length is dropped: the body then ends with
     the connection, which carries nothing else.
     """
     status, *lines = re.split(rb"\r?\n", head)
@@ -42,7 +42,7 @@ def tidy_head(head: bytes) -> bytes:
 
 
 def _fields(lines: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
-    """Name and value of each, a continued value on one line."""
+    """Returns the name and value of each field, with continuation lines joined."""
     fields: list[tuple[bytes, bytes]] = []
     is_kept = False
     for line in lines:
@@ -59,7 +59,7 @@ def _fields(lines: Iterable[bytes]) -> list[tuple[bytes, bytes]]:
 
 
 def _framed(fields: Iterable[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-    """The fields that frame the body, as far as they can be believed."""
+    """Returns the fields that frame the body, as far as they are valid."""
     codings = [each.strip() for each in _all(fields, b"transfer-encoding").lower().split(b",")]
     others = [each for each in codings if each not in (b"", b"identity", b"chunked")]
     if others:
@@ -77,9 +77,9 @@ def _all(fields: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
 
 
 def lenient_transport(ssl_context: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
-    """Httpx's transport for HTTP/1.1, whose connections tidy the heads of answers. Each carries one request."""
+    """Creates httpx's HTTP/1.1 transport with connections that repair response headers. Each carries one request."""
     transport = httpx.AsyncHTTPTransport(verify=ssl_context, limits=limits)
-    # httpx has no way to choose the network of its pool; httpcore, below it, has.
+    # httpx cannot set its pool's network backend, but httpcore below it can.
     transport._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001
         ssl_context=ssl_context,
         max_connections=limits.max_connections,
@@ -96,7 +96,7 @@ class _Network(httpcore.AnyIOBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection on which heads are tidied until the final answer's has passed; then bytes go through as they are."""
+    """A connection that repairs headers until the final response's; after that it passes bytes through."""
 
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         self._inner = inner
@@ -116,9 +116,9 @@ class _Stream(httpcore.AsyncNetworkStream):
         return await self._inner.read(max_bytes, timeout)
 
     def _tidied(self) -> bytes:
-        """What is known to be whole of the buffered bytes; nothing while a head is not."""
+        """Returns the buffered bytes that are known to be complete; nothing while a header block is incomplete."""
         out = b""
-        self._head = self._head.lstrip(b"\r\n")  # empty lines before an answer
+        self._head = self._head.lstrip(b"\r\n")  # empty lines before a response
         while not self._is_past and (end := _END.search(self._head)):
             head = bytes(self._head[: end.start()])
             del self._head[: end.end()]

@@ -8,7 +8,10 @@ from http import HTTPStatus
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
-    """Seconds to wait by a Retry-After header, in seconds or as a date (RFC 9110 §10.2.3); None if unusable."""
+    """Returns the seconds in a Retry-After header, given as seconds or as a date (RFC 9110 §10.2.3);
+
+    None if unusable.
+    """
     if value is None:
         return None
     value = value.strip()
@@ -22,5 +25,5 @@ def parse_retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def is_put_off(status: int, retry_after: float | None) -> bool:
-    """Whether a server has said when to come back: that is no failure of what was asked of it."""
+    """Whether a server said when to come back, which is not a failure of the request."""
     return retry_after is not None and status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)

@@ -1,4 +1,4 @@
-"""`reveille check-url`: one JSON object in, one out."""
+"""Implements `reveille check-url`: one JSON object in, one out."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from scheduler.net.resolver import FixtureResolver, SystemResolver
 
 
 def check_url_line(request: dict[str, Any], *, allow_private: AllowedPrivate | None = None) -> dict[str, Any]:
-    """Judge `{url, resolve?: {host: [ip, …]}}`: `{verdict: "allow"|"block", address?, reason}`.
+    """Checks `{url, resolve?: {host: [ip, …]}}` and returns `{verdict: "allow"|"block", address?, reason}`.
 
-    `resolve` replaces the name server for the hosts in it; all others are really resolved. Nothing is
-    connected to. Raises InvalidField for a request of another shape.
+    `resolve` replaces the name server for the listed hosts; all others are really resolved. Nothing is connected
+    to. Raises InvalidField for a malformed request.
     """
     url = request.get("url")
     if not isinstance(url, str):

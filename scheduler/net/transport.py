@@ -1,8 +1,7 @@
-"""An httpx transport that connects to nothing but addresses that were checked a moment before.
+"""An httpx transport that connects only to addresses it has just checked.
 
-Each request is resolved once, every answer is judged, and the connection goes to the very address judged:
-what the name resolves to a moment later (DNS rebinding) does not matter. The Host header, the TLS server
-name (SNI) and the certificate check keep the name.
+Each request is resolved once, every address is checked, and the connection goes to exactly the address checked, so
+DNS rebinding has no effect. The Host header, the TLS server name (SNI) and the certificate check keep the name.
 """
 
 from __future__ import annotations
@@ -23,9 +22,9 @@ _MAX_ADDRESSES_TRIED = 4
 
 
 class GuardedTransport(httpx.AsyncBaseTransport):
-    """For httpx clients of libraries, too (`httpx.AsyncClient(transport=…, trust_env=False)`).
+    """Also for the httpx clients of libraries (`httpx.AsyncClient(transport=…, trust_env=False)`).
 
-    Raises UrlRefused and ResolveFailed besides httpx's own errors. `inner` carries the pinned requests.
+    Raises UrlRefused and ResolveFailed besides httpx's own errors. `inner` sends the pinned requests.
     """
 
     def __init__(
@@ -38,14 +37,16 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._allow_private = allow_private
         self._resolver = resolver or SystemResolver()
-        # No connection is kept: one that is reused would skip the check, and since the pool knows pinned
-        # requests by address alone, it could carry a request for one name over TLS made for another.
-        # No limit on connections either: a server that hangs must not make others wait.
+        # No connection is kept alive: reusing one would skip the check, and since the pool knows pinned requests
+        # by address only, it could send a request for one name over TLS established for another. There is no limit
+        # on connections either: a server that hangs must not make others wait.
         context = ssl_context or default_ssl_context()
         self._inner = inner or PoolPerRequest(lambda: _one_connection(context))
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Check, then try the checked addresses in turn, each with an equal share of the connect timeout."""
+        """Checks the URL, then tries the checked addresses in turn, each with an equal share of the connect
+        timeout.
+        """
         target = check_url(str(request.url), self._allow_private)
         addresses = await admit(target, resolver=self._resolver, allow_private=self._allow_private)
         addresses = addresses[:_MAX_ADDRESSES_TRIED]
@@ -72,7 +73,7 @@ class GuardedTransport(httpx.AsyncBaseTransport):
         return await self._inner.handle_async_request(pinned)
 
     async def aclose(self) -> None:
-        """Close what is still open."""
+        """Closes what is still open."""
         await self._inner.aclose()
 
 
@@ -86,10 +87,10 @@ def _one_connection(context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
 
 
 class PoolPerRequest(httpx.AsyncBaseTransport):
-    """Carries each request by a transport that no other one uses meanwhile.
+    """Sends each request over a transport that no other request is using.
 
-    A pool looks through all its requests and connections at the begin and end of each: with 200 under way in one
-    pool that took most of the time of a request. Kept are as many transports as were ever in use at once.
+    An httpx pool scans all its requests and connections at the start and end of each request; with 200 concurrent
+    requests that took most of the time. Transports are kept for reuse, as many as were ever used at once.
     """
 
     def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
@@ -98,7 +99,7 @@ class PoolPerRequest(httpx.AsyncBaseTransport):
         self._all: list[httpx.AsyncBaseTransport] = []
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Send `request`; its transport is free again when the response is closed."""
+        """Sends `request`; its transport is free again when the response is closed."""
         transport = self._take()
         try:
             response = await transport.handle_async_request(request)
@@ -110,7 +111,7 @@ class PoolPerRequest(httpx.AsyncBaseTransport):
         return response
 
     async def aclose(self) -> None:
-        """Close all of them."""
+        """Closes all transports."""
         for transport in self._all:
             await transport.aclose()
 
@@ -123,7 +124,7 @@ class PoolPerRequest(httpx.AsyncBaseTransport):
 
 
 class _Returning(httpx.AsyncByteStream):
-    """A body that says, once, that it was closed."""
+    """A body that reports once that it was closed."""
 
     def __init__(self, inner: httpx.AsyncByteStream, closed: Callable[[], None]) -> None:
         self._inner = inner
@@ -144,7 +145,7 @@ class _Returning(httpx.AsyncByteStream):
 
 @functools.cache
 def default_ssl_context() -> ssl.SSLContext:
-    """The public authorities and those of this machine, so that a private server's own authority counts."""
+    """Trusts the public authorities and those installed on this machine, so that private authorities work."""
     context = httpx.create_ssl_context(trust_env=False)
     context.load_default_certs()
     return context

@@ -1,4 +1,4 @@
-"""The data directory: made, checked, and closed to everybody else."""
+"""Creates the data directory, checks it, and restricts its permissions."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.postgres.os_account import user_name
 
 OURS = ("postgres", "pg_hba.conf", "pg_ident.conf", "reveille.", "secret.", ".")
-"""How the names begin of what a data directory holds."""
+"""The prefixes of the names in a data directory."""
 
 
 def ensure_directory(path: Path) -> None:
-    """Make the data directory. ConfigurationError with the remedy where that, or using it, is not allowed."""
+    """Creates the data directory.
+
+    Raises ConfigurationError with a remedy when that, or using it, is not permitted.
+    """
     remedy = remedy_for(path)
     try:
         path.mkdir(parents=True, exist_ok=True)
@@ -26,17 +29,17 @@ def ensure_directory(path: Path) -> None:
 
 
 def _close(path: Path) -> None:
-    """Let nobody else into the data directory, unless it holds what is not ours, as /tmp or a home would."""
+    """Restricts the data directory to its owner, unless it holds other files, as /tmp or a home directory would."""
     is_ours = path.stat().st_uid == os.geteuid() and all(entry.name.startswith(OURS) for entry in path.iterdir())
     if is_ours and stat.S_IMODE(path.stat().st_mode) & 0o077:
         path.chmod(0o700)
 
 
 def remedy_for(path: Path) -> str:
-    """What helps where `path` may not be used.
+    """Returns the remedy when `path` may not be used.
 
-    Another owner only where it lies in a directory of ours, as after a run by root: a /root is not to be taken over.
-    Root may use whatever can be used: no owner is in its way.
+    Suggests chown only inside a directory of ours, as after a run by root: nobody should take over /root. Root can
+    use any path.
     """
     remedy = "choose another directory by REVEILLE_DATA_DIR"
     is_ours = os.path.exists(path) and os.access(path.parent, os.W_OK)  # noqa: PTH110  # Path.exists may raise

@@ -1,4 +1,4 @@
-"""A database as a dump, and a dump as a database, by PostgreSQL's own programs, of one version."""
+"""Dumps and restores a database with PostgreSQL's own programs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,14 @@ from scheduler.postgres.embedded import binaries
 
 NEEDED = ("pg_dump", "pg_restore", "psql")
 UNKNOWN_BEFORE_17 = b"SET transaction_timeout = "
-"""pg_dump 17 writes it at the head of a dump; an older server stops at it."""
+"""pg_dump 17 writes this at the start of a dump; older servers fail on it."""
 HEAD_LINES = 60
 
 
 def programs() -> Path:
-    """The directory of the programs: the wheel's, which know every server up to their version, else those in PATH."""
+    """Returns the directory of the programs: the wheel's, if they support the server's version, else those in
+    PATH.
+    """
     try:
         return binaries()
     except ConfigurationError:
@@ -32,9 +34,9 @@ def programs() -> Path:
 
 
 def dump(url: str, target: Path) -> None:
-    """Write the database of `url` to `target` as one snapshot, while others use it.
+    """Writes the database at `url` to `target` as one snapshot, without blocking others.
 
-    Raises ReveilleError with its complaint.
+    Raises ReveilleError with pg_dump's message.
     """
     command: list[str | Path] = [
         programs() / "pg_dump",
@@ -49,9 +51,9 @@ def dump(url: str, target: Path) -> None:
 
 
 def load(source: Path, url: str) -> None:
-    """Put the dump `source` into the database of `url`, whole or not at all; the server may be an older one.
+    """Restores the dump `source` into the database at `url`, all or nothing. The server may be older.
 
-    Raises ReveilleError with its complaint.
+    Raises ReveilleError with the program's message.
     """
     place = programs()
     reader = subprocess.Popen(
@@ -74,7 +76,7 @@ def load(source: Path, url: str) -> None:
             for part in _for_older(reader.stdout):
                 writer.stdin.write(part)
         except BrokenPipeError:
-            reader.kill()  # psql has complained, and says so below
+            reader.kill()  # psql has failed and reports why below
         _, refused = writer.communicate()
         unread = reader.stderr.read() if reader.stderr else b""
     if writer.returncode != 0 or reader.returncode != 0:
@@ -82,7 +84,7 @@ def load(source: Path, url: str) -> None:
 
 
 def _for_older(script: IO[bytes]) -> Iterator[bytes]:
-    """The script without the setting that older servers do not know. It stands at the head, where no data are."""
+    """Filters out a setting that older servers do not know. It is in the script's header, before any data."""
     for _ in range(HEAD_LINES):
         line = script.readline()
         if not line.startswith(UNKNOWN_BEFORE_17):
@@ -92,7 +94,7 @@ def _for_older(script: IO[bytes]) -> Iterator[bytes]:
 
 
 def _environment(url: str) -> dict[str, str]:
-    """The connection as variables, for others can read a command's arguments."""
+    """Returns the connection as environment variables, since other users can read command-line arguments."""
     given = {
         option.envvar.decode(): option.val.decode()
         for option in pq.Conninfo.parse(url.encode())

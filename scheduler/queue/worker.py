@@ -1,8 +1,8 @@
-"""Procrastinate's worker, made to outlive the database.
+"""Procrastinate's worker, made to survive database outages.
 
-Measured on 3.10: when PostgreSQL restarts, its listener ends for good; that, or a heartbeat that fails, goes
-unnoticed, for the task that would notice ends at once when there are no periodic tasks; and a fetch that fails
-ends the worker, which first waits for its runs and then aborts them. So each of these waits here instead.
+Measured on 3.10: when PostgreSQL restarts, its listener ends for good. That, or a failed heartbeat, goes
+unnoticed, since the task that would notice ends at once when there are no periodic tasks. A failed fetch ends the
+worker, which first waits for its runs and then aborts them. The classes here retry instead.
 """
 
 from __future__ import annotations
@@ -25,30 +25,35 @@ from scheduler.storage.pooler import hears_async, open_async_session
 
 PAUSE_SECONDS = 1.0
 FINISH_PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
-"""Between attempts to delete a finished job: for about a minute. What is left then, the reconciler removes."""
+"""The pauses between attempts to delete a finished job, about a minute in all.
+
+The reconciler removes what is left.
+"""
 
 
 class Pulse:
-    """When this worker last showed that it lives."""
+    """Tells when this worker last sent a heartbeat."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._beat_at = clock.monotonic()
 
     def age(self) -> float:
-        """Seconds since the last heartbeat that arrived was sent."""
+        """Returns the seconds since the last successful heartbeat was sent."""
         return self._clock.monotonic() - self._beat_at
 
     @asynccontextmanager
     async def beat(self) -> AsyncIterator[None]:
-        """Send a heartbeat in this block; it counts from its sending, if it arrives."""
+        """Sends a heartbeat in this block. It counts from when it was sent, if it succeeds."""
         sent_at = self._clock.monotonic()
         yield
         self._beat_at = sent_at
 
 
 class ResilientJobManager(JobManager):
-    """Waits where Procrastinate would give up, and beats until the last run of a worker that stops has ended."""
+    """Retries where Procrastinate would give up, and sends heartbeats until the last run of a stopping worker has
+    ended.
+    """
 
     def __init__(
         self,
@@ -66,7 +71,7 @@ class ResilientJobManager(JobManager):
         self._beating: asyncio.Task[None] | None = None
 
     async def register_worker(self) -> int:
-        """Register, which is the first heartbeat, and go on beating until `unregister_worker`."""
+        """Registers, which is the first heartbeat, and keeps sending heartbeats until `unregister_worker`."""
         async with self._pulse.beat():
             worker_id = await super().register_worker()
         self.stop_beating()
@@ -74,20 +79,23 @@ class ResilientJobManager(JobManager):
         return worker_id
 
     async def unregister_worker(self, worker_id: int) -> None:
-        """Sign off: all runs have ended or were handed back."""
+        """Signs off: all runs have ended or were handed back."""
         self.stop_beating()
         await super().unregister_worker(worker_id)
 
     async def update_heartbeat(self, worker_id: int) -> None:
-        """Leave it to `register_worker`: Procrastinate ends its own heartbeats before it waits for the runs."""
+        """Does nothing:
+
+        `register_worker` sends the heartbeats, as Procrastinate stops its own before it waits for the runs.
+        """
 
     def stop_beating(self) -> None:
-        """End the heartbeats, also of a worker that ended without signing off."""
+        """Stops the heartbeats, also of a worker that ended without signing off."""
         if self._beating is not None:
             self._beating.cancel()
 
     async def _beat(self, worker_id: int) -> None:
-        """Send heartbeats, and go on trying while the database is away."""
+        """Sends heartbeats and keeps trying while the database is unavailable."""
         pause = self._beat_seconds
         while True:
             await asyncio.sleep(pause)
@@ -100,7 +108,7 @@ class ResilientJobManager(JobManager):
                 pause = min(PAUSE_SECONDS, self._beat_seconds)
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
-        """Fetch a job; none while the database is away or there is no room for it."""
+        """Fetches a job; None while the database is unavailable or there is no room for one."""
         if not await self._has_room():
             return None
         try:
@@ -110,7 +118,7 @@ class ResilientJobManager(JobManager):
             return None
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
-        """Delete a job that has ended, and go on trying for a while; one that is gone was taken as stalled."""
+        """Deletes a finished job, retrying for a while. A job that is gone was taken over as stalled."""
         for pause in FINISH_PAUSES:
             try:
                 return await super().finish_job(job, status, delete_job)
@@ -124,7 +132,9 @@ class ResilientJobManager(JobManager):
     async def listen_for_jobs(
         self, *, on_notification: NotificationCallback, queues: Iterable[str] | None = None
     ) -> None:
-        """Listen, past any pooler, and listen again when the connection is lost; one that hears nothing is let be."""
+        """Listens, bypassing any pooler, and listens again when the connection is lost; gives up if LISTEN has no
+        effect.
+        """
         connector = _connector(self._listen_url, min_size=0, max_size=1)
         listening = JobManager(connector)
         await connector.open_async()
@@ -148,7 +158,7 @@ class ResilientJobManager(JobManager):
 
 
 async def _wait_out(error: ConnectorException, what: str, seconds: float = PAUSE_SECONDS) -> None:
-    """Wait a moment if the database is away; anything else is raised, and the worker starts anew."""
+    """Waits a moment if the database is unavailable; raises any other error, which restarts the worker."""
     if not isinstance(error.__cause__, psycopg.OperationalError | psycopg.InterfaceError):
         raise error
     logger.warning("{} waits for the database: {}", what, _first_line(error))
@@ -167,11 +177,10 @@ def make_worker_app(
     beat_seconds: float,
     has_room: Callable[[], Awaitable[bool]],
 ) -> App:
-    """The app of the worker that runs invocations, not yet open, with `run([(id, attempt), …], job)` as its task.
+    """Creates the app of the worker that runs invocations, not yet open, with task `run([(id, attempt), …], job)`.
 
-    It looks for work while it `has_room`, which may wait a moment for it.
-
-    It takes at most three connections: two pooled, and the listener's at `listen_url`, past any pooler.
+    It fetches jobs while `has_room`, which may wait a moment. It takes at most three connections: two pooled, and
+    the listener's at `listen_url`, bypassing any pooler.
     """
     app = _app(libpq_url, listen_url, pulse, beat_seconds, connections=2, has_room=has_room)
 
@@ -179,7 +188,7 @@ def make_worker_app(
     async def run_invocations(
         context: JobContext,
         runs: list[tuple[str, int]] | None = None,
-        invocation_id: str = "",  # of jobs that an earlier version has queued, one for each invocation
+        invocation_id: str = "",  # for jobs queued by an earlier version, one per invocation
         attempt: int = 0,
         waits: int = 0,
     ) -> None:
@@ -197,10 +206,10 @@ def make_check_app(
     deliver: Callable[[UUID, int], Awaitable[None]],
     beat_seconds: float,
 ) -> App:
-    """The app of the worker that checks polls and sends notifications on, not yet open.
+    """Creates the app of the worker that checks polls and sends notifications, not yet open.
 
-    Its tasks are `check([(trigger_id, version), …])` and `deliver(delivery_id, attempt)`. It takes one connection,
-    if it is run without a listener: both can wait a second.
+    Its tasks are `check([(trigger_id, version), …])` and `deliver(delivery_id, attempt)`. It takes one connection
+    if it runs without a listener: both can wait a second.
     """
     app = _app(libpq_url, libpq_url, pulse, beat_seconds, connections=1)
 
@@ -216,7 +225,7 @@ def make_check_app(
 
 
 def stop_beating(app: App) -> None:
-    """End the heartbeats of an app whose worker has ended, in whatever way."""
+    """Stops the heartbeats of an app whose worker has ended for any reason."""
     assert isinstance(app.job_manager, ResilientJobManager)  # noqa: S101  # `_app` made it
     app.job_manager.stop_beating()
 

@@ -1,6 +1,6 @@
-"""The advisory locks of PostgreSQL that Reveille takes by number: all here, so that no two have the same.
+"""Defines all numbered PostgreSQL advisory locks in one place, so that no two share a number.
 
-Locks by the hash of a name, of pairs of agents and of keyed requests, are of the other 2^64.
+Locks keyed by a hash (names, pairs of agents, keyed requests) use the other, 64-bit key space.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ TRY_LOCK = text("SELECT pg_try_advisory_xact_lock(:key)")
 
 
 class AdvisoryLock(IntEnum):
-    """What one process at a time does, until its transaction ends."""
+    """Work that only one process does at a time, until its transaction ends."""
 
     MIGRATE = 7_383_001
     SWEEP = 7_383_002
@@ -22,9 +22,9 @@ class AdvisoryLock(IntEnum):
     RETURN_DEFERRED = 7_383_005
     PRUNE = 7_383_006
     PLACES = 7_383_010
-    """With a second number: the hash of a tenant's id."""
+    """Taken with a second number: the hash of a tenant's id."""
 
 
 def try_lock(conn: Connection, lock: AdvisoryLock) -> bool:
-    """Take a lock until this transaction ends, unless another holds it."""
+    """Takes a lock until this transaction ends. Returns whether it was free."""
     return bool(conn.execute(TRY_LOCK, {"key": lock.value}).scalar_one())

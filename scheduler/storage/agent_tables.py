@@ -1,4 +1,4 @@
-"""The tables of agents beside their settings: pace of their own triggers, notes, and notices about budgets."""
+"""Tables that extend agents: the pace of self-created triggers, notes, and budget notices."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from scheduler.storage.base import NOW, Base
 
 
 class AgentPace(Base):
-    """When an agent is woken, or was, by triggers that it made itself."""
+    """When an agent was last, or will next be, woken by triggers that it created itself."""
 
     __tablename__ = "agent_paces"
 
     agent_id: Mapped[UUID] = mapped_column(primary_key=True)
     woken_at: Mapped[datetime]
-    """When the window that took the last of their firings was due."""
+    """When the window with the latest of their firings was due."""
     noted_at: Mapped[datetime | None]
-    """When the audit trail last told that they had to wait."""
+    """When the audit trail last recorded that they were delayed."""
 
 
 class AgentNotes(Base):
-    """What an agent keeps from run to run."""
+    """The notes that an agent keeps between runs."""
 
     __tablename__ = "agent_notes"
 
@@ -36,7 +36,7 @@ class AgentNotes(Base):
 
 
 class BudgetNotice(Base):
-    """That an owner's budget was found nearly spent, or spent; it is not said again before `until`."""
+    """Records that an owner's budget is nearly or fully spent. The notice is not repeated before `until`."""
 
     __tablename__ = "budget_notices"
 

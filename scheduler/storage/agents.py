@@ -1,4 +1,4 @@
-"""Agents: who is woken. Deleting one is soft, so that its history keeps its name."""
+"""Stores agents. Deletion is soft, so that the history keeps their names."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from scheduler.storage.tables import Agent, Tenant
 
 AGENTS = Agent.__table__
 ZONE = func.coalesce(Agent.timezone, Tenant.timezone)
-"""The time zone of an agent: its own, else its tenant's."""
+"""The effective time zone of an agent: its own, else its tenant's."""
 AGENT_ZONE = "coalesce(a.timezone, n.timezone)"
-"""The same in SQL, of agent `a` of tenant `n`."""
+"""The same in SQL, for agent `a` of tenant `n`."""
 INSERT = insert(Agent).returning(AGENTS, sort_by_parameter_order=True)
 TAKEN_NAMES = select(Agent.name).where(
     Agent.tenant_id == bindparam("tenant_id"),
@@ -28,7 +28,7 @@ DUPLICATE = "There is an agent of that name already; choose another."
 
 
 def get_agent(conn: Connection, tenant_id: UUID, agent_id: UUID, *, lock: bool = False) -> Agent:
-    """The row of a tenant's agent; raises NotFound. `lock` holds it until commit."""
+    """Returns a tenant's agent; raises NotFound. `lock` locks the row until commit."""
     statement = select(AGENTS).where(
         Agent.id == agent_id, Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None)
     )
@@ -41,7 +41,10 @@ def get_agent(conn: Connection, tenant_id: UUID, agent_id: UUID, *, lock: bool =
 def list_agents(
     conn: Connection, tenant_id: UUID, *, only: UUID | None = None, limit: int, after: UUID | None = None
 ) -> Sequence[Agent]:
-    """Up to `limit` of a tenant's agents, newest first, older than `after`; `only` leaves one of them."""
+    """Lists up to `limit` of a tenant's agents, newest first, older than `after`.
+
+    `only` restricts it to one agent.
+    """
     statement = select(AGENTS).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
     if only is not None:
         statement = statement.where(Agent.id == only)
@@ -51,18 +54,18 @@ def list_agents(
 
 
 def zone_of_agent(conn: Connection, agent_id: UUID) -> str:
-    """The zone that holds for an agent: its own, else its tenant's."""
+    """Returns an agent's effective time zone: its own, else its tenant's."""
     return str(conn.scalar(select(ZONE).join(Tenant, Tenant.id == Agent.tenant_id).where(Agent.id == agent_id)))
 
 
 def find_public_agent(conn: Connection, agent_id: UUID) -> Agent | None:
-    """An agent, of whatever tenant, whose card anybody may read."""
+    """Finds an agent of any tenant whose card is public."""
     statement = select(AGENTS).where(Agent.id == agent_id, Agent.public_card, Agent.deleted_at.is_(None))
     return row_as(Agent, conn.execute(statement))
 
 
 def find_agents(conn: Connection, tenant_id: UUID, words: str | None, *, limit: int) -> Sequence[Agent]:
-    """Up to `limit` of a tenant's agents by name, those with `words` in their name or role if given."""
+    """Lists up to `limit` of a tenant's agents by name, filtered by `words` in the name or role."""
     statement = select(AGENTS).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
     if words is not None:
         statement = statement.where(
@@ -72,23 +75,23 @@ def find_agents(conn: Connection, tenant_id: UUID, words: str | None, *, limit: 
 
 
 def create_agent(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Agent:
-    """A new agent of columns `values`; raises Conflict on a name that is taken."""
+    """Creates an agent from column `values`. Raises Conflict if the name is taken."""
     return create_agents(conn, tenant_id, [values])[0]
 
 
 def create_agents(conn: Connection, tenant_id: UUID, new: Sequence[Mapping[str, Any]]) -> Sequence[Agent]:
-    """New agents, all of the same columns, in this order; raises Conflict on a name that is taken."""
+    """Creates agents that all set the same columns, in order. Raises Conflict if a name is taken."""
     with refuse_duplicate("uq_agents_tenant_name", DUPLICATE):
         return rows_as(Agent, conn.execute(INSERT, [{"tenant_id": tenant_id, **values} for values in new]))
 
 
 def taken_names(conn: Connection, tenant_id: UUID, names: Sequence[str]) -> set[str]:
-    """Which of these names a tenant's agents have."""
+    """Returns those of these names that a tenant's agents already use."""
     return set(conn.scalars(TAKEN_NAMES, {"tenant_id": tenant_id, "names": list(names)}))
 
 
 def update_agent(conn: Connection, agent_id: UUID, values: Mapping[str, Any]) -> Agent:
-    """Change columns of an agent whose row the caller has locked; raises Conflict on a name that is taken."""
+    """Updates columns of an agent that the caller has locked. Raises Conflict if the name is taken."""
     with refuse_duplicate("uq_agents_tenant_name", DUPLICATE):
         return one_as(
             Agent,

@@ -1,8 +1,9 @@
-"""Set-wise parameters: arrays in PostgreSQL's binary format, made in few steps for thousands of values.
+"""Encodes array parameters in PostgreSQL's binary format, cheaply enough for thousands of values.
 
-psycopg's own list adapter looks at every element, which took a third of a pass, and to read an id from text costs
-PostgreSQL ten times as much as to take its bytes. The format is what `array_recv` reads: the number of dimensions,
-whether there are NULLs, the elements' type, their number, the first index, then each element after its size.
+psycopg's list adapter inspects every element, which took a third of a pass, and parsing an id from text costs
+PostgreSQL ten times as much as copying its bytes. The format is the one that `array_recv` reads: the number of
+dimensions, whether there are NULLs, the element type, the element count, the first index, then each element after
+its size.
 """
 
 from __future__ import annotations
@@ -27,14 +28,14 @@ _MICROSECOND = timedelta(microseconds=1)
 
 
 class BinaryArray(bytes):
-    """An array as PostgreSQL receives it; the classes say of which type."""
+    """An array as PostgreSQL receives it. Subclasses define the element type."""
 
     __slots__ = ()
     element: str
 
     @classmethod
     def of(cls, elements: Sequence[bytes], *, has_nulls: bool = False) -> BinaryArray:
-        """The array of elements that already have their sizes before them."""
+        """Builds the array from elements that are already prefixed with their sizes."""
         oid = psycopg.adapters.types[cls.element].oid
         dimensions = (1, has_nulls, oid, len(elements), 1) if elements else (0, 0, oid, 0, 0)
         header = _HEADER.pack(*dimensions) if elements else _HEADER.pack(*dimensions)[:12]
@@ -42,7 +43,7 @@ class BinaryArray(bytes):
 
 
 class UuidArray(BinaryArray):
-    """`uuid[]`."""
+    """A `uuid[]`."""
 
     __slots__ = ()
     element = "uuid"
@@ -66,7 +67,7 @@ class _ArrayDumper(Dumper):
     format = Format.BINARY
 
     def dump(self, obj: Any) -> Buffer:
-        """It was made as it is sent."""
+        """Returns the bytes unchanged: the value is already encoded."""
         return bytes(obj)
 
 
@@ -76,46 +77,49 @@ for _array in (UuidArray, TimeArray, TextArray):
 
 
 def uuid_array(values: Iterable[UUID | None]) -> BinaryArray:
-    """A `uuid[]`."""
+    """Encodes a `uuid[]`."""
     elements = [_NULL if value is None else _UUID_SIZE + value.bytes for value in values]
     return UuidArray.of(elements, has_nulls=_NULL in elements)
 
 
 def id_array(values: Iterable[bytes]) -> BinaryArray:
-    """A `uuid[]` of ids that are bytes already."""
+    """Encodes a `uuid[]` from ids that are already bytes."""
     return UuidArray.of([_UUID_SIZE + value for value in values])
 
 
 def time_array(values: Iterable[datetime | None]) -> BinaryArray:
-    """A `timestamptz[]`. What is due together is due at one moment: most follow their like, which is made once."""
+    """Encodes a `timestamptz[]`. Rows of one pass usually share a due time, so equal neighbours are encoded once."""
     made: dict[datetime | None, bytes] = {None: _NULL}
     elements: list[bytes] = []
     last, element = None, _NULL
     for value in values:
-        if value is not last and value != last:  # for a time takes long to hash
+        if value is not last and value != last:  # hashing a datetime is slow
             last, element = value, made.get(value) or made.setdefault(value, _time(value))
         elements.append(element)
     return TimeArray.of(elements, has_nulls=_NULL in elements)
 
 
 def text_array(values: Iterable[str]) -> BinaryArray:
-    """A `text[]`, of which many may be equal."""
+    """Encodes a `text[]`. Equal values are encoded once."""
     made: dict[str, bytes] = {}
     return TextArray.of([made.get(value) or made.setdefault(value, _text(value)) for value in values])
 
 
 def array(values: Iterable[UUID | datetime | int | bool | None]) -> str:
-    """`values` as the text of an array, for `CAST(:name AS type[])`. Not for text: nothing is quoted."""
+    """Formats `values` as array text for `CAST(:name AS type[])`. Not for text values: nothing is quoted."""
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
 def unless_all(values: list[Any], default: Any) -> list[Any]:
-    """`values`, or none of them when all are `default`: `unnest` pads with NULL, which the statement reads so."""
+    """Returns `values`, or nothing when all equal `default`:
+
+    `unnest` pads with NULL, which the statement treats as default.
+    """
     return [] if values.count(default) == len(values) else values
 
 
 def _time(value: datetime | None) -> bytes:
-    """Microseconds since 2000, in eight bytes."""
+    """Encodes microseconds since 2000 in eight bytes."""
     return _NULL if value is None else _TIME.pack(8, (value - _EPOCH) // _MICROSECOND)
 
 

@@ -1,4 +1,4 @@
-"""The audit trail: who did what, and when."""
+"""Writes the audit trail: who did what, and when."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from scheduler.storage.log_tables import AuditEvent
 from scheduler.storage.rows import insert_rows
 
 SYSTEM = "system"
-"""The actor of what Reveille does by itself."""
+"""The actor of Reveille's own actions."""
 WATCHED = ("trigger.", "agent.")
-"""What the pages show live and nothing else tells of."""
+"""Subjects that pages show live and that no other notification covers."""
 
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """One line of the audit trail; `action` is `SUBJECT.VERB`, whose subject is also the type of `subject_id`."""
+    """One audit event. `action` is `SUBJECT.VERB`, where the subject is also the type of `subject_id`."""
 
     action: str
     tenant_id: UUID | None
@@ -33,7 +33,7 @@ class Event:
 
 
 def record_events(conn: Connection, events: Sequence[Event]) -> None:
-    """Write `events` in the caller's transaction."""
+    """Writes `events` in the caller's transaction."""
     if not events:
         return
     rows = [
@@ -67,5 +67,5 @@ def record_event(
     actor: str = SYSTEM,
     **detail: object,
 ) -> None:
-    """Write one event in the caller's transaction."""
+    """Writes one event in the caller's transaction."""
     record_events(conn, [Event(action, tenant_id, subject_id, agent_id, actor, dict(detail))])

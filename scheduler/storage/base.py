@@ -1,4 +1,4 @@
-"""Base class of all tables: how Python types become columns, and the channel that tells of changes."""
+"""The base class of all tables: maps Python types to columns."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import DeclarativeBase
 
 CHANNEL = "reveille_wake"
-"""The NOTIFY channel on which a committed change wakes the schedulers. Its messages carry no payload."""
+"""The NOTIFY channel on which a committed change wakes the schedulers. Its messages have no payload."""
 
 
 class Base(DeclarativeBase):
-    """Python types to column types, once for all tables."""
+    """Maps Python types to column types for all tables."""
 
     metadata = MetaData(
         naming_convention={
@@ -37,7 +37,7 @@ class Base(DeclarativeBase):
     }
 
     def columns(self) -> dict[str, Any]:
-        """The values of a row by the names of its columns."""
+        """Returns a row's values by column name."""
         return {name: getattr(self, name) for name in self.__table__.columns.keys()}  # noqa: SIM118  # no dict
 
 

@@ -1,4 +1,4 @@
-"""Reads what was spent of budgets, and announces it once."""
+"""Reads how much of each budget is spent and announces it once."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 
 LIMITS = frozenset({"max_tokens_per_day", "max_invocations_per_hour"})
-"""The columns of `agents` and of `tenants` that set budgets."""
+"""The columns of `agents` and `tenants` that set budgets."""
 
 _READ_AGENTS = f"""
     SELECT a.id, a.tenant_id, {AGENT_ZONE} AS zone, n.timezone AS tenant_zone,
@@ -33,7 +33,7 @@ _READ_TENANTS = """
     SELECT id, max_tokens_per_day, max_invocations_per_hour FROM tenants WHERE id = ANY(CAST(:ids AS uuid[]))
 """
 READ_TENANTS = text(_READ_TENANTS)
-# Whoever holds this lock is alone in admitting invocations of the tenant; it is in nobody's way who makes an agent.
+# The lock serializes admission of a tenant's invocations without blocking the creation of agents.
 LOCK_TENANTS = text(f"{_READ_TENANTS} FOR NO KEY UPDATE SKIP LOCKED")
 
 AGENT_TOKENS = text("""
@@ -48,8 +48,8 @@ TENANT_TOKENS = text("""
     FROM unnest(CAST(:ids AS uuid[]), CAST(:days AS date[])) AS v(id, day)
 """)
 
-# `times` are newest first: when the one at the limit is an hour old, there is room for one more. One that was
-# skipped woke nobody.
+# `times` is sorted newest first: when the one at the limit is an hour old, there is room for one more. Skipped
+# invocations woke nobody and do not count.
 _INVOCATIONS = """
     SELECT v.id, spent.used, spent.times[least(v.most, spent.used)] AS first_to_leave
     FROM unnest(CAST(:ids AS uuid[]), CAST(:limits AS int[])) AS v(id, most)
@@ -75,7 +75,10 @@ ANNOUNCE = text("""
 
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """That a budget was found nearly spent or spent when this agent's window was due; news again after `until`."""
+    """Records that a budget was found nearly or fully spent when this agent's window was due.
+
+    Repeated after `until`.
+    """
 
     agent_id: UUID
     owner: Owner
@@ -88,7 +91,7 @@ class Notice:
 
     @classmethod
     def of(cls, agent_id: UUID, spending: Spending, now: datetime) -> Notice:
-        """The notice that `spending` calls for now."""
+        """Creates the notice for `spending`."""
         level = "spent" if spending.is_spent else "nearly_spent"
         until = spending.frees_at if spending.budget is Budget.TOKENS else now + HOUR
         return cls(
@@ -103,7 +106,7 @@ class Notice:
         )
 
     def event(self, tenant_id: UUID) -> Event:
-        """The notice as a line of the audit trail."""
+        """Returns the notice as an audit event."""
         return Event(
             f"{self.owner}.budget_{self.level}",
             tenant_id,
@@ -115,7 +118,7 @@ class Notice:
 
 @dataclass(frozen=True, slots=True)
 class Accounts:
-    """The budgets of some agents and of their tenants, as they stood at `now`."""
+    """The budgets of some agents and their tenants as of `now`."""
 
     now: datetime
     agents: Mapping[UUID, Row[Any]]
@@ -123,14 +126,15 @@ class Accounts:
     """By agent or tenant."""
 
     def of(self, agent_id: UUID) -> list[Spending]:
-        """All budgets that an agent spends from; those of a tenant are shared by its agents' lists."""
+        """Returns every budget that an agent spends from, its tenant's included."""
         return self.spendings[agent_id] + self.spendings.get(self.agents[agent_id].tenant_id, [])
 
 
 def lock_accounts(conn: Connection, agent_ids: Collection[UUID]) -> Accounts | None:
-    """The accounts of those agents whose limits nobody is changing just now, nor is admitting for their tenant.
+    """Locks and returns the accounts of the given agents, skipping those whose limits or tenant another
+    transaction holds.
 
-    They stay locked: an agent's limits against changes, a limited tenant for this transaction alone.
+    Agents are locked against changed limits; a limited tenant is locked exclusively.
     """
     rows = conn.execute(LOCK_AGENTS, {"ids": list(agent_ids)}).all()
     tenants = _tenants(conn, rows, LOCK_TENANTS)
@@ -138,13 +142,13 @@ def lock_accounts(conn: Connection, agent_ids: Collection[UUID]) -> Accounts | N
 
 
 def read_accounts(conn: Connection, agent_ids: Collection[UUID]) -> Accounts | None:
-    """The accounts of those agents that there are, for whoever only looks."""
+    """Reads the accounts of the given agents without locking."""
     rows = conn.execute(READ_AGENTS, {"ids": list(agent_ids)}).all()
     return _accounts(conn, rows, _tenants(conn, rows, READ_TENANTS))
 
 
 def announce(conn: Connection, accounts: Accounts, notices: Iterable[Notice]) -> None:
-    """Audit what was found, each budget and level once in its period."""
+    """Records the notices in the audit trail, each budget and level once per period."""
     found = {(each.owner_id, each.budget, each.level): each for each in notices}
     if not found:
         return
@@ -163,7 +167,7 @@ def announce(conn: Connection, accounts: Accounts, notices: Iterable[Notice]) ->
 
 
 def forget_notices(conn: Connection, owner_id: UUID) -> None:
-    """A limit was changed: what was said about the old one is no news of the new one."""
+    """Deletes the notices of an owner whose limit has changed, so that new ones are announced."""
     conn.execute(delete(BudgetNotice).where(BudgetNotice.owner_id == owner_id))
 
 

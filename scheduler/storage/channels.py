@@ -1,4 +1,4 @@
-"""Channels: where people of a chat provider reach an agent."""
+"""Stores channels, through which people on a chat provider reach an agent."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ CHANNELS = Channel.__table__
 DUPLICATE = "There is a channel of that name already; choose another."
 NOTE_LENGTH = 200
 NOTE_EVERY = text("interval '1 second'")
-"""Nobody can make us rewrite a channel's row more often than this by calling it."""
+"""The minimum time between updates of a channel's row, so that callers cannot force more."""
 
 
 def get_channel(conn: Connection, tenant_id: UUID, channel_id: UUID, *, lock: bool = False) -> Channel:
-    """The row of a tenant's channel; raises NotFound. `lock` holds it until commit."""
+    """Returns a tenant's channel; raises NotFound. `lock` locks the row until commit."""
     statement = select(CHANNELS).where(Channel.id == channel_id, Channel.tenant_id == tenant_id)
     row = row_as(Channel, conn.execute(statement.with_for_update() if lock else statement))
     if row is None:
@@ -33,7 +33,7 @@ def get_channel(conn: Connection, tenant_id: UUID, channel_id: UUID, *, lock: bo
 def list_channels(
     conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None
 ) -> Sequence[Channel]:
-    """Up to `limit` of a tenant's channels, newest first, older than `after`."""
+    """Lists up to `limit` of a tenant's channels, newest first, older than `after`."""
     statement = select(CHANNELS).where(Channel.tenant_id == tenant_id)
     if after is not None:
         statement = statement.where(Channel.id < after)
@@ -41,7 +41,7 @@ def list_channels(
 
 
 def create_channel(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Channel:
-    """A new channel of columns `values`; raises Conflict on a name that is taken."""
+    """Creates a channel from column `values`. Raises Conflict if the name is taken."""
     with refuse_duplicate("uq_channels_tenant_name", DUPLICATE):
         return one_as(
             Channel, conn.execute(insert(Channel).values(tenant_id=tenant_id, **values).returning(CHANNELS))
@@ -49,7 +49,7 @@ def create_channel(conn: Connection, tenant_id: UUID, values: Mapping[str, Any])
 
 
 def update_channel(conn: Connection, channel_id: UUID, values: Mapping[str, Any]) -> Channel:
-    """Change columns of a channel whose row the caller has locked; raises Conflict on a name that is taken."""
+    """Updates columns of a channel that the caller has locked. Raises Conflict if the name is taken."""
     with refuse_duplicate("uq_channels_tenant_name", DUPLICATE):
         return one_as(
             Channel,
@@ -63,12 +63,12 @@ def update_channel(conn: Connection, channel_id: UUID, values: Mapping[str, Any]
 
 
 def delete_channel(conn: Connection, channel_id: UUID) -> None:
-    """Remove a channel; the messages that came by it stay."""
+    """Deletes a channel. Its messages stay."""
     conn.execute(delete(Channel).where(Channel.id == channel_id))
 
 
 def find_open_channel(conn: Connection, channel_id: UUID) -> Row[Any]:
-    """An enabled channel to an agent that there is, and the database's clock as `now`. Raises NotFound."""
+    """Returns an enabled channel of an existing agent, with the database's clock as `now`. Raises NotFound."""
     row = conn.execute(
         select(CHANNELS, func.clock_timestamp().label("now"))
         .join(Agent, Agent.id == Channel.agent_id)
@@ -80,7 +80,7 @@ def find_open_channel(conn: Connection, channel_id: UUID) -> Row[Any]:
 
 
 def note_event(conn: Connection, channel_id: UUID, note: str) -> None:
-    """Remember why an event made no message; at most once a second."""
+    """Stores why an event produced no message, at most once a second."""
     conn.execute(
         update(Channel)
         .where(

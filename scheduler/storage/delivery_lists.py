@@ -1,4 +1,4 @@
-"""The calls of webhooks, as people look for them."""
+"""Lists webhook deliveries."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ DELIVERY: tuple[Any, ...] = tuple(column for column in WebhookDelivery.__table__
 ACCEPTED = "accepted"
 FILTERED = "filtered"
 REFUSED = "refused"
-"""Every verdict but `accepted`."""
+"""Every verdict except `accepted`."""
 
 
 @dataclass(frozen=True, slots=True)
 class DeliveryFilter:
-    """What to leave of the calls of a tenant's webhooks. `verdict` may be REFUSED; `error`: part of the reason."""
+    """Filters a tenant's webhook deliveries. `verdict` may be REFUSED; `error` matches part of the reason."""
 
     agent_id: UUID | None = None
     trigger_id: UUID | None = None
@@ -34,21 +34,22 @@ class DeliveryFilter:
 def find_deliveries(
     conn: Connection, tenant_id: UUID, wanted: DeliveryFilter, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` calls without their bodies, newest first, older than `after`."""
+    """Lists up to `limit` deliveries without their bodies, newest first, older than `after`."""
     query = select(*DELIVERY).where(WebhookDelivery.tenant_id == tenant_id)
     query = within(query, wanted.span, WebhookDelivery.received_at, WebhookDelivery.id)
     if wanted.agent_id is not None:
         of_agent = select(Trigger.id).where(Trigger.agent_id == wanted.agent_id)
         query = query.where(WebhookDelivery.trigger_id.in_(of_agent))
     if wanted.verdict is not None or wanted.error is not None:
-        # What was accepted has no reason; the index of the others is spelled out for the planner.
+        # Accepted deliveries have no reason. The condition is written out so that the planner uses the partial
+        # index.
         refused = WebhookDelivery.verdict != literal(ACCEPTED, literal_execute=True)
         query = query.where(WebhookDelivery.verdict == ACCEPTED if wanted.verdict == ACCEPTED else refused)
     if wanted.verdict not in (None, ACCEPTED, REFUSED):
         query = query.where(WebhookDelivery.verdict == wanted.verdict)
     if wanted.error is not None:
         query = query.where(WebhookDelivery.reason.icontains(wanted.error, autoescape=True))
-    # Those of one trigger are read by its own index, which has them by time.
+    # The index by trigger is ordered by time.
     order: tuple[Any, ...] = (WebhookDelivery.id,)
     if wanted.trigger_id is not None:
         query = query.where(WebhookDelivery.trigger_id == wanted.trigger_id)

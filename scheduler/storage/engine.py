@@ -1,4 +1,4 @@
-"""The connection to PostgreSQL: one pool, READ COMMITTED, and the driver's failures as our errors."""
+"""Connects to PostgreSQL: one pool, READ COMMITTED, driver failures mapped to our errors."""
 
 from __future__ import annotations
 
@@ -25,23 +25,26 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 CONNECT_TIMEOUT = 5
-"""Seconds that a new connection may take."""
+"""The timeout in seconds for a new connection."""
 
 BY_INDEX: Mapping[str, str] = MappingProxyType({"enable_hashjoin": "off", "enable_mergejoin": "off"})
-"""For sessions that join a batch of ids to a table: up to some 50,000 rows the planner would rather hash the whole
-table for each batch, which doubled the time of a scheduler's pass."""
+"""For sessions that join a batch of ids to a table.
+
+Up to about 50,000 rows the planner would otherwise hash the whole table for each batch, which doubled the time of
+a scheduler's pass.
+"""
 
 SET = "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS s(name, value)"
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 POOLED = "pooled"
-"""In a connection's `info`: whether a pooler stands before the server."""
+"""A key in a connection's `info`: whether a pooler is in between."""
 USED_AT = "used at"
 PING_AFTER = 1.0
-"""Seconds of rest after which a connection is asked whether it lives."""
+"""The seconds of idle time after which a connection is pinged before use."""
 
 
 class Database:
-    """What every repository is given: a bounded pool and its transactions."""
+    """A bounded connection pool and its transactions."""
 
     def __init__(
         self,
@@ -51,9 +54,9 @@ class Database:
         application_name: str = "reveille",
         options: Mapping[str, str] = NO_SETTINGS,
     ) -> None:
-        """`url` is SQLAlchemy's (`postgresql+psycopg://…`); `pool_size` is the most it will ever open.
+        """`url` is a SQLAlchemy URL (`postgresql+psycopg://…`); `pool_size` is the maximum number of connections.
 
-        `options` are PostgreSQL's for what is done here, e.g. BY_INDEX.
+        `options` are PostgreSQL settings for these connections, e.g. BY_INDEX.
         """
         self.engine: Engine = create_engine(
             url,
@@ -69,9 +72,9 @@ class Database:
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
-        """One transaction: committed at the end, rolled back on any error.
+        """Opens a transaction: commits at the end, rolls back on any error.
 
-        Raises DatabaseUnavailable when the database is out of reach; other database errors pass as they are.
+        Raises DatabaseUnavailable when the database is unreachable; other database errors are passed on.
         """
         try:
             with self.engine.begin() as conn:
@@ -84,7 +87,7 @@ class Database:
 
     @contextmanager
     def single(self) -> Iterator[Connection]:
-        """A connection whose statements are committed one by one: half the way to and fro of `begin`, for a look.
+        """Opens an autocommit connection, which saves the round trips of BEGIN and COMMIT for a single read.
 
         Raises as `begin` does.
         """
@@ -98,21 +101,21 @@ class Database:
             raise ours from error
 
     def dispose(self) -> None:
-        """Close every idle connection."""
+        """Closes every idle connection."""
         self.engine.dispose()
 
 
 def _as_ours(error: PoolTimeout | DBAPIError) -> Exception:
-    """The error itself where the database has refused what we asked."""
+    """Returns DatabaseUnavailable for an outage, or the error itself when the database refused a statement."""
     if isinstance(error, PoolTimeout):
         return DatabaseUnavailable("All database connections are busy; try again.")
     return DatabaseUnavailable() if is_outage(error) else error
 
 
 def _ping_idle(engine: Engine) -> None:
-    """Replace a connection that the server has closed, before it is used.
+    """Replaces a connection that the server has closed before it is used.
 
-    One that was used a moment ago is not asked: that would be a way to and fro for each transaction.
+    Recently used connections are not pinged, which saves a round trip per transaction.
     """
 
     @event.listens_for(engine, "checkin")
@@ -130,7 +133,7 @@ def _ping_idle(engine: Engine) -> None:
 
 
 def _open_sessions(engine: Engine, options: Mapping[str, str] = NO_SETTINGS) -> None:
-    """Prepare each new connection; through a pooler, give the options to each transaction instead of the session."""
+    """Prepares each new connection. Through a pooler, options are set per transaction instead of per session."""
     given = (list(options), list(options.values()))
 
     @event.listens_for(engine, "connect")
@@ -156,7 +159,7 @@ async def transact(
     *args: P.args,
     **kwargs: P.kwargs,
 ) -> T:
-    """Call `work` with a transaction's connection in one of `threads`, so that the event loop goes on."""
+    """Runs `work` in one of `threads` with a transaction's connection, without blocking the event loop."""
 
     def call() -> T:
         with db.begin() as conn:
@@ -166,10 +169,10 @@ async def transact(
 
 
 def is_outage(error: DBAPIError) -> bool:
-    """Whether the database went away, as opposed to having refused what we asked.
+    """Whether the database is unavailable, as opposed to having refused a statement.
 
-    SQLSTATE classes 08 (connection), 53 (no resources) and 57P0x (shutting down) count, and no SQLSTATE at all
-    on an operational error: the driver never reached a server.
+    Matches SQLSTATE classes 08 (connection), 53 (no resources) and 57P0x (shutting down), and operational errors
+    without a SQLSTATE: the driver never reached a server.
     """
     if error.connection_invalidated:
         return True
@@ -180,16 +183,16 @@ def is_outage(error: DBAPIError) -> bool:
 
 
 SOON = timedelta(seconds=5)
-"""Schedulers look at least this often, so only what is due sooner is worth a NOTIFY."""
+"""Schedulers look at least this often, so only what is due sooner needs a NOTIFY."""
 
 
 def notify(conn: Connection) -> None:
-    """Wake the schedulers once this transaction commits."""
+    """Wakes the schedulers when this transaction commits."""
     conn.execute(text(f"NOTIFY {CHANNEL}"))
 
 
 def unpooled_engine(url: str) -> Engine:
-    """An engine that keeps no connection: for migrations and one-off commands."""
+    """Creates an engine without a pool, for migrations and one-off commands."""
     engine = create_engine(
         url,
         poolclass=NullPool,

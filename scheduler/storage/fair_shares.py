@@ -1,4 +1,4 @@
-"""Fair shares of a claim: when more is due than one pass may take, each tenant has a part of it."""
+"""Divides a claim fairly: when more rows are due than one pass may take, each tenant gets a share."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from sqlalchemy import Connection, TextClause, text
 from scheduler.storage.arrays import array, uuid_array
 
 FEW = 100
-"""Due rows of a tenant that the express lane takes, so that they do not wait for a full pass."""
+"""A tenant with at most this many due rows is served by the express pass instead of waiting for a full one."""
 ALL_FEW = 400
-"""Rows that it takes at a time, so that none of them waits long."""
+"""The most rows that an express pass takes, so that it stays short."""
 
 NEIGHBOURS = text("SELECT count(*) > 1 FROM (SELECT FROM tenants LIMIT 2) AS first_two")
 
 
 def due_of_tenants(table: str, column: str, where: str) -> TextClause:
-    """A query for `read_waiting`: what is due in `table` by its `column`, of rows `where`, by an index of tenants."""
+    """Builds the query for `read_waiting`: rows `where` due in `table` by `column`, counted per tenant."""
     due = f"{where} AND {column} <= (SELECT clock_timestamp())"
     return text(f"""
         SELECT t.id, theirs.due
@@ -34,20 +34,22 @@ def due_of_tenants(table: str, column: str, where: str) -> TextClause:
 
 
 def read_waiting(conn: Connection, due: TextClause, *, more_than: int, up_to: int = FEW + 1) -> dict[UUID, int]:
-    """How many rows each tenant has due, counted `up_to`, who waits longest first; none unless all have `more_than`.
+    """Counts each tenant's due rows up to `up_to`, longest waiting first; empty unless `more_than` rows are due in
+    all.
 
-    Most passes so pay for one look at an index.
+    Most passes therefore cost a single index lookup.
     """
     return {row.id: row.due for row in conn.execute(due, {"more_than": more_than, "up_to": up_to})}
 
 
 def read_shares(conn: Connection, due: TextClause, limit: int, *, leaves_few: bool) -> dict[UUID, int] | None:
-    """How many rows each tenant may have of a claim of `limit`; None when there is enough for all, or one tenant.
+    """Returns how many rows of a claim of `limit` each tenant may have;
 
-    With `leaves_few`, what the express lane takes is left to it.
+    None when there is room for all or only one tenant. With `leaves_few`, rows that the express pass takes are
+    left to it.
     """
     if limit == 1:
-        return None  # a row that cannot be handled is being looked for: the oldest comes first
+        return None  # bisecting for a row that fails: take the oldest first
     waiting = read_waiting(conn, due, more_than=limit, up_to=max(limit, FEW + 1))
     if len(waiting) <= 1:
         return None
@@ -56,7 +58,7 @@ def read_shares(conn: Connection, due: TextClause, limit: int, *, leaves_few: bo
 
 
 def few_of(waiting: Mapping[UUID, int]) -> dict[UUID, int]:
-    """The tenants that have few due, with all that they have: as many tenants as have few together."""
+    """Returns the tenants that have few due rows, with their counts, up to ALL_FEW rows in total."""
     taken: dict[UUID, int] = {}
     left = ALL_FEW
     for tenant_id, wanted in waiting.items():
@@ -67,7 +69,7 @@ def few_of(waiting: Mapping[UUID, int]) -> dict[UUID, int]:
 
 
 def divide(waiting: Mapping[UUID, int], limit: int) -> dict[UUID, int]:
-    """Divide `limit` so that who wants less than an equal share has all of it, and the others as much as each other."""
+    """Divides `limit` so that tenants wanting less than an equal share get everything and the rest share equally."""
     shares: dict[UUID, int] = {}
     left = limit
     for place, (tenant_id, wanted) in enumerate(sorted(waiting.items(), key=lambda each: each[1])):
@@ -79,7 +81,7 @@ def divide(waiting: Mapping[UUID, int], limit: int) -> dict[UUID, int]:
 
 
 def share_parameters(shares: Mapping[UUID, int]) -> dict[str, object]:
-    """`:tenant_ids` and `:shares` of a claim."""
+    """Builds the `:tenant_ids` and `:shares` parameters of a claim."""
     return {"tenant_ids": uuid_array(shares), "shares": array(shares.values())}
 
 

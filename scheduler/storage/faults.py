@@ -1,4 +1,4 @@
-"""Errors of the database: whether the rows are to blame or trying again may help, and which are for people."""
+"""Classifies database errors: caused by a row, worth retrying, or to be shown to people."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 from scheduler.domain.errors import Conflict, DatabaseUnavailable
 from scheduler.domain.text import storable
 
-# SQLSTATE classes: 08 connection, 25 transaction state, 28 sign-in, 3D no database, 40 rolled back (deadlock),
-# 53 resources, 55 locks, 57 intervention (shutdown, cancel, timeout), 58 the server's machine.
+# SQLSTATE classes: 08 connection, 25 transaction state, 28 authentication, 3D no database, 40 rolled back
+# (deadlock), 53 resources, 55 locks, 57 intervention (shutdown, cancel, timeout), 58 system error of the server.
 _PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58"})
 _OF_THE_SCHEMA = "42"
 NOTE_BYTES = 500
 
 
 def blames_rows(error: BaseException, *, own_statements: bool = True) -> bool:
-    """Whether `error` comes from the rows that were worked on, whatever its class, and will come again with them.
+    """Whether `error` is caused by the rows being processed and would recur with them.
 
-    `own_statements`: the statements were ours. That a table or column of theirs is missing is then the fault of a
-    database that is not migrated; in somebody else's code it is that code's.
+    `own_statements`: the statements were ours, so a missing table or column means that the database is not
+    migrated; otherwise the other code is at fault.
     """
     if isinstance(error, DatabaseUnavailable | MemoryError):
         return False
@@ -36,7 +36,7 @@ def blames_rows(error: BaseException, *, own_statements: bool = True) -> bool:
 
 
 def first_line(error: BaseException) -> str:
-    """What of an error belongs in a log line. An error that cannot even be printed gives its class."""
+    """Returns the first line of an error for the log; the class name if it cannot be printed."""
     try:
         return str(error).partition("\n")[0]
     except Exception:  # noqa: BLE001  # an error of somebody else's, whose __str__ is wrong too
@@ -44,13 +44,13 @@ def first_line(error: BaseException) -> str:
 
 
 def quarantine_note(error: BaseException) -> str:
-    """The `paused_note` of a trigger that was taken out of the schedule for `error`; it can always be stored."""
+    """Returns the `paused_note` for a trigger quarantined because of `error`, safe to store."""
     return storable(f"quarantined: {type(error).__name__}: {first_line(error)}", NOTE_BYTES)[0]
 
 
 @contextmanager
 def refuse_duplicate(constraint: str, message: str) -> Iterator[None]:
-    """Raise Conflict on `name` when the unique `constraint` is violated inside; the transaction is lost then."""
+    """Raises Conflict on `name` when the block violates the unique `constraint`. The transaction is then aborted."""
     try:
         yield
     except IntegrityError as error:

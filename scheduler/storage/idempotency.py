@@ -1,4 +1,6 @@
-"""Requests that name themselves by an Idempotency-Key: sent again, they are answered as before and do nothing."""
+"""Stores answers to requests with an Idempotency-Key, so that a repeated request gets the same answer and does
+nothing.
+"""
 
 from __future__ import annotations
 
@@ -23,20 +25,20 @@ FORGET = text("""
 
 @dataclass(frozen=True, slots=True)
 class KeyedRequest:
-    """A request by its key, which belongs to its caller and to what it is sent to."""
+    """A keyed request. The key is scoped to the caller and the path."""
 
     tenant_id: UUID
     caller: str
     target: str
-    """What it does to whom, such as `fire:ID`."""
+    """What the request does and to what, such as `fire:ID`."""
     key: str
     content_hash: bytes
 
 
 def answered_before(conn: Connection, request: KeyedRequest | None) -> dict[str, Any] | None:
-    """The answer to the same request; None when it is new, and nobody else does it before this transaction ends.
+    """Returns the earlier answer to the same request; for a new one returns None and locks the key until commit.
 
-    Raises InvalidField when the key came with another content.
+    Raises InvalidField when the key was used with different content.
     """
     if request is None:
         return None
@@ -62,7 +64,7 @@ def answered_before(conn: Connection, request: KeyedRequest | None) -> dict[str,
 
 
 def keep_answer(conn: Connection, request: KeyedRequest | None, answer: Mapping[str, Any]) -> None:
-    """Remember the answer, for a week at least, in the transaction that does what was asked; later to complete it."""
+    """Stores the answer for at least a week, in the transaction that does the work; call again to complete it."""
     if request is None:
         return
     new = insert(IdempotencyKey).values(

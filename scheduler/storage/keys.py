@@ -1,4 +1,4 @@
-"""API keys: stored as hashes, looked up by them."""
+"""Stores API keys as hashes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scheduler.storage.web_tables import ApiKey
 
 ADMIN = "admin"
 AGENT_PREFIX = "agent:"
-"""Begins the scope of a key that reaches one agent, whose id follows."""
+"""The prefix of the scope of a key restricted to one agent, followed by the agent's id."""
 KEY_PREFIX = "rvl_"
 KEY_BITS = 256
 SHOWN_LENGTH = 8
@@ -37,7 +37,7 @@ _UNEXPIRED = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_tim
 _IS_NOTED = func.coalesce(ApiKey.last_used_at > func.clock_timestamp() - timedelta(minutes=1), False).label(
     "is_noted"
 )
-"""Whether its use was noted within the last minute, which is as exact as it is kept."""
+"""Whether the use was recorded within the last minute, which is the precision of `last_used_at`."""
 
 
 FIND_KEY = select(*COLUMNS, _IS_NOTED).where(
@@ -47,17 +47,17 @@ FIND_KEY = select(*COLUMNS, _IS_NOTED).where(
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made: the only moment at which `key` itself is known."""
+    """A key that was just created. This is the only time `key` itself is known."""
 
     key: str
     row: Row[Any]
 
 
 def find_key(conn: Connection, key: str) -> Row[Any] | None:
-    """The row of a live key, noted as used; None when there is none, or it was revoked or has expired."""
+    """Finds a live key and records its use; returns None when it is unknown, revoked or expired."""
     found: Any = conn.execute(FIND_KEY, {"key_hash": token_hash(key)}).one_or_none()
     if found is not None and not found.is_noted:
-        # Whoever comes second in a crowd of requests skips it: the time is good to a minute.
+        # SKIP LOCKED: concurrent requests need not wait, as the time is only exact to a minute.
         locked = select(ApiKey.id).where(ApiKey.id == found.id).with_for_update(skip_locked=True).scalar_subquery()
         conn.execute(update(ApiKey).where(ApiKey.id == locked).values(last_used_at=func.clock_timestamp()))
     row: Row[Any] | None = found
@@ -73,8 +73,8 @@ def create_key(
     key: str | None = None,
     expires_at: datetime | None = None,
 ) -> NewKey:
-    """Store a new key, or the given one (the operator's own); `tenant_id` None makes an operator's key."""
-    is_own = key is not None  # of a key that a person made up, no part is stored in the clear
+    """Creates a random key, or stores the given `key` of the operator. `tenant_id` None makes an operator key."""
+    is_own = key is not None  # no part of a human-chosen key is stored in the clear
     key = key or KEY_PREFIX + new_token(KEY_BITS)
     row = conn.execute(
         insert(ApiKey)
@@ -92,7 +92,7 @@ def create_key(
 
 
 def get_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: bool) -> Row[Any]:
-    """A live key of the tenant, or for an `operator` one of the operators' too; raises NotFound."""
+    """Returns a live key of the tenant, or for an `operator` an operator key too; raises NotFound."""
     row = conn.execute(_visible(tenant_id, operator=operator).where(ApiKey.id == key_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no key '{key_id}'.")
@@ -102,7 +102,7 @@ def get_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: bool) 
 def list_keys(
     conn: Connection, tenant_id: UUID, *, operator: bool, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` live keys that `get_key` would give, newest first, older than `after`."""
+    """Lists up to `limit` live keys visible to the caller, newest first, older than `after`."""
     statement = _visible(tenant_id, operator=operator).order_by(ApiKey.id.desc()).limit(limit)
     if after is not None:
         statement = statement.where(ApiKey.id < after)
@@ -110,9 +110,10 @@ def list_keys(
 
 
 def revoke_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: bool) -> Row[Any]:
-    """Revoke a key for good; raises NotFound, or Conflict on the last operator's admin key.
+    """Revokes a key for good. Raises NotFound, or Conflict on the last admin key of the operator.
 
-    A tenant's last admin key may go: an operator can make another. Nobody could for the operator.
+    A tenant's last admin key may be revoked, since an operator can create another. Nobody could do that for the
+    operator.
     """
     row = get_key(conn, tenant_id, key_id, operator=operator)
     if row.tenant_id is None and ADMIN in row.scopes:
@@ -133,7 +134,7 @@ def revoke_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: boo
 
 
 def revoke_agent_keys(conn: Connection, agent_id: UUID) -> None:
-    """Revoke the keys that reach nothing but this agent."""
+    """Revokes the keys that are restricted to this agent."""
     conn.execute(
         update(ApiKey)
         .where(any_(ApiKey.scopes) == f"{AGENT_PREFIX}{agent_id}", ApiKey.revoked_at.is_(None))

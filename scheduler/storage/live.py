@@ -1,4 +1,4 @@
-"""Telling whoever watches that something changed: what was committed is told at its commit, what was not, never."""
+"""Notifies live watchers of changes, exactly when the change is committed."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 LIVE_CHANNEL = "reveille_live"
-"""The NOTIFY channel of changes; each payload is a JSON object `{tenant, kind, id}`, of which each may be null."""
+"""The NOTIFY channel of changes. Each payload is a JSON object `{tenant, kind, id}`; each value may be null."""
 
 MAX_TOLD = 20
-"""Changes named in one transaction. Beyond it everyone is told to look again, which costs less than the names."""
+"""The most changes named in one transaction. Beyond that all watchers are told to refresh, which is cheaper."""
 
 TELL = text("SELECT pg_notify(:channel, told) FROM unnest(CAST(:payloads AS text[])) AS told")
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """Something of a tenant's that changed. `tenant_id` None: of any tenant; `id` None: several of that kind."""
+    """A change to a tenant's data. `tenant_id` None means any tenant; `id` None means several rows of that kind."""
 
     tenant_id: UUID | None
     kind: str
-    """`firing`, `invocation`, `message`, `notification` …; ANYTHING: look at everything again."""
+    """`firing`, `invocation`, `message`, `notification` …; ANYTHING means that everything should be refreshed."""
     id: UUID | None = None
 
 
@@ -33,10 +33,9 @@ EVERYTHING = Change(None, ANYTHING)
 
 
 def tell(conn: Connection, changes: Iterable[Change]) -> None:
-    """Tell the watchers of `changes` once this transaction commits: one statement, however many there are.
+    """Notifies watchers of `changes` when this transaction commits, in one statement.
 
-    A commit that tells waits for every other one that does, so this belongs to transactions that do a batch of
-    work, or that are rare.
+    PostgreSQL serializes commits that NOTIFY, so use this only in transactions that are batched or rare.
     """
     distinct = list(dict.fromkeys(changes))
     if len(distinct) > MAX_TOLD:
@@ -49,13 +48,13 @@ def tell(conn: Connection, changes: Iterable[Change]) -> None:
 
 
 def encode(change: Change) -> str:
-    """`change` as the payload of a NOTIFY."""
+    """Encodes `change` as a NOTIFY payload."""
     tenant, id_ = change.tenant_id, change.id
     return json.dumps({"tenant": tenant and str(tenant), "kind": change.kind, "id": id_ and str(id_)})
 
 
 def decode(payload: str) -> Change:
-    """The change in a payload; EVERYTHING for one that is not ours, since anyone with the database may NOTIFY."""
+    """Decodes a payload; returns EVERYTHING for an unknown one, since anyone with database access may NOTIFY."""
     try:
         value = json.loads(payload)
         tenant, id_ = value["tenant"], value["id"]

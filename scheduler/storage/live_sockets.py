@@ -1,4 +1,4 @@
-"""Stores which sockets are open; the web processes renew it again and again."""
+"""Stores which sockets are open. Web processes refresh their rows periodically."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from scheduler.storage.notification_tables import LiveSocket
 from scheduler.storage.web_tables import ApiKey
 
 KEPT_FOR = timedelta(minutes=5)
-"""The rows of a process that was killed are removed by any other one then; they count for nothing long before."""
+"""When other processes remove the rows of a killed process. They stop counting long before."""
 
 
 @dataclass(frozen=True, slots=True)
 class OpenSocket:
-    """A socket that watches for one session or one user."""
+    """An open socket that watches one session or one user."""
 
     id: UUID
     tenant_id: UUID
@@ -29,7 +29,7 @@ class OpenSocket:
 
 
 def show_sockets(conn: Connection, sockets: Sequence[OpenSocket]) -> None:
-    """Say that these are open, now."""
+    """Marks these sockets as open now."""
     if sockets:
         shown = insert(LiveSocket).values([asdict(each) for each in sockets])
         conn.execute(shown.on_conflict_do_update(index_elements=["id"], set_={"seen_at": func.clock_timestamp()}))
@@ -37,12 +37,12 @@ def show_sockets(conn: Connection, sockets: Sequence[OpenSocket]) -> None:
 
 
 def hide_sockets(conn: Connection, ids: Collection[UUID]) -> None:
-    """Say that these are closed."""
+    """Removes these sockets."""
     conn.execute(delete(LiveSocket).where(LiveSocket.id.in_(ids)))
 
 
 def live_keys(conn: Connection, key_ids: Collection[UUID]) -> set[UUID]:
-    """Those of `key_ids` that were not revoked."""
+    """Returns those of `key_ids` that are not revoked."""
     unexpired = or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp())
     return set(
         conn.scalars(select(ApiKey.id).where(ApiKey.id.in_(key_ids), ApiKey.revoked_at.is_(None), unexpired))

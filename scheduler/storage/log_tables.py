@@ -1,4 +1,4 @@
-"""The tables that log: the calls of webhooks, the audit trail, and what is left of rows that were removed."""
+"""Log tables: webhook deliveries, the audit trail, and remains of pruned rows."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.storage.base import NOW, Base
 
 
 class WebhookDelivery(Base):
-    """One call of a webhook and what became of it. An accepted one's body is its firing's payload."""
+    """One call of a webhook and its outcome. The body of an accepted call is its firing's payload."""
 
     __tablename__ = "webhook_deliveries"
     __table_args__ = (
@@ -37,11 +37,11 @@ class WebhookDelivery(Base):
     body: Mapped[bytes | None]
     firing_id: Mapped[UUID | None]
     data: Mapped[dict[str, Any] | None]
-    """Of one that was filtered: what beside its body would be kept with a firing."""
+    """For a filtered delivery: what a firing would keep besides its body."""
 
 
 class IdempotencyKey(Base):
-    """A request that named itself by a key, and how it was answered."""
+    """A request with an Idempotency-Key and its answer."""
 
     __tablename__ = "idempotency_keys"
     __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
@@ -56,7 +56,7 @@ class IdempotencyKey(Base):
 
 
 class AuditEvent(Base):
-    """Who did what, and when. Firings are not repeated here: the audit listing reads them from `firings`."""
+    """Who did what, and when. Firings are not copied here: the audit list reads them from `firings`."""
 
     __tablename__ = "audit_events"
     __table_args__ = (
@@ -81,13 +81,13 @@ class AuditEvent(Base):
 
 
 class SpentId(Base):
-    """An id by which a sender may repeat itself, of a row that was removed."""
+    """A sender's idempotency id from a row that has been pruned."""
 
     __tablename__ = "spent_ids"
     __table_args__ = (Index("ix_spent_ids_seen_at", "seen_at"),)
 
     owner_id: Mapped[UUID] = mapped_column(primary_key=True)
-    """The trigger, or the agent that a message was to."""
+    """The trigger, or the agent that received the message."""
     key: Mapped[str] = mapped_column(primary_key=True)
     id: Mapped[UUID]
     """Of the firing or message."""
@@ -96,7 +96,7 @@ class SpentId(Base):
 
 
 class PrunedRows(Base):
-    """How many rows of a kind of history were removed so far."""
+    """How many rows of each kind of history have been pruned."""
 
     __tablename__ = "pruned_rows"
 

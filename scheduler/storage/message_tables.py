@@ -1,4 +1,4 @@
-"""The tables of conversations: people, channels, sessions, messages, and the wakes between agents."""
+"""Conversation tables: users, channels, sessions, messages, and wakes between agents."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class User(Base):
 
 
 class UserAccount(Base):
-    """Who a user is on a channel: the provider's own id of the person."""
+    """A user's identity on a channel: the provider's id for the person."""
 
     __tablename__ = "user_accounts"
 
@@ -42,7 +42,7 @@ class UserAccount(Base):
 
 
 class Session(Base):
-    """A conversation of an agent with a user or with another agent; a reflection is one with itself."""
+    """A conversation of an agent with a user or another agent. A reflection is a session with itself."""
 
     __tablename__ = "sessions"
     __table_args__ = (
@@ -82,16 +82,16 @@ class Session(Base):
     peer_agent_id: Mapped[UUID | None]
     channel: Mapped[str]
     thread: Mapped[str] = mapped_column(server_default="")
-    """Tells one conversation of the same two on a channel from another, e.g. a provider's thread id."""
+    """Distinguishes conversations of the same two parties on a channel, e.g. a provider's thread id."""
     title: Mapped[str] = mapped_column(server_default="")
     is_reflection: Mapped[bool] = mapped_column(server_default=text("false"))
     invocation_id: Mapped[UUID | None]
-    """Of a reflection: the run that it tells of."""
+    """For a reflection: the run it describes."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class Message(Base):
-    """One entry of a session. `created_at` is set before commit: a later one may be seen earlier."""
+    """One entry of a session. `created_at` is set before commit, so a later row may become visible earlier."""
 
     __tablename__ = "messages"
     __table_args__ = (
@@ -123,24 +123,24 @@ class Message(Base):
     tenant_id: Mapped[UUID]
     session_id: Mapped[UUID]
     from_type: Mapped[str]
-    """`user` or `agent`: what `from_id` names."""
+    """The type of `from_id`: `user` or `agent`."""
     from_id: Mapped[UUID]
     to_agent_id: Mapped[UUID | None]
-    """Null: an agent's message to the session's user."""
+    """Null: a message from an agent to the session's user."""
     channel: Mapped[str]
     text: Mapped[str]
     event_id: Mapped[str | None]
-    """The sender's or the channel's own id of the message, by which a repeated delivery is known."""
+    """The sender's or the channel's id of the message, which identifies repeated deliveries."""
     root_id: Mapped[UUID | None]
     depth: Mapped[int] = mapped_column(server_default="0")
-    """Lineage of the wakes that it makes (scheduler/domain/lineage.py)."""
+    """The lineage of the wakes that it causes (scheduler/domain/lineage.py)."""
     refused_for: Mapped[list[UUID]] = mapped_column(server_default=NOBODY)
-    """Agents that it may not wake, because its sender woke them too often."""
+    """Agents that it may not wake because its sender has woken them too often."""
     tool_key: Mapped[str | None]
-    """Of a tool call: which of the run, as `RESPONSE.CALL`, both counted from 0. `text` is what it returned."""
+    """For a tool call: its position in the run as `RESPONSE.CALL`, both counted from 0. `text` is the result."""
     tool_name: Mapped[str | None]
     tool_arguments: Mapped[str | None]
-    """As the model wrote them, which may be no JSON."""
+    """As the model wrote them; may be invalid JSON."""
     tool_state: Mapped[str | None]
     """`running`, `done`, `failed` or `interrupted`."""
     ended_at: Mapped[datetime | None]
@@ -148,7 +148,7 @@ class Message(Base):
 
 
 class PairWake(Base):
-    """A wake that one agent caused of another; only the last minutes are kept, to be counted."""
+    """A wake of one agent by another. Only the last minutes are kept, for rate limits."""
 
     __tablename__ = "pair_wakes"
     __table_args__ = (Index("ix_pair_wakes_pair", "from_agent_id", "agent_id", "woken_at"),)
@@ -160,7 +160,7 @@ class PairWake(Base):
 
 
 class Channel(Base):
-    """A provider's app that posts here, and the agent that its people talk to."""
+    """A chat provider's app that posts events here, and the agent that its users talk to."""
 
     __tablename__ = "channels"
     __table_args__ = (
@@ -174,12 +174,12 @@ class Channel(Base):
     kind: Mapped[str]
     name: Mapped[str]
     secrets: Mapped[bytes]
-    """Encrypted: what the kind asks for, as JSON."""
+    """Encrypted JSON with the secrets of the channel's kind."""
     bot_user_id: Mapped[str | None]
-    """The provider's id of the app's own user, where events do not tell that a bot wrote."""
+    """The provider's id of the app's own user, for events that do not mark messages of bots."""
     is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
     note: Mapped[str | None]
-    """Why an event lately made no message: for whoever sets the channel up."""
+    """Why a recent event produced no message, for the person who sets up the channel."""
     noted_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)

@@ -1,4 +1,4 @@
-"""Alembic, driven from code: there is no alembic.ini, the URL is the one the process was given."""
+"""Drives Alembic from code. There is no alembic.ini; the URL is the process's own."""
 
 from __future__ import annotations
 
@@ -26,9 +26,10 @@ def _config() -> Config:
 
 
 def upgrade(sqlalchemy_url: str, revision: str = "head") -> None:
-    """Bring the database up to `revision`, in one transaction; does nothing when it is there already.
+    """Upgrades the database to `revision` in one transaction; does nothing when it is already there.
 
-    Raises DatabaseUnavailable when it does not answer, ConfigurationError when it or its pooler is none for Reveille.
+    Raises DatabaseUnavailable when it does not answer, ConfigurationError when the server or its pooler is
+    unsuitable.
     """
     try:
         _run(sqlalchemy_url, revision, up=True)
@@ -41,7 +42,7 @@ def upgrade(sqlalchemy_url: str, revision: str = "head") -> None:
 
 
 def downgrade(sqlalchemy_url: str, revision: str = "base") -> None:
-    """Take the database down to `revision`, in one transaction. Data of dropped tables is gone."""
+    """Downgrades the database to `revision` in one transaction. Data in dropped tables is lost."""
     _run(sqlalchemy_url, revision, up=False)
 
 
@@ -59,11 +60,11 @@ def _run(sqlalchemy_url: str, revision: str, *, up: bool) -> None:
 
 
 def check_migrated(sqlalchemy_url: str) -> None:
-    """Raise ConfigurationError with the remedy when the database is empty, or at a revision before this version's.
+    """Raises ConfigurationError with a remedy when the database is empty or its schema is older than this
+    version's.
 
-    Likewise when its server is too old, or its pooler gives no transactions.
-
-    A later one is let pass, for a release migrates first; so is a database that does not answer: it is waited for.
+    Likewise when its server is too old or its pooler does not support transactions. A newer schema is accepted,
+    since a release migrates first; so is a database that does not answer, which callers wait for.
     """
     engine = unpooled_engine(sqlalchemy_url)
     try:
@@ -90,7 +91,7 @@ def _check_pooler(error: DBAPIError) -> None:
 
 
 def head_revision() -> str:
-    """The revision that this code expects."""
+    """Returns the revision that this code expects."""
     head = ScriptDirectory.from_config(_config()).get_current_head()
     if head is None:
         raise RuntimeError("There are no migrations.")
@@ -98,5 +99,5 @@ def head_revision() -> str:
 
 
 def current_revision(conn: Connection) -> str | None:
-    """The revision that the database is at; None when it was never migrated."""
+    """Returns the database's revision; None when it was never migrated."""
     return MigrationContext.configure(conn).get_current_revision()

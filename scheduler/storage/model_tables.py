@@ -1,4 +1,4 @@
-"""The tables of what `llm` agents think with, and what they spend."""
+"""Tables of the models that `llm` agents use, and of what they spend."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from scheduler.storage.base import NOW, Base
 
 
 class Model(Base):
-    """A provider's model, as one tenant uses it. Its key is `key` (encrypted), or stands in the variable `key_env`."""
+    """A provider's model as configured by a tenant.
+
+    The API key is in `key` (encrypted) or in the variable `key_env`.
+    """
 
     __tablename__ = "models"
     __table_args__ = (
@@ -27,33 +30,36 @@ class Model(Base):
     name: Mapped[str]
     provider: Mapped[str]
     model: Mapped[str]
-    """The provider's own name of it."""
+    """The provider's name of the model."""
     base_url: Mapped[str | None]
     key: Mapped[bytes | None]
     key_env: Mapped[str | None]
     is_enabled: Mapped[bool] = mapped_column(server_default="true")
     max_output_tokens: Mapped[int | None]
     input_price: Mapped[Decimal] = mapped_column(server_default="0")
-    """Of a million tokens, in the owner's currency."""
+    """Per million tokens, in the owner's currency."""
     output_price: Mapped[Decimal] = mapped_column(server_default="0")
     created_at: Mapped[dt.datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[dt.datetime] = mapped_column(server_default=NOW)
 
 
 class ModelResponse(Base):
-    """One response of a model, whole, as pydantic-ai writes it: from these a retry goes on where the last try ended."""
+    """One response of a model as pydantic-ai serializes it. A retry continues from these."""
 
     __tablename__ = "model_responses"
 
     invocation_id: Mapped[UUID] = mapped_column(primary_key=True)
     position: Mapped[int] = mapped_column(primary_key=True)
     response: Mapped[str]
-    """JSON, but text: `jsonb` refuses U+0000, which models can write."""
+    """JSON as text: `jsonb` refuses U+0000, which models can write."""
     created_at: Mapped[dt.datetime] = mapped_column(server_default=NOW)
 
 
 class AgentUsage(Base):
-    """What an agent spent on a day of its zone. Tokens count with each response, invocations when they end."""
+    """What an agent spent on one day in its time zone.
+
+    Tokens are added with each response, invocations when they end.
+    """
 
     __tablename__ = "agent_usage"
     __table_args__ = (Index("ix_agent_usage_tenant", "tenant_id", "day"),)

@@ -1,4 +1,4 @@
-"""Models: what the agents of a tenant think with."""
+"""Stores the language models of a tenant's agents."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DUPLICATE = "There is a model of that name already; choose another."
 
 
 def get_model(conn: Connection, tenant_id: UUID, model_id: UUID, *, lock: bool = False) -> Model:
-    """The row of a tenant's model; raises NotFound. `lock` holds it until commit."""
+    """Returns a tenant's model; raises NotFound. `lock` locks the row until commit."""
     statement = select(MODELS).where(Model.id == model_id, Model.tenant_id == tenant_id)
     row = row_as(Model, conn.execute(statement.with_for_update() if lock else statement))
     if row is None:
@@ -29,7 +29,7 @@ def get_model(conn: Connection, tenant_id: UUID, model_id: UUID, *, lock: bool =
 
 
 def list_models(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Model]:
-    """Up to `limit` of a tenant's models, newest first, older than `after`."""
+    """Lists up to `limit` of a tenant's models, newest first, older than `after`."""
     statement = select(MODELS).where(Model.tenant_id == tenant_id)
     if after is not None:
         statement = statement.where(Model.id < after)
@@ -37,13 +37,13 @@ def list_models(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | 
 
 
 def create_model(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Model:
-    """A new model of columns `values`; raises Conflict on a name that is taken."""
+    """Creates a model from column `values`. Raises Conflict if the name is taken."""
     with refuse_duplicate("uq_models_tenant_name", DUPLICATE):
         return one_as(Model, conn.execute(insert(Model).values(tenant_id=tenant_id, **values).returning(MODELS)))
 
 
 def update_model(conn: Connection, model_id: UUID, values: Mapping[str, Any]) -> Model:
-    """Change columns of a model whose row the caller has locked; raises Conflict on a name that is taken."""
+    """Updates columns of a model that the caller has locked. Raises Conflict if the name is taken."""
     with refuse_duplicate("uq_models_tenant_name", DUPLICATE):
         return one_as(
             Model,
@@ -66,7 +66,7 @@ MOST_NAMED = 10
 
 
 def check_unused(conn: Connection, model: Model) -> None:
-    """Raise Conflict with their names where agents think with a model, whose row the caller has locked."""
+    """Raises Conflict with the names of the agents that use this model, which the caller has locked."""
     names = conn.scalars(USERS, {"tenant_id": model.tenant_id, "id": str(model.id)}).all()
     if names:
         left_out = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
@@ -78,14 +78,14 @@ def check_unused(conn: Connection, model: Model) -> None:
 
 
 def delete_model(conn: Connection, model_id: UUID) -> None:
-    """Forget a model."""
+    """Deletes a model."""
     conn.execute(delete(Model).where(Model.id == model_id))
 
 
 def usable_models(conn: Connection, tenant_id: UUID, ids: Sequence[UUID], box: SecretBox) -> list[ModelSpec] | str:
-    """Those of `ids` that are there and enabled, in that order; else why there is none, in one word.
+    """Returns the enabled models among `ids`, in order, or a one-word reason why there is none.
 
-    Raises ConfigurationError when a key does not open.
+    Raises ConfigurationError when an API key cannot be decrypted.
     """
     rows = {
         row.id: row
@@ -98,7 +98,10 @@ def usable_models(conn: Connection, tenant_id: UUID, ids: Sequence[UUID], box: S
 
 
 def spec_of(row: Model, box: SecretBox) -> ModelSpec:
-    """A model as it is asked. Raises ConfigurationError when its key does not open."""
+    """Builds the specification of a model for a request.
+
+    Raises ConfigurationError when its key cannot be decrypted.
+    """
     return ModelSpec(
         name=row.name,
         provider=row.provider,

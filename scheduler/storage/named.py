@@ -1,4 +1,4 @@
-"""What people name in a list's filters: an agent or a trigger, by its id or by its name."""
+"""Resolves agents and triggers named in a list's filters, by id or name."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from scheduler.storage.tables import Agent, Trigger
 from scheduler.triggers.registry import UNLISTED
 
 SUGGESTED = 200
-"""Names that a field suggests."""
+"""How many names a field suggests."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """A table of what has an id and a name, and which of its rows are listed."""
+    """A table with ids and names, and the condition for listed rows."""
 
     what: str
     table: Any
@@ -28,7 +28,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One of them. `shown`: its name, by which it is found again, or its id where the name is not enough."""
+    """A match. `shown` is the name that finds it again, or its id when the name is ambiguous."""
 
     id: UUID
     shown: str
@@ -41,9 +41,9 @@ TRIGGERS = Named("trigger", Trigger, (Trigger.deleted_at.is_(None), Trigger.type
 def find_named(
     conn: Connection, tenant_id: UUID, named: Named, reference: str, *, agent_id: UUID | None = None
 ) -> Found:
-    """The agent or trigger that `reference` is the id of, also a deleted one, or the name of.
+    """Finds the agent or trigger by id, deleted ones included, or by name.
 
-    Raises NotFound, and InvalidField when several triggers have the name; `agent_id` tells them apart.
+    Raises NotFound, and InvalidField when several triggers share the name; `agent_id` disambiguates.
     """
     table = named.table
     try:
@@ -60,7 +60,7 @@ def find_named(
 
 
 def suggest(conn: Connection, tenant_id: UUID, named: Named) -> Sequence[str]:
-    """The names of the newest, in alphabetical order, each once."""
+    """Lists the names of the newest rows, alphabetically and without duplicates."""
     table = named.table
     newest = select(table.name).where(table.tenant_id == tenant_id, *named.listed)
     rows = conn.scalars(newest.order_by(table.id.desc()).limit(SUGGESTED))

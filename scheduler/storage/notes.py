@@ -1,4 +1,4 @@
-"""Notes of agents: one text for each, which it keeps from run to run."""
+"""Stores the notes of agents: one text per agent, kept between runs."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from scheduler.storage.base import NOW
 from scheduler.storage.rows import row_as
 
 MOST_CHARACTERS = 10_000
-"""Of an agent's notes: enough for what matters, little enough to be read in each run."""
+"""The size limit of an agent's notes, small enough to be read in each run."""
 
 
 @dataclass(frozen=True, slots=True)
 class Notes:
-    """An agent's notes, and who wrote them last."""
+    """An agent's notes and who last wrote them."""
 
     text: str = ""
     updated_at: datetime | None = None
@@ -29,7 +29,7 @@ class Notes:
 
 
 def read_notes(conn: Connection, agent_id: UUID) -> Notes:
-    """An agent's notes; empty until somebody writes some."""
+    """Returns an agent's notes; empty until something is written."""
     columns = (AgentNotes.text, AgentNotes.updated_at, AgentNotes.updated_by)
     return row_as(Notes, conn.execute(select(*columns).where(AgentNotes.agent_id == agent_id))) or Notes()
 
@@ -37,7 +37,7 @@ def read_notes(conn: Connection, agent_id: UUID) -> Notes:
 def write_notes(
     conn: Connection, tenant_id: UUID, agent_id: UUID, text: str, *, actor: str, append: bool = False
 ) -> Notes:
-    """Put `text` in the place of an agent's notes, or below them. Raises InvalidField when they become too long."""
+    """Replaces an agent's notes or appends to them. Raises InvalidField when they become too long."""
     if append:
         locked = select(AgentNotes.text).where(AgentNotes.agent_id == agent_id).with_for_update()
         text = "\n".join(filter(None, [conn.scalar(locked), text]))

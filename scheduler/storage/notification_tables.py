@@ -1,4 +1,4 @@
-"""The tables of notifications: what people were told, who watches, and where else it is sent."""
+"""Notification tables: what people were told, who is watching, and where else it is sent."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.storage.base import NOW, Base
 
 
 class Notification(Base):
-    """One end that people are told of. A reply itself stays on the invocation."""
+    """One notification about an ended run. The reply itself stays on the invocation."""
 
     __tablename__ = "notifications"
     __table_args__ = (
@@ -27,18 +27,18 @@ class Notification(Base):
     invocation_id: Mapped[UUID]
     summary: Mapped[str]
     triggers: Mapped[list[str]]
-    """The names of the triggers, each once, in the order in which they fired."""
+    """The names of the triggers without duplicates, in the order in which they fired."""
     session_ids: Mapped[list[UUID]]
-    """The sessions that got it as a message."""
+    """The sessions that received it as a message."""
     failure: Mapped[str | None]
-    """What is told of a run that came to nothing, in place of its reply."""
+    """The text sent for a failed run, in place of a reply."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class LiveSocket(Base):
-    """A socket of a web process that watches for one session or one user: that session is open.
+    """A web process's socket that watches one session or one user, which marks the session as open.
 
-    Its process shows again and again that it is there; rows of a process that was killed grow old and are removed.
+    The process refreshes its rows; stale rows of a killed process are removed.
     """
 
     __tablename__ = "live_sockets"
@@ -57,7 +57,7 @@ class LiveSocket(Base):
 
 
 class NotificationTarget(Base):
-    """Where an agent's notifications are sent besides."""
+    """An additional destination for an agent's notifications."""
 
     __tablename__ = "notification_targets"
     __table_args__ = (Index("uq_notification_targets_name", "agent_id", "name", unique=True),)
@@ -68,18 +68,18 @@ class NotificationTarget(Base):
     name: Mapped[str]
     kind: Mapped[str]
     host: Mapped[str]
-    """Of its URL, the only part that is shown: the rest may let anybody write there."""
+    """The host of its URL. The rest is never shown, since knowing it may be enough to post there."""
     secrets: Mapped[bytes]
-    """Encrypted: JSON `{url, secret}`; `secret` signs what is sent, and may be null."""
+    """Encrypted JSON `{url, secret}`. `secret` signs requests and may be null."""
     delivered_at: Mapped[datetime | None]
     note: Mapped[str | None]
-    """Why the last notification was not delivered; null again once one was."""
+    """Why the last notification was not delivered; null again after a successful one."""
     noted_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class NotificationDelivery(Base):
-    """A notification on its way to a target. `due_at`: it is queued again if it has not arrived by then."""
+    """A notification being sent to a target. It is queued again at `due_at` if it has not been delivered."""
 
     __tablename__ = "notification_deliveries"
     __table_args__ = (
@@ -94,7 +94,7 @@ class NotificationDelivery(Base):
     """`pending`, `delivered` or `dead`."""
     attempt: Mapped[int] = mapped_column(server_default="0")
     put_offs: Mapped[int] = mapped_column(server_default="0")
-    """Tries that do not count: the receiver said when to come back."""
+    """Attempts that do not count because the receiver said when to come back."""
     due_at: Mapped[datetime | None]
     error: Mapped[str | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

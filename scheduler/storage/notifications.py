@@ -1,4 +1,4 @@
-"""Notifications: who has a session open, what a run has to tell, and what was told."""
+"""Stores notifications: which sessions are open, what a run reports, and what was sent."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scheduler.storage.notification_tables import Notification
 from scheduler.storage.rows import insert_rows, rows_as
 
 OPEN_FOR = timedelta(seconds=45)
-"""How long a socket counts as open after its process last showed it: three of its beats."""
+"""How long a socket counts as open after its process last refreshed it: three heartbeats."""
 MOST_MISSED = 200
 
 READ_RUNS = text("""
@@ -28,8 +28,8 @@ READ_RUNS = text("""
     WHERE f.invocation_id = ANY(CAST(:ids AS uuid[])) ORDER BY f.id
 """)
 
-# A socket that names only a user has that user's newest session with the agent open. Where none is open: where a
-# person last wrote to the agent; if nobody did, the newest session with a person.
+# A socket that names only a user stands for that user's newest session with the agent. When no session is open:
+# the session where a person last wrote to the agent, else the newest session with a person.
 SESSIONS_TO_TELL = text("""
     WITH agents_told AS (
         SELECT DISTINCT * FROM unnest(CAST(:agent_ids AS uuid[]), CAST(:tenant_ids AS uuid[])) AS v(agent_id, tenant_id)
@@ -77,7 +77,7 @@ READ_SINCE = text(_READ + "WHERE n.created_at >= :since ORDER BY n.created_at DE
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """A notification as whoever watches gets it."""
+    """A notification as watchers receive it."""
 
     id: UUID
     tenant_id: UUID
@@ -92,14 +92,16 @@ class Told:
 
 
 def read_runs(conn: Connection, invocation_ids: Collection[UUID]) -> Sequence[Row[Any]]:
-    """The firings of invocations with what their triggers tell people, and their agents' languages; oldest first."""
+    """Reads the firings of invocations with their triggers' notification settings and their agents' languages,
+    oldest first.
+    """
     return conn.execute(READ_RUNS, {"ids": uuid_array(invocation_ids)}).all()
 
 
 def sessions_to_tell(conn: Connection, agents: Sequence[tuple[UUID, UUID]]) -> Sequence[Row[Any]]:
-    """The `(agent_id, id, channel)` of the open sessions of each `(agent_id, tenant_id)`.
+    """Returns `(agent_id, id, channel)` of the sessions to notify for each `(agent_id, tenant_id)`: all open ones.
 
-    Of an agent that has none open its latest one with a person, if there is one.
+    For an agent without an open session, returns its latest session with a person, if any.
     """
     values = {
         "agent_ids": uuid_array(agent_id for agent_id, _ in agents),
@@ -110,29 +112,32 @@ def sessions_to_tell(conn: Connection, agents: Sequence[tuple[UUID, UUID]]) -> S
 
 
 def sessions_by_id(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
-    """The `(id, channel)` of these sessions, by id."""
+    """Returns `(channel)` and id of these sessions, by id."""
     statement = text("SELECT id, channel FROM sessions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id")
     return {row.id: row for row in conn.execute(statement, {"ids": array(ids)})}
 
 
 def add_messages(conn: Connection, messages: Sequence[Mapping[str, Any]]) -> None:
-    """Put messages into sessions.
+    """Adds messages to sessions.
 
-    Their listeners are not fired here, where triggers may not be locked any more: their interval check finds them.
+    Their on_message triggers are not fired here, where triggers can no longer be locked: their interval check does
+    it.
     """
     insert_rows(conn, Message.__tablename__, messages)
 
 
 def add_notifications(conn: Connection, notifications: Sequence[Mapping[str, Any]]) -> None:
-    """Write down what was told."""
+    """Inserts notifications."""
     insert_rows(conn, Notification.__tablename__, notifications)
 
 
 def read_notifications(conn: Connection, ids: Collection[UUID]) -> list[Told]:
-    """Notifications by their ids, oldest first."""
+    """Reads notifications by id, oldest first."""
     return rows_as(Told, conn.execute(READ, {"ids": array(ids)}))
 
 
 def read_missed(conn: Connection, since: datetime) -> list[Told]:
-    """The notifications of all tenants since then, oldest first; of very many, the newest."""
+    """Reads the notifications of all tenants since a time, oldest first; if there are too many, the newest of
+    them.
+    """
     return rows_as(Told, conn.execute(READ_SINCE, {"since": since, "limit": MOST_MISSED}))[::-1]

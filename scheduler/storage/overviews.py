@@ -1,4 +1,4 @@
-"""Reads the lists of pages: each reads one page by an index, and what belongs to its rows."""
+"""Reads the list pages: each query reads one page by an index, with the data its rows show."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger
 from scheduler.triggers.registry import UNLISTED
 
 MOST_COUNTED = 1000
-"""Counting for a page stops here; a page says so."""
+"""The most rows that a page counts; the page shows when there are more."""
 ALL = LedgerFilter()
 NAMED_FIRINGS = 20
-"""Firings of an invocation whose triggers a list names."""
-# The two looks are of different indexes: a window's firings point to it, a closed invocation names its own.
+"""The firings per invocation whose triggers a list names."""
+# The two lookups use different indexes: a window's firings point to it, a closed invocation lists its own.
 WOKEN_BY = text(f"""
     SELECT i.id, array(
         SELECT DISTINCT f.trigger_name FROM (
@@ -60,7 +60,7 @@ def find_agents(
     limit: int,
     after: UUID | None = None,
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` agents whose name holds `words`, in any case, newest first, older than `after`."""
+    """Lists up to `limit` agents whose name contains `words` (case-insensitive), newest first, older than `after`."""
     query = select(Agent.__table__).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
     if words:
         query = query.where(Agent.name.icontains(words, autoescape=True))
@@ -72,15 +72,17 @@ def find_agents(
 
 
 def standing_of(conn: Connection, agent_ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
-    """How agents stand: `triggers` and `enabled` (counted up to MOST_COUNTED), and the newest invocation's
-    `invocation_id`, `state`, `at`, which are None for one that was never woken.
+    """Summarizes agents:
+
+    `triggers` and `enabled` (counted up to MOST_COUNTED), and the latest invocation's `invocation_id`, `state` and
+    `at`, which are None for an agent that was never woken.
     """
     return {row.id: row for row in conn.execute(STANDING, {"ids": array(agent_ids)})}
 
 
 def woken_by(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, list[str]]:
-    """The names of the triggers whose firings invocations carry, in alphabetical order; those of the oldest
-    NAMED_FIRINGS firings.
+    """Returns the names of the triggers that invocations carry, alphabetically, from their oldest NAMED_FIRINGS
+    firings.
     """
     rows = conn.execute(WOKEN_BY, {"ids": array(invocation_ids)})
     return {row[0]: row[1] for row in rows}
@@ -89,8 +91,8 @@ def woken_by(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, l
 def list_dead(
     conn: Connection, tenant_id: UUID, wanted: LedgerFilter = ALL, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` invocations that ended dead or skipped and were not replayed, newest first, older than
-    `after`; with the `error` of the last try.
+    """Lists up to `limit` invocations that ended dead or skipped and were not replayed, newest first, older than
+    `after`, with the `error` of the last attempt.
     """
     query = only(select(*INVOCATION, LAST_ERROR.label("error")), wanted)
     query = query.where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN)
@@ -100,13 +102,13 @@ def list_dead(
 
 
 def count_dead(conn: Connection, tenant_id: UUID, wanted: LedgerFilter = ALL) -> int:
-    """How many invocations `list_dead` would give in all; counting stops at MOST_COUNTED."""
+    """Counts what `list_dead` would list, up to MOST_COUNTED."""
     some = only(select(Invocation.id).where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN), wanted)
     return conn.scalar(select(func.count()).select_from(some.limit(MOST_COUNTED).subquery())) or 0
 
 
 def count_awaiting(conn: Connection, tenant_id: UUID) -> int:
-    """How many triggers wait for approval; counting stops at MOST_COUNTED."""
+    """Counts the triggers that await approval, up to MOST_COUNTED."""
     some = select(Trigger.id).where(
         Trigger.tenant_id == tenant_id, Trigger.approval == "awaiting", Trigger.deleted_at.is_(None)
     )
@@ -115,8 +117,9 @@ def count_awaiting(conn: Connection, tenant_id: UUID) -> int:
 
 @dataclass(frozen=True, slots=True)
 class TargetFilter:
-    """What to leave of a tenant's notification targets. `error`: part of why the last one was not delivered; `span`:
-    of when the last one was.
+    """Filters a tenant's notification targets.
+
+    `error` matches part of the last delivery failure; `span` is its time.
     """
 
     agent_id: UUID | None = None
@@ -135,7 +138,7 @@ TARGET_STATES: dict[str, ColumnElement[bool]] = {
 def list_all_targets(
     conn: Connection, tenant_id: UUID, wanted: TargetFilter, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` notification targets of a tenant's agents, newest first, older than `after`."""
+    """Lists up to `limit` notification targets of a tenant's agents, newest first, older than `after`."""
     query = select(NotificationTarget.__table__).where(NotificationTarget.tenant_id == tenant_id)
     if wanted.agent_id is not None:
         query = query.where(NotificationTarget.agent_id == wanted.agent_id)
@@ -153,13 +156,13 @@ def list_all_targets(
 
 
 def agent_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
-    """The names of a tenant's agents, those deleted too."""
+    """Returns the names of a tenant's agents, deleted ones included."""
     rows = conn.execute(select(Agent.id, Agent.name).where(Agent.id.in_(ids), Agent.tenant_id == tenant_id))
     return {row.id: row.name for row in rows}
 
 
 def owned_triggers(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
-    """The `name`, `agent_id` and `agent_name` of a tenant's triggers, those deleted too."""
+    """Returns the `name`, `agent_id` and `agent_name` of a tenant's triggers, deleted ones included."""
     columns: tuple[Any, ...] = (Trigger.id, Trigger.name, Trigger.agent_id, Agent.name.label("agent_name"))
     query = select(*columns).join(Agent, Agent.id == Trigger.agent_id)
     rows = conn.execute(query.where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id))
@@ -167,13 +170,13 @@ def owned_triggers(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> 
 
 
 def triggers_with_pages(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> set[UUID]:
-    """Those of a tenant's triggers that can be looked at: neither deleted nor the system's own for wakes by a call."""
+    """Returns those of a tenant's triggers that have a page: neither deleted nor system triggers."""
     shown = Trigger.deleted_at.is_(None), Trigger.type.not_in(UNLISTED)
     return set(conn.scalars(select(Trigger.id).where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id, *shown)))
 
 
 def user_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
-    """What a tenant's users are called."""
+    """Returns the display names of a tenant's users."""
     name = func.coalesce(func.nullif(User.display_name, ""), User.name).label("name")
     rows = conn.execute(select(User.id, name).where(User.id.in_(ids), User.tenant_id == tenant_id))
     return {row.id: row.name for row in rows}

@@ -1,4 +1,4 @@
-"""An agent's triggers as the agent itself, and who approves them, ask for them."""
+"""Reads an agent's triggers for the agent itself and for those who approve them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,10 @@ from scheduler.storage.trigger_views import TriggerView, read_view, view_query
 
 
 def find_own(conn: Connection, agent_id: UUID, reference: str) -> TriggerView:
-    """The agent's trigger with this id or name; raises NotFound, for a system trigger too, and names some."""
+    """Returns the agent's trigger with this id or name.
+
+    Raises NotFound, also for system triggers, with suggestions.
+    """
     query = view_query().where(Trigger.agent_id == agent_id, Trigger.is_system.is_(False))
     key = Trigger.name == reference if _as_id(reference) is None else Trigger.id == _as_id(reference)
     row = conn.execute(query.where(key)).one_or_none()
@@ -28,7 +31,7 @@ def find_own(conn: Connection, agent_id: UUID, reference: str) -> TriggerView:
 def list_awaiting(
     conn: Connection, tenant_id: UUID, agent_id: UUID | None, *, limit: int, after: UUID | None
 ) -> list[TriggerView]:
-    """Up to `limit` of a tenant's, or of one agent's, triggers that await approval, newest first, after `after`."""
+    """Lists up to `limit` triggers of a tenant or one agent that await approval, newest first, older than `after`."""
     query = view_query().where(Trigger.tenant_id == tenant_id, AWAITS_APPROVAL)
     if agent_id is not None:
         query = query.where(Trigger.agent_id == agent_id)
@@ -39,7 +42,7 @@ def list_awaiting(
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """An agent that waits for an answer, and to which task; the id is the delegation's."""
+    """An agent that waits for an answer, and the task. `id` is the delegation's."""
 
     id: UUID
     agent_id: UUID
@@ -57,7 +60,7 @@ WAITS = text("""
 
 
 def open_waits(conn: Connection, tenant_id: UUID, agent_id: UUID) -> list[Wait]:
-    """The waits for an answer of this agent, oldest first."""
+    """Lists this agent's pending waits for answers, oldest first."""
     return rows_as(Wait, conn.execute(WAITS, {"tenant_id": tenant_id, "agent_id": str(agent_id)}))
 
 

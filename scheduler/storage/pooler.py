@@ -1,7 +1,7 @@
-"""Connections that may go through a pooler such as PgBouncer, which lends a session for one transaction at a time.
+"""Prepares connections that may go through a pooler such as PgBouncer, which lends a session for one transaction.
 
-What is set at the start of a session does not come through; what is prepared or listened to in one is not there in
-the next transaction. The time zone does come through: poolers follow it.
+Settings made at the start of a session, prepared statements and LISTEN do not survive. The time zone does: poolers
+track it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 
 OPEN = "SELECT pg_backend_pid(), set_config('TimeZone', 'UTC', false)"
-"""In UTC: the driver reads times in the session's zone, and in another one a day may have 23 hours."""
+"""UTC, because the driver reads times in the session's zone, where a day may have 23 hours."""
 
 BACKEND = b"SELECT pg_backend_pid()"
 NEEDS_TRANSACTIONS = (
@@ -21,7 +21,7 @@ NEEDS_TRANSACTIONS = (
 
 
 def open_session(connection: psycopg.Connection[Any]) -> bool:
-    """Prepare a new connection for work; whether a pooler stands before the server."""
+    """Prepares a new connection. Returns whether there is a pooler in between."""
     row = connection.execute(OPEN).fetchone()
     connection.commit()
     pooled = row is None or row[0] != connection.info.backend_pid
@@ -31,7 +31,7 @@ def open_session(connection: psycopg.Connection[Any]) -> bool:
 
 
 async def open_async_session(connection: psycopg.AsyncConnection[Any]) -> None:
-    """Prepare a new connection of Procrastinate for work."""
+    """Prepares a new connection for Procrastinate."""
     cursor = await connection.execute(BACKEND)
     row = await cursor.fetchone()
     await connection.commit()
@@ -40,13 +40,13 @@ async def open_async_session(connection: psycopg.AsyncConnection[Any]) -> None:
 
 
 def hears(connection: psycopg.Connection[Any]) -> bool:
-    """Whether a LISTEN on this connection hears anything; a pooler, which shows a pid of its own, keeps it away."""
+    """Whether LISTEN works on this connection. Behind a pooler, which reports a different pid, it does not."""
     row = connection.execute(BACKEND).fetchone()
     return row is not None and row[0] == connection.info.backend_pid
 
 
 async def hears_async(libpq_url: str) -> bool:
-    """Whether a LISTEN at this address would hear anything."""
+    """Whether LISTEN would work at this address."""
     async with await psycopg.AsyncConnection.connect(libpq_url, connect_timeout=5) as connection:
         cursor = await connection.execute(BACKEND)
         row = await cursor.fetchone()
@@ -54,5 +54,5 @@ async def hears_async(libpq_url: str) -> bool:
 
 
 def is_by_statement(error: BaseException) -> bool:
-    """Whether a pooler refused a transaction, since it lends sessions for single statements."""
+    """Whether a pooler refused a transaction because it pools by statement."""
     return "statement pooling mode" in str(error)

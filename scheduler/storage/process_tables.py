@@ -12,7 +12,7 @@ from scheduler.storage.base import NOW, Base
 
 
 class SchedulerProcess(Base):
-    """A running scheduler's last sign of life, which /readyz and the health strip read."""
+    """A running scheduler's last heartbeat, read by /readyz and the health strip."""
 
     __tablename__ = "scheduler_processes"
 

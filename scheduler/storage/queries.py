@@ -1,4 +1,4 @@
-"""Reads the history: firings, invocations, deliveries, the audit trail. Newest first, by keyset."""
+"""Reads the history: firings, invocations, deliveries and the audit trail, newest first, with keyset pagination."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ from scheduler.storage.tables import Firing, Invocation, Trigger
 MAX_SHOWN_FIRINGS = 1000
 LAST_ERROR = Invocation.tries[-1]["error"].astext
 WITH_ERRORS = ("dead", "skipped", "cancelled", "retrying")
-"""States in which the last try, if there was one, ended badly."""
+"""States in which the last attempt, if any, failed."""
 FIRED = "trigger.fired"
 MANUAL = "manual:%"
-"""The occurrence keys of firings by hand, which the audit trail names with the person who made them."""
+"""The prefix of occurrence keys of manual firings; the audit trail shows them with the person who fired."""
 
 HEAVY = {"payload", "data", "context", "reply", "reply_truncated", "tries", "firing_ids"}
 FIRING: tuple[Any, ...] = (
@@ -47,8 +47,9 @@ INVOCATION: tuple[Any, ...] = tuple(column for column in Invocation.__table__.co
 
 @dataclass(frozen=True, slots=True)
 class LedgerFilter:
-    """What to leave of a tenant's firings or invocations. `span` is of when they fired or were opened; `error`: part
-    of what the last try of an invocation, or its reason, says.
+    """Filters a tenant's firings or invocations.
+
+    `span` is when they fired or were opened; `error` matches part of the last attempt's error or the reason.
     """
 
     agent_id: UUID | None = None
@@ -61,7 +62,7 @@ class LedgerFilter:
 def list_firings(
     conn: Connection, tenant_id: UUID, wanted: LedgerFilter, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` firings without their payloads, older than `after`."""
+    """Lists up to `limit` firings without their payloads, older than `after`."""
     query = select(*FIRING).where(Firing.tenant_id == tenant_id)
     if wanted.agent_id is not None:
         query = query.where(Firing.agent_id == wanted.agent_id)
@@ -76,7 +77,7 @@ def list_firings(
 
 
 def get_firing(conn: Connection, tenant_id: UUID, firing_id: UUID) -> Row[Any]:
-    """A firing with its payload; raises NotFound."""
+    """Returns a firing with its payload; raises NotFound."""
     query = select(*WHOLE_FIRING)
     row = conn.execute(query.where(Firing.id == firing_id, Firing.tenant_id == tenant_id)).one_or_none()
     if row is None:
@@ -87,7 +88,7 @@ def get_firing(conn: Connection, tenant_id: UUID, firing_id: UUID) -> Row[Any]:
 def list_invocations(
     conn: Connection, tenant_id: UUID, wanted: LedgerFilter, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` invocations without what was said in them, older than `after`."""
+    """Lists up to `limit` invocations without their transcripts, older than `after`."""
     query = only(select(*INVOCATION).where(Invocation.tenant_id == tenant_id), wanted)
     if after is not None:
         query = query.where(Invocation.id < after)
@@ -95,7 +96,7 @@ def list_invocations(
 
 
 def only(query: Select[Any], wanted: LedgerFilter) -> Select[Any]:
-    """Those of a query's invocations that the filter leaves."""
+    """Applies the filter to a query of invocations."""
     query = within(query, wanted.span, Invocation.opened_at, Invocation.id)
     if wanted.agent_id is not None:
         query = query.where(Invocation.agent_id == wanted.agent_id)
@@ -110,7 +111,9 @@ def only(query: Select[Any], wanted: LedgerFilter) -> Select[Any]:
 
 
 def _carries(trigger_id: UUID) -> ColumnElement[bool]:
-    """Of one agent's invocations those with a firing of its trigger, also where a replay has moved that on."""
+    """Selects an agent's invocations that carry a firing of its trigger, including firings that a replay has
+    moved.
+    """
     fired = select(Firing.id).where(Firing.trigger_id == trigger_id).correlate(Invocation)
     of_agent = select(Trigger.agent_id).where(Trigger.id == trigger_id).scalar_subquery()
     return and_(
@@ -126,12 +129,12 @@ def _carries(trigger_id: UUID) -> ColumnElement[bool]:
 
 
 def find_invocation(conn: Connection, invocation_id: UUID) -> Row[Any] | None:
-    """A whole invocation of any tenant; the caller decides who may know of it."""
+    """Returns an invocation of any tenant. The caller checks access."""
     return conn.execute(select(Invocation.__table__).where(Invocation.id == invocation_id)).one_or_none()
 
 
 def get_invocation(conn: Connection, tenant_id: UUID, invocation_id: UUID) -> Row[Any]:
-    """A tenant's whole invocation; raises NotFound."""
+    """Returns a tenant's invocation; raises NotFound."""
     row = find_invocation(conn, invocation_id)
     if row is None or row.tenant_id != tenant_id:
         raise NotFound(f"There is no invocation '{invocation_id}'.")
@@ -139,9 +142,9 @@ def get_invocation(conn: Connection, tenant_id: UUID, invocation_id: UUID) -> Ro
 
 
 def firings_of(conn: Connection, invocation: Row[Any]) -> Sequence[Row[Any]]:
-    """What an invocation carries, oldest first, up to MAX_SHOWN_FIRINGS.
+    """Returns the firings of an invocation, oldest first, up to MAX_SHOWN_FIRINGS.
 
-    A closed one remembers its firings, for a replay moves them to another invocation.
+    A closed invocation stores its firing ids, as a replay moves the firings to another invocation.
     """
     query = select(*FIRING)
     if invocation.firing_ids is None:
@@ -152,20 +155,20 @@ def firings_of(conn: Connection, invocation: Row[Any]) -> Sequence[Row[Any]]:
 
 
 def read_contents(conn: Connection, firing_ids: Collection[UUID], length: int) -> dict[UUID, Row[Any]]:
-    """What firings carry: `data`, and as `head` the first `length` bytes of the payload."""
+    """Reads the contents of firings: `data`, and as `head` the first `length` bytes of the payload."""
     query = select(Firing.id, Firing.data, func.substring(Firing.payload, 1, length).label("head"))
     return {row.id: row for row in conn.execute(query.where(Firing.id.in_(firing_ids)))}
 
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """What to leave of the audit trail. `action` is whole, or only its subject: `trigger.paused`, `trigger`."""
+    """Filters the audit trail. `action` is a full action or only its subject: `trigger.paused` or `trigger`."""
 
     agent_id: UUID | None = None
     subject_id: UUID | None = None
     action: str | None = None
     trigger_id: UUID | None = None
-    """A subject, too."""
+    """A subject alone is allowed too."""
     span: Span = EVER
 
 
@@ -178,9 +181,9 @@ def list_audit(
     limit: int,
     after: UUID | None = None,
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` events of a tenant, and for an `operator` those of no tenant, older than `after`.
+    """Lists up to `limit` events of a tenant, and for an `operator` those without a tenant, older than `after`.
 
-    Every firing counts as `trigger.fired`: the trail reads it where it is recorded instead of repeating it.
+    Every firing counts as `trigger.fired`: it is read from `firings` instead of being copied.
     """
     sides = [newest(events_of(AuditEvent.tenant_id == tenant_id, wanted), AuditEvent.id, limit, after)]
     if operator:
@@ -192,13 +195,13 @@ def list_audit(
 
 
 def newest(side: Select[Any], id_column: Any, limit: int, after: UUID | None) -> Select[Any]:
-    """So much of a side as can be on the page: its own index gives that, whatever the other sides hold."""
+    """Limits one side of the union to what fits on the page, so that its own index is used."""
     older = side if after is None else side.where(id_column < after)
     return select(older.order_by(id_column.desc()).limit(limit).subquery())
 
 
 def events_of(owner: ColumnElement[bool], wanted: AuditFilter) -> Select[Any]:
-    """What is written in the audit trail."""
+    """Selects the stored audit events."""
     query = select(
         AuditEvent.id,
         AuditEvent.at,
@@ -222,7 +225,7 @@ def events_of(owner: ColumnElement[bool], wanted: AuditFilter) -> Select[Any]:
 
 
 def fired_by(tenant_id: UUID, wanted: AuditFilter) -> Select[Any]:
-    """Firings as lines of the audit trail."""
+    """Selects firings as audit events."""
     detail = func.jsonb_build_object(
         "firing_id", Firing.id, "invocation_id", Firing.invocation_id, "name", Firing.trigger_name
     )
@@ -246,7 +249,7 @@ def fired_by(tenant_id: UUID, wanted: AuditFilter) -> Select[Any]:
 
 
 def count_acks(conn: Connection, trigger_id: UUID) -> dict[str, int]:
-    """A trigger's firings by acknowledgement, without those that have none."""
+    """Counts a trigger's acknowledged firings by acknowledgement."""
     rows = conn.execute(
         select(Firing.ack, func.count())
         .where(Firing.trigger_id == trigger_id, Firing.ack.is_not(None))

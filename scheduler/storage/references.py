@@ -1,4 +1,4 @@
-"""Finds what an id or an exact name refers to in a tenant; refuses others with the nearest names."""
+"""Resolves an id or exact name within a tenant; refuses unknown ones with the closest matches."""
 
 from __future__ import annotations
 
@@ -14,25 +14,25 @@ from scheduler.storage.message_tables import Session, User
 from scheduler.storage.tables import Agent
 
 MAX_CANDIDATES = 1000
-"""Names that are looked through for the nearest."""
+"""The most names that are searched for close matches."""
 SHOWN = 5
 
 
 def find_reference(conn: Connection, tenant_id: UUID, field: str, reference: str) -> str:
-    """The id of the agent, user or session that `field` of a config names; raises InvalidField on `field`."""
+    """Returns the id of the agent, user or session that config `field` names; raises InvalidField on `field`."""
     if field == "session_id":
         return str(_session(conn, tenant_id, field, reference))
     return str((find_agent if field == "from_agent" else find_user)(conn, tenant_id, field, reference))
 
 
 def find_agent(conn: Connection, tenant_id: UUID, field: str, reference: str) -> UUID:
-    """The agent with this id or name. Raises InvalidField on `field`."""
+    """Returns the agent with this id or name. Raises InvalidField on `field`."""
     query = select(Agent.id, Agent.name).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
     return _only(conn, query, field, reference, "agent", Agent.id == _as_id(reference), Agent.name == reference)
 
 
 def find_user(conn: Connection, tenant_id: UUID, field: str, reference: str) -> UUID:
-    """The user with this id, name or display name. Raises InvalidField on `field`."""
+    """Returns the user with this id, name or display name. Raises InvalidField on `field`."""
     query = select(User.id, User.name, User.display_name).where(User.tenant_id == tenant_id)
     named = or_(User.name == reference, User.display_name == reference)
     return _only(conn, query, field, reference, "user", User.id == _as_id(reference), named)

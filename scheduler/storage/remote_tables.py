@@ -1,4 +1,4 @@
-"""The tables of A2A: the tasks that we follow elsewhere, and the tasks that others follow here."""
+"""A2A tables: tasks that we follow on remote agents, and tasks that remote callers follow here."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from scheduler.storage.base import NOW, Base
 
 
 class RemoteTask(Base):
-    """The task at a remote agent that an invocation is about: a retry follows it instead of sending again."""
+    """The remote agent's task of an invocation. A retry follows it instead of sending again."""
 
     __tablename__ = "remote_tasks"
 
     invocation_id: Mapped[UUID] = mapped_column(primary_key=True)
     url: Mapped[str]
-    """Where the agent was when the task was made."""
+    """The agent's address when the task was created."""
     task_id: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class A2aTask(Base):
-    """A message that came by A2A; its task is the firing that it made. A sender's message is taken once."""
+    """A message received over A2A; its task is the resulting firing. A sender's message is accepted once."""
 
     __tablename__ = "a2a_tasks"
     __table_args__ = (
@@ -36,7 +36,7 @@ class A2aTask(Base):
     tenant_id: Mapped[UUID]
     agent_id: Mapped[UUID]
     key_id: Mapped[UUID]
-    """The API key of the sender."""
+    """The sender's API key."""
     message_id: Mapped[str]
     context_id: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)

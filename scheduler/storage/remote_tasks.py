@@ -1,4 +1,4 @@
-"""Stores which task at a remote agent an invocation follows."""
+"""Stores which remote agent's task an invocation follows."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from scheduler.storage.remote_tables import RemoteTask
 
 @dataclass(frozen=True, slots=True)
 class KnownTask:
-    """A remote agent's task, and the agent's address when it was made."""
+    """A remote agent's task and the agent's address when it was created."""
 
     url: str
     task_id: str
 
 
 class RemoteTasks:
-    """Remembers the newest task of each invocation. For callers on an event loop: the database works in a thread."""
+    """Remembers the newest task of each invocation. Safe to call on an event loop: queries run in a thread."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     async def recall(self, invocation_id: UUID) -> KnownTask | None:
-        """The task that an earlier try made. Raises DatabaseUnavailable."""
+        """Returns the task that an earlier attempt created. Raises DatabaseUnavailable."""
         return await asyncio.to_thread(self._recall, invocation_id)
 
     async def remember(self, invocation_id: UUID, task: KnownTask) -> None:
-        """Keep the task for the next try. Raises DatabaseUnavailable."""
+        """Stores the task for the next attempt. Raises DatabaseUnavailable."""
         await asyncio.to_thread(self._remember, invocation_id, task)
 
     def _recall(self, invocation_id: UUID) -> KnownTask | None:

@@ -1,4 +1,4 @@
-"""Sealing all stored secrets anew, under the newest of several keys."""
+"""Re-encrypts all stored secrets with the newest of several keys."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ SEALED = (
     ("channels", "secrets"),
     ("notification_targets", "secrets"),
 )
-"""Every column that holds a secret: table and column."""
+"""Every column that holds a secret, as table and column."""
 AT_ONCE = 500
 
 
 @dataclass(slots=True)
 class Resealed:
-    """How many secrets were sealed anew, were sealed under the newest key already, and open with none of the keys."""
+    """How many secrets were re-encrypted, already used the newest key, and cannot be decrypted with any key."""
 
     anew: int = 0
     newest: int = 0
@@ -32,7 +32,9 @@ class Resealed:
 
 
 def reseal(db: Database, box: SecretBox) -> Resealed:
-    """Seal every secret under the newest key of `box`, a batch in each transaction: it may be stopped and repeated."""
+    """Re-encrypts every secret with the newest key of `box`, one batch per transaction: it can be interrupted and
+    repeated.
+    """
     counts = Resealed()
     for table, column in SEALED:
         after = None

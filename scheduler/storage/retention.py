@@ -1,4 +1,4 @@
-"""Finding and removing history whose days have passed, in small batches."""
+"""Finds and removes expired history in small batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, TextClause, text
 from scheduler.domain.retention import IDS_KEPT_DAYS, History
 
 BATCH = 500
-"""Rows that one transaction removes: some milliseconds."""
+"""The most rows that one transaction removes, which takes a few milliseconds."""
 ENDED = "r.state IN ('succeeded', 'dead', 'skipped', 'cancelled')"
 DELIVERED = "r.state <> 'pending' AND (r.ack IS DISTINCT FROM 'deferred' OR r.deferred_until < clock_timestamp())"
 SPENT = f"clock_timestamp() - interval '{IDS_KEPT_DAYS} days'"
@@ -19,13 +19,13 @@ SPENT = f"clock_timestamp() - interval '{IDS_KEPT_DAYS} days'"
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """Where a kind of history is stored, and what goes with it."""
+    """Where a kind of history is stored, and what is removed with it."""
 
     table: str
     time: str
     condition: str = "true"
     also: str = ""
-    """What the statement does besides with `gone`, the removed rows."""
+    """A further statement part that uses `gone`, the removed rows."""
 
 
 KINDS: Mapping[History, _Kind] = {
@@ -73,7 +73,7 @@ HORIZON = """
         SELECT coalesce({column}, :days) AS days FROM tenants UNION ALL SELECT :days
     ) d WHERE days > 0
 """
-"""Before it may be something to remove: of the owner who keeps least. Rows whose tenant is gone have no other days."""
+"""The newest time at which a row may be expired for any tenant. Rows of deleted tenants have no other setting."""
 _OLD = """
     FROM {table} r LEFT JOIN tenants n ON n.id = r.tenant_id
     WHERE r.{time} < :horizon AND coalesce(n.{column}, :days) > 0
@@ -104,20 +104,20 @@ LEFTOVERS = tuple(
             "state <> 'pending' AND NOT EXISTS (SELECT FROM notifications n WHERE n.id = r.notification_id)",
         ),
     )
-)  # constants only
-"""What nothing refers to any more."""
+)  # only constants are interpolated
+"""Rows that nothing refers to any more."""
 
 Removed = Mapping[UUID | None, int]
-"""Rows by tenant; None is the operator's audit trail."""
+"""Rows per tenant; None is the operator's audit trail."""
 
 
 def count_old(conn: Connection, kind: History, days: int) -> Removed:
-    """How many rows could be removed now; `days` are those of tenants that have none of their own."""
+    """Counts the rows that could be removed now. `days` applies to tenants without their own setting."""
     return _by_tenant(conn, kind, days, COUNT)
 
 
 def remove_old(conn: Connection, kind: History, days: int) -> Removed:
-    """Remove up to BATCH rows, and count them."""
+    """Removes up to BATCH rows and counts them."""
     removed = _by_tenant(conn, kind, days, REMOVE)
     if removed:
         conn.execute(ADD_REMOVED, {"kind": kind.value, "rows": sum(removed.values())})
@@ -125,13 +125,13 @@ def remove_old(conn: Connection, kind: History, days: int) -> Removed:
 
 
 def remove_leftovers(conn: Connection) -> bool:
-    """Remove what the removed rows have left; whether there may be more."""
+    """Removes what pruned rows left behind. Returns whether there may be more."""
     counts = [conn.execute(statement).rowcount for statement in LEFTOVERS]
     return max(counts) >= BATCH
 
 
 def read_removed(conn: Connection) -> dict[str, int]:
-    """How many rows of each kind were removed so far."""
+    """Reads how many rows of each kind have been removed so far."""
     found = {row.kind: row.removed for row in conn.execute(text("SELECT kind, removed FROM pruned_rows"))}
     return {kind.value: found.get(kind.value, 0) for kind in History}
 

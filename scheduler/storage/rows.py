@@ -1,4 +1,4 @@
-"""Rows: many inserted in one statement, as JSON, and those of a result read as objects by the names of columns."""
+"""Inserts many rows in one statement, as JSON, and reads result rows as typed objects by column name."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ T = TypeVar("T")
 
 
 def insert_rows(conn: Connection, table: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert `rows`, which all have the same columns; the others get their defaults.
+    """Inserts `rows`, which must share the same columns; other columns get their defaults.
 
-    Values are what JSON knows, UUIDs and times; no bytes.
+    Values may be JSON types, UUIDs and datetimes, but not bytes.
     """
     if rows:
         conn.execute(_insert(table, tuple(rows[0])), {"rows": as_json(rows)})
 
 
 def as_json(rows: Sequence[Mapping[str, Any]]) -> str:
-    """`rows` for `json_populate_recordset` and `json_to_recordset`."""
+    """Encodes `rows` for `json_populate_recordset` and `json_to_recordset`."""
     return json.dumps(rows, default=str, ensure_ascii=False)
 
 
@@ -37,9 +37,9 @@ def _insert(table: str, columns: tuple[str, ...]) -> TextClause:
 
 
 def reader(shape: type[T], columns: Iterable[str]) -> Callable[[Sequence[Any]], T]:
-    """The function that reads rows with `columns` as `shape`, a dataclass, a NamedTuple or a table of several columns.
+    """Returns a function that reads rows with `columns` as `shape`: a dataclass, a NamedTuple or a table.
 
-    Columns are matched with fields by name; further ones are left out. Raises TypeError where a field has none.
+    Columns are matched to fields by name; extra ones are ignored. Raises TypeError when a field has no column.
     """
     places = {name: place for place, name in enumerate(columns)}
     known: Any = shape
@@ -59,18 +59,18 @@ def _names_of(shape: Any) -> Sequence[str]:
 
 
 def rows_as(shape: type[T], result: CursorResult[Any]) -> list[T]:
-    """The rows of a result as `shape`, by the names of its columns."""
+    """Reads the rows of a result as `shape`, by column name."""
     return [*map(reader(shape, result.keys()), result)]
 
 
 def one_as(shape: type[T], result: CursorResult[Any]) -> T:
-    """The only row of a result that has one, as `shape`."""
+    """Reads the only row of a result as `shape`."""
     (found,) = rows_as(shape, result)
     return found
 
 
 def row_as(shape: type[T], result: CursorResult[Any]) -> T | None:
-    """The only row of a result as `shape`; None where there is none."""
+    """Reads the only row of a result as `shape`; None when there is none."""
     found = rows_as(shape, result)
     if len(found) > 1:
         raise ValueError(f"{len(found)} rows where one is expected")

@@ -1,4 +1,4 @@
-"""Stored secrets: encrypted with a key that the database does not hold."""
+"""Encrypts stored secrets with a key that is not in the database."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from scheduler.domain.errors import ConfigurationError
 
 
 class SecretBox:
-    """Encrypts and decrypts under REVEILLE_SECRET_KEY: one key, or several with commas between them, newest first.
+    """Encrypts and decrypts with REVEILLE_SECRET_KEY: one key, or several separated by commas, newest first.
 
-    The newest encrypts, each of them decrypts. The whole text decrypts too: a single key may hold commas.
+    The newest key encrypts and any key decrypts. The whole text is tried as a key too, since a single key may
+    contain commas.
     """
 
     def __init__(self, keys: str) -> None:
@@ -22,11 +23,11 @@ class SecretBox:
         self._all = MultiFernet([_fernet(key) for key in dict.fromkeys([*parts, keys])])
 
     def encrypt(self, text: str) -> bytes:
-        """What the database may hold."""
+        """Encrypts a secret for the database."""
         return self._newest.encrypt(text.encode())
 
     def decrypt(self, blob: bytes) -> str:
-        """The secret again. Raises ConfigurationError when it was encrypted under another key."""
+        """Decrypts a secret. Raises ConfigurationError when it was encrypted with another key."""
         try:
             return self._all.decrypt(blob).decode()
         except InvalidToken:
@@ -35,7 +36,7 @@ class SecretBox:
             ) from None
 
     def is_newest(self, blob: bytes) -> bool:
-        """Whether a secret was encrypted under the newest key."""
+        """Whether a secret is encrypted with the newest key."""
         try:
             self._newest.decrypt(blob)
         except InvalidToken:

@@ -1,4 +1,4 @@
-"""Sessions and what is said in them, as people ask for it. Newest first, by keyset."""
+"""Reads and creates sessions and their messages, newest first, with keyset pagination."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from scheduler.storage.transcripts import SYSTEM
 
 SESSIONS = Session.__table__
 SHOWN_TEXT = 2_000
-"""Characters of a message in a list."""
+"""The maximum characters of a message in a list."""
 SHOWN_TRANSCRIPT = 200
-"""Messages of a run that are shown with it."""
+"""The most messages of a run that are shown with it."""
 
 _LONG = ("text", "tool_arguments")
 _ROLE = case(
@@ -50,7 +50,7 @@ WAS_TOLD = text("""
 
 @dataclass(frozen=True, slots=True)
 class Talk:
-    """Which conversation: an agent's with a user or with another agent, on a channel, in one of its threads."""
+    """Identifies a conversation: an agent with a user or another agent, on a channel, in one of its threads."""
 
     agent_id: UUID
     channel: str
@@ -61,7 +61,7 @@ class Talk:
 
 @dataclass(frozen=True, slots=True)
 class SessionFilter:
-    """What to leave of a tenant's sessions. `agent_id` is on either side of one between agents."""
+    """Filters a tenant's sessions. `agent_id` matches either side of a session between agents."""
 
     agent_id: UUID | None = None
     user_id: UUID | None = None
@@ -71,7 +71,7 @@ class SessionFilter:
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """What to leave of a session's messages. `tool_state` leaves calls of tools; `text`: part of what was said."""
+    """Filters a session's messages. `tool_state` selects tool calls; `text` matches part of the text."""
 
     tool_state: str | None = None
     span: Span = EVER
@@ -82,7 +82,7 @@ EVERY_MESSAGE = MessageFilter()
 
 
 def open_session(conn: Connection, tenant_id: UUID, talk: Talk) -> Row[Any]:
-    """The session of this conversation, made when there is none. Two agents share one, whoever began it."""
+    """Returns the session of this conversation, creating it if needed. Two agents share one, whoever started it."""
     found = conn.execute(_sessions_of(tenant_id, talk)).first()
     if found is not None:
         return found
@@ -92,7 +92,7 @@ def open_session(conn: Connection, tenant_id: UUID, talk: Talk) -> Row[Any]:
 
 
 def get_session(conn: Connection, tenant_id: UUID, session_id: UUID) -> Row[Any]:
-    """A tenant's session; raises NotFound."""
+    """Returns a tenant's session; raises NotFound."""
     row = conn.execute(
         select(SESSIONS).where(Session.id == session_id, Session.tenant_id == tenant_id)
     ).one_or_none()
@@ -104,7 +104,7 @@ def get_session(conn: Connection, tenant_id: UUID, session_id: UUID) -> Row[Any]
 def list_sessions(
     conn: Connection, tenant_id: UUID, wanted: SessionFilter, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` of a tenant's sessions, older than `after`."""
+    """Lists up to `limit` of a tenant's sessions, older than `after`."""
     query = select(SESSIONS).where(Session.tenant_id == tenant_id)
     if wanted.user_id is not None:
         query = query.where(Session.user_id == wanted.user_id)
@@ -116,7 +116,7 @@ def list_sessions(
     newest = query.order_by(Session.id.desc()).limit(limit)
     if wanted.agent_id is None:
         return conn.execute(newest).all()
-    # Each side by its own index; a reflection is on one side only, and nobody talks to themselves.
+    # Each side uses its own index. A reflection has one side, and no other session has the same agent on both.
     sides = (Session.agent_id, Session.peer_agent_id)
     either = union_all(*[select(newest.where(side == wanted.agent_id).subquery()) for side in sides]).subquery()
     return conn.execute(select(either).order_by(either.c.id.desc()).limit(limit)).all()
@@ -130,7 +130,7 @@ def list_messages(
     limit: int,
     after: UUID | None = None,
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` messages of a session, their texts cut, older than `after`."""
+    """Lists up to `limit` messages of a session with shortened texts, older than `after`."""
     query = select(*_LISTED).where(Message.session_id == session_id)
     query = within(query, wanted.span, Message.created_at, Message.id)
     if wanted.tool_state is not None:
@@ -143,13 +143,13 @@ def list_messages(
 
 
 def read_transcript(conn: Connection, session_id: UUID) -> Sequence[Row[Any]]:
-    """The messages of a run in their order, their texts cut, up to SHOWN_TRANSCRIPT."""
+    """Reads the messages of a run in order with shortened texts, up to SHOWN_TRANSCRIPT."""
     query = select(*_LISTED).where(Message.session_id == session_id)
     return conn.execute(query.order_by(Message.id).limit(SHOWN_TRANSCRIPT)).all()
 
 
 def get_message(conn: Connection, tenant_id: UUID, message_id: UUID) -> Row[Any]:
-    """A tenant's message, whole; raises NotFound."""
+    """Returns a tenant's message in full; raises NotFound."""
     row = conn.execute(
         select(*_WHOLE).where(Message.id == message_id, Message.tenant_id == tenant_id)
     ).one_or_none()
@@ -159,7 +159,7 @@ def get_message(conn: Connection, tenant_id: UUID, message_id: UUID) -> Row[Any]
 
 
 def concerns_agent(conn: Connection, message: Row[Any], agent_id: UUID) -> bool:
-    """Whether an agent wrote a message, got it, or was woken by it."""
+    """Whether an agent sent a message, received it, or was woken by it."""
     if agent_id in (message.from_id, message.to_agent_id):
         return True
     session = conn.execute(select(Session.id).where(Session.id == message.session_id, _has_agent(agent_id)))

@@ -1,4 +1,4 @@
-"""Reads the health of the service, by queries that stay cheap however much was recorded."""
+"""Reads the health of the service with queries that stay cheap however large the history is."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SIGNS_OF_LIFE = text("""
             AS worker_heartbeat_age
 """)
 
-# Both partial unique indexes hold at most one row per agent: what is open costs what there is of agents.
+# Both partial unique indexes hold at most one row per agent, so counting open rows costs one scan of the agents.
 OPEN = text("""
     SELECT state, coalesce(held_reason, '') AS held_reason, count(*) AS invocations,
         coalesce(sum(firing_count), 0)::bigint AS firings,
@@ -48,12 +48,12 @@ OVERDUE = text("""
 """)
 
 SAMPLE = 10_000
-"""The newest firings and invocations that the recent figures are taken from."""
+"""The newest firings and invocations that the recent figures are computed from."""
 
 
 @dataclass(frozen=True, slots=True)
 class SignsOfLife:
-    """Seconds since any scheduler's last pass and any worker's last heartbeat; None: there was none."""
+    """Seconds since the last pass of any scheduler and the last heartbeat of any worker; None if there was none."""
 
     last_pass_age: float | None
     worker_heartbeat_age: float | None
@@ -61,26 +61,26 @@ class SignsOfLife:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What a scrape shows. `recent`: of the newest SAMPLE, those of the last 15 minutes."""
+    """The figures of a metrics scrape. `recent` covers the last 15 minutes of the newest SAMPLE rows."""
 
     open: list[Row[Any]]
-    """`state, held_reason, invocations, firings, oldest_due_age` of windows and of what is under way."""
+    """`state, held_reason, invocations, firings, oldest_due_age` of windows and active invocations."""
     recent_ends: dict[str, int]
     recent_firings: dict[str, int]
     lateness: tuple[float, float, float] | None
-    """Seconds between slot and firing: median, 99th percentile, most; None when no time trigger fired."""
+    """Seconds between slot and firing: median, 99th percentile and maximum; None when no time trigger fired."""
     overdue: float
-    """Seconds that the most overdue job waits."""
+    """The delay in seconds of the most overdue job."""
     signs: SignsOfLife
 
 
 def read_signs_of_life(conn: Connection) -> SignsOfLife:
-    """When schedulers and workers last showed that they run."""
+    """Reads when schedulers and workers last reported."""
     return SignsOfLife(*conn.execute(SIGNS_OF_LIFE).one())
 
 
 def read_figures(conn: Connection) -> Figures:
-    """The figures of a scrape."""
+    """Reads the figures of a metrics scrape."""
     sample = {"sample": SAMPLE}
     firings = conn.execute(RECENT_FIRINGS, sample).all()
     lateness = next((row.lateness for row in firings if row.lateness is not None), None)

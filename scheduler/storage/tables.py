@@ -1,4 +1,7 @@
-"""The tables. Firings and invocations, the hot path, carry no foreign keys: the reconciler finds orphans."""
+"""The core tables.
+
+Firings and invocations are on the hot path and have no foreign keys: the reconciler finds orphans.
+"""
 
 from __future__ import annotations
 
@@ -37,23 +40,23 @@ class Tenant(Base):
     max_webhook_rate: Mapped[int] = mapped_column(server_default="5")
     max_webhook_body_bytes: Mapped[int] = mapped_column(server_default="1048576")
     max_tokens_per_day: Mapped[int | None] = mapped_column(BigInteger)
-    """Of all its agents together; null: no limit."""
+    """The limit for all its agents together; null: no limit."""
     max_invocations_per_hour: Mapped[int | None]
     max_concurrent_runs: Mapped[int | None]
     keep_firings_days: Mapped[int | None]
-    """How long its history is kept, of each kind: 0 is for ever, null as long as the installation says."""
+    """How many days each kind of history is kept: 0 means forever, null the installation's default."""
     keep_invocations_days: Mapped[int | None]
     keep_deliveries_days: Mapped[int | None]
     keep_messages_days: Mapped[int | None]
     keep_notifications_days: Mapped[int | None]
     keep_audit_days: Mapped[int | None]
     min_heartbeat_interval: Mapped[int] = mapped_column(server_default="240")
-    """Least minutes between two heartbeats of an agent."""
+    """The minimum minutes between two heartbeats of an agent."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class Agent(Base):
-    """Who is woken."""
+    """An agent: what Reveille wakes."""
 
     __tablename__ = "agents"
     __table_args__ = (
@@ -69,13 +72,13 @@ class Agent(Base):
     timezone: Mapped[str | None]
     runtime_kind: Mapped[str]
     runtime: Mapped[dict[str, Any]]
-    """The runtime's own settings without its secrets, e.g. `{"url": …}` or `{"name": …}`."""
+    """The runtime's settings without secrets, e.g. `{"url": …}` or `{"name": …}`."""
     runtime_secret: Mapped[bytes | None]
-    """Encrypted: what signs the calls to an `http` agent, or what is sent along to an `a2a` one."""
+    """Encrypted: the secret that signs calls to an `http` agent or authenticates calls to an `a2a` agent."""
     mcp_servers: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'::jsonb"))
-    """MCP servers whose tools the agent has: `{"name": …, "url": …}` or `{"name": …, "command": …}` each."""
+    """The MCP servers of the agent: `{"name": …, "url": …}` or `{"name": …, "command": …}` each."""
     mcp_secrets: Mapped[bytes | None]
-    """Encrypted: JSON of servers' names and the headers that are sent to them."""
+    """Encrypted JSON: the request headers of each MCP server, by the server's name."""
     timeout_seconds: Mapped[int] = mapped_column(server_default="600")
     dedup_delay_seconds: Mapped[float] = mapped_column(server_default="30")
     max_batch: Mapped[int] = mapped_column(server_default="100")
@@ -83,24 +86,24 @@ class Agent(Base):
     min_poll_interval_min: Mapped[int] = mapped_column(server_default="5")
     webhook_rate_limit: Mapped[int] = mapped_column(server_default="5")
     max_tokens_per_day: Mapped[int | None] = mapped_column(BigInteger)
-    """Null: no limit but the tenant's."""
+    """Null: only the tenant's limit applies."""
     max_invocations_per_hour: Mapped[int | None]
     is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
     paused_note: Mapped[str | None]
     expires_at: Mapped[datetime | None]
     approve_triggers: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether a trigger that the agent makes or changes itself waits for a person's approval."""
+    """Whether triggers that the agent itself creates or changes need a person's approval."""
     reported_at: Mapped[datetime | None]
-    """When the agent first reported by itself on a run that it had taken with 202; null: never."""
+    """When the agent first reported on a run that it had accepted with 202; null: never."""
     public_card: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether its A2A card is read without a key."""
+    """Whether its A2A card is public."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
     deleted_at: Mapped[datetime | None]
 
 
 class Trigger(Base):
-    """A wake condition. Its counters change with every firing: no index on them, and room for HOT updates."""
+    """A wake condition. Its counters change with every firing: they have no index, pages leave room for HOT updates."""
 
     __tablename__ = "triggers"
     __table_args__ = (
@@ -122,11 +125,11 @@ class Trigger(Base):
     reason: Mapped[str] = mapped_column(server_default="")
     focus_ref: Mapped[str | None]
     zone: Mapped[str]
-    """The zone that holds: the trigger's, else the agent's, else the tenant's, kept so a pass need not ask."""
+    """The effective zone (trigger's, else agent's, else tenant's), stored so that a pass need not look it up."""
     anchor_at: Mapped[datetime] = mapped_column(server_default=NOW)
-    """Where an interval's slots are counted from."""
+    """The origin of an interval's slots."""
     listens_since: Mapped[datetime | None]
-    """From when on messages count, where that is not `anchor_at`: the last change of what it listens for, or resume."""
+    """When messages start to count, if that differs from `anchor_at`: the last relevant change, or the resume."""
     urgent: Mapped[bool] = mapped_column(server_default=text("false"))
     max_fires: Mapped[int | None]
     cooldown_seconds: Mapped[float] = mapped_column(server_default="60")
@@ -134,39 +137,42 @@ class Trigger(Base):
     misfire_policy: Mapped[str] = mapped_column(server_default="latest")
     grace_seconds: Mapped[float] = mapped_column(server_default="60")
     notification_summary: Mapped[str | None]
-    """What people are told when it woke the agent, in place of its reason."""
+    """What people are told when it woke the agent, instead of its reason."""
     is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))
     paused_by: Mapped[str | None]
-    """Who paused it; null: it is enabled, or ended by itself. What a person paused, its agent does not resume."""
+    """Who paused it; null: it is enabled or ended by itself. An agent cannot resume what a person paused."""
     managed_by_agent: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether the agent may change it although a person made it."""
+    """Whether the agent may change it although a person created it."""
     paused_note: Mapped[str | None]
-    """Why it is not enabled: a person's note, or `max_fires`, `expired`, `finished`, `quarantined: …`."""
+    """Why it is disabled: a person's note, or `max_fires`, `expired`, `finished`, `quarantined: …`."""
     fire_count: Mapped[int] = mapped_column(server_default="0")
     last_fired_at: Mapped[datetime | None]
     last_wake_at: Mapped[datetime | None]
-    """When the window that took its last firing was due then: what a cooldown counts from."""
+    """The due time of the window with its last firing, at that time. A cooldown starts here."""
     token_hash: Mapped[bytes | None] = mapped_column(unique=True)
     secret: Mapped[bytes | None]
-    """Encrypted: what of `config` nobody may read again, e.g. a webhook's signing secret."""
+    """Encrypted: the write-only part of `config`, e.g. a webhook's signing secret."""
     is_system: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Made by the system for its agent: it can be paused and changed, not deleted, and no limit counts it."""
+    """Created by the system for its agent.
+
+    It can be paused and changed, but not deleted, and does not count toward limits.
+    """
     created_by: Mapped[str] = mapped_column(server_default="")
     root_id: Mapped[UUID | None]
-    """Of one that its agent made in a run: the firing that began the chain in which that run stands."""
+    """For a trigger created by its agent in a run: the firing that started the run's chain."""
     depth: Mapped[int] = mapped_column(server_default="0")
-    """The depth of that run, which its firings have too."""
+    """The depth of that run; its firings have the same."""
     is_paced: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Whether it is one of those that keep their agent's pace together: those that it made itself."""
+    """Whether it shares its agent's pace, as triggers created by the agent do."""
     approval: Mapped[str | None]
-    """`awaiting`, `approved` or `rejected`; null: it needs none. Only an `approved` one, or one without, is enabled."""
+    """`awaiting`, `approved` or `rejected`; null: it needs no approval. Only `approved` and null can be enabled."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
     updated_at: Mapped[datetime] = mapped_column(server_default=NOW)
     deleted_at: Mapped[datetime | None]
 
 
 class Job(Base):
-    """A native APScheduler job; `next_run_time` null = paused. Narrow, because every firing rewrites its row."""
+    """A native APScheduler job; `next_run_time` null = paused. Narrow, because every firing updates its row."""
 
     __tablename__ = "jobs"
     __table_args__ = (
@@ -178,11 +184,11 @@ class Job(Base):
     kind: Mapped[str] = mapped_column(primary_key=True, server_default="fire")
     next_run_time: Mapped[datetime | None]
     tenant_id: Mapped[UUID | None]
-    """Its trigger's: filled in by the database."""
+    """The tenant of its trigger, filled in by the database."""
 
 
 class Firing(Base):
-    """One durable record that a trigger fired, with a snapshot of the trigger, which may go while this stays."""
+    """One durable record that a trigger fired, with a snapshot of the trigger, which may be deleted later."""
 
     __tablename__ = "firings"
     __table_args__ = (
@@ -209,7 +215,7 @@ class Firing(Base):
     first_scheduled_for: Mapped[datetime | None]
     scheduled_for: Mapped[datetime | None]
     due_at: Mapped[datetime | None]
-    """When its newest slot was to fire, where jitter put that off; the slot itself stays its nominal time."""
+    """When its newest slot was to fire if jitter delayed it; the slot itself keeps its nominal time."""
     slot_count: Mapped[int] = mapped_column(server_default="1")
     slots_exact: Mapped[bool] = mapped_column(server_default=text("true"))
     content_type: Mapped[str | None]
@@ -221,16 +227,16 @@ class Firing(Base):
     root_id: Mapped[UUID]
     depth: Mapped[int] = mapped_column(server_default="0")
     ack: Mapped[str | None]
-    """What its agent said of it: `handled`, `deferred` or `ignored`."""
+    """The agent's acknowledgement: `handled`, `deferred` or `ignored`."""
     acked_at: Mapped[datetime | None]
     deferrals: Mapped[int] = mapped_column(server_default="0")
     """How often its agent deferred it."""
     deferred_until: Mapped[datetime | None]
-    """When it comes back, or, once it has, when it did."""
+    """When a deferred firing comes back, or came back."""
 
 
 class Invocation(Base):
-    """One wake of one agent; while `collecting` it is the agent's open window."""
+    """One wake of one agent. While `collecting` it is the agent's open window."""
 
     __tablename__ = "invocations"
     __table_args__ = (
@@ -263,10 +269,10 @@ class Invocation(Base):
     state: Mapped[str] = mapped_column(server_default="collecting")
     opened_at: Mapped[datetime] = mapped_column(server_default=NOW)
     due_at: Mapped[datetime | None]
-    """When the window closes or the next try starts; null while it is held."""
+    """When the window closes or the next attempt starts; null while held."""
     held_reason: Mapped[str | None]
     held_until: Mapped[datetime | None]
-    """When a window that is held for a budget is looked at again."""
+    """When a window held for a budget is checked again."""
     held_note: Mapped[str | None]
     firing_count: Mapped[int] = mapped_column(server_default="0")
     firing_ids: Mapped[list[UUID] | None]
@@ -277,7 +283,7 @@ class Invocation(Base):
     deadline_at: Mapped[datetime | None]
     attempt: Mapped[int] = mapped_column(server_default="0")
     tries: Mapped[list[dict[str, Any]]] = mapped_column(server_default=text("'[]'::jsonb"))
-    """One `{attempt, started_at, ended_at, outcome, error}` for each ended try."""
+    """One `{attempt, started_at, ended_at, outcome, error}` for each ended attempt."""
     reason: Mapped[str | None]
     cancel_requested: Mapped[bool] = mapped_column(server_default=text("false"))
     worker: Mapped[str | None]

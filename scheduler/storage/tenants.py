@@ -1,4 +1,4 @@
-"""Tenants: the owners of agents."""
+"""Stores tenants, the owners of agents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.tables import Agent, Tenant, Trigger
 
 DEFAULT_TENANT = UUID("00000000-0000-7000-8000-000000000001")
-"""The tenant that the first migration makes."""
+"""The tenant that the first migration creates."""
 
 TENANTS = Tenant.__table__
 MISSING = "There is no tenant '{}'."
@@ -22,7 +22,7 @@ DUPLICATE = "There is a tenant of that name already; choose another."
 
 
 def get_tenant(conn: Connection, tenant_id: UUID, *, keep: bool = False) -> Tenant:
-    """The tenant's row; raises NotFound. With `keep` nobody deletes it before the end of this transaction."""
+    """Returns a tenant; raises NotFound. `keep` prevents its deletion until this transaction ends."""
     statement = select(TENANTS).where(Tenant.id == tenant_id)
     if keep:
         statement = statement.with_for_update(read=True, key_share=True)
@@ -33,7 +33,7 @@ def get_tenant(conn: Connection, tenant_id: UUID, *, keep: bool = False) -> Tena
 
 
 def list_tenants(conn: Connection, *, limit: int, after: UUID | None = None) -> Sequence[Tenant]:
-    """Up to `limit` tenants, newest first, older than `after`."""
+    """Lists up to `limit` tenants, newest first, older than `after`."""
     statement = select(TENANTS).order_by(Tenant.id.desc()).limit(limit)
     if after is not None:
         statement = statement.where(Tenant.id < after)
@@ -41,18 +41,18 @@ def list_tenants(conn: Connection, *, limit: int, after: UUID | None = None) -> 
 
 
 def read_names(conn: Connection) -> dict[UUID, str]:
-    """The names of all tenants by their ids."""
+    """Returns the names of all tenants by id."""
     return {row.id: row.name for row in conn.execute(select(Tenant.id, Tenant.name))}
 
 
 def create_tenant(conn: Connection, values: Mapping[str, Any]) -> Tenant:
-    """A new tenant; raises Conflict on a name that is taken."""
+    """Creates a tenant; raises Conflict if the name is taken."""
     with refuse_duplicate("uq_tenants_name", DUPLICATE):
         return one_as(Tenant, conn.execute(insert(Tenant).values(**values).returning(TENANTS)))
 
 
 def update_tenant(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) -> Tenant:
-    """Change a tenant; raises NotFound, or Conflict on a name that is taken and for the default tenant's."""
+    """Updates a tenant. Raises NotFound, or Conflict if the name is taken or is the default tenant's."""
     row = _lock_tenant(conn, tenant_id)
     if not values:
         return row
@@ -65,7 +65,7 @@ def update_tenant(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) 
 
 
 def delete_tenant(conn: Connection, tenant_id: UUID) -> str:
-    """Remove a tenant without agents, and its keys; returns its name. Its history stays, out of anyone's sight.
+    """Deletes a tenant without agents, and its keys; returns its name. Its history stays but is no longer visible.
 
     Raises NotFound, or Conflict while it has agents or when it is the default tenant.
     """

@@ -1,4 +1,4 @@
-"""Reads the timeline of the first page: bounded queries, however much was recorded."""
+"""Reads the timeline of the home page with bounded queries, however large the history is."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ MAX_INVOCATIONS = 400
 MAX_UPCOMING = 200
 MAX_AGENTS = 1000
 LOOKED_AT = 1000
-"""Jobs and triggers that the next fires are looked for among: the soonest of all, and the tenant's newest."""
+"""The most jobs and triggers searched for the next fires: the soonest overall, and the tenant's newest."""
 
 FIRINGS = text("""
     SELECT id, agent_id, trigger_id, trigger_name, trigger_type, fired_at, scheduled_for, due_at, slot_count, state,
@@ -33,7 +33,7 @@ INVOCATIONS = text("""
     ORDER BY id DESC LIMIT :most
 """)
 
-# Both partial unique indexes hold at most one row of an agent.
+# Both partial unique indexes hold at most one row per agent.
 OPEN = text("""
     SELECT id, agent_id, state, opened_at, due_at, held_reason, firing_count, ready_at, started_at, finished_at,
         attempt, reason
@@ -77,24 +77,24 @@ REPAIRED = text("""
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """A tenant's last while and what comes, as of `now`, the database's clock."""
+    """A tenant's recent and upcoming activity as of `now`, the database's clock."""
 
     now: datetime
     firings: Sequence[Row[Any]]
     """Newest first."""
     invocations: Sequence[Row[Any]]
-    """Newest first; those opened in that while, and all that are open yet."""
+    """Newest first: those opened in the span, and all that are still open."""
     upcoming: Sequence[Row[Any]]
     """The next fire of each trigger, soonest first."""
     agents: Sequence[Row[Any]]
-    """The newest agents, and all that something above is of."""
+    """The newest agents, and those of everything above."""
     signs: SignsOfLife
     repaired: int
-    """Triggers whose native job had to be repaired in the last day; 0 is expected."""
+    """Triggers whose native job had to be repaired in the last day; normally 0."""
 
 
 def read_timeline(conn: Connection, tenant_id: UUID, span: timedelta) -> Timeline:
-    """A tenant's last `span` and its next fires."""
+    """Reads a tenant's last `span` and its next fires."""
     now: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
     since = now - span
     recent = {"tenant_id": tenant_id, "since_id": first_id(since)}
@@ -116,7 +116,9 @@ def read_timeline(conn: Connection, tenant_id: UUID, span: timedelta) -> Timelin
 
 
 def first_id(moment: datetime) -> UUID:
-    """The least UUIDv7 (RFC 9562 section 5.7) made at `moment` or later: its first 48 bits are Unix milliseconds."""
+    """Returns the smallest UUIDv7 created at `moment` or later: its first 48 bits are Unix milliseconds (RFC 9562
+    §5.7).
+    """
     return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 

@@ -1,7 +1,7 @@
-"""Transcripts: what an `llm` agent did in one run, written while it runs, so that a retry goes on where it stopped.
+"""Stores transcripts: what an `llm` agent did in one run, written during the run so that a retry can continue it.
 
-People read it as a session of the channel `trigger`; each response is kept whole besides, for the model. Of an agent
-that thinks elsewhere the session holds what it was told and what it replied, and is written when its run ends.
+People read a transcript as a session of the channel `trigger`; each response is also kept whole for the model. For
+agents that run elsewhere the session holds the context and the reply, and is written when the run ends.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from scheduler.storage.tables import Invocation
 from scheduler.storage.usage import count_spent
 
 CHANNEL = "trigger"
-"""The channel of reflections, which nobody writes to."""
+"""The channel of reflections, which nobody can write to."""
 SYSTEM = "system"
-"""`from_type` of the context (to the agent) and of notes (to people); `from_id` is the invocation's then."""
+"""The `from_type` of the context (to the agent) and of notes (to people); `from_id` is then the invocation's."""
 INTERRUPTED = (
     "The run was interrupted while this call was under way: it may or may not have taken effect. "
     "Look before you repeat it."
@@ -48,13 +48,14 @@ UNTOLD = text("""
 
 
 class Superseded(Conflict):
-    """The try is not running any more: it was cancelled, or another worker has taken it over."""
+    """The attempt is no longer running: it was cancelled or another worker took it over."""
 
 
 def open_transcript(conn: Connection, invocation_id: UUID, attempt: int, *, title: str, context: str) -> Past:
-    """The session of a run, made with its context by the first try; what a later one finds of those before it.
+    """Opens the session of a run: the first attempt creates it with its context; later ones get the earlier
+    responses.
 
-    Calls that were under way when a try ended become `interrupted`. Raises Superseded.
+    Calls in progress when an attempt ended become `interrupted`. Raises Superseded.
     """
     run = _hold(conn, invocation_id, attempt)
     made = {"tenant_id": run.tenant_id, "agent_id": run.agent_id, "channel": CHANNEL, "is_reflection": True}
@@ -82,7 +83,7 @@ def add_response(
     said: str,
     spent: Spent,
 ) -> None:
-    """Keep a response as JSON, what it said to people, and what it took. Counted from 0. Raises Superseded."""
+    """Stores a response as JSON, its visible text, and its usage. Numbered from 0. Raises Superseded."""
     run = _hold(conn, invocation_id, attempt)
     kept = conn.execute(
         insert(ModelResponse)
@@ -90,7 +91,7 @@ def add_response(
         .on_conflict_do_nothing()
     )
     if not kept.rowcount:
-        return  # written before, by a commit whose answer was lost
+        return  # already written by a commit whose answer was lost
     if said:
         session_id = conn.execute(select(Session.id).where(Session.invocation_id == invocation_id)).scalar_one()
         _say(conn, run, session_id, said, from_type="agent", from_id=run.agent_id, to_agent_id=None)
@@ -98,7 +99,7 @@ def add_response(
 
 
 def add_note(conn: Connection, invocation_id: UUID, attempt: int, session_id: UUID, note: str) -> None:
-    """Tell who reads the transcript of something that the model did not say or do. Raises Superseded."""
+    """Adds a note to the transcript about something that the model did not say or do. Raises Superseded."""
     run = _hold(conn, invocation_id, attempt)
     _say(conn, run, session_id, note, from_type=SYSTEM, from_id=run.id, to_agent_id=None)
 
@@ -106,7 +107,7 @@ def add_note(conn: Connection, invocation_id: UUID, attempt: int, session_id: UU
 def start_call(
     conn: Connection, invocation_id: UUID, attempt: int, session_id: UUID, *, key: str, name: str, arguments: str
 ) -> None:
-    """Note that a tool is about to be called, before it is. Raises Superseded: it must not be called then."""
+    """Records a tool call before it is made. Raises Superseded: the call must then not be made."""
     run = _hold(conn, invocation_id, attempt)
     call = {
         "tool_key": key,
@@ -118,14 +119,14 @@ def start_call(
 
 
 def end_call(conn: Connection, session_id: UUID, key: str, ended: EndedCall) -> None:
-    """Note what a tool call returned. It counts even when the run was taken away meanwhile: the call was made."""
+    """Records the result of a tool call, even when the run was taken over meanwhile, since the call was made."""
     _end(conn, session_id, ended.state, ended.result, Message.tool_key == key)
 
 
 def keep_reflections(conn: Connection, replies: Mapping[UUID, str]) -> None:
-    """The sessions of runs that ended and wrote none while they ran: what each agent was told, and its reply.
+    """Creates the sessions of ended runs that wrote none while running: what each agent was told and its reply.
 
-    `replies` by invocation. None for a run that was never made: it has no context.
+    `replies` is keyed by invocation. An invocation that was never run has no context and gets none.
     """
     sessions: list[dict[str, Any]] = []
     messages: list[dict[str, Any]] = []
@@ -156,13 +157,13 @@ def keep_reflections(conn: Connection, replies: Mapping[UUID, str]) -> None:
 
 
 def transcript_of(conn: Connection, invocation_id: UUID) -> Row[Any] | None:
-    """The session of an invocation; None when it had none."""
+    """Returns the session of an invocation; None when it has none."""
     query = select(Session.__table__).where(Session.invocation_id == invocation_id)
     return conn.execute(query).one_or_none()
 
 
 def _hold(conn: Connection, invocation_id: UUID, attempt: int) -> Row[UUID, UUID, UUID]:
-    """Lock the running try, which keeps it ours until commit. Raises Superseded."""
+    """Locks the running attempt, which keeps it ours until commit. Raises Superseded."""
     row = conn.execute(
         select(Invocation.id, Invocation.tenant_id, Invocation.agent_id)
         .where(

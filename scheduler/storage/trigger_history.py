@@ -1,4 +1,4 @@
-"""What a trigger did, and why it did not: its part of the audit trail, with what else kept it from its agent."""
+"""Reads what a trigger did and what kept it from firing."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from scheduler.storage.trigger_views import TriggerView
 
 AGENT_HELD = "agent.budget_spent"
 TENANT_HELD = "tenant.budget_spent"
-"""What the trail says when a budget holds the windows of an agent, or of a tenant's agents."""
+"""The audit actions for a budget that holds the windows of an agent or of a tenant's agents."""
 
 
 def list_history(
     conn: Connection, trigger: TriggerView, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` lines of a trigger's history, newest first, older than `after`: its events and firings, its
-    deliveries that its filter kept from firing, and the budgets that held its agent's window.
+    """Lists up to `limit` entries of a trigger's history, newest first, older than `after`: events and firings,
+    filtered deliveries, and budget holds.
     """
     mine = AuditFilter(trigger_id=trigger.id)
     of_tenant = AuditEvent.tenant_id == trigger.tenant_id
@@ -45,7 +45,7 @@ def list_history(
 
 def _filtered(trigger: TriggerView) -> Select[Any]:
     detail = func.jsonb_build_object("reason", WebhookDelivery.reason, "delivery_id", WebhookDelivery.id)
-    verdict = WebhookDelivery.verdict  # spelled out, for the index of what was not accepted
+    verdict = WebhookDelivery.verdict  # written out so that the partial index is used
     return select(
         WebhookDelivery.id,
         WebhookDelivery.received_at.label("at"),

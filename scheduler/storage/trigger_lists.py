@@ -1,4 +1,4 @@
-"""The list of triggers that people filter and search, with their agents' names."""
+"""Reads the filtered and searchable list of triggers, with their agents' names."""
 
 from __future__ import annotations
 
@@ -33,21 +33,21 @@ COLUMNS: tuple[Any, ...] = (
 
 @dataclass(frozen=True, slots=True)
 class TriggerFilter:
-    """What to leave of a tenant's triggers. `text`: part of the name, reason, focus or note, in any case."""
+    """Filters a tenant's triggers. `text` matches part of the name, reason, focus or note, case-insensitively."""
 
     agent_id: UUID | None = None
     type: str | None = None
     is_enabled: bool | None = None
     text: str | None = None
     span: Span = EVER
-    """Of when it last fired."""
+    """When it last fired."""
     ids: frozenset[UUID] | None = None
 
 
 def find_triggers(
     conn: Connection, tenant_id: UUID, wanted: TriggerFilter, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` of a tenant's triggers, newest first, older than `after`; not those by which calls wake agents."""
+    """Lists up to `limit` of a tenant's triggers, newest first, older than `after`, without system triggers."""
     query = (
         select(*COLUMNS)
         .join(Agent, Agent.id == Trigger.agent_id)

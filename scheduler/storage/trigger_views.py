@@ -1,4 +1,4 @@
-"""Triggers as people see them: one read shape for the API, the CLI and the pages."""
+"""Reads triggers as the API, the CLI and the pages show them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scheduler.triggers.registry import UNLISTED
 
 @dataclass(frozen=True, slots=True)
 class TriggerView:
-    """A trigger and its job. `config` is without secrets; `timezone` is the zone that holds."""
+    """A trigger and its job. `config` has no secrets; `timezone` is the effective zone."""
 
     id: UUID
     tenant_id: UUID
@@ -53,7 +53,7 @@ _NAMED_OTHERWISE: dict[str, ColumnElement[Any]] = {
     "timezone": Trigger.zone.label("timezone"),
     "next_fire_at": Job.next_run_time.label("next_fire_at"),
 }
-"""The fields of TriggerView that are no column of that name."""
+"""The fields of TriggerView that are not columns of the same name."""
 
 
 _COLUMNS: tuple[ColumnElement[Any], ...] = tuple(
@@ -63,7 +63,7 @@ _COLUMNS: tuple[ColumnElement[Any], ...] = tuple(
 
 
 def view_query() -> Select[Any]:
-    """The columns of TriggerView, by its names; deleted triggers are left out."""
+    """Selects the columns of TriggerView by name, without deleted triggers."""
     return (
         select(*_COLUMNS)
         .join(Job, and_(Job.trigger_id == Trigger.id, Job.kind == JobKind.FIRE.value), isouter=True)
@@ -72,12 +72,12 @@ def view_query() -> Select[Any]:
 
 
 def read_view(row: Row[Any]) -> TriggerView:
-    """A row of `view_query`."""
+    """Reads a row of `view_query`."""
     return TriggerView(**row._mapping)  # noqa: SLF001  # public in all but name
 
 
 def get_view(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
-    """One trigger. Raises NotFound, for another tenant's too."""
+    """Returns one trigger. Raises NotFound, also for another tenant's trigger."""
     row = conn.execute(view_query().where(Trigger.tenant_id == tenant_id, Trigger.id == trigger_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no trigger {trigger_id}.")
@@ -85,7 +85,7 @@ def get_view(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> TriggerView
 
 
 def find_system_view(conn: Connection, tenant_id: UUID, agent_id: UUID, name: str) -> TriggerView | None:
-    """The system trigger of that name of a tenant's agent."""
+    """Returns the system trigger of that name of a tenant's agent."""
     row = conn.execute(
         view_query().where(
             Trigger.tenant_id == tenant_id,
@@ -106,9 +106,9 @@ def list_views(
     limit: int,
     after: UUID | None,
 ) -> list[TriggerView]:
-    """Triggers, newest first, those after the one with id `after`.
+    """Lists triggers, newest first, those older than id `after`.
 
-    Those by which calls wake an agent are left out: nobody made them, and there is nothing to set.
+    System triggers for calls are left out: nobody created them and they have no settings.
     """
     query = view_query().where(Trigger.tenant_id == tenant_id, Trigger.type.not_in(UNLISTED))
     if agent_id is not None:
@@ -122,7 +122,7 @@ def list_views(
 
 @dataclass(frozen=True, slots=True)
 class Focus:
-    """What several triggers of an agent belong to, and how many of them still wait."""
+    """A group of an agent's triggers with the same focus_ref, and how many of them are still active."""
 
     focus_ref: str
     triggers: int
@@ -130,7 +130,7 @@ class Focus:
 
 
 def list_focus(conn: Connection, agent_id: UUID, limit: int) -> list[Focus]:
-    """Up to `limit` of an agent's focus_refs in alphabetical order."""
+    """Lists up to `limit` of an agent's focus_refs alphabetically."""
     rows = conn.execute(
         select(Trigger.focus_ref, func.count(), func.count().filter(Trigger.is_enabled))
         .where(Trigger.agent_id == agent_id, Trigger.focus_ref.is_not(None), Trigger.deleted_at.is_(None))

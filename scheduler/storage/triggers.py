@@ -1,4 +1,4 @@
-"""Triggers as rows: the one place that inserts them, stops their jobs, and says which time zone holds for them."""
+"""Inserts triggers, stops their jobs, and defines their effective time zone."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.tables import Trigger
 
 TRIGGER_ZONE = f"coalesce(t.config->>'timezone', {AGENT_ZONE})"
-"""SQL: the time zone that holds for trigger `t` of agent `a` of tenant `n`."""
+"""SQL: the effective time zone of trigger `t` of agent `a` of tenant `n`."""
 
 INSERT = insert(Trigger)
 
@@ -24,21 +24,24 @@ STOP_JOBS = text("""
 
 
 def insert_trigger(conn: Connection, values: Mapping[str, Any], *, unless_named: bool = False) -> None:
-    """Insert a trigger; `unless_named` leaves it out where its agent has one of that name."""
+    """Inserts a trigger. `unless_named` skips it when its agent already has one of that name."""
     statement = insert(Trigger).values(values)
     conn.execute(statement.on_conflict_do_nothing() if unless_named else statement)
 
 
 def insert_triggers(conn: Connection, new: Sequence[Mapping[str, Any]]) -> None:
-    """Insert several triggers, all of the same columns."""
+    """Inserts several triggers with the same columns."""
     conn.execute(INSERT, list(new))
 
 
 def stop_jobs(conn: Connection, trigger_ids: Collection[UUID], *, with_expiry: bool = False) -> None:
-    """Pause the native jobs of triggers; their expiries stay, unless `with_expiry`."""
+    """Pauses the native jobs of triggers. Expiry jobs stay, unless `with_expiry` is set."""
     conn.execute(STOP_JOBS, {"ids": list(trigger_ids), "with_expiry": with_expiry})
 
 
 def zone_of(own: str | None, agent_zone: str) -> str:
-    """The time zone that holds for a trigger, as TRIGGER_ZONE says in SQL: its own, else its agent's."""
+    """Returns the effective time zone of a trigger: its own, else its agent's.
+
+    Must agree with TRIGGER_ZONE in SQL.
+    """
     return own or agent_zone

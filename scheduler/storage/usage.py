@@ -1,4 +1,4 @@
-"""Counts what runs spent: on the invocation and on the day in the agent's zone, in one transaction each time."""
+"""Adds usage to the invocation and to the agent's day in its time zone, in one transaction."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _COUNT = text(f"""
         invocations = u.invocations + excluded.invocations
 """)  # noqa: S608  # constants only
 
-# By agent, so that two of them lock what both count in one order.
+# Ordered by agent, so that two statements lock shared rows in the same order.
 _COUNT_ENDED = text(f"""
     INSERT INTO agent_usage AS u (agent_id, day, tenant_id, tokens_in, tokens_out, cost, invocations)
     SELECT a.id, {_TODAY}, a.tenant_id, 0, 0, 0, count(*)
@@ -44,7 +44,7 @@ _ON_INVOCATION = text("""
     WHERE id = :invocation_id
 """)
 
-# A run's tokens are shared by its firings in equal parts; `firing_ids` keeps which these were, whatever was replayed.
+# A run's tokens are divided equally among its firings; `firing_ids` lists them even after a replay.
 _BY_TRIGGER = text("""
     SELECT f.trigger_id, max(f.trigger_name) AS trigger_name, count(*) AS firings,
         sum(i.tokens_in * 1.0 / i.shares) AS tokens_in, sum(i.tokens_out * 1.0 / i.shares) AS tokens_out,
@@ -60,23 +60,25 @@ _BY_TRIGGER = text("""
 
 
 def count_spent(conn: Connection, invocation_id: UUID, spent: Spent) -> None:
-    """Add what a response took to its invocation and to its agent's day."""
+    """Adds a response's usage to its invocation and to its agent's day."""
     values = {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out, "cost": spent.cost}
     conn.execute(_ON_INVOCATION, values | {"invocation_id": invocation_id})
     conn.execute(_COUNT, values | {"invocation_id": invocation_id, "invocations": 0})
 
 
 def count_invocations(conn: Connection, ids: Collection[UUID]) -> None:
-    """Add invocations that have run to their ends to their agents' days."""
+    """Adds ended invocations to their agents' days."""
     conn.execute(_COUNT_ENDED, {"ids": uuid_array(ids)})
 
 
 def usage_by_day(conn: Connection, agent_id: UUID, since: date) -> Sequence[Row[Any]]:
-    """What an agent spent on each day from `since` on, the newest first."""
+    """Returns what an agent spent on each day since `since`, newest first."""
     days = select(AgentUsage.__table__).where(AgentUsage.agent_id == agent_id, AgentUsage.day >= since)
     return conn.execute(days.order_by(AgentUsage.day.desc())).all()
 
 
 def usage_by_trigger(conn: Connection, agent_id: UUID, days: int, limit: int = 100) -> Sequence[Row[Any]]:
-    """What an agent's triggers spent in the last `days`, the dearest first: of each run, their firings' shares."""
+    """Returns what each of an agent's triggers spent in the last `days`, most expensive first, as shares of each
+    run.
+    """
     return conn.execute(_BY_TRIGGER, {"agent_id": agent_id, "days": days, "limit": limit}).all()

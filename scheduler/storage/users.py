@@ -1,4 +1,4 @@
-"""Users: the people who write to agents, and who they are on each channel."""
+"""Stores users: people who write to agents, and their identities on channels."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _COLUMNS: tuple[Any, ...] = (
 def create_user(
     conn: Connection, tenant_id: UUID, *, name: str, display_name: str, external_ids: Mapping[str, str]
 ) -> Row[Any]:
-    """A new user; raises Conflict on a name, or on a channel's id of a person, that is taken."""
+    """Creates a user. Raises Conflict if the name or a channel identity is taken."""
     user_id = new_id()
     with refuse_duplicate("uq_users_tenant_name", DUPLICATE):
         conn.execute(insert(User).values(id=user_id, tenant_id=tenant_id, name=name, display_name=display_name))
@@ -44,7 +44,7 @@ def create_user(
 
 
 def get_user(conn: Connection, tenant_id: UUID, user_id: UUID) -> Row[Any]:
-    """A tenant's user with `external_ids`; raises NotFound."""
+    """Returns a tenant's user with `external_ids`; raises NotFound."""
     row = conn.execute(_users(tenant_id).where(User.id == user_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no user '{user_id}'.")
@@ -52,7 +52,7 @@ def get_user(conn: Connection, tenant_id: UUID, user_id: UUID) -> Row[Any]:
 
 
 def list_users(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
-    """Up to `limit` of a tenant's users, newest first, older than `after`."""
+    """Lists up to `limit` of a tenant's users, newest first, older than `after`."""
     query = _users(tenant_id)
     if after is not None:
         query = query.where(User.id < after)
@@ -62,7 +62,7 @@ def list_users(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | N
 def user_of_account(
     conn: Connection, tenant_id: UUID, channel: str, external_id: str, display_name: str | None = None
 ) -> UUID:
-    """The user whom `channel` knows by `external_id`; one that is new is made, named `CHANNEL:EXTERNAL_ID`."""
+    """Returns the user with this `external_id` on `channel`; creates one named `CHANNEL:EXTERNAL_ID` if needed."""
     account = (UserAccount.tenant_id == tenant_id, UserAccount.channel == channel)
     known = conn.scalar(select(UserAccount.user_id).where(*account, UserAccount.external_id == external_id))
     if known is not None:
@@ -79,7 +79,7 @@ def user_of_account(
 
 
 def _add_account(conn: Connection, tenant_id: UUID, channel: str, external_id: str, user_id: UUID) -> UUID:
-    """Whose account it is now: `user_id`, or who had it before."""
+    """Adds a channel identity to `user_id` and returns its owner, who may be an earlier one."""
     account = {"tenant_id": tenant_id, "channel": channel, "external_id": external_id}
     conn.execute(pg_insert(UserAccount).values(**account, user_id=user_id).on_conflict_do_nothing())
     return conn.execute(

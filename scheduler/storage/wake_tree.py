@@ -1,4 +1,4 @@
-"""Reads the wakes that led to an invocation, and those that it led to."""
+"""Reads the wakes that led to an invocation and those that followed from it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.storage.arrays import array
 from scheduler.storage.rows import rows_as
 
 MOST_RELATIVES = 100
-"""Relatives that are read of each chain of wakes."""
+"""The most relatives read for each chain of wakes."""
 
 RELATIVES = text(f"""
     SELECT f.id AS firing_id, f.root_id, f.depth, f.agent_id, a.name AS agent_name, f.trigger_id,
@@ -33,7 +33,7 @@ RELATIVES = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """A firing of the same chain of wakes, whom it woke, and in which invocation."""
+    """A firing in the same chain of wakes, the agent it woke, and the invocation."""
 
     firing_id: UUID
     root_id: UUID
@@ -50,17 +50,17 @@ class Relative:
 
 @dataclass(frozen=True, slots=True)
 class Family:
-    """The chain above an invocation and the wakes below it, each from the root downwards."""
+    """The chain above an invocation and the wakes below it, both ordered from the root down."""
 
     above: list[Relative]
     below: list[Relative]
 
 
 def read_family(conn: Connection, tenant_id: UUID, firings: Sequence[Row[tuple[object, ...]]]) -> Family:
-    """The relatives of an invocation that carries `firings` (rows with `id`, `root_id` and `depth`).
+    """Reads the relatives of an invocation that carries `firings` (rows with `id`, `root_id` and `depth`).
 
-    A wake inherits the root of the deepest firing that it was made for, so a chain is followed by its root; two
-    wakes of one chain at the same depth are siblings, and in neither list.
+    A wake inherits the root of the deepest firing that caused it, so a chain is followed by its root. Two wakes of
+    one chain at the same depth are siblings and appear in neither list.
     """
     own = {row.id for row in firings}
     lowest: dict[UUID, int] = {}

@@ -1,4 +1,4 @@
-"""Stores who may sign in to the web UI by a password, and who is signed in."""
+"""Stores web users with passwords and their sign-in sessions."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from scheduler.storage.web_tables import ApiKey, WebSession, WebUser
 
 LIFETIME = timedelta(days=7)
 IDLE = timedelta(hours=24)
-"""A session ends after LIFETIME, or when nothing was asked for so long."""
+"""A session ends after LIFETIME, or after being idle for this long."""
 NOTED = timedelta(minutes=5)
-"""`seen_at` is written at most so often."""
+"""How often `seen_at` is updated at most."""
 TOKEN_BITS = 256
 TAKEN = "That name is taken; choose another."
 
@@ -30,14 +30,14 @@ SHOWN: tuple[Any, ...] = (WebUser.id, WebUser.tenant_id, WebUser.name, WebUser.s
 
 @dataclass(frozen=True, slots=True)
 class SignedIn:
-    """Who is behind a session."""
+    """The owner of a session."""
 
     kind: str
     """`key` or `user`."""
     id: UUID
     name: str
     own_tenant_id: UUID | None
-    """None: an operator, who chose `tenant_id`."""
+    """None: an operator, who chooses `tenant_id`."""
     scopes: list[str]
     tenant_id: UUID
     tenant_name: str
@@ -47,7 +47,7 @@ class SignedIn:
 
 @dataclass(frozen=True, slots=True)
 class ShownSession:
-    """A session as a list shows it. `id` names it there; `tenant_id` None: its owner is an operator."""
+    """A session in a list. `id` identifies it there; `tenant_id` None means that its owner is an operator."""
 
     id: str
     kind: str
@@ -60,7 +60,7 @@ class ShownSession:
 
 
 def list_sessions(conn: Connection, me: SignedIn, token: str, *, everyone: bool, limit: int) -> list[ShownSession]:
-    """The live sessions of `me`, or with `everyone` those of the tenant, for an operator of all; newest first."""
+    """Lists live sessions, newest first: those of `me`, or with `everyone` the tenant's, or all for an operator."""
     owner = WebSession.user_id if me.kind == "user" else WebSession.key_id
     tenant_id = func.coalesce(WebUser.tenant_id, ApiKey.tenant_id)
     query = (
@@ -96,14 +96,14 @@ def list_sessions(conn: Connection, me: SignedIn, token: str, *, everyone: bool,
 
 
 def end_shown(conn: Connection, session: ShownSession) -> None:
-    """End a session that a list has shown; whoever watches is told by the next look."""
+    """Ends a session from the list. Its live connections are closed at their next check."""
     conn.execute(delete(WebSession).where(WebSession.token_hash == bytes.fromhex(session.id)))
 
 
 def start_session(
     conn: Connection, tenant_id: UUID, *, key_id: UUID | None = None, user_id: UUID | None = None
 ) -> str:
-    """Sign a key or a user in: the token of the new session. Those that have ended are removed."""
+    """Signs in a key or a user and returns the new session's token. Removes expired sessions."""
     conn.execute(delete(WebSession).where(or_(WebSession.expires_at < NOW, WebSession.seen_at < NOW - IDLE)))
     token = new_token(TOKEN_BITS)
     conn.execute(
@@ -119,7 +119,7 @@ def start_session(
 
 
 def find_session(conn: Connection, token: str) -> SignedIn | None:
-    """Who is behind a session that has not ended, and whose key or user still is there."""
+    """Returns the owner of a live session whose key or user still exists."""
     row = conn.execute(
         select(
             WebSession.tenant_id,
@@ -157,7 +157,7 @@ def find_session(conn: Connection, token: str) -> SignedIn | None:
 
 
 def live_sessions(conn: Connection, tokens: Collection[str]) -> set[str]:
-    """Those of `tokens` behind which somebody still is signed in."""
+    """Returns those of `tokens` that are still signed in."""
     by_hash = {token_hash(token): token for token in tokens}
     found = conn.scalars(
         select(WebSession.token_hash)
@@ -173,29 +173,29 @@ def live_sessions(conn: Connection, tokens: Collection[str]) -> set[str]:
 
 
 def choose_tenant(conn: Connection, token: str, tenant_id: UUID) -> None:
-    """Let an operator's session look at another tenant, which the caller has checked to be there."""
+    """Switches an operator's session to another tenant, whose existence the caller has checked."""
     conn.execute(update(WebSession).where(WebSession.token_hash == token_hash(token)).values(tenant_id=tenant_id))
 
 
 def end_session(conn: Connection, token: str) -> None:
-    """Sign out."""
+    """Ends a session."""
     conn.execute(delete(WebSession).where(WebSession.token_hash == token_hash(token)))
 
 
 def find_user(conn: Connection, name: str) -> Row[Any] | None:
-    """The user of that name with the hash of the password."""
+    """Returns the user of that name with the password hash."""
     columns: tuple[Any, ...] = (*SHOWN, WebUser.password_hash)
     return conn.execute(select(*columns).where(WebUser.name == name)).one_or_none()
 
 
 def create_user(conn: Connection, values: Mapping[str, Any]) -> Row[Any]:
-    """A new user; raises Conflict on a name that is taken, by whichever tenant's."""
+    """Creates a user. Raises Conflict if the name is taken in any tenant."""
     with refuse_duplicate("uq_web_users_name", TAKEN):
         return conn.execute(insert(WebUser).values(**values).returning(*SHOWN)).one()
 
 
 def get_user(conn: Connection, tenant_id: UUID, user_id: UUID, *, operator: bool) -> Row[Any]:
-    """A user of the tenant, or for an `operator` one of the operators too; raises NotFound."""
+    """Returns a user of the tenant, or for an `operator` any operator too; raises NotFound."""
     row = conn.execute(_visible(tenant_id, operator=operator).where(WebUser.id == user_id)).one_or_none()
     if row is None:
         raise NotFound(f"There is no web user '{user_id}'.")
@@ -205,19 +205,19 @@ def get_user(conn: Connection, tenant_id: UUID, user_id: UUID, *, operator: bool
 def list_users(
     conn: Connection, tenant_id: UUID, *, operator: bool, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
-    """Up to `limit` users that `get_user` would give, newest first, older than `after`."""
+    """Lists up to `limit` users visible to the caller, newest first, older than `after`."""
     query = _visible(tenant_id, operator=operator).order_by(WebUser.id.desc()).limit(limit)
     return conn.execute(query if after is None else query.where(WebUser.id < after)).all()
 
 
 def change_user(conn: Connection, user_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
-    """Change the password or the scope of a user that the caller has found; who was signed in no longer is."""
+    """Changes the password or scope of a user found by the caller, and ends the user's sessions."""
     conn.execute(delete(WebSession).where(WebSession.user_id == user_id))
     return conn.execute(update(WebUser).where(WebUser.id == user_id).values(**values).returning(*SHOWN)).one()
 
 
 def delete_user(conn: Connection, user_id: UUID) -> None:
-    """Remove a user, who is signed out by that."""
+    """Deletes a user, which ends the user's sessions."""
     conn.execute(delete(WebUser).where(WebUser.id == user_id))
 
 

@@ -1,4 +1,4 @@
-"""The tables of the web UI: who signs in by a password, and who is signed in."""
+"""Tables of the web UI: users with passwords and their sessions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.storage.base import NOW, Base
 
 
 class ApiKey(Base):
-    """A key's hash and what it may do. `tenant_id` null: an operator's key, which acts on any tenant."""
+    """A key's hash and its permissions. `tenant_id` null: an operator key, which acts on any tenant."""
 
     __tablename__ = "api_keys"
 
@@ -27,11 +27,11 @@ class ApiKey(Base):
     revoked_at: Mapped[datetime | None]
     expires_at: Mapped[datetime | None]
     last_used_at: Mapped[datetime | None]
-    """Good to a minute."""
+    """Accurate to a minute."""
 
 
 class WebUser(Base):
-    """A person with a password. `tenant_id` null: an operator, who may look at any tenant."""
+    """A person with a password. `tenant_id` null: an operator, who may view any tenant."""
 
     __tablename__ = "web_users"
     __table_args__ = (
@@ -42,15 +42,15 @@ class WebUser(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
     tenant_id: Mapped[UUID | None] = mapped_column(ForeignKey("tenants.id", ondelete="CASCADE"))
     name: Mapped[str]
-    """Unique over all tenants: it is all that is typed beside the password."""
+    """Unique across tenants, as the name and password are all that a user types."""
     password_hash: Mapped[str]
     scope: Mapped[str]
-    """`admin`, `write` or `read`, as of an API key."""
+    """`admin`, `write` or `read`, as for an API key."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
 class WebSession(Base):
-    """Someone signed in, by a key or as a user, who looks at `tenant_id`. Only the hash of the cookie is kept."""
+    """A signed-in key or user viewing `tenant_id`. Only the hash of the cookie is stored."""
 
     __tablename__ = "web_sessions"
 

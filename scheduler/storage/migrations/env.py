@@ -1,10 +1,10 @@
-"""The script that Alembic runs: the migrations on the connection that migrate.py opened."""
+"""The script that Alembic runs: migrates over the connection that migrate.py opened."""
 
 from __future__ import annotations
 
 from alembic import context
 
-import scheduler.storage.agent_tables  # the metadata holds the tables that were imported
+import scheduler.storage.agent_tables  # importing the tables fills the metadata
 import scheduler.storage.log_tables
 import scheduler.storage.message_tables
 import scheduler.storage.model_tables

@@ -89,10 +89,7 @@ class LifeCycle(RuleBasedStateMachine):
 
     @precondition(lambda self: self._waiting())
     @rule(
-        pick=picks,
-        missed=st.integers(0, 3),
-        is_last=st.sampled_from([False, False, True]),
-        is_seen=st.booleans(),
+        pick=picks, missed=st.integers(0, 3), is_last=st.sampled_from([False, False, True]), is_seen=st.booleans()
     )
     def come_due(self, pick: int, missed: int, is_last: bool, is_seen: bool) -> None:
         """One that waits comes due, an interval perhaps several times; `is_seen` by a pass at once."""

@@ -1,6 +1,6 @@
-"""Procrastinate's own schema, as version 3.10 ships it.
+"""Installs the schema of Procrastinate 3.10.
 
-A later Procrastinate brings its changes as SQL files of its own; each needs a revision here that runs them.
+Later versions of Procrastinate ship schema changes as SQL files; each needs a revision here that runs them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop all that is Procrastinate's. It names everything `procrastinate_…`, so its catalogue entries tell."""
+    """Drops everything of Procrastinate's; all its objects are named `procrastinate_…`."""
     op.execute(
         r"""
         DO $$

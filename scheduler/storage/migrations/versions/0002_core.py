@@ -1,6 +1,6 @@
-"""Reveille's tables: owners, agents, triggers and their jobs, firings, invocations, deliveries, audit.
+"""Creates the core tables: owners, agents, triggers and jobs, firings, invocations, deliveries, audit.
 
-`triggers` and `jobs` are rewritten with every firing: pages are left room for updates in place, and both are
+`triggers` and `jobs` are updated with every firing, so their pages leave room for HOT updates and both are
 vacuumed long before a fifth of their rows are dead.
 """
 

@@ -1,4 +1,4 @@
-"""What polls remember from one look to the next. Rewritten twice a look, so pages are left room for that."""
+"""Adds the state that polls keep between checks. It is updated twice per check, so its pages leave room for that."""
 
 from __future__ import annotations
 

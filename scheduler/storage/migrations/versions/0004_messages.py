@@ -1,6 +1,6 @@
-"""Users, sessions, messages, and triggers that belong to the system.
+"""Adds users, sessions, messages and system triggers.
 
-A system trigger's name is the system's, so it stands beside a trigger of the same name that somebody made.
+A system trigger may share its name with a trigger that a user created.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ CREATE INDEX ix_triggers_any_session ON triggers (tenant_id)
     WHERE type = 'on_message' AND config @> '{"any_session": true}' AND deleted_at IS NULL;
 """
 
-# What a system trigger did is told by its firings; the row itself means nothing to the version before.
+# Firings tell what a system trigger did; the previous version does not know its row.
 DOWN = """
 DROP INDEX ix_triggers_any_session;
 

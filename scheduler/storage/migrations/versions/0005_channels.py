@@ -1,4 +1,4 @@
-"""Channels: where people of a chat provider reach an agent."""
+"""Adds channels."""
 
 from __future__ import annotations
 

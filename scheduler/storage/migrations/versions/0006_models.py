@@ -1,4 +1,4 @@
-"""What runs think with: models, what each response was, tool calls in sessions, and what it all cost."""
+"""Adds models, model responses, tool calls in sessions, and usage."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Triggers that agents make, and their approval."""
+"""Adds triggers created by agents, and their approval."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Budgets and acknowledgements."""
+"""Adds budgets and acknowledgements."""
 
 from __future__ import annotations
 

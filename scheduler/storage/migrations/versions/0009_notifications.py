@@ -1,4 +1,4 @@
-"""Who is told of a reply, and how."""
+"""Adds notifications and their targets."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""People who sign in to the web UI, and their sessions."""
+"""Adds web users and their sign-in sessions."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ down_revision = "0009"
 branch_labels = None
 depends_on = None
 
-# What the lists of the pages are read by, each with its filters: newest first, by id.
+# Indexes of the list pages and their filters: newest first, by id.
 INDEXES = {
     "ix_agents_tenant": "agents (tenant_id, id) WHERE deleted_at IS NULL",
     "ix_triggers_agent": "triggers (agent_id, id) WHERE deleted_at IS NULL",

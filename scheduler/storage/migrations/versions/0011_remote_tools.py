@@ -1,4 +1,4 @@
-"""MCP servers and remote agents."""
+"""Adds MCP servers and remote agents."""
 
 from __future__ import annotations
 

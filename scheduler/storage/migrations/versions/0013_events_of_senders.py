@@ -1,4 +1,4 @@
-"""An event's id belongs to its sender and its receiver: two people who both count from 1 are not each other."""
+"""Scopes event ids to sender and receiver, so that two senders may use the same id."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DROP INDEX uq_messages_event;
 
 
 def downgrade() -> None:
-    # Of several with one id, the first keeps it: the index of before cannot hold the others.
+    # Among rows with the same id the first one keeps it, as the old index allows only one.
     op.execute("""
 UPDATE messages m SET event_id = NULL WHERE event_id IS NOT NULL AND EXISTS (
     SELECT FROM messages o WHERE o.tenant_id = m.tenant_id AND o.channel = m.channel AND o.event_id = m.event_id

@@ -1,4 +1,4 @@
-"""What is known of agents that answer 202, of tries that were put off, and what a notification says of a failure."""
+"""Adds reports of agents that answer 202, postponed attempts, and the failure reason of notifications."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def upgrade() -> None:
     op.execute("ALTER TABLE agents ADD COLUMN reported_at timestamptz")
     op.execute("ALTER TABLE notification_deliveries ADD COLUMN put_offs integer NOT NULL DEFAULT 0")
     op.execute("ALTER TABLE notifications ADD COLUMN failure text")
-    # Whoever has reported before goes on being expected to.
+    # Agents that have reported before are still expected to.
     op.execute("""
         UPDATE agents a SET reported_at = e.at FROM (
             SELECT agent_id, min(at) AS at FROM audit_events

@@ -1,6 +1,6 @@
-"""What agents may do, and how often: who paused a trigger, what a person lets its agent change, chains and paces.
+"""Adds limits for agents: who paused a trigger, permissions to change triggers, wake chains and paces.
 
-Besides: notes of agents, cards that anybody may read, a tenant's slowest heartbeat, and how often a firing came back.
+Also adds agent notes, public cards, a tenant's minimum heartbeat interval, and how often a firing was requeued.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def upgrade() -> None:
     op.execute(f"""
         UPDATE triggers SET is_paced = true
         WHERE created_by = 'agent:' || agent_id::text AND type IN {PACED} AND deleted_at IS NULL
-    """)  # our own constant
-    # Who paused what is paused now stands in the audit trail alone.
+    """)  # a constant from our own code
+    # From now on only the audit trail says who paused a trigger.
     op.execute("""
         UPDATE triggers t SET paused_by = (
             SELECT e.actor FROM audit_events e WHERE e.subject_id = t.id AND e.action = 'trigger.paused'

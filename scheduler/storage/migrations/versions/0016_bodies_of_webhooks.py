@@ -1,4 +1,4 @@
-"""How large a delivery a tenant lets its webhooks take, and what beside its body is kept of one that is filtered."""
+"""Adds a tenant's size limit for webhook bodies, and the details kept of filtered deliveries."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which edit of a poll's trigger the value and the validators seen last belong to."""
+"""Adds the trigger version that a poll's last value and validators belong to."""
 
 from __future__ import annotations
 
@@ -15,6 +15,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    # Older versions know no empty baseline: to them, nothing was seen yet.
+    # Older versions have no empty baseline; to them the poll has seen nothing yet.
     op.execute("UPDATE poll_states SET baseline = NULL WHERE baseline = ''")
     op.execute("ALTER TABLE poll_states DROP COLUMN edited_at")

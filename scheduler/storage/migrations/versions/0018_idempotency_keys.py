@@ -1,4 +1,4 @@
-"""Keys by which requests name themselves, with the answers that they were given."""
+"""Adds idempotency keys with the stored answers."""
 
 from __future__ import annotations
 

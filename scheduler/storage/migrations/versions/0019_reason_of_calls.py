@@ -1,4 +1,4 @@
-"""The reason of the triggers for calls, which people see: what the agent is told depends on who calls."""
+"""Sets the displayed reason of call triggers. What the agent is told depends on the caller."""
 
 from __future__ import annotations
 

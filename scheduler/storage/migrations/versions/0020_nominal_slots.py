@@ -1,4 +1,6 @@
-"""Slots by their nominal times, and since when a trigger listens apart from where its grid begins."""
+"""Identifies slots by their nominal times, and stores when a trigger started listening apart from its grid's
+origin.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When API keys end and were used last; of keys that a person made up, no part is kept in the clear."""
+"""Adds expiry and last use of API keys. No part of a human-chosen key is kept in the clear."""
 
 from __future__ import annotations
 

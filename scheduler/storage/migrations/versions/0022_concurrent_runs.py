@@ -1,4 +1,4 @@
-"""The most runs that a tenant may have at once."""
+"""Adds a tenant's limit of concurrent runs."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ depends_on = None
 
 def upgrade() -> None:
     op.execute("ALTER TABLE jobs ADD COLUMN tenant_id uuid")
-    # The database fills it in: a process of the version before, in a rolling deploy, does not know of it.
+    # A trigger fills it in, since processes of the previous version do not know it during a rolling deploy.
     op.execute("""
         CREATE FUNCTION reveille_job_tenant() RETURNS trigger LANGUAGE plpgsql AS $$
         BEGIN

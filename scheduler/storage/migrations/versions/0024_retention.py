@@ -1,4 +1,4 @@
-"""How long each tenant keeps its history, and what outlives what was removed."""
+"""Adds retention settings per tenant, and what outlives pruned rows."""
 
 from __future__ import annotations
 
