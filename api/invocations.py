@@ -96,6 +96,7 @@ def complete_invocation(path: InvocationPath, body: CompleteIn) -> Response:
             error=body.error,
             token=bearer(),
             acks=body.acks,
+            usage=body.usage,
             tenant_id=who.tenant_id if who else None,
             actor=who.actor if who else AGENT,
         )

@@ -103,6 +103,9 @@ class TryOut(Answer):
     ended_at: Time
     outcome: str
     error: str | None
+    note: str | None = Field(
+        None, description="What else is to be known of it, such as usage that was not counted."
+    )
 
 
 class InvocationWhole(InvocationOut):
@@ -147,6 +150,12 @@ class CompleteIn(Shape):
         None,
         description="`[{firing_id, status, until?}]`: what becomes of each. A wrong one is told and hurts no other.",
         examples=[[{"firing_id": "01900000-0000-7000-8000-000000000000", "status": "handled"}]],
+    )
+    usage: Any = Field(
+        None,
+        description="What the run used: `{input_tokens, output_tokens, cost}`. A wrong one is told in the try's note "
+        "and not counted.",
+        examples=[{"input_tokens": 1200, "output_tokens": 80, "cost": 0.012}],
     )
 
     @model_validator(mode="after")

@@ -610,6 +610,7 @@ export interface TryOut {
   ended_at: string;
   outcome: string;
   error: string | null;
+  note: string | null;
 }
 
 export interface ReplayedOut {
@@ -652,6 +653,7 @@ export interface CompleteIn {
   reply?: string | null;
   error?: string | null;
   acks?: Array<unknown> | null;
+  usage?: unknown;
 }
 
 export interface UserOut {

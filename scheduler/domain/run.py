@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
 
-from scheduler.domain.llm import Thinking
+from scheduler.domain.llm import Spent, Thinking
 
 
 class _Shape(BaseModel):
@@ -86,6 +86,10 @@ class Replied:
     """What the agent says of its firings, as it came: `[{firing_id, status, until?}]` if all is well."""
     reason: str | None = None
     """One word for the invocation's `reason`, where the success is not a plain one."""
+    spent: Spent | None = None
+    """What the agent says that it used."""
+    note: str | None = None
+    """What people should know of the try beside its reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +108,9 @@ class Failed:
     """One word for the invocation's `reason`; `error` is the text for people."""
     was_put_off: bool = False
     """Whether the agent, or its model, said when to come back (429 or 503 with Retry-After)."""
+    spent: Spent | None = None
+    """What the agent says that it used all the same."""
+    note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Connection, Uuid, any_, func, literal, select
 
+from scheduler.domain.llm import Spent
 from scheduler.domain.model import InvocationState
 from scheduler.domain.retries import PUT_OFF_FOR, SPREAD, is_last_try, retry_delay
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, Skipped
@@ -23,7 +24,7 @@ from scheduler.storage.audit import SYSTEM
 from scheduler.storage.engine import SOON, notify
 from scheduler.storage.tables import Agent, Invocation
 from scheduler.storage.transcripts import keep_reflections
-from scheduler.storage.usage import count_invocations
+from scheduler.storage.usage import count_all_spent, count_invocations
 
 ERROR_LENGTH = 2000
 """Characters of an error that are kept."""
@@ -210,6 +211,9 @@ def _move_on(
 
 def _tell(conn: Connection, ends: Sequence[_End]) -> None:
     """Do what follows from the ends: they are counted and kept to be read, people are told, and acks are taken."""
+    spent = {each.current.id: taken for each in ends if (taken := _spent(each.outcome)) is not None}
+    if spent:
+        count_all_spent(conn, spent)
     final = [end for end in ends if end.target in _RUN_TO_ITS_END]
     if final:
         count_invocations(conn, [end.current.id for end in final])
@@ -223,7 +227,12 @@ def _tell(conn: Connection, ends: Sequence[_End]) -> None:
             acknowledge_reply(conn, end.current.id, end.outcome.acks)
 
 
+def _spent(outcome: Outcome) -> Spent | None:
+    return outcome.spent if isinstance(outcome, Replied | Failed) else None
+
+
 def _ended_try(current: Try, outcome: Outcome, *, cancelled: bool) -> dict[str, Any]:
+    note = outcome.note if isinstance(outcome, Replied | Failed) else None
     words = {Failed: "failed", HandedBack: HANDED_BACK, Skipped: "skipped"}
     word = "cancelled" if cancelled else words.get(type(outcome), "succeeded")
     if (
@@ -239,4 +248,5 @@ def _ended_try(current: Try, outcome: Outcome, *, cancelled: bool) -> dict[str, 
         "ended_at": current.now.isoformat(),
         "outcome": word,
         "error": storable(outcome.error)[0][:ERROR_LENGTH] if isinstance(outcome, Failed) else None,
+        **({"note": storable(note)[0][:ERROR_LENGTH]} if note else {}),
     }

@@ -14,6 +14,7 @@ from scheduler.domain.errors import Conflict, NotFound, Unauthorized
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.domain.model import FINAL_STATES, InvocationState
 from scheduler.domain.run import Failed, Replied
+from scheduler.domain.usage import read_usage
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.ends import conclude, lock_try
 from scheduler.invocations.reports import remember_report
@@ -77,12 +78,13 @@ def complete(
     error: str | None = None,
     token: str | None = None,
     acks: object = None,
+    usage: object = None,
     tenant_id: UUID | None = None,
     actor: str = "agent",
 ) -> list[Acked]:
     """Take an agent's own report on the try `attempt`: it succeeded with `reply`, or failed with `error`.
 
-    Returns what became of each of its `acks`, which are taken in either case.
+    Returns what became of each of its `acks`, which are taken in either case, as its `usage` is counted in either.
 
     The caller is admitted by the try's `token`, or by being of `tenant_id` (a write key). A report may come
     before the agent's 202 was read, so a running try takes it as well. An `error` is retried like any failure.
@@ -96,7 +98,11 @@ def complete(
         raise NotFound(f"There is no invocation {invocation_id}.")
     if not current.is_open or current.attempt != attempt:
         raise Conflict(f"Attempt {attempt} of the invocation is not running (any more).")
-    conclude(conn, current, Replied(reply or "") if error is None else Failed(error), actor)
+    spent, note = read_usage(usage)
+    ended = (
+        Replied(reply or "", spent=spent, note=note) if error is None else Failed(error, spent=spent, note=note)
+    )
+    conclude(conn, current, ended, actor)
     remember_report(conn, invocation_id)
     return [] if acks is None else acknowledge_reply(conn, invocation_id, acks)
 

@@ -13,6 +13,7 @@ from asyncio import StreamReader, StreamWriter
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import ClassVar, Literal
@@ -22,7 +23,9 @@ from pydantic import Field
 from scheduler.domain.charsets import decode
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
+from scheduler.domain.usage import read_usage
 from scheduler.runtimes.base import MAX_REPLY_BYTES, Option, RuntimeConfig, RuntimeParts
+from scheduler.runtimes.replies import parse_object, read_reply
 
 CHILD_GUARD = Path(__file__).with_name("child_guard.py")
 GRACE_SECONDS = 2.0
@@ -88,9 +91,12 @@ class CommandRun:
             return Failed(f"{self._name} could not be started: {error.strerror}.")
         if status == 0:
             text = decode(bytes(output.data), is_cut=output.is_cut)
-            reply = f"(not text: {len(output.data)} bytes)" if text is None else text.rstrip("\n")
-            return Replied(reply, output.is_cut)
-        return self._failure(status, errors.data.decode("utf-8", "replace").strip())
+            if text is None:
+                return Replied(f"(not text: {len(output.data)} bytes)", output.is_cut)
+            return read_reply(text.rstrip("\n"), is_cut=output.is_cut)
+        spent, note = read_usage(parse_object(output.data.decode("utf-8", "replace"), is_cut=False).get("usage"))
+        failed = self._failure(status, errors.data.decode("utf-8", "replace").strip())
+        return replace(failed, spent=spent, note=note)
 
     def _failure(self, status: int, errors: str) -> Failed:
         """Any failure is worth another try, for a program that fails rarely says why, except those it does say."""

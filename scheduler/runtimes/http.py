@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, StringConstraints
-from pydantic_core import from_json
 
 from scheduler.domain.charsets import decode
 from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleError
@@ -21,6 +19,7 @@ from scheduler.net.errors import TimedOut
 from scheduler.net.request_checks import check_address
 from scheduler.net.retry_after import is_put_off, parse_retry_after
 from scheduler.runtimes.base import MAX_REPLY_BYTES, Operator, Option, RuntimeConfig, RuntimeParts
+from scheduler.runtimes.replies import read_reply
 
 TEMPORARY = frozenset({408, 425, 429})
 """The 4xx that say "later": Request Timeout, Too Early, Too Many Requests."""
@@ -161,25 +160,4 @@ def _replied(answer: Answer) -> Replied:
     if text is None:
         kind = answer.headers.get("content-type", "").partition(";")[0].strip()[:100] or "an unknown type"
         return Replied(f"(not text: {len(answer.body)} bytes of {kind})", answer.truncated)
-    parsed = _parsed(text, answer.truncated)
-    acks = parsed.get("acks")
-    if "reply" not in parsed and not isinstance(acks, list):
-        return Replied(text, answer.truncated)
-    if answer.truncated and [*parsed][-1] == "acks":
-        acks = None  # perhaps not all of them
-    reply = parsed.get("reply")
-    if reply is not None and not isinstance(reply, str):
-        reply = json.dumps(reply, ensure_ascii=False)
-    return Replied(reply or "", answer.truncated, acks=acks)
-
-
-def _parsed(text: str, is_cut: bool) -> dict[str, Any]:
-    """A JSON object; nothing for any other text. Of one that was cut, what came of it."""
-    if not text.lstrip().startswith("{"):
-        return {}
-    try:
-        # Not strict: line ends within strings are common in JSON made by hand.
-        parsed = from_json(text, allow_partial="trailing-strings") if is_cut else json.loads(text, strict=False)
-    except (ValueError, RecursionError):
-        return {}
-    return parsed if isinstance(parsed, dict) else {}
+    return read_reply(text, is_cut=answer.truncated)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -13,6 +13,7 @@ from scheduler.domain.llm import Spent
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.model_tables import AgentUsage
+from scheduler.storage.rows import as_json
 
 _TODAY = f"CAST(clock_timestamp() AT TIME ZONE {AGENT_ZONE} AS date)"
 
@@ -44,6 +45,26 @@ _ON_INVOCATION = text("""
     WHERE id = :invocation_id
 """)
 
+_SPENT = "json_to_recordset(CAST(:rows AS json)) AS v(id uuid, tokens_in bigint, tokens_out bigint, cost numeric)"
+
+_ON_INVOCATIONS = text(f"""
+    UPDATE invocations i
+    SET tokens_in = i.tokens_in + v.tokens_in, tokens_out = i.tokens_out + v.tokens_out, cost = i.cost + v.cost
+    FROM {_SPENT} WHERE i.id = v.id
+""")  # noqa: S608  # constants only
+
+_COUNT_SPENT = text(f"""
+    INSERT INTO agent_usage AS u (agent_id, day, tenant_id, tokens_in, tokens_out, cost, invocations)
+    SELECT a.id, {_TODAY}, a.tenant_id, sum(v.tokens_in), sum(v.tokens_out), sum(v.cost), 0
+    FROM {_SPENT} JOIN invocations i ON i.id = v.id
+        JOIN agents a ON a.id = i.agent_id JOIN tenants n ON n.id = a.tenant_id
+    GROUP BY a.id, a.tenant_id, {_TODAY} ORDER BY a.id
+    ON CONFLICT (agent_id, day) DO UPDATE SET
+        tokens_in = u.tokens_in + excluded.tokens_in,
+        tokens_out = u.tokens_out + excluded.tokens_out,
+        cost = u.cost + excluded.cost
+""")  # noqa: S608  # constants only
+
 # A run's tokens are divided equally among its firings; `firing_ids` lists them even after a replay.
 _BY_TRIGGER = text("""
     SELECT f.trigger_id, max(f.trigger_name) AS trigger_name, count(*) AS firings,
@@ -52,7 +73,7 @@ _BY_TRIGGER = text("""
     FROM (
         SELECT id, tokens_in, tokens_out, cost, firing_ids, cardinality(firing_ids) AS shares
         FROM invocations
-        WHERE agent_id = :agent_id AND cardinality(firing_ids) > 0 AND tokens_in + tokens_out > 0
+        WHERE agent_id = :agent_id AND cardinality(firing_ids) > 0 AND (tokens_in + tokens_out > 0 OR cost > 0)
             AND opened_at >= clock_timestamp() - make_interval(days => :days)
     ) i CROSS JOIN LATERAL unnest(i.firing_ids) AS told(id) JOIN firings f ON f.id = told.id
     GROUP BY f.trigger_id ORDER BY cost DESC, tokens_in DESC, f.trigger_id LIMIT :limit
@@ -64,6 +85,16 @@ def count_spent(conn: Connection, invocation_id: UUID, spent: Spent) -> None:
     values = {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out, "cost": spent.cost}
     conn.execute(_ON_INVOCATION, values | {"invocation_id": invocation_id})
     conn.execute(_COUNT, values | {"invocation_id": invocation_id, "invocations": 0})
+
+
+def count_all_spent(conn: Connection, spent: Mapping[UUID, Spent]) -> None:
+    """Adds the usage that agents reported, by invocation, to these and to the agents' days."""
+    rows = [
+        {"id": each, "tokens_in": taken.tokens_in, "tokens_out": taken.tokens_out, "cost": f"{taken.cost:f}"}
+        for each, taken in spent.items()
+    ]
+    conn.execute(_ON_INVOCATIONS, {"rows": as_json(rows)})
+    conn.execute(_COUNT_SPENT, {"rows": as_json(rows)})
 
 
 def count_invocations(conn: Connection, ids: Collection[UUID]) -> None:

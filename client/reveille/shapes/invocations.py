@@ -99,6 +99,7 @@ class TryOut(TypedDict):
     ended_at: str
     outcome: str
     error: str | None
+    note: str | None
 
 
 class ReplayedOut(TypedDict):
@@ -117,6 +118,7 @@ class CompleteIn(TypedDict, total=False):
     reply: str | None
     error: str | None
     acks: list[Any] | None
+    usage: Any
 
 
 class CompletedOut(TypedDict):

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduler.domain.run import Failed, Replied
+from scheduler.domain.llm import Spent
+from scheduler.domain.run import Accepted, Failed, Replied
+from scheduler.invocations.lifecycle import complete
 from scheduler.invocations.windows import next_window_due_in
 from scheduler.storage.engine import Database
 from tests.support.budgets import carried, let_pass, notices, run_times, spend_tokens
 from tests.support.clockwork import SteppedScheduler
-from tests.support.database import change
+from tests.support.database import change, rows
 from tests.support.factories import make_trigger
 from tests.support.invocations import Woken, close, end, fire, make_woken, row_of, run_once, start, window_of
 
@@ -141,3 +144,28 @@ def test_a_hold_that_ends_while_tokens_are_still_spent_goes_on(db: Database) -> 
     assert close(db).held == 1
     assert window_of(db, woken).held_until > datetime.now(UTC)  # noqa: TID251
     assert notices(db) == ["agent.budget_spent"], "that it is spent is said once a day"
+
+
+# Usage that agents report
+
+
+def test_what_an_agent_reports_of_its_runs_is_counted_as_a_models_is(db: Database) -> None:
+    woken = make_woken(db, max_tokens_per_day=100)
+    fire(db, woken)
+    used = Spent(40, 20, Decimal("0.5"))
+    invocation_id = run_once(db, Failed("broke off", spent=used))
+    change(db, "UPDATE invocations SET due_at = now() WHERE state = 'retrying'")
+    assert close(db).ready == [invocation_id]
+    claimed = start(db, invocation_id)
+    end(db, claimed, Accepted())
+    usage = {"input_tokens": 30, "output_tokens": 15, "cost": -1}
+    with db.begin() as conn:
+        complete(conn, invocation_id, 2, reply="done", token=claimed.complete_token, usage=usage)
+    row = row_of(db, invocation_id)
+    assert (row.tokens_in, row.tokens_out, row.cost) == (70, 35, Decimal("0.5"))
+    assert [each.get("note") for each in row.tries] == [None, "Of usage was not counted: cost -1."]
+    [day] = rows(db, "SELECT tokens_in, tokens_out, cost, invocations FROM agent_usage")
+    assert tuple(day) == (70, 35, Decimal("0.5"), 1)
+    fire(db, woken)
+    assert close(db).held == 1
+    assert "tokens_per_day are spent (105 of 100)" in window_of(db, woken).held_note

@@ -11,12 +11,14 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable
+from decimal import Decimal
 from pathlib import Path
 
 import psutil
 import pytest
 
 from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.llm import Spent
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.runtimes import command as command_module
 from scheduler.runtimes.registry import make_runtime
@@ -246,3 +248,11 @@ def test_a_worker_that_is_killed_takes_its_programs_with_it(tmp_path: Path) -> N
     os.close(write_end)  # what the kernel does for a process that is killed
     assert holder.wait(PATIENCE) == 128 + signal.SIGKILL
     assert all(map(is_gone, pids))
+
+
+def test_what_it_reports_of_its_usage_is_taken_also_when_it_fails() -> None:
+    said = '{"reply": "hi", "usage": {"input_tokens": 7, "cost": "dear"}}'
+    spent, note = Spent(7, 0, Decimal(0)), "Of usage was not counted: cost 'dear'."
+    assert outcome_of(shell(f"echo '{said}'")) == Replied("hi", spent=spent, note=note)
+    assert outcome_of(shell(f"echo '{said}'; exit 1")) == Failed("it ended with status 1.", spent=spent, note=note)
+    assert outcome_of(shell("echo '{\"a\": 1}'")) == Replied('{"a": 1}')
