@@ -18,7 +18,7 @@ from api.addresses import base_url
 from api.auth import Level, authenticate, bearer, caller, needs
 from api.body import read_message
 from api.services import services
-from api.version import VERSION
+from config.installation import VERSION
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.intake.wakes.a2a_tasks import Sender, TaskView, cancel_task, list_tasks, read_task, send

@@ -41,10 +41,10 @@ from api.sockets.route import register as register_sockets
 from api.tenants import tenants
 from api.triggers import triggers
 from api.users import users
-from api.version import VERSION
 from api.wakes import wakes
 from api.web import register as register_pages
 from api.web_users import web_users
+from config.installation import VERSION
 from config.settings import Settings, load_settings
 
 RESOURCES = (

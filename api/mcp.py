@@ -15,7 +15,7 @@ from api.auth import Level, authenticate, bearer, caller, needs
 from api.body import read_message
 from api.mcp_modern import DISCOVER, MODERN_VERSIONS, STATUS, check_envelope, discovered, dressed, is_modern
 from api.services import services
-from api.version import VERSION
+from config.installation import VERSION
 from scheduler.domain.errors import Forbidden, ReveilleError, Unauthorized
 from scheduler.domain.tools import ToolCaller
 from scheduler.toolbox.registry import make_tools

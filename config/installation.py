@@ -56,3 +56,6 @@ def data_directory() -> Path:
     if is_checkout() or Path("var/secret.key").is_file():
         return Path("var")
     return Path("/var/lib/reveille") if os.geteuid() == 0 else platformdirs.user_data_path("reveille")
+
+
+VERSION = installed_version() or "0"
