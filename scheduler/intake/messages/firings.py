@@ -14,8 +14,7 @@ from scheduler.domain.model import MAX_DEPTH, Trust
 from scheduler.firings.new_firing import NewFiring
 from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.intake.messages.statements import StoredMessage, refuse_for
-from scheduler.intake.wakes.chains import chain_of, name_of
-from scheduler.intake.wakes.pair_limit import PairLimit
+from scheduler.intake.wakes.limits import PairLimit, chain_of, name_of
 from scheduler.intake.wakes.statements import Pair
 from scheduler.storage.audit import Event, record_events
 

@@ -16,8 +16,7 @@ from scheduler.firings.new_firing import NewFiring, gate
 from scheduler.firings.record import record_firings
 from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
 from scheduler.intake.messages.intake import checked_text
-from scheduler.intake.wakes.chains import chain_of, name_of
-from scheduler.intake.wakes.pair_limit import PairLimit
+from scheduler.intake.wakes.limits import PairLimit, chain_of, name_of
 from scheduler.intake.wakes.statements import Pair, hold_window, lineage_of_running, lock_pairs, wake_trigger_of
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_event

@@ -1,10 +1,15 @@
-"""Reads the agents of a chain of wakes from what their running invocations carry."""
+"""Limits how often one agent may wake another, and reads the chain of agents that a refusal names."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, text
+
+from scheduler.domain.lineage import pair_wait
+from scheduler.intake.wakes.statements import Pair, count_wakes, read_pairs
 
 # From the agent that runs now, back to the one that woke it, and so on to the root. Each look is by an index; only an
 # agent's newest invocations are looked through, for a chain takes minutes.
@@ -39,3 +44,32 @@ def chain_of(conn: Connection, agent_id: UUID, root_id: UUID | None, longest: in
 def name_of(conn: Connection, agent_id: UUID) -> str:
     """An agent's name."""
     return str(conn.scalar(text("SELECT name FROM agents WHERE id = :id"), {"id": agent_id}))
+
+
+class PairLimit:
+    """The pairs of one transaction. What joins an open window wakes nobody once more: it is free.
+
+    Exact where the pairs are locked (`lock_pairs`); without it, two at once may both be the last allowed.
+    """
+
+    def __init__(self, conn: Connection, pairs: Collection[Pair], now: datetime) -> None:
+        self._conn = conn
+        self._now = now
+        self._states = read_pairs(conn, pairs) if pairs else {}
+        self._with_window = {pair.agent_id for pair, state in self._states.items() if state.has_window}
+        self._made: list[tuple[UUID, Pair]] = []
+
+    def admit(self, pair: Pair, firing_id: UUID) -> timedelta | None:
+        """Let the firing wake, and count that; or how long the pair must wait instead."""
+        if pair.agent_id in self._with_window:
+            return None
+        wait = pair_wait(self._states[pair].wakes, self._now)
+        if wait is None:
+            self._made.append((firing_id, pair))
+            self._with_window.add(pair.agent_id)
+        return wait
+
+    def write(self) -> None:
+        """Store what was counted."""
+        if self._made:
+            count_wakes(self._conn, self._made)
