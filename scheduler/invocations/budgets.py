@@ -16,7 +16,7 @@ from sqlalchemy import Connection, Row, text
 
 from scheduler.domain.budgets import WIDENED, WIDENED_NOTE, Budget, Spending
 from scheduler.domain.errors import NotFound
-from scheduler.invocations.held_windows import freeing
+from scheduler.invocations.transitions import freeing
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.budgets import Accounts, Notice, announce, lock_accounts, read_accounts
 from scheduler.storage.engine import notify

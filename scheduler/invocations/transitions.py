@@ -16,6 +16,7 @@ from sqlalchemy import (
     Float,
     Integer,
     Text,
+    TextClause,
     Uuid,
     any_,
     bindparam,
@@ -24,6 +25,7 @@ from sqlalchemy import (
     func,
     literal,
     select,
+    text,
     update,
 )
 from sqlalchemy.dialects.postgresql import JSONB, aggregate_order_by
@@ -31,7 +33,6 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from scheduler.domain.errors import Conflict
 from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, FiringState, InvocationState
-from scheduler.invocations.held_windows import freeing
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.live import Change, tell
@@ -250,3 +251,18 @@ def _audit(
             for each in moved
         ],
     )
+
+
+def freeing(which: str, *, skip_locked: bool = False) -> TextClause:
+    """The statement that makes the windows due now for which the SQL `which` holds.
+
+    It locks them in the order of their agents, as everything does that writes several; `skip_locked` leaves those
+    that somebody else holds.
+    """
+    return text(f"""
+        WITH held AS (
+            SELECT id FROM invocations WHERE {which} ORDER BY agent_id FOR UPDATE{" SKIP LOCKED" if skip_locked else ""}
+        )
+        UPDATE invocations i SET due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL
+        FROM held WHERE i.id = held.id
+    """)  # noqa: S608  # conditions of ours

@@ -20,8 +20,7 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason, InvocationState
 from scheduler.invocations.budgets import Judged, free_due_windows, judge
 from scheduler.invocations.deferrals import return_deferred
-from scheduler.invocations.held_windows import freeing
-from scheduler.invocations.transitions import Moved, check_move, move
+from scheduler.invocations.transitions import Moved, check_move, freeing, move
 from scheduler.queue.tasks import defer_runs
 from scheduler.storage.engine import notify
 from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
