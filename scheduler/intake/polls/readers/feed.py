@@ -7,9 +7,8 @@ from hashlib import sha256
 from typing import Any, ClassVar
 
 from scheduler.documents.apart import Apart
-from scheduler.intake.polls.readers.base import Reader
+from scheduler.intake.polls.readers.base import Reader, etag_of, last_modified_of
 from scheduler.intake.polls.results import Sighted
-from scheduler.intake.polls.validators import etag_of, last_modified_of
 from scheduler.net.client import Answer
 from scheduler.net.errors import NetworkError
 from scheduler.triggers.poll import PollConfig, Seen

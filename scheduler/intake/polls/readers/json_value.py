@@ -8,9 +8,8 @@ from typing import ClassVar
 from scheduler.documents.apart import Apart
 from scheduler.domain.charsets import charset_of
 from scheduler.domain.json_values import deeper_than, read_json, write_json
-from scheduler.intake.polls.readers.base import MAX_VALUE_CHARS, Reader
+from scheduler.intake.polls.readers.base import MAX_VALUE_CHARS, Reader, etag_of, last_modified_of
 from scheduler.intake.polls.results import Found, LookFailed
-from scheduler.intake.polls.validators import etag_of, last_modified_of
 from scheduler.net.client import Answer
 from scheduler.net.errors import NetworkError
 from scheduler.triggers.poll import PollConfig, Seen
