@@ -11,13 +11,27 @@ from api.auth import Access
 from api.refusals import LIMITS
 from api.services import Services
 from api.web import filters
+from api.web.agent_edit import agent_edit
+from api.web.agents import agents
+from api.web.approvals import approvals
+from api.web.audit import audit
 from api.web.base import secure, show_unknown
 from api.web.bulk import bulk
+from api.web.dead import dead
+from api.web.deliveries import deliveries
+from api.web.firings import firings
+from api.web.invocations import invocations
 from api.web.limits import SignInLimit
+from api.web.models import models
+from api.web.new_agent import new_agent
+from api.web.notifications import notifications
 from api.web.now import install as install_now
 from api.web.now import now
-from api.web.pages import LEDGER
+from api.web.questions import questions
+from api.web.sessions import sessions
+from api.web.settings import settings
 from api.web.sign_in import sign_in, signed_in
+from api.web.sign_ins import sign_ins
 from api.web.trigger_edit import trigger_edit
 from api.web.trigger_forms import words_of_form
 from api.web.triggers import triggers
@@ -26,7 +40,28 @@ from scheduler.triggers.registry import KINDS, icon_of
 HERE = Path(__file__).parent
 YEAR = 31_536_000
 
-PAGES: tuple[Blueprint, ...] = (signed_in, now, bulk, triggers, trigger_edit, *LEDGER)
+PAGES: tuple[Blueprint, ...] = (
+    signed_in,
+    now,
+    bulk,
+    triggers,
+    trigger_edit,
+    agents,
+    new_agent,
+    agent_edit,
+    invocations,
+    firings,
+    sessions,
+    deliveries,
+    dead,
+    approvals,
+    audit,
+    questions,
+    settings,
+    sign_ins,
+    models,
+    notifications,
+)
 
 
 def register(app: Flask, services: Services) -> None:

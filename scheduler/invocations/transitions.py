@@ -69,6 +69,22 @@ _FIRING_IDS = (
     .scalar_subquery()
 )
 
+
+def freeing(which: str, *, skip_locked: bool = False) -> TextClause:
+    """The statement that makes the windows due now for which the SQL `which` holds.
+
+    It locks them in the order of their agents, as everything does that writes several; `skip_locked` leaves those
+    that somebody else holds.
+    """
+    return text(f"""
+        WITH held AS (
+            SELECT id FROM invocations WHERE {which} ORDER BY agent_id FOR UPDATE{" SKIP LOCKED" if skip_locked else ""}
+        )
+        UPDATE invocations i SET due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL
+        FROM held WHERE i.id = held.id
+    """)  # noqa: S608  # conditions of ours
+
+
 _RELEASE_BUSY = freeing("""
     agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state = 'collecting' AND held_reason = 'busy'
 """)
@@ -251,18 +267,3 @@ def _audit(
             for each in moved
         ],
     )
-
-
-def freeing(which: str, *, skip_locked: bool = False) -> TextClause:
-    """The statement that makes the windows due now for which the SQL `which` holds.
-
-    It locks them in the order of their agents, as everything does that writes several; `skip_locked` leaves those
-    that somebody else holds.
-    """
-    return text(f"""
-        WITH held AS (
-            SELECT id FROM invocations WHERE {which} ORDER BY agent_id FOR UPDATE{" SKIP LOCKED" if skip_locked else ""}
-        )
-        UPDATE invocations i SET due_at = clock_timestamp(), held_reason = NULL, held_until = NULL, held_note = NULL
-        FROM held WHERE i.id = held.id
-    """)  # noqa: S608  # conditions of ours
