@@ -14,8 +14,8 @@ from http import HTTPStatus
 from flask import Blueprint, Flask, Response, current_app, request
 
 from api.auth import TENANT_HEADER, bearer
+from api.server.answers import Taken, take_socket
 from api.services import Services
-from api.socket_takeover import Taken, take_socket
 from api.sockets.connection import accepting
 from api.sockets.hub import Hub
 from api.sockets.watch import read_filter

@@ -9,8 +9,8 @@ from flask import Response, current_app, g, request
 from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
-from api.heavy_requests import Moved, has_moved, must_move
 from api.refusals import LIMITS, note_refusal, slow_wrong_keys
+from api.server.answers import Moved, has_moved, must_move
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.kept_form import KeptForm, keep_form, open_form

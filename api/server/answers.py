@@ -1,12 +1,14 @@
-"""Requests whose work is heavy: they move to threads of their own, of which there are two."""
+"""Answers that send nothing: the request is run again on a thread of its own, or its connection has a new owner."""
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 from flask import Response, request
 
 from api.server.wsgi import APART, MoveApart
+from api.server.wsgi import Taken as NothingToSend
 
 
 class Moved(Response):
@@ -25,3 +27,17 @@ def must_move() -> bool:
 def has_moved() -> bool:
     """Whether it runs apart already."""
     return request.environ.get(APART) is True
+
+
+class Taken(Response):
+    """Nothing more is to be sent: the socket has another owner."""
+
+    def __call__(self, environ: Any, start_response: Any) -> Any:
+        """Tell the server to forget the connection."""
+        raise NothingToSend
+
+
+def take_socket(environ: dict[str, Any]) -> socket.socket | None:
+    """The socket of this request's connection; None where the server gives none."""
+    take = environ.get("reveille.take_socket")
+    return None if take is None else take()
