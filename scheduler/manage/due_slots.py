@@ -233,4 +233,5 @@ def _was_decided(row: StoredTrigger, old: Schedule, waiting: datetime | None, sl
         return False
     if waiting is not None:
         return slot < waiting
-    return row.last_fired_at is not None and bool(row.last_fired_at >= slot)
+    # One that is enabled and waits for nothing had its last slot settled just now, be it fired or skipped.
+    return row.is_enabled or (row.last_fired_at is not None and row.last_fired_at >= slot)

@@ -104,8 +104,9 @@ def _repair(conn: Connection, drift: Drift) -> None:
 def _put_in_step(conn: Connection, row: HeldTrigger) -> None:
     """Make the jobs what the trigger says; a trigger that has nothing left to run is ended."""
     if zone_that_holds(row) != row.zone:
+        had_slot = row.next_run_time is not None
         row = lock_settled(conn, row.tenant_id, row.id, because="moved to another zone")
-        move_to_its_zone(conn, row)
+        move_to_its_zone(conn, row, settled=had_slot)
         row = lock_trigger(conn, row.tenant_id, row.id)
     if not row.is_enabled:
         stop_jobs(conn, [row.id])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -223,7 +223,7 @@ def _end(conn: Connection, row: HeldTrigger, change: _Change, patch: Mapping[str
     if change.ended == "max_fires":
         end_at_max_fires(conn, row, author.actor, by_agent=author.is_agent or "max_fires" not in patch)
     else:
-        finish_trigger(conn, row, author.actor)
+        finish_trigger(conn, replace(row, expires_at=change.spec.expires_at), author.actor)
 
 
 def _toggle(

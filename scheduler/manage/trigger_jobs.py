@@ -168,10 +168,11 @@ def rezone_tenant(conn: Connection, tenant_id: UUID) -> int:
 
 
 def finish_trigger(conn: Connection, row: StoredTrigger, actor: str = SYSTEM) -> None:
-    """End a locked trigger whose last slot has passed."""
-    change_trigger(conn, row.id, is_enabled=False, paused_note="finished")
+    """End a locked trigger whose last slot has passed: as expired when its time was up besides."""
+    why = "expired" if row.expires_at is not None and row.expires_at <= row.now else "finished"
+    change_trigger(conn, row.id, is_enabled=False, paused_note=why)
     stop_jobs(conn, [row.id])
-    rows.audit(conn, "finished", row.tenant_id, row.agent_id, row.id, actor, why="finished")
+    rows.audit(conn, why, row.tenant_id, row.agent_id, row.id, actor, why=why)
 
 
 def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
@@ -179,12 +180,13 @@ def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
     values = {"id": owner_id}
     moving = [row for row in lock_triggers_of(conn, where, values) if zone_that_holds(row) != row.zone]
     moved = {row.id for row in moving}
-    if settle(conn, moving, because="moved to another zone"):
+    settled = set(settle(conn, moving, because="moved to another zone"))
+    if settled:
         moving = [row for row in lock_triggers_of(conn, where, values) if row.id in moved]
     for row in moving:
         try:
             with conn.begin_nested():
-                move_to_its_zone(conn, row)
+                move_to_its_zone(conn, row, settled=row.id in settled)
         except Exception as error:
             if not blames_rows(error):
                 raise
@@ -197,14 +199,21 @@ def zone_that_holds(row: StoredTrigger) -> str:
     return zone_of(row.config.get("timezone"), row.agent_zone)
 
 
-def move_to_its_zone(conn: Connection, row: StoredTrigger) -> None:
-    """Bring a trigger, locked and settled, to the zone that holds for it now; one without a slot there is ended."""
+def move_to_its_zone(conn: Connection, row: StoredTrigger, *, settled: bool) -> None:
+    """Bring a locked trigger to the zone that holds for it now; one without a slot there is ended.
+
+    `settled`: slots of it were due and have just been decided. When its last slot was among them it is ended, as a
+    pass a moment earlier would have ended it: a `once` does not come again because its agent moved west.
+    """
     zone = zone_that_holds(row)
     change_trigger(conn, row.id, zone=zone)
     if not row.is_enabled:
         return
     config = kind_of(row.type).model_construct(**row.config)
     if config.checked_by or config.schedule(zone, row.anchor_at, row.id) is None:
+        return
+    if settled and row.next_run_time is None:
+        finish_trigger(conn, row)
         return
     following, dropped = upcoming(row, config, zone, row.anchor_at)
     put_jobs(conn, row.id, following, timed=True, enabled=True, expires_at=row.expires_at)

@@ -142,6 +142,15 @@ class Expected:
             self.settle()
         self.end_if_done()
 
+    def move(self) -> None:
+        """It comes to another zone: one that has expired is left to its expiry, unless its last slot was due."""
+        if not self.has_expired:
+            self.change()
+        elif self.is_enabled and self.has_slots and self.is_last and self.passed:
+            self.end("expired", "expired")
+        else:
+            self.settle()
+
     def end_if_done(self) -> None:
         """It was changed: without a slot left, or at its limit, it ends."""
         if self.is_enabled and self.has_slots and self.is_last and not self.passed:

@@ -122,7 +122,10 @@ def test_procrastinate_runs_the_job(db: Database, woken: Woken, site: Site, data
             deliverer = Deliverer(db, BOX, client, SystemClock())
             app = make_check_app(database_url, check, Pulse(SystemClock()), deliverer.deliver, 5.0)
             async with app.open_async():
-                await app.run_worker_async(wait=False, queues=["io"], install_signal_handlers=False)
+                # Without LISTEN: a worker that ends at once would cancel its listener while that connects.
+                await app.run_worker_async(
+                    wait=False, queues=["io"], install_signal_handlers=False, listen_notify=False
+                )
             deliverer.close()
 
     asyncio.run(run())
