@@ -10,13 +10,14 @@ from flask import Response
 from sqlalchemy import Row
 
 from api.auth import Level, caller, needs
-from api.presenters import payload_file
+from api.presenters import document_file, payload_file
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.acks import AckIn
-from api.schemas.history import FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
+from api.schemas.history import DocumentPath, FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
 from api.services import services
 from scheduler.domain.acks import Ack, AckStatus
 from scheduler.invocations.acks import acknowledge_one
+from scheduler.storage.firing_documents import get_document, list_documents
 from scheduler.storage.queries import LedgerFilter, get_firing, list_firings
 
 RAW: dict[str, Any] = {
@@ -43,7 +44,10 @@ def show_firing(path: FiringPath) -> Response:
     """Show a firing with its whole payload."""
     row = _reached(path.firing_id)
     text, encoded = _payload(row.payload)
+    with services().db.begin() as conn:
+        documents = list_documents(conn, row.id)
     shown = {**row._mapping, "payload": text, "payload_base64": encoded}  # noqa: SLF001  # public in all but name
+    shown["documents"] = documents
     return answer(FiringWhole.model_validate(shown))
 
 
@@ -52,6 +56,15 @@ def show_firing(path: FiringPath) -> Response:
 def download_payload(path: FiringPath) -> Response:
     """Download a firing's payload as it came. Never shown in a page: a stranger may have written it."""
     return payload_file(_reached(path.firing_id))
+
+
+@firings.get("/firings/<firing_id>/documents/<number>", responses={200: RAW})
+@needs(Level.READ, own=True)
+def download_document(path: DocumentPath) -> Response:
+    """Download a document of a firing, such as a whole mail. Never shown in a page: a stranger may have written it."""
+    row = _reached(path.firing_id)
+    with services().db.begin() as conn:
+        return document_file(get_document(conn, row.id, path.number))
 
 
 @firings.post("/firings/<firing_id>/ack", responses={200: FiringOut, **CHANGES})

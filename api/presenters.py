@@ -48,6 +48,15 @@ def payload_file(firing: Row[Any]) -> Response:
     """A firing's payload as a file of bytes, which no browser opens by itself. Raises NotFound where there is none."""
     if firing.payload is None:
         raise NotFound(f"The firing '{firing.id}' has no payload.")
-    response = Response(firing.payload, content_type="application/octet-stream")
-    response.headers["Content-Disposition"] = f'attachment; filename="firing-{firing.id}"'
+    return _file(firing.payload, f"firing-{firing.id}")
+
+
+def document_file(document: Row[Any]) -> Response:
+    """A document of a firing as such a file."""
+    return _file(document.body, f"firing-{document.firing_id}-{document.number}")
+
+
+def _file(body: bytes, name: str) -> Response:
+    response = Response(body, content_type="application/octet-stream")
+    response.headers["Content-Disposition"] = f'attachment; filename="{name}"'
     return response

@@ -41,12 +41,22 @@ class FiringOut(Answer):
     deferred_until: Time | None = Field(description="When it comes back; of one that has, when that was.")
 
 
+class DocumentOut(Answer):
+    """A document that a firing carries beside its data, which names it by its number; its bytes are downloaded."""
+
+    number: int
+    name: str
+    content_type: str
+    size: int
+
+
 class FiringWhole(FiringOut):
     """A firing with its payload: as text, or as base64 when it is not UTF-8."""
 
     payload: str | None
     payload_base64: str | None
     data: dict[str, Any] | None
+    documents: list[DocumentOut]
 
 
 class FiringPage(Listed[FiringOut]):
@@ -65,6 +75,12 @@ class FiringPath(Shape):
     """Names a firing."""
 
     firing_id: Annotated[UUID, id_of("firing")]
+
+
+class DocumentPath(FiringPath):
+    """Names a document of a firing."""
+
+    number: int = Field(ge=1, le=1_000)
 
 
 class InvocationOut(Answer):

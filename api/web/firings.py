@@ -5,18 +5,22 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.presenters import payload_file
+from api.presenters import document_file, payload_file
 from api.services import services
 from api.web.base import page_blueprint, render
 from api.web.contents import readable, shown_data
 from api.web.list_filters import AGENT, FROM, TO, TRIGGER, choice, ledger_filter, read_filters
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import FiringState
+from scheduler.storage.firing_documents import get_document, list_documents
 from scheduler.storage.overviews import agent_names, triggers_with_pages
 from scheduler.storage.queries import get_firing, list_firings
 
 STATES = {state.value: "failed" if state is FiringState.DEAD else state.value for state in FiringState}
 FILTERS = (AGENT, TRIGGER, choice("state", "State", STATES), FROM, TO)
+
+MOST_DOCUMENTS = 1_000
+"""No firing has so many."""
 
 firings = page_blueprint("firings")
 
@@ -44,8 +48,10 @@ def show_firing(firing_id: str) -> Response:
         row = get_firing(conn, who.tenant_id, parse_id(firing_id, "firing"))
         names = agent_names(conn, who.tenant_id, [row.agent_id])
         linked = triggers_with_pages(conn, who.tenant_id, [row.trigger_id])
+        documents = list_documents(conn, row.id)
     return render(
         "firing.html",
+        documents=documents,
         firing=row,
         linked=linked,
         agent_name=names.get(row.agent_id, ""),
@@ -61,3 +67,12 @@ def download_payload(firing_id: str) -> Response:
     with services().db.begin() as conn:
         row = get_firing(conn, caller().tenant_id, parse_id(firing_id, "firing"))
     return payload_file(row)
+
+
+@firings.get("/firings/<firing_id>/documents/<int:number>")
+@needs(Level.READ)
+def download_document(firing_id: str, number: int) -> Response:
+    """Download a document of a firing as it came, as bytes that no browser opens by itself."""
+    with services().db.begin() as conn:
+        row = get_firing(conn, caller().tenant_id, parse_id(firing_id, "firing"))
+        return document_file(get_document(conn, row.id, min(number, MOST_DOCUMENTS)))

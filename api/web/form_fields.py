@@ -15,6 +15,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from scheduler.domain.errors import InvalidField
+from scheduler.triggers.base import fields_of
 
 SECRET_KEPT = "Stored and never shown. Leave empty to keep it."  # noqa: S105  # a hint
 NUMBERS = (int, float)
@@ -45,7 +46,7 @@ def inputs_of(
     model: type[BaseModel], prefix: str = "", *, secrets: Collection[str] = (), leave_out: Collection[str] = ()
 ) -> Iterator[Input]:
     """The inputs of `model`'s fields, below `prefix`; `secrets` are paths that are never shown."""
-    for name, field in model.model_fields.items():
+    for name, field in fields_of(model):
         if name not in leave_out:
             yield from _of_field(f"{prefix}{name}", name, field, secrets)
 

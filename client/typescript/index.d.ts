@@ -518,6 +518,14 @@ export interface FiringWhole {
   payload: string | null;
   payload_base64: string | null;
   data: Record<string, unknown> | null;
+  documents: Array<DocumentOut>;
+}
+
+export interface DocumentOut {
+  number: number;
+  name: string;
+  content_type: string;
+  size: number;
 }
 
 export interface AckIn {

@@ -38,7 +38,8 @@ KINDS: Mapping[History, _Kind] = {
             INSERT INTO spent_ids (owner_id, key, id, content_hash, seen_at)
             SELECT trigger_id, occurrence_key, id, sha256(coalesce(payload, '')), fired_at FROM gone
             WHERE trigger_type = 'webhook' AND fired_at > {SPENT} ON CONFLICT DO NOTHING
-        )""",  # noqa: S608  # constants only
+        )
+        , documents AS (DELETE FROM firing_documents WHERE firing_id IN (SELECT id FROM gone))""",  # noqa: S608
     ),
     History.INVOCATIONS: _Kind(
         "invocations",

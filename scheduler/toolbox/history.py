@@ -9,10 +9,12 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import Field
+from sqlalchemy import Row
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import InvocationState
 from scheduler.domain.tools import Tool, ToolCaller
+from scheduler.storage.firing_documents import get_document, list_documents
 from scheduler.storage.queries import LedgerFilter, list_invocations
 from scheduler.storage.queries import get_firing as read_firing
 from scheduler.storage.sessions import concerns_agent
@@ -24,6 +26,9 @@ class GetFiring(Arguments):
     """Which firing."""
 
     firing_id: UUID = Field(description="As your context names it.")
+    document: int | None = Field(
+        None, ge=1, le=1_000, description="The `document` that its data names, e.g. of a mail: it alone, whole."
+    )
 
 
 class GetMessage(Arguments):
@@ -47,6 +52,10 @@ def ledger_tools(services: Services) -> Sequence[Tool]:
             row = read_firing(conn, caller.tenant_id, asked.firing_id)
             if row.agent_id != caller.agent_id:
                 raise NotFound
+        with services.db.begin() as conn:
+            if asked.document is not None:
+                return _document(get_document(conn, row.id, asked.document))
+            documents = [each._asdict() for each in list_documents(conn, row.id)]
         return {
             "id": str(row.id),
             "trigger": {"id": str(row.trigger_id), "name": row.trigger_name, "type": row.trigger_type},
@@ -58,6 +67,7 @@ def ledger_tools(services: Services) -> Sequence[Tool]:
             "content_type": row.content_type,
             **_payload(row.payload),
             "data": row.data,
+            **({"documents": documents} if documents else {}),
         }
 
     def get_message(caller: ToolCaller, asked: GetMessage) -> dict[str, Any]:
@@ -127,6 +137,15 @@ def _own_firing(firing_id: UUID) -> Iterator[None]:
         yield
     except NotFound:
         raise NotFound(f"You have no firing '{firing_id}'; take an id that your context names.") from None
+
+
+def _document(row: Row[Any]) -> dict[str, Any]:
+    """As text when it is UTF-8, else as base64."""
+    told = {"number": row.number, "name": row.name, "content_type": row.content_type, "size": len(row.body)}
+    try:
+        return told | {"text": row.body.decode()}
+    except UnicodeDecodeError:
+        return told | {"base64": b64encode(row.body).decode()}
 
 
 def _payload(payload: bytes | None) -> dict[str, str | None]:

@@ -10,7 +10,8 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import Schedule
@@ -147,7 +148,8 @@ def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: 
         path = ".".join(["config", *(str(part) for part in first["loc"])])
         said = f"{path}: {first['msg'].removeprefix('Value error, ').rstrip('.')}."
         if first["type"] in {"missing", "extra_forbidden"} and len(first["loc"]) == 1:
-            known = sorted(kind.model_fields, key=lambda name: not kind.model_fields[name].is_required())
+            fields = dict(fields_of(kind))
+            known = sorted(fields, key=lambda name: not fields[name].is_required())
             said += f" A config of type {kind.kind} can have: {', '.join(known) or 'nothing'}."
         raise InvalidField(said, field=path) from None
     if kind.needs_permission and context.by_agent and kind.kind not in context.permitted.agent_kinds:
@@ -165,6 +167,14 @@ def resolve_config(parsed: TriggerConfig, config: Mapping[str, Any], context: Ch
     """`config`, which `parsed` was made from, as it is stored; raises InvalidField naming `config.FIELD`."""
     with _fields_of_config():
         return dict(config) | dict(parsed.resolved(context))
+
+
+def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
+    """Each field by the name that is written: the first of its aliases, where Python does not allow the name."""
+    for name, field in model.model_fields.items():
+        alias = field.validation_alias
+        first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
+        yield first if isinstance(first, str) else name, field
 
 
 def first_run(config: TriggerConfig, zone: str, seed: UUID, now: datetime) -> datetime | None:

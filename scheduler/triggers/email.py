@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import imaplib
-import re
-import socket
-import ssl
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any, ClassVar
 
-from imap_tools import BaseMailBox, MailboxLoginError
-from imap_tools.errors import ImapToolsError
-from pydantic import Field
+from pydantic import AliasChoices, Field
 
-from scheduler.domain.errors import InvalidField, ReveilleError
+from scheduler.domain.errors import InvalidField
 from scheduler.triggers.base import CheckContext
-from scheduler.triggers.looks import LookConfig, Sighting
+from scheduler.triggers.looks import Document, LookConfig, Sighting
+from scheduler.triggers.mailbox import Account, Head, Mailbox
 from scheduler.triggers.means import Means
 from scheduler.triggers.options import Option
 
-SECONDS = 15.0
 MOST_MAILS = 20
 """Of a firing; those that are left come with the next look."""
-MAX_MAIL_BYTES = 1024 * 1024
+MOST_CHARS = 60_000
+"""Of a firing's mails together, as JSON: more would be cut."""
+MOST_KNOWN = 1_000
+"""Mails that are known again after their mailbox was numbered anew."""
+MOST_EXAMINED = 5_000
+"""Mails that one look goes through."""
+STALE = timedelta(days=7)
+"""A mail that was written so long before the newest known one is an old one, in a mailbox that was numbered anew."""
 RENUMBERED = "The mailbox was numbered anew (UIDVALIDITY changed); mails are counted from now on."
-
-_SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
-
-
-class MailboxUnread(ReveilleError):
-    """The mailbox could not be read."""
-
-    status = 502
-    problem = "mailbox-unread"
+RENUMBERED_KEPT = (
+    "The mailbox was numbered anew (UIDVALIDITY changed); mails were told apart by time and Message-ID."
+)
 
 
 class EmailConfig(LookConfig):
@@ -43,19 +41,23 @@ class EmailConfig(LookConfig):
     label: ClassVar = "Email"
     summary: ClassVar = "When mails come to a mailbox."
     for_agents: ClassVar = (
-        '{"host": "imap.example.org", "username": "…", "password": "…", "from_contains"?: "@example.org", '
-        '"subject_contains"?: "order"}: when mails come (only where the operator lets agents make these)'
+        '{"host": "imap.example.org", "username": "…", "password": "…", "from"?: "@example.org", '
+        '"subject"?: "order"}: when mails come (only where the operator lets agents make these)'
     )
     icon: ClassVar = "M-5.5-4h11v8h-11ZM-5.5-4 0 1 5.5-4"
     docs: ClassVar = "docs/triggers/email.md"
     secrets: ClassVar = ("password", "token")
     can_try: ClassVar = True
     needs_permission: ClassVar = True
-    main_fields: ClassVar = ("host", "username", "password", "mailbox", "from_contains", "subject_contains")
+    main_fields: ClassVar = ("host", "username", "password", "mailbox", "from", "subject")
     options: ClassVar = (
         Option("--imap-host", "host", "The mail server.", metavar="HOST"),
         Option("--imap-user", "username", "Who signs in.", implies=False),
         Option("--imap-password", "password", "The password.", "secret", implies=False),
+        Option("--imap-token", "token", "A token for XOAUTH2.", "secret", implies=False),
+        Option("--mailbox", "mailbox", "Which mailbox, INBOX unless set.", implies=False),
+        Option("--mail-from", "from", "Only mails of such senders.", implies=False),
+        Option("--mail-subject", "subject", "Only mails about such.", implies=False),
     )
     data_headings: ClassVar = {
         "en": {"mails": "New mails:", "more": "Further mails, which come next:"},
@@ -72,13 +74,19 @@ class EmailConfig(LookConfig):
     mailbox: str = Field(default="INBOX", min_length=1, max_length=500, title="Mailbox")
     from_contains: str | None = Field(
         default=None,
+        validation_alias=AliasChoices("from", "from_contains"),
         min_length=1,
         max_length=500,
         title="From contains",
         description="Only mails of such senders.",
     )
     subject_contains: str | None = Field(
-        default=None, min_length=1, max_length=500, title="Subject contains", description="Only mails about such."
+        default=None,
+        validation_alias=AliasChoices("subject", "subject_contains"),
+        min_length=1,
+        max_length=500,
+        title="Subject contains",
+        description="Only mails about such.",
     )
     mark_seen: bool = Field(
         default=False, title="Mark as read", description="Else nothing in the mailbox changes."
@@ -98,98 +106,125 @@ class EmailConfig(LookConfig):
             raise InvalidField(error.message, field="host") from None
 
     def look_with(self, cursor: Any, means: Means) -> Sighting:
-        """Read the mails whose number is greater than that of the last one seen."""
-        with _errors(self.host), self._opened(means.address_of(self.host, self.port)) as box:
-            state = box.folder.status(self.mailbox, ["UIDVALIDITY", "UIDNEXT"])
-            validity, last = state["UIDVALIDITY"], state["UIDNEXT"] - 1
-            if cursor is None or cursor["validity"] != validity:
+        """Read the mails that have come since the last look."""
+        address, account = means.address_of(self.host, self.port), self._account()
+        with account.opened(address) as box:
+            validity, last = box.numbering(self.mailbox)
+            there = box.choose(self.mailbox)
+            if cursor is None or (cursor["validity"] != validity and "known" not in cursor):
                 note = None if cursor is None else RENUMBERED
-                return Sighting({"validity": validity, "uid": last}, note=note, shown={"mails": last})
-            box.folder.set(self.mailbox, readonly=not self.mark_seen)
-            found = box.uids(f"UID {cursor['uid'] + 1}:*", charset=None)
-            # `n:*` names the newest mail also where its number is smaller than n.
-            uids = sorted(uid for uid in map(int, found) if uid > cursor["uid"])
-            taken, mails, seen = uids[:MOST_MAILS], [], []
-            for uid in taken:
-                raw, size = _whole(box, uid)
-                if raw is not None:
-                    wanted = self._wanted(means.read("mail", raw, size=size))
-                    mails += wanted
-                    seen += [str(uid)] * len(wanted)
-            if self.mark_seen and seen:
-                box.flag(seen, ["\\Seen"], value=True)
-        left = {"validity": validity, "uid": taken[-1] if taken else max(cursor["uid"], last)}
-        more = len(uids) - len(taken)
-        return Sighting(left, ({"mails": mails} | ({"more": more} if more else {})) if mails else None)
+                left = _remembering({"validity": validity, "uid": last}, box.newest_heads(MOST_KNOWN, there))
+                return Sighting(left, note=note, shown={"mails": there})
+            place = _placed(cursor, validity, last)
+            if "known" not in place:  # of a version that did not remember
+                place = _remembering(place, box.newest_heads(MOST_KNOWN, there))
+            waiting, examined = _waiting(box, place)
+            taken = self._taken(box, waiting, means)
+        rest = len(waiting) - len(taken.heads)
+        ends = [place["uid"], *(each.uid for each in taken.heads)]
+        ends += [] if rest else [last if examined is None else examined]
+        left = _remembering({**place, "uid": max(ends)}, taken.heads)
+        more = rest > 0 or examined is not None
+        if left["uid"] >= left.get("until", -1):
+            left = {name: value for name, value in left.items() if name not in {"until", "since"}}
+        note = RENUMBERED_KEPT if cursor["validity"] != validity else None
+        if not taken.mails:
+            return Sighting(left, note=note, more=more)
+        data = {"mails": taken.mails} | ({"more": rest} if rest else {})
+        settled = partial(self._mark_seen, address, taken.uids) if self.mark_seen else None
+        return Sighting(left, data, note, documents=taken.documents, settled=settled, more=more)
 
-    def _wanted(self, mail: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def remembered(self, cursor: Any) -> Any:
+        """Up to where the mailbox was read."""
+        return {name: cursor[name] for name in ("validity", "uid")}
+
+    def _account(self) -> Account:
+        return Account(self.host, self.port, self.username, self.password, self.token)
+
+    def _mark_seen(self, address: str, uids: Sequence[int], _keys: Sequence[str]) -> None:
+        with self._account().opened(address) as box:
+            box.choose(self.mailbox, to_change=True)
+            box.mark_seen(uids)
+
+    def _taken(self, box: Mailbox, waiting: Sequence[Head], means: Means) -> _Taken:
+        """Read mails, as many as go into one firing."""
+        taken, chars = _Taken([], [], [], []), 0
+        for head in waiting[:MOST_MAILS]:
+            found = box.whole(head.uid)
+            mail = None if found is None else self._wanted(means.read("mail", found[0], size=found[1]))
+            if found is not None and mail is not None:
+                chars += len(json.dumps(mail, ensure_ascii=False))
+                if taken.mails and chars > MOST_CHARS:
+                    break
+                is_cut = {"document_cut": True} if found[1] > len(found[0]) else {}
+                taken.documents.append(Document(f"mail-{head.uid}.eml", "message/rfc822", found[0]))
+                taken.mails.append({**mail, "document": len(taken.documents), **is_cut})
+                taken.uids.append(head.uid)
+            taken.heads.append(head)
+        return taken
+
+    def _wanted(self, mail: Mapping[str, Any]) -> dict[str, Any] | None:
         for wanted, name in ((self.from_contains, "from"), (self.subject_contains, "subject")):
             if wanted is not None and wanted.casefold() not in str(mail.get(name, "")).casefold():
-                return []
-        return [dict(mail)]
-
-    @contextmanager
-    def _opened(self, address: str) -> Iterator[BaseMailBox]:
-        box = _MailBox(self.host, self.port, address)
-        try:
-            if self.token is not None:
-                box.xoauth2(self.username, self.token, initial_folder=None)
-            else:
-                box.login(self.username, self.password or "", initial_folder=None)
-            yield box
-        finally:
-            try:
-                box.logout()
-            except (OSError, imaplib.IMAP4.error, ImapToolsError):
-                box.client.shutdown()
+                return None
+        return dict(mail)
 
 
-class _Imap(imaplib.IMAP4_SSL):
-    """Connects to an address that was admitted, under the host's name."""
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a firing takes: the mails, with their UIDs and wholes; `heads` are also of those that are not wanted."""
 
-    def __init__(self, host: str, port: int, address: str) -> None:
-        self._address = address
-        super().__init__(host, port, ssl_context=ssl.create_default_context(), timeout=SECONDS)
-
-    def _create_socket(self, timeout: float | None) -> socket.socket:
-        plain = socket.create_connection((self._address, self.port), timeout)
-        secured: socket.socket = self.ssl_context.wrap_socket(plain, server_hostname=self.host)
-        return secured
+    mails: list[dict[str, Any]]
+    uids: list[int]
+    documents: list[Document]
+    heads: list[Head]
 
 
-class _MailBox(BaseMailBox):
-    """A mailbox of such a connection."""
+def _placed(cursor: Mapping[str, Any], validity: int, last: int) -> dict[str, Any]:
+    """The cursor in this numbering of the mailbox.
 
-    def __init__(self, host: str, port: int, address: str) -> None:
-        self._at = host, port, address
-        super().__init__()
-
-    def _get_mailbox_client(self) -> imaplib.IMAP4:
-        return _Imap(*self._at)
-
-
-def _whole(box: BaseMailBox, uid: int) -> tuple[bytes | None, int]:
-    """The first 1 MiB of a mail, and how long it is; None for one that is gone. Nothing is marked as read."""
-    _, parts = box.client.uid("FETCH", str(uid), f"(RFC822.SIZE BODY.PEEK[]<0.{MAX_MAIL_BYTES}>)")
-    for part in parts:
-        if isinstance(part, tuple):
-            size = _SIZE.search(part[0])
-            return part[1], int(size[1]) if size else len(part[1])
-    return None, 0
+    Under a new one, mails with numbers up to `until` may be new or not: they are told by when they came, and by what
+    they are known by.
+    """
+    if cursor["validity"] == validity:
+        return dict(cursor)
+    since = cursor.get("since", cursor["newest"])
+    return {**cursor, "validity": validity, "uid": 0, "until": last, "since": since}
 
 
-@contextmanager
-def _errors(host: str) -> Iterator[None]:
-    """Turn what goes wrong with a mail server into a MailboxUnread."""
-    try:
-        yield
-    except MailboxLoginError:
-        raise MailboxUnread(f"{host} refuses the user or the password (or token).") from None
-    except ssl.SSLError as error:
-        raise MailboxUnread(f"{host} offers no TLS that can be trusted: {error.reason}.") from None
-    except TimeoutError:
-        raise MailboxUnread(f"{host} did not answer within {SECONDS:g} s.") from None
-    except (ImapToolsError, imaplib.IMAP4.error) as error:
-        raise MailboxUnread(f"{host} refuses, or the mailbox is not there: {str(error)[:200]}") from None
-    except OSError as error:
-        raise MailboxUnread(f"No connection to {host}: {error.strerror or error}.") from None
+def _waiting(box: Mailbox, place: Mapping[str, Any]) -> tuple[list[Head], int | None]:
+    """The mails that have come, in order, and the number up to which they were looked for; None: all were."""
+    uid, until = place["uid"], place.get("until", 0)
+    if uid < until:
+        since = None if place["since"] is None else datetime.fromisoformat(place["since"])
+        numbers = box.uids_from(uid + 1, until, since)
+        fresh = [each for each in box.heads(numbers[:MOST_EXAMINED]) if _is_new(each, place["known"], since)]
+        if len(numbers) > MOST_EXAMINED:
+            return fresh, numbers[MOST_EXAMINED - 1]
+        uid = until
+    else:
+        fresh = []
+    numbers = box.uids_from(uid + 1)
+    heads = fresh + list(box.heads(numbers[:MOST_EXAMINED]))
+    return heads, numbers[MOST_EXAMINED - 1] if len(numbers) > MOST_EXAMINED else None
+
+
+def _is_new(head: Head, known: Sequence[str], since: datetime | None) -> bool:
+    """Whether a mail of a mailbox that was numbered anew had not been there before.
+
+    Some servers give all mails a new time of arrival then; an old mail is told by when it was written.
+    """
+    if head.known_as in known:
+        return False
+    if since is None:
+        return True
+    is_old = head.written is not None and head.written < since - STALE
+    return not is_old and (head.arrived is None or head.arrived >= since)
+
+
+def _remembering(place: Mapping[str, Any], heads: Sequence[Head]) -> dict[str, Any]:
+    """The cursor that also knows these mails."""
+    known = dict.fromkeys([each.known_as for each in reversed(heads)] + list(place.get("known", ())))
+    times = [each.arrived.astimezone(UTC).isoformat() for each in heads if each.arrived is not None]
+    newest = max([*times, *filter(None, [place.get("newest")])], default=None)
+    return {**place, "known": list(known)[:MOST_KNOWN], "newest": newest}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from hashlib import sha256
@@ -19,6 +19,25 @@ from scheduler.triggers.means import Means
 
 
 @dataclass(frozen=True, slots=True)
+class Document:
+    """What a firing carries whole beside its data. The data names it by its number, counted from 1."""
+
+    name: str
+    content_type: str
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One thing that happened, with a firing of its own."""
+
+    key: str
+    """The same key of the same trigger is the same firing, however often it is told."""
+    data: Mapping[str, Any]
+    documents: Sequence[Document] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sighting:
     """What a look came to."""
 
@@ -30,6 +49,15 @@ class Sighting:
     """What there is to say of the look, though all is well."""
     shown: Any = None
     """What a trial shows of a look that has nothing to fire."""
+    documents: Sequence[Document] = ()
+    """What the firing with `data` carries beside it."""
+    occurrences: Sequence[Occurrence] = ()
+    """Firings of their own, in place of the one with `data`."""
+    settled: Callable[[Sequence[str]], None] | None = None
+    """Called after the commit, with the keys of the occurrences that are recorded. It may block and raise: whatever
+    it is to do is done by a later look, if it does not come to it."""
+    more: bool = False
+    """Whether there is more to see at once."""
 
 
 class LookConfig(TriggerConfig):

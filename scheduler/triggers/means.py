@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
+from uuid import UUID
 
 from scheduler.domain.permitted import Permitted
 
@@ -56,3 +57,5 @@ class Means:
     """The address of a host and port that may be connected to."""
     read: Callable[..., Any]
     """Reads a document in a process apart (`scheduler.documents.apart.Apart.read`)."""
+    trigger_id: UUID | None = None
+    """Whose look it is; None for a trial, which is to leave everything as it is."""

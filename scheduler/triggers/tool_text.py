@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.base import TriggerConfig, fields_of
 from scheduler.triggers.registry import CLOCKED, OFFERED
 
 MOST_FIELDS = 6
@@ -33,7 +33,7 @@ def names_for_agents(*, timed: bool = False) -> str:
 
 def _members(kind: type[TriggerConfig]) -> Iterator[str]:
     shown = 0
-    for name, field in kind.model_fields.items():
+    for name, field in fields_of(kind):
         if not field.is_required():
             shown += 1
             if shown > MOST_FIELDS:

@@ -54,6 +54,13 @@ class Firings:
         answer: bytes = self._client.download("GET", f"/firings/{self._client.quote(firing_id)}/payload")
         return answer
 
+    def download(self, firing_id: str, number: str, /) -> bytes:
+        """Download a document of a firing, such as a whole mail. Never shown in a page: a stranger may have written it."""
+        answer: bytes = self._client.download(
+            "GET", f"/firings/{self._client.quote(firing_id)}/documents/{self._client.quote(number)}"
+        )
+        return answer
+
     def acknowledge(self, firing_id: str, /, **fields: Unpack[AckIn]) -> FiringOut:
         """Say of a firing, for the agent that was given it, that it is handled, ignored, or to come back at `until`."""
         answer: FiringOut = self._client.call("POST", f"/firings/{self._client.quote(firing_id)}/ack", body=fields)

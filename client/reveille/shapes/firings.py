@@ -41,6 +41,13 @@ class FiringPage(TypedDict):
 FiringState = Literal["pending", "delivered", "dead", "skipped", "cancelled"]
 
 
+class DocumentOut(TypedDict):
+    number: int
+    name: str
+    content_type: str
+    size: int
+
+
 class FiringWhole(TypedDict):
     id: str
     agent_id: str
@@ -67,6 +74,7 @@ class FiringWhole(TypedDict):
     payload: str | None
     payload_base64: str | None
     data: dict[str, Any] | None
+    documents: list[DocumentOut]
 
 
 class AckIn(TypedDict, total=False):

@@ -14,10 +14,10 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
 from scheduler.intake.polls.look import Looker
 from scheduler.intake.polls.means import Parts
-from scheduler.intake.polls.results import LookFailed
+from scheduler.intake.polls.results import LookFailed, Sighted
 from scheduler.intake.polls.settle import Looked, Poll, Result, open_poll, quiet_end, settle
 from scheduler.intake.polls.statements import QuietEnd, StoredPoll, end_quietly, read_polls
-from scheduler.intake.polls.watch import Watcher, is_watch, open_watch
+from scheduler.intake.polls.watch import Watch, Watcher, is_watch, open_watch
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database, transact
@@ -103,6 +103,9 @@ class Poller:
 
     async def _settle(self, poll: Looked, look: Result) -> None:
         try:
-            await transact(self._db, self._writing, settle, poll, look)
+            taken = await transact(self._db, self._writing, settle, poll, look)
         except Exception as error:  # noqa: BLE001  # this poll's affair; its baseline has not moved
             logger.opt(exception=error).warning("The look at poll {} could not be settled", poll.stored.id)
+            return
+        if taken is not None and isinstance(poll, Watch) and isinstance(look, Sighted):
+            await self._watcher.tell_settled(poll, look, taken)

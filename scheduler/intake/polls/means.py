@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from uuid import UUID
 
 from scheduler.documents.apart import Apart
 from scheduler.domain.clock import Clock
@@ -33,8 +34,8 @@ class Parts:
     apart: Apart
 
 
-def means_of(parts: Parts, loop: asyncio.AbstractEventLoop) -> Means:
-    """The means of looks in threads beside `loop`, on which their requests are made."""
+def means_of(parts: Parts, loop: asyncio.AbstractEventLoop, trigger_id: UUID | None = None) -> Means:
+    """The means of a look in a thread beside `loop`, on which its requests are made; without a trigger, of a trial."""
 
     def wait(work: Coroutine[Any, Any, Value]) -> Value:
         return asyncio.run_coroutine_threadsafe(work, loop).result()
@@ -47,4 +48,4 @@ def means_of(parts: Parts, loop: asyncio.AbstractEventLoop) -> Means:
         target = check_url(f"https://{written}:{port}/", parts.allow_private)
         return str(wait(admit(target, resolver=SystemResolver(), allow_private=parts.allow_private))[0])
 
-    return Means(parts.permitted, parts.clock.now, run_program, fetch, address_of, parts.apart.read)
+    return Means(parts.permitted, parts.clock.now, run_program, fetch, address_of, parts.apart.read, trigger_id)

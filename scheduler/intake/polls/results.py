@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from scheduler.triggers.looks import Document, Occurrence
 from scheduler.triggers.poll import Seen
 
 
@@ -32,6 +33,10 @@ class Sighted:
     last_modified: str | None = None
     shown: Any = None
     """What a trial shows of a look that does not fire."""
+    documents: Sequence[Document] = ()
+    occurrences: Sequence[Occurrence] = ()
+    settled: Callable[[Sequence[str]], None] | None = None
+    more: bool = False
 
 
 @dataclass(frozen=True, slots=True)

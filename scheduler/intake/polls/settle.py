@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import json
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 from sqlalchemy import Connection, Row, update
 
-from scheduler.domain.model import Trust
 from scheduler.domain.retries import SPREAD
 from scheduler.domain.text import storable
-from scheduler.firings.new_firing import NewFiring, gate
-from scheduler.firings.record import record_firings
+from scheduler.firings.new_firing import gate
 from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
-from scheduler.intake.polls.data import firing_data, shown
+from scheduler.intake.polls.data import firing_data
+from scheduler.intake.polls.fire import fire, fire_each, storable_data
 from scheduler.intake.polls.readers import READERS
 from scheduler.intake.polls.results import Found, Look, LookFailed, Sighted, Unchanged, Validators
 from scheduler.intake.polls.statements import (
@@ -44,6 +44,8 @@ MAX_FAILURES = 50
 PUT_OFF_FOR = timedelta(hours=24)
 """How long after the first failure answers of 429 and 503 with Retry-After do not pause it."""
 FIRST_DELAY = 60.0
+LONGEST_DELAY = timedelta(minutes=5)
+"""Of a trigger that looks more often than that."""
 LONGEST_RETRY_AFTER = 24 * 3600.0
 NOTE_BYTES = 500
 
@@ -106,13 +108,15 @@ def quiet_end(poll: Looked, look: Result) -> QuietEnd | None:
             return QuietEnd(stored, stored.etag, stored.last_modified, stored.note)
         case Found(_, text, etag, last_modified, note) if text == stored.baseline:
             return QuietEnd(stored, etag, last_modified, _noted(note))
-        case Sighted(text, None, note, etag, last_modified) if text == stored.baseline:
+        case Sighted(text, None, note, etag, last_modified, settled=None) if text == stored.baseline:
             return QuietEnd(stored, etag, last_modified, _noted(note))
     return None
 
 
-def settle(conn: Connection, poll: Looked, look: Result) -> None:
+def settle(conn: Connection, poll: Looked, look: Result) -> Sequence[str] | None:
     """Take the result of a look: fire if it is what is waited for, move the baseline, count failures.
+
+    Returns the keys of the occurrences that are recorded; None when the look came to nothing.
 
     A poll that was edited meanwhile is looked at again at once; one that was paused, has expired or is spent
     keeps its baseline. Locks the job, the trigger, the state.
@@ -122,7 +126,7 @@ def settle(conn: Connection, poll: Looked, look: Result) -> None:
     trigger = lock_triggers(conn, [stored.id]).get(stored.id)
     state = lock_state(conn, stored.id)
     if trigger is None or state is None or state.poll_version != stored.version:
-        return
+        return None
     if state.updated_at != stored.updated_at:
         end_look(conn, stored.id)
         move_job(conn, stored.id, sooner=timedelta(0))
@@ -132,31 +136,34 @@ def settle(conn: Connection, poll: Looked, look: Result) -> None:
     elif isinstance(look, LookFailed):
         _fail(conn, trigger, poll, state, look)
     else:
-        _succeed(conn, trigger, poll, state, look)
+        return _succeed(conn, trigger, poll, state, look)
+    return None
 
 
 def _succeed(
     conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any], look: Found | Unchanged | Sighted
-) -> None:
+) -> Sequence[str]:
     values = _begun(poll) | {"failures": 0, "first_failure_at": None}
     if state.failures and poll.is_begun:
         since = state.first_failure_at.isoformat()
         _audit(conn, trigger, _verb(poll, "recovered"), failures=state.failures, since=since)
+    key, taken = f"{poll.stored.type}:{poll.stored.version}", list[str]()
     if isinstance(look, Sighted):
-        data = _sighted(poll, look, values)
+        values |= {"baseline": look.text, "note": _noted(look.note), "edited_at": poll.stored.updated_at}
+        values |= {"etag": look.etag, "last_modified": look.last_modified}
+        if look.data is not None:
+            fire(conn, trigger, key, storable_data(look.data), look.documents)
+        taken += fire_each(conn, trigger, look.occurrences)
+        if look.more:
+            move_job(conn, trigger.id, sooner=timedelta(0))
+            notify(conn)
     else:
         assert isinstance(poll, Poll)  # noqa: S101  # only a poll's looks come to these
         data = _seen(poll, state, look, values)
-    if data is not None:
-        _fire(conn, trigger, poll, data)
+        if data is not None:
+            fire(conn, trigger, key, data)
     end_look(conn, trigger.id, **values)
-
-
-def _sighted(poll: Looked, look: Sighted, values: dict[str, Any]) -> dict[str, Any] | None:
-    """What to fire with, if anything; the cursor is added to `values`."""
-    values |= {"baseline": look.text, "note": _noted(look.note), "edited_at": poll.stored.updated_at}
-    values |= {"etag": look.etag, "last_modified": look.last_modified}
-    return None if look.data is None else {name: shown(value).value for name, value in look.data.items()}
+    return taken
 
 
 def _seen(poll: Poll, state: Row[Any], look: Found | Unchanged, values: dict[str, Any]) -> dict[str, Any] | None:
@@ -174,16 +181,14 @@ def _seen(poll: Poll, state: Row[Any], look: Found | Unchanged, values: dict[str
 
 
 def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:
-    """The wait after so many failures in a row (at least 1), never over `interval`; `spread` is drawn from ±SPREAD."""
-    return min(timedelta(seconds=FIRST_DELAY * 2 ** min(failures - 1, 30) * (1 + spread)), interval)
+    """The wait after so many failures in a row (at least 1); `spread` is drawn from ±SPREAD.
 
-
-def _fire(conn: Connection, trigger: LockedTrigger, poll: Looked, data: dict[str, Any]) -> None:
-    firing = NewFiring(
-        trigger, f"{poll.stored.type}:{poll.stored.version}", data=data, trust=Trust.UNAUTHENTICATED
-    )
-    if record_firings(conn, [firing]).exhausted:
-        stop_jobs(conn, [trigger.id])
+    It begins with FIRST_DELAY, or `interval` where that is shorter, and grows to LONGEST_DELAY, or `interval` where
+    that is longer.
+    """
+    first = min(timedelta(seconds=FIRST_DELAY), interval)
+    grown = first * float(2 ** min(failures - 1, 30)) * (1 + spread)
+    return min(grown, max(interval, LONGEST_DELAY))
 
 
 def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any], look: LookFailed) -> None:
@@ -204,7 +209,9 @@ def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any
     else:
         interval = poll.config.step()
         delay = interval if is_put_off else backoff(failures, interval, random.uniform(-SPREAD, SPREAD))  # noqa: S311
-        move_job(conn, trigger.id, sooner=delay, not_before=_not_before(look.retry_after))
+        asked = _not_before(look.retry_after)
+        not_before = max(asked or delay, delay) if delay > interval else asked  # the next slot may come sooner
+        move_job(conn, trigger.id, sooner=delay, not_before=not_before)
     end_look(conn, trigger.id, **values)
 
 

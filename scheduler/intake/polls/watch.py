@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 from uuid import UUID
 
@@ -81,13 +81,25 @@ class Watcher:
         await self._places.acquire()
         self._looking.add(trigger_id)
         loop = asyncio.get_running_loop()
-        means = means_of(self._parts, loop)
+        means = means_of(self._parts, loop, trigger_id)
         looking = loop.run_in_executor(self._threads, look_once, watch.config, watch.cursor, means)
         looking.add_done_callback(lambda _: self._ended(trigger_id))
         try:
             return await asyncio.wait_for(asyncio.shield(looking), LOOK_SECONDS)
         except TimeoutError:
             return LookFailed(f"The look did not end within {LOOK_SECONDS:g} s.")
+
+    async def tell_settled(self, watch: Watch, look: Sighted, keys: Sequence[str]) -> None:
+        """Let a look do what is to be done once its result is committed. Never raises."""
+        if look.settled is None:
+            return
+        async with self._places:
+            telling = asyncio.get_running_loop().run_in_executor(self._threads, look.settled, keys)
+            try:
+                await asyncio.wait_for(asyncio.shield(telling), LOOK_SECONDS)
+            except Exception as error:  # noqa: BLE001  # a later look does what this one could not
+                why = error.message if isinstance(error, ReveilleError) else f"{type(error).__name__}: {error}"
+                logger.warning("What trigger {} took could not be acknowledged yet: {}", watch.stored.id, why)
 
     def close(self) -> None:
         """Stop the threads."""
@@ -103,9 +115,8 @@ def look_once(config: LookConfig, cursor: Callable[[], Any], means: Means) -> Si
     try:
         sighting = config.look_with(cursor(), means)
         text = json.dumps(sighting.cursor, sort_keys=True, allow_nan=False)
-        data = (
-            None if sighting.data is None else cast("dict[str, Any]", json.loads(json.dumps(dict(sighting.data))))
-        )
+        data = None if sighting.data is None else _as_json(sighting.data)
+        occurrences = [replace(each, data=_as_json(each.data)) for each in sighting.occurrences]
     except ReveilleError as error:
         return LookFailed(error.message, getattr(error, "retry_after", None))
     except Exception as error:  # noqa: BLE001  # a stranger's code may raise anything
@@ -113,4 +124,17 @@ def look_once(config: LookConfig, cursor: Callable[[], Any], means: Means) -> Si
         return LookFailed(f"The look broke: {type(error).__name__}: {error}")
     if len(text) > config.max_cursor_chars:
         return LookFailed(f"The look leaves more than {config.max_cursor_chars} characters for the next one.")
-    return Sighted(text, data, sighting.note, shown=sighting.shown)
+    return Sighted(
+        text,
+        data,
+        sighting.note,
+        shown=sighting.shown,
+        documents=sighting.documents,
+        occurrences=occurrences,
+        settled=sighting.settled,
+        more=sighting.more,
+    )
+
+
+def _as_json(data: Mapping[str, Any]) -> dict[str, Any]:
+    return cast("dict[str, Any]", json.loads(json.dumps(dict(data))))
