@@ -76,6 +76,7 @@ def show_poll(path: TriggerPath) -> Response:
             is_seen=before is not None,
             value=told.value,
             value_cut=told.is_cut,
+            as_sent=told.sent,
         )
     )
 

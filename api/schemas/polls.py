@@ -26,6 +26,9 @@ class TrialOut(Answer):
     value_cut: bool = Field(
         description="The value is long: its JSON's first 64 Ki characters are shown, as a text."
     )
+    as_sent: str | None = Field(
+        None, description="The value's JSON as it was sent, where `value` cannot tell all of it (`10.00`, `1e400`)."
+    )
     would_fire: bool
     error: str | None = Field(
         description="Why it failed, that nothing is at the path, or that a key is there twice."
@@ -44,3 +47,6 @@ class PollOut(Answer):
         None, description="The value that the next look is compared with; null, and a note, if nothing was there."
     )
     value_cut: bool
+    as_sent: str | None = Field(
+        None, description="The value's JSON as it was sent, where `value` cannot tell all of it (`10.00`, `1e400`)."
+    )

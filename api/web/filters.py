@@ -12,6 +12,7 @@ from markupsafe import Markup
 
 from api.web.zones import zone_names
 from scheduler.domain.clock import Clock
+from scheduler.domain.context.json_text import pretty_if_json
 from scheduler.triggers.registry import in_words
 from scheduler.triggers.zones import load_zone
 
@@ -27,7 +28,7 @@ def install(app: Flask, clock_of: Clock) -> None:
         return time_tag(moment, zone, clock_of.now())
 
     filters = {"when": when, "clock": clock, "span": span, "size": size, "pretty": pretty, "short": short}
-    app.jinja_env.filters.update(filters, is_local=is_local)
+    app.jinja_env.filters.update(filters, is_local=is_local, indented=pretty_if_json)
     app.jinja_env.globals.update(zone_names=zone_names, in_words=in_words)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
 

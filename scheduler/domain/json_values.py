@@ -49,11 +49,12 @@ class DoubledObject(dict[str, Any]):
     pairs: list[tuple[str, Any]]
 
 
-def read_json(text: str) -> tuple[Any, str | None]:
+def read_json(text: str, *, lenient: bool = False) -> tuple[Any, str | None]:
     """The value of a JSON text (RFC 8259), and a key that an object has twice, of which the last counts.
 
     A number that is no double as it was written is a Decimal. Numbers and doubled keys know how they were written,
-    for `write_json`. Raises ValueError and RecursionError.
+    for `write_json`. `lenient`: line ends within strings, NaN and Infinity, as in JSON made by hand, are read too.
+    Raises ValueError and RecursionError.
     """
     doubled: list[str] = []
 
@@ -69,14 +70,19 @@ def read_json(text: str) -> tuple[Any, str | None]:
         return whole
 
     value = json.loads(
-        text, object_pairs_hook=members, parse_float=_fraction, parse_int=_integer, parse_constant=_refuse
+        text,
+        strict=not lenient,
+        object_pairs_hook=members,
+        parse_float=_fraction,
+        parse_int=_integer,
+        parse_constant=float if lenient else _refuse,
     )
     return value, doubled[0] if doubled else None
 
 
-def write_json(value: object, *, ascii_only: bool = True) -> str:
+def write_json(value: object, *, ascii_only: bool = True, sort_keys: bool = True) -> str:
     """JSON with the keys in order, and numbers and doubled keys as they were read. Raises RecursionError."""
-    return "".join(_pieces(value, json.JSONEncoder(ensure_ascii=ascii_only).encode))
+    return "".join(_pieces(value, json.JSONEncoder(ensure_ascii=ascii_only).encode, sort_keys))
 
 
 def json_equal(left: object, right: object, step: Callable[[], None] | None = None) -> bool:
@@ -160,21 +166,21 @@ def _parts(whole: Any) -> Iterable[Any]:
     return whole.values() if isinstance(whole, dict) else whole
 
 
-def _pieces(value: object, encode: Callable[[object], str]) -> Iterator[str]:
+def _pieces(value: object, encode: Callable[[object], str], sort_keys: bool) -> Iterator[str]:
     match value:
         case dict():
             pairs = value.pairs if isinstance(value, DoubledObject) else value.items()
             opening = "{"
-            for name, part in sorted(pairs, key=lambda pair: pair[0]):
+            for name, part in sorted(pairs, key=lambda pair: pair[0]) if sort_keys else pairs:
                 yield f"{opening}{encode(name)}: "
-                yield from _pieces(part, encode)
+                yield from _pieces(part, encode, sort_keys)
                 opening = ", "
             yield "}" if opening == ", " else "{}"
         case list():
             opening = "["
             for part in value:
                 yield opening
-                yield from _pieces(part, encode)
+                yield from _pieces(part, encode, sort_keys)
                 opening = ", "
             yield "]" if opening == ", " else "[]"
         case WrittenFloat() | WrittenDecimal():

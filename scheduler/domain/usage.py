@@ -57,7 +57,7 @@ def _number(value: object, *, texts: bool) -> Decimal | None:
         return None
     if isinstance(value, float):
         return Decimal(str(value)) if math.isfinite(value) else None
-    if isinstance(value, int):
+    if isinstance(value, int | Decimal):
         return Decimal(value)
     if texts and isinstance(value, str):
         try:
@@ -72,4 +72,6 @@ def _shown(value: object) -> str:
     if isinstance(value, Mapping | list):
         return "an object" if isinstance(value, Mapping) else "an array"
     text = "a number that is too large" if isinstance(value, int) and value > MAX_TOKENS else repr(value)
+    if isinstance(value, Decimal):
+        text = str(value)
     return text if len(text) <= SHOWN else f"{text[:SHOWN]}…"

@@ -13,6 +13,8 @@ from typing import Any
 import httpcore
 import httpx
 
+from scheduler.net.response_chunks import Chunks
+
 MAX_HEAD_BYTES = 64 * 1024
 """A longer header block is left unchanged, so that the parser refuses it."""
 
@@ -22,6 +24,7 @@ _STATUS = re.compile(rb"^(HTTP/[0-9]\.[0-9])[ \t]+([0-9]{3})[ \t]*(?:[\x00-\x1f]
 _NOT_IN_VALUES = re.compile(rb"[\x00\x0b\x0c\r]")
 _INTERIM = re.compile(rb"HTTP/1\.[0-9] 1(?!01)[0-9][0-9]\b")
 _LENGTH = re.compile(rb"\+?([0-9]{1,18})(?:[ \t]*,[ \t]*\+?([0-9]{1,18}))*")
+_CHUNKED = re.compile(rb"^transfer-encoding: chunked\r?$", re.IGNORECASE | re.MULTILINE)
 _FRAMING = (b"transfer-encoding", b"content-length")
 
 
@@ -96,12 +99,16 @@ class _Network(httpcore.AnyIOBackend):
 
 
 class _Stream(httpcore.AsyncNetworkStream):
-    """A connection that repairs headers until the final response's; after that it passes bytes through."""
+    """A connection that repairs headers until the final response's.
+
+    After that it frames a chunked body anew, and passes any other through.
+    """
 
     def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
         self._inner = inner
         self._head = bytearray()
         self._is_past = False
+        self._chunks: Chunks | None = None
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         while not self._is_past:
@@ -113,7 +120,14 @@ class _Stream(httpcore.AsyncNetworkStream):
             came = self._tidied()
             if came:
                 return came
-        return await self._inner.read(max_bytes, timeout)
+        return await self._body(max_bytes, timeout)
+
+    async def _body(self, max_bytes: int, timeout: float | None) -> bytes:
+        while chunk := await self._inner.read(max_bytes, timeout):
+            out = chunk if self._chunks is None else self._chunks.feed(chunk)
+            if out:
+                return out
+        return b""
 
     def _tidied(self) -> bytes:
         """Returns the buffered bytes that are known to be complete; nothing while a header block is incomplete."""
@@ -123,10 +137,14 @@ class _Stream(httpcore.AsyncNetworkStream):
             head = bytes(self._head[: end.start()])
             del self._head[: end.end()]
             self._is_past = not _INTERIM.match(head)
-            out += tidy_head(head) + b"\r\n\r\n"
+            tidy = tidy_head(head)
+            out += tidy + b"\r\n\r\n"
+            if self._is_past and _CHUNKED.search(tidy):
+                self._chunks = Chunks()
         if self._is_past or len(self._head) > MAX_HEAD_BYTES:
             self._is_past = True
-            out += bytes(self._head)
+            rest = bytes(self._head)
+            out += rest if self._chunks is None else self._chunks.feed(rest)
             self._head.clear()
         return out
 

@@ -2,26 +2,37 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
+
+_SECONDS = re.compile(r"[0-9]+(?:\.[0-9]*)?", re.ASCII)
 
 
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Returns the seconds in a Retry-After header, given as seconds or as a date (RFC 9110 §10.2.3);
 
-    None if unusable.
+    None if unusable. Fractions and ISO 8601 are read too; of several headers, the longest wait counts.
     """
     if value is None:
         return None
+    whole = _wait(value, now)
+    waits = [_wait(each, now) for each in value.split(",")] if whole is None else [whole]
+    return max((each for each in waits if each is not None), default=None)
+
+
+def _wait(value: str, now: datetime) -> float | None:
     value = value.strip()
-    if value.isascii() and value.isdigit():
+    if _SECONDS.fullmatch(value):
         return float(value[:12])
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+    for read in (parsedate_to_datetime, datetime.fromisoformat):
+        try:
+            date = read(value)
+            return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now.timestamp()
+        except (ValueError, OverflowError):
+            continue
+    return None
 
 
 def is_put_off(status: int, retry_after: float | None) -> bool:

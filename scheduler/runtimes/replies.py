@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from pydantic_core import from_json
 
+from scheduler.domain.json_values import read_json, write_json
 from scheduler.domain.run import Replied
 from scheduler.domain.usage import read_usage
+
+_AROUND = "\ufeff\0 \t\r\n"
+"""What may stand around a JSON document: byte order marks within the text, the NUL that ends a string of C, blanks."""
 
 
 def read_reply(text: str, *, is_cut: bool) -> Replied:
@@ -27,16 +30,16 @@ def as_text(value: object) -> str:
     """A text as it is, null as none, and anything else as its JSON."""
     if value is None:
         return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return value if isinstance(value, str) else write_json(value, ascii_only=False, sort_keys=False)
 
 
 def parse_object(text: str, *, is_cut: bool) -> dict[str, Any]:
     """A JSON object; nothing for any other text. Of one that was cut, what came of it."""
-    if not text.lstrip().startswith("{"):
+    text = text.strip(_AROUND)
+    if not text.startswith("{"):
         return {}
     try:
-        # Not strict: line ends within strings are common in JSON made by hand.
-        parsed = from_json(text, allow_partial="trailing-strings") if is_cut else json.loads(text, strict=False)
+        parsed = from_json(text, allow_partial="trailing-strings") if is_cut else read_json(text, lenient=True)[0]
     except (ValueError, RecursionError):
         return {}
     return parsed if isinstance(parsed, dict) else {}

@@ -36,6 +36,8 @@ class Trial:
     status: Literal["found", "nothing_there", "failed"]
     value: Any = None
     value_cut: bool = False
+    as_sent: str | None = None
+    """The value's JSON as it came, where `value` cannot tell all of it."""
     would_fire: bool = False
     error: str | None = None
     """Why it failed, that nothing is at the path, or what else there is to say."""
@@ -81,7 +83,7 @@ def _of_look(look: Look) -> Trial:
             if sight is None:
                 return Trial("nothing_there", error=note or "There is nothing to fire for.")
             told = shown(sight)
-            return Trial("found", told.value, told.is_cut, data is not None, note, data)
+            return Trial("found", told.value, told.is_cut, told.sent, data is not None, note, data)
         case LookFailed(note):
             return Trial("failed", error=note)
     raise AssertionError("a look of this kind gives nothing else")
@@ -94,12 +96,12 @@ def _of_poll(config: PollConfig, last: Poll | None, look: Look) -> Trial:
             told = shown(seen.value)
             data = firing_data(config, before, seen)
             status: Literal["found", "nothing_there"] = "found" if seen.is_there else "nothing_there"
-            return Trial(status, told.value, told.is_cut, config.fires(before, seen), note, data)
+            return Trial(status, told.value, told.is_cut, told.sent, config.fires(before, seen), note, data)
         case Sighted(data=data, note=note, shown=sight):
             sight = sight if data is None else data
             told = shown(sight)
             parts = {name: shown(each).value for name, each in sight.items()}
-            return Trial("found", told.value, told.is_cut, data is not None, note, parts)
+            return Trial("found", told.value, told.is_cut, told.sent, data is not None, note, parts)
         case LookFailed(note):
             return Trial("failed", error=note)
     raise AssertionError("a look without validators found nothing unchanged")

@@ -43,6 +43,14 @@ GZIPPED = gzip.compress(DONE, mtime=0)
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding : chunked\r\nTransfer-Encoding: chunked\r\n\r\n"
         b"11\r\n" + DONE + b"\r\n0\r\n\r\n",
         *(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n" + body
+            for body in (
+                b"11\r\n" + DONE + b"\r\n0\r\nX-Sum : 1\r\nno field\r\n\r\n",
+                b"11 ; a=b\r\n" + DONE + b"\r\n0;last\r\n",
+                b"5\n" + DONE[:5] + b"\n0C\n" + DONE[5:] + b"\n0\n\n",
+            )
+        ),
+        *(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: " + codings + b"\r\n\r\n"
             b"%x\r\n%b\r\n0\r\n\r\n" % (len(GZIPPED), GZIPPED)
             for codings in (b"gzip, chunked", b"x-gzip,\r\n chunked", b"Gzip\r\ntransfer-encoding: Chunked")
@@ -67,6 +75,26 @@ def test_a_head_that_comes_byte_by_byte_is_read_all_the_same() -> None:
     assert outcome_of(drip) == Replied("done")
 
 
+def test_a_chunked_answer_that_comes_byte_by_byte_is_read_all_the_same() -> None:
+    """Its data may look like the lines between chunks."""
+    text = b"\r\n0\r\n\r\n5\r\n"
+    sent = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n%x\r\n%b\r\n" % (len(text), text)
+
+    async def drip(exchange: Exchange) -> None:
+        for byte in sent + b"2\r\nab\r\n0\r\nX : 1\r\n\r\n":
+            await exchange.send(bytes([byte]))
+
+    assert outcome_of(drip) == Replied((text + b"ab").decode())
+
+
+@pytest.mark.parametrize("rest", [b"", b"0", b"zz\r\n\r\n", b"-1\r\n"])
+def test_a_chunked_answer_without_its_end_is_broken(rest: bytes) -> None:
+    head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    outcome = outcome_of(head + b"11\r\n" + DONE + b"\r\n" + rest)
+    assert isinstance(outcome, Failed)
+    assert not outcome.permanent
+
+
 @pytest.mark.parametrize(
     ("body", "content_type", "text"),
     [
@@ -84,6 +112,12 @@ def test_a_head_that_comes_byte_by_byte_is_read_all_the_same() -> None:
         ('{"reply": "é"}'.encode("utf-16-be"), "application/json", "é"),
         ('{"reply": "é"}'.encode("latin-1"), "application/json; charset=latin1", "é"),
         (b'\n {"reply": "two\nlines"}', "application/json", "two\nlines"),
+        ("\ufeff\ufeff" + '{"reply": "é"}', "application/json", "é"),
+        ("\r\n \ufeff" + '{"reply": "é"}', "application/json", "é"),
+        (b'{"reply": "x", "more": ' + b"1" * 5_000 + b"}\n\0", "application/json", "x"),
+        (b'{"reply": {"b": 10.00, "a": 1e400}}', "application/json", '{"b": 10.00, "a": 1e400}'),
+        (b'{"reply": 12345678901234567.89}', "application/json", "12345678901234567.89"),
+        (b'{"reply": {"a": NaN, "a": 1}}', "application/json", '{"a": NaN, "a": 1}'),
         (b"\x89PNG\r\n\x1a\n\x00\xff", "image/png", "(not text: 10 bytes of image/png)"),
     ],
 )

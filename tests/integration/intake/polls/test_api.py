@@ -40,7 +40,7 @@ def try_config(api: Api, **config: Any) -> Any:
 
 def test_a_config_is_tried_before_it_is_made(api: Api, site: Site) -> None:
     site.says({"state": "done", "jobs": [1, 2]})
-    seen = {"status": "found", "value_cut": False, "would_fire": False, "error": None}
+    seen = {"status": "found", "value_cut": False, "as_sent": None, "would_fire": False, "error": None}
     assert try_config(api, url=site.url, json_path="$.jobs[*]") == seen | {"value": [1, 2]}
     waited_for = {"json_path": "$.state", "fire_on": "match", "match_value": "done"}
     assert try_config(api, url=site.url, **waited_for) == seen | {"value": "done", "would_fire": True}
@@ -48,6 +48,7 @@ def test_a_config_is_tried_before_it_is_made(api: Api, site: Site) -> None:
         "status": "nothing_there",
         "value": None,
         "value_cut": False,
+        "as_sent": None,
         "would_fire": False,
         "error": "Nothing in the answer is at $.nope.",
     }
@@ -135,7 +136,7 @@ def test_a_poll_shows_what_it_saw_and_what_is_wrong(api: Api, site: Site) -> Non
     poll = make_poll(api, site)
     path = f"/triggers/{poll['id']}/poll"
     fresh = {"checked_at": None, "failures": 0, "first_failure_at": None, "note": None}
-    assert api.get(path) == fresh | {"is_seen": False, "value": None, "value_cut": False}
+    assert api.get(path) == fresh | {"is_seen": False, "value": None, "value_cut": False, "as_sent": None}
     with stepped(api.db) as scheduler:
         scheduler.run_pass()
     with api.db.begin() as conn:
