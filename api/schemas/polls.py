@@ -27,7 +27,8 @@ class TrialOut(Answer):
         description="The value is long: its JSON's first 64 Ki characters are shown, as a text."
     )
     as_sent: str | None = Field(
-        None, description="The value's JSON as it was sent, where `value` cannot tell all of it (`10.00`, `1e400`)."
+        None,
+        description="The value's JSON as it was sent, where `value` cannot tell all of it (`10.00`, `1e400`).",
     )
     would_fire: bool
     error: str | None = Field(
@@ -48,5 +49,6 @@ class PollOut(Answer):
     )
     value_cut: bool
     as_sent: str | None = Field(
-        None, description="The value's JSON as it was sent, where `value` cannot tell all of it (`10.00`, `1e400`)."
+        None,
+        description="The value's JSON as it was sent, where `value` cannot tell all of it (`10.00`, `1e400`).",
     )

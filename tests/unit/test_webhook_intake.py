@@ -58,7 +58,6 @@ def test_a_provider_that_sends_no_header_names_its_event_in_the_body() -> None:
 @pytest.mark.parametrize(
     ("signature", "body", "name"),
     [
-        ("x-notion-signature", b'{"id": "e1", "attempt_number": 2}', "body.id"),
         ("typeform-signature", b'{"event_id": "e1"}', "body.event_id"),
         ("x-pagerduty-signature", b'{"event": {"id": "e1"}}', "body.event.id"),
         ("paddle-signature", b'{"event_id": "e1"}', "body.event_id"),
@@ -75,6 +74,58 @@ def test_a_vendor_without_a_preset_names_its_event_in_the_body(signature: str, b
     for other in (b'{"event": 1}', b"[]", b"{"):
         assert identify("generic-hmac", {signature: "s"}, other) is None
     assert key_of({}, "generic-hmac", body) is None
+
+
+@pytest.mark.parametrize(
+    ("signature", "body", "retry", "other"),
+    [
+        (
+            "x-notion-signature",
+            b'{"id": "e1", "data": 1, "attempt_number": 1}',
+            b'{"id": "e1", "data": 1, "attempt_number": 2}',
+            b'{"id": "e1", "data": 2, "attempt_number": 1}',
+        ),
+        (
+            "x-hub-signature",
+            b'{"id": "notif_1", "topic": "a", "delivery_attempts": 1, "first_sent_at": 5}',
+            b'{"topic": "a", "id": "notif_1", "delivery_attempts": 2, "first_sent_at": 5, "delivered_at": 9}',
+            b'{"id": "notif_1", "topic": "b", "delivery_attempts": 1}',
+        ),
+        (
+            "x-hubspot-signature-v3",
+            b'[{"eventId": 1, "objectId": 7, "attemptNumber": 0}, {"eventId": 2, "attemptNumber": 0}]',
+            b'[{"eventId": 1, "objectId": 7, "attemptNumber": 1}, {"eventId": 2, "attemptNumber": 1}]',
+            b'[{"eventId": 1, "objectId": 8, "attemptNumber": 0}, {"eventId": 2, "attemptNumber": 0}]',
+        ),
+    ],
+)
+def test_a_retry_that_counts_itself_in_its_body_is_the_same_delivery(
+    signature: str, body: bytes, retry: bytes, other: bytes
+) -> None:
+    """Not signed, all the rest has to be the same; signed, the id is enough, but where a vendor uses it again."""
+    assert key_of({signature: "s"}, None, body) == key_of({signature: "t"}, None, retry)
+    assert key_of({signature: "s"}, None, body) not in (None, key_of({signature: "s"}, None, other))
+    signed = {each: key_of({signature: "s"}, "generic-hmac", each) for each in (body, retry, other)}
+    assert signed[body] == signed[retry]
+    assert (signed[body] == signed[other]) == (signature != "x-hubspot-signature-v3")
+
+
+def test_a_batch_is_named_by_all_of_its_events() -> None:
+    """With the body, as anybody could have written it; a batch of which one has no id has none."""
+    header = {"x-twilio-email-event-webhook-signature": "s"}
+    named = identify(None, header, b'[{"sg_event_id": "a"}, {"sg_event_id": "b"}]')
+    assert named is not None
+    assert (named.key, len(named.keys)) == ("delivery:body.sg_event_id:a,b", 2)
+    for body in (b"[]", b'[{"sg_event_id": "a"}, {}]', b'[{"sg_event_id": "a"}, 1]', b'{"sg_event_id": null}'):
+        assert identify(None, header, body) is None
+
+
+def test_what_is_no_notification_of_intercom_goes_by_its_headers() -> None:
+    """The header of its signature is GitHub's of old."""
+    headers = {"x-hub-signature": "sha1=0", "x-github-delivery": "d1"}
+    for body in (b'{"id": 1}', b'{"id": "evt_1"}', b"[1]", b"no JSON"):
+        assert key_of(headers, None, body) == "delivery:x-github-delivery:d1"
+        assert key_of({"x-hub-signature": "sha1=0"}, "generic-hmac", body) is None
 
 
 @pytest.mark.parametrize("scheme", [None, "github", "generic-hmac"])

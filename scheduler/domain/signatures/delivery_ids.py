@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from types import MappingProxyType
+from typing import Any
 
 GENERAL = ("x-github-delivery", "webhook-id", "idempotency-key")
 """Headers that name a delivery whoever sends it."""
@@ -30,16 +32,42 @@ IN_BODY: Mapping[str, str] = MappingProxyType({"stripe": "id", "slack": "event_i
 BESIDE: Mapping[str, tuple[str, ...]] = MappingProxyType({"gitlab-token": ("x-gitlab-event-uuid",)})
 """Headers that retries share with other deliveries: they count with the body alone. Older GitLabs send no other."""
 
-IN_VENDORS_BODY: Mapping[str, tuple[str, ...]] = MappingProxyType(
+
+@dataclass(frozen=True, slots=True)
+class BodyId:
+    """Where in its JSON body a vendor without a preset names a delivery, by the path of members.
+
+    `begins`: how such an id begins, where others use the same header. `of_each`: the body is a list of events, whose
+    ids together are the delivery's. `counts`: the members by which a retry counts itself.
+    """
+
+    path: tuple[str, ...]
+    begins: str = ""
+    of_each: bool = False
+    counts: tuple[str, ...] = ()
+
+
+IN_VENDORS_BODY: Mapping[str, BodyId] = MappingProxyType(
     {
-        "x-notion-signature": ("id",),  # whose retries differ, for they count themselves in the body
-        "typeform-signature": ("event_id",),
-        "x-pagerduty-signature": ("event", "id"),
-        "paddle-signature": ("event_id",),
-        "x-square-hmacsha256-signature": ("event_id",),
+        "x-notion-signature": BodyId(("id",), counts=("attempt_number",)),
+        "typeform-signature": BodyId(("event_id",)),
+        "x-pagerduty-signature": BodyId(("event", "id")),
+        "paddle-signature": BodyId(("event_id",)),
+        "x-square-hmacsha256-signature": BodyId(("event_id",)),
+        # Intercom's, who signs by the header that GitHub had first.
+        "x-hub-signature": BodyId(
+            ("id",),
+            begins="notif_",
+            counts=("delivery_attempts", "delivery_status", "delivered_at", "first_sent_at"),
+        ),
+        # HubSpot's, who may use an id again: it never counts without the rest.
+        "x-hubspot-signature": BodyId(("eventId",), of_each=True, counts=("attemptNumber",)),
+        "x-hubspot-signature-v3": BodyId(("eventId",), of_each=True, counts=("attemptNumber",)),
+        # SendGrid's.
+        "x-twilio-email-event-webhook-signature": BodyId(("sg_event_id",), of_each=True),
     }
 )
-"""Of vendors without a preset, known by the header of their signature: the member of the JSON body, by its path."""
+"""Vendors without a preset, known by the header of their signature."""
 
 OTHERS = (
     "x-amz-sns-message-id",
@@ -101,20 +129,52 @@ def _in_headers(headers: Mapping[str, str], names: tuple[str, ...], *, trusted: 
 
 
 def _in_vendors_body(headers: Mapping[str, str], body: bytes, *, trusted: bool) -> DeliveryId | None:
-    path = next((path for name, path in IN_VENDORS_BODY.items() if name in headers), ())
-    return _in_body(body, path, trusted=trusted)
+    vendor = next((vendor for name, vendor in IN_VENDORS_BODY.items() if name in headers), None)
+    document = _document(body) if vendor else None
+    value = _named(document, vendor) if vendor else None
+    if vendor is None or value is None:
+        return None
+    name = f"body.{'.'.join(vendor.path)}"
+    trusted = trusted and not vendor.of_each
+    if trusted or not vendor.counts:
+        return DeliveryId(name, value, trusted)
+    # What stays the same in a retry is a part of the id, so that no other body can be taken for it.
+    return DeliveryId(f"{name}-of-rest", f"{_hash_of_rest(document, vendor)}:{value}", trusted=True)
+
+
+def _named(document: Any, vendor: BodyId) -> str | None:
+    """The id of a delivery, or those of its events."""
+    events = document if vendor.of_each and isinstance(document, list) else [document]
+    found = [_at(event, vendor.path, numbers=True) for event in events]
+    ids = [each for each in found if each is not None and each.startswith(vendor.begins)]
+    return ",".join(ids) if ids and len(ids) == len(found) else None
+
+
+def _hash_of_rest(document: Any, vendor: BodyId) -> str:
+    """A hash of the body without the members by which a retry counts itself."""
+    events = document if isinstance(document, list) else [document]
+    rest = [{name: value for name, value in event.items() if name not in vendor.counts} for event in events]
+    return sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
 
 
 def _in_body(body: bytes, path: tuple[str, ...], *, trusted: bool) -> DeliveryId | None:
     """The text at a path of members in a JSON body; the empty path leads nowhere."""
-    if not path:
-        return None
+    value = _at(_document(body), path) if path else None
+    return None if value is None else DeliveryId(f"body.{'.'.join(path)}", value, trusted)
+
+
+def _document(body: bytes) -> Any:
     try:
-        value = json.loads(body)
+        return json.loads(body)
     except (ValueError, RecursionError):
         return None
+
+
+def _at(document: Any, path: tuple[str, ...], *, numbers: bool = False) -> str | None:
+    """The text at a path of members, or the integer as one."""
+    value = document
     for member in path:
         value = value.get(member) if isinstance(value, dict) else None
-    if not isinstance(value, str) or not value.strip():
-        return None
-    return DeliveryId(f"body.{'.'.join(path)}", value, trusted)
+    if numbers and isinstance(value, int) and not isinstance(value, bool):
+        return str(value)
+    return value if isinstance(value, str) and value.strip() else None

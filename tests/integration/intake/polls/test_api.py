@@ -52,6 +52,9 @@ def test_a_config_is_tried_before_it_is_made(api: Api, site: Site) -> None:
         "would_fire": False,
         "error": "Nothing in the answer is at $.nope.",
     }
+    site.answer = answered("200 OK", b'{"price": 10.00, "price": 1e400}')
+    doubled = try_config(api, url=site.url)
+    assert (doubled["value"], doubled["as_sent"]) == ({"price": "1e400"}, '{"price": 10.00, "price": 1e400}')
     site.answer = answered("404 Not Found")
     failed = try_config(api, url=site.url)
     assert (failed["status"], failed["error"]) == ("failed", "The server answered HTTP 404.")
