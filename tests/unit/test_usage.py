@@ -72,7 +72,10 @@ def test_a_price_may_be_a_text_where_the_api_is_known_to_write_it_so() -> None:
             '{"reply": "hi", "usage": {"cost": NaN}}',
             Replied("hi", note="Of usage was not counted: cost nan."),
         ),
-        ('{"reply": "hi", "usage": {"cost": 1e999}}', Replied("hi", note="Of usage was not counted: cost inf.")),
+        (
+            '{"reply": "hi", "usage": {"cost": 1e999}}',
+            Replied("hi", note="Of usage was not counted: cost 1E+999."),
+        ),
         ("plain", Replied("plain")),
     ],
 )
