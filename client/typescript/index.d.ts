@@ -406,6 +406,7 @@ export interface TrialOut {
   status: "found" | "nothing_there" | "failed";
   value: unknown;
   value_cut: boolean;
+  as_sent: string | null;
   would_fire: boolean;
   error: string | null;
 }
@@ -423,6 +424,7 @@ export interface PollOut {
   is_seen: boolean;
   value: unknown;
   value_cut: boolean;
+  as_sent: string | null;
 }
 
 export interface WakeIn {

@@ -194,6 +194,7 @@ class TrialOut(TypedDict):
     status: Literal["found", "nothing_there", "failed"]
     value: Any
     value_cut: bool
+    as_sent: str | None
     would_fire: bool
     error: str | None
 
@@ -206,3 +207,4 @@ class PollOut(TypedDict):
     is_seen: bool
     value: Any
     value_cut: bool
+    as_sent: str | None
