@@ -14,6 +14,7 @@ import psycopg
 from loguru import logger
 
 from scheduler.storage.live import EVERYTHING, LIVE_CHANNEL, Change, decode
+from scheduler.storage.patience import CONNECTION, PROBE_SECONDS, PatientConnection
 from scheduler.storage.pooler import hears
 
 BATCH_SECONDS = 0.1
@@ -137,8 +138,8 @@ class Live:
             return False
 
     def _listen(self) -> None:
-        with psycopg.connect(
-            self._url, autocommit=True, connect_timeout=5, application_name="reveille-live"
+        with PatientConnection.connect(
+            self._url, autocommit=True, application_name="reveille-live", **CONNECTION
         ) as conn:
             if not hears(conn):
                 logger.warning("A pooler keeps NOTIFY away: set DATABASE_DIRECT_URL. Pages poll meanwhile")
@@ -147,10 +148,16 @@ class Live:
                 return
             conn.execute(f"LISTEN {LIVE_CHANNEL}")
             self._hand_on([EVERYTHING])
+            heard_at = time.monotonic()
             while self._has_subscribers():
                 first = list(_changes(conn, LOOK_SECONDS, stop_after=1))
                 if first:
                     self._hand_on([*first, *_batch(conn)])
+                elif time.monotonic() - heard_at < PROBE_SECONDS:
+                    continue
+                else:
+                    conn.execute("SELECT 1")
+                heard_at = time.monotonic()
 
     def _poll(self) -> None:
         while self._has_subscribers():

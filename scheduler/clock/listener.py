@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from threading import Event, Thread
 
@@ -9,6 +10,7 @@ import psycopg
 from loguru import logger
 
 from scheduler.storage.base import CHANNEL
+from scheduler.storage.patience import CONNECTION, PROBE_SECONDS, PatientConnection
 from scheduler.storage.pooler import hears
 
 POLL_SECONDS = 1.0
@@ -45,8 +47,8 @@ class Listener:
                 self._stop.wait(RECONNECT_SECONDS)
 
     def _listen(self) -> None:
-        with psycopg.connect(
-            self._url, autocommit=True, connect_timeout=5, application_name="reveille-listener"
+        with PatientConnection.connect(
+            self._url, autocommit=True, application_name="reveille-listener", **CONNECTION
         ) as conn:
             if not hears(conn):
                 logger.warning(
@@ -57,9 +59,14 @@ class Listener:
                 return
             conn.execute(f"LISTEN {CHANNEL}")
             self._wake()  # what was sent while nobody listened
+            heard_at = time.monotonic()
             while not self._stop.is_set():
                 for _ in conn.notifies(timeout=POLL_SECONDS, stop_after=1):
+                    heard_at = time.monotonic()
                     self._wake()
+                if time.monotonic() - heard_at > PROBE_SECONDS:
+                    conn.execute("SELECT 1")
+                    heard_at = time.monotonic()
 
     def _poll(self) -> None:
         while not self._stop.wait(POLL_SECONDS):

@@ -21,6 +21,7 @@ from procrastinate.manager import JobManager, NotificationCallback
 
 from scheduler.domain.clock import Clock
 from scheduler.queue.tasks import CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK, Run, RunsJob
+from scheduler.storage.patience import CONNECTION, PatientAsyncConnection
 from scheduler.storage.pooler import hears_async, open_async_session
 
 PAUSE_SECONDS = 1.0
@@ -256,6 +257,7 @@ def _connector(libpq_url: str, *, min_size: int, max_size: int) -> PsycopgConnec
         max_size=max_size,
         timeout=5.0,
         reconnect_timeout=2.0,
-        kwargs={"connect_timeout": 5, "application_name": "reveille-jobs"},
+        connection_class=PatientAsyncConnection,
+        kwargs={"application_name": "reveille-jobs", **CONNECTION},
         configure=open_async_session,
     )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor
 from contextlib import contextmanager
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
@@ -19,13 +19,11 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool
 
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.storage.base import CHANNEL
+from scheduler.storage.patience import CONNECTION, SESSION, PatientConnection
 from scheduler.storage.pooler import open_session
 
 T = TypeVar("T")
 P = ParamSpec("P")
-
-CONNECT_TIMEOUT = 5
-"""The timeout in seconds for a new connection."""
 
 BY_INDEX: Mapping[str, str] = MappingProxyType({"enable_hashjoin": "off", "enable_mergejoin": "off"})
 """For sessions that join a batch of ids to a table.
@@ -65,7 +63,7 @@ class Database:
             pool_timeout=10,
             isolation_level="READ COMMITTED",
             hide_parameters=True,
-            connect_args={"connect_timeout": CONNECT_TIMEOUT, "application_name": application_name},
+            connect_args={"application_name": application_name, **CONNECTION},
         )
         _open_sessions(self.engine, options)
         _ping_idle(self.engine)
@@ -135,13 +133,20 @@ def _ping_idle(engine: Engine) -> None:
 def _open_sessions(engine: Engine, options: Mapping[str, str] = NO_SETTINGS) -> None:
     """Prepares each new connection. Through a pooler, options are set per transaction instead of per session."""
     given = (list(options), list(options.values()))
+    of_session = {**SESSION, **options}
+
+    @event.listens_for(engine, "do_connect")
+    def do_connect(
+        _dialect: object, _record: object, arguments: Sequence[str], parameters: Mapping[str, Any]
+    ) -> PatientConnection:
+        return PatientConnection.connect(*arguments, **parameters)
 
     @event.listens_for(engine, "connect")
     def connect(connection: psycopg.Connection, record: ConnectionPoolEntry) -> None:
         driver: psycopg.Connection = getattr(connection, "driver_connection", connection)
         record.info[POOLED] = open_session(driver)
-        if options and not record.info[POOLED]:
-            driver.execute(SET, (False, *given))
+        if not record.info[POOLED]:
+            driver.execute(SET, (False, list(of_session), list(of_session.values())))
             driver.commit()
 
     if options:
@@ -198,7 +203,7 @@ def unpooled_engine(url: str) -> Engine:
         poolclass=NullPool,
         isolation_level="READ COMMITTED",
         hide_parameters=True,
-        connect_args={"connect_timeout": CONNECT_TIMEOUT},
+        connect_args=dict(CONNECTION),
     )
     _open_sessions(engine)
     return engine

@@ -10,6 +10,8 @@ from typing import Any
 
 import psycopg
 
+from scheduler.storage.patience import CONNECTION, PatientAsyncConnection
+
 OPEN = "SELECT pg_backend_pid(), set_config('TimeZone', 'UTC', false)"
 """UTC, because the driver reads times in the session's zone, where a day may have 23 hours."""
 
@@ -47,7 +49,7 @@ def hears(connection: psycopg.Connection[Any]) -> bool:
 
 async def hears_async(libpq_url: str) -> bool:
     """Whether LISTEN would work at this address."""
-    async with await psycopg.AsyncConnection.connect(libpq_url, connect_timeout=5) as connection:
+    async with await PatientAsyncConnection.connect(libpq_url, **CONNECTION) as connection:
         cursor = await connection.execute(BACKEND)
         row = await cursor.fetchone()
         return row is not None and row[0] == connection.info.backend_pid
