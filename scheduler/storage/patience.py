@@ -34,7 +34,7 @@ CONNECTION: Mapping[str, Any] = MappingProxyType(
         "tcp_user_timeout": 25_000,
     }
 )
-"""Parameters of every connection. By default a lost peer is noticed after 15 minutes, or 2 hours if nothing was sent."""
+"""Parameters of every connection. By default a lost peer is noticed after 15 minutes to 2 hours."""
 
 SESSION: Mapping[str, str] = MappingProxyType(
     {
