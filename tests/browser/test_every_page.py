@@ -11,12 +11,13 @@ from api.web import PAGES
 from scheduler.triggers.registry import OFFERED
 from tests.browser.site import Site
 from tests.browser.strange import KINDS, LONG, play
+from tests.support.database import change
 
 NO_PAGES = {
     "web_now.show_picture",
     "web_now.stream",
     "web_firings.download_payload",
-    "web_questions.end_session",  # asks as the other questions do, of what the signing in makes
+    "web_questions.end_session",  # of what the signing in makes: walked below
 }
 PHONE: ViewportSize = {"width": 360, "height": 740}
 DESK: ViewportSize = {"width": 1280, "height": 800}
@@ -53,6 +54,12 @@ def check(site: Site, path: str) -> None:
     """The page as it is on a desk and on a phone, in light and in the dark."""
     site.page.set_viewport_size(DESK)
     site.open(path)
+    check_here(site)
+
+
+def check_here(site: Site) -> None:
+    """The same of the page that is open."""
+    site.page.set_viewport_size(DESK)
     site.check_width()
     site.page.set_viewport_size(PHONE)
     site.check_width()
@@ -75,6 +82,29 @@ def test_every_page_that_is_full_of_strange_names(site: Site) -> None:
     site.sign_in()
     for path in paths(ids):
         check(site, path)
+
+
+def test_the_pages_between_a_session_and_the_next(site: Site) -> None:
+    site.api.agent("ada")
+    site.sign_in()
+    page = site.page
+    for path, button, leads_to in (
+        ("/triggers/new?type=interval", "Create trigger", "Continue editing"),
+        ("/settings", "Create key", "Send the form"),
+    ):
+        site.open(path)
+        page.get_by_label("Name", exact=True).fill(LONG)
+        change(site.api.db, "DELETE FROM web_sessions")
+        page.get_by_role("button", name=button).click()
+        check_here(site)
+        page.get_by_label("API key").fill(site.api.key or "")
+        page.get_by_role("button", name="Sign in with key").click()
+        expect(page.get_by_role("button", name=leads_to)).to_be_focused()
+        check_here(site)
+        page.get_by_role("button", name=leads_to).click()
+    site.open("/settings/sign-ins")
+    page.get_by_role("link", name="End").click()
+    check_here(site)
 
 
 def test_names_take_two_lines_until_their_row_has_the_focus_and_state_comes_first(site: Site) -> None:
