@@ -7,22 +7,23 @@ from flask import Response
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, answer, blueprint, one_more, optional_body, page
 from api.schemas.base import NoteIn
-from api.schemas.triggers import ApproveIn, TriggerOut, TriggerPage, TriggerPath, TriggerQuery
+from api.schemas.triggers import ApprovalQuery, ApproveIn, TriggerOut, TriggerPage, TriggerPath
 from api.services import services
 from scheduler.manage.approvals import approve, reject
 from scheduler.storage.own_triggers import list_awaiting
+from scheduler.storage.trigger_lists import TriggerFilter
 
 approvals = blueprint("approvals", "Triggers that agents made and people have to approve.")
 
 
 @approvals.get("/approvals", responses={200: TriggerPage})
 @needs(Level.READ, own=True)
-def show_approvals(query: TriggerQuery) -> Response:
+def show_approvals(query: ApprovalQuery) -> Response:
     """List the triggers that await approval, newest first."""
     who = caller()
-    agent_id = who.narrow(query.agent_id)
+    wanted = TriggerFilter(who.narrow(query.agent_id), query.type, text=query.text)
     with services().db.begin() as conn:
-        return page(TriggerPage, list_awaiting(conn, who.tenant_id, agent_id, **one_more(query)), query)
+        return page(TriggerPage, list_awaiting(conn, who.tenant_id, wanted, **one_more(query)), query)
 
 
 @approvals.post(

@@ -18,7 +18,7 @@ audit = blueprint("audit", "Who did what, and when; firings are in it as `trigge
 def show_audit(query: AuditQuery) -> Response:
     """List what happened, newest first. An operator's admin key also sees what belongs to no tenant."""
     who = caller()
-    wanted = AuditFilter(query.agent_id, query.subject_id, query.action)
+    wanted = AuditFilter(query.agent_id, query.subject_id, query.action, query.trigger_id, query.span)
     operator = who.level is Level.OPERATOR
     with services().db.begin() as conn:
         rows = list_audit(conn, who.tenant_id, wanted, operator=operator, **one_more(query))

@@ -6,15 +6,15 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, answer, blueprint, one_more, page
-from api.schemas.base import Page
-from api.schemas.triggers import (
+from api.schemas.deliveries import (
     DeliveryPage,
     DeliveryPath,
+    DeliveryQuery,
     DeliveryRange,
     RedeliveredListOut,
     RedeliveredOut,
-    TriggerPath,
 )
+from api.schemas.triggers import TriggerPath
 from api.services import services
 from api.triggers import reached
 from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries
@@ -24,10 +24,10 @@ deliveries = blueprint("deliveries", "What webhooks were sent.")
 
 @deliveries.get("/triggers/<trigger_id>/deliveries", responses={200: DeliveryPage})
 @needs(Level.READ, own=True)
-def show_deliveries(path: TriggerPath, query: Page) -> Response:
+def show_deliveries(path: TriggerPath, query: DeliveryQuery) -> Response:
     """List the calls of a webhook and what became of each, newest first."""
     reached(path.trigger_id)
-    wanted = DeliveryFilter(trigger_id=path.trigger_id)
+    wanted = DeliveryFilter(trigger_id=path.trigger_id, verdict=query.verdict, span=query.span, error=query.error)
     with services().db.begin() as conn:
         return page(DeliveryPage, find_deliveries(conn, caller().tenant_id, wanted, **one_more(query)), query)
 

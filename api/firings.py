@@ -33,7 +33,7 @@ firings = blueprint("firings", "That a trigger fired: recorded once, kept for go
 def show_firings(query: FiringQuery) -> Response:
     """List firings without their payloads, newest first."""
     who = caller()
-    wanted = LedgerFilter(who.narrow(query.agent_id), query.trigger_id, query.state)
+    wanted = LedgerFilter(who.narrow(query.agent_id), query.trigger_id, query.state, query.span)
     with services().db.begin() as conn:
         return page(FiringPage, list_firings(conn, who.tenant_id, wanted, **one_more(query)), query)
 

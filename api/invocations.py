@@ -43,7 +43,7 @@ invocations = blueprint("invocations", "One wake of one agent, for all firings o
 def show_invocations(query: InvocationQuery) -> Response:
     """List invocations, newest first."""
     who = caller()
-    wanted = LedgerFilter(who.narrow(query.agent_id), state=query.state)
+    wanted = LedgerFilter(who.narrow(query.agent_id), query.trigger_id, query.state, query.span, query.error)
     with services().db.begin() as conn:
         return page(InvocationPage, list_invocations(conn, who.tenant_id, wanted, **one_more(query)), query)
 

@@ -11,11 +11,11 @@ from sqlalchemy import Connection
 from api.auth import Caller, Level, caller, needs
 from api.idempotency import keyed_request
 from api.resource import CHANGES, answer, blueprint, one_more, page
-from api.schemas.base import Page
 from api.schemas.messages import (
     MessageIn,
     MessagePage,
     MessagePath,
+    MessageQuery,
     MessageWhole,
     ReceivedOut,
     SenderIn,
@@ -29,6 +29,7 @@ from scheduler.intake.messages.intake import NewMessage, hear, receive_message
 from scheduler.storage.idempotency import answered_before, keep_answer
 from scheduler.storage.references import find_agent, find_user
 from scheduler.storage.sessions import (
+    MessageFilter,
     SessionFilter,
     concerns_agent,
     get_message,
@@ -101,21 +102,22 @@ def show_message(path: MessagePath) -> Response:
 def show_sessions(query: SessionQuery) -> Response:
     """List sessions, newest first."""
     who = caller()
-    wanted = SessionFilter(who.narrow(query.agent_id), query.user_id, query.channel)
+    wanted = SessionFilter(who.narrow(query.agent_id), query.user_id, query.channel, query.span)
     with services().db.begin() as conn:
         return page(SessionPage, list_sessions(conn, who.tenant_id, wanted, **one_more(query)), query)
 
 
 @messages.get("/sessions/<session_id>/messages", responses={200: MessagePage})
 @needs(Level.READ, own=True)
-def show_session_messages(path: SessionPath, query: Page) -> Response:
+def show_session_messages(path: SessionPath, query: MessageQuery) -> Response:
     """List a session's messages, newest first, each cut at 2,000 characters."""
     who = caller()
     with services().db.begin() as conn:
         session = get_session(conn, who.tenant_id, path.session_id)
         if who.agent_id not in (None, session.agent_id, session.peer_agent_id):
             raise NotFound(f"There is no session '{path.session_id}'.")
-        return page(MessagePage, list_messages(conn, path.session_id, **one_more(query)), query)
+        wanted = MessageFilter(query.tool_state, query.span, query.text)
+        return page(MessagePage, list_messages(conn, path.session_id, wanted, **one_more(query)), query)
 
 
 def _sender(conn: Connection, who: Caller, sender: SenderIn | None) -> tuple[UUID | None, UUID | None]:

@@ -95,9 +95,7 @@ def show_agent_triggers(path: AgentPath, query: AgentTriggerQuery) -> Response:
     who.must_reach(path.agent_id, "agent", path.agent_id)
     with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
-    found = services().triggers.list(
-        who.tenant_id, agent_id=path.agent_id, focus_ref=query.focus_ref, **one_more(query)
-    )
+    found = services().triggers.list(who.tenant_id, query.filter(path.agent_id), **one_more(query))
     return page(TriggerPage, found, query)
 
 
@@ -106,8 +104,8 @@ def show_agent_triggers(path: AgentPath, query: AgentTriggerQuery) -> Response:
 def show_triggers(query: TriggerQuery) -> Response:
     """List triggers, newest first."""
     who = caller()
-    agent_id = who.narrow(query.agent_id)
-    return page(TriggerPage, services().triggers.list(who.tenant_id, agent_id=agent_id, **one_more(query)), query)
+    wanted = query.filter(who.narrow(query.agent_id))
+    return page(TriggerPage, services().triggers.list(who.tenant_id, wanted, **one_more(query)), query)
 
 
 @triggers.get("/triggers/<item:trigger_id>", responses={200: TriggerWhole})

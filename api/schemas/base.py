@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import UTC, datetime
+import re
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Generic, TypeVar
 from uuid import UUID
 
@@ -15,6 +16,8 @@ from pydantic import (
     Field,
     PlainSerializer,
     StringConstraints,
+    ValidationInfo,
+    field_validator,
     model_validator,
 )
 
@@ -23,9 +26,14 @@ from scheduler.domain.ids import parse_id
 from scheduler.domain.local_time import read_iso
 from scheduler.domain.shapes import Shape
 from scheduler.domain.text import is_visible
+from scheduler.storage.spans import Span
 from scheduler.triggers.once import parse_moment
 from scheduler.triggers.zones import load_zone
 
+DAY = timedelta(days=1, microseconds=-1)
+LONGEST_DAY = len("2030-01-31")
+UNESCAPED_OFFSET = re.compile(r"(\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
+"""An offset whose plus sign was not written as %2B in the address: it arrives as a space."""
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 
@@ -51,6 +59,17 @@ def id_of(what: str) -> BeforeValidator:
     return BeforeValidator(parse)
 
 
+def one_of(values: Collection[str]) -> AfterValidator:
+    """The validator of a text that is one of these."""
+
+    def check(value: str) -> str:
+        if value not in values:
+            raise ValueError(f"must be one of {', '.join(values)}")
+        return value
+
+    return AfterValidator(check)
+
+
 def no_defaults(schema: dict[str, Any]) -> None:
     """Leave defaults out of the documentation of a PATCH: what is not given stays as it is."""
     for field in schema.get("properties", {}).values():
@@ -71,6 +90,15 @@ def _moment(value: object) -> datetime:
 
 def _local_moment(value: object) -> datetime:
     return _parsed(value, read_iso)
+
+
+def _from_moment(value: object) -> datetime:
+    return _moment(UNESCAPED_OFFSET.sub(r"\1+\2", value) if isinstance(value, str) else value)
+
+
+def _to_moment(value: object) -> datetime:
+    moment = _from_moment(value)
+    return moment + DAY if isinstance(value, str) and len(value) <= LONGEST_DAY else moment
 
 
 def _parsed(value: object, parse: Callable[[str], datetime]) -> datetime:
@@ -110,6 +138,7 @@ LocalMoment = Annotated[
     BeforeValidator(_local_moment),
     Field(description="RFC 3339; without an offset it is local time of the zone that is asked for, else UTC."),
 ]
+Searched = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Time = Annotated[
     datetime, PlainSerializer(rfc3339, return_type=str), Field(json_schema_extra={"format": "date-time"})
 ]
@@ -122,6 +151,30 @@ class Page(Query):
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
     after: UUID | None = Field(None, description="`next` of the page before, which is the id of its last item.")
+
+
+class SpanPage(Page):
+    """Paging of what lies in a span of time; both its ends are included."""
+
+    since: Annotated[datetime, BeforeValidator(_from_moment)] | None = Field(
+        None, alias="from", description="RFC 3339; without an offset it is UTC, and a day begins at midnight."
+    )
+    until: Annotated[datetime, BeforeValidator(_to_moment)] | None = Field(
+        None, alias="to", description="The same; a day alone lasts to its end."
+    )
+
+    @field_validator("until")
+    @classmethod
+    def _in_order(cls, until: datetime | None, info: ValidationInfo) -> datetime | None:
+        since = info.data.get("since")
+        if since and until and since > until:
+            raise ValueError("must not be before from")
+        return until
+
+    @property
+    def span(self) -> Span:
+        """From when to when."""
+        return Span(self.since, self.until)
 
 
 class Listed(Answer, Generic[ItemT]):

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import Field, StringConstraints, model_validator
 
 from api.schemas.acks import AckedOut
-from api.schemas.base import Answer, Listed, Page, Time, id_of
+from api.schemas.base import Answer, Listed, Searched, SpanPage, Time, id_of
 from api.schemas.messages import MessageOut
 from scheduler.domain.model import FiringState, InvocationState
 from scheduler.domain.shapes import Shape
@@ -63,8 +63,8 @@ class FiringPage(Listed[FiringOut]):
     """A page of firings."""
 
 
-class FiringQuery(Page):
-    """Which firings to list."""
+class FiringQuery(SpanPage):
+    """Which firings to list; `from` and `to` are of when they fired."""
 
     agent_id: UUID | None = None
     trigger_id: UUID | None = None
@@ -143,11 +143,15 @@ class InvocationPage(Listed[InvocationOut]):
     """A page of invocations."""
 
 
-class InvocationQuery(Page):
-    """Which invocations to list."""
+class InvocationQuery(SpanPage):
+    """Which invocations to list; `from` and `to` are of when their windows opened."""
 
     agent_id: UUID | None = None
+    trigger_id: UUID | None = None
     state: InvocationState | None = None
+    error: Searched | None = Field(
+        None, description="Part of what the last try, or the reason, says; in any case."
+    )
 
 
 class InvocationPath(Shape):
@@ -210,9 +214,10 @@ class AuditPage(Listed[AuditOut]):
     """A page of the audit trail."""
 
 
-class AuditQuery(Page):
+class AuditQuery(SpanPage):
     """Which events to list; `action` is one such as `trigger.paused`, or a subject such as `trigger`."""
 
     agent_id: UUID | None = None
+    trigger_id: UUID | None = None
     subject_id: UUID | None = None
     action: str | None = Field(None, pattern=r"^[a-z_]{1,50}(\.[a-z_]{1,50})?$")

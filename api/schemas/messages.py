@@ -7,7 +7,8 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from api.schemas.base import Answer, Listed, Name, Page, Time, id_of
+from api.schemas.base import Answer, Listed, Name, Searched, SpanPage, Time, id_of
+from scheduler.domain.llm import CallState
 from scheduler.domain.shapes import Shape
 from scheduler.intake.messages.intake import MAX_TEXT
 from scheduler.triggers.on_message import ChannelName
@@ -130,12 +131,19 @@ class SessionPage(Listed[SessionOut]):
     """A page of sessions."""
 
 
-class SessionQuery(Page):
-    """Which sessions to list."""
+class SessionQuery(SpanPage):
+    """Which sessions to list; `from` and `to` are of when they began."""
 
     agent_id: UUID | None = None
     user_id: UUID | None = None
     channel: ChannelName | None = None
+
+
+class MessageQuery(SpanPage):
+    """Which of a session's messages to list; `from` and `to` are of when they were written."""
+
+    text: Searched | None = None
+    tool_state: CallState | None = None
 
 
 class SessionPath(Shape):

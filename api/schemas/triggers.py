@@ -8,14 +8,30 @@ from uuid import UUID
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
 from api.schemas.acks import AckCounts
-from api.schemas.base import Answer, Listed, LocalMoment, Moment, Name, Page, Query, Time, Zone, id_of, no_defaults
+from api.schemas.base import (
+    Answer,
+    Listed,
+    LocalMoment,
+    Moment,
+    Name,
+    Page,
+    Query,
+    Searched,
+    SpanPage,
+    Time,
+    Zone,
+    id_of,
+    no_defaults,
+    one_of,
+)
 from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.shapes import Shape
 from scheduler.manage.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES
 from scheduler.manage.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
+from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.triggers.active_hours import OnlyBetween
 from scheduler.triggers.preview import DEFAULT_COUNT, MAX_COUNT
-from scheduler.triggers.registry import CLOCKED, OFFERED
+from scheduler.triggers.registry import CLOCKED, LISTED, OFFERED
 
 Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
 
@@ -173,16 +189,31 @@ class ApproveIn(Shape):
         return {} if value is None else value
 
 
-class TriggerQuery(Page):
-    """Which triggers to list."""
+class AgentTriggerQuery(SpanPage):
+    """Which of an agent's triggers to list; `from` and `to` are of when they last fired."""
+
+    focus_ref: Name | None = None
+    type: Annotated[str, one_of(LISTED)] | None = None
+    is_enabled: bool | None = None
+    text: Searched | None = Field(None, description="Part of the name, reason, focus or note, in any case.")
+
+    def filter(self, agent_id: UUID | None) -> TriggerFilter:
+        """What it leaves of an agent's triggers, or of all."""
+        return TriggerFilter(agent_id, self.type, self.is_enabled, self.text, self.span, focus_ref=self.focus_ref)
+
+
+class TriggerQuery(AgentTriggerQuery):
+    """Which triggers to list; `from` and `to` are of when they last fired."""
 
     agent_id: UUID | None = None
 
 
-class AgentTriggerQuery(Page):
-    """Which of an agent's triggers to list."""
+class ApprovalQuery(Page):
+    """Which of the triggers that await approval to list."""
 
-    focus_ref: Name | None = None
+    agent_id: UUID | None = None
+    type: Annotated[str, one_of(LISTED)] | None = None
+    text: Searched | None = Field(None, description="Part of the name, reason, focus or note, in any case.")
 
 
 class TriggerPath(Shape):
@@ -228,51 +259,6 @@ class PreviewOut(Answer):
 
     fire_times: list[str]
     notes: list[PreviewNote]
-
-
-class DeliveryOut(Answer):
-    """One call of a webhook and what became of it."""
-
-    id: UUID
-    trigger_id: UUID
-    received_at: Time
-    verdict: str
-    reason: str | None
-    delivery_key: str | None
-    content_type: str | None
-    size: int
-    firing_id: UUID | None
-
-
-class DeliveryPage(Listed[DeliveryOut]):
-    """A page of deliveries."""
-
-
-class DeliveryPath(TriggerPath):
-    """One delivery of one trigger."""
-
-    delivery_id: Annotated[UUID, id_of("delivery")]
-
-
-class DeliveryRange(Shape):
-    """The deliveries received from `since` to `until`, both included; at most 100."""
-
-    since: Moment
-    until: Moment
-
-
-class RedeliveredOut(Answer):
-    """The new firing of a replayed delivery, and the invocation that will carry it."""
-
-    delivery_id: UUID
-    firing_id: UUID
-    invocation_id: UUID
-
-
-class RedeliveredListOut(Answer):
-    """The replayed deliveries, oldest first."""
-
-    items: list[RedeliveredOut]
 
 
 class HeartbeatIn(Shape):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import groupby
 
 from flask import Response, request
@@ -15,7 +16,7 @@ from api.schemas.messages import WakeIn
 from api.schemas.notes import NotesIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.list_filters import Filter, choice, read_filters
+from api.web.list_filters import FROM, TO, Filter, choice, read_filters
 from api.web.runtime_forms import address_of
 from api.web.shapes import filled, shaped
 from scheduler.intake.wakes import intake
@@ -24,6 +25,7 @@ from scheduler.storage.notes import MOST_CHARACTERS, read_notes
 from scheduler.storage.overviews import find_agents, standing_of, woken_by
 from scheduler.storage.queries import LedgerFilter, list_invocations
 from scheduler.storage.sessions import SessionFilter, list_sessions
+from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.storage.trigger_views import TriggerView, list_views
 
 MOST_TRIGGERS = 200
@@ -32,7 +34,12 @@ LATEST = 10
 """Invocations and sessions on the page of their agent."""
 
 STATES = {"enabled": False, "paused": True}
-FILTERS = (Filter("q", "Search", hint="Part of the name."), choice("state", "State", list(STATES)))
+FILTERS = (
+    Filter("q", "Search", hint="Part of the name."),
+    choice("state", "State", list(STATES)),
+    replace(FROM, label="Created from"),
+    replace(TO, label="Created to"),
+)
 
 agents = page_blueprint("agents")
 
@@ -45,7 +52,9 @@ def show_agents() -> Response:
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)
         words, is_paused = asked.get("q") or "", STATES.get(asked.get("state"))
-        page = asked.page(lambda **span: find_agents(conn, who.tenant_id, words, is_paused=is_paused, **span))
+        page = asked.page(
+            lambda **span: find_agents(conn, who.tenant_id, words, is_paused=is_paused, made=asked.span, **span)
+        )
         standing = standing_of(conn, [row.id for row in page])
     return render("agents.html", asked.status, page=page, standing=standing, asked=asked)
 
@@ -58,7 +67,7 @@ def show_agent(agent_id: str) -> Response:
     row, budget = services().agents.get_with_budget(who.tenant_id, path.agent_id)
     agent = AgentWhole(**dict(agent_out(row)), budget=budget_of(budget)).model_dump(mode="json")
     with services().db.begin() as conn:
-        triggers = list_views(conn, who.tenant_id, agent_id=path.agent_id, limit=MOST_TRIGGERS + 1, after=None)
+        triggers = list_views(conn, who.tenant_id, TriggerFilter(path.agent_id), limit=MOST_TRIGGERS + 1)
         latest = list_invocations(conn, who.tenant_id, LedgerFilter(path.agent_id), limit=LATEST)
         return render(
             "agent.html",

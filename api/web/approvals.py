@@ -11,10 +11,14 @@ from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.list_filters import AGENT, read_filters
 from api.web.shapes import filled, shaped
+from api.web.trigger_filters import KIND, SEARCH
 from scheduler.domain.ids import parse_id
 from scheduler.manage import approvals as manage
 from scheduler.storage.overviews import agent_names
 from scheduler.storage.own_triggers import list_awaiting
+from scheduler.storage.trigger_lists import TriggerFilter
+
+FILTERS = (SEARCH, AGENT, KIND)
 
 approvals = page_blueprint("approvals")
 
@@ -25,9 +29,9 @@ def show_approvals() -> Response:
     """List what awaits approval, newest first."""
     who = caller()
     with services().db.begin() as conn:
-        asked = read_filters(conn, who.tenant_id, (AGENT,))
-        agent_id = asked.get("agent_id")
-        page = asked.page(lambda **span: list_awaiting(conn, who.tenant_id, agent_id, **span))
+        asked = read_filters(conn, who.tenant_id, FILTERS)
+        wanted = TriggerFilter(asked.get("agent_id"), asked.get("type"), text=asked.get("q"))
+        page = asked.page(lambda **span: list_awaiting(conn, who.tenant_id, wanted, **span))
         names = agent_names(conn, who.tenant_id, {trigger.agent_id for trigger in page})
     return render("approvals.html", asked.status, page=page, names=names, asked=asked)
 

@@ -9,7 +9,7 @@ from flask import Response
 from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
-from api.schemas.triggers import DeliveryRange
+from api.schemas.deliveries import DeliveryRange
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, choice, read_filters

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -12,13 +13,14 @@ from api.presenters import model_out
 from api.resource import given
 from api.schemas.models import ModelIn, ModelPatch
 from api.services import services
-from api.web.base import done, page_blueprint, paged, render
+from api.web.base import done, page_blueprint, render
+from api.web.list_filters import FROM, TO, Asked, Filter, choice, read_filters
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.domain.llm import Provider
 from scheduler.manage.models import Author
-from scheduler.storage.models import list_models
+from scheduler.storage.models import ModelFilter, list_models
 
 FIELDS = (
     "name",
@@ -32,6 +34,15 @@ FIELDS = (
     "output_price",
 )
 
+PROVIDERS = [provider.value for provider in Provider]
+STATES = {"enabled": True, "disabled": False}
+FILTERS = (
+    Filter("q", "Search", hint="Part of the name or of the model."),
+    choice("provider", "Provider", PROVIDERS),
+    choice("state", "State", list(STATES)),
+    replace(FROM, label="Created from"),
+    replace(TO, label="Created to"),
+)
 NULL_WHEN_EMPTY = frozenset({"base_url", "key_env", "max_output_tokens"})
 NEVER_EMPTY = frozenset({"name", "model"})
 """Emptied, they are sent as they are, and refused."""
@@ -134,21 +145,30 @@ def _change(model_id: str, patch: ModelPatch) -> str:
 
 
 def _edit(model: dict[str, Any], given: dict[str, Any], error: ReveilleError | None = None) -> Response:
-    providers = [provider.value for provider in Provider]
     return render(
         "model.html",
         error.status if error else 200,
         model=model,
         given=given,
         errors=wrong_fields(error) if error else {},
-        providers=providers,
+        providers=PROVIDERS,
     )
 
 
 def _page(
     status: int = 200, *, errors: dict[str, str] | None = None, given: dict[str, Any] | None = None
 ) -> Response:
+    tenant_id = caller().tenant_id
     with services().db.begin() as conn:
-        page = paged(lambda **span: list_models(conn, caller().tenant_id, **span))
-    providers = [provider.value for provider in Provider]
-    return render("models.html", status, page=page, errors=errors or {}, given=given or {}, providers=providers)
+        asked = read_filters(conn, tenant_id, FILTERS) if request.method == "GET" else Asked(FILTERS)
+        wanted = ModelFilter(asked.get("q"), asked.get("provider"), STATES.get(asked.get("state")), asked.span)
+        page = asked.page(lambda **span: list_models(conn, tenant_id, wanted, **span))
+    return render(
+        "models.html",
+        max(status, asked.status),
+        page=page,
+        errors=errors or {},
+        given=given or {},
+        providers=PROVIDERS,
+        asked=asked,
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Response, request
@@ -11,12 +12,13 @@ from api.presenters import key_created
 from api.resource import given
 from api.schemas.tenants_and_keys import KeyIn, TenantPatch
 from api.services import services
-from api.web.base import done, page_blueprint, paged, render
+from api.web.base import done, page_blueprint, render
+from api.web.list_filters import FROM, TO, Asked, Filter, choice, read_filters
 from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.domain.retention import History, read_days
-from scheduler.storage.keys import list_keys
+from scheduler.storage.keys import KeyFilter, list_keys
 from scheduler.storage.tenants import get_tenant
 
 LIMITS = {
@@ -45,6 +47,13 @@ SCOPES = (
     ("read", "read: view everything except API keys"),
     ("write", "write: also create, change and fire"),
     ("admin", "admin: also manage API keys"),
+)
+
+FILTERS = (
+    Filter("q", "Search", hint="Part of the name."),
+    choice("permission", "Permission", ("read", "write", "admin", "agent")),
+    replace(FROM, label="Created from"),
+    replace(TO, label="Created to"),
 )
 
 settings = page_blueprint("settings")
@@ -99,14 +108,20 @@ def _page(status: int = 200, **values: Any) -> Response:
     keys = None
     with services().db.begin() as conn:
         tenant = get_tenant(conn, who.tenant_id)
+        asked = read_filters(conn, who.tenant_id, FILTERS) if request.method == "GET" else Asked(FILTERS)
         if who.level >= Level.ADMIN:
-            keys = paged(lambda **span: list_keys(conn, who.tenant_id, operator=who.is_operator, **span))
+            wanted = KeyFilter(asked.get("q"), asked.get("permission"), asked.span)
+            keys = asked.page(
+                lambda **span: list_keys(conn, who.tenant_id, wanted, operator=who.is_operator, **span)
+            )
+            status = max(status, asked.status)
     shown = {"errors": {}, "limit_errors": {}, "made": None, "given": {}, "key_given": {}} | values
     return render(
         "settings.html",
         status,
         tenant=tenant,
         keys=keys,
+        asked=asked,
         limits=LIMITS | BUDGETS | RETENTION,
         empty=_empty_hints(),
         scopes=SCOPES,

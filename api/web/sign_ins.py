@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flask import Response, g
 from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
 from api.services import services
 from api.web.base import done, page_blueprint, render
+from api.web.list_filters import FROM, TO, Filter, choice, read_filters
 from api.web.session import session_token
 from scheduler.domain.errors import NotFound
 from scheduler.storage.audit import record_event
-from scheduler.storage.web_sessions import ShownSession, end_shown, list_sessions
+from scheduler.storage.web_sessions import ShownSession, SignInFilter, end_shown, list_sessions
 
 MAX_SHOWN = 200
+KINDS = {"user": "password", "key": "API key"}
+FILTERS = (
+    Filter("q", "Search", hint="Part of the name."),
+    choice("kind", "Signed in by", KINDS),
+    replace(FROM, label="Signed in from"),
+    replace(TO, label="Signed in to"),
+)
 
 sign_ins = page_blueprint("sign_ins")
 
@@ -23,8 +33,11 @@ sign_ins = page_blueprint("sign_ins")
 def show_sign_ins() -> Response:
     """The sessions that the caller may end: an admin those of the tenant, an operator all, anyone else their own."""
     with services().db.begin() as conn:
-        found = list_sessions(conn, g.signed_in, session_token(), everyone=_everyone(), limit=MAX_SHOWN)
-    return render("sign_ins.html", sessions=found)
+        asked = read_filters(conn, caller().tenant_id, FILTERS)
+        wanted = SignInFilter(asked.get("q"), asked.get("kind"), asked.span)
+        found = [] if asked.errors else _find(conn, wanted, MAX_SHOWN + 1)
+    is_cut = len(found) > MAX_SHOWN
+    return render("sign_ins.html", asked.status, sessions=found[:MAX_SHOWN], is_cut=is_cut, asked=asked)
 
 
 @sign_ins.post("/settings/sign-ins/<session_id>/end")
@@ -43,11 +56,14 @@ def end(session_id: str) -> Response:
 
 def may_end(conn: Connection, session_id: str) -> ShownSession:
     """The session of that id; raises NotFound where the caller may not end it, as if it were not there."""
-    found = list_sessions(conn, g.signed_in, session_token(), everyone=_everyone(), limit=MAX_SHOWN)
-    shown = next((each for each in found if each.id == session_id), None)
-    if shown is None:
+    found = _find(conn, SignInFilter(id=session_id), 1)
+    if not found:
         raise NotFound("There is no such session; it may have ended.")
-    return shown
+    return found[0]
+
+
+def _find(conn: Connection, wanted: SignInFilter, limit: int) -> list[ShownSession]:
+    return list_sessions(conn, g.signed_in, session_token(), wanted, everyone=_everyone(), limit=limit)
 
 
 def _everyone() -> bool:

@@ -12,10 +12,12 @@ from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.triggers.registry import LISTED
 
 STATES = {"enabled": True, "paused": False}
+SEARCH = Filter("q", "Search", hint="Name, reason, focus or note.")
+KIND = choice("type", "Kind", [str(kind) for kind in LISTED])
 FILTERS = (
-    Filter("q", "Search", hint="Name, reason, focus or note."),
+    SEARCH,
     AGENT,
-    choice("type", "Kind", [str(kind) for kind in LISTED]),
+    KIND,
     choice("state", "State", list(STATES)),
     replace(FROM, label="Last fired from"),
     replace(TO, label="Last fired to"),

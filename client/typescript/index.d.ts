@@ -750,6 +750,8 @@ export interface MessagePage {
   next: string | null;
 }
 
+export type CallState = "running" | "done" | "failed" | "interrupted";
+
 export interface ChannelOut {
   id: string;
   tenant_id: string;

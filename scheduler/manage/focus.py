@@ -11,6 +11,7 @@ from scheduler.manage.agent_rights import agent_actor, check_may_change, is_own,
 from scheduler.manage.due_slots import look_once_more, settle
 from scheduler.manage.trigger_jobs import lock_triggers_of
 from scheduler.storage.audit import Event, record_events
+from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.storage.trigger_views import TriggerView, list_views
 from scheduler.storage.triggers import stop_jobs
 
@@ -53,7 +54,7 @@ def resolve_focus(
             for row in ended
         ],
     )
-    shown = list_views(conn, tenant_id, agent_id=agent_id, focus_ref=focus_ref, limit=MAX_LISTED, after=None)
+    shown = list_views(conn, tenant_id, TriggerFilter(agent_id, focus_ref=focus_ref), limit=MAX_LISTED)
     if not shown:
         raise NotFound(f"The agent has no trigger with the focus_ref {focus_ref!r}.")
     if theirs and not any(is_own(each) for each in shown):

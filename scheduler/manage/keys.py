@@ -15,7 +15,16 @@ from scheduler.domain.errors import Forbidden, InvalidField, NotFound
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
-from scheduler.storage.keys import AGENT_PREFIX, NewKey, create_key, get_key, list_keys, revoke_key
+from scheduler.storage.keys import (
+    AGENT_PREFIX,
+    EVERY_KEY,
+    KeyFilter,
+    NewKey,
+    create_key,
+    get_key,
+    list_keys,
+    revoke_key,
+)
 from scheduler.storage.tenants import get_tenant
 
 
@@ -60,10 +69,12 @@ class Keys:
             _audit(conn, "created", made.row, who.actor, scopes=list(spec.scopes))
         return made
 
-    def list(self, who: Requester, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    def list(
+        self, who: Requester, wanted: KeyFilter = EVERY_KEY, *, limit: int, after: UUID | None = None
+    ) -> Sequence[Row[Any]]:
         """Live keys of the tenant, and for an operator the operators' too, newest first."""
         with self._db.begin() as conn:
-            return list_keys(conn, who.tenant_id, operator=who.is_operator, limit=limit, after=after)
+            return list_keys(conn, who.tenant_id, wanted, operator=who.is_operator, limit=limit, after=after)
 
     def get(self, who: Requester, key_id: UUID) -> Row[Any]:
         """One live key, but for the key itself. Raises NotFound."""

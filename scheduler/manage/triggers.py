@@ -28,6 +28,7 @@ from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from scheduler.storage.idempotency import KeyedRequest
 from scheduler.storage.secrets import SecretBox
+from scheduler.storage.trigger_lists import EVERY_TRIGGER, TriggerFilter
 from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
 from scheduler.triggers.preview import Preview, preview
 from scheduler.triggers.registry import kind_of
@@ -114,15 +115,14 @@ class Triggers:
     def list(
         self,
         tenant_id: UUID,
+        wanted: TriggerFilter = EVERY_TRIGGER,
         *,
-        agent_id: UUID | None = None,
-        focus_ref: str | None = None,
         limit: int = 50,
         after: UUID | None = None,
     ) -> list[TriggerView]:
-        """Triggers, newest first."""
+        """Those of a tenant's triggers that `wanted` leaves, newest first."""
         with self._db.begin() as conn:
-            return list_views(conn, tenant_id, agent_id=agent_id, focus_ref=focus_ref, limit=limit, after=after)
+            return list_views(conn, tenant_id, wanted, limit=limit, after=after)
 
     def update(
         self, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], *, actor: str, by_agent: bool = False

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, Select, any_, bindparam, func, insert, o
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_token, token_hash
+from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.web_tables import ApiKey
 
 ADMIN = "admin"
@@ -43,6 +44,20 @@ _IS_NOTED = func.coalesce(ApiKey.last_used_at > func.clock_timestamp() - timedel
 FIND_KEY = select(*COLUMNS, _IS_NOTED).where(
     ApiKey.key_hash == bindparam("key_hash"), ApiKey.revoked_at.is_(None), _UNEXPIRED
 )
+
+
+@dataclass(frozen=True, slots=True)
+class KeyFilter:
+    """What to leave of the keys. `text`: part of the name, in any case; `scope` may be `agent`, for any agent's;
+    `span` is of when they were made.
+    """
+
+    text: str | None = None
+    scope: str | None = None
+    span: Span = EVER
+
+
+EVERY_KEY = KeyFilter()
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,10 +115,23 @@ def get_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: bool) 
 
 
 def list_keys(
-    conn: Connection, tenant_id: UUID, *, operator: bool, limit: int, after: UUID | None = None
+    conn: Connection,
+    tenant_id: UUID,
+    wanted: KeyFilter = EVERY_KEY,
+    *,
+    operator: bool,
+    limit: int,
+    after: UUID | None = None,
 ) -> Sequence[Row[Any]]:
     """Lists up to `limit` live keys visible to the caller, newest first, older than `after`."""
     statement = _visible(tenant_id, operator=operator).order_by(ApiKey.id.desc()).limit(limit)
+    statement = within(statement, wanted.span, ApiKey.created_at, ApiKey.id)
+    if wanted.text is not None:
+        statement = statement.where(ApiKey.name.icontains(wanted.text, autoescape=True))
+    if wanted.scope == AGENT_PREFIX[:-1]:
+        statement = statement.where(ApiKey.scopes[1].startswith(AGENT_PREFIX))
+    elif wanted.scope is not None:
+        statement = statement.where(any_(ApiKey.scopes) == wanted.scope)
     if after is not None:
         statement = statement.where(ApiKey.id < after)
     return conn.execute(statement).all()

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, delete, func, insert, select, text, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.llm import ModelSpec
@@ -14,9 +15,24 @@ from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.model_tables import Model
 from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.secrets import SecretBox
+from scheduler.storage.spans import EVER, Span, within
 
 MODELS = Model.__table__
 DUPLICATE = "There is a model of that name already; choose another."
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFilter:
+    """What to leave of a tenant's models. `text`: part of the name or of the provider's own, in any case."""
+
+    text: str | None = None
+    provider: str | None = None
+    is_enabled: bool | None = None
+    span: Span = EVER
+    """Of when they were made."""
+
+
+EVERY_MODEL = ModelFilter()
 
 
 def get_model(conn: Connection, tenant_id: UUID, model_id: UUID, *, lock: bool = False) -> Model:
@@ -28,9 +44,19 @@ def get_model(conn: Connection, tenant_id: UUID, model_id: UUID, *, lock: bool =
     return row
 
 
-def list_models(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Model]:
+def list_models(
+    conn: Connection, tenant_id: UUID, wanted: ModelFilter = EVERY_MODEL, *, limit: int, after: UUID | None = None
+) -> Sequence[Model]:
     """Lists up to `limit` of a tenant's models, newest first, older than `after`."""
     statement = select(MODELS).where(Model.tenant_id == tenant_id)
+    statement = within(statement, wanted.span, Model.created_at, Model.id)
+    if wanted.text is not None:
+        said = (each.icontains(wanted.text, autoescape=True) for each in (Model.name, Model.model))
+        statement = statement.where(or_(*said))
+    if wanted.provider is not None:
+        statement = statement.where(Model.provider == wanted.provider)
+    if wanted.is_enabled is not None:
+        statement = statement.where(Model.is_enabled.is_(wanted.is_enabled))
     if after is not None:
         statement = statement.where(Model.id < after)
     return rows_as(Model, conn.execute(statement.order_by(Model.id.desc()).limit(limit)))

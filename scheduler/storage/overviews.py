@@ -13,7 +13,7 @@ from scheduler.storage.arrays import array
 from scheduler.storage.message_tables import User
 from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.queries import INVOCATION, LAST_ERROR, LedgerFilter, only
-from scheduler.storage.spans import EVER, Span
+from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger
 from scheduler.triggers.registry import UNLISTED
 
@@ -57,11 +57,13 @@ def find_agents(
     words: str = "",
     *,
     is_paused: bool | None = None,
+    made: Span = EVER,
     limit: int,
     after: UUID | None = None,
 ) -> Sequence[Row[Any]]:
     """Lists up to `limit` agents whose name contains `words` (case-insensitive), newest first, older than `after`."""
     query = select(Agent.__table__).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
+    query = within(query, made, Agent.created_at, Agent.id)
     if words:
         query = query.where(Agent.name.icontains(words, autoescape=True))
     if is_paused is not None:

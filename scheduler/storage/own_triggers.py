@@ -10,6 +10,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.errors import NotFound
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import AWAITS_APPROVAL, Trigger
+from scheduler.storage.trigger_lists import TriggerFilter, only
 from scheduler.storage.trigger_views import TriggerView, read_view, view_query
 
 
@@ -29,12 +30,10 @@ def find_own(conn: Connection, agent_id: UUID, reference: str) -> TriggerView:
 
 
 def list_awaiting(
-    conn: Connection, tenant_id: UUID, agent_id: UUID | None, *, limit: int, after: UUID | None
+    conn: Connection, tenant_id: UUID, wanted: TriggerFilter, *, limit: int, after: UUID | None
 ) -> list[TriggerView]:
-    """Lists up to `limit` triggers of a tenant or one agent that await approval, newest first, older than `after`."""
-    query = view_query().where(Trigger.tenant_id == tenant_id, AWAITS_APPROVAL)
-    if agent_id is not None:
-        query = query.where(Trigger.agent_id == agent_id)
+    """Lists up to `limit` of a tenant's triggers that await approval, newest first, older than `after`."""
+    query = only(view_query().where(Trigger.tenant_id == tenant_id, AWAITS_APPROVAL), wanted)
     if after is not None:
         query = query.where(Trigger.id < after)
     return [read_view(row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]

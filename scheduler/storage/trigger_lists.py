@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, and_, select
+from sqlalchemy import Connection, Row, Select, and_, or_, select
 
 from scheduler.domain.model import JobKind
 from scheduler.storage.spans import EVER, Span
@@ -42,6 +42,31 @@ class TriggerFilter:
     span: Span = EVER
     """When it last fired."""
     ids: frozenset[UUID] | None = None
+    focus_ref: str | None = None
+
+
+EVERY_TRIGGER = TriggerFilter()
+
+
+def only(query: Select[Any], wanted: TriggerFilter) -> Select[Any]:
+    """Those of a query's triggers that the filter leaves."""
+    equal = (
+        (Trigger.agent_id, wanted.agent_id),
+        (Trigger.type, wanted.type),
+        (Trigger.is_enabled, wanted.is_enabled),
+        (Trigger.focus_ref, wanted.focus_ref),
+    )
+    query = query.where(*[column == value for column, value in equal if value is not None])
+    if wanted.ids is not None:
+        query = query.where(Trigger.id.in_(wanted.ids))
+    if wanted.text is not None:
+        texts = (Trigger.name, Trigger.reason, Trigger.focus_ref, Trigger.paused_note)
+        query = query.where(or_(*[each.icontains(wanted.text, autoescape=True) for each in texts]))
+    if wanted.span.since is not None:
+        query = query.where(Trigger.last_fired_at >= wanted.span.since)
+    if wanted.span.until is not None:
+        query = query.where(Trigger.last_fired_at <= wanted.span.until)
+    return query
 
 
 def find_triggers(
@@ -54,25 +79,7 @@ def find_triggers(
         .join(Job, and_(Job.trigger_id == Trigger.id, Job.kind == JobKind.FIRE.value), isouter=True)
         .where(Trigger.tenant_id == tenant_id, Trigger.deleted_at.is_(None), Trigger.type.not_in(UNLISTED))
     )
-    if wanted.agent_id is not None:
-        query = query.where(Trigger.agent_id == wanted.agent_id)
-    if wanted.type is not None:
-        query = query.where(Trigger.type == wanted.type)
-    if wanted.is_enabled is not None:
-        query = query.where(Trigger.is_enabled.is_(wanted.is_enabled))
-    if wanted.ids is not None:
-        query = query.where(Trigger.id.in_(wanted.ids))
-    if wanted.text is not None:
-        query = query.where(
-            Trigger.name.icontains(wanted.text, autoescape=True)
-            | Trigger.reason.icontains(wanted.text, autoescape=True)
-            | Trigger.focus_ref.icontains(wanted.text, autoescape=True)
-            | Trigger.paused_note.icontains(wanted.text, autoescape=True)
-        )
-    if wanted.span.since is not None:
-        query = query.where(Trigger.last_fired_at >= wanted.span.since)
-    if wanted.span.until is not None:
-        query = query.where(Trigger.last_fired_at <= wanted.span.until)
+    query = only(query, wanted)
     if after is not None:
         query = query.where(Trigger.id < after)
     return conn.execute(query.order_by(Trigger.id.desc()).limit(limit)).all()

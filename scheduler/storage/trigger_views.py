@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, selec
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import JobKind
 from scheduler.storage.tables import Job, Trigger
+from scheduler.storage.trigger_lists import TriggerFilter, only
 from scheduler.triggers.registry import UNLISTED
 
 
@@ -98,23 +99,14 @@ def find_system_view(conn: Connection, tenant_id: UUID, agent_id: UUID, name: st
 
 
 def list_views(
-    conn: Connection,
-    tenant_id: UUID,
-    *,
-    agent_id: UUID | None,
-    focus_ref: str | None = None,
-    limit: int,
-    after: UUID | None,
+    conn: Connection, tenant_id: UUID, wanted: TriggerFilter, *, limit: int, after: UUID | None = None
 ) -> list[TriggerView]:
     """Lists triggers, newest first, those older than id `after`.
 
     System triggers for calls are left out: nobody created them and they have no settings.
     """
     query = view_query().where(Trigger.tenant_id == tenant_id, Trigger.type.not_in(UNLISTED))
-    if agent_id is not None:
-        query = query.where(Trigger.agent_id == agent_id)
-    if focus_ref is not None:
-        query = query.where(Trigger.focus_ref == focus_ref)
+    query = only(query, wanted)
     if after is not None:
         query = query.where(Trigger.id < after)
     return [read_view(row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]

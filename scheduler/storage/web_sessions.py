@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, selec
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.storage.faults import refuse_duplicate
+from scheduler.storage.spans import EVER, Span
 from scheduler.storage.tables import Tenant
 from scheduler.storage.web_tables import ApiKey, WebSession, WebUser
 
@@ -26,6 +27,15 @@ TAKEN = "That name is taken; choose another."
 
 NOW = func.clock_timestamp()
 SHOWN: tuple[Any, ...] = (WebUser.id, WebUser.tenant_id, WebUser.name, WebUser.scope, WebUser.created_at)
+
+
+IS_LIVE = (
+    WebSession.expires_at > NOW,
+    WebSession.seen_at > NOW - IDLE,
+    ApiKey.revoked_at.is_(None),
+    or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > NOW),
+)
+"""Of a session joined with its key, if it has one: neither has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,19 +69,41 @@ class ShownSession:
     is_this: bool
 
 
-def list_sessions(conn: Connection, me: SignedIn, token: str, *, everyone: bool, limit: int) -> list[ShownSession]:
+@dataclass(frozen=True, slots=True)
+class SignInFilter:
+    """What to leave of the sessions. `text`: part of the name, in any case; `span` is of when they began."""
+
+    text: str | None = None
+    kind: str | None = None
+    span: Span = EVER
+    id: str | None = None
+
+
+EVERY_SIGN_IN = SignInFilter()
+
+
+def list_sessions(
+    conn: Connection,
+    me: SignedIn,
+    token: str,
+    wanted: SignInFilter = EVERY_SIGN_IN,
+    *,
+    everyone: bool,
+    limit: int,
+) -> list[ShownSession]:
     """Lists live sessions, newest first: those of `me`, or with `everyone` the tenant's, or all for an operator."""
     owner = WebSession.user_id if me.kind == "user" else WebSession.key_id
+    name = func.coalesce(WebUser.name, ApiKey.name)
     tenant_id = func.coalesce(WebUser.tenant_id, ApiKey.tenant_id)
     query = (
         select(
             *WebSession.__table__.columns,
-            func.coalesce(WebUser.name, ApiKey.name).label("name"),
+            name.label("name"),
             tenant_id.label("own_tenant_id"),
         )
         .join(WebUser, WebUser.id == WebSession.user_id, isouter=True)
         .join(ApiKey, ApiKey.id == WebSession.key_id, isouter=True)
-        .where(WebSession.expires_at > NOW, WebSession.seen_at > NOW - IDLE, ApiKey.revoked_at.is_(None))
+        .where(*IS_LIVE)
         .order_by(WebSession.created_at.desc())
         .limit(limit)
     )
@@ -79,6 +111,16 @@ def list_sessions(conn: Connection, me: SignedIn, token: str, *, everyone: bool,
         query = query.where(owner == me.id)
     elif me.own_tenant_id is not None:
         query = query.where(tenant_id == me.own_tenant_id)
+    if wanted.text is not None:
+        query = query.where(name.icontains(wanted.text, autoescape=True))
+    if wanted.kind is not None:
+        query = query.where((WebSession.user_id if wanted.kind == "user" else WebSession.key_id).is_not(None))
+    if wanted.span.since is not None:
+        query = query.where(WebSession.created_at >= wanted.span.since)
+    if wanted.span.until is not None:
+        query = query.where(WebSession.created_at <= wanted.span.until)
+    if wanted.id is not None:
+        query = query.where(func.encode(WebSession.token_hash, "hex") == wanted.id)
     this = token_hash(token)
     return [
         ShownSession(
@@ -140,10 +182,7 @@ def find_session(conn: Connection, token: str) -> SignedIn | None:
         .join(ApiKey, ApiKey.id == WebSession.key_id, isouter=True)
         .where(
             WebSession.token_hash == token_hash(token),
-            WebSession.expires_at > NOW,
-            WebSession.seen_at > NOW - IDLE,
-            ApiKey.revoked_at.is_(None),
-            or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > func.clock_timestamp()),
+            *IS_LIVE,
         )
     ).one_or_none()
     if row is None:
@@ -164,9 +203,7 @@ def live_sessions(conn: Connection, tokens: Collection[str]) -> set[str]:
         .join(ApiKey, ApiKey.id == WebSession.key_id, isouter=True)
         .where(
             WebSession.token_hash.in_(by_hash),
-            WebSession.expires_at > NOW,
-            WebSession.seen_at > NOW - IDLE,
-            ApiKey.revoked_at.is_(None),
+            *IS_LIVE,
         )
     )
     return {by_hash[each] for each in found}

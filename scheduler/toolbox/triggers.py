@@ -19,6 +19,7 @@ from scheduler.manage.agent_trigger_limits import DEFAULT_LIFE, MOST_FIRES
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.storage.agents import zone_of_agent
 from scheduler.storage.own_triggers import find_own
+from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.toolbox.base import (
     ADDS,
@@ -144,7 +145,7 @@ class TriggerTools:
     def list_triggers(self, caller: ToolCaller, asked: ListTriggers) -> dict[str, Any]:
         """The agent's triggers."""
         found = self._triggers.list(
-            caller.tenant_id, agent_id=caller.agent_id, focus_ref=asked.focus_ref, limit=MAX_SHOWN + 1
+            caller.tenant_id, TriggerFilter(caller.agent_id, focus_ref=asked.focus_ref), limit=MAX_SHOWN + 1
         )
         wanted = [each for each in found if not each.is_system and (each.is_enabled or not asked.only_enabled)]
         return {

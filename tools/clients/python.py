@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import keyword
 import re
 from dataclasses import dataclass, field
@@ -206,6 +207,11 @@ def quoted(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
     ]
 
 
+def variable(name: str) -> str:
+    """What Python calls a parameter: a name that has a meaning of its own gets an underscore."""
+    return f"{name}_" if keyword.iskeyword(name) or hasattr(builtins, name) else name
+
+
 def method_of(
     name: str, verb: str, path: str, operation: dict[str, Any], schemas: dict[str, Any], *, is_async: bool
 ) -> str:
@@ -216,7 +222,8 @@ def method_of(
     body, result = body_of(operation), result_of(operation)
     takes = [f"{each}: str" for each in given] + (["/"] if given else [])
     options = [
-        f"{each['name']}: {python_type(each['schema']).removesuffix(' | None')} | None = None" for each in queries
+        f"{variable(each['name'])}: {python_type(each['schema']).removesuffix(' | None')} | None = None"
+        for each in queries
     ]
     options += ["idempotency_key: str | None = None"] if operation["operationId"] in ONCE else []
     takes += ["*", *options] if options else []
@@ -227,7 +234,9 @@ def method_of(
     address = f'f"{filled}"' if given else f'"{path}"'
     passed = [repr(verb), address]
     if queries:
-        passed.append("query={" + ", ".join(f"{each['name']!r}: {each['name']}" for each in queries) + "}")
+        passed.append(
+            "query={" + ", ".join(f"{each['name']!r}: {variable(each['name'])}" for each in queries) + "}"
+        )
     passed += ["body=fields"] if body else []
     passed += ["idempotency_key=idempotency_key"] if operation["operationId"] in ONCE else []
     answer = (result or "None").replace("list[", "builtins.list[")
@@ -247,7 +256,9 @@ def method_of(
         ]
         takes = [f"{each}: str" for each in given] + (["/"] if given else []) + (["*", *kept] if kept else [])
         query = ", ".join(
-            f"{each['name']!r}: {each['name']}" for each in queries if each["name"] not in ("limit", "after")
+            f"{each['name']!r}: {variable(each['name'])}"
+            for each in queries
+            if each["name"] not in ("limit", "after")
         )
         each = f"self._client.each({address}, query={{{query}}})"
         iterator = "AsyncIterator" if is_async else "Iterator"

@@ -26,17 +26,40 @@ class AsyncDeliveries:
         self._client = client
 
     async def list(
-        self, trigger_id: str, /, *, limit: int | None = None, after: str | None = None
+        self,
+        trigger_id: str,
+        /,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+        verdict: str | None = None,
+        error: str | None = None,
     ) -> DeliveryPage:
         """List the calls of a webhook and what became of each, newest first."""
         answer: DeliveryPage = await self._client.call(
-            "GET", f"/triggers/{self._client.quote(trigger_id)}/deliveries", query={"limit": limit, "after": after}
+            "GET",
+            f"/triggers/{self._client.quote(trigger_id)}/deliveries",
+            query={"limit": limit, "after": after, "from": from_, "to": to, "verdict": verdict, "error": error},
         )
         return answer
 
-    def each(self, trigger_id: str, /) -> AsyncIterator[DeliveryOut]:
+    def each(
+        self,
+        trigger_id: str,
+        /,
+        *,
+        from_: str | None = None,
+        to: str | None = None,
+        verdict: str | None = None,
+        error: str | None = None,
+    ) -> AsyncIterator[DeliveryOut]:
         """Go through all of them, page by page."""
-        return self._client.each(f"/triggers/{self._client.quote(trigger_id)}/deliveries", query={})
+        return self._client.each(
+            f"/triggers/{self._client.quote(trigger_id)}/deliveries",
+            query={"from": from_, "to": to, "verdict": verdict, "error": error},
+        )
 
     async def replay_range(self, trigger_id: str, /, **fields: Unpack[DeliveryRange]) -> RedeliveredListOut:
         """Fire again with each delivery of a range, accepted or filtered, oldest first; all of them or none."""

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reveille.client import AsyncClient
-    from reveille.shapes.messages import MessageIn, MessagePage, MessageWhole, ReceivedOut, SessionPage
+    from reveille.shapes.messages import CallState, MessageIn, MessagePage, MessageWhole, ReceivedOut, SessionPage
 
 
 class AsyncMessages:
@@ -35,6 +35,8 @@ class AsyncMessages:
         *,
         limit: int | None = None,
         after: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
         agent_id: str | None = None,
         user_id: str | None = None,
         channel: str | None = None,
@@ -43,15 +45,41 @@ class AsyncMessages:
         answer: SessionPage = await self._client.call(
             "GET",
             "/sessions",
-            query={"limit": limit, "after": after, "agent_id": agent_id, "user_id": user_id, "channel": channel},
+            query={
+                "limit": limit,
+                "after": after,
+                "from": from_,
+                "to": to,
+                "agent_id": agent_id,
+                "user_id": user_id,
+                "channel": channel,
+            },
         )
         return answer
 
     async def list_of_session(
-        self, session_id: str, /, *, limit: int | None = None, after: str | None = None
+        self,
+        session_id: str,
+        /,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+        text: str | None = None,
+        tool_state: CallState | None = None,
     ) -> MessagePage:
         """List a session's messages, newest first, each cut at 2,000 characters."""
         answer: MessagePage = await self._client.call(
-            "GET", f"/sessions/{self._client.quote(session_id)}/messages", query={"limit": limit, "after": after}
+            "GET",
+            f"/sessions/{self._client.quote(session_id)}/messages",
+            query={
+                "limit": limit,
+                "after": after,
+                "from": from_,
+                "to": to,
+                "text": text,
+                "tool_state": tool_state,
+            },
         )
         return answer

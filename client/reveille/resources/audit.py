@@ -24,7 +24,10 @@ class Audit:
         *,
         limit: int | None = None,
         after: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
         agent_id: str | None = None,
+        trigger_id: str | None = None,
         subject_id: str | None = None,
         action: str | None = None,
     ) -> AuditPage:
@@ -35,7 +38,10 @@ class Audit:
             query={
                 "limit": limit,
                 "after": after,
+                "from": from_,
+                "to": to,
                 "agent_id": agent_id,
+                "trigger_id": trigger_id,
                 "subject_id": subject_id,
                 "action": action,
             },
@@ -43,9 +49,24 @@ class Audit:
         return answer
 
     def each(
-        self, *, agent_id: str | None = None, subject_id: str | None = None, action: str | None = None
+        self,
+        *,
+        from_: str | None = None,
+        to: str | None = None,
+        agent_id: str | None = None,
+        trigger_id: str | None = None,
+        subject_id: str | None = None,
+        action: str | None = None,
     ) -> Iterator[AuditOut]:
         """Go through all of them, page by page."""
         return self._client.each(
-            "/audit", query={"agent_id": agent_id, "subject_id": subject_id, "action": action}
+            "/audit",
+            query={
+                "from": from_,
+                "to": to,
+                "agent_id": agent_id,
+                "trigger_id": trigger_id,
+                "subject_id": subject_id,
+                "action": action,
+            },
         )

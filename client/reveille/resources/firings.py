@@ -24,6 +24,8 @@ class Firings:
         *,
         limit: int | None = None,
         after: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
         agent_id: str | None = None,
         trigger_id: str | None = None,
         state: FiringState | None = None,
@@ -32,16 +34,31 @@ class Firings:
         answer: FiringPage = self._client.call(
             "GET",
             "/firings",
-            query={"limit": limit, "after": after, "agent_id": agent_id, "trigger_id": trigger_id, "state": state},
+            query={
+                "limit": limit,
+                "after": after,
+                "from": from_,
+                "to": to,
+                "agent_id": agent_id,
+                "trigger_id": trigger_id,
+                "state": state,
+            },
         )
         return answer
 
     def each(
-        self, *, agent_id: str | None = None, trigger_id: str | None = None, state: FiringState | None = None
+        self,
+        *,
+        from_: str | None = None,
+        to: str | None = None,
+        agent_id: str | None = None,
+        trigger_id: str | None = None,
+        state: FiringState | None = None,
     ) -> Iterator[FiringOut]:
         """Go through all of them, page by page."""
         return self._client.each(
-            "/firings", query={"agent_id": agent_id, "trigger_id": trigger_id, "state": state}
+            "/firings",
+            query={"from": from_, "to": to, "agent_id": agent_id, "trigger_id": trigger_id, "state": state},
         )
 
     def get(self, firing_id: str, /) -> FiringWhole:

@@ -32,20 +32,52 @@ class Invocations:
         *,
         limit: int | None = None,
         after: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
         agent_id: str | None = None,
+        trigger_id: str | None = None,
         state: InvocationState | None = None,
+        error: str | None = None,
     ) -> InvocationPage:
         """List invocations, newest first."""
         answer: InvocationPage = self._client.call(
-            "GET", "/invocations", query={"limit": limit, "after": after, "agent_id": agent_id, "state": state}
+            "GET",
+            "/invocations",
+            query={
+                "limit": limit,
+                "after": after,
+                "from": from_,
+                "to": to,
+                "agent_id": agent_id,
+                "trigger_id": trigger_id,
+                "state": state,
+                "error": error,
+            },
         )
         return answer
 
     def each(
-        self, *, agent_id: str | None = None, state: InvocationState | None = None
+        self,
+        *,
+        from_: str | None = None,
+        to: str | None = None,
+        agent_id: str | None = None,
+        trigger_id: str | None = None,
+        state: InvocationState | None = None,
+        error: str | None = None,
     ) -> Iterator[InvocationOut]:
         """Go through all of them, page by page."""
-        return self._client.each("/invocations", query={"agent_id": agent_id, "state": state})
+        return self._client.each(
+            "/invocations",
+            query={
+                "from": from_,
+                "to": to,
+                "agent_id": agent_id,
+                "trigger_id": trigger_id,
+                "state": state,
+                "error": error,
+            },
+        )
 
     def get(self, invocation_id: str, /) -> InvocationWhole:
         """Show an invocation with its firings, its tries, what the agent was told, did and replied."""

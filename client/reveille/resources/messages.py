@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reveille.client import Client
-    from reveille.shapes.messages import MessageIn, MessagePage, MessageWhole, ReceivedOut, SessionPage
+    from reveille.shapes.messages import CallState, MessageIn, MessagePage, MessageWhole, ReceivedOut, SessionPage
 
 
 class Messages:
@@ -33,6 +33,8 @@ class Messages:
         *,
         limit: int | None = None,
         after: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
         agent_id: str | None = None,
         user_id: str | None = None,
         channel: str | None = None,
@@ -41,15 +43,41 @@ class Messages:
         answer: SessionPage = self._client.call(
             "GET",
             "/sessions",
-            query={"limit": limit, "after": after, "agent_id": agent_id, "user_id": user_id, "channel": channel},
+            query={
+                "limit": limit,
+                "after": after,
+                "from": from_,
+                "to": to,
+                "agent_id": agent_id,
+                "user_id": user_id,
+                "channel": channel,
+            },
         )
         return answer
 
     def list_of_session(
-        self, session_id: str, /, *, limit: int | None = None, after: str | None = None
+        self,
+        session_id: str,
+        /,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+        text: str | None = None,
+        tool_state: CallState | None = None,
     ) -> MessagePage:
         """List a session's messages, newest first, each cut at 2,000 characters."""
         answer: MessagePage = self._client.call(
-            "GET", f"/sessions/{self._client.quote(session_id)}/messages", query={"limit": limit, "after": after}
+            "GET",
+            f"/sessions/{self._client.quote(session_id)}/messages",
+            query={
+                "limit": limit,
+                "after": after,
+                "from": from_,
+                "to": to,
+                "text": text,
+                "tool_state": tool_state,
+            },
         )
         return answer

@@ -37,13 +37,33 @@ class Triggers:
         self._client = client
 
     def list_of_agent(
-        self, agent_id: str, /, *, limit: int | None = None, after: str | None = None, focus_ref: str | None = None
+        self,
+        agent_id: str,
+        /,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+        focus_ref: str | None = None,
+        type_: str | None = None,
+        is_enabled: bool | None = None,
+        text: str | None = None,
     ) -> TriggerPage:
         """List an agent's triggers, newest first."""
         answer: TriggerPage = self._client.call(
             "GET",
             f"/agents/{self._client.quote(agent_id)}/triggers",
-            query={"limit": limit, "after": after, "focus_ref": focus_ref},
+            query={
+                "limit": limit,
+                "after": after,
+                "from": from_,
+                "to": to,
+                "focus_ref": focus_ref,
+                "type": type_,
+                "is_enabled": is_enabled,
+                "text": text,
+            },
         )
         return answer
 
@@ -60,17 +80,60 @@ class Triggers:
         return answer
 
     def list(
-        self, *, limit: int | None = None, after: str | None = None, agent_id: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        from_: str | None = None,
+        to: str | None = None,
+        focus_ref: str | None = None,
+        type_: str | None = None,
+        is_enabled: bool | None = None,
+        text: str | None = None,
+        agent_id: str | None = None,
     ) -> TriggerPage:
         """List triggers, newest first."""
         answer: TriggerPage = self._client.call(
-            "GET", "/triggers", query={"limit": limit, "after": after, "agent_id": agent_id}
+            "GET",
+            "/triggers",
+            query={
+                "limit": limit,
+                "after": after,
+                "from": from_,
+                "to": to,
+                "focus_ref": focus_ref,
+                "type": type_,
+                "is_enabled": is_enabled,
+                "text": text,
+                "agent_id": agent_id,
+            },
         )
         return answer
 
-    def each(self, *, agent_id: str | None = None) -> Iterator[TriggerOut]:
+    def each(
+        self,
+        *,
+        from_: str | None = None,
+        to: str | None = None,
+        focus_ref: str | None = None,
+        type_: str | None = None,
+        is_enabled: bool | None = None,
+        text: str | None = None,
+        agent_id: str | None = None,
+    ) -> Iterator[TriggerOut]:
         """Go through all of them, page by page."""
-        return self._client.each("/triggers", query={"agent_id": agent_id})
+        return self._client.each(
+            "/triggers",
+            query={
+                "from": from_,
+                "to": to,
+                "focus_ref": focus_ref,
+                "type": type_,
+                "is_enabled": is_enabled,
+                "text": text,
+                "agent_id": agent_id,
+            },
+        )
 
     def get(self, trigger_id: str, /) -> TriggerWhole:
         """Show a trigger, with what its agent said of its firings."""
@@ -128,11 +191,19 @@ class Triggers:
         return answer
 
     def list_waiting(
-        self, *, limit: int | None = None, after: str | None = None, agent_id: str | None = None
+        self,
+        *,
+        limit: int | None = None,
+        after: str | None = None,
+        agent_id: str | None = None,
+        type_: str | None = None,
+        text: str | None = None,
     ) -> TriggerPage:
         """List the triggers that await approval, newest first."""
         answer: TriggerPage = self._client.call(
-            "GET", "/approvals", query={"limit": limit, "after": after, "agent_id": agent_id}
+            "GET",
+            "/approvals",
+            query={"limit": limit, "after": after, "agent_id": agent_id, "type": type_, "text": text},
         )
         return answer
 

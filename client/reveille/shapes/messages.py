@@ -75,6 +75,9 @@ class SessionPage(TypedDict):
     next: str | None
 
 
+CallState = Literal["running", "done", "failed", "interrupted"]
+
+
 class MessagePage(TypedDict):
     items: list[MessageOut]
     next: str | None

@@ -12,16 +12,19 @@ from tests.support.invocations import bring_to, make_woken, row_of
 from tests.support.pages import signed_in
 
 LISTS = {
-    "/agents": ("state",),
+    "/agents": ("state", "from", "to"),
     "/triggers": ("agent_id", "type", "state", "from", "to"),
     "/invocations": ("agent_id", "trigger_id", "state", "from", "to", "error"),
     "/firings": ("agent_id", "trigger_id", "state", "from", "to"),
     "/sessions": ("agent_id", "from", "to"),
     "/deliveries": ("agent_id", "trigger_id", "state", "from", "to", "error"),
     "/dead": ("agent_id", "trigger_id", "state", "from", "to", "error"),
-    "/approvals": ("agent_id",),
+    "/approvals": ("agent_id", "type"),
     "/audit": ("agent_id", "trigger_id", "action", "subject_id", "from", "to"),
     "/settings/notifications": ("agent_id", "state", "from", "to", "error"),
+    "/settings": ("permission", "from", "to"),
+    "/settings/models": ("provider", "state", "from", "to"),
+    "/settings/sign-ins": ("kind", "from", "to"),
 }
 FREE = ("error",)
 """Filters for which any text may be looked for."""
@@ -123,6 +126,35 @@ def test_a_time_is_of_the_pages_zone_and_a_day_lasts_to_its_end(api: Api) -> Non
     span = {"from": "2030-01-31", "to": "2030-01-30"}
     wrong = browser.get("/audit", 422, **span)
     assert "Must not be before the start." in wrong
+
+
+def test_keys_models_and_sign_ins_are_filtered(api: Api) -> None:
+    agent_id = api.agent("ada")["id"]
+    key = api.post("/api-keys", {"name": "reader", "scopes": ["read"]})["key"]
+    api.post("/api-keys", {"name": "of ada", "scopes": [f"agent:{agent_id}"]})
+    for name, provider in (("quick", "openai"), ("deep", "anthropic")):
+        api.post("/models", {"name": name, "provider": provider, "model": f"{name}-1", "key": "sk-of-a-test"})
+    signed_in(api, key)
+    browser = signed_in(api)
+    shown: tuple[tuple[str, dict[str, Any], str, str], ...] = (
+        ("/settings", {"permission": "agent"}, ">of ada<", ">reader<"),
+        ("/settings", {"permission": "read"}, ">reader<", ">of ada<"),
+        ("/settings", {"q": "OF A"}, ">of ada<", ">reader<"),
+        ("/settings/models", {"provider": "anthropic"}, ">deep<", ">quick<"),
+        ("/settings/models", {"q": "k-1"}, ">quick<", ">deep<"),
+        ("/settings/sign-ins", {"q": "perat"}, "the session of operator", "the session of reader"),
+        ("/settings/sign-ins", {"q": "read"}, "the session of reader", "the session of operator"),
+    )
+    for path, query, kept, left in shown:
+        page = browser.get(path, **query)
+        assert kept in page, (path, query)
+        assert left not in page, (path, query)
+    assert "No models match" in browser.get("/settings/models", state="disabled")
+    assert "No sign-ins match" in browser.get("/settings/sign-ins", kind="user")
+    for path in ("/settings", "/settings/models", "/settings/sign-ins"):
+        for span in SPANS:
+            assert "match" in browser.get(path, **span), (path, span)
+    assert "No API keys match" not in browser.post("/settings/keys", name="", permission="agent").text
 
 
 def test_another_tenants_agent_is_no_agent_of_a_filter(shared: Api) -> None:

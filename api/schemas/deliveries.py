@@ -1,0 +1,66 @@
+"""The calls of webhooks, and their replay."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field
+
+from api.schemas.base import Answer, Listed, Moment, Searched, SpanPage, Time, id_of, one_of
+from api.schemas.triggers import TriggerPath
+from scheduler.domain.shapes import Shape
+from scheduler.intake.webhooks.statements import Verdict
+from scheduler.storage.delivery_lists import REFUSED
+
+
+class DeliveryOut(Answer):
+    """One call of a webhook and what became of it."""
+
+    id: UUID
+    trigger_id: UUID
+    received_at: Time
+    verdict: str
+    reason: str | None
+    delivery_key: str | None
+    content_type: str | None
+    size: int
+    firing_id: UUID | None
+
+
+class DeliveryPage(Listed[DeliveryOut]):
+    """A page of deliveries."""
+
+
+class DeliveryQuery(SpanPage):
+    """Which calls of a webhook to list; `refused` is every verdict but `accepted`."""
+
+    verdict: Annotated[str, one_of([REFUSED, *(each.value for each in Verdict)])] | None = None
+    error: Searched | None = Field(None, description="Part of the reason, in any case.")
+
+
+class DeliveryPath(TriggerPath):
+    """One delivery of one trigger."""
+
+    delivery_id: Annotated[UUID, id_of("delivery")]
+
+
+class DeliveryRange(Shape):
+    """The deliveries received from `since` to `until`, both included; at most 100."""
+
+    since: Moment
+    until: Moment
+
+
+class RedeliveredOut(Answer):
+    """The new firing of a replayed delivery, and the invocation that will carry it."""
+
+    delivery_id: UUID
+    firing_id: UUID
+    invocation_id: UUID
+
+
+class RedeliveredListOut(Answer):
+    """The replayed deliveries, oldest first."""
+
+    items: list[RedeliveredOut]
