@@ -1,4 +1,4 @@
-"""Housekeeping as native jobs: every worker schedules each duty, one at a time runs it."""
+"""Housekeeping as native jobs: every worker schedules each duty, and one process at a time runs it."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from scheduler.domain.errors import DatabaseUnavailable
 
 @dataclass(frozen=True)
 class Duty:
-    """A background duty. `run` must be safe to call in several processes at once."""
+    """A background duty. `run` must be safe to call from several processes at once."""
 
     name: str
     every_seconds: float
     run: Callable[[], object]
 
     def look(self) -> None:
-        """Run once. That the database is away is no news here: the next look comes by itself."""
+        """Runs the duty once. Ignores a database outage: the duty simply runs again later."""
         try:
             self.run()
         except (DatabaseUnavailable, SQLAlchemyError) as error:

@@ -1,8 +1,8 @@
-"""The express lane: while passes are full of some tenants' jobs, those of tenants with few do not wait for them.
+"""The express lane: when passes are full of some tenants' jobs, tenants with few jobs do not wait for them.
 
-A pass of thousands of rows takes a moment that a lone trigger of somebody else would have to wait for, and then its
-window for the next. The lane has a thread and the scheduler's second connection, and works only in such times. What it
-cannot do it leaves to the passes, which find the row that is to blame.
+A pass of thousands of rows takes a while, which another tenant's single trigger would have to wait for, and then
+its window for the next pass. The lane has a thread of its own and uses the scheduler's second connection, only at
+such times. What it cannot handle it leaves to the passes, which find the faulty row.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from scheduler.storage.fair_shares import few_of, read_waiting
 from scheduler.storage.faults import first_line
 
 PAUSE_SECONDS = 0.01
-"""Between two looks while passes are full."""
+"""The interval between two looks while passes are full."""
 PAUSE_AFTER_FAULT = 1.0
 
 
 class ExpressLane:
-    """Records and closes what is due of tenants with few, while it is needed."""
+    """Records firings and closes windows of tenants with few due rows, while passes are full."""
 
     def __init__(self, db: Database, heartbeat: Heartbeat) -> None:
         self._db = db
@@ -43,12 +43,12 @@ class ExpressLane:
         return self._needed.is_set()
 
     def start(self) -> None:
-        """Be there for when it is needed."""
+        """Starts the thread, which waits until it is needed."""
         self.is_working = True
         self._thread.start()
 
     def stop(self) -> None:
-        """Finish the look that runs."""
+        """Finishes the current look and stops."""
         self.is_working = False
         self._stopping.set()
         self._needed.set()
@@ -56,16 +56,16 @@ class ExpressLane:
             self._thread.join()
 
     def call(self) -> None:
-        """A pass is full, and there is more than one tenant."""
+        """Activates the lane: a pass is full and there is more than one tenant."""
         self._needed.set()
 
     def send_away(self) -> None:
-        """Passes have room for all again."""
+        """Deactivates the lane: passes have room for everything again."""
         if not self._stopping.is_set():
             self._needed.clear()
 
     def look(self) -> None:
-        """Record what is due of tenants with few, then close their windows: a transaction each, of few rows."""
+        """Records the due rows of tenants with few, then closes their windows, each in a short transaction."""
         with self._db.begin() as conn:
             shares = few_of(read_waiting(conn, DUE_TRIGGERS, more_than=0))
             if shares:

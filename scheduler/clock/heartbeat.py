@@ -1,4 +1,4 @@
-"""A scheduler's sign of life: written with its passes, so that a process that hangs shows."""
+"""A scheduler's heartbeat, written with its passes, so that a hanging process is noticed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Heartbeat:
         self._recorded = 0
 
     def beat(self, conn: Connection, recorded: int) -> None:
-        """Count a pass; write it with the pass's own transaction, at most every EVERY_SECONDS."""
+        """Counts a pass and, at most every EVERY_SECONDS, writes the row in the pass's own transaction."""
         self._passes += 1
         self._recorded += recorded
         if self._clock.monotonic() - self._beat_at < EVERY_SECONDS:
@@ -45,11 +45,11 @@ class Heartbeat:
         self._passes = self._recorded = 0
 
     def count(self, recorded: int) -> None:
-        """Count what was recorded beside the passes; the next one writes it."""
+        """Adds what was recorded outside the passes; the next pass writes it."""
         self._recorded += recorded
 
     def stop(self, conn: Connection) -> None:
-        """Leave: the process ends in good order. Those that did not are forgotten after a while."""
+        """Removes the row on a clean shutdown. Rows of other processes that ended are removed after a while."""
         conn.execute(
             text(f"""
                 DELETE FROM scheduler_processes

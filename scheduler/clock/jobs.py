@@ -1,4 +1,4 @@
-"""Native jobs without a pickle: built from a row, they say when they run and what was already decided."""
+"""Native jobs without a pickle, built from a row. They know their run time and what was decided for it."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ EXPIRY_PREFIX = "expiry:"
 
 
 class ScheduleTrigger(BaseTrigger):
-    """A trigger kind's config as an APScheduler trigger: what `get_jobs()` shows and `reschedule_job` takes."""
+    """A trigger kind's config as an APScheduler trigger, for `get_jobs()` and `reschedule_job`."""
 
     __slots__ = ("anchor", "config", "schedule", "type", "zone")
 
     def __init__(
         self, kind_name: str, config: Mapping[str, Any], zone: str, anchor: datetime, seed: UUID | None = None
     ) -> None:
-        """`config` as stored, `seed` the trigger's id; raises ValueError for a kind that has no native job."""
+        """`config` as stored, `seed` the trigger's id; raises ValueError for a kind without a native job."""
         schedule = kind_of(kind_name).model_construct(**config).schedule(zone, anchor, seed)
         if schedule is None:
             raise ValueError(f"a {kind_name} trigger has no native job")
@@ -37,7 +37,7 @@ class ScheduleTrigger(BaseTrigger):
         self.schedule = schedule
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime | None:
-        """The first slot after both the previous one and `now`."""
+        """Returns the first slot after both the previous one and `now`."""
         return self.schedule.next_after(max(previous_fire_time, now) if previous_fire_time else now)
 
     def __str__(self) -> str:
@@ -45,9 +45,9 @@ class ScheduleTrigger(BaseTrigger):
 
 
 class Advance(BaseTrigger):
-    """A claimed job's next run, decided by the database's clock when it was claimed.
+    """A claimed job's next run, decided by the database's clock at the claim.
 
-    APScheduler asks the trigger with the process's clock; a process whose clock is ahead would skip a slot.
+    APScheduler passes the process's clock to the trigger; if that is ahead, a slot would be skipped.
     """
 
     __slots__ = ("next_run_time",)
@@ -60,14 +60,14 @@ class Advance(BaseTrigger):
         previous_fire_time: datetime | None,
         now: datetime,
     ) -> datetime | None:
-        """The decided time; None ends the job."""
+        """Returns the decided time; None ends the job."""
         return self.next_run_time
 
 
 class LedgerJob(Job):
-    """A job whose whole definition is a row elsewhere. `claim` is what its store decided when it was due.
+    """A job defined by a row of ours. `claim` holds what its store decided when it was due.
 
-    What is the same for all of them is the class's, not each job's: a pass makes thousands.
+    Everything that all jobs share is on the class, since a pass creates thousands.
     """
 
     __slots__ = ("claim",)
@@ -82,11 +82,11 @@ class LedgerJob(Job):
     max_instances = 1
 
     def _get_run_times(self, now: datetime) -> list[datetime]:
-        """Only the stored slot: slots that passed after it are the misfire policy's, already in the claim."""
+        """Returns only the stored slot: the misfire policy has already handled later slots in the claim."""
         return [self.next_run_time]
 
     def _modify(self, **changes: Any) -> None:
-        """Take `changes` as they are: they come from a row or from another job, both checked before."""
+        """Applies `changes` unchecked: they come from a row or from another job, both checked before."""
         for name, value in changes.items():
             setattr(self, name, value)
 
@@ -100,7 +100,7 @@ def build_job(
     next_run_time: datetime | None,
     claim: Any = None,
 ) -> LedgerJob:
-    """A job as its store hands it out. Job.__init__ is skipped: it checks callables, and there are none."""
+    """Builds a job for its store. Skips Job.__init__, which checks callables, as there are none."""
     job: LedgerJob = Job.__new__(LedgerJob)
     job.id = job_id
     job.name = name
@@ -112,12 +112,12 @@ def build_job(
 
 
 def job_id(trigger_id: UUID | str, kind: JobKind) -> str:
-    """The native job's id: the trigger's own, `expiry:` before it for the job that expires it."""
+    """Returns the native job's id: the trigger's own, prefixed with `expiry:` for the job that expires it."""
     return f"{EXPIRY_PREFIX}{trigger_id}" if kind is JobKind.EXPIRY else str(trigger_id)
 
 
 def split_job_id(text_id: str) -> tuple[UUID, JobKind]:
-    """The reverse of `job_id`. Raises JobLookupError for an id that no job of ours can have."""
+    """Parses an id from `job_id`. Raises JobLookupError for any other id."""
     kind = JobKind.EXPIRY if text_id.startswith(EXPIRY_PREFIX) else JobKind.FIRE
     try:
         return UUID(text_id.removeprefix(EXPIRY_PREFIX)), kind

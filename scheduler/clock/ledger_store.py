@@ -1,9 +1,10 @@
-"""A job store whose jobs are rows of ours and whose pass is one transaction.
+"""A job store whose jobs are rows of our tables and whose pass is one transaction.
 
 APScheduler's `_process_jobs` calls, for each store and under one lock: `get_due_jobs` → (`submit_job` of the
-executor, `update_job` or `remove_job`)* → `get_next_run_time`. So the first opens the transaction, those between
-only collect, and the last writes all of it and commits. Killed anywhere, a firing and the advance of its job
-both happened or neither did. Rows stay locked until then: any number of schedulers can share the store.
+executor, `update_job` or `remove_job`)* → `get_next_run_time`. So the first call opens the transaction, the middle
+ones only collect, and the last one writes everything and commits. If the process dies at any point, a firing and
+the advance of its job either both happened or neither did. Rows stay locked until then, so any number of
+schedulers can share the store.
 """
 
 from __future__ import annotations
@@ -29,20 +30,20 @@ from scheduler.storage.faults import blames_rows, first_line
 
 
 class ExpressLane(Protocol):
-    """What a store needs of it."""
+    """The part of the express lane that a store uses."""
 
     is_working: bool
 
     def call(self) -> None:
-        """A pass is full."""
+        """Reports that a pass is full."""
 
 
 RETRY_SECONDS = 1.0
-"""The wait after a pass that failed as a whole, e.g. because the database is away."""
+"""The pause after a pass that failed entirely, e.g. in a database outage."""
 
 
 class LedgerPass(ABC):
-    """The work of one transaction: what it claimed, and what of that the scheduler has told it to do."""
+    """The work of one transaction: the claimed rows, and what the scheduler decided to do with them."""
 
     def __init__(self, conn: Connection) -> None:
         self.conn = conn
@@ -57,24 +58,26 @@ class LedgerPass(ABC):
 
     @abstractmethod
     def claim(self, limit: int) -> Sequence[LedgerJob]:
-        """Lock up to `limit` due rows and hand them out as jobs."""
+        """Locks up to `limit` due rows and returns them as jobs."""
 
     @abstractmethod
     def submit(self, job: LedgerJob) -> None:
-        """Take note that the scheduler wants `job` to run."""
+        """Records that the scheduler wants `job` to run."""
 
     @abstractmethod
     def prepare(self) -> None:
-        """Do what the writing needs no database for, once all is submitted: the pass before may still be written."""
+        """Prepares the write without the database, once everything is submitted; the previous pass may still be
+        being written.
+        """
 
     @abstractmethod
     def write(self) -> None:
-        """Write what was decided for the jobs that were submitted."""
+        """Writes what was decided for the submitted jobs."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """How the end of a pass went: when the next row is due, in seconds, or what undid the pass."""
+    """The result of a pass: the seconds until the next row is due, or the error that rolled it back."""
 
     jobs: Sequence[LedgerJob]
     due_in: float | None = None
@@ -82,12 +85,12 @@ class _Written:
 
 
 class LedgerStore(BaseJobStore):
-    """What the `default` and the `windows` store share: one transaction a pass."""
+    """The base of the `default` and `windows` stores: one transaction per pass."""
 
     max_rows = 1000
-    """Rows one pass may claim. What it holds locked, a pause has to wait for."""
+    """The most rows one pass may claim. A pause has to wait for the rows it has locked."""
     overlaps = False
-    """Whether a full pass is written while the next one is claimed and decided, on a second connection."""
+    """Whether a full pass is written while the next one is claimed and decided on a second connection."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         super().__init__()
@@ -106,18 +109,23 @@ class LedgerStore(BaseJobStore):
 
     @abstractmethod
     def new_pass(self, conn: Connection) -> LedgerPass:
-        """A pass that works on `conn`."""
+        """Creates a pass that works on `conn`."""
 
     @abstractmethod
     def next_due_in(self, conn: Connection) -> float | None:
-        """Seconds until the next row is due by the database's clock, negative when overdue; None without any."""
+        """Returns the seconds until the next row is due by the database's clock, negative if overdue;
+
+        None without rows.
+        """
 
     @abstractmethod
     def quarantine(self, conn: Connection, job_id: str, error: BaseException) -> None:
-        """Take a row out of the schedule, audited: it cannot be read, or what it makes cannot be written."""
+        """Takes a row out of the schedule, with an audit event: it cannot be read, or its result cannot be
+        written.
+        """
 
     def first_due_id(self, conn: Connection) -> str | None:
-        """The id of the job that a claim of one row would take, without reading more of it; None: unknown."""
+        """Returns the id of the job that a claim of one row would take, reading nothing else; None: unknown."""
         return None
 
     @property
@@ -126,12 +134,12 @@ class LedgerStore(BaseJobStore):
         return self._pass is not None
 
     def submit(self, job: LedgerJob) -> None:
-        """Hand `job` to the pass that claimed it."""
+        """Hands `job` to the pass that claimed it."""
         if self._pass is not None:
             self._pass.submit(job)
 
     def get_due_jobs(self, now: datetime) -> Sequence[LedgerJob]:  # the database's clock decides
-        """Open the transaction of this pass and claim what is due. Never raises."""
+        """Opens the transaction of this pass and claims due rows. Never raises."""
         self.abandon()
         self._wait = RETRY_SECONDS
         try:
@@ -155,7 +163,7 @@ class LedgerStore(BaseJobStore):
             lane.call()
 
     def get_next_run_time(self) -> datetime | None:
-        """Write, commit, and say when to look again. Never raises: a failed pass is undone and tried again."""
+        """Writes, commits and returns when to look again. Never raises: a failed pass is rolled back and retried."""
         if self._pass is None:
             return self._in(self._wait)
         try:
@@ -171,7 +179,7 @@ class LedgerStore(BaseJobStore):
         unprepared = self._prepare(done)
         before = self._settle()
         if before is not None and before.error is not None:
-            self.abandon()  # its rows come again with those of the pass before, in smaller ones
+            self.abandon()  # its rows come back with those of the previous pass, in smaller passes
             return self._failed(before.error, before.jobs)
         if unprepared is not None:
             self.abandon()
@@ -187,7 +195,7 @@ class LedgerStore(BaseJobStore):
         return self._in(0) if done.is_full else self._after(written)
 
     def _prepare(self, done: LedgerPass) -> BaseException | None:
-        """Prepare a pass; what that raises comes from one of its rows."""
+        """Prepares a pass. An exception here is caused by one of its rows."""
         try:
             done.prepare()
         except KeyboardInterrupt:
@@ -197,7 +205,7 @@ class LedgerStore(BaseJobStore):
         return None
 
     def _write(self, done: LedgerPass) -> _Written:
-        """Write and commit a pass, in the thread of the scheduler or in that of the writer."""
+        """Writes and commits a pass, in the scheduler's thread or the writer's."""
         with closing(done.conn):
             try:
                 done.write()
@@ -210,22 +218,22 @@ class LedgerStore(BaseJobStore):
         return _Written(done.jobs, due_in)
 
     def _settle(self) -> _Written | None:
-        """What became of the pass before this one, when it was written beside it."""
+        """Handles the result of the previous pass if it was written in parallel."""
         writing, self._writing = self._writing, None
         return None if writing is None else writing.result()
 
     def abandon(self) -> None:
-        """End the pass; what was not committed did not happen."""
+        """Ends the pass and rolls back what was not committed."""
         left, self._pass = self._pass, None
         if left is not None:
             left.conn.close()
 
     def shutdown(self) -> None:
-        """Let the last write end."""
+        """Waits for the last write."""
         self._writer.shutdown(wait=True)
 
     def _not_claimed(self, error: BaseException) -> None:
-        """Halve the next claim until the row that cannot be read stands alone, then take it out."""
+        """Halves the next claim until the unreadable row is alone, then quarantines it."""
         logger.warning("The pass over {} could not start: {}", self._alias, first_line(error))
         if not blames_rows(error):
             return
@@ -243,7 +251,7 @@ class LedgerStore(BaseJobStore):
             self._wait = 0.0
 
     def _failed(self, error: BaseException, jobs: Sequence[LedgerJob]) -> datetime:
-        """Halve the next pass until the row that cannot be written stands alone, then take it out."""
+        """Halves the next pass until the unwritable row is alone, then quarantines it."""
         logger.warning("A pass over {} failed and is undone: {}", self._alias, first_line(error))
         if not blames_rows(error) or not jobs:
             return self._in(RETRY_SECONDS)
@@ -253,7 +261,7 @@ class LedgerStore(BaseJobStore):
         return self._in(0 if self._quarantine(jobs[0].id, error) else RETRY_SECONDS)
 
     def _quarantine(self, job_id: str, error: BaseException) -> bool:
-        """Take a row out; False when the database refused even that."""
+        """Quarantines a row; returns False when the database refused even that."""
         try:
             with self._db.begin() as conn:
                 self.quarantine(conn, job_id, error)
@@ -267,7 +275,7 @@ class LedgerStore(BaseJobStore):
         if due_in is None:
             return None
         if due_in <= 0 and not written.jobs:
-            # Another scheduler holds these rows and has not committed yet: look again soon, do not spin.
+            # Another scheduler holds these rows and has not committed yet: look again soon without spinning.
             return self._in(random.uniform(0.02, 0.05))  # noqa: S311
         return self._in(max(due_in, 0))
 

@@ -1,4 +1,4 @@
-"""The scheduler: APScheduler's, made so that no pass can end it and that its sleep is bounded."""
+"""APScheduler's scheduler, adapted so that no pass can end it and its sleep is bounded."""
 
 from __future__ import annotations
 
@@ -28,24 +28,25 @@ from scheduler.domain.clock import Clock
 from scheduler.storage.engine import SOON, Database
 
 LONGEST_SLEEP = SOON.total_seconds()
-"""Seconds. NOTIFY wakes the scheduler for what is due sooner; this is the backstop when one is lost."""
+"""In seconds. NOTIFY wakes the scheduler for what is due sooner; this is the fallback when one is lost."""
 SHORTEST_SLEEP = 0.005
-"""Seconds. A storm of NOTIFYs makes one pass, not one each."""
+"""In seconds. A burst of NOTIFYs causes one pass, not one each."""
 MAX_BACK_OFF = 5.0
 DUTIES = "duties"
 
 
 SWITCH_SECONDS = 0.0001
-"""How long the thread of a pass may keep the interpreter once the thread that writes the pass before it has an answer
-from the database. As shipped it is 5 ms, for each of some twenty statements: half of the time of a pass."""
+"""How long a pass's thread may keep the interpreter once the thread that writes the previous pass has a response
+from the database. The default of 5 ms, for each of about twenty statements, took half of the time of a pass.
+"""
 
 
 @contextmanager
 def _tuned() -> Iterator[None]:
-    """The interpreter as a pass needs it: no cycle collector, and quick to change threads.
+    """Tunes the interpreter for a pass: no garbage collection, and quick thread switches.
 
-    A pass makes thousands of short-lived objects, none of them in a cycle, which set the collector off again and
-    again over the whole heap; that took a third of the pass.
+    A pass creates thousands of short-lived objects, none of them in a cycle, which triggered collections of the
+    whole heap again and again; that took a third of the pass.
     """
     collecting, switching = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
@@ -59,10 +60,12 @@ def _tuned() -> Iterator[None]:
 
 
 class LedgerScheduler(BackgroundScheduler):
-    """Runs the two ledger stores and, from memory, the housekeeping duties."""
+    """Runs the two ledger stores and, in memory, the housekeeping duties."""
 
     def __init__(self, db: Database, clock: Clock, duties: Sequence[Duty] = ()) -> None:
-        """`db` needs two connections: beside a full pass, the next one is claimed or the express lane works."""
+        """`db` needs two connections: the second one is for the next pass while a full one is written, or for the
+        express lane.
+        """
         self._clock = clock
         self._db = db
         self._heartbeat = Heartbeat(clock)
@@ -96,24 +99,25 @@ class LedgerScheduler(BackgroundScheduler):
             )
 
     def start(self, *args: Any, **kwargs: Any) -> None:  # APScheduler's signature
-        """Run passes in a thread from now on, with the express lane beside it."""
+        """Starts running passes in a thread, along with the express lane."""
         super().start(*args, **kwargs)
         self.express.start()
 
     def run_pass(self) -> float:
-        """One pass over all stores; returns the seconds to sleep. Never raises."""
+        """Runs one pass over all stores and returns the seconds to sleep. Never raises."""
         started = self._clock.monotonic()
         with _tuned():
             wait = self._process_jobs()
         if not any(store.is_full for store in self._ledgers.values()):
             self.express.send_away()
-        # APScheduler counts its wait from the start of the pass; what the pass took must not be slept again.
+        # APScheduler counts its wait from the start of the pass, so subtract the duration of the pass.
         took = self._clock.monotonic() - started
         return LONGEST_SLEEP if wait is None else min(max(wait - took, 0.0), LONGEST_SLEEP)
 
     def shutdown(self, wait: bool = True) -> None:  # APScheduler's signature
-        """Finish the pass that runs, stop the duties, sign off."""
-        # The pass first: APScheduler calls itself stopped before it waits, and then refuses to end the pass's jobs.
+        """Finishes the current pass, stops the duties and signs off."""
+        # The pass first: APScheduler marks itself stopped before it waits, and then refuses to finish the pass's
+        # jobs.
         self._ending = True
         self.wakeup()
         self._thread.join()
@@ -139,7 +143,7 @@ class LedgerScheduler(BackgroundScheduler):
                 wait, back_off = back_off, min(back_off * 2, MAX_BACK_OFF)
 
     def _dispatch_event(self, event: Any) -> None:
-        """Only build what somebody listens to: a pass makes an event for each job."""
+        """Only builds events that have listeners, as a pass makes one event per job."""
         if self._listeners:
             super()._dispatch_event(event)
 

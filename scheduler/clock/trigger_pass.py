@@ -1,4 +1,4 @@
-"""One pass over the due trigger jobs: claim, decide, record, advance; one transaction."""
+"""One pass over the due trigger jobs, in one transaction: claims, decides, records and advances them."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ from scheduler.storage.triggers import stop_jobs
 
 EXECUTOR = "ledger"
 
-# The clock is read in a sub-select: called in the WHERE itself, the volatile function would keep the index unused.
-# The jobs are locked before they are joined, so that those of a pass that is still being written cost one look each.
+# The clock is read in a sub-select: directly in WHERE, the volatile function would prevent the use of the index.
+# The jobs are locked before they are joined, so that those of a pass still being written cost one lookup each.
 _OLDEST = """
     SELECT trigger_id, kind, next_run_time FROM jobs
     WHERE next_run_time <= (SELECT clock_timestamp())
@@ -75,12 +75,12 @@ DISABLE_TRIGGERS = text("""
     WHERE t.id = v.id
 """)
 
-# A look into a dict takes a fifth of what the enumeration's own call does, and a pass makes thousands.
+# A dict lookup costs a fifth of the enum's own call, and a pass makes thousands.
 _KINDS = {kind.value: kind for kind in JobKind}
 
 
 class _Due(NamedTuple):
-    """A job that is due, as CLAIM finds it beside its trigger."""
+    """A due job with its trigger, as CLAIM returns it."""
 
     next_run_time: datetime
     kind: str
@@ -88,7 +88,7 @@ class _Due(NamedTuple):
 
 
 class _Readers(NamedTuple):
-    """What reads the three parts of a row of CLAIM."""
+    """The readers of the three parts of a CLAIM row."""
 
     due: Callable[[Sequence[Any]], _Due]
     trigger: Callable[[Sequence[Any]], LockedTrigger]
@@ -101,24 +101,24 @@ def _readers(columns: Iterable[str]) -> _Readers:
 
 
 class Claim(NamedTuple):
-    """A due job, the trigger it belongs to, and what is to become of both."""
+    """A due job, its trigger, and the decision for both."""
 
     trigger_id: str
-    """The trigger's id once more, as text: to make it of a UUID takes as long as to decide."""
+    """The trigger's id as text, since converting the UUID takes as long as deciding."""
     trigger: LockedTrigger
     kind: JobKind
     slot: datetime
     next_run_time: datetime | None
     firings: Sequence[NewFiring] = ()
     check: bool = False
-    """The slot is one of a kind that only looks whether there is something to fire."""
+    """Whether the kind only checks if there is something to fire."""
     skipped: Slots | None = None
     disabled: str | None = None
     """Why the trigger ends here: `expired`, `finished` or `quarantined: …`."""
 
 
 class TriggerPass(LedgerPass):
-    """What a pass has claimed and what the scheduler has since told the store to do with it."""
+    """What a pass has claimed and what the scheduler then told the store to do with it."""
 
     def __init__(self, conn: Connection, heartbeat: Heartbeat) -> None:
         super().__init__(conn)
@@ -128,22 +128,22 @@ class TriggerPass(LedgerPass):
         self._batch = Batch(())
 
     def claim(self, limit: int) -> list[LedgerJob]:
-        """Lock up to `limit` due jobs, oldest slot first, of each tenant its share if more are due; decide each."""
+        """Locks up to `limit` due jobs, oldest slot first, in fair shares if more are due; decides each."""
         shares = read_shares(self.conn, DUE, limit, leaves_few=self.leaves_few)
         if shares is not None:
             return self.claim_shares(shares)
         return self._decided(self.conn.execute(CLAIM, {"limit": limit}))
 
     def claim_shares(self, shares: Mapping[UUID, int]) -> list[LedgerJob]:
-        """Lock so many due jobs of each tenant, its oldest slots first; decide each."""
+        """Locks the given number of due jobs of each tenant, oldest slots first; decides each."""
         return self._decided(self.conn.execute(CLAIM_SHARES, share_parameters(shares)))
 
     def submit(self, job: LedgerJob) -> None:
-        """Collect a claim for `write`."""
+        """Collects a claim for `write`."""
         self.submitted.append(job.claim)
 
     def prepare(self) -> None:
-        """Make what will be written."""
+        """Prepares what will be written."""
         self._batch = Batch([firing for claim in self.submitted for firing in claim.firings])
         self._advances = {
             "ids": uuid_array([claim.trigger.id for claim in self.submitted]),
@@ -152,17 +152,17 @@ class TriggerPass(LedgerPass):
         }
 
     def write(self) -> None:
-        """Record the firings of what was submitted, advance every job of it."""
+        """Records the firings of the submitted claims and advances all their jobs."""
         self._heartbeat.beat(self.conn, self.record())
 
     def record(self) -> int:
-        """Write what `write` does but the sign of life; returns how many firings there were."""
+        """Does what `write` does except for the heartbeat; returns the number of firings."""
         if not self.submitted:
             return 0
         recorded = self._batch.record(self.conn, announce=False)
         checks = run_checks(self.conn, [claim.trigger for claim in self.submitted if claim.check])
         checked = record_firings(self.conn, checks.firings, announce=False)
-        # By trigger: its expiry and its slot may be due together, and it ends once.
+        # By trigger, since its expiry and its slot may be due together, and it ends once.
         ended = {claim.trigger.id: claim for claim in self.submitted if claim.disabled}
         for claim in self.submitted if checks.failed else ():
             if claim.check and (error := checks.failed.get(claim.trigger.id)) is not None:
@@ -185,7 +185,7 @@ class TriggerPass(LedgerPass):
         events += [
             _ended_event(claim, why)
             for claim in ended.values()
-            # What reached max_fires now is audited already.
+            # What reached max_fires now has been audited already.
             if (why := claim.disabled) and (why == "expired" or claim.trigger.id not in exhausted)
         ]
         record_events(self.conn, events)
@@ -198,7 +198,7 @@ class TriggerPass(LedgerPass):
         for row in result.all():
             due = read.due(row)
             if due.next_run_time != slot:
-                slot = due.next_run_time  # one object for all that are due together, for it takes long to hash
+                slot = due.next_run_time  # one object for all that are due together, as hashing a datetime is slow
             jobs.append(_due_job(decide(due, slot, read.trigger(row), read.definition(row))))
         return jobs
 
@@ -215,7 +215,7 @@ def _due_job(claim: Claim) -> LedgerJob:
 
 
 def decide(due: _Due, slot: datetime, trigger: LockedTrigger, definition: Definition) -> Claim:
-    """What becomes of a job that is due at `slot`. One that cannot be read is quarantined, alone."""
+    """Decides a job that is due at `slot`. An unreadable one is quarantined, alone."""
     trigger_id = due.id_text
     kind = JobKind.FIRE
     try:

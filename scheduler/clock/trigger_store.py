@@ -1,4 +1,4 @@
-"""The `default` job store: one native job for each time trigger, its id the trigger's, and one for each expiry."""
+"""The `default` job store: one native job for each time trigger, with its id, and one for each expiry."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ NEXT_DUE = text("""
     SELECT extract(epoch FROM min(next_run_time) - clock_timestamp()) FROM jobs WHERE next_run_time IS NOT NULL
 """)
 
-# The same row as the pass's claim would take, by ids alone: these can always be read.
+# Selects the same row as the pass's claim would, but reads only ids, which always works.
 FIRST_DUE = text("""
     SELECT trigger_id, kind FROM jobs WHERE next_run_time <= (SELECT clock_timestamp())
     ORDER BY next_run_time LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -38,9 +38,12 @@ FIRST_DUE = text("""
 
 
 class TriggerStore(LedgerStore):
-    """Trigger jobs. `scheduler.manage.triggers` makes their rows with their triggers; `add_job` has nothing to add."""
+    """The store of trigger jobs.
 
-    max_rows = 4000  # some 0.3 s from claim to commit
+    `scheduler.manage.triggers` creates their rows with their triggers, not `add_job`.
+    """
+
+    max_rows = 4000  # about 0.3 s from claim to commit
     overlaps = True
 
     def __init__(self, db: Database, clock: Clock, heartbeat: Heartbeat) -> None:
@@ -50,27 +53,27 @@ class TriggerStore(LedgerStore):
     # ---- the pass -----------------------------------------------------------------------------------------
 
     def new_pass(self, conn: Connection) -> TriggerPass:
-        """A pass over the due trigger jobs, which is a sign of life too."""
+        """Creates a pass over the due trigger jobs, which also writes the heartbeat."""
         return TriggerPass(conn, self._heartbeat)
 
     def next_due_in(self, conn: Connection) -> float | None:
-        """Seconds to the earliest job."""
+        """Returns the seconds until the earliest job."""
         seconds = conn.scalar(NEXT_DUE)
         return None if seconds is None else float(seconds)
 
     def first_due_id(self, conn: Connection) -> str | None:
-        """The job that is due longest."""
+        """Returns the job that has been due longest."""
         row = conn.execute(FIRST_DUE).one_or_none()
         return None if row is None else job_id(row.trigger_id, JobKind(row.kind))
 
     def quarantine(self, conn: Connection, job_id: str, error: BaseException) -> None:
-        """Stop the trigger, note why."""
+        """Disables the trigger and stores why."""
         quarantine_trigger(conn, split_job_id(job_id)[0], error)
 
-    # ---- what APScheduler's own calls may do between passes -------------------------------------------------
+    # ---- APScheduler's own calls between passes -------------------------------------------------------------
 
     def lookup_job(self, job_id: str) -> LedgerJob | None:
-        """The job with this id."""
+        """Returns the job with this id."""
         trigger_id, kind = split_job_id(job_id)
         with self._db.begin() as conn:
             row = conn.execute(
@@ -79,13 +82,13 @@ class TriggerStore(LedgerStore):
         return None if row is None else self._listed_job(row)
 
     def get_all_jobs(self) -> list[LedgerJob]:
-        """All jobs, paused ones last. A row that cannot be read is shown without a schedule, never deleted."""
+        """Returns all jobs, paused ones last. An unreadable row is shown without a schedule, never deleted."""
         with self._db.begin() as conn:
             rows = conn.execute(LISTED.order_by(JobRow.next_run_time.nulls_last(), JobRow.trigger_id)).all()
         return [self._listed_job(row) for row in rows]
 
     def add_job(self, job: LedgerJob) -> None:
-        """Refused: a job without its trigger row would fire nothing."""
+        """Refuses: a job without its trigger row would fire nothing."""
         if self.lookup_job(job.id) is not None:
             raise ConflictingIdError(job.id)
         raise TypeError(
@@ -93,9 +96,10 @@ class TriggerStore(LedgerStore):
         )
 
     def update_job(self, job: LedgerJob) -> None:
-        """In a pass: nothing, its claim says it all. Else pause, resume or reschedule job and trigger together.
+        """Inside a pass does nothing, as the claim has everything; else pauses, resumes or reschedules job and
+        trigger.
 
-        Slots that are due are settled before it. Raises Conflict when that would enable what a person has not approved.
+        Settles due slots first. Raises Conflict when that would enable an unapproved trigger.
         """
         if self.in_pass:
             return
@@ -104,7 +108,7 @@ class TriggerStore(LedgerStore):
             if kind is JobKind.FIRE:
                 before, settled = self._settle_one(conn, job.id, trigger_id, because="updated")
                 if settled.next_run_time != before.next_run_time == job.next_run_time:
-                    job.next_run_time = settled.next_run_time  # it was no change of the time
+                    job.next_run_time = settled.next_run_time  # the time was not changed
             changed = conn.execute(
                 text("UPDATE jobs SET next_run_time = :time WHERE trigger_id = :id AND kind = :kind"),
                 {"time": job.next_run_time, "id": trigger_id, "kind": kind.value},
@@ -116,7 +120,7 @@ class TriggerStore(LedgerStore):
             notify(conn)
 
     def remove_job(self, job_id: str) -> None:
-        """In a pass: nothing, its claim ends it. Else the job goes, and its trigger with it, softly."""
+        """Inside a pass does nothing, as the claim ends the job; else deletes the job and, softly, its trigger."""
         if self.in_pass:
             return
         trigger_id, kind = split_job_id(job_id)
@@ -128,14 +132,14 @@ class TriggerStore(LedgerStore):
             if not removed.rowcount:
                 raise JobLookupError(job_id)
             if kind is JobKind.FIRE:
-                remove_jobs(conn, [trigger_id])  # its expiry too
+                remove_jobs(conn, [trigger_id])  # its expiry job too
                 change_trigger(conn, trigger_id, deleted_at=func.clock_timestamp(), is_enabled=False)
                 self._audit(conn, trigger_id, "trigger.deleted")
 
     def _settle_one(
         self, conn: Connection, job_id: str, trigger_id: UUID, *, because: str
     ) -> tuple[HeldTrigger, HeldTrigger]:
-        """The trigger before and after its due slots were settled. Raises JobLookupError."""
+        """Returns the trigger before and after its due slots were settled. Raises JobLookupError."""
         tenant_id = conn.scalar(select(Trigger.tenant_id).where(Trigger.id == trigger_id))
         try:
             if tenant_id is None:
@@ -146,13 +150,13 @@ class TriggerStore(LedgerStore):
             raise JobLookupError(job_id) from None
 
     def remove_all_jobs(self) -> None:
-        """Refuse: it would delete every trigger by one call."""
+        """Refuses: one call would delete every trigger."""
         raise TypeError("Removing all jobs would delete every trigger; delete triggers one by one.")
 
     def _follow(self, conn: Connection, trigger_id: UUID, job: LedgerJob) -> None:
-        """Bring the trigger row in step with a job that was changed through the scheduler.
+        """Updates the trigger row after its job was changed through the scheduler.
 
-        Raises Conflict, which undoes the change, when that would enable what a person has not approved.
+        Raises Conflict, which rolls the change back, when that would enable an unapproved trigger.
         """
         before = conn.execute(LOCKED.where(Trigger.id == trigger_id)).one()
         values: dict[str, Any] = {"is_enabled": job.next_run_time is not None}

@@ -1,6 +1,6 @@
-"""The `windows` job store: its table is `invocations`, its jobs are the windows and retries that are due to start.
+"""The `windows` job store: its table is `invocations`, its jobs are the windows and retries to start.
 
-No row is kept twice: a window *is* its job, a date job whose run closes it.
+Nothing is stored twice: a window *is* its job, a date job that closes it when it runs.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ LISTED = """
 
 
 class WindowPass(LedgerPass):
-    """Closes the windows, and starts the retries, that are due."""
+    """Closes due windows and starts due retries."""
 
     def __init__(self, conn: Connection) -> None:
         super().__init__(conn)
         self._submitted: list[Row[Any]] = []
 
     def claim(self, limit: int) -> Sequence[LedgerJob]:
-        """Lock the windows and retries that are due."""
+        """Locks the due windows and retries."""
         return [
             build_job(
                 str(window.id),
@@ -50,30 +50,30 @@ class WindowPass(LedgerPass):
         ]
 
     def submit(self, job: LedgerJob) -> None:
-        """Collect a window for `write`."""
+        """Collects a window for `write`."""
         self._submitted.append(job.claim)
 
     def prepare(self) -> None:
-        """Nothing: the database decides what becomes of a window."""
+        """Does nothing: the database decides how a window closes."""
 
     def write(self) -> None:
-        """Close the windows: ready with their Procrastinate jobs, or held."""
+        """Closes the windows: they become ready with their Procrastinate jobs, or are held."""
         close_windows(self.conn, self._submitted)
 
 
 class WindowStore(LedgerStore):
-    """Windows open, fill and change elsewhere; here they only come due."""
+    """The store of windows. They are opened, filled and changed elsewhere; here they only come due."""
 
     def new_pass(self, conn: Connection) -> WindowPass:
-        """A pass over the due windows."""
+        """Creates a pass over the due windows."""
         return WindowPass(conn)
 
     def next_due_in(self, conn: Connection) -> float | None:
-        """Seconds to the next close."""
+        """Returns the seconds until the next window closes."""
         return next_window_due_in(conn)
 
     def quarantine(self, conn: Connection, job_id: str, error: BaseException) -> None:
-        """Hold the window: its firings are kept, a person has to look."""
+        """Holds the window: its firings are kept, and a person has to look at it."""
         row = conn.execute(
             text("UPDATE invocations SET due_at = NULL, held_reason = :reason WHERE id = :id RETURNING *"),
             {"id": UUID(job_id), "reason": HeldReason.QUARANTINED.value},
@@ -88,7 +88,7 @@ class WindowStore(LedgerStore):
         )
 
     def lookup_job(self, job_id: str) -> LedgerJob | None:
-        """The open window or waiting retry with this id."""
+        """Returns the open window or waiting retry with this id."""
         try:
             window_id = UUID(job_id)
         except ValueError:
@@ -98,29 +98,29 @@ class WindowStore(LedgerStore):
         return None if row is None else self._listed(row.id, row.due_at)
 
     def get_all_jobs(self) -> list[LedgerJob]:
-        """Every open window and waiting retry, held ones last."""
+        """Returns every open window and waiting retry, held ones last."""
         with self._db.begin() as conn:
             rows = conn.execute(text(f"{LISTED} ORDER BY due_at NULLS LAST, id")).all()
         return [self._listed(row.id, row.due_at) for row in rows]
 
     def add_job(self, job: LedgerJob) -> None:
-        """Refused: only a firing opens a window."""
+        """Refuses: only a firing opens a window."""
         raise TypeError("A window is opened by a firing; it cannot be added.")
 
     def update_job(self, job: LedgerJob) -> None:
-        """Refused between passes: a window's time follows from its firings."""
+        """Refuses between passes: a window's time follows from its firings."""
         if not self.in_pass:
             raise TypeError("A window's time follows from its firings; it cannot be changed.")
 
     def remove_job(self, job_id: str) -> None:
-        """In a pass: nothing, `write` closes it. Else refused: its firings would be lost."""
+        """Inside a pass does nothing, as `write` closes it; else refuses, as its firings would be lost."""
         if not self.in_pass:
             if self.lookup_job(job_id) is None:
                 raise JobLookupError(job_id)
             raise TypeError("A window holds firings; cancel its invocation instead of removing the job.")
 
     def remove_all_jobs(self) -> None:
-        """Refused, as for one."""
+        """Refuses, like `remove_job`."""
         raise TypeError("Windows hold firings; cancel their invocations instead of removing the jobs.")
 
     def _listed(self, window_id: UUID, due_at: datetime | None) -> LedgerJob:

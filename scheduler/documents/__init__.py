@@ -1,4 +1,4 @@
-"""Documents of strangers: pages, feeds, calendars, mails. Pure readers, and the process apart that runs them.
+"""Reads untrusted documents: pages, feeds, calendars and mails, with pure readers that run in a separate process.
 
-Each reader takes bytes and gives JSON, or raises Unreadable. None requests anything or knows of triggers.
+Each reader takes bytes and returns JSON, or raises Unreadable. None makes requests or knows about triggers.
 """

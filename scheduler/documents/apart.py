@@ -1,7 +1,8 @@
-"""Reads documents in processes apart, which may be killed: a document may make its reader slow, large or crash.
+"""Reads documents in separate processes that can be killed, since a document may make its reader slow, large or
+crash.
 
-A thread cannot be stopped, and a parser written in C cannot be interrupted. A process has a limit of processor time
-and of memory, and holds no secrets and no connection to the database.
+A thread cannot be stopped, and a parser written in C cannot be interrupted. A process has limits of CPU time and
+memory, and holds no secrets and no database connection.
 """
 
 from __future__ import annotations
@@ -21,21 +22,21 @@ from scheduler.documents.errors import Unreadable
 
 PROCESSOR_SECONDS = 3.0
 WHOLE_SECONDS = 25.0
-"""However busy the machine is."""
+"""The limit in wall-clock seconds, generous enough for a busy machine."""
 MAX_RESULT_BYTES = 16 * 1024 * 1024
 ROOT = Path(__file__).resolve().parents[2]
 HEAD = struct.Struct("!II")
 
 
 class Apart:
-    """Reads, any number at once from as many threads, each in a process of its own that is used again."""
+    """Reads any number of documents concurrently, from as many threads, each in a reusable process."""
 
     def __init__(self) -> None:
         self._idle: LifoQueue[_Child] = LifoQueue()
         self._is_closed = False
 
     def read(self, reader: str, body: bytes, **arguments: Any) -> Any:
-        """What `reader`, a name of `apart_child.READERS`, makes of `body`. Raises Unreadable."""
+        """Runs `reader`, a name in `apart_child.READERS`, on `body`. Raises Unreadable."""
         child = self._take()
         try:
             answer = child.ask(reader, body, arguments)
@@ -51,7 +52,7 @@ class Apart:
         return answer["value"]
 
     def close(self) -> None:
-        """End the processes that are idle, and the others once they are."""
+        """Ends the idle processes, and the others when they become idle."""
         self._is_closed = True
         with contextlib.suppress(Empty):
             while True:
@@ -79,14 +80,14 @@ class _Child:
             stderr=subprocess.DEVNULL,
             cwd="/",
             env={"PYTHONPATH": str(ROOT), "LANG": "C.UTF-8"},
-            start_new_session=True,  # a Ctrl-C is the service's affair
+            start_new_session=True,  # Ctrl-C is handled by the service
         )
 
     def is_alive(self) -> bool:
         return self._process.poll() is None
 
     def ask(self, reader: str, body: bytes, arguments: dict[str, Any]) -> dict[str, Any]:
-        """The child's answer; raises Unreadable when it has none."""
+        """Returns the child's answer; raises Unreadable when there is none."""
         assert self._process.stdin and self._process.stdout  # noqa: S101, PT018  # as asked for
         asked = json.dumps({"reader": reader, "arguments": arguments}).encode()
         late = threading.Timer(WHOLE_SECONDS, self._process.kill)
@@ -107,7 +108,7 @@ class _Child:
         return answer
 
     def end(self) -> None:
-        """Kill it."""
+        """Kills the process."""
         for pipe in (self._process.stdin, self._process.stdout):
             with contextlib.suppress(OSError):
                 if pipe is not None:

@@ -1,6 +1,6 @@
-"""`python -m scheduler.documents.apart_child SECONDS`: reads the documents that come on stdin, one after another.
+"""`python -m scheduler.documents.apart_child SECONDS`: reads the documents that arrive on stdin one after another.
 
-It has no more than MEMORY_BYTES, and SECONDS of processor time for each document, after which the kernel ends it.
+It is limited to MEMORY_BYTES, and to SECONDS of CPU time per document, after which the kernel kills it.
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ from scheduler.documents.apart import HEAD, MAX_RESULT_BYTES
 from scheduler.documents.errors import Unreadable
 
 READERS = ("calendar", "feed", "mail", "page", "plain")
-"""Modules beside this one, each with a function `read(body, **arguments)`, whose value is JSON."""
+"""Modules in this package, each with a function `read(body, **arguments)` that returns JSON."""
 
 MEMORY_BYTES = 1024 * 1024 * 1024
 READS = 2_000
-"""Documents that a process reads before another takes its place: what libraries leak goes with it."""
+"""The documents that a process reads before it is replaced, so that memory leaks of libraries stay small."""
 TOO_MUCH_MEMORY = "It takes too much memory to read."
 TOO_DEEP = "It is nested too deeply."
 
 
 def serve(documents: BinaryIO, answers: BinaryIO, seconds: float) -> None:
-    """Read what comes, until nothing does."""
+    """Reads documents until the input ends."""
     for count in range(1, READS + 1):
         head = documents.read(HEAD.size)
         if len(head) < HEAD.size:
@@ -45,7 +45,7 @@ def serve(documents: BinaryIO, answers: BinaryIO, seconds: float) -> None:
 
 
 def answer_to(asked: dict[str, Any], body: bytes, seconds: float) -> dict[str, Any]:
-    """The value that a reader gives, or why it gives none."""
+    """Returns the value from a reader, or why there is none."""
     reader = reader_of(asked["reader"])
     signal.setitimer(signal.ITIMER_PROF, seconds)
     try:
@@ -64,14 +64,14 @@ def answer_to(asked: dict[str, Any], body: bytes, seconds: float) -> dict[str, A
 
 @cache
 def reader_of(name: str) -> Any:
-    """The module of a reader."""
+    """Imports the module of a reader."""
     if name not in READERS:
         raise ValueError(f"there is no reader {name}")
     return import_module(f"scheduler.documents.{name}")
 
 
 def limit_memory() -> None:
-    """Let the process have no more; where the system knows no such limit, it has what there is."""
+    """Limits the memory of this process, on systems that support it."""
     with contextlib.suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
     with contextlib.suppress(ValueError, OSError):

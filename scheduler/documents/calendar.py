@@ -1,4 +1,4 @@
-"""A calendar (ICS, RFC 5545): what happens in a span of time, and a digest of each event."""
+"""Reads a calendar (ICS, RFC 5545): its occurrences in a span of time and a digest of each event."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ MAX_OCCURRENCES = 1_000
 MAX_EVENTS = 20_000
 TEXT_CHARS, NAME_CHARS = 1_000, 300
 UNTOLD = frozenset({"DTSTAMP", "LAST-MODIFIED", "SEQUENCE", "CREATED"})
-"""Properties that change though the event does not."""
+"""Properties that may change without a change of the event."""
 
 
 def read(
     body: bytes, *, content_type: str | None = None, start: str, end: str, zone: str = "UTC"
 ) -> dict[str, Any]:
-    """The occurrences that start in the span, and of each event a digest, what it is called and when it begins.
+    """Returns the occurrences that start in the span, and the digest, title and start of each event.
 
-    Times without a zone, and whole days, are of `zone`. Raises Unreadable.
+    Times without a zone, and whole days, are in `zone`. Raises Unreadable.
     """
     calendar = _parsed(text_of(body, content_type))
     local = ZoneInfo(zone)
@@ -57,7 +57,7 @@ def _parsed(text: str) -> Calendar:
 
 
 def _between(calendar: Calendar, start: datetime, end: datetime) -> list[Any]:
-    """The occurrences in the span. An event without one start is left out: it stops none of the others."""
+    """Returns the occurrences in the span. Skips events without a valid start."""
     calendar.subcomponents = [
         each for each in calendar.subcomponents if each.name != "VEVENT" or hasattr(each.get("DTSTART"), "dt")
     ]

@@ -1,4 +1,4 @@
-"""What readers raise."""
+"""The exception that readers raise."""
 
 from __future__ import annotations
 

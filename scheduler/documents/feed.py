@@ -1,4 +1,4 @@
-"""A feed: RSS, Atom or JSON Feed; its entries that were not there before, oldest memory kept."""
+"""Reads a feed (RSS, Atom or JSON Feed) and finds its new entries."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from scheduler.documents.words import cut, text_of
 from scheduler.domain.json_values import read_json
 
 REMEMBERED = 2_000
-"""Entries that are remembered after they have gone from the feed."""
+"""How many entries are remembered after they disappear from the feed."""
 MAX_ENTRIES = 20_000
 TEXT_CHARS = 40_000
-"""Of all entries of a firing together."""
+"""The character limit of all entries of a firing together."""
 TITLE_CHARS, LINK_CHARS, NAME_CHARS = 300, 1_000, 100
 PREFIX = "https://jsonfeed.org/version/"
 
@@ -38,9 +38,10 @@ def read(
     seen: Sequence[str] | None = None,
     most: int = 20,
 ) -> dict[str, Any]:
-    """The feed's title, `keys` to remember, and the entries that are not in `seen`: at most `most`, the rest counted.
+    """Returns the feed's title, `keys` to remember, and at most `most` entries that are not in `seen`, with a
+    count of the rest.
 
-    `seen` None: it is the first look; the entries are those that are there.
+    With `seen` None, on the first check, returns all entries.
     """
     text = text_of(body, content_type).strip().removeprefix("\ufeff")
     title, entries, note = _json_feed(text, url) if text.startswith("{") else _xml_feed(text, url)
@@ -59,7 +60,7 @@ def read(
 
 
 def _kept(seen: Sequence[str], there: Mapping[str, Any]) -> Iterator[str]:
-    """What goes on being remembered: all that is there, and the newest of what is not any more."""
+    """Returns the keys to remember: all current ones and the newest of those that disappeared."""
     gone = 0
     for key in seen:
         gone += key not in there
@@ -68,7 +69,7 @@ def _kept(seen: Sequence[str], there: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _key(entry: Mapping[str, str]) -> str:
-    """What an entry is known by: its id, else its link, else all of it."""
+    """Returns an entry's key: its id, else its link, else all of its content."""
     known = entry["id"] or entry["link"] or json.dumps(entry, sort_keys=True)
     return sha256(known.encode("utf-8", "replace")).hexdigest()[:20]
 
@@ -105,7 +106,7 @@ def _xml_feed(text: str, url: str) -> tuple[str, list[dict[str, str]], str | Non
 
 
 def _refuse_declarations(text: str) -> None:
-    """Raise Unreadable for a document type that declares anything: entities grow without end, or name files."""
+    """Raises Unreadable for a DTD with declarations: entities can expand without end or name files."""
     bare = _ASIDE.sub("", text)
     root = _ROOT.search(bare)
     if _DECLARES.search(bare[: root.start() if root else None]):

@@ -1,4 +1,4 @@
-"""A mail (RFC 5322): who wrote, what about, its text, and the names of what is attached."""
+"""Reads a mail (RFC 5322): its sender, subject, text, and the names of its attachments."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ MOST_ATTACHMENTS = 20
 
 
 def read(body: bytes, *, size: int = 0, most: int = 2_000) -> dict[str, Any]:
-    """The mail; its text is cut to `most` characters. A header that cannot be read is left out."""
+    """Returns the mail with its text cut to `most` characters. Leaves out unreadable headers."""
     mail = MailMessage.from_bytes(body)
     names = [each.filename for each in mail.attachments if each.filename]
     text = normalised(mail.text.replace("\r\n", "\n")) or plain_text(mail.html)

@@ -1,4 +1,4 @@
-"""A web page: the text of what CSS or XPath selects in it. Scripts, styles and comments are no text."""
+"""Reads a web page: the text that CSS or XPath selects. Scripts, styles and comments are ignored."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from scheduler.documents.words import normalised, text_of, without
 MAX_SELECTOR_CHARS = 1_000
 MAX_NODES = 10_000
 SILENT = ("script", "style", "noscript", "template", "iframe", "object", "svg")
-"""Elements whose content nobody reads as text."""
+"""Elements whose content is not shown as text."""
 LINES = frozenset(
     {"address", "article", "aside", "blockquote", "body", "br", "caption", "dd", "details", "div", "dl", "dt"}
     | {"fieldset", "figcaption", "figure", "footer", "form", "h1", "h2", "h3", "h4", "h5", "h6", "header", "hr"}
     | {"html", "legend", "li", "main", "nav", "ol", "option", "p", "pre", "section", "summary", "table", "tbody"}
     | {"tfoot", "thead", "title", "tr", "ul"}
 )
-"""Elements that stand on lines of their own."""
+"""Elements that start a new line."""
 CELLS = frozenset({"td", "th"})
 
 
 @lru_cache(maxsize=256)
 def compile_selector(*, css: str | None, xpath: str | None) -> etree.XPath:
-    """What selects. ValueError, saying what is wrong, for a selector that cannot be used."""
+    """Compiles a selector. Raises ValueError with the reason when it is invalid."""
     written = css if css is not None else xpath or "//body"
     if len(written) > MAX_SELECTOR_CHARS:
         raise ValueError(f"is longer than {MAX_SELECTOR_CHARS} characters")
@@ -49,7 +49,7 @@ def read(
     xpath: str | None = None,
     ignore: Sequence[str] = (),
 ) -> list[str]:
-    """The text of each node that is selected, in the page's order. Raises Unreadable."""
+    """Returns the text of each selected node in page order. Raises Unreadable."""
     page = parse(text_of(body, content_type))
     try:
         found: Any = compile_selector(css=css, xpath=xpath)(page)
@@ -62,7 +62,7 @@ def read(
 
 
 def parse(text: str) -> etree._Element:
-    """The tree of a page, without what is no text. Raises Unreadable."""
+    """Parses a page and removes what is not text. Raises Unreadable."""
     parser = etree.HTMLParser(encoding="utf-8", remove_comments=True, remove_pis=True, huge_tree=False)
     try:
         page = etree.fromstring(text.encode("utf-8", "replace"), parser)
@@ -77,7 +77,7 @@ def parse(text: str) -> etree._Element:
 
 
 def plain_text(html: str) -> str:
-    """The text of a piece of HTML; of one that cannot be parsed, nothing."""
+    """Returns the text of an HTML fragment; empty when it cannot be parsed."""
     if "<" not in html and "&" not in html:
         return normalised(html)
     try:

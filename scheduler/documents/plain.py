@@ -1,4 +1,4 @@
-"""A text: the whole, or what a regular expression finds in it."""
+"""Reads plain text: the whole, or what a regular expression finds in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.domain.bounded_regex import compile_bounded
 def read(
     body: bytes, *, content_type: str | None = None, regex: str | None = None, ignore: Sequence[str] = ()
 ) -> list[str]:
-    """The text, in a list; with `regex` its first match, or that one's first group; an empty list for none."""
+    """Returns the text in a list; with `regex` its first match or the first group; an empty list for no match."""
     text = text_of(body, content_type)
     if regex is not None:
         try:

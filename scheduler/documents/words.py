@@ -1,4 +1,4 @@
-"""A document's bytes as text, and its text in order: charset, spaces, what is ignored."""
+"""Decodes and normalizes the text of a document."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _SPACES = re.compile(r"[^\S\n]+")
 
 
 def text_of(body: bytes, content_type: str | None = None) -> str:
-    """Text by byte order mark, the declared charset, that in `<meta>` or `<?xml>`, or what it can be.
+    """Decodes by byte order mark, declared charset, `<meta>` or `<?xml>`, or by trial.
 
-    Raises Unreadable for what is no text.
+    Raises Unreadable for what is not text.
     """
     if charset_of(content_type) is None:
         found = _DECLARED.search(body[:SNIFFED_BYTES])
@@ -37,13 +37,13 @@ def text_of(body: bytes, content_type: str | None = None) -> str:
 
 
 def normalised(text: str) -> str:
-    """Lines without spaces around them, none of them empty; spaces within are single."""
+    """Strips lines, drops empty ones and collapses spaces."""
     lines = (_SPACES.sub(" ", line).strip() for line in text.split("\n"))
     return "\n".join(line for line in lines if line)
 
 
 def without(text: str, ignored: Sequence[str]) -> str:
-    """`text` without what the expressions match. Raises Unreadable when one takes too long."""
+    """Removes what the expressions match. Raises Unreadable when one takes too long."""
     for expression in ignored:
         pattern = cast("Any", compile_bounded(expression))
         try:
@@ -54,5 +54,5 @@ def without(text: str, ignored: Sequence[str]) -> str:
 
 
 def cut(text: str, most: int) -> str:
-    """The start of a text that is too long, with a mark."""
+    """Returns the start of a text that is too long, with a mark."""
     return text if len(text) <= most else text[: max(most - len(MARK), 0)].rstrip() + MARK

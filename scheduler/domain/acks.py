@@ -1,4 +1,4 @@
-"""Acknowledgements: what an agent says of a firing that it was given."""
+"""Acknowledgements: what an agent reports about the firings it was given."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from scheduler.domain.local_time import read_iso
 from scheduler.domain.text import storable
 
 MAX_ACKS = 1_000
-"""As many as one invocation can carry firings."""
+"""The most acknowledgements in one reply: as many as one invocation can carry firings."""
 MAX_SHOWN = 100
-"""Bytes of a wrong value that are kept."""
+"""How many bytes of an invalid value are kept."""
 SOONEST = timedelta(minutes=1)
-"""No firing comes back sooner: one that is deferred again and again must not wake its agent without a pause."""
+"""The shortest deferral, so that a firing deferred repeatedly does not wake its agent without a pause."""
 LATEST = timedelta(days=366)
 
 
 MAX_DEFERRALS = 20
-"""As often a firing can be put off; then its agent says what becomes of it."""
+"""How often a firing can be deferred. After that its agent has to decide."""
 
 
 class AckStatus(StrEnum):
-    """What becomes of a firing: it is done, it is to come back, or it was of no use."""
+    """The outcome of a firing: handled, to come back later, or ignored."""
 
     HANDLED = "handled"
     DEFERRED = "deferred"
@@ -36,7 +36,7 @@ class AckStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Ack:
-    """What an agent says of one firing; `until` (aware) is given when it is deferred, and only then."""
+    """An agent's acknowledgement of one firing. `until` (aware) is given only when it is deferred."""
 
     firing_id: UUID
     status: AckStatus
@@ -51,17 +51,17 @@ class Ack:
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """What became of one acknowledgement. `error` says why nothing did; `until` is when the firing comes back."""
+    """The result of one acknowledgement. `error` says why it had no effect; `until` is when the firing comes back."""
 
     firing_id: str
-    """As it was given, for a wrong one may be no id."""
+    """As given, since an invalid one may not be an id."""
     status: str | None
     until: datetime | None = None
     error: str | None = None
 
 
 def read_acks(value: object) -> tuple[list[Ack], list[Acked]]:
-    """Acknowledgements out of an agent's JSON: those that can be read, and why the others cannot. Never raises."""
+    """Reads acknowledgements from an agent's JSON: the valid ones, and why the others are invalid. Never raises."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         return [], [_unread(value, "acks must be a list of {firing_id, status, until?}.")]
     acks: list[Ack] = []
@@ -75,7 +75,7 @@ def read_acks(value: object) -> tuple[list[Ack], list[Acked]]:
 
 
 def read_until(value: object) -> datetime:
-    """A moment of RFC 3339; without an offset it is UTC. Raises InvalidField."""
+    """Reads an RFC 3339 time; without an offset it is UTC. Raises InvalidField."""
     try:
         moment = read_iso(value) if isinstance(value, str) else None
         if moment is not None:
@@ -116,5 +116,5 @@ def _unread(entry: object, why: str) -> Acked:
 
 
 def _text(value: object) -> str:
-    """What of a wrong value can be shown: a text, cut, as PostgreSQL can hold it."""
+    """Returns a printable, shortened form of an invalid value that PostgreSQL can store."""
     return storable(value, MAX_SHOWN)[0] if isinstance(value, str) else ""

@@ -1,7 +1,7 @@
-"""Regular expressions of strangers, bounded in the memory they compile to and in the time they match for.
+"""Compiles untrusted regular expressions with limits on memory and matching time.
 
-The `regex` package has a timeout for matching, but none for compiling: it writes every required repetition out, so
-that 50 nested pluses, `((((a)+)+)+…)+`, come to 2^50 nodes and take the process with them. So the size is reckoned
+The `regex` package has a timeout for matching but none for compiling: it expands every required repetition, so
+that 50 nested pluses, `((((a)+)+)+…)+`, become 2^50 nodes and kill the process. The size is therefore computed
 first.
 """
 
@@ -35,24 +35,24 @@ _PLAIN_FLAGS = frozenset("aimsu-")
 
 
 class Pattern(Protocol):
-    """The part of a compiled pattern of the `regex` package that is used: a match or None; TimeoutError."""
+    """The part of a compiled `regex` pattern that is used: returns a match or None; raises TimeoutError."""
 
     def search(self, string: str, *, timeout: float) -> object | None:
-        """Match anywhere. The timeout (seconds) is looked at between steps, one of which is O(len(string))."""
+        """Searches the string. The timeout (seconds) is checked between steps, each of which is O(len(string))."""
         ...
 
     def fullmatch(self, string: str, *, timeout: float) -> object | None:
-        """Match the whole string."""
+        """Matches the whole string."""
         ...
 
 
 @lru_cache(maxsize=256)
 def compile_bounded(pattern: str, *, ignore_case: bool = False) -> Pattern:
-    """Compile a pattern of the `regex` package's syntax (Python's `re` and more).
+    """Compiles a pattern in the `regex` package's syntax (a superset of Python's `re`).
 
-    ValueError, saying what and where, for one that is malformed, longer than 1,000 characters, nested deeper than
-    50, or larger than 2,000 nodes with all repetitions written out. A `{` that is no repetition must be escaped
-    (it would start a fuzzy match), and of the inline flags only a, i, m, s and u are known.
+    Raises ValueError, with the reason and position, when it is malformed, longer than 1,000 characters, nested
+    deeper than 50, or larger than 2,000 nodes with all repetitions expanded. A `{` that is not a repetition must
+    be escaped (it would start a fuzzy match); only the inline flags a, i, m, s and u are allowed.
     """
     if len(pattern) > MAX_PATTERN_CHARS:
         raise ValueError(f"is longer than {MAX_PATTERN_CHARS} characters")
@@ -64,9 +64,9 @@ def compile_bounded(pattern: str, *, ignore_case: bool = False) -> Pattern:
 
 
 def _check_size(pattern: str) -> None:
-    """Reckon the nodes that compiling makes; where in doubt too many, never too few."""
-    sizes = [0]  # of each group open so far, the whole pattern first
-    last = 0  # the size of what a repetition would repeat
+    """Estimates the number of nodes that compiling creates, never too low."""
+    sizes = [0]  # per open group, starting with the whole pattern
+    last = 0  # the size of the operand of a following repetition
     for token in _TOKEN.finditer(pattern):
         kind, text, position = token.lastgroup, token[0], token.start()
         _check_form(kind, text, position)
@@ -94,7 +94,7 @@ def _check_form(kind: str | None, text: str, position: int) -> None:
 
 
 def _required(repeat: str) -> int:
-    """How often a repetition insists on its operand."""
+    """Returns how many copies of its operand a repetition requires."""
     if repeat.startswith("{"):
         return int(repeat[1:-1].partition(",")[0] or 0)
     return 1 if repeat == "+" else 0

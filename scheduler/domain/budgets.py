@@ -1,4 +1,4 @@
-"""Budgets: what an agent or a tenant may spend in a period, and what follows from what was spent."""
+"""Budgets: what an agent or a tenant may spend in a period, and the consequences."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from uuid import UUID
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 NEARLY = 0.8
-"""The share of a budget from which on its agents' windows are widened."""
+"""The share of a budget from which its agents' windows are widened."""
 WIDENED = timedelta(minutes=5)
-"""How long a window then stays open at least."""
+"""The minimum length of a widened window."""
 WIDENED_NOTE = "A budget is nearly spent: the window stays open for at least five minutes."
 HOUR = timedelta(hours=1)
 DEFAULT_TOKENS_PER_DAY = 1_000_000
 DEFAULT_INVOCATIONS_PER_HOUR = 600
-"""Of a new agent that asks for no other: enough for work, and an end to what runs away in the night. Null lifts it."""
+"""The default for a new agent: enough for normal work, and a stop to runaway agents. Null removes the limit."""
 
 
 class Budget(StrEnum):
-    """What is limited. A day is one of the owner's zone; an hour is the one up to now."""
+    """What is limited. A day is a calendar day in the owner's zone; an hour is the last 60 minutes."""
 
     TOKENS = "tokens_per_day"
     INVOCATIONS = "invocations_per_hour"
 
 
 class Owner(StrEnum):
-    """Whose budget it is: one agent's, or that of all agents of a tenant together."""
+    """Whose budget it is: a single agent's, or a tenant's for all its agents together."""
 
     AGENT = "agent"
     TENANT = "tenant"
@@ -35,10 +35,10 @@ class Owner(StrEnum):
 
 @dataclass(slots=True)
 class Spending:
-    """One budget of one owner, and what was spent of it; `limit` None is no limit.
+    """One budget of one owner and how much of it is spent. `limit` None means no limit.
 
-    `frees_at`: when, if it is spent, it has room again: the next midnight, or an hour after the invocation that
-    has to leave the hour first.
+    `frees_at`: when a spent budget has room again: the next midnight, or when the oldest counted invocation is an
+    hour old.
     """
 
     owner: Owner
@@ -50,16 +50,16 @@ class Spending:
 
     @property
     def is_spent(self) -> bool:
-        """Whether nothing is left."""
+        """Whether the budget is fully spent."""
         return self.limit is not None and self.used >= self.limit
 
     @property
     def is_nearly_spent(self) -> bool:
-        """Whether four fifths are gone, but not all."""
+        """Whether at least four fifths, but not all, is spent."""
         return self.limit is not None and NEARLY * self.limit <= self.used < self.limit
 
     def note(self, zone: str) -> str:
-        """Why a window is held and until when, in the local time of `zone`, for people."""
+        """Explains why a window is held and until when, in the local time of `zone`."""
         until = self.frees_at.astimezone(_zone(zone)).isoformat(timespec="seconds")
         return (
             f"The {self.owner}'s {self.budget} are spent ({self.used:,} of {self.limit:,}). "
@@ -68,9 +68,9 @@ class Spending:
 
 
 def day_in(zone: str, now: datetime) -> tuple[date, datetime]:
-    """The day that it is in `zone`, and the instant at which it ends there.
+    """Returns the current day in `zone` and the time at which it ends.
 
-    Where clocks skip midnight, that is the first moment of the new day (PEP 495, fold 0).
+    Where the clocks skip midnight, that is the first moment of the new day (PEP 495, fold 0).
     """
     local = _zone(zone)
     today = now.astimezone(local).date()
@@ -78,7 +78,7 @@ def day_in(zone: str, now: datetime) -> tuple[date, datetime]:
 
 
 def _zone(name: str) -> ZoneInfo:
-    """UTC for a name that this machine does not know (any more): a budget must not stop what it limits."""
+    """Returns the zone, or UTC for an unknown name: a budget must not break what it limits."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):

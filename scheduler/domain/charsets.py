@@ -1,4 +1,4 @@
-"""Bytes from outside as text: by the charset that is declared, by a byte order mark, else by what they can be."""
+"""Decodes external bytes: by declared charset, by byte order mark, or by trial."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
-# What is meant by these names on the web (https://encoding.spec.whatwg.org): the larger set that servers really send.
+# What these names mean on the web (https://encoding.spec.whatwg.org): the larger set that servers really send.
 _MEANT = {
     "iso8859-1": "cp1252",
     "gb2312": "gb18030",
@@ -24,21 +24,24 @@ _MEANT = {
     "euc_kr": "cp949",
 }
 _NOT_CHARSETS = frozenset({"idna", "punycode", "raw_unicode_escape", "undefined", "unicode_escape", "utf-7"})
-"""Python's codecs that are no charset of any document."""
+"""Python codecs that are not document charsets."""
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f\x7f]")
 
 
 def decode(data: bytes, content_type: str | None = None, *, is_cut: bool = False) -> str | None:
-    """`data` as text without its byte order mark; None when it is no text. `is_cut`: it may end within a character."""
+    """Decodes `data` without its byte order mark;
+
+    None when it is not text. `is_cut`: it may end within a character.
+    """
     text = decode_strictly(data, content_type, is_cut=is_cut)
     if text is not None or _BINARY.search(data):
         return text
-    # Text of the web that is in none of them is windows-1252; its five free places are left to latin-1.
+    # Other text on the web is windows-1252; latin-1 covers the five bytes that it leaves undefined.
     return _decoded(data, "cp1252", is_cut) or data.decode("latin-1")
 
 
 def decode_strictly(data: bytes, content_type: str | None = None, *, is_cut: bool = False) -> str | None:
-    """`data` as text by its mark, its declared charset or as UTF-8, without a guess at others; None when it is none."""
+    """Decodes `data` by byte order mark, declared charset or UTF-8, without guessing; None when that fails."""
     for mark, name in _MARKS:
         if data.startswith(mark):
             text = _decoded(data[len(mark) :], name, is_cut)
@@ -52,13 +55,13 @@ def decode_strictly(data: bytes, content_type: str | None = None, *, is_cut: boo
 
 
 def charset_of(content_type: str | None) -> str | None:
-    """The name of Python's codec for the charset that a Content-Type declares, if there is one."""
+    """Returns Python's codec name for the charset declared in a Content-Type, if any."""
     header = Message()
     header["content-type"] = (content_type or "").encode("ascii", "replace").decode("ascii")
     declared = header.get_param("charset")
     try:
         name = codecs.lookup(str(declared).strip("'\" ")).name if declared else "undefined"
-        "a".encode("utf-8" if name in _NOT_CHARSETS else name)  # fails for what makes bytes of bytes: base64
+        "a".encode("utf-8" if name in _NOT_CHARSETS else name)  # fails for bytes-to-bytes codecs such as base64
     except (LookupError, ValueError):
         return None
     return None if name in _NOT_CHARSETS else _MEANT.get(name, name)

@@ -1,4 +1,4 @@
-"""The injected clock: the one place that may ask the process for the time of day."""
+"""The injected clock: the only place that reads the process's time."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from typing import Protocol
 
 
 class Clock(Protocol):
-    """What code that needs the time is given."""
+    """The interface for code that needs the time."""
 
     def now(self) -> datetime:
-        """The current time, aware, UTC."""
+        """Returns the current time, aware, UTC."""
         ...
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Returns seconds on a clock that never goes back."""
         ...
 
 
@@ -23,9 +23,9 @@ class SystemClock:
     """The process's own clock. What is *due* is decided by the database's clock, never by this one."""
 
     def now(self) -> datetime:
-        """The current time, aware, UTC."""
+        """Returns the current time, aware, UTC."""
         return datetime.now(UTC)  # noqa: TID251  # the one place
 
     def monotonic(self) -> float:
-        """Seconds on a clock that never goes back."""
+        """Returns seconds on a clock that never goes back."""
         return time.monotonic()

@@ -1,7 +1,7 @@
-"""Every error of Reveille: one root, each class's docstring is its default message.
+"""Defines every error of Reveille. They share one root, and each docstring is the default message.
 
-`permanent` tells a retry policy whether trying again can help. `problem` is the slug used in
-RFC 9457 answers; `status` the HTTP status that goes with it.
+`permanent` tells a retry policy whether trying again can help. `problem` is the slug in RFC 9457 responses;
+`status` is the HTTP status.
 """
 
 from __future__ import annotations

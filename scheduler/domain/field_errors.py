@@ -1,4 +1,4 @@
-"""Names the wrong fields of an input, and why each is wrong."""
+"""Describes the invalid fields of an input and why each is invalid."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pydantic_core import ErrorDetails
 from scheduler.domain.errors import InvalidField
 
 MESSAGE_LENGTH = 500
-"""No message repeats more than so many characters of what was sent."""
+"""The most characters of the input that a message repeats."""
 MAX_ERRORS = 100
 UNIONS = frozenset({"runtime"})
-"""Fields whose shape depends on their `kind`; pydantic puts that kind into the path of an error."""
+"""Fields whose shape depends on their `kind`; pydantic adds that kind to an error's path."""
 
 
 class FieldError(BaseModel):
-    """One wrong field: its dotted path, the rule that it breaks, and a text for people."""
+    """An invalid field: its dotted path, the rule it breaks, and a text for people."""
 
     field: str
     rule: str
@@ -35,7 +35,7 @@ class InvalidRequest(InvalidField):
 
 
 def field_errors(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[FieldError]:
-    """Each wrong field of a failed validation. What was sent is not repeated: it may be a secret."""
+    """Lists each invalid field of a failed validation, without its value, which may be secret."""
     return [
         _field_error(each, prefix) for each in error.errors(include_url=False, include_input=False)[:MAX_ERRORS]
     ]
@@ -43,7 +43,7 @@ def field_errors(error: ValidationError, prefix: tuple[str, ...] = ()) -> list[F
 
 def _field_error(error: ErrorDetails, prefix: tuple[str, ...]) -> FieldError:
     path = [*prefix, *(str(part) for part in error["loc"])]
-    place = 2 if path[:1] == ["items"] else 0  # of a row among many
+    place = 2 if path[:1] == ["items"] else 0  # a list index
     if len(path) > place + 2 and path[place] in UNIONS:
         del path[place + 1]
     message = error["msg"].removeprefix("Value error, ")

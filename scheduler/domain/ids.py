@@ -1,4 +1,4 @@
-"""Identifiers: UUIDv7 (RFC 9562 §5.7), so that ids sort by the time they were made."""
+"""Identifiers are UUIDv7 (RFC 9562 §5.7), so that they sort by creation time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _set_safety = UUID.is_safe.__set__  # type: ignore[attr-defined, misc]
 
 
 def new_id() -> UUID:
-    """A new UUIDv7. UUID's own constructor, which checks what is known here, takes three times as long."""
+    """Creates a UUIDv7. Skips the checks of UUID's constructor, which make it three times as slow."""
     made = UUID.__new__(UUID)
     _set_int(made, uuid7().int)
     _set_safety(made, SafeUUID.unknown)
@@ -23,7 +23,7 @@ def new_id() -> UUID:
 
 
 def parse_id(text: str, what: str) -> UUID:
-    """The UUID in `text`; NotFound when it is none, for no such `what` can exist then."""
+    """Parses a UUID; raises NotFound for invalid text, as no such `what` can exist."""
     try:
         return UUID(text)
     except ValueError:
@@ -31,10 +31,10 @@ def parse_id(text: str, what: str) -> UUID:
 
 
 def new_token(bits: int = 128) -> str:
-    """A random URL-safe token of at least `bits` bits."""
+    """Creates a random URL-safe token of at least `bits` bits."""
     return secrets.token_urlsafe((bits + 7) // 8)
 
 
 def token_hash(token: str) -> bytes:
-    """What is stored of a token: one plain SHA-256, since a random token is in no dictionary."""
+    """Returns the stored form of a token. A plain SHA-256 is enough, since a random token cannot be guessed."""
     return sha256(token.encode()).digest()

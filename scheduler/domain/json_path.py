@@ -1,7 +1,7 @@
-"""JSONPath (RFC 9535) over documents of strangers.
+"""Evaluates JSONPath (RFC 9535) on untrusted documents.
 
-python-jsonpath in strict mode passes the whole compliance suite. What it lacks is put in at its own extension
-points: bounds on the time, the nodes and the regular expressions, and a few cases that the suite does not hold.
+python-jsonpath in strict mode passes the whole compliance suite. This adds, through its extension points, limits
+on time, nodes and regular expressions, and a few cases that the suite does not cover.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ MAX_RESULT_WEIGHT = 4 * 1024 * 1024
 FIND_SECONDS = 1.0
 _WHOLES = (list, dict, DoubledObject)
 _SHORTHAND = re.compile(r"[A-Za-z_\u0080-\U0010FFFF][0-9A-Za-z_\u0080-\U0010FFFF]*")
-"""A name that may stand after a dot (RFC 9535 section 2.5.1.1)."""
+"""A name that may follow a dot (RFC 9535 section 2.5.1.1)."""
 
 
 class JsonPathTooCostly(ReveilleError):
@@ -57,21 +57,21 @@ class JsonPathTooCostly(ReveilleError):
 
 @dataclass(frozen=True, slots=True)
 class JsonPath:
-    """A compiled expression; may be shared by threads."""
+    """A compiled expression, safe to share between threads."""
 
     expression: str
     _query: _Query = field(repr=False, compare=False)
 
     @property
     def is_singular(self) -> bool:
-        """Whether it can select one node at most (RFC 9535 section 2.3.5.1)."""
+        """Whether it selects at most one node (RFC 9535 section 2.3.5.1)."""
         return self._query.singular_query()
 
     def find(self, document: object) -> list[Any]:
-        """The values of the selected nodes, in the standard's order; `document` is what `json.loads` gives.
+        """Returns the values of the selected nodes in the standard's order; `document` comes from `json.loads`.
 
-        JsonPathTooCostly after 1 s of processor time, over 10,000 nodes, over 4 Mi characters of values (a part
-        that is selected twice counts twice), or where `..` meets a document of more than 100 levels.
+        Raises JsonPathTooCostly after 1 s of processor time, over 10,000 nodes, over 4 Mi characters of values (a
+        part selected twice counts twice), or when `..` meets a document of more than 100 levels.
         """
         values = self._first(MAX_RESULTS + 1, document, FIND_SECONDS)
         if len(values) > MAX_RESULTS or heavier_than(MAX_RESULT_WEIGHT, values):
@@ -79,9 +79,9 @@ class JsonPath:
         return values
 
     def selects(self, document: object, seconds: float) -> bool:
-        """Whether there is a node at all: nothing is looked at beyond the first one.
+        """Whether any node is selected. Stops at the first one.
 
-        JsonPathTooCostly after so many seconds of processor time, or where `..` meets too many levels.
+        Raises JsonPathTooCostly after the given seconds of processor time, or when `..` meets too many levels.
         """
         return bool(self._first(1, document, seconds, yields=True))
 
@@ -96,7 +96,7 @@ class JsonPath:
 
 
 def compile_path(expression: str) -> JsonPath:
-    """Compile, or raise InvalidField for `json_path` saying what is wrong and where."""
+    """Compiles a path; raises InvalidField on `json_path` with the reason and position."""
     path = compile_stored(expression)
     for token in _ENVIRONMENT.lexer.tokenize(expression):
         if token.kind == TOKEN_NAME and not _SHORTHAND.fullmatch(token.value):
@@ -110,13 +110,13 @@ def compile_path(expression: str) -> JsonPath:
 
 @lru_cache(maxsize=512)
 def compile_stored(expression: str) -> JsonPath:
-    """Compile one that was accepted before: names such as `foo-bar` were taken without brackets."""
+    """Compiles a stored path. Earlier versions accepted names such as `foo-bar` without brackets."""
     if len(expression) > MAX_EXPRESSION_CHARS:
         raise InvalidField(f"The JSON path is longer than {MAX_EXPRESSION_CHARS} characters.", field="json_path")
     if not expression.startswith("$"):
         raise InvalidField("Not a JSON path (RFC 9535): it begins with $, such as $.state.", field="json_path")
     try:
-        query = cast("Query", _ENVIRONMENT.compile(expression))  # strict mode has no other kind
+        query = cast("Query", _ENVIRONMENT.compile(expression))  # strict mode raises only this class
     except JSONPathError as error:
         place = f" at position {error.token.index}" if error.token else ""
         message = f"Not a JSON path (RFC 9535): {error.message}{place}."
@@ -125,7 +125,7 @@ def compile_stored(expression: str) -> JsonPath:
 
 
 def json_path_line(request: dict[str, Any]) -> dict[str, Any]:
-    """The `reveille json-path` tool: `{path, document}` → `{values}`, or `{error}`."""
+    """Implements `reveille json-path`: `{path, document}` → `{values}`, or `{error}`."""
     path = request.get("path")
     if not isinstance(path, str) or "document" not in request:
         return {"error": "The line needs path, a string, and document, any JSON."}
@@ -136,25 +136,25 @@ def json_path_line(request: dict[str, Any]) -> dict[str, Any]:
 
 
 class _Run:
-    """One look at a document, and the processor time that is left for it. `yields`: other threads have their turn."""
+    """One evaluation with its remaining processor time. `yields`: gives other threads their turn."""
 
     def __init__(self, document: object, seconds: float, *, yields: bool = False) -> None:
         self.document = document
-        # Processor time of this thread: on a busy machine a good path must not fail for waiting.
+        # Processor time of this thread, so that a good path does not fail on a busy machine.
         self._ends_at = time.thread_time() + seconds
         self._yields = yields
         self._steps = 0
 
     def step(self) -> None:
-        """Called for each node; looks at the clock now and then."""
+        """Runs for each node and checks the clock now and then."""
         self._steps += 1
         if self._steps % 64 == 0:
             if self._yields:
-                time.sleep(0)  # whoever waits for the interpreter need not ask for it first
+                time.sleep(0)  # release the interpreter before other threads have to request it
             self.seconds_left()
 
     def seconds_left(self) -> float:
-        """JsonPathTooCostly when there are none."""
+        """Returns the seconds left; raises JsonPathTooCostly when there are none."""
         left = self._ends_at - time.thread_time()
         if left <= 0:
             raise JsonPathTooCostly("The JSON path takes too long on this document; make it more precise.")
@@ -165,7 +165,7 @@ _run: ContextVar[_Run] = ContextVar("json_path_run")
 
 
 class _Node(JSONPathMatch):
-    """A node that counts as a step, and keeps neither its path nor its children, which nobody asks for."""
+    """A node that counts as a step. It keeps neither its path nor its children, which are not needed."""
 
     __slots__ = ()
 
@@ -178,7 +178,7 @@ class _Node(JSONPathMatch):
 
 
 class _Query(Query):
-    """A query that never parses a string document, and whose `$`, however deep in a filter, is the document."""
+    """A query that never parses a string document, and whose `$` is the document even deep inside a filter."""
 
     __slots__ = ()
 
@@ -217,7 +217,7 @@ class _Environment(JSONPathEnvironment):
         self.function_extensions["search"] = _RegexFunction(whole=False)
 
     def getitem(self, obj: Any, key: Any) -> Any:
-        # A slice selects from arrays alone (RFC 9535 section 2.3.4.2.2); Python would cut strings too.
+        # A slice selects from arrays only (RFC 9535 section 2.3.4.2.2); Python would slice strings too.
         return [] if isinstance(obj, str) else super().getitem(obj, key)
 
     def compare(self, left: object, operator: str, right: object) -> bool:
@@ -228,7 +228,7 @@ class _Environment(JSONPathEnvironment):
 
 
 class _RegexFunction(FilterFunction):
-    """`match()` and `search()` (RFC 9535 section 2.4.6 and 2.4.7): false for what is no string or no I-Regexp."""
+    """`match()` and `search()` (RFC 9535 section 2.4.6 and 2.4.7): false for non-strings and invalid I-Regexps."""
 
     arg_types = [ExpressionType.VALUE, ExpressionType.VALUE]  # noqa: RUF012  # read by the library
     return_type = ExpressionType.LOGICAL
@@ -254,8 +254,8 @@ _COUNT_OF_SEVERAL_DIGITS = re.compile(r"\d{2,}(?=[\d,]*\})")
 
 @lru_cache(maxsize=256)
 def _iregexp(pattern: str) -> Pattern | None:
-    """Compile an I-Regexp (RFC 9485), whose dot stops at both line ends; None for what is none."""
-    # The checker takes counts of one digit only, so it is shown one digit for several.
+    """Compiles an I-Regexp (RFC 9485), whose dot excludes both line ends; None when it is invalid."""
+    # The checker only accepts one-digit counts, so longer ones are shortened to one digit.
     if not is_iregexp(_COUNT_OF_SEVERAL_DIGITS.sub("1", pattern)):
         return None
     try:

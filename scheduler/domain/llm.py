@@ -1,4 +1,4 @@
-"""Models of `llm` agents, and the progress of a run."""
+"""Data types for the models of `llm` agents and the progress of a run."""
 
 from __future__ import annotations
 
@@ -13,12 +13,14 @@ from scheduler.domain.tools import McpServer
 
 DEFAULT_TOOL_ROUNDS = 50
 AGENTS_TOOL_ROUNDS = 2
-"""When agents alone woke the agent: two of them must not keep each other busy."""
+"""The minimum time between replies when only agents woke the agent, so that two agents do not keep each other
+busy.
+"""
 MILLION = Decimal(1_000_000)
 
 
 class Provider(StrEnum):
-    """Whose protocol a model speaks."""
+    """The API protocol of a model."""
 
     OPENAI = "openai"
     OPENAI_COMPATIBLE = "openai-compatible"
@@ -28,9 +30,9 @@ class Provider(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
-    """One model, ready to be asked. Its key is in the clear, or in the worker's variable `key_env`; or it has none.
+    """One model, ready for requests. Its key is in the clear, in the worker's variable `key_env`, or absent.
 
-    Prices are of a million tokens.
+    Prices are per million tokens.
     """
 
     name: str
@@ -44,17 +46,17 @@ class ModelSpec:
     output_price: Decimal = Decimal(0)
 
     def cost(self, tokens_in: int, tokens_out: int) -> Decimal:
-        """What so many tokens cost, in the currency of the prices."""
+        """Returns the cost of so many tokens, in the currency of the prices."""
         return (tokens_in * self.input_price + tokens_out * self.output_price) / MILLION
 
 
 @dataclass(frozen=True, slots=True)
 class Thinking:
-    """How one run of an `llm` agent is to be made.
+    """How to make one run of an `llm` agent.
 
-    `models`: the enabled ones, the primary first. `trusts`: those of its firings. `is_among_agents`: agents alone woke
-    it. `is_asked`: a person waits for its reply. `is_delegated`: another agent waits for its answer. `is_awaited`: it
-    waited for another agent's answer, which its user is to hear of in words made for people.
+    `models`: the enabled ones, primary first. `trusts`: those of its firings. `is_among_agents`: only agents woke
+    it. `is_asked`: a person waits for its reply. `is_delegated`: another agent waits for its answer. `is_awaited`:
+    it was waiting for another agent's answer, which it should pass on to its user in words for people.
     """
 
     tenant_id: UUID
@@ -69,13 +71,13 @@ class Thinking:
     is_awaited: bool = False
     mcp_servers: tuple[McpServer, ...] = ()
     now: str = ""
-    """What time it is where the agent is, in one line."""
+    """The local time of the agent, in one line."""
     memory: str = ""
-    """What was said before in the conversations that wake it."""
+    """The earlier messages of the conversations that wake it."""
 
 
 class CallState(StrEnum):
-    """Where a tool call is. `interrupted`: the run ended before it did, and nobody knows what it has done."""
+    """The state of a tool call. `interrupted`: the run ended first, and the effect of the call is unknown."""
 
     RUNNING = "running"
     DONE = "done"
@@ -85,7 +87,7 @@ class CallState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class EndedCall:
-    """A tool call that is over, with what the model was told."""
+    """A finished tool call, with the result for the model."""
 
     state: CallState
     result: str
@@ -93,7 +95,7 @@ class EndedCall:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What earlier tries of a run have done: each response whole as JSON, and the ended tool calls by their keys."""
+    """What earlier attempts of a run did: each response as JSON, and the finished tool calls by key."""
 
     session_id: UUID
     responses: tuple[str, ...] = ()
@@ -102,7 +104,7 @@ class Past:
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """Tokens of one response and what they cost."""
+    """The tokens of one response and their cost."""
 
     tokens_in: int
     tokens_out: int
@@ -113,7 +115,7 @@ LOWEST_FIRST = (Trust.UNAUTHENTICATED, Trust.AGENT, Trust.VERIFIED, Trust.SYSTEM
 
 
 def allowed_tools(trusts: frozenset[str], by_trust: Mapping[str, list[str]]) -> frozenset[str] | None:
-    """The names of the tools that a run may use, None for all: as set for the lowest of its trusts that has a rule."""
+    """Returns the tools that a run may use, None for all: the rule of the lowest of its trusts that has one."""
     for trust in LOWEST_FIRST:
         if trust in trusts and trust in by_trust:
             return frozenset(by_trust[trust])
@@ -122,7 +124,7 @@ def allowed_tools(trusts: frozenset[str], by_trust: Mapping[str, list[str]]) -> 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of one short question to a model: a text, or why there is none."""
+    """The result of a short test question to a model: a text, or the error."""
 
     seconds: float
     text: str = ""

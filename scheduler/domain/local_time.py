@@ -1,4 +1,4 @@
-"""Local time: reads times as people write them, and shows agents the time where they are."""
+"""Reads times as people write them and formats local times for agents."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NOW = {"en": "Now: {day}, {time} ({zone}, UTC{offset})", "zh": "现在:{day},{t
 
 
 def now_line(now: datetime, zone: str, language: str) -> str:
-    """Date, time, weekday and zone, in one line for an agent."""
+    """Formats date, time, weekday and zone in one line for an agent."""
     local = now.astimezone(zone_info(zone))
     offset = local.strftime("%z")
     return _NOW.get(language, _NOW["en"]).format(
@@ -25,7 +25,7 @@ def now_line(now: datetime, zone: str, language: str) -> str:
 
 
 def in_zone(text: str, zone: str) -> str:
-    """A time of ISO 8601 with its offset: one without means `zone`. Whatever is no time stays as it is."""
+    """Formats an ISO 8601 time with its offset, assuming `zone` when it has none. Returns other text unchanged."""
     try:
         moment = read_iso(text)
     except (ValueError, OverflowError):
@@ -34,7 +34,7 @@ def in_zone(text: str, zone: str) -> str:
 
 
 def shown_locally(moment: datetime | None, zone: str) -> str | None:
-    """As a person there would write it, with weekday and offset."""
+    """Formats a time for the zone, with weekday and offset."""
     if moment is None:
         return None
     local = moment.astimezone(zone_info(zone))
@@ -42,7 +42,7 @@ def shown_locally(moment: datetime | None, zone: str) -> str | None:
 
 
 def zone_info(name: str) -> ZoneInfo:
-    """The zone; UTC for a name that this machine does not know (any more)."""
+    """Returns the zone; UTC for a name unknown to this machine."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError):
@@ -50,8 +50,8 @@ def zone_info(name: str) -> ZoneInfo:
 
 
 def read_iso(text: str) -> datetime:
-    """A date and time of ISO 8601 or RFC 3339, whose `Z` and `T` may be small letters (RFC 3339 section 5.6).
+    """Parses a date and time of ISO 8601 or RFC 3339, whose `Z` and `T` may be lower case (RFC 3339 section 5.6).
 
-    Without an offset it is naive, a date alone is its midnight. Raises ValueError.
+    Without an offset the result is naive; a date alone means midnight. Raises ValueError.
     """
     return datetime.fromisoformat(f"{text[:-1]}Z" if text.endswith("z") else text)

@@ -1,4 +1,4 @@
-"""Decides what becomes of a due slot and of those that passed after it; writes nothing."""
+"""Applies the misfire policy to a due slot and the slots missed since. Writes nothing."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import NamedTuple, Protocol
 from scheduler.domain.model import MisfirePolicy
 
 COUNTED_SLOTS = 100
-"""Up to so many missed cron slots are counted one by one; beyond it is "100+"."""
+"""How many missed cron slots are counted exactly; beyond that it is "100+"."""
 ALL_LIMIT = 100
-"""The most late firings that policy `all` makes at once; the older slots ride in the first of them."""
+"""The most late firings that policy `all` makes at once; older slots are included in the first of them."""
 TICK = timedelta(microseconds=1)
 
 
@@ -19,20 +19,20 @@ class Schedule(Protocol):
     """The slots of a time trigger. All times are aware, UTC."""
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first slot after `moment`; None when there is none."""
+        """Returns the first slot after `moment`; None when there is none."""
         ...
 
     def last_until(self, moment: datetime) -> datetime | None:
-        """The newest slot at or before `moment`."""
+        """Returns the last slot at or before `moment`."""
         ...
 
     def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
-        """How many slots lie in [first, last], and whether that is exact; at `limit` counting may stop."""
+        """Counts the slots in [first, last], and tells whether that is exact; counting may stop at `limit`."""
         ...
 
 
 class Slots(NamedTuple):
-    """The range of slots that one firing stands for."""
+    """The range of slots that one firing covers."""
 
     first: datetime
     last: datetime
@@ -41,7 +41,7 @@ class Slots(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """The firings that a due slot makes, the slots passed over by policy `skip`, and the job's next run."""
+    """The firings of a due slot, the slots skipped by policy `skip`, and the job's next run."""
 
     firings: Sequence[Slots]
     next_run_time: datetime | None
@@ -49,9 +49,9 @@ class Plan(NamedTuple):
 
 
 def plan(schedule: Schedule, slot: datetime, now: datetime, policy: MisfirePolicy, grace: timedelta) -> Plan:
-    """Decide the stored `slot`, due at or before `now`, and every later slot up to `now`.
+    """Plans the stored `slot`, due at or before `now`, and every later slot up to `now`.
 
-    Each slot lies in exactly one firing's range or in `skipped`; catching up jumps, it never enumerates more
+    Each slot is in exactly one firing's range or in `skipped`. Catching up jumps ahead: it never enumerates more
     than COUNTED_SLOTS or ALL_LIMIT slots.
     """
     after = schedule.next_after(slot)
@@ -75,7 +75,7 @@ def _range(schedule: Schedule, first: datetime, last: datetime) -> Slots:
 
 
 def _newest(schedule: Schedule, slot: datetime, latest: datetime) -> list[Slots]:
-    """One firing for each of the newest slots; the oldest of these also stands for all slots before it."""
+    """Makes one firing for each of the newest slots; the oldest of them also covers all earlier slots."""
     newest = [latest]
     while len(newest) < ALL_LIMIT and newest[-1] > slot:
         earlier = schedule.last_until(newest[-1] - TICK)
@@ -89,7 +89,7 @@ def _newest(schedule: Schedule, slot: datetime, latest: datetime) -> list[Slots]
 def _skip(
     schedule: Schedule, slot: datetime, latest: datetime, oldest_in_grace: datetime, following: datetime | None
 ) -> Plan:
-    """Fire the newest slot if it is within its grace; everything older is passed over."""
+    """Fires the newest slot if it is within the grace period; skips older ones."""
     if latest < oldest_in_grace:
         return Plan((), following, skipped=_range(schedule, slot, latest))
     before = schedule.last_until(latest - TICK)

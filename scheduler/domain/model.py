@@ -1,4 +1,4 @@
-"""The kinds and states that several parts share."""
+"""Kinds and states shared by several packages."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ from enum import StrEnum
 
 
 class TriggerKind(StrEnum):
-    """The kinds of trigger that carry what somebody wrote, and are worded by who it was.
+    """The trigger kinds that carry somebody's words and whose reason depends on the author.
 
     All kinds are listed in scheduler/triggers/registry.py.
     """
 
     ON_MESSAGE = "on_message"
     WAKE = "wake"
-    """A call for the agent itself; the system makes one trigger of this type for each agent that is called."""
+    """A call of the agent itself; the system creates one such trigger for each agent that is called."""
     A2A_WAIT = "a2a_wait"
-    """The answer of another agent that this one gave work to; the tool `delegate` makes one."""
+    """An answer from another agent; created by the tool `delegate`."""
 
 
 class MisfirePolicy(StrEnum):
-    """What happens to slots that passed while nobody could fire them."""
+    """How missed slots are handled."""
 
     LATEST = "latest"
     ALL = "all"
@@ -27,14 +27,14 @@ class MisfirePolicy(StrEnum):
 
 
 class JobKind(StrEnum):
-    """What a native job does when it is due: fire (or check) its trigger, or expire it."""
+    """What a native job does when due: fire (or check) its trigger, or expire it."""
 
     FIRE = "fire"
     EXPIRY = "expiry"
 
 
 class FiringState(StrEnum):
-    """Where a firing is on its way to the agent."""
+    """The state of a firing on its way to the agent."""
 
     PENDING = "pending"
     DELIVERED = "delivered"
@@ -44,7 +44,7 @@ class FiringState(StrEnum):
 
 
 class InvocationState(StrEnum):
-    """Where an invocation is; docs/state-machine.md draws the moves."""
+    """The state of an invocation; docs/state-machine.md shows the transitions."""
 
     COLLECTING = "collecting"
     READY = "ready"
@@ -103,13 +103,13 @@ MOVES: dict[InvocationState, frozenset[InvocationState]] = {
 
 
 class HeldReason(StrEnum):
-    """Why a window that could close does not."""
+    """Why a window that is due is not closed."""
 
     BUSY = "busy"
     PAUSED = "paused"
     BUDGET = "budget"
     QUARANTINED = "quarantined"
-    """Closing it failed; a person has to look."""
+    """Closing it failed and needs a person's attention."""
 
 
 class Trust(StrEnum):
@@ -122,4 +122,4 @@ class Trust(StrEnum):
 
 
 MAX_DEPTH = 5
-"""The deepest wake that a wake may cause; one deeper is refused."""
+"""The maximum depth of a wake; deeper ones are refused."""

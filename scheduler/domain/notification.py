@@ -1,4 +1,4 @@
-"""Words the notifications that people get about an agent's runs."""
+"""Words the notifications about an agent's runs."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from scheduler.domain.model import TriggerKind
 
 MARK = "⚡"
 REASON_LENGTH = 80
-"""Characters of a trigger's reason, or of the message that it brings, that its summary shows."""
+"""The characters of a trigger's reason, or of its message, that a summary shows."""
 SUMMARY_LENGTH = 200
-"""Characters of the summary of all triggers together, and of the one that a trigger is given."""
+"""The character limit of a whole summary, and of the summary configured on a trigger."""
 SEPARATOR = " · "
 
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """What people read of a source that has no words of its own for them."""
+    """The default texts for people, by source."""
 
     default: str
     called: str
@@ -26,9 +26,9 @@ class Words:
     chat: str
     heartbeat: str
     failure: str
-    """One sentence about a run that came to nothing; `{why}` is filled in."""
+    """One sentence about a failed run; `{why}` is a placeholder."""
     whys: Mapping[str, str]
-    """By the invocation's reason; the others are `whys["failed"]`."""
+    """By the invocation's reason; the others use `whys["failed"]`."""
 
 
 WORDS = {
@@ -79,19 +79,19 @@ class Cause:
 
     name: str
     reason: str
-    """Written for the agent; of triggers that people or the agent made, it will do for people too."""
+    """Written for the agent; also shown to people if a person or the agent created the trigger."""
     summary: str | None = None
-    """What its trigger is set to tell people, in place of its reason."""
+    """The text configured on the trigger for people, instead of its reason."""
     type: str = ""
     is_system: bool = False
     sender_kind: str | None = None
-    """Of the message that it brings, if any: `user`, `agent` or `caller`."""
+    """The sender's type of its message, if any: `user`, `agent` or `caller`."""
     sender_name: str | None = None
     text: str | None = None
 
 
 def summary_of(causes: Iterable[Cause], language: str) -> str:
-    """One line: of each firing its trigger's summary, else words for people by its source; the same text once."""
+    """Builds one line from each firing's summary, or the default text of its source, without duplicates."""
     words = WORDS.get(language, WORDS["en"])
     texts = dict.fromkeys(_one(cause, words) for cause in causes)
     if len(texts) > 1:
@@ -100,18 +100,18 @@ def summary_of(causes: Iterable[Cause], language: str) -> str:
 
 
 def failure_of(reason: str, language: str) -> str:
-    """What the person who asked is told of a run that ended for this reason: one sentence, nothing of its inside."""
+    """Returns one sentence for the person who asked about a failed run, without internal details."""
     words = WORDS.get(language, WORDS["en"])
     return words.failure.format(why=words.whys.get(reason, words.whys["failed"]))
 
 
 def content_of(summary: str, reply: str) -> str:
-    """The message that people read: the summary, marked, and the agent's reply below it."""
+    """Builds the message for people: the marked summary and the agent's reply below it."""
     return f"{MARK} {summary}\n\n{reply}"
 
 
 def reply_in(content: str) -> str:
-    """The agent's reply in a message that people read; a message without the mark is as it was."""
+    """Extracts the agent's reply from a message for people; a message without the mark is returned unchanged."""
     heading, _, reply = content.partition("\n\n")
     return reply if heading.startswith(f"{MARK} ") and reply else content
 
@@ -121,7 +121,7 @@ def _one(cause: Cause, words: Words) -> str:
 
 
 def _by_source(cause: Cause, words: Words) -> str:
-    """What the system's own reasons say is for agents, and so is what agents say to each other."""
+    """Returns the text by source. System reasons and messages between agents are not meant for people."""
     text, name = _line(cause.text or ""), _line(cause.sender_name or "")
     match cause.type:
         case TriggerKind.WAKE:

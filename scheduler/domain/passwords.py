@@ -1,4 +1,4 @@
-"""Passwords are kept as scrypt hashes (RFC 7914), each with a salt of its own and the cost it was made with."""
+"""Hashes passwords with scrypt (RFC 7914), each with its own salt and stored cost."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from scheduler.domain.errors import InvalidField
 MIN_LENGTH = 12
 MAX_LENGTH = 200
 COST, BLOCK, LANES = 2**15, 8, 1
-"""32 MiB and some 80 ms for each try."""
+"""Costs 32 MiB and about 80 ms per attempt."""
 SALT_BYTES = 16
 AT_ONCE = 2
-"""Hashes that are made at the same time in a process, so that many tries take no more memory than two."""
+"""The concurrent hashes per process, which bounds the memory that attempts can use."""
 LEAST_SCORE = 3
-"""Of zxcvbn's 0 to 4: over 100 million guesses."""
+"""On zxcvbn's scale of 0 to 4: over 100 million guesses."""
 LOOKED_AT = 72
-"""Characters of a password that are estimated, which takes up to 40 ms."""
+"""The characters of a password that are estimated, which takes up to 40 ms."""
 
 
 def hash_password(password: str, name: str = "") -> str:
-    """`scrypt$N$r$p$SALT$HASH`. Raises InvalidField for a password that `check_password` refuses."""
+    """Returns `scrypt$N$r$p$SALT$HASH`. Raises InvalidField for a password that `check_password` refuses."""
     check_password(password, name)
     salt = secrets.token_bytes(SALT_BYTES)
     key = _derive(password, salt, COST, BLOCK, LANES)
@@ -32,14 +32,14 @@ def hash_password(password: str, name: str = "") -> str:
 
 
 def check_password(password: str, name: str = "") -> None:
-    """Refuse with InvalidField a password of the wrong length, or one that is among the first to be guessed.
+    """Raises InvalidField for a password of the wrong length or one that is easy to guess.
 
-    How many guesses it takes is zxcvbn's estimate (Wheeler, USENIX Security 2016): common passwords, names, repeats
-    and rows of keys are known to it. `name`: whose password it is.
+    The number of guesses is zxcvbn's estimate (Wheeler, USENIX Security 2016), which knows common passwords,
+    names, repetitions and keyboard rows. `name`: the user's name.
     """
     if not MIN_LENGTH <= len(password) <= MAX_LENGTH:
         raise InvalidField(f"The password must have {MIN_LENGTH} to {MAX_LENGTH} characters.", field="password")
-    from zxcvbn import zxcvbn  # reads its lists: 60 ms, for the few who need it
+    from zxcvbn import zxcvbn  # loads its word lists in 60 ms, only where needed
 
     found = zxcvbn(password[:LOOKED_AT], [name, "reveille"])
     if found["score"] < LEAST_SCORE:
@@ -52,7 +52,7 @@ def check_password(password: str, name: str = "") -> None:
 
 
 def is_password(password: str, stored: str | None) -> bool:
-    """Whether `password` is the one behind `stored`. None is no password, found out in the same time."""
+    """Whether `password` matches the hash `stored`. Takes the same time when `stored` is None."""
     _, cost, block, lanes, salt, key = (stored or NOBODY).split("$")
     derived = _derive(password[: MAX_LENGTH + 1], base64.b64decode(salt), int(cost), int(block), int(lanes))
     return hmac.compare_digest(derived, base64.b64decode(key)) and stored is not None

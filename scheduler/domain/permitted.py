@@ -1,4 +1,4 @@
-"""What the operator permits triggers to touch on the service's own machine, and agents to make."""
+"""What the operator permits triggers to access on the server, and agents to create."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Permitted:
-    """Nothing, unless the operator says so."""
+    """The operator's permissions; nothing is permitted by default."""
 
     checks: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """Programs that `check` triggers may run, each with its arguments, by name."""
+    """Programs with arguments that `check` triggers may run, by name."""
     file_roots: Mapping[str, str] = field(default_factory=dict)
     """Directories that `file` triggers may watch, by name."""
     agent_kinds: frozenset[str] = frozenset()
-    """Kinds that need permission and that agents may make by themselves."""
+    """Kinds needing permission that agents may create themselves."""
 
 
 NOTHING_PERMITTED = Permitted()

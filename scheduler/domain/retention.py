@@ -1,4 +1,4 @@
-"""How long history is kept: its kinds, and the days of each."""
+"""The kinds of history and how many days each is kept."""
 
 from __future__ import annotations
 
@@ -9,25 +9,25 @@ from types import MappingProxyType
 MOST_DAYS = 36_500
 FOR_EVER = 0
 IDS_KEPT_DAYS = 30
-"""An id by which a sender may repeat itself is known at least so long, however soon its row is removed."""
+"""A sender's idempotency id is remembered at least this long, even if its row is removed sooner."""
 
 
 class History(StrEnum):
-    """What is recorded and removed in time."""
+    """A kind of history that is removed after its retention time."""
 
     FIRINGS = "firings"
     """With their payloads."""
     INVOCATIONS = "invocations"
-    """With their transcripts, and what people were told of them."""
+    """With their transcripts and notifications."""
     DELIVERIES = "deliveries"
-    """Calls of webhooks."""
+    """Webhook deliveries."""
     MESSAGES = "messages"
     NOTIFICATIONS = "notifications"
     AUDIT = "audit"
 
     @property
     def column(self) -> str:
-        """The column of a tenant that holds its own days."""
+        """The tenant's column with its setting."""
         return f"keep_{self}_days"
 
 
@@ -44,9 +44,9 @@ DEFAULT_DAYS: Mapping[History, int] = MappingProxyType(
 
 
 def read_days(text: str) -> dict[History, int]:
-    """The days in a text such as `firings=30, audit=0`, the defaults for what it leaves out.
+    """Parses days in a text such as `firings=30, audit=0`, with defaults for omitted kinds.
 
-    Raises ValueError with what is wrong.
+    Raises ValueError with the reason.
     """
     days = dict(DEFAULT_DAYS)
     for part in filter(None, (part.strip() for part in text.split(","))):

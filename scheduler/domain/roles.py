@@ -1,4 +1,4 @@
-"""What a worker process does: each role any number of times."""
+"""The roles of worker processes. Any number of processes may have each role."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ class Role(StrEnum):
     """The role of a worker process."""
 
     SCHEDULER = "scheduler"
-    """Records what is due, closes windows, keeps house."""
+    """Records due firings, closes windows, runs housekeeping."""
     INVOKER = "invoker"
-    """Wakes agents, looks at polls, sends notifications."""
+    """Wakes agents, checks polls, sends notifications."""
     ALL = "all"
 
     @property

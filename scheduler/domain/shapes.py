@@ -1,4 +1,4 @@
-"""Base class of every input from outside."""
+"""The base class of every input model."""
 
 from __future__ import annotations
 
@@ -6,6 +6,6 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Shape(BaseModel):
-    """What a client sends: nothing unknown is accepted, nothing is coerced (`"enabled": 0` is refused)."""
+    """A client's input: unknown fields are refused and nothing is coerced (`"enabled": 0` is refused)."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)

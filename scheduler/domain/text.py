@@ -1,4 +1,4 @@
-"""Text from outside: made fit for the database, and what a name may consist of."""
+"""Makes external text storable and checks names."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ from functools import lru_cache
 import regex
 
 MAX_REPLY_BYTES = 1024 * 1024
-"""A longer reply is cut; it still counts as success."""
+"""A longer reply is truncated; it still counts as success."""
 
-# More marks on one letter than any language has (UAX #15, stream-safe text): sorting them takes quadratic time.
+# More combining marks on one letter than any language uses (UAX #15, stream-safe text): sorting them takes
+# quadratic time.
 _HEAPED_MARKS = regex.compile(r"(\p{M}{31,})")
 _SPACES = regex.compile(r"\p{Zs}")
 
 
 def storable(text: str, max_bytes: int = MAX_REPLY_BYTES) -> tuple[str, bool]:
-    r"""`text` as PostgreSQL can hold it, at most so many bytes of UTF-8, and whether it was cut for that.
+    r"""Makes `text` storable in PostgreSQL within a limit of UTF-8 bytes, and tells whether it was cut.
 
-    PostgreSQL's text has no U+0000, and UTF-8 no lone surrogates (JSON's `\ud800` makes some): both are replaced.
+    PostgreSQL's text has no U+0000, and UTF-8 has no lone surrogates (JSON's `\ud800` produces them): both are
+    replaced.
     """
     data = text.replace("\x00", "\ufffd").encode("utf-8", "replace")
     return data[:max_bytes].decode("utf-8", "ignore"), len(data) > max_bytes
@@ -26,7 +28,7 @@ def storable(text: str, max_bytes: int = MAX_REPLY_BYTES) -> tuple[str, bool]:
 
 @lru_cache(maxsize=64)
 def same_text(text: str) -> str:
-    """One form for texts that look the same: composed letters (NFC), and a plain space for each other one."""
+    """Normalizes texts that look the same: composed letters (NFC), and plain spaces for other kinds of space."""
     if text.isascii():
         return text
     parts = _HEAPED_MARKS.split(text)
@@ -36,14 +38,14 @@ def same_text(text: str) -> str:
 
 NON_JOINER, JOINER = "\u200c", "\u200d"
 VIRAMA = 9
-"""The combining class of the signs that suppress a vowel: after one, a joiner may end a word (Malayalam chillu)."""
+"""The combining class of signs that suppress a vowel: a joiner after one may end a word (Malayalam chillu)."""
 
 
 def is_visible(name: str) -> bool:
-    """Whether every character of a name is seen, or shapes its neighbours as scripts and emoji families need.
+    """Whether every character of a name is visible or shapes its neighbours, as in some scripts and in emoji.
 
-    Controls, bidirectional overrides, zero-width spaces and the like are refused: two names that look alike must
-    be alike. Zero-width joiners are allowed between two other characters.
+    Controls, bidirectional overrides, zero-width spaces and the like are refused, so that two names that look the
+    same are the same. Zero-width joiners are allowed between two other characters.
     """
     bare = name.replace(NON_JOINER, "").replace(JOINER, "")
     if not bare.isprintable():

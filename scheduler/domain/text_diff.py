@@ -1,4 +1,4 @@
-"""What is different between two texts, in the unified form, at a cost that does not grow with them."""
+"""Compares two texts in unified format at bounded cost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 
 MAX_COMPARED = 400
-"""Lines of each text between what is the same at their starts and ends; comparing more is too slow."""
+"""The most lines compared between a common start and end; more would be too slow."""
 MAX_CHARS = 8_000
 MAX_LINE_CHARS = 2_000
 CONTEXT = 2
@@ -18,7 +18,7 @@ _HEAD = re.compile(r"([-+])(\d+)(?=[ ,])")
 
 
 def lines_of(value: object) -> list[str]:
-    """The lines of a text, or of a list of texts; of nothing, none."""
+    """Returns the lines of a text or of a list of texts; none for None."""
     if value is None:
         return []
     texts = value if isinstance(value, list) else [value]
@@ -30,7 +30,7 @@ def lines_of(value: object) -> list[str]:
 
 
 def unified_diff(old: Sequence[str], new: Sequence[str]) -> str:
-    """The lines that went (`-`) and came (`+`), with two lines around them; cut, with a mark, where it is long."""
+    """Returns the removed (`-`) and added (`+`) lines with two lines of context; cut, with a mark, if too long."""
     same = 0
     while same < min(len(old), len(new)) and old[same] == new[same]:
         same += 1
@@ -47,12 +47,12 @@ def unified_diff(old: Sequence[str], new: Sequence[str]) -> str:
         n=CONTEXT,
         lineterm="",
     )
-    text = "\n".join(_moved(line, start) for line in list(compared)[2:])  # without the names of files
+    text = "\n".join(_moved(line, start) for line in list(compared)[2:])  # skip the file headers
     if len(text) > MAX_CHARS:
         return text[:MAX_CHARS].rstrip() + "\n" + MARK
     return text + "\n" + MARK if is_cut else text
 
 
 def _moved(line: str, lines: int) -> str:
-    """A hunk's head with the line numbers of the whole texts; any other line as it is."""
+    """Shifts the line numbers in a hunk header to those of the whole texts; returns other lines unchanged."""
     return _HEAD.sub(lambda found: f"{found[1]}{int(found[2]) + lines}", line) if line.startswith("@@") else line

@@ -1,4 +1,4 @@
-"""The `text_match` of an on_message trigger: a substring, or a regular expression."""
+"""The `text_match` of an on_message trigger: a substring or a regular expression."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from scheduler.domain.bounded_regex import MAX_PATTERN_CHARS, compile_bounded
 from scheduler.domain.text import same_text
 
 MATCH_SECONDS = 0.1
-# One step of a match costs up to the length of the text, and the timeout is looked at between steps.
+# One step of a match costs up to the length of the text, and the timeout is checked between steps.
 MAX_REGEX_TEXT_CHARS = 65_536
 
 
 @dataclass(frozen=True, slots=True)
 class TextDecision:
-    """Whether a text matches. `timed_out`: the expression took too long, so it counts as no match; say so."""
+    """Whether a text matches. `timed_out`: the expression took too long, which counts as no match and is reported."""
 
     matched: bool
     timed_out: bool = False
@@ -26,9 +26,9 @@ class TextDecision:
 
 
 class TextMatch(BaseModel):
-    """Exactly one of `contains` and `regex` (the syntax of Python's `re`, and more: the `regex` package's).
+    """Exactly one of `contains` and `regex` (the `regex` package's syntax, a superset of Python's `re`).
 
-    Letters that are composed or not, and spaces of any kind, are the same text. An expression is searched for in
+    Composed and decomposed letters match each other, as do all kinds of spaces. An expression is searched for in
     the first 65,536 characters, for at most 0.1 s of processor time.
     """
 
@@ -53,12 +53,12 @@ class TextMatch(BaseModel):
         return self
 
     def matches(self, text: str) -> TextDecision:
-        """Decide on a message's text; never raises."""
+        """Matches a message's text; never raises."""
         if self.regex is None:
             wanted, text = same_text(self.contains or ""), same_text(text)
             found = wanted.casefold() in text.casefold() if self.ignore_case else wanted in text
             return TextDecision(found)
-        # Also as it was written: an expression may ask for a mark or for a certain space.
+        # Also in its original form: an expression may ask for a combining mark or a certain space.
         ways = dict.fromkeys([(self.regex, text), (same_text(self.regex), same_text(text))])
         timed_out = False
         for expression, searched in ways:

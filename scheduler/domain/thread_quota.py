@@ -1,4 +1,4 @@
-"""Shares threads for slow work: few for each tenant, and some always left for webhooks."""
+"""Limits the threads used by slow work: few for each tenant, and some always left for webhooks."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ RETRY_SECONDS = 10
 
 
 class Turns:
-    """At most OF_A_TENANT turns of one tenant at once, and OF_ALL of all. Safe to share by threads."""
+    """Allows OF_A_TENANT concurrent uses per tenant and OF_ALL in total. Thread-safe."""
 
     def __init__(self, what: str) -> None:
-        """`what` is done in a turn, such as "polls are being tried"."""
+        """`what` describes the work, such as "polls are being tried"."""
         self._what = what
         self._lock = Lock()
         self._taken: Counter[UUID] = Counter()
 
     @contextmanager
     def take(self, tenant_id: UUID) -> Iterator[None]:
-        """Hold a turn. Raises LimitReached when none is left."""
+        """Holds a slot. Raises LimitReached when none is left."""
         with self._lock:
             if self._taken[tenant_id] >= OF_A_TENANT:
                 raise LimitReached(
@@ -40,4 +40,4 @@ class Turns:
             yield
         finally:
             with self._lock:
-                self._taken -= Counter({tenant_id: 1})  # drops those that reach none
+                self._taken -= Counter({tenant_id: 1})  # removes tenants at zero

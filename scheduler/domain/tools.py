@@ -1,4 +1,4 @@
-"""Tools: what an agent may call while it runs, whether the model is ours (`llm`) or the agent lives elsewhere (MCP)."""
+"""Tools that an agent may call while it runs, whether its model is ours (`llm`) or it runs elsewhere (MCP)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class ToolCaller:
-    """On whose behalf a tool is called. The invocation is that which is running, None for a call from outside."""
+    """The agent for which a tool is called.
+
+    `invocation_id` is the running invocation, None for a call from outside.
+    """
 
     tenant_id: UUID
     agent_id: UUID
@@ -19,11 +22,11 @@ class ToolCaller:
 
 @dataclass(frozen=True, slots=True)
 class Tool:
-    """One tool. `call` blocks (database work) and belongs in a thread when the caller is asynchronous.
+    """One tool. `call` blocks (database work), so an asynchronous caller runs it in a thread.
 
-    `schema` is the JSON Schema of the arguments. `call` checks them itself and raises a ReveilleError whose message
-    says what to do instead, for a model reads it. What it returns can be written as JSON, or is an awaitable of that,
-    for the event loop of the run: so it is for the tools of MCP servers.
+    `schema` is the JSON Schema of the arguments. `call` checks them itself and raises a ReveilleError whose
+    message tells the model what to do instead. It returns a JSON value, or, for the tools of MCP servers, an
+    awaitable for the run's event loop.
     """
 
     name: str
@@ -31,14 +34,16 @@ class Tool:
     schema: Mapping[str, Any]
     call: Callable[[ToolCaller, Mapping[str, Any]], Any]
     result_schema: Mapping[str, Any] | None = None
-    """The JSON Schema of what it returns; None where that is not known."""
+    """The JSON Schema of the result; None when unknown."""
     hints: Mapping[str, bool] = field(default_factory=dict)
-    """What a client may want to know before it calls, as MCP names it: `readOnlyHint`, `destructiveHint`, …"""
+    """Hints for clients in MCP's terms: `readOnlyHint`, `destructiveHint`, …"""
 
 
 @dataclass(frozen=True, slots=True)
 class McpServer:
-    """A server whose tools an agent has: at `url` by streamable HTTP, with `headers`, or the operator's `command`."""
+    """A server that provides tools to an agent: streamable HTTP at `url` with `headers`, or the operator's
+    `command`.
+    """
 
     name: str
     url: str | None = None

@@ -1,4 +1,4 @@
-"""The body of a webhook's delivery as its sender meant it: unpacked, and read as JSON or as a form."""
+"""Decodes the body of a webhook delivery: decompresses it and reads it as JSON or as a form."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl
 from scheduler.domain.charsets import decode_strictly
 
 MAX_UNPACKED = 4 * 1024 * 1024
-"""Bytes that a packed body may have when it is unpacked."""
+"""The most bytes that a compressed body may decompress to."""
 MAX_CODINGS = 2
 MAX_MEMBERS = 100
 MAX_FORM_FIELDS = 1_000
@@ -24,12 +24,12 @@ _GZIP, _ZLIB, _RAW = zlib.MAX_WBITS | 16, zlib.MAX_WBITS, -zlib.MAX_WBITS
 
 
 def is_packed(headers: Mapping[str, str]) -> bool:
-    """Whether a Content-Encoding is named. Names in `headers` are lower case."""
+    """Whether a Content-Encoding is given. Names in `headers` are lower case."""
     return bool(_codings(headers))
 
 
 def unpacked(headers: Mapping[str, str], body: bytes) -> bytes:
-    """The body without its Content-Encoding, gzip or deflate; ValueError for another, a broken or a huge one."""
+    """Decodes gzip and deflate; raises ValueError for other codings and for broken or oversized bodies."""
     codings = _codings(headers)
     if len(codings) > MAX_CODINGS:
         raise ValueError(f"its Content-Encoding names more than {MAX_CODINGS} codings")
@@ -41,20 +41,22 @@ def unpacked(headers: Mapping[str, str], body: bytes) -> bytes:
 
 
 def _codings(headers: Mapping[str, str]) -> list[str]:
-    """The codings that are named, as they were applied. What is no coding at all (none, UTF-8) is not counted."""
+    """Returns the codings in the order they were applied. Names that are not codings (none, UTF-8) are ignored."""
     named = [part.strip() for part in headers.get("content-encoding", "").lower().split(",")]
     return [each for each in named if each in _PACKINGS or each in _OTHER_CODINGS]
 
 
 def _unpacked_once(coding: str, body: bytes) -> bytes:
-    """Gzip (RFC 1952, several members too) and deflate (RFC 1950, and the bare RFC 1951 that some send)."""
+    """Decodes gzip (RFC 1952, including multiple members) and deflate (RFC 1950, or raw RFC 1951 as some servers
+    send).
+    """
     whole, left = bytearray(), body
     for member in range(MAX_MEMBERS):
         unpacker = zlib.decompressobj(_window(coding, left))
         try:
             whole += unpacker.decompress(left, MAX_UNPACKED + 1 - len(whole))
         except zlib.error:
-            if member:  # what follows the last member is no part of it
+            if member:  # ignore anything after the last member
                 return bytes(whole)
             raise ValueError(f"its Content-Encoding says {coding}, and it is none") from None
         if len(whole) > MAX_UNPACKED:
@@ -74,9 +76,9 @@ def _window(coding: str, data: bytes) -> int:
 
 
 def readable(body: bytes | None, parts: Mapping[str, Any] | None) -> bytes | None:
-    """A firing's payload as its agent reads it: unpacked, if it was packed and can be unpacked.
+    """Returns a firing's payload as its agent reads it, decompressed if possible.
 
-    `parts`: what beside its body was kept of the delivery.
+    `parts`: what was kept of the delivery besides its body.
     """
     named = (parts or {}).get("headers")
     if body is None or not isinstance(named, Mapping):
@@ -88,10 +90,10 @@ def readable(body: bytes | None, parts: Mapping[str, Any] | None) -> bytes | Non
 
 
 def document_of(headers: Mapping[str, str], body: bytes) -> Any:
-    """The JSON document in a body; ValueError, saying why, when there is none.
+    """Returns the JSON document in a body; raises ValueError with the reason when there is none.
 
-    A form stands for the JSON of its field `payload` (so GitHub and Slack send it), or else for an object of its
-    fields; a field that comes several times is a list.
+    A form stands for the JSON in its field `payload` (as GitHub and Slack send it), or else for an object of its
+    fields; a repeated field becomes a list.
     """
     plain = unpacked(headers, body)
     content_type = headers.get("content-type", "")
@@ -115,5 +117,5 @@ def _form(body: bytes) -> Any:
         try:
             return json.loads(fields["payload"][0])
         except (ValueError, RecursionError):
-            pass  # a field that is only called so
+            pass  # a field that merely has this name
     return {name: values[0] if len(values) == 1 else values for name, values in fields.items()}

@@ -1,4 +1,4 @@
-"""Picks what of a delivery is kept beside its body, and answers the challenges that some senders ask for."""
+"""Selects what is kept of a delivery besides its body, and answers the handshakes of some senders."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from scheduler.domain.webhook_body import is_packed
 
 REDACTED = "[redacted]"
 MAX_VALUE = 2_000
-"""Characters of a header, and of the query string, that are kept."""
+"""The most characters kept of a header and of the query string."""
 MAX_ECHO = 4_096
-"""Characters that are echoed; no sender asks for so many."""
+"""The most characters that are echoed; no sender needs as many."""
 MAX_HANDSHAKE = 8_192
-"""Bytes of a body that is looked at as a handshake."""
+"""The largest body that is checked for a handshake."""
 
 _SECRET = re.compile(
     r"auth|cookie|secret|token|passw|passphrase|credential|signature|hmac|session|jwt|api[-_.]?key|access[-_.]?key"
@@ -33,7 +33,7 @@ Challenge = Literal[
 
 @dataclass(frozen=True, slots=True)
 class Echo:
-    """What a sender that tests the address wants to read."""
+    """The response that a sender expects when it verifies the address."""
 
     text: str
     content_type: str = "text/plain"
@@ -42,9 +42,9 @@ class Echo:
 def kept_parts(
     headers: Mapping[str, str], query: str, names: Collection[str], signed_by: str | None, *, redact: bool
 ) -> dict[str, Any] | None:
-    """The headers of these names as they came, the query string, and the body's encoding; None for nothing at all.
+    """Returns the named headers, the query string and the body's encoding; None when there is nothing to keep.
 
-    Names in `headers` are lower case. With `redact` what is secret by its name, or is `signed_by`, is not told.
+    Names in `headers` are lower case. `redact` removes values that are secret by name or listed in `signed_by`.
     """
     kept: dict[str, Any] = {}
     for name in (*names, *(["Content-Encoding"] if is_packed(headers) else [])):
@@ -59,12 +59,12 @@ def kept_parts(
 
 
 def is_secret(name: str) -> bool:
-    """Whether a header or parameter of this name usually holds what nobody may read."""
+    """Whether a header or parameter of this name usually holds a secret."""
     return name.lower() not in EVERYBODY and _SECRET.search(name) is not None
 
 
 def echo_of_post(challenge: str | None, query: str, headers: Mapping[str, str], body: bytes) -> Echo | None:
-    """The echo that a POST asks for by this preset; None for a delivery."""
+    """Returns the echo that a POST requests under this preset; None for a delivery."""
     if challenge == "microsoft-graph":
         return _text(_parameter(query, "validationtoken"))
     if challenge not in ("slack", "monday", "azure-event-grid") or len(body) > MAX_HANDSHAKE:
@@ -83,7 +83,7 @@ def echo_of_post(challenge: str | None, query: str, headers: Mapping[str, str], 
 
 
 def echo_of_get(challenge: str | None, query: str, headers: Mapping[str, str]) -> Echo | None:
-    """The echo that a GET asks for by this preset."""
+    """Returns the echo that a GET requests under this preset."""
     if challenge in ("meta", "websub"):
         return _text(_parameter(query, "hub.challenge"))
     if challenge == "strava":
@@ -107,7 +107,7 @@ def _event_grid(document: object, headers: Mapping[str, str]) -> Echo | None:
 
 
 def _parameter(query: str, name: str) -> str | None:
-    """A parameter of the query string, its name in any case."""
+    """Returns a query parameter, with its name in any case."""
     try:
         pairs = parse_qsl(query, keep_blank_values=True, max_num_fields=100)
     except ValueError:
@@ -126,7 +126,7 @@ def _json(member: str, value: str | None) -> Echo | None:
 
 
 def _redacted_query(query: str) -> str:
-    """The query string as it came, but for the values of parameters that are secret by their names."""
+    """Returns the query string with the values of secret parameters removed."""
     parts = []
     for part in query.split("&"):
         name, equals, _ = part.partition("=")

@@ -1,4 +1,4 @@
-"""A firing to be recorded, what became of it, and whether and when its trigger may wake its agent."""
+"""A firing to record, the result, and whether and when its trigger may wake its agent."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from scheduler.firings.trigger_locks import LockedTrigger
 
 @dataclass(slots=True)
 class NewFiring:
-    """A firing to record: of which trigger, by which occurrence, with what."""
+    """A firing to record: its trigger, its occurrence and its content."""
 
     trigger: LockedTrigger
     occurrence_key: str
-    """Unique for the trigger: the same occurrence is recorded once, however often it is reported."""
+    """Unique per trigger: an occurrence is recorded once, however often it is reported."""
     id: UUID = field(default_factory=new_id)
     first_scheduled_for: datetime | None = None
     scheduled_for: datetime | None = None
     """Its slots are nominal times, before jitter."""
     due_at: datetime | None = None
-    """When its newest slot was to fire, where that is not the slot itself."""
+    """When its newest slot was to fire, if that differs from the slot."""
     slot_count: int = 1
     slots_exact: bool = True
     payload: bytes | None = None
@@ -35,30 +35,30 @@ class NewFiring:
     data: dict[str, Any] | None = None
     trust: Trust = Trust.SYSTEM
     immediate: bool = False
-    """The window closes now, as it does for an urgent trigger."""
+    """The window closes now, as for an urgent trigger."""
     ignore_cooldown: bool = False
     ignore_pace: bool = False
-    """A person asks for it: the pace of the agent's own triggers is none of theirs."""
+    """Requested by a person: the pace of the agent's own triggers does not apply."""
     root_id: UUID | None = None
     depth: int = 0
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of each reported firing, by its id."""
+    """The result for each reported firing, by its id."""
 
     windows: Sequence[tuple[NewFiring, UUID]]
-    """Each firing, and the invocation that carries it unless it is a duplicate."""
+    """Each firing and the invocation that carries it, without duplicates."""
     duplicates: dict[UUID, UUID]
-    """Firing id to the id of the firing that had recorded the same occurrence before."""
+    """Firing id to the id of the earlier firing of the same occurrence."""
     exhausted: frozenset[UUID]
-    """Triggers that this brought to `max_fires`: disabled. Their jobs are the caller's to stop."""
+    """Triggers that reached `max_fires` and are disabled. The caller stops their jobs."""
     next_due: datetime | None
     """When the first of the windows closes; None when all are held."""
 
     @cached_property
     def inserted(self) -> dict[UUID, UUID]:
-        """Firing id to the id of the invocation that will carry it."""
+        """Firing id to the id of the invocation that carries it."""
         return {firing.id: window_id for firing, window_id in self.windows if firing.id not in self.duplicates}
 
     @property
@@ -79,7 +79,7 @@ def gate(trigger: LockedTrigger, now: datetime) -> str | None:
 
 
 def wake_at(firing: NewFiring, now: datetime) -> datetime:
-    """When the agent may be woken for `firing`: the window's delay on, but not while its trigger cools down."""
+    """When the agent may be woken for `firing`: after the window's delay and the trigger's cooldown."""
     trigger = firing.trigger
     allowed = now if firing.ignore_pace else paced(trigger, now)
     if firing.immediate or trigger.urgent:

@@ -1,6 +1,6 @@
-"""Limits the pace of an agent's own triggers: together they wake it at most once in a while.
+"""Limits the pace of an agent's own triggers: together they wake it at most once per interval.
 
-Nothing is lost by it: a firing that has to wait is recorded at once and rides along in any window that closes sooner.
+Nothing is lost: a delayed firing is recorded at once and rides along in any window that closes sooner.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 
 NOTED_AGAIN = timedelta(minutes=10)
-"""The audit trail tells no sooner again that an agent's own triggers have to wait."""
+"""The minimum time between audit events about delayed triggers of one agent."""
 
-# Written after the windows and in the order of the agents, as by everybody.
+# Written after the windows and in the order of the agents, as everywhere.
 KEEP_PACES = text("""
     INSERT INTO agent_paces AS p (agent_id, woken_at, noted_at)
     SELECT v.agent_id, v.woken_at, CASE WHEN v.waits THEN CAST(:now AS timestamptz) END
@@ -43,9 +43,9 @@ NEXT_WAKE = text("""
 
 
 def paced(trigger: LockedTrigger, now: datetime) -> datetime:
-    """From when on a trigger may wake its agent: now, unless another one that the agent made just did.
+    """Returns when a trigger may wake its agent: now, or later if another of the agent's own triggers just did.
 
-    A wake that still lies ahead counts as one now: the window may have closed for something else meanwhile.
+    A wake that is still ahead counts as now, as the window may have closed for another firing meanwhile.
     """
     if not trigger.is_paced or trigger.paced_at is None:
         return now
@@ -53,13 +53,13 @@ def paced(trigger: LockedTrigger, now: datetime) -> datetime:
 
 
 def next_own_wake(conn: Connection, agent_id: UUID) -> datetime | None:
-    """From when on an agent may be woken by what it made itself; None: it never was."""
+    """Returns when an agent may next be woken by its own triggers; None if it never was."""
     found: datetime | None = conn.scalar(NEXT_WAKE, {"agent_id": agent_id, "pace": OWN_PACE})
     return found
 
 
 def keep_paces(conn: Connection, now: datetime, wakes: Mapping[LockedTrigger, datetime]) -> None:
-    """Write down when agents are woken by triggers of their own, one for each agent, and tell of those that wait."""
+    """Stores when agents are woken by their own triggers, one row per agent, and audits those that wait."""
     if not wakes:
         return
     kept = conn.execute(

@@ -1,4 +1,4 @@
-"""Recording: every firing is written here, once, with its window and its counters, in one transaction."""
+"""Records firings: each is written here once, with its window and its counters, in one transaction."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ from scheduler.storage.live import Change, tell
 
 
 def record_firings(conn: Connection, firings: Sequence[NewFiring], *, announce: bool = True) -> Recorded:
-    """Record `firings`, all passed by their gates, in the caller's transaction, which holds their triggers' locks.
+    """Records `firings`, which have passed their gates, in the caller's transaction, which has locked their
+    triggers.
 
     `announce` wakes the schedulers at commit when a window closes soon.
     """
@@ -45,7 +46,7 @@ def record_firings(conn: Connection, firings: Sequence[NewFiring], *, announce: 
 
 @dataclass(slots=True)
 class _Opening:
-    """What the firings of one agent ask of its window; `trigger` is any of them, for the agent's settings."""
+    """What the firings of one agent require of its window; `trigger` is any of them, for the agent's settings."""
 
     trigger: LockedTrigger
     due_at: datetime
@@ -54,7 +55,7 @@ class _Opening:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The collecting invocation that a firing goes into."""
+    """The collecting invocation that a firing joins."""
 
     id: UUID
     raw_id: bytes
@@ -62,10 +63,10 @@ class _Window:
 
 
 class Batch:
-    """Firings to record together. To make one is all that needs no database: a pass makes its own while the one
-    before it is written.
+    """Firings to record together.
 
-    Inside, ids are their bytes: these keep their hash and are compared in C, which a UUID does neither, and are sent.
+    Creating one needs no database: a pass prepares its own while the previous one is written. Internally ids are
+    bytes: they cache their hash, compare in C (unlike UUID), and are sent as they are.
     """
 
     def __init__(self, firings: Sequence[NewFiring]) -> None:
@@ -104,7 +105,9 @@ class Batch:
         }
 
     def record(self, conn: Connection, *, announce: bool = True) -> Recorded:
-        """Write it: windows first, for a firing must know its invocation; counters last, for only new ones count."""
+        """Writes the batch: windows first, since firings refer to their invocation; counters last, since only new
+        firings count.
+        """
         if not self.firings:
             return Recorded((), {}, frozenset(), None)
         by_agent = self._open_windows(conn)
@@ -120,7 +123,7 @@ class Batch:
         return Recorded(carried, duplicates, frozenset(trigger.id for trigger in counting.exhausted), next_due)
 
     def _own_wakes(self, windows: Sequence[_Window]) -> dict[LockedTrigger, datetime]:
-        """When each agent is woken that one of its own triggers wakes, by one of these."""
+        """Returns when each agent is woken by one of its own triggers in this batch."""
         own = {
             firing.trigger.agent_id: (firing.trigger, window.due_at or self._now)
             for firing, window in zip(self.firings, windows, strict=True)
@@ -129,7 +132,7 @@ class Batch:
         return dict(own.values())
 
     def _windows_to_open(self) -> dict[bytes, _Opening]:
-        """What each agent's window has to be; its due time only ever moves forward in a reader's favour: earlier."""
+        """Returns the window that each agent needs. A due time may only move earlier."""
         openings: dict[bytes, _Opening] = {}
         for agent_id, firing in zip(self._agent_ids, self.firings, strict=True):
             due_at = wake_at(firing, self._now)
@@ -142,7 +145,7 @@ class Batch:
         return openings
 
     def _open_windows(self, conn: Connection) -> dict[bytes, _Window]:
-        """Open or join each agent's window, and close those that are full now."""
+        """Opens or joins each agent's window, and closes those that are full now."""
         rows = [(row[0], row[1].bytes, *row[2:]) for row in conn.execute(OPEN_WINDOWS, self._window_values).all()]
         full = {id_ for id_, agent_id, _, count in rows if count >= self._openings[agent_id].trigger.max_batch}
         if full:
@@ -155,7 +158,7 @@ class Batch:
     def _insert_and_count(
         self, conn: Connection, windows: Sequence[_Window]
     ) -> tuple[_Counting, dict[UUID, UUID]]:
-        """Insert what is new; the rest is returned too: firing id to the id of the firing recorded before."""
+        """Inserts what is new and returns, for the rest, firing id to the id of the earlier firing."""
         counting, duplicates = self._counting, {}
         values = self._firing_values | {"invocation_ids": id_array([window.raw_id for window in windows])}
         try:
@@ -177,7 +180,7 @@ class Batch:
         return counting, duplicates
 
     def _take_back_duplicates(self, conn: Connection, windows: Sequence[_Window]) -> dict[UUID, UUID]:
-        """Rare: an occurrence was recorded before. Its window was counted up for nothing, perhaps even opened."""
+        """Handles duplicates, which are rare: their windows were counted up, or even opened, for nothing."""
         values = {name: self._firing_values[name] for name in ("ids", "trigger_ids", "keys")}
         duplicates = {row[0]: row[1] for row in conn.execute(FIND_RECORDED, values)}
         surplus = Counter(
@@ -189,7 +192,7 @@ class Batch:
 
 
 class _Counting:
-    """By how much each trigger's counter goes up."""
+    """How much to add to each trigger's counter."""
 
     def __init__(
         self,
@@ -198,7 +201,7 @@ class _Counting:
         trigger_ids: Sequence[bytes],
         counted: Iterable[bool] = repeat(True),
     ) -> None:
-        """`trigger_ids` and `counted` go with `firings`, one for each."""
+        """`trigger_ids` and `counted` are parallel to `firings`."""
         self._now = now
         fires = Counter(compress(trigger_ids, counted))
         last = dict(compress(zip(trigger_ids, count()), counted))
@@ -218,7 +221,7 @@ class _Counting:
         }
 
     def values(self, windows: Sequence[_Window]) -> dict[str, Any]:
-        """The parameters of COUNT_TRIGGERS; `windows` go with the firings too."""
+        """The parameters of COUNT_TRIGGERS; `windows` is parallel to the firings too."""
         wakes = [windows[place].due_at or self._now for place in self._last]
         return self._values | {"now": self._now, "wakes": time_array(wakes)}
 

@@ -17,13 +17,13 @@ from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.jitter import Jittered, slot_that_fires_at
 from scheduler.triggers.registry import kind_of
 
-# A look into a dict takes a fifth of what the enumeration's own call does, and a pass makes thousands.
+# A dict lookup costs a fifth of the enum's own call, and a pass makes thousands.
 _POLICIES = {policy.value: policy for policy in MisfirePolicy}
 _NO_GRACE = timedelta(-1)
 
 
 class Definition(NamedTuple):
-    """What a trigger's slots follow from, as stored; `config` is JSON."""
+    """The stored fields that determine a trigger's slots; `config` is JSON."""
 
     config: str
     zone: str
@@ -33,20 +33,21 @@ class Definition(NamedTuple):
 
 
 class Decided(NamedTuple):
-    """What becomes of the slots that are due."""
+    """The decision for the due slots."""
 
     firings: Sequence[NewFiring]
     next_run_time: datetime | None
     """When the first slot after them fires; None: there is none."""
     skipped: Slots | None = None
     is_check: bool = False
-    """They are of a kind that only looks whether there is something to fire."""
+    """Whether the kind only checks if there is something to fire."""
 
 
 def decide_due(trigger: LockedTrigger, definition: Definition, run_time: datetime) -> Decided:
-    """Decide the slot that fires at `run_time`, which has passed, and all that passed since, by the misfire policy.
+    """Applies the misfire policy to the slot that fires at `run_time`, which has passed, and to all later past
+    slots.
 
-    Slots are told apart by their nominal times, whatever jitter does to when they fire. Raises whatever the kind does.
+    Slots are identified by their nominal times, independent of jitter. Passes on any exception of the kind.
     """
     schedule = _schedule(trigger, definition)
     policy, grace = _POLICIES[definition.misfire_policy], _seconds(definition.grace_seconds)
@@ -65,7 +66,7 @@ def decide_due(trigger: LockedTrigger, definition: Definition, run_time: datetim
 def slots_before(
     trigger: LockedTrigger, definition: Definition, run_time: datetime, moment: datetime
 ) -> Slots | None:
-    """The slots from the one that fires at `run_time` until `moment`, for which nothing is fired any more."""
+    """Returns the slots from the one that fires at `run_time` until `moment` that will no longer fire."""
     if run_time > moment or kind_of(trigger.type).checked_by:
         return None
     schedule = _schedule(trigger, definition)
@@ -76,7 +77,7 @@ def slots_before(
 def skipped_event(
     trigger: LockedTrigger, skipped: Slots, *, actor: str = "system", why: str | None = None
 ) -> Event:
-    """What is audited of slots that passed without a firing; `why`, unless the policy says so."""
+    """Creates the audit event for slots that passed without a firing; `why`, unless the policy is the reason."""
     detail: dict[str, object] = {
         "first": skipped.first.isoformat(),
         "last": skipped.last.isoformat(),
@@ -103,7 +104,7 @@ def _seconds(seconds: float) -> timedelta:
 
 @lru_cache(maxsize=4096)
 def _config(kind_name: str, config: str) -> TriggerConfig:
-    """A stored config. Many triggers share one, and thousands may be due in the same pass."""
+    """Parses a stored config, cached: many triggers share one, and thousands may be due in the same pass."""
     return kind_of(kind_name).model_construct(**json.loads(config))
 
 
@@ -134,5 +135,5 @@ def _slot_firing(trigger: LockedTrigger, schedule: Schedule, slots: Slots) -> Ne
 
 @lru_cache(maxsize=64)
 def slot_key(slot: datetime) -> str:
-    """The occurrence key of a time firing: its newest slot, which it alone stands for."""
+    """Returns the occurrence key of a time firing: its newest slot, which no other firing covers."""
     return f"slot:{slot.astimezone(UTC).isoformat()}"

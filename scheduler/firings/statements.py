@@ -1,4 +1,4 @@
-"""The statements that record firings: each does a whole batch, for many triggers and agents at once."""
+"""The SQL statements that record firings, each for a whole batch of triggers and agents."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ _NAMES = """
     firing_id, trigger_id, occurrence_key, first_scheduled_for, scheduled_for, due_at, slot_count, slots_exact,
     content_type, payload, data, trust, invocation_id, chain_root, chain_depth
 """
-# A trigger that its agent made in a run stands in the chain of that run; the deeper place counts.
+# A trigger that its agent created in a run belongs to that run's chain; the deeper position counts.
 _INSERT = """
     INSERT INTO firings (id, tenant_id, agent_id, trigger_id, trigger_name, trigger_type, reason, focus_ref,
         occurrence_key, fired_at, first_scheduled_for, scheduled_for, due_at, slot_count, slots_exact,
@@ -51,9 +51,9 @@ _INSERT = """
 INSERT = f"""
     {_INSERT}
     FROM unnest({_ARRAYS}) AS v({_NAMES}) JOIN triggers t ON t.id = v.trigger_id
-"""  # our own constants
+"""  # constants from our own code
 INSERT_FIRINGS = text(INSERT).bindparams(DATAS)
-# With ON CONFLICT every row is looked up and then confirmed, a fifth of a pass; so only when one was there.
+# ON CONFLICT looks up every row twice, a fifth of a pass; so it is only used after a conflict.
 INSERT_NEW_FIRINGS = text(f"{INSERT} ON CONFLICT (trigger_id, occurrence_key) DO NOTHING").bindparams(DATAS)
 
 FIND_RECORDED = text("""
@@ -95,4 +95,4 @@ RECORD_ONCE_EACH = text(f"""
     {_INSERT}
     FROM counted
 """).bindparams(DATAS)
-"""Both at once where each trigger has one firing: each is looked up once."""
+"""Both at once when each trigger has one firing: each row is looked up once."""

@@ -1,4 +1,4 @@
-"""Triggers as the recording of firings needs them: locked, with their agent's window settings."""
+"""Locks triggers for recording firings, and reads their agents' window settings."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from scheduler.storage.tables import Agent, Job, Trigger
 
 
 class LockedTrigger(NamedTuple):
-    """A trigger whose row this transaction holds, and how its agent's window opens. A tuple: a pass makes thousands."""
+    """A trigger locked by this transaction, with its agent's window settings.
+
+    A tuple, since a pass creates thousands.
+    """
 
     id: UUID
     tenant_id: UUID
@@ -32,11 +35,11 @@ class LockedTrigger(NamedTuple):
     dedup_delay_seconds: float
     max_batch: int
     is_paced: bool
-    """Whether its agent made it, so that it keeps the pace of all of those."""
+    """Whether its agent created it, so that it shares the agent's pace."""
     paced_at: datetime | None
-    """When the agent was, or is to be, woken by one of those."""
+    """When the agent was last, or will next be, woken by one of those."""
     read_at: datetime
-    """The database's clock when the row was locked: the time at which whatever fires now fires."""
+    """The database's clock when the row was locked: the time of any firing made now."""
 
 
 PACED_AT = select(AgentPace.woken_at).where(AgentPace.agent_id == Trigger.agent_id).scalar_subquery()
@@ -63,7 +66,7 @@ LOCKED_COLUMNS = (
 
 
 def lock_with_jobs(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedTrigger]:
-    """As `lock_triggers`, with their jobs locked before them, for who may have to stop these."""
+    """Locks triggers like `lock_triggers`, and their jobs before them, for callers that may stop the jobs."""
     conn.execute(
         select(Job.kind).where(Job.trigger_id.in_(ids)).order_by(Job.trigger_id, Job.kind).with_for_update()
     )
@@ -71,7 +74,7 @@ def lock_with_jobs(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Locked
 
 
 def lock_triggers(conn: Connection, ids: Collection[UUID]) -> dict[UUID, LockedTrigger]:
-    """Lock the triggers with these ids, in the order of their ids; deleted ones are left out."""
+    """Locks the triggers with these ids, ordered by id; omits deleted ones."""
     result = conn.execute(
         select(*LOCKED_COLUMNS)
         .join(Agent, Agent.id == Trigger.agent_id)

@@ -1,4 +1,4 @@
-"""Builds the text that a woken agent reads, and titles from it."""
+"""Builds the text that a woken agent reads, and session titles from it."""
 
 from scheduler.domain.context.build import (
     ContextFiring,

@@ -1,4 +1,4 @@
-"""The text that a woken agent reads: who woke it, why, and with which data, the latter fenced and labelled."""
+"""Builds the text that a woken agent reads: what woke it, why, and the data, which is fenced and labelled."""
 
 from __future__ import annotations
 
@@ -34,12 +34,12 @@ _MEDIA_TYPE = re.compile(r"[\w.+-]{1,50}/[\w.+-]{1,50}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class ContextFiring:
-    """A firing as the context needs it; the trigger's fields are the firing's snapshot of them.
+    """A firing as the context needs it. The trigger's fields come from the firing's snapshot.
 
-    `slot_count`: how many scheduled times, from `first_scheduled_for` to `scheduled_for`, the firing stands for;
-    `slots_exact` False = at least so many. `payload`: the body as it came. `data`: an object, or
-    `{"messages": [{"from", "text", …}, …]}`, oldest first, `from` a name or `{"name", …}`; with `message_id` and
-    `length`, `text` may be the beginning of a longer message. `trust`: a Trust.
+    `slot_count`: the number of scheduled times, from `first_scheduled_for` to `scheduled_for`, that the firing
+    covers; with `slots_exact` False it is a minimum. `payload`: the raw body. `data`: an object, or `{"messages":
+    [{"from", "text", …}, …]}`, oldest first, with `from` a name or `{"name", …}`; with `message_id` and `length`,
+    `text` may be the beginning of a longer message. `trust`: a Trust.
     """
 
     id: UUID
@@ -57,66 +57,70 @@ class ContextFiring:
     data: Mapping[str, Any] | None = None
     trust: str = Trust.SYSTEM
     deferred_until: datetime | None = None
-    """Of a firing that its agent had put off until then."""
+    """For a deferred firing: until when its agent deferred it."""
     data_headings: Mapping[str, str] = field(default_factory=dict)
-    """What its kind writes above members of `data`, by member, in the agent's language; the others stay together."""
+    """Headings for members of `data` in the agent's language, set by the trigger's kind; other members stay
+    together.
+    """
 
 
 @dataclass(frozen=True, slots=True)
 class ContextLimits:
-    """Characters of each piece of data, of all of them together, and how many messages of a firing are shown."""
+    """The character limits of one piece of data and of all together, and the most messages shown per firing."""
 
     payload: int = 2_000
     message: int = 500
-    """Of a message whose sender nobody vouches for."""
+    """The limit for a message from an unverified sender."""
     known_message: int = 2_000
     task: int = 16_000
-    """Of what the agent is called to do."""
+    """The limit for the agent's task."""
     messages: int = 20
     total: int = 48_000
 
 
 def new_nonce() -> str:
-    """A nonce for one invocation's fences, which no sender can know."""
+    """Creates an unpredictable nonce for one invocation's fences."""
     return secrets.token_hex(8)
 
 
 def build_context(
     firings: Sequence[ContextFiring], language: Language, nonce: str, limits: ContextLimits | None = None
 ) -> str:
-    """The context of an invocation, grouped by trigger in the order of their first firing.
+    """Builds the context of an invocation, grouped by trigger in the order of their first firing.
 
-    What can have come from outside stands between `<<<data NONCE …>>>` and `<<<end NONCE>>>`, what the agent is to do
-    between `<<<task NONCE …>>>` and the same end, on lines of their own, or on one line after a label. Each piece is
-    cut at its limit and, where all together are too long, to a fair share of the total; a line after it then says how
-    much is left out and in which firing the whole is.
+    Text that may come from outside stands between `<<<data NONCE …>>>` and `<<<end NONCE>>>`, the agent's task
+    between `<<<task NONCE …>>>` and the same end, on separate lines, or on one line after a label. Each piece is
+    cut at its limit and, when the total is too long, to a fair share of it; a following line then says how much is
+    missing and which firing has all of it.
     """
     return _Builder(language, nonce, limits or ContextLimits()).build(firings)
 
 
 def session_title(names: Sequence[str], language: Language) -> str:
-    """The title of the session of an invocation: its triggers' names, each once, at most 200 characters."""
+    """Returns the title of an invocation's session: its triggers' names without duplicates, at most 200
+    characters.
+    """
     joined = ", ".join(dict.fromkeys(safe_line(name, MAX_NAME_CHARS) for name in names))
     return shortened(WORDS[language].session_title.format(names=joined), MAX_TITLE_CHARS)
 
 
 @dataclass(frozen=True, slots=True)
 class _Data:
-    """A piece of data under its heading; `text` is safe and cut at its own limit."""
+    """A piece of data under its heading. `text` is safe and already cut to its own limit."""
 
     heading: str
     text: str
     left_out: int
     quoted: bool = False
     message_id: str | None = None
-    """The message that `text` is from; None when the firing itself holds the whole."""
+    """The message that `text` comes from; None when the firing itself holds it."""
     is_task: bool = False
-    """Whether the agent is to do what it says."""
+    """Whether the text is the agent's task."""
     is_heading_inside: bool = False
-    """Whether the heading stands inside the fence, since whoever sent the text chose the name in it."""
+    """Whether the heading belongs inside the fence, because the text's sender chose the name in it."""
 
 
-_Piece = _Data | str  # a str is a line of the frame's own
+_Piece = _Data | str  # a str is a line of the frame itself
 _Member = tuple[ContextFiring, list[_Piece]]
 
 
@@ -151,7 +155,7 @@ class _Builder:
         return "\n".join([*opening, "", f"\n{BETWEEN_TRIGGERS}\n".join(parts), END])
 
     def _part(self, members: Sequence[_Member], reason: str, share: int) -> Iterator[str]:
-        """The lines of one trigger."""
+        """Builds the lines of one trigger."""
         words, trigger = self._words, members[0][0]
         name = self._line(trigger.trigger_name, MAX_NAME_CHARS)
         yield words.trigger.format(name=name, type=self._line(trigger.trigger_type, MAX_NAME_CHARS))
@@ -193,7 +197,7 @@ class _Builder:
             yield self._words.truncated.format(count=left_out, id=firing.id)
 
     def _pieces(self, firing: ContextFiring) -> Iterator[_Piece]:
-        """What the firing brought, in the order in which it is shown."""
+        """Lists what the firing brought, in display order."""
         data = firing.data or {}
         if isinstance(data.get("messages"), list):
             yield from self._messages(firing, messages_of(data))
@@ -252,7 +256,7 @@ class _Builder:
         return self._data(heading, pretty(value), self._limits.payload)
 
     def _data(self, heading: str, text: str, limit: int, *, quoted: bool = False) -> _Data:
-        # Making text safe only lengthens it, so what lies past the limit need not be looked at.
+        # Making text safe only lengthens it, so anything past the limit can be dropped first.
         safe = safe_block(text[:limit], self._nonce, self._labels)
         left_out = max(len(text) - limit, 0) + max(len(safe) - limit, 0)
         return _Data(heading, safe[:limit], left_out, quoted)

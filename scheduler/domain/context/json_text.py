@@ -1,4 +1,4 @@
-"""JSON indented for reading, its numbers and keys left as they were sent."""
+"""Indents JSON for reading, without changing its numbers or keys."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _CLOSING = ("}", "]")
 
 
 def pretty_if_json(text: str) -> str:
-    """JSON objects and arrays indented by 2, non-ASCII kept; any other text as it is.
+    """Indents JSON objects and arrays by 2 and keeps non-ASCII; returns any other text unchanged.
 
-    No number goes through a float, and no key is dropped for another of its name: `10.00`, `1e400` and
-    `{"a": 1, "a": 2}` are shown so.
+    Numbers are not converted to floats and duplicate keys are kept: `10.00`, `1e400` and `{"a": 1, "a": 2}` stay
+    as they are.
     """
     try:
         value = json.loads(text, parse_float=str, parse_int=str)
@@ -27,7 +27,7 @@ def pretty_if_json(text: str) -> str:
 
 
 def pretty(value: object) -> str:
-    """A value as JSON in the same way; on one line where indenting would take long or multiply the text."""
+    """Formats a value as JSON in the same way; on one line when indenting would be slow or multiply the size."""
     try:
         compact = json.dumps(value, ensure_ascii=False)
         return compact if _unwieldy(value, compact) else json.dumps(value, ensure_ascii=False, indent=2)
@@ -36,7 +36,7 @@ def pretty(value: object) -> str:
 
 
 def _indented(text: str) -> Iterator[str]:
-    """The pieces of valid JSON as `json.dumps` indents them. Strings are written anew, for escapes are hard to read."""
+    """Yields valid JSON indented as by `json.dumps`. Strings are re-encoded, as escapes are hard to read."""
     depth = 0
     parts = _PART.findall(text)
     for part, following in zip(parts, [*parts[1:], ""], strict=True):
@@ -63,7 +63,7 @@ def _line(depth: int) -> str:
 
 
 def _unwieldy(value: object, text: str) -> bool:
-    """Whether indenting would take long or multiply the text."""
+    """Whether indenting would be slow or multiply the size."""
     if sum(map(text.count, ",[{")) > _MAX_PARTS:
         return True
     layer: list[Any] = [value] if isinstance(value, dict | list) else []

@@ -1,4 +1,4 @@
-"""Text from outside, made fit to stand inside the frame: nothing invisible, nothing that passes for the frame."""
+"""Makes external text safe inside the context's frame: nothing invisible, nothing that imitates the frame."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import regex
 
 from scheduler.domain.context.translations import LABELS
 
-# Control and format characters (NUL, escapes, bidi overrides, zero-width and tag characters), separators that are
-# lines to some readers, lone surrogates, and selectors that can smuggle bytes. Joiners stay: scripts need them.
+# Control and format characters (NUL, escapes, bidi overrides, zero-width and tag characters), separators that some
+# readers treat as line ends, lone surrogates, and selectors that can smuggle bytes. Joiners stay, as scripts need
+# them.
 _INVISIBLE = regex.compile(
     r"(?V1)[[\p{Cc}\p{Cf}\p{Cs}\p{Zl}\p{Zp}\U000E0100-\U000E01EF]--[\n\t\u200C\u200D]]",
 )
@@ -19,12 +20,12 @@ _LINE_END = re.compile(r"\r\n?")
 
 
 def safe_block(text: str, nonce: str, labels: frozenset[str] = frozenset()) -> str:
-    """Text of several lines. A line that begins like one of the frame's or with a label gets `| ` before it."""
+    """Sanitizes multi-line text. A line that begins like one of the frame or with a label is prefixed with `| `."""
     return _imitation(labels).sub("| ", _without(nonce, _visible(_LINE_END.sub("\n", text))))
 
 
 def label_of(line: str) -> str:
-    """How a line of the frame begins, up to its colon or its first blank to fill."""
+    """Returns the start of a frame line, up to its colon or its first placeholder."""
     return line.split(":")[0].partition(" {")[0]
 
 
@@ -35,18 +36,20 @@ def _imitation(labels: frozenset[str]) -> re.Pattern[str]:
 
 
 def safe_line(text: str, limit: int, nonce: str | None = None) -> str:
-    r"""Text for one line of the frame: line ends become `\n`; cut at `limit` characters with `...`."""
+    r"""Sanitizes text for one line of the frame: line ends become `\n`; cut at `limit` characters with `...`."""
     flat = _visible(text).replace("\n", "\\n").replace("\t", " ")
     return shortened(_without(nonce, flat) if nonce else flat, limit)
 
 
 def shortened(text: str, limit: int) -> str:
-    """The text, or its first `limit - 3` characters and `...`."""
+    """Returns the text, or its first `limit - 3` characters and `...`."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
 
 
 def fair_share(lengths: Iterable[int], total: int) -> int:
-    """The length to cut at so that all fit into `total`: the short ones stay whole, the long ones get the same."""
+    """Returns the length to cut at so that all fit into `total`: short texts stay whole, long ones get equal
+    shares.
+    """
     ascending = sorted(lengths)
     left = total
     for index, length in enumerate(ascending):

@@ -1,4 +1,4 @@
-"""Words the reason of a firing by its source, and finds which part of it is the agent's task."""
+"""Words the reason of a firing by its source, and finds the part that is the agent's task."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from scheduler.domain.context.translations import WORDS, Language
 from scheduler.domain.model import TriggerKind, Trust
 
 AS_SENT = "as_sent"
-"""The member of a firing's data with the JSON, by member, of what came in another form than it is kept in."""
+"""The member of a firing's data that holds, by member, original JSON that is stored in another form."""
 
 
 def reason_of(trigger_type: str, reason: str, data: Mapping[str, Any] | None, language: Language) -> str:
-    """The reason of a firing. That of a call is made here, for it depends on who calls; others are their triggers'."""
+    """Returns the reason of a firing.
+
+    A call's reason is made here, as it depends on the caller; others are the trigger's.
+    """
     words = WORDS[language]
     if trigger_type != TriggerKind.WAKE:
         return words.heartbeat if reason == WORDS["en"].heartbeat else reason
@@ -26,16 +29,16 @@ def reason_of(trigger_type: str, reason: str, data: Mapping[str, Any] | None, la
 
 
 def is_task(trust: str, message: Mapping[Any, Any]) -> bool:
-    """Whether a message is what the agent is to do: from a person whom the tenant let in, or handed over by an agent.
+    """Whether a message is the agent's task: from a person whom the tenant admitted, or delegated by an agent.
 
-    Anything else that comes with a firing is data, whoever signed it: a signature vouches for the sender of a
-    webhook, not for those whose words it passes on.
+    Anything else in a firing is data, even when signed: a signature vouches for the sender of a webhook, not for
+    the people whose words it passes on.
     """
     return trust == Trust.VERIFIED or bool(message.get("delegation_id"))
 
 
 def is_asked(firings: Sequence[tuple[str, Mapping[str, Any] | None]]) -> bool:
-    """Whether a person waits for the reply: one of the `(trust, data)` brings what they ask."""
+    """Whether a person waits for the reply: one of the `(trust, data)` contains their question."""
     return any(trust == Trust.VERIFIED and messages_of(data) for trust, data in firings)
 
 
@@ -45,7 +48,7 @@ def is_delegated(firings: Sequence[tuple[str, Mapping[str, Any] | None]]) -> boo
 
 
 def messages_of(data: Mapping[str, Any] | None) -> list[Mapping[Any, Any]]:
-    """The messages of a firing's data, oldest first."""
+    """Returns the messages in a firing's data, oldest first."""
     messages = (data or {}).get("messages")
     if not isinstance(messages, list):
         return []
@@ -53,7 +56,7 @@ def messages_of(data: Mapping[str, Any] | None) -> list[Mapping[Any, Any]]:
 
 
 def sent_of(data: Mapping[str, Any]) -> dict[str, str]:
-    """The JSON that members of a firing's data came as, of those of which it is kept."""
+    """Returns the original JSON of those members of a firing's data for which it is stored."""
     sent = data.get(AS_SENT)
     if not isinstance(sent, Mapping):
         return {}
@@ -61,7 +64,7 @@ def sent_of(data: Mapping[str, Any]) -> dict[str, str]:
 
 
 def sender_of(message: Mapping[Any, Any]) -> str:
-    """The name of a message's sender."""
+    """Returns the name of a message's sender."""
     sender = message.get("from")
     if isinstance(sender, Mapping):
         sender = sender.get("name") or sender.get("id")
@@ -69,7 +72,7 @@ def sender_of(message: Mapping[Any, Any]) -> str:
 
 
 def is_named_by_tenant(message: Mapping[Any, Any]) -> bool:
-    """Whether the tenant chose the sender's name: that of an agent or a caller. People in chats choose their own."""
+    """Whether the tenant chose the sender's name (agents and callers). Chat users choose their own."""
     sender = message.get("from")
     return is_from_agent(message) or (isinstance(sender, Mapping) and sender.get("type") == "caller")
 

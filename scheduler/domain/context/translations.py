@@ -1,4 +1,4 @@
-"""The frame's own sentences in each language. `{…}` are filled in; the punctuation is ASCII in both."""
+"""The frame's own sentences in each language. `{…}` are placeholders; the punctuation is ASCII in both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Language = Literal["en", "zh"]
 
 @dataclass(frozen=True, slots=True)
 class Words:
-    """The sentences of one language. Those of a trigger's part begin with a label and a colon."""
+    """The sentences of one language. Those in a trigger's part begin with a label and a colon."""
 
     title: str
     one_trigger: str
@@ -25,7 +25,7 @@ class Words:
     told_by_agent: str
     delegated: str
     heartbeat: str
-    """What an agent is told at its heartbeat, where nobody has chosen other words."""
+    """What an agent is told at its heartbeat unless other words are configured."""
     focus: str
     fired: str
     nth_fired: str
@@ -148,4 +148,4 @@ LABELS = frozenset(
         *(words.message, words.answer_expected, words.payload, words.data),
     )
 )
-"""How the frame's own lines begin, so that a line of data that begins so can be told from one."""
+"""How the frame's own lines begin, used to detect data that imitates them."""

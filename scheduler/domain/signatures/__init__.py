@@ -1,4 +1,4 @@
-"""Signatures of webhook deliveries: presets for the usual providers, and the one we sign our own calls with."""
+"""Verifies signatures of webhook deliveries by provider presets, and signs our own calls."""
 
 from scheduler.domain.signatures.config import SignatureConfig, verify
 from scheduler.domain.signatures.model import SignedRequest, Verdict

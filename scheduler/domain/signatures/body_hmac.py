@@ -1,4 +1,7 @@
-"""Schemes over the raw body alone: GitHub, Shopify, any plain HMAC; and GitLab's token, which covers nothing."""
+"""Schemes over the raw body only:
+
+GitHub, Shopify, any plain HMAC; and GitLab's token, which does not cover the body.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,9 @@ Encoding = Literal["hex", "base64"]
 class BodyHmac:
     """HMAC(secret, body) in one header, as `prefix` + hex or base64.
 
-    `encoding` or `prefix` None: every usual form is taken (hex of either case, base64; bare or after `sha256=`),
-    which is safe, since each is a full digest. `listed`: the header may hold several signatures, by commas.
+    `encoding` or `prefix` None: every usual form is accepted (hex in either case, base64; bare or after
+    `sha256=`), which is safe, since each is a full digest. `listed`: the header may hold several signatures
+    separated by commas.
     """
 
     header: str
@@ -30,11 +34,11 @@ class BodyHmac:
     timestamped: bool = False
 
     def key(self, secret: str) -> bytes:
-        """The secret's text, whole."""
+        """Returns the secret's text as the key."""
         return utf8_key(secret)
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
-        """Compare the header with each form of the body's digest."""
+        """Compares the header with each form of the body's digest."""
         value = header(request, self.header)
         given = [value, *(part.strip(" \t") for part in value.split(","))] if self.listed else [value]
         expected = [form for key in keys for form in self._forms(hmac.digest(key, request.body, self.algorithm))]
@@ -53,18 +57,18 @@ class BodyHmac:
 
 @dataclass(frozen=True, slots=True)
 class SharedToken:
-    """The secret itself in a header: proves who sent it, not that the body is unchanged."""
+    """The secret itself in a header: it proves who sent the delivery, not that the body is unchanged."""
 
     header: str
     timestamped: bool = False
 
     def key(self, secret: str) -> bytes:
-        """The secret's text; it must survive the trip in a header unchanged (RFC 9110 section 5.5)."""
+        """Returns the secret's text; it must pass through a header unchanged (RFC 9110 section 5.5)."""
         if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
             raise ValueError("must be printable ASCII without spaces around it, since it travels in a header")
         return utf8_key(secret)
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
-        """Compare the header with each token."""
+        """Compares the header with each token."""
         if not any_equal([header(request, self.header)], [key.decode("utf-8") for key in keys]):
             raise Rejected(f"{self.header} is not a known token")

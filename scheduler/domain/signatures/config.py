@@ -1,4 +1,4 @@
-"""The `config.signature` of a webhook trigger, and the check of a delivery by it."""
+"""Defines `config.signature` of a webhook trigger and verifies deliveries with it."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # a token, RFC 
 
 
 class SignatureConfig(BaseModel):
-    """How deliveries to a webhook trigger are signed. Two secrets at once allow a rotation without a gap.
+    """How deliveries to a webhook trigger are signed. Two secrets at once allow rotation without downtime.
 
     `header`, `algorithm` (default sha256), `encoding` (default: hex or base64) and `prefix` (default: none, or
-    `sha256=`) belong to generic-hmac alone; `tolerance_seconds` (default 300) to schemes that sign a timestamp.
+    `sha256=`) apply only to generic-hmac; `tolerance_seconds` (default 300) to schemes that sign a timestamp.
     """
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
@@ -80,7 +80,7 @@ class SignatureConfig(BaseModel):
 
 
 def verify(config: SignatureConfig, request: SignedRequest, now: datetime) -> Verdict:
-    """Decide whether the delivery was signed by one of the config's secrets; `now` is aware. Never raises."""
+    """Decides whether the delivery is signed with one of the config's secrets; `now` is aware. Never raises."""
     scheme = _scheme(config)
     secrets = [config.secret] if isinstance(config.secret, str) else config.secret
     window = TimeWindow(now.timestamp(), config.tolerance_seconds or DEFAULT_TOLERANCE_SECONDS)

@@ -1,4 +1,4 @@
-"""The shapes every signature scheme speaks: what came in, what was decided, what a scheme must offer."""
+"""The interface of signature schemes: the request, the verdict, and what a scheme provides."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class SignedRequest:
-    """A delivery as it came in.
+    """A received delivery.
 
-    `headers`: names in any case; a name that comes twice (in two cases) is ambiguous and refused.
-    `body`: the raw bytes, before any parsing.
-    `url`: the public URL the provider called (scheme, host and query as it saw them); only Twilio signs it.
-    `params`: form fields where the caller has parsed them; None = read from a form body when a scheme needs them.
+    `headers`: names in any case; a name that occurs twice (in two cases) is ambiguous and refused. `body`: the raw
+    bytes, before any parsing. `url`: the public URL the provider called (scheme, host and query as it saw them);
+    only Twilio signs it. `params`: form fields if the caller has parsed them; None: read from a form body when a
+    scheme needs them.
     """
 
     headers: Mapping[str, str]
@@ -25,25 +25,25 @@ class SignedRequest:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The decision on a delivery; `reason` is one line for people and never holds a secret or a signature."""
+    """The decision on a delivery. `reason` is one line for people and never contains a secret or a signature."""
 
     accepted: bool
     reason: str
 
 
 class Rejected(Exception):
-    """A delivery is not accepted; the message is the reason. `verify` catches it: it never leaves this package."""
+    """A delivery is refused; the message is the reason. `verify` catches it: it never leaves this package."""
 
 
 @dataclass(frozen=True, slots=True)
 class TimeWindow:
-    """The verifier's clock (unix seconds) and how far a signed timestamp may lie from it (seconds)."""
+    """The verifier's clock (Unix seconds) and how far a signed timestamp may differ from it (seconds)."""
 
     now: float
     tolerance: float
 
     def check(self, timestamp: str) -> None:
-        """Refuse a timestamp that is not plain unix seconds, or that lies outside the window on either side."""
+        """Refuses a timestamp that is not plain Unix seconds or is outside the window in either direction."""
         # ASCII digits only: int() and float() also take "٣", "1_0", "nan" and "1e9".
         if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
             raise Rejected("the timestamp is not a number of unix seconds")
@@ -54,17 +54,20 @@ class TimeWindow:
 
 
 class Scheme(Protocol):
-    """How one family of providers signs. Stateless; shared by all triggers and threads."""
+    """How a family of providers signs. Stateless; shared by all triggers and threads."""
 
     @property
     def timestamped(self) -> bool:
-        """Whether a signed timestamp takes part, so that a tolerance makes sense."""
+        """Whether a timestamp is signed, so that a tolerance applies."""
         ...
 
     def key(self, secret: str) -> bytes:
-        """The key in a secret (never blank) as the provider shows it. ValueError, naming the rule, if unusable."""
+        """Returns the key for a secret (never blank) as the provider shows it.
+
+        Raises ValueError, naming the rule, if unusable.
+        """
         ...
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
-        """Return if a signature by one of the keys covers the request; raise Rejected otherwise."""
+        """Returns if a signature with one of the keys covers the request; raises Rejected otherwise."""
         ...

@@ -36,7 +36,7 @@ PRESETS: Mapping[SchemeName, Scheme] = MappingProxyType(
         "slack": Slack(),
         "shopify": BodyHmac("X-Shopify-Hmac-Sha256", encoding="base64"),
         "twilio": Twilio(),
-        # The fallback's own header and forms come from the trigger's config.
+        # The fallback's header and forms come from the trigger's config.
         GENERIC: BodyHmac("", encoding=None, prefix=None, listed=True),
     }
 )

@@ -23,8 +23,8 @@ _NEW_SECRET_BYTES = 32  # the specification asks for 24 to 64
 
 
 def _signed_parts(request: SignedRequest, version: str, window: TimeWindow) -> tuple[list[str], bytes]:
-    """The signatures of one version in the header, and the content they must cover: `ID.TIMESTAMP.BODY`."""
-    # Svix, from which the standard came, still sends the same three headers under its own name.
+    """Returns the signatures of one version in the header, and the content they must cover: `ID.TIMESTAMP.BODY`."""
+    # Svix, where the standard originated, still sends the same three headers under its own name.
     legacy = not has_header(request, "webhook-signature") and has_header(request, "svix-signature")
     family = "svix" if legacy else "webhook"
     listed = header(request, f"{family}-signature")
@@ -45,7 +45,7 @@ class StandardWebhooks:
     timestamped: bool = True
 
     def key(self, secret: str) -> bytes:
-        """The base64-decoded key; the prefix may be left out, and so may the padding."""
+        """Decodes the base64 key; the prefix and the padding may be omitted."""
         if secret.startswith((_PUBLIC_PREFIX, _PRIVATE_PREFIX)):
             raise ValueError("is an Ed25519 key (whpk_, whsk_): use the scheme standard-webhooks-ed25519")
         try:
@@ -57,9 +57,9 @@ class StandardWebhooks:
         return key
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
-        """Compare each `v1` signature with each key's."""
-        # The standardwebhooks package does not verify here: it reads the process clock, decodes the body as UTF-8
-        # and raises on a missing comma or bad base64. Signing, below, is its work.
+        """Compares each `v1` signature with each key's."""
+        # The standardwebhooks package is not used to verify: it reads the process clock, decodes the body as UTF-8
+        # and raises on a missing comma or bad base64. It is used for signing, below.
         given, signed = _signed_parts(request, "v1", window)
         if not any_equal(given, [b64(hmac.digest(key, signed, "sha256")) for key in keys]):
             raise Rejected("no v1 signature is by a known secret")
@@ -72,7 +72,7 @@ class StandardWebhooksEd25519:
     timestamped: bool = True
 
     def key(self, secret: str) -> bytes:
-        """The 32 bytes of the public key."""
+        """Returns the 32 bytes of the public key."""
         if secret.startswith((SECRET_PREFIX, _PRIVATE_PREFIX)):
             raise ValueError("must be the public key (whpk_), which cannot sign; this one is secret")
         try:
@@ -84,7 +84,9 @@ class StandardWebhooksEd25519:
         return key
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
-        """Try each `v1a` signature with each key; a `v1` one never counts (the public key is no HMAC secret)."""
+        """Tries each `v1a` signature with each key; a `v1` signature never counts (the public key is not an HMAC
+        secret).
+        """
         given, signed = _signed_parts(request, "v1a", window)
         if not any(_ed25519_valid(key, signature, signed) for key in keys for signature in given):
             raise Rejected("no v1a signature is by a known key")
@@ -99,7 +101,7 @@ def _ed25519_valid(key: bytes, signature: str, signed: bytes) -> bool:
 
 
 def sign_standard_webhooks(secret: str, message_id: str, timestamp: int, body: bytes) -> dict[str, str]:
-    """The three headers of an outgoing call with a UTF-8 body; `timestamp` in unix seconds."""
+    """Returns the three headers for an outgoing call with a UTF-8 body; `timestamp` is in Unix seconds."""
     moment = datetime.fromtimestamp(timestamp, UTC)
     return {
         "webhook-id": message_id,
@@ -109,5 +111,5 @@ def sign_standard_webhooks(secret: str, message_id: str, timestamp: int, body: b
 
 
 def new_standard_secret() -> str:
-    """A fresh secret for Standard Webhooks: `whsec_` and the base64 of 32 random bytes."""
+    """Creates a secret for Standard Webhooks: `whsec_` and the base64 of 32 random bytes."""
     return SECRET_PREFIX + b64(secrets.token_bytes(_NEW_SECRET_BYTES))

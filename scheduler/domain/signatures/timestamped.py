@@ -1,4 +1,4 @@
-"""Stripe and Slack: an HMAC over a timestamp and the body, each with its own punctuation."""
+"""Stripe and Slack: an HMAC over a timestamp and the body, each in its own format."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def _hex_digests(keys: Sequence[bytes], signed: bytes) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class Stripe:
-    """`Stripe-Signature: t=UNIX,v1=HEX[,v1=HEX…]`, HMAC-SHA256 of `UNIX.BODY` by the `whsec_…` secret, whole."""
+    """`Stripe-Signature: t=UNIX,v1=HEX[,v1=HEX…]`, HMAC-SHA256 of `UNIX.BODY` with the entire `whsec_…` secret."""
 
     timestamped: bool = True
 
     def key(self, secret: str) -> bytes:
-        """The secret's text, `whsec_` included."""
+        """Returns the secret's text, including `whsec_`."""
         return utf8_key(secret)
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
-        """One `t` and at least one `v1` by a known secret; no other version counts (v0 is Stripe's test mode)."""
+        """Requires one `t` and at least one valid `v1`; no other version counts (v0 is Stripe's test mode)."""
         pairs = [item.strip(" \t").partition("=") for item in header(request, "Stripe-Signature").split(",")]
         times = [value for name, _, value in pairs if name == "t"]
         given = [value for name, _, value in pairs if name == "v1"]
@@ -43,11 +43,11 @@ class Slack:
     timestamped: bool = True
 
     def key(self, secret: str) -> bytes:
-        """The app's signing secret as text."""
+        """Returns the app's signing secret as text."""
         return utf8_key(secret)
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
-        """Compare the one v0 signature."""
+        """Compares the single v0 signature."""
         timestamp = header(request, "X-Slack-Request-Timestamp")
         given = header(request, "X-Slack-Signature")
         window.check(timestamp)

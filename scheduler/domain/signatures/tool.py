@@ -1,4 +1,4 @@
-"""The `reveille verify-signature` tool: one JSON object in, one out."""
+"""Implements `reveille verify-signature`: one JSON object in, one out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _END_OF_YEAR_9999 = 253402300799
 
 
 class _Line(BaseModel):
-    """One recorded delivery. Fields of SignatureConfig are read beside these; any others are ignored."""
+    """One recorded delivery. The fields of SignatureConfig are read too; any others are ignored."""
 
     model_config = ConfigDict(strict=True, hide_input_in_errors=True)
 
@@ -31,7 +31,7 @@ class _Line(BaseModel):
     replay_of: str | None = None
 
     def raw_body(self) -> bytes:
-        """The body's bytes. ValueError unless exactly one of the two forms is given, and readable."""
+        """Returns the body's bytes. Raises ValueError unless exactly one of the two forms is given and readable."""
         if self.body is not None and self.body_b64 is None:
             return text_bytes(self.body)
         if self.body_b64 is not None and self.body is None:
@@ -40,15 +40,14 @@ class _Line(BaseModel):
 
 
 def verify_signature_line(request: dict[str, Any], clock: Clock | None = None) -> dict[str, Any]:
-    """Decide one recorded delivery.
+    """Verifies one recorded delivery.
 
     `request`: `{scheme, secret, headers, body|body_b64, now?, url?, params?, header?, algorithm?, encoding?,
-    prefix?, tolerance_seconds?, replay_of?}`; `now` in unix seconds, left out or null = the process clock (a
-    scheme without a timestamp does not look). `replay_of` names a delivery that this one repeats: what is signed
-    well is then still refused, as intake would answer it as a duplicate and wake nobody.
-
-    Answers `{verdict: "accept"|"reject", reason}`, or `{error}` for a line that cannot be decided. A secret that
-    the scheme cannot use is a reject: no delivery would pass.
+    prefix?, tolerance_seconds?, replay_of?}`; `now` is in Unix seconds, by default the process clock (schemes
+    without a timestamp ignore it). `replay_of` names a delivery that this one repeats: a valid signature is then
+    still rejected, as intake would answer it as a duplicate and wake nobody. Returns `{verdict: "accept"|"reject",
+    reason}`, or `{error}` for a line that cannot be decided. A secret that the scheme cannot use is a reject, as
+    no delivery would pass.
     """
     try:
         line = _Line.model_validate(request)

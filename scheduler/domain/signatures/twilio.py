@@ -1,4 +1,4 @@
-"""Twilio: HMAC-SHA1 over the URL it called and the form fields, or the URL alone if it carries the body's hash."""
+"""Twilio: HMAC-SHA1 over the called URL and the form fields, or over the URL alone if it contains the body's hash."""
 
 from __future__ import annotations
 
@@ -22,11 +22,14 @@ class Twilio:
     timestamped: bool = False
 
     def key(self, secret: str) -> bytes:
-        """The auth token as text."""
+        """Returns the auth token as text."""
         return utf8_key(secret)
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
-        """Compare with the URL as given, without its port, and with the scheme's own: Twilio signs any of them."""
+        """Compares with the URL as given, without its port, and with the default port:
+
+        Twilio may sign any of these.
+        """
         given = header(request, "X-Twilio-Signature")
         if request.url is None:
             raise Rejected("Twilio signs the URL it called, and that is not known")
@@ -50,7 +53,7 @@ def _split(url: str) -> SplitResult:
 
 
 def _signed_fields(request: SignedRequest, query: str) -> str:
-    """Names and values in order of name, without separators; empty where the URL carries the body's hash."""
+    """Joins names and values, sorted by name, without separators; empty when the URL contains the body's hash."""
     if request.params:
         return _joined(request.params)
     body_hash = parse_qs(query).get("bodySHA256")
