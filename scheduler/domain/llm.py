@@ -13,9 +13,7 @@ from scheduler.domain.tools import McpServer
 
 DEFAULT_TOOL_ROUNDS = 50
 AGENTS_TOOL_ROUNDS = 2
-"""The minimum time between replies when only agents woke the agent, so that two agents do not keep each other
-busy.
-"""
+"""The limit when only agents woke the agent, so that two agents do not keep each other busy."""
 MILLION = Decimal(1_000_000)
 
 

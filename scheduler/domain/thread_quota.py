@@ -26,7 +26,7 @@ class Turns:
 
     @contextmanager
     def take(self, tenant_id: UUID) -> Iterator[None]:
-        """Holds a slot. Raises LimitReached when none is left."""
+        """Takes a place for the duration of the block. Raises LimitReached when none is free."""
         with self._lock:
             if self._taken[tenant_id] >= OF_A_TENANT:
                 raise LimitReached(

@@ -48,7 +48,7 @@ class Recorded:
     """The result for each reported firing, by its id."""
 
     windows: Sequence[tuple[NewFiring, UUID]]
-    """Each firing and the invocation that carries it, without duplicates."""
+    """Each firing, duplicates included, with the invocation that is its window."""
     duplicates: dict[UUID, UUID]
     """Firing id to the id of the earlier firing of the same occurrence."""
     exhausted: frozenset[UUID]

@@ -1,4 +1,4 @@
-"""Kinds whose due slot is a look, not a firing: what a pass does for all of them that are due, set-wise."""
+"""Runs the checks of kinds whose due slot checks for something to fire, set-wise for all due triggers."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from scheduler.storage.faults import blames_rows
 from scheduler.triggers.registry import kind_of
 
 Check = Callable[[Connection, Sequence[LockedTrigger]], Sequence[NewFiring]]
-"""Looks for all due triggers of one kind at once, in the pass's transaction, which holds their locks.
+"""A function that checks all due triggers of one kind at once, in the pass's transaction, which has locked them.
 
-What is to be recorded at once is returned; what takes longer is deferred on the same connection. A kind names its
-check (`TriggerConfig.checked_by`); it is imported when it is first due, since it may lie above the kinds.
+It returns what to record at once and defers slower work on the same connection. A kind names its check
+(`TriggerConfig.checked_by`); it is imported when first needed, since it may be in a higher layer than the kinds.
 """
 
 
 class Checked(NamedTuple):
-    """What the looks of a pass came to."""
+    """The result of the checks in a pass."""
 
     firings: list[NewFiring]
     """To be recorded in this pass."""
     failed: dict[UUID, BaseException]
-    """Triggers whose look raises, also alone: these are to be taken out of the schedule."""
+    """Triggers whose check raises even alone; they are quarantined."""
 
 
 def run_checks(conn: Connection, triggers: Sequence[LockedTrigger]) -> Checked:
-    """Look for all of `triggers`, each kind by one call; a kind or a trigger that breaks stops nobody else.
+    """Checks all `triggers`, each kind in one call; a broken kind or trigger does not affect others.
 
-    Raises what is no fault of theirs, such as a lost connection.
+    Raises errors that are not caused by them, such as a lost connection.
     """
     by_kind: dict[str, list[LockedTrigger]] = defaultdict(list)
     for trigger in triggers:
@@ -48,7 +48,7 @@ def run_checks(conn: Connection, triggers: Sequence[LockedTrigger]) -> Checked:
 
 
 def _look(conn: Connection, kind: str, due: Sequence[LockedTrigger], checked: Checked) -> None:
-    """Look for the due triggers of a kind; those whose look raises are found by halving."""
+    """Checks the due triggers of a kind; finds failing ones by bisection."""
     try:
         check = _check_of(kind)
     except KeyboardInterrupt:
@@ -76,7 +76,7 @@ def _look(conn: Connection, kind: str, due: Sequence[LockedTrigger], checked: Ch
 
 @cache
 def _check_of(kind_name: str) -> Check:
-    """The check of a kind. Raises LookupError for a kind without one, and what its import raises."""
+    """Returns the check of a kind. Raises LookupError for a kind without one, and any exception of its import."""
     named = kind_of(kind_name).checked_by
     if named is None:
         raise LookupError(f"Triggers of kind {kind_name} are not checked: the kind names no check.")

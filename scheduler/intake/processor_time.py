@@ -1,7 +1,7 @@
-"""Limits processor time for what strangers wrote: one piece of work at a time, within a budget for each agent.
+"""Limits the processor time of untrusted input: one task at a time, within a budget for each agent.
 
-The paths and expressions of triggers run in the threads that take deliveries and messages. What they may cost is
-bounded for an agent and for a tenant, so that nobody else waits long.
+The paths and expressions of triggers run in the threads that take deliveries and messages. Their cost is limited
+per agent and tenant, so that others do not wait long.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ Result = TypeVar("Result")
 
 MINUTE = 60.0
 AGENT_SECONDS = 2.0
-"""Processor time that what one agent waits for may use in any minute, in each process."""
+"""The processor time that one agent's work may use in any minute, in each process."""
 TENANT_SECONDS = 5.0
 REMEMBERED = 10_000
-"""Owners whose use is remembered; who is forgotten has used little lately."""
+"""The most owners whose use is remembered; those forgotten have used little recently."""
 
 
 class Turns:
-    """Lets one thread work at a time. Of those that wait, each owner's first comes by turns."""
+    """Lets one thread work at a time. Waiting owners take turns."""
 
     def __init__(self) -> None:
         self._changing = Lock()
@@ -34,7 +34,7 @@ class Turns:
 
     @contextmanager
     def turn(self, owner: UUID) -> Iterator[None]:
-        """Wait for a turn, and hold it."""
+        """Waits for a turn and holds it."""
         with self._changing:
             gate = self._queue_up(owner) if self._is_taken else None
             self._is_taken = True
@@ -70,7 +70,7 @@ class Purse:
         self._spent: OrderedDict[UUID, deque[tuple[float, float]]] = OrderedDict()
 
     def wait(self, owner: UUID, now: float) -> float:
-        """Seconds until this owner may use some again; 0: now."""
+        """Returns the seconds until this owner may use more; 0 means now."""
         spent = self._spent.get(owner)
         while spent and spent[0][0] <= now - MINUTE:
             spent.popleft()
@@ -84,7 +84,7 @@ class Purse:
         return 0.0
 
     def spend(self, owner: UUID, now: float, seconds: float) -> None:
-        """Note what was used. Uses within a tenth of a second are one entry, so that a purse holds few."""
+        """Records usage. Uses within a tenth of a second are merged into one entry, to keep the list short."""
         spent = self._spent.setdefault(owner, deque())
         if spent and now - spent[-1][0] < 0.1:
             spent[-1] = (spent[-1][0], spent[-1][1] + seconds)
@@ -96,7 +96,7 @@ class Purse:
 
 
 class Spent(Exception):
-    """An agent or its tenant has used up what it may; `wait` is how many seconds are to pass."""
+    """An agent or its tenant has used up its share; `wait` is the seconds until there is more."""
 
     def __init__(self, whose: str, wait: float) -> None:
         super().__init__(f"the {whose} has used up its processor time of a minute")
@@ -105,7 +105,7 @@ class Spent(Exception):
 
 
 class ProcessorTime:
-    """What the threads of a process may use for one kind of work."""
+    """The processor time of a process's threads for one kind of work."""
 
     def __init__(self, agent_seconds: float = AGENT_SECONDS, tenant_seconds: float = TENANT_SECONDS) -> None:
         self._turns = Turns()
@@ -113,7 +113,7 @@ class ProcessorTime:
         self._tenants = Purse(tenant_seconds)
 
     def use(self, tenant_id: UUID, agent_id: UUID, work: Callable[[], Result]) -> Result:
-        """Do the work when its turn comes. Raises Spent when it may not be done now."""
+        """Does the work when its turn comes. Raises Spent when it may not be done now."""
         with self._turns.turn(tenant_id):
             now = time.monotonic()
             for whose, purse, owner in (("agent", self._agents, agent_id), ("tenant", self._tenants, tenant_id)):

@@ -1,4 +1,4 @@
-"""Taking acknowledgements: each on its own, so that a wrong one costs nothing but itself."""
+"""Applies acknowledgements one by one, so that an invalid one does not affect the others."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from scheduler.storage.engine import notify
 from scheduler.storage.tables import Invocation
 
 SHOWN_REFUSALS = 20
-"""Of the acknowledgements of one reply; the audit trail counts the others."""
+"""How many acknowledgements of one reply are audited in full; the others are counted."""
 
-# A firing was given to its agent when its invocation succeeded, or while it runs.
+# A firing counts as given to its agent while its invocation runs and when it has succeeded.
 LOCK_FIRINGS = text("""
     SELECT f.id, f.tenant_id, f.state, f.ack, f.deferrals, clock_timestamp() AS now,
         f.state = 'delivered' OR (f.state = 'pending' AND EXISTS (
@@ -37,10 +37,11 @@ ACKNOWLEDGE = text("""
 
 
 def acknowledge(conn: Connection, agent_id: UUID, acks: Sequence[Ack], *, actor: str) -> list[Acked]:
-    """Take what an agent says of its own firings, the last word on each; returns what became of each, in order.
+    """Applies an agent's acknowledgements of its own firings, the last one for each; returns each result, in
+    order.
 
-    A firing that is not the agent's, or that it was not given (yet), is refused in its `error`. A time to come back
-    that is past or very near is moved to a minute from now, one that is very far to a year.
+    A firing of another agent, or one that was not given yet, is refused in its `error`. A return time that has
+    passed or is very near becomes a minute from now, one that is very far a year from now.
     """
     last = {ack.firing_id: ack for ack in acks}
     rows = _lock(conn, agent_id, last)
@@ -64,7 +65,7 @@ def acknowledge(conn: Connection, agent_id: UUID, acks: Sequence[Ack], *, actor:
 
 
 def acknowledge_one(conn: Connection, agent_id: UUID, ack: Ack, *, actor: str) -> Acked:
-    """Take one. Raises NotFound for a firing that is not the agent's, Conflict for one it was not given (yet)."""
+    """Applies one. Raises NotFound for a firing of another agent, Conflict for one that was not given yet."""
     row = _given(_lock(conn, agent_id, [ack.firing_id]).get(ack.firing_id), ack.firing_id)
     until = _until(ack, row)
     _write(conn, agent_id, [(ack, row, until)], actor)
@@ -72,7 +73,7 @@ def acknowledge_one(conn: Connection, agent_id: UUID, ack: Ack, *, actor: str) -
 
 
 def acknowledge_reply(conn: Connection, invocation_id: UUID, value: object) -> list[Acked]:
-    """Take the `acks` of an agent's reply, whatever they are; what cannot be taken is audited and hurts nobody."""
+    """Applies the `acks` of an agent's reply, whatever they contain; invalid ones are audited and have no effect."""
     owner = conn.execute(
         select(Invocation.tenant_id, Invocation.agent_id).where(Invocation.id == invocation_id)
     ).one()
@@ -103,7 +104,7 @@ def _given(row: Row[Any] | None, firing_id: UUID) -> Row[Any]:
 
 
 def _until(ack: Ack, firing: Row[Any]) -> datetime | None:
-    """When the firing comes back. Raises Conflict where it did so often enough."""
+    """Returns when the firing comes back. Raises Conflict when it was deferred too often."""
     if ack.until is None:
         return None
     if firing.deferrals >= MAX_DEFERRALS and firing.ack != AckStatus.DEFERRED:

@@ -1,7 +1,7 @@
 """Applies budgets to due windows: they close, wait until they are five minutes old, or are held.
 
-It is decided under the locks of the agents' limits and of limited tenants, so that a limit that is raised meanwhile
-cannot be missed, and so that two schedulers cannot both give away a tenant's last invocation.
+This is decided under the locks of the agents' limits and of limited tenants, so that a raised limit cannot be
+missed and two schedulers cannot both admit a tenant's last invocation.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ HELD_OF = text("""
 
 @dataclass(frozen=True, slots=True)
 class BudgetState:
-    """What an agent has spent, its tenant's budgets included where these are limited, and what that holds."""
+    """What an agent has spent, including limited budgets of its tenant, and what that holds."""
 
     spendings: list[Spending]
     held_until: datetime | None
@@ -67,7 +67,7 @@ class BudgetState:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What becomes of due windows of agents with budgets, by window id."""
+    """The decisions for due windows of agents with budgets, by window id."""
 
     close: set[UUID] = field(default_factory=set)
     widened: dict[UUID, datetime] = field(default_factory=dict)
@@ -75,11 +75,11 @@ class Judged:
     held: dict[UUID, Spending] = field(default_factory=dict)
     """To the spent budget that frees last."""
     left: int = 0
-    """Whose limits are just being changed, or whose tenant another scheduler admits for."""
+    """Windows whose limits are being changed, or for whose tenant another scheduler admits."""
 
 
 def judge(conn: Connection, windows: Sequence[Row[Any]], full: Collection[UUID]) -> Judged:
-    """Decide due windows, the longest open first, and write what does not close. `full` ones are not widened."""
+    """Decides due windows, longest open first, and writes those that do not close. `full` ones are not widened."""
     accounts = lock_accounts(conn, {window.agent_id for window in windows})
     if accounts is None:
         return Judged(left=len(windows))
@@ -100,24 +100,24 @@ def judge(conn: Connection, windows: Sequence[Row[Any]], full: Collection[UUID])
 
 
 def free_due_windows(conn: Connection) -> None:
-    """Make the windows due whose hold is over: whether there is room now, their close decides."""
+    """Makes windows due whose hold is over; closing them checks the budget again."""
     conn.execute(FREE_DUE)
 
 
 def free_tenants_windows(conn: Connection, tenant_id: UUID) -> None:
-    """A tenant's limits or zone changed: what a budget held or widened of its agents is decided anew, now."""
+    """Reconsiders the windows of a tenant's agents held or widened for a budget, as its limits or zone changed."""
     if conn.execute(FREE_ALL_OF_TENANT, {"id": tenant_id}).rowcount:
         notify(conn)
 
 
 def free_agents_window(conn: Connection, agent_id: UUID) -> None:
-    """As `free_tenants_windows`, when an agent's own limits or zone changed."""
+    """Like `free_tenants_windows`, for an agent's own limits or zone."""
     if conn.execute(FREE_ALL_OF_AGENT, {"id": agent_id}).rowcount:
         notify(conn)
 
 
 def read_budget(conn: Connection, agent_id: UUID) -> BudgetState:
-    """How an agent stands. Raises NotFound."""
+    """Returns the budget state of an agent. Raises NotFound."""
     accounts = read_accounts(conn, [agent_id])
     if accounts is None:
         raise NotFound(f"There is no agent '{agent_id}'.")
@@ -127,7 +127,7 @@ def read_budget(conn: Connection, agent_id: UUID) -> BudgetState:
 
 
 def held_for_nothing(conn: Connection) -> list[UUID]:
-    """The windows that are held for a budget which is not spent (any more)."""
+    """Returns the windows held for a budget that is not spent (any more)."""
     held = conn.execute(HELD).all()
     accounts = read_accounts(conn, {window.agent_id for window in held}) if held else None
     if accounts is None:
@@ -143,7 +143,7 @@ def held_for_nothing(conn: Connection) -> list[UUID]:
 def _widenable(
     conn: Connection, windows: Iterable[Row[Any]], accounts: Accounts, full: Collection[UUID]
 ) -> set[UUID]:
-    """Those that could wait: not yet five minutes old, not full, and without an urgent firing."""
+    """Returns those that could wait: not yet five minutes old, not full, and without an urgent firing."""
     young = {each.id for each in windows if each.id not in full and accounts.now < each.opened_at + WIDENED}
     if not young:
         return young

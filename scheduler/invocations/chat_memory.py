@@ -1,4 +1,4 @@
-"""Reads earlier messages of the conversations that wake an agent: its chat memory, bounded and fenced."""
+"""Reads the earlier messages of the conversations that wake an agent: its chat memory, bounded and fenced."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from scheduler.domain.model import Trust
 from scheduler.domain.notification import reply_in
 
 MOST_MESSAGES = 20
-"""Of each conversation, those before the ones that wake the agent."""
+"""How many messages of each conversation, before those that wake the agent."""
 MOST_CHARACTERS = 1_000
-"""Of each of them."""
+"""The character limit of each message."""
 
 EARLIER = text("""
     SELECT m.from_type, m.from_id, m.text, m.created_at, coalesce(u.name, a.name, '?') AS name
@@ -39,7 +39,7 @@ HEADINGS = {
 
 
 def chat_memory(conn: Connection, agent_id: UUID, firings: Sequence[Row[Any]], language: str, nonce: str) -> str:
-    """The last messages of those conversations before the ones that wake the agent; empty where there are none."""
+    """Returns the last messages of those conversations before the waking ones; empty when there are none."""
     trusts = dict(_messages(firings))
     if not trusts:
         return ""
@@ -52,7 +52,7 @@ def chat_memory(conn: Connection, agent_id: UUID, firings: Sequence[Row[Any]], l
 
 
 def _messages(firings: Sequence[Row[Any]]) -> Iterator[tuple[UUID, str]]:
-    """The ids of the messages that firings carry, with the trust of each."""
+    """Returns the ids of the messages in firings, with the trust of each."""
     for firing in firings:
         for each in (firing.data or {}).get("messages") or ():
             if isinstance(each, dict) and each.get("message_id"):
@@ -62,7 +62,7 @@ def _messages(firings: Sequence[Row[Any]]) -> Iterator[tuple[UUID, str]]:
 def _shown(row: Row[Any], agent_id: UUID, of_users: str, nonce: str) -> str:
     is_own = row.from_id == agent_id
     trust = Trust.SYSTEM if is_own else Trust.AGENT if row.from_type == "agent" else of_users
-    whole = reply_in(row.text) if is_own else row.text  # else the agent would learn to write such headings
+    whole = reply_in(row.text) if is_own else row.text  # otherwise the agent would learn to write such headings
     said = safe_block(whole[:MOST_CHARACTERS], nonce)
     cut = " …" if len(whole) > MOST_CHARACTERS else ""
     name = "you" if is_own else safe_line(row.name, 100, nonce)

@@ -1,4 +1,4 @@
-"""Firings that their agent deferred, on their way back: the pass over the windows puts them into a window."""
+"""Returns deferred firings: the pass over the windows puts them into a window when their time comes."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scheduler.invocations.replay import join_window
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import Event, record_events
 
-# One scheduler at a time, which costs nothing where nothing is deferred: the lock is asked for last.
+# One scheduler at a time, at no cost while nothing is deferred, since the lock comes last.
 FIND_DUE = text("""
     SELECT f.id, f.agent_id, f.tenant_id FROM firings f
     WHERE f.ack = 'deferred' AND f.state = 'delivered' AND f.deferred_until <= (SELECT clock_timestamp())
@@ -28,7 +28,7 @@ COUNT = text("UPDATE invocations SET firing_count = firing_count + :count WHERE 
 DROP_EMPTY = text("DELETE FROM invocations WHERE id = :id AND state = 'collecting' AND firing_count = 0")
 
 
-# What an agent put off is its own alarm clock too, and keeps the pace of its own triggers.
+# A deferral is the agent's own alarm, so it keeps the pace of the agent's own triggers.
 KEEP_PACE = text("""
     INSERT INTO agent_paces (agent_id, woken_at)
     SELECT agent_id, coalesce(due_at, clock_timestamp()) FROM invocations WHERE id = :id
@@ -37,9 +37,9 @@ KEEP_PACE = text("""
 
 
 def return_deferred(conn: Connection, limit: int) -> int:
-    """Put the firings whose time has come, up to `limit`, into their agents' windows, due now unless those are held.
+    """Puts up to `limit` due firings into their agents' windows, due now unless held; returns how many.
 
-    Returns how many. Windows are locked first, in the order of their agents, as by everything that writes both.
+    Windows are locked first, in the order of their agents, as everywhere that writes both.
     """
     due = conn.execute(FIND_DUE, {"limit": limit}).all()
     if not due or not try_lock(conn, AdvisoryLock.RETURN_DEFERRED):
@@ -54,7 +54,7 @@ def return_deferred(conn: Connection, limit: int) -> int:
 
 
 def _bring_back(conn: Connection, tenant_id: UUID, agent_id: UUID, firing_ids: list[UUID]) -> int:
-    """Decided again under the window's lock: some may have been acknowledged anew, or replayed, meanwhile."""
+    """Checks again under the window's lock: some may have been acknowledged or replayed meanwhile."""
     window_id = join_window(conn, tenant_id, agent_id, 0, next_own_wake(conn, agent_id))
     back = conn.execute(BRING_BACK, {"window_id": window_id, "ids": firing_ids}).scalars().all()
     conn.execute(COUNT, {"id": window_id, "count": len(back)})

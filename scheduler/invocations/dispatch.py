@@ -1,4 +1,4 @@
-"""Running invocations: claim, prepare, run, finish. No transaction is open while a runtime runs."""
+"""Runs invocations: claims, prepares, runs and finishes them. No transaction is open while a runtime runs."""
 
 from __future__ import annotations
 
@@ -29,28 +29,29 @@ from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Invocation
 
 WATCH_SECONDS = 1.0
-"""How often it is looked whether a run was cancelled or taken away."""
+"""How often runs are checked for cancellation or loss."""
 STALE_SECONDS = 20.0
-"""The age of this worker's heartbeat at which it gives its runs up, before at 30 s others take them for lost."""
+"""The age of this worker's heartbeat at which it gives up its runs, before others take them as lost at 30 s."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
-"""Between attempts to write an end down while the database is away: for about a minute."""
+"""The pauses between attempts to write an end while the database is unavailable, about a minute in all."""
 
 FEW_PLACES = 20
 ROOM_SECONDS = 0.05
-"""With fewer places than that left, how long to wait for more before work is looked for."""
+"""With fewer places than that left, how long to wait for more before fetching jobs."""
 
 FIRST_WAIT, LONGEST_WAIT, MOST_WAITS = 0.05, 2.0, 6
-"""Seconds after which runs are looked at again whose tenant or host has too many under way: doubled each time that
-none of a job could be made."""
+"""The seconds after which a run is tried again when its tenant or host has too many in progress; doubled each time
+that no run of a job could start.
+"""
 
 NO_JOB = RunsJob()
 T = TypeVar("T")
 P = ParamSpec("P")
 Prepared = Work | Skipped | Exception
-"""What a claimed run is made with, or why it cannot be."""
+"""The input of a claimed run, or why it cannot be made."""
 
 UNREACHABLE = (DatabaseUnavailable, OperationalError)
-"""What passes by itself: the database is away, or has chosen this transaction to break a deadlock."""
+"""Temporary errors: the database is unavailable, or chose this transaction to break a deadlock."""
 
 SHUTDOWN = HandedBack("worker_shutdown")
 DATABASE_AWAY = HandedBack("database_away")
@@ -74,14 +75,17 @@ class Dispatcher:
         threads: int = 3,
         places: int = 200,
     ) -> None:
-        """`base_url`: the API's, for `complete_url`. `heartbeat_age`: in seconds. `threads`: as `db` has room."""
+        """`base_url`: the API's, for `complete_url`.
+
+        `heartbeat_age`: in seconds. `threads`: as many as `db` has room for.
+        """
         self._db = db
         self._make_runtime = make_runtime
         self._box = box
         self._base_url = base_url
         self._worker = worker
         self._heartbeat_age = heartbeat_age
-        # Not the loop's own: what else is run there may hang, and must not keep an end from being written down.
+        # Own threads instead of the loop's: other work there may hang and must not delay the writing of an end.
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dispatch")
         self._runs: set[Run] = set()
         self._places = Places(places)
@@ -90,15 +94,16 @@ class Dispatcher:
         """Whether this worker was told to stop: a run that it has to give up then costs no try."""
 
     async def has_room(self) -> bool:
-        """Whether it takes more runs. With few places left it waits a moment, for more to take together."""
+        """Whether it can take more runs. With few places left it waits a moment, to fetch several at once."""
         if self._places.free < FEW_PLACES:
             await asyncio.sleep(ROOM_SECONDS)
         return self._places.free > 0
 
     async def run(self, runs: Sequence[tuple[UUID, int]], job: RunsJob = NO_JOB) -> None:
-        """The Procrastinate job: a try of each (invocation id, attempt) that is still there to be claimed.
+        """The Procrastinate job: attempts each (invocation id, attempt) that can still be claimed.
 
-        What it has no place for is queued again, for any worker. Cancelled by a shutdown, it hands its runs back first.
+        Requeues, for any worker, what it has no place for. When a shutdown cancels it, it first hands its runs
+        back.
         """
         tries = [Run(invocation_id, attempt) for invocation_id, attempt in runs]
         carrying = asyncio.ensure_future(self._carry_all(tries, job))
@@ -111,7 +116,9 @@ class Dispatcher:
             raise
 
     async def watch(self) -> None:
-        """Look after the runs until cancelled: stop what was cancelled, taken away, or may be taken any time."""
+        """Watches the runs until cancelled: stops those that were cancelled, taken over, or may be taken over at
+        any time.
+        """
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             if self._runs and self._heartbeat_age() > STALE_SECONDS:
@@ -121,7 +128,7 @@ class Dispatcher:
                 await self._look_after(set(self._runs))
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stops the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _carry_all(self, tries: Sequence[Run], job: RunsJob) -> None:
@@ -148,14 +155,18 @@ class Dispatcher:
             logger.info("{}", told(run.request, outcome))
 
     async def _claim(self, runs: Sequence[Run], job: RunsJob, kept: list[Run]) -> dict[Run, Prepared]:
-        """Claim runs and read what they need: those that are ours now. `kept` are those of the job that are already."""
+        """Claims runs and reads what they need; returns those that are ours now.
+
+        `kept`: those of the job that already are.
+        """
         while True:
             try:
                 made = await transact(self._db, self._threads, self._claim_and_prepare, runs, job, kept)
             except UNREACHABLE as error:
                 logger.warning("{} invocations could not be claimed: {}", len(runs), error)
                 self._leave_all(runs)
-                # The commit may have arrived although its answer did not: then the tries are ours, and go back.
+                # The commit may have succeeded although its answer was lost: then the attempts are ours and must
+                # be given back.
                 self._ends.expect(len(runs))
                 ended = await asyncio.gather(*(self._ends.submit((run, DATABASE_AWAY)) for run in runs))
                 if all(each is None for each in ended):
@@ -182,7 +193,7 @@ class Dispatcher:
     def _claim_and_prepare(
         self, conn: Connection, runs: Sequence[Run], job: RunsJob, kept: Sequence[Run]
     ) -> dict[Run, Prepared]:
-        """Claim, in one transaction, those that have a place, and queue the others again, for any worker."""
+        """Claims those that have a place and requeues the others for any worker, in one transaction."""
         by_id = {run.invocation_id: run for run in runs}
         candidates = read_candidates(conn, by_id)
         taken = self._places.take(candidates, rooms_of_tenants(conn, candidates))
@@ -200,7 +211,7 @@ class Dispatcher:
     def _put_back(self, conn: Connection, job: RunsJob, ours: Sequence[Run], left: Sequence[Run]) -> None:
         if job.id is not None:
             keep_runs(conn, job.id, [run.key for run in ours])
-        # With places left it is their tenant or host that has too many: they wait longer each time.
+        # With places left, their tenant or host has too many: they wait longer each time.
         waits = 0 if ours else job.waits
         delay = min(FIRST_WAIT * 2**waits, LONGEST_WAIT) if self._places.free > 0 else 0.0
         waits = min(waits + 1, MOST_WAITS) if delay else 0
@@ -226,9 +237,10 @@ class Dispatcher:
         return await run.outcome_of(runtime.run(work.request))
 
     async def _write_ends(self, ends: Sequence[tuple[Run, Outcome]]) -> list[bool | None]:
-        """Write ends down: for each whether the try was still ours; None when the database stayed away too long.
+        """Writes ends; returns for each whether the attempt was still ours, or None when the database stayed
+        unavailable.
 
-        Then the sweeper, or at last the reconciler, ends it.
+        Then the sweeper, or finally the reconciler, ends it.
         """
         tries = [(*run.key, outcome) for run, outcome in ends]
         written = await self._persist(f"The end of {len(ends)} runs", finish_all, tries)
@@ -237,7 +249,10 @@ class Dispatcher:
     async def _persist(
         self, what: str, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """Do `work` in a transaction, and try again while the database is away; None when it stays away too long."""
+        """Runs `work` in a transaction, retrying while the database is unavailable;
+
+        None when it stays so for too long.
+        """
         for pause in PAUSES:
             try:
                 return await transact(self._db, self._threads, work, *args, **kwargs)

@@ -1,4 +1,4 @@
-"""Group commit on an event loop: what is handed in within some milliseconds is written in one transaction."""
+"""Group commit on an event loop: items submitted within a few milliseconds are written in one transaction."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 MOST = 200
-"""Items of one write."""
+"""The most items of one write."""
 PATIENCE_OF_EACH = 0.001
 LONGEST_PATIENCE = 0.03
-"""Seconds that an item waits for others: a millisecond for each that may come, up to so much."""
+"""The seconds an item waits for others: a millisecond for each expected one, up to this."""
 
 
 class Gatherer(Generic[Item, Result]):
-    """Calls `write` with all items that wait, one write at a time. A lone item waits for nobody.
+    """Calls `write` with all waiting items, one write at a time. A lone item does not wait.
 
-    `write` does all of its items or raises and does none; what it cannot do is found by halving.
+    `write` does all of its items, or none and raises; failing items are found by bisection.
     """
 
     def __init__(self, write: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
@@ -30,12 +30,12 @@ class Gatherer(Generic[Item, Result]):
         self._expected = 0
 
     def expect(self, more: int) -> None:
-        """Say that so many more items are going to come; negative: that they are not."""
+        """Announces so many more items; negative: they are not coming."""
         self._expected += more
         self._look()
 
     async def submit(self, item: Item) -> Result:
-        """Have an expected `item` written: its result, or its error raised."""
+        """Writes an announced `item`; returns its result or raises its error."""
         written: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         self._waiting.append((item, written))
         self._look()

@@ -1,4 +1,4 @@
-"""One line about a run, for the console and the logs: who was woken, by what, and how it ended."""
+"""Formats a run as one line for the console and the logs: who was woken, by what, and how it ended."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SHOWN_TRIGGERS = 5
 
 
 def told(request: RunRequest, outcome: Outcome) -> str:
-    """The run in one line; replies and errors are cut, control characters shown escaped."""
+    """Returns the line; replies and errors are cut, control characters escaped."""
     counts = Counter(f"{firing.trigger.name} ({firing.trigger.type})" for firing in request.firings)
     names = [f"{name} x{count}" if count > 1 else name for name, count in counts.most_common(SHOWN_TRIGGERS)]
     more = ["…"] if len(counts) > SHOWN_TRIGGERS else []

@@ -1,4 +1,4 @@
-"""Shares the places of a worker fairly: no host, and no tenant beside others, takes all of them."""
+"""Divides the places of a worker fairly, so that no host or tenant takes all of them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from scheduler.storage.arrays import uuid_array
 from scheduler.storage.rows import rows_as
 
 SHARE = 3
-"""A host, or a tenant beside others, takes up to so many times the places that are free: of 200 it may have 150, two
-of them 85 each. However many do not answer, there are places left for who comes next."""
+"""A host, or one of several tenants, may take up to this many times the free places: of 200 it may have 150, two
+of them 85 each. However many do not answer, there are places left for others.
+"""
 
 CANDIDATES = text("""
     SELECT i.id, i.tenant_id, coalesce(a.runtime->>'url', '') AS url, t.max_concurrent_runs,
@@ -26,14 +27,14 @@ CANDIDATES = text("""
     WHERE i.id = ANY(CAST(:ids AS uuid[])) AND i.state = 'ready' ORDER BY i.id
 """)
 
-# Two workers that claim for one tenant count one after the other.
+# Serializes workers that claim for the same tenant.
 LOCK_TENANT = text(f"SELECT pg_advisory_xact_lock({AdvisoryLock.PLACES.value}, hashtext(CAST(:id AS text)))")
 RUNNING = text("SELECT count(*) FROM invocations WHERE tenant_id = :id AND state = 'running'")
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A ready invocation, and what its place is counted for."""
+    """A ready invocation with the data for counting its place."""
 
     id: UUID
     tenant_id: UUID
@@ -43,7 +44,7 @@ class Candidate:
 
     @property
     def host(self) -> str:
-        """Host and port of the agent; empty for one that has none."""
+        """The host and port of the agent; empty for one without."""
         try:
             return urlsplit(self.url).netloc.rpartition("@")[2].lower()
         except ValueError:
@@ -51,12 +52,12 @@ class Candidate:
 
 
 def read_candidates(conn: Connection, ids: Iterable[UUID]) -> list[Candidate]:
-    """Those of the invocations that are ready, oldest first."""
+    """Returns the ready ones among the invocations, oldest first."""
     return rows_as(Candidate, conn.execute(CANDIDATES, {"ids": uuid_array(ids)}))
 
 
 def rooms_of_tenants(conn: Connection, candidates: Sequence[Candidate]) -> dict[UUID, int]:
-    """How many more may run of each tenant that has a `max_concurrent_runs`, over all workers."""
+    """Returns how many more may run for each tenant with a `max_concurrent_runs`, over all workers."""
     limits = {
         each.tenant_id: each.max_concurrent_runs for each in candidates if each.max_concurrent_runs is not None
     }
@@ -68,7 +69,7 @@ def rooms_of_tenants(conn: Connection, candidates: Sequence[Candidate]) -> dict[
 
 
 class Places:
-    """What runs on this worker, counted; safe to be used by threads."""
+    """Counts what runs on this worker. Thread-safe."""
 
     def __init__(self, total: int) -> None:
         self.free = total
@@ -77,17 +78,17 @@ class Places:
         self._of_tenants: Counter[UUID] = Counter()
 
     def take(self, candidates: Sequence[Candidate], rooms: dict[UUID, int]) -> list[Candidate]:
-        """Take a place for each candidate that may have one now, in order. `rooms` are those left to tenants."""
+        """Takes a place for each candidate that may have one now, in order. `rooms` are what is left to tenants."""
         with self._lock:
             return [each for each in candidates if self._take(each, rooms)]
 
     def give_back(self, candidate: Candidate) -> None:
-        """Free the place of a run that has ended."""
+        """Frees the place of an ended run."""
         with self._lock:
             self.free += 1
             self._of_tenants[candidate.tenant_id] -= 1
             self._of_hosts[candidate.host] -= 1
-            # What is not there is not counted for ever.
+            # remove entries at zero, so that the counters do not grow
             self._of_tenants += Counter()
             self._of_hosts += Counter()
 

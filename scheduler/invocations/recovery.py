@@ -1,7 +1,7 @@
-"""Recovers invocations after a crash or a lost message: two duties, each one testable pass.
+"""Recovers invocations after a crash or a lost message: two duties, each a testable pass.
 
-Every repair is a transaction of its own that decides again under its locks, so nothing here can harm work that
-went on meanwhile. A try lock per duty keeps several processes from doing the same at once.
+Every repair is its own transaction and checks again under its locks, so that it cannot damage concurrent work. A
+try lock per duty keeps several processes from doing the same at once.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from scheduler.storage.engine import Database, notify
 T = TypeVar("T")
 
 STALLED_AFTER = timedelta(seconds=30)
-"""The age of a worker's last heartbeat from which its jobs count as lost. The worker gives up at 20 s itself."""
+"""The age of a worker's last heartbeat at which its jobs count as lost. The worker itself gives up at 20 s."""
 
 
 WORKER_LOST = Failed("The worker that ran this try is gone.", reason="worker_lost")
@@ -42,7 +42,7 @@ STALLED = text(f"""
     ORDER BY j.id
 """)  # noqa: S608  # our own constant
 
-# What an earlier version has queued names its one invocation by itself.
+# Earlier versions queued one invocation per job, named in a different argument.
 _RUNS = """jsonb_array_elements(coalesce(j.args->'runs',
         jsonb_build_array(jsonb_build_array(j.args->'invocation_id', j.args->'attempt')))) AS r"""
 
@@ -80,7 +80,7 @@ HELD_FOR_NOTHING = text("""
 
 FREE = freeing("id = :id AND state IN ('collecting', 'retrying') AND due_at IS NULL")
 
-# Ids are UUIDv7: they begin with the milliseconds since 1970, so the primary key's index finds the new ones.
+# Ids are UUIDv7: they start with the milliseconds since 1970, so the primary key's index finds the new ones.
 STRANDED = text("""
     SELECT f.agent_id, f.tenant_id, array_agg(f.id ORDER BY f.id) AS ids
     FROM firings f LEFT JOIN invocations i ON i.id = f.invocation_id
@@ -106,29 +106,29 @@ class Swept:
     """What one sweep did."""
 
     stalled: int = 0
-    """Jobs taken from workers that are gone."""
+    """Jobs taken from dead workers."""
     awaited: int = 0
     """Awaiting invocations that ended: cancelled, or past their deadline."""
 
 
 @dataclass(slots=True)
 class Reconciled:
-    """What one reconcile pass found amiss and put right; all zero is what is expected."""
+    """What one reconcile pass found and repaired; normally all zero."""
 
     requeued: int = 0
-    """Ready invocations without a live job: given one."""
+    """Ready invocations without a live job, which got one."""
     lost: int = 0
-    """Running invocations without a live job: retried, or dead."""
+    """Running invocations without a live job, which were retried or became dead."""
     freed: int = 0
-    """Windows held without an active invocation, a pause or a spent budget: due now."""
+    """Windows held without an active invocation, a pause or a spent budget, which became due."""
     rescued: int = 0
-    """Pending firings whose invocation is missing or over: put into their agent's window."""
+    """Pending firings whose invocation is missing or ended, which were put into their agent's window."""
     overdue: int = 0
-    """Awaiting invocations past their deadline, which is nothing amiss: the sweep ends them as well."""
+    """Awaiting invocations past their deadline, which is normal: the sweep ends them as well."""
     leftover_jobs: int = 0
     """Jobs that a worker could not delete after their invocation had ended."""
     is_whole: bool = True
-    """False: another process was at the same, and part was left to it."""
+    """False: another process was doing the same, and part was left to it."""
 
 
 class Done(NamedTuple):
@@ -139,7 +139,7 @@ class Done(NamedTuple):
 
 
 def sweep_stalled(db: Database, stalled_after: timedelta = STALLED_AFTER) -> Swept:
-    """Take over from workers that are gone, and end what waits for nobody. Every 15 s."""
+    """Takes over from dead workers, and ends expired waits. Runs every 15 s."""
     age = {"age": stalled_after}
     with db.begin() as conn:
         job_ids = conn.execute(STALLED, age).scalars().all()
@@ -148,9 +148,9 @@ def sweep_stalled(db: Database, stalled_after: timedelta = STALLED_AFTER) -> Swe
 
 
 def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -> Reconciled:
-    """Compare what should hold with what does, and put it right. At start and every 5 minutes.
+    """Checks invariants and repairs violations. Runs at start and every 5 minutes.
 
-    Firings are looked at when they are `newer_than`; None looks at all of them, at the cost of reading them.
+    Checks firings that are `newer_than`; None checks all of them, at the cost of reading them.
     """
     newer = {"newer_than": newer_than}
     with db.begin() as conn:
@@ -182,9 +182,9 @@ def reconcile(db: Database, newer_than: timedelta | None = timedelta(hours=1)) -
 
 
 def _each(db: Database, lock: AdvisoryLock, items: Sequence[T], repair: Callable[[Connection, T], int]) -> Done:
-    """Repair each item in a transaction of its own, and add the repairs up.
+    """Repairs each item in its own transaction and counts the repairs.
 
-    Stops, leaving the rest, where another process is at the same.
+    Stops, leaving the rest, when another process is doing the same.
     """
     done = 0
     for item in items:
@@ -196,7 +196,7 @@ def _each(db: Database, lock: AdvisoryLock, items: Sequence[T], repair: Callable
 
 
 def _take_stalled(conn: Connection, job_id: int, age: dict[str, timedelta]) -> int:
-    """Delete a lost worker's job together with what it means for its invocation."""
+    """Deletes a lost worker's job together with its effect on the invocation."""
     job = conn.execute(TAKE_STALLED, age | {"id": job_id}).one_or_none()
     if job is None:
         return 0
@@ -242,7 +242,7 @@ def _give_up(conn: Connection, invocation_id: UUID) -> int:
 
 
 def _without_job(conn: Connection, invocation_id: UUID, state: InvocationState) -> Try | None:
-    """The locked invocation, if it is in `state` and still has no live job."""
+    """Locks and returns the invocation if it is in `state` and still has no live job."""
     current = lock_try(conn, invocation_id)
     if current is None or current.state is not state:
         return None
@@ -250,7 +250,7 @@ def _without_job(conn: Connection, invocation_id: UUID, state: InvocationState) 
 
 
 def _free(conn: Connection, invocation_id: UUID) -> int:
-    """Harmless even if it was held again meanwhile: the next pass decides, under the locks that this needs."""
+    """Frees the window. Harmless even if it was held again meanwhile: the next pass decides under its locks."""
     freed = conn.execute(FREE, {"id": invocation_id}).rowcount
     if freed:
         notify(conn)
@@ -258,7 +258,10 @@ def _free(conn: Connection, invocation_id: UUID) -> int:
 
 
 def _rescue(conn: Connection, which: dict[str, object]) -> int:
-    """Put an agent's stranded firings into its window. Read again here: another process may have been first."""
+    """Puts an agent's stranded firings into its window.
+
+    Reads them again here, as another process may have been first.
+    """
     stranded = conn.execute(STRANDED, which).one_or_none()
     if stranded is None:
         return 0

@@ -1,4 +1,4 @@
-"""Sending firings to their agent again: a replay, and the rescue of firings that lost their invocation."""
+"""Sends firings to their agent again: for a replay, or to rescue firings that lost their invocation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scheduler.storage.audit import record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.tables import Agent, Invocation
 
-# A held window stays held: what holds it back holds for replayed firings as well.
+# A held window stays held: the reason applies to replayed firings as well.
 JOIN_WINDOW = text("""
     INSERT INTO invocations (id, tenant_id, agent_id, state, due_at, firing_count)
     VALUES (:id, :tenant_id, :agent_id, 'collecting', greatest(clock_timestamp(), CAST(:due_at AS timestamptz)), :count)
@@ -27,7 +27,7 @@ JOIN_WINDOW = text("""
 
 KEPT = text("SELECT id FROM firings WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id")
 LOCKED = text(f"{KEPT.text} FOR NO KEY UPDATE")
-"""They are not removed before they are on their way again."""
+"""Keeps retention from removing the firings before they are pending again."""
 
 FIND_PENDING = text("""
     SELECT invocation_id FROM firings WHERE id = ANY(CAST(:ids AS uuid[])) AND state = 'pending' LIMIT 1
@@ -41,11 +41,11 @@ ATTACH = text("""
 
 
 def replay(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -> UUID:
-    """Send an ended invocation's firings to its agent again: they join its window, which is due now.
+    """Sends an ended invocation's firings to its agent again: they join its window, which becomes due now.
 
-    Returns the id of that collecting invocation, noted as `replayed_into`. A firing is on its way once at a
-    time: a second replay is a Conflict while the first one's firings wait or run, and allowed once they have
-    ended. Raises NotFound, and Conflict also for an invocation that has not ended or whose agent is gone.
+    Returns the id of that collecting invocation, stored as `replayed_into`. A firing can be in progress only once:
+    a second replay is a Conflict while the first one's firings wait or run, and allowed after they have ended.
+    Raises NotFound, and Conflict also for an invocation that has not ended or whose agent is gone.
     """
     ended = conn.execute(
         select(Invocation.agent_id, Invocation.state, Invocation.firing_ids, Agent.deleted_at)
@@ -65,8 +65,8 @@ def replay(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -
     if not kept:
         raise Conflict("The firings of the invocation are older than they are kept; they were removed.")
     window_id = join_window(conn, tenant_id, ended.agent_id, len(kept))
-    # After the window's lock, which every other replay for this agent has to wait for: who closes a window locks it
-    # before its firings, and so do we.
+    # After the window's lock, which serializes replays for this agent: closing a window locks it before its
+    # firings, and so does this.
     if conn.scalars(LOCKED, {"ids": kept}).all() != kept:
         raise Conflict(
             "Firings of the invocation were removed just now, being older than they are kept; try again."
@@ -91,7 +91,7 @@ def replay(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -
 def join_window(
     conn: Connection, tenant_id: UUID, agent_id: UUID, count: int, due_at: datetime | None = None
 ) -> UUID:
-    """Open the agent's window or join it with `count` firings, due now, or later at `due_at`, unless it is held."""
+    """Opens the agent's window or joins it with `count` firings, due now, or later at `due_at`, unless it is held."""
     values = {"id": new_id(), "tenant_id": tenant_id, "agent_id": agent_id, "count": count, "due_at": due_at}
     window_id: UUID = conn.execute(JOIN_WINDOW, values).scalar_one()
     notify(conn)
@@ -99,5 +99,5 @@ def join_window(
 
 
 def attach(conn: Connection, window_id: UUID, firing_ids: Sequence[UUID]) -> None:
-    """Put firings, counted by `join_window` already, into a window."""
+    """Puts firings that `join_window` has counted into a window."""
     conn.execute(ATTACH, {"invocation_id": window_id, "ids": list(firing_ids)})

@@ -1,4 +1,4 @@
-"""Agents that answer 202: whether they really report later, or say 202 by habit."""
+"""Tracks whether agents that answer 202 really report later, or always answer 202."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from scheduler.domain.run import Failed, Outcome, Replied
 
 OVERDUE = Failed("The agent accepted the work but did not report in time.", reason="deadline")
 NEVER_REPORTS = Replied("", reason="no_report")
-"""Such an agent has the work, and another try would make it do that once more."""
+"""For an agent that has the work, where another attempt would make it do the work again."""
 
-# Never waits: whoever has the agent's row locked may want the invocation that this transaction holds. A later report
-# remembers it then.
+# SKIP LOCKED: a transaction that holds the agent's row may want the invocation that this one holds. A later report
+# sets it then.
 REMEMBER = text("""
     UPDATE agents SET reported_at = clock_timestamp() WHERE id IN (
         SELECT a.id FROM agents a JOIN invocations i ON i.agent_id = a.id
@@ -28,10 +28,10 @@ REPORTS = text("""
 
 
 def remember_report(conn: Connection, invocation_id: UUID) -> None:
-    """Remember that the invocation's agent reports by itself."""
+    """Remembers that the invocation's agent reports its results."""
     conn.execute(REMEMBER, {"id": invocation_id})
 
 
 def end_without_report(conn: Connection, invocation_id: UUID) -> Outcome:
-    """What it means that no report came in time: a failure of an agent that sends them, else the end of its work."""
+    """Returns what a missing report means: a failure for an agent that reports, else the end of its work."""
     return OVERDUE if conn.scalar(REPORTS, {"id": invocation_id}) else NEVER_REPORTS

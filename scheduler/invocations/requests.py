@@ -1,4 +1,4 @@
-"""Builds what a claimed invocation is run with: its agent's runtime, and the request with context and firings."""
+"""Builds the input of a claimed invocation: its agent's runtime, and the request with context and firings."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ _CONTEXT_FIELDS = tuple(field.name for field in fields(ContextFiring) if field.n
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """A run, ready to be made."""
+    """A run that is ready to start."""
 
     spec: RuntimeSpec
     request: RunRequest
@@ -63,11 +63,11 @@ class Work:
 def prepare_all(
     conn: Connection, claimed: Sequence[Claimed], base_url: str, box: SecretBox
 ) -> dict[UUID, Work | Skipped | Exception]:
-    """Read what claimed invocations need: a few statements, however many they are.
+    """Reads what claimed invocations need, in a few statements for all of them.
 
-    Skipped is one whose agent is gone or has no enabled model; one with an exception cannot be made, for instance
-    as a secret does not open. The context is made for the first try and kept: a repeated request differs in its
-    attempt and token alone.
+    An invocation whose agent is gone or has no enabled model is Skipped; one that cannot be made, for instance
+    because a secret cannot be decrypted, gets an exception. The context is built for the first attempt and kept: a
+    repeated request differs only in its attempt and token.
     """
     agent_ids = list({each.agent_id for each in claimed})
     agents = {row.id: row for row in conn.execute(select(Agent.__table__, _GONE).where(Agent.id.in_(agent_ids)))}
@@ -200,7 +200,7 @@ def _run_firing(firing: Row[Any], language: Language) -> RunFiring:
 
 
 def _payload(payload: bytes | None) -> tuple[str | None, str | None]:
-    """The payload as text, or in base64 when it is none."""
+    """Returns the payload as text, or in base64 if it is not text."""
     if payload is None:
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""One try under way, as its worker holds it."""
+"""One attempt in progress, as its worker holds it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.invocations.places import Candidate
 
 
 class Run:
-    """One try under way. `stop` ends it from outside, with the outcome that this then is."""
+    """One attempt in progress. `stop` ends it from outside with the given outcome."""
 
     def __init__(self, invocation_id: UUID, attempt: int) -> None:
         self.invocation_id = invocation_id
@@ -27,17 +27,17 @@ class Run:
 
     @property
     def key(self) -> tuple[UUID, int]:
-        """Invocation and attempt."""
+        """The invocation id and attempt."""
         return self.invocation_id, self.attempt
 
     def stop(self, outcome: Outcome) -> None:
-        """Cancel the runtime, now or as soon as it starts. The first reason counts."""
+        """Cancels the runtime, now or as soon as it starts. The first reason counts."""
         self._stopped = self._stopped or outcome
         if self._task is not None:
             self._task.cancel()
 
     async def outcome_of(self, running: Coroutine[Any, Any, Outcome]) -> Outcome:
-        """Run a runtime to its end, whatever that is. A result that was there before a `stop` took hold counts."""
+        """Runs a runtime to its end. A result that was there before `stop` took effect counts."""
         if self._stopped is not None:
             running.close()
             return self._stopped

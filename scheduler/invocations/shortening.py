@@ -1,4 +1,4 @@
-"""Windows that open sooner than was planned, since what made them wait was lowered: a delay or a cooldown."""
+"""Shortens open windows when a delay or a cooldown is lowered."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.storage.engine import notify
 
-# Triggers come before invocations, and by id, as for everybody.
+# Triggers come before invocations, ordered by id, as everywhere.
 LOCK_TRIGGERS = text("""
     SELECT id FROM triggers WHERE id IN (
         SELECT f.trigger_id FROM invocations w JOIN firings f ON f.invocation_id = w.id
@@ -16,8 +16,8 @@ LOCK_TRIGGERS = text("""
     ) ORDER BY id FOR UPDATE
 """)
 
-# As new_firing.wake_at: the window's delay on, but not while the trigger cools down from the run before. What keeps a
-# pace of its own, or was put off, makes no window shorter.
+# As in new_firing.wake_at: after the window's delay and the trigger's cooldown from the previous run. Firings with
+# their own pace, or deferred ones, do not shorten a window.
 SHORTEN = text("""
     UPDATE invocations w SET due_at = v.due_at
     FROM (
@@ -39,7 +39,7 @@ SHORTEN = text("""
     RETURNING w.id, w.due_at
 """)
 
-# Or the next cooldown would count from a wake that does not come.
+# Otherwise the next cooldown would start at a wake that does not happen.
 FOLLOW = text("""
     UPDATE triggers SET last_wake_at = :due_at WHERE last_wake_at > :due_at
     AND id IN (SELECT trigger_id FROM firings WHERE invocation_id = :id)
@@ -48,10 +48,11 @@ FOLLOW = text("""
 
 
 def shorten_window(conn: Connection, agent_id: UUID, trigger_id: UUID | None = None) -> bool:
-    """Make an agent's open window due when it were by the settings of now, if that is sooner; whether it is.
+    """Moves an agent's open window to when it would be due with the current settings, if sooner; returns whether
+    it did.
 
-    Call it after the statement that lowered one. `trigger_id`: the one that changed, which the caller has locked; None:
-    the agent did. A window that is held stays so.
+    Call it after the statement that lowered a setting. `trigger_id`: the changed trigger, locked by the caller;
+    None: the agent changed. A held window stays held.
     """
     if trigger_id is None:
         conn.execute(LOCK_TRIGGERS, {"agent_id": agent_id})

@@ -1,4 +1,4 @@
-"""The state machine of invocations: every change of state goes through `move`. docs/state-machine.md draws it."""
+"""The state machine of invocations: every change of state uses `move`. docs/state-machine.md shows it."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ FIRING_STATES = {
     InvocationState.SKIPPED: FiringState.SKIPPED,
     InvocationState.CANCELLED: FiringState.CANCELLED,
 }
-"""What becomes of an invocation's firings at its end."""
+"""The state of an invocation's firings after its end."""
 
 _AUDITED = FINAL_STATES | {InvocationState.RETRYING}
 
@@ -103,7 +103,7 @@ EACH = (
     )
     .render_derived("v", with_types=True)
 )
-"""The rows of `move_each`, which have what they need of these columns."""
+"""The rows of `move_each`, with the values for these columns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +119,7 @@ class Moved:
 
 
 def check_move(source: InvocationState, target: InvocationState) -> None:
-    """Raise Conflict unless an invocation may go from `source` to `target`."""
+    """Raises Conflict unless an invocation may go from `source` to `target`."""
     if target not in MOVES[source]:
         raise Conflict(f"The invocation is {source}: it cannot become {target}.")
 
@@ -135,11 +135,11 @@ def move(
     detail: dict[str, Any] | None = None,
     **values: object,
 ) -> list[Moved]:
-    """Take those of `ids` that are in `source` (and at attempt `fence`) to `target`; returns the ones that went.
+    """Moves those of `ids` that are in `source` (and at attempt `fence`) to `target`; returns those moved.
 
-    What belongs to the move happens with it: a window that is left keeps its firings' ids; at an end the
-    firings are marked and the agent is free for its next window; ends and retries are audited, with `detail`.
-    `values` are further columns. Raises Conflict when there is no such move.
+    Applies the side effects too: a window that is left stores its firings' ids; at an end the firings are marked
+    and the agent is free for its next window; ends and retries are audited, with `detail`. `values` are further
+    columns. Raises Conflict when the transition is not allowed.
     """
     if not ids:
         check_move(source, target)
@@ -163,9 +163,9 @@ def move_each(
     details: Mapping[UUID, dict[str, Any]] | None = None,
     **values: object,
 ) -> list[Moved]:
-    """As `move`, for invocations that get values of their own, in one statement as well.
+    """Like `move`, with separate values for each invocation, also in one statement.
 
-    Each of `rows` names an `id` and the `attempt` that is its fence, and what else of EACH `values` refer to.
+    Each of `rows` has an `id`, the `attempt` as its fence, and what the EACH `values` refer to.
     """
     if not rows:
         check_move(source, target)
@@ -212,7 +212,7 @@ def _follow(
     actor: str,
     details: Mapping[UUID, dict[str, Any]],
 ) -> None:
-    """Do what belongs to a move."""
+    """Applies the side effects of a transition."""
     if moved and target in FINAL_STATES:
         _mark_firings(conn, moved, target)
         if source in ACTIVE_STATES:
@@ -235,10 +235,10 @@ def _mark_firings(conn: Connection, moved: Collection[Moved], target: Invocation
 
 
 def _free_agents(conn: Connection, moved: Collection[Moved]) -> None:
-    """Let the windows that waited for these ends close.
+    """Lets the windows that waited for these ends close.
 
-    Last, and in a statement of its own: whoever held a window back had the active row locked, so its hold is
-    committed and visible by the time that row could be updated here.
+    Last, and in a separate statement: whoever held a window had locked the active row, so its hold is committed
+    and visible by the time that row could be updated here.
     """
     released = conn.execute(_RELEASE_BUSY, {"agent_ids": [each.agent_id for each in moved]})
     if released.rowcount:

@@ -1,9 +1,9 @@
-"""Closing windows: the one place where invocations become ready. Set-wise, and it never waits for a lock.
+"""Closes windows; the only place where invocations become ready. Set-wise, and without waiting for locks.
 
-At most one row per agent is active (`ready | running | awaiting | retrying`). A window that is due while one is
-gets held, and the end of that one makes it due again. For neither to miss the other, the active row's lock
-must be had before a window is held; without it the window stays due and is looked at again in milliseconds.
-A paused agent's row is locked for the same reason, and limits are by budgets.py.
+At most one row per agent is active (`ready | running | awaiting | retrying`). A window that is due meanwhile is
+held, and the end of the active one makes it due again. So that neither misses the other, a window is only held
+under the active row's lock; without it the window stays due and is tried again in milliseconds. A paused agent's
+row is locked for the same reason; budgets.py locks limits.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from scheduler.storage.engine import notify
 from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
 from scheduler.storage.rows import rows_as
 
-# States are literals where a partial index must be found, and the clock is read once, for the index to be used.
+# States are literals, so that partial indexes are used, and the clock is read once, for the same reason.
 _DUE = """
     SELECT id, agent_id, state, firing_count, opened_at, due_at FROM invocations
     WHERE state IN ('collecting', 'retrying') AND due_at <= (SELECT clock_timestamp())
@@ -81,7 +81,7 @@ RELEASE = freeing("""
         AND due_at IS NULL AND held_reason = ANY(CAST(:reasons AS text[]))
 """)
 
-# The batch leaves, not the rest: a backlog of thousands is not rewritten for each hundred that go.
+# The batch moves out, not the rest, so that a backlog of thousands is not rewritten for each hundred that leave.
 SPLIT = text("""
     WITH leaving AS (
         SELECT v.window_id, v.id AS batch_id, oldest.id
@@ -110,23 +110,23 @@ SPLIT = text("""
 
 @dataclass(frozen=True, slots=True)
 class Closed:
-    """What one pass did with the due rows it got hold of."""
+    """What one pass did with the due rows it could lock."""
 
     ready: list[UUID] = field(default_factory=list)
-    """Invocations that a worker may run now: windows that closed, and retries whose wait is over."""
+    """Invocations that a worker may run now: closed windows, and retries whose wait is over."""
     held: int = 0
-    """Due times taken away until an end, a resume, or a freed limit gives one back."""
+    """Windows without a due time until an end, a resume, or a freed limit gives one back."""
     left: int = 0
-    """Rows left due because a lock was not to be had: look again in 20 to 50 ms."""
+    """Rows left due because a lock was not available: look again in 20 to 50 ms."""
     skipped: int = 0
-    """Windows of agents that are deleted or expired; their firings are kept for a replay."""
+    """Windows of deleted or expired agents; their firings are kept for a replay."""
     widened: int = 0
-    """Windows that stay open longer, for a budget that is nearly spent."""
+    """Windows that stay open longer because a budget is nearly spent."""
 
 
 @dataclass(slots=True)
 class _Plan:
-    """What is to become of each row, by invocation id."""
+    """The decision for each row, by invocation id."""
 
     windows: dict[UUID, int]
     """To close: id to the number of firings that may leave at once."""
@@ -134,15 +134,15 @@ class _Plan:
     held: dict[HeldReason, list[UUID]]
     skipped: dict[str, list[UUID]]
     limited: list[Row[Any]] = field(default_factory=list)
-    """Of `windows`, those whose agents have budgets, which have yet to decide."""
+    """Those of `windows` whose agents have budgets, which decide next."""
     left: int = 0
 
 
 def claim_due_windows(conn: Connection, limit: int, *, leaves_few: bool = False) -> Sequence[Row[Any]]:
-    """Lock up to `limit` due windows and retries, the longest due first, of each tenant its share if more are due.
+    """Locks up to `limit` due windows and retries, longest due first, in fair shares if more are due.
 
-    Before that, what was put off until now is made due: windows held for a budget, and firings that agents deferred.
-    With `leaves_few`, what the express lane takes is left to it.
+    First makes due what was postponed until now: windows held for a budget, and deferred firings. With
+    `leaves_few`, what the express lane takes is left to it.
     """
     free_due_windows(conn)
     return_deferred(conn, limit)
@@ -153,17 +153,17 @@ def claim_due_windows(conn: Connection, limit: int, *, leaves_few: bool = False)
 
 
 def claim_windows_of(conn: Connection, shares: Mapping[UUID, int]) -> Sequence[Row[Any]]:
-    """Lock so many due windows and retries of each tenant, the longest due first, for `close_windows`."""
+    """Locks the given number of due windows and retries of each tenant, longest due first, for `close_windows`."""
     return conn.execute(CLAIM_SHARES, share_parameters(shares)).all()
 
 
 def close_due_windows(conn: Connection, limit: int) -> Closed:
-    """Claim and close in one go."""
+    """Claims and closes in one call."""
     return close_windows(conn, claim_due_windows(conn, limit))
 
 
 def close_windows(conn: Connection, due: Sequence[Row[Any]]) -> Closed:
-    """Close the claimed windows, and start the claimed retries, in the transaction that holds them."""
+    """Closes the claimed windows and starts the claimed retries, in the transaction that locked them."""
     if not due:
         return Closed()
     plan = _decide(conn, due)
@@ -187,13 +187,13 @@ def close_windows(conn: Connection, due: Sequence[Row[Any]]) -> Closed:
 
 
 def next_window_due_in(conn: Connection) -> float | None:
-    """Seconds until the next window closes or the next retry starts; None when all are held."""
+    """Returns the seconds until the next window closes or the next retry starts; None when all are held."""
     seconds: float | None = conn.execute(NEXT_DUE).scalar_one()
     return seconds
 
 
 def release_window(conn: Connection, agent_id: UUID, reasons: Collection[HeldReason]) -> bool:
-    """Make what is held of an agent for one of `reasons` due now; whether there was anything.
+    """Makes an agent's windows held for one of `reasons` due now; returns whether there were any.
 
     Call it after the statement that ended the reason (e.g. `is_paused = false`), in the same transaction.
     """
@@ -227,12 +227,12 @@ def _decide(conn: Connection, due: Sequence[Row[Any]]) -> _Plan:
             if agent and agent.has_budget:
                 plan.limited.append(row)
         else:
-            plan.retries.append(row.id)  # of a deleted agent too: the dispatcher ends it, which frees its window
+            plan.retries.append(row.id)  # for deleted agents too: the dispatcher ends it, which frees its window
     return plan
 
 
 def _judge(conn: Connection, plan: _Plan) -> Judged:
-    """Let budgets decide: of the windows that they concern, only those that may close stay in the plan."""
+    """Lets budgets decide: of the windows they concern, only those that may close stay in the plan."""
     if not plan.limited:
         return Judged()
     full = {row.id for row in plan.limited if row.firing_count >= plan.windows[row.id]}
@@ -244,7 +244,7 @@ def _judge(conn: Connection, plan: _Plan) -> Judged:
 
 
 def _agents_of(conn: Connection, lock: Any, **ids: Collection[UUID]) -> set[UUID]:
-    """The agents whose rows `lock` got, out of those that the ids name."""
+    """Returns the agents among the given ids whose rows `lock` got."""
     if not any(ids.values()):
         return set()
     return set(conn.execute(lock, {name: list(each) for name, each in ids.items()}).scalars())
@@ -258,14 +258,14 @@ def _hold(plan: _Plan, row: Row[Any], reason: HeldReason, *, surely: Collection[
 
 
 def _close(conn: Connection, windows: dict[UUID, int], counts: dict[UUID, int]) -> list[Moved]:
-    """Make windows ready. From one with more firings than may leave at once, the oldest go; it stays open, due now."""
+    """Makes windows ready. From a window with too many firings, the oldest move out; it stays open, due now."""
     over_full = {each: limit for each, limit in windows.items() if counts[each] > limit}
     whole = [each for each in windows if each not in over_full]
     return [*move(conn, whole, InvocationState.COLLECTING, InvocationState.READY), *_split(conn, over_full)]
 
 
 def _split(conn: Connection, over_full: dict[UUID, int]) -> list[Moved]:
-    """Give the oldest firings of each window, as many as may leave, a ready invocation of their own."""
+    """Moves the oldest firings of each window, as many as may leave, to a ready invocation of their own."""
     if not over_full:
         return []
     check_move(InvocationState.COLLECTING, InvocationState.READY)

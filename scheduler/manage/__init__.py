@@ -1,6 +1,5 @@
-"""What may be done with triggers, agents, models, keys, tenants, people, channels and targets: a service for each.
+"""Services for triggers, agents, models, keys, tenants, users, channels and targets, one for each.
 
-Each serves every way in: API, pages, tools, command.
-
-Not here: what happens when a trigger is due (scheduler/clock), and HTTP (api).
+All interfaces use them: API, pages, tools, command line. Not here: what happens when a trigger is due
+(scheduler/clock), and HTTP (api).
 """

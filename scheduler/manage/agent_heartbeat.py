@@ -1,4 +1,4 @@
-"""The heartbeat of an agent: a system trigger that wakes it now and then, so that it can look around by itself."""
+"""Manages an agent's heartbeat: a system trigger that wakes it periodically to look around."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ DEFAULT_INSTRUCTION = WORDS["en"].heartbeat
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatSettings:
-    """How often an agent's heart beats, within which hours of its zone (`HH:MM-HH:MM`), and what it is told."""
+    """An agent's heartbeat: how often, within which hours in its zone (`HH:MM-HH:MM`), and the instructions for
+    it.
+    """
 
     minutes: float = DEFAULT_MINUTES
     only_between: str | None = None
@@ -34,7 +36,7 @@ class HeartbeatSettings:
     enabled: bool = True
 
     def within(self, floor: float) -> HeartbeatSettings:
-        """The same, but no faster than the tenant's least minutes between two beats."""
+        """Returns the same settings, but no faster than the tenant's minimum minutes between two heartbeats."""
         return replace(self, minutes=float(max(self.minutes, floor)))
 
 
@@ -47,7 +49,7 @@ FASTER = text("""
 
 
 def widen_heartbeats(db: Database, triggers: Triggers, tenant_id: UUID, floor: int, *, actor: str) -> None:
-    """Slow down the heartbeats of a tenant's agents that are faster than its new floor."""
+    """Slows down the heartbeats of a tenant's agents that are faster than its new minimum."""
     with db.begin() as conn:
         found = conn.scalars(FASTER, {"tenant_id": tenant_id, "floor": floor}).all()
     for trigger_id in found:
@@ -57,9 +59,9 @@ def widen_heartbeats(db: Database, triggers: Triggers, tenant_id: UUID, floor: i
 def set_heartbeat(
     db: Database, triggers: Triggers, tenant_id: UUID, agent_id: UUID, settings: HeartbeatSettings, *, actor: str
 ) -> TriggerView:
-    """Give an agent its heartbeat, or change it as a whole; the same settings again change nothing.
+    """Creates or replaces an agent's heartbeat; identical settings change nothing.
 
-    One that is faster than the tenant's floor is slowed down to that. Raises NotFound, InvalidField.
+    A heartbeat faster than the tenant's minimum is slowed down to it. Raises NotFound, InvalidField.
     """
     with db.begin() as conn:
         get_agent(conn, tenant_id, agent_id)

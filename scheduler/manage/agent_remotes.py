@@ -1,4 +1,4 @@
-"""The MCP servers of an agent, as columns of `agents`, and the names of the headers that are sent along."""
+"""Stores the MCP servers of an agent, and lists the names of the headers sent to them."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ from scheduler.triggers.base import merge_headers
 
 
 def mcp_columns(servers: Sequence[McpServer], agent: Agent | None, operator: Operator) -> dict[str, Any]:
-    """An agent's MCP servers; the headers of one that keeps its name and url stay. Raises InvalidField."""
+    """Returns the columns for an agent's MCP servers.
+
+    A server that keeps its name and URL keeps its headers. Raises InvalidField.
+    """
     old = {server["name"]: server for server in agent.mcp_servers} if agent is not None else {}
     stored = None if agent is None or agent.mcp_secrets is None else operator.box.decrypt(agent.mcp_secrets)
     old_headers = json.loads(stored) if stored else {}
@@ -37,7 +40,7 @@ def mcp_columns(servers: Sequence[McpServer], agent: Agent | None, operator: Ope
 
 
 def header_names(agent: Agent, operator: Operator) -> dict[str, list[str]]:
-    """The names of the headers that are sent along, by field: their values are never shown."""
+    """Returns the names of the sent headers, by field; their values are never shown."""
     found: dict[str, list[str]] = {}
     try:
         runtime = runtime_of(agent.runtime_kind)
@@ -48,13 +51,13 @@ def header_names(agent: Agent, operator: Operator) -> dict[str, list[str]]:
         if agent.mcp_secrets is not None:
             servers = json.loads(operator.box.decrypt(agent.mcp_secrets))
             found |= {f"mcp_servers.{name}": sorted(headers) for name, headers in servers.items()}
-    except ConfigurationError:  # sealed with another key: what uses them says so
+    except ConfigurationError:  # encrypted with another key: the code that uses them reports it
         return {}
     return {field: names for field, names in found.items() if names}
 
 
 def check_count(headers: dict[str, str], field: str) -> dict[str, str]:
-    """The headers, unless they are too many with those that stayed."""
+    """Returns the headers, unless there are too many together with those that stayed."""
     if len(headers) > MAX_HEADERS:
         raise InvalidField(
             f"That makes {len(headers)} headers; {MAX_HEADERS} are allowed. Remove some by null.", field=field

@@ -1,6 +1,6 @@
-"""Decides what an agent may do with a trigger: it may change its own; a person's it may read and fire.
+"""Decides what an agent may do with a trigger: it may change its own, and read and fire those of people.
 
-What a person paused, only a person resumes. Every door by which an agent comes leads here: its own key of the API, MCP,
+Only a person resumes what a person paused. Every interface for agents uses this: the API with an agent's key, MCP,
 the tools of `llm` agents, A2A.
 """
 
@@ -15,7 +15,7 @@ AGENT_PREFIX = "agent:"
 
 
 class Owned(Protocol):
-    """A trigger as its rights need it: a row or a view."""
+    """The fields of a trigger, from a row or a view, that its permissions depend on."""
 
     @property
     def name(self) -> str:
@@ -23,19 +23,19 @@ class Owned(Protocol):
 
     @property
     def agent_id(self) -> UUID:
-        """Whom it wakes."""
+        """The agent it wakes."""
 
     @property
     def created_by(self) -> str:
-        """Who made it."""
+        """Who created it."""
 
     @property
     def is_system(self) -> bool:
-        """Whether the system made it."""
+        """Whether the system created it."""
 
     @property
     def managed_by_agent(self) -> bool:
-        """Whether a person lets the agent change it."""
+        """Whether a person allowed the agent to change it."""
 
     @property
     def paused_by(self) -> str | None:
@@ -43,7 +43,7 @@ class Owned(Protocol):
 
 
 def agent_actor(agent_id: UUID) -> str:
-    """How an agent is named as the maker of a trigger, or as who paused it."""
+    """Returns the name of an agent as creator or as the one who paused a trigger."""
     return f"{AGENT_PREFIX}{agent_id}"
 
 
@@ -53,7 +53,7 @@ def stopped_by_person(trigger: Owned) -> bool:
 
 
 def is_own(trigger: Owned) -> bool:
-    """Whether the agent made it, or a person lets it change it."""
+    """Whether the agent created it, or a person allowed the agent to change it."""
     return trigger.managed_by_agent or trigger.created_by == agent_actor(trigger.agent_id)
 
 
@@ -65,7 +65,7 @@ def may_change(trigger: Owned) -> bool:
 
 
 def check_may_change(trigger: Owned) -> None:
-    """Raise Forbidden, saying why, where the agent may not change a trigger."""
+    """Raises Forbidden with the reason when the agent may not change a trigger."""
     if may_change(trigger):
         return
     if trigger.is_system:
@@ -82,13 +82,13 @@ def check_may_change(trigger: Owned) -> None:
 
 
 def check_may_grant(*, managed_by_agent: bool) -> None:
-    """Raise Forbidden where an agent gives itself the right to change a trigger."""
+    """Raises Forbidden when an agent gives itself the right to change a trigger."""
     if managed_by_agent:
         raise Forbidden("managed_by_agent is a person's to set; what an agent makes is its own anyway.")
 
 
 def check_may_try(*, approve_triggers: bool, is_approved: bool = False) -> None:
-    """Raise Forbidden where an agent's look at an address needs the approval that a trigger with it would need."""
+    """Raises Forbidden when an agent tries an address for which a trigger would need approval."""
     if approve_triggers and not is_approved:
         raise Forbidden(
             "What this agent's triggers request has to be approved by a person first, so nothing is tried before: "

@@ -1,4 +1,4 @@
-"""Checks and stores an agent's runtime and limits, by its tenant and by what the operator allows."""
+"""Checks and stores an agent's runtime and limits, within those of its tenant and what the operator allows."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ FLOORS = {"min_poll_interval_min": "min_poll_interval_min"}
 
 @dataclass(frozen=True, slots=True)
 class StoredRuntime:
-    """A runtime as columns of `agents`, and those of its secrets that are new and to be shown this once."""
+    """A runtime as columns of `agents`, and its new secrets, which are shown only this once."""
 
     columns: dict[str, Any]
     new_secrets: Mapping[str, Any] = field(default_factory=dict)
 
 
 def limit_columns(values: Mapping[str, Any], tenant: Tenant) -> dict[str, Any]:
-    """The limits in `values` within the tenant's, which take the place of null. Raises InvalidField."""
+    """Returns the limits in `values`, with the tenant's in place of null. Raises InvalidField for higher ones."""
     limits: dict[str, Any] = {}
     for name, tenants_name in (CEILINGS | FLOORS).items():
         if name not in values:
@@ -49,12 +49,12 @@ def limit_columns(values: Mapping[str, Any], tenant: Tenant) -> dict[str, Any]:
 
 
 def new_runtime(runtime: RuntimeConfig, operator: Operator) -> StoredRuntime:
-    """Check a runtime against what the operator allows. Raises InvalidField below `runtime`."""
+    """Checks a runtime against what the operator allows. Raises InvalidField below `runtime`."""
     return _stored(runtime, operator, {}, None, runtime.shown_once)
 
 
 def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> None:
-    """Raise InvalidField where a runtime names a model that the tenant has not."""
+    """Raises InvalidField when a runtime names a model that the tenant does not have."""
     for name in fields_of(runtime.columns["runtime_kind"], "models"):
         model_id = runtime.columns["runtime"].get(name)
         try:
@@ -65,10 +65,10 @@ def check_models(conn: Connection, tenant_id: UUID, runtime: StoredRuntime) -> N
 
 
 def patched_runtime(agent: Agent, patch: Mapping[str, Any], operator: Operator) -> StoredRuntime:
-    """Merge `patch` into the agent's runtime, or take it alone when it is of another kind.
+    """Merges `patch` into the agent's runtime, or replaces it when the kind changes.
 
-    A secret stays unless a new one is given, or null; of headers, each stays that is not named. Raises InvalidField
-    below `runtime`.
+    A secret stays unless the patch has a new one or null; headers that the patch does not name stay. Raises
+    InvalidField below `runtime`.
     """
     is_same = patch.get("kind", agent.runtime_kind) == agent.runtime_kind
     held = _held(agent, patch, operator) if is_same else {}
@@ -83,7 +83,7 @@ def patched_runtime(agent: Agent, patch: Mapping[str, Any], operator: Operator) 
 
 
 def _held(agent: Agent, patch: Mapping[str, Any], operator: Operator) -> dict[str, Any]:
-    """The agent's stored secrets; nothing of those that do not open, where all are given anew."""
+    """Returns the agent's stored secrets, without those that cannot be decrypted, which must all be given again."""
     runtime = runtime_of(agent.runtime_kind)
     if agent.runtime_secret is None or not runtime.secrets:
         return {}
@@ -101,19 +101,19 @@ def _opened(agent: Agent, operator: Operator) -> dict[str, Any]:
 
 
 def _kept(held: Mapping[str, Any], patch: Mapping[str, Any]) -> list[str]:
-    """The names of the secrets of which something stays."""
+    """Returns the names of secrets of which any part is kept."""
     return [name for name, value in held.items() if name not in patch or _rest(value, patch[name])]
 
 
 def _rest(value: object, patch: object) -> bool:
-    """Whether something of a secret that is an object is not named in its patch, in whatever case."""
+    """Whether an object secret has members that its patch does not name, ignoring case."""
     if not (isinstance(value, Mapping) and isinstance(patch, Mapping)):
         return False
     return bool({name.lower() for name in value} - {name.lower() for name in patch})
 
 
 def _check_same_host(runtime: RuntimeConfig, agent: Agent, kept: list[str]) -> None:
-    """Whoever may change an agent may not therefore read its secrets, by having them sent elsewhere."""
+    """Refuses to send stored secrets to another host: changing an agent must not reveal them."""
     lost = [name for name in kept if name in runtime.sent_along]
     url = getattr(runtime, "url", None)
     if lost and isinstance(url, str) and origin_of(agent.runtime["url"]) != origin_of(url):
@@ -130,9 +130,9 @@ def _stored(
     sealed: bytes | None,
     given: Collection[str],
 ) -> StoredRuntime:
-    """The columns of a runtime that is allowed; what is sealed stays as it is where nothing of it is new.
+    """Returns the columns of an allowed runtime; encrypted values stay as they are when nothing in them is new.
 
-    The secrets that are `given`, or made up, are shown.
+    Secrets that are `given` or generated are shown.
     """
     runtime = runtime.completed()
     runtime.check(operator)

@@ -1,4 +1,4 @@
-"""Limits the triggers that an agent makes or changes itself: they end by themselves, and keep a slow pace."""
+"""Limits triggers that an agent creates or changes itself: they expire, and they fire slowly."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import kind_of
 
 MOST_FIRES = 100
-"""Fires of a trigger that an agent makes: the default, and the most."""
+"""The most fires of a trigger created by an agent, which is also the default."""
 DEFAULT_LIFE = timedelta(days=7)
-"""When it expires unless the agent says otherwise; one whose first slot is later lives a day longer than that."""
+"""The default lifetime of a trigger created by an agent; if its first slot is later, it expires a day after that."""
 LONGEST_LIFE = timedelta(days=90)
 AFTER_FIRST_SLOT = timedelta(days=1)
 SHORTEST_STEP = timedelta(seconds=60)
-"""Between two of its slots."""
+"""The minimum time between two of its slots."""
 SLOTS_LOOKED_AT = 20
 AWAITING, APPROVED, REJECTED = "awaiting", "approved", "rejected"
 AWAITING_NOTE = "awaiting approval"
@@ -34,7 +34,7 @@ AWAITING_NOTE = "awaiting approval"
 def bounded(
     spec: TriggerSpec, first: datetime | None, now: datetime, fields: Collection[str] | None = None
 ) -> TriggerSpec:
-    """`spec` within an agent's limits: what is null there takes the default. `fields`: look at these only.
+    """Returns `spec` within an agent's limits, with defaults in place of null. `fields`: checks only these.
 
     `first` is the trigger's next slot. Raises InvalidField.
     """
@@ -47,9 +47,9 @@ def bounded(
 
 
 def check_pace(config: TriggerConfig, zone: str, trigger_id: UUID, now: datetime) -> None:
-    """Refuse with InvalidField a schedule that fires more often than an agent may ask for.
+    """Raises InvalidField for a schedule that fires more often than an agent may request.
 
-    A kind that only looks at its slots has a floor of its own.
+    Kinds that only check at their slots have their own minimum.
     """
     schedule = None if config.checked_by else config.schedule(zone, now, trigger_id)
     before: datetime | None = None
@@ -68,7 +68,7 @@ def check_pace(config: TriggerConfig, zone: str, trigger_id: UUID, now: datetime
 
 
 def check_changeable(kind: type[TriggerConfig]) -> None:
-    """Refuse with Conflict to let an agent change a trigger that is made by what it does, such as a wait."""
+    """Raises Conflict for a trigger that is created by an agent's action, such as a wait: it cannot be changed."""
     if not kind.is_offered:
         raise Conflict(
             f"A trigger of type {kind.kind} cannot be changed; cancel it and make a new one.", field="type"
@@ -76,7 +76,7 @@ def check_changeable(kind: type[TriggerConfig]) -> None:
 
 
 def check_approved(approval: str | None) -> None:
-    """Refuse with Conflict to enable what a person has not approved."""
+    """Raises Conflict when the trigger has not been approved."""
     if approval == AWAITING:
         raise Conflict(
             "The trigger awaits a person's approval: until then nothing enables it. A person approves it by "
@@ -91,9 +91,10 @@ def check_approved(approval: str | None) -> None:
 
 
 def own_columns(conn: Connection, agent_id: UUID, spec: TriggerSpec) -> dict[str, Any]:
-    """The columns of a trigger that its agent makes itself: in a run it stands where that run stands in its chain.
+    """Returns the columns of a trigger that its agent creates itself; in a run, it gets the run's place in the
+    chain.
 
-    Raises Forbidden where the agent would give itself a right.
+    Raises Forbidden when the agent would give itself a right.
     """
     check_may_grant(managed_by_agent=spec.managed_by_agent)
     run = lineage_of_run(conn, agent_id)
@@ -106,7 +107,7 @@ def own_columns(conn: Connection, agent_id: UUID, spec: TriggerSpec) -> dict[str
 
 
 def changed_columns(conn: Connection, row: HeldTrigger, patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The columns that a change by the agent itself adds: the deeper of its places in a chain counts."""
+    """Returns the columns that a change by the agent itself adds: the deeper place in a chain counts."""
     check_may_grant(managed_by_agent=patch.get("managed_by_agent", row.managed_by_agent) != row.managed_by_agent)
     run = lineage_of_run(conn, row.agent_id)
     return {"root_id": run.root_id, "depth": run.depth} if run.depth > row.depth else {}

@@ -1,4 +1,4 @@
-"""The life cycle of an agent: its row, its limits and what becomes of its triggers change in one transaction."""
+"""The life cycle of an agent. Its row, its limits and its triggers change in one transaction."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from scheduler.storage.tenants import get_tenant
 
 @dataclass(frozen=True, slots=True)
 class SavedAgent:
-    """An agent as it is now; `new_secrets` of its runtime are to be shown this once."""
+    """An agent after a change. `new_secrets` of its runtime are shown only this once."""
 
     row: Agent
     new_secrets: Mapping[str, Any] = field(default_factory=dict)
@@ -40,7 +40,7 @@ class SavedAgent:
 
 @dataclass(frozen=True, slots=True)
 class NewAgent:
-    """What an agent is made of: `settings` are its plain columns."""
+    """The input for a new agent. `settings` are its plain columns."""
 
     settings: Mapping[str, Any]
     runtime: RuntimeConfig
@@ -49,31 +49,31 @@ class NewAgent:
 
 @dataclass(frozen=True, slots=True)
 class _Planned:
-    """The columns of an agent that may be made."""
+    """The columns of a new agent that has been checked."""
 
     columns: dict[str, Any]
     new_secrets: Mapping[str, Any]
 
 
 class Agents:
-    """What can be done with agents. Every change is one transaction and leaves an audit event."""
+    """The operations on agents. Every change is one transaction and writes an audit event."""
 
     def __init__(self, db: Database, operator: Operator) -> None:
         self._db = db
         self._operator = operator
 
     def header_names(self, agent: Agent) -> dict[str, list[str]]:
-        """The names of the headers that are sent along, by field."""
+        """Returns the names of the sent headers, by field."""
         return header_names(agent, self._operator)
 
     def create(self, tenant_id: UUID, new: NewAgent, *, actor: str) -> SavedAgent:
-        """Make an agent. Raises InvalidField, NotFound for the tenant, or Conflict for its name."""
+        """Creates an agent. Raises InvalidField, NotFound for the tenant, or Conflict for its name."""
         with self._db.begin() as conn:
             planned = self._plan(conn, get_tenant(conn, tenant_id, keep=True), new)
             return _write(conn, tenant_id, [planned], actor)[0]
 
     def create_all(self, tenant_id: UUID, wanted: Sequence[NewAgent], *, actor: str) -> list[SavedAgent]:
-        """Make many agents, or none. Raises NotFound for the tenant, else what is wrong with all of them, by row."""
+        """Creates all of these agents or none. Raises NotFound for the tenant, else every error, by row."""
         errors, names = RowErrors(), [str(new.settings["name"]) for new in wanted]
         errors.note_repeated(names)
         planned = []
@@ -89,7 +89,7 @@ class Agents:
             return _write(conn, tenant_id, planned, actor)
 
     def _plan(self, conn: Connection, tenant: Tenant, new: NewAgent) -> _Planned:
-        """Check an agent that may be made of a tenant."""
+        """Checks a new agent of a tenant."""
         runtime = runtimes.new_runtime(new.runtime, self._operator)
         values = dict(new.settings) | mcp_columns(new.mcp_servers, None, self._operator)
         values |= runtimes.limit_columns(values, tenant)
@@ -99,25 +99,26 @@ class Agents:
     def list(
         self, tenant_id: UUID, *, only: UUID | None = None, limit: int, after: UUID | None = None
     ) -> Sequence[Agent]:
-        """Agents, newest first; `only` leaves one of them."""
+        """Lists agents, newest first; `only` restricts the list to one."""
         with self._db.begin() as conn:
             return list_agents(conn, tenant_id, only=only, limit=limit, after=after)
 
     def get(self, tenant_id: UUID, agent_id: UUID) -> Agent:
-        """One agent. Raises NotFound."""
+        """Returns one agent. Raises NotFound."""
         with self._db.begin() as conn:
             return get_agent(conn, tenant_id, agent_id)
 
     def get_with_budget(self, tenant_id: UUID, agent_id: UUID) -> tuple[Agent, BudgetState]:
-        """One agent, and what it has spent of its budgets. Raises NotFound."""
+        """Returns one agent and the state of its budgets. Raises NotFound."""
         with self._db.begin() as conn:
             return get_agent(conn, tenant_id, agent_id), read_budget(conn, agent_id)
 
     def update(self, tenant_id: UUID, agent_id: UUID, patch: Mapping[str, Any], *, actor: str) -> SavedAgent:
-        """Change fields; `runtime` is merged (RFC 7396). A timezone moves the triggers that have none of their own.
+        """Changes fields;
 
-        What was held for a limit that is changed is decided anew, at once, and a lower delay shortens the window that
-        is open. Raises NotFound, InvalidField, Conflict.
+        `runtime` is merged (RFC 7396). A new timezone moves the triggers without one of their own. Windows held
+        for a changed limit are reconsidered at once, and a lower delay shortens the open window. Raises NotFound,
+        InvalidField, Conflict.
         """
         with self._db.begin() as conn:
             row = get_agent(conn, tenant_id, agent_id, lock=True)
@@ -130,7 +131,7 @@ class Agents:
         return SavedAgent(row, new_secrets)
 
     def delete(self, tenant_id: UUID, agent_id: UUID, *, actor: str) -> None:
-        """Delete an agent, its triggers and its keys. What was recorded stays; what still waits is skipped."""
+        """Deletes an agent, its triggers and its keys. Recorded history stays; waiting firings are skipped."""
         with self._db.begin() as conn:
             row = get_agent(conn, tenant_id, agent_id, lock=True)
             update_agent(conn, agent_id, {"deleted_at": func.clock_timestamp()})
@@ -140,7 +141,7 @@ class Agents:
             _audit(conn, "deleted", row, actor, name=row.name)
 
     def pause(self, tenant_id: UUID, agent_id: UUID, *, actor: str, note: str | None = None) -> Agent:
-        """Pause an agent: its firings are recorded and wait. Pausing twice changes nothing but the note."""
+        """Pauses an agent: its firings are recorded and wait. Pausing it again only changes the note."""
         with self._db.begin() as conn:
             row = get_agent(conn, tenant_id, agent_id, lock=True)
             if not row.is_paused or note is not None:
@@ -149,7 +150,7 @@ class Agents:
         return row
 
     def resume(self, tenant_id: UUID, agent_id: UUID, *, actor: str) -> Agent:
-        """Resume an agent: what waited is delivered now."""
+        """Resumes an agent: waiting firings are delivered now."""
         with self._db.begin() as conn:
             row = get_agent(conn, tenant_id, agent_id, lock=True)
             if row.is_paused:
@@ -159,13 +160,13 @@ class Agents:
         return row
 
     def read_notes(self, tenant_id: UUID, agent_id: UUID) -> Notes:
-        """An agent's notes, and who wrote them last. Raises NotFound."""
+        """Returns an agent's notes and who last wrote them. Raises NotFound."""
         with self._db.begin() as conn:
             get_agent(conn, tenant_id, agent_id)
             return read_notes(conn, agent_id)
 
     def write_notes(self, tenant_id: UUID, agent_id: UUID, text: str, *, actor: str) -> Notes:
-        """Put a text in the place of an agent's notes; an empty one forgets them. Raises NotFound, InvalidField."""
+        """Replaces an agent's notes; empty text deletes them. Raises NotFound, InvalidField."""
         with self._db.begin() as conn:
             get_agent(conn, tenant_id, agent_id)
             return write_notes(conn, tenant_id, agent_id, text, actor=actor)
@@ -173,7 +174,7 @@ class Agents:
     def _patched(
         self, conn: Connection, row: Agent, patch: Mapping[str, Any]
     ) -> tuple[dict[str, Any], Mapping[str, Any]]:
-        """The columns that `patch` asks for, and new secrets."""
+        """Returns the columns that `patch` changes, and new secrets."""
         values = {name: value for name, value in patch.items() if name != "runtime"}
         values |= runtimes.limit_columns(patch, get_tenant(conn, row.tenant_id))
         new_secrets: Mapping[str, Any] = {}
@@ -196,7 +197,7 @@ def _write(conn: Connection, tenant_id: UUID, planned: Sequence[_Planned], actor
 
 
 def _follow(conn: Connection, agent_id: UUID, changed: set[str]) -> None:
-    """What else changes with these columns."""
+    """Applies the consequences of changed columns."""
     if "timezone" in changed:
         rezone_agent(conn, agent_id)
     if LIMITS & changed:

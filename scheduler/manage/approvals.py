@@ -1,4 +1,4 @@
-"""Approves or rejects triggers that agents made; until then such a trigger is disabled."""
+"""Approves or rejects triggers that agents created. Such a trigger is disabled until it is approved."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from scheduler.storage.trigger_views import TriggerView, get_view
 def approve(
     db: Database, tenant_id: UUID, trigger_id: UUID, *, actor: str, seen: datetime | None = None
 ) -> TriggerView:
-    """Let a trigger that awaits approval, or was rejected, start from now on.
+    """Approves and enables a trigger that awaits approval or was rejected.
 
-    `seen`: its updated_at when the person looked, so that nothing is approved unseen. Raises NotFound, or Conflict when
-    it was changed since, needs no approval, has expired, has no slot left, or is over the limit.
+    `seen`: its updated_at when the person viewed it, so that nothing is approved unseen. Raises NotFound, or
+    Conflict when it was changed since, needs no approval, has expired, has no slot left, or exceeds the limit.
     """
     with rows.telling_of_limits(db, tenant_id, actor, subject_id=trigger_id), db.begin() as conn:
         row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id)
@@ -34,7 +34,7 @@ def approve(
 
 
 def reject(db: Database, tenant_id: UUID, trigger_id: UUID, *, actor: str, note: str | None = None) -> TriggerView:
-    """Refuse a trigger that awaits approval. It stays disabled, and its paused_note tells the agent why.
+    """Rejects a trigger that awaits approval. It stays disabled, and its paused_note tells the agent why.
 
     Raises NotFound, or Conflict when it needs no approval.
     """

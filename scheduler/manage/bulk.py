@@ -1,4 +1,4 @@
-"""Sorts the triggers of a bulk change: which it changes, and which only if that is asked for."""
+"""Sorts the triggers of a bulk change into those it changes and those that need confirmation."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from sqlalchemy import Row
 FINISHED = frozenset({"max_fires", "expired", "finished", "resolved"})
 """Notes of triggers that ended by themselves."""
 NO_REASON = frozenset({None, "", "paused", "paused in the scheduler"})
-"""Notes of triggers that were paused without a reason given."""
+"""Notes of triggers that were paused without a reason."""
 
 
 class Verb(StrEnum):
-    """What can be done to many triggers at once."""
+    """The bulk operations on triggers."""
 
     PAUSE = "pause"
     RESUME = "resume"
@@ -25,27 +25,27 @@ class Verb(StrEnum):
 
 @dataclass(slots=True)
 class Sorted:
-    """Triggers by what a change means to them."""
+    """Triggers grouped by how the change affects them."""
 
     plain: list[Row[Any]] = field(default_factory=list)
-    """Changed without further words."""
+    """Changed without confirmation."""
     noted: list[Row[Any]] = field(default_factory=list)
-    """Paused for a reason that is noted."""
+    """Paused with a note."""
     finished: list[Row[Any]] = field(default_factory=list)
     """Ended by themselves: by their number of runs, their date, or their focus."""
     unfit: list[Row[Any]] = field(default_factory=list)
-    """Cannot be changed so: the system's own, or not approved."""
+    """Cannot be changed: system triggers or unapproved ones."""
     idle: list[Row[Any]] = field(default_factory=list)
-    """Are so already."""
+    """Already in the requested state."""
 
     def chosen(self, *, noted: bool, finished: bool) -> list[Row[Any]]:
-        """What to change, newest first."""
+        """Returns the triggers to change, newest first."""
         rows = [*self.plain, *(self.noted if noted else ()), *(self.finished if finished else ())]
         return sorted(rows, key=lambda row: row.id, reverse=True)
 
 
 def sort_out(verb: Verb, rows: Iterable[Row[Any]]) -> Sorted:
-    """Rows of `find_triggers` by what `verb` means to them."""
+    """Groups rows of `find_triggers` by how `verb` affects them."""
     found = Sorted()
     for row in rows:
         _place(found, verb, row).append(row)

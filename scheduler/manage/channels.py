@@ -1,4 +1,4 @@
-"""Channels: where people of a chat provider reach an agent."""
+"""The operations on channels, through which people on a chat provider reach an agent."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from scheduler.triggers.base import merge_patch
 
 
 class Channels:
-    """What can be done with channels. Every change is one transaction and leaves an audit event."""
+    """The operations on channels. Every change is one transaction and writes an audit event."""
 
     def __init__(
         self, db: Database, box: SecretBox, check_secrets: Callable[[str, Mapping[str, Any]], object]
     ) -> None:
-        """`check_secrets` raises InvalidField where a kind of channel cannot be opened with these secrets."""
+        """`check_secrets` raises InvalidField when a kind of channel cannot use these secrets."""
         self._db = db
         self._box = box
         self._check_secrets = check_secrets
 
     def create(self, tenant_id: UUID, values: Mapping[str, Any], *, actor: str) -> Channel:
-        """Make a channel. Raises InvalidField for its secrets or agent, or Conflict for its name."""
+        """Creates a channel. Raises InvalidField for its secrets or agent, or Conflict for its name."""
         columns = {**values, "secrets": self._seal(values["kind"], values["secrets"])}
         with self._db.begin() as conn:
             _check_agent(conn, tenant_id, values["agent_id"])
@@ -40,17 +40,20 @@ class Channels:
         return row
 
     def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Channel]:
-        """Channels, newest first."""
+        """Lists channels, newest first."""
         with self._db.begin() as conn:
             return list_channels(conn, tenant_id, limit=limit, after=after)
 
     def get(self, tenant_id: UUID, channel_id: UUID) -> Channel:
-        """One channel. Raises NotFound."""
+        """Returns one channel. Raises NotFound."""
         with self._db.begin() as conn:
             return get_channel(conn, tenant_id, channel_id)
 
     def update(self, tenant_id: UUID, channel_id: UUID, patch: Mapping[str, Any], *, actor: str) -> Channel:
-        """Change fields; `secrets` are merged and checked as at creation. Raises NotFound, InvalidField, Conflict."""
+        """Changes fields;
+
+        `secrets` are merged and checked as at creation. Raises NotFound, InvalidField, Conflict.
+        """
         values = dict(patch)
         with self._db.begin() as conn:
             row = get_channel(conn, tenant_id, channel_id, lock=True)
@@ -68,21 +71,21 @@ class Channels:
         return row
 
     def delete(self, tenant_id: UUID, channel_id: UUID, *, actor: str) -> None:
-        """Delete a channel. The messages that came by it stay. Raises NotFound."""
+        """Deletes a channel. Its messages stay. Raises NotFound."""
         with self._db.begin() as conn:
             row = get_channel(conn, tenant_id, channel_id, lock=True)
             delete_channel(conn, row.id)
             _audit(conn, "deleted", row, actor, name=row.name, kind=row.kind)
 
     def _seal(self, kind: str, secrets: Mapping[str, str | None]) -> bytes:
-        """Check the secrets, and encrypt them as they are kept. Raises InvalidField."""
+        """Checks the secrets and encrypts them for storage. Raises InvalidField."""
         held = {name: value for name, value in secrets.items() if value is not None}
         self._check_secrets(kind, held)
         return self._box.encrypt(json.dumps(held))
 
 
 def _check_agent(conn: Connection, tenant_id: UUID, agent_id: UUID) -> None:
-    """Keep the agent from being deleted meanwhile. Raises InvalidField where the tenant has none of that id."""
+    """Locks the agent against deletion. Raises InvalidField when the tenant has none with this id."""
     try:
         get_agent(conn, tenant_id, agent_id, lock=True)
     except NotFound as error:

@@ -1,4 +1,4 @@
-"""Delegates work from one agent to another: wakes the other, and makes a trigger that waits for its answer."""
+"""Delegates work between agents: wakes another agent, and creates a trigger that waits for its answer."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from scheduler.storage.triggers import insert_trigger
 
 ANSWER_WITHIN = timedelta(hours=24)
 KEPT_TASK = 2_000
-"""Characters of a task that its wait repeats."""
+"""How many characters of the task the waiting trigger stores."""
 CHANNEL = "agent"
 
 
 @dataclass(frozen=True, slots=True)
 class Delegated:
-    """The wait, whose id names the delegation, and the firing that carries the task."""
+    """The waiting trigger, whose id identifies the delegation, and the firing with the task."""
 
     delegation_id: UUID
     firing_id: UUID
@@ -39,10 +39,11 @@ class Delegated:
 def delegate(
     db: Database, tenant_id: UUID, agent_id: UUID, to_agent_id: UUID, task: str, *, actor: str
 ) -> Delegated:
-    """Wake an agent with a task and wait for its answer, which wakes `agent_id` once; so does its absence.
+    """Wakes an agent with a task and waits for its answer.
 
-    Raises NotFound (an agent), InvalidField (the task, oneself), Conflict (the limit of triggers, the other takes no
-    calls), LimitReached (the limits on agents that wake each other).
+    `agent_id` is woken once, with the answer or at the timeout. Raises NotFound (an agent), InvalidField (the
+    task, itself as target), Conflict (trigger limit reached, or the other agent takes no calls), LimitReached
+    (limits on wakes between agents).
     """
     if agent_id == to_agent_id:
         raise InvalidField("An agent cannot delegate to itself; set a trigger instead.", field="agent")
@@ -80,7 +81,7 @@ def delegate(
 def answer(
     conn: Connection, tenant_id: UUID, agent_id: UUID, text: str, delegation_id: UUID | None
 ) -> tuple[Wait, Received]:
-    """Answer the agent that waits for `agent_id`; None: the only one that does. In the caller's transaction.
+    """Answers the agent that waits for `agent_id`, the only one if None, in the caller's transaction.
 
     Raises Conflict when nobody waits, or several do and none is named, and InvalidField for the text.
     """
@@ -111,7 +112,7 @@ REASONS = {
         "请自行继续,或再次询问。"
     ),
 }
-"""What the waiting agent is told, by its language."""
+"""The text for the waiting agent, by its language."""
 
 
 def _reason(language: str, name: str, task: str) -> str:

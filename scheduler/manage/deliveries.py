@@ -1,4 +1,4 @@
-"""Replays deliveries of webhooks: one, or those of a range."""
+"""Replays webhook deliveries: a single one, or those of a time range."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.storage.trigger_views import get_view
 
 
 class Deliveries:
-    """What can be done with deliveries. Every method is one transaction and leaves an audit event."""
+    """The operations on deliveries. Every method is one transaction and writes an audit event."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -22,7 +22,7 @@ class Deliveries:
     def replay(
         self, tenant_id: UUID, trigger_id: UUID, delivery_id: UUID, *, actor: str, by_agent: bool = False
     ) -> Redelivered:
-        """Fire again with the body of one delivery, whatever its id, the filter and the rate say.
+        """Fires again with the body of one delivery, regardless of its id, the filter and the rate limit.
 
         Raises NotFound, Conflict when the trigger may not fire, and Forbidden for an agent that may not change it.
         """
@@ -40,7 +40,7 @@ class Deliveries:
         actor: str,
         by_agent: bool = False,
     ) -> list[Redelivered]:
-        """Fire again with each delivery of a range, oldest first; all of them or none. Raises as `replay` does."""
+        """Fires again with each delivery of a range, oldest first; all or none. Raises as `replay` does."""
         with self._db.begin() as conn:
             _check(conn, tenant_id, trigger_id, by_agent=by_agent)
             return redeliver_range(conn, tenant_id, trigger_id, since, until, actor=actor)

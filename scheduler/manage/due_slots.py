@@ -1,7 +1,8 @@
-"""Settles the slots that are due when their trigger is changed or stopped, and finds the next slot.
+"""Settles due slots when their trigger is changed or stopped, and finds the next slot.
 
-A slot that was due before a change is decided at the change, as a scheduler's pass would have: fired, counted or
-skipped by the misfire policy, in the change's own transaction and with an audit event. What is new holds after it.
+A slot that was due before a change is decided with the change, as a scheduler's pass would have: fired, counted or
+skipped by the misfire policy, in the change's own transaction and with an audit event. The new settings apply
+afterwards.
 """
 
 from __future__ import annotations
@@ -48,11 +49,10 @@ def lock_settled(
     last_look: bool = False,
     pauses: bool = False,
 ) -> HeldTrigger:
-    """Lock a trigger as `rows.lock_trigger` does and settle what is due of it; returns the row as it is afterwards.
+    """Locks a trigger as `rows.lock_trigger` does, settles its due slots, and returns the row afterwards.
 
-    `because`: the change, such as `updated`. `last_look`: what it listens for changes or ends. `pauses`: it is about
-    to be paused; a slot that a resume brings back, that of a once, is left for then. Raises NotFound, and Forbidden
-    where its agent may not.
+    `because`: the change, such as `updated`. `last_look`: the change alters or ends what it listens for. `pauses`:
+    it is about to be paused; a once's slot is left for the resume. Raises NotFound, and Forbidden for its agent.
     """
     row = rows.lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
     if last_look:
@@ -65,9 +65,9 @@ def lock_settled(
 
 
 def settle(conn: Connection, locked: Sequence[StoredTrigger], *, because: str, actor: str = SYSTEM) -> list[UUID]:
-    """Decide the due slots of triggers that are locked with their jobs; returns those of which some were due.
+    """Decides the due slots of triggers that are locked with their jobs; returns those that had any.
 
-    A trigger stays enabled, even without a slot or a firing left: what becomes of it, the change says.
+    Triggers stay enabled, even without a slot or firing left: the change itself decides about that.
     """
     due = {row.id: row for row in locked if _is_due(row)}
     if not due:
@@ -94,7 +94,7 @@ def settle(conn: Connection, locked: Sequence[StoredTrigger], *, because: str, a
 
 
 def skip_due(conn: Connection, locked: Sequence[StoredTrigger], *, why: str, actor: str) -> None:
-    """Audit the due slots of triggers whose agent is gone: there is nobody to fire for."""
+    """Audits the due slots of triggers whose agent is deleted as skipped."""
     due = {row.id: row for row in locked if _is_due(row)}
     events: list[Event] = []
     for trigger in lock_triggers(conn, list(due)).values() if due else ():
@@ -112,7 +112,7 @@ def _is_due(row: StoredTrigger) -> bool:
 
 
 def _comes_again(row: StoredTrigger) -> bool:
-    """Whether a slot that is due is still to fire after a pause."""
+    """Whether a due slot will still fire after a pause."""
     schedule = stored_schedule(row)
     if schedule is None:
         return False
@@ -121,7 +121,7 @@ def _comes_again(row: StoredTrigger) -> bool:
 
 
 def _decide(trigger: LockedTrigger, row: StoredTrigger) -> tuple[Decided, str | None]:
-    """What a pass would decide now, and why nothing fires where not the policy says so."""
+    """Decides as a pass would now, and tells why nothing fires if not because of the policy."""
     try:
         if gate(trigger, trigger.read_at) == "expired" and trigger.expires_at is not None:
             missed = slots_before(trigger, _definition(row), _due_slot(row), trigger.expires_at)
@@ -169,7 +169,7 @@ def _events(trigger: LockedTrigger, decided: Decided, because: str, actor: str, 
 
 
 def look_once_more(conn: Connection, locked: Sequence[StoredTrigger]) -> None:
-    """Let triggers that listen, and are about to stop or to listen for something else, fire for what they missed."""
+    """Fires listening triggers that are about to stop or change for what they have not seen yet."""
     ids = [row.id for row in locked if row.is_enabled and _forgets(row.type)]
     triggers = (
         [each for each in lock_triggers(conn, ids).values() if gate(each, each.read_at) is None] if ids else []
@@ -184,18 +184,18 @@ def _forgets(kind_name: str) -> bool:
 
 
 class Upcoming(NamedTuple):
-    """What a trigger that is changed fires next."""
+    """What a changed trigger fires next."""
 
     run_time: datetime | None
     dropped: datetime | None = None
-    """A slot whose time had come and that jitter held back: with the change it is none any more."""
+    """A due slot that jitter had delayed and that the change dropped."""
 
 
 def upcoming(row: StoredTrigger, config: TriggerConfig, zone: str, anchor: datetime) -> Upcoming:
-    """When a trigger, locked and settled as `row`, fires next with another config, zone or anchor.
+    """Finds when a trigger, locked and settled as `row`, fires next with another config, zone or anchor.
 
-    Slots are told apart by their nominal times: one that was decided does not come again with more jitter, and one
-    that waits is not lost with less.
+    Slots are identified by their nominal times: a decided one does not fire again with more jitter, and a waiting
+    one is not lost with less.
     """
     schedule = config.schedule(zone, anchor, row.id)
     first = None if schedule is None else config.first_run(schedule, row.now)
@@ -212,14 +212,14 @@ def upcoming(row: StoredTrigger, config: TriggerConfig, zone: str, anchor: datet
 
 
 def dropped_event(row: StoredTrigger, dropped: datetime, actor: str) -> Event:
-    """What is audited of a slot that jitter held back until a change took it away."""
+    """Creates the audit event for a slot that jitter had delayed and that a change dropped."""
     at = dropped.isoformat()
     detail = {"first": at, "last": at, "count": 1, "exact": True, "why": "changed"}
     return Event("trigger.skipped", row.tenant_id, row.id, row.agent_id, actor, detail)
 
 
 def stored_schedule(row: StoredTrigger) -> Schedule | None:
-    """The schedule of a trigger as it is stored; None for a kind without one, and for one that cannot be read."""
+    """Returns the schedule of a stored trigger; None for a kind without one or an unreadable one."""
     try:
         return kind_of(row.type).model_construct(**row.config).schedule(row.zone, row.anchor_at, row.id)
     except Exception as error:

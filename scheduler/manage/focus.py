@@ -1,4 +1,4 @@
-"""Ends an agent's triggers that belong to one focus together."""
+"""Ends the triggers of an agent that share a focus."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ END = text("""
 def resolve_focus(
     conn: Connection, tenant_id: UUID, agent_id: UUID, focus_ref: str, *, actor: str, by_agent: bool = False
 ) -> list[TriggerView]:
-    """End all triggers of a focus in the caller's transaction; returns its triggers, newest first, all ended now.
+    """Ends all triggers of a focus in the caller's transaction; returns them, newest first.
 
-    Firings that are recorded are still delivered. Doing it twice changes nothing. An agent (`by_agent`) ends those
-    that are its own to change and leaves the others. Raises NotFound when the agent has no trigger with this
-    `focus_ref`, and Forbidden when all that is left of it is people's.
+    Recorded firings are still delivered. Repeating it changes nothing. An agent (`by_agent`) ends those it may
+    change and leaves the others. Raises NotFound when the agent has no trigger with this `focus_ref`, and
+    Forbidden when only people's triggers are left.
     """
     where = {"agent_id": agent_id, "focus_ref": focus_ref}
     ended = lock_triggers_of(conn, _OF_FOCUS, where)

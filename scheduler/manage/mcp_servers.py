@@ -1,4 +1,4 @@
-"""The MCP servers of an agent, as clients send them."""
+"""The MCP servers of an agent as clients send them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$")]
 
 
 class McpServer(Shape):
-    """An MCP server: at `url` by streamable HTTP, or `command`, a program that the operator allows by this name."""
+    """An MCP server: streamable HTTP at `url`, or `command`, the name of a program that the operator allows."""
 
     name: ServerName = Field(description="What the names of its tools start with.")
     url: Url | None = Field(None, examples=["https://tools.example.org/mcp"])
@@ -38,7 +38,7 @@ class McpServer(Shape):
 
 
 def unique_names(servers: list[McpServer]) -> list[McpServer]:
-    """Refuse two servers of one name, for their tools could not be told apart."""
+    """Refuses two servers with the same name, as their tools would be ambiguous."""
     if len({server.name for server in servers}) < len(servers):
         raise ValueError("must have names that differ")
     return servers

@@ -1,4 +1,4 @@
-"""Models that agents think with: what they must be, who may point them at which key, and whether they answer."""
+"""The operations on models: validation, who may use which key, and tests."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from scheduler.storage.tenants import get_tenant
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who makes or changes a model; only an operator may name a variable of the server."""
+    """Who creates or changes a model. Only an operator may name a variable of the server."""
 
     actor: str
     is_operator: bool = False
@@ -40,28 +40,28 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class TestedModel:
-    """A model, and what came of one question to it."""
+    """A model and the result of a test question."""
 
     name: str
     trial: Trial
 
 
 class Models:
-    """What can be done with models. Every change is one transaction and leaves an audit event."""
+    """The operations on models. Every change is one transaction and writes an audit event."""
 
     def __init__(
         self, db: Database, box: SecretBox, allow_private: AllowedPrivate, ask: Callable[[ModelSpec], Trial]
     ) -> None:
-        """`ask` puts one short question to a model and waits for the answer."""
+        """`ask` sends a short question to a model and waits for the answer."""
         self._db = db
         self._box = box
         self._allow_private = allow_private
         self._ask = ask
-        # Each test holds a thread of this process for up to 20 s.
+        # Each test occupies a thread of this process for up to 20 s.
         self._turns = Turns("models are being tested")
 
     def create(self, tenant_id: UUID, values: Mapping[str, Any], author: Author) -> Model:
-        """Make a model. Raises InvalidField, Forbidden, NotFound for the tenant, or Conflict for its name."""
+        """Creates a model. Raises InvalidField, Forbidden, NotFound for the tenant, or Conflict for its name."""
         self._check(author, values, values)
         with self._db.begin() as conn:
             get_tenant(conn, tenant_id, keep=True)
@@ -70,17 +70,20 @@ class Models:
         return row
 
     def get(self, tenant_id: UUID, model_id: UUID) -> Model:
-        """One model. Raises NotFound."""
+        """Returns one model. Raises NotFound."""
         with self._db.begin() as conn:
             return get_model(conn, tenant_id, model_id)
 
     def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Model]:
-        """Models, newest first."""
+        """Lists models, newest first."""
         with self._db.begin() as conn:
             return list_models(conn, tenant_id, limit=limit, after=after)
 
     def update(self, tenant_id: UUID, model_id: UUID, patch: Mapping[str, Any], author: Author) -> Model:
-        """Change fields. The key stays with its address. Raises NotFound, InvalidField, Forbidden, Conflict."""
+        """Changes fields.
+
+        A stored key cannot move to another address. Raises NotFound, InvalidField, Forbidden, Conflict.
+        """
         with self._db.begin() as conn:
             row = get_model(conn, tenant_id, model_id, lock=True)
             whole = {**row.columns(), **_exclusive(patch)}
@@ -95,7 +98,7 @@ class Models:
         return row
 
     def delete(self, tenant_id: UUID, model_id: UUID, *, actor: str) -> None:
-        """Delete a model. Raises NotFound, or Conflict with the names of the agents that think with it."""
+        """Deletes a model. Raises NotFound, or Conflict with the names of the agents that use it."""
         with self._db.begin() as conn:
             row = get_model(conn, tenant_id, model_id, lock=True)
             check_unused(conn, row)
@@ -103,7 +106,7 @@ class Models:
             _audit(conn, "deleted", row, actor, name=row.name)
 
     def test(self, tenant_id: UUID, model_id: UUID, *, actor: str) -> TestedModel:
-        """Ask a model one short question, whether it is enabled or not. Raises NotFound, LimitReached."""
+        """Sends a model a short question, whether it is enabled or not. Raises NotFound, LimitReached."""
         row = self.get(tenant_id, model_id)
         spec = spec_of(row, self._box)
         with self._turns.take(tenant_id):
@@ -113,14 +116,14 @@ class Models:
         return TestedModel(row.name, trial)
 
     def _check(self, author: Author, whole: Mapping[str, Any], patch: Mapping[str, Any]) -> None:
-        """What a model as a whole must be. Raises InvalidField, and Forbidden for what only an operator decides."""
+        """Validates a model as a whole. Raises InvalidField, and Forbidden for settings reserved to an operator."""
         if whole["key"] is not None and whole["key_env"] is not None:
             raise InvalidField("Give one of key and key_env.", field="key_env")
         if whole["provider"] == Provider.OPENAI_COMPATIBLE and whole["base_url"] is None:
             raise InvalidField("An openai-compatible model needs the address of its server.", field="base_url")
         if patch.get("base_url") is not None:
             check_address(patch["base_url"], "base_url", self._allow_private)
-        # Else a tenant could have the operator's key sent to an address of its own.
+        # Otherwise a tenant could send the operator's key to an address of its own.
         is_moved = bool(patch.keys() & {"key_env", "base_url", "provider"})
         if whole["key_env"] is not None and not author.is_operator and is_moved:
             raise Forbidden("Only an operator's key may name a variable, or change where its content is sent.")
@@ -134,7 +137,7 @@ class Models:
 
 
 def _exclusive(patch: Mapping[str, Any]) -> dict[str, Any]:
-    """A new key takes the place of a variable, and the other way round."""
+    """A new key replaces a variable, and vice versa."""
     if patch.get("key") is not None and "key_env" not in patch:
         return {**patch, "key_env": None}
     if patch.get("key_env") is not None and "key" not in patch:
@@ -143,7 +146,7 @@ def _exclusive(patch: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _check_key_stays(row: Model, whole: Mapping[str, Any], patch: Mapping[str, Any]) -> None:
-    """Whoever may change a model may not therefore read its key, by having it sent elsewhere."""
+    """Refuses to send a stored key to another host: changing a model must not reveal its key."""
     if row.key is None or "key" in patch or whole["key"] is None:
         return
     moved = [origin_of(url) if url else None for url in (row.base_url, whole["base_url"])]

@@ -1,4 +1,4 @@
-"""New triggers, one or many: each is checked by itself, then all are written together."""
+"""Creates one or many triggers: each is checked separately, then all are written together."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from scheduler.triggers.registry import kind_of
 
 @dataclass(frozen=True, slots=True)
 class CreatedTrigger:
-    """A new trigger; a webhook's `hook_token` is known only now, since only its hash is stored."""
+    """A new trigger. A webhook's `hook_token` is shown only this once, since only its hash is stored."""
 
     trigger: TriggerView
     hook_token: str | None = None
@@ -39,7 +39,7 @@ class CreatedTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Maker:
-    """Who makes a trigger, in what way."""
+    """Who creates a trigger, and how."""
 
     actor: str
     created_by: str = ""
@@ -49,7 +49,7 @@ class Maker:
 
 @dataclass(frozen=True, slots=True)
 class NewTrigger:
-    """A trigger that may be made: its columns, its first slot, and a webhook's token."""
+    """A checked new trigger: its columns, its first slot, and a webhook's token."""
 
     values: dict[str, Any]
     first: datetime | None
@@ -57,7 +57,7 @@ class NewTrigger:
 
     @property
     def jobs(self) -> list[dict[str, Any]]:
-        """The rows of its jobs."""
+        """Returns the rows of its jobs."""
         id_, enabled, expires_at = self.values["id"], self.values["is_enabled"], self.values["expires_at"]
         found = []
         if self.first is not None:
@@ -67,7 +67,7 @@ class NewTrigger:
         return found
 
     def view(self) -> TriggerView:
-        """As people see it: what was written, read back without asking the database."""
+        """Returns the view of the new trigger without another query."""
         columns: dict[str, Any] = {each.name: self.values.get(each.name) for each in fields(TriggerView)}
         columns["timezone"] = self.values["zone"]
         columns["next_fire_at"] = self.first if self.values["is_enabled"] else None
@@ -75,7 +75,7 @@ class NewTrigger:
         return TriggerView(**columns)
 
     def event(self, actor: str) -> Event:
-        """What the audit trail says of it."""
+        """Returns the audit event of its creation."""
         about = {name: self.values[name] for name in ("name", "type")}
         if self.values["approval"] is not None:
             about["approval"] = self.values["approval"]
@@ -93,7 +93,7 @@ def plan_trigger(
     permitted: Permitted,
     seal: Callable[[Mapping[str, Any]], bytes | None],
 ) -> NewTrigger:
-    """Check what may be made of a locked agent. Raises InvalidField, Forbidden, or Conflict for the limit."""
+    """Checks a new trigger of a locked agent. Raises InvalidField, Forbidden, or Conflict for the limit."""
     by_agent = maker.by_agent
     own = agent_made.own_columns(conn, agent.agent_id, spec) if by_agent else {}
     check_spec(spec, agent.now)
@@ -134,7 +134,7 @@ def plan_trigger(
 
 
 def write_triggers(conn: Connection, new: Sequence[NewTrigger], actor: str) -> list[CreatedTrigger]:
-    """Write them with their jobs and audit events. Raises Conflict for a name that is taken."""
+    """Writes triggers with their jobs and audit events. Raises Conflict if a name is taken."""
     with rows.refuse_taken(new[0].values["name"] if len(new) == 1 else "like one of these"):
         insert_triggers(conn, [each.values for each in new])
     jobs = [job for each in new for job in each.jobs]

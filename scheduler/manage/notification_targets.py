@@ -1,4 +1,4 @@
-"""Notification targets: where people are told of an agent's replies besides their sessions."""
+"""The operations on notification targets, to which an agent's replies are sent besides its sessions."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ RETRY_SECONDS = 10
 
 @dataclass(frozen=True, slots=True)
 class TargetSpec:
-    """A target to be made. `url` and `secret` are kept encrypted."""
+    """The input for a new target. `url` and `secret` are stored encrypted."""
 
     name: str
     kind: str
@@ -45,25 +45,25 @@ class TargetSpec:
 
 @dataclass(frozen=True, slots=True)
 class NewTarget:
-    """A target just made; the `secret` of one that is signed is to be shown this once."""
+    """A new target. The `secret` of a signed one is shown only this once."""
 
     row: NotificationTarget
     secret: str | None = field(repr=False)
 
 
 class NotificationTargets:
-    """What can be done with notification targets. Every change is one transaction and leaves an audit event."""
+    """The operations on notification targets. Every change is one transaction and writes an audit event."""
 
     def __init__(self, db: Database, box: SecretBox, allow_private: AllowedPrivate, clock: Clock) -> None:
         self._db = db
         self._box = box
         self._allow_private = allow_private
         self._clock = clock
-        # Each test holds a thread of this process for up to 10 s.
+        # Each test occupies a thread of this process for up to 10 s.
         self._tests = BoundedSemaphore(TESTS_AT_ONCE)
 
     def create(self, tenant_id: UUID, agent_id: UUID, spec: TargetSpec, *, actor: str) -> NewTarget:
-        """Make a target of an agent. Raises InvalidField, NotFound, or Conflict for its name and the limit."""
+        """Creates a target for an agent. Raises InvalidField, NotFound, or Conflict for its name or the limit."""
         check_address(spec.url, "url", self._allow_private)
         is_signed = spec.kind == SIGNED
         secret = spec.secret or (new_standard_secret() if is_signed else None)
@@ -83,25 +83,25 @@ class NotificationTargets:
     def list(
         self, tenant_id: UUID, agent_id: UUID, *, limit: int, after: UUID | None = None
     ) -> Sequence[NotificationTarget]:
-        """An agent's targets, newest first. Raises NotFound for the agent."""
+        """Lists an agent's targets, newest first. Raises NotFound for the agent."""
         with self._db.begin() as conn:
             get_agent(conn, tenant_id, agent_id)
             return list_targets(conn, agent_id, limit=limit, after=after)
 
     def get(self, tenant_id: UUID, target_id: UUID) -> NotificationTarget:
-        """One target. Raises NotFound."""
+        """Returns one target. Raises NotFound."""
         with self._db.begin() as conn:
             return get_target(conn, tenant_id, target_id)
 
     def delete(self, tenant_id: UUID, target_id: UUID, *, actor: str) -> None:
-        """Delete a target. What is on its way there is given up. Raises NotFound."""
+        """Deletes a target. Pending deliveries to it are dropped. Raises NotFound."""
         with self._db.begin() as conn:
             row = get_target(conn, tenant_id, target_id, lock=True)
             delete_target(conn, row.id)
             _audit(conn, "deleted", row, actor)
 
     def test(self, tenant_id: UUID, target_id: UUID) -> NotSent | None:
-        """Send a test, once and at once; None when it arrived. Raises NotFound, LimitReached."""
+        """Sends one test immediately; returns None when it arrived. Raises NotFound, LimitReached."""
         with self._db.begin() as conn:
             row = get_target(conn, tenant_id, target_id)
             name = get_agent(conn, tenant_id, row.agent_id).name

@@ -1,4 +1,4 @@
-"""Quarantines triggers that break: each is stopped alone, with a note and an audit event."""
+"""Quarantines broken triggers: each one is stopped alone, with a note and an audit event."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ DISABLE = text("""
 
 
 def quarantine_trigger(conn: Connection, trigger_id: UUID, error: BaseException) -> None:
-    """Stop a trigger that cannot be read, or whose firings cannot be written, and say why in its note.
+    """Stops a trigger that cannot be read, or whose firings cannot be written, and stores the reason in its note.
 
-    Its jobs stop even when the note cannot be written: what matters to the other triggers is that it does.
+    Its jobs stop even when the note cannot be written, because other triggers depend on that.
     """
     stop_jobs(conn, [trigger_id], with_expiry=True)
     note = quarantine_note(error)

@@ -1,4 +1,4 @@
-"""Repairs triggers and jobs that disagree. They change in one transaction, so none is expected."""
+"""Repairs triggers and jobs that disagree. Both change in one transaction, so there should be none."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from scheduler.storage.triggers import TRIGGER_ZONE, stop_jobs
 from scheduler.triggers.registry import TIMED
 
 BATCH = 1000
-"""Drifted triggers repaired by one pass; the next pass takes the rest."""
+"""The most triggers repaired by one pass; the next pass takes the rest."""
 
-# One statement sees one moment: a pass or an edit that is under way shows whole or not at all.
+# A single statement sees one snapshot: a concurrent pass or edit is either fully visible or not at all.
 DRIFTED = text(f"""
     SELECT t.id AS trigger_id, t.tenant_id, CASE
         WHEN t.deleted_at IS NOT NULL THEN 'job without its trigger'
@@ -48,7 +48,7 @@ DRIFTED = text(f"""
 
 @dataclass(frozen=True)
 class Drift:
-    """A trigger that was out of step with its jobs, and how."""
+    """A trigger that disagreed with its jobs, and how."""
 
     trigger_id: UUID
     tenant_id: UUID
@@ -56,14 +56,14 @@ class Drift:
 
 
 def find_drift(conn: Connection, limit: int = BATCH) -> list[Drift]:
-    """The triggers that are out of step now."""
+    """Finds the triggers that disagree with their jobs now."""
     return rows_as(Drift, conn.execute(DRIFTED, {"timed": sorted(TIMED), "limit": limit}))
 
 
 def reconcile_jobs(db: Database) -> Sequence[Drift]:
-    """Find and repair, each in a transaction of its own; one process at a time. Returns what was out of step.
+    """Finds and repairs drift, each in its own transaction, one process at a time. Returns what was repaired.
 
-    A trigger that cannot be read is quarantined; the others are repaired.
+    Unreadable triggers are quarantined.
     """
     with db.begin() as conn:
         if not try_lock(conn, AdvisoryLock.RECONCILE_JOBS):
@@ -102,7 +102,7 @@ def _repair(conn: Connection, drift: Drift) -> None:
 
 
 def _put_in_step(conn: Connection, row: HeldTrigger) -> None:
-    """Make the jobs what the trigger says; a trigger that has nothing left to run is ended."""
+    """Updates the jobs to match the trigger; ends a trigger that has nothing left to run."""
     if zone_that_holds(row) != row.zone:
         had_slot = row.next_run_time is not None
         row = lock_settled(conn, row.tenant_id, row.id, because="moved to another zone")

@@ -1,4 +1,4 @@
-"""A restored database: the slots that passed since its backup, left out before the first start."""
+"""Skips the slots missed since the backup of a restored database, before its first start."""
 
 from __future__ import annotations
 
@@ -21,9 +21,10 @@ WHY = "restored"
 
 
 def skip_late(db: Database, actor: str) -> int:
-    """Skip what is due of every trigger, whatever its misfire policy says; returns of how many triggers.
+    """Skips the due slots of every trigger, regardless of misfire policy; returns the number of triggers.
 
-    Each is audited as `trigger.skipped`. One that has no slot left ends. Kinds that look at their slots go on looking.
+    Each is audited as `trigger.skipped`. A trigger without a slot left ends. Kinds that check something keep
+    checking.
     """
     slotted = [name for name, kind in KINDS.items() if kind.checked_by is None]
     with db.begin() as conn:

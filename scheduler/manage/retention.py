@@ -1,4 +1,4 @@
-"""Removing history whose days have passed: little by little by a duty of the schedulers, or at once by a person."""
+"""Removes expired history: gradually as a duty of the schedulers, or at once for a person."""
 
 from __future__ import annotations
 
@@ -17,17 +17,19 @@ from scheduler.storage.retention import BATCH, count_old, remove_leftovers, remo
 
 SECONDS_OF_A_LOOK = 5.0
 PAUSE = 0.02
-"""Between two batches, so that the others come before the next."""
+"""The pause between two batches, so that other work gets its turn."""
 REST = 100
-"""After a look that found nothing, none is made for so many times as long as it took: it costs 1 % at most."""
+"""After a run that found nothing, the duty rests this many times its duration, so that it takes at most 1 % of the
+time.
+"""
 QUICKLY = text("SET LOCAL synchronous_commit = off")
-"""What a crash brings back is removed again."""
+"""If a crash undoes the removal, it is simply repeated."""
 
 Counts = dict[UUID | None, Counter[History]]
 
 
 class Pruner:
-    """Removes history of all tenants by their days; `days` are those of tenants that have none of their own."""
+    """Removes expired history of all tenants; `days` applies to tenants without their own setting."""
 
     def __init__(self, db: Database, days: Mapping[History, int], *, actor: str = SYSTEM) -> None:
         self._db = db
@@ -36,7 +38,7 @@ class Pruner:
         self._rests_until = float("-inf")
 
     def look(self) -> int:
-        """Remove for a few seconds; returns how many rows. For a duty: it rests after it has found nothing."""
+        """Removes rows for a few seconds and returns how many. As a duty it rests after finding nothing."""
         began = time.monotonic()
         if began < self._rests_until:
             return 0
@@ -47,7 +49,7 @@ class Pruner:
         return count
 
     def count(self) -> Counts:
-        """What could be removed now, by tenant and kind."""
+        """Counts what could be removed now, by tenant and kind."""
         found: Counts = {}
         with self._db.begin() as conn:
             for kind in History:
@@ -55,7 +57,7 @@ class Pruner:
         return found
 
     def remove(self, goes_on: Callable[[], bool] = lambda: True, *, pause: float = 0.0) -> Counts:
-        """Remove batch by batch while there is something and `goes_on`, and leave an audit event for each tenant."""
+        """Removes batches until none is left or `goes_on` is false, and writes an audit event for each tenant."""
         removed: Counts = {}
         try:
             for kind in History:
@@ -68,7 +70,7 @@ class Pruner:
         return removed
 
     def _batch(self, kind: History, removed: Counts) -> bool:
-        """Remove a batch; whether there may be more, and no other process is at it."""
+        """Removes a batch. Returns whether there may be more and no other process is doing the same."""
         with self._db.begin() as conn:
             conn.execute(QUICKLY)
             if not try_lock(conn, AdvisoryLock.PRUNE):

@@ -1,4 +1,4 @@
-"""What is wrong with the rows of a request that makes many things at once: all of it is told, each with its row."""
+"""Collects the errors in the rows of a bulk request, so that all are reported, each with its row."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class ConflictingRows(Conflict):
 
 
 class RowErrors:
-    """Collects what is wrong, row by row."""
+    """Collects errors row by row."""
 
     def __init__(self) -> None:
         self._errors: list[FieldError] = []
@@ -33,14 +33,14 @@ class RowErrors:
 
     @contextmanager
     def of(self, index: int) -> Iterator[None]:
-        """Note what is refused inside as that row's, and go on."""
+        """Records an error raised in the block for that row, and continues."""
         try:
             yield
         except (InvalidField, Conflict, NotFound, Forbidden) as error:
             self.note(index, error)
 
     def note(self, index: int, error: ReveilleError) -> None:
-        """Note what is wrong with a row."""
+        """Records an error of a row."""
         self._refused.add(index)
         self._only_conflicts = self._only_conflicts and isinstance(error, Conflict)
         found = error.errors if isinstance(error, InvalidRequest) else [_as_field(error)]
@@ -49,11 +49,11 @@ class RowErrors:
             self._errors.append(each.model_copy(update={"field": path[:MESSAGE_LENGTH]}))
 
     def has(self, index: int) -> bool:
-        """Whether that row is refused already."""
+        """Whether that row has an error already."""
         return index in self._refused
 
     def note_repeated(self, names: Iterable[object]) -> None:
-        """Note each row whose name an earlier one has; `names` are those of the rows, in order."""
+        """Records an error for each row whose name occurs earlier; `names` are those of the rows, in order."""
         seen: dict[object, list[int]] = defaultdict(list)
         for index, name in enumerate(names):
             if seen[name]:
@@ -62,7 +62,7 @@ class RowErrors:
             seen[name].append(index)
 
     def raise_all(self) -> None:
-        """Raise InvalidRequest, or ConflictingRows where nothing else is wrong; nothing if all rows will do."""
+        """Raises InvalidRequest, or ConflictingRows if there are only conflicts; does nothing without errors."""
         if self._errors:
             shown = sorted(self._errors, key=_row)[:MAX_ERRORS]
             raise ConflictingRows(shown) if self._only_conflicts else InvalidRequest(shown)

@@ -1,4 +1,4 @@
-"""Triggers and their agents as their life cycle reads them from the database."""
+"""Row types for triggers and their agents."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from scheduler.manage.trigger_spec import TriggerSpec
 
 @dataclass(frozen=True, kw_only=True)
 class AgentLimits:
-    """An agent, and what limits its triggers."""
+    """An agent with the limits on its triggers."""
 
     agent_id: UUID
     owner_id: UUID
-    """Its tenant."""
+    """Its tenant's."""
     agent_zone: str
     max_triggers: int
     approve_triggers: bool
     heartbeat_floor: int
-    """Minutes."""
+    """In minutes."""
     poll_floor: int
-    """Minutes."""
+    """In minutes."""
     max_webhook_body_bytes: int
     now: datetime
     """The database's clock when it was read."""
@@ -31,7 +31,7 @@ class AgentLimits:
 
 @dataclass(frozen=True, kw_only=True)
 class StoredTrigger(TriggerSpec):
-    """A trigger: what its maker set and what became of it, when its native job runs next, and the zone of its agent."""
+    """A stored trigger: its settings and state, its native job's next run, and the zone of its agent."""
 
     id: UUID
     tenant_id: UUID
@@ -60,7 +60,7 @@ class StoredTrigger(TriggerSpec):
 
 @dataclass(frozen=True, kw_only=True)
 class HeldTrigger(StoredTrigger, AgentLimits):
-    """A trigger with what limits its agent's triggers."""
+    """A trigger with its agent's limits."""
 
     job_kind: str | None
-    """Null for a trigger that has no native job."""
+    """Null for a trigger without a native job."""

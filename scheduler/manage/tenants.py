@@ -1,4 +1,4 @@
-"""Tenants: the owners of agents, and the limits that their agents live within."""
+"""The operations on tenants, which own agents and limit them."""
 
 from __future__ import annotations
 
@@ -20,35 +20,35 @@ from scheduler.storage.tenants import create_tenant, delete_tenant, get_tenant, 
 
 
 class Tenants:
-    """What operators can do with tenants. Every change is one transaction and leaves an audit event."""
+    """The operations on tenants, for operators. Every change is one transaction and writes an audit event."""
 
     def __init__(self, db: Database, triggers: Triggers) -> None:
-        """`triggers`: by which heartbeats are slowed down when a tenant's floor rises."""
+        """`triggers` slows down heartbeats when a tenant's minimum interval rises."""
         self._db = db
         self._triggers = triggers
 
     def create(self, values: Mapping[str, Any], *, actor: str) -> Tenant:
-        """Make a tenant. Raises Conflict for its name."""
+        """Creates a tenant. Raises Conflict for its name."""
         with self._db.begin() as conn:
             row = create_tenant(conn, values)
             _audit(conn, "created", row.id, actor, name=row.name)
         return row
 
     def list(self, *, limit: int, after: UUID | None = None) -> Sequence[Tenant]:
-        """Tenants, newest first."""
+        """Lists tenants, newest first."""
         with self._db.begin() as conn:
             return list_tenants(conn, limit=limit, after=after)
 
     def get(self, tenant_id: UUID) -> Tenant:
-        """One tenant. Raises NotFound."""
+        """Returns one tenant. Raises NotFound."""
         with self._db.begin() as conn:
             return get_tenant(conn, tenant_id)
 
     def update(self, tenant_id: UUID, patch: Mapping[str, Any], *, actor: str) -> Tenant:
-        """Change fields. A timezone moves the triggers that have none of their own and whose agent has none.
+        """Changes fields. A new timezone moves triggers where neither they nor their agents have their own.
 
-        What was held for a limit that is changed is decided anew, at once. Heartbeats that are too fast for a new
-        floor are slowed down after it. Raises NotFound, Conflict.
+        Windows held for a changed limit are reconsidered at once. Heartbeats faster than a new minimum are slowed
+        down. Raises NotFound, Conflict.
         """
         with self._db.begin() as conn:
             before = get_tenant(conn, tenant_id)
@@ -62,14 +62,14 @@ class Tenants:
         return row
 
     def delete(self, tenant_id: UUID, *, actor: str) -> None:
-        """Delete a tenant that has no agents left, and its keys. Raises NotFound, Conflict."""
+        """Deletes a tenant without agents, and its keys. Raises NotFound, Conflict."""
         with self._db.begin() as conn:
             name = delete_tenant(conn, tenant_id)
             _audit(conn, "deleted", tenant_id, actor, name=name)
 
 
 def _follow(conn: Connection, tenant_id: UUID, changed: set[str]) -> None:
-    """What else changes with these columns."""
+    """Applies the consequences of changed columns."""
     if "timezone" in changed:
         rezone_tenant(conn, tenant_id)
     if LIMITS & changed:
@@ -79,5 +79,5 @@ def _follow(conn: Connection, tenant_id: UUID, changed: set[str]) -> None:
 
 
 def _audit(conn: Connection, verb: str, tenant_id: UUID, actor: str, **detail: object) -> None:
-    """To no tenant's trail: these are the operator's doings, and the tenant may be gone."""
+    """Writes to no tenant's trail: these are the operator's actions, and the tenant may be gone."""
     record_events(conn, [Event(f"tenant.{verb}", None, subject_id=tenant_id, actor=actor, detail=detail)])

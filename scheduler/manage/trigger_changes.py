@@ -1,6 +1,6 @@
-"""A change of a trigger's fields: checked as at creation, written in one transaction with its jobs.
+"""Changes a trigger's fields: checked as at creation, written in one transaction with its jobs.
 
-Slots that were due before it are settled first; what is new holds from then on.
+Slots that were due before the change are settled first; the new settings apply from then on.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ UPDATED, PAUSED = "updated", "paused"
 
 @dataclass(frozen=True, slots=True)
 class Author:
-    """Who changes a trigger; `is_agent`: the agent that it is a trigger of, within the limits of such."""
+    """Who changes a trigger. `is_agent`: the trigger's own agent, which has its own limits."""
 
     actor: str
     is_agent: bool = False
@@ -53,7 +53,7 @@ class Author:
 
 @dataclass(frozen=True, slots=True)
 class _Config:
-    """A config that was changed: its columns, the trigger's next slot, and the slot that it took away."""
+    """A changed config: its columns, the trigger's next slot, and the slot it dropped."""
 
     columns: dict[str, Any]
     next_run_time: datetime | None
@@ -62,23 +62,23 @@ class _Config:
 
 @dataclass(frozen=True, slots=True)
 class _Change:
-    """What a trigger will be."""
+    """The planned state of a trigger."""
 
     spec: TriggerSpec
     config: _Config
     columns: dict[str, Any]
     asks: bool
-    """It has to wait for a person's approval."""
+    """Whether it needs a person's approval."""
     differs: bool
     ended: str | None
-    """Why it fires no more."""
+    """Why it no longer fires."""
 
 
 class TriggerChanges:
     """Changes triggers. Every call is part of the caller's transaction."""
 
     def __init__(self, box: SecretBox, allow_private: AllowedPrivate, permitted: Permitted) -> None:
-        """`allow_private`: what polls may request besides the public internet."""
+        """`allow_private`: which non-public addresses polls may request."""
         self._box = box
         self._allow_private = allow_private
         self._permitted = permitted
@@ -86,11 +86,14 @@ class TriggerChanges:
     def apply(
         self, conn: Connection, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], author: Author
     ) -> TriggerView:
-        """Settle what is due, change the fields of `patch`, then pause or resume. Raises what Triggers.update does."""
+        """Settles due slots, applies the fields of `patch`, then pauses or resumes.
+
+        Raises as Triggers.update does.
+        """
         was_enabled = _lock(conn, tenant_id, trigger_id, author, resumes=bool(patch.get("is_enabled"))).is_enabled
         row = _settle(conn, tenant_id, trigger_id, patch, author)
         change = self._merge(conn, row, patch, author)
-        # What was due has been settled: its last slot ends a trigger, also where nothing else is changed.
+        # Settling may have fired the last slot, which ends a trigger even if nothing else changes.
         if change.differs or (change.ended is not None and row.is_enabled):
             _write(conn, row, change)
             _schedule(conn, row, change)
@@ -101,7 +104,7 @@ class TriggerChanges:
         return get_view(conn, tenant_id, trigger_id)
 
     def _merge(self, conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author) -> _Change:
-        """The fields as they will be, checked as at creation."""
+        """Merges and checks the fields as at creation."""
         before = rows.spec_of(row)
         spec = before.patched(patch)
         if row.is_system and spec.name != row.name:
@@ -144,16 +147,16 @@ class TriggerChanges:
         return _Config(columns, *upcoming(row, config, zone, anchor))
 
     def seal(self, secrets: Mapping[str, Any]) -> bytes | None:
-        """The secrets of a config, encrypted."""
+        """Encrypts the secrets of a config."""
         return self._box.encrypt(json.dumps(secrets)) if secrets else None
 
     def open(self, secret: bytes | None) -> dict[str, Any]:
-        """The secrets of a config again."""
+        """Decrypts the secrets of a config."""
         return {} if secret is None else dict(json.loads(self._box.decrypt(secret)))
 
 
 def lock_to_pause(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author) -> HeldTrigger:
-    """Lock a trigger that is about to be paused, what is due of it settled. Raises NotFound, Forbidden."""
+    """Locks a trigger that is about to be paused and settles its due slots. Raises NotFound, Forbidden."""
     return lock_settled(
         conn,
         tenant_id,
@@ -167,7 +170,7 @@ def lock_to_pause(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: A
 
 
 def _lock(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author, *, resumes: bool) -> HeldTrigger:
-    """Lock a trigger; with its agent when it may be resumed, which counts against the agent's limit."""
+    """Locks a trigger, with its agent when it may be resumed, which counts toward the agent's limit."""
     lock = rows.lock_trigger_and_agent if resumes else rows.lock_trigger
     return lock(conn, tenant_id, trigger_id, by_agent=author.is_agent)
 
@@ -175,7 +178,7 @@ def _lock(conn: Connection, tenant_id: UUID, trigger_id: UUID, author: Author, *
 def _settle(
     conn: Connection, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], author: Author
 ) -> HeldTrigger:
-    """Settle what is due of a trigger before it is changed."""
+    """Settles a trigger's due slots before it is changed."""
     if patch.get("is_enabled") is False and patch.keys() == {"is_enabled"}:
         return lock_to_pause(conn, tenant_id, trigger_id, author)
     last_look = "config" in patch
@@ -183,7 +186,7 @@ def _settle(
 
 
 def _why_ended(row: HeldTrigger, next_run_time: datetime | None, max_fires: int | None) -> str | None:
-    """Why a trigger fires no more after the change; None when it does."""
+    """Returns why a trigger no longer fires after the change; None when it does."""
     if row.job_kind is not None and next_run_time is None and row.is_enabled:
         return "finished"
     return "max_fires" if max_fires is not None and row.fire_count >= max_fires else None
@@ -196,7 +199,7 @@ def _write(conn: Connection, row: HeldTrigger, change: _Change) -> None:
 
 
 def _schedule(conn: Connection, row: HeldTrigger, change: _Change) -> None:
-    """Bring the jobs in line with the change."""
+    """Updates the jobs to match the change."""
     put_jobs(
         conn,
         row.id,
@@ -217,7 +220,7 @@ def _audit(conn: Connection, row: HeldTrigger, change: _Change, patch: Mapping[s
 
 
 def _end(conn: Connection, row: HeldTrigger, change: _Change, patch: Mapping[str, Any], author: Author) -> None:
-    """End a trigger that fires no more after the change."""
+    """Ends a trigger that no longer fires after the change."""
     if not row.is_enabled or change.ended is None or change.asks:
         return
     if change.ended == "max_fires":
@@ -229,9 +232,9 @@ def _end(conn: Connection, row: HeldTrigger, change: _Change, patch: Mapping[str
 def _toggle(
     conn: Connection, row: HeldTrigger, patch: Mapping[str, Any], author: Author, *, was_enabled: bool
 ) -> None:
-    """Pause or resume a trigger as its `is_enabled` was asked to be."""
+    """Pauses or resumes a trigger according to the requested `is_enabled`."""
     wanted = patch.get("is_enabled")
-    # A slot that was due may just have been its last one: that is no reason to start it again.
+    # The slot that was just settled may have been its last one, which must not restart it.
     ends_itself = was_enabled and not {"max_fires", "config"} & patch.keys()
     if wanted is False:
         paused = lock_to_pause(conn, row.tenant_id, row.id, author)
@@ -241,7 +244,7 @@ def _toggle(
 
 
 def _keeps_grid(row: HeldTrigger, config: TriggerConfig) -> bool:
-    """Whether the slots stay on the grid that they are on: they do unless they are further or less apart."""
+    """Whether the slots stay on their grid, which they do unless their distance changes."""
     try:
         return kind_of(row.type).model_construct(**row.config).step() == config.step()
     except Exception:  # noqa: BLE001  # what is stored cannot be read, which may be why it is changed

@@ -1,4 +1,4 @@
-"""Firing a trigger by hand."""
+"""Fires a trigger manually."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ def fire_trigger(
     request: KeyedRequest | None,
     seen: dict[str, Any] | None = None,
 ) -> Fired:
-    """Fire now, counted and without cooldown; what the same `request` fired before is given again.
+    """Fires now, counted and without cooldown; returns the earlier result for a repeated `request`.
 
-    Raises Conflict for a trigger that may not fire, and LimitReached where a chain of agents ends.
+    Raises Conflict for a trigger that may not fire, and LimitReached when a chain of agents is too deep.
     """
     before = answered_before(conn, request)
     if before is not None:

@@ -12,7 +12,9 @@ from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import OFFERED
 
 MOST_KEPT = 1_000
-"""Triggers of an agent, ended and paused ones too, beyond which it makes no more itself; twice max_triggers if more."""
+"""How many triggers, ended and paused ones included, an agent may create itself; twice max_triggers if that is
+more.
+"""
 
 _COUNTS = Trigger.is_enabled | (Trigger.approval == AWAITING)
 COUNT_TRIGGERS = select(func.count().filter(_COUNTS).label("enabled"), func.count().label("kept")).where(
@@ -21,7 +23,7 @@ COUNT_TRIGGERS = select(func.count().filter(_COUNTS).label("enabled"), func.coun
 
 
 class Room:
-    """How many more triggers a locked agent may have: counted once, then by what is taken."""
+    """How many more triggers a locked agent may have. Counted once, then decremented."""
 
     def __init__(self, conn: Connection, agent: AgentLimits) -> None:
         self._conn = conn
@@ -29,9 +31,9 @@ class Room:
         self._counts: tuple[int, int] | None = None
 
     def take(self, *, by_agent: bool = False) -> None:
-        """Count one more. Raises Conflict when there are as many enabled, or awaiting approval, as there may be.
+        """Counts one more. Raises Conflict when the most enabled or awaiting triggers exist already.
 
-        What has ended or is paused counts for no limit, but an agent must not make such without end.
+        Ended and paused triggers do not count, but an agent cannot create those without limit either.
         """
         if self._counts is None:
             row = self._conn.execute(COUNT_TRIGGERS, {"agent_id": self._agent.agent_id}).one()
@@ -52,12 +54,12 @@ class Room:
 
 
 def check_limit(conn: Connection, agent: AgentLimits) -> None:
-    """Refuse with Conflict one more trigger, enabled or awaiting approval, than the agent may have; it is locked."""
+    """Raises Conflict for an enabled or awaiting trigger beyond the limit of the agent, which is locked."""
     Room(conn, agent).take()
 
 
 def check_may_add(kind: type[TriggerConfig]) -> None:
-    """Refuse with InvalidField a new trigger of a kind that is the system's."""
+    """Raises InvalidField for a new trigger of a kind reserved to the system."""
     if not kind.is_offered:
         offered = ", ".join(OFFERED)
         raise InvalidField(f"Only the system makes triggers of type {kind.kind}; use {offered}.", field="type")

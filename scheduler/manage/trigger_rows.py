@@ -32,7 +32,7 @@ from scheduler.triggers.base import CheckContext
 from scheduler.triggers.registry import kind_of
 
 HEARTBEAT = "heartbeat"
-"""The name of the trigger by which an agent's heart beats."""
+"""The name of the heartbeat trigger."""
 
 AGENT_COLUMNS = (
     Agent.id.label("agent_id"),
@@ -64,7 +64,7 @@ TAKEN_NAMES = select(Trigger.agent_id, Trigger.name).where(
 
 
 def lock_agent(conn: Connection, tenant_id: UUID, agent_id: UUID) -> AgentLimits:
-    """The agent, held so that nobody else makes triggers of it meanwhile. Raises NotFound."""
+    """Locks the agent, so that nobody else creates triggers for it. Raises NotFound."""
     agent = lock_agents(conn, tenant_id, [agent_id]).get(agent_id)
     if agent is None:
         raise NotFound(f"There is no agent {agent_id}.")
@@ -72,20 +72,21 @@ def lock_agent(conn: Connection, tenant_id: UUID, agent_id: UUID) -> AgentLimits
 
 
 def lock_agents(conn: Connection, tenant_id: UUID, agent_ids: Collection[UUID]) -> dict[UUID, AgentLimits]:
-    """Several agents, likewise, in the order of their ids; those that do not exist are left out."""
+    """Locks several agents, ordered by id; omits missing ones."""
     found = conn.execute(LOCK_AGENTS, {"ids": list(agent_ids), "tenant_id": tenant_id})
     return {each.agent_id: each for each in rows_as(AgentLimits, found)}
 
 
 def read_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> HeldTrigger:
-    """The whole trigger with its agent's settings, not locked. Raises NotFound."""
+    """Reads the whole trigger with its agent's settings, without locks. Raises NotFound."""
     return _one(conn, _trigger_query(tenant_id, trigger_id), trigger_id)
 
 
 def lock_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agent: bool = False) -> HeldTrigger:
-    """The whole trigger, its jobs locked before it, to change it. Raises NotFound, Forbidden where its agent may not.
+    """Locks the whole trigger for a change, its jobs first.
 
-    A scheduler's pass that holds them is waited for, so what is changed here is what holds afterwards.
+    Raises NotFound, Forbidden when its agent may not change it. Waits for a scheduler's pass that holds them, so
+    that the change applies to the state after it.
     """
     conn.execute(select(Job.kind).where(Job.trigger_id == trigger_id).order_by(Job.kind).with_for_update())
     row = _one(conn, _trigger_query(tenant_id, trigger_id).with_for_update(of=Trigger), trigger_id)
@@ -97,7 +98,7 @@ def lock_trigger(conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agen
 def lock_trigger_and_agent(
     conn: Connection, tenant_id: UUID, trigger_id: UUID, *, by_agent: bool = False
 ) -> HeldTrigger:
-    """As `lock_trigger`, with the agent held before it, for changes that count against its limit."""
+    """Locks a trigger like `lock_trigger`, and its agent before it, for changes that count toward its limit."""
     lock_agent(conn, tenant_id, read_trigger(conn, tenant_id, trigger_id).agent_id)
     return lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
 
@@ -121,16 +122,16 @@ def _one(conn: Connection, query: Select[Any], trigger_id: UUID) -> HeldTrigger:
 
 
 AWAITS: dict[str, Any] = {"is_enabled": False, "paused_note": AWAITING_NOTE, "approval": AWAITING}
-"""The columns of a trigger that a person has to approve first."""
+"""The columns of a trigger whose change needs a person's approval."""
 
 
 def note_of_new(*, enabled: bool, awaiting: bool) -> str | None:
-    """The paused_note of a trigger that was just made."""
+    """Returns the paused_note of a new trigger."""
     return None if enabled else AWAITING_NOTE if awaiting else "max_fires"
 
 
 def fresh_start(kind_name: str, now: datetime) -> dict[str, Any]:
-    """What a trigger forgets when it is resumed: how often it fired, and what was written to it meanwhile."""
+    """Returns the columns that a resume resets: the fire count and the listening start."""
     start: dict[str, Any] = {"fire_count": 0}
     return start | {"listens_since": now} if kind_of(kind_name).forgets_while_paused else start
 
@@ -138,7 +139,7 @@ def fresh_start(kind_name: str, now: datetime) -> dict[str, Any]:
 def check_context(
     conn: Connection, agent: AgentLimits, allow_private: AllowedPrivate, permitted: Permitted, *, by_agent: bool
 ) -> CheckContext:
-    """What configs of this agent's triggers are checked against."""
+    """Returns the context in which configs of this agent's triggers are checked."""
     return CheckContext(
         now=agent.now,
         min_poll_interval_min=agent.poll_floor,
@@ -152,12 +153,12 @@ def check_context(
 
 
 def widened(row: HeldTrigger, config: dict[str, Any]) -> dict[str, Any]:
-    """A changed config; a heartbeat that is faster than its tenant allows beats as often as that."""
+    """Returns a changed config; a heartbeat faster than the tenant allows is slowed down."""
     if not (row.is_system and row.name == HEARTBEAT):
         return config
     given = {"minutes": config.get("minutes"), "seconds": config.get("seconds")}
     if not all(each is None or isinstance(each, int | float) for each in given.values()):
-        return config  # its kind says what is wrong
+        return config  # parsing it reports the error
     every = (given["minutes"] or 0) + (given["seconds"] or 0) / 60
     if every <= 0 or every >= row.heartbeat_floor:
         return config
@@ -167,12 +168,12 @@ def widened(row: HeldTrigger, config: dict[str, Any]) -> dict[str, Any]:
 
 
 def spec_of(row: HeldTrigger) -> TriggerSpec:
-    """The stored trigger as its maker would ask for it."""
+    """Returns the stored trigger as a spec."""
     return TriggerSpec(**{each.name: getattr(row, each.name) for each in fields(TriggerSpec)})
 
 
 def first_run_of(row: HeldTrigger) -> datetime | None:
-    """When a stored trigger that starts at `row.now` runs next; raises Conflict when there is nothing left."""
+    """Returns when a stored trigger that starts at `row.now` runs next; raises Conflict when no slot is left."""
     if row.expires_at is not None and row.expires_at <= row.now:
         raise Conflict("The trigger has expired; set a later expires_at first.", field="expires_at")
     if row.max_fires == 0:
@@ -190,25 +191,25 @@ def first_run_of(row: HeldTrigger) -> datetime | None:
 
 
 def change_trigger(conn: Connection, trigger_id: UUID, **values: object) -> None:
-    """Set columns of a locked trigger, and that it was changed now."""
+    """Sets columns of a locked trigger and its updated_at."""
     changed = {"updated_at": func.clock_timestamp()} | values
     conn.execute(update(Trigger).where(Trigger.id == trigger_id).values(changed))
 
 
 def taken_names(conn: Connection, wanted: Collection[tuple[UUID, TriggerSpec]]) -> set[tuple[UUID, str]]:
-    """Which (agent id, name) of these a trigger has already."""
+    """Returns those (agent id, name) pairs that exist already."""
     values = {"ids": list({agent_id for agent_id, _ in wanted}), "names": list({spec.name for _, spec in wanted})}
     return {(row.agent_id, row.name) for row in conn.execute(TAKEN_NAMES, values)}
 
 
 def name_taken(name: str) -> Conflict:
-    """That an agent has a trigger named so."""
+    """Creates the error for a name that the agent already uses."""
     return Conflict(f"The agent has a trigger named {name!r} already.", field="name")
 
 
 @contextmanager
 def refuse_taken(name: str) -> Iterator[None]:
-    """Raise Conflict where a trigger is written whose name another trigger of its agent has."""
+    """Raises Conflict when the block writes a trigger whose name its agent already uses."""
     try:
         yield
     except IntegrityError as error:
@@ -219,7 +220,7 @@ def refuse_taken(name: str) -> Iterator[None]:
 
 @contextmanager
 def telling_of_limits(db: Database, tenant_id: UUID, actor: str, **about: UUID) -> Iterator[None]:
-    """Audit that an agent's limit was hit, in a transaction of its own: the refused one is undone."""
+    """Audits a reached limit in a separate transaction, since the refused one is rolled back."""
     try:
         yield
     except Conflict as refusal:
@@ -232,7 +233,7 @@ def telling_of_limits(db: Database, tenant_id: UUID, actor: str, **about: UUID) 
 def audit(
     conn: Connection, verb: str, tenant_id: UUID, agent_id: UUID, trigger_id: UUID, actor: str, **detail: object
 ) -> None:
-    """Write down what was done to a trigger, and by whom."""
+    """Audits a change of a trigger and who made it."""
     record_event(
         conn,
         action=f"trigger.{verb}",

@@ -1,4 +1,4 @@
-"""Checks what a caller asks a trigger to be, field by field."""
+"""Checks the requested fields of a trigger."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LONGEST_SECONDS = 366 * 24 * 3600.0
 
 @dataclass(frozen=True)
 class TriggerSpec:
-    """The fields of a trigger that its maker sets."""
+    """The settable fields of a trigger."""
 
     name: str
     type: str
@@ -40,13 +40,16 @@ class TriggerSpec:
     managed_by_agent: bool = False
 
     def columns(self) -> dict[str, Any]:
-        """The columns that take the fields as they are."""
+        """Returns the columns that store fields unchanged."""
         return {
             each.name: getattr(self, each.name) for each in fields(self) if each.name not in ("type", "config")
         }
 
     def patched(self, patch: Mapping[str, Any]) -> TriggerSpec:
-        """The spec with the fields of `patch`, `config` aside. Raises InvalidField on one that cannot change."""
+        """Returns the spec with the fields of `patch`, except `config`.
+
+        Raises InvalidField on one that cannot change.
+        """
         known = {each.name: each for each in fields(self)}
         for name in patch:
             if name == "type" and patch[name] != self.type:
@@ -58,18 +61,18 @@ class TriggerSpec:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """The firing that somebody asked for and the invocation that will carry it."""
+    """The requested firing and the invocation that carries it."""
 
     firing_id: UUID
     invocation_id: UUID
     duplicate: bool = False
-    """The same request made it before."""
+    """An earlier identical request made it."""
 
 
 def check_spec(spec: TriggerSpec, now: datetime, before: TriggerSpec | None = None) -> None:
-    """Refuse with InvalidField what no trigger may be; its config is its kind's to check.
+    """Raises InvalidField for an invalid spec; its config is checked by its kind.
 
-    `before`: what it was; names that it had are let be, for older versions took others.
+    `before`: the stored spec, whose names stay valid, as older versions accepted others.
     """
     for each in ("name", "focus_ref"):
         value = getattr(spec, each)
@@ -96,14 +99,14 @@ def check_spec(spec: TriggerSpec, now: datetime, before: TriggerSpec | None = No
 
 
 def check_name(name: str, value: str) -> None:
-    """Refuse what is no name: two that look alike must be alike."""
+    """Refuses an invalid name: names that look the same must be the same."""
     check_text(name, value, MAX_NAME, required=True)
     if not is_visible(value) or value != value.strip():
         raise InvalidField(f"{name} must be printable, without spaces around it.", field=name)
 
 
 def check_text(name: str, value: str, longest: int, *, required: bool = False) -> None:
-    """Refuse text that is missing, too long, or holds what cannot be stored or would garble a line."""
+    """Refuses text that is missing, too long, or contains characters that cannot be stored or would garble a line."""
     if required and not value.strip():
         raise InvalidField(f"{name} is empty.", field=name)
     if len(value) > longest:

@@ -1,4 +1,4 @@
-"""Users: the people who write to agents, and who they are on each channel."""
+"""The operations on users, who write to agents, and their identities on channels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.storage.users import create_user, get_user, list_users
 
 
 class Users:
-    """What can be done with users. Every change is one transaction and leaves an audit event."""
+    """The operations on users. Every change is one transaction and writes an audit event."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -22,7 +22,7 @@ class Users:
     def create(
         self, tenant_id: UUID, *, name: str, display_name: str, external_ids: Mapping[str, str], actor: str
     ) -> Row[Any]:
-        """Make a user. Raises Conflict for a name, or a channel's id of a person, that is taken."""
+        """Creates a user. Raises Conflict if the name or a channel identity is taken."""
         with self._db.begin() as conn:
             row = create_user(conn, tenant_id, name=name, display_name=display_name, external_ids=external_ids)
             record_event(
@@ -31,11 +31,11 @@ class Users:
         return row
 
     def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
-        """Users, newest first."""
+        """Lists users, newest first."""
         with self._db.begin() as conn:
             return list_users(conn, tenant_id, limit=limit, after=after)
 
     def get(self, tenant_id: UUID, user_id: UUID) -> Row[Any]:
-        """One user. Raises NotFound."""
+        """Returns one user. Raises NotFound."""
         with self._db.begin() as conn:
             return get_user(conn, tenant_id, user_id)

@@ -1,4 +1,4 @@
-"""Web users: people who sign in to the web UI by a name and a password, which is kept as a scrypt hash alone."""
+"""The operations on web users, who sign in to the web UI. Passwords are stored as scrypt hashes only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scheduler.storage.web_sessions import change_user, create_user, delete_user
 
 @dataclass(frozen=True, slots=True)
 class WebUserSpec:
-    """A web user to be made; `tenant_id` None makes an operator."""
+    """The input for a new web user; `tenant_id` None makes an operator."""
 
     tenant_id: UUID | None
     name: str
@@ -29,16 +29,16 @@ class WebUserSpec:
 
 
 class WebUsers:
-    """What can be done with web users. Every change is one transaction and leaves an audit event.
+    """The operations on web users. Every change is one transaction and writes an audit event.
 
-    A hash takes its time on purpose; no connection is held meanwhile.
+    Hashing is slow on purpose, so it is done without holding a connection.
     """
 
     def __init__(self, db: Database) -> None:
         self._db = db
 
     def create(self, who: Requester, spec: WebUserSpec) -> Row[Any]:
-        """Make a web user. Raises Forbidden, NotFound for the tenant, or Conflict for the name."""
+        """Creates a web user. Raises Forbidden, NotFound for the tenant, or Conflict for the name."""
         _check_owner(who, spec.tenant_id)
         values = {
             "tenant_id": spec.tenant_id,
@@ -54,17 +54,17 @@ class WebUsers:
         return row
 
     def list(self, who: Requester, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
-        """The tenant's web users, and for an operator the operators too, newest first."""
+        """Lists the tenant's web users, newest first; for an operator the operators too."""
         with self._db.begin() as conn:
             return list_users(conn, who.tenant_id, operator=who.is_operator, limit=limit, after=after)
 
     def get(self, who: Requester, user_id: UUID) -> Row[Any]:
-        """One web user. Raises NotFound."""
+        """Returns one web user. Raises NotFound."""
         with self._db.begin() as conn:
             return _find(conn, who, user_id)
 
     def update(self, who: Requester, user_id: UUID, patch: Mapping[str, Any]) -> Row[Any]:
-        """Change a password or a scope; whoever is signed in as that user is signed out. Raises NotFound."""
+        """Changes a password or scope and ends the user's sessions. Raises NotFound."""
         values = {"scope": patch["scope"]} if "scope" in patch else {}
         if "password" in patch:
             values["password_hash"] = hash_password(patch["password"], self.get(who, user_id).name)
@@ -76,7 +76,7 @@ class WebUsers:
         return row
 
     def delete(self, who: Requester, user_id: UUID) -> None:
-        """Remove a web user, who is signed out by that. Raises NotFound."""
+        """Deletes a web user, which ends the user's sessions. Raises NotFound."""
         with self._db.begin() as conn:
             row = _find(conn, who, user_id)
             delete_user(conn, row.id)
@@ -84,7 +84,7 @@ class WebUsers:
 
 
 def _check_owner(who: Requester, tenant_id: UUID | None) -> None:
-    """Raise Forbidden for an operator, or NotFound for a tenant that the caller does not act for."""
+    """Raises Forbidden for an operator, or NotFound for a tenant that the caller does not act for."""
     if who.is_operator or tenant_id == who.tenant_id:
         return
     if tenant_id is None:

@@ -1,4 +1,4 @@
-"""Sends notifications to targets: a job for each try, deferred in the transaction that makes it due."""
+"""Sends notifications to targets: one job per attempt, deferred in the transaction that makes it due."""
 
 from __future__ import annotations
 
@@ -41,12 +41,15 @@ LOST = NotSent("The workers that were to send it were lost, again and again.", p
 
 
 def send_on(conn: Connection, told: Mapping[UUID, UUID]) -> None:
-    """Queue each notification, `told` names its agent, for each target of that, in the caller's transaction."""
+    """Queues each notification for each target of its agent, in the caller's transaction.
+
+    `told` maps them to agents.
+    """
     defer_deliveries(conn, [(each, 1) for each in add_deliveries(conn, told)])
 
 
 def send_again(db: Database) -> int:
-    """Queue what waits for another try, and what was lost with a worker; returns how many. A duty."""
+    """Requeues deliveries that are due for another attempt or were lost with a worker; returns how many. A duty."""
     with db.begin() as conn:
         due = due_again(conn, QUEUED_AT_ONCE)
         defer_deliveries(conn, [(each, tries + 1) for each, tries in due])
@@ -54,10 +57,10 @@ def send_again(db: Database) -> int:
 
 
 class Deliverer:
-    """Sends notifications on one event loop, with a thread of its own for the database."""
+    """Sends notifications on one event loop, with a thread for the database."""
 
     def __init__(self, db: Database, box: SecretBox, client: GuardedClient, clock: Clock) -> None:
-        """Takes one of `db`'s connections at a time."""
+        """Uses one of `db`'s connections at a time."""
         self._db = db
         self._box = box
         self._client = client
@@ -65,7 +68,7 @@ class Deliverer:
         self._threads = ThreadPoolExecutor(1, thread_name_prefix="deliver")
 
     async def deliver(self, delivery_id: UUID, attempt: int) -> None:
-        """The Procrastinate job: one try. Never raises: what breaks off is queued again when its lease ends."""
+        """The Procrastinate job: one attempt. Never raises: an interrupted one is requeued when its lease ends."""
         try:
             delivery = await self._transact(lambda conn: claim_delivery(conn, delivery_id, attempt))
             if delivery is not None:
@@ -77,7 +80,7 @@ class Deliverer:
             )
 
     def close(self) -> None:
-        """Stop the thread."""
+        """Stops the thread."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _send(self, delivery: Delivery) -> NotSent | None:
@@ -111,7 +114,7 @@ def _outgoing(delivery: Delivery) -> Outgoing:
 
 
 def _end(conn: Connection, delivery: Delivery, problem: NotSent | None) -> None:
-    """Write a try's end down: arrived, another one later, or given up and audited."""
+    """Writes the end of an attempt: delivered, retried later, or given up and audited."""
     if problem is None:
         end_delivery(conn, delivery, None, None)
     elif problem.permanent or is_last_try(
@@ -138,11 +141,11 @@ def _end(conn: Connection, delivery: Delivery, problem: NotSent | None) -> None:
 TIMEOUT_SECONDS = 10.0
 MAX_ANSWER_BYTES = 65_536
 TEMPORARY = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS})
-"""The 4xx that say "later"."""
+"""The 4xx statuses that mean "later"."""
 
 
 async def send(client: GuardedClient, clock: Clock, url: str, target: Target, note: Outgoing) -> NotSent | None:
-    """Send once; None when it arrived. No error holds the URL, nor what the receiver said: both may be secret."""
+    """Sends once; returns None on success. Errors contain neither the URL nor the response, as both may be secret."""
     call = target.call(note, clock.now())
     try:
         answer = await client.request(

@@ -1,4 +1,4 @@
-"""The end of a run tells people, in its own transaction: either both are written or neither."""
+"""Notifies people when a run ends, in the run's own transaction, so that both or neither are written."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from scheduler.storage.notifications import (
 )
 
 KIND = "notification"
-"""The kind of the change that the web processes push to whoever watches."""
+"""The kind of change that web processes push to watchers."""
 
 
 def notify_people(conn: Connection, replies: Mapping[UUID, str]) -> None:
-    """Tell people of replies, by invocation: each in its agent's open sessions, else in its latest one.
+    """Sends people replies, by invocation: each to its agent's open sessions, else to its latest one.
 
-    Nobody is told of an empty reply, nor of what agents had to say to each other. Without any session the
-    reply stays where it is, on the invocation, and is pushed and sent all the same.
+    Empty replies and conversations between agents are not sent. Without any session the reply stays on the
+    invocation, and is still pushed and sent to targets.
     """
     runs = _firings_of(conn, [each for each, reply in replies.items() if reply.strip()])
     told = {each: firings for each, firings in runs.items() if not is_among_agents(firings)}
@@ -48,9 +48,9 @@ def notify_people(conn: Connection, replies: Mapping[UUID, str]) -> None:
 
 
 def tell_of_failures(conn: Connection, reasons: Mapping[UUID, str | None]) -> None:
-    """Tell the people who wrote to agents that they get no answer, each in the session where they asked.
+    """Tells the people who wrote to agents that they get no answer, each in the session where they asked.
 
-    `reasons` by invocation. A failure of anything else is for whoever looks after the agent, not for people.
+    `reasons` by invocation. Other failures concern whoever operates the agent, not these people.
     """
     asked = {
         each: [firing for firing in firings if firing.sender_kind == "user" and firing.session_id]
@@ -77,7 +77,7 @@ def _firings_of(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID
 
 
 def _tell(conn: Connection, notices: Sequence[_Notice]) -> None:
-    """Put what is said into the sessions, push it to whoever watches, and send it on."""
+    """Adds messages to the sessions, pushes them to watchers, and sends them to targets."""
     add_messages(conn, [message for notice in notices for message in notice.messages()])
     add_notifications(conn, [notice.row() for notice in notices])
     send_on(conn, {notice.id: notice.agent_id for notice in notices})
@@ -85,7 +85,7 @@ def _tell(conn: Connection, notices: Sequence[_Notice]) -> None:
 
 
 class _Notice:
-    """What people are told of one run."""
+    """The notification about one run."""
 
     def __init__(
         self,
@@ -109,7 +109,7 @@ class _Notice:
         self._lineage = Lineage(deepest.root_id, deepest.depth).caused()
 
     def messages(self) -> Iterator[dict[str, Any]]:
-        """The same message for each session."""
+        """Returns the same message for each session."""
         said = storable(content_of(self._summary, self._said))[0]
         for session in self._sessions:
             yield {
@@ -125,7 +125,7 @@ class _Notice:
             }
 
     def row(self) -> dict[str, Any]:
-        """The notification."""
+        """Returns the notification's row."""
         return {
             "id": self.id,
             "tenant_id": self.tenant_id,
@@ -139,7 +139,7 @@ class _Notice:
 
 
 def is_among_agents(firings: Sequence[Row[Any]]) -> bool:
-    """Whether agents alone woke the agent, and not with the answer that it waited for on behalf of its user."""
+    """Whether only agents woke the agent, and not with an answer that it awaited on behalf of its user."""
     return all(firing.trust == Trust.AGENT and firing.trigger_type != TriggerKind.A2A_WAIT for firing in firings)
 
 

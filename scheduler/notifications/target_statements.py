@@ -1,4 +1,4 @@
-"""Stores notification targets, and the deliveries to them."""
+"""Stores notification targets and the deliveries to them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ TARGETS = NotificationTarget.__table__
 MAX_TARGETS = 10
 DUPLICATE = "The agent has a target of that name already; choose another."
 LEASE = timedelta(seconds=60)
-"""How long a delivery may take, its wait in the queue included, before it is queued again."""
+"""How long a delivery may take, including its wait in the queue, before it is requeued."""
 NOTE_LENGTH = 500
 
 QUEUE_AGAIN = text("""
@@ -33,7 +33,7 @@ QUEUE_AGAIN = text("""
     RETURNING d.id, d.attempt
 """)
 
-# The attempt is the fence, as with invocations: of two jobs for the same try, one gets nothing.
+# The attempt is the fencing token, as with invocations: of two jobs for the same attempt, one gets nothing.
 CLAIM = text("""
     WITH claimed AS (
         UPDATE notification_deliveries SET attempt = attempt + 1, due_at = clock_timestamp() + :lease
@@ -61,12 +61,12 @@ NOTE_FAILED = text("UPDATE notification_targets SET note = :note, noted_at = clo
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A notification that is to be sent to a target now, as its try `attempt`, counted from 1."""
+    """A notification to send to a target now, as attempt number `attempt`, counted from 1."""
 
     id: UUID
     attempt: int
     put_offs: int
-    """The tries before that do not count: the receiver said when to come back."""
+    """The earlier attempts that do not count, as the receiver said when to come back."""
     age: timedelta
     target_id: UUID
     tenant_id: UUID
@@ -86,7 +86,7 @@ class Delivery:
 def create_target(
     conn: Connection, tenant_id: UUID, agent_id: UUID, values: Mapping[str, Any]
 ) -> NotificationTarget:
-    """A new target of an agent whose row the caller has locked; raises Conflict on its name, or at the limit."""
+    """Creates a target for an agent that the caller has locked; raises Conflict on its name, or at the limit."""
     count = conn.scalar(select(func.count()).where(NotificationTarget.agent_id == agent_id)) or 0
     if count >= MAX_TARGETS:
         raise Conflict(f"An agent has at most {MAX_TARGETS} targets; delete one first.")
@@ -96,7 +96,7 @@ def create_target(
 
 
 def get_target(conn: Connection, tenant_id: UUID, target_id: UUID, *, lock: bool = False) -> NotificationTarget:
-    """The row of a tenant's target; raises NotFound. `lock` holds it until commit."""
+    """Returns a tenant's target; raises NotFound. `lock` locks the row until commit."""
     statement = select(TARGETS).where(
         NotificationTarget.id == target_id, NotificationTarget.tenant_id == tenant_id
     )
@@ -109,7 +109,7 @@ def get_target(conn: Connection, tenant_id: UUID, target_id: UUID, *, lock: bool
 def list_targets(
     conn: Connection, agent_id: UUID, *, limit: int, after: UUID | None = None
 ) -> Sequence[NotificationTarget]:
-    """Up to `limit` of an agent's targets, newest first, older than `after`."""
+    """Lists up to `limit` of an agent's targets, newest first, older than `after`."""
     statement = select(TARGETS).where(NotificationTarget.agent_id == agent_id)
     if after is not None:
         statement = statement.where(NotificationTarget.id < after)
@@ -117,12 +117,15 @@ def list_targets(
 
 
 def delete_target(conn: Connection, target_id: UUID) -> None:
-    """Remove a target; what is on its way there is given up."""
+    """Deletes a target; pending deliveries to it are dropped."""
     conn.execute(delete(NotificationTarget).where(NotificationTarget.id == target_id))
 
 
 def add_deliveries(conn: Connection, told: Mapping[UUID, UUID]) -> list[UUID]:
-    """A delivery of each notification to each target of its agent; their ids. `told`: notification to agent."""
+    """Adds a delivery of each notification to each target of its agent; returns their ids.
+
+    `told`: notification to agent.
+    """
     targets = conn.execute(
         select(NotificationTarget.id, NotificationTarget.agent_id).where(
             NotificationTarget.agent_id == any_(literal(list(told.values()), ARRAY(Uuid())))
@@ -141,20 +144,23 @@ def add_deliveries(conn: Connection, told: Mapping[UUID, UUID]) -> list[UUID]:
 
 
 def due_again(conn: Connection, limit: int) -> list[tuple[UUID, int]]:
-    """The deliveries, up to `limit`, that wait for another try or whose job was lost: `(id, tries so far)`."""
+    """Returns up to `limit` deliveries that are due for another attempt or whose job was lost: `(id, attempts)`."""
     rows = conn.execute(QUEUE_AGAIN, {"lease": LEASE, "limit": limit})
     return [(row.id, row.attempt) for row in rows]
 
 
 def claim_delivery(conn: Connection, delivery_id: UUID, attempt: int) -> Delivery | None:
-    """Begin try `attempt`; None when it was begun before, has ended, or its target is gone."""
+    """Starts attempt `attempt`; None when it was started before, has ended, or its target is gone."""
     return row_as(Delivery, conn.execute(CLAIM, {"id": delivery_id, "attempt": attempt, "lease": LEASE}))
 
 
 def end_delivery(
     conn: Connection, delivery: Delivery, error: str | None, delay: float | None, *, put_off: bool = False
 ) -> bool:
-    """End a try: it arrived (no `error`), goes on after `delay` seconds, or is given up; False when it is not ours."""
+    """Ends an attempt: delivered (no `error`), retried after `delay` seconds, or given up;
+
+    False when it is not ours.
+    """
     state = "pending" if delay is not None else "delivered" if error is None else "dead"
     note = None if error is None else error[:NOTE_LENGTH]
     values = {

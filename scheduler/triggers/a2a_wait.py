@@ -1,4 +1,4 @@
-"""a2a_wait: an agent gave work to another and waits for its answer. The tool `delegate` makes one.
+"""a2a_wait: an agent delegated work to another and waits for its answer. The tool `delegate` creates it.
 
 It fires once: when the other agent answers, or when it expires unanswered, so that the waiting agent is told.
 """
@@ -13,7 +13,7 @@ from scheduler.triggers.base import TriggerConfig
 
 
 class A2aWaitConfig(TriggerConfig):
-    """`{"from_agent": ID, "task": "…"}`: who has to answer, and how the task given to it begins."""
+    """`{"from_agent": ID, "task": "…"}`: the agent that has to answer, and the start of its task."""
 
     kind: ClassVar = "a2a_wait"
     label: ClassVar = "Awaited answer"

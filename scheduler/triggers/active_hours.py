@@ -1,4 +1,4 @@
-"""`only_between`: hours of the day, in the trigger's zone, outside of which nothing fires."""
+"""`only_between`: the hours of the day, in the trigger's zone, in which it may fire."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True)
 class Hours:
-    """From `start` (included) to `end` (excluded) of each day; over midnight when `end` is not after `start`."""
+    """From `start` (inclusive) to `end` (exclusive) each day; past midnight when `end` is not after `start`."""
 
     start: time
     end: time
@@ -25,7 +25,7 @@ class Hours:
 
     @classmethod
     def parse(cls, text: str) -> Hours:
-        """`"09:00-18:00"`, `"22:00-06:00"`, `"18:00-24:00"`. Raises ValueError."""
+        """Parses `"09:00-18:00"`, `"22:00-06:00"`, `"18:00-24:00"`. Raises ValueError."""
         match = _SPAN.fullmatch(text)
         if match is None:
             raise ValueError(f"{text[:40]!r} is not of the form HH:MM-HH:MM, such as 09:00-18:00")
@@ -36,24 +36,24 @@ class Hours:
         return cls(start, end)
 
     def allow(self, local: datetime) -> bool:
-        """Whether a local time lies within them."""
+        """Whether a local time is within the hours."""
         moment = local.time()
         if self.start < self.end:
             return self.start <= moment < self.end
         return moment >= self.start or moment < self.end
 
     def reopening(self, local: datetime) -> datetime:
-        """When they begin after `local`."""
+        """Returns when they begin after `local`."""
         opening = datetime.combine(local.date(), self.start)
         return opening if opening > local else opening + _DAY
 
     def closing(self, local: datetime) -> datetime:
-        """When they ended before `local`."""
+        """Returns when they ended before `local`."""
         closing = datetime.combine(local.date(), self.end)
         return closing if closing <= local else closing - _DAY
 
     def reason(self, local: datetime) -> str:
-        """Why nothing fires at `local`."""
+        """Returns why nothing fires at `local`."""
         return f"Times outside {self.start:%H:%M}-{self.end:%H:%M} are passed over."
 
 

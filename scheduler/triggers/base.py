@@ -1,4 +1,4 @@
-"""Base class of trigger kinds, and the handling of configs that all kinds share."""
+"""The base class of trigger kinds, and functions on configs that all kinds share."""
 
 from __future__ import annotations
 
@@ -20,42 +20,42 @@ from scheduler.triggers.options import Option
 
 
 def any_request(url: str, headers: Mapping[str, str]) -> None:
-    """Refuse nothing: for a config that is only looked at, never requested."""
+    """Accepts any request: for a config that is only previewed."""
 
 
 def as_given(field: str, reference: str) -> str:  # noqa: ARG001
-    """Refer to nothing: for a config whose trigger need not exist."""
+    """Returns the reference unchanged: for a config whose trigger need not exist."""
     return reference
 
 
 @dataclass(frozen=True)
 class CheckContext:
-    """What the rules beyond a config's shape depend on."""
+    """The context in which a config is checked beyond its shape."""
 
     now: datetime
     min_poll_interval_min: int = 5
-    """The larger of the agent's and the tenant's floor, in minutes."""
+    """The higher of the agent's and the tenant's minimum, in minutes."""
     max_webhook_body_bytes: int = 1024 * 1024
-    """What the tenant lets a webhook take at once."""
+    """The tenant's size limit for webhook bodies."""
     agent_id: UUID | None = None
-    """Whose trigger it is; None for one that need not exist."""
+    """The agent of the trigger; None for one that need not exist."""
     permitted: Permitted = NOTHING_PERMITTED
-    """What the operator permits."""
+    """The operator's permissions."""
     by_agent: bool = False
-    """Whether an agent makes or changes it itself."""
+    """Whether an agent creates or changes it itself."""
     find: Callable[[str, str], str] = as_given
-    """The id of what `(field, id or name)` refers to in the agent's tenant; raises InvalidField on that field."""
+    """Resolves `(field, id or name)` to an id in the agent's tenant; raises InvalidField on that field."""
     check_request: Callable[[str, Mapping[str, str]], None] = any_request
-    """Refuses with InvalidField, on `url` or `headers`, what the service will not request from anyone."""
+    """Raises InvalidField on `url` or `headers` for requests that the service never makes."""
 
 
 class TriggerConfig(BaseModel):
-    """One kind of trigger: all that the rest of Reveille has to know about it, and its `config` as a shape.
+    """A kind of trigger: everything that the rest of Reveille needs to know about it, and the model of its
+    `config`.
 
-    A subclass is listed in the registry, or found there by the entry-point group `reveille.triggers`. The API, the web
-    forms, the command and the tools of agents read it. Nothing unknown is accepted and nothing coerced.
-
-    The fields' titles, descriptions and examples become the JSON Schema, the web form and the text for agents.
+    A subclass is listed in the registry, or found by the entry-point group `reveille.triggers`. The API, the web
+    forms, the command line and the tools of agents read it. Unknown fields are refused and nothing is coerced. The
+    fields' titles, descriptions and examples become the JSON Schema, the web form and the text for agents.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -63,84 +63,86 @@ class TriggerConfig(BaseModel):
     kind: ClassVar[str]
     """The `type` of its triggers."""
     label: ClassVar[str]
-    """Its name for people, such as "Cron schedule"."""
+    """Its display name, such as "Cron schedule"."""
     summary: ClassVar[str]
     """When it fires, in one sentence for people."""
     for_agents: ClassVar[str] = ""
-    """A config by example and when it fires, in one line for agents; empty: made of the fields."""
+    """A config example and when it fires, in one line for agents; empty: derived from the fields."""
     icon: ClassVar[str] = "M-5 0 0-5 5 0 0 5Z"
-    """The path of its mark: SVG path data within -6..6 on both axes."""
+    """The path of its icon: SVG path data within -6..6 on both axes."""
     docs: ClassVar[str] = ""
-    """Its page: a path in this repository, or an address."""
+    """Its documentation: a path in this repository, or a URL."""
     secrets: ClassVar[tuple[str, ...]] = ()
     """Dotted paths in the config that are stored encrypted and never shown again."""
     main_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields that a form shows at once; it folds the others."""
+    """Fields that a form shows at once; the others are collapsed."""
     options: ClassVar[tuple[Option, ...]] = ()
-    """The command's options for the config's fields."""
+    """The command-line options for the config's fields."""
     checked_by: ClassVar[str | None] = None
-    """`module:function`, a Check (scheduler/intake/checks.py), of a kind whose due slot looks for what may fire."""
+    """`module:function`, a Check (scheduler/intake/checks.py), for a kind whose due slot checks for something to
+    fire.
+    """
     is_offered: ClassVar[bool] = True
-    """Whether people and agents may make triggers of this kind; else only Reveille does."""
+    """Whether people and agents may create triggers of this kind; otherwise only Reveille does."""
     is_listed: ClassVar[bool] = True
-    """Whether its triggers are shown among an agent's triggers."""
+    """Whether its triggers are listed with an agent's triggers."""
     can_try: ClassVar[bool] = False
-    """Whether a form can show at once what a check would see."""
+    """Whether a form can try out the check."""
     has_address: ClassVar[bool] = False
-    """Whether each trigger has an address of its own, `POST /hooks/{token}`."""
+    """Whether each trigger has its own address, `POST /hooks/{token}`."""
     needs_permission: ClassVar[bool] = False
-    """Whether agents make triggers of this kind only where the operator lets them (REVEILLE_AGENT_KINDS)."""
+    """Whether agents may create triggers of this kind only with the operator's permission (REVEILLE_AGENT_KINDS)."""
     renewed_by: ClassVar[str | None] = None
     """The field that needs a new value when a trigger has nothing left to fire; None: any may help."""
     forgets_while_paused: ClassVar[bool] = False
-    """Whether what happened while a trigger was paused does not count after it is resumed."""
+    """Whether events during a pause are ignored after the resume."""
     keeps_pace: ClassVar[bool] = True
-    """Whether the firings of a trigger that an agent made keep its pace; what people write has limits of its own."""
+    """Whether firings of agent-created triggers keep the agent's pace; messages of people have their own limits."""
     local_moments: ClassVar[tuple[str, ...]] = ()
-    """Fields with a moment that an agent may write without an offset: it is local time of its zone then."""
+    """Time fields that an agent may write without an offset, which then means local time in its zone."""
     data_headings: ClassVar[Mapping[str, Mapping[str, str]]] = MappingProxyType({})
-    """What is written above the members of a firing's `data` in the context: language → member → heading."""
+    """The headings for members of a firing's `data` in the context: language → member → heading."""
 
     @property
     def own_zone(self) -> str | None:
-        """The time zone that the config names itself."""
+        """Returns the time zone that the config itself names."""
         found: str | None = getattr(self, "timezone", None)
         return found
 
     @classmethod
     def in_words(cls, config: Mapping[str, Any]) -> str:  # noqa: ARG003
-        """When a config fires, in words for people; empty where the config says it itself, or is not valid."""
+        """Describes when a config fires; empty when the config is self-explanatory or invalid."""
         return ""
 
     def check(self, context: CheckContext) -> None:
-        """Refuse with InvalidField what the shape allows and the kind does not."""
+        """Raises InvalidField for what the kind does not allow although the shape does."""
 
     def resolved(self, context: CheckContext) -> Mapping[str, Any]:
-        """What to store in place of what was given, e.g. an id for a name. Raises InvalidField."""
+        """Returns the config to store, e.g. with an id in place of a name. Raises InvalidField."""
         return {}
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule | None:
-        """The slots in `zone`, counted from `anchor`; None for a kind without a native job.
+        """Returns the slots in `zone`, counted from `anchor`; None for a kind without a native job.
 
-        `seed` is the trigger's id, by which its jitter is its own; None for one that need not exist.
+        `seed` is the trigger's id, which determines its jitter; None for one that need not exist.
         """
         return None
 
     def step(self) -> timedelta | None:
-        """How far apart its slots are on an even grid; None for slots that are not. A change of it moves the grid."""
+        """Returns the distance of its slots on an even grid; None if uneven. A change of it moves the grid."""
         return None
 
     def first_run(self, schedule: Schedule, now: datetime) -> datetime | None:
-        """When a trigger made, changed or resumed at `now` runs next."""
+        """Returns the next run of a trigger created, changed or resumed at `now`."""
         return schedule.next_after(now)
 
     def no_slot(self, zone: str, anchor: datetime, now: datetime) -> InvalidField:
-        """What to say of a config that has no slot after `now`."""
+        """Returns the error text for a config that has no slot after `now`."""
         return InvalidField("The trigger would never fire.")
 
 
 def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: CheckContext) -> TriggerConfig:
-    """The validated config of `kind`; raises InvalidField naming `config.FIELD`."""
+    """Parses and validates a config of `kind`; raises InvalidField naming `config.FIELD`."""
     try:
         parsed = kind.model_validate(dict(config))
     except ValidationError as error:
@@ -164,7 +166,9 @@ def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: 
 
 
 def resolve_config(parsed: TriggerConfig, config: Mapping[str, Any], context: CheckContext) -> dict[str, Any]:
-    """`config`, which `parsed` was made from, as it is stored; raises InvalidField naming `config.FIELD`."""
+    """Returns the stored form of `config`, which `parsed` was made from; raises InvalidField naming
+    `config.FIELD`.
+    """
     with _fields_of_config():
         return dict(config) | dict(parsed.resolved(context))
 
@@ -178,9 +182,9 @@ def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
 
 
 def first_run(config: TriggerConfig, zone: str, seed: UUID, now: datetime) -> datetime | None:
-    """When a trigger made or changed at `now` runs first; None for a kind without a native job.
+    """Returns the first run of a trigger created or changed at `now`; None for a kind without a native job.
 
-    Raises InvalidField naming `config.FIELD` when it never would.
+    Raises InvalidField naming `config.FIELD` when it would never run.
     """
     schedule = config.schedule(zone, now, seed)
     if schedule is None:
@@ -192,7 +196,7 @@ def first_run(config: TriggerConfig, zone: str, seed: UUID, now: datetime) -> da
 
 
 def never_fires(config: TriggerConfig, zone: str, anchor: datetime, now: datetime) -> InvalidField:
-    """The error for a config that has no slot after `now`, naming `config.FIELD`."""
+    """Returns the error for a config without a slot after `now`, naming `config.FIELD`."""
     error = config.no_slot(zone, anchor, now)
     return InvalidField(error.message, field=f"config.{error.field}" if error.field else "config")
 
@@ -207,7 +211,7 @@ def _fields_of_config() -> Iterator[None]:
 
 
 def split_secrets(kind: type[TriggerConfig], config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """`config` without its secrets, and the secrets by dotted path."""
+    """Returns `config` without its secrets, and the secrets by dotted path."""
     public = _copy(config)
     found: dict[str, Any] = {}
     for path in kind.secrets:
@@ -221,7 +225,7 @@ def split_secrets(kind: type[TriggerConfig], config: Mapping[str, Any]) -> tuple
 
 
 def join_secrets(config: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[str, Any]:
-    """The whole config again; a secret whose holder is gone from the config is dropped."""
+    """Returns the whole config; drops secrets whose parent is no longer in the config."""
     whole = _copy(config)
     for path, value in secrets.items():
         *parents, last = path.split(".")
@@ -234,9 +238,9 @@ def join_secrets(config: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[
 
 
 def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """JSON Merge Patch (RFC 7396): null removes a member, objects merge, anything else replaces.
+    """Applies a JSON Merge Patch (RFC 7396): null removes a member, objects merge, anything else replaces.
 
-    In an object `headers`, names that differ in case alone are one (RFC 9110 section 5.1).
+    In an object `headers`, names are case-insensitive (RFC 9110 section 5.1).
     """
     merged = dict(target)
     for key, value in patch.items():
@@ -254,7 +258,7 @@ def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str
 
 
 def merge_headers(held: Mapping[str, str], patch: Mapping[str, str | None]) -> dict[str, Any]:
-    """Headers with those of `patch` in place of those of the same names, whatever their case; null removes one."""
+    """Merges headers by case-insensitive names; null removes one."""
     named = {name.lower() for name in patch}
     kept = {name: value for name, value in held.items() if name.lower() not in named}
     return kept | {name: value for name, value in patch.items() if value is not None}

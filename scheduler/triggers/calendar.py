@@ -1,4 +1,4 @@
-"""calendar: an ICS address; fires some minutes before each event, and on changes if asked."""
+"""calendar: watches an ICS calendar; fires some minutes before each event, and optionally on changes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from scheduler.triggers.zones import load_zone
 LEAST_MINUTES = 5
 MAX_BYTES = 8 * 1024 * 1024
 AHEAD = timedelta(days=1)
-"""How far beyond the next refresh events are known, should the calendar be away then."""
+"""How far beyond the next refresh events are known, in case the calendar is unavailable then."""
 KEPT = timedelta(days=2)
-"""How long an event that fired is remembered after its start."""
+"""How long a fired event is remembered after its start."""
 AGAIN_SECONDS = 300.0
 MOST_CHANGES = 50
 
@@ -102,7 +102,7 @@ class CalendarConfig(LookConfig):
         return value
 
     def check(self, context: CheckContext) -> None:
-        """Refuse a pace under the floor, and a request that would be refused."""
+        """Raises InvalidField for an interval below the minimum, and for a request that would be refused."""
         if self.refresh_min < context.min_poll_interval_min:
             raise InvalidField(
                 f"refresh_min {self.refresh_min:g} is under the least that this agent may have, "
@@ -114,7 +114,7 @@ class CalendarConfig(LookConfig):
         context.check_request(self.url, self.headers)
 
     def look_with(self, cursor: Any, means: Means) -> Sighting:
-        """Fire for the events whose time has come; request the calendar when it was last requested long enough ago."""
+        """Fires for the events whose time has come; requests the calendar when the refresh is due."""
         now = means.now()
         kept, note, changes = cursor, None, None
         if cursor is None or now - datetime.fromisoformat(cursor["read_at"]) >= self._refresh():
@@ -140,7 +140,7 @@ class CalendarConfig(LookConfig):
         return Sighting(left, data or None, note, shown={"events": list(kept["ahead"].values())[:20]})
 
     def remembered(self, cursor: Any) -> Any:
-        """The events that it waits for."""
+        """Returns the events that it waits for."""
         return {"ahead": list(cursor["ahead"].values())[:20], "read_at": cursor["read_at"]}
 
     def _refresh(self) -> timedelta:
@@ -150,7 +150,7 @@ class CalendarConfig(LookConfig):
         return timedelta(minutes=self.before_minutes)
 
     def _refreshed(self, cursor: Any, means: Means, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The cursor with what the calendar says now, and what has changed."""
+        """Returns the refreshed cursor, and what has changed."""
         answer = means.fetch(self.url, {"Accept": "text/calendar, */*;q=0.5", **self.headers}, MAX_BYTES)
         if not 200 <= answer.status < 300:
             more = "; redirects are not followed: give the final URL" if 300 <= answer.status < 400 else ""
@@ -164,7 +164,7 @@ class CalendarConfig(LookConfig):
             zone=self.timezone or "UTC",
         )
         fired = {} if cursor is None else cursor["fired"]
-        # An event that is due and has begun is not in the span any more, but nobody was woken for it yet.
+        # A due event that has begun is no longer in the span, but nobody was woken for it yet.
         missed = {} if cursor is None else self._due(cursor, now)
         begun = {key: each for key, each in missed.items() if datetime.fromisoformat(each["start"]) < now}
         ahead = begun | {key: each for key, each in told["occurrences"].items() if key not in fired}
@@ -179,7 +179,7 @@ class CalendarConfig(LookConfig):
         return {key: each for key, each in cursor["ahead"].items() if each["start"] <= by}
 
     def _patience(self, cursor: Any, now: datetime) -> float:
-        """How long a calendar that failed is left alone: no longer than to the next event."""
+        """Returns how long to wait after a failure: no longer than until the next event."""
         starts = (
             [] if cursor is None else [datetime.fromisoformat(each["start"]) for each in cursor["ahead"].values()]
         )
@@ -188,7 +188,7 @@ class CalendarConfig(LookConfig):
 
 
 def _changes(before: Mapping[str, Any], events: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Which events came, changed or went; one that went after its day has not."""
+    """Returns the events that were added, changed or removed; one that is over does not count as removed."""
     gone = [key for key in before.keys() - events.keys() if not before[key][2] or before[key][2] > now.isoformat()]
     both = events.keys() & before.keys()
     found = {

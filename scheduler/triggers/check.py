@@ -1,4 +1,4 @@
-"""check: a program of the operator's list, run every so often, which says whether to wake the agent."""
+"""check: runs a program from the operator's list periodically, which decides whether to wake the agent."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class CheckFailed(ReveilleError):
 
 
 class CheckConfig(LookConfig):
-    """`{"name": "disk", "interval_seconds": 60}`: `name` is one of the operator's list."""
+    """`{"name": "disk", "interval_seconds": 60}`: `name` is on the operator's list."""
 
     kind: ClassVar = "check"
     label: ClassVar = "Check"
@@ -69,12 +69,12 @@ class CheckConfig(LookConfig):
     )
 
     def check(self, context: CheckContext) -> None:
-        """Refuse a program that the operator did not list."""
+        """Raises InvalidField for a program that the operator did not list."""
         if self.name not in context.permitted.checks:
             raise InvalidField(NOT_LISTED.format(self.name), field="name")
 
     def look_with(self, cursor: Any, means: Means) -> Sighting:
-        """Run the program; its stdin is the cursor that it gave last, as JSON."""
+        """Runs the program; its stdin is its previous cursor as JSON."""
         command = means.permitted.checks.get(self.name)
         if not command:
             raise CheckFailed(NOT_LISTED.format(self.name))
@@ -87,7 +87,7 @@ class CheckConfig(LookConfig):
         return _sighting(ran.output, kept)
 
     def remembered(self, cursor: Any) -> Any:
-        """What the program gave to be kept."""
+        """Returns the cursor of the program."""
         return cursor["cursor"]
 
 
@@ -114,7 +114,7 @@ def _sighting(output: bytes, kept: Mapping[str, Any]) -> Sighting:
 
 
 def _object(text: str) -> dict[str, Any] | None:
-    """The JSON object that was printed; None for plain text."""
+    """Returns the printed JSON object; None for plain text."""
     if not text.startswith("{"):
         return None
     try:
@@ -125,7 +125,7 @@ def _object(text: str) -> dict[str, Any] | None:
 
 
 def _check_said(said: Mapping[str, Any]) -> None:
-    """Raise CheckFailed for an object that does not say whether to fire."""
+    """Raises CheckFailed for an object that does not say whether to fire."""
     unknown = sorted(said.keys() - {"fire", "key", "data", "cursor"})
     if unknown:
         raise CheckFailed(f"The program printed a member {unknown[0]!r}; there are fire, key, data and cursor.")

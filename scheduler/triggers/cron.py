@@ -1,4 +1,4 @@
-"""cron: a cron expression in a time zone, under Vixie cron's rules for clock changes."""
+"""cron: a cron expression in a time zone, with Vixie cron's rules for clock changes."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scheduler.triggers.recurring import TIMEZONE_OPTION, RecurringConfig, Timez
 class CronConfig(RecurringConfig):
     """`{"expr": "0 9 * * mon-fri", "timezone": "Europe/Berlin"}`; six fields only with `seconds: "first"`.
 
-    Narrowed by `only_between`, `exclude` and `until`, and spread by `jitter_seconds`.
+    Restricted by `only_between`, `exclude` and `until`, and spread by `jitter_seconds`.
     """
 
     kind: ClassVar = "cron"
@@ -47,15 +47,15 @@ class CronConfig(RecurringConfig):
 
     @classmethod
     def in_words(cls, config: Mapping[str, Any]) -> str:
-        """Such as "At 09:00, Monday through Friday"."""
+        """Describes the expression, such as "At 09:00, Monday through Friday"."""
         from scheduler.triggers.cron_words import cron_words
 
         return cron_words(config)
 
     def check(self, context: CheckContext) -> None:
-        """Refuse what is no cron expression, never fires, or names a zone that does not exist."""
+        """Raises InvalidField for an invalid expression, one that never fires, or an unknown zone."""
         CronSchedule.parse(self.expr, "UTC" if self.timezone is None else self.timezone, seconds=self.seconds)
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
-        """The expression's slots in `zone`."""
+        """Returns the expression's slots in `zone`."""
         return self.narrowed(CronSchedule.parse(self.expr, zone, seconds=self.seconds), zone, seed)

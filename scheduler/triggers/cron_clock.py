@@ -1,7 +1,7 @@
-"""Turns wall-clock times that match a cron expression into instants, across clock changes.
+"""Converts wall-clock times that match a cron expression to instants, across clock changes.
 
-The rules are Vixie cron's. Times of the day (`30 2 * * *`) run once a day whatever the clocks do; what recurs
-through the day (`*/30 * * * *`) follows real time.
+The rules are Vixie cron's. Fixed times (`30 2 * * *`) run once a day whatever the clocks do; repeating times
+(`*/30 * * * *`) follow real time.
 """
 
 from __future__ import annotations
@@ -19,44 +19,44 @@ _LISTED = 3
 
 
 class CronClock(ABC):
-    """The slots of an expression as moments in whole seconds."""
+    """The slots of an expression as instants in whole seconds."""
 
     @abstractmethod
     def after(self, moment: datetime) -> datetime | None:
-        """The first slot after `moment`."""
+        """Returns the first slot after `moment`."""
 
     @abstractmethod
     def until(self, moment: datetime) -> datetime | None:
-        """The newest slot at or before `moment`."""
+        """Returns the last slot at or before `moment`."""
 
     @abstractmethod
     def notes(self, slot: datetime) -> Sequence[Note]:
-        """What a clock change does to `slot`."""
+        """Returns the effects of a clock change on `slot`."""
 
 
 class NaiveClock(CronClock):
-    """No zone: naive moments, and no clock changes."""
+    """No zone: naive times, and no clock changes."""
 
     def __init__(self, times: WallTimes) -> None:
         self._times = times
 
     def after(self, moment: datetime) -> datetime | None:
-        """The first match after the naive `moment`."""
+        """Returns the first match after the naive `moment`."""
         return self._times.after(moment)
 
     def until(self, moment: datetime) -> datetime | None:
-        """The newest match at or before the naive `moment`."""
+        """Returns the last match at or before the naive `moment`."""
         return self._times.until(moment)
 
     def notes(self, slot: datetime) -> Sequence[Note]:
-        """None: these clocks never change."""
+        """Returns nothing: there are no clock changes."""
         return ()
 
 
 class FixedClock(CronClock):
-    """Times of the day: each fires once, when the local clock first shows it or leaps over it.
+    """Fixed times of the day: each fires once, when the local clock first shows it or jumps over it.
 
-    So a time in the gap fires right after it, and one in a repeated hour fires in the first pass.
+    A time in the gap fires right after it, and one in a repeated hour fires in the first pass.
     """
 
     def __init__(self, times: WallTimes, zone: ZoneInfo) -> None:
@@ -64,17 +64,17 @@ class FixedClock(CronClock):
         self._zone = zone
 
     def after(self, moment: datetime) -> datetime | None:
-        """The first slot after `moment` (UTC)."""
+        """Returns the first slot after `moment` (UTC)."""
         slot = self._times.after(self._reached(moment))
         return slot and self._instant(slot)
 
     def until(self, moment: datetime) -> datetime | None:
-        """The newest slot at or before `moment` (UTC)."""
+        """Returns the last slot at or before `moment` (UTC)."""
         slot = self._times.until(self._reached(moment))
         return slot and self._instant(slot)
 
     def notes(self, slot: datetime) -> Sequence[Note]:
-        """Moved out of the gap, merged there with other times, or in a repeated hour."""
+        """Notes a slot moved out of the gap, merged there with others, or in a repeated hour."""
         wall = _wall(slot, self._zone)
         notes: list[Note] = []
         change = clock_change_at(self._zone, wall - SECOND)
@@ -100,7 +100,7 @@ class FixedClock(CronClock):
             yield Note(change.at, "merged", f"{_list(slots)} fire as one at {_show(change.after)}: {why}.")
 
     def _reached(self, moment: datetime) -> datetime:
-        """The latest time that the local clock has shown until `moment`."""
+        """Returns the latest time that the local clock has shown until `moment`."""
         local = moment.astimezone(self._zone)
         wall = local.replace(tzinfo=None, fold=0)
         if local.fold and (change := clock_change_at(self._zone, wall)):
@@ -113,9 +113,9 @@ class FixedClock(CronClock):
 
 
 class RealTimeClock(CronClock):
-    """What recurs through the day: it fires whenever the local clock shows a matching time.
+    """Repeating times: they fire whenever the local clock shows a matching time.
 
-    So a repeated hour fires twice, and nothing is made up for times in the gap.
+    A repeated hour fires twice, and times in the gap are not made up for.
     """
 
     def __init__(self, times: WallTimes, zone: ZoneInfo) -> None:
@@ -123,12 +123,12 @@ class RealTimeClock(CronClock):
         self._zone = zone
 
     def after(self, moment: datetime) -> datetime | None:
-        """The first slot after `moment` (UTC)."""
+        """Returns the first slot after `moment` (UTC)."""
         wall = _wall(moment, self._zone)
         slot = self._times.after(wall)
         change = clock_change_at(self._zone, wall)
         if change and moment < change.at and (slot is None or slot >= change.before):
-            # Nothing more in the first pass: the second one begins anew.
+            # No more matches in the first pass: start from the beginning of the second one.
             again = self._times.after(change.after - SECOND)
             if again is not None and again <= wall:
                 return instant_of(self._zone, again, fold=1)
@@ -140,12 +140,12 @@ class RealTimeClock(CronClock):
         return first if first > moment else instant_of(self._zone, slot, fold=1)
 
     def until(self, moment: datetime) -> datetime | None:
-        """The newest slot at or before `moment` (UTC)."""
+        """Returns the last slot at or before `moment` (UTC)."""
         wall = _wall(moment, self._zone)
         slot = self._times.until(wall)
         change = clock_change_at(self._zone, wall)
         if change and moment >= change.at and (slot is None or slot < change.after):
-            # Nothing yet in the second pass: look at what the first one had beyond it.
+            # No match yet in the second pass: use the last one of the first.
             before = self._times.until(change.before - SECOND)
             if before is not None and before > wall:
                 return instant_of(self._zone, before, fold=0)
@@ -157,7 +157,7 @@ class RealTimeClock(CronClock):
         return second if second <= moment else instant_of(self._zone, slot, fold=0)
 
     def notes(self, slot: datetime) -> Sequence[Note]:
-        """In a repeated hour."""
+        """Notes a slot in a repeated hour."""
         wall = _wall(slot, self._zone)
         change = clock_change_at(self._zone, wall)
         if change is None:

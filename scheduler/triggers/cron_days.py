@@ -1,4 +1,4 @@
-"""Matches the days that a cron expression names: its months and its two day fields together."""
+"""Matches the days of a cron expression: its months and its two day fields together."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ ALL_MONTHS = frozenset(range(1, 13))
 ALL_DAYS = frozenset(range(1, 32))
 ALL_WEEKDAYS = frozenset(range(7))
 LAST = -1
-"""The last such weekday of a month, where another `nth` is 1 to 5."""
+"""The last such weekday of a month, in place of an `nth` of 1 to 5."""
 
 _HORIZON_MONTHS = 50 * 12
-# The rarest day that exists, 29 February on a given weekday, is at most 40 years away.
+# The rarest existing day, 29 February on a given weekday, is at most 40 years away.
 
 
 @dataclass(frozen=True, slots=True)
 class DayRule:
     """The months and both day fields of an expression.
 
-    Days of the month are 1 to 31 or, counted from its last day, 0, -1, -2, …; weekdays are 0 (Sunday) to 6.
+    Days of the month are 1 to 31 or, counted from the last day, 0, -1, -2, …; weekdays are 0 (Sunday) to 6.
     """
 
     months: frozenset[int] = ALL_MONTHS
     days: frozenset[int] = ALL_DAYS
     near_days: frozenset[int] = frozenset()
-    """Days written with W: the nearest Monday to Friday within the month stands in for each."""
+    """Days written with W, each replaced by the nearest weekday (Monday to Friday) within the month."""
     weekdays: frozenset[int] = ALL_WEEKDAYS
     nth_weekdays: frozenset[tuple[int, int]] = frozenset()
     """(weekday, nth) for `#` and `L`; nth is 1 to 5 or LAST."""
@@ -35,7 +35,7 @@ class DayRule:
     """Whether a day must match both day fields (one of them starts with `*`), or either (Vixie cron)."""
 
     def first(self, start: date) -> date | None:
-        """The first such day at or after `start`; None if there is none within 50 years."""
+        """Returns the first matching day at or after `start`; None if there is none within 50 years."""
         for year, month in _months(start, 1):
             for day in self.days_in(year, month):
                 if (found := date(year, month, day)) >= start:
@@ -43,7 +43,7 @@ class DayRule:
         return None
 
     def last(self, end: date) -> date | None:
-        """The newest such day at or before `end`; None if there is none within 50 years."""
+        """Returns the last matching day at or before `end`; None if there is none within 50 years."""
         for year, month in _months(end, -1):
             for day in reversed(self.days_in(year, month)):
                 if (found := date(year, month, day)) <= end:
@@ -51,7 +51,7 @@ class DayRule:
         return None
 
     def days_in(self, year: int, month: int) -> list[int]:
-        """The days of one month that match, ascending."""
+        """Returns the matching days of one month, ascending."""
         if month not in self.months:
             return []
         monday_based, length = monthrange(year, month)

@@ -1,4 +1,4 @@
-"""Read a cron expression strictly: what is not clearly right is refused, with what to write instead.
+"""Parses cron expressions strictly: refuses anything ambiguous and says what to write instead.
 
 The dialect is that of crontab(5) by Paul Vixie; `?`, `L`, `W`, `#` and a leading seconds field come from Quartz.
 """
@@ -51,22 +51,22 @@ _NTH_WEEKDAY = re.compile(r"([0-7]|[A-Z]{3})(?:#([1-5])|L)")
 
 @dataclass(frozen=True, slots=True)
 class CronExpression:
-    """What an expression says, spelling aside."""
+    """A parsed expression, independent of spelling."""
 
     text: str
-    """As written, in capitals, with single spaces and nicknames spelled out."""
+    """The expression in upper case, with single spaces and nicknames expanded."""
     seconds: frozenset[int]
     minutes: frozenset[int]
     hours: frozenset[int]
     day_rule: DayRule
     follows_real_time: bool
-    """Whether it recurs through the day instead of naming times of it; clock changes tell the two apart."""
+    """Whether it repeats through the day instead of naming fixed times, which clock changes treat differently."""
 
 
 def parse_expression(expr: str, seconds: Literal["first"] | None) -> CronExpression:
-    """Read 5 fields or a nickname; 6 fields, the second first, when `seconds` says so.
+    """Parses 5 fields or a nickname; 6 fields, the second first, when `seconds` says so.
 
-    Raises InvalidField (`expr`) naming the field, the value and what to do, also for what never fires.
+    Raises InvalidField (`expr`) naming the field, the value and the remedy, also for what never fires.
     """
     texts = _split(expr, seconds)
     second, minute, hour, day, month, weekday = texts
@@ -94,7 +94,7 @@ def parse_expression(expr: str, seconds: Literal["first"] | None) -> CronExpress
 
 
 def _split(expr: str, seconds: Literal["first"] | None) -> list[str]:
-    """The six fields in capitals, `0` for a second that is not written."""
+    """Returns the six fields in upper case, with `0` for a missing second."""
     if len(expr) > _MAX_LENGTH:
         raise _refusal(f"the expression has {len(expr)} characters; {_MAX_LENGTH} are allowed.")
     for character in expr:
@@ -131,7 +131,7 @@ def _values(field: _Field, text: str) -> frozenset[int]:
 
 
 def _term(field: _Field, term: str) -> range:
-    """One `*`, `a`, `a-b` or any of them with `/step`; `a/step` runs to the end of the field."""
+    """Parses one `*`, `a`, `a-b` or any of them with `/step`; `a/step` runs to the end of the field."""
     parts = _TERM.fullmatch(term)
     if parts is None or (parts[1] == "*" and parts[2]):
         _refuse_term(field, term)
@@ -172,7 +172,7 @@ def _step(field: _Field, text: str, term: str) -> int:
 
 
 def _forwards(field: _Field, low: int, high: int, step: int) -> str:
-    """What to write for a range that wraps around the end of its field."""
+    """Suggests what to write for a range that wraps around the end of its field."""
     if field is _WEEKDAY and high == 0:
         return f"Sunday is also 7, so write {low}-7" + (f"/{step}" if step > 1 else "")
     end = 6 if field is _WEEKDAY else field.high
@@ -184,7 +184,7 @@ def _forwards(field: _Field, low: int, high: int, step: int) -> str:
 
 
 def _month_days(text: str) -> tuple[frozenset[int], frozenset[int]]:
-    """The days of the month, and those with W; both as DayRule has them."""
+    """Returns the days of the month, and those with W, as in DayRule."""
     if text == "?":
         text = "*"
     days: set[int] = set()
@@ -205,7 +205,7 @@ def _month_days(text: str) -> tuple[frozenset[int], frozenset[int]]:
 
 
 def _weekdays(text: str) -> tuple[frozenset[int], frozenset[tuple[int, int]]]:
-    """The weekdays, 0 for Sunday, and those that are the nth or the last of their month."""
+    """Returns the weekdays, 0 for Sunday, and those with an nth or last of the month."""
     if text == "?":
         text = "*"
     weekdays: set[int] = set()

@@ -1,4 +1,4 @@
-"""The schedule of a cron expression in a time zone: its slots, backwards and forwards."""
+"""The schedule of a cron expression in a time zone, searchable in both directions."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ _TICK = timedelta(microseconds=1)
 
 
 class CronSchedule:
-    """The slots of an expression, in whole seconds; immutable and safe for threads.
+    """The slots of an expression in whole seconds; immutable and thread-safe.
 
-    With a zone, moments are aware and answers are UTC; without one both are naive. Schedules and their recent
-    answers are kept, so thousands of triggers that share an expression and a slot cost one search.
+    With a zone, times are aware and results are UTC; without one both are naive. Schedules and their recent
+    results are cached, so that thousands of triggers with the same expression and slot cost one search.
     """
 
     def __init__(self, expression: CronExpression, zone: str | None) -> None:
@@ -32,16 +32,16 @@ class CronSchedule:
 
     @classmethod
     def parse(cls, expr: str, zone: str | None, *, seconds: Literal["first"] | None = None) -> CronSchedule:
-        """The schedule of 5 fields or a nickname (6 fields with seconds "first") in an IANA `zone`.
+        """Parses 5 fields or a nickname (6 fields with seconds "first") in an IANA `zone`.
 
-        Raises InvalidField for `expr` (not understood, or never fires) or `timezone` (not known).
+        Raises InvalidField for `expr` (invalid, or never fires) or `timezone` (unknown).
         """
         return _parse(expr, zone, seconds)
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first slot after `moment`; None when the calendar ends before it."""
-        last = self._last_asked  # one tuple, so that threads see both of it or neither
-        if last is not None and last[0] is moment:  # a pass asks for thousands of triggers with one moment
+        """Returns the first slot after `moment`; None past the end of the calendar."""
+        last = self._last_asked  # one tuple, so that threads never see only half of it
+        if last is not None and last[0] is moment:  # a pass asks with the same time for thousands of triggers
             return last[1]
         try:
             following = _next_after(self._clock, self._own(moment))
@@ -51,18 +51,18 @@ class CronSchedule:
         return following
 
     def last_until(self, moment: datetime) -> datetime | None:
-        """The newest slot at or before `moment`; None when there was none in 50 years."""
+        """Returns the last slot at or before `moment`; None when there was none in 50 years."""
         try:
             return _last_until(self._clock, self._own(moment))
         except OverflowError:  # datetime begins with the year 1
             return None
 
     def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
-        """How many slots lie in [first, last], counted up to `limit`, and whether these are all."""
+        """Counts the slots in [first, last] up to `limit`, and tells whether these are all."""
         return _count(self._clock, self._own(first - _TICK), self._own(last), limit)
 
     def notes(self, moment: datetime, count: int) -> list[Note]:
-        """What clock changes do to the next `count` slots after `moment`."""
+        """Returns the effects of clock changes on the next `count` slots after `moment`."""
         notes: list[Note] = []
         slot = self.next_after(moment)
         while slot is not None and count > 0:
@@ -75,7 +75,7 @@ class CronSchedule:
         return f"CronSchedule({self.expression.text!r}, {self.zone!r})"
 
     def _own(self, moment: datetime) -> datetime:
-        """`moment` in the form that this schedule reckons in: UTC or naive, down to the whole second."""
+        """Converts `moment` to this schedule's form: UTC or naive, in whole seconds."""
         if (self.zone is None) != (moment.tzinfo is None):
             wanted = "a naive moment" if self.zone is None else "a moment with a time zone"
             raise ValueError(f"{self!r} takes {wanted}, not {moment!r}")
@@ -107,7 +107,7 @@ def _last_until(clock: CronClock, moment: datetime) -> datetime | None:
 
 @lru_cache(maxsize=_ANSWERS_KEPT)
 def _count(clock: CronClock, before: datetime, last: datetime, limit: int) -> tuple[int, bool]:
-    """How many slots lie in (before, last]."""
+    """Counts the slots in (before, last]."""
     count = 0
     slot = clock.after(before)
     while slot is not None and slot <= last:

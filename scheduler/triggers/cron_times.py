@@ -1,4 +1,4 @@
-"""The wall-clock times that match a cron expression, on a clock that nobody ever changes."""
+"""The wall-clock times that match a cron expression, ignoring clock changes."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _END_OF_DAY = time(23, 59, 59)
 
 
 class WallTimes:
-    """Next and previous matching wall-clock times, all naive and in whole seconds; safe for threads.
+    """Finds next and previous matching wall-clock times, naive and in whole seconds; thread-safe.
 
-    croniter finds them. It has no L-n, nW, LW, nL nor Vixie cron's rule for `*` in a day field, so with those
+    croniter does the search. It lacks L-n, nW, LW, nL and Vixie cron's rule for `*` in a day field, so for those
     it finds only the times of a day, and the DayRule finds the days.
     """
 
@@ -30,10 +30,10 @@ class WallTimes:
         if expression.seconds != {0}:
             fields.append(_numbers(expression.seconds, 60))
         self._croniter = croniter(" ".join(fields), 0)
-        self._lock = Lock()  # a croniter keeps its position
+        self._lock = Lock()  # a croniter has state
 
     def after(self, wall: datetime) -> datetime | None:
-        """The first match after `wall`; None if the calendar or 50 years end before it."""
+        """Returns the first match after `wall`; None past the end of the calendar or 50 years."""
         try:
             slot = self._next(wall)
             if self._days is None:
@@ -42,11 +42,11 @@ class WallTimes:
             if day is None or day == slot.date():
                 return slot if day else None
             return self._next(datetime.combine(day, time.min) - SECOND)
-        except (ValueError, OverflowError):  # croniter's and datetime's ways to say so
+        except (ValueError, OverflowError):  # how croniter and datetime report that
             return None
 
     def until(self, wall: datetime) -> datetime | None:
-        """The newest match at or before `wall`; None if the calendar or 50 years begin after it."""
+        """Returns the last match at or before `wall`; None before the start of the calendar or 50 years."""
         try:
             slot = self._previous(wall)
             if self._days is None:
@@ -59,7 +59,7 @@ class WallTimes:
             return None
 
     def between(self, first: datetime, end: datetime) -> list[datetime]:
-        """All matches from `first` up to but without `end`."""
+        """Returns all matches from `first` (inclusive) to `end` (exclusive)."""
         found: list[datetime] = []
         slot = self.after(first - SECOND)
         while slot is not None and slot < end:
@@ -79,7 +79,7 @@ class WallTimes:
 
 
 def _is_plain(rule: DayRule) -> bool:
-    """Whether croniter can carry the days: numbers only, and not two fields that must both match."""
+    """Whether croniter can match the days: numbers only, and not two fields that must both match."""
     numbers_only = not rule.near_days and not rule.nth_weekdays and min(rule.days, default=0) > 0
     return numbers_only and not (rule.both and rule.days != ALL_DAYS and rule.weekdays != ALL_WEEKDAYS)
 
@@ -87,7 +87,7 @@ def _is_plain(rule: DayRule) -> bool:
 def _day_fields(rule: DayRule) -> list[str]:
     days, weekdays = _numbers(rule.days, 31), _numbers(rule.weekdays, 7)
     if not rule.both and "*" in (days, weekdays):
-        # 1-31 is no `*`: either field suffices, so every day matches; croniter would ask for both.
+        # 1-31 is not `*`: either field suffices, so every day matches; croniter would require both.
         days = weekdays = "*"
     return [days, _numbers(rule.months, len(ALL_MONTHS)), weekdays]
 

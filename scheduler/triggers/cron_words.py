@@ -1,4 +1,4 @@
-"""A cron expression in words, where the words say no more and no less than the expression."""
+"""Describes a cron expression in words, if these are exact."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from scheduler.domain.errors import ReveilleError
 from scheduler.triggers.cron_expression import parse_expression
 
 SIZES = (60, 60, 24, 0, 12, 0)
-"""How many values second, minute, hour and month have; days have no even step, for each month begins anew."""
+"""The number of values of second, minute, hour and month. Days have no even step, as each month starts over."""
 
 
 def cron_words(config: Mapping[str, Any]) -> str:
-    """`At 09:00, Monday through Friday`; empty for what is no such expression, or what words would get wrong."""
+    """Returns `At 09:00, Monday through Friday`; empty for an invalid expression, or one the library describes
+    wrongly.
+    """
     try:
         text = parse_expression(str(config.get("expr", "")), config.get("seconds")).text
     except (ReveilleError, TypeError):
@@ -32,7 +34,7 @@ def cron_words(config: Mapping[str, Any]) -> str:
 
 
 def _is_even(field: str, size: int) -> bool:
-    """Whether each step of the field has the same length, also over the end of the hour, day or year."""
+    """Whether each step of the field has the same length, also across the end of the hour, day or year."""
     for term in field.split(","):
         base, slash, step = term.partition("/")
         if slash and (not size or ("-" not in base and size % int(step))):
@@ -41,5 +43,5 @@ def _is_even(field: str, size: int) -> bool:
 
 
 def _is_odd_day(fields: list[str]) -> bool:
-    """Several of `#`, `L` and `W`, or such a one beside others, which the library cannot say."""
+    """Whether it has several of `#`, `L` and `W`, or one beside others, which the library cannot describe."""
     return any("," in field and any(sign in field for sign in "#LW") for field in (fields[3], fields[5]))

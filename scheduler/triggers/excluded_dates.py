@@ -1,4 +1,4 @@
-"""`exclude`: days of the calendar, in the trigger's zone, on which nothing fires."""
+"""`exclude`: calendar days, in the trigger's zone, on which nothing fires."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Span = tuple[date, date]
 
 
 def parse_span(text: str) -> Span:
-    """`"2026-12-24"`, or both ends included `"2026-12-24/2027-01-01"` (ISO 8601). Raises ValueError."""
+    """Parses `"2026-12-24"`, or an inclusive range `"2026-12-24/2027-01-01"` (ISO 8601). Raises ValueError."""
     match = _FORM.fullmatch(text)
     if match is None:
         raise ValueError(f"{text[:40]!r} is not a date such as 2026-12-24, nor two as in 2026-12-24/2027-01-01")
@@ -46,14 +46,14 @@ Exclude = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class ExcludedDates:
-    """Every time of day but those on certain days. `spans` ascend and do not touch."""
+    """All times except those on certain days. `spans` ascend and do not touch."""
 
     spans: tuple[Span, ...]
     kind: ClassVar[NoteKind] = "excluded"
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> ExcludedDates:
-        """Spans in any order, overlapping or not. Raises ValueError."""
+        """Parses spans in any order, overlapping or not. Raises ValueError."""
         joined: list[Span] = []
         for first, last in sorted(parse_span(text) for text in texts):
             if joined and first <= _day_after(joined[-1][1]):
@@ -67,15 +67,15 @@ class ExcludedDates:
         return self._span_of(local.date()) is None
 
     def reopening(self, local: datetime) -> datetime:
-        """The midnight that ends the days which `local` is among."""
+        """Returns the midnight at the end of the excluded days around `local`."""
         return datetime.combine(self._held(local)[1] + _DAY, time.min)
 
     def closing(self, local: datetime) -> datetime:
-        """The midnight that begins the days which `local` is among."""
+        """Returns the midnight at the start of the excluded days around `local`."""
         return datetime.combine(self._held(local)[0], time.min)
 
     def reason(self, local: datetime) -> str:
-        """Why nothing fires at `local`."""
+        """Returns why nothing fires at `local`."""
         first, last = self._held(local)
         return f"{first} is excluded." if first == last else f"{first} to {last} are excluded."
 

@@ -1,4 +1,4 @@
-"""file: files below a directory that the operator allows; fires when some come, change or go."""
+"""file: watches files in a directory that the operator allows; fires when some are added, changed or removed."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class DirectoryUnreadable(ReveilleError):
 
 
 class FileConfig(LookConfig):
-    """`{"root": "inbox", "files": "orders/*.csv"}`: `root` is one of the operator's list."""
+    """`{"root": "inbox", "files": "orders/*.csv"}`: `root` is on the operator's list."""
 
     kind: ClassVar = "file"
     label: ClassVar = "Files"
@@ -103,7 +103,7 @@ class FileConfig(LookConfig):
     )
 
     def check(self, context: CheckContext) -> None:
-        """Refuse a directory that the operator did not list, and a pattern that would leave it."""
+        """Raises InvalidField for a directory that the operator did not list, and a pattern that would leave it."""
         if self.root not in context.permitted.file_roots:
             raise InvalidField(
                 f"The directory {self.root!r} is not in REVEILLE_FILE_ROOTS: the operator lists there what may be "
@@ -114,7 +114,7 @@ class FileConfig(LookConfig):
             raise InvalidField("A pattern names files below the directory, such as orders/*.csv.", field="files")
 
     def look_with(self, cursor: Any, means: Means) -> Sighting:
-        """Compare the files that are there with those of the last look."""
+        """Compares the current files with those of the last check."""
         root = means.permitted.file_roots.get(self.root)
         if root is None:
             raise DirectoryUnreadable(f"The directory {self.root!r} is not in this worker's REVEILLE_FILE_ROOTS.")
@@ -134,7 +134,7 @@ class FileConfig(LookConfig):
         return Sighting(left, self._data(before, now))
 
     def remembered(self, cursor: Any) -> Any:
-        """How many files it knows."""
+        """Returns how many files it knows."""
         return {"files": cursor["count"]}
 
     def _data(self, before: Mapping[str, State], now: Mapping[str, State]) -> dict[str, Any] | None:
@@ -153,7 +153,7 @@ class FileConfig(LookConfig):
 
 
 def found_files(root: str, pattern: str) -> Iterator[tuple[str, State, float]]:
-    """Name, state and time of the last write of each matching file. No symbolic link is followed.
+    """Returns name, state and modification time of each matching file. Follows no symbolic links.
 
     Raises DirectoryUnreadable.
     """
@@ -168,32 +168,32 @@ def found_files(root: str, pattern: str) -> Iterator[tuple[str, State, float]]:
                 continue
             try:
                 state = os.stat(name, dir_fd=descriptor, follow_symlinks=False)
-            except FileNotFoundError:  # gone meanwhile
+            except FileNotFoundError:  # deleted meanwhile
                 continue
-            if state.st_mode & 0o170000 == 0o100000:  # a file itself, not what a link names
+            if state.st_mode & 0o170000 == 0o100000:  # the file itself, not the target of a link
                 seen = f"{state.st_size} {state.st_mtime_ns} {state.st_ino}".encode()
                 yield path, (state.st_size, blake2b(seen, digest_size=6).hexdigest()), state.st_ctime
 
 
 def pack(files: Mapping[str, State]) -> str:
-    """The files as a text that is short also for many of them."""
+    """Packs the files into a compact text."""
     return base64.b64encode(zlib.compress(json.dumps(files, sort_keys=True).encode(), 6)).decode()
 
 
 def unpack(text: str) -> dict[str, State]:
-    """The files of a packed text."""
+    """Unpacks the files from such a text."""
     return {
         name: (size, seen) for name, (size, seen) in json.loads(zlib.decompress(base64.b64decode(text))).items()
     }
 
 
 def is_match(path: str, pattern: str) -> bool:
-    """Whether a path is of a pattern: `*`, `?` and `[…]` within a name, `**` any depth."""
+    """Whether a path matches a pattern: `*`, `?` and `[…]` within a name, `**` for any depth."""
     names, wanted = path.split("/"), pattern.split("/")
     if wanted[-1] == "**":
         wanted.append("*")
     name = part = 0
-    deep: tuple[int, int] | None = None  # where the last ** began, and how far it reaches
+    deep: tuple[int, int] | None = None  # where the last ** started, and how far it extends
     while name < len(names):
         if part < len(wanted) and wanted[part] == "**":
             deep, part = (part + 1, name), part + 1

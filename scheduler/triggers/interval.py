@@ -15,7 +15,7 @@ from scheduler.triggers.recurring import TIMEZONE_OPTION, RecurringConfig
 
 DEFAULT_MINUTES = 30.0
 MAX_SECONDS = 366 * 24 * 3600
-"""A year: what runs less often than that is a cron or a once trigger, or a typing error."""
+"""A year: anything rarer should be a cron or once trigger, or is a typing error."""
 
 
 class IntervalSchedule(NamedTuple):
@@ -25,23 +25,23 @@ class IntervalSchedule(NamedTuple):
     step: timedelta
 
     def next_after(self, moment: datetime) -> datetime:
-        """The first slot after `moment`."""
+        """Returns the first slot after `moment`."""
         return self.anchor + self.step * (max((moment - self.anchor) // self.step, 0) + 1)
 
     def last_until(self, moment: datetime) -> datetime | None:
-        """The newest slot at or before `moment`."""
+        """Returns the last slot at or before `moment`."""
         passed = (moment - self.anchor) // self.step
         return self.anchor + self.step * passed if passed >= 1 else None
 
     def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
-        """How many slots lie in [first, last]; always exact."""
+        """Counts the slots in [first, last]; always exact."""
         return max((last - self.anchor) // self.step + (self.anchor - first) // self.step + 1, 0), True
 
 
 class IntervalConfig(RecurringConfig):
     """`{"minutes": 30}` or `{"seconds": 90}`, fractions allowed.
 
-    Narrowed by `only_between`, `exclude` and `until`, and spread by `jitter_seconds`.
+    Restricted by `only_between`, `exclude` and `until`, and spread by `jitter_seconds`.
     """
 
     kind: ClassVar = "interval"
@@ -83,11 +83,14 @@ class IntervalConfig(RecurringConfig):
         return self
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
-        """An even grid, first after one full interval; zones and clock changes touch only its hours and days."""
+        """Returns an even grid, first after one full interval.
+
+        Zones and clock changes only affect its hours and days.
+        """
         return self.narrowed(IntervalSchedule(anchor, self._step), zone, seed)
 
     def step(self) -> timedelta:
-        """The minutes or seconds."""
+        """Returns the interval."""
         return self._step
 
     @cached_property

@@ -1,4 +1,4 @@
-"""`jitter_seconds`: slots that many triggers share, spread so that they do not all come due at once."""
+"""`jitter_seconds`: spreads slots that many triggers share, so that they are not all due at once."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Jittered:
-    """The slots of `inner`, each put off by less than `spread`: the same trigger and slot always by the same.
+    """The slots of `inner`, each delayed by less than `spread`, always the same for a trigger and slot.
 
-    A slot stays before the next one of `inner`, so their order, their number and what passed between two of
-    them are those of `inner`. Where `inner` is narrowed, it also stays within what that allows.
+    A slot stays before the next one of `inner`, so order and number are those of `inner`. If `inner` is
+    restricted, the delayed slot also stays within the restriction.
     """
 
     inner: Schedule
     spread: timedelta
     seed: UUID
-    """Of the trigger: its id."""
+    """The trigger's id."""
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first slot after `moment`."""
+        """Returns the first slot after `moment`."""
         begun = self.inner.last_until(moment)
         if begun is not None and (slot := self._put_off(begun)) > moment:
             return slot
@@ -39,21 +39,21 @@ class Jittered:
         return None if following is None else self._put_off(following)
 
     def last_until(self, moment: datetime) -> datetime | None:
-        """The newest slot at or before `moment`."""
+        """Returns the last slot at or before `moment`."""
         begun = self.inner.last_until(moment)
         if begun is not None and self._put_off(begun) > moment:
             begun = self.inner.last_until(begun - TICK)
         return None if begun is None else self._put_off(begun)
 
     def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
-        """How many slots lie in [first, last], as exactly as `inner` counts."""
+        """Counts the slots in [first, last], as exactly as `inner` does."""
         low, high = self.next_after(first - TICK), self.last_until(last)
         if low is None or high is None or low > high:
             return 0, True
         return self.inner.count_between(self._original(low), self._original(high), limit)
 
     def notes(self, moment: datetime, count: int) -> list[Note]:
-        """What is said of the slots inside, and by how much each is put off."""
+        """Returns the notes on the inner slots, and the delay of each."""
         slots: dict[datetime, datetime] = {}
         slot = self.next_after(moment)
         while slot is not None and len(slots) < count:
@@ -68,16 +68,16 @@ class Jittered:
         return sorted(inside + moved, key=lambda note: note.at)
 
     def slot_that_fires_at(self, moment: datetime) -> datetime:
-        """The slot of `inner` that is put off to `moment`; `moment` itself where none is."""
+        """Returns the slot of `inner` that is delayed to `moment`; `moment` itself when none is."""
         slot = self.inner.last_until(moment)
         return moment if slot is None or self._put_off(slot) != moment else slot
 
     def fires_at(self, slot: datetime) -> datetime:
-        """When `slot` of `inner` fires."""
+        """Returns when `slot` of `inner` fires."""
         return self._put_off(slot)
 
     def _original(self, slot: datetime) -> datetime:
-        """The slot of `inner` that `slot` was."""
+        """Returns the slot of `inner` behind `slot`."""
         return self.inner.last_until(slot) or slot
 
     def _put_off(self, slot: datetime) -> datetime:
@@ -92,12 +92,12 @@ class Jittered:
 
 
 def slot_that_fires_at(schedule: Schedule, moment: datetime) -> datetime:
-    """The slot, a nominal time, that `schedule` fires at `moment`."""
+    """Returns the slot, a nominal time, that `schedule` fires at `moment`."""
     return schedule.slot_that_fires_at(moment) if isinstance(schedule, Jittered) else moment
 
 
 def fires_at(schedule: Schedule, slot: datetime) -> datetime | None:
-    """When `schedule` fires the slot whose nominal time is `slot`; None when it has no such slot."""
+    """Returns when `schedule` fires the slot with nominal time `slot`; None when it has no such slot."""
     nominal = schedule.inner if isinstance(schedule, Jittered) else schedule
     if nominal.last_until(slot) != slot:
         return None

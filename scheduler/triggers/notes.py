@@ -1,4 +1,4 @@
-"""Notes on slots: what a preview says besides the times."""
+"""Notes on slots, which a preview shows besides the times."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ NoteKind = Literal["moved", "merged", "repeated", "outside", "excluded", "ended"
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """What is to be said about the moment `at`: a slot, or one that is passed over."""
+    """A note on time `at`: a slot, or one that is skipped."""
 
     at: datetime
     kind: NoteKind
@@ -22,13 +22,13 @@ class Note:
 
 @runtime_checkable
 class Noted(Protocol):
-    """A schedule that has something to say about its slots."""
+    """A schedule with notes on its slots."""
 
     def notes(self, moment: datetime, count: int) -> list[Note]:
-        """On the next `count` slots after `moment`, in the order of time."""
+        """Returns the notes on the next `count` slots after `moment`, in order of time."""
         ...
 
 
 def notes_of(schedule: Schedule, moment: datetime, count: int) -> list[Note]:
-    """What `schedule` has to say about its next `count` slots after `moment`."""
+    """Returns the notes of `schedule` on its next `count` slots after `moment`."""
     return schedule.notes(moment, count) if isinstance(schedule, Noted) else []

@@ -1,6 +1,7 @@
-"""on_message: somebody writes, a person or another agent. A message fires when it comes in.
+"""on_message: a person or another agent sends a message, which fires when it comes in.
 
-The native job looks only for what came in while nobody could see the trigger, e.g. while it was being made.
+The native job only looks for messages that came in while the trigger was not visible, e.g. while it was being
+created.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ Reference = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,50}$")]
 
 MAX_INTERVAL = 300
-"""Seconds; well below the ten minutes that a check looks back."""
+"""In seconds; well below the ten minutes that a check looks back."""
 
 
 class OnMessageConfig(TriggerConfig):
@@ -82,7 +83,10 @@ class OnMessageConfig(TriggerConfig):
         return self
 
     def resolved(self, context: CheckContext) -> Mapping[str, Any]:
-        """The ids for sender and session. Raises InvalidField for what the tenant does not have."""
+        """Returns the config with ids for sender and session.
+
+        Raises InvalidField for what the tenant does not have.
+        """
         named = {"from_agent": self.from_agent, "from_user": self.from_user, "session_id": self.session_id}
         ids = {field: context.find(field, given) for field, given in named.items() if given is not None}
         if ids.get("from_agent") == str(context.agent_id):
@@ -90,9 +94,9 @@ class OnMessageConfig(TriggerConfig):
         return ids
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
-        """When to look; zones do not touch it."""
+        """Returns when to check; independent of zones."""
         return IntervalSchedule(anchor, self.step())
 
     def step(self) -> timedelta:
-        """The time between two looks."""
+        """Returns the time between two checks."""
         return timedelta(seconds=self.interval_seconds)

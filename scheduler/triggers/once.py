@@ -1,4 +1,4 @@
-"""once: at one moment, however late; then disabled."""
+"""once: fires at one time, however late, and is then disabled."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scheduler.triggers.options import Option
 
 
 def parse_moment(text: str) -> datetime:
-    """ISO 8601; without an offset it is UTC, a date alone is its midnight UTC. Raises ValueError."""
+    """Parses ISO 8601; without an offset it is UTC, a date alone is midnight UTC. Raises ValueError."""
     moment = read_iso(text)
     return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
@@ -29,20 +29,20 @@ class OnceSchedule:
     at: datetime
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The slot, if it is after `moment`."""
+        """Returns the slot, if it is after `moment`."""
         return self.at if self.at > moment else None
 
     def last_until(self, moment: datetime) -> datetime | None:
-        """The slot, if it is at or before `moment`."""
+        """Returns the slot, if it is at or before `moment`."""
         return self.at if self.at <= moment else None
 
     def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
-        """One or none."""
+        """Counts one or none."""
         return int(first <= self.at <= last), True
 
 
 class OnceConfig(TriggerConfig):
-    """`{"at": "2030-01-31T09:00:00+01:00"}`; `allow_past` fires a moment that has passed at once."""
+    """`{"at": "2030-01-31T09:00:00+01:00"}`; `allow_past` fires a past time immediately."""
 
     kind: ClassVar = "once"
     label: ClassVar = "One time"
@@ -81,7 +81,7 @@ class OnceConfig(TriggerConfig):
         return value
 
     def check(self, context: CheckContext) -> None:
-        """Refuse a moment that has passed, unless the caller says that this is meant."""
+        """Raises InvalidField for a past time, unless `allow_past` is set."""
         if parse_moment(self.at) <= context.now and not self.allow_past:
             now = context.now.isoformat(timespec="seconds")
             raise InvalidField(
@@ -90,9 +90,9 @@ class OnceConfig(TriggerConfig):
             )
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
-        """The single slot; a moment without an offset is UTC, whatever the zone."""
+        """Returns the single slot; a time without an offset is UTC, whatever the zone."""
         return OnceSchedule(parse_moment(self.at))
 
     def first_run(self, schedule: Schedule, now: datetime) -> datetime | None:
-        """Its moment, though it may have passed: a late once still fires."""
+        """Returns its time, even if that has passed: a late once still fires."""
         return schedule.last_until(now) or schedule.next_after(now)

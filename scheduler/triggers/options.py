@@ -1,4 +1,4 @@
-"""The options by which the command sets fields of a trigger's config. Each kind declares its own."""
+"""The command-line options for fields of a trigger's config. Each kind declares its own."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of `reveille triggers add`. Kinds may share a flag, each for a field of its own."""
+    """An option of `reveille triggers add`. Kinds may share a flag, each for its own field."""
 
     flag: str
     """Such as `--expr`."""
@@ -16,11 +16,11 @@ class Option:
     """The dotted path of the field that it sets."""
     help: str
     reads: Literal["text", "flag", "duration", "secret"] = "text"
-    """`secret`: a text, or the file named after an `@`. `duration`: such as 20s or 5m."""
+    """`secret`: a text, or a file named after an `@`. `duration`: such as 20s or 5m."""
     metavar: str | None = None
     value: object = True
-    """What a `flag` sets the field to."""
+    """The value that a `flag` sets."""
     unit_seconds: float = 1
-    """The seconds in one unit of the field that a `duration` sets."""
+    """The seconds in one unit of the field, for a `duration`."""
     implies: bool = True
-    """Whether the option alone says that the trigger is of this kind."""
+    """Whether the option alone implies this kind of trigger."""

@@ -1,4 +1,4 @@
-"""poll: a URL looked at every so many minutes; fires when the value at a JSON path changes or matches."""
+"""poll: checks a URL every so many minutes; fires when the value at a JSON path changes or matches."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ LEAST_MINUTES = 5
 MAX_MATCH_CHARS = 10_000
 UNREACHABLE = "unreachable"
 CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", UNREACHABLE)
-"""What `read: status` tells apart."""
+"""The outcomes that `read: status` distinguishes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What a look found: a value, which may be JSON's null, or nothing at the path, which is remembered too."""
+    """The value that a check found, which may be JSON's null, or nothing at the path, which is remembered too."""
 
     value: Any
     is_there: bool = True
@@ -41,7 +41,7 @@ NOTHING = Seen(None, is_there=False)
 class PollConfig(ReadingConfig):
     """`{"url": "https://…", "json_path": "$.status", "fire_on": "match", "match_value": "done"}`.
 
-    `url` and `headers` are also held to what may be requested at all (`CheckContext.check_request`).
+    `url` and `headers` are also checked by `CheckContext.check_request`.
     """
 
     kind: ClassVar = "poll"
@@ -108,7 +108,9 @@ class PollConfig(ReadingConfig):
     )
 
     def check(self, context: CheckContext) -> None:
-        """Refuse an interval under the floor, a request that would be refused, and fields that contradict."""
+        """Raises InvalidField for an interval below the minimum, a request that would be refused, and
+        contradictory fields.
+        """
         if self.interval_min < context.min_poll_interval_min:
             raise InvalidField(
                 f"interval_min {self.interval_min:g} is under the least that this agent may have, "
@@ -120,26 +122,26 @@ class PollConfig(ReadingConfig):
         self._check_condition()
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
-        """An even grid of looks."""
+        """Returns an even grid of checks."""
         return IntervalSchedule(anchor, self.step())
 
     def step(self) -> timedelta:
-        """The time between two looks."""
+        """Returns the time between two checks."""
         return timedelta(minutes=self.interval_min)
 
     def first_run(self, schedule: Schedule, now: datetime) -> datetime | None:
-        """At once: what changes from now on is what counts."""
+        """Returns `now`: changes count from now on."""
         return now
 
     def fingerprint(self) -> str:
-        """Of what a seen value belongs to: under another one, the next look is like the first."""
+        """Returns what a value depends on; when it changes, the next check is like the first."""
         parts = [self.url, self.method, self.body, self.json_path, self.fire_on, self.match_value]
         if self.read != "json":
             parts += [self.read, self.css, self.xpath, self.regex, self.ignore]
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def select(self, document: object) -> Seen:
-        """What is at the path: the value of the one node that it can select, or the list of the several.
+        """Returns what is at the path: the value if it can select only one node, otherwise a list.
 
         Raises JsonPathTooCostly, after up to 1 s of processor time.
         """
@@ -150,13 +152,13 @@ class PollConfig(ReadingConfig):
         return Seen(values[0]) if values else NOTHING
 
     def selected_before(self, seen: Seen) -> Seen:
-        """What `seen` was to the versions that gave the one node of a list bare, and knew no empty list."""
+        """Returns `seen` as read by versions that returned a single-element list bare and had no empty list."""
         if compile_stored(self.json_path).is_singular or len(seen.value) > 1:
             return seen
         return Seen(seen.value[0]) if seen.value else NOTHING
 
     def fires(self, before: Seen | None, seen: Seen) -> bool:
-        """Whether `seen` after `before` is what is waited for; `before` None: it is the first look."""
+        """Whether `seen` after `before` meets the condition; `before` None: the first check."""
         if self.fire_on == "change":
             return before is not None and not (
                 before.is_there == seen.is_there and json_equal(before.value, seen.value)
@@ -164,7 +166,7 @@ class PollConfig(ReadingConfig):
         return self._is_met(seen) and (self.repeat or before is None or not self._is_met(before))
 
     def _is_met(self, seen: Seen) -> bool:
-        """Whether it is the value waited for, or the list of nothing else."""
+        """Whether it is the expected value, or a list of only that."""
         if not seen.is_there:
             return False
         if matches(seen.value, self.match_value):

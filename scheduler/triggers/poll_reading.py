@@ -1,4 +1,4 @@
-"""How a poll reads an answer: as JSON, text, a page, a feed, or for its status alone."""
+"""How a poll reads a response: as JSON, text, a page, a feed, or only its status."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ GOES_WITH = {
     "max_entries": ("feed",),
     "for_looks": ("status",),
 }
-"""By which `read` each field is used."""
+"""Which `read` uses each field."""
 
 Expression = Annotated[str, Field(min_length=1, max_length=MAX_PATTERN_CHARS)]
 
 
 class ReadingConfig(RequestConfig):
-    """A request, and how its answer is read."""
+    """A request, and how its response is read."""
 
     read: Literal["json", "text", "html", "feed", "status"] = Field(
         default="json",
@@ -114,7 +114,7 @@ class ReadingConfig(RequestConfig):
         return value
 
     def check_reading(self) -> None:
-        """Refuse fields that another `read` would use, and two selectors."""
+        """Raises InvalidField for fields of another `read`, and for two selectors."""
         for name, reads in GOES_WITH.items():
             field = type(self).model_fields[name]
             if self.read not in reads and getattr(self, name) != field.get_default(call_default_factory=True):

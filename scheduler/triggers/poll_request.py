@@ -1,4 +1,4 @@
-"""The request of a kind that looks at a URL: what it sends, and what it may not send."""
+"""The request of a kind that checks a URL: what it may and may not send."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ MAX_HEADER_CHARS = 16 * 1024
 OWN_HEADERS = frozenset(
     {"if-match", "if-modified-since", "if-none-match", "if-range", "if-unmodified-since", "range"}
 )
-"""Conditional requests (RFC 9110 section 13) are the poll's own doing; it needs the whole answer or a 304."""
+"""Conditional requests (RFC 9110 section 13) are made by the poll itself; it needs the whole response or a 304."""
 
 
 class RequestConfig(TriggerConfig):
-    """A request that is made again and again."""
+    """A request that is repeated."""
 
     url: str = Field(min_length=1, title="URL", description="What is looked at.")
     method: Literal["GET", "POST", "PUT", "PATCH"] = Field(default="GET", title="Method")
@@ -42,13 +42,13 @@ class RequestConfig(TriggerConfig):
         return value
 
     def content(self) -> bytes | None:
-        """The body of the request."""
+        """Returns the body of the request."""
         if self.body is None:
             return None
         return (self.body if isinstance(self.body, str) else json.dumps(self.body, allow_nan=False)).encode()
 
     def check_request(self, context: CheckContext) -> None:
-        """Refuse a request that would be refused when it is made."""
+        """Raises InvalidField for a request that would be refused."""
         for name in self.headers:
             if name.lower() in OWN_HEADERS:
                 raise InvalidField(f"The header {name} is set by the poll itself; leave it out.", field="headers")
@@ -58,7 +58,7 @@ class RequestConfig(TriggerConfig):
             raise InvalidField("A GET has no body; leave it out, or set method to POST.", field="body")
         try:
             size = len(self.content() or b"")
-        except (ValueError, TypeError, RecursionError):  # surrogates, what is not JSON, endless nesting
+        except (ValueError, TypeError, RecursionError):  # surrogates, non-JSON values, endless nesting
             raise InvalidField("body is neither a text nor JSON.", field="body") from None
         if size > MAX_BODY_BYTES:
             raise InvalidField(f"body is {size} bytes long; {MAX_BODY_BYTES} are allowed.", field="body")

@@ -1,4 +1,4 @@
-"""Previews when a trigger would fire, in local time, with what clock changes do to it. Stores nothing."""
+"""Previews when a trigger would fire, in local time, with the effects of clock changes. Stores nothing."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ DEFAULT_COUNT = 5
 MAX_COUNT = 1000
 
 _ANY_TIME = CheckContext(now=datetime.min.replace(tzinfo=UTC))
-"""A preview lists what would come; that a moment has passed is no reason to refuse it."""
+"""A preview is about the future, so a past time is not refused."""
 
 _UNKNOWN_JITTER = "Each is put off by less than {:g} s: by how much is known when the trigger is made."
 
 
 @dataclass(frozen=True)
 class Preview:
-    """`fire_times`: ISO 8601, local, with offset. `notes`: `{at, kind, text}` each, the kinds of NoteKind."""
+    """`fire_times`: ISO 8601, local, with offset. `notes`: `{at, kind, text}` each, with the kinds of NoteKind."""
 
     fire_times: list[str] = field(default_factory=list)
     notes: list[dict[str, str]] = field(default_factory=list)
@@ -45,12 +45,12 @@ def preview(
     anchor: datetime | None = None,
     seed: UUID | None = None,
 ) -> Preview:
-    """The next `count` (1 to MAX_COUNT) slots after `after` of a trigger of this kind and config.
+    """Returns the next `count` (1 to MAX_COUNT) slots after `after` of a trigger of this kind and config.
 
-    The config's own `timezone` wins over `zone`; without either it is UTC, and with `naive_ok` a naive `after`
+    The config's own `timezone` overrides `zone`; without either it is UTC, and with `naive_ok` a naive `after`
     then gives naive times. Otherwise a naive `after` is local time. An interval is counted from `anchor`, else
-    from `after`. Jitter is shown where `seed`, the trigger's id, is known. A kind without a schedule has no
-    fire times. Raises InvalidField.
+    from `after`. Jitter is shown if `seed`, the trigger's id, is given. A kind without a schedule has no fire
+    times. Raises InvalidField.
     """
     if not 1 <= count <= MAX_COUNT:
         raise InvalidField(f"count must be from 1 to {MAX_COUNT}.", field="count")
@@ -78,9 +78,9 @@ def preview(
 
 
 def preview_line(line: Mapping[str, Any], clock: Clock) -> dict[str, Any]:
-    """The tool `reveille preview`: `{type, config, timezone?, after?, count?}` → `{fire_times, notes}`.
+    """Implements `reveille preview`: `{type, config, timezone?, after?, count?}` → `{fire_times, notes}`.
 
-    `after` is ISO 8601, default now. Fields beside these are ignored. Raises InvalidField.
+    `after` is ISO 8601, default now. Other fields are ignored. Raises InvalidField.
     """
     config = line.get("config")
     if not isinstance(config, Mapping):

@@ -1,4 +1,4 @@
-"""Base class of recurring kinds: active hours, excluded dates, an end, and jitter."""
+"""The base class of recurring kinds: active hours, excluded dates, an end, and jitter."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ TIMEZONE_OPTION = Option("--timezone", "timezone", "Such as Europe/Berlin; else 
 
 
 class RecurringConfig(TriggerConfig):
-    """Fields that narrow the slots of a kind, and spread them.
+    """The fields that restrict and spread the slots of a kind.
 
-    Hours, days and end are asked of the slot itself; its jitter is then kept within them.
+    Hours, days and end apply to the slot itself; its jitter is then kept within them.
     """
 
     jitter_seconds: float | None = Field(
@@ -78,7 +78,7 @@ class RecurringConfig(TriggerConfig):
     )
 
     def narrowed(self, schedule: Schedule, zone: str, seed: UUID | None) -> Schedule:
-        """`schedule` within these fields; without a `seed` there is no jitter to give."""
+        """Returns `schedule` restricted by these fields; without a `seed` there is no jitter."""
         if self.only_between or self.exclude or self.until is not None:
             rules = _rules(self.only_between, tuple(self.exclude or ()))
             end = None if self.until is None else _last_moment(self.until, zone)
@@ -88,7 +88,7 @@ class RecurringConfig(TriggerConfig):
         return schedule
 
     def no_slot(self, zone: str, anchor: datetime, now: datetime) -> InvalidField:
-        """Names the first field without which there would be a slot."""
+        """Names the first field that leaves no slot."""
         for name in ("until", "only_between", "exclude"):
             wider = self.model_copy(update={name: None}).schedule(zone, anchor, None)
             if getattr(self, name) and wider is not None and wider.next_after(now) is not None:
@@ -115,7 +115,7 @@ def _parse_until(text: str) -> date | datetime:
 
 @lru_cache(maxsize=1024)
 def _last_moment(until: str, zone: str) -> datetime:
-    """The last moment that may have a slot, UTC."""
+    """Returns the last time that may have a slot, UTC."""
     parsed, info = _parse_until(until), load_zone(zone)
     if isinstance(parsed, datetime):
         return (parsed if parsed.tzinfo else parsed.replace(tzinfo=info)).astimezone(UTC)

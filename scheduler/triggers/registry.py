@@ -1,4 +1,4 @@
-"""Every trigger kind there is: ours, and those of installed packages. A new kind is one file and one line here."""
+"""All trigger kinds: ours, and those of installed packages. A new kind is one file and one line here."""
 
 from __future__ import annotations
 
@@ -51,38 +51,38 @@ KINDS: dict[str, type[TriggerConfig]] = with_plugins(
 )
 
 OFFERED: dict[str, type[TriggerConfig]] = {name: kind for name, kind in KINDS.items() if kind.is_offered}
-"""The kinds of which people and agents make triggers."""
+"""The kinds that people and agents can create."""
 
 LISTED: dict[str, type[TriggerConfig]] = {name: kind for name, kind in KINDS.items() if kind.is_listed}
-"""The kinds whose triggers are shown among an agent's triggers."""
+"""The kinds listed with an agent's triggers."""
 
 UNLISTED = tuple(name for name, kind in KINDS.items() if not kind.is_listed)
 
 TIMED = frozenset(name for name, kind in KINDS.items() if kind.schedule is not TriggerConfig.schedule)
-"""The kinds that own a native job."""
+"""The kinds with a native job."""
 
 CLOCKED = frozenset(name for name in TIMED if KINDS[name].checked_by is None)
-"""The kinds that fire by the clock, without looking for anything: a preview tells when."""
+"""The kinds that fire by the clock alone, which can be previewed."""
 
 
 def icon_of(kind_name: str) -> str:
-    """The path of a type's mark; that of a type which is not installed any more is a plain one."""
+    """Returns the path of a type's icon, or a plain one for a type that is no longer installed."""
     return KINDS.get(kind_name, TriggerConfig).icon
 
 
 def in_words(kind_name: str, config: Mapping[str, Any]) -> str:
-    """When a config of a kind fires, in words; empty where it has none."""
+    """Describes when a config of a kind fires; empty without a description."""
     return KINDS.get(kind_name, TriggerConfig).in_words(config)
 
 
 def headings_of(kind_name: str, language: str) -> Mapping[str, str]:
-    """What a type writes above members of its firings' `data`; English where it does not know the language."""
+    """Returns a type's headings for members of its firings' `data`; English for an unknown language."""
     headings = KINDS.get(kind_name, TriggerConfig).data_headings
     return headings.get(language) or headings.get("en") or {}
 
 
 def kind_of(kind_name: str) -> type[TriggerConfig]:
-    """The kind named `kind_name`; raises InvalidField on `type` naming those there are."""
+    """Returns the kind named `kind_name`; raises InvalidField on `type` listing the known ones."""
     try:
         return KINDS[kind_name]
     except KeyError:

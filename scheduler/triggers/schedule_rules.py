@@ -1,4 +1,4 @@
-"""Narrows a schedule by rules on the local time and by an end: what they leave out is no slot."""
+"""Restricts a schedule by rules on the local time and by an end; excluded times are not slots."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from scheduler.domain.misfire import TICK, Schedule
 from scheduler.triggers.notes import Note, NoteKind, notes_of
 
 MAX_JUMPS = 1000
-"""Jumps out of what a rule leaves out without coming to a slot, after which there is held to be none."""
+"""The most jumps over excluded times without finding a slot, after which there is considered to be none."""
 
 _DAY = timedelta(days=1)
 _SECOND = timedelta(seconds=1)
 
 
 class Rule(Protocol):
-    """Which local times are allowed. They are naive."""
+    """Decides which local times are allowed. They are naive."""
 
     @property
     def kind(self) -> NoteKind:
-        """The kind of note on a slot that is passed over."""
+        """The kind of note on a skipped slot."""
         ...
 
     def allow(self, local: datetime) -> bool:
@@ -31,23 +31,23 @@ class Rule(Protocol):
         ...
 
     def reopening(self, local: datetime) -> datetime:
-        """The first allowed time after `local`, which is not."""
+        """Returns the first allowed time after the excluded `local`."""
         ...
 
     def closing(self, local: datetime) -> datetime:
-        """The first of the times that are left out, up to `local`, which is one."""
+        """Returns the start of the excluded span that contains `local`."""
         ...
 
     def reason(self, local: datetime) -> str:
-        """Why `local` is left out; the same for all times up to `reopening` at least."""
+        """Returns why `local` is excluded; the same at least until `reopening`."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Narrowed:
-    """The slots of `inner` up to `end` (included) that all `rules` allow by the clocks of `zone`.
+    """The slots of `inner` up to `end` (inclusive) that all `rules` allow in the local time of `zone`.
 
-    Each slot is asked for its own local time, so a clock change needs no rule of its own.
+    Each slot is checked by its own local time, so a clock change needs no special rule.
     """
 
     inner: Schedule
@@ -56,11 +56,11 @@ class Narrowed:
     end: datetime | None = None
 
     def next_after(self, moment: datetime) -> datetime | None:
-        """The first slot after `moment`; None when there is none within MAX_JUMPS."""
+        """Returns the first slot after `moment`; None when there is none within MAX_JUMPS."""
         return self._next(moment, [])
 
     def last_until(self, moment: datetime) -> datetime | None:
-        """The newest slot at or before `moment`; None when there is none within MAX_JUMPS."""
+        """Returns the last slot at or before `moment`; None when there is none within MAX_JUMPS."""
         if self.end is not None:
             moment = min(moment, self.end)
         try:
@@ -75,7 +75,7 @@ class Narrowed:
         return None
 
     def count_between(self, first: datetime, last: datetime, limit: int) -> tuple[int, bool]:
-        """How many slots lie in [first, last]; counted one by one, as far as `limit`."""
+        """Counts the slots in [first, last] one by one, up to `limit`."""
         count, slot = 0, self.next_after(first - TICK)
         while slot is not None and slot <= last:
             if count == limit:
@@ -84,11 +84,11 @@ class Narrowed:
         return count, True
 
     def allows(self, moment: datetime) -> bool:
-        """Whether a slot at `moment` would be one."""
+        """Whether a slot at `moment` would be allowed."""
         return (self.end is None or moment <= self.end) and self._rule_against(moment) is None
 
     def notes(self, moment: datetime, count: int) -> list[Note]:
-        """What is said of the slots inside, what is passed over on the way to them, and the end."""
+        """Returns the notes on the inner slots, the skipped ones before them, and the end."""
         said: dict[str, Note] = {}
         for note in self._notes(moment, count):
             said.setdefault(note.text, note)
@@ -108,7 +108,7 @@ class Narrowed:
             moment = slot
 
     def _next(self, moment: datetime, passed: list[tuple[datetime, Rule]]) -> datetime | None:
-        """As `next_after`; adds to `passed` the first of each stretch of slots that is left out, and by what."""
+        """Finds like `next_after`; adds the first slot of each skipped stretch, and its rule, to `passed`."""
         try:
             for _ in range(MAX_JUMPS):
                 slot = self.inner.next_after(moment)
@@ -128,12 +128,12 @@ class Narrowed:
         return next((rule for rule in self.rules if not rule.allow(local)), None)
 
     def _reopening(self, rule: Rule, slot: datetime) -> datetime:
-        """A moment after `slot`, which is left out, with no allowed moment between."""
+        """Returns a time after the excluded `slot` without an allowed time in between."""
         target = min(each for each in self._readings(rule.reopening(self._local(slot))) if each > slot)
         return self._change(slot, min(target, slot + _DAY)) or target
 
     def _closing(self, rule: Rule, slot: datetime) -> datetime:
-        """A moment up to `slot`, which is left out, with no allowed moment from it on."""
+        """Returns a time up to the excluded `slot` with no allowed time from it on."""
         target = max(each for each in self._readings(rule.closing(self._local(slot))) if each <= slot)
         return self._change(max(target, slot - _DAY), slot) or target
 
@@ -141,13 +141,14 @@ class Narrowed:
         return moment.astimezone(self.zone).replace(tzinfo=None)
 
     def _readings(self, local: datetime) -> list[datetime]:
-        """The moments that a local time can mean: two where it is repeated or missing (PEP 495)."""
+        """Returns the instants of a local time: two when it is repeated or missing (PEP 495)."""
         return [local.replace(tzinfo=self.zone, fold=fold).astimezone(UTC) for fold in (0, 1)]
 
     def _change(self, early: datetime, late: datetime) -> datetime | None:
-        """When the clocks change between two moments at most a day apart: the first moment of the new offset.
+        """Finds a clock change between two instants at most a day apart: the first instant of the new offset.
 
-        Local time may leap there into what is allowed, so a jump goes no further. Beyond a day no leap reaches.
+        Local time may jump into an allowed span there, so a jump must not go further. No clock change exceeds a
+        day.
         """
         old = early.astimezone(self.zone).utcoffset()
         if old == late.astimezone(self.zone).utcoffset():

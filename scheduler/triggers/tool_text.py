@@ -1,4 +1,4 @@
-"""Describes to agents the kinds of trigger that they may make."""
+"""Describes to agents the kinds of trigger that they may create."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from scheduler.triggers.base import TriggerConfig, fields_of
 from scheduler.triggers.registry import CLOCKED, OFFERED
 
 MOST_FIELDS = 6
-"""Optional fields of a kind that are shown; the answer to a wrong config names the others."""
+"""How many optional fields of a kind are shown; the error for an invalid config names the others."""
 
 
 def kinds_for_agents() -> str:
-    """A line for each kind: its type, its config by example, and when it fires."""
+    """Returns a line for each kind: its type, a config example, and when it fires."""
     return "\n".join(f"- {name}: {words_of(kind)}" for name, kind in OFFERED.items())
 
 
 def words_of(kind: type[TriggerConfig]) -> str:
-    """A config by example and when it fires: the kind's own words, or made of its fields and summary."""
+    """Returns a config example and when it fires: the kind's own text, or one made from its fields and summary."""
     return kind.for_agents or f"{{{', '.join(_members(kind))}}}: {_in_a_sentence(kind.summary)}"
 
 
 def names_for_agents(*, timed: bool = False) -> str:
-    """The types in a sentence; `timed`: only those that fire by the clock."""
+    """Returns the types in a sentence; `timed`: only those that fire by the clock."""
     *names, last = (name for name in OFFERED if not timed or name in CLOCKED)
     return f"{', '.join(names)} or {last}" if names else last
 

@@ -1,4 +1,4 @@
-"""wake: somebody asks for the agent by a call. Each agent has one such trigger, which the system makes."""
+"""wake: somebody calls the agent. Each agent has one such trigger, which the system creates."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from scheduler.triggers.base import TriggerConfig
 
 
 class WakeConfig(TriggerConfig):
-    """`{}`: there is nothing to set."""
+    """`{}`: it has no settings."""
 
     kind: ClassVar = "wake"
     label: ClassVar = "Wake"

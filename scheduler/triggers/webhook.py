@@ -1,4 +1,4 @@
-"""webhook: a call of `POST /hooks/{token}`; every delivery is a firing of its own."""
+"""webhook: a call of `POST /hooks/{token}`; every delivery is a separate firing."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ HEADER_NAME = r"^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}$"
 """A token, RFC 9110 section 5.6.2."""
 HeaderName = Annotated[str, Field(pattern=HEADER_NAME)]
 USUAL_BODY = 64 * 1024
-"""Bytes that a delivery's body may have when its trigger does not say."""
+"""The default size limit of a delivery's body in bytes."""
 MOST_BODY = 1024 * 1024
 FILTER_SECONDS = 0.08
-"""Processor time that a filter's path may take for one delivery."""
+"""The processor time that a filter's path may use for one delivery."""
 
 
 def hook_url(base: str, token: str) -> str:
-    """The address at which the webhook with this token listens, on a service that is reached at `base`."""
+    """Returns the URL of the webhook with this token on a service at `base`."""
     return f"{base}/hooks/{token}"
 
 
 class WebhookFilter(BaseModel):
-    """Which deliveries fire: those whose JSON body has a node at `json_path`, and whose `header` is `equals`."""
+    """Which deliveries fire: those whose JSON body has a node at `json_path`, and whose `header` equals `equals`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
@@ -46,7 +46,7 @@ class WebhookFilter(BaseModel):
     def _compiles(cls, value: str | None) -> str | None:
         if value is not None:
             try:
-                compile_stored(value)  # hooks that were made before are read by this, too
+                compile_stored(value)  # also used to read stored hooks, whose paths older versions accepted
             except InvalidField as error:
                 raise ValueError(error.message) from None
         return value
@@ -60,13 +60,18 @@ class WebhookFilter(BaseModel):
         return self
 
     def header_mismatch(self, headers: Mapping[str, str]) -> str | None:
-        """Why a delivery with these headers does not fire; None when they do not matter. Names are lower case."""
+        """Returns why a delivery with these headers does not fire;
+
+        None if they are not checked. Names are lower case.
+        """
         if self.header is None or headers.get(self.header.lower()) == self.equals:
             return None
         return f"the header {self.header} is not {self.equals!r}"
 
     def look(self, headers: Mapping[str, str], body: bytes) -> tuple[str | None, bool]:
-        """Why a delivery does not fire, None when it does; and whether looking took too long and was stopped."""
+        """Returns why a delivery does not fire, None when it does; and whether evaluating took too long and was
+        stopped.
+        """
         mismatch = self.header_mismatch(headers)
         if mismatch is not None or self.json_path is None:
             return mismatch, False
@@ -81,7 +86,7 @@ class WebhookFilter(BaseModel):
 
 
 class WebhookConfig(TriggerConfig):
-    """`{"signature": {"scheme": "github", "secret": "…"}, "filter": {"json_path": "$.issue"}}`; `{}` takes all."""
+    """`{"signature": {"scheme": "github", "secret": "…"}, "filter": {"json_path": "$.issue"}}`; `{}` accepts all."""
 
     kind: ClassVar = "webhook"
     label: ClassVar = "Webhook"
@@ -129,17 +134,19 @@ class WebhookConfig(TriggerConfig):
 
     @property
     def body_limit(self) -> int:
-        """Bytes that a body may have, as far as the tenant allows."""
+        """Returns the size limit of a body in bytes, within the tenant's."""
         return self.max_body_bytes or USUAL_BODY
 
     @property
     def echoes(self) -> str | None:
-        """Whose test of the address is echoed."""
+        """Returns the provider whose handshake is answered."""
         signed_by_slack = self.signature is not None and self.signature.scheme == "slack"
         return self.challenge or ("slack" if signed_by_slack else None)
 
     def check(self, context: CheckContext) -> None:
-        """Refuse what would never hold: headers that do not arrive, and secrets with a line end pasted along."""
+        """Raises InvalidField for settings that could not work: headers that are not sent, and secrets with line
+        ends.
+        """
         named = {f"keep_headers.{place}": name for place, name in enumerate(self.keep_headers)}
         if self.filter is not None:
             named["filter.header"] = self.filter.header or ""
@@ -163,7 +170,7 @@ class WebhookConfig(TriggerConfig):
 
 
 def _check_path(path: str | None) -> None:
-    """Refuse a path that the standard does not know; one that was stored before is still read."""
+    """Refuses a path that the standard does not allow; stored ones are still accepted."""
     try:
         compile_path(path or "$")
     except InvalidField as error:

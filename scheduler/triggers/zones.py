@@ -1,4 +1,4 @@
-"""Time zones by their IANA names, and the clock changes in them."""
+"""Time zones by their IANA names, and their clock changes."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from scheduler.domain.errors import InvalidField
 
-# Names that depend on the machine or stand for "not set up".
+# Names that depend on the machine or mean "not set up".
 _NOT_PORTABLE = {"localtime", "posixrules", "Factory"}
 _SECOND = timedelta(seconds=1)
 
 
 def load_zone(name: str) -> ZoneInfo:
-    """The zone of that name; InvalidField (`timezone`) with the nearest names where there is none."""
-    # Asking the list first, not the file system, treats letter case alike on every platform.
+    """Returns the zone of that name; raises InvalidField (`timezone`) with similar names for an unknown one."""
+    # Asking the list first, not the file system, makes letter case work the same on every platform.
     if name not in _known_zones():
         raise InvalidField(f"time zone '{name[:80]}' is not known; {_nearest(name[:80])}.", field="timezone")
     return ZoneInfo(name)
@@ -27,7 +27,7 @@ def load_zone(name: str) -> ZoneInfo:
 class ClockChange:
     """The clocks of a zone go from `before` to `after`, both local and naive, at the instant `at` (UTC).
 
-    Forward, times from `before` up to `after` do not exist; back, those from `after` up to `before` come twice.
+    Forward, times from `before` up to `after` do not exist; back, those from `after` up to `before` occur twice.
     """
 
     at: datetime
@@ -41,9 +41,9 @@ class ClockChange:
 
 
 def clock_change_at(zone: ZoneInfo, local: datetime) -> ClockChange | None:
-    """The change that makes the naive `local` time missing or ambiguous; None for an ordinary time.
+    """Returns the change that makes the naive `local` time missing or ambiguous; None for a normal time.
 
-    Resolution is one second. Rests on PEP 495: fold 0 takes the offset before the change, fold 1 the one after.
+    The resolution is one second. Uses PEP 495: fold 0 takes the offset before the change, fold 1 the one after.
     """
     old = _offset(zone, local, fold=0)
     new = _offset(zone, local, fold=1)
@@ -62,7 +62,7 @@ def clock_change_at(zone: ZoneInfo, local: datetime) -> ClockChange | None:
 
 
 def instant_of(zone: ZoneInfo, local: datetime, *, fold: int) -> datetime:
-    """The UTC instant of a naive `local` time that exists; `fold` 1 is the second of two."""
+    """Returns the UTC instant of an existing naive `local` time; `fold` 1 is the second of two."""
     return (local - _offset(zone, local, fold=fold)).replace(tzinfo=UTC)
 
 

@@ -1,4 +1,4 @@
-"""Messages of people and agents: stored, and matched with the on_message triggers that wait for them.
+"""Stores messages of people and agents and matches them with the on_message triggers that listen for them.
 
 Not here: chat providers (scheduler/channels).
 """

@@ -1,7 +1,7 @@
-"""The interval check of on_message triggers: what came in while intake could not see the trigger.
+"""The interval check of on_message triggers: finds messages that intake could not match with the trigger.
 
-A message that commits late, or before its trigger does, is found here, for nothing but the firings themselves tells
-what was fired. There is no cursor that could pass it by.
+It finds a message that commits late, or before its trigger does, because only the recorded firings decide what has
+fired. There is no cursor that could move past it.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from scheduler.intake.messages.match import Misses, matching
 from scheduler.intake.messages.statements import find_unfired, read_messages
 
 MAX_READ = 200
-"""Texts that one pass reads; the next check takes the rest."""
+"""The most texts that one pass reads; the next check takes the rest."""
 MATCH_SECONDS = 0.25
-"""How long a pass may be held up by expressions."""
+"""How long expressions may delay a pass."""
 MISSES = Misses(100_000)
 
 
 def check_messages(conn: Connection, triggers: Sequence[LockedTrigger]) -> list[NewFiring]:
-    """Look for all due on_message triggers by one query; texts are read only where there is one to decide on."""
+    """Checks all due on_message triggers with one query; reads texts only where one must be matched."""
     due = {trigger.id: trigger for trigger in triggers}
     unfired = [each for each in find_unfired(conn, due) if not MISSES.has(*each)]
     if not unfired:

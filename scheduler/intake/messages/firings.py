@@ -1,4 +1,4 @@
-"""The firings that messages make: one for each message and trigger, as far as the limits on agents allow."""
+"""Creates the firings for messages: one per message and trigger, within the limits on agents."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from scheduler.intake.wakes.statements import Pair
 from scheduler.storage.audit import Event, record_events
 
 KEPT_TEXT = 2_000
-"""Characters of a message in its firing; the whole is found by its id."""
+"""The characters of a message in its firing; the whole message is found by its id."""
 
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """A message that one of the locked triggers listens for, its text included."""
+    """A message that one of the locked triggers listens for, including its text."""
 
     trigger: LockedTrigger
     message: StoredMessage
@@ -38,17 +38,17 @@ class Heard:
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The firings to record, and for each that was refused why."""
+    """The firings to record, and the reason for each refused one."""
 
     firings: list[NewFiring]
     notes: list[str]
 
 
 def admit(conn: Connection, heard: Sequence[Heard]) -> Admitted:
-    """The firings to record for `heard`, in its order. All of its triggers have passed their gates.
+    """Returns the firings to record for `heard`, in order. All of its triggers have passed their gates.
 
-    No more than `max_fires` allows. What is too deep in a chain of agents, or comes too often from one agent, is
-    refused for good: the message stays, and the trigger's audit trail says why it did not fire, naming the loop.
+    Observes `max_fires`. A message too deep in a chain of agents, or too frequent from one agent, is refused for
+    good: it stays stored, and the trigger's audit trail says why it did not fire, naming the loop.
     """
     if not heard:
         return Admitted([], [])
@@ -72,7 +72,7 @@ def admit(conn: Connection, heard: Sequence[Heard]) -> Admitted:
 
 
 def firing_of(heard: Heard) -> NewFiring:
-    """The firing for one message: the same occurrence, whoever finds it."""
+    """Returns the firing for one message, with the same occurrence key whoever finds it."""
     message = heard.message
     told = {
         "from": {"type": message.from_type, "id": str(message.from_id), "name": message.from_name},

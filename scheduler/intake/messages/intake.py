@@ -1,4 +1,4 @@
-"""Message intake: whoever writes, by whichever channel, comes in here; what listens for it fires at once."""
+"""Takes in messages from all senders and channels and fires the triggers that listen for them."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ from scheduler.storage.sessions import Talk, get_session, open_session
 from scheduler.storage.triggers import stop_jobs
 
 MAX_TEXT = 65_536
-"""Characters of a message; as many as a regular expression looks at."""
+"""The maximum length of a message, all of which regular expressions can search."""
 EXPRESSIONS = ProcessorTime()
-"""What the expressions of triggers may use of this process."""
+"""The processor time that the expressions of triggers may use in this process."""
 MATCH_SECONDS = 1.0
-"""How long all expressions that listen for one message may take; the rest is left to the interval check."""
+"""How long all expressions for one message may take; the rest is left to the interval check."""
 
 
 class EventReused(Conflict):
@@ -50,7 +50,7 @@ class EventReused(Conflict):
 
 @dataclass(frozen=True, slots=True)
 class NewMessage:
-    """What somebody wrote: either a user or an agent, to an agent, or an agent to the user of a session."""
+    """A new message: from a user or an agent to an agent, or from an agent to the user of a session."""
 
     tenant_id: UUID
     to_agent_id: UUID | None
@@ -60,16 +60,16 @@ class NewMessage:
     from_user_id: UUID | None = None
     from_agent_id: UUID | None = None
     session_id: UUID | None = None
-    """None: the one session of sender and receiver on the channel, in this `thread`; made when there is none."""
+    """None: the session of sender and receiver on the channel in this `thread`, created if needed."""
     thread: str = ""
     event_id: str | None = None
-    """The sender's own id of the message to this receiver on this channel: the same one is taken once."""
+    """The sender's id of the message to this receiver on this channel; repeats are ignored."""
     answers: UUID | None = None
-    """The a2a_wait that an agent's message answers; None: the oldest of the receiver's for this sender."""
+    """The a2a_wait that an agent's message answers; None: the receiver's oldest for this sender."""
 
     @property
     def from_id(self) -> UUID:
-        """Who wrote it."""
+        """The id of the sender."""
         sender = self.from_user_id or self.from_agent_id
         if sender is None:
             raise InvalidField("A message has a sender.", field="from")
@@ -78,24 +78,24 @@ class NewMessage:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A stored message and the firings that it made at once; a `duplicate` made them when it first came."""
+    """A stored message and the firings it made; for a `duplicate`, those of the first time."""
 
     message_id: UUID
     session_id: UUID
     duplicate: bool = False
     firing_ids: list[UUID] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    """Why it woke an agent not that listens for it: the limits on agents that wake each other."""
+    """Why it did not wake a listening agent: the limits on wakes between agents."""
     undecided: list[Look] = field(default_factory=list)
-    """Expressions that listen for it: `hear` decides on them after the commit, else the interval check does."""
+    """Listening triggers with expressions, which `hear` matches after the commit, or else the interval check."""
 
 
 def receive_message(conn: Connection, message: NewMessage) -> Received:
-    """Store a message and fire what listens for it, in the caller's transaction, but for expressions: see `hear`.
+    """Stores a message and fires its listeners in the caller's transaction, except expressions: see `hear`.
 
     An agent's message carries the lineage of its running invocation. U+0000 and lone surrogates, which cannot be
     stored, are replaced. Raises NotFound (agent, session), InvalidField (text, session_id, to_agent_id), and
-    EventReused when the event brought another text before.
+    EventReused when the event was used for another text.
     """
     text = checked_text(message.text, "text")
     session = _session(conn, message)
@@ -135,10 +135,10 @@ def _check_same(message: NewMessage, first_id: UUID, *, is_same: bool) -> None:
 
 
 def hear(db: Database, received: Received) -> Received:
-    """Decide on the expressions that listen for a message, once it is committed, and fire what matches.
+    """Matches the expressions that listen for a committed message and fires those that match.
 
-    Meanwhile no connection is held: expressions take their time. What is not decided here, since its agent has used
-    up its processor time, or process or database go away, the interval check finds: the message is stored.
+    Holds no connection while matching, as expressions may be slow. The interval check finds what is not decided
+    here, because its agent has used up its processor time or the process or database failed.
     """
     if not received.undecided:
         return received
@@ -160,7 +160,7 @@ def hear(db: Database, received: Received) -> Received:
 
 
 def checked_text(text: str, field: str) -> str:
-    """A text as it can be stored; raises InvalidField on `field` when it is empty or too long."""
+    """Returns the text in storable form; raises InvalidField on `field` when it is empty or too long."""
     if not text:
         raise InvalidField(f"{field} is empty.", field=field)
     if len(text) > MAX_TEXT:
@@ -169,7 +169,7 @@ def checked_text(text: str, field: str) -> str:
 
 
 def _session(conn: Connection, message: NewMessage) -> Row[Any]:
-    """Where the message belongs: the session given, if both take part in it, or the usual one of the two."""
+    """Returns the session of the message: the given one, if both take part in it, or the usual one of the two."""
     if message.to_agent_id is not None:
         get_agent(conn, message.tenant_id, message.to_agent_id)
     if message.to_agent_id == message.from_agent_id:
@@ -193,7 +193,7 @@ def _session(conn: Connection, message: NewMessage) -> Row[Any]:
 
 
 def _fire(conn: Connection, message_id: UUID, answers: UUID | None) -> tuple[list[UUID], list[str], list[Look]]:
-    """What fired, what was refused, and what is left to expressions."""
+    """Returns what fired, what was refused, and what is left to expressions."""
     listeners = _one_wait(find_listeners(conn, message_id), answers)
     if not listeners:
         return [], [], []
@@ -221,7 +221,7 @@ def _fire_found(conn: Connection, found: Sequence[Look]) -> tuple[list[UUID], li
 
 
 def _one_wait(listeners: Sequence[Listener], answers: UUID | None) -> list[Listener]:
-    """Without the waits for other answers than this one."""
+    """Leaves out the waits for other answers."""
     waits = sorted(each.trigger_id for each in listeners if each.is_wait)
     answered = answers or next(iter(waits), None)
     return [each for each in listeners if not each.is_wait or each.trigger_id == answered]

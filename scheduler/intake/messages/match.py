@@ -1,4 +1,4 @@
-"""Matches the text of messages with what triggers wait for."""
+"""Matches the text of messages with the conditions of triggers."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ Look = tuple[Listener, StoredMessage]
 
 
 class Misses:
-    """Texts known not to match, the newest so many: who meets a message again need not look at it again."""
+    """A bounded set of texts known not to match, so that they are not matched again."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
         self._known: OrderedDict[tuple[str | None, UUID], None] = OrderedDict()
 
     def has(self, listener: Listener, message_id: UUID) -> bool:
-        """Whether this message is known not to be what the listener waits for."""
+        """Whether this message is known not to match the listener."""
         return (listener.text_match, message_id) in self._known
 
     def add(self, listener: Listener, message_id: UUID) -> None:
-        """Remember a miss."""
+        """Remembers a non-match."""
         self._known[listener.text_match, message_id] = None
         if len(self._known) > self._limit:
             self._known.popitem(last=False)
@@ -39,21 +39,21 @@ class Misses:
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What matches, and what there is to note."""
+    """The matches, and what to audit."""
 
     found: list[Look]
     events: list[Event]
 
 
 def matching(conn: Connection, looks: Sequence[Look], seconds: float, misses: Misses) -> list[Look]:
-    """As `look_at`, with what there is to note written down."""
+    """Matches like `look_at` and writes the audit events."""
     looked = look_at(looks, seconds, misses)
     record_events(conn, looked.events)
     return looked.found
 
 
 def is_costly(listener: Listener) -> bool:
-    """Whether an expression decides, which a stranger wrote."""
+    """Whether matching requires an untrusted expression."""
     if listener.text_match is None:
         return False
     try:
@@ -63,10 +63,10 @@ def is_costly(listener: Listener) -> bool:
 
 
 def look_at(looks: Sequence[Look], seconds: float, misses: Misses, shares: ProcessorTime | None = None) -> Looked:
-    """Those of `looks` whose text matches, decided in their order for at most about so many seconds.
+    """Returns those of `looks` whose text matches, decided in order within about the given seconds.
 
-    Expressions are written by strangers. One that takes too long for a text, or cannot be read any more, has missed
-    it, audited; what there was no time for, or whose agent has none left of `shares`, is neither returned nor a miss.
+    Expressions are untrusted. One that takes too long or can no longer be parsed counts as a non-match and is
+    audited; one that was not reached, or whose agent has no `shares` left, is neither returned nor a non-match.
     """
     until = time.monotonic() + seconds
     found: list[Look] = []
@@ -103,12 +103,12 @@ def _shared(listener: Listener, message: StoredMessage, shares: ProcessorTime | 
 
 
 def _look(text_match: str | None, text: str) -> tuple[bool, str | None]:
-    """Whether the text matches, and why that could not be told."""
+    """Whether the text matches, and why that could not be decided."""
     if text_match is None:
         return True, None
     try:
         decision = _parsed(text_match).matches(text)
-    except ValueError as error:  # a pattern of before that the library no longer takes must not stop a pass
+    except ValueError as error:  # a stored pattern that the library no longer accepts must not stop a pass
         return False, f"the expression cannot be used: {str(error)[:500]}"
     return decision.matched, "the expression took too long" if decision.timed_out else None
 

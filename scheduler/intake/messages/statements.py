@@ -1,4 +1,4 @@
-"""Messages on their way to triggers: stored, matched with the on_message triggers that they concern, read."""
+"""SQL for messages and triggers: stores messages, finds the on_message triggers that listen for them, reads both."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from scheduler.storage.message_tables import Message
 from scheduler.storage.rows import reader, rows_as
 
 CANDIDATES_EACH = 100
-"""Messages that one check hands out for one trigger: the newest, so that old misses hide no new message."""
+"""The most messages that one check returns for a trigger: the newest, so that old non-matches hide none."""
 LOOKED_AT_EACH = 1_000
-"""Messages, the newest, that one check looks at for one trigger: who floods an agent must not hold up a pass."""
+"""The newest messages that one check examines for a trigger, so that a flood does not delay a pass."""
 
 SOURCE = "CAST(coalesce(t.config->>'from_user', t.config->>'from_agent') AS uuid)"
-# What makes a message (m) of the source one that a trigger (t) listens for, but for the receiver and the text.
+# Whether a message (m) comes from a source that a trigger (t) listens for, apart from the receiver and the text.
 CONCERNS = """
     m.tenant_id = t.tenant_id
     AND (t.config->>'channels' IS NULL OR t.config->'channels' @> to_jsonb(m.channel))
@@ -47,8 +47,8 @@ LISTENERS = text(f"""
     WHERE m.id = :id
 """)  # noqa: S608  # constants only
 
-# A trigger begins to listen at its making (`anchor_at`), a change of its config or a resume (`listens_since`).
-# A sub-select that yields a value is never planned as a join, so each look is one by the index that fits it.
+# A trigger starts listening when it is created (`anchor_at`), its config changes, or it is resumed
+# (`listens_since`). A scalar sub-select is never planned as a join, so each lookup uses the index that fits it.
 UNFIRED = text(f"""
     SELECT t.id AS trigger_id, t.agent_id, CAST(t.config->'text_match' AS text) AS text_match, m.id AS message_id
     FROM unnest(CAST(:ids AS uuid[])) AS due(id) JOIN triggers t ON t.id = due.id
@@ -96,18 +96,18 @@ REFUSE = text("""
 
 @dataclass(frozen=True, slots=True)
 class Listener:
-    """A trigger that listens for a message. `text_match` is the JSON of a TextMatch; None takes every text."""
+    """A trigger that listens for a message. `text_match` is the JSON of a TextMatch; None matches every text."""
 
     trigger_id: UUID
     agent_id: UUID
     text_match: str | None
     is_wait: bool = False
-    """An agent's wait for one answer: of several, a message answers one."""
+    """Whether it is an agent's wait for an answer; a message answers only one of several."""
 
 
 @dataclass(frozen=True, slots=True)
 class StoredMessage:
-    """A message as its firings tell of it."""
+    """A message as its firings describe it."""
 
     id: UUID
     tenant_id: UUID
@@ -123,45 +123,45 @@ class StoredMessage:
 
     @property
     def from_agent_id(self) -> UUID | None:
-        """The agent that wrote it; None for a user."""
+        """The id of the agent that wrote it; None for a user."""
         return self.from_id if self.from_type == "agent" else None
 
     @property
     def lineage(self) -> Lineage:
-        """Of the wakes that it makes."""
+        """The lineage of the wakes it causes."""
         return Lineage(self.root_id, self.depth)
 
 
 def find_spent_event(conn: Connection, values: dict[str, Any]) -> Row[UUID, bytes] | None:
-    """The id, and the hash of the text, of a message with that event that was removed since."""
+    """Returns the id and text hash of a pruned message with that event."""
     key = "\n".join(("event", str(values["from_id"]), values["channel"], values["event_id"]))
     query = select(SpentId.id, SpentId.content_hash)
     return conn.execute(query.where(SpentId.owner_id == values["to_agent_id"], SpentId.key == key)).one_or_none()
 
 
 def insert_message(conn: Connection, values: dict[str, Any]) -> UUID | None:
-    """Store a message of these columns; its id, or None when its event was stored before."""
+    """Stores a message; returns its id, or None when its event was stored before."""
     return conn.scalar(
         insert(Message).values(id=new_id(), **values).on_conflict_do_nothing().returning(Message.id)
     )
 
 
 def find_event(conn: Connection, values: dict[str, Any]) -> Row[UUID, UUID, str]:
-    """The message that was stored with the sender, receiver, channel and event of these columns."""
+    """Returns the stored message with the sender, receiver, channel and event of these columns."""
     same = ("tenant_id", "from_id", "channel", "to_agent_id", "event_id")
     query = select(Message.id, Message.session_id, Message.text)
     return conn.execute(query.where(*(getattr(Message, name) == values[name] for name in same))).one()
 
 
 def find_listeners(conn: Connection, message_id: UUID) -> list[Listener]:
-    """The enabled triggers that listen for a message."""
+    """Returns the enabled triggers that listen for the message."""
     return rows_as(Listener, conn.execute(LISTENERS, {"id": message_id}))
 
 
 def find_unfired(conn: Connection, trigger_ids: Collection[UUID]) -> list[tuple[Listener, UUID]]:
-    """The messages of the last ten minutes that each of these triggers listens for and did not fire for.
+    """Returns the messages of the last ten minutes that each of these triggers listens for and has not fired for.
 
-    Oldest first. Whether their texts match is not looked at.
+    Oldest first. Their texts are not matched here.
     """
     result = conn.execute(UNFIRED, {"ids": array(trigger_ids)})
     listener = reader(Listener, result.keys())
@@ -169,12 +169,12 @@ def find_unfired(conn: Connection, trigger_ids: Collection[UUID]) -> list[tuple[
 
 
 def read_messages(conn: Connection, ids: Collection[UUID]) -> dict[UUID, StoredMessage]:
-    """Messages by their ids."""
+    """Reads messages by id."""
     if not ids:
         return {}
     return {each.id: each for each in rows_as(StoredMessage, conn.execute(READ, {"ids": array(ids)}))}
 
 
 def refuse_for(conn: Connection, message_id: UUID, agent_ids: Collection[UUID]) -> None:
-    """Remember that a message may not wake these agents."""
+    """Records that a message may not wake these agents."""
     conn.execute(REFUSE, {"id": message_id, "agent_ids": array(agent_ids)})

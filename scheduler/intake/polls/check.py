@@ -1,4 +1,4 @@
-"""Checking queued polls in a worker: many at once, none waiting for another."""
+"""Checks queued polls in a worker, many at once, none waiting for another."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ from scheduler.triggers.poll import PollConfig
 READING_THREADS = 2
 PUBLIC_ONLY = AllowedPrivate()
 MAX_OPEN_REQUESTS = 700
-"""Each holds a socket, of which a process has 1,024 by default. Only servers that hang come near it."""
+"""Each holds a socket, of which a process has 1,024 by default. Only hanging servers come near this."""
 
 
 class Poller:
-    """Checks polls on one event loop, with threads of its own for the database and for reading answers."""
+    """Checks polls on one event loop, with its own threads for the database and for reading responses."""
 
     def __init__(
         self,
@@ -42,10 +42,10 @@ class Poller:
         allow_private: AllowedPrivate = PUBLIC_ONLY,
         permitted: Permitted = NOTHING_PERMITTED,
     ) -> None:
-        """Takes one of `db`'s connections at a time. To be used on one event loop."""
+        """Uses one of `db`'s connections at a time. For use on a single event loop."""
         self._db = db
         self._box = box
-        # Neither a slow path nor a slow statement may take the threads that invocations need.
+        # Own threads, so that a slow path or statement does not block those that invocations need.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="polls-write")
         self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="polls-read")
         self._looker = Looker(client, clock, self._reading)
@@ -53,9 +53,9 @@ class Poller:
         self._open_requests = asyncio.Semaphore(MAX_OPEN_REQUESTS)
 
     async def check(self, looks: Collection[tuple[UUID, int]]) -> None:
-        """The Procrastinate job: look at these polls, those that still have this version. Never raises.
+        """The Procrastinate job: checks these polls if they still have this version. Never raises.
 
-        What finds something to fire or to note is settled at once; what does not, with all others of the job.
+        A result with something to fire or record is settled at once; the others of the job are written together.
         """
         try:
             polls = await transact(self._db, self._writing, read_polls, looks)
@@ -65,14 +65,14 @@ class Poller:
             logger.opt(exception=error).warning("A job of {} polls broke off", len(looks))
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stops the threads."""
         self._writing.shutdown(wait=False, cancel_futures=True)
         self._reading.shutdown(wait=False, cancel_futures=True)
         self._looker.close()
         self._watcher.close()
 
     async def _check(self, stored: StoredPoll) -> tuple[Looked, Result, QuietEnd] | None:
-        """Look and settle; what is left to write quietly is returned."""
+        """Checks and settles; returns what is left to write together."""
         try:
             poll, look = await self._look(stored)
             end = quiet_end(poll, look)
@@ -98,7 +98,7 @@ class Poller:
     async def _end(self, checked: Sequence[tuple[Looked, Result, QuietEnd]]) -> None:
         written = await transact(self._db, self._writing, end_quietly, [end for _, _, end in checked])
         for poll, look, _ in checked:
-            if poll.stored.id not in written:  # edited, or looked at by another meanwhile
+            if poll.stored.id not in written:  # edited, or checked by another worker meanwhile
                 await self._settle(poll, look)
 
     async def _settle(self, poll: Looked, look: Result) -> None:

@@ -1,4 +1,4 @@
-"""What was seen, as a firing keeps it and as it is told to others."""
+"""Formats the result of a check for firings and for display."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.domain.text_diff import lines_of, unified_diff
 from scheduler.triggers.poll import PollConfig, Seen
 
 MAX_DATA_CHARS = 64 * 1024
-"""Of each value's JSON in a firing's data."""
+"""The maximum bytes of each value's JSON in a firing's data."""
 MAX_DATA_DEPTH = 32
 
 _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
@@ -21,9 +21,9 @@ _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A value for others to read; `is_cut`: it is a text, the start of the value's JSON.
+    """A displayed value. `is_cut`: it is text, the start of the value's JSON.
 
-    `sent` is its JSON where `value` cannot tell all of it: numbers such as `10.00` and `1e400`, doubled keys.
+    `sent` is its JSON when `value` cannot represent it all: numbers such as `10.00` and `1e400`, duplicate keys.
     """
 
     value: Any
@@ -32,10 +32,10 @@ class Shown:
 
 
 def shown(value: object) -> Shown:
-    r"""`value` for others to read.
+    r"""Formats `value` for display.
 
-    U+0000 and lone surrogates (`\ud800`), which neither PostgreSQL nor UTF-8 can hold, are replaced; a number that
-    is no double is the text that it was.
+    U+0000 and lone surrogates (`\ud800`), which PostgreSQL or UTF-8 cannot hold, are replaced; a number that is
+    not a double becomes its original text.
     """
     sent = _storable(write_json(value, ascii_only=False))
     if len(sent) > MAX_DATA_CHARS or deeper_than(MAX_DATA_DEPTH, value):
@@ -45,10 +45,10 @@ def shown(value: object) -> Shown:
 
 
 def firing_data(config: PollConfig, before: Seen | None, seen: Seen) -> dict[str, Any]:
-    """`{"old"?, "new"}` as a firing keeps it; of texts and pages there is also `diff`.
+    """Returns `{"old"?, "new"}` for a firing, with a `diff` for texts and pages.
 
-    `cut` names what had to be cut, `nothing` what was not there, and `as_sent` has the JSON of what is more than the
-    value can tell.
+    `cut` names shortened members, `nothing` missing ones, and `as_sent` has the JSON of members that the value
+    cannot fully represent.
     """
     both = ({} if before is None else {"old": before}) | {"new": seen}
     parts = {name: shown(each.value) for name, each in both.items()}

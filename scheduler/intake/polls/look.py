@@ -1,4 +1,4 @@
-"""One look at a poll's URL: the request, and what its answer comes to. Nothing is read from or written to storage."""
+"""Checks a poll's URL once: makes the request and reads its response. Does not use the database."""
 
 from __future__ import annotations
 
@@ -25,7 +25,10 @@ LOOK_SECONDS = 10.0
 
 
 class Looker:
-    """Looks, any number at once on one event loop. Answers are read in `threads`, or in others by a process apart."""
+    """Checks any number of polls at once on one event loop.
+
+    Reads responses in `threads`, or in separate processes.
+    """
 
     def __init__(self, client: GuardedClient, clock: Clock, threads: Executor) -> None:
         self._client = client
@@ -35,16 +38,16 @@ class Looker:
         self._apart_threads = ThreadPoolExecutor(APART_THREADS, thread_name_prefix="polls-apart")
 
     def close(self) -> None:
-        """End the processes apart."""
+        """Ends the separate processes."""
         self._apart_threads.shutdown(wait=False, cancel_futures=True)
         self.apart.close()
 
     async def look(
         self, config: PollConfig, validators: Validators = UNCONDITIONAL, baseline: str | None = None
     ) -> Look:
-        """Request once, without following redirects, whole within LOOK_SECONDS. Never raises.
+        """Makes one request within LOOK_SECONDS, without following redirects. Never raises.
 
-        `baseline`: what the last look left, None at the first.
+        `baseline`: the state from the last check, None at the first.
         """
         try:
             return await self._look(config, validators, baseline)
@@ -98,7 +101,7 @@ class Looker:
 
 
 def _headers(config: PollConfig, reader: Reader) -> dict[str, str]:
-    """The config's own, and what is asked for by default, whose names ignore case."""
+    """Merges the config's headers with the defaults, ignoring the case of names."""
     own = {name.lower() for name in config.headers}
     defaults = {"Accept": reader.accept}
     if isinstance(config.body, dict | list):

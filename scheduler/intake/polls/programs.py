@@ -1,4 +1,4 @@
-"""Runs an operator's program for a look: with an end in time, a limit of output, and nothing left behind."""
+"""Runs an operator's program for a check, with a time limit, an output limit, and no processes left behind."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from scheduler.domain.errors import ReveilleError
 from scheduler.triggers.means import Ran
 
 CHILD_GUARD = Path(__file__).resolve().parents[2] / "runtimes" / "child_guard.py"
-"""It ends the program with all that it has started, as soon as we close our end of a pipe."""
+"""A wrapper that kills the program and its children as soon as we close our end of a pipe."""
 ERROR_BYTES = 2048
 CHUNK = 65_536
 
 
 class ProgramFailed(ReveilleError):
-    """The program did not end well."""
+    """The program failed."""
 
     status = 502
     problem = "program-failed"
 
 
 def run_program(command: Sequence[str], given: bytes, *, seconds: float, most: int) -> Ran:
-    """Run `command` with `given` on stdin. Raises ProgramFailed for one that ends too late or says too much."""
+    """Runs `command` with `given` on stdin. Raises ProgramFailed when it takes too long or prints too much."""
     lifeline, holder = os.pipe()
     try:
         with tempfile.TemporaryFile() as stdin:
@@ -66,7 +66,7 @@ def run_program(command: Sequence[str], given: bytes, *, seconds: float, most: i
 
 
 def _read(process: subprocess.Popen[bytes], seconds: float, most: int) -> tuple[bytes, bytes]:
-    """All of stdout and the end of stderr, until the program ends; its children do not keep it waiting."""
+    """Reads stdout and the end of stderr until the program ends, without waiting for its children."""
     assert process.stdout and process.stderr  # noqa: S101, PT018  # as asked for
     deadline = time.monotonic() + seconds
     output, errors = bytearray(), b""
@@ -96,7 +96,7 @@ def _read(process: subprocess.Popen[bytes], seconds: float, most: int) -> tuple[
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the worker's own: its secrets live there."""
+    """Returns an environment without the worker's variables, which hold its secrets."""
     return {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": pwd.getpwuid(os.geteuid()).pw_dir,

@@ -1,4 +1,4 @@
-"""Due polls on their way to a worker: queued by the scheduler's pass, in its transaction."""
+"""Queues due polls for a worker, in the transaction of the scheduler's pass."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from scheduler.storage.engine import Database
 
 POLLS_OF_A_JOB = 50
 LEASE = timedelta(minutes=2)
-"""How long a poll counts as being looked at: a look, its end, and the usual wait in the queue.
+"""How long a queued poll counts as in progress: a check, its end, and the usual wait in the queue.
 
-Should it be queued again after that, only the result that comes first is taken.
+If it is queued again later, only the first result is accepted.
 """
 
 DELETE_STALLED = text(f"""
@@ -29,7 +29,7 @@ DELETE_STALLED = text(f"""
 
 
 def queue_due_polls(conn: Connection, triggers: Sequence[LockedTrigger]) -> Sequence[NewFiring]:
-    """Queue a look at each due poll that is not being looked at; nothing is fired yet."""
+    """Queues a check of each due poll that is not in progress; fires nothing yet."""
     looks = begin_looks(conn, [trigger.id for trigger in triggers], LEASE)
     starts = range(0, len(looks), POLLS_OF_A_JOB)
     defer_checks(conn, [looks[start : start + POLLS_OF_A_JOB] for start in starts])
@@ -37,9 +37,9 @@ def queue_due_polls(conn: Connection, triggers: Sequence[LockedTrigger]) -> Sequ
 
 
 def sweep_checks(db: Database, stalled_after: timedelta = STALLED_AFTER) -> int:
-    """Delete the jobs of workers that are gone; returns how many. Their polls are looked at when next due.
+    """Deletes the jobs of dead workers and returns how many. Their polls are checked when next due.
 
-    Notifications on their way are queued again by a duty of their own.
+    A separate duty requeues notifications.
     """
     with db.begin() as conn:
         return conn.execute(DELETE_STALLED, {"age": stalled_after}).rowcount

@@ -1,4 +1,4 @@
-"""Stores what polls remember between looks. Lock order: the job, the trigger, the poll's state; several by id."""
+"""Stores poll state between checks. Lock order: the job, the trigger, the poll's state; several by id."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scheduler.storage.poll_tables import PollState
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import Trigger
 
-# A look that is under way is left alone, and its row is not locked: the pass waits for nobody's look to end.
+# Polls in progress are skipped without locking their rows, so that the pass does not wait for a check to end.
 BEGIN_LOOKS = text("""
     INSERT INTO poll_states AS s (trigger_id, checking_until)
     SELECT v.id, clock_timestamp() + CAST(:lease AS interval)
@@ -64,13 +64,13 @@ MOVE_JOB = text("""
 
 @dataclass(frozen=True, slots=True)
 class StoredPoll:
-    """A poll as a look begins with it; `config` lacks its secrets, which are sealed in `secret`."""
+    """A poll as a check starts with it; `config` lacks its secrets, which are encrypted in `secret`."""
 
     id: UUID
     type: str
     version: int
     updated_at: datetime
-    """When the trigger was edited last; an edit while the look is under way makes its result worthless."""
+    """When the trigger was last edited; an edit during the check invalidates the result."""
     config: dict[str, Any]
     secret: bytes | None
     fingerprint: str | None
@@ -78,14 +78,14 @@ class StoredPoll:
     etag: str | None
     last_modified: str | None
     edited_at: datetime | None
-    """The trigger's `updated_at` when it was seen; None: by a version that took values otherwise."""
+    """The trigger's `updated_at` when the value was read; None: by a version that read values differently."""
     failures: int
     note: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class PollDetail:
-    """A poll, and what there is to tell of its looks."""
+    """A poll with the details of its checks."""
 
     stored: StoredPoll
     checked_at: datetime | None
@@ -94,7 +94,7 @@ class PollDetail:
 
 @dataclass(frozen=True, slots=True)
 class QuietEnd:
-    """The end of a look that found nothing to fire and no new value: all there is to write."""
+    """The end of a check with nothing to fire and no new value."""
 
     poll: StoredPoll
     etag: str | None
@@ -103,22 +103,22 @@ class QuietEnd:
 
 
 def begin_looks(conn: Connection, ids: Collection[UUID], lease: timedelta) -> list[tuple[UUID, int]]:
-    """Mark polls as being looked at, for `lease` at most; returns id and version of those that were not yet.
+    """Marks polls as in progress for at most `lease`; returns id and version of those that were not yet.
 
-    The caller holds their triggers' locks.
+    The caller has locked their triggers.
     """
     rows = conn.execute(BEGIN_LOOKS, {"ids": array(ids), "lease": lease})
     return [(row.trigger_id, row.poll_version) for row in rows]
 
 
 def read_polls(conn: Connection, looks: Collection[tuple[UUID, int]]) -> list[StoredPoll]:
-    """The polls to look at, by id and version; those that have moved on, or are paused or deleted, are left out."""
+    """Returns the polls to check, by id and version; omits those that moved on or are paused or deleted."""
     values = {"ids": array(each for each, _ in looks), "versions": array(version for _, version in looks)}
     return rows_as(StoredPoll, conn.execute(READ_POLLS, values))
 
 
 def end_quietly(conn: Connection, ends: Sequence[QuietEnd]) -> set[UUID]:
-    """Write what is left of looks that change nothing; returns the polls for which that still held."""
+    """Writes the ends of checks that change nothing; returns the polls for which that was still valid."""
     if not ends:
         return set()
     conn.execute(LOCK_QUIET, {"ids": array(end.poll.id for end in ends)})
@@ -137,12 +137,12 @@ def end_quietly(conn: Connection, ends: Sequence[QuietEnd]) -> set[UUID]:
 
 
 def lock_job(conn: Connection, trigger_id: UUID) -> None:
-    """Lock the poll's job, which comes before its trigger."""
+    """Locks the poll's job, which comes before its trigger."""
     conn.execute(LOCK_JOB, {"id": trigger_id})
 
 
 def lock_state(conn: Connection, trigger_id: UUID) -> Row[Any] | None:
-    """Lock the state of a poll whose trigger is locked: PollState's columns, and the trigger's `updated_at`."""
+    """Locks the state of a poll whose trigger is locked: PollState's columns, and the trigger's `updated_at`."""
     query: Select[Any] = (
         select(*PollState.__table__.columns, Trigger.updated_at)
         .join(Trigger, Trigger.id == PollState.trigger_id)
@@ -153,7 +153,7 @@ def lock_state(conn: Connection, trigger_id: UUID) -> Row[Any] | None:
 
 
 def end_look(conn: Connection, trigger_id: UUID, **values: object) -> None:
-    """End the look at a poll whose state is locked: the version moves on, and `values` are set."""
+    """Ends the check of a poll whose state is locked: increments the version and sets `values`."""
     conn.execute(
         update(PollState)
         .where(PollState.trigger_id == trigger_id)
@@ -169,12 +169,12 @@ def end_look(conn: Connection, trigger_id: UUID, **values: object) -> None:
 def move_job(
     conn: Connection, trigger_id: UUID, *, sooner: timedelta | None = None, not_before: timedelta | None = None
 ) -> None:
-    """Look again no later than after `sooner`, and no earlier than after `not_before`. A paused job stays so."""
+    """Checks again no later than after `sooner` and no earlier than after `not_before`. A paused job stays paused."""
     conn.execute(MOVE_JOB, {"id": trigger_id, "sooner": sooner, "not_before": not_before})
 
 
 def read_poll(conn: Connection, trigger_id: UUID) -> PollDetail:
-    """A poll, whether paused or not. Raises NotFound."""
+    """Returns a poll, paused or not. Raises NotFound."""
     query: Select[Any] = (
         select(Trigger.id, Trigger.type, Trigger.updated_at, Trigger.config, Trigger.secret)
         .add_columns(*(each for each in PollState.__table__.columns if each.name != "trigger_id"))

@@ -1,4 +1,4 @@
-"""Tries a poll without leaving anything behind, so that its author sees what it would see; tries are limited."""
+"""Tries a poll without side effects, so that its author sees the result; trials are rate-limited."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from scheduler.triggers.poll import PollConfig
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What a look would come to. `value` is cut as in a firing, and then `value_cut`."""
+    """The result of a trial. `value` is cut as in a firing, in which case `value_cut` is set."""
 
     status: Literal["found", "nothing_there", "failed"]
     value: Any = None
@@ -40,9 +40,9 @@ class Trial:
     """The value's JSON as it came, where `value` cannot tell all of it."""
     would_fire: bool = False
     error: str | None = None
-    """Why it failed, that nothing is at the path, or what else there is to say."""
+    """Why it failed, that the path selects nothing, or another remark."""
     data: Mapping[str, Any] | None = None
-    """What a firing with it carries."""
+    """The data of the firing it would make."""
 
 
 async def try_look(
@@ -53,7 +53,7 @@ async def try_look(
     permitted: Permitted,
     clock: Clock,
 ) -> Trial:
-    """Look once, unconditionally; `last`: the trigger as it looked last, None for a new one. Takes up to 30 s."""
+    """Checks once, unconditionally; `last`: the trigger's last check, None for a new one. Takes up to 30 s."""
     with ThreadPoolExecutor(1) as threads:
         async with GuardedClient(allow_private=allow_private) as client:
             looker = Looker(client, clock, threads)
@@ -73,7 +73,7 @@ async def try_look(
 
 
 def _none() -> None:
-    """The cursor of a first look."""
+    """Returns the cursor of a first check."""
 
 
 def _of_look(look: Look) -> Trial:
@@ -127,7 +127,7 @@ def record_try(
     trigger_id: UUID | None,
     agent_id: UUID | None,
 ) -> None:
-    """Note that a poll is about to be tried, by whom and where. Raises LimitReached beyond the pace of a minute."""
+    """Records that somebody is about to try a poll at a URL. Raises LimitReached above the limit per minute."""
     found = conn.execute(NEWEST, {"tenant_id": tenant_id, "action": ACTION, "most": OF_A_TENANT})
     recent = [(row.actor, row.age) for row in found if row.age < SPAN]
     own = [age for who, age in recent if who == actor]

@@ -1,4 +1,4 @@
-"""Looks of kinds that look for themselves (`LookConfig.look`): each in a thread, with what the last one left."""
+"""Runs the checks of kinds with their own (`LookConfig.look`), each in a thread, with the last cursor."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ from scheduler.triggers.registry import KINDS
 
 LOOK_SECONDS = 30.0
 THREADS = 8
-"""Looks at once in a worker. One that hangs holds its thread, and its trigger is not looked at beside it."""
+"""The concurrent checks of a worker. A hanging one occupies its thread, and its trigger is not checked meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A stored trigger of such a kind with its whole config, secrets included."""
+    """A stored trigger of such a kind with its whole config, including secrets."""
 
     stored: StoredPoll
     config: LookConfig
 
     @property
     def is_begun(self) -> bool:
-        """Whether what is stored belongs to this config, and not to one before an edit."""
+        """Whether the stored state belongs to this config, not to one before an edit."""
         return self.stored.fingerprint == self.config.fingerprint()
 
     def cursor(self) -> Any:
-        """What the last look left; None when this one is the first."""
+        """The cursor of the last check; None when this one is the first."""
         return json.loads(self.stored.baseline) if self.stored.baseline and self.is_begun else None
 
 
 def open_watch(stored: StoredPoll, box: SecretBox) -> Watch:
-    """Unseal a trigger's secrets. Raises ConfigurationError when that fails or its config is not valid any more."""
+    """Decrypts a trigger's secrets. Raises ConfigurationError when that fails or its config is no longer valid."""
     secrets = {} if stored.secret is None else json.loads(box.decrypt(stored.secret))
     kind = KINDS.get(stored.type)
     if kind is None or not issubclass(kind, LookConfig):
@@ -59,13 +59,13 @@ def open_watch(stored: StoredPoll, box: SecretBox) -> Watch:
 
 
 def is_watch(stored: StoredPoll) -> bool:
-    """Whether its kind looks for itself."""
+    """Whether its kind has its own check."""
     kind = KINDS.get(stored.type)
     return kind is not None and issubclass(kind, LookConfig)
 
 
 class Watcher:
-    """Looks, on one event loop, each in one of a few threads."""
+    """Runs checks from one event loop, in a few threads."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
@@ -74,7 +74,7 @@ class Watcher:
         self._looking: set[UUID] = set()
 
     async def look(self, watch: Watch) -> Sighted | LookFailed:
-        """Look once. Never raises."""
+        """Checks once. Never raises."""
         trigger_id = watch.stored.id
         if trigger_id in self._looking:
             return LookFailed("The look before has not ended yet.")
@@ -102,7 +102,7 @@ class Watcher:
                 logger.warning("What trigger {} took could not be acknowledged yet: {}", watch.stored.id, why)
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stops the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _ended(self, trigger_id: UUID) -> None:
@@ -111,7 +111,7 @@ class Watcher:
 
 
 def look_once(config: LookConfig, cursor: Callable[[], Any], means: Means) -> Sighted | LookFailed:
-    """Look in this thread. Never raises."""
+    """Checks in this thread. Never raises."""
     try:
         sighting = config.look_with(cursor(), means)
         text = json.dumps(sighting.cursor, sort_keys=True, allow_nan=False)

@@ -1,4 +1,4 @@
-"""Messages that come by A2A: each is a wake, and the task that its sender follows is the firing that it made."""
+"""Handles messages received over A2A: each one is a wake, and the sender's task is the resulting firing."""
 
 from __future__ import annotations
 
@@ -61,26 +61,26 @@ CALLING = text("""
     WHERE id = :id AND tenant_id = :tenant_id AND state IN ('running', 'awaiting', 'retrying')
 """)
 
-# Whoever joins the window waits for this lock, so the count holds until commit.
+# Anyone who joins the window waits for this lock, so the count is valid until commit.
 LOCK_CARRIER = text("SELECT id FROM invocations WHERE id = :id FOR UPDATE")
 COUNT_CARRIED = text("SELECT count(*) FROM firings WHERE invocation_id = :id")
 
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent a message, and what they call it. `context_id` None: a new conversation."""
+    """The sender of a message and the sender's ids. `context_id` None: a new conversation."""
 
     key_id: UUID
     actor: str
     message_id: str
     context_id: str | None = None
     invocation_id: UUID | None = None
-    """The run, here, that the message says it comes from."""
+    """The run in this installation that the message claims to come from."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskView:
-    """A task as its sender sees it: its message, and how the invocation stands that carries it."""
+    """A task as its sender sees it: its message and the state of the invocation that carries it."""
 
     id: UUID
     context_id: str
@@ -91,17 +91,17 @@ class TaskView:
     changed_at: datetime
     reply: str
     why: str
-    """Of a task that came to no good: the last error, or the reason."""
+    """For a failed task: the last error, or the reason."""
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will happen."""
+        """Whether the task has ended."""
         return self.state in FINAL_STATES
 
 
 @dataclass(frozen=True, slots=True)
 class TaskFilter:
-    """Which tasks of an agent: so many, those before a place, of a conversation, in some states, changed since."""
+    """Selects tasks of an agent: a page size and position, a conversation, states, changed since."""
 
     size: int
     before: tuple[datetime, UUID] | None = None
@@ -112,24 +112,23 @@ class TaskFilter:
 
 @dataclass(frozen=True, slots=True)
 class TaskPage:
-    """Tasks, the one that changed last first; `total` counts all that are wanted."""
+    """A page of tasks, most recently changed first; `total` counts all matches."""
 
     tasks: list[TaskView]
     total: int
     next_cursor: str
-    """Where the next page begins; empty on the last."""
+    """The start of the next page; empty on the last."""
 
 
 class _Repeated(Exception):
-    """Another request has brought the same message meanwhile: its transaction was first."""
+    """A concurrent request stored the same message first."""
 
 
 def send(db: Database, call: Call, sender: Sender) -> UUID:
-    """Wake an agent with a message; the id of its task. A message that the sender repeats is taken once.
+    """Wakes an agent with a message; returns the task's id. A repeated message is accepted once.
 
-    One that comes from a run of the same tenant is that agent's, and stands one deeper in its chain of wakes.
-
-    Raises what `wake` does, and InvalidField for an id that cannot be one or was another message's.
+    A message from a run of the same tenant counts as that agent's and is one deeper in its chain. Raises as `wake`
+    does, and InvalidField for an invalid id or one used for another message.
     """
     for name, value in (("messageId", sender.message_id), ("contextId", sender.context_id or "-")):
         if not value or len(value) > MAX_ID or not value.isprintable():
@@ -152,7 +151,7 @@ def send(db: Database, call: Call, sender: Sender) -> UUID:
 
 
 def read_task(conn: Connection, tenant_id: UUID, agent_id: UUID, task_id: UUID) -> TaskView:
-    """A task of an agent; raises NotFound."""
+    """Returns a task of an agent; raises NotFound."""
     row = conn.execute(READ, {"id": task_id, "agent_id": agent_id, "tenant_id": tenant_id}).one_or_none()
     if row is None:
         raise NotFound(f"There is no task '{task_id}'.")
@@ -160,7 +159,7 @@ def read_task(conn: Connection, tenant_id: UUID, agent_id: UUID, task_id: UUID) 
 
 
 def list_tasks(conn: Connection, tenant_id: UUID, agent_id: UUID, wanted: TaskFilter) -> TaskPage:
-    """A page of an agent's tasks."""
+    """Returns a page of an agent's tasks."""
     before, before_id = wanted.before or (None, None)
     values = {
         "tenant_id": tenant_id,
@@ -178,7 +177,7 @@ def list_tasks(conn: Connection, tenant_id: UUID, agent_id: UUID, wanted: TaskFi
 
 
 def read_cursor(text_: str) -> tuple[datetime, UUID]:
-    """Where a page begins. Raises ValueError for what is none."""
+    """Parses a page cursor. Raises ValueError when it is invalid."""
     at, _, id_ = urlsafe_b64decode(text_.encode()).decode().partition("|")
     moment = datetime.fromisoformat(at)
     if moment.tzinfo is None:
@@ -189,10 +188,10 @@ def read_cursor(text_: str) -> tuple[datetime, UUID]:
 def cancel_task(
     conn: Connection, tenant_id: UUID, agent_id: UUID, task_id: UUID, actor: str, *, sent_by: UUID | None = None
 ) -> TaskView:
-    """Cancel the invocation of a task that is alone in it. Raises NotFound, and Conflict for any other.
+    """Cancels the invocation of a task that is alone in it. Raises NotFound, and Conflict otherwise.
 
-    One that carries other firings too is theirs as well: the sender of one message cannot take it from them.
-    `sent_by`: only a task that this key has sent, for an agent that comes with its own key.
+    An invocation with other firings serves their senders too, and one of them cannot cancel it. `sent_by`: only a
+    task that this key sent, for an agent with its own key.
     """
     task = read_task(conn, tenant_id, agent_id, task_id)
     if sent_by is not None and conn.scalar(SENDER, {"id": task_id}) != sent_by:

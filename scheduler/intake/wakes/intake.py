@@ -1,4 +1,4 @@
-"""Wakes by a call: a person, or another agent, asks for an agent."""
+"""Handles wakes by a call from a person or another agent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from scheduler.storage.idempotency import KeyedRequest, answered_before, keep_an
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Who is called, by whom, with which words. `skip_dedup`: the agent's window closes now."""
+    """Who is called, by whom, and with which message. `skip_dedup`: the agent's window closes now."""
 
     tenant_id: UUID
     agent_id: UUID
@@ -34,24 +34,24 @@ class Call:
     from_agent_id: UUID | None = None
     skip_dedup: bool = False
     delegation_id: UUID | None = None
-    """The a2a_wait of the calling agent, which waits for an answer."""
+    """The calling agent's a2a_wait for the answer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """The firing of a call and the invocation that will carry it."""
+    """The firing of a call and the invocation that carries it."""
 
     firing_id: UUID
     invocation_id: UUID
     duplicate: bool = False
-    """The same request made it before."""
+    """An earlier identical request made it."""
 
 
 def wake(db: Database, call: Call, *, actor: str, request: KeyedRequest | None = None) -> Woken:
-    """Fire an agent's wake trigger. A refusal is audited too. What the same `request` fired before is given again.
+    """Fires an agent's wake trigger. Refusals are audited. A repeated `request` returns the earlier result.
 
-    Raises NotFound (an agent), InvalidField (the message), Conflict (wakes are paused), and LimitReached for one that
-    would be too deep in a chain of agents, or comes too often from the same agent.
+    Raises NotFound (an agent), InvalidField (the message), Conflict (wakes are paused), and LimitReached for a
+    call that would be too deep in a chain of agents, or comes too often from the same agent.
     """
     with db.begin() as conn:
         before = answered_before(conn, request)
@@ -67,7 +67,7 @@ def wake(db: Database, call: Call, *, actor: str, request: KeyedRequest | None =
 
 
 def wake_within(conn: Connection, call: Call, *, actor: str) -> Woken | LimitReached:
-    """As `wake`, in the caller's transaction. A refusal is returned, so that it can be committed with its audit."""
+    """Wakes like `wake`, in the caller's transaction. Returns a refusal, so that its audit event can be committed."""
     outcome = _wake(conn, call, actor)
     if isinstance(outcome, LimitReached):
         _audit(conn, call, actor, "wake_refused", why=outcome.message)
@@ -77,9 +77,10 @@ def wake_within(conn: Connection, call: Call, *, actor: str) -> Woken | LimitRea
 def asked_firing(
     conn: Connection, trigger: LockedTrigger, *, by_agent: bool, seen: dict[str, Any] | None = None
 ) -> NewFiring:
-    """A firing that somebody asks for now, whatever the schedule and the cooldown say; `seen`: what a poll found.
+    """Creates a firing requested now, regardless of schedule and cooldown; `seen`: what a poll found.
 
-    What its own agent asks for while it runs stands in the chain of what woke it; LimitReached at the end of that.
+    When its own agent requests it during a run, it continues the run's chain, and raises LimitReached if that is
+    too deep.
     """
     lineage = lineage_of_running(conn, trigger.agent_id) if by_agent else ROOT
     if lineage.is_too_deep:

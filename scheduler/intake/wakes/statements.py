@@ -1,4 +1,4 @@
-"""Stores what agents caused: the lineage of a running agent, the wakes between two, and their wake triggers."""
+"""Stores wakes caused by agents: the lineage of a running agent, wakes between pairs, and wake triggers."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DEEPEST = text("""
     ORDER BY f.depth DESC, f.id LIMIT 1
 """)
 
-# Ordered, so that two transactions never wait for each other.
+# Ordered, so that two transactions do not deadlock.
 LOCK_PAIRS = text("""
     SELECT pg_advisory_xact_lock(key) FROM (
         SELECT hashtextextended(v.from_agent_id || '>' || v.agent_id, 0) AS key
@@ -72,7 +72,7 @@ HOLD_AGENT = text(f"""
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """One agent, and another that it wakes."""
+    """An agent and another that it wakes."""
 
     from_agent_id: UUID
     agent_id: UUID
@@ -87,45 +87,47 @@ class PairState:
 
 
 def lineage_of_running(conn: Connection, agent_id: UUID) -> Lineage:
-    """The lineage of what an agent causes now: one deeper than the deepest firing of its running invocation."""
+    """Returns the lineage of what an agent causes now: one deeper than the deepest firing of its running
+    invocation.
+    """
     run = lineage_of_run(conn, agent_id)
     return run if run is ROOT else run.caused()
 
 
 def lineage_of_run(conn: Connection, agent_id: UUID) -> Lineage:
-    """Where the agent's running invocation stands: its deepest firing. ROOT when none runs."""
+    """Returns the lineage of the agent's running invocation: its deepest firing's. ROOT when none runs."""
     row = conn.execute(DEEPEST, {"agent_id": agent_id}).one_or_none()
     return ROOT if row is None else Lineage(row.root_id, row.depth)
 
 
 def lock_pairs(conn: Connection, pairs: Collection[Pair]) -> None:
-    """Until commit nobody else counts the wakes of these pairs. Taken before any trigger's lock."""
+    """Locks these pairs until commit, so that nobody else counts their wakes. Must precede any trigger's lock."""
     conn.execute(LOCK_PAIRS, _columns(pairs))
 
 
 def hold_window(conn: Connection, agent_id: UUID) -> None:
-    """Until commit nobody closes the agent's open window: what is about to join it does not open one instead.
+    """Locks the agent's open window until commit, so that it is not closed before the caller joins it.
 
-    Taken after the agent's triggers, as recording takes it.
+    Must follow the locks of the agent's triggers, as in recording.
     """
     conn.execute(HOLD_WINDOW, {"agent_id": agent_id})
 
 
 def read_pairs(conn: Connection, pairs: Collection[Pair]) -> dict[Pair, PairState]:
-    """How each pair stands now."""
+    """Reads the state of each pair."""
     rows = conn.execute(READ_PAIRS, _columns(pairs) | {"span": PAIR_SPAN})
     return {Pair(row[0], row[1]): PairState(row[2], row[3]) for row in rows}
 
 
 def count_wakes(conn: Connection, wakes: Sequence[tuple[UUID, Pair]]) -> None:
-    """Count the wakes made by these `(firing id, pair)`; what no longer counts is forgotten."""
+    """Counts the wakes in these `(firing id, pair)`; deletes expired ones."""
     columns = _columns([pair for _, pair in wakes])
     conn.execute(FORGET_PAIRS, columns | {"span": PAIR_SPAN})
     conn.execute(COUNT_WAKES, columns | {"firings": array(firing_id for firing_id, _ in wakes)})
 
 
 def wake_trigger_of(conn: Connection, agent_id: UUID) -> UUID | None:
-    """The trigger by which calls wake an agent, made at the first; None for an agent that is gone."""
+    """Returns the agent's wake trigger, created on first use; None for a deleted agent."""
     found: UUID | None = conn.scalar(FIND_WAKE_TRIGGER, {"agent_id": agent_id})
     if found is not None:
         return found

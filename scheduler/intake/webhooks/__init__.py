@@ -1,4 +1,4 @@
-"""Webhooks: deliveries, samples and redeliveries become firings, many in one commit.
+"""Webhooks: turns deliveries, samples and redeliveries into firings, many in one commit.
 
 Not here: signature schemes (scheduler/domain/signatures).
 """

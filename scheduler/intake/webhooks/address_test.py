@@ -1,4 +1,4 @@
-"""Answers a test of a webhook's address, which records no delivery."""
+"""Answers verification requests for a webhook's address, which are not recorded as deliveries."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ class Peek:
     """Without its secrets."""
     body_limit: int
     is_open: bool
-    """Whether it takes deliveries now."""
+    """Whether it accepts deliveries now."""
 
     @property
     def challenge(self) -> str | None:
-        """Whose test of the address is echoed."""
+        """Returns the provider whose handshake is answered."""
         return self.config.get("challenge")
 
 
 def peek(conn: Connection, token_hash: bytes) -> Peek | None:
-    """The webhook of this token, not locked; None when there is none."""
+    """Returns the webhook with this token, not locked; None when there is none."""
     is_open = and_(
         Trigger.is_enabled,
         or_(Trigger.expires_at.is_(None), Trigger.expires_at > func.clock_timestamp()),

@@ -1,4 +1,4 @@
-"""Caches a process's webhooks between transactions: saves work, decides nothing."""
+"""Caches a process's webhooks between transactions. It only saves work and decides nothing."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from scheduler.triggers.base import join_secrets
 from scheduler.triggers.webhook import WebhookConfig
 
 MINUTE = timedelta(seconds=60)
-"""The length of the sliding window in which a rate is counted."""
+"""The length of the sliding window for rate limits."""
 REMEMBERED = 1000
-"""Triggers that are kept at hand."""
+"""The most triggers that are cached."""
 
 Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
 class Meter:
-    """A trigger's sliding minute: when deliveries were accepted in it, oldest first, and how many are now."""
+    """A trigger's rate window: when deliveries were accepted in it, oldest first, and their number."""
 
     limit: int
     times: deque[datetime]
     taken: int = 0
 
     def wait(self, now: datetime) -> timedelta | None:
-        """How long the next delivery has to wait for its place; None when there is one."""
+        """Returns how long the next delivery must wait; None when it is within the limit."""
         over = len(self.times) + self.taken - self.limit
         if over < 0:
             return None
@@ -43,7 +43,7 @@ class Meter:
 
 
 class HookMemory:
-    """Parsed configs, and the times of accepted deliveries. Used by one transaction at a time."""
+    """Parsed configs and the times of accepted deliveries. Used by one transaction at a time."""
 
     def __init__(self, box: SecretBox) -> None:
         self._box = box
@@ -51,7 +51,7 @@ class HookMemory:
         self._times: OrderedDict[UUID, deque[datetime]] = OrderedDict()
 
     def config(self, hook: Hook) -> WebhookConfig:
-        """The webhook's config with its secrets; opened and parsed again only when its row holds another."""
+        """Returns the webhook's config with its secrets; decrypts and parses it only when its row has changed."""
         known = self._configs.get(hook.trigger.id)
         if known is not None and known[:2] == (hook.config, hook.secret):
             return known[2]
@@ -61,10 +61,10 @@ class HookMemory:
         return config
 
     def meters(self, conn: Connection, hooks: Collection[Hook]) -> tuple[datetime, dict[UUID, Meter]]:
-        """The database's time and each locked webhook's meter at that time.
+        """Returns the database's time and each locked webhook's meter at that time.
 
-        Only what other transactions committed is remembered, so a rollback leaves nothing wrong behind, and only
-        what is newer than that is read: a limit of a million costs no more than one of five.
+        Only committed deliveries are cached, so a rollback leaves nothing wrong behind, and only newer ones are
+        read: a limit of a million costs no more than one of five.
         """
         known = {hook.trigger.id: self._times.get(hook.trigger.id, deque()) for hook in hooks}
         now, fresh = read_accepted(conn, {each: times[-1] if times else None for each, times in known.items()})
@@ -73,7 +73,7 @@ class HookMemory:
             while times and times[0] <= now - MINUTE:
                 times.popleft()
             _remember(self._times, trigger_id, times)
-        # Were the database's clock set back, times must still rise.
+        # Times must keep rising even if the database's clock is set back.
         latest = max([now, *(times[-1] for times in known.values() if times)])
         return latest, {hook.trigger.id: Meter(hook.rate_limit, known[hook.trigger.id]) for hook in hooks}
 

@@ -1,4 +1,4 @@
-"""Checks a delivery by the config of its webhook alone: signature, size, filter."""
+"""Checks a delivery against its webhook's config: signature, size, filter."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from scheduler.triggers.webhook import WebhookConfig
 
 
 def wrong_signature(config: WebhookConfig, delivery: Delivery, now: datetime) -> str | None:
-    """Why the signature does not hold; None when it does, or none is asked for.
+    """Returns why the signature is invalid; None when it is valid or not required.
 
-    Of a packed body either form may be signed: some sign before they pack, some after.
+    For a compressed body, either form may be signed: some senders sign before they compress, some after.
     """
     if config.signature is None:
         return None
@@ -36,24 +36,24 @@ def wrong_signature(config: WebhookConfig, delivery: Delivery, now: datetime) ->
 
 
 def parts_of(config: WebhookConfig, delivery: Delivery) -> dict[str, Any] | None:
-    """What beside its body is kept of a delivery."""
+    """Returns what is kept of a delivery besides its body."""
     signed_by = config.signature.header if config.signature else None
     return kept_parts(delivery.headers, delivery.query, config.keep_headers, signed_by, redact=config.redact)
 
 
 def too_large(limit: int) -> PayloadTooLarge:
-    """The answer to a body over the limit."""
+    """Returns the error for a body over the limit."""
     return PayloadTooLarge(f"The body is larger than {limit} bytes.")
 
 
 class Filters:
-    """Asks filters of deliveries for all threads of a process."""
+    """Runs the filters of deliveries for all threads of a process."""
 
     def __init__(self, agent_seconds: float = AGENT_SECONDS, tenant_seconds: float = TENANT_SECONDS) -> None:
         self._time = ProcessorTime(agent_seconds, tenant_seconds)
 
     def ask(self, asked: FilterFirst, delivery: Delivery) -> FilterResult:
-        """What the filter says of the delivery. Waits for its turn; takes some tens of milliseconds at most."""
+        """Runs the filter on the delivery. Waits for its turn; takes a few tens of milliseconds at most."""
         try:
             mismatch, was_stopped = self._time.use(
                 asked.tenant_id, asked.agent_id, lambda: asked.filter.look(delivery.headers, delivery.body)

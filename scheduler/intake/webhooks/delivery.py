@@ -1,4 +1,4 @@
-"""A delivery on its way through intake, and the answers to it."""
+"""Data types for a delivery and its possible results."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from scheduler.triggers.webhook import WebhookFilter
 
 @dataclass(frozen=True, slots=True)
 class FilterResult:
-    """What a filter made of a delivery, outside the transaction that records it."""
+    """The result of a filter, computed outside the recording transaction."""
 
     filter: WebhookFilter
     mismatch: str | None = None
     """Why the delivery does not fire; None when it does."""
     was_stopped: bool = False
-    """The filter took too long."""
+    """Whether the filter took too long."""
     refusal: str | None = None
-    """Why the filter was not asked: those of its agent or tenant have used up what they may."""
+    """Why the filter was not run: its agent or tenant has used up its processor time."""
     retry_after: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A call of a webhook as it came in. Names in `headers` are lower case; `url` is the public one it called."""
+    """A received webhook call. Names in `headers` are lower case; `url` is the public one it called."""
 
     token_hash: bytes
     headers: Mapping[str, str]
@@ -38,18 +38,18 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """The answer to a delivery that was taken; it made no firing when the trigger's filter passed it over."""
+    """The response to an accepted delivery. It has no firing when the trigger's filter excluded it."""
 
     firing_id: UUID | None
     duplicate: bool = False
     filtered: bool = False
     echo: Echo | None = None
-    """What a sender that tests the address is answered; nothing is recorded of that."""
+    """The response to a sender's verification of the address, which is not recorded."""
 
 
 @dataclass(frozen=True, slots=True)
 class FilterFirst:
-    """The answer to a delivery that may fire, if only its filter says so; nothing is recorded of it yet."""
+    """The delivery may fire if its filter passes, which must run first. Nothing is recorded yet."""
 
     filter: WebhookFilter
     tenant_id: UUID

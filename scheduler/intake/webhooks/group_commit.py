@@ -1,7 +1,7 @@
-"""Group commit: what several threads hand in at once is done in one transaction, and each gets its own answer.
+"""Group commit: work submitted by several threads is done in one transaction, and each gets its own result.
 
-There is no thread of its own, so nothing to start or stop: the thread that finds nobody at work leads, does the
-work of all that wait, and hands the lead to the first of those that came meanwhile.
+There is no thread of its own to start or stop: a thread that finds nobody at work becomes the leader, does the
+work of all that wait, and hands the lead to the first that came meanwhile.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 LONGEST_GATHER = 0.005
-"""Seconds that a leader waits at most for others to join."""
+"""The most seconds that a leader waits for others to join."""
 
 
 def _closed_gate() -> Lock:
-    """What a thread waits at until another lets it through once: a bare lock, for an Event wakes in two steps."""
+    """A gate at which one thread waits until another opens it once: a bare lock, as an Event wakes in two steps."""
     gate = Lock()
     gate.acquire()
     return gate
@@ -31,7 +31,7 @@ def _closed_gate() -> Lock:
 
 @dataclass(slots=True, eq=False)
 class _Ticket(Generic[Item, Result]):
-    """One item on its way; its thread is woken when the outcome is there, or to lead."""
+    """A submitted item. Its thread is woken when the result is there, or to lead."""
 
     item: Item
     result: Result | None = None
@@ -45,10 +45,10 @@ class _Ticket(Generic[Item, Result]):
 
 
 class GroupCommit(Generic[Item, Result]):
-    """Calls `commit` with all items that wait, never from two threads at once.
+    """Calls `commit` with all waiting items, never from two threads at once.
 
-    `commit` takes 1..`limit` items, in the order in which they came, and returns as many results once they are
-    durable; it either does all of them or raises and does none.
+    `commit` takes 1..`limit` items in order of arrival and returns as many results once they are durable; it does
+    either all of them, or none and raises.
     """
 
     def __init__(self, commit: Callable[[Sequence[Item]], Sequence[Result]], limit: int = 100) -> None:
@@ -62,7 +62,7 @@ class GroupCommit(Generic[Item, Result]):
         self._patience = 0.0
 
     def submit(self, item: Item) -> Result:
-        """Have `item` done: its result, or its error raised. An item that fails does not fail its neighbours."""
+        """Has `item` done; returns its result or raises its error. A failing item does not affect the others."""
         ticket: _Ticket[Item, Result] = _Ticket(item)
         with self._changed:
             self._waiting.append(ticket)
@@ -78,7 +78,7 @@ class GroupCommit(Generic[Item, Result]):
         return ticket.result  # type: ignore[return-value]  # settled without an error: it is a Result
 
     def _lead(self) -> None:
-        """Settle one batch, whose first item is the calling thread's own, and pass the lead on."""
+        """Settles one batch, whose first item is the calling thread's own, and passes the lead on."""
         batch = self._gather()
         began = time.monotonic()
         try:
@@ -92,17 +92,17 @@ class GroupCommit(Generic[Item, Result]):
                     self._waiting[0].gate.release()
 
     def _gather(self) -> list[_Ticket[Item, Result]]:
-        """Take what waits, once as many wait as were about lately.
+        """Takes the waiting items, once as many wait as recently.
 
-        Those just answered often come again at once. A transaction costs much the same for one as for ten, so a
-        leader waits for them, but no longer than the last commit took.
+        Senders that were just answered often send again at once, and a transaction costs much the same for one
+        item as for ten, so a leader waits for them, but no longer than the last commit took.
         """
         with self._changed:
             self._changed.wait_for(lambda: len(self._waiting) >= self._expected, self._patience)
             return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._limit))]
 
     def _settle(self, batch: Sequence[_Ticket[Item, Result]]) -> None:
-        """Commit `batch`; when that fails, halve it until what fails stands alone."""
+        """Commits `batch`; if that fails, bisects it until the failing item is alone."""
         try:
             results = self._commit([ticket.item for ticket in batch])
         except DatabaseUnavailable as error:

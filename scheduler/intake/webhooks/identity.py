@@ -1,4 +1,4 @@
-"""Decides whether two deliveries are the same: by their id, where that can be trusted."""
+"""Decides whether two deliveries are the same: by their id, if it can be trusted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ LONGEST_ID = 200
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A firing that was recorded of a delivery, and the hash of its body."""
+    """A recorded firing of a delivery, and the hash of its body."""
 
     firing_id: UUID
     body_hash: bytes
@@ -22,10 +22,10 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """The occurrence keys that a delivery may have been recorded under.
+    """The occurrence keys under which a delivery may have been recorded.
 
-    The first comer takes `key`. An id that anybody could have written does not stand for a second body: a delivery
-    of another body is kept under `other_key`, which holds both.
+    The first delivery gets `key`. An untrusted id does not identify a second, different body: such a delivery is
+    kept under `other_key`, which includes both.
     """
 
     key: str
@@ -33,24 +33,24 @@ class Identity:
     other_key: str | None
 
     def first_of(self, recorded: Mapping[str, Recorded]) -> Recorded | None:
-        """The firing of the same delivery, of those recorded under its keys."""
+        """Returns the firing of the same delivery among those recorded under its keys."""
         first = recorded.get(self.key)
         if first is not None and (self.other_key is None or first.body_hash == self.body_hash):
             return first
         return recorded.get(self.other_key) if self.other_key is not None else None
 
     def free_key(self, recorded: Mapping[str, Recorded]) -> str:
-        """The key to record a new delivery under."""
+        """Returns the key under which to record a new delivery."""
         return self.other_key if self.other_key is not None and self.key in recorded else self.key
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """All of them."""
+        """Returns all keys."""
         return (self.key,) if self.other_key is None else (self.key, self.other_key)
 
 
 def identify(scheme: str | None, headers: Mapping[str, str], body: bytes) -> Identity | None:
-    """What tells a delivery from others of its trigger; None when its sender gave it no id."""
+    """Returns the identity of a delivery among those of its trigger; None when its sender gave no id."""
     given = delivery_id(scheme, headers, body)
     if given is None:
         return None
@@ -60,6 +60,6 @@ def identify(scheme: str | None, headers: Mapping[str, str], body: bytes) -> Ide
     else:
         kind, value = "delivery-sha256", sha256(given.value.encode("utf-8", "surrogatepass")).hexdigest()
     key = f"{kind}:{given.name}:{value}"
-    # The body comes first in the other key, so that no id can be written to equal it.
+    # The body's hash comes first in the other key, so that no id can be made equal to it.
     other = None if given.trusted else f"{kind}-of-body:{body_hash.hex()}:{given.name}:{value}"
     return Identity(key, body_hash, other)

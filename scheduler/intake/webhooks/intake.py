@@ -1,4 +1,4 @@
-"""Webhook intake: deliveries become firings, and are answered once they are durable."""
+"""Webhook intake: turns deliveries into firings, and answers once they are durable."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from scheduler.storage.secrets import SecretBox
 __all__ = ["Delivery", "Intake", "Receipt"]
 
 FILTER_TRIES = 3
-"""How often a filter that is changed meanwhile is asked anew."""
+"""How often a filter that changes meanwhile is run again."""
 
 
 class Intake:
-    """Takes deliveries from many threads at once; those that wait at the same time share a transaction.
+    """Accepts deliveries from many threads; those that wait at the same time share a transaction.
 
-    Only a JSON path is not looked at in there, since all that share the transaction would wait for it: the thread
-    of its delivery does so between two transactions.
+    JSON paths are not evaluated inside it, since all that share the transaction would wait: the delivery's own
+    thread does that between two transactions.
     """
 
     def __init__(self, db: Database, box: SecretBox) -> None:
@@ -34,10 +34,9 @@ class Intake:
         self._group = GroupCommit(self._record)
 
     def receive(self, delivery: Delivery) -> Receipt:
-        """Record `delivery`; returns once it is committed.
+        """Records `delivery`; returns once it is committed.
 
-        Raises NotFound (no such webhook, or it is disabled), BadSignature, LimitReached,
-        DatabaseUnavailable.
+        Raises NotFound (unknown or disabled webhook), BadSignature, LimitReached, DatabaseUnavailable.
         """
         outcome = self._group.submit(delivery)
         for _ in range(FILTER_TRIES):

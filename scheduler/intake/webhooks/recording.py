@@ -1,4 +1,4 @@
-"""Decides and writes deliveries, many in one transaction."""
+"""Decides and records deliveries, many in one transaction."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ from scheduler.storage.audit import Event, record_events
 from scheduler.triggers.webhook import WebhookConfig
 
 KEPT_A_MINUTE = 20
-"""Of what is not accepted, so many are kept for each trigger and verdict: a flood must not fill the disk."""
+"""How many unaccepted deliveries are kept for each trigger and verdict per minute, so that a flood does not fill
+the disk.
+"""
 
 AUDITED = {Verdict.BAD_SIGNATURE: "webhook.rejected", Verdict.RATE_LIMITED: "webhook.rate_limited"}
 STOPPED = "webhook.filter_stopped"
@@ -44,10 +46,10 @@ Outcome = Receipt | FilterFirst | ReveilleError
 
 
 def record_deliveries(conn: Connection, deliveries: Sequence[Delivery], memory: HookMemory) -> list[Outcome]:
-    """Judge deliveries in their order and record all of them in the caller's transaction.
+    """Judges deliveries in order and records all of them in the caller's transaction.
 
-    Everything is decided under the locks of their triggers by what the database holds, so any number of
-    processes count one rate and take one delivery id once.
+    Every decision is made under the triggers' locks from the database's state, so that any number of processes
+    share one rate limit and accept each delivery id once.
     """
     hooks = lock_hooks(conn, {delivery.token_hash for delivery in deliveries})
     if not hooks:
@@ -72,7 +74,7 @@ def record_deliveries(conn: Connection, deliveries: Sequence[Delivery], memory: 
 
 @dataclass(frozen=True, slots=True)
 class _OpenHook:
-    """A webhook in this transaction."""
+    """A locked webhook in this transaction."""
 
     trigger: LockedTrigger
     config: WebhookConfig
@@ -92,7 +94,7 @@ class _OpenHook:
 
 @dataclass(frozen=True, slots=True)
 class _Arrival:
-    """A delivery to a webhook that there is."""
+    """A delivery to an existing webhook."""
 
     hook: _OpenHook
     delivery: Delivery
@@ -108,7 +110,7 @@ def _arrive(delivery: Delivery, hook: _OpenHook | None) -> _Arrival | None:
 
 
 class _Ledger:
-    """What one transaction decides and writes."""
+    """The decisions and writes of one transaction."""
 
     def __init__(self, now: datetime, recorded: defaultdict[UUID, dict[str, Recorded]]) -> None:
         self._now = now
@@ -118,9 +120,9 @@ class _Ledger:
         self._unaccepted: list[NewDelivery] = []
 
     def judge(self, arrival: _Arrival) -> Outcome:
-        """Decide by trigger, signature, duplicate, rate and filter, in this order.
+        """Decides by trigger, signature, duplicate, rate and filter, in this order.
 
-        Whoever sends again what was taken is told so, also when the trigger takes nothing more.
+        A repeated delivery is reported as such even when the trigger accepts nothing more.
         """
         hook = arrival.hook
         if len(arrival.delivery.body) > hook.body_limit:
@@ -153,7 +155,7 @@ class _Ledger:
         return arrival.identity.first_of(self._recorded[arrival.hook.trigger.id])
 
     def _filtered(self, arrival: _Arrival) -> Outcome | None:
-        """None for a delivery that passes the filter."""
+        """Returns None for a delivery that passes the filter."""
         hook, delivery = arrival.hook, arrival.delivery
         rule = hook.config.filter
         if rule is None:
@@ -185,7 +187,7 @@ class _Ledger:
         return LimitReached(f"Too many: {rule}{room}.", retry_after=seconds)
 
     def write(self, conn: Connection) -> None:
-        """Record what was decided."""
+        """Writes what was decided."""
         record_firings(conn, self._firings)
         insert_deliveries(conn, [*self._accepted, *self._bounded(conn)])
 
@@ -243,7 +245,7 @@ class _Ledger:
         )
 
     def _bounded(self, conn: Connection) -> list[NewDelivery]:
-        """As much of what was not accepted as may be kept; the first refusal in a minute is also audited."""
+        """Returns as many of the unaccepted deliveries as may be kept; also audits the first refusal in a minute."""
         kinds = {(each.trigger.id, each.verdict) for each in self._unaccepted}
         counts = count_unaccepted(conn, kinds, self._now - MINUTE, KEPT_A_MINUTE)
         kept: list[NewDelivery] = []
@@ -272,7 +274,7 @@ def _unknown() -> NotFound:
 
 
 def _difference(arrival: _Arrival, first: Recorded) -> str | None:
-    """What there is to say of a repetition."""
+    """Describes how a repeated delivery differs."""
     if arrival.identity is None or arrival.identity.body_hash == first.body_hash:
         return None
     return "its body differs from that of the first one"

@@ -1,4 +1,4 @@
-"""Replaying deliveries of a webhook: what came once fires again, whatever its id, the filter and the rate say."""
+"""Replays webhook deliveries: they fire again regardless of their id, the filter and the rate limit."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from scheduler.storage.audit import Event, record_events
 from scheduler.storage.log_tables import WebhookDelivery
 
 MOST_AT_ONCE = 100
-"""Deliveries that one replay of a range may hold."""
+"""The most deliveries in one replay of a range."""
 
 
 @dataclass(frozen=True, slots=True)
 class Redelivered:
-    """The new firing of a replayed delivery, and the invocation that will carry it."""
+    """The new firing of a replayed delivery, and the invocation that carries it."""
 
     delivery_id: UUID
     firing_id: UUID
@@ -34,7 +34,7 @@ class Redelivered:
 def redeliver(
     conn: Connection, tenant_id: UUID, trigger_id: UUID, delivery_id: UUID, *, actor: str
 ) -> Redelivered:
-    """Fire again with the body of one delivery, accepted or filtered.
+    """Fires again with the body of one accepted or filtered delivery.
 
     Raises NotFound, and Conflict when the trigger may not fire or the delivery's body is not kept.
     """
@@ -50,7 +50,7 @@ def redeliver(
 def redeliver_range(
     conn: Connection, tenant_id: UUID, trigger_id: UUID, since: datetime, until: datetime, *, actor: str
 ) -> list[Redelivered]:
-    """Fire again with each delivery received in [since, until], accepted or filtered, oldest first; all or none.
+    """Fires again with each accepted or filtered delivery received in [since, until], oldest first; all or none.
 
     Raises NotFound, InvalidField for a range of more than 100, Conflict when the trigger may not fire so often.
     """
@@ -65,7 +65,7 @@ def redeliver_range(
 
 
 def lock_open(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> LockedTrigger:
-    """The trigger, locked, if it may fire. Raises NotFound, or Conflict with the reason why not."""
+    """Locks the trigger if it may fire. Raises NotFound, or Conflict with the reason."""
     trigger = lock_triggers(conn, [trigger_id]).get(trigger_id)
     if trigger is None or trigger.tenant_id != tenant_id:
         raise NotFound(f"There is no trigger {trigger_id}.")

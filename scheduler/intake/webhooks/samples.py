@@ -1,4 +1,4 @@
-"""A sample for a webhook: what a person typed, recorded as a delivery would be, to see what the agent makes of it."""
+"""Records a sample that a person entered, like a delivery, to show what the agent does with it."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ MAX_BYTES = 64 * 1024
 def send_sample(
     conn: Connection, tenant_id: UUID, trigger_id: UUID, body: bytes, content_type: str, *, actor: str
 ) -> UUID:
-    """Fire a webhook trigger with `body`: the id of the invocation that will carry it.
+    """Fires a webhook trigger with `body`; returns the id of the invocation that carries it.
 
-    Its signature, filter and rate are not asked: the sender is known. Raises NotFound, Conflict for another kind or
-    a trigger that may not fire, PayloadTooLarge.
+    Skips signature, filter and rate limit, as the sender is known. Raises NotFound, Conflict for another kind or a
+    trigger that may not fire, PayloadTooLarge.
     """
     if len(body) > MAX_BYTES:
         raise PayloadTooLarge(f"The sample has {len(body)} bytes; a delivery may have {MAX_BYTES}.")

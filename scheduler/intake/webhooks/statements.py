@@ -1,4 +1,4 @@
-"""Deliveries of webhooks: the trigger that a token names, what came lately, and what became of each."""
+"""SQL for webhook deliveries: finds the trigger of a token, recent deliveries, and stores each outcome."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from scheduler.storage.tables import Agent, Firing, Tenant, Trigger
 
 
 class Verdict(StrEnum):
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     ACCEPTED = "accepted"
     DUPLICATE = "duplicate"
@@ -35,20 +35,20 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """A webhook trigger whose row this transaction holds."""
+    """A webhook trigger locked by this transaction."""
 
     trigger: LockedTrigger
     config: dict[str, Any]
     secret: bytes | None
     rate_limit: int
-    """Deliveries that it accepts in any 60 s: the agent's value under the tenant's ceiling."""
+    """The deliveries it accepts in any 60 s: the agent's value, at most the tenant's."""
     most_bytes: int
-    """Of a body, whatever the trigger allows."""
+    """The size limit of a body, whatever the trigger allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class NewDelivery:
-    """A delivery as it is kept."""
+    """A delivery as stored."""
 
     trigger: LockedTrigger
     verdict: Verdict
@@ -61,13 +61,13 @@ class NewDelivery:
     firing_id: UUID | None = None
     data: dict[str, Any] | None = None
     was_stopped: bool = False
-    """Its filter took too long."""
+    """Whether its filter took too long."""
     id: UUID = field(default_factory=new_id)
 
 
 @dataclass(frozen=True, slots=True)
 class KeptDelivery:
-    """A delivery that can be replayed. The body is gone where retention has removed the firing that held it."""
+    """A delivery that can be replayed. The body is missing if retention has removed its firing."""
 
     id: UUID
     body: bytes | None
@@ -96,7 +96,7 @@ LOCK_HOOKS = (
     .with_for_update(of=Trigger)
 )
 
-# Each look-up is LATERAL … LIMIT 1, so that no plan made while the table was small can become a scan of it.
+# Each lookup is LATERAL … LIMIT 1, so that a plan made while the table was small cannot become a scan of it.
 FIND_FIRINGS = text("""
     SELECT v.trigger_id, v.occurrence_key, f.id, sha256(coalesce(f.payload, ''))
     FROM unnest(CAST(:trigger_ids AS uuid[]), CAST(:keys AS text[])) AS v(trigger_id, occurrence_key)
@@ -111,8 +111,8 @@ FIND_FIRINGS = text("""
     ) s
 """)
 
-# The clock is read here, after the locks: times of one trigger's deliveries then rise in the order of commits.
-# The floor is a stable function, so that it can bound the scan of the index.
+# The clock is read here, after the locks, so that the times of one trigger's deliveries rise in commit order. The
+# floor is a stable function, so that it can bound the index scan.
 READ_ACCEPTED = text("""
     SELECT v.trigger_id, clock_timestamp(), d.received_at
     FROM unnest(CAST(:trigger_ids AS uuid[]), CAST(:since AS timestamptz[])) AS v(trigger_id, since)
@@ -147,7 +147,7 @@ INSERT_DELIVERIES = text("""
 
 
 def lock_hooks(conn: Connection, token_hashes: Collection[bytes]) -> dict[bytes, Hook]:
-    """Lock the webhooks of these tokens, in the order of their ids; unknown and deleted ones are left out."""
+    """Locks the webhooks of these tokens, ordered by id; omits unknown and deleted ones."""
     result = conn.execute(LOCK_HOOKS, {"hashes": list(token_hashes)})
     locked = reader(LockedTrigger, result.keys())
     return {
@@ -158,7 +158,7 @@ def lock_hooks(conn: Connection, token_hashes: Collection[bytes]) -> dict[bytes,
 def find_firings(
     conn: Connection, occurrences: Collection[tuple[UUID, str]]
 ) -> defaultdict[UUID, dict[str, Recorded]]:
-    """The firings there are for `(trigger id, occurrence key)`, by the one and the other."""
+    """Returns the existing firings for `(trigger id, occurrence key)`, by these."""
     found: defaultdict[UUID, dict[str, Recorded]] = defaultdict(dict)
     if not occurrences:
         return found
@@ -174,10 +174,11 @@ def find_firings(
 def read_accepted(
     conn: Connection, since: Mapping[UUID, datetime | None]
 ) -> tuple[datetime, dict[UUID, list[datetime]]]:
-    """The database's clock, and for each trigger when deliveries were accepted after its `since`, oldest first.
+    """Returns the database's clock, and for each trigger when deliveries were accepted after its `since`, oldest
+    first.
 
-    Nothing older than 60 s is read. The caller holds the triggers' locks, so nothing else can come in between.
-    `since` is not empty.
+    Reads nothing older than 60 s. The caller has locked the triggers, so no delivery can come in between. `since`
+    is not empty.
     """
     rows = conn.execute(READ_ACCEPTED, {"trigger_ids": uuid_array(since), "since": array(since.values())}).all()
     times: dict[UUID, list[datetime]] = {trigger_id: [] for trigger_id in since}
@@ -190,7 +191,7 @@ def read_accepted(
 def count_unaccepted(
     conn: Connection, kinds: Collection[tuple[UUID, Verdict]], since: datetime, limit: int
 ) -> dict[tuple[UUID, Verdict], int]:
-    """How many deliveries with each `(trigger id, verdict)` were kept after `since`; counting stops at `limit`."""
+    """Counts the deliveries of each `(trigger id, verdict)` kept after `since`, up to `limit`."""
     if not kinds:
         return {}
     rows = conn.execute(
@@ -206,7 +207,7 @@ def count_unaccepted(
 
 
 def insert_deliveries(conn: Connection, deliveries: Sequence[NewDelivery]) -> None:
-    """Keep `deliveries` in the caller's transaction."""
+    """Stores `deliveries` in the caller's transaction."""
     if not deliveries:
         return
     conn.execute(
@@ -231,13 +232,13 @@ def insert_deliveries(conn: Connection, deliveries: Sequence[NewDelivery]) -> No
 def find_kept(
     conn: Connection, trigger_id: UUID, *criteria: ColumnElement[bool], limit: int | None = None
 ) -> list[KeptDelivery]:
-    """A trigger's accepted and filtered deliveries that meet `criteria` on WebhookDelivery, oldest first."""
+    """Returns a trigger's accepted and filtered deliveries that meet `criteria` on WebhookDelivery, oldest first."""
     rows = conn.execute(
         select(
             WebhookDelivery.id,
             func.coalesce(Firing.payload, WebhookDelivery.body),
             WebhookDelivery.content_type,
-            # A filtered one was checked too, but perhaps by a config that the trigger no longer has.
+            # A filtered delivery was verified too, but perhaps with a config that has changed since.
             func.coalesce(Firing.trust, Trust.UNAUTHENTICATED.value),
             func.coalesce(Firing.data, WebhookDelivery.data),
         )
@@ -256,7 +257,7 @@ def find_kept(
 def kept_between(
     conn: Connection, trigger_id: UUID, since: datetime, until: datetime, *, limit: int, after: UUID | None = None
 ) -> list[KeptDelivery]:
-    """Up to `limit` of what `find_kept` gives of [since, until], received later than the delivery `after`."""
+    """Returns up to `limit` deliveries as `find_kept` does, in [since, until] and received after delivery `after`."""
     criteria: list[ColumnElement[bool]] = [WebhookDelivery.received_at.between(since, until)]
     if after is not None:
         moment = tuple_(WebhookDelivery.received_at, WebhookDelivery.id)

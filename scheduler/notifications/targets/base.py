@@ -1,4 +1,4 @@
-"""Base class of the kinds of notification targets."""
+"""The interface of notification target kinds."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ JSON = {"Content-Type": "application/json"}
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """A notification that is sent. `id` is the same at every try: the receiver knows a repeated one by it."""
+    """An outgoing notification. `id` is the same in every attempt, so that the receiver can detect repeats."""
 
     id: UUID
     invocation_id: UUID | None
@@ -30,7 +30,7 @@ class Outgoing:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """The POST to be made."""
+    """The POST request to send."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -38,7 +38,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class NotSent:
-    """Why it did not arrive. `permanent`: another try cannot help. `retry_after`: seconds that were asked for."""
+    """The notification was not delivered. `permanent`: retrying cannot help. `retry_after`: the seconds requested."""
 
     error: str
     permanent: bool = False
@@ -48,33 +48,33 @@ class NotSent:
 
 
 class Target(Protocol):
-    """A kind of target, with its secret."""
+    """A kind of target with its secret."""
 
     def call(self, note: Outgoing, now: datetime) -> Call:
-        """What is posted to its URL."""
+        """Returns the request to its URL."""
         ...
 
     def refusal(self, answer: Answer) -> NotSent | None:
-        """What an answer of status 2xx says against it; None when all is well."""
+        """Returns the error in a 2xx response; None on success."""
         ...
 
 
 Factory = Callable[[str | None], Target]
-"""Makes a target from its secret, if it has one. Raises InvalidField on `secret`."""
+"""Creates a target from its secret, if it has one. Raises InvalidField on `secret`."""
 
 
 class Plain:
-    """A target whose URL alone lets anybody write there, and whose 2xx means that it arrived."""
+    """A target whose URL is its only secret, and for which 2xx means success."""
 
     def __init__(self, secret: str | None) -> None:
         if secret is not None:
             raise InvalidField("A target of this kind has no secret: its URL is all there is.", field="secret")
 
     def refusal(self, answer: Answer) -> NotSent | None:
-        """Nothing."""
+        """Returns None: 2xx means success."""
         return None
 
 
 def cut(text: str, length: int) -> str:
-    """`text` as long as the receiver takes it."""
+    """Cuts `text` to the length that the receiver accepts."""
     return text if len(text) <= length else text[: length - 1] + "…"

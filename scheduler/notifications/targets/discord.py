@@ -8,13 +8,13 @@ from datetime import datetime
 from scheduler.notifications.targets.base import JSON, Call, Outgoing, Plain, cut
 
 MAX_CONTENT = 2000
-"""Characters that Discord takes."""
+"""The characters that Discord accepts."""
 
 
 class DiscordWebhook(Plain):
-    """`{content}`, in which no mention mentions anybody."""
+    """Sends `{content}` with mentions disabled."""
 
     def call(self, note: Outgoing, now: datetime) -> Call:
-        """The message."""
+        """Returns the message request."""
         body = {"content": cut(note.content, MAX_CONTENT), "allowed_mentions": {"parse": []}}
         return Call(json.dumps(body).encode(), JSON)

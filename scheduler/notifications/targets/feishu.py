@@ -1,4 +1,4 @@
-"""`feishu`: a custom bot of a Feishu or Lark group, with or without its signature."""
+"""`feishu`: a custom bot of a Feishu or Lark group, with or without a signature."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from scheduler.notifications.targets.base import JSON, Call, NotSent, Outgoing, 
 
 MAX_TEXT = 4000
 TOO_OFTEN = 11232
-"""The code of its rate limit; every other one says that it will never be taken."""
+"""The code of its rate limit; every other code is permanent."""
 _MENTION = re.compile("<(?=/?at\\b)", re.IGNORECASE)
 
 
 class FeishuBot:
-    """`{msg_type: text}`; a secret adds `timestamp` and `sign`. It refuses with status 200 and a code."""
+    """Sends `{msg_type: text}`; a secret adds `timestamp` and `sign`. Refusals have status 200 and a code."""
 
     def __init__(self, secret: str | None) -> None:
         self._secret = secret
 
     def call(self, note: Outgoing, now: datetime) -> Call:
-        """The message, in which no `<at>` mentions anybody."""
+        """Returns the message request, with `<at>` mentions disabled."""
         text = _MENTION.sub("<\u200b", cut(note.content, MAX_TEXT))
         message: dict[str, object] = {"msg_type": "text", "content": {"text": text}}
         if self._secret is not None:
@@ -34,7 +34,7 @@ class FeishuBot:
         return Call(json.dumps(message).encode(), JSON)
 
     def refusal(self, answer: Answer) -> NotSent | None:
-        """Its code, unless that is 0."""
+        """Returns its code unless that is 0."""
         try:
             told = json.loads(answer.body)
             code, why = told.get("code", 0), str(told.get("msg", ""))[:200]
@@ -46,6 +46,6 @@ class FeishuBot:
 
 
 def _sign(secret: str, timestamp: str) -> str:
-    """Feishu's signature: the HMAC-SHA256 of nothing, under TIMESTAMP, a line feed and the secret."""
+    """Computes Feishu's signature: the HMAC-SHA256 of nothing, keyed by TIMESTAMP, a line feed and the secret."""
     digest = hmac.new(f"{timestamp}\n{secret}".encode(), b"", hashlib.sha256).digest()
     return base64.b64encode(digest).decode()

@@ -1,6 +1,6 @@
 """The kinds of targets: ours, and those of installed packages (entry points `reveille.targets`).
 
-A new one is one file, one line here and its test. That of a package has the attribute `kind`.
+A new kind is one file, one line here and its test. A kind in a package has the attribute `kind`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from scheduler.notifications.targets.slack import SlackWebhook
 from scheduler.notifications.targets.webhook import SignedWebhook
 
 SIGNED = "webhook"
-"""The kind that always has a secret: one is made when none is given."""
+"""The kind that always has a secret: one is generated if none is given."""
 
 _OURS: Mapping[str, Factory] = {
     SIGNED: SignedWebhook,
@@ -39,7 +39,7 @@ TARGETS: Mapping[str, Factory] = with_plugins("reveille.targets", _OURS, _named)
 
 
 def open_target(kind: str, secret: str | None) -> Target:
-    """The target of that kind; raises InvalidField on `kind` or `secret`."""
+    """Returns the target of that kind; raises InvalidField on `kind` or `secret`."""
     factory = TARGETS.get(kind)
     if factory is None:
         raise InvalidField(f"kind {kind!r} is not one of {', '.join(TARGETS)}.", field="kind")

@@ -1,4 +1,4 @@
-"""`slack`: an incoming webhook of Slack, or of what speaks like it."""
+"""`slack`: an incoming webhook of Slack or a compatible service."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import datetime
 from scheduler.notifications.targets.base import JSON, Call, Outgoing, Plain, cut
 
 MAX_TEXT = 4000
-"""Slack's advice for a message."""
+"""The message length that Slack recommends."""
 
 
 class SlackWebhook(Plain):
-    """`{text}`. The three characters that Slack gives a meaning are escaped, so nothing calls a whole channel."""
+    """Sends `{text}`. Slack's three special characters are escaped, so that nothing notifies a whole channel."""
 
     def call(self, note: Outgoing, now: datetime) -> Call:
-        """The message."""
+        """Returns the message request."""
         text = cut(note.content, MAX_TEXT).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
         return Call(json.dumps({"text": text}).encode(), JSON)

@@ -1,4 +1,4 @@
-"""`webhook`: a POST signed by Standard Webhooks (standardwebhooks.com)."""
+"""`webhook`: a POST signed according to Standard Webhooks (standardwebhooks.com)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ from scheduler.notifications.targets.base import JSON, Call, NotSent, Outgoing
 
 
 class SignedWebhook:
-    """`{type, timestamp, data}`, the body that the standard recommends; `webhook-id` is the notification's id."""
+    """Sends `{type, timestamp, data}`, the body that the standard recommends;
+
+    `webhook-id` is the notification's id.
+    """
 
     def __init__(self, secret: str | None) -> None:
         self._secret = secret or ""
@@ -24,7 +27,7 @@ class SignedWebhook:
             raise InvalidField("secret must be whsec_ and base64 (Standard Webhooks).", field="secret") from None
 
     def call(self, note: Outgoing, now: datetime) -> Call:
-        """The notification, whole, and its signature of `now`."""
+        """Returns the signed request with the whole notification."""
         data = {
             "id": str(note.id),
             "content": note.content,
@@ -38,5 +41,5 @@ class SignedWebhook:
         return Call(body, JSON | signature)
 
     def refusal(self, answer: Answer) -> NotSent | None:
-        """Nothing: 2xx is all that the standard asks for."""
+        """Returns None: 2xx is all that the standard requires."""
         return None

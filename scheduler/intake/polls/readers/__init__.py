@@ -1,4 +1,4 @@
-"""The ways to read a poll's answer, by the config's `read`. A new one is a file and a line here."""
+"""The readers of poll responses, by the config's `read`. A new one is a file and a line here."""
 
 from __future__ import annotations
 

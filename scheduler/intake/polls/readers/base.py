@@ -1,4 +1,4 @@
-"""What reads a poll's answer."""
+"""The interface of poll readers."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ MAX_PAGE_BYTES = 8 * 1024 * 1024
 
 
 class Reader:
-    """One way to read answers. `read` is called in a thread, and may raise a ReveilleError, which fails the look."""
+    """A way to read responses. `read` is called in a thread; a ReveilleError that it raises fails the check."""
 
     accept: ClassVar[str] = "*/*"
-    """What is asked for, unless the config's headers say otherwise."""
+    """The default Accept header."""
     max_bytes: ClassVar[int] = MAX_PAGE_BYTES
     takes_all: ClassVar[bool] = False
-    """Whether it reads any answer, also an error, and none at all: else it is given those of 2xx."""
+    """Whether it reads any response, including errors and none at all; otherwise only 2xx."""
     is_apart: ClassVar[bool] = True
-    """Whether it reads in a process apart."""
+    """Whether it reads in a separate process."""
     keeps_cursor: ClassVar[bool] = False
-    """Whether it gives Sighted, and what is kept is for itself; else Found, and what is kept is the value."""
+    """Whether it returns Sighted and a private cursor; otherwise Found, and the stored state is the value."""
 
     def read(
         self, config: PollConfig, answer: Answer | NetworkError, baseline: str | None, apart: Apart
     ) -> Found | Sighted | LookFailed:
-        """The result of an answer; `baseline`: what the last look left, None at the first."""
+        """Reads a response; `baseline`: the state from the last check, None at the first."""
         raise NotImplementedError
 
     def remembered(self, baseline: str) -> Seen:
-        """What to show of what is kept."""
+        """Formats the stored state for display."""
         return Seen(read_json(baseline)[0]) if baseline else NOTHING
 
 
 def found_texts(texts: list[str], answer: Answer, note: str) -> Found | LookFailed:
-    """One text, a list of several, or nothing, which `note` says."""
+    """Wraps one text, a list of several, or nothing, explained in `note`."""
     seen = Seen(texts[0] if len(texts) == 1 else texts) if texts else NOTHING
     text = json.dumps(seen.value, ensure_ascii=False) if texts else ""
     if len(text) > MAX_VALUE_CHARS:

@@ -1,4 +1,4 @@
-"""feed: the entries of RSS, Atom or JSON Feed that were not there before."""
+"""feed: new entries of an RSS, Atom or JSON feed."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scheduler.triggers.poll import PollConfig, Seen
 
 
 class FeedReader(Reader):
-    """Reads feeds. The cursor holds the keys of the entries seen, and a hash of the answer that they came with."""
+    """Reads feeds. The cursor holds the keys of known entries and a hash of the response they came with."""
 
     accept: ClassVar = (
         "application/atom+xml, application/rss+xml, application/feed+json, application/xml;q=0.9, */*;q=0.5"
@@ -25,7 +25,7 @@ class FeedReader(Reader):
     def read(
         self, config: PollConfig, answer: Answer | NetworkError, baseline: str | None, apart: Apart
     ) -> Sighted:
-        """All new entries in one firing; none at the first look."""
+        """Returns all new entries in one firing; none at the first check."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
         validators = (etag_of(answer), last_modified_of(answer))
         before: dict[str, Any] | None = json.loads(baseline) if baseline else None
@@ -50,6 +50,6 @@ class FeedReader(Reader):
         return Sighted(text, None if before is None else data, told["note"], *validators, data)
 
     def remembered(self, baseline: str) -> Seen:
-        """How many entries it knows."""
+        """Returns how many entries are known."""
         kept = json.loads(baseline)
         return Seen({"feed": kept["title"], "entries": kept["count"], "remembered": len(kept["keys"])})

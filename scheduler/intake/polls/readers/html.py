@@ -24,7 +24,7 @@ class HtmlReader(Reader):
         baseline: str | None,
         apart: Apart,
     ) -> Found | LookFailed:
-        """The texts of the selected nodes; of the body without a selector."""
+        """Returns the texts of the selected nodes, or of the body without a selector."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
         texts = apart.read(
             "page",

@@ -33,7 +33,7 @@ class JsonReader(Reader):
         baseline: str | None,
         apart: Apart,
     ) -> Found | LookFailed:
-        """What is at the config's path in the body, read in its declared charset. A path may take a second."""
+        """Evaluates the config's path on the body, decoded by its charset. A path may take a second."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
         try:
             document, doubled = read_json(_text(answer))
@@ -41,7 +41,7 @@ class JsonReader(Reader):
             text = write_json(seen.value) if seen.is_there else ""
         except RecursionError:
             return LookFailed(TOO_DEEP)
-        except ValueError as error:  # a codec's error too
+        except ValueError as error:  # codec errors too
             return LookFailed(f"The answer is not JSON: {error}.")
         if deeper_than(MAX_DEPTH, seen.value):
             return LookFailed(TOO_DEEP)
@@ -51,13 +51,13 @@ class JsonReader(Reader):
 
 
 def _text(answer: Answer) -> str:
-    """The body in the charset of its byte order mark, or in that which was declared, else UTF-8 (RFC 8259)."""
+    """Decodes the body by byte order mark or declared charset, else as UTF-8 (RFC 8259)."""
     seen = json.detect_encoding(answer.body)
     declared = charset_of(answer.headers.get("content-type")) if seen == "utf-8" else None
     if declared is not None:
         try:
             return answer.body.decode(declared)
-        except UnicodeError:  # many declare one and send UTF-8
+        except UnicodeError:  # many servers declare a charset and send UTF-8
             pass
     return answer.body.decode(seen, "surrogatepass")
 

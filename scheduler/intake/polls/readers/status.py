@@ -1,4 +1,4 @@
-"""status: whether a server answers well: the class of its status, or that it cannot be reached."""
+"""status: whether a server is up: the class of its status code, or that it is unreachable."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.triggers.poll import UNREACHABLE, PollConfig, Seen
 
 
 class StatusReader(Reader):
-    """Reads the status alone. The cursor holds the class that counts, and one that has not been seen often enough."""
+    """Reads only the status. The cursor holds the confirmed class, and one not yet seen often enough."""
 
     max_bytes: ClassVar = 64 * 1024
     takes_all: ClassVar = True
@@ -28,7 +28,7 @@ class StatusReader(Reader):
         baseline: str | None,
         apart: Apart,
     ) -> Sighted | LookFailed:
-        """The class, once it was seen `for_looks` times in a row."""
+        """Returns the class once it has been seen `for_looks` times in a row."""
         if isinstance(answer, UrlRefused):
             return LookFailed(answer.message)
         now = f"{answer.status // 100}xx" if isinstance(answer, Answer) else UNREACHABLE
@@ -46,12 +46,12 @@ class StatusReader(Reader):
         return Sighted(json.dumps(counted, sort_keys=True), data, _note(config, counted, answer), shown=told)
 
     def remembered(self, baseline: str) -> Seen:
-        """The class that counts."""
+        """Returns the confirmed class."""
         return Seen(json.loads(baseline)["is"])
 
 
 def _counted(config: PollConfig, before: dict[str, Any] | None, now: str) -> dict[str, Any]:
-    """The cursor after a look that found `now`."""
+    """Returns the cursor after a check that found `now`."""
     if before is None:
         waits = config.fire_on == "match" and now == config.match_value and config.for_looks > 1
         return {"is": None, "next": now, "looks": 1} if waits else {"is": now}

@@ -1,4 +1,4 @@
-"""text: the whole answer, or what a regular expression finds in it."""
+"""text: the whole response, or what a regular expression finds in it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.triggers.poll import PollConfig
 
 
 class TextReader(Reader):
-    """Reads texts."""
+    """Reads text responses."""
 
     accept: ClassVar = "text/plain, */*;q=0.5"
 
@@ -24,7 +24,7 @@ class TextReader(Reader):
         baseline: str | None,
         apart: Apart,
     ) -> Found | LookFailed:
-        """The text, or the first match."""
+        """Returns the text, or the first match."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
         texts = apart.read(
             "plain",
