@@ -18,9 +18,9 @@ RECONNECT_SECONDS = 1.0
 
 
 class Listener:
-    """LISTENs on a connection of its own and calls `wake` for each batch of notifications.
+    """LISTENs on its own connection and calls `wake` for each batch of notifications.
 
-    Through a pooler nothing is heard; then it calls `wake` every POLL_SECONDS.
+    Behind a pooler, where LISTEN does not work, it calls `wake` every POLL_SECONDS.
     """
 
     def __init__(self, libpq_url: str, wake: Callable[[], None]) -> None:
@@ -30,11 +30,11 @@ class Listener:
         self._thread = Thread(target=self._run, name="listener", daemon=True)
 
     def start(self) -> None:
-        """Listen in a thread until `stop`."""
+        """Listens in a thread until `stop`."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End the thread; takes up to POLL_SECONDS."""
+        """Stops the thread; takes up to POLL_SECONDS."""
         self._stop.set()
         self._thread.join()
 
@@ -58,7 +58,7 @@ class Listener:
                 self._poll()
                 return
             conn.execute(f"LISTEN {CHANNEL}")
-            self._wake()  # what was sent while nobody listened
+            self._wake()  # for notifications that were missed before
             heard_at = time.monotonic()
             while not self._stop.is_set():
                 for _ in conn.notifies(timeout=POLL_SECONDS, stop_after=1):

@@ -1,4 +1,4 @@
-"""JSON read and written exactly, and values compared and weighed as JSON, whatever Python makes of them."""
+"""Reads and writes JSON exactly, and compares and measures values as JSON, not as Python objects."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, Self
 
 PLAIN_CHARS = 16
-"""A number written in so few characters, without an exponent, is a double exactly as it was written."""
+"""A number with at most this many characters and no exponent is represented exactly by a double."""
 MAX_INTEGER_CHARS = 4_000
-"""Python takes no longer text for an integer."""
+"""The longest text that Python converts to an integer."""
 
 
 class WrittenFloat(float):
-    """A double that was written in another way than Python writes it: `10.00`, `1e2`, `-0`."""
+    """A double written differently from Python's form: `10.00`, `1e2`, `-0`."""
 
     text: str
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """The number of a JSON text."""
+        """Parses a number in JSON text."""
         number = cls(text)
         number.text = text
         return number
 
 
 class WrittenDecimal(Decimal):
-    """A number that is no double, with how it was written: `1e400`."""
+    """A number that is not a double, with its original text: `1e400`."""
 
     text: str
 
     @classmethod
     def of(cls, text: str) -> Self:
-        """The number of a JSON text. Raises ValueError where it is beyond all bounds."""
+        """Parses a number in JSON text. Raises ValueError when it is out of range."""
         try:
             number = cls(text)
         except InvalidOperation:
@@ -44,7 +44,7 @@ class WrittenDecimal(Decimal):
 
 
 class DoubledObject(dict[str, Any]):
-    """An object that was written with a key twice, of which the last counts; `pairs` are all of them."""
+    """An object with a duplicate key, whose last value counts; `pairs` are all members."""
 
     pairs: list[tuple[str, Any]]
 
@@ -81,16 +81,15 @@ def read_json(text: str, *, lenient: bool = False) -> tuple[Any, str | None]:
 
 
 def write_json(value: object, *, ascii_only: bool = True, sort_keys: bool = True) -> str:
-    """JSON with the keys in order, and numbers and doubled keys as they were read. Raises RecursionError."""
+    """Writes JSON with sorted keys, and with numbers and duplicate keys as they were read. Raises RecursionError."""
     return "".join(_pieces(value, json.JSONEncoder(ensure_ascii=ascii_only).encode, sort_keys))
 
 
 def json_equal(left: object, right: object, step: Callable[[], None] | None = None) -> bool:
-    """Whether two values are the same JSON: 1 equals 1.0, true does not equal 1, the order of keys is no matter.
+    """Whether two values are equal as JSON: 1 equals 1.0, true does not equal 1, key order does not matter.
 
-    A double is the shortest decimal that names it: 0.1 is 0.10, and not 0.1000000000000000055.
-
-    Without recursion, so that no depth of nesting fails. `step` is called for each pair, and may raise to end it.
+    A double stands for the shortest decimal that identifies it: 0.1 equals 0.10, but not 0.1000000000000000055. It
+    is not recursive, so deep nesting does not fail. `step` is called for each pair and may raise to stop.
     """
     pending = [(left, right)]
     while pending:
@@ -111,7 +110,7 @@ def json_equal(left: object, right: object, step: Callable[[], None] | None = No
 
 
 def matches(value: object, match_value: object) -> bool:
-    """Whether a value is the one waited for: the same JSON, or a scalar whose JSON text `match_value` gives."""
+    """Whether a value equals `match_value` as JSON, or is a scalar whose JSON text equals it."""
     if json_equal(value, match_value):
         return True
     if not isinstance(match_value, str) or isinstance(value, str | list | dict):
@@ -123,7 +122,7 @@ def matches(value: object, match_value: object) -> bool:
 
 
 def heavier_than(limit: int, values: list[Any]) -> bool:
-    """Whether the values hold more than `limit` characters, a node counting one, shared parts each time."""
+    """Whether the values hold more than `limit` characters, counting one per node and shared parts each time."""
     weight, pending = 0, list(values)
     while pending and weight <= limit:
         value = pending.pop()
@@ -139,7 +138,7 @@ def heavier_than(limit: int, values: list[Any]) -> bool:
 
 
 def deeper_than(limit: int, value: object) -> bool:
-    """Whether lists and objects are nested in `value` more than `limit` deep: a scalar is 0 deep, `[]` 1."""
+    """Whether lists and objects in `value` are nested deeper than `limit`: a scalar has depth 0, `[]` has 1."""
     layer = [value] if isinstance(value, dict | list) else []
     depth = 0
     while layer and depth <= limit:
@@ -160,7 +159,7 @@ def _exact(number: object) -> object:
 
 
 def _parts(whole: Any) -> Iterable[Any]:
-    """The values in a list or an object, those of a doubled key too."""
+    """Returns the values in a list or an object, including those of duplicate keys."""
     if isinstance(whole, DoubledObject):
         return [part for _, part in whole.pairs]
     return whole.values() if isinstance(whole, dict) else whole

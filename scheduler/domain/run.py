@@ -1,4 +1,4 @@
-"""One run of an agent: what it is given, and how it can end. Every runtime speaks these shapes."""
+"""Data types of one run of an agent: its input and its possible outcomes. Every runtime uses these."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class _Shape(BaseModel):
 
 
 class RunTrigger(_Shape):
-    """The trigger of a firing as it was when it fired."""
+    """A firing's trigger as it was when it fired."""
 
     id: UUID
     name: str
@@ -27,7 +27,7 @@ class RunTrigger(_Shape):
 
 
 class RunFiring(_Shape):
-    """One firing. `payload` is text; bytes that are not UTF-8 come as `payload_base64` instead."""
+    """One firing. `payload` is text; bytes that are not UTF-8 are sent as `payload_base64` instead."""
 
     id: UUID
     trigger: RunTrigger
@@ -42,7 +42,7 @@ class RunFiring(_Shape):
 
 
 class RunAgent(_Shape):
-    """Who is woken."""
+    """The agent that is woken."""
 
     id: UUID
     name: str
@@ -60,13 +60,13 @@ class RunRequest(_Shape):
     firings: tuple[RunFiring, ...]
 
     def to_json(self) -> bytes:
-        """The request as UTF-8 JSON; times are RFC 3339, UTC."""
+        """Encodes the request as UTF-8 JSON; times are RFC 3339, UTC."""
         return self.model_dump_json().encode()
 
 
 @dataclass(frozen=True, slots=True)
 class RuntimeSpec:
-    """How one agent is run: its runtime's kind and own settings, its secret in the clear, seconds for one try."""
+    """How to run one agent: its runtime's kind and settings, its secret in the clear, and the timeout in seconds."""
 
     kind: str
     config: dict[str, Any]
@@ -78,14 +78,14 @@ class RuntimeSpec:
 
 @dataclass(frozen=True, slots=True)
 class Replied:
-    """The agent is done; `truncated` when its reply was too long and was cut."""
+    """The agent is done. `truncated`: its reply was too long and was cut."""
 
     text: str
     truncated: bool = False
     acks: object = None
-    """What the agent says of its firings, as it came: `[{firing_id, status, until?}]` if all is well."""
+    """The agent's acknowledgements as received: `[{firing_id, status, until?}]` if valid."""
     reason: str | None = None
-    """One word for the invocation's `reason`, where the success is not a plain one."""
+    """One word for the invocation's `reason` when the success is partial."""
     spent: Spent | None = None
     """What the agent says that it used."""
     note: str | None = None
@@ -94,12 +94,12 @@ class Replied:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """The agent took the work and will report by itself."""
+    """The agent accepted the work and will report later."""
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """The try failed. `permanent`: another cannot help. `retry_after`: seconds the agent asked us to wait."""
+    """The attempt failed. `permanent`: retrying cannot help. `retry_after`: seconds the agent asked us to wait."""
 
     error: str
     permanent: bool = False
@@ -115,14 +115,14 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """There is nobody, or nothing, to run: `agent_deleted`, `agent_expired`, …"""
+    """There is nothing to run: `agent_deleted`, `agent_expired`, …"""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class HandedBack:
-    """The worker had to stop before the agent was done: another one runs it at once, and no try is lost."""
+    """The worker had to stop before the agent was done. Another worker runs it at once; no attempt is used up."""
 
     reason: str
 
@@ -131,11 +131,11 @@ Outcome = Replied | Accepted | Failed | Skipped | HandedBack
 
 
 class Runtime(Protocol):
-    """Runs one agent. Made for each run, from the agent's settings."""
+    """Runs one agent. An instance is created for each run from the agent's settings."""
 
     async def run(self, request: RunRequest) -> Outcome:
-        """Wake the agent and wait for it, at most its timeout; a failure is returned, not raised.
+        """Wakes the agent and waits for it, at most its timeout. Failures are returned, not raised.
 
-        Cancelling the task stops the agent's work as far as that is possible and leaves nothing behind.
+        Cancelling the task stops the agent's work as far as possible and leaves nothing behind.
         """
         ...

@@ -1,4 +1,4 @@
-"""Ending tries: what an outcome leads to, and all that belongs to it, for any number of tries in a few statements."""
+"""Ends attempts: applies an outcome with all its consequences to any number of attempts in a few statements."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ from scheduler.storage.transcripts import keep_reflections
 from scheduler.storage.usage import count_all_spent, count_invocations
 
 ERROR_LENGTH = 2000
-"""Characters of an error that are kept."""
+"""The most characters of an error that are stored."""
 
 HANDED_BACK = "handed_back"
-"""The outcome of a try that does not count against MAX_TRIES: the worker had to stop, the agent did not fail."""
+"""The outcome of an attempt that does not count toward MAX_TRIES: the worker had to stop, the agent did not fail."""
 PUT_OFF = "put_off"
-"""Of one that does not either, for a time: the agent, or its model, said when to come back."""
+"""The outcome of an attempt that does not count at first: the agent or its model said when to come back."""
 
 _RUN_TO_ITS_END = (InvocationState.SUCCEEDED, InvocationState.DEAD, InvocationState.CANCELLED)
 
 
 @dataclass(frozen=True, slots=True)
 class Try:
-    """A locked invocation, as the end of its try needs it."""
+    """A locked invocation with the data for ending its attempt."""
 
     id: UUID
     tenant_id: UUID
@@ -53,39 +53,39 @@ class Try:
 
     @property
     def is_open(self) -> bool:
-        """Whether the try has begun and not ended."""
+        """Whether the attempt has begun and not ended."""
         return self.state in (InvocationState.RUNNING, InvocationState.AWAITING)
 
     @property
     def failed_tries(self) -> int:
-        """How many tries before this one failed, or were put off by the agent."""
+        """How many earlier attempts failed or were postponed by the agent."""
         return sum(each["outcome"] != HANDED_BACK for each in self.tries)
 
     @property
     def counted_tries(self) -> int:
-        """How many tries before this one count against MAX_TRIES."""
+        """How many earlier attempts count toward MAX_TRIES."""
         return sum(each["outcome"] not in (HANDED_BACK, PUT_OFF) for each in self.tries)
 
     @property
     def since_first(self) -> timedelta:
-        """The time since the first try began."""
+        """The time since the first attempt began."""
         return self.now - (datetime.fromisoformat(self.tries[0]["started_at"]) if self.tries else self.started_at)
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """What becomes of a try."""
+    """The decision for an ended attempt."""
 
     current: Try
     outcome: Outcome
     target: InvocationState
     reason: str | None = None
     delay: float | None = None
-    """Seconds until another try."""
+    """The seconds until the next attempt."""
 
     @property
     def reply(self) -> dict[str, Any]:
-        """The reply as it is stored; none of a try that was not answered."""
+        """Returns the reply to store; none for an attempt without an answer."""
         if not isinstance(self.outcome, Replied):
             return {}
         words, cut = storable(self.outcome.text)
@@ -93,7 +93,9 @@ class _End:
 
 
 def finish_all(conn: Connection, ends: Sequence[tuple[UUID, int, Outcome]]) -> list[bool]:
-    """End running tries, each (invocation id, attempt, outcome): for each whether that try was still running."""
+    """Ends running attempts, each (invocation id, attempt, outcome); returns for each whether it was still
+    running.
+    """
     current = lock_tries(conn, [each for each, _, _ in ends])
     running = [
         (current[each], outcome)
@@ -106,12 +108,12 @@ def finish_all(conn: Connection, ends: Sequence[tuple[UUID, int, Outcome]]) -> l
 
 
 def lock_try(conn: Connection, invocation_id: UUID) -> Try | None:
-    """Lock an invocation and read its last try."""
+    """Locks an invocation and reads its last attempt."""
     return lock_tries(conn, [invocation_id]).get(invocation_id)
 
 
 def lock_tries(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Try]:
-    """Lock invocations, in the order of their ids, and read their last tries."""
+    """Locks invocations, ordered by id, and reads their last attempts."""
     rows = conn.execute(
         select(
             Invocation.id,
@@ -132,12 +134,12 @@ def lock_tries(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Try]:
 
 
 def conclude(conn: Connection, current: Try, outcome: Outcome, actor: str = SYSTEM) -> None:
-    """End the locked try `current`."""
+    """Ends the locked attempt `current`."""
     conclude_all(conn, [(current, outcome)], actor)
 
 
 def conclude_all(conn: Connection, ends: Sequence[tuple[Try, Outcome]], actor: str = SYSTEM) -> None:
-    """End locked tries, each with its outcome, set-wise: what leads to the same is written together."""
+    """Ends locked attempts, each with its outcome, set-wise: those with the same result are written together."""
     alike: dict[tuple[InvocationState, InvocationState], list[_End]] = defaultdict(list)
     for current, outcome in ends:
         end = _decide(current, outcome)
@@ -151,7 +153,7 @@ def conclude_all(conn: Connection, ends: Sequence[tuple[Try, Outcome]], actor: s
 
 
 def _decide(current: Try, outcome: Outcome) -> _End:
-    """What an outcome leads to: the one place that decides it."""
+    """Decides what follows from an outcome. The only place that does."""
     if current.cancel_requested and not isinstance(outcome, Accepted):
         return _End(current, outcome, InvocationState.CANCELLED, "cancelled")
     match outcome:
@@ -174,7 +176,7 @@ def _decide(current: Try, outcome: Outcome) -> _End:
 
 def _await(conn: Connection, source: InvocationState, ends: Sequence[_End]) -> None:
     timeout = select(Agent.timeout_seconds).where(Agent.id == Invocation.agent_id).scalar_subquery()
-    deadline = NOW + func.make_interval(0, 0, 0, 0, 0, 0, timeout)  # the last one is seconds
+    deadline = NOW + func.make_interval(0, 0, 0, 0, 0, 0, timeout)  # the last one is in seconds
     ids = [end.current.id for end in ends]
     move(conn, ids, source, InvocationState.AWAITING, deadline_at=deadline)
 
@@ -210,7 +212,7 @@ def _move_on(
 
 
 def _tell(conn: Connection, ends: Sequence[_End]) -> None:
-    """Do what follows from the ends: they are counted and kept to be read, people are told, and acks are taken."""
+    """Applies the consequences of the ends: usage, transcripts, notifications and acknowledgements."""
     spent = {each.current.id: taken for each in ends if (taken := _spent(each.outcome)) is not None}
     if spent:
         count_all_spent(conn, spent)

@@ -1,4 +1,4 @@
-"""Claims, completes and cancels invocations. `attempt` is the fence everywhere."""
+"""Claims, completes and cancels invocations. `attempt` is the fencing token everywhere."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from scheduler.storage.tables import Invocation
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An invocation that this worker, and nobody else, runs now. `complete_token` is stored only as its hash."""
+    """An invocation that only this worker runs now. Only the hash of `complete_token` is stored."""
 
     id: UUID
     tenant_id: UUID
@@ -34,13 +34,13 @@ class Claimed:
     firing_ids: list[UUID]
     complete_token: str
     context: str | None = None
-    """What an earlier try was given."""
+    """The context given to an earlier attempt."""
 
 
 def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str) -> list[Claimed]:
-    """Take those of `runs`, each (invocation id, number that this try would have), that are ready for that try.
+    """Claims those of `runs`, each (invocation id, attempt number), that are ready for that attempt.
 
-    The others were cancelled or taken, or have moved on. `worker` is `HOST:PID`.
+    The others were cancelled, claimed, or have moved on. `worker` is `HOST:PID`.
     """
     tokens = {each: new_token() for each, _ in runs}
     moved = move_each(
@@ -92,7 +92,7 @@ def complete(
     """
     current = lock_try(conn, invocation_id)
     if tenant_id is None and (current is None or not _is_token(token, current.token_hash)):
-        # Whoever has no token of it learns nothing, not even whether it exists.
+        # Without the token, the caller learns nothing, not even whether it exists.
         raise Unauthorized("The complete_token is not that of this invocation's last attempt.")
     if current is None or (tenant_id is not None and current.tenant_id != tenant_id):
         raise NotFound(f"There is no invocation {invocation_id}.")
@@ -108,9 +108,9 @@ def complete(
 
 
 def request_cancel(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -> InvocationState:
-    """Cancel what has not started; ask what runs to stop, which its end then makes `cancelled`. Idempotent.
+    """Cancels what has not started; asks a running one to stop, which becomes `cancelled` when it ends.
 
-    Returns the state after it. Raises NotFound, and Conflict for one that has ended.
+    Idempotent. Returns the new state. Raises NotFound, and Conflict for an ended one.
     """
     state = conn.execute(
         select(Invocation.state)

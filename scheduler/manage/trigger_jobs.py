@@ -1,4 +1,4 @@
-"""The job rows of triggers: written only here and by the scheduler's pass, always with their trigger."""
+"""Writes the job rows of triggers, always with their trigger. Only this module and the scheduler's pass do that."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def put_jobs(
     enabled: bool,
     expires_at: datetime | None,
 ) -> None:
-    """Bring a trigger's jobs in line with it: `timed` kinds own a job, paused while not enabled."""
+    """Updates a trigger's jobs to match it: `timed` kinds have a job, paused while the trigger is disabled."""
     if timed:
         conn.execute(PUT_JOB, {"id": trigger_id, "kind": JobKind.FIRE.value, "time": first if enabled else None})
     if expires_at is None:
@@ -57,9 +57,9 @@ def put_jobs(
 
 
 def start_trigger(conn: Connection, row: HeldTrigger) -> None:
-    """Enable a locked trigger from now on, its agent locked too; it counts from zero fires.
+    """Enables a locked trigger, whose agent is locked too. It starts counting fires from zero.
 
-    Raises Conflict when it has expired, has no slot left, or is over the agent's limit.
+    Raises Conflict when it has expired, has no slot left, or exceeds the agent's limit.
     """
     first = rows.first_run_of(row)
     if not row.is_system:
@@ -73,9 +73,10 @@ def start_trigger(conn: Connection, row: HeldTrigger) -> None:
 def pause_trigger(
     conn: Connection, row: HeldTrigger, actor: str, note: str | None = None, *, by_agent: bool = False
 ) -> None:
-    """Disable a locked trigger. One that is disabled changes its note at most, and not while it needs approval.
+    """Disables a locked trigger.
 
-    A person's pause stands over an agent's, and over an end: then only a person resumes it.
+    If it is already disabled, only the note may change, except while it needs approval. A person's pause overrides
+    an agent's pause and an end: then only a person can resume it.
     """
     paused_by = agent_actor(row.agent_id) if by_agent else actor
     needs_approval = row.approval not in (None, agent_made.APPROVED)
@@ -89,7 +90,7 @@ def pause_trigger(
 
 
 def resume_trigger(conn: Connection, row: HeldTrigger, actor: str) -> None:
-    """Enable a trigger that is locked with its agent, unless it is enabled. Raises Conflict where it may not."""
+    """Enables a disabled trigger that is locked with its agent. Raises Conflict when it may not."""
     if not row.is_enabled:
         agent_made.check_approved(row.approval)
         start_trigger(conn, row)
@@ -97,14 +98,14 @@ def resume_trigger(conn: Connection, row: HeldTrigger, actor: str) -> None:
 
 
 def end_at_max_fires(conn: Connection, row: StoredTrigger, actor: str, *, by_agent: bool) -> None:
-    """End a trigger whose new max_fires is reached. When a person set it, its agent does not start it again."""
+    """Ends a trigger that has reached its new max_fires. If a person set it, its agent cannot restart it."""
     paused_by = None if by_agent else actor
     change_trigger(conn, row.id, is_enabled=False, paused_note="max_fires", paused_by=paused_by)
     rows.audit(conn, "finished", row.tenant_id, row.agent_id, row.id, actor, why="max_fires")
 
 
 def remove_jobs(conn: Connection, trigger_ids: Sequence[UUID]) -> None:
-    """The triggers are gone, so their jobs are."""
+    """Deletes the jobs of deleted triggers."""
     conn.execute(text("DELETE FROM jobs WHERE trigger_id = ANY(CAST(:ids AS uuid[]))"), {"ids": list(trigger_ids)})
 
 
@@ -123,15 +124,15 @@ LOCK_TRIGGERS_OF = f"""
 
 
 def lock_triggers_of(conn: Connection, where: str, values: Mapping[str, Any]) -> list[StoredTrigger]:
-    """Lock the triggers `t`, jobs first, for which the SQL `where` holds."""
+    """Locks the triggers `t` matching the SQL `where`, jobs first."""
     conn.execute(text(LOCK_JOBS_OF.format(where=where)), values)
     return rows_as(StoredTrigger, conn.execute(text(LOCK_TRIGGERS_OF.format(where=where)), values))
 
 
 def delete_agent_triggers(conn: Connection, agent_id: UUID, *, actor: str) -> int:
-    """Softly delete all triggers of an agent, their jobs with them; returns how many.
+    """Soft-deletes all triggers of an agent and their jobs; returns how many.
 
-    Slots that are due are audited as skipped: with the agent gone nobody is woken.
+    Due slots are audited as skipped: with the agent gone nobody is woken.
     """
     where, values = "t.agent_id = :id", {"id": agent_id}
     rows = lock_triggers_of(conn, where, values)
@@ -158,12 +159,12 @@ def delete_agent_triggers(conn: Connection, agent_id: UUID, *, actor: str) -> in
 
 
 def rezone_agent(conn: Connection, agent_id: UUID) -> int:
-    """Move an agent's triggers to the zone that now holds for them; returns how many moved."""
+    """Moves an agent's triggers to their new effective zone; returns how many moved."""
     return _rezone(conn, "t.agent_id = :id", agent_id)
 
 
 def rezone_tenant(conn: Connection, tenant_id: UUID) -> int:
-    """Move a tenant's triggers to the zone that now holds for them; returns how many moved."""
+    """Moves a tenant's triggers to their new effective zone; returns how many moved."""
     return _rezone(conn, "t.tenant_id = :id", tenant_id)
 
 
@@ -176,7 +177,7 @@ def finish_trigger(conn: Connection, row: StoredTrigger, actor: str = SYSTEM) ->
 
 
 def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
-    """Called in the transaction that changed the owner's zone: both hold from the same moment."""
+    """Moves triggers in the transaction that changed the owner's zone, so that both take effect together."""
     values = {"id": owner_id}
     moving = [row for row in lock_triggers_of(conn, where, values) if zone_that_holds(row) != row.zone]
     moved = {row.id for row in moving}
@@ -195,7 +196,7 @@ def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
 
 
 def zone_that_holds(row: StoredTrigger) -> str:
-    """The zone that a trigger should be in: its own, its agent's, its tenant's, in this order."""
+    """Returns a trigger's effective zone: its own, its agent's or its tenant's, in this order."""
     return zone_of(row.config.get("timezone"), row.agent_zone)
 
 

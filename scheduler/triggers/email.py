@@ -1,4 +1,4 @@
-"""email: a mailbox looked at by IMAP; fires with the mails that have come."""
+"""email: checks a mailbox by IMAP; fires for new mails."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from scheduler.triggers.means import Means
 from scheduler.triggers.options import Option
 
 MOST_MAILS = 20
-"""Of a firing; those that are left come with the next look."""
+"""The most mails of a firing; the others come with the next check."""
 MOST_CHARS = 60_000
 """Of a firing's mails together, as JSON: more would be cut."""
 MOST_KNOWN = 1_000
@@ -93,7 +93,7 @@ class EmailConfig(LookConfig):
     )
 
     def check(self, context: CheckContext) -> None:
-        """Refuse what would not sign in, and a server that may not be connected to."""
+        """Raises InvalidField for settings that could not sign in, or a server that must not be connected to."""
         if (self.password is None) == (self.token is None):
             raise InvalidField("Give a password, or a token for XOAUTH2.", field="password")
         if any(

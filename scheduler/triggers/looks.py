@@ -1,4 +1,4 @@
-"""Kinds that look for themselves at whatever they watch: the base class for kinds of installed packages."""
+"""The base class for kinds with their own check, such as those of installed packages."""
 
 from __future__ import annotations
 
@@ -39,16 +39,16 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Sighting:
-    """What a look came to."""
+    """The result of a check."""
 
     cursor: Any
-    """What the next look is given: any JSON. It is kept only if the firing is recorded, and the other way round."""
+    """The cursor for the next check: any JSON. It is stored if and only if the firing is recorded."""
     data: Mapping[str, Any] | None = None
-    """The data of the firing; None: there is nothing to fire."""
+    """The data of the firing; None: nothing to fire."""
     note: str | None = None
-    """What there is to say of the look, though all is well."""
+    """A remark on a successful check."""
     shown: Any = None
-    """What a trial shows of a look that has nothing to fire."""
+    """What a trial shows when there is nothing to fire."""
     documents: Sequence[Document] = ()
     """What the firing with `data` carries beside it."""
     occurrences: Sequence[Occurrence] = ()
@@ -61,16 +61,17 @@ class Sighting:
 
 
 class LookConfig(TriggerConfig):
-    """A kind whose triggers look at something every so often, in a thread of a worker.
+    """A kind whose triggers check something periodically, in a worker's thread.
 
-    A subclass gives `look`. The result of a look is taken in one transaction, firing and cursor together, and only
-    if nobody edited the trigger and no other look ended meanwhile. A look that raises is a failure: it is tried again
-    with growing pauses, the first failure and the recovery are audited, and after many in a row the trigger is paused.
+    A subclass implements `look`. Its result is applied in one transaction, firing and cursor together, and only if
+    nobody edited the trigger and no other check ended meanwhile. A check that raises has failed: it is repeated
+    with growing pauses, the first failure and the recovery are audited, and after many consecutive failures the
+    trigger is paused.
     """
 
     checked_by: ClassVar = "scheduler.intake.polls.queue:queue_due_polls"
     max_cursor_chars: ClassVar[int] = 1024 * 1024
-    """Of the cursor's JSON."""
+    """The maximum size of the cursor's JSON."""
 
     interval_seconds: float = Field(
         default=60.0,
@@ -82,34 +83,34 @@ class LookConfig(TriggerConfig):
     )
 
     def look(self, cursor: Any) -> Sighting:
-        """Look once. `cursor`: what the last look left; None at the first, and after a change of the config.
+        """Checks once. `cursor`: from the last check; None at the first, and after a change of the config.
 
-        It may block for up to LOOK_SECONDS (scheduler/intake/polls/watch.py), and may be called again with the same
+        It may block for up to LOOK_SECONDS (scheduler/intake/polls/watch.py), and may be repeated with the same
         cursor. The message of a ReveilleError that it raises is shown to people.
         """
         raise NotImplementedError
 
     def look_with(self, cursor: Any, means: Means) -> Sighting:
-        """Look once, with what the worker has for looks: for kinds that need more than `look` is given."""
+        """Checks once with the worker's resources: for kinds that need more than `look` gets."""
         return self.look(cursor)
 
     def remembered(self, cursor: Any) -> Any:
-        """What to show people of a cursor."""
+        """Formats a cursor for display."""
         return cursor
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
-        """An even grid of looks."""
+        """Returns an even grid of checks."""
         return IntervalSchedule(anchor, self.step())
 
     def step(self) -> timedelta:
-        """The time between two looks."""
+        """Returns the time between two checks."""
         return timedelta(seconds=self.interval_seconds)
 
     def first_run(self, schedule: Schedule, now: datetime) -> datetime | None:
-        """At once: what changes from now on is what counts."""
+        """Returns `now`: changes count from now on."""
         return now
 
     def fingerprint(self) -> str:
-        """Of what a cursor belongs to: under another one, the next look is like the first."""
+        """Returns what a cursor depends on; when it changes, the next check is like the first."""
         parts = self.model_dump(mode="json", exclude={"interval_seconds"})
         return sha256(json.dumps([self.kind, parts], sort_keys=True).encode()).hexdigest()

@@ -1,4 +1,4 @@
-"""What a look may use of the worker that it runs in."""
+"""The resources of a worker that a check may use."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.domain.permitted import Permitted
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """What a program came to."""
+    """The result of a program."""
 
     status: int
     output: bytes
@@ -24,12 +24,12 @@ class Run(Protocol):
     """Runs a program to its end."""
 
     def __call__(self, command: Sequence[str], given: bytes, *, seconds: float, most: int) -> Ran:
-        """Raises ReveilleError when it ends too late, or says more than `most` bytes; nothing of it stays."""
+        """Raises ReveilleError when it takes too long or prints more than `most` bytes; leaves no process behind."""
         ...
 
 
 class Fetched(Protocol):
-    """An answer of a server."""
+    """A server's response."""
 
     @property
     def status(self) -> int:
@@ -37,7 +37,7 @@ class Fetched(Protocol):
 
     @property
     def headers(self) -> Mapping[str, str]:
-        """Its headers; their names ignore case."""
+        """Its headers; names are case-insensitive."""
 
     @property
     def body(self) -> bytes:
@@ -46,16 +46,16 @@ class Fetched(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Means:
-    """What a look may use. All of it may block, and raises ReveilleError."""
+    """The resources. All of them may block, and raise ReveilleError."""
 
     permitted: Permitted
     now: Callable[[], datetime]
     run: Run
     fetch: Callable[[str, Mapping[str, str], int], Fetched]
-    """GETs a URL that may be requested: the URL, headers, and the most bytes."""
+    """GETs a URL that may be requested: the URL, headers, and the maximum bytes."""
     address_of: Callable[[str, int], str]
-    """The address of a host and port that may be connected to."""
+    """Returns an address of a host and port that may be connected to."""
     read: Callable[..., Any]
-    """Reads a document in a process apart (`scheduler.documents.apart.Apart.read`)."""
+    """Reads a document in a separate process (`scheduler.documents.apart.Apart.read`)."""
     trigger_id: UUID | None = None
     """Whose look it is; None for a trial, which is to leave everything as it is."""

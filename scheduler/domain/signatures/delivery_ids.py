@@ -1,4 +1,4 @@
-"""The ids by which senders name their deliveries: a delivery that is sent again has the same one."""
+"""Finds the id with which a sender identifies a delivery; a repeated delivery has the same id."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ from types import MappingProxyType
 from typing import Any
 
 GENERAL = ("x-github-delivery", "webhook-id", "idempotency-key")
-"""Headers that name a delivery whoever sends it."""
+"""Headers that identify a delivery from any sender."""
 
 OWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
     {
         "github": ("x-github-delivery", "x-gitea-delivery", "x-forgejo-delivery", "x-gogs-delivery"),
-        # X-Gitlab-Event-UUID is shared by hooks that set each other off (BESIDE), X-Gitlab-Webhook-UUID by all of one.
+        # X-Gitlab-Event-UUID is shared by hooks that trigger each other (BESIDE), X-Gitlab-Webhook-UUID by all
+        # deliveries of one hook.
         "gitlab-token": ("idempotency-key", "webhook-id"),
         "shopify": ("x-shopify-webhook-id", "x-shopify-event-id"),
         "twilio": ("i-twilio-idempotency-token",),
@@ -24,13 +25,16 @@ OWN: Mapping[str, tuple[str, ...]] = MappingProxyType(
         "slack": (),
     }
 )
-"""Headers by which a preset's provider names a delivery, the same in each of its retries."""
+"""Headers in which a preset's provider identifies a delivery, identical in each retry."""
 
 IN_BODY: Mapping[str, str] = MappingProxyType({"stripe": "id", "slack": "event_id"})
-"""The member of the JSON body that names the event, for providers that send no header."""
+"""The member of the JSON body that identifies the event, for providers that send no header."""
 
 BESIDE: Mapping[str, tuple[str, ...]] = MappingProxyType({"gitlab-token": ("x-gitlab-event-uuid",)})
-"""Headers that retries share with other deliveries: they count with the body alone. Older GitLabs send no other."""
+"""Headers that retries share with other deliveries: they only count together with the body.
+
+Older GitLabs send no other.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +82,9 @@ OTHERS = (
     "x-request-uuid",  # Bitbucket
     "x-event-id",
 )
-"""Headers of further vendors, which others may use otherwise: they count last, and with the body alone."""
+"""Headers of other vendors, which senders may use differently: they are tried last and only together with the
+body.
+"""
 
 EVERYBODY = tuple(
     dict.fromkeys([*GENERAL, *(name for names in [*OWN.values(), *BESIDE.values()] for name in names), *OTHERS])
@@ -87,10 +93,10 @@ EVERYBODY = tuple(
 
 @dataclass(frozen=True, slots=True)
 class DeliveryId:
-    """What a sender calls its delivery, and where that was said.
+    """A sender's id for a delivery and where it was found.
 
-    `trusted`: the sender is known to use an id for one delivery, so a retry may differ in its bytes. Any other id is
-    only believed together with the body.
+    `trusted`: the sender is known to use each id for one delivery, so a retry may differ in its bytes. Any other
+    id only counts together with the body.
     """
 
     name: str
@@ -99,10 +105,10 @@ class DeliveryId:
 
 
 def delivery_id(scheme: str | None, headers: Mapping[str, str], body: bytes) -> DeliveryId | None:
-    """The id of a delivery to a webhook that is signed by `scheme` (None: not signed), or None.
+    """Returns the id of a delivery signed with `scheme` (None: not signed), or None.
 
-    Names in `headers` are lower case. Where the id is itself signed (Standard Webhooks, Stripe, Slack), no header
-    beside it counts: a new one would let a captured delivery be sent as another.
+    Names in `headers` are lower case. When the id itself is signed (Standard Webhooks, Stripe, Slack), other
+    headers are ignored: a changed one would let a captured delivery be replayed as new.
     """
     if scheme is None:
         return _in_vendors_body(headers, body, trusted=False) or _in_headers(headers, EVERYBODY, trusted=False)
@@ -121,7 +127,7 @@ def delivery_id(scheme: str | None, headers: Mapping[str, str], body: bytes) -> 
 def _in_headers(headers: Mapping[str, str], names: tuple[str, ...], *, trusted: bool) -> DeliveryId | None:
     for name in names:
         value = headers.get(name, "").strip()
-        if value and name == "x-shopify-event-id":  # one event goes to several topics
+        if value and name == "x-shopify-event-id":  # one event may be sent to several topics
             value = f"{headers.get('x-shopify-topic', '')}:{value}"
         if value:
             return DeliveryId(name, value, trusted)
@@ -158,7 +164,7 @@ def _hash_of_rest(document: Any, vendor: BodyId) -> str:
 
 
 def _in_body(body: bytes, path: tuple[str, ...], *, trusted: bool) -> DeliveryId | None:
-    """The text at a path of members in a JSON body; the empty path leads nowhere."""
+    """Returns the text at a path in a JSON body; an empty path finds nothing."""
     value = _at(_document(body), path) if path else None
     return None if value is None else DeliveryId(f"body.{'.'.join(path)}", value, trusted)
 

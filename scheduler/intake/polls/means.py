@@ -1,4 +1,4 @@
-"""Gives looks what they may use, from the thread that each runs in."""
+"""Gives checks access to the worker's resources from the thread in which each runs."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FETCH_SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the means are made of."""
+    """The parts that the resources are built from."""
 
     client: GuardedClient
     allow_private: AllowedPrivate

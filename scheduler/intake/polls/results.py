@@ -1,4 +1,4 @@
-"""What a look at a poll comes to."""
+"""The possible results of checking a poll."""
 
 from __future__ import annotations
 
@@ -12,19 +12,22 @@ from scheduler.triggers.poll import Seen
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """The answer is good. `text` is the JSON of what is at the path, with the keys in order; empty for nothing."""
+    """A valid response. `text` is the JSON at the path, with sorted keys; empty for nothing."""
 
     seen: Seen
     text: str
     etag: str | None = None
     last_modified: str | None = None
     note: str | None = None
-    """What there is to say of it, though all is well."""
+    """A remark on a successful check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sighted:
-    """A look that knows by itself whether it fires. `text` is its cursor in JSON; `data` what to fire with, or None."""
+    """A check that decides itself whether to fire.
+
+    `text` is its cursor in JSON; `data` the firing's data, or None.
+    """
 
     text: str
     data: Mapping[str, Any] | None
@@ -32,7 +35,7 @@ class Sighted:
     etag: str | None = None
     last_modified: str | None = None
     shown: Any = None
-    """What a trial shows of a look that does not fire."""
+    """What a trial shows when the check does not fire."""
     documents: Sequence[Document] = ()
     occurrences: Sequence[Occurrence] = ()
     settled: Callable[[Sequence[str]], None] | None = None
@@ -41,17 +44,17 @@ class Sighted:
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """304: the answer is the one whose validators were sent."""
+    """304: the response is the one whose validators were sent."""
 
 
 @dataclass(frozen=True, slots=True)
 class LookFailed:
-    """A look that failed. `retry_after`: seconds that the server asks to wait."""
+    """The check failed. `retry_after`: the seconds that the server asks to wait."""
 
     note: str
     retry_after: float | None = None
     was_put_off: bool = False
-    """Whether the server has nothing against the request but its time (429 or 503 with Retry-After)."""
+    """Whether the server only asked to come back later (429 or 503 with Retry-After)."""
 
 
 Look = Found | Sighted | Unchanged | LookFailed
@@ -59,12 +62,12 @@ Look = Found | Sighted | Unchanged | LookFailed
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What the server said about the answer seen last (RFC 9110 section 8.8)."""
+    """The validators of the last response (RFC 9110 section 8.8)."""
 
     etag: str | None = None
     last_modified: str | None = None
 
     def headers(self) -> dict[str, str]:
-        """Those that make a request conditional on the answer having changed (RFC 9110 section 13.1)."""
+        """Returns the headers that make a request conditional (RFC 9110 section 13.1)."""
         named = {"If-None-Match": self.etag, "If-Modified-Since": self.last_modified}
         return {name: value for name, value in named.items() if value is not None}

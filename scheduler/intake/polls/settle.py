@@ -1,6 +1,6 @@
-"""Writes the result of a look in one transaction: firing and baseline change together, or neither does.
+"""Settles the result of a check in one transaction: firing and baseline change together or not at all.
 
-A result is taken only at the version that its look began with, and only of a trigger that nobody edited since.
+A result is only accepted at the version the check started with, and if nobody edited the trigger since.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ from scheduler.triggers.base import join_secrets
 from scheduler.triggers.poll import PollConfig, Seen
 
 MAX_FAILURES = 50
-"""In a row; then the poll is paused."""
+"""The consecutive failures after which the poll is paused."""
 PUT_OFF_FOR = timedelta(hours=24)
-"""How long after the first failure answers of 429 and 503 with Retry-After do not pause it."""
+"""How long after the first failure 429 and 503 with Retry-After do not pause it."""
 FIRST_DELAY = 60.0
 LONGEST_DELAY = timedelta(minutes=5)
 """Of a trigger that looks more often than that."""
@@ -52,37 +52,39 @@ NOTE_BYTES = 500
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """A stored poll with its whole config, secrets included."""
+    """A stored poll with its whole config, including secrets."""
 
     stored: StoredPoll
     config: PollConfig
 
     @property
     def is_begun(self) -> bool:
-        """Whether what is stored belongs to this config, and not to one before an edit."""
+        """Whether the stored state belongs to this config, not to one before an edit."""
         return self.stored.fingerprint == self.config.fingerprint()
 
     def before(self) -> Seen | None:
-        """What was seen last; None when this look is the first."""
+        """The last value; None when this check is the first."""
         kept = self.baseline()
         return None if kept is None else READERS[self.config.read].remembered(kept)
 
     def baseline(self) -> str | None:
-        """What the last look left, as it is stored; None when this look is the first."""
+        """The stored state of the last check; None when this check is the first."""
         return self.stored.baseline if self.is_begun else None
 
     def validators(self) -> Validators:
-        """Of the answer seen last, while nobody edited the trigger: other headers may bring another answer."""
+        """The validators of the last response, unless the trigger was edited since: other headers may change the
+        response.
+        """
         if self.stored.baseline is None or not self.is_begun or self.stored.edited_at != self.stored.updated_at:
             return Validators()
         return Validators(self.stored.etag, self.stored.last_modified)
 
     def fires(self, seen: Seen) -> bool:
-        """Whether what is seen now is what is waited for."""
+        """Whether the new value fires."""
         before = self.before()
         if before is None or self.stored.edited_at is not None:
             return self.config.fires(before, seen)
-        # Stored by a version that took values otherwise: nothing fires for that alone.
+        # Stored by a version that read values differently: that alone does not fire.
         then = self.config.selected_before(seen)
         return then.is_there and self.config.fires(before, then)
 
@@ -92,13 +94,13 @@ Result = Look
 
 
 def open_poll(stored: StoredPoll, box: SecretBox) -> Poll:
-    """Unseal a poll's secrets. Raises ConfigurationError when they were sealed with another key."""
+    """Decrypts a poll's secrets. Raises ConfigurationError when they were encrypted with another key."""
     secrets = {} if stored.secret is None else json.loads(box.decrypt(stored.secret))
     return Poll(stored, PollConfig.model_construct(**join_secrets(stored.config, secrets)))
 
 
 def quiet_end(poll: Looked, look: Result) -> QuietEnd | None:
-    """What to write when the look changes nothing, so that many are written at once; None when it has to settle."""
+    """Returns what to write when the check changes nothing, to be written in bulk; None when it must be settled."""
     stored = poll.stored
     repeats = isinstance(poll, Poll) and poll.config.repeat
     if stored.failures or repeats or not poll.is_begun:
@@ -167,7 +169,7 @@ def _succeed(
 
 
 def _seen(poll: Poll, state: Row[Any], look: Found | Unchanged, values: dict[str, Any]) -> dict[str, Any] | None:
-    """What to fire with, if anything; the value seen is added to `values`."""
+    """Returns the firing's data, if any; adds the new value to `values`."""
     before = seen = poll.before()
     if isinstance(look, Found):
         seen = look.seen
@@ -175,7 +177,7 @@ def _seen(poll: Poll, state: Row[Any], look: Found | Unchanged, values: dict[str
         values |= {"note": _noted(look.note), "edited_at": poll.stored.updated_at}
     elif state.failures:
         values["note"] = None
-    if READERS[poll.config.read].keeps_cursor:  # unchanged: there is nothing new
+    if READERS[poll.config.read].keeps_cursor:  # unchanged: nothing to compare
         return None
     return firing_data(poll.config, before, seen) if seen is not None and poll.fires(seen) else None
 
@@ -194,7 +196,7 @@ def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:
 def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any], look: LookFailed) -> None:
     note = _note(look.note)
     before = state.failures if poll.is_begun else 0
-    # A look that is put off is no more than that, for a time: it counts only where it is the first to fail.
+    # A postponed check only counts as a failure, for a time, when it is the first one.
     is_put_off = look.was_put_off and (
         before == 0 or trigger.read_at - (state.first_failure_at or trigger.read_at) < PUT_OFF_FOR
     )
@@ -205,7 +207,7 @@ def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any
         _audit(conn, trigger, _verb(poll, "failed"), why=note)
     if failures >= MAX_FAILURES:
         _pause(conn, trigger, f"{failures} looks in a row failed; the last: {note}")
-        values |= {"failures": 0, "first_failure_at": None}  # resumed, it has as many tries again
+        values |= {"failures": 0, "first_failure_at": None}  # when resumed, it can fail as often again
     else:
         interval = poll.config.step()
         delay = interval if is_put_off else backoff(failures, interval, random.uniform(-SPREAD, SPREAD))  # noqa: S311
@@ -222,7 +224,7 @@ def _pause(conn: Connection, trigger: LockedTrigger, note: str) -> None:
 
 
 def _begun(poll: Looked) -> dict[str, Any]:
-    """The values that belong to this config alone, when the stored ones belong to another."""
+    """Returns the state columns reset for this config, when the stored ones belong to another."""
     if poll.is_begun:
         return {}
     fresh = dict.fromkeys(("baseline", "etag", "last_modified", "edited_at", "first_failure_at"))
