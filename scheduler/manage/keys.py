@@ -1,4 +1,4 @@
-"""API keys: whose a new one may be, what it may reach, and its end."""
+"""The operations on API keys: who may create which keys, and how keys end."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from scheduler.storage.tenants import get_tenant
 
 @dataclass(frozen=True, slots=True)
 class Requester:
-    """Who asks: someone who acts for a tenant, or an operator, who acts for all."""
+    """The caller: someone acting for a tenant, or an operator, who acts for all."""
 
     tenant_id: UUID
     actor: str
@@ -39,7 +39,7 @@ class Requester:
 
 @dataclass(frozen=True, slots=True)
 class KeySpec:
-    """A key to be made; `tenant_id` None makes an operator's."""
+    """The input for a new key; `tenant_id` None makes an operator key."""
 
     tenant_id: UUID | None
     name: str
@@ -48,14 +48,17 @@ class KeySpec:
 
 
 class Keys:
-    """What can be done with API keys. Every change is one transaction and leaves an audit event."""
+    """The operations on API keys. Every change is one transaction and writes an audit event."""
 
     def __init__(self, db: Database, clock: Clock) -> None:
         self._db = db
         self._clock = clock
 
     def create(self, who: Requester, spec: KeySpec) -> NewKey:
-        """Make a key, which is known only now. Raises Forbidden, NotFound for the tenant, or InvalidField."""
+        """Creates a key, which is shown only this once.
+
+        Raises Forbidden, NotFound for the tenant, or InvalidField.
+        """
         _check_owner(who, spec.tenant_id)
         if spec.expires_at is not None and spec.expires_at <= self._clock.now():
             raise InvalidField("expires_at has passed already; give a later moment, or none.", field="expires_at")
@@ -72,24 +75,24 @@ class Keys:
     def list(
         self, who: Requester, wanted: KeyFilter = EVERY_KEY, *, limit: int, after: UUID | None = None
     ) -> Sequence[Row[Any]]:
-        """Live keys of the tenant, and for an operator the operators' too, newest first."""
+        """Lists live keys of the tenant, newest first; for an operator the operators' too."""
         with self._db.begin() as conn:
             return list_keys(conn, who.tenant_id, wanted, operator=who.is_operator, limit=limit, after=after)
 
     def get(self, who: Requester, key_id: UUID) -> Row[Any]:
-        """One live key, but for the key itself. Raises NotFound."""
+        """Returns one live key without its secret. Raises NotFound."""
         with self._db.begin() as conn:
             return get_key(conn, who.tenant_id, key_id, operator=who.is_operator)
 
     def revoke(self, who: Requester, key_id: UUID) -> None:
-        """Revoke a key for good, at once. Raises NotFound, or Conflict on the last operator's admin key."""
+        """Revokes a key for good, at once. Raises NotFound, or Conflict on the operator's last admin key."""
         with self._db.begin() as conn:
             row = revoke_key(conn, who.tenant_id, key_id, operator=who.is_operator)
             _audit(conn, "revoked", row, who.actor)
 
 
 def _check_owner(who: Requester, tenant_id: UUID | None) -> None:
-    """Raise Forbidden for an operator's key, or NotFound for a tenant that the caller does not act for."""
+    """Raises Forbidden for an operator key, or NotFound for a tenant that the caller does not act for."""
     if who.is_operator or tenant_id == who.tenant_id:
         return
     if tenant_id is None:
@@ -98,7 +101,7 @@ def _check_owner(who: Requester, tenant_id: UUID | None) -> None:
 
 
 def _check_agent(conn: Connection, tenant_id: UUID | None, scope: str) -> None:
-    """Refuse an `agent:ID` whose agent the tenant does not have. Such a scope is the only one."""
+    """Refuses an `agent:ID` whose agent the tenant does not have. Such a scope must be the only one."""
     if not scope.startswith(AGENT_PREFIX):
         return
     if tenant_id is None:

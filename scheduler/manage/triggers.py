@@ -1,6 +1,6 @@
-"""The life cycle of a trigger: its row and its native job change in one transaction, and the schedulers are told.
+"""The life cycle of a trigger: its row and its native job change in one transaction, and schedulers are notified.
 
-The web process comes here and never constructs a scheduler. Lock order: the agent, the jobs, the trigger.
+The web process uses this and never constructs a scheduler. Lock order: the agent, the jobs, the trigger.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ PUBLIC_ONLY = AllowedPrivate()
 
 
 class Triggers:
-    """What can be done with triggers. Every method is one transaction and leaves an audit event."""
+    """The operations on triggers. Every method is one transaction and writes an audit event."""
 
     def __init__(
         self,
@@ -46,7 +46,7 @@ class Triggers:
         allow_private: AllowedPrivate = PUBLIC_ONLY,
         permitted: Permitted = NOTHING_PERMITTED,
     ) -> None:
-        """`allow_private`: what polls may request besides the public internet."""
+        """`allow_private`: which non-public addresses polls may request."""
         self._db = db
         self._allow_private = allow_private
         self._permitted = permitted
@@ -63,10 +63,11 @@ class Triggers:
         is_system: bool = False,
         by_agent: bool = False,
     ) -> CreatedTrigger:
-        """Make a trigger of an agent. Raises InvalidField, NotFound, Forbidden, or Conflict for a name or the limit.
+        """Creates a trigger for an agent.
 
-        One that `is_system` is not counted and cannot be deleted. `by_agent`: the agent makes it itself, within the
-        limits of `agent_trigger_limits`, and it may have to wait for approval.
+        Raises InvalidField, NotFound, Forbidden, or Conflict for a name or the limit. `is_system`: it is not
+        counted and cannot be deleted. `by_agent`: the agent creates it itself, within the limits of
+        `agent_trigger_limits`, and it may need approval.
         """
         maker = Maker(actor, created_by, is_system, by_agent)
         with rows.telling_of_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
@@ -77,7 +78,7 @@ class Triggers:
     def create_all(
         self, tenant_id: UUID, wanted: Sequence[tuple[UUID, TriggerSpec]], *, actor: str, by_agent: bool = False
     ) -> list[CreatedTrigger]:
-        """Make many triggers, each (agent id, spec), or none. Raises what is wrong with all of them, by row."""
+        """Creates all of these triggers, given as (agent id, spec), or none. Raises every error, by row."""
         maker, errors = Maker(actor, by_agent=by_agent), RowErrors()
         errors.note_repeated((agent_id, spec.name) for agent_id, spec in wanted)
         new = []
@@ -103,12 +104,12 @@ class Triggers:
         )
 
     def get(self, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
-        """One trigger. Raises NotFound."""
+        """Returns one trigger. Raises NotFound."""
         with self._db.begin() as conn:
             return get_view(conn, tenant_id, trigger_id)
 
     def find_system(self, tenant_id: UUID, agent_id: UUID, name: str) -> TriggerView | None:
-        """An agent's system trigger of that name."""
+        """Returns an agent's system trigger of that name."""
         with self._db.begin() as conn:
             return find_system_view(conn, tenant_id, agent_id, name)
 
@@ -127,11 +128,12 @@ class Triggers:
     def update(
         self, tenant_id: UUID, trigger_id: UUID, patch: Mapping[str, Any], *, actor: str, by_agent: bool = False
     ) -> TriggerView:
-        """Change fields; `config` is merged (RFC 7396) and checked as at creation, `is_enabled` pauses or resumes.
+        """Changes fields;
 
-        Slots that are due are settled before it. Another step starts a new grid now; any other change keeps the grid,
-        and the same config changes nothing. A `max_fires` that is reached already ends the trigger. What an agent
-        changes itself (`by_agent`) may have to wait for approval again. Raises InvalidField, NotFound, Conflict.
+        `config` is merged (RFC 7396) and checked as at creation, `is_enabled` pauses or resumes. Due slots are
+        settled first. Another step starts a new grid now; any other change keeps the grid, and the same config
+        changes nothing. A `max_fires` that is already reached ends the trigger. A change by its agent (`by_agent`)
+        may need approval again. Raises InvalidField, NotFound, Conflict.
         """
         author = Author(actor, is_agent=by_agent)
         with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
@@ -140,7 +142,7 @@ class Triggers:
     def pause(
         self, tenant_id: UUID, trigger_id: UUID, *, actor: str, note: str | None = None, by_agent: bool = False
     ) -> TriggerView:
-        """Stop new firings; what is due or recorded is still delivered. Pausing twice changes nothing but the note."""
+        """Stops new firings; due and recorded ones are still delivered. Pausing again only changes the note."""
         author = Author(actor, is_agent=by_agent)
         with self._db.begin() as conn:
             row = lock_to_pause(conn, tenant_id, trigger_id, author)
@@ -148,9 +150,9 @@ class Triggers:
             return get_view(conn, tenant_id, trigger_id)
 
     def resume(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False) -> TriggerView:
-        """Start again from now: slots passed meanwhile do not fire, except a `once` that has not fired yet.
+        """Starts again from now: missed slots do not fire, except a `once` that has not fired yet.
 
-        Counts from zero fires. Raises Conflict when it has expired, has no slot left, is over the limit, or was not
+        Counts fires from zero. Raises Conflict when it has expired, has no slot left, exceeds the limit, or is not
         approved.
         """
         with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
@@ -159,7 +161,9 @@ class Triggers:
             return get_view(conn, tenant_id, trigger_id)
 
     def delete(self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False) -> None:
-        """Delete softly: what is due fires, its firings are still delivered; its name is free, its jobs are gone."""
+        """Soft-deletes: due slots fire, recorded firings are still delivered, its name is free and its jobs are
+        gone.
+        """
         with self._db.begin() as conn:
             row = lock_settled(
                 conn,
@@ -186,10 +190,10 @@ class Triggers:
         request: KeyedRequest | None = None,
         seen: dict[str, Any] | None = None,
     ) -> Fired:
-        """Fire now, as a person asks: counted, without cooldown. Raises Conflict for one that may not fire.
+        """Fires now as requested: counted, without cooldown. Raises Conflict for one that may not fire.
 
-        What its own agent fires stands in the chain of what woke it; at the end of that LimitReached is raised. What
-        the same `request` fired before is given again. `seen` is what a poll found when it looked for this.
+        When its own agent fires it, the firing continues the agent's chain and may raise LimitReached. A repeated
+        `request` returns the earlier result. `seen` is what a poll found for this firing.
         """
         with self._db.begin() as conn:
             return fire_trigger(
@@ -199,7 +203,7 @@ class Triggers:
     def rotate_token(
         self, tenant_id: UUID, trigger_id: UUID, *, actor: str, by_agent: bool = False
     ) -> CreatedTrigger:
-        """Give a webhook a new URL; the old one is unknown from now on. Raises Conflict for another kind."""
+        """Gives a webhook a new URL; the old one is invalid from now on. Raises Conflict for another kind."""
         with self._db.begin() as conn:
             row = rows.lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
             if not kind_of(row.type).has_address:
@@ -210,7 +214,7 @@ class Triggers:
             return CreatedTrigger(get_view(conn, tenant_id, trigger_id), token)
 
     def preview(self, tenant_id: UUID, trigger_id: UUID, count: int) -> Preview:
-        """The next `count` fire times of a trigger, whether it is paused or not."""
+        """Returns the next `count` fire times of a trigger, paused or not."""
         with self._db.begin() as conn:
             row = rows.read_trigger(conn, tenant_id, trigger_id)
         return preview(
