@@ -1,6 +1,6 @@
 """The web server: `gunicorn -c config/gunicorn.py "api.app:create_app()"`.
 
-There is no access log: the address of a webhook holds its token.
+There is no access log, because a webhook's address contains its token.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from loguru import logger
 
 ROOT = Path(__file__).resolve().parents[1]
-sys.path.insert(0, str(ROOT))  # before what PYTHONPATH or the directory holds under the same names
+# before directories in PYTHONPATH or the working directory with packages of the same names
+sys.path.insert(0, str(ROOT))
 
 from config.logging import configure_logging
 from config.settings import load_settings, unknown_settings
@@ -30,10 +31,10 @@ for _warning in unknown_settings():
 
 
 class RoutedLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """gunicorn's own log, handed on to the root logger."""
+    """Sends gunicorn's log to the root logger."""
 
     def setup(self, cfg: object) -> None:
-        """Drop the handler that gunicorn makes."""
+        """Removes gunicorn's own handler."""
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
@@ -46,17 +47,17 @@ workers = _settings.web_concurrency
 worker_class = "api.server.worker.GuardedWorker"
 timeout = 60
 graceful_timeout = 25
-"""Seconds; a Heroku dyno is killed 30 s after it was asked to stop."""
+"""In seconds. Heroku kills a dyno 30 s after asking it to stop."""
 keepalive = 5
 accesslog = None
 logger_class = RoutedLogger
 control_socket_disable = True
 forwarded_allow_ips = _settings.trusted_proxies
-"""Whose X-Forwarded-For and X-Forwarded-Proto are believed: by default nobody's."""
+"""The proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted; none by default."""
 
 
 def on_starting(_server: object) -> None:
-    """Refuse, before anything else, to serve a database that was not migrated."""
+    """Refuses, before anything else, to serve a database that was not migrated."""
     from scheduler.storage.migrate import check_migrated
 
     try:

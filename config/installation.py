@@ -1,4 +1,4 @@
-"""Tells how this copy of Reveille was installed: from a checkout of its repository, or from a wheel."""
+"""Detects how Reveille was installed: from a checkout of its repository, or from a wheel."""
 
 from __future__ import annotations
 
@@ -10,38 +10,38 @@ import platformdirs
 
 DISTRIBUTION = "reveille-server"
 ROOT = Path(__file__).resolve().parents[1]
-"""The directory that holds the packages: the checkout, or an environment's site-packages."""
+"""The directory of the packages: the checkout, or an environment's site-packages."""
 
 
 def is_checkout() -> bool:
-    """Whether Reveille runs from a checkout, whose `make` installs and starts it."""
+    """Whether Reveille runs from a checkout, where `make` installs and starts it."""
     return (ROOT / "tools" / "setup").is_file()
 
 
 def command() -> str:
-    """What a person types for the command `reveille`."""
+    """Returns the shell command for `reveille`."""
     return ".venv/bin/reveille" if is_checkout() else "reveille"
 
 
 def run_command() -> str:
-    """What a person types to start everything."""
+    """Returns the shell command that starts everything."""
     return "make run" if is_checkout() else "reveille run"
 
 
 def embedded_command() -> str:
-    """What a person types to install the embedded PostgreSQL."""
+    """Returns the shell command that installs the embedded PostgreSQL."""
     return "make install" if is_checkout() else f"pip install '{DISTRIBUTION}[embedded]'"
 
 
 def extra_command(extra: str) -> str:
-    """What a person types to install what an optional part needs."""
+    """Returns the shell command that installs the requirements of an optional part."""
     if is_checkout():
         return f".venv/bin/python -m pip install -r requirements/{extra}.txt"
     return f"pip install '{DISTRIBUTION}[{extra}]'"
 
 
 def installed_version() -> str | None:
-    """The version of the distribution, or None when it was never installed."""
+    """Returns the version of the distribution, or None when it is not installed."""
     try:
         return version(DISTRIBUTION)
     except PackageNotFoundError:
@@ -49,9 +49,9 @@ def installed_version() -> str | None:
 
 
 def data_directory() -> Path:
-    """Where data are kept unless REVEILLE_DATA_DIR says else: beside a checkout, else where the platform keeps them.
+    """Returns the default of REVEILLE_DATA_DIR: in a checkout beside it, else the platform's data directory.
 
-    Root's own directory is closed to the account that PostgreSQL runs under, so root gets /var/lib.
+    Root's own directory is closed to PostgreSQL's account, so root gets /var/lib.
     """
     if is_checkout() or Path("var/secret.key").is_file():
         return Path("var")

@@ -1,4 +1,4 @@
-"""Logs: lines for people on stderr, or one JSON object a line. The libraries' own logs go the same way."""
+"""Configures logs: lines for people on stderr, or one JSON object per line. Logs of libraries are included."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 HUMAN = "<dim>{time:YYYY-MM-DD HH:mm:ss}</dim> <level>{level: <8}</level> {message}"
 QUIET = ("alembic", "apscheduler", "asyncio", "httpcore", "httpx", "procrastinate", "psycopg.pool", "sqlalchemy")
-"""Libraries that tell of every step at INFO."""
+"""Libraries that log every step at INFO."""
 REPEAT_AFTER = timedelta(seconds=60)
 REMEMBERED = 1000
 _POOL = re.compile(r"'pool-\d+'")
@@ -31,20 +31,20 @@ _SECRETS = (
 
 
 def redact(text: str) -> str:
-    """`text` without what looks like a secret: a safety net, code should not log one at all."""
+    """Removes what looks like a secret from `text`: a safety net, as code should not log any."""
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text
 
 
 class Repeats:
-    """Holds back warnings that were just said, such as those of a database that is away: once a minute, counted."""
+    """Suppresses repeated warnings, such as those of a database outage: shows them once a minute, with a count."""
 
     def __init__(self) -> None:
         self._said: dict[tuple[str | None, str], tuple[datetime, int]] = {}
 
     def __call__(self, record: Record) -> bool:
-        """Whether to print `record`. An error with its traceback is always printed, and whatever is no warning."""
+        """Whether to print `record`. Errors with a traceback, and anything but warnings, are always printed."""
         if record["level"].no < logging.WARNING or record["exception"]:
             return True
         key = record["name"], _POOL.sub("pool", record["message"])
@@ -61,7 +61,7 @@ class Repeats:
 
 
 def configure_logging(level: str, *, as_json: bool = False, stream: TextIO | None = None) -> None:
-    """Send every log of this process from `level` (a name such as INFO) on to `stream`, by default stderr."""
+    """Sends all logs of this process from `level` (a name such as INFO) on to `stream`, by default stderr."""
     out = stream or sys.stderr
     make_line = _json_line if as_json else str
 
@@ -70,7 +70,7 @@ def configure_logging(level: str, *, as_json: bool = False, stream: TextIO | Non
         out.flush()
 
     logger.remove()
-    # `diagnose` would print the values of variables, secrets among them.
+    # `diagnose` would print the values of variables, including secrets.
     logger.add(
         write,
         level=level,
@@ -105,7 +105,7 @@ def _json_line(message: Message) -> str:
 
 
 class _ToLoguru(logging.Handler):
-    """Hands the records of the standard library's logging to loguru."""
+    """Passes records of the standard library's logging to loguru."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:

@@ -1,4 +1,4 @@
-"""Finds what installed packages add to Reveille: kinds, runtimes, channels and targets, by Python entry points."""
+"""Finds kinds, runtimes, channels and targets of installed packages by their Python entry points."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Plugin = TypeVar("Plugin")
 def with_plugins(
     group: str, ours: Mapping[str, Plugin], name_of: Callable[[object], tuple[str, Plugin]]
 ) -> dict[str, Plugin]:
-    """`ours`, and those that other packages register in the entry-point `group`, by name.
+    """Returns `ours`, and those that other packages register in the entry-point `group`, by name.
 
-    `name_of` checks a loaded object and gives its name; it raises TypeError for what does not belong in the group.
-    A plug-in that cannot be loaded, or takes a name that is in use, is left out with a warning that names it.
+    `name_of` checks a loaded object and returns its name; it raises TypeError for an unsuitable one. A plug-in
+    that cannot be loaded, or whose name is in use, is omitted with a warning that names it.
     """
     found = dict(ours)
     for label, loaded in _load(group):

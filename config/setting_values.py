@@ -1,6 +1,6 @@
-"""The shapes of settings: how each text of the environment is checked and read.
+"""Parses and checks the text of each setting.
 
-A ValueError says what a value must be; it never shows a secret.
+A ValueError says what a value must be; it never contains a secret.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from scheduler.domain.retention import read_days
 MAKE_SECRET_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105  # a command
 MIN_KEY_LENGTH = 16
 PERMITTED_KINDS = ("check", "file", "email")
-"""Kinds that agents make only where the operator says so."""
+"""Kinds that agents may create only with the operator's permission."""
 
 _SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg)://")
 _WITH_PORT = re.compile(r"(?<=/)(\d+):\d+$")

@@ -1,6 +1,6 @@
-"""Every setting of Reveille, and the only place that reads the environment.
+"""All settings of Reveille; the only code that reads the environment.
 
-Empty variables count as unset. Each secret may instead be given as a file, by `NAME_FILE`.
+Empty variables count as unset. Each secret can instead be given as a file, with `NAME_FILE`.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ _KUBERNETES = re.compile(
 
 
 def reachable_host(host: str | None) -> str:
-    """The address by which this machine reaches a server that listens on `host`."""
+    """Returns the address by which this machine reaches a server that listens on `host`."""
     if host is None or ipaddress.ip_address(host).is_unspecified:
         return "127.0.0.1"
     return host
@@ -63,7 +63,7 @@ def _own_url(host: str | None, port: int) -> str:
 
 
 class Settings(BaseSettings):
-    """What the operator decided. Made by `load_settings`; `Settings()` alone holds the defaults."""
+    """The operator's settings. `load_settings` creates them; `Settings()` alone holds the defaults."""
 
     model_config = SettingsConfigDict(
         frozen=True, extra="forbid", populate_by_name=True, case_sensitive=True, env_ignore_empty=True
@@ -106,17 +106,17 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take values from the constructor only; `load_settings` hands it those of the environment."""
+        """Takes values from the constructor only; `load_settings` passes those of the environment."""
         return (init_settings,)
 
     @property
     def is_local(self) -> bool:
-        """Whether the web server is told to listen on loopback only: it is one person's own machine."""
+        """Whether the web server listens on loopback only, which means a personal machine."""
         return self.host is not None and ipaddress.ip_address(self.host).is_loopback
 
     @property
     def libpq_url(self) -> str:
-        """`postgresql://…` for psycopg and Procrastinate; ConfigurationError without a database."""
+        """`postgresql://…` for psycopg and Procrastinate; raises ConfigurationError without a database."""
         if self.database_url is None:
             raise ConfigurationError(
                 "DATABASE_URL is not set: only `reveille run` brings its own PostgreSQL; give the address of one."
@@ -125,21 +125,23 @@ class Settings(BaseSettings):
 
     @property
     def sqlalchemy_url(self) -> str:
-        """`postgresql+psycopg://…` for SQLAlchemy; ConfigurationError without a database."""
+        """`postgresql+psycopg://…` for SQLAlchemy; raises ConfigurationError without a database."""
         return self.libpq_url.replace("postgresql://", "postgresql+psycopg://", 1)
 
     @property
     def listen_url(self) -> str:
-        """`postgresql://…` past a pooler, for what needs a session: LISTEN, and the programs of PostgreSQL."""
+        """`postgresql://…` bypassing a pooler, for LISTEN and for PostgreSQL's programs."""
         return self.direct_url or self.libpq_url
 
     @property
     def permitted(self) -> Permitted:
-        """What triggers may touch on this machine, and which of their kinds agents may make."""
+        """What triggers may access on this machine, and which kinds agents may create."""
         return Permitted(self.checks, self.file_roots, frozenset(filter(None, self.agent_kinds.split(","))))
 
     def for_server(self) -> Self:
-        """These settings, if a web, worker or migrate process can run on them; else ConfigurationError."""
+        """Returns these settings if a web, worker or migrate process can run with them; else raises
+        ConfigurationError.
+        """
         _ = self.libpq_url
         if self.secret_key is None:
             raise ConfigurationError(
@@ -150,9 +152,9 @@ class Settings(BaseSettings):
 
 
 def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
-    """The settings in `environ` (default: the process's own environment).
+    """Loads the settings from `environ` (default: the process's own environment).
 
-    A bad value raises ConfigurationError with one line. Unknown names are `unknown_settings`'.
+    A bad value raises a one-line ConfigurationError. `unknown_settings` reports unknown names.
     """
     variables = dict(os.environ if environ is None else environ)  # noqa: TID251  # the one place
     for name in SECRETS:
@@ -186,7 +188,7 @@ def _read_secret_file(variables: dict[str, str], name: str) -> None:
 
 
 def _one_line(error: ValidationError) -> str:
-    """The first bad value. Never shows the value itself, for it may be a secret."""
+    """Describes the first bad value, without the value itself, which may be secret."""
     first = error.errors(include_url=False, include_context=False, include_input=False)[0]
     name, *inside = (str(part) for part in first["loc"])
     reason = first["msg"].removeprefix("Value error, ")
@@ -194,24 +196,24 @@ def _one_line(error: ValidationError) -> str:
 
 
 def read_variable(name: str) -> str | None:
-    """A variable that an operator named as holding a model's key. Reveille's own secrets are nobody's key: None."""
+    """Reads a variable that an operator named as holding a model's key; returns None for Reveille's own secrets."""
     own = name.startswith("REVEILLE_") or name.removesuffix("_FILE") in SECRETS
     return None if own else os.environ.get(name)  # noqa: TID251  # the one place
 
 
 def unknown_settings() -> list[str]:
-    """A line for each REVEILLE_* variable of this process that means nothing to Reveille."""
+    """Returns a line for each unknown REVEILLE_* variable of this process."""
     return list(unknown_names(os.environ))  # noqa: TID251  # the one place
 
 
 def known_names() -> frozenset[str]:
-    """Every variable that Reveille reads."""
+    """Returns every variable that Reveille reads."""
     names = {str(field.validation_alias) for field in Settings.model_fields.values()}
     return frozenset(names | {f"{name}_FILE" for name in SECRETS})
 
 
 def unknown_names(variables: Mapping[str, Any]) -> Iterator[str]:
-    """One warning for each REVEILLE_* name that means nothing here; Kubernetes' own are passed over."""
+    """Returns a warning for each unknown REVEILLE_* name, except those that Kubernetes sets."""
     known = known_names()
     for name in sorted(variables):
         if not name.startswith("REVEILLE_") or name in known or _is_injected(name, str(variables[name])):
@@ -226,12 +228,14 @@ def _short_names(known: frozenset[str]) -> dict[str, str]:
 
 
 def _is_injected(name: str, value: str) -> bool:
-    """Whether Kubernetes made this variable for a service called reveille…; REVEILLE_PORT=9000 is a mistake."""
+    """Whether Kubernetes set this variable for a service called reveille…; REVEILLE_PORT=9000 is a mistake."""
     return bool(_KUBERNETES.match(name)) and not (name == "REVEILLE_PORT" and value.isdigit())
 
 
 def child_environment(settings: Settings) -> dict[str, str]:
-    """Ours, with the database and the key of `settings`, without unknown names: this process has warned of them."""
+    """Returns our environment with the database and key of `settings`, without unknown names, which were reported
+    already.
+    """
     unknown = {warning.partition(" ")[0] for warning in unknown_settings()}
     variables = {name: value for name, value in os.environ.items() if name not in unknown}  # noqa: TID251
     chosen = {"REVEILLE_DATA_DIR": str(settings.data_dir), "PORT": str(settings.port)}

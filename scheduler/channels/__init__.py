@@ -1,4 +1,4 @@
-"""Channels: one file for each chat provider whose people reach an agent.
+"""Channels: one file for each chat provider through which people reach an agent.
 
-Not here: what a message does once it is in (scheduler/intake/messages).
+Not here: how messages are processed (scheduler/intake/messages).
 """

@@ -1,4 +1,4 @@
-"""Defines what a kind of channel must read from an event: its sender, and its messages."""
+"""The interface of channel kinds: how to read the sender and messages of a provider's event."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.signatures.model import Rejected, TimeWindow
 
 TOLERANCE_SECONDS = 300
-"""How far a signed timestamp may lie from our clock, on either side."""
+"""How far a signed timestamp may differ from our clock, in either direction."""
 
 Json: TypeAlias = dict[str, Any]
 
@@ -42,22 +42,22 @@ class UnreadableEvent(ReveilleError):
 
 @dataclass(frozen=True, slots=True)
 class IncomingMessage:
-    """What somebody wrote. The ids are the provider's own."""
+    """A received message. The ids are the provider's own."""
 
     message_id: str
-    """Tells it from every other message of the channel; the same in each retry of its event."""
+    """Identifies it among the channel's messages; the same in each retry of its event."""
     user_id: str
     conversation_id: str
     """The chat, room or thread that it was written in."""
     text: str
     user_name: str | None = None
-    """How the provider shows the writer, where the event says so."""
+    """The provider's display name of the sender, if the event has one."""
     is_bot: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed:
-    """The messages of an event, or why it holds none; and the JSON that its provider is to be answered."""
+    """The messages of an event, or why it has none; and the JSON response for its provider."""
 
     messages: tuple[IncomingMessage, ...] = ()
     ignored: str | None = None
@@ -65,40 +65,40 @@ class Parsed:
 
 
 class ChannelKind(Protocol):
-    """A provider, holding one channel's secrets. It does no I/O and keeps nothing between events."""
+    """A provider with one channel's secrets. It does no I/O and keeps no state between events."""
 
     kind: ClassVar[str]
 
     @classmethod
     def open(cls, secrets: Mapping[str, Any]) -> Self:
-        """With one channel's secrets; raises InvalidField on `secrets.NAME`."""
+        """Creates it with a channel's secrets; raises InvalidField on `secrets.NAME`."""
         ...
 
     def verify(self, request: SignedRequest, now: datetime) -> Json:
-        """The event in a request, once it is sure that the provider sent it, and sent it lately.
+        """Verifies that the provider sent the request recently, and returns its event.
 
-        Raises BadSignature, saying why and nothing of the content; UnreadableEvent for what is well signed and no
-        JSON object.
+        Raises BadSignature with a reason that reveals no content; UnreadableEvent for a correctly signed body that
+        is not a JSON object.
         """
         ...
 
     def handshake(self, event: Json) -> Json | None:
-        """The answer by which the provider knows that this address is ours, when `event` asks for it."""
+        """Returns the response that proves to the provider that this address is ours, if `event` asks for it."""
         ...
 
     def parse(self, event: Json) -> Parsed:
-        """The messages in an event. Never raises: what is not known is ignored, with the reason."""
+        """Returns the messages in an event. Never raises: unknown content is ignored, with the reason."""
         ...
 
 
 class ChannelSecrets(BaseModel):
-    """What a channel of a kind is made with: `secrets` in the API, stored encrypted."""
+    """The `secrets` of a channel in the API, stored encrypted."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)
 
     @classmethod
     def open(cls, secrets: Mapping[str, Any]) -> Self:
-        """Check the secrets' shape; raises InvalidField on `secrets.NAME`."""
+        """Checks the secrets' shape; raises InvalidField on `secrets.NAME`."""
         try:
             return cls.model_validate(dict(secrets))
         except ValidationError as error:
@@ -107,23 +107,26 @@ class ChannelSecrets(BaseModel):
             raise InvalidField(f"{path}: {first['msg'].removeprefix('Value error, ')}.", field=path) from None
 
     def __repr_args__(self) -> list[tuple[str | None, Any]]:
-        return []  # no secret ends in a log
+        return []  # keeps secrets out of logs
 
 
 class EventShape(BaseModel):
-    """As much of a provider's event as we read. They add fields at any time."""
+    """The part of a provider's event that we read.
+
+    Unknown fields are ignored, as providers add fields at any time.
+    """
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
 
 def window(now: datetime) -> TimeWindow:
-    """Within which a signed timestamp must lie."""
+    """The time window for signed timestamps."""
     return TimeWindow(now.timestamp(), TOLERANCE_SECONDS)
 
 
 @contextmanager
 def proving() -> Iterator[None]:
-    """Raise BadSignature for one that is rejected inside."""
+    """Converts a rejection inside the block to BadSignature."""
     try:
         yield
     except Rejected as rejected:
@@ -131,9 +134,9 @@ def proving() -> Iterator[None]:
 
 
 def parse_object(body: bytes) -> Json:
-    """The JSON object in `body` (RFC 8259: UTF-8, no NaN). Raises UnreadableEvent.
+    """Parses the JSON object in `body` (RFC 8259: UTF-8, no NaN). Raises UnreadableEvent.
 
-    Half a surrogate pair, which JSON can escape and nothing can store, becomes a question mark.
+    Lone surrogates, which JSON can express and nothing can store, become question marks.
     """
     try:
         value = json.loads(body.decode("utf-8"), parse_constant=_no_constant)

@@ -29,9 +29,9 @@ TIMESTAMP = "X-Signature-Timestamp"
 
 
 PING, COMPONENT, AUTOCOMPLETE = 1, 3, 4
-"""Types of interactions beside a command's, which is 2."""
+"""The types of interactions besides a command's, which is 2."""
 SUBCOMMANDS = frozenset({1, 2})
-"""Types of options that are parts of the command's name; the others are its arguments."""
+"""The types of options that belong to the command's name; the others are its arguments."""
 
 PONG: Json = {"type": 1}
 NOTHING_CHANGES: Json = {"type": 6}
@@ -73,14 +73,20 @@ class _Interaction(EventShape):
 
 
 class DiscordChannel(ChannelSecrets):
-    """One Discord app. A command is acknowledged at once, to its writer alone: an agent takes longer than 3 s."""
+    """A Discord app.
+
+    A command is acknowledged at once, visibly to its sender only, as an agent takes longer than 3 s.
+    """
 
     kind: ClassVar = "discord"
 
     public_key: Annotated[str, StringConstraints(pattern=r"^[0-9A-Fa-f]{64}$")]
 
     def verify(self, request: SignedRequest, now: datetime) -> Json:
-        """Ed25519 over timestamp and body. Discord tests at any time whether a false signature gets a 401."""
+        """Verifies Ed25519 over timestamp and body.
+
+        Discord tests at any time whether a wrong signature gets a 401.
+        """
         with proving():
             timestamp = header(request, TIMESTAMP)
             window(now).check(timestamp)
@@ -89,11 +95,11 @@ class DiscordChannel(ChannelSecrets):
         return parse_object(request.body)
 
     def handshake(self, event: Json) -> Json | None:
-        """PING is answered by PONG."""
+        """Answers PING with PONG."""
         return PONG if event.get("type") == PING else None
 
     def parse(self, event: Json) -> Parsed:
-        """A slash command. Whatever else the app might be sent is acknowledged and ignored."""
+        """Returns a slash command. Anything else is acknowledged and ignored."""
         if event.get("type") == AUTOCOMPLETE:
             return Parsed(ignored="it asks for completions", answer=NO_CHOICES)
         if event.get("type") == COMPONENT:
@@ -129,7 +135,7 @@ def _parsed(event: _Interaction) -> Parsed:
 
 
 def _text(command: _SlashCommand) -> str:
-    """The value of the only argument, else the command as it was typed: `/deploy to env:prod force:true`."""
+    """Returns the value of the only argument, else the command as typed: `/deploy to env:prod force:true`."""
     words, options = [f"/{command.name}"], command.options
     while len(options) == 1 and options[0].type in SUBCOMMANDS:
         words.append(options[0].name)
@@ -144,5 +150,5 @@ def _shown(value: str | float | bool | None) -> str:
 
 
 def _tell(text: str) -> Json:
-    """A message that only the writer of the command sees."""
+    """Returns a message that only the sender of the command sees."""
     return {"type": 4, "data": {"content": text, "flags": 64}}

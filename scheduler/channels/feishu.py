@@ -68,7 +68,10 @@ class _Received(EventShape):
 
 
 class FeishuChannel(ChannelSecrets):
-    """One Feishu or Lark app. With an Encrypt Key its events are encrypted and signed; else they hold a token."""
+    """A Feishu or Lark app.
+
+    With an Encrypt Key its events are encrypted and signed; otherwise they contain a token.
+    """
 
     kind: ClassVar = "feishu"
 
@@ -76,10 +79,11 @@ class FeishuChannel(ChannelSecrets):
     encrypt_key: Secret | None = None
 
     def verify(self, request: SignedRequest, now: datetime) -> Json:
-        """The signature where there is an Encrypt Key, and the Verification Token in the event.
+        """Verifies the signature if there is an Encrypt Key, and the Verification Token in the event.
 
-        A url_verification is not signed: then the token alone proves it. Otherwise what is not signed is refused
-        for that reason, whether it could be decrypted or not: nobody learns from us about somebody else's event.
+        A url_verification is not signed: the token alone proves it. Otherwise an unsigned event is refused for
+        that reason, whether or not it could be decrypted, so that nobody can use us to probe other people's
+        events.
         """
         if self.encrypt_key is None:
             event = parse_object(request.body)
@@ -93,11 +97,11 @@ class FeishuChannel(ChannelSecrets):
         return event
 
     def handshake(self, event: Json) -> Json | None:
-        """`url_verification`: the challenge comes back."""
+        """Answers `url_verification` with the challenge."""
         return {"challenge": event.get("challenge")} if event.get("type") == URL_VERIFICATION else None
 
     def parse(self, event: Json) -> Parsed:
-        """An `im.message.receive_v1` with text in it."""
+        """Returns an `im.message.receive_v1` that has text."""
         if _header(event).get("event_type") != "im.message.receive_v1":
             return Parsed(ignored="it is no im.message.receive_v1 of schema 2.0")
         try:
@@ -123,9 +127,9 @@ class FeishuChannel(ChannelSecrets):
 
 
 def _why_unsigned(request: SignedRequest, key: str, now: datetime) -> Rejected | None:
-    """Check SHA-256(timestamp, nonce, key, body), in hex.
+    """Checks SHA-256(timestamp, nonce, key, body), in hex.
 
-    A plain hash lets anyone append to a signed body; the body then no longer is JSON.
+    A plain hash allows appending to a signed body, but the body is then no longer JSON.
     """
     try:
         timestamp, nonce = header(request, TIMESTAMP), header(request, NONCE)
@@ -146,9 +150,10 @@ def _opened(key: str, body: bytes) -> Json | None:
 
 
 def decrypt(key: str, encrypted: str) -> bytes:
-    """AES-256-CBC under SHA-256 of the Encrypt Key, from base64 of the vector and the text (PKCS #7 padding).
+    """Decrypts AES-256-CBC with the SHA-256 of the Encrypt Key, from base64 of the vector and the text (PKCS #7
+    padding).
 
-    Raises ValueError on what was not encrypted so.
+    Raises ValueError when that fails.
     """
     data = unb64(encrypted)
     opener = Cipher(AES(sha256(key.encode()).digest()), CBC(data[:IV_BYTES])).decryptor()
@@ -182,7 +187,7 @@ def _parsed(event: _Received) -> Parsed:
 
 
 def _text(content: Json) -> str:
-    """The text of a message, or the title and the paragraphs of a post."""
+    """Returns the text of a message, or the title and paragraphs of a post."""
     if isinstance(content.get("text"), str):
         return str(content["text"])
     paragraphs = content.get("content")
@@ -192,7 +197,7 @@ def _text(content: Json) -> str:
 
 
 def _run(piece: object) -> str:
-    """One piece of a paragraph: a text, a link's text, or a person who is mentioned; pictures are left out."""
+    """Returns one piece of a paragraph: a text, a link's text, or a mentioned person; omits pictures."""
     if not isinstance(piece, dict):
         return ""
     if piece.get("tag") == "at":

@@ -1,4 +1,4 @@
-"""Takes in what a provider posts to a channel: verified, read, stored. The agent runs later."""
+"""Takes in a provider's events for a channel: verifies, parses and stores them. The agent runs later."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from scheduler.storage.secrets import SecretBox
 from scheduler.storage.users import user_of_account
 
 CUT = "…"
-"""Ends a text that was too long."""
+"""Marks the end of a text that was too long."""
 
 
 def receive_event(db: Database, box: SecretBox, channel_id: UUID, request: SignedRequest) -> Json:
-    """Take one event; the JSON to answer it with, once its message is committed. One that came before is answered
-    alike and changes nothing.
+    """Takes in one event and returns the JSON response once its message is committed.
 
-    Raises NotFound (no such channel, or it is disabled), BadSignature, UnreadableEvent, DatabaseUnavailable.
+    A repeated event gets the same response and changes nothing. Raises NotFound (unknown or disabled channel),
+    BadSignature, UnreadableEvent, DatabaseUnavailable.
     """
     with db.begin() as conn:
         channel = find_open_channel(conn, channel_id)
@@ -71,9 +71,9 @@ def _why_unwanted(message: IncomingMessage, bot_user_id: str | None) -> str | No
 
 
 def _store(conn: Connection, channel: Row[Any], message: IncomingMessage) -> Received:
-    """Two channels of one tenant may hear the same message, each for its own agent: it is one for each.
+    """Stores a message. Two channels of one tenant may receive the same message, each for its own agent.
 
-    An id that comes again with another text is another message: it is kept beside the first.
+    A repeated id with another text is another message and is kept too.
     """
     name, _ = storable(message.user_name or "")
     text = message.text if len(message.text) <= MAX_TEXT else message.text[: MAX_TEXT - len(CUT)] + CUT
@@ -89,7 +89,7 @@ def _store(conn: Connection, channel: Row[Any], message: IncomingMessage) -> Rec
     )
     try:
         return receive_message(conn, new)
-    except EventReused:  # no provider can be told to send it otherwise
+    except EventReused:  # no provider can be told to send it differently
         return receive_message(conn, replace(new, event_id=f"{new.event_id}:{_digest(text)}"))
 
 

@@ -1,4 +1,4 @@
-"""Mattermost's outgoing webhooks: what is written in a channel, or begins with a trigger word.
+"""Mattermost's outgoing webhooks: messages in a channel, or those that begin with a trigger word.
 
 developers.mattermost.com/integrate/webhooks/outgoing
 """
@@ -39,14 +39,16 @@ class _Post(EventShape):
 
 
 class MattermostChannel(ChannelSecrets):
-    """One outgoing webhook, which sends its token in each event."""
+    """An outgoing webhook, which sends its token in each event."""
 
     kind: ClassVar = "mattermost"
 
     token: Secret
 
     def verify(self, request: SignedRequest, now: datetime) -> Json:  # nothing signed tells its age
-        """The webhook's token in the body, which is JSON or a form, as the webhook's content type says."""
+        """Verifies the webhook's token in the body, which is JSON or a form depending on the webhook's content
+        type.
+        """
         event = _form(request.body) if _is_form(request) else parse_object(request.body)
         token = event.get("token")
         with proving():
@@ -55,11 +57,11 @@ class MattermostChannel(ChannelSecrets):
         return event
 
     def handshake(self, event: Json) -> Json | None:
-        """Mattermost asks nothing first."""
+        """Returns nothing: Mattermost has no handshake."""
         return None
 
     def parse(self, event: Json) -> Parsed:
-        """A post. Mattermost sends no posts of bots and webhooks."""
+        """Returns a post. Mattermost sends no posts of bots and webhooks."""
         try:
             found = _Post.model_validate(event)
         except ValidationError:

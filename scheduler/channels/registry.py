@@ -1,4 +1,4 @@
-"""Every kind of channel there is: ours, and those of installed packages (entry points `reveille.channels`).
+"""All kinds of channels: ours, and those of installed packages (entry points `reveille.channels`).
 
 A new one is one file beside this one and one line here.
 """
@@ -41,7 +41,7 @@ KINDS: Mapping[str, type[ChannelKind]] = with_plugins(
 
 
 def open_channel(kind: str, secrets: Mapping[str, Any]) -> ChannelKind:
-    """A channel of the kind named `kind`, holding `secrets`; raises InvalidField on `kind` or `secrets.NAME`."""
+    """Returns a channel of the kind named `kind` with `secrets`; raises InvalidField on `kind` or `secrets.NAME`."""
     if kind not in KINDS:
         raise InvalidField(f"kind {kind!r} is not known; use one of {', '.join(KINDS)}.", field="kind")
     return KINDS[kind].open(secrets)

@@ -1,4 +1,4 @@
-"""Slack's Events API: what is written where the app was invited (docs.slack.dev/apis/events-api)."""
+"""Slack's Events API: messages where the app was invited (docs.slack.dev/apis/events-api)."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from scheduler.domain.signatures.timestamped import Slack
 
 SLACKBOT = "USLACKBOT"
 WRITTEN = (None, "bot_message", "file_share", "me_message", "thread_broadcast")
-"""Subtypes of what somebody wrote; the others tell of edits, removals, joins and the like."""
+"""The subtypes of new messages; the others report edits, removals, joins and the like."""
 LINK_SCHEME = re.compile(r"^(?:https?://|mailto:|tel:)", re.IGNORECASE)
 MARKUP = re.compile(r"<([^<>]*)>")
 
@@ -44,26 +44,28 @@ class _Event(EventShape):
 
 
 class SlackChannel(ChannelSecrets):
-    """One Slack app. A mention in a channel that the app also reads comes as two events: it is one message."""
+    """A Slack app. A mention in a channel that the app also reads comes as two events for one message."""
 
     kind: ClassVar = "slack"
 
     signing_secret: Secret
 
     def verify(self, request: SignedRequest, now: datetime) -> Json:
-        """HMAC-SHA256 by the signing secret (docs.slack.dev/authentication/verifying-requests-from-slack)."""
+        """Verifies HMAC-SHA256 with the signing secret
+        (docs.slack.dev/authentication/verifying-requests-from-slack).
+        """
         scheme = Slack()
         with proving():
             scheme.check(request, [scheme.key(self.signing_secret)], window(now))
         return parse_object(request.body)
 
     def handshake(self, event: Json) -> Json | None:
-        """`url_verification`: the challenge comes back."""
+        """Answers `url_verification` with the challenge."""
         is_asked = event.get("type") == "url_verification"
         return {"challenge": event.get("challenge")} if is_asked else None
 
     def parse(self, event: Json) -> Parsed:
-        """An `event_callback` with a message in it."""
+        """Returns the message in an `event_callback`."""
         inner = event.get("event")
         if event.get("type") != "event_callback" or not isinstance(inner, dict):
             return Parsed(ignored="it is no event_callback")
@@ -83,7 +85,7 @@ def _parsed(event: _Event) -> Parsed:
     if writer is None:
         return Parsed(ignored="it does not say who wrote it")
     message = IncomingMessage(
-        # Not the event's id: a mention is two events. A message's `ts` is its id within the channel.
+        # Not the event's id, as a mention is two events. A message's `ts` is its id within the channel.
         message_id=f"{event.channel}:{event.ts}",
         user_id=writer,
         conversation_id=f"{event.channel}:{event.thread_ts}" if event.thread_ts else event.channel,
@@ -95,9 +97,10 @@ def _parsed(event: _Event) -> Parsed:
 
 
 def plain_text(text: str) -> str:
-    """Slack's markup as people see it: `<@U1>` as @U1, `<https://a.example|docs>` as docs (https://a.example).
+    """Converts Slack's markup to what people see:
 
-    What Slack made a link of by itself, `<http://a.example|a.example>`, reads as it was typed.
+    `<@U1>` to @U1, `<https://a.example|docs>` to docs (https://a.example). Links that Slack made automatically,
+    `<http://a.example|a.example>`, become the text as typed.
     """
     shown = MARKUP.sub(_shown, text)
     return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")  # nothing else is escaped

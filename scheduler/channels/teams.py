@@ -1,4 +1,4 @@
-"""Microsoft Teams' outgoing webhooks: what mentions the webhook's name in a team.
+"""Microsoft Teams' outgoing webhooks: messages that mention the webhook's name in a team.
 
 learn.microsoft.com/microsoftteams/platform/webhooks-and-connectors/how-to/add-outgoing-webhook
 """
@@ -30,7 +30,7 @@ from scheduler.domain.signatures.model import Rejected
 from scheduler.domain.signatures.wire import any_equal, header
 
 RECEIVED = {"type": "message", "text": "Received."}
-"""Teams shows an error unless it is answered by a message within five seconds."""
+"""Teams shows an error unless it gets a message in response within five seconds."""
 MENTION = re.compile(r"<at(?:\s[^<>]*)?>([^<>]*)</at>\s*")
 BREAK = re.compile(r"<(?:br\s*/?|/p|/div)>", re.IGNORECASE)
 TAG = re.compile(r"</?[A-Za-z][^<>]*>")
@@ -65,7 +65,7 @@ class _Activity(EventShape):
 
 
 class TeamsChannel(ChannelSecrets):
-    """One outgoing webhook of a team."""
+    """An outgoing webhook of a team."""
 
     kind: ClassVar = "teams"
 
@@ -76,7 +76,7 @@ class TeamsChannel(ChannelSecrets):
     ]
 
     def verify(self, request: SignedRequest, now: datetime) -> Json:  # its timestamp is not checked
-        """HMAC-SHA256 of the body by the decoded security token, in base64 behind `HMAC`."""
+        """Verifies HMAC-SHA256 of the body with the decoded security token, in base64 after `HMAC`."""
         with proving():
             scheme, _, given = header(request, "Authorization").partition(" ")
             made = base64.b64encode(digest(base64.b64decode(self.security_token), request.body, sha256)).decode()
@@ -85,11 +85,11 @@ class TeamsChannel(ChannelSecrets):
         return parse_object(request.body)
 
     def handshake(self, event: Json) -> Json | None:
-        """Teams asks nothing first."""
+        """Returns nothing: Teams has no handshake."""
         return None
 
     def parse(self, event: Json) -> Parsed:
-        """A `message` activity."""
+        """Returns a `message` activity."""
         if event.get("type") != "message":
             return Parsed(ignored="it is no message", answer=RECEIVED)
         try:
@@ -107,7 +107,7 @@ class TeamsChannel(ChannelSecrets):
 
 
 def plain_text(text: str) -> str:
-    """Teams' HTML as people see it, without the mention of the webhook that every message begins with."""
+    """Converts Teams' HTML to what people see, without the webhook's mention that starts every message."""
     shown = MENTION.sub("", text, count=1)
     shown = MENTION.sub(lambda found: f"@{found[1]} ", shown)
     shown = TAG.sub("", BREAK.sub("\n", shown))

@@ -1,4 +1,4 @@
-"""Telegram: what people write to a bot (core.telegram.org/bots/api#setwebhook)."""
+"""Telegram: messages to a bot (core.telegram.org/bots/api#setwebhook)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scheduler.domain.signatures.wire import any_equal, header
 
 TOKEN_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105  # a header's name
 WRITTEN = ("message", "channel_post", "business_message")
-"""Kinds of update that hold what somebody wrote; the others tell of edits, buttons, polls and members."""
+"""The kinds of update with new messages; the others report edits, buttons, polls and members."""
 MAX_ID = 2**63
 
 Number = Annotated[int, Field(gt=-MAX_ID, lt=MAX_ID)]
@@ -52,26 +52,26 @@ class _Message(EventShape):
 
 
 class TelegramChannel(ChannelSecrets):
-    """One bot, whose webhook was set with a secret token."""
+    """A bot whose webhook was set with a secret token."""
 
     kind: ClassVar = "telegram"
 
-    # What setWebhook takes as its `secret_token`.
+    # The characters that setWebhook accepts in `secret_token`.
     secret_token: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,256}$")]
 
     def verify(self, request: SignedRequest, now: datetime) -> Json:  # nothing tells its age
-        """The secret token in the header that Telegram sends it in."""
+        """Verifies the secret token in Telegram's header."""
         with proving():
             if not any_equal([header(request, TOKEN_HEADER)], [self.secret_token]):
                 raise Rejected(f"{TOKEN_HEADER} is not the channel's secret token")
         return parse_object(request.body)
 
     def handshake(self, event: Json) -> Json | None:
-        """Telegram asks nothing first."""
+        """Returns nothing: Telegram has no handshake."""
         return None
 
     def parse(self, event: Json) -> Parsed:
-        """An update with a new message in it."""
+        """Returns the new message in an update."""
         written = next((event[kind] for kind in WRITTEN if kind in event), None)
         if written is None:
             return Parsed(ignored="it is no new message")

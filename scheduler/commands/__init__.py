@@ -1,4 +1,4 @@
 """The `reveille` command: one file for each group of subcommands.
 
-Not here: rules; the commands ask the API or the services.
+Not here: business rules; commands call the API or the services.
 """

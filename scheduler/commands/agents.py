@@ -1,4 +1,4 @@
-"""`reveille agents`: who is woken."""
+"""`reveille agents`: manages agents."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from scheduler.commands.trigger_options import (
 
 
 class _Group(TyperGroup):
-    """The group. Its command `create` is made when it is asked for, for it has the options of runtimes."""
+    """The group. Its command `create` is built on demand, as it has the options of all runtimes."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """`create` after those that look."""
+        """Lists `create` after the commands that read."""
         names = super().list_commands(ctx)
         return [*names[:2], "create", *names[2:]]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command by its name."""
+        """Returns a command by its name."""
         return _create() if cmd_name == "create" else super().get_command(ctx, cmd_name)
 
 
@@ -114,7 +114,7 @@ def pause(
     agent: Agent,
     note: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
 ) -> None:
-    """Hold an agent's wakes; firings are recorded and kept for it."""
+    """Pause an agent; its firings are recorded and kept."""
     body = None if note is None else {"note": note}
     answer = console.client.post("agents", agent_id(console.client, agent), "pause", body=body)
     console.done(answer, f"Paused agent {answer['name']}.")
@@ -122,14 +122,14 @@ def pause(
 
 @client_command(group, "resume")
 def resume(console: Console, agent: Agent) -> None:
-    """Wake an agent again, with what came meanwhile."""
+    """Resume an agent and deliver what came meanwhile."""
     answer = console.client.post("agents", agent_id(console.client, agent), "resume")
     console.done(answer, f"Resumed agent {answer['name']}.")
 
 
 @client_command(group, "delete")
 def delete(console: Console, agent: Agent, yes: Yes = False) -> None:
-    """Delete an agent and its triggers, after a question."""
+    """Delete an agent and its triggers, after confirmation."""
     found = console.client.get("agents", agent_id(console.client, agent))
     count = sum(1 for _ in console.client.every("triggers", agent_id=found["id"]))
     triggers = {0: "", 1: " and its trigger"}.get(count, f" and its {count} triggers")
@@ -139,7 +139,7 @@ def delete(console: Console, agent: Agent, yes: Yes = False) -> None:
 
 
 def _runtime(runtime: str | None, own: Mapping[str, Any]) -> dict[str, Any]:
-    """The runtime that `--runtime` and the options of runtimes say together."""
+    """Returns the runtime given by `--runtime` and the runtimes' options."""
     whole = dict(read_json_object("--runtime", runtime))
     kinds = options_of_runtimes()
     kind = whole.get("kind") or implied(own, kinds)
@@ -151,7 +151,7 @@ def _runtime(runtime: str | None, own: Mapping[str, Any]) -> dict[str, Any]:
 
 @cache
 def _create() -> Any:
-    """The command that makes agents, with the options that the runtimes declare."""
+    """Builds the command that creates agents, with the options that the runtimes declare."""
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
     client_command(alone, "create")(with_options(create, options_of_runtimes()))
     return typer.main.get_command(alone)

@@ -1,4 +1,4 @@
-"""`reveille backup` and `reveille restore`: the database and its secret key as one file, also onto another server."""
+"""`reveille backup` and `reveille restore`: the database and its secret key in one file, for any server."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from config.settings import Settings
 
 MIN_LENGTH = 8
-"""Characters of a passphrase."""
+"""The minimum length of a passphrase."""
 
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 Passphrase = Annotated[
@@ -31,7 +31,7 @@ Passphrase = Annotated[
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the root command."""
+    """Adds the commands to the root command."""
     app.command()(backup)
     app.command()(restore)
 
@@ -43,7 +43,7 @@ def backup(
 ) -> None:
     """Write the database and its secret key to a file.
 
-    The service may run meanwhile. The database is that of DATABASE_URL, else the embedded one.
+    The service may keep running. Uses the database at DATABASE_URL, else the embedded one.
     """
     from config.settings import load_settings
     from scheduler.commands.backup_file import Manifest, write_backup
@@ -72,11 +72,10 @@ def restore(
         Path, typer.Option(metavar="FILE", help="With DATABASE_URL: where the secret key is written.")
     ] = Path("reveille.key"),
 ) -> None:
-    """Put a backup into an empty database.
+    """Restore a backup into an empty database.
 
-    That is the one of DATABASE_URL, else a new embedded one.
-
-    Nothing may run on it. The server may be older than the one that was backed up.
+    Uses the database at DATABASE_URL, else a new embedded one. Nothing may be running on it. The server may be
+    older than the one that was backed up.
     """
     from config.settings import load_settings
     from scheduler.commands.backup_file import read_backup, unseal
@@ -102,7 +101,7 @@ def restore(
 
 @contextmanager
 def at_database(settings: Settings, *, make: bool) -> Iterator[str]:
-    """The address of the database: of DATABASE_URL, or of the embedded server, started for us if it does not run."""
+    """Returns the database's address: DATABASE_URL, or the embedded server, started if it is not running."""
     from scheduler.commands.machine_checks import is_running
     from scheduler.postgres.embedded import EmbeddedPostgres
     from scheduler.supervisor import data_directory_lock
@@ -146,7 +145,7 @@ def _key(settings: Settings) -> str:
 
 
 def _check_key(settings: Settings, key: str | None, place: Path) -> bool:
-    """Whether the key is to be written to `place`. Raises UsageFault where another one is in the way."""
+    """Whether to write the key to `place`. Raises UsageFault when a different key is there."""
     if key is None:
         return False
     if settings.secret_key is not None:
@@ -200,7 +199,7 @@ def _check_empty(url: str) -> None:
 
 
 def _finish(url: str, taken_at: str) -> None:
-    """Bring the database up to this version, and note in it what it was restored from."""
+    """Upgrades the database to this version and records in it what it was restored from."""
     from scheduler.storage.audit import record_event
     from scheduler.storage.engine import Database
     from scheduler.storage.migrate import upgrade

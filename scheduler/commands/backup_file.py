@@ -1,4 +1,4 @@
-"""The file of a backup: a tar of what it is, the dump, and the secret key sealed by a passphrase."""
+"""The backup file: a tar with a manifest, the dump, and the secret key encrypted with a passphrase."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ MANIFEST, DUMP, KEY = "reveille.json", "database.dump", "secret.key.sealed"
 MADE_FOR = "reveille backup"
 SALT_BYTES = 16
 COST = {"n": 2**15, "r": 8, "p": 1, "maxmem": 64 * 1024 * 1024}
-"""Of scrypt: about a tenth of a second a guess."""
+"""The cost of scrypt: about a tenth of a second per guess."""
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """What a backup is of."""
+    """Describes a backup."""
 
     taken_at: str
     revision: str
@@ -36,7 +36,7 @@ class Manifest:
 
 
 def write_backup(target: Path, manifest: Manifest, dump: Path, key: str | None, passphrase: str) -> None:
-    """Make `target`, for its owner's eyes only, whole or not at all."""
+    """Writes `target`, readable only by its owner, completely or not at all."""
     unfinished = target.with_name(f".{target.name}.new")
     unfinished.unlink(missing_ok=True)
     try:
@@ -50,16 +50,16 @@ def write_backup(target: Path, manifest: Manifest, dump: Path, key: str | None, 
             tar.add(dump, DUMP, filter=_ours)
         with unfinished.open("rb") as written:
             os.fsync(written.fileno())
-        os.link(unfinished, target)  # never over another file
+        os.link(unfinished, target)  # never overwrites another file
     finally:
         with suppress(FileNotFoundError):
             unfinished.unlink()
 
 
 def read_backup(source: Path, directory: Path) -> tuple[Manifest, Path, bytes | None]:
-    """What the file says it is, its dump as a file in `directory`, and the sealed key if it carries one.
+    """Returns the manifest, the dump as a file in `directory`, and the encrypted key if there is one.
 
-    Raises UsageFault for what is no backup.
+    Raises UsageFault for a file that is not a backup.
     """
     try:
         with tarfile.open(source, mode="r:") as tar:
@@ -78,13 +78,13 @@ def read_backup(source: Path, directory: Path) -> tuple[Manifest, Path, bytes | 
 
 
 def seal(key: str, passphrase: str) -> bytes:
-    """The key, to be opened with the passphrase alone."""
+    """Encrypts the key with the passphrase."""
     salt = secrets.token_bytes(SALT_BYTES)
     return salt + _fernet(passphrase, salt).encrypt(key.encode())
 
 
 def unseal(sealed: bytes, passphrase: str) -> str:
-    """The key again. Raises UsageFault for another passphrase."""
+    """Decrypts the key. Raises UsageFault for a wrong passphrase."""
     try:
         return _fernet(passphrase, sealed[:SALT_BYTES]).decrypt(sealed[SALT_BYTES:]).decode()
     except InvalidToken:

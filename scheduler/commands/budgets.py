@@ -1,4 +1,4 @@
-"""`reveille agents budget`, `reveille tenants`, and `reveille ack`: what may be spent, and what was done."""
+"""`reveille agents budget`, `reveille tenants`, and `reveille ack`: limits, usage, and acknowledgements."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ AGENT_FIELDS: Columns = (
 ACK_FIELDS: Columns = (("firing", "id"), ("is", "ack"), ("comes back", "deferred_until"))
 
 MAX_DIGITS = 18
-"""Of a limit; what is longer no database could count to."""
+"""The maximum digits of a limit; the database cannot store a larger one."""
 
 TokensPerDay = Annotated[str | None, typer.Option(metavar="N|none", help="Tokens a day at most.")]
 InvocationsPerHour = Annotated[str | None, typer.Option(metavar="N|none", help="Invocations an hour at most.")]
 
 
 def register(app: typer.Typer, agents: typer.Typer) -> None:
-    """Add the commands to the root command and to the group of agents."""
+    """Adds the commands to the root command and to the group of agents."""
     client_command(agents, "budget")(agent_budget)
     client_command(app, "ack")(ack)
     app.add_typer(tenants, name="tenants")
@@ -63,9 +63,9 @@ def agent_budget(
     tokens_per_day: TokensPerDay = None,
     invocations_per_hour: InvocationsPerHour = None,
 ) -> None:
-    """Show what an agent may spend and has spent.
+    """Show an agent's budget and usage.
 
-    With options, set that first.
+    With options, set the budget first.
     """
     chosen = agent_id(console.client, agent)
     limits = _limits(tokens_per_day, invocations_per_hour)
@@ -87,9 +87,9 @@ def tenant_budget(
     tokens_per_day: TokensPerDay = None,
     invocations_per_hour: InvocationsPerHour = None,
 ) -> None:
-    """Show what all agents of a tenant may spend.
+    """Show the shared budget of a tenant's agents.
 
-    With options, set it.
+    With options, set it first.
     """
     chosen = tenant_id(console.client, owner)
     limits = _limits(tokens_per_day, invocations_per_hour)
@@ -104,14 +104,14 @@ def ack(
     status: Annotated[AckStatus, typer.Argument(help="What became of it.")],
     until: Annotated[str | None, typer.Option(help="With deferred: when it comes back, ISO 8601, or UTC.")] = None,
 ) -> None:
-    """Say what became of a firing, for its agent."""
+    """Acknowledge a firing on behalf of its agent."""
     body: dict[str, Any] = {"status": status.value} | ({} if until is None else {"until": until})
     answer = console.client.post("firings", checked_id(firing, "firing"), "ack", body=body)
     console.details(answer, ACK_FIELDS)
 
 
 def _limits(tokens_per_day: str | None, invocations_per_hour: str | None) -> dict[str, int | None]:
-    """What a PATCH sets."""
+    """Returns the fields that a PATCH sets."""
     given = {
         "max_tokens_per_day": ("--tokens-per-day", tokens_per_day),
         "max_invocations_per_hour": ("--invocations-per-hour", invocations_per_hour),

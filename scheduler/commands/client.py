@@ -1,4 +1,4 @@
-"""The console's client of the HTTP API: one call, one JSON answer, failures as our errors."""
+"""The console's client of the HTTP API: one call, one JSON response, failures as our errors."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from scheduler.domain.errors import (
 )
 
 TIMEOUT = 30.0
-"""Seconds for one call."""
+"""The timeout of one call in seconds."""
 PAGE = 100
-"""How many items a listing is asked for at once."""
+"""The page size of listings."""
 LOCAL = ("all://127.0.0.1", "all://localhost", "all://[::1]")
-"""Never reached through a proxy, whatever HTTP_PROXY says."""
+"""Hosts that are never reached through a proxy, whatever HTTP_PROXY says."""
 
 _ERRORS: dict[int, type[ReveilleError]] = {
     HTTPStatus.BAD_REQUEST: InvalidField,
@@ -45,7 +45,7 @@ _REMEDY = "Give another key by --key or REVEILLE_API_KEY."
 
 
 class Client:
-    """Calls `URL/api/v1`; every failure is a ReveilleError with what to do about it."""
+    """Calls `URL/api/v1`. Every failure is a ReveilleError that says what to do."""
 
     def __init__(self, url: str, key: str | None, tenant: str | None = None) -> None:
         headers = {"Accept": "application/json"}
@@ -70,23 +70,23 @@ class Client:
         self._http.close()
 
     def get(self, *path: str, **query: object) -> Any:  # JSON
-        """GET; a query value of None is left out."""
+        """Sends a GET; omits query values of None."""
         return self._call("GET", path, query=query)
 
     def post(self, *path: str, body: Mapping[str, Any] | None = None) -> Any:
-        """POST `body` as JSON, if there is one."""
+        """POSTs `body` as JSON, if given."""
         return self._call("POST", path, body=body)
 
     def patch(self, *path: str, body: Mapping[str, Any]) -> Any:
-        """PATCH with `body` as JSON."""
+        """PATCHes with `body` as JSON."""
         return self._call("PATCH", path, body=body)
 
     def delete(self, *path: str) -> None:
-        """DELETE; there is no answer."""
+        """Sends a DELETE, which has no response body."""
         self._call("DELETE", path)
 
     def every(self, *path: str, **query: object) -> Iterator[dict[str, Any]]:
-        """Each item of a listing, page by page."""
+        """Yields each item of a listing, page by page."""
         after: str | None = None
         while True:
             page = self.get(*path, **query, limit=PAGE, after=after)
@@ -158,5 +158,5 @@ def _header(option: str, text: str) -> str:
 
 
 def _escaped(part: str) -> str:
-    """A part of a path that stays one: on the way, a plain `..` would take another part away."""
+    """Escapes a path segment, including `..`, which would otherwise remove another segment."""
     return quote(part, safe="") if part.strip(".") else "%2E" * len(part)

@@ -1,4 +1,4 @@
-"""Shared parts of every client command: the options, the client, and how answers are shown."""
+"""Shared parts of client commands: the options, the client, and the output."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scheduler.commands.output import Columns, printable, say, show_details, sho
 from scheduler.commands.streams import complain
 
 if TYPE_CHECKING:
-    from scheduler.commands.client import Client  # imports httpx, which takes its time
+    from scheduler.commands.client import Client  # imports httpx, which is slow
 
 P = ParamSpec("P")
 Command = Callable[Concatenate["Console", P], None]
@@ -26,7 +26,7 @@ After = Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on after t
 
 @dataclass(frozen=True)
 class Console:
-    """A command's client and its way of answering."""
+    """A command's client and output."""
 
     client: Client
     as_json: bool
@@ -39,7 +39,7 @@ class Console:
         *,
         named: Callable[[], Sequence[Mapping[str, Any]]] | None = None,
     ) -> None:
-        """A page `{items, next}` of a listing; `named` gives its items with the names that ids stand for."""
+        """Shows a page `{items, next}` of a listing; `named` replaces ids in the items by names."""
         if self.as_json:
             show_json(page)
             return
@@ -49,14 +49,17 @@ class Console:
             complain(f"More: --after {page['next']}")
 
     def details(self, row: Mapping[str, Any], fields: Columns) -> None:
-        """A single thing."""
+        """Shows a single object."""
         if self.as_json:
             show_json(row)
         else:
             show_details(row, fields)
 
     def done(self, answer: Mapping[str, Any] | None, text: str) -> None:
-        """What an action did: `text`, or the API's answer; with --json an empty answer prints nothing."""
+        """Shows the result of an action:
+
+        `text`, or the API's response; with --json an empty response prints nothing.
+        """
         if not self.as_json:
             say(text)
         elif answer is not None:
@@ -67,7 +70,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Ask before what cannot be undone. Raises UsageFault where nobody can be asked and nothing was said before."""
+    """Asks for confirmation. Raises UsageFault when there is no terminal to ask on and --yes was not given."""
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
@@ -76,7 +79,7 @@ def confirm(question: str, *, yes: bool) -> None:
 
 
 def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Command[P]]:
-    """Register a command of the console client: it is given a Console, made from the options all of them take."""
+    """Registers a command of the console client. It receives a Console made from the shared options."""
 
     def register(function: Command[P]) -> Command[P]:
         def command(*, url: str | None, key: str | None, tenant: str | None, as_json: bool, **own: Any) -> None:

@@ -1,4 +1,4 @@
-"""The doctor's checks of the database, and of what the running processes wrote there."""
+"""The doctor's checks of the database and of the heartbeats that the processes write there."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from scheduler.storage.server_version import MIN_MAJOR, describe, is_too_old, se
 from scheduler.storage.status import read_signs_of_life
 
 MAX_PASS_AGE = 15.0
-"""Seconds; a scheduler passes at least every 5."""
+"""In seconds. A scheduler runs a pass at least every 5."""
 MAX_HEARTBEAT_AGE = 30.0
-"""Seconds; a worker shows itself every 10."""
+"""In seconds. A worker sends a heartbeat every 10."""
 CLOCK_NOTICED = timedelta(seconds=2)
 CLOCK_HARMFUL = timedelta(seconds=60)
-"""Signed webhooks are refused when their time is minutes off."""
+"""Signed webhooks are refused when their timestamp is minutes off."""
 CAUSES = (
     (
         ("statement pooling mode",),
@@ -83,19 +83,20 @@ CAUSES = (
     ),
     (("SSL", "certificate"), "the two do not agree on TLS", "correct sslmode and certificates in DATABASE_URL"),
 )
-"""What PostgreSQL and its client say, what it means, and what helps."""
+"""Errors of PostgreSQL and its client, what they mean, and the remedy."""
 SECRETS_TRIED = 1000
 
 
 def check_database(
     sqlalchemy_url: str, secret_key: str | None, clock: Clock, direct_url: str | None = None
 ) -> Iterator[Finding]:
-    """Each finding in turn; after one that makes the rest pointless there is none.
+    """Yields each finding; stops after one that makes the others pointless.
 
-    `direct_url` is the way past a pooler, if there is one.
+    `direct_url` is the address that bypasses a pooler, if there is one.
     """
     engine = unpooled_engine(sqlalchemy_url)
-    address = engine.url.set(drivername="postgresql").render_as_string(hide_password=True)  # as psql takes it
+    # in the form that psql accepts
+    address = engine.url.set(drivername="postgresql").render_as_string(hide_password=True)
     try:
         with engine.connect() as conn:
             version = _version(conn, address)
@@ -116,7 +117,7 @@ def check_database(
 
 
 def refused(address: str, complaint: str) -> Finding:
-    """The finding for a database that could not be reached: the cause, and what helps against that one."""
+    """Returns the finding for an unreachable database: the cause and its remedy."""
     lines = [line.strip() for line in complaint.splitlines() if line.strip()] or ["it does not answer"]
     for words, cause, remedy in CAUSES:
         said = next((line for line in lines if any(word in line for word in words)), None)
@@ -169,7 +170,7 @@ def _alive(name: str, what: str, age: float | None, limit: float) -> Finding:
 
 
 def _secrets(conn: Connection, secret_key: str | None) -> Finding:
-    """Whether what is stored encrypted opens with the key that this process was given."""
+    """Checks whether stored secrets can be decrypted with this process's key."""
     blobs = conn.execute(
         text("""
             SELECT runtime_secret FROM agents WHERE runtime_secret IS NOT NULL AND deleted_at IS NULL

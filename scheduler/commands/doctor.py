@@ -1,4 +1,4 @@
-"""`reveille doctor`: what is wrong, and what to do about it."""
+"""`reveille doctor`: finds problems and says what to do about them."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ NAME_WIDTH = 20
 
 
 class Late(StrEnum):
-    """What becomes of slots that passed since a backup."""
+    """What to do with slots that passed since a backup."""
 
     SKIP = "skip"
     POLICY = "policy"
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the root command."""
+    """Adds the command to the root command."""
     app.command()(doctor)
 
 
@@ -58,9 +58,9 @@ def doctor(
         ),
     ] = None,
 ) -> int:
-    """Check this installation, and say what to do.
+    """Check this installation and suggest fixes.
 
-    A line for each check: ok, warn, or fail with the remedy. Exit code 1 if anything fails.
+    Prints a line for each check: ok, warn, or fail with the remedy. The exit code is 1 if anything fails.
     """
     if upgrade_database:
         return _upgrade()
@@ -157,7 +157,7 @@ def _database(settings: Settings) -> Iterator[Finding]:
 
 
 def _kept_key(settings: Settings) -> str | None:
-    """The key in the data directory; None where there is none, or none that this user can read."""
+    """Returns the key in the data directory; None when there is none or this user cannot read it."""
     try:
         return (settings.data_dir / "secret.key").read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):

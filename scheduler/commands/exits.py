@@ -1,4 +1,4 @@
-"""Exit codes of commands, and which error leads to which."""
+"""The exit codes of commands and the errors that lead to them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scheduler.domain.errors import (
 
 
 class ExitCode(IntEnum):
-    """What a script can rely on."""
+    """The exit codes that scripts can rely on."""
 
     OK = 0
     FAILED = 1
@@ -46,5 +46,5 @@ _CODES: tuple[tuple[tuple[type[ReveilleError], ...], ExitCode], ...] = (
 
 
 def exit_code(error: ReveilleError) -> ExitCode:
-    """The exit code of a command that ended with `error`."""
+    """Returns the exit code for a command that ended with `error`."""
     return next((code for kinds, code in _CODES if isinstance(error, kinds)), ExitCode.FAILED)

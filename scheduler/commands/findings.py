@@ -1,4 +1,4 @@
-"""Findings of the checks of `reveille doctor`."""
+"""The findings of `reveille doctor`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Status(StrEnum):
-    """How bad it is: only `fail` makes the doctor's exit code 1."""
+    """The severity of a finding. Only `fail` makes the doctor's exit code 1."""
 
     OK = "ok"
     WARN = "warn"
@@ -16,7 +16,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the report; `remedy` is what to do when it is not ok."""
+    """One line of the report. `remedy` is what to do when it is not ok."""
 
     name: str
     status: Status
@@ -25,15 +25,15 @@ class Finding:
 
 
 def ok(name: str, text: str) -> Finding:
-    """All is well."""
+    """Creates a finding without a problem."""
     return Finding(name, Status.OK, text)
 
 
 def warn(name: str, text: str, remedy: str) -> Finding:
-    """It works, but not as it could."""
+    """Creates a finding for something that works, but not well."""
     return Finding(name, Status.WARN, text, remedy)
 
 
 def fail(name: str, text: str, remedy: str) -> Finding:
-    """It does not work."""
+    """Creates a finding for something that does not work."""
     return Finding(name, Status.FAIL, text, remedy)

@@ -1,4 +1,4 @@
-"""`reveille firings` and `reveille invocations`: what fired, and whom it woke."""
+"""`reveille firings` and `reveille invocations`: what fired, and which agents it woke."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ TRY_COLUMNS: Columns = (
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command and the group to the root command."""
+    """Adds the command and the group to the root command."""
     client_command(app, "firings")(firings)
     app.add_typer(invocations, name="invocations")
 
@@ -83,7 +83,7 @@ def firings(
     limit: Limit = 50,
     after: After = None,
 ) -> None:
-    """List firings: each time that a trigger fired."""
+    """List firings."""
     client = console.client
     page = client.get(
         "firings",
@@ -97,7 +97,7 @@ def firings(
 
 
 def _named(console: Console, items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Firings or invocations, each with its agent's name, and its trigger as the other commands take it."""
+    """Adds to firings or invocations the agent's name, and the trigger as other commands accept it."""
     names = agent_names(console.client)
     rows = [{**each, "agent_name": names.get(each["agent_id"], each["agent_id"])} for each in items]
     return [row | {"reference": f"{row['agent_name']}/{row.get('trigger_name')}"} for row in rows]
@@ -119,7 +119,7 @@ def list_invocations(
 
 @client_command(invocations, "show")
 def show(console: Console, invocation: InvocationRef) -> None:
-    """Show an invocation: tries, context and reply."""
+    """Show an invocation with its attempts, context and reply."""
     answer: dict[str, Any] = console.client.get("invocations", checked_id(invocation, "invocation"))
     if console.as_json:
         show_json(answer)

@@ -1,4 +1,4 @@
-"""JSON lines: one object a line on stdin, one a line on stdout, in the same order."""
+"""Processes JSON lines: one object per line on stdin, one per line on stdout, in the same order."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ Answer = Callable[[dict[str, Any]], dict[str, Any]]
 
 
 def answer_lines(answer: Answer, source: BinaryIO, target: BinaryIO) -> None:
-    """Write `answer(line)` for each line of `source`, flushed one by one; a bad line gives `{"error": …}`."""
+    """Writes `answer(line)` for each line of `source`, flushed each time; an invalid line gives `{"error": …}`."""
     for line in source:
         target.write(_dump(_safely(answer, line)) + b"\n")
         target.flush()
 
 
 class _Unreadable(Exception):
-    """The line is no JSON object."""
+    """The line is not a JSON object."""
 
 
 def _safely(answer: Answer, line: bytes) -> dict[str, Any]:
@@ -52,7 +52,7 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _dump(value: dict[str, Any]) -> bytes:
-    """ASCII only, so that a lone surrogate in the input cannot break the output."""
+    """Writes ASCII only, so that a lone surrogate in the input cannot break the output."""
     try:
         return json.dumps(value, allow_nan=False).encode()
     except (ValueError, RecursionError) as error:

@@ -1,4 +1,4 @@
-"""`reveille keys`: who may use the API."""
+"""`reveille keys`: manages API keys."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ FIELDS: Columns = (("id", "id"), ("name", "name"), ("scopes", "scopes"), ("tenan
 
 @client_command(group, "list")
 def list_keys(console: Console, limit: Limit = 50, after: After = None) -> None:
-    """List keys; their secret part is stored nowhere."""
+    """List keys, without their secret part, which is not stored."""
     console.table(console.client.get("api-keys", limit=limit, after=after), COLUMNS, "keys")
 
 
@@ -54,9 +54,9 @@ def revoke(
     key_id: Annotated[str, typer.Argument(metavar="KEY", help="Its id.")],
     yes: Yes = False,
 ) -> None:
-    """Revoke a key, after a question.
+    """Revoke a key, after confirmation.
 
-    Whoever uses it is refused from then on.
+    Requests with the key are refused from then on.
     """
     chosen = checked_id(key_id, "key")
     confirm(f"Revoke key {chosen}?", yes=yes)

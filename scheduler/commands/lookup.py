@@ -1,4 +1,4 @@
-"""People name things; the API knows ids. An id is taken as it is, anything else must be an exact name."""
+"""Resolves names to ids, as the API only accepts ids. An id is used as it is, anything else must be an exact name."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def agent_id(client: Client, text: str) -> str:
-    """The id of the agent with this id or name."""
+    """Returns the id of the agent with this id or name."""
     if _is_id(text):
         return text
     for agent in client.every("agents"):
@@ -22,12 +22,12 @@ def agent_id(client: Client, text: str) -> str:
 
 
 def agent_names(client: Client) -> dict[str, str]:
-    """The name of each agent, by its id."""
+    """Returns the name of each agent, by its id."""
     return {str(agent["id"]): str(agent["name"]) for agent in client.every("agents")}
 
 
 def tenant_id(client: Client, text: str) -> str:
-    """The id of the tenant with this id or name; an operator's key sees them."""
+    """Returns the id of the tenant with this id or name; requires an operator's key."""
     if _is_id(text):
         return text
     for tenant in client.every("tenants"):
@@ -37,7 +37,7 @@ def tenant_id(client: Client, text: str) -> str:
 
 
 def trigger_id(client: Client, text: str) -> str:
-    """The id of the trigger with this id, or of the one called `AGENT/NAME`; either name may hold a slash."""
+    """Returns the id of the trigger with this id or `AGENT/NAME`; either name may contain a slash."""
     if _is_id(text):
         return text
     for agent in client.every("agents"):
@@ -50,7 +50,7 @@ def trigger_id(client: Client, text: str) -> str:
 
 
 def checked_id(text: str, what: str) -> str:
-    """`text`, which must be an id: an invocation or a key has no other name."""
+    """Returns `text`, which must be an id: invocations and keys have no names."""
     if _is_id(text):
         return text
     raise NotFound(f"There is no {what} {text!r}; give its id.")

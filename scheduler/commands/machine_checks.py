@@ -1,4 +1,4 @@
-"""The doctor's checks of this machine: Python, the data directory, the port, whether PostgreSQL runs."""
+"""The doctor's checks of this machine: Python, the data directory, the port, and whether PostgreSQL runs."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MIN_PYTHON = (3, 11)
 
 
 def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
-    """Whether this Python is new enough."""
+    """Checks whether this Python is new enough."""
     text = f"Python {platform.python_version()} ({sys.executable})"
     if version >= MIN_PYTHON:
         return ok("python", text)
@@ -30,7 +30,7 @@ def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
 
 
 def check_data_dir(path: Path) -> Finding:
-    """Whether the data directory can be used."""
+    """Checks whether the data directory can be used."""
     if not path.exists():
         return warn("data directory", f"{path} does not exist", "`reveille run` makes it")
     if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
@@ -43,7 +43,7 @@ def check_data_dir(path: Path) -> Finding:
 
 
 def check_embedded(server: EmbeddedPostgres) -> Finding:
-    """Whether the embedded PostgreSQL is there, of this version, and running."""
+    """Checks whether the embedded PostgreSQL exists, has this version, and is running."""
     name = "embedded PostgreSQL"
     try:
         binaries()
@@ -67,7 +67,7 @@ def check_embedded(server: EmbeddedPostgres) -> Finding:
 
 
 def check_web(settings: Settings) -> Finding:
-    """Whether this Reveille answers on its port, or could; another one, or another program, is named."""
+    """Checks whether this Reveille answers on its port, or could; names another one or another program there."""
     url = f"http://127.0.0.1:{settings.port}"
     try:
         with httpx.Client(mounts=dict.fromkeys(LOCAL), timeout=2) as client:
@@ -94,7 +94,7 @@ def _is_reveille(answer: httpx.Response) -> bool:
 
 
 def _is_another(settings: Settings) -> bool:
-    """Whether the process on the port was started on another database. False where that cannot be known."""
+    """Whether the process on the port uses another database. False when that cannot be determined."""
     embedded = EmbeddedPostgres(settings.data_dir)
     if settings.database_url is None and not is_running(embedded.directory):
         return True
@@ -113,7 +113,7 @@ def _is_another(settings: Settings) -> bool:
 
 
 def data_version(directory: Path) -> int | None:
-    """The major version that a database's files were made by; None where there are none."""
+    """Returns the major version of a database's files; None when there are none."""
     try:
         return int((directory / "PG_VERSION").read_text(encoding="ascii"))
     except (FileNotFoundError, NotADirectoryError):

@@ -1,4 +1,4 @@
-"""Shows answers: tables by rich on a terminal, plain columns elsewhere."""
+"""Prints results: tables with rich on a terminal, plain columns elsewhere."""
 
 from __future__ import annotations
 
@@ -12,32 +12,32 @@ import typer
 from scheduler.commands.streams import complain
 
 Columns = Sequence[tuple[str, str]]
-"""Heading and dotted path of each column, e.g. `("RUNTIME", "runtime.kind")`."""
+"""The heading and dotted path of each column, e.g. `("RUNTIME", "runtime.kind")`."""
 
 NOTHING = "-"
 FOLDABLE = ("ERROR", "NOTE", "REASON", "SCOPES")
-"""Columns of free text, which may go over several lines where the terminal is narrow."""
+"""Columns of free text, which may wrap when the terminal is narrow."""
 FOLDED_WIDTH = 20
 GAP = 2
 """Between columns."""
 KEPT = "\t\u200c\u200d"
-"""Of what is not seen by itself: tabs, and the joiners in Persian or in emoji families."""
+"""Invisible characters that are allowed: tabs, and the joiners in Persian or in emoji."""
 
 
 def say(text: str) -> None:
-    """Lines for people."""
+    """Prints lines for people."""
     typer.echo("\n".join(printable(line) for line in text.split("\n")))
 
 
 def show_json(value: object) -> None:
-    """The API's own JSON, indented; what could steer a terminal is escaped as JSON has it (RFC 8259 section 7)."""
+    """Prints the API's JSON, indented; escapes terminal control characters as JSON does (RFC 8259 section 7)."""
     text = json.dumps(value, indent=2, ensure_ascii=False)
     shown = "".join(char if char.isprintable() or char == "\n" else _json_escape(char) for char in text)
     typer.echo(shown.encode("utf-8", "backslashreplace"))
 
 
 def show_table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: str) -> None:
-    """One line for each row; `empty` is said on stderr where there is none."""
+    """Prints one line for each row; prints `empty` to stderr when there are none."""
     if not rows:
         complain(empty)
         return
@@ -50,7 +50,7 @@ def show_table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: st
 
 
 def show_details(row: Mapping[str, Any], fields: Columns) -> None:
-    """One line for each field that has a value."""
+    """Prints one line for each field that has a value."""
     shown = [(head, _one_line(cell(pick(row, path)))) for head, path in fields if pick(row, path) is not None]
     width = max((len(head) for head, _ in shown), default=0)
     for head, text in shown:
@@ -58,13 +58,13 @@ def show_details(row: Mapping[str, Any], fields: Columns) -> None:
 
 
 def show_block(title: str, text: str | None) -> None:
-    """A text of several lines under its title; nothing without a text."""
+    """Prints a multi-line text under its title; nothing for an empty text."""
     if text:
         say(f"\n{title}\n{text}")
 
 
 def pick(row: Mapping[str, Any], path: str) -> Any:  # JSON
-    """The value at a dotted path; None where the path ends early."""
+    """Returns the value at a dotted path; None when the path ends early."""
     value: Any = row
     for part in path.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
@@ -72,7 +72,7 @@ def pick(row: Mapping[str, Any], path: str) -> Any:  # JSON
 
 
 def cell(value: object) -> str:
-    """A JSON value as a person reads it."""
+    """Formats a JSON value for people."""
     if value is None or value == "":
         return NOTHING
     if isinstance(value, bool):
@@ -85,7 +85,7 @@ def cell(value: object) -> str:
 
 
 def printable(text: str) -> str:
-    """`text` without what could steer a terminal: what others wrote is shown, never obeyed."""
+    """Escapes terminal control characters, so that other people's text cannot control the terminal."""
     return "".join(char if char.isprintable() or char in KEPT else _escape(char) for char in text)
 
 
@@ -109,7 +109,7 @@ def _plain_table(lines: Sequence[Sequence[str]]) -> None:
 
 
 def _fitting_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
-    """A table where the terminal is wide enough, else each row as lines of its own: an id is never broken up."""
+    """Prints a table if the terminal is wide enough, else each row on separate lines: ids are never split."""
     from rich.box import SIMPLE_HEAD
     from rich.cells import cell_len
     from rich.console import Console

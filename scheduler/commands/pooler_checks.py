@@ -1,4 +1,4 @@
-"""The doctor's look at a pooler before the database, and at the way past it."""
+"""The doctor's check of a pooler in front of the database, and of the address that bypasses it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SET_DIRECT = "set DATABASE_DIRECT_URL to the address of PostgreSQL itself"
 
 
 def check_pooler(conn: Connection, direct_url: str | None) -> Iterator[Finding]:
-    """What stands before the database, and whether what needs a session gets one."""
+    """Checks what is in front of the database, and whether session features work."""
     is_pooled = conn.info[POOLED]
     if direct_url is not None:
         yield _direct(

@@ -1,4 +1,4 @@
-"""`reveille prune`: remove at once the history whose days have passed, or say what that would be."""
+"""`reveille prune`: removes expired history at once, or shows what would be removed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from scheduler.commands.output import say, show_json
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the root command."""
+    """Adds the command to the root command."""
     app.command()(prune)
 
 
@@ -18,9 +18,9 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only; remove nothing.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="A list of {tenant, kind, rows}.")] = False,
 ) -> None:
-    """Remove history that is older than it is kept.
+    """Remove history that is older than its retention time.
 
-    The service does so by itself, little by little. The database is that of DATABASE_URL, else the embedded one.
+    The service does this gradually by itself. Uses the database at DATABASE_URL, else the embedded one.
     """
     from config.settings import load_settings
     from scheduler.commands.backup import at_database

@@ -1,4 +1,4 @@
-"""`reveille doctor --after-restore`: what will fire and run again once a restored database is started."""
+"""`reveille doctor --after-restore`: lists what will fire and run again when a restored database is started."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ WORKERS = """
 
 
 def check_restored(url: str) -> Iterator[Finding]:
-    """What a person should know before the first start; nothing is changed."""
+    """Lists what a person should know before the first start; changes nothing."""
     with psycopg.connect(url, connect_timeout=10) as connection:
         restored = connection.execute(RESTORED).fetchone()
         if restored is None:
@@ -45,7 +45,7 @@ def check_restored(url: str) -> Iterator[Finding]:
 
 
 def leave_out_late(url: str) -> Finding:
-    """Skip every slot that passed since the backup, unless something runs on the database already."""
+    """Skips every slot missed since the backup, unless something runs on the database already."""
     from scheduler.manage.restored import skip_late
     from scheduler.storage.engine import Database
 

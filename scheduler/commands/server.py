@@ -17,20 +17,20 @@ if TYPE_CHECKING:
 GUNICORN_CONFIG = Path(__file__).resolve().parents[2] / "config" / "gunicorn.py"
 APP = "api.app:create_app()"
 PROCESSES = ("run", "web", "worker")
-"""Commands that go on running, and log."""
+"""Commands that keep running and write logs."""
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to the root command."""
+    """Adds the commands to the root command."""
     for command in (run, web, worker, migrate):
         app.command()(command)
 
 
 def run() -> int:
-    """Run everything on this machine, its PostgreSQL too.
+    """Run everything on this machine, including PostgreSQL.
 
-    Migrates, then runs web, scheduler and worker until Ctrl-C; the data stay.
-    With DATABASE_URL that PostgreSQL is used.
+    Migrates, then runs web server, scheduler and worker until Ctrl-C; the data is kept. With DATABASE_URL, uses
+    that PostgreSQL.
     """
     settings = _settings()
     from scheduler import supervisor
@@ -42,7 +42,7 @@ def run() -> int:
 
 def web() -> None:
     """Run the web process: API and webhooks."""
-    # Replaced, not called: the process manager's signals must reach gunicorn itself, which reads the settings.
+    # Replaces this process, so that the process manager's signals reach gunicorn, which reads the settings itself.
     os.execv(sys.executable, [sys.executable, "-P", "-m", "gunicorn", "-c", str(GUNICORN_CONFIG), APP])  # noqa: S606
 
 
@@ -53,7 +53,7 @@ def worker(
 ) -> int:
     """Run a worker process: scheduler and invocations.
 
-    Or one of them, by its role. Any number of each role share one database, and may come and go.
+    With a role, only one of them. Any number of workers share one database.
     """
     settings = _settings().for_server()
     from scheduler.storage.migrate import check_migrated
@@ -64,9 +64,9 @@ def worker(
 
 
 def migrate() -> None:
-    """Bring the database up to this version.
+    """Upgrade the database to this version.
 
-    The first time it also makes the first admin key, and prints it once.
+    The first time, also creates the first admin key and prints it once.
     """
     settings = _settings().for_server()
     from scheduler.bootstrap import first_start
@@ -80,7 +80,7 @@ def migrate() -> None:
 
 
 def _settings() -> Settings:
-    """The settings, which must be right before anything else is loaded; logs go where they say."""
+    """Loads the settings before anything else, and configures logging accordingly."""
     from loguru import logger
 
     from config.logging import configure_logging

@@ -1,4 +1,4 @@
-"""Packages of another project that stand in the way of ours: `api` and `config` are common names."""
+"""Detects packages of another project that hide ours: `api` and `config` are common names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def shadowed() -> str | None:
-    """One line when another project's package is imported in place of one of ours, else None."""
+    """Returns a message when another project's package is imported in place of one of ours, else None."""
     for name in PACKAGES:
         spec = importlib.util.find_spec(name)
         found = Path(spec.origin).resolve().parent if spec and spec.origin else None

@@ -1,4 +1,4 @@
-"""The command's own streams: what cannot be written is escaped or told, never a traceback."""
+"""Protects the command's streams: what cannot be written is escaped or reported without a traceback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.commands.exits import UsageFault
 
 
 def prepare_streams() -> None:
-    """Replace streams that are closed, and escape characters that the locale's charset lacks."""
+    """Replaces closed streams, and escapes characters that the locale's charset lacks."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         stream = getattr(sys, name)
         if stream is None:
@@ -24,7 +24,7 @@ def prepare_streams() -> None:
 
 
 def texts_of(arguments: Sequence[str]) -> list[str]:
-    """The arguments as UTF-8, which they are whatever the locale says. Raises UsageFault for what is not."""
+    """Decodes the arguments as UTF-8, whatever the locale. Raises UsageFault if they are not."""
     try:
         return [os.fsencode(argument).decode() for argument in arguments]
     except UnicodeError:
@@ -32,7 +32,7 @@ def texts_of(arguments: Sequence[str]) -> list[str]:
 
 
 def complain(text: str) -> None:
-    """A line on stderr. Where nobody can read it there is nobody to tell."""
+    """Prints a line to stderr, ignoring errors."""
     try:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()
@@ -41,7 +41,7 @@ def complain(text: str) -> None:
 
 
 def let_go() -> None:
-    """Flush nothing more: what is still in the buffers has no reader, not even Python's own flush at exit."""
+    """Disables flushing: buffered output has no reader, and Python's flush at exit would fail."""
     for stream in (sys.stdout, sys.stderr):
         _let_go_of(stream)
 

@@ -1,4 +1,4 @@
-"""`reveille targets`: where an agent's notifications are sent on."""
+"""`reveille targets`: manages the notification targets of agents."""
 
 from __future__ import annotations
 
@@ -65,9 +65,9 @@ def add(
 
 @client_command(group, "test")
 def test(console: Console, target: Target) -> None:
-    """Send a test to a target, once.
+    """Send a test to a target.
 
-    The exit code is 1 if it does not arrive.
+    The exit code is 1 if it is not delivered.
     """
     answer = console.client.post("notification-targets", checked_id(target, "target"), "test")
     if not answer["delivered"]:
@@ -77,9 +77,9 @@ def test(console: Console, target: Target) -> None:
 
 @client_command(group, "delete")
 def delete(console: Console, target: Target, yes: Yes = False) -> None:
-    """Delete a target, after a question.
+    """Delete a target, after confirmation.
 
-    What is on its way there is given up.
+    Pending deliveries to it are dropped.
     """
     confirm(f"Delete target {target}?", yes=yes)
     console.client.delete("notification-targets", checked_id(target, "target"))

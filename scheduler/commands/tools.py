@@ -1,6 +1,6 @@
-"""The pure tools for whoever debugs a trigger: no database, no network but name resolution.
+"""Pure tools for debugging triggers: no database, and no network except name resolution.
 
-Each reads one JSON object a line from stdin and writes one a line to stdout, in the same order.
+Each reads one JSON object per line from stdin and writes one per line to stdout, in the same order.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ PANEL = "Tools (JSON lines on stdin and stdout)"
 
 
 def register(app: typer.Typer) -> None:
-    """Add the tools to the root command."""
+    """Adds the tools to the root command."""
     app.command("preview", rich_help_panel=PANEL)(preview)
     app.command("json-path", rich_help_panel=PANEL)(json_path)
     app.command("check-url", rich_help_panel=PANEL)(check_url)
@@ -24,7 +24,7 @@ def register(app: typer.Typer) -> None:
 
 
 def preview() -> None:
-    """Say when a trigger would fire.
+    """Show when a trigger would fire.
 
     {type, config, timezone?, after?, count?} -> {fire_times, notes}
     """
@@ -36,7 +36,7 @@ def preview() -> None:
 
 
 def json_path() -> None:
-    """Say what a JSONPath (RFC 9535) selects.
+    """Show what a JSONPath (RFC 9535) selects.
 
     {path, document} -> {values}
     """
@@ -46,7 +46,7 @@ def json_path() -> None:
 
 
 def check_url() -> None:
-    """Say whether a URL may be requested.
+    """Check whether a URL may be requested.
 
     {url, resolve?: {host: [ip, …]}} -> {verdict, address?, reason}
     """
@@ -63,7 +63,7 @@ def check_url() -> None:
 
 
 def verify_signature() -> None:
-    """Say whether a webhook delivery is genuine.
+    """Check whether a webhook delivery is genuine.
 
     {scheme, secret, headers, body|body_b64, now?, url?, params?, …} -> {verdict, reason}
     """

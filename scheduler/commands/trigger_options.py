@@ -1,4 +1,4 @@
-"""The options that make up a trigger's `type` and `config`: those that the kinds declare, and the general ones."""
+"""The options for a trigger's `type` and `config`: those that the kinds declare, and the general ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scheduler.commands.exits import UsageFault
 from scheduler.triggers.options import Option
 
 DEFAULT_COOLDOWN = 60.0
-"""Seconds; the API's own."""
+"""In seconds; the API's own default."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
@@ -32,21 +32,26 @@ ConfigJson = Annotated[
 
 
 def options_of_kinds() -> dict[str, tuple[Option, ...]]:
-    """The options of each type that people make. Slow to import, so that only those commands wait that need it."""
+    """Returns the options of each type that people can create.
+
+    Slow to import, so only commands that need it call it.
+    """
     from scheduler.triggers.registry import OFFERED
 
     return {name: kind.options for name, kind in OFFERED.items()}
 
 
 def options_of_runtimes() -> dict[str, tuple[Option, ...]]:
-    """The options of each runtime. Slow to import, so that only those commands wait that need it."""
+    """Returns the options of each runtime. Slow to import, so only commands that need it call it."""
     from scheduler.runtimes.registry import RUNTIMES
 
     return {name: runtime.options for name, runtime in RUNTIMES.items()}
 
 
 def with_options(function: Callable[..., None], kinds: Kinds) -> Callable[..., None]:
-    """`function`, whose last parameter takes the values of the kinds' options by flag, with a parameter for each."""
+    """Adds a parameter for each option of the kinds to `function`, whose last parameter receives their values by
+    flag.
+    """
 
     def command(*args: Any, **given: Any) -> None:
         own = {flag: given.pop(_name(flag)) for flag in flags}
@@ -63,7 +68,7 @@ def with_options(function: Callable[..., None], kinds: Kinds) -> Callable[..., N
 def shape(
     kind_name: str | None, config: str | None, own: Mapping[str, Any], kinds: Kinds
 ) -> tuple[str, dict[str, Any]]:
-    """The trigger's type and config. UsageFault when the options do not say it or contradict each other."""
+    """Returns the trigger's type and config. Raises UsageFault when the options are incomplete or contradictory."""
     chosen = kind_name or implied(own, kinds)
     if chosen is None:
         hints = ", ".join(option.flag for option in _all(kinds) if option.implies and option.reads != "flag")
@@ -72,7 +77,7 @@ def shape(
 
 
 def put_options(whole: dict[str, Any], chosen: str, own: Mapping[str, Any], kinds: Kinds) -> dict[str, Any]:
-    """`whole` with what the options say. UsageFault for one that the chosen type has not."""
+    """Applies the options to `whole`. Raises UsageFault for one that the chosen type does not have."""
     allowed = {option.flag: option for option in kinds.get(chosen, ())}
     for flag, value in own.items():
         if flag not in allowed:
@@ -86,7 +91,7 @@ def _all(kinds: Kinds) -> Iterator[Option]:
 
 
 def implied(own: Mapping[str, Any], kinds: Kinds) -> str | None:
-    """The type that the options say. One that several types have says it where no other option does."""
+    """Returns the type that the options imply. An option of several types only counts if no other option decides."""
     said = {
         name: [option.flag for option in options if option.implies and option.flag in own]
         for name, options in kinds.items()
@@ -130,7 +135,7 @@ def _name(flag: str) -> str:
 
 
 def parse_duration(option: str, text: str) -> float:
-    """Seconds in `20s`, `1.5h` and the like; a bare number says too little."""
+    """Parses `20s`, `1.5h` and the like into seconds; a bare number is refused."""
     match = _DURATION.fullmatch(text.strip())
     seconds = float(match[1]) * UNITS[match[2]] if match else math.inf
     if math.isinf(seconds):
@@ -139,7 +144,7 @@ def parse_duration(option: str, text: str) -> float:
 
 
 def cooldown_of(text: str | None, kind: str, config: Mapping[str, Any]) -> float | None:
-    """The cooldown in seconds. One that is not given is at most the step of an even grid; None leaves it to the API."""
+    """Returns the cooldown in seconds. The default is at most the step of an even grid; None leaves it to the API."""
     if text is not None:
         return parse_duration("--cooldown", text)
     from pydantic import ValidationError
@@ -149,20 +154,20 @@ def cooldown_of(text: str | None, kind: str, config: Mapping[str, Any]) -> float
     try:
         step = KINDS[kind].model_validate(dict(config)).step() if kind in CLOCKED else None
     except ValidationError:
-        return None  # the API says what is wrong
+        return None  # the API reports the error
     seconds = 0.0 if step is None else step.total_seconds()
     return seconds if 0 < seconds < DEFAULT_COOLDOWN else None
 
 
 def fires_by_the_clock(kind: str) -> bool:
-    """Whether a preview tells when triggers of this type fire."""
+    """Whether a preview can tell when triggers of this type fire."""
     from scheduler.triggers.registry import CLOCKED
 
     return kind in CLOCKED
 
 
 def read_json_object(option: str, text: str | None) -> Mapping[str, Any]:
-    """The object in JSON, or in the file after an `@`; empty without a text."""
+    """Parses a JSON object, or the file after an `@`; empty without a text."""
     given = read_text(option, text)
     if given is None:
         return {}
@@ -178,7 +183,7 @@ def read_json_object(option: str, text: str | None) -> Mapping[str, Any]:
 
 
 def read_text(option: str, text: str | None) -> str | None:
-    """The text itself, or what is in the file after an `@`, so that a secret need not be an argument."""
+    """Returns the text itself, or the content of the file after an `@`, so that a secret need not be an argument."""
     if text is None or not text.startswith("@"):
         return text
     try:

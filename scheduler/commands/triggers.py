@@ -1,4 +1,4 @@
-"""`reveille triggers`: what wakes an agent."""
+"""`reveille triggers`: manages triggers."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ from scheduler.commands.output import Columns, say, show_json, show_table
 
 
 class _Group(TyperGroup):
-    """The group. Those of its commands that have the options of kinds are made when they are asked for."""
+    """The group. Its commands with options of kinds are built on demand."""
 
     def list_commands(self, ctx: Any) -> list[str]:
-        """`add` first."""
+        """Lists `add` first."""
         return [*WITH_KIND_OPTIONS, *super().list_commands(ctx)]
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
-        """A command by its name."""
+        """Returns a command by its name."""
         return _made(cmd_name) if cmd_name in WITH_KIND_OPTIONS else super().get_command(ctx, cmd_name)
 
 
@@ -73,7 +73,7 @@ FIELDS: Columns = (
 
 
 class Misfire(StrEnum):
-    """What happens to times that passed while nobody could fire."""
+    """What happens to missed fire times."""
 
     LATEST = "latest"
     ALL = "all"
@@ -139,7 +139,7 @@ def list_triggers(
     limit: Limit = 50,
     after: After = None,
 ) -> None:
-    """List triggers, of one agent or of all."""
+    """List the triggers of one agent or of all."""
     if agent is not None and of_agent is not None:
         raise UsageFault("An agent is given twice; give one.")
     agent = agent or of_agent
@@ -160,7 +160,7 @@ def pause(
     trigger: TriggerRef,
     note: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
 ) -> None:
-    """Stop a trigger from firing."""
+    """Pause a trigger."""
     body = None if note is None else {"note": note}
     answer = console.client.post("triggers", trigger_id(console.client, trigger), "pause", body=body)
     console.done(answer, f"Paused trigger {answer['name']}.")
@@ -168,7 +168,7 @@ def pause(
 
 @client_command(group, "resume")
 def resume(console: Console, trigger: TriggerRef) -> None:
-    """Let a trigger fire again, from now on."""
+    """Resume a trigger from now on."""
     answer = console.client.post("triggers", trigger_id(console.client, trigger), "resume")
     following = f" It fires next at {answer['next_fire_at']}." if answer["next_fire_at"] else ""
     console.done(answer, f"Resumed trigger {answer['name']}.{following}")
@@ -191,7 +191,7 @@ def preview(
     *,
     own: Mapping[str, Any],
 ) -> None:
-    """Show when a trigger fires, or one with these options would."""
+    """Show when a trigger fires, or would fire with these options."""
     if trigger is not None:
         if own or any(each is not None for each in (kind, config, after)):
             raise UsageFault("Give a trigger or the options of one, not both.")
@@ -207,9 +207,9 @@ def preview(
 
 @client_command(group, "rm")
 def remove(console: Console, trigger: TriggerRef, yes: Yes = False) -> None:
-    """Delete a trigger, after a question.
+    """Delete a trigger, after confirmation.
 
-    What it has fired is still delivered.
+    What has already fired is still delivered.
     """
     confirm(f"Delete trigger {trigger}?", yes=yes)
     console.client.delete("triggers", trigger_id(console.client, trigger))
@@ -217,7 +217,7 @@ def remove(console: Console, trigger: TriggerRef, yes: Yes = False) -> None:
 
 
 def _say_pace(console: Console, trigger: Mapping[str, Any], *, chosen: bool) -> None:
-    """Tell where the cooldown lets the trigger wake less often than it fires, or was made shorter for it."""
+    """Reports when the cooldown makes the trigger wake less often than it fires, or was shortened for it."""
     cooldown = trigger["cooldown_seconds"]
     answer = console.client.get("triggers", str(trigger["id"]), "preview", count=3)
     times = [datetime.fromisoformat(at) for at in answer["fire_times"]]
@@ -232,7 +232,7 @@ def _say_pace(console: Console, trigger: Mapping[str, Any], *, chosen: bool) -> 
 
 
 def _references(console: Console, triggers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The triggers, each with what the other commands take it by."""
+    """Adds to triggers the references that other commands accept."""
     names = agent_names(console.client)
     return [
         {**each, "reference": f"{names.get(each['agent_id'], each['agent_id'])}/{each['name']}"}

@@ -1,4 +1,4 @@
-"""`reveille doctor --upgrade-database`: an embedded database of another PostgreSQL version, brought to this one.
+"""`reveille doctor --upgrade-database`: upgrades an embedded database of another PostgreSQL version.
 
 The old files are kept beside the new ones; nothing is deleted.
 """
@@ -19,13 +19,13 @@ from scheduler.postgres.os_account import Account, choose_account
 from scheduler.supervisor import data_directory_lock
 
 IN_DIRECTORY = 'cd "$1" && shift && exec "$@"'
-"""pg_upgrade writes where it stands."""
+"""pg_upgrade writes to its working directory."""
 
 
 def upgrade_database(data_dir: Path) -> str:
-    """Upgrade the database in `data_dir` if need be; a line on what was done.
+    """Upgrades the database in `data_dir` if necessary; returns a line about the result.
 
-    Raises ReveilleError with the steps to take by hand where this installation has no programs of the old version.
+    Raises ReveilleError with manual steps when this installation lacks the programs of the old version.
     """
     data = EmbeddedPostgres(data_dir).directory
     old = data_version(data)
@@ -51,7 +51,7 @@ def upgrade_database(data_dir: Path) -> str:
 
 
 def programs_of(major: int) -> Path | None:
-    """The directory of the wheel's programs of another version, which some wheels carry for this purpose."""
+    """Returns the directory of another version's programs, which some wheels include for upgrades."""
     package = binaries().parents[1]
     account = Account(os.geteuid(), os.getegid())
     for postgres in sorted(package.glob("pginstall*/bin/postgres")):
@@ -74,11 +74,11 @@ def _by_hand(data: Path, kept: Path, old: int) -> str:
 
 
 def _upgraded_copy(data: Path, old_programs: Path) -> Path:
-    """A copy of `data` in this version's format, beside it."""
+    """Returns a copy of `data` in this version's format, beside it."""
     programs = binaries()
     account = choose_account(data, programs / "postgres", old_programs / "postgres", data.parent)
     made = data.with_name(f"{data.name}.new")
-    shutil.rmtree(made, ignore_errors=True)  # what an upgrade that failed left
+    shutil.rmtree(made, ignore_errors=True)  # left over from a failed upgrade
     made.mkdir(mode=0o700)
     os.chown(made, account.uid, account.gid)
     checksums = () if _has_checksums(account, old_programs, data) else ("--no-data-checksums",)
@@ -102,14 +102,14 @@ def _has_checksums(account: Account, programs: Path, data: Path) -> bool:
 
 @contextmanager
 def _private_directory(account: Account) -> Iterator[Path]:
-    """A short path, for the address of a socket must fit in 103 bytes."""
+    """Returns a short private path, since a socket's address must fit in 103 bytes."""
     with tempfile.TemporaryDirectory(prefix="reveille-upgrade-", dir=SHORT_DIRECTORY) as path:
         os.chown(path, account.uid, account.gid)
         yield Path(path)
 
 
 def _allow_only(account: Account, work: Path) -> dict[str, str]:
-    """Let in nobody but `account`: the settings that say so, and the files that they name."""
+    """Allows only `account` to connect: returns the settings and the files that they name."""
     files = {
         "hba_file": ("hba.conf", f"local all all peer map={NAME}\n"),
         "ident_file": ("ident.conf", f'{NAME} "{account.name}" {SUPERUSER}\n'),

@@ -1,4 +1,4 @@
-"""`reveille web-password`: who signs in to the web UI by a name and a password."""
+"""`reveille web-password`: sets the password of a web user."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ GENERATED_BITS = 128
 
 
 def register(app: typer.Typer) -> None:
-    """Add the command to the root command."""
+    """Adds the command to the root command."""
     client_command(app, "web-password")(web_password)
 
 
@@ -31,7 +31,7 @@ def web_password(
     remove: Annotated[bool, typer.Option("--remove", help="Remove the user instead, after a question.")] = False,
     yes: Yes = False,
 ) -> None:
-    """Give someone a password for the web UI, or a new one. It is asked for, or read from a pipe."""
+    """Set a web user's password, creating the user if needed. The password is prompted for, or read from a pipe."""
     client = console.client
     known = next((user for user in client.every("web-users") if user["name"] == name), None)
     if remove:

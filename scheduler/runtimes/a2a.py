@@ -1,6 +1,6 @@
-"""The `a2a` runtime: the context goes as a message to an agent elsewhere, by the A2A protocol, 1.0 or 0.3.
+"""The `a2a` runtime: sends the context as a message to a remote agent over the A2A protocol, 1.0 or 0.3.
 
-The library is loaded by the first run: a worker without such agents does not hold it.
+The library is loaded by the first run, so that a worker without such agents does not need the memory.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ if TYPE_CHECKING:
     from scheduler.runtimes.a2a_task import RemoteAgent
 
 MAX_ANSWER_BYTES = 8 * MAX_REPLY_BYTES
-"""Of one HTTP answer: a reply of a megabyte may be told several times over in a stream."""
+"""The limit of one HTTP response. A stream may repeat a reply of one megabyte several times."""
 CANCEL_SECONDS = 3.0
-"""How long a remote agent may take to hear that it is to stop."""
+"""How long a remote agent may take to accept a cancellation."""
 
 
 class A2aRuntime(RuntimeConfig):
     """Woken by a message to the A2A agent whose card is at `url` + `/.well-known/agent-card.json`.
 
-    `secret` is sent as a bearer token, `headers` as they are. Both are kept encrypted and never shown.
+    `secret` is sent as a bearer token, `headers` as they are. Both are stored encrypted and never shown.
     """
 
     label: ClassVar = "A2A agent"
@@ -71,22 +71,22 @@ class A2aRuntime(RuntimeConfig):
     _check_headers = field_validator("headers")(sendable)
 
     def check(self, operator: Operator) -> None:
-        """The address may be requested."""
+        """Checks that the address may be requested."""
         check_address(self.url, "runtime.url", operator.allow_private)
 
     @classmethod
     def pack(cls, secrets: Mapping[str, Any]) -> str:
-        """Both by name, also where there is none."""
+        """Packs both secrets by name, even when empty."""
         return json.dumps({"secret": secrets.get("secret"), "headers": secrets.get("headers") or {}})
 
     @classmethod
     def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
-        """One message, and what comes of it."""
+        """Returns the runtime for one run."""
         return A2aRun(spec, parts)
 
 
 class A2aRun:
-    """Sends the context, follows the task that comes of it to its end, and cancels it when its time is up."""
+    """Sends the context, follows the resulting task to its end, and cancels it at the timeout."""
 
     def __init__(self, spec: RuntimeSpec, parts: RuntimeParts) -> None:
         url = spec.config.get("url")
@@ -98,9 +98,9 @@ class A2aRun:
         self._parts = parts
 
     async def run(self, request: RunRequest) -> Outcome:
-        """Wake the remote agent, whole within the agent's timeout.
+        """Wakes the remote agent and waits at most the agent's timeout.
 
-        However the run ends before the task does, the remote agent is asked to stop: at the timeout, when the
+        If the run ends before the task does, the remote agent is asked to stop: at the timeout, when the
         invocation is cancelled, and when the worker shuts down.
         """
         library = await _load()
@@ -123,7 +123,7 @@ class A2aRun:
 
 
 def secret_headers(secret: str | None) -> dict[str, str]:
-    """The headers in an agent's stored secret: JSON, `{"secret": bearer token or null, "headers": {…}}`."""
+    """Returns the headers for an agent's stored secret: JSON, `{"secret": bearer token or null, "headers": {…}}`."""
     if secret is None:
         return {}
     stored = json.loads(secret)
@@ -132,7 +132,7 @@ def secret_headers(secret: str | None) -> dict[str, str]:
 
 
 async def _load() -> ModuleType:
-    """The part that needs the library; its first import takes a moment, in which other runs go on."""
+    """Imports the part that needs the library. The first import takes a moment, during which other runs continue."""
     return await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.a2a_task")
 
 
@@ -143,7 +143,7 @@ async def _stop(agent: RemoteAgent) -> None:
 
 
 async def _undisturbed(work: Awaitable[None]) -> None:
-    """Wait for `work`, however often the waiting is cancelled meanwhile; `work` bounds itself."""
+    """Waits for `work` even if the waiting is cancelled meanwhile; `work` has its own timeout."""
     task = asyncio.ensure_future(work)
     while not task.done():
         with suppress(asyncio.CancelledError):

@@ -1,4 +1,4 @@
-"""Turns errors of a remote agent into the end of a try."""
+"""Converts errors of a remote agent to the outcome of an attempt."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from scheduler.net.retry_after import is_put_off, parse_retry_after
 
 TEMPORARY_STATUSES = frozenset({408, 425, 429})
 TEMPORARY_ERRORS = (InternalError, InvalidAgentResponseError, TaskNotFoundError)
-"""What the agent may get over; any other error of the protocol says that our request will never do."""
+"""Errors that may pass; any other protocol error means that our request will never succeed."""
 NOT_A2A = (ParseError, ValueError, KeyError, TypeError, AttributeError)
-"""How the library fails on answers that are no A2A."""
+"""The library's errors for responses that are not A2A."""
 
 ERRORS = (ReveilleError, A2AError, httpx.HTTPError, *NOT_A2A)
-"""Whatever a call of a remote agent raises."""
+"""Everything that a call of a remote agent may raise."""
 
 
 def failure(error: BaseException, now: datetime) -> Failed:
-    """What one of ERRORS means: worth another try or not, and after which wait."""
+    """Converts one of ERRORS: whether to retry, and after how long."""
     if isinstance(error, ReveilleError):
         return Failed(error.message, permanent=error.permanent)
     if isinstance(error, A2AError) and not isinstance(error, A2AClientError):
@@ -50,7 +50,7 @@ def _response(error: BaseException) -> httpx.Response | None:
 
 
 def _refused(response: httpx.Response, now: datetime) -> Failed:
-    """As for the `http` runtime."""
+    """Handles an HTTP status as the `http` runtime does."""
     status = response.status_code
     if status in TEMPORARY_STATUSES or status >= 500:
         wait = parse_retry_after(response.headers.get("retry-after"), now)

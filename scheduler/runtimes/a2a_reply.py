@@ -1,4 +1,4 @@
-"""Turns a remote agent's task into text, and its end into the end of a try."""
+"""Converts a remote agent's task to text, and its state to the outcome of an attempt."""
 
 from __future__ import annotations
 
@@ -16,7 +16,10 @@ QUESTION = "The agent cannot go on by itself and asks:"
 
 
 def outcome_of(task: Task) -> Outcome | None:
-    """How the task ended; None while it goes on, and for states that this version does not know."""
+    """Returns the outcome of an ended task;
+
+    None while it continues, and for states that this version does not know.
+    """
     said = text_of(task.status.message.parts)
     match task.status.state:
         case TaskState.TASK_STATE_COMPLETED:
@@ -37,34 +40,36 @@ def outcome_of(task: Task) -> Outcome | None:
 
 
 def is_canceled(task: Task) -> bool:
-    """Whether somebody cancelled the task, which may have been an earlier try of ours."""
+    """Whether somebody cancelled the task, perhaps an earlier attempt of ours."""
     return task.status.state == TaskState.TASK_STATE_CANCELED
 
 
 def replied(text: str) -> Replied:
-    """A reply, cut at what a reply may have."""
+    """Returns a reply, cut at the maximum length."""
     kept, cut = storable(text)
     return Replied(kept, cut)
 
 
 def result_of(task: Task) -> str:
-    """The artifacts' content, a blank line between two of them."""
+    """Returns the content of the artifacts, separated by blank lines."""
     return "\n\n".join(filter(None, (_artifact_text(artifact) for artifact in task.artifacts)))
 
 
 def last_words(task: Task) -> str:
-    """What the agent said last in the task's history: some end a task without an artifact and without a message."""
+    """Returns the agent's last message in the task's history, as some end a task without an artifact or message."""
     said = (text_of(each.parts) for each in reversed(task.history) if each.role == Role.ROLE_AGENT)
     return next(filter(None, said), "")
 
 
 def text_of(parts: Iterable[Part]) -> str:
-    """A message's content: texts as they are, data as JSON, files by name or address, each on lines of its own."""
+    """Returns a message's content: texts as they are, data as JSON, files by name or address, each on separate
+    lines.
+    """
     return "\n".join(filter(None, map(_part, parts))).strip()
 
 
 def append(task: Task, artifact: Artifact, *, append: bool) -> None:
-    """Take an update of a stream: a new artifact, the same one anew, or more parts of it."""
+    """Applies an update of a stream: a new artifact, a replaced one, or more parts of one."""
     known = next((each for each in task.artifacts if each.artifact_id == artifact.artifact_id), None)
     if known is None:
         task.artifacts.append(artifact)
@@ -75,7 +80,7 @@ def append(task: Task, artifact: Artifact, *, append: bool) -> None:
 
 
 def _artifact_text(artifact: Artifact) -> str:
-    """As `text_of`, but texts that follow each other are one: a stream brings them in pieces of any size."""
+    """Like `text_of`, but joins adjacent texts, as a stream splits them into pieces of any size."""
     runs = groupby(artifact.parts, lambda part: part.WhichOneof("content") == "text")
     return "\n".join(
         filter(None, ("".join(map(_part, parts)) if is_text else text_of(parts) for is_text, parts in runs))

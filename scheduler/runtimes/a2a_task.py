@@ -1,4 +1,4 @@
-"""One task at a remote agent: sent or resumed, followed to its end, cancelled."""
+"""Handles one task at a remote agent: sends or resumes it, follows it to its end, cancels it."""
 
 from __future__ import annotations
 
@@ -33,15 +33,18 @@ from scheduler.runtimes.a2a_reply import append, is_canceled, outcome_of, replie
 from scheduler.storage.remote_tasks import KnownTask, RemoteTasks
 
 FIRST_LOOK, LONGEST_LOOK = 1.0, 10.0
-"""Seconds between two looks at a task that is not streamed."""
+"""The seconds between two polls of a task without a stream."""
 IDLE_SECONDS = 60.0
-"""A stream that is silent for so long is left, and its task looked at instead: the connection may be dead."""
+"""After this much silence a stream is abandoned and its task is polled instead, as the connection may be dead."""
 MAX_MISSES = 5
-"""Looks that may fail in a row."""
+"""How many consecutive polls may fail."""
 
 
 class RemoteAgent:
-    """A remote agent, asked once. `http` carries the credentials, `memory` the task over a lost worker."""
+    """A single piece of work for a remote agent.
+
+    `http` carries the credentials, `memory` keeps the task if the worker is lost.
+    """
 
     def __init__(
         self, http: httpx.AsyncClient, url: str, memory: RemoteTasks | None, clock: Clock, *, has_secrets: bool
@@ -55,7 +58,7 @@ class RemoteAgent:
         self._task: Task | None = None
 
     async def work(self, request: RunRequest) -> Outcome:
-        """Send the context, or go on with the task of an earlier try, to the end."""
+        """Sends the context, or continues the task of an earlier attempt, to the end."""
         try:
             return await self._work(request)
         except DatabaseUnavailable:
@@ -64,7 +67,7 @@ class RemoteAgent:
             return failure(error, self._clock.now())
 
     async def cancel(self) -> None:
-        """Ask the agent to stop, if it has begun and is not done."""
+        """Asks the agent to stop if it has started and is not done."""
         if self._client is None or self._task is None or outcome_of(self._task) is not None:
             return
         try:
@@ -93,7 +96,7 @@ class RemoteAgent:
         return self._client
 
     def _check_origins(self, card: AgentCard) -> None:
-        """What is secret goes to the address that was given for it and to no other that a card names."""
+        """Refuses to send secrets to any address of a card other than the configured one."""
         if not self._has_secrets:
             return
         home = origin_of(self._url)
@@ -105,9 +108,9 @@ class RemoteAgent:
                 )
 
     async def _resume(self, client: Client, task_id: str) -> Outcome | None:
-        """Follow the task of an earlier try; None when it must be sent anew.
+        """Follows the task of an earlier attempt; None when it must be sent again.
 
-        It was cancelled by that try, or failed in it, or the agent has forgotten it.
+        That attempt may have cancelled it, it may have failed, or the agent no longer knows it.
         """
         try:
             self._task = await client.get_task(GetTaskRequest(id=task_id))
@@ -120,9 +123,9 @@ class RemoteAgent:
         return None if is_canceled(self._known_task()) else outcome
 
     async def _send(self, client: Client, request: RunRequest, known: KnownTask | None) -> Outcome:
-        """The message's id is the invocation's, by which an agent may know a repeated one.
+        """Sends the message with the invocation's id, so that an agent can detect repeats.
 
-        After a task that ended without an answer it is another: the same one would only bring that task back.
+        After a task that ended without an answer it uses a new id, as the same one would only return that task.
         """
         self._task = None
         message_id = str(request.invocation_id) if known is None else f"{request.invocation_id}.{known.task_id}"
@@ -138,7 +141,7 @@ class RemoteAgent:
         return outcome or await self._look(client)
 
     async def _said(self, client: Client, outcome: Outcome) -> Outcome:
-        """How a task ended of which only its end was told: what was said may stand in its history alone."""
+        """Returns the outcome of a task of which only the end was reported: the reply may only be in its history."""
         try:
             whole = await client.get_task(GetTaskRequest(id=self._known_task().id))
         except ERRORS as error:
@@ -147,9 +150,9 @@ class RemoteAgent:
         return outcome_of(whole) or outcome
 
     async def _listen(self, client: Client, request: SendMessageRequest, invocation_id: UUID) -> Message | None:
-        """Send, and take what comes, until the task is over, or the stream is, or it has fallen silent.
+        """Sends and reads the stream until the task ends, the stream ends, or it falls silent.
 
-        Returns the agent's message if it answered by that instead of a task.
+        Returns the agent's message if it answered with that instead of a task.
         """
         try:
             async with aclosing(client.send_message(request)) as events:  # type: ignore[type-var]
@@ -181,7 +184,7 @@ class RemoteAgent:
                 append(self._task, update.artifact, append=update.append)
 
     async def _look(self, client: Client) -> Outcome:
-        """Look at the task again and again until it is over."""
+        """Polls the task until it ends."""
         pause, misses = FIRST_LOOK, 0
         while (outcome := outcome_of(self._known_task())) is None:
             await asyncio.sleep(pause)
@@ -206,5 +209,5 @@ class RemoteAgent:
         try:
             await self._memory.remember(invocation_id, KnownTask(self._url, self._task.id))
         except ReveilleError as error:
-            # A try that cannot be resumed is better than none.
+            # An attempt that cannot be resumed is better than none.
             logger.warning("The remote task {} could not be kept: {}", self._task.id, error.message)

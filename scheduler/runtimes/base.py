@@ -1,4 +1,4 @@
-"""What a runtime is: its settings as a shape, all that the rest of Reveille has to know about it, and how it runs."""
+"""The base class of runtimes: their settings model, everything else that Reveille needs to know, and how they run."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """What the operator allows agents to run and to reach, and the box that keeps their secrets."""
+    """What the operator allows agents to run and to reach, and the encryption of their secrets."""
 
     box: SecretBox
     allow_private: AllowedPrivate
@@ -58,53 +58,53 @@ class RuntimeParts:
     clock: Clock
     commands: Mapping[str, Sequence[str]]
     tools: Sequence[Tool] = ()
-    """What an agent may call while it runs."""
+    """The tools that an agent may call while it runs."""
     remote_tasks: RemoteTasks | None = None
-    """Where the `a2a` runtime keeps its tasks; without it a retry sends again."""
+    """Where the `a2a` runtime stores its tasks; without it a retry sends again."""
     journal: Journal | None = None
-    """Where the `llm` runtime writes down what it does; it cannot run without."""
+    """Where the `llm` runtime writes its transcript; it cannot run without."""
     read_variable: Callable[[str], str | None] = lambda _: None
-    """A variable of the environment, where the key of a model may be."""
+    """Reads an environment variable that holds a model's key."""
     mcp_commands: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """The operator's allow-list of MCP servers that are programs: name to program and arguments."""
+    """The operator's allow-list of local MCP servers: name to program and arguments."""
 
 
 class RuntimeConfig(Shape):
-    """One way to run agents: all that the rest of Reveille has to know about it, and its settings as a shape.
+    """A way to run agents: everything that Reveille needs to know about it, and the model of its settings.
 
-    A subclass is listed in the registry, or found there by the entry-point group `reveille.runtimes`. The API, the web
-    forms, the command and the worker read it. Its name in the API is the one value of its field
-    `kind: Literal["…"]`. The fields' titles, descriptions and examples become the JSON Schema and the web form.
-
-    A subclass gives `run`; one that has to prepare a run, or to follow it beyond its timeout, gives `open` instead.
+    A subclass is listed in the registry, or found by the entry-point group `reveille.runtimes`. The API, the web
+    forms, the command line and the worker read it. Its name in the API is the only value of its field `kind:
+    Literal["…"]`. The fields' titles, descriptions and examples become the JSON Schema and the web form. A
+    subclass implements `run`; one that has to prepare a run, or to follow it beyond its timeout, implements `open`
+    instead.
     """
 
     label: ClassVar[str]
-    """Its name for people, such as "Web server"."""
+    """Its display name, such as "Web server"."""
     summary: ClassVar[str]
-    """What an agent is that is run so, in a few words that follow its name."""
+    """What such an agent is, in a few words that follow its name."""
     icon: ClassVar[str] = "M-5 0 0-5 5 0 0 5Z"
-    """The path of its mark: SVG path data within -6..6 on both axes."""
+    """The path of its icon: SVG path data within -6..6 on both axes."""
     docs: ClassVar[str] = ""
-    """Its page: a path in this repository, or an address."""
+    """Its documentation: a path in this repository, or a URL."""
     secrets: ClassVar[tuple[str, ...]] = ()
     """Fields that are stored encrypted and never shown again."""
     shown_once: ClassVar[tuple[str, ...]] = ()
-    """Those of the secrets that are shown in the answer to the call that made or set them."""
+    """The secrets that are shown in the response of the call that generated or set them."""
     sent_along: ClassVar[tuple[str, ...]] = ()
-    """Those of the secrets that are sent to `url` as they are: they do not follow it to another host."""
+    """The secrets that are sent to `url` as they are, and which therefore do not move to another host."""
     choices: ClassVar[Mapping[str, Literal["models", "commands"]]] = MappingProxyType({})
-    """Fields whose value is the id of one of the tenant's models, or the name of a command that the operator allows."""
+    """Fields whose value is the id of a model of the tenant, or the name of a command that the operator allows."""
     main_fields: ClassVar[tuple[str, ...]] = ()
-    """Fields that a form shows at once; it folds the others. None given: all. The first is shown with the agent."""
+    """Fields that a form shows at once; the others are collapsed. Empty: all. The first is shown with the agent."""
     options: ClassVar[tuple[Option, ...]] = ()
-    """The command's options for the fields."""
+    """The command-line options for the fields."""
     card_tags: ClassVar[tuple[str, ...]] = ()
-    """What it adds to the tags of the skill on its agents' A2A cards."""
+    """Additional tags of the skill on its agents' A2A cards."""
 
     @classmethod
     def kind_name(cls) -> str:
-        """Its `kind` in the API. Raises TypeError where the class does not say it."""
+        """Returns its `kind` in the API. Raises TypeError when the class does not define it."""
         found = cls.model_fields.get("kind")
         values = get_args(found.annotation) if found is not None else ()
         if len(values) != 1 or not isinstance(values[0], str):
@@ -112,32 +112,32 @@ class RuntimeConfig(Shape):
         return values[0]
 
     def check(self, operator: Operator) -> None:
-        """Refuse with InvalidField, on `runtime.FIELD`, what the shape allows and the operator does not."""
+        """Raises InvalidField on `runtime.FIELD` for what the operator does not allow although the shape does."""
 
     def completed(self) -> Self:
-        """The settings with what is made up where it was left out."""
+        """Returns the settings with generated values in place of missing ones."""
         return self
 
     @classmethod
     def pack(cls, secrets: Mapping[str, Any]) -> str:
-        """The secrets as one text, to be encrypted."""
+        """Packs the secrets into one text for encryption."""
         return json.dumps(dict(secrets))
 
     @classmethod
     def unpack(cls, text: str) -> dict[str, Any]:
-        """The secrets in a text that `pack` made."""
+        """Returns the secrets from a text made by `pack`."""
         return dict(json.loads(text))
 
     async def run(self, request: RunRequest, parts: RuntimeParts) -> Outcome:
-        """Wake the agent and wait for it. It is cancelled at the agent's timeout.
+        """Wakes the agent and waits for it. It is cancelled at the agent's timeout.
 
-        A ReveilleError that it raises is a failure with that text; any other exception is one that is tried again.
+        A ReveilleError that it raises is a failure with that text; any other exception is retried.
         """
         raise NotImplementedError
 
     @classmethod
     def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
-        """The runtime of one agent. Raises ConfigurationError when its settings cannot be run."""
+        """Returns the runtime for one agent. Raises ConfigurationError when its settings cannot be run."""
         secrets = {} if spec.secret is None else cls.unpack(spec.secret)
         try:
             config = cls.model_validate({"kind": cls.kind_name(), **spec.config, **secrets}, strict=False)
@@ -151,7 +151,7 @@ class RuntimeConfig(Shape):
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """A runtime that runs by its config's `run`."""
+    """A runtime that uses its config's `run`."""
 
     config: RuntimeConfig
     parts: RuntimeParts

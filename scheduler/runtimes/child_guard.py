@@ -1,9 +1,10 @@
-"""`python -I -S child_guard.py FD PROGRAM ARG…`: run PROGRAM; end it with all its children, and never outlive FD.
+"""`python -I -S child_guard.py FD PROGRAM ARG…`: runs PROGRAM, kills it with all its children, and never outlives
+FD.
 
-A worker starts this in its stead and holds the other end of the pipe FD. However that worker goes, kill -9
-included, the kernel closes its end, and what it had started goes with it: else the agent could be run a second
-time beside it. SIGTERM is passed on to the program's group; closing FD kills. The exit status is the program's,
-or 128 + the signal that ended it. A file of its own with nothing imported of ours, so that it starts in 10 ms.
+A worker starts this instead of the program and holds the other end of the pipe FD. However the worker ends, even
+by kill -9, the kernel closes that end, and what it started is killed: otherwise the agent could be run a second
+time in parallel. SIGTERM is passed on to the program's group; closing FD kills. The exit status is the program's,
+or 128 + the signal that ended it. This file imports nothing of ours, so that it starts in 10 ms.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import sys
 from pathlib import Path
 
 PR_SET_CHILD_SUBREAPER = 36
-CANNOT_RUN, NOT_FOUND = 126, 127  # as a shell says it
+CANNOT_RUN, NOT_FOUND = 126, 127  # as in a shell
 
 
 def main(lifeline: int, command: list[str]) -> int:
-    """Run `command` to its end, or to that of the lifeline."""
+    """Runs `command` to its end, or until the pipe is closed."""
     if sys.platform == "linux":
-        # Whoever leaves the program's group is still given to us when its parent dies.
+        # Processes that leave the program's group become our children when their parent dies.
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     woken, wake = os.pipe()
     os.set_blocking(wake, False)
@@ -42,7 +43,7 @@ def main(lifeline: int, command: list[str]) -> int:
 
 
 def become(lifeline: int, command: list[str]) -> None:
-    """Be the program, in a session and a process group of its own."""
+    """Replaces this process by the program, in its own session and process group."""
     os.close(lifeline)
     os.setsid()
     try:
@@ -53,7 +54,7 @@ def become(lifeline: int, command: list[str]) -> None:
 
 
 def watch(program: int, lifeline: int, woken: int) -> int:
-    """Wait until the program has ended, passing on SIGTERM; kill it when the lifeline is cut."""
+    """Waits for the program to end and passes on SIGTERM; kills it when the pipe is closed."""
     while True:
         ready, _, _ = select.select([lifeline, woken], [], [])
         if lifeline in ready:
@@ -69,7 +70,7 @@ def watch(program: int, lifeline: int, woken: int) -> int:
 
 
 def end_all(program: int) -> None:
-    """Kill what the program left behind: its group, and on Linux whoever had left the group."""
+    """Kills what the program left behind: its group, and on Linux any process that has left the group."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(program, signal.SIGKILL)
     while True:
@@ -83,7 +84,7 @@ def end_all(program: int) -> None:
 
 
 def orphans() -> list[int]:
-    """Our children, by now none but those that were given to us."""
+    """Returns our child processes, which by now are only adopted ones."""
     try:
         return [int(pid) for pid in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()]
     except OSError:

@@ -1,4 +1,4 @@
-"""The `command` runtime: an operator's program gets the request on stdin, and its stdout is the reply.
+"""The `command` runtime: runs an operator's program with the request on stdin; its stdout is the reply.
 
 Of all this, only the name in the operator's allow-list can be set through the API.
 """
@@ -29,7 +29,7 @@ from scheduler.runtimes.replies import parse_object, read_reply
 
 CHILD_GUARD = Path(__file__).with_name("child_guard.py")
 GRACE_SECONDS = 2.0
-"""How long a program may take to end after SIGTERM, before it is killed."""
+"""How long a program may take to end after SIGTERM before it is killed."""
 ERROR_BYTES = 4096
 """How much of the end of stderr is kept as the error."""
 CHUNK = 65536
@@ -41,7 +41,7 @@ PERMANENT_STATUSES = {
     126: "not executable",
     127: "not found",
 }
-"""Exit statuses that say that another try cannot help: of sysexits.h, and what shells mean by 126 and 127."""
+"""Exit statuses for which a retry cannot help: from sysexits.h, and 126 and 127 as in shells."""
 
 
 class CommandRuntime(RuntimeConfig):
@@ -62,12 +62,12 @@ class CommandRuntime(RuntimeConfig):
 
     @classmethod
     def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
-        """One run of the program."""
+        """Returns the runtime for one run of the program."""
         return CommandRun(spec, parts)
 
 
 class CommandRun:
-    """Runs a program of the allow-list, in a session of its own, and leaves nothing of it behind."""
+    """Runs an allowed program in its own session and leaves no process behind."""
 
     def __init__(self, spec: RuntimeSpec, parts: RuntimeParts) -> None:
         name = spec.config.get("name")
@@ -81,7 +81,7 @@ class CommandRun:
         self._timeout = spec.timeout_seconds
 
     async def run(self, request: RunRequest) -> Outcome:
-        """Run the program to its end. Exit status 0 is success; what else it means, `_outcome` says."""
+        """Runs the program to its end. Exit status 0 is success; `_outcome` interprets the others."""
         try:
             async with asyncio.timeout(self._timeout):
                 status, output, errors = await self._run(request.to_json())
@@ -99,7 +99,10 @@ class CommandRun:
         return replace(failed, spent=spent, note=note)
 
     def _failure(self, status: int, errors: str) -> Failed:
-        """Any failure is worth another try, for a program that fails rarely says why, except those it does say."""
+        """Converts an exit status.
+
+        Any failure is retried, as programs rarely say why, except for the known permanent ones.
+        """
         meaning = f" ({PERMANENT_STATUSES[status]})" if status in PERMANENT_STATUSES else ""
         how = (
             f"was ended by signal {status - 128}" if 128 < status < 160 else f"ended with status {status}{meaning}"
@@ -118,7 +121,7 @@ class CommandRun:
                 status = await process.wait()
         finally:
             if pipes:
-                # They end when nobody holds the pipes any more; somebody who got away is not waited for.
+                # They end when nobody holds the pipes any more; an escaped process is not waited for.
                 await asyncio.wait(pipes, timeout=1)
             for each in pipes:
                 each.cancel()
@@ -126,7 +129,7 @@ class CommandRun:
 
 
 class _Head:
-    """The first bytes of a stream. The rest is read too, so that the program is not held up, and dropped."""
+    """Keeps the first bytes of a stream and drops the rest, which it reads so that the program does not block."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -141,7 +144,7 @@ class _Head:
 
 
 class _Tail:
-    """The last bytes of a stream."""
+    """Keeps the last bytes of a stream."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -153,7 +156,7 @@ class _Tail:
 
 
 async def _feed(stream: StreamWriter, body: bytes) -> None:
-    """Write the request; a program that does not read it to its end does not have to."""
+    """Writes the request; a program need not read all of it."""
     with suppress(BrokenPipeError, ConnectionResetError):
         stream.write(body)
         await stream.drain()
@@ -164,9 +167,9 @@ async def _feed(stream: StreamWriter, body: bytes) -> None:
 
 @asynccontextmanager
 async def _leashed(command: Sequence[str]) -> AsyncIterator[Process]:
-    """A started program; when the block is left it ends, and everything it started with it."""
+    """A started program. When the block exits, it is ended with everything it started."""
     lifeline, holder = os.pipe()
-    # Shielded, for a cancellation while it starts must not lose it.
+    # Shielded, so that a cancellation during the start does not lose it.
     starting = asyncio.ensure_future(_start(command, lifeline))
     try:
         yield await asyncio.shield(starting)
@@ -176,7 +179,7 @@ async def _leashed(command: Sequence[str]) -> AsyncIterator[Process]:
             if process.returncode is None:
                 await _ask_to_end(process)
         finally:
-            os.close(holder)  # by which the leash kills whatever is left
+            os.close(holder)  # makes the guard kill whatever is left
         await process.wait()
 
 
@@ -205,7 +208,7 @@ async def _ask_to_end(process: Process) -> None:
 
 
 def _environment() -> dict[str, str]:
-    """Nothing of the worker's own: its secrets live there."""
+    """Returns an environment without the worker's variables, which hold its secrets."""
     return {
         "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
         "HOME": pwd.getpwuid(os.geteuid()).pw_dir,

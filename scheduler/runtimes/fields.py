@@ -1,4 +1,4 @@
-"""Types of fields that runtimes have in common: addresses, secrets, headers."""
+"""Field types that runtimes share: addresses, secrets, headers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Sent = Mapping[str, str | None] | None
 
 
 def sendable(value: Sent) -> Sent:
-    """Refuse what cannot be sent as headers; null is for one that is to be removed."""
+    """Refuses headers that cannot be sent; null removes a header."""
     try:
         check_headers({name: each or "" for name, each in (value or {}).items()})
         check_names_differ(value or {})
@@ -33,4 +33,4 @@ def _bearer(value: str) -> str:
 
 
 Bearer = Annotated[str, StringConstraints(min_length=1, max_length=4096), AfterValidator(_bearer)]
-"""What fits in a header as a bearer token."""
+"""A secret that can be sent in a header as a bearer token."""

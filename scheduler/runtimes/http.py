@@ -1,4 +1,4 @@
-"""The `http` runtime: one POST to the agent's URL, signed by Standard Webhooks."""
+"""The `http` runtime: one POST to the agent's URL, signed according to Standard Webhooks."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from scheduler.runtimes.base import MAX_REPLY_BYTES, Operator, Option, RuntimeCo
 from scheduler.runtimes.replies import read_reply
 
 TEMPORARY = frozenset({408, 425, 429})
-"""The 4xx that say "later": Request Timeout, Too Early, Too Many Requests."""
+"""The 4xx statuses that mean "later": Request Timeout, Too Early, Too Many Requests."""
 EXCERPT = 500
-"""Characters of an error's body that are kept."""
+"""How many characters of an error response are kept."""
 
 
 class HttpRuntime(RuntimeConfig):
-    """Woken by a POST to `url`, signed by Standard Webhooks with `secret` (made when left out, and shown once)."""
+    """Woken by a POST to `url`, signed with `secret` (Standard Webhooks; generated if omitted, and shown once)."""
 
     label: ClassVar = "Web server"
     summary: ClassVar = "your own server, called with a signed POST"
@@ -70,7 +70,7 @@ class HttpRuntime(RuntimeConfig):
     )
 
     def check(self, operator: Operator) -> None:
-        """The address may be requested, and the secret can sign."""
+        """Checks that the address may be requested and the secret can sign."""
         check_address(self.url, "runtime.url", operator.allow_private)
         try:
             StandardWebhooks().key(self.secret or "")
@@ -78,27 +78,27 @@ class HttpRuntime(RuntimeConfig):
             raise InvalidField(f"runtime.secret {error}.", field="runtime.secret") from None
 
     def completed(self) -> Self:
-        """With a secret."""
+        """Adds a generated secret if there is none."""
         return self if self.secret else self.model_copy(update={"secret": new_standard_secret()})
 
     @classmethod
     def pack(cls, secrets: Mapping[str, Any]) -> str:
-        """The secret itself, as it has always been stored."""
+        """Returns the secret itself, as it has always been stored."""
         return str(secrets["secret"])
 
     @classmethod
     def unpack(cls, text: str) -> dict[str, Any]:
-        """The secret by its name."""
+        """Returns the secret by its name."""
         return {"secret": text}
 
     @classmethod
     def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
-        """One call."""
+        """Returns the runtime for one call."""
         return HttpRun(spec, parts)
 
 
 class HttpRun:
-    """Posts the request; the answer is the reply, or 202 the promise of one."""
+    """Posts the request; the response is the reply, or 202 the promise of one."""
 
     def __init__(self, spec: RuntimeSpec, parts: RuntimeParts) -> None:
         url = spec.config.get("url")
@@ -111,7 +111,7 @@ class HttpRun:
         self._parts = parts
 
     async def run(self, request: RunRequest) -> Outcome:
-        """Post and read the answer, whole within the agent's timeout. `webhook-id` is the invocation's id."""
+        """Posts and reads the response within the agent's timeout. `webhook-id` is the invocation's id."""
         body = request.to_json()
         try:
             answer = await self._parts.client.request(
@@ -140,7 +140,7 @@ class HttpRun:
 
 
 def _outcome(answer: Answer, now: datetime) -> Outcome:
-    """What a status means: RFC 9110, with 408, 425, 429 and 5xx as the ones worth another try."""
+    """Converts a status: RFC 9110, with 408, 425, 429 and 5xx worth a retry."""
     if 200 <= answer.status < 300:
         return _replied(answer)
     said = decode(answer.body[: 4 * EXCERPT], answer.headers.get("content-type"), is_cut=True) or ""
@@ -155,7 +155,7 @@ def _outcome(answer: Answer, now: datetime) -> Outcome:
 
 
 def _replied(answer: Answer) -> Replied:
-    """The `reply` and the `acks` of a JSON object, else the body as text."""
+    """Returns the `reply` and `acks` of a JSON object, else the body as text."""
     text = decode(answer.body, answer.headers.get("content-type"), is_cut=answer.truncated)
     if text is None:
         kind = answer.headers.get("content-type", "").partition(";")[0].strip()[:100] or "an unknown type"

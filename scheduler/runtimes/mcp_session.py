@@ -1,4 +1,4 @@
-"""One connection to an MCP server, by the library `mcp`. Imported by `mcp_tools` when a run needs it."""
+"""A connection to an MCP server with the library `mcp`. Imported by `mcp_tools` when a run needs it."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.mcp_tools import Offered, ToolFailed
 
 MAX_ANSWER_BYTES = 32 * MAX_REPLY_BYTES
-"""Of one HTTP answer, which may be a stream of many messages."""
+"""The limit of one HTTP response, which may be a stream of many messages."""
 MAX_TOOLS = 100
-"""Of one server; a model that is shown more chooses badly, and pays for all of them."""
+"""The limit for one server: with more tools a model chooses worse, and all of them cost tokens."""
 CLIENT = mcp_types.Implementation(name="Reveille", version="1")
 
 
 class McpSession:
-    """An open connection, and the tools that its server lists."""
+    """An open connection and the tools that its server lists."""
 
     def __init__(self, client: Client, tools: Sequence[Offered]) -> None:
         self._client = client
         self.tools = tools
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> str:
-        """What a tool returns, as text. Raises ToolFailed when it says so itself."""
+        """Returns a tool's result as text. Raises ToolFailed for a result marked as an error."""
         result = await self._client.call_tool(name, dict(arguments))
         text = result_text(result)
         if result.is_error:
@@ -46,7 +46,7 @@ class McpSession:
 
 @asynccontextmanager
 async def connect(server: McpServer, parts: RuntimeParts) -> AsyncIterator[McpSession]:
-    """Connect and list the tools. Raises ConfigurationError for a command that is not allowed."""
+    """Connects and lists the tools. Raises ConfigurationError for a command that is not allowed."""
     if server.url is not None:
         http = httpx2_client(parts.client, max_bytes=MAX_ANSWER_BYTES)
         http.headers.update(server.headers)
@@ -63,7 +63,7 @@ async def connect(server: McpServer, parts: RuntimeParts) -> AsyncIterator[McpSe
 
 
 def result_text(result: mcp_types.CallToolResult) -> str:
-    """The content as text; structured content as JSON where there is no text; pictures and sounds by their kind."""
+    """Returns the content as text; structured content as JSON if there is no text; images and audio by their type."""
     text = "\n".join(filter(None, map(_block, result.content)))
     if not text and result.structured_content is not None:
         text = json.dumps(result.structured_content, ensure_ascii=False)
@@ -96,7 +96,7 @@ async def _list(client: Client) -> list[Offered]:
 
 
 def _program(server: McpServer, parts: RuntimeParts) -> StdioServerParameters:
-    """Of the worker's environment the library passes on PATH, HOME and the like, and nothing of ours."""
+    """Starts a local server. The library passes on PATH, HOME and the like, and no other variable of the worker."""
     command = parts.mcp_commands.get(server.command or "")
     if not command:
         raise ConfigurationError(

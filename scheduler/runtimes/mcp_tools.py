@@ -1,7 +1,7 @@
-"""The tools of an agent's MCP servers, for the time of one run.
+"""Provides the tools of an agent's MCP servers during one run.
 
-A server that fails does not sink the run: its tools are left out, or its calls fail, and the log and the transcript say
-why. The library is loaded by the first run that needs it.
+A failing server does not fail the run: its tools are omitted, or its calls fail, and the log and the transcript
+say why. The library is loaded by the first run that needs it.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ from scheduler.domain.tools import McpServer, Tool, ToolCaller
 from scheduler.runtimes.base import RuntimeParts
 
 MAX_NAME = 64
-"""Characters of a tool's name, as the providers of models want it."""
+"""The maximum length of a tool's name, as required by model providers."""
 MAX_DESCRIPTION = 2000
 NOT_IN_A_NAME = re.compile(r"[^A-Za-z0-9_-]")
 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """Seconds."""
+    """Time limits in seconds."""
 
     connect: float = 30.0
-    """For a server to be there and to list its tools; all of a run's servers at once."""
+    """For servers to connect and list their tools, all of a run's servers in parallel."""
     call: float = 120.0
     close: float = 3.0
-    """For servers to go, before they are made to."""
+    """For servers to disconnect before they are forced to."""
 
 
 class ToolFailed(ReveilleError):
@@ -59,17 +59,17 @@ class Session(Protocol):
     tools: Sequence[Offered]
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> str:
-        """What a tool returns, as text. Raises ToolFailed, and whatever the library does."""
+        """Returns a tool's result as text. Raises ToolFailed and any error of the library."""
         ...
 
 
 _leaving: set[asyncio.Future[None]] = set()
-"""Who takes longer to go than a run should wait; the library bounds it."""
+"""Connections that take longer to close than a run should wait; the library limits their time."""
 
 Connect = Callable[[McpServer, RuntimeParts], Any]
 """Opens a Session as an asynchronous context manager."""
 Tell = Callable[[str], None]
-"""Told what is left out, and why."""
+"""Reports what is omitted, and why."""
 
 
 @asynccontextmanager
@@ -81,10 +81,10 @@ async def open_tools(
     timing: Timing = Timing(),
     tell: Tell = lambda _: None,
 ) -> AsyncIterator[list[Tool]]:
-    """The tools of all `servers` that answer, named `server_tool`; what is `taken` keeps its meaning.
+    """Returns the tools of all `servers` that respond, named `server_tool`; names in `taken` are not reused.
 
-    Only for the time of the block: then the servers are let go, and programs among them ended. `tell` hears what is
-    left out before the block begins.
+    They are only valid inside the block; then the servers are disconnected and local ones ended. `tell` reports
+    what is omitted before the block begins.
     """
     if not servers:
         yield []
@@ -103,7 +103,7 @@ async def open_tools(
 
 
 class _Line:
-    """One server, held by a task of its own: the library wants a connection closed by the task that opened it."""
+    """A server, held by its own task: the library requires that the task that opened a connection closes it."""
 
     def __init__(self, server: McpServer, parts: RuntimeParts, connect: Connect, timing: Timing) -> None:
         self._server = server
@@ -118,7 +118,7 @@ class _Line:
         self.holding = asyncio.ensure_future(self._hold())
 
     async def open(self) -> None:
-        """Wait until the server is there, or has failed, or has had its time."""
+        """Waits until the server is connected, has failed, or has timed out."""
         try:
             async with asyncio.timeout(self._timing.connect):
                 await self._opened.wait()
@@ -127,11 +127,11 @@ class _Line:
             self.holding.cancel()
 
     def tools(self) -> list[Tool]:
-        """Its tools, none if it did not answer."""
+        """Returns its tools; none if it did not respond."""
         return [self._tool(offered) for offered in self._session.tools] if self._session else []
 
     def leave(self) -> None:
-        """Let the server go; it takes a moment."""
+        """Disconnects; takes a moment."""
         self._leave.set()
 
     def __str__(self) -> str:
@@ -149,7 +149,7 @@ class _Line:
             self._opened.set()
 
     def _fail(self, why: str) -> None:
-        """Before the run has its tools, `open_tools` tells of it; later the calls do."""
+        """Records the failure: `open_tools` reports it before the run has its tools, later the calls do."""
         self._session = None
         if self._opened.is_set() and not self._leave.is_set():
             logger.warning("{} failed; it is left out: {}", self, why)
@@ -181,14 +181,14 @@ class _Line:
 
 
 def reason(error: BaseException) -> str:
-    """The innermost cause of an error, which task groups wrap."""
+    """Returns the innermost cause of an error, which task groups wrap."""
     while isinstance(error, BaseExceptionGroup) and error.exceptions:
         error = error.exceptions[0]
     return str(error)[:500] or type(error).__name__
 
 
 def _distinct(tools: Iterable[Tool], taken: Collection[str]) -> tuple[list[Tool], list[str]]:
-    """Of two tools of a name the first, and what to say of the others."""
+    """Keeps the first of several tools with the same name and describes the others."""
     kept: dict[str, Tool] = {}
     doubled: list[str] = []
     for tool in tools:
@@ -200,7 +200,7 @@ def _distinct(tools: Iterable[Tool], taken: Collection[str]) -> tuple[list[Tool]
 
 
 async def _close(lines: Sequence[_Line], seconds: float) -> None:
-    """Let all servers go at once, those that hang by force."""
+    """Disconnects all servers in parallel, by force if they hang."""
     tasks = [line.holding for line in lines]
     for line in lines:
         line.leave()

@@ -1,4 +1,4 @@
-"""One short question to a model from a process that may never think itself."""
+"""Tests a model from a process that may never run `llm` agents itself."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from scheduler.net.policy import AllowedPrivate
 
 
 def ask_model(spec: ModelSpec, allow_private: AllowedPrivate, read_variable: Callable[[str], str | None]) -> Trial:
-    """Ask at once, and wait for what comes of it: an answer, or why there is none."""
+    """Asks now and waits for the result: an answer, or the reason why there is none."""
     return asyncio.run(_ask(spec, allow_private, read_variable))
 
 
 async def _ask(
     spec: ModelSpec, allow_private: AllowedPrivate, read_variable: Callable[[str], str | None]
 ) -> Trial:
-    # The libraries take a second to load and 40 to 90 MB to hold: only a process that tests a model has them.
+    # The libraries take a second to load and 40 to 90 MB: only a process that tests a model loads them.
     library = await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.llm.trial")
     async with GuardedClient(allow_private=allow_private) as client:
         tried: Trial = await library.try_model(spec, client, read_variable)

@@ -1,4 +1,4 @@
-"""Every runtime there is: ours, and those of installed packages. A new one is one file and one line here."""
+"""All runtimes: ours, and those of installed packages. A new one is one file and one line here."""
 
 from __future__ import annotations
 
@@ -40,23 +40,26 @@ if TYPE_CHECKING:
     AnyRuntime = RuntimeConfig
 else:
     AnyRuntime = Annotated[Union[tuple(RUNTIMES.values())], Field(discriminator="kind")]  # noqa: UP007
-"""The settings of any runtime, told apart by their `kind`."""
+"""The settings of any runtime, distinguished by their `kind`."""
 
 RUNTIME: TypeAdapter[RuntimeConfig] = TypeAdapter(AnyRuntime)
 
 
 def runtime_of(kind: str) -> type[RuntimeConfig]:
-    """The runtime named `kind`; one that is not installed any more has no settings."""
+    """Returns the runtime named `kind`; one that is no longer installed has no settings."""
     return RUNTIMES.get(kind, RuntimeConfig)
 
 
 def fields_of(kind: str, choice: str) -> tuple[str, ...]:
-    """The fields of a runtime whose value is one of these, such as "models"."""
+    """Returns the fields of a runtime that refer to one of these, such as "models"."""
     return tuple(name for name, each in runtime_of(kind).choices.items() if each == choice)
 
 
 def make_runtime(spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
-    """The runtime of an agent. Raises ConfigurationError for an unknown kind or settings that cannot be run."""
+    """Returns the runtime of an agent.
+
+    Raises ConfigurationError for an unknown kind or settings that cannot be run.
+    """
     runtime = RUNTIMES.get(spec.kind)
     if runtime is None:
         raise ConfigurationError(f"There is no runtime {spec.kind!r}; there are {', '.join(RUNTIMES)}.")

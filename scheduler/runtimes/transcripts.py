@@ -1,4 +1,4 @@
-"""The transcripts of runs, for runtimes on an event loop: the database works in threads, and is waited for."""
+"""Writes the transcripts of runs for runtimes on an event loop; the queries run in threads."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ P = ParamSpec("P")
 
 THREADS = 2
 PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
-"""Between attempts while the database is away: for about a minute."""
+"""The pauses between attempts while the database is unavailable, about a minute in all."""
 
 
 class Journal:
-    """Writes what runs do, each step in a transaction of its own. One for a worker."""
+    """Records what runs do, each step in its own transaction. One per worker."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="journal")
 
     def of(self, invocation_id: UUID, attempt: int) -> RunJournal:
-        """The journal of one try."""
+        """Returns the journal of one attempt."""
         return RunJournal(self, invocation_id, attempt)
 
     def close(self) -> None:
-        """Stop the threads."""
+        """Stops the threads."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def write(self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call `work` with a transaction's connection; DatabaseUnavailable when that stays away for a minute."""
+        """Runs `work` with a transaction's connection; raises DatabaseUnavailable after a minute of outage."""
 
         def call() -> T:
             with self._db.begin() as conn:
@@ -56,30 +56,33 @@ class Journal:
 
 
 class RunJournal:
-    """What one try did. Raises Superseded when the try is not running any more, and DatabaseUnavailable."""
+    """The journal of one attempt.
+
+    Raises Superseded when the attempt is no longer running, and DatabaseUnavailable.
+    """
 
     def __init__(self, journal: Journal, invocation_id: UUID, attempt: int) -> None:
         self._journal = journal
         self._run = (invocation_id, attempt)
 
     async def open(self, title: str, context: str) -> Past:
-        """What earlier tries did."""
+        """Returns what earlier attempts did."""
         return await self._journal.write(transcripts.open_transcript, *self._run, title=title, context=context)
 
     async def add_response(self, position: int, response: str, said: str, spent: Spent) -> None:
-        """Keep a response. Written twice, because a commit's answer was lost, it is kept once."""
+        """Stores a response. If it is written twice because a commit's answer was lost, it is stored once."""
         await self._journal.write(transcripts.add_response, *self._run, position, response, said=said, spent=spent)
 
     async def add_note(self, session_id: UUID, note: str) -> None:
-        """Tell people of something that the model did not say or do."""
+        """Adds a note for people about something that the model did not say or do."""
         await self._journal.write(transcripts.add_note, *self._run, session_id, note)
 
     async def start_call(self, session_id: UUID, key: str, name: str, arguments: str) -> None:
-        """Note that a tool is about to be called."""
+        """Records that a tool is about to be called."""
         await self._journal.write(
             transcripts.start_call, *self._run, session_id, key=key, name=name, arguments=arguments
         )
 
     async def end_call(self, session_id: UUID, key: str, ended: EndedCall) -> None:
-        """Note what it returned."""
+        """Records its result."""
         await self._journal.write(transcripts.end_call, session_id, key, ended)

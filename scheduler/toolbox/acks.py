@@ -1,4 +1,4 @@
-"""The tool by which an agent acknowledges the firings that it was given."""
+"""The tool with which an agent acknowledges the firings it was given."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from scheduler.toolbox.base import CHANGES, Arguments, Services, actor_of, make_
 
 
 class AckFiring(Arguments):
-    """What becomes of which firing."""
+    """The firing and its outcome."""
 
     firing_id: UUID = Field(description="As your context names it.")
     status: AckStatus = Field(
@@ -30,7 +30,7 @@ class AckFiring(Arguments):
 
 
 def ack_tools(services: Services) -> Sequence[Tool]:
-    """The tool that acknowledges, for the calling agent's own firings."""
+    """Returns the tool that acknowledges the calling agent's own firings."""
 
     def ack_firing(caller: ToolCaller, asked: AckFiring) -> dict[str, Any]:
         with services.db.begin() as conn:

@@ -1,4 +1,4 @@
-"""Makes tools: a shape for the arguments, and the function that does the work."""
+"""Builds tools from a model of the arguments and a function that does the work."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ MAX_DEPTH = 32
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the tools work with. `base_url` is the API's, for the address of a webhook."""
+    """What the tools use. `base_url` is the API's, for the address of a webhook."""
 
     db: Database
     triggers: Triggers
@@ -38,7 +38,7 @@ class Services:
 
 
 class Arguments(BaseModel):
-    """A tool's arguments. Models write `"5"` for 5, so types are coerced; what is not known is refused."""
+    """A tool's arguments. Models write `"5"` for 5, so types are coerced; unknown arguments are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -63,7 +63,7 @@ def make_tool(
     *,
     hints: Mapping[str, bool] = READS,
 ) -> Tool:
-    """A tool whose arguments have the shape `shape`. Its errors name each wrong argument."""
+    """Builds a tool whose arguments have the shape `shape`. Its errors name each wrong argument."""
 
     def call(caller: ToolCaller, arguments: Mapping[str, Any]) -> Any:
         try:
@@ -76,22 +76,22 @@ def make_tool(
 
 
 def actor_of(caller: ToolCaller) -> str:
-    """How the audit trail names an agent that acts by itself."""
+    """Returns the audit trail's name of an agent that acts by itself."""
     return f"agent:{caller.agent_id}"
 
 
 def self_of(conn: Connection, caller: ToolCaller) -> Agent:
-    """The agent that calls; raises NotFound when it was deleted meanwhile."""
+    """Returns the calling agent; raises NotFound when it was deleted meanwhile."""
     return get_agent(conn, caller.tenant_id, caller.agent_id)
 
 
 def shown_time(moment: datetime | None) -> str | None:
-    """RFC 3339, UTC."""
+    """Formats a time as RFC 3339, UTC."""
     return None if moment is None else moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
 def object_of(value: Any) -> Any:
-    """An argument that is to be an object: some models write the object's JSON as a text."""
+    """Returns an object argument; some models pass the object's JSON as text."""
     if not isinstance(value, str):
         return value
     try:
@@ -107,7 +107,7 @@ def _schema(shape: type[Arguments]) -> Mapping[str, Any]:
 
 
 def _fit(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """The arguments as the database can hold them."""
+    """Makes the arguments storable in the database."""
     if deeper_than(MAX_DEPTH, dict(arguments)):
         raise InvalidField(f"{name} was not called: its arguments are nested more than {MAX_DEPTH} deep.")
     return {key: _storable(value) for key, value in arguments.items()}

@@ -45,7 +45,7 @@ class ListInvocations(Arguments):
 
 
 def ledger_tools(services: Services) -> Sequence[Tool]:
-    """The tools that read the ledger, of the calling agent alone."""
+    """Returns the tools that read the ledger, for the calling agent only."""
 
     def get_firing(caller: ToolCaller, asked: GetFiring) -> dict[str, Any]:
         with services.db.begin() as conn, _own_firing(asked.firing_id):
@@ -132,7 +132,7 @@ def ledger_tools(services: Services) -> Sequence[Tool]:
 
 @contextmanager
 def _own_firing(firing_id: UUID) -> Iterator[None]:
-    """Another agent's firing and none at all are refused alike."""
+    """Returns the agent's own firing. Another agent's firing is refused like a missing one."""
     try:
         yield
     except NotFound:
@@ -149,7 +149,7 @@ def _document(row: Row[Any]) -> dict[str, Any]:
 
 
 def _payload(payload: bytes | None) -> dict[str, str | None]:
-    """As text when it is UTF-8, else as base64."""
+    """Returns UTF-8 as text, other bytes as base64."""
     try:
         return {"payload": None if payload is None else payload.decode()}
     except UnicodeDecodeError:

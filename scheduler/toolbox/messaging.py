@@ -1,4 +1,4 @@
-"""Agents among themselves: the tools that call and write to other agents of the tenant."""
+"""The tools with which an agent calls and writes to other agents of the tenant."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from scheduler.toolbox.base import ADDS, Arguments, Services, actor_of, make_too
 
 MAX_TEXT = 20_000
 MOST_ROLE = 1_000
-"""Characters of a role that are shown."""
+"""The characters of a role that are shown."""
 
 AgentName = Annotated[
     str, Field(min_length=1, max_length=200, description="The id or the exact name of an agent of your tenant.")
@@ -30,7 +30,7 @@ Text = Annotated[
 
 
 class WakeAgent(Arguments):
-    """Whom to wake, and with which words."""
+    """The agent to wake, and the message."""
 
     agent: AgentName
     message: Text
@@ -46,7 +46,7 @@ class ListAgents(Arguments):
 
 
 class Delegate(Arguments):
-    """Who is to do what."""
+    """The agent and its task."""
 
     agent: AgentName
     task: Text
@@ -60,14 +60,14 @@ class Reply(Arguments):
 
 
 class SendMessage(Arguments):
-    """Whom to write to."""
+    """The receiver and the message."""
 
     to_agent: AgentName
     text: Text
 
 
 def talk_tools(services: Services) -> Sequence[Tool]:
-    """The tools by which one agent reaches others, within the limits on chains and pairs of agents."""
+    """Returns the tools by which one agent reaches others, within the limits on chains and pairs of agents."""
     db = services.db
 
     def wake_agent(caller: ToolCaller, asked: WakeAgent) -> dict[str, Any]:
@@ -166,7 +166,7 @@ def talk_tools(services: Services) -> Sequence[Tool]:
 
 
 def _sent(received: Received) -> dict[str, Any]:
-    """What became of a message, and why it woke nobody although somebody listens."""
+    """Describes the result of a message, including why it woke nobody although somebody listens."""
     shown = {
         "message_id": str(received.message_id),
         "session_id": str(received.session_id),

@@ -13,7 +13,7 @@ from scheduler.toolbox.base import CHANGES, Arguments, Nothing, Services, actor_
 
 
 class WriteNotes(Arguments):
-    """What to keep."""
+    """The notes to store."""
 
     text: str = Field(
         max_length=MOST_CHARACTERS,
@@ -23,7 +23,7 @@ class WriteNotes(Arguments):
 
 
 def note_tools(services: Services) -> Sequence[Tool]:
-    """The tools for the calling agent's own notes."""
+    """Returns the tools for the calling agent's own notes."""
 
     def read(caller: ToolCaller, _: Nothing) -> dict[str, Any]:
         with services.db.begin() as conn:

@@ -1,4 +1,4 @@
-"""Every tool there is."""
+"""Lists all tools."""
 
 from __future__ import annotations
 
@@ -19,6 +19,6 @@ GROUPS = (trigger_tools, ledger_tools, ack_tools, talk_tools, note_tools)
 
 
 def make_tools(db: Database, triggers: Triggers, clock: Clock, base_url: str) -> Sequence[Tool]:
-    """The tools of every agent; whom each call is for says its ToolCaller. `base_url`: the API's own address."""
+    """Returns the tools of every agent; the ToolCaller says who calls. `base_url`: the API's own address."""
     services = Services(db, triggers, clock, base_url)
     return tuple(tool for group in GROUPS for tool in group(services))

@@ -1,4 +1,4 @@
-"""JSON Schemas of what each tool returns, for clients that check results and for models."""
+"""JSON Schemas of the tools' results, for clients that validate and for models."""
 
 from __future__ import annotations
 

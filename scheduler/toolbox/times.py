@@ -1,4 +1,4 @@
-"""Times as agents write them: without an offset they are local time of the agent's zone."""
+"""Reads times as agents write them: without an offset they are local time in the agent's zone."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ Moment = Annotated[
 
 
 def aware(moment: datetime | None, zone: str) -> datetime | None:
-    """A time with its offset."""
+    """Returns a time with its offset."""
     return moment if moment is None or moment.tzinfo else moment.replace(tzinfo=zone_info(zone))
 
 
 def local_config(kind: str, config: dict[str, Any], zone: str) -> dict[str, Any]:
-    """A config whose moments have their offset; kinds without such fields have a zone of their own."""
+    """Returns a config whose times have offsets. Kinds without such fields have their own zone."""
     fields = KINDS[kind].local_moments if kind in KINDS else ()
     given = {name: config[name] for name in fields if isinstance(config.get(name), str)}
     return config | {name: in_zone(moment, zone) for name, moment in given.items()}

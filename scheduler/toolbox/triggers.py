@@ -1,4 +1,4 @@
-"""An agent's own alarm clock: the tools that make, show, change and cancel its triggers."""
+"""The tools with which an agent creates, lists, changes and cancels its own triggers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from scheduler.triggers.webhook import hook_url
 
 MAX_SHOWN = 100
 CLEARED = ("focus_ref", "notification_summary")
-"""What null empties; of another field null changes nothing."""
+"""Fields that null clears; for other fields null changes nothing."""
 SET_TRIGGER = (
     "Set your own alarm clock: make a trigger that wakes you later. `type` and `config`:\n"
     f"{kinds_for_agents()}\n"
@@ -83,7 +83,7 @@ class ListTriggers(Arguments):
 
 
 class UpdateTrigger(Arguments):
-    """What to change; what is left out stays."""
+    """The changes; omitted fields stay."""
 
     trigger: Reference
     name: str | None = Field(None, min_length=1, max_length=200, description="A new name.")
@@ -108,7 +108,7 @@ class CancelTrigger(Arguments):
 
 
 class PreviewTrigger(Arguments):
-    """One of your triggers, or a type and a config that need not exist yet."""
+    """One of the agent's triggers, or a type and a config that need not exist yet."""
 
     trigger: str | None = Field(None, description="The id or the name of one of your triggers.")
     type: str | None = Field(None, description=f"Instead of `trigger`: {names_for_agents(timed=True)}.")
@@ -118,7 +118,7 @@ class PreviewTrigger(Arguments):
 
 
 class TriggerTools:
-    """The tools for an agent's own triggers; they reach neither other agents' triggers nor the system's."""
+    """The tools for an agent's own triggers; they reach neither other agents' triggers nor system triggers."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
@@ -126,7 +126,7 @@ class TriggerTools:
         self._triggers = services.triggers
 
     def set_trigger(self, caller: ToolCaller, asked: SetTrigger) -> dict[str, Any]:
-        """Make a trigger."""
+        """Creates a trigger."""
         zone, now = self._clock_of(caller)
         given = dict(asked) | {
             "config": local_config(asked.type, asked.config, zone),
@@ -143,7 +143,7 @@ class TriggerTools:
         return shown
 
     def list_triggers(self, caller: ToolCaller, asked: ListTriggers) -> dict[str, Any]:
-        """The agent's triggers."""
+        """Lists the agent's triggers."""
         found = self._triggers.list(
             caller.tenant_id, TriggerFilter(caller.agent_id, focus_ref=asked.focus_ref), limit=MAX_SHOWN + 1
         )
@@ -154,7 +154,7 @@ class TriggerTools:
         }
 
     def update_trigger(self, caller: ToolCaller, asked: UpdateTrigger) -> dict[str, Any]:
-        """Change what was given; null clears what can be empty."""
+        """Changes the given fields; null clears fields that may be empty."""
         given = {name: getattr(asked, name) for name in asked.model_fields_set - {"trigger"}}
         patch = {name: value for name, value in given.items() if value is not None or name in CLEARED}
         if not patch:
@@ -171,13 +171,13 @@ class TriggerTools:
             )
 
     def cancel_trigger(self, caller: ToolCaller, asked: CancelTrigger) -> dict[str, Any]:
-        """Delete a trigger."""
+        """Deletes a trigger."""
         found = self._own(caller, asked.trigger)
         self._triggers.delete(caller.tenant_id, found.id, actor=actor_of(caller), by_agent=True)
         return {"cancelled": str(found.id), "name": found.name}
 
     def preview_trigger(self, caller: ToolCaller, asked: PreviewTrigger) -> dict[str, Any]:
-        """The next fire times of a trigger, or of one that need not exist."""
+        """Returns the next fire times of a trigger, or of one that need not exist."""
         if (asked.trigger is None) == (asked.type is None):
             raise InvalidField("Give either trigger, or type and config.", field="trigger")
         if asked.trigger is not None:
@@ -189,7 +189,7 @@ class TriggerTools:
         return asdict(preview(asked.type or "", config, zone=zone, after=now, count=asked.count, naive_ok=False))
 
     def _clock_of(self, caller: ToolCaller) -> tuple[str, datetime]:
-        """The agent's zone, and what time it is."""
+        """Returns the agent's zone and the current time."""
         with self._db.begin() as conn:
             self_of(conn, caller)
             return zone_of_agent(conn, caller.agent_id), self._services.clock.now()
@@ -201,7 +201,7 @@ class TriggerTools:
 
 
 def trigger_tools(services: Services) -> Sequence[Tool]:
-    """The tools for an agent's own triggers."""
+    """Returns the tools for an agent's own triggers."""
     tools = TriggerTools(services)
     return (
         make_tool("set_trigger", SET_TRIGGER, SetTrigger, tools.set_trigger, hints=ADDS),
@@ -235,7 +235,7 @@ def trigger_tools(services: Services) -> Sequence[Tool]:
 
 
 def show(trigger: TriggerView) -> dict[str, Any]:
-    """A trigger as an agent reads it."""
+    """Formats a trigger for an agent."""
     return {
         "id": str(trigger.id),
         "name": trigger.name,
@@ -263,7 +263,7 @@ HINTS = {
     "max_triggers": " Use list_triggers, and cancel_trigger for what you no longer need.",
     "approval": " You cannot enable it yourself: go on without it.",
 }
-"""What an agent can do about a refusal that is written for whoever calls the API, by its field."""
+"""What an agent can do about an error written for callers of the API, by its field."""
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""Write what of the clients follows from the API's description: `python -m tools.clients [DIRECTORY]`."""
+"""Generates the clients' files from the API's description: `python -m tools.clients [DIRECTORY]`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def main() -> int:
-    """Write the files, and format them; by default into client/."""
+    """Writes and formats the files, by default into client/."""
     target = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "client").resolve()
     document = description()
     resources = python.read(document)
@@ -41,7 +41,7 @@ def main() -> int:
 
 
 def description() -> dict[str, Any]:
-    """The OpenAPI document of this checkout; no database is asked."""
+    """Returns the OpenAPI document of this checkout; needs no database."""
     from api.app import create_app
     from config.settings import load_settings
 

@@ -1,4 +1,4 @@
-"""The Python client's resources and shapes, from the API's description."""
+"""Generates the Python client's resources and shapes from the API's description."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 PREFIX = "/api/v1"
 VERBS = {"make": "create", "change": "update", "remove": "delete"}
-PLACES = {  # what would be called after the page of the API, and is called after what people look for
+PLACES = {  # resources whose tag in the API differs from the name that users look for
     "show_agent_triggers": ("triggers", "list_of_agent"),
     "show_trigger_types": ("triggers", "types"),
     "preview_config": ("triggers", "preview_config"),
@@ -38,7 +38,7 @@ PLACES = {  # what would be called after the page of the API, and is called afte
     "show_session_messages": ("messages", "list_of_session"),
 }
 ONCE = {"fire_trigger", "wake_agent", "send_message"}
-"""Operations that take an Idempotency-Key."""
+"""Operations that accept an Idempotency-Key."""
 HEAD = '''"""{}
 
 Written by tools/clients from the description of the API; do not edit.
@@ -50,7 +50,7 @@ from __future__ import annotations
 
 @dataclass
 class Resource:
-    """The operations of one resource, and the shapes that it is the first to use."""
+    """The operations of a resource, and the shapes that it is the first to use."""
 
     name: str
     operations: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
@@ -63,7 +63,7 @@ class Resource:
 
 
 def read(document: dict[str, Any]) -> list[Resource]:
-    """The resources in the order of the document."""
+    """Reads the resources in the order of the document."""
     resources: dict[str, Resource] = {}
     taken: set[str] = set()
     for path, operations in document["paths"].items():
@@ -81,7 +81,7 @@ def read(document: dict[str, Any]) -> list[Resource]:
 
 
 def place_of(operation: dict[str, Any]) -> tuple[str, str]:
-    """The resource and the method of an operation: `show_agents` -> agents, list."""
+    """Returns the resource and method of an operation: `show_agents` -> agents, list."""
     identity = operation["operationId"]
     if identity in PLACES:
         return PLACES[identity]
@@ -92,7 +92,7 @@ def place_of(operation: dict[str, Any]) -> tuple[str, str]:
 
 
 def result_of(operation: dict[str, Any]) -> str | None:
-    """The type of what an operation answers when it succeeds; None for nothing."""
+    """Returns the type of an operation's successful response; None for no content."""
     for status, answer in sorted(operation["responses"].items()):
         if status.startswith("2"):
             for kind, content in (answer.get("content") or {}).items():
@@ -101,13 +101,13 @@ def result_of(operation: dict[str, Any]) -> str | None:
 
 
 def body_of(operation: dict[str, Any]) -> str | None:
-    """The shape of an operation's body."""
+    """Returns the shape of an operation's body."""
     content = operation.get("requestBody", {}).get("content", {}).get("application/json")
     return python_type(content["schema"]) if content else None
 
 
 def shapes_of(part: Any, document: dict[str, Any]) -> list[str]:
-    """Every shape that `part` refers to, at any depth."""
+    """Returns every shape that `part` refers to, at any depth."""
     found: list[str] = []
     waiting = [part]
     while waiting:
@@ -145,7 +145,7 @@ def python_type(schema: dict[str, Any]) -> str:
 
 
 def shapes_module(resource: Resource, document: dict[str, Any], owner: dict[str, str]) -> str:
-    """The shapes that a resource is the first to use."""
+    """Generates the module of the shapes that a resource is the first to use."""
     text = "\n\n".join(shape_of(name, document["components"]["schemas"][name]) for name in resource.shapes)
     doc = HEAD.format(f"Shapes of {resource.name.replace('_', ' ')}.")
     imports = imports_of(text, owner, resource.name)
@@ -154,7 +154,7 @@ def shapes_module(resource: Resource, document: dict[str, Any], owner: dict[str,
 
 
 def imports_of(text: str, owner: dict[str, str], own: str = "") -> str:
-    """Import the shapes that `text` names, for the type checker alone."""
+    """Generates the imports of the shapes named in `text`, for type checkers only."""
     names = sorted(set(re.findall(r"\b[A-Z]\w+\b", text)) & set(owner))
     return "".join(
         f"    from reveille.shapes.{owner[name]} import {name}\n" for name in names if owner[name] != own
@@ -162,7 +162,7 @@ def imports_of(text: str, owner: dict[str, str], own: str = "") -> str:
 
 
 def methods_of(resource: Resource, document: dict[str, Any], owner: dict[str, str], prefix: str) -> str:
-    """The module of a resource: its blocking methods, or with the prefix Async its asynchronous ones."""
+    """Generates the module of a resource: blocking methods, or with the prefix Async asynchronous ones."""
     schemas = document["components"]["schemas"]
     methods = "".join(method_of(*each, schemas, is_async=bool(prefix)) for each in resource.operations)
     text = (
@@ -178,7 +178,7 @@ def methods_of(resource: Resource, document: dict[str, Any], owner: dict[str, st
 
 
 def shape_of(name: str, schema: dict[str, Any]) -> str:
-    """A TypedDict; of what is sent only the required keys have to be there."""
+    """Generates a TypedDict; in requests only required keys are required."""
     if "enum" in schema:
         return f"{name} = {python_type(schema)}\n"
     is_sent = name.endswith(("In", "Patch", "Range")) or "Runtime" in name or name == "McpServer"
@@ -196,12 +196,12 @@ def shape_of(name: str, schema: dict[str, Any]) -> str:
 
 
 def has_keywords(schema: dict[str, Any]) -> bool:
-    """Whether a property is called as a word of Python, such as `from`."""
+    """Whether a property is named like a Python keyword, such as `from`."""
     return any(map(keyword.iskeyword, schema.get("properties", {})))
 
 
 def quoted(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
-    """The types as text: they name shapes that are imported for the type checker alone."""
+    """Quotes the types, as they are only imported for type checkers."""
     return [
         (key, f"Required[{kind[9:-1]!r}]" if kind.startswith("Required[") else repr(kind)) for key, kind in lines
     ]
@@ -215,7 +215,7 @@ def variable(name: str) -> str:
 def method_of(
     name: str, verb: str, path: str, operation: dict[str, Any], schemas: dict[str, Any], *, is_async: bool
 ) -> str:
-    """One method, and for a list a second one that goes through all pages."""
+    """Generates a method, and for a list a second one that iterates over all pages."""
     parameters = operation.get("parameters", [])
     given = [each["name"] for each in parameters if each["in"] == "path"]
     queries = [each for each in parameters if each["in"] == "query"]
@@ -270,7 +270,7 @@ def method_of(
 
 
 def index_of(resources: list[Resource], prefix: str) -> str:
-    """The class that holds all resources."""
+    """Generates the class that holds all resources."""
     module = f"{prefix.lower()}_resources".lstrip("_")
     text = HEAD.format("All resources of the API.") + "\nfrom typing import TYPE_CHECKING\n\n"
     text += "".join(f"from reveille.{module}.{each.name} import {prefix}{each.title}\n" for each in resources)

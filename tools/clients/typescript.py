@@ -1,4 +1,4 @@
-"""TypeScript types, from the API's description."""
+"""Generates TypeScript types from the API's description."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def types_of(document: dict[str, Any]) -> str:
-    """One interface a shape."""
+    """Generates one interface per shape."""
     text = "// The shapes of Reveille's API. Written by tools/client from its description; do not edit.\n"
     for name, schema in document["components"]["schemas"].items():
         if "enum" in schema:

@@ -1,6 +1,6 @@
-"""The `llm` runtime: the agent thinks here, with a provider's model, and acts by tools. By pydantic-ai.
+"""The `llm` runtime: the agent is a provider's model with tools, run here with pydantic-ai.
 
-The library is loaded by the first run: a worker without such agents does not hold it.
+The library is loaded by the first run, so that a worker without such agents does not need the memory.
 """
 
 from __future__ import annotations

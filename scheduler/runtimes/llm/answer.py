@@ -1,4 +1,4 @@
-"""The answer in two parts of an agent that waited for another one: what its user reads, and what stays among agents."""
+"""The two-part answer of an agent that waited for another agent: one part for its user, one that stays internal."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ANSWER = "final_answer"
 
 
 class Answer(BaseModel):
-    """What the model fills in."""
+    """The arguments that the model fills in."""
 
     model_config = ConfigDict(extra="ignore")
 
@@ -25,7 +25,7 @@ class Answer(BaseModel):
 
 
 def answer_tool(words: Words) -> ToolDefinition:
-    """The tool by which the model answers; calling it ends the run."""
+    """The tool with which the model answers; calling it ends the run."""
     texts = {"user_message": words.user_message, "internal_notes": words.internal_notes}
     properties = {name: {"type": "string", "description": text} for name, text in texts.items()}
     schema = {"type": "object", "properties": properties, "required": [*texts], "additionalProperties": False}
@@ -33,7 +33,10 @@ def answer_tool(words: Words) -> ToolDefinition:
 
 
 def parse_answer(arguments: str | Mapping[str, Any] | None, *, is_cut: bool = False) -> Replied | None:
-    """The reply for the user in a call of the tool; None when it cannot be read. Of one that was cut, its beginning."""
+    """Returns the reply for the user from a call of the tool;
+
+    None when unreadable. From a truncated call, its beginning.
+    """
     adapter = TypeAdapter(Answer)
     try:
         if isinstance(arguments, str) and is_cut:

@@ -1,4 +1,4 @@
-"""Tool calls of a run: each is written down before it is made and when it has ended, and none is made twice."""
+"""Makes the tool calls of a run: each is recorded before and after it is made, and none is made twice."""
 
 from __future__ import annotations
 
@@ -17,14 +17,17 @@ from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.runtimes.transcripts import RunJournal
 
 LAST_SECONDS = 2.0
-"""How long a call may go on when its run is stopped, so that its result is not lost."""
+"""How long a call may continue when its run is stopped, so that its result is not lost."""
 
-# Tools block. Not the loop's own threads, nor those that write ends down: a tool may hang.
+# Tools block. These are neither the loop's threads nor those that write ends, as a tool may hang.
 _THREADS = ThreadPoolExecutor(16, thread_name_prefix="tool")
 
 
 class Calls:
-    """The tools of one run. A call is known by its place: the response that asked for it, and its number therein."""
+    """The tool calls of one run.
+
+    A call is identified by its position: the response that requested it, and its number there.
+    """
 
     def __init__(self, tools: Sequence[Tool], caller: ToolCaller, journal: RunJournal, past: Past) -> None:
         self._tools = {tool.name: tool for tool in tools}
@@ -33,7 +36,7 @@ class Calls:
         self._past = past
 
     async def make(self, key: str, name: str, arguments: str | Mapping[str, Any] | None) -> EndedCall:
-        """Make a call, or give what it returned when an earlier try made it. An error is a result, too."""
+        """Makes a call, or returns its result if an earlier attempt made it. An error is a result, too."""
         ended = self._past.calls.get(key)
         if ended is not None:
             return ended

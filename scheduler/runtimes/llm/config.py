@@ -18,7 +18,7 @@ ToolNames = Annotated[list[Annotated[str, StringConstraints(min_length=1, max_le
 
 
 class LlmRuntime(RuntimeConfig):
-    """Thinks with a model, and acts by tools. `fallback_model_id` is asked when the first one fails."""
+    """Thinks with a model and acts with tools. `fallback_model_id` is used when the first one fails."""
 
     label: ClassVar = "Language model"
     summary: ClassVar = "a language model that runs here, with tools"
@@ -63,5 +63,5 @@ class LlmRuntime(RuntimeConfig):
 
     @classmethod
     def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
-        """One run of thinking."""
+        """Returns the runtime for one run."""
         return LlmRun(spec, parts)

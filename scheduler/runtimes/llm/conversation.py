@@ -1,6 +1,6 @@
-"""The conversation with a model: the context, its responses, what its tools returned, until it has said its reply.
+"""The conversation with a model: the context, its responses and tool results, until its final reply.
 
-What earlier tries of the run have heard and done is not asked for and not done again.
+Nothing that earlier attempts of the run have received or done is requested or done again.
 """
 
 from __future__ import annotations
@@ -50,12 +50,12 @@ OUTCOMES: dict[CallState, Literal["success", "interrupted"]] = {
     CallState.INTERRUPTED: "interrupted",
 }
 MAX_RESULT_CHARS = 50_000
-"""Of what a tool returned, as the model is told; the transcript has it whole."""
+"""The most characters of a tool's result for the model; the transcript has it whole."""
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What a response leads to: the end of the run, or what the model is told next."""
+    """What follows from a response: the end of the run, or the next message for the model."""
 
     end: Outcome | None = None
     told: ModelRequest | None = None
@@ -63,7 +63,7 @@ class Turn:
 
 
 class Conversation:
-    """One try of a run."""
+    """The conversation of one attempt."""
 
     def __init__(
         self, spec: RuntimeSpec, parts: RuntimeParts, journal: RunJournal, past: Past, request: RunRequest
@@ -90,7 +90,7 @@ class Conversation:
         )
 
     async def hold(self, tools: Sequence[Tool], limits: Limits) -> Outcome:
-        """Speak until the reply is there. Raises Superseded, DatabaseUnavailable and TimeoutError."""
+        """Converses until the reply is complete. Raises Superseded, DatabaseUnavailable and TimeoutError."""
         caller = ToolCaller(self._thinking.tenant_id, self._request.agent.id, self._request.invocation_id)
         calls = Calls(tools, caller, self._journal, self._past)
         messages: list[ModelMessage] = [self._tell(self._opening())]
@@ -110,7 +110,7 @@ class Conversation:
                 for note in turn.notes:
                     await self._note(note)
             messages += [response, turn.told] if turn.told else [response]
-        raise AssertionError  # the loop above has no end of its own
+        raise AssertionError  # the loop above only ends by returning
 
     async def _response(
         self,
@@ -121,7 +121,7 @@ class Conversation:
         *,
         is_last: bool,
     ) -> ModelResponse | Failed:
-        """The response `position`: as an earlier try heard it, else asked for and written down."""
+        """Returns response number `position`: the stored one of an earlier attempt, or a new one, which is stored."""
         if position < len(self._past.responses):
             (heard,) = ModelMessagesTypeAdapter.validate_python([json.loads(self._past.responses[position])])
             assert isinstance(heard, ModelResponse)  # noqa: S101  # as it was written
@@ -159,7 +159,7 @@ class Conversation:
         return Turn(told=ModelRequest(parts=results, instructions=self._instructions))
 
     def _answered(self, response: ModelResponse, *, cut: bool, is_last: bool) -> Turn | None:
-        """What the answer in two parts leads to; None: there are other calls to be made first."""
+        """Returns what follows from a two-part answer; None when other calls must be made first."""
         answer = next((call for call in response.tool_calls if call.tool_name == ANSWER), None)
         reply = parse_answer(answer.args, is_cut=cut) if answer else None
         if reply is not None and reply.truncated:
@@ -173,7 +173,9 @@ class Conversation:
         return None if response.tool_calls else Turn(told=self._tell(self._words.use_answer_tool))
 
     def _replied(self, response: ModelResponse, *, cut: bool) -> Turn:
-        """The reply, whose earlier parts were said before; one that is cut goes on unless its owner set the limit."""
+        """Returns the reply, joined with its earlier parts; a truncated one is continued unless its owner set the
+        limit.
+        """
         self._begun.append(said(response))
         self._tokens += tokens_of(response)
         text = "".join(self._begun)
@@ -202,7 +204,7 @@ class Conversation:
         await self._journal.add_response(position, json.dumps(plain), self._said(response), spent)
 
     def _said(self, response: ModelResponse) -> str:
-        """What people find of a response in the transcript."""
+        """Returns the part of a response that people see in the transcript."""
         if self._thinking.is_awaited:
             answers = [call.args for call in response.tool_calls if call.tool_name == ANSWER]
             reply = parse_answer(answers[0], is_cut=is_cut(response)) if answers else None
@@ -232,7 +234,7 @@ class Conversation:
         return [*before, ModelRequest(parts=parts, instructions=self._instructions)]
 
     def _opening(self) -> str:
-        """What the model is told first: what time it is, what was said before, what woke the agent."""
+        """Returns the first message for the model: the time, the chat history, and what woke the agent."""
         parts = (self._thinking.now, self._thinking.memory, self._request.context)
         return "\n\n".join(filter(None, parts))
 

@@ -1,4 +1,4 @@
-"""Turns a model's errors into the end of a try: whether another can help, and when."""
+"""Converts a model's errors to the outcome of an attempt: whether and when a retry can help."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from scheduler.domain.run import Failed
 from scheduler.net.retry_after import is_put_off
 
 TEMPORARY = frozenset({408, 409, 425, 429})
-"""The 4xx that say "later"; every 5xx does, too."""
+"""The 4xx statuses that mean "later"; every 5xx does, too."""
 EXCERPT = 500
-"""Characters of a provider's own words that are kept."""
+"""How many characters of a provider's message are kept."""
 
 
 class Broken(Exception):
-    """A response that is none: cut off, or stopped by the provider. `permanent`: it would be again."""
+    """An unusable response: cut off, or stopped by the provider. `permanent`: it would happen again."""
 
     def __init__(self, text: str, *, permanent: bool = False, reason: str = "failed") -> None:
         super().__init__(text)
@@ -33,11 +33,11 @@ class Broken(Exception):
 
 
 ERRORS = (Broken, AgentRunError, UserError, ReveilleError)
-"""What asking a model can raise."""
+"""Everything that a model request can raise."""
 
 
 def failure(model: str, error: Exception) -> Failed:
-    """What an error of `model` means."""
+    """Converts an error of `model`."""
     ours = next((each for each in _chain(error) if isinstance(each, ReveilleError)), None)
     if ours is not None:
         return Failed(f"{model}: {ours.message}", permanent=ours.permanent)
@@ -56,7 +56,7 @@ def failure(model: str, error: Exception) -> Failed:
 
 
 def all_failed(failures: Sequence[Failed]) -> Failed:
-    """The end of a try in which every model failed: worth another as soon as one of them may be."""
+    """Returns the outcome of an attempt in which every model failed: retried as soon as one of them may work."""
     if len(failures) == 1:
         return failures[0]
     temporary = [each for each in failures if not each.permanent]
@@ -85,7 +85,7 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
 
 
 def _plain(error: Exception) -> str:
-    """An error of the libraries' own, in words for who set the model up."""
+    """Describes an error of the libraries in words for the person who configured the model."""
     text = _short(str(error)) or type(error).__name__
     if text.startswith("Streamed response ended without"):
         return "The response broke off."
@@ -99,7 +99,7 @@ def _plain(error: Exception) -> str:
 
 
 def _words(body: object) -> str:
-    """What a provider says in an error's body: its message where there is one, as most have it."""
+    """Returns the message in a provider's error response, which most have."""
     if not isinstance(body, Mapping):
         return "" if body is None else str(body)
     inner = body.get("error")

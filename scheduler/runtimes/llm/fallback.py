@@ -1,4 +1,4 @@
-"""Asks the models of an agent: the primary, and when it fails the fallback, for the rest of the try."""
+"""Asks the models of an agent: the primary, and after it fails the fallback, for the rest of the attempt."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scheduler.runtimes.llm.providers import open_model
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """A whole response, the model that gave it, and why those before it did not."""
+    """A complete response, the model that gave it, and why earlier ones failed."""
 
     response: ModelResponse
     spec: ModelSpec
@@ -29,7 +29,7 @@ class Answered:
 
 
 class Models:
-    """The models that have not failed yet, the next to be asked first."""
+    """The models that have not failed yet; the first one is asked next."""
 
     def __init__(
         self, specs: Sequence[ModelSpec], client: GuardedClient, read_variable: Callable[[str], str | None]
@@ -41,7 +41,7 @@ class Models:
 
     @property
     def is_unlimited(self) -> bool:
-        """Whether nobody has set a limit to the tokens of the next model's response."""
+        """Whether nobody has limited the tokens of the next model's response."""
         return bool(self._specs) and self._specs[0].max_output_tokens is None
 
     async def ask(
@@ -51,7 +51,7 @@ class Models:
         settings: ModelSettings,
         stall_seconds: float,
     ) -> Answered | Failed:
-        """The first whole response; when every model fails, what that means for the try."""
+        """Returns the first complete response; if every model fails, the outcome of the attempt."""
         failures: list[Failed] = []
         while self._specs:
             spec = self._specs[0]
@@ -75,7 +75,7 @@ async def _stream(
     settings: ModelSettings,
     stall_seconds: float,
 ) -> ModelResponse:
-    """One response, read to its end. Raises what ERRORS names."""
+    """Reads one response to its end. Raises what ERRORS lists."""
     clock = asyncio.get_running_loop().time
     try:
         async with asyncio.timeout(stall_seconds) as patience:
@@ -92,7 +92,7 @@ async def _stream(
 
 
 def _whole(response: ModelResponse) -> ModelResponse:
-    """The response, if it came to its own end."""
+    """Returns the response if it is complete."""
     why = response.finish_reason
     if why is None and not (response.provider_details or {}).get("finish_reason"):
         raise Broken("The response broke off.")

@@ -1,4 +1,4 @@
-"""The instructions that the model gets before the context that wakes it."""
+"""The instructions for the model, which precede the context that wakes it."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ WORDS = {
 
 
 def instructions(language: str, name: str, *parts: str, is_asked: bool = False, is_delegated: bool = False) -> str:
-    """The instructions of an agent: its place, what its reply is, then what its owner wrote.
+    """Returns the instructions of an agent: its role, how its reply is used, then its owner's instructions.
 
-    `is_asked`, `is_delegated`: a person, another agent, waits for an answer, so it is never left out.
+    `is_asked`, `is_delegated`: a person or another agent waits for an answer, so it must not be omitted.
     """
     words = WORDS.get(language, WORDS["en"])
     reply = words.asked if is_asked else words.quiet

@@ -1,7 +1,7 @@
-"""A model of ours as one of pydantic-ai's: its address behind the guard, its key given, nothing from the environment.
+"""Creates pydantic-ai models with guarded connections and explicit keys, independent of the environment.
 
-The libraries would else take what they lack from variables such as `OPENAI_API_KEY`, and send the operator's key to
-whatever address a tenant chose. So key and address are always given.
+Otherwise the libraries would read variables such as `OPENAI_API_KEY` and send the operator's key to whatever
+address a tenant chose. So key and address are always passed.
 """
 
 from __future__ import annotations
@@ -26,13 +26,16 @@ ADDRESSES = {
     Provider.GOOGLE: "https://generativelanguage.googleapis.com",
 }
 NO_KEY = "none"
-"""For servers that ask for no key; the libraries refuse an empty one."""
+"""For servers that need no key, as the libraries refuse an empty one."""
 MAX_RESPONSE_BYTES = 32 * MAX_REPLY_BYTES
-"""Of one answer on the wire: every token of a stream comes in some 300 bytes of JSON."""
+"""The limit of one response on the wire: every token of a stream comes in some 300 bytes of JSON."""
 
 
 def open_model(spec: ModelSpec, client: GuardedClient, read_variable: Callable[[str], str | None]) -> Model:
-    """The model, ready to be asked. Raises ConfigurationError: its key or its provider's library is not there."""
+    """Returns the model, ready for requests.
+
+    Raises ConfigurationError: its key or its provider's library is missing.
+    """
     make = _MAKERS.get(spec.provider)
     base_url = spec.base_url or ADDRESSES.get(Provider(spec.provider)) if make else None
     if make is None or base_url is None:
@@ -63,10 +66,10 @@ def _openai(spec: ModelSpec, base_url: str, key: str, http: httpx2.AsyncClient) 
     from pydantic_ai.providers.openai import OpenAIProvider
 
     client = AsyncOpenAI(base_url=base_url, api_key=key, http_client=http, max_retries=0)
-    # Else a stream that broke off would look like a short answer.
+    # Otherwise a broken stream would look like a short answer.
     profile: OpenAIModelProfile = {"openai_chat_streaming_requires_finish_reason": True}
     if spec.provider == Provider.OPENAI_COMPATIBLE:
-        # What all such servers know, in place of OpenAI's newer forms.
+        # The forms that all compatible servers know, instead of OpenAI's newer ones.
         profile |= {
             "openai_chat_supports_max_completion_tokens": False,
             "openai_chat_supports_allowed_tools": False,

@@ -1,4 +1,4 @@
-"""One run of an `llm` agent: within its time, and with every end an Outcome."""
+"""One run of an `llm` agent: keeps to its timeout and converts every end to an Outcome."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ from scheduler.runtimes.mcp_tools import open_tools
 from scheduler.storage.transcripts import Superseded
 
 STALL_SECONDS = 120.0
-"""How long a model may keep silent, before its first event or between two, until another one is asked."""
+"""How long a model may be silent, before its first event or between two, before another one is asked."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How much one run may do."""
+    """The limits of one run."""
 
     tool_rounds: int
     stall_seconds: float
 
 
 class LlmRun:
-    """Lets the model speak and act until it has said its reply."""
+    """Lets the model respond and call tools until it has replied."""
 
     def __init__(self, spec: RuntimeSpec, parts: RuntimeParts, *, stall_seconds: float = STALL_SECONDS) -> None:
         if spec.thinking is None or parts.journal is None:
@@ -44,7 +44,10 @@ class LlmRun:
         self._limits = Limits(rounds, stall_seconds)
 
     async def run(self, request: RunRequest) -> Outcome:
-        """Think until the reply is there, at most the agent's timeout. What was done is in the transcript."""
+        """Runs until the reply is complete, at most the agent's timeout.
+
+        The transcript has everything that was done.
+        """
         journal = self._journal.of(request.invocation_id, request.attempt)
         try:
             library = await _load()
@@ -76,5 +79,8 @@ class LlmRun:
 
 
 async def _load() -> ModuleType:
-    """The part that needs pydantic-ai; its first import takes a second or two, in which other runs go on."""
+    """Imports the part that needs pydantic-ai.
+
+    The first import takes a second or two, during which other runs continue.
+    """
     return await asyncio.to_thread(importlib.import_module, "scheduler.runtimes.llm.conversation")

@@ -1,4 +1,4 @@
-"""One short question to a model, for whoever sets it up: does it answer, how fast, and else why not."""
+"""Asks a model a short test question: whether it answers, how fast, and otherwise why not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scheduler.runtimes.llm.fallback import Answered, Models
 
 QUESTION = "Say OK and nothing else."
 MOST_TOKENS = 256
-"""Of the answer. Models that reason count that, too, and some refuse to begin with less."""
+"""The token limit of the answer. Reasoning models count their thoughts, and some refuse a lower limit."""
 MOST_SECONDS = 20.0
 
 
@@ -27,7 +27,7 @@ async def try_model(
     *,
     most_seconds: float = MOST_SECONDS,
 ) -> Trial:
-    """Ask once, as a run would; never raises for what the model or its provider does."""
+    """Asks once, as a run would; never raises for errors of the model or its provider."""
     clock = asyncio.get_running_loop().time
     started = clock()
     limit = min(spec.max_output_tokens or MOST_TOKENS, MOST_TOKENS)

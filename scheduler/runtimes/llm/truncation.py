@@ -1,4 +1,4 @@
-"""Handles responses that a token limit cut: notes that, and asks the model to continue."""
+"""Handles responses that were cut at a token limit: notes it and asks the model to continue."""
 
 from __future__ import annotations
 
@@ -10,32 +10,32 @@ from scheduler.domain.run import Failed
 from scheduler.runtimes.llm.prompts import Words
 
 MAX_CONTINUATIONS = 3
-"""How often a model is asked to go on with one reply."""
+"""How often a model is asked to continue one reply."""
 
 _REASONS = frozenset(
     {"length", "max_tokens", "max_output_tokens", "model_length", "model_context_window_exceeded"}
 )
-"""How providers say so, and servers that imitate them."""
+"""The finish reasons for that of providers and compatible servers."""
 
 _THOUGHT = re.compile(r"\s*<(think|thinking)>.*?(?:</\1>\s*|\Z)", re.DOTALL)
-"""What a server passes on with the reply that should have told it apart."""
+"""Thoughts that a server includes in the reply although it should separate them."""
 
 
 def said(response: ModelResponse) -> str:
-    """The text of a response, without the thoughts before it."""
+    """Returns the text of a response without the thoughts before it."""
     text = response.text or ""
     thought = _THOUGHT.match(text)
     return text[thought.end() :] if thought else text
 
 
 def is_cut(response: ModelResponse) -> bool:
-    """Whether the provider ended the response at a limit of tokens."""
+    """Whether the provider ended the response at a token limit."""
     raw = (response.provider_details or {}).get("finish_reason") or ""
     return response.finish_reason == "length" or str(raw).rpartition(".")[2].lower() in _REASONS
 
 
 def said_nothing(response: ModelResponse) -> Failed:
-    """The end of a run whose model spent its tokens without a word; it would again."""
+    """Returns the outcome for a model that used up its tokens without text; a retry would do the same."""
     return Failed(
         f"The model reached its limit of tokens after {tokens_of(response)} and had said nothing, as models do that "
         "think for long: raise max_output_tokens of the model, or ask for less.",
@@ -44,7 +44,9 @@ def said_nothing(response: ModelResponse) -> Failed:
 
 
 def gave_no_answer(response: ModelResponse) -> Failed:
-    """The end of a run for whose answer a person waits, and whose model did nothing and ended without a word."""
+    """Returns the outcome for a run whose answer a person awaits, and whose model did nothing and ended without
+    text.
+    """
     return Failed(
         f"The model ended after {tokens_of(response)} tokens and had answered nothing, though somebody waits for its "
         "answer.",
@@ -53,10 +55,10 @@ def gave_no_answer(response: ModelResponse) -> Failed:
 
 
 def with_note(said: str, tokens: int, words: Words) -> str:
-    """A cut text, which says so at its end."""
+    """Returns a truncated text with a note at its end."""
     return f"{said.rstrip()}\n\n{words.cut.format(tokens=tokens)}"
 
 
 def tokens_of(response: ModelResponse) -> int:
-    """How many tokens the response took."""
+    """Returns the number of tokens of the response."""
     return response.usage.output_tokens
