@@ -21,7 +21,8 @@ from api.services import services
 from config.installation import VERSION
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import parse_id
-from scheduler.intake.wakes.a2a_tasks import Sender, TaskView, cancel_task, list_tasks, read_task, send
+from scheduler.intake.wakes.a2a_tasks import Sender, cancel_task, send
+from scheduler.intake.wakes.a2a_views import TaskView, list_tasks, read_task
 from scheduler.intake.wakes.intake import Call
 from scheduler.runtimes.registry import runtime_of
 from scheduler.storage.agents import find_public_agent, get_agent
@@ -184,35 +185,35 @@ def _check_version(version: str, *, is_current: bool) -> None:
 
 
 def _send(agent_id: UUID, params: Any) -> Task:
-    from a2a.utils.errors import InvalidParamsError, UnsupportedOperationError
+    from a2a.utils.errors import InvalidParamsError, TaskNotFoundError, UnsupportedOperationError
 
     from api import a2a_messages as shapes
     from scheduler.runtimes.a2a_reply import text_of
 
     message, who = params.message, caller()
-    if message.task_id:
-        _read(agent_id, message.task_id)
-        raise UnsupportedOperationError("The task takes no more messages; send one without its id.")
+    continued = shapes.parse_task_id(message.task_id) if message.task_id else None
     urgent = SKIP_DEDUP in message.metadata and message.metadata[SKIP_DEDUP] is True
     call = Call(who.tenant_id, agent_id, text_of(message.parts), who.agent_id, skip_dedup=urgent)
     run_id = shapes.sent_in(message)
-    sender = Sender(who.key_id, who.actor, message.message_id, message.context_id or None, run_id)
+    sender = Sender(who.key_id, who.actor, message.message_id, message.context_id or None, run_id, continued)
     try:
         task_id = send(services().db, call, sender)
     except InvalidField as refusal:
         raise InvalidParamsError(refusal.message) from None
+    except NotFound:
+        raise TaskNotFoundError from None
     except Conflict as refusal:
         raise UnsupportedOperationError(refusal.message) from None
     view = _read(agent_id, str(task_id))
     if not params.configuration.return_immediately:
         view = _awaited(agent_id, view)
-    return shapes.show_task(view, history=_wants_history(params.configuration))
+    return shapes.show_task(view, history=_history(params.configuration))
 
 
 def _get(agent_id: UUID, params: Any) -> Task:
     from api import a2a_messages as shapes
 
-    return shapes.show_task(_read(agent_id, params.id), history=_wants_history(params))
+    return shapes.show_task(_read(agent_id, params.id), history=_history(params))
 
 
 def _list(agent_id: UUID, params: Any) -> dict[str, Any]:
@@ -239,7 +240,7 @@ def _cancel(agent_id: UUID, params: Any) -> Task:
         raise TaskNotFoundError from None
     except Conflict as refusal:
         raise TaskNotCancelableError(refusal.message) from None
-    return shapes.show_task(_awaited(agent_id, view, CANCEL_SECONDS), history=True)
+    return shapes.show_task(_awaited(agent_id, view, CANCEL_SECONDS), history=None)
 
 
 def _read(agent_id: UUID, task_id: str) -> TaskView:
@@ -268,8 +269,9 @@ def _awaited(agent_id: UUID, view: TaskView, seconds: float = WAIT_SECONDS) -> T
     return view
 
 
-def _wants_history(asked: Any) -> bool:
-    return not asked.HasField("history_length") or asked.history_length > 0
+def _history(asked: Any) -> int | None:
+    """How many messages are asked for; None for all."""
+    return asked.history_length if asked.HasField("history_length") else None
 
 
 HANDLERS: Mapping[str, Callable[[UUID, Any], Task]] = {

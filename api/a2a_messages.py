@@ -47,7 +47,7 @@ from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.domain.lineage import INVOCATION_KEY
 from scheduler.domain.model import InvocationState
-from scheduler.intake.wakes.a2a_tasks import TaskFilter, TaskPage, TaskView, read_cursor
+from scheduler.intake.wakes.a2a_views import TaskFilter, TaskPage, TaskView, read_cursor
 
 TEXT = "text/plain"
 DEFAULT_PAGE, MOST_LISTED = 50, 100
@@ -152,7 +152,7 @@ def list_filter(params: ListTasksRequest) -> TaskFilter:
 
 def show_page(found: TaskPage, params: ListTasksRequest) -> dict[str, Any]:
     """A page of tasks as the result of ListTasks; its four fields are always there."""
-    history = not params.HasField("history_length") or params.history_length > 0
+    history = params.history_length if params.HasField("history_length") else None
     tasks = [show_task(each, history=history) for each in found.tasks]
     for task in tasks:
         if not params.include_artifacts:
@@ -188,8 +188,8 @@ def sent_in(message: Message) -> UUID | None:
         return None
 
 
-def show_task(view: TaskView, *, history: bool) -> Task:
-    """A task: its state, the reply as an artifact, or why there is none."""
+def show_task(view: TaskView, *, history: int | None) -> Task:
+    """A task: its state, each reply as an artifact, or why there is none; its newest messages, as many as `history`."""
     task_id = str(view.id)
     status = TaskStatus(state=STATES[view.state])
     status.timestamp.FromDatetime(view.changed_at)
@@ -203,20 +203,25 @@ def show_task(view: TaskView, *, history: bool) -> Task:
                 parts=[Part(text=view.why)],
             )
         )
-    asked = Message(
-        message_id=view.message_id,
-        context_id=view.context_id,
-        task_id=task_id,
-        role=Role.ROLE_USER,
-        parts=[Part(text=view.message)],
-    )
-    reply = Artifact(artifact_id=str(view.invocation_id), name="reply", parts=[Part(text=view.reply)])
+    said = [
+        Message(
+            message_id=each.id,
+            context_id=view.context_id,
+            task_id=task_id,
+            role=Role.ROLE_USER,
+            parts=[Part(text=each.text)],
+        )
+        for each in view.messages
+    ]
     return Task(
         id=task_id,
         context_id=view.context_id,
         status=status,
-        artifacts=[reply] if view.reply and view.state is InvocationState.SUCCEEDED else [],
-        history=[asked] if history else [],
+        artifacts=[
+            Artifact(artifact_id=str(id_), name="reply", parts=[Part(text=reply)])
+            for id_, reply in view.replies.items()
+        ],
+        history=said if history is None else said[max(len(said) - history, 0) :],
     )
 
 

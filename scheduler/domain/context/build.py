@@ -227,6 +227,8 @@ class _Builder:
             data = self._data(heading, str(entry.get("text") or ""), most, quoted=True)
             data = replace(data, is_task=asks, is_heading_inside=not is_named_by_tenant(entry))
             yield self._of_message(data, entry)
+            if entry.get("task_id"):
+                yield self._words.continues.format(id=self._line(str(entry["task_id"]), MAX_NAME_CHARS))
             if entry.get("delegation_id"):
                 delegation = self._line(str(entry["delegation_id"]), MAX_NAME_CHARS)
                 yield self._words.answer_expected.format(id=delegation)

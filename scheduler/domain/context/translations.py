@@ -33,6 +33,7 @@ class Words:
     slots_passed: str
     deferred: str
     message: str
+    continues: str
     answer_expected: str
     earlier_messages: str
     payload: str
@@ -79,6 +80,7 @@ EN = Words(
     slots_passed="Scheduled for: {time} ({count} slots passed since {first}, this is the newest)",
     deferred="Deferred until: {time} (you put it off; it is here again)",
     message="Message from {sender}:",
+    continues="Continues a task: its first message is in firing {id}",
     answer_expected="Answer awaited: give it with the tool reply, delegation_id {id}",
     earlier_messages="... ({count} earlier messages left out; the whole is in firing {id})",
     payload="Webhook Payload:",
@@ -116,6 +118,7 @@ ZH = Words(
     slots_passed="计划时间:{time} (自 {first} 起共有 {count} 个计划时间,这是最新的一个)",
     deferred="推迟至:{time} (你曾推迟它,现在再次送达)",
     message="收到来自 {sender} 的消息:",
+    continues="延续一项任务:第一条消息见 firing {id}",
     answer_expected="对方等待答复:请用工具 reply 答复,delegation_id {id}",
     earlier_messages="... (省略了 {count} 条更早的消息;完整内容见 firing {id})",
     payload="Webhook Payload:",
@@ -145,7 +148,7 @@ LABELS = frozenset(
             words.scheduled,
             words.deferred,
         ),
-        *(words.message, words.answer_expected, words.payload, words.data),
+        *(words.message, words.continues, words.answer_expected, words.payload, words.data),
     )
 )
 """How the frame's own lines begin, used to detect data that imitates them."""

@@ -35,6 +35,8 @@ class Call:
     skip_dedup: bool = False
     delegation_id: UUID | None = None
     """The calling agent's a2a_wait for the answer."""
+    task_id: UUID | None = None
+    """The A2A task, by the firing of its first message, that the message continues."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ def _wake(conn: Connection, call: Call, actor: str) -> Woken | LimitReached:
     told: dict[str, Any] = {"from": sender, "text": text, "length": len(text)}
     if call.delegation_id is not None:
         told["delegation_id"] = str(call.delegation_id)
+    if call.task_id is not None:
+        told["task_id"] = str(call.task_id)
     if refusal is not None:
         return refusal
     firing = NewFiring(

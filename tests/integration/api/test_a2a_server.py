@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from a2a.client import Client
 from a2a.types import CancelTaskRequest, GetTaskRequest, Message, Part, Role, SendMessageRequest, Task, TaskState
-from a2a.utils.errors import A2AError, TaskNotCancelableError, TaskNotFoundError, UnsupportedOperationError
+from a2a.utils.errors import A2AError, TaskNotCancelableError, UnsupportedOperationError
 
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, Replied, RuntimeSpec
@@ -172,14 +172,6 @@ def test_a_message_that_says_nothing_or_too_much_is_refused(api: Api, url: str, 
     with pytest.raises(A2AError, match="message"):
         talk(url, api.key, lambda client: sent(client, request))
     assert api.get("/firings")["items"] == []
-
-
-def test_a_message_to_a_task_is_refused(api: Api, url: str) -> None:
-    task = talk(url, api.key, lambda client: sent(client, message()))
-    with pytest.raises(UnsupportedOperationError):
-        talk(url, api.key, lambda client: sent(client, message(message_id="m2", task_id=task.id)))
-    with pytest.raises(TaskNotFoundError):
-        talk(url, api.key, lambda client: sent(client, message(message_id="m2", task_id="nope")))
 
 
 def test_wakes_that_are_paused_are_refused(api: Api, url: str) -> None:
