@@ -86,6 +86,10 @@ class CheckConfig(LookConfig):
             raise CheckFailed(f"The program {self.name} ended with status {ran.status}{why}")
         return _sighting(ran.output, kept)
 
+    def fingerprint(self) -> str:
+        """Of the program alone: with another timeout it is the same one."""
+        return sha256(json.dumps([self.kind, self.name]).encode()).hexdigest()
+
     def remembered(self, cursor: Any) -> Any:
         """Returns the cursor of the program."""
         return cursor["cursor"]

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from hashlib import sha256
 from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field
@@ -133,6 +134,12 @@ class EmailConfig(LookConfig):
         data = {"mails": taken.mails} | ({"more": rest} if rest else {})
         settled = partial(self._mark_seen, address, taken.uids) if self.mark_seen else None
         return Sighting(left, data, note, documents=taken.documents, settled=settled, more=more)
+
+    def fingerprint(self) -> str:
+        """Of the mailbox alone: with another password, token or filter it is read on from where it was."""
+        return sha256(
+            json.dumps([self.kind, self.host, self.port, self.username, self.mailbox]).encode()
+        ).hexdigest()
 
     def remembered(self, cursor: Any) -> Any:
         """Up to where the mailbox was read."""

@@ -18,6 +18,7 @@ from scheduler.triggers.interval import IntervalConfig
 from scheduler.triggers.on_message import OnMessageConfig
 from scheduler.triggers.once import OnceConfig
 from scheduler.triggers.poll import PollConfig
+from scheduler.triggers.queue import QueueConfig
 from scheduler.triggers.wake import WakeConfig
 from scheduler.triggers.webhook import WebhookConfig
 
@@ -32,6 +33,7 @@ OURS: tuple[type[TriggerConfig], ...] = (
     CheckConfig,
     FileConfig,
     EmailConfig,
+    QueueConfig,
     WakeConfig,
     A2aWaitConfig,
 )

@@ -154,7 +154,7 @@ class Polls:
 async def check(db: Database, *jobs: Looks) -> None:
     """Run jobs of checks at once, with one client, as a worker does."""
     async with GuardedClient(allow_private=ONLY_127_0_0_1) as client:
-        poller = Poller(db, BOX, client, SystemClock())
+        poller = Poller(db, BOX, client, SystemClock(), ONLY_127_0_0_1)
         try:
             await asyncio.gather(*map(poller.check, jobs))
         finally:

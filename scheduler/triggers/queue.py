@@ -1,0 +1,233 @@
+"""queue: entries of a message queue; each fires once, and is acknowledged once its firing is stored."""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
+from hashlib import sha256
+from typing import Any, ClassVar, Literal
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import Field
+
+from scheduler.documents.words import cut
+from scheduler.domain.errors import InvalidField
+from scheduler.triggers.base import CheckContext
+from scheduler.triggers.interval import MAX_SECONDS
+from scheduler.triggers.looks import Document, LookConfig, Occurrence, Sighting
+from scheduler.triggers.means import Means
+from scheduler.triggers.options import Option
+from scheduler.triggers.queues.base import MAX_BYTES, Entry, Place, Queue
+from scheduler.triggers.queues.redis_stream import RedisStream
+
+MOST = 100
+"""Entries of a look."""
+SHOWN_CHARS = 48_000
+"""Of an entry's fields together."""
+MAX_WHOLE_BYTES = 1024 * 1024
+QUEUES: Mapping[str, Callable[[Place], Queue]] = {"redis": RedisStream, "rediss": RedisStream}
+
+
+class QueueConfig(LookConfig):
+    """`{"url": "rediss://queue.example.org", "stream": "orders"}`."""
+
+    kind: ClassVar = "queue"
+    label: ClassVar = "Queue"
+    summary: ClassVar = "When entries come to a stream of Redis; each fires once."
+    for_agents: ClassVar = (
+        '{"url": "rediss://queue.example.org", "stream": "orders", "username"?: "…", "password"?: "…"}: for each entry '
+        "of a Redis stream (only where the operator lets agents make these)"
+    )
+    icon: ClassVar = "M-5.5-4h7M-5.5 0h11M-5.5 4h7"
+    docs: ClassVar = "docs/triggers/queue.md"
+    secrets: ClassVar = ("password",)
+    can_try: ClassVar = True
+    needs_permission: ClassVar = True
+    main_fields: ClassVar = ("url", "stream", "username", "password")
+    options: ClassVar = (
+        Option("--queue", "url", "The queue's server.", metavar="URL"),
+        Option("--stream", "stream", "Which stream.", implies=False),
+        Option("--queue-user", "username", "Who signs in.", implies=False),
+        Option("--queue-password", "password", "The password.", "secret", implies=False),
+        Option("--group", "group", "The consumer group.", implies=False),
+        Option("--from-start", "start", "Take what is there already.", "flag", value="all", implies=False),
+    )
+    data_headings: ClassVar = {
+        "en": {"id": "Entry:", "fields": "What it holds:"},
+        "zh": {"id": "条目:", "fields": "内容:"},
+    }
+
+    interval_seconds: float = Field(
+        default=1.0,
+        ge=1,
+        le=MAX_SECONDS,
+        allow_inf_nan=False,
+        title="Check interval (seconds)",
+        description="How often it looks when there was nothing; while there is more it goes on at once.",
+    )
+    url: str = Field(
+        min_length=1,
+        max_length=1_000,
+        title="Server",
+        description="redis:// or rediss:// (TLS), with the number of the database where it is not 0.",
+        examples=["rediss://queue.example.org:6379/0"],
+    )
+    username: str | None = Field(default=None, min_length=1, max_length=500, title="User")
+    password: str | None = Field(
+        default=None, min_length=1, max_length=2_000, title="Password", description="Kept encrypted."
+    )
+    stream: str = Field(min_length=1, max_length=500, title="Stream", examples=["orders"])
+    group: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=500,
+        title="Consumer group",
+        description="Empty: one of the trigger's own. Others in the same group share the entries with it.",
+    )
+    start: Literal["new", "all"] = Field(
+        default="new",
+        title="Start",
+        description="With what comes from now on, or with all that is there. It counts when the group is made.",
+    )
+    claim_seconds: float = Field(
+        default=60.0,
+        ge=1,
+        le=MAX_SECONDS,
+        allow_inf_nan=False,
+        title="Take over after (seconds)",
+        description="What another consumer of the group took so long ago and did not acknowledge is taken over.",
+    )
+
+    def check(self, context: CheckContext) -> None:
+        """Refuse a URL of no queue, and a server that may not be connected to."""
+        url = self._parsed()
+        if self.username is not None and self.password is None:
+            raise InvalidField("A user needs a password.", field="password")
+        written = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
+        try:
+            context.check_request(f"https://{written}:{url.port or 6379}/", {})
+        except InvalidField as error:
+            raise InvalidField(error.message, field="url") from None
+
+    def look_with(self, cursor: Any, means: Means) -> Sighting:
+        """Take what there is."""
+        place = self._place(means)
+        with closing(QUEUES[place.url.scheme](place)) as queue:
+            if means.trigger_id is None:
+                return Sighting(cursor, shown=queue.sight())
+            taken = queue.take(None if cursor is None else cursor["queue"], MOST)
+        gone = taken.gone + (cursor or {"gone": 0})["gone"]
+        occurrences = [_occurrence(each, self.stream) for each in taken.entries]
+        ids = {key.key: each.id for key, each in zip(occurrences, taken.entries, strict=True)}
+
+        def acknowledge(keys: Sequence[str]) -> None:
+            if keys:
+                with closing(QUEUES[place.url.scheme](place)) as queue:
+                    queue.acknowledge([ids[key] for key in keys])
+
+        return Sighting(
+            {"queue": dict(taken.cursor), "gone": gone},
+            note=f"{gone} entries were removed from the stream before they could be read." if gone else None,
+            occurrences=occurrences,
+            settled=acknowledge if occurrences else None,
+            more=taken.more,
+        )
+
+    def remembered(self, cursor: Any) -> Any:
+        """Up to where the stream was read."""
+        return {"last": cursor["queue"].get("last")}
+
+    def fingerprint(self) -> str:
+        """Of the stream and the group alone: a new password begins nothing anew."""
+        url = self._parsed()
+        parts = [self.kind, url.hostname, url.port, url.path, self.stream, self.group]
+        return sha256(json.dumps(parts).encode()).hexdigest()
+
+    def _parsed(self) -> SplitResult:
+        """The URL's parts; raises InvalidField."""
+        try:
+            url = urlsplit(self.url)
+            is_whole = bool(url.hostname) and (url.port is None or url.port > 0)
+        except ValueError:
+            raise InvalidField("This is no URL.", field="url") from None
+        if url.scheme not in QUEUES or not is_whole:
+            raise InvalidField(
+                f"Give a URL such as {' or '.join(f'{each}://host' for each in QUEUES)}.", field="url"
+            )
+        if url.username is not None or url.password is not None:
+            raise InvalidField("User and password have fields of their own, which are kept secret.", field="url")
+        database = url.path.strip("/")
+        if url.query or url.fragment or not (database == "" or (database.isdecimal() and len(database) <= 5)):
+            raise InvalidField(
+                "After the host there may be the number of a database, and nothing else.", field="url"
+            )
+        return url
+
+    def _place(self, means: Means) -> Place:
+        url = self._parsed()
+        return Place(
+            url=url,
+            address=means.address_of(url.hostname or "", url.port or 6379),
+            username=self.username,
+            password=self.password,
+            stream=self.stream,
+            group=self.group or f"reveille-{means.trigger_id}",
+            is_shared=self.group is not None,
+            starts_with_all=self.start == "all",
+            claim_seconds=self.claim_seconds,
+        )
+
+
+def _occurrence(entry: Entry, stream: str) -> Occurrence:
+    """The firing of an entry: the same one whenever it is delivered. A stream made anew may use an id again."""
+    if entry.fields is None:
+        told = {"id": entry.id, "stream": stream, "unread": f"It is larger than {MAX_BYTES} bytes."}
+        return Occurrence(f"{stream}/{entry.id}", told)
+    hashed = sha256(b"".join(b"%d:%b" % (len(part), part) for pair in entry.fields for part in pair))
+    key = f"{stream}/{entry.id}/{hashed.hexdigest()[:16]}"
+    fields = _fields(entry.fields)
+    text = json.dumps(fields, ensure_ascii=False)
+    if len(text) <= SHOWN_CHARS:
+        return Occurrence(key, {"id": entry.id, "stream": stream, "fields": fields})
+    whole = text.encode("utf-8", "replace")
+    data = {"id": entry.id, "stream": stream, "fields": _cut(fields), "document": 1}
+    data |= {"document_cut": True} if len(whole) > MAX_WHOLE_BYTES else {}
+    return Occurrence(key, data, [Document(f"entry-{entry.id}.json", "application/json", whole[:MAX_WHOLE_BYTES])])
+
+
+def _fields(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
+    """Field → value; a list where a field comes several times. What is no text is an object with its base64."""
+    fields: dict[str, Any] = {}
+    for name, value in pairs:
+        key, told = name.decode("utf-8", "replace"), _value(value)
+        if key not in fields:
+            fields[key] = told
+        elif isinstance(fields[key], list):
+            fields[key].append(told)
+        else:
+            fields[key] = [fields[key], told]
+    return fields
+
+
+def _value(value: bytes) -> str | dict[str, str]:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return {"base64": b64encode(value).decode()}
+
+
+def _cut(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """As many fields as go into SHOWN_CHARS, the long ones cut."""
+    shown: dict[str, Any] = {}
+    each = max(SHOWN_CHARS // (2 * len(fields)), 200)
+    left = SHOWN_CHARS
+    for name, value in fields.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        short = cut(text, each)
+        left -= len(name) + len(short) + 8
+        if left < 0:
+            break
+        shown[cut(name, 1_000)] = value if short == text else short
+    return shown

@@ -1,0 +1,285 @@
+"""A stream of Redis 6.2 or newer, or of what speaks like it, consumed by a consumer group.
+
+The pending entries of a group are what was taken and not acknowledged. They are read first, so that what a crash left
+is taken again; what another consumer of the group left is taken over after some time.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from redis.backoff import NoBackoff
+from redis.connection import Connection
+from redis.exceptions import AuthenticationError, AuthorizationError, BusyLoadingError, RedisError, ResponseError
+from redis.exceptions import ConnectionError as NotConnected
+from redis.exceptions import TimeoutError as TooLate
+from redis.retry import Retry
+
+from scheduler.triggers.queues.base import SECONDS, Entry, Meter, Place, QueueUnread, Taken, TooMuch
+
+CONSUMER = "reveille"
+FEW = 10
+NOWHERE = "0-0"
+
+
+class RedisStream:
+    """One connection, made when it is needed."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._made: Any = None  # redis types it in part
+
+    def take(self, cursor: Mapping[str, Any] | None, most: int) -> Taken:
+        """Entries, fewer at once where they are large; one that is too large by itself is named only."""
+        with _errors(self._place):
+            for count in (most, FEW, 1):
+                try:
+                    return self._take(cursor, count, is_whole=count == most)
+                except TooMuch:
+                    self.close()
+            return self._too_large(cursor)
+
+    def acknowledge(self, ids: Sequence[str]) -> None:
+        """XACK."""
+        with _errors(self._place):
+            self._say("XACK", self._place.stream, self._place.group, *ids)
+
+    def sight(self) -> Mapping[str, Any]:
+        """How many entries there are, and the newest."""
+        with _errors(self._place):
+            try:
+                newest = self._say("XREVRANGE", self._place.stream, "+", "-", "COUNT", 1)
+            except TooMuch:
+                self.close()
+                newest = []
+            told = {"entries": self._say("XLEN", self._place.stream)}
+            return told | ({"newest": _text(newest[0][0])} if newest else {})
+
+    def close(self) -> None:
+        """Disconnect."""
+        if self._made is not None:
+            self._made.disconnect()
+            self._made = None
+
+    def _take(self, cursor: Mapping[str, Any] | None, count: int, *, is_whole: bool) -> Taken:
+        place, known = self._place, self._begun() if cursor is None else dict(cursor)
+        try:
+            removed = self._take_over(count)
+        except ResponseError as error:
+            if not str(error).startswith("NOGROUP"):
+                raise
+            known, removed = self._begun_again(str(known.get("last", NOWHERE))), 0
+        pending = self._read("0", count)
+        lost = [_text(each[0]) for each in pending if each[1] is None]
+        if lost:  # removed from the stream after they were taken
+            self._say("XACK", place.stream, place.group, *lost)
+        fresh, added = self._new(count - len(pending), is_counted=is_whole and not place.is_shared)
+        entries = [_entry(each) for each in [*pending, *fresh] if each[1] is not None]
+        if fresh:
+            known["last"] = _text(fresh[-1][0])
+        is_full = len(pending) + len(fresh) >= count
+        missed = _counted(known, added, len(fresh), removed + len(pending), is_full=is_full)
+        return Taken(entries, known, removed + len(lost) + missed, more=is_full)
+
+    def _take_over(self, count: int) -> int:
+        """Take what has been pending for long; returns how many of it were removed from the stream."""
+        place = self._place
+        idle = int(place.claim_seconds * 1000)
+        command = ("XAUTOCLAIM", place.stream, place.group, CONSUMER, idle, NOWHERE, "COUNT", count, "JUSTID")
+        told = self._say(*command)
+        return len(told[2]) if len(told) > 2 else 0  # Redis 7 says it
+
+    def _new(self, count: int, *, is_counted: bool) -> tuple[list[Any], int | None]:
+        """New entries, and how many were ever added to the stream, where the server knows that."""
+        if count <= 0:
+            return [], None
+        if not is_counted:
+            return self._read(">", count), None
+        stream = self._place.stream
+        told = self._at_once(("XINFO", "STREAM", stream), self._reading(">", count))
+        info = dict(zip(told[0][::2], told[0][1::2], strict=True))
+        return _of_stream(told[1]), info.get(b"entries-added")
+
+    def _read(self, start: str, count: int) -> list[Any]:
+        return _of_stream(self._say(*self._reading(start, count)))
+
+    def _reading(self, start: str, count: int) -> tuple[str | int, ...]:
+        place = self._place
+        return "XREADGROUP", "GROUP", place.group, CONSUMER, "COUNT", count, "STREAMS", place.stream, start
+
+    def _begun(self) -> dict[str, Any]:
+        """The place of the group, which is made unless it is there."""
+        place = self._place
+        self._make_group(NOWHERE if place.starts_with_all else "$")
+        for told in self._say("XINFO", "GROUPS", place.stream):
+            group = dict(zip(told[::2], told[1::2], strict=True))
+            if group[b"name"] == place.group.encode():
+                return {"last": _text(group[b"last-delivered-id"])}
+        raise QueueUnread(f"The group {place.group} was removed just now.")
+
+    def _begun_again(self, last: str) -> dict[str, Any]:
+        """The place of a group that was lost: where it was, or the start of a stream that was made anew.
+
+        Entries that are delivered again fire no second time.
+        """
+        try:
+            told = self._say("XINFO", "STREAM", self._place.stream)
+            newest = _text(dict(zip(told[::2], told[1::2], strict=True))[b"last-generated-id"])
+        except TooMuch:
+            self.close()
+            newest = NOWHERE
+        except ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            newest = NOWHERE
+        start = _before(last) if _order(last) <= _order(newest) else NOWHERE  # a new stream may use an id again
+        self._make_group(start)
+        return {"last": start}
+
+    def _make_group(self, start: str) -> None:
+        try:
+            self._say("XGROUP", "CREATE", self._place.stream, self._place.group, start, "MKSTREAM")
+        except ResponseError as error:
+            if not str(error).startswith("BUSYGROUP"):
+                raise
+
+    def _too_large(self, cursor: Mapping[str, Any] | None) -> Taken:
+        """Name the first pending entry, which is too large to be read."""
+        place = self._place
+        first = self._say("XPENDING", place.stream, place.group, "-", "+", 1, CONSUMER)
+        return Taken([Entry(_text(each[0]), None) for each in first], dict(cursor or {}), more=True)
+
+    def _say(self, *command: str | int) -> Any:
+        made = self._connection()
+        made.send_command(*command)
+        return made.read_response()
+
+    def _at_once(self, *commands: Sequence[str | int]) -> Any:
+        """Run commands with none of others in between."""
+        made = self._connection()
+        made.send_packed_command(made.pack_commands([("MULTI",), *commands, ("EXEC",)]))
+        for _ in range(len(commands) + 1):
+            made.read_response()
+        told = made.read_response()
+        for each in told:
+            if isinstance(each, Exception):
+                raise each
+        return told
+
+    def _connection(self) -> Any:
+        if self._made is None:
+            url, place = self._place.url, self._place
+            made: Any = _Connection(
+                place.address, url.port or 6379, url.hostname or "", is_tls=url.scheme == "rediss"
+            )
+            made.username, made.password = place.username, place.password
+            made.db = int(url.path.strip("/") or 0)
+            self._made = made
+            made.connect()
+        return self._made
+
+
+class _Connection(Connection):
+    """Connects to an address that was admitted, under the host's name, and meters what it reads."""
+
+    def __init__(self, address: str, port: int, host: str, *, is_tls: bool) -> None:
+        self._at, self._name, self._is_tls = address, host, is_tls
+        super().__init__(  # type: ignore[no-untyped-call]
+            host=host,
+            port=port,
+            socket_timeout=SECONDS,
+            socket_connect_timeout=SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            driver_info=None,
+        )
+
+    def _connect(self) -> Any:
+        plain = socket.create_connection((self._at, self.port), SECONDS)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if not self._is_tls:
+            return _Metered(plain)
+        return _Metered(ssl.create_default_context().wrap_socket(plain, server_hostname=self._name))
+
+
+class _Metered:
+    """A socket that reads so much and no more."""
+
+    def __init__(self, inner: socket.socket) -> None:
+        self._inner, self._meter = inner, Meter()
+
+    def recv(self, size: int) -> bytes:
+        """Read."""
+        found = self._inner.recv(size)
+        self._meter.count(len(found))
+        return found
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def _counted(known: dict[str, Any], added: int | None, fresh: int, before: int, *, is_full: bool) -> int:
+    """How many of the entries that were added never came: neither now, nor taken before and pending still.
+
+    `known["added"]` is how many had been added when all of them had come.
+    """
+    then = known.pop("added", None)
+    if added is None:
+        return 0
+    if is_full:  # more may come
+        known |= {} if then is None else {"added": then + fresh}
+        return 0
+    known["added"] = added
+    return 0 if then is None else max(added - then - fresh - before, 0)
+
+
+def _of_stream(told: Any) -> list[Any]:
+    """The entries of the one stream that was read."""
+    return [] if not told else list(told[0][1])
+
+
+def _entry(told: Any) -> Entry:
+    fields = told[1]
+    return Entry(_text(told[0]), list(zip(fields[::2], fields[1::2], strict=True)))
+
+
+def _order(entry_id: str) -> tuple[int, int]:
+    time, _, number = entry_id.partition("-")
+    return int(time), int(number or 0)
+
+
+def _before(entry_id: str) -> str:
+    time, number = _order(entry_id)
+    if number:
+        return f"{time}-{number - 1}"
+    return f"{time - 1}-{2**64 - 1}" if time else NOWHERE
+
+
+def _text(value: bytes) -> str:
+    return value.decode("ascii")
+
+
+@contextmanager
+def _errors(place: Place) -> Iterator[None]:
+    """Turn what goes wrong with a server into a QueueUnread."""
+    host = place.url.hostname
+    try:
+        yield
+    except (AuthenticationError, AuthorizationError) as error:
+        raise QueueUnread(f"{host} refuses the user or the password: {error}") from None
+    except (TooLate, TimeoutError):
+        raise QueueUnread(f"{host} did not answer within {SECONDS:g} s.") from None
+    except ssl.SSLError as error:
+        raise QueueUnread(f"{host} offers no TLS that can be trusted: {error.reason}.") from None
+    except BusyLoadingError:
+        raise QueueUnread(f"{host} is not ready yet: it loads its data.") from None
+    except NotConnected as error:
+        raise QueueUnread(f"No connection to {host}: {error}") from None
+    except RedisError as error:
+        raise QueueUnread(f"{host} refuses: {error}") from None
+    except OSError as error:
+        raise QueueUnread(f"No connection to {host}: {error.strerror or error}.") from None
