@@ -19,7 +19,7 @@ from scheduler.domain.retention import read_days
 
 MAKE_SECRET_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105  # a command
 MIN_KEY_LENGTH = 16
-PERMITTED_KINDS = ("check", "file", "email")
+PERMITTED_KINDS = ("check", "file", "email", "queue")
 """Kinds that agents may create only with the operator's permission."""
 
 _SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg)://")

@@ -115,7 +115,7 @@ print(len(preview("tide", {"port": "Dover"}, zone="UTC", after=at, count=3, naiv
 
 
 KINDS_TOLD = (
-    "cron, once, interval, poll, on_message, webhook, calendar, check, file, email or tide. "
+    "cron, once, interval, poll, on_message, webhook, calendar, check, file, email, queue or tide. "
     "Instead of `trigger`: cron, once, interval or tide."
 )
 
