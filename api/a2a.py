@@ -1,7 +1,8 @@
-"""/a2a/{agent_id}: each agent as an A2A agent, by JSON-RPC, 1.0 and 0.3. A message is a wake, its task the firing.
+"""/a2a/{agent_id}: each agent as an A2A agent over JSON-RPC, 1.0 and 0.3.
 
-The bearer key is one with the scope `write`, or the agent's own. What HTTP can say is said by it: 401, 403, 404,
-413, 429 and 503 are problems as everywhere; what the protocol has errors for is answered by these.
+A message is a wake, its task the firing. The bearer key has the scope `write`, or is the agent's own. HTTP errors
+(401, 403, 404, 413, 429 and 503) are problems as everywhere; errors that the protocol defines are answered by the
+protocol.
 """
 
 from __future__ import annotations
@@ -34,25 +35,25 @@ a2a = Blueprint("a2a", __name__)
 
 VERSION_HEADER = "A2A-Version"
 CURRENT_VERSION, LEGACY_VERSION = "1.0", "0.3"
-"""The protocol of a caller who names none is 0.3; but many forget the name who call what only 1.0 has."""
+"""The protocol of a caller who names none is 0.3, but many callers of methods that only 1.0 has forget to name it."""
 LIST = "ListTasks"
 LEGACY_METHODS = {"message/send": "SendMessage", "tasks/get": "GetTask", "tasks/cancel": "CancelTask"}
 UNSUPPORTED = {"SendStreamingMessage", "SubscribeToTask", "GetExtendedAgentCard"}
 WAIT_SECONDS = 20.0
-"""How long a message that asks for it is held until its task is over; then the task is shown as it is."""
+"""How long a blocking message waits for its task to end; after that the task is returned as it is."""
 CANCEL_SECONDS = 4.0
-"""How long a call for cancelling is held while the agent's run is being stopped, which takes a second or two."""
+"""How long a cancellation waits for the agent's run to stop, which takes a second or two."""
 LOOK_SECONDS = 0.5
 SKIP_DEDUP = "reveille/skip_dedup"
-"""Of a message's metadata: true closes the agent's window at once."""
+"""In a message's metadata: true closes the agent's window at once."""
 
 _waiting = BoundedSemaphore(8)
-"""So many of a process's threads may be held by those who wait; who finds none free is answered at once."""
+"""Limits how many of a process's threads may wait; further callers are answered at once."""
 
 
 @a2a.before_request
 def _authenticate() -> None:
-    """Find who calls; nobody has to be known for a card that its agent shows to anybody."""
+    """Authenticates the caller; a public card needs no key."""
     g.public_agent = None
     if request.endpoint == "a2a.show_card" and not bearer():
         g.public_agent = _public_agent(str((request.view_args or {}).get("agent_id")))
@@ -81,7 +82,7 @@ def show_card(agent_id: str) -> Response:
 @a2a.post("/a2a/<agent_id>")
 @needs(Level.WRITE, own=True)
 def take_call(agent_id: str) -> Response:
-    """One JSON-RPC request: 200 with its result or error."""
+    """Handles one JSON-RPC request: 200 with its result or error."""
     from a2a.utils.errors import A2AError
 
     from api.a2a_messages import error
@@ -109,7 +110,7 @@ def _agent(agent_id: str) -> Any:
 
 
 def _public_agent(agent_id: str) -> Any:
-    """The agent, of whatever tenant, if it shows its card to anybody."""
+    """Returns the agent of any tenant whose card is public."""
     try:
         id_ = parse_id(agent_id[:100], "agent")
     except NotFound:
@@ -167,7 +168,7 @@ def _called(agent_id: UUID, method: str, body: Mapping[str, Any]) -> dict[str, A
 
 
 def _version() -> str:
-    """The version that the caller names, in the header or the query."""
+    """Returns the version that the caller names in the header or the query."""
     return (request.headers.get(VERSION_HEADER) or request.args.get(VERSION_HEADER) or "").strip()
 
 
@@ -256,7 +257,7 @@ def _read(agent_id: UUID, task_id: str) -> TaskView:
 
 
 def _awaited(agent_id: UUID, view: TaskView, seconds: float = WAIT_SECONDS) -> TaskView:
-    """The task when it is over, or when nobody waits any longer."""
+    """Returns the task when it has ended, or when nobody waits any longer."""
     if not _waiting.acquire(blocking=False):
         return view
     try:

@@ -1,4 +1,4 @@
-"""The addresses that Reveille tells others: what begins them all, and those of webhooks."""
+"""The public addresses of this service and of webhooks."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from scheduler.triggers.webhook import hook_url
 
 
 def base_url() -> str:
-    """Where this service is reached: as the operator says, else as the caller of this request reached it."""
+    """Returns the URL of this service: the operator's, else the one that this request used."""
     return services().settings.public_url or request.url_root.rstrip("/")
 
 
 def hook_address(token: str) -> str:
-    """The address of the webhook with this token."""
+    """Returns the URL of the webhook with this token."""
     return hook_url(base_url(), token)

@@ -18,7 +18,7 @@ agents = blueprint("agents", "Who is woken, and how.")
 @agents.post("/agents", responses={201: AgentOut, **CHANGES})
 @needs(Level.WRITE)
 def make_agent(body: AgentIn) -> Response:
-    """Make an agent. An http runtime's secret is in this answer only."""
+    """Create an agent. An http runtime's secret is in this response only."""
     who = caller()
     made = services().agents.create(who.tenant_id, body.spec(), actor=who.actor)
     return answer(agent_out(made.row, made.new_secrets), 201, location=f"/agents/{made.row.id}")
@@ -27,7 +27,7 @@ def make_agent(body: AgentIn) -> Response:
 @agents.post("/agents/bulk", responses={201: AgentsMade, **CHANGES})
 @needs(Level.WRITE)
 def make_agents(body: AgentsIn) -> Response:
-    """Make up to 1,000 agents, all or none. `errors` of a refusal names each wrong row, such as items.3.name."""
+    """Create up to 1,000 agents, all or none. `errors` of a refusal names each invalid row, such as items.3.name."""
     who = caller()
     made = services().agents.create_all(who.tenant_id, [item.spec() for item in body.items], actor=who.actor)
     return answer(AgentsMade(items=[agent_out(each.row, each.new_secrets) for each in made]), 201)
@@ -45,7 +45,7 @@ def show_agents(query: Page) -> Response:
 @agents.get("/agents/<item:agent_id>", responses={200: AgentWhole})
 @needs(Level.READ, own=True)
 def show_agent(path: AgentPath) -> Response:
-    """Show an agent, with what it has spent of its budgets."""
+    """Show an agent, with its budget usage."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     row, budget = services().agents.get_with_budget(who.tenant_id, path.agent_id)
@@ -55,9 +55,9 @@ def show_agent(path: AgentPath) -> Response:
 @agents.patch("/agents/<item:agent_id>", responses={200: AgentOut, **CHANGES})
 @needs(Level.WRITE)
 def change_agent(path: AgentPath, body: AgentPatch) -> Response:
-    """Change an agent. A timezone moves its triggers that have none of their own; a new secret is shown once.
+    """Change an agent. A timezone moves its triggers without their own; a new secret is shown once.
 
-    What was held for a limit that is changed is decided anew, at once.
+    Windows held for a changed limit are reconsidered at once.
     """
     who = caller()
     changed = services().agents.update(who.tenant_id, path.agent_id, given(body), actor=who.actor)
@@ -67,7 +67,7 @@ def change_agent(path: AgentPath, body: AgentPatch) -> Response:
 @agents.delete("/agents/<item:agent_id>", responses={204: EMPTY})
 @needs(Level.WRITE)
 def delete_agent(path: AgentPath) -> Response:
-    """Delete an agent and its triggers. What was recorded stays readable; what still waits is skipped."""
+    """Delete an agent and its triggers. Recorded history stays readable; waiting firings are skipped."""
     who = caller()
     services().agents.delete(who.tenant_id, path.agent_id, actor=who.actor)
     return no_content()
@@ -76,7 +76,7 @@ def delete_agent(path: AgentPath) -> Response:
 @agents.post("/agents/<agent_id>/pause", responses={200: AgentOut, **CHANGES}, request_body=optional_body(NoteIn))
 @needs(Level.WRITE, optional_body=True)
 def pause_agent(path: AgentPath, body: NoteIn) -> Response:
-    """Pause an agent: its firings are recorded and wait. Pausing twice changes nothing but the note."""
+    """Pause an agent: its firings are recorded and wait. Pausing it again only changes the note."""
     who = caller()
     return answer(
         agent_out(services().agents.pause(who.tenant_id, path.agent_id, actor=who.actor, note=body.note))
@@ -86,6 +86,6 @@ def pause_agent(path: AgentPath, body: NoteIn) -> Response:
 @agents.post("/agents/<agent_id>/resume", responses={200: AgentOut, **CHANGES})
 @needs(Level.WRITE)
 def resume_agent(path: AgentPath) -> Response:
-    """Resume an agent: what waited is delivered now."""
+    """Resume an agent: waiting firings are delivered now."""
     who = caller()
     return answer(agent_out(services().agents.resume(who.tenant_id, path.agent_id, actor=who.actor)))

@@ -1,4 +1,4 @@
-"""The web application: `create_app()` is what gunicorn calls. Importing this does nothing."""
+"""The web application: gunicorn calls `create_app()`. Importing this module has no side effects."""
 
 from __future__ import annotations
 
@@ -73,16 +73,16 @@ PLAIN = (channel_events, health, metrics, docs, mcp, a2a)
 
 
 class ReveilleApi(OpenAPI):
-    """Flask with our reading of JSON."""
+    """Flask with our JSON parsing."""
 
     request_class = JsonRequest
     json_provider_class = StrictJson
 
 
 def create_app(settings: Settings | None = None) -> ReveilleApi:
-    """The application for `settings` (default: the environment's). Opens no connection yet.
+    """Creates the application for `settings` (default: the environment's). Opens no connection yet.
 
-    Raises ConfigurationError on a bad setting.
+    Raises ConfigurationError for an invalid setting.
     """
     parts = build_parts(settings or load_settings())
     app = ReveilleApi(
@@ -96,7 +96,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
     )
     app.config["MAX_CONTENT_LENGTH"] = MAX_BODY_BYTES
     app.url_map.converters |= {"item": ItemConverter, "reference": ReferenceConverter}
-    app.url_map.merge_slashes = False  # a doubled slash names something else; a redirect would lose it
+    app.url_map.merge_slashes = False  # a doubled slash is part of the name; a redirect would lose it
     app.before_request(answer_options)
     app.before_request(check_host)
     app.before_request(check_query)
@@ -124,7 +124,7 @@ def _secure(response: Response) -> Response:
 
 
 def _check_marks(app: OpenAPI) -> None:
-    """Refuse to start with a view of the API that does not say who may call it."""
+    """Refuses to start with an API view that does not declare who may call it."""
     for rule in app.url_map.iter_rules():
         view = app.view_functions[rule.endpoint]
         if rule.rule.startswith(PREFIX) and not isinstance(getattr(view, "access", None), Access):

@@ -1,4 +1,4 @@
-"""Triggers that agents made and people have to approve before they fire."""
+"""Approval of triggers that agents created."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def show_approvals(query: ApprovalQuery) -> Response:
 )
 @needs(Level.WRITE, optional_body=True)
 def approve_trigger(path: TriggerPath, body: ApproveIn) -> Response:
-    """Approve a trigger that an agent made or changed: it starts now. One that was rejected can still be."""
+    """Approve a trigger that an agent created or changed: it starts now. A rejected one can still be approved."""
     who = caller()
     approved = approve(services().db, who.tenant_id, path.trigger_id, actor=who.actor, seen=body.updated_at)
     return answer(TriggerOut.model_validate(approved))

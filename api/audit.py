@@ -16,7 +16,7 @@ audit = blueprint("audit", "Who did what, and when; firings are in it as `trigge
 @audit.get("/audit", responses={200: AuditPage})
 @needs(Level.READ)
 def show_audit(query: AuditQuery) -> Response:
-    """List what happened, newest first. An operator's admin key also sees what belongs to no tenant."""
+    """List audit events, newest first. An operator's admin key also sees those that belong to no tenant."""
     who = caller()
     wanted = AuditFilter(query.agent_id, query.subject_id, query.action, query.trigger_id, query.span)
     operator = who.level is Level.OPERATOR

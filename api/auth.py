@@ -36,7 +36,7 @@ TENANT_HEADER = "Reveille-Tenant"
 
 
 class Level(IntEnum):
-    """What a view asks for. Each includes those before it."""
+    """The access that a view requires. Each level includes those before it."""
 
     AGENT = 0
     READ = 1
@@ -47,8 +47,8 @@ class Level(IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Who may call a view: keys of `level`, with `own` an `agent:ID` key too; with `token` the view itself decides
-    on a bearer token that is no key. Also whether the view takes a body, and whether that may be left out.
+    """Who may call a view: keys of `level`, with `own` an `agent:ID` key too; with `token` the view itself checks
+    bearer tokens that are not keys. Also whether the view takes a body, and whether that is optional.
     """
 
     level: Level
@@ -60,7 +60,7 @@ class Access:
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """The key behind this request and the tenant that it acts on."""
+    """The key behind this request and the tenant it acts on."""
 
     key_id: UUID
     name: str
@@ -68,36 +68,38 @@ class Caller:
     level: Level
     is_operator: bool
     agent_id: UUID | None
-    """Set for an `agent:ID` key: nothing but this agent is there for it."""
+    """Set for an `agent:ID` key, which only reaches this agent."""
     kind: str = "key"
-    """`key`, or `user` for someone who signed in to the web UI by a password; then `key_id` is the user's."""
+    """`key`, or `user` for a web user signed in with a password; `key_id` is then the user's id."""
 
     @property
     def actor(self) -> str:
-        """How the audit trail names it."""
+        """The caller's name in the audit trail."""
         return f"{self.kind}:{self.name}"
 
     @property
     def requester(self) -> Requester:
-        """Who it is to the services of keys and of web users."""
+        """The caller for the services of keys and of web users."""
         return Requester(self.tenant_id, self.actor, self.is_operator)
 
     @property
     def is_agent(self) -> bool:
-        """Whether an agent comes with its own key: what it may do with triggers is scheduler.manage.agent_rights."""
+        """Whether an agent uses its own key; scheduler.manage.agent_rights decides what it may do with triggers."""
         return self.agent_id is not None
 
     def may(self, access: Access) -> bool:
-        """Whether its scopes reach as far as `access`."""
+        """Whether its scopes include `access`."""
         return self.level >= access.level or (access.own and self.agent_id is not None)
 
     def must_reach(self, agent_id: UUID, what: str, id_: UUID) -> None:
-        """Raise NotFound, as for a `what` that does not exist, unless this agent is there for the caller."""
+        """Raises NotFound, as for a missing `what`, unless the caller may access this agent."""
         if self.agent_id not in (None, agent_id):
             raise NotFound(f"There is no {what} '{id_}'.")
 
     def narrow(self, agent_id: UUID | None) -> UUID | None:
-        """The agent to filter a list by, when the caller asked for `agent_id`; raises NotFound for another's."""
+        """Returns the agent to filter a list by, when the caller asked for `agent_id`; raises NotFound for another
+        agent's.
+        """
         if self.agent_id is None:
             return agent_id
         if agent_id is not None:
@@ -111,7 +113,7 @@ ViewT = TypeVar("ViewT", bound=Callable[..., Any])
 def needs(
     level: Level, *, own: bool = False, token: bool = False, optional_body: bool = False
 ) -> Callable[[ViewT], ViewT]:
-    """Mark a view with who may call it. The app does not start with a view of the API that is not marked."""
+    """Declares who may call a view. The app does not start with an API view without this."""
 
     def mark(view: ViewT) -> ViewT:
         body = "body" in view.__annotations__
@@ -122,7 +124,7 @@ def needs(
 
 
 def access_of(endpoint: str | None) -> Access:
-    """The mark of the view behind `endpoint`."""
+    """Returns the declared access of the view behind `endpoint`."""
     access = getattr(current_app.view_functions[endpoint or ""], "access", None)
     if not isinstance(access, Access):
         raise TypeError(f"{endpoint} is not marked with api.auth.needs.")
@@ -130,7 +132,10 @@ def access_of(endpoint: str | None) -> Access:
 
 
 def authenticate() -> None:
-    """Find the caller of this request. Raises Unauthorized, or Forbidden when its scopes do not reach."""
+    """Authenticates the caller of this request.
+
+    Raises Unauthorized, or Forbidden when its scopes are insufficient.
+    """
     access = access_of(request.endpoint)
     token = bearer()
     g.caller = None
@@ -148,24 +153,27 @@ def authenticate() -> None:
 
 
 def caller() -> Caller:
-    """The caller of this request."""
+    """Returns the caller of this request."""
     found: Caller = g.caller
     return found
 
 
 def is_key() -> bool:
-    """Whether the bearer token is a key; false only where the view itself decides on other tokens."""
+    """Whether the bearer token is a key; false only where the view itself checks other tokens."""
     return g.caller is not None
 
 
 def bearer() -> str:
-    """The token of the Authorization header, which may be none: an empty text then."""
+    """Returns the token of the Authorization header; empty without one."""
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     return token.strip() if scheme.lower() == "bearer" else ""
 
 
 def caller_of(conn: Connection, key: str, asked_tenant: str | None) -> Caller | None:
-    """Who calls with `key` and asks for that tenant; None for a key that is wrong. Raises NotFound for the tenant."""
+    """Returns the caller with `key` for the requested tenant;
+
+    None for an invalid key. Raises NotFound for the tenant.
+    """
     row = find_key(conn, key)
     if row is None:
         return None
@@ -175,7 +183,7 @@ def caller_of(conn: Connection, key: str, asked_tenant: str | None) -> Caller | 
 
 
 def reach(scopes: list[str], *, is_operator: bool) -> tuple[Level, UUID | None]:
-    """The level of these scopes, and the only agent that they reach if they name one."""
+    """Returns the level of these scopes, and the agent that they are restricted to, if any."""
     if "admin" in scopes:
         return (Level.OPERATOR if is_operator else Level.ADMIN), None
     if "write" in scopes:

@@ -1,4 +1,4 @@
-"""Checks every JSON body before its shape is looked at."""
+"""Checks every JSON body before its shape is validated."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class StrictJson(DefaultJSONProvider):
-    """JSON as RFC 8259 has it: no NaN or Infinity; answers keep the order of their fields."""
+    """JSON as in RFC 8259: no NaN or Infinity. Responses keep the order of their fields."""
 
     sort_keys = False
     ensure_ascii = False
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """Parse `s`; raises ValueError for whatever is not JSON, or names a member twice (RFC 8259 section 4)."""
+        """Parses `s`; raises ValueError for anything that is not JSON, or a duplicate member (RFC 8259 section 4)."""
         try:
             return json.loads(s, parse_constant=_no_constant, object_pairs_hook=unique_members, **kwargs)
         except RecursionError:
@@ -36,30 +36,30 @@ class StrictJson(DefaultJSONProvider):
 
 
 class JsonRequest(Request):
-    """A request whose broken body says where it is broken."""
+    """A request that reports where its body is malformed."""
 
     def on_json_loading_failed(self, e: ValueError | None) -> NoReturn:
-        """Raise MalformedBody, or UnsupportedMediaType when the body claims to be something else."""
+        """Raises MalformedBody, or UnsupportedMediaType when the Content-Type is wrong."""
         if e is None:
             raise UnsupportedMediaType
         raise MalformedBody(f"The body is not valid JSON: {e}.") from None
 
 
 def read_bytes() -> bytes:
-    """The request's body as it came. Raises PayloadTooLarge (413)."""
+    """Returns the raw body. Raises PayloadTooLarge (413)."""
     declared = request.content_length
     data = request.get_data() if declared is None or declared <= MAX_BODY_BYTES else None
-    # A chunked body is cut where it gets too long.
+    # A chunked body is cut at the limit.
     if data is None or (declared is None and len(data) >= MAX_BODY_BYTES):
         raise PayloadTooLarge(f"The body is larger than {MAX_BODY_BYTES} bytes.")
     return data
 
 
 def read_json(*, required: bool) -> None:
-    """Parse the request's body once, before the view's shape is applied to it.
+    """Parses the request's body once, before the view's shape is applied to it.
 
     Raises MalformedBody (400), PayloadTooLarge (413), UnsupportedMediaType (415), or InvalidRequest (422) when it
-    is no object or holds what can be neither stored nor shown: NUL, lone surrogates, numbers out of range.
+    is not an object or contains values that cannot be stored or shown: NUL, lone surrogates, numbers out of range.
     """
     if not read_bytes():
         if required:
@@ -99,7 +99,10 @@ def _refuse(path: tuple[str, ...], rule: str, message: str) -> NoReturn:
 
 
 def read_message() -> object:
-    """The JSON-RPC message in the request's body. Raises ValueError where it is none, or could not be answered."""
+    """Parses the JSON-RPC message in the request's body.
+
+    Raises ValueError for an invalid one, or one that could not be answered.
+    """
     message = current_app.json.loads(read_bytes())
     if isinstance(message, dict) and isinstance(message.get("id"), str) and SURROGATE.search(message["id"]):
         raise ValueError("its id holds half of a surrogate pair")
@@ -107,7 +110,7 @@ def read_message() -> object:
 
 
 def check_text(text: str, path: tuple[str, ...]) -> None:
-    """Raise InvalidRequest for a text that can be neither stored nor shown."""
+    """Raises InvalidRequest for text that cannot be stored or shown."""
     if "\0" in text:
         _refuse(path, "nul", "must not hold the character NUL (U+0000)")
     if not text.isascii() and SURROGATE.search(text):
@@ -115,7 +118,7 @@ def check_text(text: str, path: tuple[str, ...]) -> None:
 
 
 def check_query() -> None:
-    """Raise InvalidRequest for a parameter of the address that can be neither stored nor shown."""
+    """Raises InvalidRequest for a query parameter that cannot be stored or shown."""
     for name, value in request.args.items(multi=True):
         check_text(name, ("query",))
         check_text(value, (name,))
@@ -125,14 +128,14 @@ def check_query() -> None:
 
 
 def check_form() -> None:
-    """Raise InvalidRequest for a field of a form that can be neither stored nor shown."""
+    """Raises InvalidRequest for a form field that cannot be stored or shown."""
     for name, value in request.form.items(multi=True):
         check_text(name, ("form",))
         check_text(value, (name,))
 
 
 def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """The members of an object; raises ValueError when a name is there twice (RFC 8259 section 4)."""
+    """Returns the members of an object; raises ValueError for a duplicate name (RFC 8259 section 4)."""
     members = dict(pairs)
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]

@@ -1,4 +1,7 @@
-"""POST /channels/{id}/events: where chat providers post. No API key: each event is proven as its provider does it."""
+"""POST /channels/{id}/events: where chat providers post.
+
+No API key: each event is verified by its provider's method.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,6 @@ channel_events = Blueprint("channel_events", __name__)
 
 @channel_events.post("/channels/<channel_id>/events")
 def receive(channel_id: str) -> dict[str, Any]:
-    """Take one event: 200, and what its provider expects, once its message is durable."""
+    """Accept one event: 200 with the response that its provider expects, once its message is durable."""
     signed = SignedRequest(dict(request.headers), read_bytes())
     return receive_event(services().db, services().box, parse_id(channel_id, "channel"), signed)

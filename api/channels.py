@@ -1,4 +1,4 @@
-"""Channels. What their providers post comes in by `api.channel_events`."""
+"""Channels. Their providers' events are received by `api.channel_events`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ channels = blueprint("channels", "Where people of a chat provider reach an agent
 @channels.post("/channels", responses={201: ChannelOut, **CHANGES})
 @needs(Level.WRITE)
 def make_channel(body: ChannelIn) -> Response:
-    """Make a channel. Give its events_url to the provider."""
+    """Create a channel. Configure its events_url at the provider."""
     who = caller()
     row = services().channels.create(who.tenant_id, body.model_dump(), actor=who.actor)
     return answer(_show(row), 201, location=f"/channels/{row.id}")
@@ -50,7 +50,7 @@ def change_channel(path: ChannelPath, body: ChannelPatch) -> Response:
 @channels.delete("/channels/<channel_id>", responses={204: EMPTY})
 @needs(Level.WRITE)
 def remove_channel(path: ChannelPath) -> Response:
-    """Delete a channel. The messages that came by it stay."""
+    """Delete a channel. Its messages stay."""
     who = caller()
     services().channels.delete(who.tenant_id, path.channel_id, actor=who.actor)
     return no_content()

@@ -1,4 +1,4 @@
-"""Deliveries of webhooks: what came, what became of it, and once more please."""
+"""Webhook deliveries and their replay."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ deliveries = blueprint("deliveries", "What webhooks were sent.")
 @deliveries.get("/triggers/<trigger_id>/deliveries", responses={200: DeliveryPage})
 @needs(Level.READ, own=True)
 def show_deliveries(path: TriggerPath, query: DeliveryQuery) -> Response:
-    """List the calls of a webhook and what became of each, newest first."""
+    """List the deliveries of a webhook and their outcomes, newest first."""
     reached(path.trigger_id)
     wanted = DeliveryFilter(trigger_id=path.trigger_id, verdict=query.verdict, span=query.span, error=query.error)
     with services().db.begin() as conn:
@@ -35,7 +35,7 @@ def show_deliveries(path: TriggerPath, query: DeliveryQuery) -> Response:
 @deliveries.post("/triggers/<trigger_id>/deliveries/replay", responses={202: RedeliveredListOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def replay_range(path: TriggerPath, body: DeliveryRange) -> Response:
-    """Fire again with each delivery of a range, accepted or filtered, oldest first; all of them or none."""
+    """Fire again with each accepted or filtered delivery of a range, oldest first; all or none."""
     who = caller()
     reached(path.trigger_id)
     again = services().deliveries.replay_range(
@@ -50,7 +50,7 @@ def replay_range(path: TriggerPath, body: DeliveryRange) -> Response:
 )
 @needs(Level.WRITE, own=True)
 def replay_delivery(path: DeliveryPath) -> Response:
-    """Fire again with the body of one delivery, whatever its id, the filter and the rate say."""
+    """Fire again with the body of one delivery, regardless of its id, the filter and the rate limit."""
     who = caller()
     reached(path.trigger_id)
     again = services().deliveries.replay(

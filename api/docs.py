@@ -1,4 +1,4 @@
-"""/openapi.json, and /docs: Swagger UI from the installed package's own files, so that it works offline."""
+"""/openapi.json, and /docs: Swagger UI, served from the installed package so that it works offline."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ docs = Blueprint(
 
 @docs.get("/docs")
 def show_docs() -> Response:
-    """The API's documentation, to read and to try."""
+    """Show the interactive API documentation."""
     return Response(PAGE, content_type="text/html; charset=utf-8", headers={"Content-Security-Policy": POLICY})
 
 
 @docs.get("/docs/start.js")
 def start() -> Response:
-    """The script that shows it: a file of its own, so that the page needs no inline script."""
+    """Serve its start script as a separate file, so that the page needs no inline script."""
     return Response(START, content_type="text/javascript; charset=utf-8")
 
 
 @docs.get("/openapi.json")
 def openapi() -> Response:
-    """The API's description (OpenAPI 3), made from the shapes that check the requests."""
+    """Return the API's OpenAPI 3 description, generated from the shapes that validate the requests."""
     app = current_app
     assert isinstance(app, OpenAPI)  # noqa: S101  # create_app made it
     return Response(app.json.dumps(app.api_doc), content_type="application/json")

@@ -54,7 +54,7 @@ def show_firing(path: FiringPath) -> Response:
 @firings.get("/firings/<firing_id>/payload", responses={200: RAW})
 @needs(Level.READ, own=True)
 def download_payload(path: FiringPath) -> Response:
-    """Download a firing's payload as it came. Never shown in a page: a stranger may have written it."""
+    """Download a firing's payload as it came. It is never shown in a page, as it is untrusted."""
     return payload_file(_reached(path.firing_id))
 
 
@@ -70,7 +70,7 @@ def download_document(path: DocumentPath) -> Response:
 @firings.post("/firings/<firing_id>/ack", responses={200: FiringOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def acknowledge_firing(path: FiringPath, body: AckIn) -> Response:
-    """Say of a firing, for the agent that was given it, that it is handled, ignored, or to come back at `until`."""
+    """Acknowledge a firing on behalf of its agent: handled, ignored, or deferred `until` a time."""
     row = _reached(path.firing_id)
     who = caller()
     ack = Ack(row.id, AckStatus(body.status), body.until)
@@ -88,7 +88,7 @@ def _reached(firing_id: UUID) -> Row[Any]:
 
 
 def _payload(payload: bytes | None) -> tuple[str | None, str | None]:
-    """As text when it is UTF-8, else as base64."""
+    """Returns UTF-8 as text, other bytes as base64."""
     if payload is None:
         return None, None
     try:

@@ -1,4 +1,4 @@
-"""Follow-ups: the triggers that belong to one thing that an agent works on."""
+"""Focuses: the subjects that an agent's triggers belong to."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ focus = blueprint("focus", "An agent's follow-ups, by what they belong to.")
 @focus.get("/agents/<agent_id>/focus", responses={200: FocusPage})
 @needs(Level.READ, own=True)
 def show_focus(path: AgentPath) -> Response:
-    """List what the agent's triggers belong to, with how many there are and how many still wait."""
+    """List the focuses of an agent's triggers, with the number of triggers and of those still active."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     with services().db.begin() as conn:
@@ -33,9 +33,9 @@ def show_focus(path: AgentPath) -> Response:
 @focus.post("/agents/<agent_id>/focus/<reference:focus_ref>/resolve", responses={200: TriggerPage, **CHANGES})
 @needs(Level.WRITE, own=True)
 def resolve(path: FocusPath) -> Response:
-    """End all triggers of a focus at once; answers them. What they have recorded is still delivered.
+    """End all triggers of a focus at once and return them. Their recorded firings are still delivered.
 
-    An agent's own key ends those that are the agent's to change.
+    An agent's own key ends those that the agent may change.
     """
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)

@@ -1,4 +1,4 @@
-"""/healthz and /readyz: for supervisors and load balancers; no key."""
+"""/healthz and /readyz for supervisors and load balancers; no key."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from scheduler.storage.migrate import current_revision, head_revision
 from scheduler.storage.status import read_signs_of_life
 
 MAX_PASS_AGE = 15.0
-"""Seconds since a scheduler's last pass; it passes at least every 5."""
+"""In seconds. A scheduler runs a pass at least every 5."""
 MAX_HEARTBEAT_AGE = 30.0
-"""Seconds since a worker's last heartbeat; it beats every 5."""
+"""In seconds. A worker sends a heartbeat every 5."""
 
 health = Blueprint("health", __name__)
 
 
 @health.get("/healthz")
 def healthz() -> Response:
-    """The process answers."""
+    """Report that the process responds."""
     return _json({"status": "ok"}, HTTPStatus.OK)
 
 
 @health.get("/readyz")
 def readyz() -> Response:
-    """Everything that a firing needs is at work: each check by name; 503 while one fails."""
+    """Check everything that a firing needs, by name; 503 while a check fails."""
     checks = _checks()
     ready = all(check["ok"] for check in checks.values())
     status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
@@ -47,7 +47,7 @@ def _checks() -> dict[str, dict[str, Any]]:
                 return checks
             signs = read_signs_of_life(conn)
     except (DatabaseUnavailable, DBAPIError):
-        return checks  # what was found out before; the tables of another version are no sign of life
+        return checks  # keep the earlier findings; tables of another version say nothing about heartbeats
     return checks | {
         "scheduler": _age("last_pass_age_seconds", signs.last_pass_age, MAX_PASS_AGE),
         "worker": _age("heartbeat_age_seconds", signs.worker_heartbeat_age, MAX_HEARTBEAT_AGE),

@@ -1,4 +1,4 @@
-"""/hooks/{token}: where senders deliver. No API key: the token in the address is what they know."""
+"""/hooks/{token}: where senders deliver. No API key: the token in the address authorizes the sender."""
 
 from __future__ import annotations
 
@@ -44,10 +44,10 @@ INTAKE = "reveille.intake"
     request_body=ANYTHING,
 )
 def receive_delivery(path: HookPath) -> Response:
-    """Take one delivery: 202 once it is durable. No key: the token in the address is what the sender knows.
+    """Accept one delivery: 202 once it is durable. No key: the token in the address authorizes the sender.
 
-    Asked in this order: size (413), token (404), signature (401), whether it came before (202), limit (429), filter.
-    200 answers a sender's test of the address, by the trigger's `challenge`.
+    Checked in this order: size (413), token (404), signature (401), duplicate (202), rate (429), filter. 200
+    answers a sender's verification of the address, according to the trigger's `challenge`.
     """
     hashed = token_hash(path.token)
     body = _read_body(hashed)
@@ -62,7 +62,7 @@ def receive_delivery(path: HookPath) -> Response:
 
 @hooks.get("/hooks/<token>", responses={200: HookOut, **problems(404, 503)})
 def show_hook(path: HookPath) -> Response:
-    """Say that the webhook is there: 200, or the echo that its `challenge` asks for. Nothing fires."""
+    """Confirm that the webhook exists: 200, or the echo that its `challenge` requires. Nothing fires."""
     found = _peek(token_hash(path.token))
     if found is None or not found.is_open:
         raise NotFound("There is no webhook at this address, or it is disabled.")
@@ -75,9 +75,9 @@ def _echoed(echo: Echo) -> Response:
 
 
 def _read_body(hashed: bytes) -> bytes:
-    """The raw body, of which never more than one byte too much is read.
+    """Reads the raw body, at most one byte more than allowed.
 
-    Only for one that is larger than usual is the trigger asked how much it takes.
+    The trigger's own limit is only looked up for larger bodies than usual.
     """
     declared = request.content_length
     if declared is not None and declared > USUAL_BODY:
@@ -114,7 +114,7 @@ def _headers() -> dict[str, str]:
 
 
 def _intake() -> Intake:
-    """The one intake of this app, made by its first delivery."""
+    """The intake of this app, created by its first delivery."""
     extensions = current_app.extensions
     if INTAKE not in extensions:
         extensions.setdefault(INTAKE, Intake(services().db, services().box))
@@ -122,7 +122,7 @@ def _intake() -> Intake:
 
 
 def _public_url() -> str:
-    """The address that the sender called, letter for letter, since some providers sign it."""
+    """The exact address that the sender called, since some providers sign it."""
     environ = request.environ
     base = services().settings.public_url or f"{request.scheme}://{environ.get('HTTP_HOST', '')}"
     return base + str(environ.get("RAW_URI", request.path))

@@ -1,4 +1,4 @@
-"""Checks the host and origin of requests, and sets the security headers of answers."""
+"""Checks the host and origin of requests, and sets the security headers of responses."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scheduler.domain.errors import ReveilleError
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 PROBES = frozenset({"/healthz", "/readyz", "/metrics"})
-"""What is asked for by address, by whoever watches the process, and names no address in its answer."""
+"""Paths that monitoring requests by IP address, and whose responses contain no addresses."""
 A_YEAR = 365 * 24 * 3600
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -22,29 +22,29 @@ HEADERS = {
 
 
 class UnknownHost(ReveilleError):
-    """The request came for a host that is not known to be this service."""
+    """The request was sent to a host name that is not known to belong to this service."""
 
     status = 400
     problem = "unknown-host"
 
 
 class CrossSite(ReveilleError):
-    """A form of another site was sent here."""
+    """The form was sent by another site."""
 
     status = 403
     problem = "cross-site"
 
 
 def check_host() -> None:
-    """Raise UnknownHost for a name that is not ours: it would be written into the addresses that we give away.
+    """Raises UnknownHost for a foreign host name, since it would appear in the addresses that we give out.
 
-    Ours are loopback and REVEILLE_ALLOWED_HOSTS. With REVEILLE_PUBLIC_URL no answer uses the name, so that without
-    a list of hosts any name is taken, as proxies send names of their own.
+    Loopback and REVEILLE_ALLOWED_HOSTS are ours. With REVEILLE_PUBLIC_URL no response uses the name, so without a
+    list of hosts any name is accepted, as proxies send their own.
     """
     settings = services().settings
     if request.path in PROBES or (settings.public_url and not settings.allowed_hosts):
         return
-    # Where the header is doubled or no host at all, `request.host` is empty, and the addresses would name none.
+    # With a duplicate or invalid header, `request.host` is empty and the addresses would have no host.
     name = _hostname(request.host)
     ours = {_hostname(urlsplit(settings.public_url).netloc)} if settings.public_url else set()
     if name and (
@@ -62,7 +62,7 @@ def _sent() -> str:
 
 
 def check_origin() -> None:
-    """Raise CrossSite for a form that a page of another site sent (Origin, RFC 6454; Sec-Fetch-Site)."""
+    """Raises CrossSite for a form that another site's page sent (Origin, RFC 6454; Sec-Fetch-Site)."""
     if request.method != "POST":
         return
     origin = request.headers.get("Origin")
@@ -74,7 +74,7 @@ def check_origin() -> None:
 
 
 def tell_borders(response: Response) -> None:
-    """Set the headers that every answer has."""
+    """Sets the headers that every response has."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
     if request.is_secure or (services().settings.public_url or "").startswith("https:"):
@@ -82,7 +82,7 @@ def tell_borders(response: Response) -> None:
 
 
 def _hostname(authority: str) -> str:
-    """Lower case, without port, brackets and final dot."""
+    """Normalizes to lower case, without port, brackets and final dot."""
     return (urlsplit(f"//{authority}").hostname or "").removesuffix(".")
 
 

@@ -1,4 +1,4 @@
-"""The header Idempotency-Key of requests that make something."""
+"""The header Idempotency-Key of requests that create something."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ LONGEST = 255
 
 
 def keyed_request(target: str, content: object = None) -> KeyedRequest | None:
-    """The request at hand by its key; None when it has none. `target`: what it does to whom; `content`: what it says.
+    """Returns the current request's key; None without one. `target`: what it does to what; `content`: its content.
 
-    Raises InvalidField for a key that is empty, too long, or holds what cannot be seen.
+    Raises InvalidField for a key that is empty, too long, or contains invisible characters.
     """
     key = request.headers.get(HEADER)
     if key is None:

@@ -1,4 +1,4 @@
-"""Invocations: what woke an agent, how it went, and what can still be done about it."""
+"""Invocations: details, cancellation, replay and completion."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from scheduler.storage.sessions import read_transcript
 from scheduler.storage.transcripts import transcript_of
 
 AGENT = "agent"
-"""The actor of a report that was admitted by the invocation's own token."""
+"""The actor of a report authorized by the invocation's own token."""
 
 invocations = blueprint("invocations", "One wake of one agent, for all firings of its window.")
 
@@ -51,7 +51,7 @@ def show_invocations(query: InvocationQuery) -> Response:
 @invocations.get("/invocations/<invocation_id>", responses={200: InvocationWhole})
 @needs(Level.READ, own=True)
 def show_invocation(path: InvocationPath) -> Response:
-    """Show an invocation with its firings, its tries, what the agent was told, did and replied."""
+    """Show an invocation with its firings, attempts, context, transcript and reply."""
     with services().db.begin() as conn:
         row = _reached(conn, path.invocation_id)
         session = transcript_of(conn, row.id)
@@ -67,7 +67,7 @@ def show_invocation(path: InvocationPath) -> Response:
 @invocations.post("/invocations/<invocation_id>/cancel", responses={200: InvocationOut, **CHANGES})
 @needs(Level.WRITE)
 def cancel_invocation(path: InvocationPath) -> Response:
-    """Cancel an invocation. One that runs is cancelled at its end; an ended one answers 409."""
+    """Cancel an invocation. A running one is cancelled when it ends; an ended one answers 409."""
     who = caller()
     ended = services().invocations.cancel(who.tenant_id, path.invocation_id, actor=who.actor)
     return answer(InvocationOut.model_validate(ended))
@@ -76,7 +76,7 @@ def cancel_invocation(path: InvocationPath) -> Response:
 @invocations.post("/invocations/<invocation_id>/replay", responses={202: ReplayedOut, **CHANGES})
 @needs(Level.WRITE)
 def replay_invocation(path: InvocationPath) -> Response:
-    """Deliver an ended invocation's firings once more, in the agent's next window, which closes now."""
+    """Deliver an ended invocation's firings again, in the agent's next window, which closes now."""
     who = caller()
     into = services().invocations.replay(who.tenant_id, path.invocation_id, actor=who.actor)
     return answer(ReplayedOut(invocation_id=into), 202)
@@ -85,7 +85,7 @@ def replay_invocation(path: InvocationPath) -> Response:
 @invocations.post("/invocations/<invocation_id>/complete", responses={200: CompletedOut, **CHANGES})
 @needs(Level.WRITE, token=True)
 def complete_invocation(path: InvocationPath, body: CompleteIn) -> Response:
-    """End an invocation whose agent answered 202. Takes its complete_token or a write key; 409 when stale."""
+    """End an invocation whose agent answered 202. Requires its complete_token or a write key; 409 when stale."""
     who = caller() if is_key() else None
     with services().db.begin() as conn:
         acked = complete(

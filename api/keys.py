@@ -1,4 +1,4 @@
-"""API keys. Who makes one sees it once; it does no more than its scopes say."""
+"""API keys. A key is shown once, when it is created."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ keys = blueprint("api-keys", "The keys that act for a tenant, for one agent, or 
 @keys.post("/api-keys", responses={201: KeyCreated, **CHANGES})
 @needs(Level.ADMIN)
 def make_key(body: KeyIn) -> Response:
-    """Make a key. It is in this answer only."""
+    """Create a key. It is in this response only."""
     who = caller()
     made = services().keys.create(who.requester, body.spec(who.tenant_id))
     return answer(key_created(made), 201, location=f"/api-keys/{made.row.id}")
@@ -26,20 +26,20 @@ def make_key(body: KeyIn) -> Response:
 @keys.get("/api-keys", responses={200: KeyPage})
 @needs(Level.ADMIN)
 def show_keys(query: Page) -> Response:
-    """List the live keys of the tenant, and for the operator the operators' too, newest first."""
+    """List the live keys of the tenant, newest first; for the operator also the operators' own."""
     return page(KeyPage, services().keys.list(caller().requester, **one_more(query)), query)
 
 
 @keys.get("/api-keys/<key_id>", responses={200: KeyOut})
 @needs(Level.ADMIN)
 def show_key(path: KeyPath) -> Response:
-    """Show a key, but for the key itself."""
+    """Show a key without its secret."""
     return answer(KeyOut.model_validate(services().keys.get(caller().requester, path.key_id)))
 
 
 @keys.delete("/api-keys/<key_id>", responses={204: EMPTY, **CHANGES})
 @needs(Level.ADMIN)
 def remove_key(path: KeyPath) -> Response:
-    """Revoke a key for good, at once. The operator's last admin key cannot be."""
+    """Revoke a key for good, at once. The operator's last admin key cannot be revoked."""
     services().keys.revoke(caller().requester, path.key_id)
     return no_content()

@@ -1,4 +1,4 @@
-"""Shares one LISTEN per web process among all who watch for changes."""
+"""Shares one LISTEN connection per web process among all watchers of changes."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ from scheduler.storage.patience import CONNECTION, PROBE_SECONDS, PatientConnect
 from scheduler.storage.pooler import hears
 
 BATCH_SECONDS = 0.1
-"""Changes are handed on in batches of so long: a storm of them wakes a watcher ten times a second, no more."""
+"""The batch interval: a burst of changes wakes a watcher at most ten times a second."""
 LOOK_SECONDS = 1.0
-"""How often the listener looks whether it is still wanted."""
+"""How often the listener checks whether it is still needed."""
 RECONNECT_SECONDS = 1.0
 POLL_SECONDS = 2.0
-"""How often watchers are told to look at everything where a pooler keeps the notifications away."""
+"""How often watchers are told to refresh when a pooler blocks notifications."""
 MAX_WAITING = 1000
-"""Changes kept for a watcher that does not come to take them; beyond it, it is told to look at everything."""
+"""The most changes kept for a slow watcher; beyond that it is told to refresh everything."""
 
 
 class Subscription:
-    """What one watcher has not taken yet. A context manager; close it, or the process goes on listening."""
+    """What one watcher has not taken yet. Use it as a context manager; the listener runs until it is closed."""
 
     def __init__(self, live: Live, tenant_id: UUID | None) -> None:
         self._live = live
@@ -39,10 +39,11 @@ class Subscription:
         self._closed = False
 
     def get(self, timeout: float) -> list[Change]:
-        """The changes since the last call, oldest first, each once; empty after `timeout` seconds without any.
+        """Returns the changes since the last call, oldest first, without duplicates; empty after `timeout` seconds
+        without any.
 
-        EVERYTHING stands for changes that may have been missed, as when the database was away. Returns at once,
-        empty, after `close`.
+        EVERYTHING means that changes may have been missed, as in a database outage. Returns empty at once after
+        `close`.
         """
         with self._filled:
             self._filled.wait_for(lambda: self._waiting or self._closed, timeout)
@@ -52,18 +53,18 @@ class Subscription:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nothing will come any more."""
+        """Whether nothing more will come."""
         return self._closed
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stops watching."""
         self._live.forget(self)
         with self._filled:
             self._closed = True
             self._filled.notify_all()
 
     def offer(self, changes: Sequence[Change]) -> None:
-        """Keep those of `changes` that this watcher may see."""
+        """Keeps those of `changes` that this watcher may see."""
         own = [change for change in changes if self._may_see(change)]
         if not own:
             return
@@ -86,7 +87,7 @@ class Subscription:
 
 
 class Live:
-    """The hub. Its thread and its connection exist while somebody watches, and come back after an outage."""
+    """The hub. Its thread and connection exist while somebody watches, and are restored after an outage."""
 
     def __init__(self, libpq_url: str) -> None:
         self._url = libpq_url
@@ -96,7 +97,7 @@ class Live:
         self._ended = Event()
 
     def subscribe(self, tenant_id: UUID | None) -> Subscription:
-        """Watch one tenant, or all for None. What is committed from now on is seen, and EVERYTHING comes first."""
+        """Watches one tenant, or all for None. All later commits are seen, and EVERYTHING comes first."""
         subscription = Subscription(self, tenant_id)
         subscription.offer([EVERYTHING])
         with self._lock:
@@ -107,12 +108,12 @@ class Live:
         return subscription
 
     def forget(self, subscription: Subscription) -> None:
-        """Hand nothing on to `subscription` any more."""
+        """Removes `subscription`."""
         with self._lock:
             self._subscriptions.discard(subscription)
 
     def close(self) -> None:
-        """Close every subscription and wait for the thread: at most LOOK_SECONDS."""
+        """Closes every subscription and waits at most LOOK_SECONDS for the thread."""
         self._ended.set()
         with self._lock:
             thread, subscriptions = self._thread, list(self._subscriptions)
@@ -130,7 +131,7 @@ class Live:
                 self._ended.wait(RECONNECT_SECONDS)
 
     def _is_wanted(self) -> bool:
-        """Whether the thread must go on; when not, the next subscriber starts another."""
+        """Whether the thread must continue; if not, the next subscriber starts another."""
         with self._lock:
             if self._subscriptions and not self._ended.is_set():
                 return True
@@ -176,7 +177,7 @@ class Live:
 
 
 def _batch(conn: psycopg.Connection) -> Iterator[Change]:
-    """What comes within BATCH_SECONDS; a connection lost meanwhile is found by whoever reads next."""
+    """Collects the changes within BATCH_SECONDS. A lost connection is detected by the next read."""
     end = time.monotonic() + BATCH_SECONDS
     with suppress(psycopg.Error):
         while (left := end - time.monotonic()) > 0:

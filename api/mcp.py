@@ -1,6 +1,6 @@
 """/mcp: the tools of one agent over the Model Context Protocol, streamable HTTP without sessions or streams.
 
-The bearer key is the agent's own (`agent:ID`). Errors are JSON-RPC errors with the HTTP status beside them.
+The bearer key is the agent's own (`agent:ID`). Errors are JSON-RPC errors with a matching HTTP status.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ VERSION_HEADER = "MCP-Protocol-Version"
 
 
 class Refused(ReveilleError):
-    """The request is none of MCP's streamable HTTP."""
+    """The request violates MCP's streamable HTTP transport."""
 
     def __init__(self, status: int, code: int, message: str, data: object = None) -> None:
         super().__init__(message)
@@ -37,7 +37,7 @@ class Refused(ReveilleError):
 @mcp.post("/mcp")
 @needs(Level.READ, own=True)
 def take_message() -> Response:
-    """Take one JSON-RPC message: 200 with the answer to a request, 202 for a notification."""
+    """Handle one JSON-RPC message: 200 with the response to a request, 202 for a notification."""
     try:
         _check_origin()
         who = _agent()
@@ -68,7 +68,7 @@ def take_message() -> Response:
 
 
 def _check_origin() -> None:
-    """Refuse what a page of a stranger sends: a browser names its origin, and a program has none."""
+    """Refuses requests from web pages of other sites: a browser sends an Origin, a program does not."""
     origin = request.headers.get("Origin")
     if origin is None:
         return
@@ -84,7 +84,7 @@ def _origin(url: str) -> str:
 
 
 def _agent() -> ToolCaller:
-    """The agent whose key it is. Raises Unauthorized, or Forbidden for a key of no single agent."""
+    """Returns the agent of the key. Raises Unauthorized, or Forbidden for a key of no single agent."""
     authenticate()
     who = caller()
     if who.agent_id is None:

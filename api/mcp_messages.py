@@ -1,7 +1,7 @@
-"""Answers single messages of MCP: JSON-RPC 2.0 as the Model Context Protocol (2025-11-25) uses it.
+"""Answers single MCP messages: JSON-RPC 2.0 as in the Model Context Protocol (2025-11-25).
 
-Stateless: each request stands alone, and each is answered by one JSON object. The shapes are written by hand: the
-library's take seconds to import in a process that serves everything else too.
+Stateless: each request is independent and answered by one JSON object. The shapes are written by hand, as the
+library takes seconds to import in a process that serves everything else too.
 """
 
 from __future__ import annotations
@@ -16,7 +16,10 @@ from scheduler.domain.errors import ReveilleError
 from scheduler.domain.tools import Tool, ToolCaller
 
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26")
-"""The revisions with `initialize`, newest first; in what we do they do not differ. The newer are in mcp_modern.py."""
+"""The revisions with `initialize`, newest first, which do not differ in what we use.
+
+Newer ones are in mcp_modern.py.
+"""
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR = (
     -32700,
@@ -27,7 +30,7 @@ PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS, INTERNAL_ERROR =
 )
 UNSUPPORTED_VERSION = -32022
 REFUSED = -32001
-"""Whoever calls may not: no key, a wrong one, or one that is for no agent."""
+"""The caller is not authorized: no key, a wrong one, or one that is for no agent."""
 
 INSTRUCTIONS = (
     "These tools are those of one agent of Reveille, the agent of your key: its alarm clock (set_trigger and the other "
@@ -38,7 +41,7 @@ Message = Mapping[str, Any]
 
 
 class RpcError(Exception):
-    """An error of the protocol, not of a tool."""
+    """A protocol error, as opposed to a tool's error."""
 
     def __init__(self, code: int, message: str, data: object = None) -> None:
         super().__init__(message)
@@ -46,13 +49,13 @@ class RpcError(Exception):
 
 
 def error_message(code: int, message: str, *, id_: object = None, data: object = None) -> dict[str, Any]:
-    """An error answer; `id_` None when the request's own is not known."""
+    """Returns an error response; `id_` None when the request's id is unknown."""
     error = {"code": code, "message": message} | ({} if data is None else {"data": data})
     return {"jsonrpc": "2.0", "id": id_, "error": error}
 
 
 def check_message(value: object) -> Message:
-    """The parsed body as one JSON-RPC message; raises RpcError."""
+    """Returns the parsed body as a JSON-RPC message; raises RpcError."""
     if isinstance(value, list):
         raise RpcError(INVALID_REQUEST, "Send one message at a time; MCP has no batches since 2025-06-18.")
     if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
@@ -67,14 +70,14 @@ def check_message(value: object) -> Message:
 
 
 def is_request(message: Message) -> bool:
-    """Whether the message wants an answer: it is neither a notification nor itself an answer."""
+    """Whether the message expects a response: it is neither a notification nor a response."""
     return "method" in message and "id" in message
 
 
 def answer_request(
     message: Message, tools: Sequence[Tool], caller: ToolCaller, server_version: str
 ) -> dict[str, Any]:
-    """The answer to a request."""
+    """Returns the response to the request."""
     params = message.get("params") or {}
     try:
         result = _result(message["method"], params, tools, caller, server_version)
@@ -134,7 +137,7 @@ def _called(params: Message, tools: Sequence[Tool], caller: ToolCaller) -> dict[
         raise RpcError(INVALID_PARAMS, "arguments must be an object.")
     try:
         done = tool.call(caller, arguments)
-    except ReveilleError as refusal:  # the model reads it, and can do better
+    except ReveilleError as refusal:  # the model reads it and can correct its call
         return {"content": [_text(refusal.message)], "isError": True}
     except Exception as error:  # noqa: BLE001  # whatever it is, the client must be answered
         logger.opt(exception=error).error("The tool {} failed unforeseen", tool.name)

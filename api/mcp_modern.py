@@ -1,7 +1,7 @@
-"""Checks what revision 2026-07-28 of MCP adds: each request names its own protocol version.
+"""Implements the additions of MCP revision 2026-07-28: each request names its own protocol version.
 
-The version and the client's capabilities stand in `params._meta`; headers repeat what a router looks at; results say
-that they are whole and how long they may be kept. There is no `initialize`, but `server/discover`.
+The version and the client's capabilities are in `params._meta`; headers repeat what routers need; results say that
+they are complete and how long they may be cached. There is no `initialize`, but `server/discover`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ CAPABILITIES_KEY = "io.modelcontextprotocol/clientCapabilities"
 SERVER_KEY = "io.modelcontextprotocol/serverInfo"
 DISCOVER = "server/discover"
 GONE = frozenset({"initialize", "ping"})
-"""Methods of earlier revisions that this one has not."""
+"""Methods of earlier revisions that this one lacks."""
 CACHED = frozenset({DISCOVER, "tools/list"})
 NAMED = {"tools/call": "name"}
 STATUS = {METHOD_NOT_FOUND: 404, INVALID_PARAMS: 400, HEADER_MISMATCH: 400, UNSUPPORTED_VERSION: 400}
-"""Of errors, which this revision shows by HTTP too; others are 200."""
+"""Errors that this revision also reports by HTTP status; others are 200."""
 
 
 def is_modern(message: Message, version: str | None) -> bool:
-    """Whether a request is of this revision or a later one: its header, its envelope or its method says so."""
+    """Whether a request uses this revision or a later one, according to its header, its envelope or its method."""
     params = message.get("params")
     meta = params.get("_meta") if isinstance(params, Mapping) else None
     return (
@@ -39,7 +39,7 @@ def is_modern(message: Message, version: str | None) -> bool:
 
 
 def check_envelope(message: Message, header: Callable[[str], str | None]) -> None:
-    """Raise RpcError unless the envelope is whole, agrees with the headers, and is of a version spoken here."""
+    """Raises RpcError unless the envelope is complete, agrees with the headers, and names a supported version."""
     params = message.get("params") or {}
     given = params.get("_meta")
     meta: Mapping[str, Any] = given if isinstance(given, Mapping) else {}
@@ -62,7 +62,7 @@ def check_envelope(message: Message, header: Callable[[str], str | None]) -> Non
 
 
 def discovered() -> dict[str, Any]:
-    """What this server is, to a client that asks before anything else."""
+    """Returns the description of this server for `server/discover`."""
     return {
         "supportedVersions": list(MODERN_VERSIONS),
         "capabilities": {"tools": {}},
@@ -71,18 +71,18 @@ def discovered() -> dict[str, Any]:
 
 
 def dressed(answer: dict[str, Any], method: str, server_version: str) -> dict[str, Any]:
-    """An answer with what this revision asks of results; an error stays as it is."""
+    """Returns a response with what this revision adds to results; an error stays as it is."""
     if "result" not in answer:
         return answer
     about = {"name": "reveille", "title": "Reveille", "version": server_version}
     result = answer["result"] | {"resultType": "complete", "_meta": {SERVER_KEY: about}}
-    # What an agent may do hangs on its key, and its tools change with a version of ours only.
+    # What an agent may do depends on its key, and its tools change only with our version.
     kept = {"ttlMs": 60_000, "cacheScope": "private"} if method in CACHED else {}
     return answer | {"result": result | kept}
 
 
 def _decoded(value: str | None) -> str | None:
-    """A header's text, which may be base64 in `=?base64?…?=`."""
+    """Decodes a header's text, which may be base64 in `=?base64?…?=`."""
     if value is None or not (value.startswith("=?base64?") and value.endswith("?=")):
         return value
     try:

@@ -1,4 +1,4 @@
-"""Messages and the sessions that they belong to."""
+"""Messages and their sessions."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ messages = blueprint("messages", "What people and agents say to agents; on_messa
 @messages.post("/messages", responses={201: ReceivedOut, 200: ReceivedOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def send_message(body: MessageIn) -> Response:
-    """Send a message to an agent; what listens for it fires at once.
+    """Send a message to an agent; triggers that listen for it fire at once.
 
-    200 when its event_id or Idempotency-Key came before.
+    200 when its event_id or Idempotency-Key was used before.
     """
     who = caller()
     with services().db.begin() as conn:
@@ -88,7 +88,7 @@ def send_message(body: MessageIn) -> Response:
 @messages.get("/messages/<message_id>", responses={200: MessageWhole})
 @needs(Level.READ, own=True)
 def show_message(path: MessagePath) -> Response:
-    """Show a message with its whole text. An agent sees what it wrote, what it got, and what woke it."""
+    """Show a message with its whole text. An agent sees what it sent, received, and was woken by."""
     who = caller()
     with services().db.begin() as conn:
         row = get_message(conn, who.tenant_id, path.message_id)
@@ -121,7 +121,7 @@ def show_session_messages(path: SessionPath, query: MessageQuery) -> Response:
 
 
 def _sender(conn: Connection, who: Caller, sender: SenderIn | None) -> tuple[UUID | None, UUID | None]:
-    """The user or the agent who writes. An agent's key writes as its agent and as nobody else."""
+    """Returns the sending user or agent. An agent's key can only write as its agent."""
     if sender is None:
         if who.agent_id is None:
             raise InvalidField("from is missing: say who writes.", field="from")

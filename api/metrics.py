@@ -1,4 +1,4 @@
-"""/metrics for Prometheus: asked of the database at each scrape, the same from every web process; no key."""
+"""/metrics for Prometheus, read from the database at each scrape and so identical in every web process; no key."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ metrics = Blueprint("metrics", __name__)
 
 @metrics.get("/metrics")
 def show_metrics() -> Response:
-    """The figures, in Prometheus' text format. Without a database only `reveille_database_up 0`."""
+    """Return the metrics in Prometheus' text format. During a database outage only `reveille_database_up 0`."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Scrape())
     return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
@@ -37,7 +37,7 @@ class _Scrape(Collector):
     """One scrape."""
 
     def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
-        """Ask and yield."""
+        """Reads and yields the metrics."""
         try:
             with services().db.begin() as conn:
                 figures, pruned = read_figures(conn), read_removed(conn)
@@ -95,12 +95,12 @@ def _pruned(removed: Mapping[str, int]) -> CounterMetricFamily:
 
 
 def gauge(name: str, text: str, value: float) -> GaugeMetricFamily:
-    """A single figure."""
+    """Creates a gauge with a single value."""
     return GaugeMetricFamily(f"reveille_{name}", text, value=value)
 
 
 def labelled(name: str, text: str, label: str, values: Mapping[str, float]) -> GaugeMetricFamily:
-    """One figure for each value of a label."""
+    """Creates a gauge with one value per label."""
     family = GaugeMetricFamily(f"reveille_{name}", text, labels=[label])
     for value, figure in values.items():
         family.add_metric([str(value)], figure)

@@ -1,4 +1,4 @@
-"""Models, and what agents spent on them."""
+"""Models and their usage by agents."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SHOWN_TEXT = 200
 @models.post("/models", responses={201: ModelOut, **CHANGES})
 @needs(Level.WRITE)
 def make_model(body: ModelIn) -> Response:
-    """Make a model. Its key is kept encrypted and never shown."""
+    """Create a model. Its key is stored encrypted and never shown."""
     who = caller()
     row = services().models.create(who.tenant_id, body.model_dump(), Author(who.actor, who.is_operator))
     return answer(model_out(row), 201, location=f"/models/{row.id}")
@@ -58,7 +58,7 @@ def show_model(path: ModelPath) -> Response:
 @models.patch("/models/<model_id>", responses={200: ModelOut, **CHANGES})
 @needs(Level.WRITE)
 def change_model(path: ModelPath, body: ModelPatch) -> Response:
-    """Change a model. Its key stays with its address: for another one, give the key again."""
+    """Change a model. Its key stays with its address: for another address, give the key again."""
     who = caller()
     author = Author(who.actor, who.is_operator)
     return answer(model_out(services().models.update(who.tenant_id, path.model_id, given(body), author)))
@@ -67,7 +67,7 @@ def change_model(path: ModelPath, body: ModelPatch) -> Response:
 @models.delete("/models/<model_id>", responses={204: EMPTY, **CHANGES})
 @needs(Level.WRITE)
 def remove_model(path: ModelPath) -> Response:
-    """Delete a model that no agent thinks with; 409 names those that do."""
+    """Delete a model that no agent uses; 409 names those that do."""
     who = caller()
     services().models.delete(who.tenant_id, path.model_id, actor=who.actor)
     return no_content()
@@ -76,7 +76,7 @@ def remove_model(path: ModelPath) -> Response:
 @models.post("/models/<model_id>/test", responses={200: ModelTestedOut, **CHANGES, **problems(429)})
 @needs(Level.WRITE)
 def test_model(path: ModelPath) -> Response:
-    """Ask a model one short question, at once, and tell what came of it. A disabled one can be tested, too."""
+    """Ask a model a short test question now and return the result. A disabled one can be tested, too."""
     who = caller()
     tried = services().models.test(who.tenant_id, path.model_id, actor=who.actor).trial
     return answer(
@@ -94,7 +94,7 @@ def test_model(path: ModelPath) -> Response:
 @models.get("/agents/<agent_id>/usage", responses={200: UsageOut})
 @needs(Level.READ, own=True)
 def show_usage(path: AgentPath, query: UsageQuery) -> Response:
-    """Show what an agent spent, by day and by trigger."""
+    """Show an agent's usage by day and by trigger."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     since = (services().clock.now() - timedelta(days=query.days)).date()

@@ -1,4 +1,4 @@
-"""Notes of agents, for people to read and to correct."""
+"""Notes of agents, which people can read and correct."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ notes = blueprint("notes", "What agents keep from run to run.")
 @notes.get("/agents/<agent_id>/notes", responses={200: NotesOut})
 @needs(Level.READ, own=True)
 def show_notes(path: AgentPath) -> Response:
-    """Show an agent's notes, and who wrote them last."""
+    """Show an agent's notes and who last wrote them."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     return _answer(services().agents.read_notes(who.tenant_id, path.agent_id))
@@ -28,7 +28,7 @@ def show_notes(path: AgentPath) -> Response:
 @notes.put("/agents/<agent_id>/notes", responses={200: NotesOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def put_notes(path: AgentPath, body: NotesIn) -> Response:
-    """Put a text in the place of an agent's notes; an empty one forgets them."""
+    """Replace an agent's notes; empty text deletes them."""
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     return _answer(services().agents.write_notes(who.tenant_id, path.agent_id, body.text, actor=who.actor))

@@ -1,4 +1,4 @@
-"""Notification targets: where people are told of an agent's replies besides their sessions."""
+"""Notification targets, to which an agent's replies are sent besides its sessions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ notification_targets = blueprint("notification targets", "Where an agent's repli
 @notification_targets.post("/agents/<agent_id>/notification-targets", responses={201: TargetOut, **CHANGES})
 @needs(Level.WRITE)
 def make_target(path: AgentPath, body: TargetIn) -> Response:
-    """Make a target; ten are allowed. A webhook's secret is in this answer only."""
+    """Create a target; ten are allowed per agent. A webhook's secret is in this response only."""
     who = caller()
     made = services().targets.create(who.tenant_id, path.agent_id, body.spec(), actor=who.actor)
     return answer(target_out(made.row, made.secret), 201, location=f"/notification-targets/{made.row.id}")
@@ -42,7 +42,7 @@ def show_target(path: TargetPath) -> Response:
 @notification_targets.delete("/notification-targets/<target_id>", responses={204: EMPTY})
 @needs(Level.WRITE)
 def remove_target(path: TargetPath) -> Response:
-    """Delete a target. What is on its way there is given up."""
+    """Delete a target. Pending deliveries to it are dropped."""
     who = caller()
     services().targets.delete(who.tenant_id, path.target_id, actor=who.actor)
     return no_content()
@@ -53,6 +53,6 @@ def remove_target(path: TargetPath) -> Response:
 )
 @needs(Level.WRITE)
 def test_target(path: TargetPath) -> Response:
-    """Send a test, once and at once, and tell what became of it."""
+    """Send one test now and return the result."""
     problem = services().targets.test(caller().tenant_id, path.target_id)
     return answer(TestedOut(delivered=problem is None, error=None if problem is None else problem.error))

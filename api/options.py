@@ -1,4 +1,4 @@
-"""OPTIONS: what may be done with an address. It needs no key, for it tells nothing that the documentation does not."""
+"""OPTIONS for any address. It needs no key, as the documentation has the same information."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from flask.globals import request_ctx
 
 
 def answer_options() -> Response | None:
-    """204 with `Allow` (RFC 9110 section 9.3.7) for any address that is served; other requests go on."""
+    """Returns 204 with `Allow` (RFC 9110 section 9.3.7) for OPTIONS requests; others continue."""
     if request.method != "OPTIONS" or request.url_rule is None or request_ctx.url_adapter is None:
         return None
     response = Response(status=204)

@@ -1,4 +1,4 @@
-"""Polls beyond what all triggers have: what they saw, and what they would see."""
+"""Polls: their state, and trials."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ from scheduler.triggers.registry import KINDS, OFFERED, kind_of
 polls = blueprint("polls", "What polls saw, and what they would see.")
 
 _tries = Turns("polls are being tried")
-"""Each holds a thread of this process for up to 11 s."""
+"""Each occupies a thread of this process for up to 11 s."""
 
 TRIED: dict[str | int, Any] = {200: TrialOut, **CHANGES, **problems(429)}
 
@@ -43,7 +43,7 @@ TRIED: dict[str | int, Any] = {200: TrialOut, **CHANGES, **problems(429)}
 @polls.post("/triggers/try", responses=TRIED)
 @needs(Level.WRITE, own=True)
 def try_config(body: TrialIn) -> Response:
-    """Look at once at what a trigger of this config would see, as its first look. Only the audit trail tells of it."""
+    """Try a config now, like a trigger's first check. Only the audit trail records it."""
     _may_try(caller().agent_id)
     return _tried(checked_config(body.type, body.config), None)
 
@@ -51,7 +51,7 @@ def try_config(body: TrialIn) -> Response:
 @polls.post("/triggers/<trigger_id>/try", responses=TRIED)
 @needs(Level.WRITE, own=True)
 def try_trigger(path: TriggerPath) -> Response:
-    """Look at once at what a poll sees, compared with what it saw last. Nothing is fired."""
+    """Try a poll now and compare with its last value. Nothing is fired."""
     poll = opened(poll_detail(path.trigger_id, PollConfig, LookConfig))
     who = caller()
     if who.is_agent:
@@ -63,7 +63,7 @@ def try_trigger(path: TriggerPath) -> Response:
 @polls.get("/triggers/<trigger_id>/poll", responses={200: PollOut, **problems(409)})
 @needs(Level.READ, own=True)
 def show_poll(path: TriggerPath) -> Response:
-    """Show what a poll saw last, how often it failed in a row, and why."""
+    """Show a poll's last value, its consecutive failures, and the last error."""
     detail = poll_detail(path.trigger_id, PollConfig, LookConfig)
     before = _before(detail)
     told = Shown(None) if before is None else shown(before.value)
@@ -93,14 +93,14 @@ def _before(detail: PollDetail) -> Seen | None:
 
 
 def opened(detail: PollDetail) -> Poll | Watch:
-    """A trigger that looks, with its secrets. Raises ConfigurationError."""
+    """Returns a checking trigger with its secrets. Raises ConfigurationError."""
     if is_watch(detail.stored):
         return open_watch(detail.stored, services().box)
     return open_poll(detail.stored, services().box)
 
 
 def checked_config(type_name: str, config: Mapping[str, Any]) -> PollConfig | LookConfig:
-    """The config of a trigger that need not exist and looks at something. Raises InvalidField."""
+    """Returns the config of a trigger that checks something and need not exist. Raises InvalidField."""
     who, kind = services(), kind_of(type_name)
     if not (kind.can_try and issubclass(kind, PollConfig | LookConfig)):
         tried = ", ".join(name for name, each in OFFERED.items() if each.can_try)
@@ -115,7 +115,7 @@ def checked_config(type_name: str, config: Mapping[str, Any]) -> PollConfig | Lo
 
 
 def poll_detail(trigger_id: UUID, *kinds: type[TriggerConfig]) -> PollDetail:
-    """The poll (or a trigger of one of `kinds`), if it is there for the caller.
+    """Returns the poll (or a trigger of one of `kinds`), if the caller may access it.
 
     Raises NotFound, and Conflict for another kind of trigger.
     """
@@ -130,17 +130,17 @@ def poll_detail(trigger_id: UUID, *kinds: type[TriggerConfig]) -> PollDetail:
 
 
 def header_names(conn: Connection, trigger_id: UUID) -> list[str]:
-    """Which headers a poll sends; none when they are sealed with another key."""
+    """Returns the names of the headers that a poll sends; none when they are encrypted with another key."""
     try:
         return sorted(open_poll(read_poll(conn, trigger_id).stored, services().box).config.headers)
-    except (ConfigurationError, AttributeError):  # a config of before may lack them
+    except (ConfigurationError, AttributeError):  # older configs may lack them
         return []
 
 
 def look(config: PollConfig | LookConfig, last: Poll | Watch | None, trigger_id: UUID | None = None) -> Trial:
-    """What a look at this moment comes to, compared with the `last`; audited. `trigger_id`: of a poll that exists.
+    """Checks now and compares with the `last` result; audited. `trigger_id`: of an existing poll.
 
-    Raises LimitReached while the tenant has others under way, and beyond the pace of a minute.
+    Raises LimitReached while the tenant has other trials running, and above the limit per minute.
     """
     who = caller()
     with _tries.take(who.tenant_id):
@@ -158,20 +158,20 @@ def look(config: PollConfig | LookConfig, last: Poll | Watch | None, trigger_id:
 
 
 def seen_now(trigger_id: UUID) -> dict[str, Any] | None:
-    """What a poll finds at this moment, as its firing carries it; None where it may not fire, or the look fails."""
+    """Returns what a poll finds now, as its firing carries it; None when it may not fire or the check fails."""
     found = services().triggers.get(caller().tenant_id, trigger_id)
     if found.type != PollConfig.kind or not found.is_enabled:
         return None
     try:
         poll = open_poll(poll_detail(trigger_id).stored, services().box)
-    except ConfigurationError:  # sealed with another key: it cannot look
+    except ConfigurationError:  # encrypted with another key: it cannot be checked
         return None
     trial = look(poll.config, poll, trigger_id)
     return None if trial.data is None else dict(trial.data)
 
 
 def _may_try(agent_id: UUID | None, *, is_approved: bool = False) -> None:
-    """Raise Forbidden where an agent asks by its own key for what a person has to approve first."""
+    """Raises Forbidden when an agent tries with its own key what needs a person's approval."""
     if agent_id is not None:
         with services().db.begin() as conn:
             agent = get_agent(conn, caller().tenant_id, agent_id)

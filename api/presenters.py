@@ -1,4 +1,4 @@
-"""Rows as the API and the web pages show them."""
+"""Formats rows for the API and the web pages."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scheduler.storage.tables import Agent
 
 
 def agent_out(row: Agent, new_secrets: Mapping[str, Any] = MappingProxyType({})) -> AgentOut:
-    """An agent, with the secrets of its runtime that are new."""
+    """Formats an agent, with new secrets of its runtime."""
     runtime = {"kind": row.runtime_kind, **row.runtime, **new_secrets}
     names = services().agents.header_names(row)
     shown = {**row.columns(), "runtime": runtime, "header_names": names}
@@ -30,22 +30,22 @@ def agent_out(row: Agent, new_secrets: Mapping[str, Any] = MappingProxyType({}))
 
 
 def model_out(row: Model) -> ModelOut:
-    """A model, without its key."""
+    """Formats a model without its key."""
     return ModelOut.model_validate({**row.columns(), "has_key": row.key is not None})
 
 
 def key_created(made: NewKey) -> KeyCreated:
-    """A new key with the key itself."""
+    """Formats a new key including the key itself."""
     return KeyCreated.model_validate({**made.row._mapping, "key": made.key})  # noqa: SLF001  # public in all but name
 
 
 def target_out(row: NotificationTarget, secret: str | None = None) -> TargetOut:
-    """A notification target, with the secret of a webhook that is new."""
+    """Formats a notification target, with a new webhook's secret."""
     return TargetOut.model_validate({**row.columns(), "secret": secret})
 
 
 def payload_file(firing: Row[Any]) -> Response:
-    """A firing's payload as a file of bytes, which no browser opens by itself. Raises NotFound where there is none."""
+    """Returns a firing's payload as a download that browsers do not open. Raises NotFound when there is none."""
     if firing.payload is None:
         raise NotFound(f"The firing '{firing.id}' has no payload.")
     return _file(firing.payload, f"firing-{firing.id}")

@@ -1,4 +1,4 @@
-"""Every error of the HTTP API as `application/problem+json` (RFC 9457), naming each wrong field."""
+"""Reports every error of the HTTP API as `application/problem+json` (RFC 9457), naming each invalid field."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ TYPE_PREFIX = "urn:reveille:problem:"
 UNDEFINED_TABLE, UNDEFINED_COLUMN = "42P01", "42703"
 """SQLSTATEs of a database that was not migrated."""
 RETRY_AFTER_OUTAGE = 5
-"""Seconds after which a client may ask again when the database was away."""
+"""The seconds after which a client may retry when the database was unavailable."""
 
 
 class Problem(BaseModel):
-    """What went wrong (RFC 9457). `field` is the first wrong field, `errors` holds all of them."""
+    """An error (RFC 9457). `field` is the first invalid field, `errors` holds all of them."""
 
     type: str = Field(description="Says which kind of problem this is; stable, unlike the texts.")
     title: str
@@ -49,12 +49,12 @@ class UnsupportedMediaType(ReveilleError):
 
 
 def refuse_invalid(error: ValidationError) -> Response:
-    """What flask-openapi calls when a body, query or path does not have its shape; raises InvalidRequest."""
+    """Handles a body, query or path of the wrong shape, for flask-openapi; raises InvalidRequest."""
     raise InvalidRequest(field_errors(error)) from None
 
 
 def install(app: Flask) -> None:
-    """Answer every error of `app` as a problem."""
+    """Reports every error of `app` as a problem."""
     app.register_error_handler(ReveilleError, _our_error)
     app.register_error_handler(HTTPException, http_problem)
     app.register_error_handler(ProgrammingError, _statement_error)
@@ -75,7 +75,7 @@ def _our_error(error: ReveilleError) -> Response:
         errors=list(error.errors) if isinstance(error, InvalidRequest | ConflictingRows) else None,
     )
     response = _answer(problem)
-    if isinstance(error, Unauthorized):  # a sender of webhooks has no key to ask for
+    if isinstance(error, Unauthorized):  # webhook senders have no API key to ask for
         response.headers["WWW-Authenticate"] = 'Bearer realm="reveille"'
     elif error.status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = str(RETRY_AFTER_OUTAGE)
@@ -85,7 +85,7 @@ def _our_error(error: ReveilleError) -> Response:
 
 
 def http_problem(error: HTTPException) -> Response | HTTPException:
-    """Flask's own errors keep their headers, such as Allow on 405 (RFC 9110 section 15.5.6)."""
+    """Reports Flask's own errors with their headers, such as Allow on 405 (RFC 9110 section 15.5.6)."""
     if error.code is None or error.code < HTTPStatus.BAD_REQUEST:
         return error
     response = _answer(
@@ -103,7 +103,7 @@ def http_problem(error: HTTPException) -> Response | HTTPException:
 
 
 def _statement_error(error: ProgrammingError) -> Response:
-    """A database whose tables are those of another version; any other refused statement is unforeseen."""
+    """Reports a database with tables of another version; any other refused statement is unexpected."""
     if getattr(error.orig, "sqlstate", None) in (UNDEFINED_TABLE, UNDEFINED_COLUMN):
         return _our_error(DatabaseUnavailable("The database is not at this version; run `reveille migrate`."))
     return _unforeseen(error)

@@ -1,4 +1,4 @@
-"""Wrong keys and failed sign-ins: noted in the audit trail with their address, few events however many tries."""
+"""Audits wrong keys and failed sign-ins with their address, in few events however many attempts."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from scheduler.storage.audit import Event, record_events
 EXTENSION = "reveille_refusals"
 LIMITS = "reveille_sign_in_limit"
 WINDOW = 60.0
-"""Seconds in which an address makes one event; the next one says how many tries there were."""
+"""The seconds per event of one address; the next event has the number of attempts."""
 PER_WINDOW = 20
-"""Events of all addresses together in that time."""
+"""The most events of all addresses together in that time."""
 MAX_KNOWN = 10_000
 
 
 class Refusals:
-    """Counts tries by action and address. In memory, of one web process."""
+    """Counts attempts by action and address, in memory, per web process."""
 
     def __init__(self) -> None:
         self._tries: dict[tuple[str, str], tuple[float, int]] = {}
@@ -28,7 +28,7 @@ class Refusals:
         self._lock = Lock()
 
     def count(self, action: str, address: str, now: float) -> int:
-        """Count a try; returns how many tries an event is to tell of now, 0 for none yet."""
+        """Counts an attempt; returns how many attempts to report now, 0 for none yet."""
         with self._lock:
             since, waiting = self._tries.get((action, address), (now - WINDOW, 0))
             self._events = [moment for moment in self._events if moment > now - WINDOW]
@@ -44,7 +44,7 @@ class Refusals:
 
 
 def note_refusal(action: str, *, tenant_id: UUID | None = None, name: str = "") -> None:
-    """Leave an audit event of a wrong key or password, unless there was one of this address a moment ago."""
+    """Audits a wrong key or password, unless this address had an event a moment ago."""
     refusals: Refusals = current_app.extensions[EXTENSION]
     address = request.remote_addr or ""
     tries = refusals.count(action, address, services().clock.monotonic())
@@ -56,6 +56,6 @@ def note_refusal(action: str, *, tenant_id: UUID | None = None, name: str = "") 
 
 
 def slow_wrong_keys() -> None:
-    """Count a wrong key, in the API and in the web together; raises LimitReached for an address with too many."""
+    """Counts a wrong key in the API or the web; raises LimitReached for an address with too many."""
     limits = current_app.extensions[LIMITS]
     limits.note_wrong_key(request.remote_addr or "", services().clock.monotonic())

@@ -1,4 +1,4 @@
-"""Shared parts of all resources' views: blueprint, check of bodies, paging, answers."""
+"""Shared parts of all resources' views: blueprint, validation of bodies, paging, responses."""
 
 from __future__ import annotations
 
@@ -26,38 +26,38 @@ PageT = TypeVar("PageT", bound=Listed[Any])
 
 
 class ItemConverter(BaseConverter):
-    """An id in a rule beside which a fixed word such as `preview` has its own: that word is no id."""
+    """An id in a rule that has fixed siblings such as `preview`, which are not ids."""
 
     regex = r"(?!(?:preview|try|bulk)/?$)[^/]+"
 
 
 class ReferenceConverter(BaseConverter):
-    """A text of its writer's own in the middle of a path: with any slash, leading, doubled or at its end."""
+    """A free text in the middle of a path, which may contain slashes anywhere."""
 
     regex = r".+?"
     part_isolating = False
 
 
 def problems(*statuses: int) -> dict[str | int, Any]:
-    """The documentation of error answers."""
+    """Documents the error responses."""
     schema = {"$ref": f"#/components/schemas/{Problem.__name__}"}
     return {status: {"content": {MEDIA_TYPE: {"schema": schema}}} for status in statuses}
 
 
 CHANGES = problems(400, 409, 413, 415)
-"""What a view that changes something can answer beside the problems of all views."""
+"""The responses of views that change something, besides those of all views."""
 
 EMPTY: dict[str, Any] = {"description": "Done."}
 
 
 def optional_body(shape: type[Shape]) -> RequestBody:
-    """The documentation of a body that may be left out."""
+    """Documents an optional body."""
     schema = {"$ref": f"#/components/schemas/{shape.__name__}"}
     return RequestBody(content={"application/json": MediaType.model_validate({"schema": schema})}, required=False)
 
 
 def blueprint(name: str, description: str) -> APIBlueprint:
-    """A resource's blueprint: each of its views first finds its caller, then checks its body."""
+    """Creates a resource's blueprint: each of its views authenticates the caller, then validates the body."""
     made = APIBlueprint(
         name,
         name,
@@ -73,7 +73,7 @@ def blueprint(name: str, description: str) -> APIBlueprint:
 
 
 def answer(shown: BaseModel, status: int = 200, *, location: str | None = None) -> Response:
-    """`shown` as JSON; `location` is the path below PREFIX of what was made (RFC 9110 section 10.2.2)."""
+    """Returns `shown` as JSON; `location` is the path below PREFIX of a new object (RFC 9110 section 10.2.2)."""
     response = Response(shown.model_dump_json(), status, content_type="application/json")
     if location is not None:
         response.headers["Location"] = PREFIX + location
@@ -81,26 +81,26 @@ def answer(shown: BaseModel, status: int = 200, *, location: str | None = None) 
 
 
 def no_content() -> Response:
-    """204: done, and nothing to show."""
+    """Returns 204: done, with nothing to show."""
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response
 
 
 def one_more(query: Page) -> dict[str, Any]:
-    """The paging arguments of a list query: one row more than is shown tells whether there is a next page."""
+    """Returns the paging arguments of a list query: one extra row tells whether there is a next page."""
     return {"limit": query.limit + 1, "after": query.after}
 
 
 def page(shape: type[PageT], rows: Sequence[Any], query: Page) -> Response:
-    """The page of `rows`, which were asked for by `one_more`."""
+    """Returns the page of `rows`, which were requested by `one_more`."""
     shown = rows[: query.limit]
     following = str(shown[-1].id) if len(rows) > query.limit else None
     return answer(shape.model_validate({"items": shown, "next": following}, from_attributes=True))
 
 
 def given(body: Shape) -> dict[str, Any]:
-    """The fields that a PATCH names; the others stay as they are."""
+    """Returns the fields that a PATCH contains; the others stay unchanged."""
     return {name: getattr(body, name) for name in body.model_fields_set}
 
 

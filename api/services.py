@@ -1,4 +1,4 @@
-"""The services that views use: made once by `create_app`, found through the current app."""
+"""The services that views use: created by `create_app`, and found through the current app."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from scheduler.storage.secrets import SecretBox
 
 EXTENSION = "reveille"
 POOL_SIZE = 3
-"""Connections of each web process, of which there are two: a small database plan has 20 in all."""
+"""The connections of each of the two web processes: a small database plan has 20 in all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,10 @@ class Services:
 
 
 def build_parts(settings: Settings) -> Services:
-    """The services for `settings`. No connection is opened yet; raises ConfigurationError on a bad setting."""
+    """Creates the services for `settings`.
+
+    Opens no connection yet; raises ConfigurationError for an invalid setting.
+    """
     settings = settings.for_server()
     assert settings.secret_key is not None  # noqa: S101  # for_server has checked it
     db = Database(settings.sqlalchemy_url, pool_size=POOL_SIZE, application_name="reveille-web")
@@ -90,5 +93,5 @@ def build_parts(settings: Settings) -> Services:
 
 
 def services() -> Services:
-    """The parts of the current app."""
+    """Returns the services of the current app."""
     return cast("Services", current_app.extensions[EXTENSION])

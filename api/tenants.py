@@ -1,4 +1,4 @@
-"""Tenants: the operator's alone."""
+"""Tenants; for operators only."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ tenants = blueprint("tenants", "The owners of agents. Only an operator's admin k
 @tenants.post("/tenants", responses={201: TenantOut, **CHANGES})
 @needs(Level.OPERATOR)
 def make_tenant(body: TenantIn) -> Response:
-    """Make a tenant."""
+    """Create a tenant."""
     row = services().tenants.create(body.model_dump(), actor=caller().actor)
     return answer(TenantOut.model_validate(row), 201, location=f"/tenants/{row.id}")
 
@@ -38,9 +38,9 @@ def show_tenant(path: TenantPath) -> Response:
 @tenants.patch("/tenants/<tenant_id>", responses={200: TenantOut, **CHANGES})
 @needs(Level.OPERATOR)
 def change_tenant(path: TenantPath, body: TenantPatch) -> Response:
-    """Change a tenant. A timezone moves the triggers that have none of their own and whose agent has none.
+    """Change a tenant. A timezone moves triggers where neither they nor their agents have their own.
 
-    What was held for a limit that is changed is decided anew, at once.
+    Windows held for a changed limit are reconsidered at once.
     """
     row = services().tenants.update(path.tenant_id, given(body), actor=caller().actor)
     return answer(TenantOut.model_validate(row))
@@ -49,6 +49,6 @@ def change_tenant(path: TenantPath, body: TenantPatch) -> Response:
 @tenants.delete("/tenants/<tenant_id>", responses={204: EMPTY, **CHANGES})
 @needs(Level.OPERATOR)
 def remove_tenant(path: TenantPath) -> Response:
-    """Delete a tenant that has no agents left, and its keys."""
+    """Delete a tenant without agents, and its keys."""
     services().tenants.delete(path.tenant_id, actor=caller().actor)
     return no_content()

@@ -1,4 +1,4 @@
-"""Triggers: their life cycle is `scheduler.manage.triggers.Triggers`; here is who may do it, and how it looks."""
+"""Triggers: access and responses. Their life cycle is in `scheduler.manage.triggers.Triggers`."""
 
 from __future__ import annotations
 
@@ -59,9 +59,9 @@ triggers = blueprint("triggers", "What wakes an agent.")
 @triggers.post("/agents/<agent_id>/triggers", responses={201: TriggerOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def make_trigger(path: AgentPath, body: TriggerIn) -> Response:
-    """Make a trigger of an agent. A webhook's hook_url is in this answer only.
+    """Create a trigger for an agent. A webhook's hook_url is in this response only.
 
-    One that an agent's own key makes is limited, and may await approval.
+    One created with an agent's own key is limited, and may await approval.
     """
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
@@ -73,9 +73,9 @@ def make_trigger(path: AgentPath, body: TriggerIn) -> Response:
 @triggers.post("/triggers/bulk", responses={201: TriggersMade, **CHANGES})
 @needs(Level.WRITE, own=True)
 def make_triggers(body: TriggersIn) -> Response:
-    """Make up to 1,000 triggers of any agents, all or none. `errors` of a refusal names each wrong row.
+    """Create up to 1,000 triggers of any agents, all or none. `errors` of a refusal names each invalid row.
 
-    Each is made as one alone is, so a webhook's hook_url is in this answer only.
+    Each is created as if alone, so a webhook's hook_url is in this response only.
     """
     who = caller()
     wanted = []
@@ -111,7 +111,7 @@ def show_triggers(query: TriggerQuery) -> Response:
 @triggers.get("/triggers/<item:trigger_id>", responses={200: TriggerWhole})
 @needs(Level.READ, own=True)
 def show_trigger(path: TriggerPath) -> Response:
-    """Show a trigger, with what its agent said of its firings."""
+    """Show a trigger, with its agent's acknowledgements."""
     shown = TriggerOut.model_validate(reached(path.trigger_id))
     with services().db.begin() as conn:
         acks = count_acks(conn, path.trigger_id)
@@ -122,7 +122,7 @@ def show_trigger(path: TriggerPath) -> Response:
 @triggers.patch("/triggers/<item:trigger_id>", responses={200: TriggerOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
-    """Change a trigger. `config` is merged and checked as at creation; no token or count is lost."""
+    """Change a trigger. `config` is merged and checked as at creation; tokens and counts are kept."""
     reached(path.trigger_id)
     who = caller()
     changed = services().triggers.update(
@@ -134,7 +134,7 @@ def change_trigger(path: TriggerPath, body: TriggerPatch) -> Response:
 @triggers.delete("/triggers/<item:trigger_id>", responses={204: EMPTY, **CHANGES})
 @needs(Level.WRITE, own=True)
 def delete_trigger(path: TriggerPath) -> Response:
-    """Delete a trigger. Its firings stay, and those that wait are still delivered."""
+    """Delete a trigger. Its firings stay, and waiting ones are still delivered."""
     reached(path.trigger_id)
     who = caller()
     services().triggers.delete(who.tenant_id, path.trigger_id, actor=who.actor, by_agent=who.is_agent)
@@ -146,7 +146,7 @@ def delete_trigger(path: TriggerPath) -> Response:
 )
 @needs(Level.WRITE, own=True, optional_body=True)
 def pause_trigger(path: TriggerPath, body: NoteIn) -> Response:
-    """Pause a trigger: it makes no new firings; those that wait are still delivered."""
+    """Pause a trigger: it makes no new firings; waiting ones are still delivered."""
     reached(path.trigger_id)
     who = caller()
     paused = services().triggers.pause(
@@ -158,7 +158,7 @@ def pause_trigger(path: TriggerPath, body: NoteIn) -> Response:
 @triggers.post("/triggers/<trigger_id>/resume", responses={200: TriggerOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def resume_trigger(path: TriggerPath) -> Response:
-    """Resume a trigger from now on. What passed meanwhile does not fire, except a once; it counts from zero."""
+    """Resume a trigger from now on. Missed times do not fire, except for a once; it counts fires from zero."""
     reached(path.trigger_id)
     who = caller()
     resumed = services().triggers.resume(who.tenant_id, path.trigger_id, actor=who.actor, by_agent=who.is_agent)
@@ -168,10 +168,10 @@ def resume_trigger(path: TriggerPath) -> Response:
 @triggers.post("/triggers/<trigger_id>/fire", responses={202: FiredOut, **CHANGES, **problems(429)})
 @needs(Level.WRITE, own=True)
 def fire_trigger(path: TriggerPath) -> Response:
-    """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires.
+    """Fire now, regardless of schedule and cooldown. It counts towards max_fires.
 
-    A poll looks first, and its firing carries what was seen; where the look fails it fires without.
-    With an Idempotency-Key a repetition fires nothing: it is answered with the first firing.
+    A poll is checked first, and the firing carries the result; if the check fails, it fires without one. With an
+    Idempotency-Key a repeated request fires nothing and returns the first firing.
     """
     reached(path.trigger_id)
     who = caller()
@@ -189,7 +189,7 @@ def fire_trigger(path: TriggerPath) -> Response:
 @triggers.post("/triggers/<trigger_id>/rotate-token", responses={200: TriggerOut, **CHANGES})
 @needs(Level.WRITE, own=True)
 def rotate_token(path: TriggerPath) -> Response:
-    """Give a webhook a new hook_url, shown in this answer only; the old one is unknown from now on."""
+    """Give a webhook a new hook_url, shown in this response only; the old one is invalid from now on."""
     reached(path.trigger_id)
     who = caller()
     rotated = services().triggers.rotate_token(
@@ -210,7 +210,7 @@ def preview_trigger(path: TriggerPath, query: PreviewQuery) -> Response:
 @triggers.post("/triggers/preview", responses={200: PreviewOut, **CHANGES})
 @needs(Level.READ, own=True)
 def preview_config(body: PreviewIn) -> Response:
-    """Show when a trigger of this type and config would fire; without a timezone, in UTC."""
+    """Show when a trigger of this type and config would fire; in UTC without a timezone."""
     after = body.after or services().clock.now()
     found = preview(body.type, body.config, zone=body.timezone, after=after, count=body.count, naive_ok=False)
     return answer(PreviewOut.model_validate(asdict(found)))
@@ -236,7 +236,7 @@ def _type_out(kind: type[TriggerConfig]) -> TriggerTypeOut:
 
 
 def reached(trigger_id: UUID) -> TriggerView:
-    """The trigger, if it is there for the caller; raises NotFound."""
+    """Returns the trigger, if the caller may access it; raises NotFound."""
     who = caller()
     found = services().triggers.get(who.tenant_id, trigger_id)
     who.must_reach(found.agent_id, "trigger", trigger_id)

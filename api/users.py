@@ -1,4 +1,4 @@
-"""Users: the people who write to agents."""
+"""Users, who write to agents."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ users = blueprint("users", "The people who write to agents.")
 @users.post("/users", responses={201: UserOut, **CHANGES})
 @needs(Level.WRITE)
 def make_user(body: UserIn) -> Response:
-    """Make a user. Whoever writes on a channel and is not known yet becomes one by itself."""
+    """Create a user. Unknown senders on a channel become users automatically."""
     who = caller()
     row = services().users.create(
         who.tenant_id,

@@ -1,4 +1,4 @@
-"""Wakes that need no event: calls of an agent, and its heartbeat."""
+"""Wakes without an event: calls of an agent, and its heartbeat."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ wakes = blueprint("wakes", "Calls of an agent, by people and by other agents, an
 def wake_agent(path: AgentPath, body: WakeIn) -> Response:
     """Wake an agent with a message. 429 when agents wake each other in too long a chain, or one too often.
 
-    An agent's own key calls as its agent. With an Idempotency-Key a repetition wakes nobody: it is answered with the
+    An agent's own key calls as its agent. With an Idempotency-Key a repeated request wakes nobody and returns the
     first firing.
     """
     who = caller()
@@ -43,9 +43,9 @@ def wake_agent(path: AgentPath, body: WakeIn) -> Response:
 @wakes.put("/agents/<agent_id>/heartbeat", responses={200: TriggerOut, **CHANGES})
 @needs(Level.WRITE)
 def put_heartbeat(path: AgentPath, body: HeartbeatIn) -> Response:
-    """Give the agent a heartbeat, or change it as a whole. It is a trigger: pause, resume or PATCH it as any other.
+    """Create or replace the agent's heartbeat. It is a trigger: pause, resume or PATCH it like any other.
 
-    One that is faster than the tenant's min_heartbeat_interval is slowed down to that.
+    A heartbeat faster than the tenant's min_heartbeat_interval is slowed down to it.
     """
     who = caller()
     settings = HeartbeatSettings(**body.model_dump())

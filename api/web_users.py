@@ -1,4 +1,4 @@
-"""People who sign in to the web UI by a name and a password, which is stored as a scrypt hash (RFC 7914) alone."""
+"""Web users, who sign in to the web UI with a name and a password, stored only as a scrypt hash (RFC 7914)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ web_users = blueprint("web-users", "People who sign in to the web UI by a passwo
 @web_users.post("/web-users", responses={201: WebUserOut, **CHANGES})
 @needs(Level.ADMIN)
 def make_web_user(body: WebUserIn) -> Response:
-    """Make a web user. The name is unique over all tenants, for it is all that is typed beside the password."""
+    """Create a web user. The name is unique across tenants, as only the name and the password are entered."""
     who = caller().requester
     tenant_id = body.tenant_id if "tenant_id" in body.model_fields_set else who.tenant_id
     row = services().web_users.create(who, WebUserSpec(tenant_id, body.name, body.password, body.scope))
@@ -27,7 +27,7 @@ def make_web_user(body: WebUserIn) -> Response:
 @web_users.get("/web-users", responses={200: WebUserPage})
 @needs(Level.ADMIN)
 def show_web_users(query: Page) -> Response:
-    """List the tenant's web users, and for the operator the operators' too, newest first."""
+    """List the tenant's web users, newest first; for the operator also the operators."""
     return page(WebUserPage, services().web_users.list(caller().requester, **one_more(query)), query)
 
 
@@ -41,7 +41,7 @@ def show_web_user(path: WebUserPath) -> Response:
 @web_users.patch("/web-users/<web_user_id>", responses={200: WebUserOut, **CHANGES})
 @needs(Level.ADMIN)
 def change_web_user(path: WebUserPath, body: WebUserPatch) -> Response:
-    """Change a web user's password or scope; whoever is signed in as that user is signed out."""
+    """Change a web user's password or scope, which ends the user's sessions."""
     row = services().web_users.update(caller().requester, path.web_user_id, given(body))
     return answer(WebUserOut.model_validate(row))
 
@@ -49,6 +49,6 @@ def change_web_user(path: WebUserPath, body: WebUserPatch) -> Response:
 @web_users.delete("/web-users/<web_user_id>", responses={204: EMPTY})
 @needs(Level.ADMIN)
 def remove_web_user(path: WebUserPath) -> Response:
-    """Remove a web user, who is signed out by that."""
+    """Delete a web user, which ends the user's sessions."""
     services().web_users.delete(caller().requester, path.web_user_id)
     return no_content()

@@ -1,1 +1,1 @@
-"""The shapes that cross the API's border: they check what comes in strictly and document what goes out."""
+"""The shapes of the API: they validate input strictly and document output."""

@@ -1,4 +1,4 @@
-"""Acknowledgements: what an agent says of its firings."""
+"""Acknowledgements of firings by agents."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scheduler.domain.shapes import Shape
 
 
 class AckIn(Shape):
-    """What becomes of a firing. `until` is given with `deferred`, and only then."""
+    """The outcome of a firing. `until` is given only with `deferred`."""
 
     status: Literal["handled", "deferred", "ignored"]
     until: Moment | None = Field(None, description="When it comes back: from one minute to a year from now.")
 
 
 class AckedOut(Answer):
-    """What became of one acknowledgement; `error` says why nothing did."""
+    """The result of one acknowledgement; `error` says why it had no effect."""
 
     firing_id: str
     status: str | None
@@ -27,7 +27,7 @@ class AckedOut(Answer):
 
 
 class AckCounts(Answer):
-    """Firings by what their agent says of them now; one that was deferred and has come back counts for nothing."""
+    """Firings by acknowledgement; a deferred firing that has come back is not counted."""
 
     handled: int = 0
     deferred: int = 0

@@ -34,7 +34,7 @@ from scheduler.runtimes.registry import AnyRuntime
 
 
 class AgentSettings(Shape):
-    """What may be set at creation and changed later."""
+    """The settings that can be given at creation and changed later."""
 
     role_description: Text = ""
     language: Literal["en", "zh"] = "en"
@@ -64,24 +64,24 @@ class AgentSettings(Shape):
 
 
 class AgentIn(AgentSettings):
-    """A new agent. It has budgets of its own unless they are null."""
+    """A new agent. It gets default budgets unless they are null."""
 
     name: Name
     runtime: AnyRuntime
 
     def spec(self) -> NewAgent:
-        """What the service makes an agent of."""
+        """Returns the service's input."""
         return NewAgent(self.model_dump(exclude={"runtime", "mcp_servers"}), self.runtime, self.mcp_servers)
 
 
 class AgentsIn(Shape):
-    """Many new agents, all or none of which are made."""
+    """New agents, created all or none."""
 
     items: list[AgentIn] = Field(min_length=1, max_length=MOST_ROWS)
 
 
 class AgentPatch(AgentSettings):
-    """JSON Merge Patch (RFC 7396): what is left out stays."""
+    """JSON Merge Patch (RFC 7396): omitted fields stay."""
 
     model_config = ConfigDict(json_schema_extra=no_defaults)
 
@@ -92,7 +92,7 @@ class AgentPatch(AgentSettings):
 
 
 class McpServerOut(Answer):
-    """An MCP server; its headers are not shown."""
+    """An MCP server without its headers."""
 
     name: str
     url: str | None = None
@@ -132,7 +132,7 @@ class AgentOut(Answer):
 
 
 class AgentsMade(Answer):
-    """The agents that were made, in the order of the request."""
+    """The created agents, in the order of the request."""
 
     items: list[AgentOut]
 
@@ -142,6 +142,6 @@ class AgentPage(Listed[AgentOut]):
 
 
 class AgentPath(Shape):
-    """Names an agent."""
+    """Identifies an agent."""
 
     agent_id: Annotated[UUID, id_of("agent")]

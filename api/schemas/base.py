@@ -39,19 +39,19 @@ MAX_LIMIT = 200
 
 
 class Answer(BaseModel):
-    """What a client gets. Made from any object or row that has these attributes."""
+    """The base of responses. Built from any object or row with these attributes."""
 
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
 class Query(BaseModel):
-    """Query parameters; an unknown one is refused, for a mistyped filter would otherwise show too much."""
+    """The base of query parameters. Unknown ones are refused, as a mistyped filter would return too much."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 def id_of(what: str) -> BeforeValidator:
-    """The validator of an id in a path: whatever is no UUID cannot be the id of a `what`, so 404."""
+    """Returns a validator of ids in paths: an invalid UUID cannot be the id of a `what`, so 404."""
 
     def parse(value: object) -> UUID:
         return parse_id(str(value), what)
@@ -71,7 +71,7 @@ def one_of(values: Collection[str]) -> AfterValidator:
 
 
 def no_defaults(schema: dict[str, Any]) -> None:
-    """Leave defaults out of the documentation of a PATCH: what is not given stays as it is."""
+    """Removes defaults from the documentation of a PATCH, where omitted fields stay unchanged."""
     for field in schema.get("properties", {}).values():
         field.pop("default", None)
 
@@ -120,7 +120,7 @@ def _visible(value: str) -> str:
 
 
 def rfc3339(moment: datetime) -> str:
-    """`2030-01-31T09:00:00Z`."""
+    """Formats `2030-01-31T09:00:00Z`."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
 
 
@@ -185,7 +185,7 @@ class Listed(Answer, Generic[ItemT]):
 
 
 class NoteIn(Shape):
-    """Why it is paused. The whole body may be left out."""
+    """The reason for a pause. The whole body is optional."""
 
     note: Note | None = None
 

@@ -1,4 +1,4 @@
-"""Budgets: what an agent has spent, of its own and of its tenant's."""
+"""Budgets: an agent's usage of its own and its tenant's."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from scheduler.invocations.budgets import BudgetState
 
 
 class SpendingOut(Answer):
-    """What was spent; `limit` null: there is none."""
+    """The usage of one budget; `limit` null: unlimited."""
 
     used: int
     limit: int | None
 
 
 class BudgetOut(Answer):
-    """An agent's budgets. A day is one of the owner's zone; an hour is the one up to now."""
+    """An agent's budgets. A day is a calendar day in the owner's zone; an hour is the last 60 minutes."""
 
     tokens_per_day: SpendingOut
     invocations_per_hour: SpendingOut
@@ -31,13 +31,13 @@ class BudgetOut(Answer):
 
 
 class AgentWhole(AgentOut):
-    """An agent with what it has spent."""
+    """An agent with its usage."""
 
     budget: BudgetOut
 
 
 def budget_of(state: BudgetState) -> BudgetOut:
-    """As the API shows it."""
+    """Formats a budget state for the API."""
     found = {(each.owner, each.budget): each for each in state.spendings}
     return BudgetOut(
         tokens_per_day=SpendingOut.model_validate(found[Owner.AGENT, Budget.TOKENS]),

@@ -1,4 +1,4 @@
-"""Channels: where people of a chat provider reach an agent. A kind's `secrets` are checked by the kind."""
+"""Channels, through which people on a chat provider reach an agent. `secrets` are checked by the channel's kind."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Kind = Annotated[str, StringConstraints(max_length=50), Field(examples=list(KIND
 
 
 class ChannelSettings(Shape):
-    """What may be set at creation and changed later."""
+    """The settings that can be given at creation and changed later."""
 
     bot_user_id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!-~]+$")] | None = (
         Field(None, description="The provider's id of the app's own user; what it writes is ignored.")
@@ -37,7 +37,7 @@ class ChannelIn(ChannelSettings):
 
 
 class ChannelPatch(ChannelSettings):
-    """JSON Merge Patch (RFC 7396), `secrets` included: what is left out stays."""
+    """JSON Merge Patch (RFC 7396), `secrets` included: omitted fields stay."""
 
     model_config = ConfigDict(json_schema_extra=no_defaults)
 
@@ -48,7 +48,7 @@ class ChannelPatch(ChannelSettings):
 
 
 class ChannelOut(Answer):
-    """A channel, without its secrets. `note`: why an event lately made no message, and when."""
+    """A channel without its secrets. `note`: why a recent event produced no message, and when."""
 
     id: UUID
     tenant_id: UUID
@@ -69,6 +69,6 @@ class ChannelPage(Listed[ChannelOut]):
 
 
 class ChannelPath(Shape):
-    """Names a channel."""
+    """Identifies a channel."""
 
     channel_id: Annotated[UUID, id_of("channel")]

@@ -10,7 +10,7 @@ from scheduler.domain.shapes import Shape
 
 
 class FocusOut(Answer):
-    """What triggers belong to: how many there are, and how many of them are enabled."""
+    """A focus: how many triggers belong to it, and how many of them are enabled."""
 
     focus_ref: str
     triggers: int
@@ -18,11 +18,11 @@ class FocusOut(Answer):
 
 
 class FocusPage(Listed[FocusOut]):
-    """What an agent's triggers belong to, up to 1,000, in alphabetical order."""
+    """The focuses of an agent's triggers, up to 1,000, alphabetically."""
 
 
 class FocusPath(Shape):
-    """Names what an agent's triggers belong to."""
+    """Identifies a focus."""
 
     agent_id: Annotated[UUID, id_of("agent")]
     focus_ref: str

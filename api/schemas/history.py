@@ -51,7 +51,7 @@ class DocumentOut(Answer):
 
 
 class FiringWhole(FiringOut):
-    """A firing with its payload: as text, or as base64 when it is not UTF-8."""
+    """A firing with its payload as text, or as base64 when it is not UTF-8."""
 
     payload: str | None
     payload_base64: str | None
@@ -72,7 +72,7 @@ class FiringQuery(SpanPage):
 
 
 class FiringPath(Shape):
-    """Names a firing."""
+    """Identifies a firing."""
 
     firing_id: Annotated[UUID, id_of("firing")]
 
@@ -86,7 +86,7 @@ class DocumentPath(FiringPath):
 class InvocationOut(Answer):
     """One wake of one agent. While `collecting` it is the open window: `due_at` null = held, `held_reason` why.
 
-    One that is held for a budget is decided anew at `held_until`; `held_note` says which budget.
+    A window held for a budget is reconsidered at `held_until`; `held_note` names the budget.
     """
 
     id: UUID
@@ -112,7 +112,7 @@ class InvocationOut(Answer):
 
 
 class TryOut(Answer):
-    """One ended try of an invocation."""
+    """An ended attempt of an invocation."""
 
     attempt: int
     started_at: Time
@@ -125,9 +125,9 @@ class TryOut(Answer):
 
 
 class InvocationWhole(InvocationOut):
-    """An invocation with its firings (the oldest 1,000), each ended try, the context given and the reply.
+    """An invocation with its firings (the oldest 1,000), ended attempts, context and reply.
 
-    Of an `llm` agent also its transcript: the oldest 200 messages of the session `session_id`, long ones cut.
+    For an `llm` agent also its transcript: the oldest 200 messages of the session `session_id`, long ones cut.
     """
 
     firings: list[FiringOut]
@@ -155,13 +155,13 @@ class InvocationQuery(SpanPage):
 
 
 class InvocationPath(Shape):
-    """Names an invocation."""
+    """Identifies an invocation."""
 
     invocation_id: Annotated[UUID, id_of("invocation")]
 
 
 class CompleteIn(Shape):
-    """How an agent that answered 202 ends its invocation: `reply` when it succeeded, `error` when it did not."""
+    """How an agent that answered 202 ends its invocation: `reply` on success, `error` on failure."""
 
     attempt: int = Field(ge=1, le=1_000_000)
     reply: str | None = None
@@ -186,13 +186,13 @@ class CompleteIn(Shape):
 
 
 class CompletedOut(InvocationOut):
-    """The ended invocation, and what became of each acknowledgement."""
+    """The ended invocation, and the result of each acknowledgement."""
 
     acks: list[AckedOut]
 
 
 class ReplayedOut(Answer):
-    """The invocation that will carry the firings again."""
+    """The invocation that will carry the firings."""
 
     invocation_id: UUID
 
@@ -215,7 +215,7 @@ class AuditPage(Listed[AuditOut]):
 
 
 class AuditQuery(SpanPage):
-    """Which events to list; `action` is one such as `trigger.paused`, or a subject such as `trigger`."""
+    """Filters events; `action` is one such as `trigger.paused`, or a subject such as `trigger`."""
 
     agent_id: UUID | None = None
     trigger_id: UUID | None = None

@@ -1,4 +1,4 @@
-"""Answers to senders of webhooks."""
+"""Responses to senders of webhooks."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from scheduler.domain.shapes import Shape
 
 
 class HookPath(Shape):
-    """The token of a webhook."""
+    """Identifies a webhook by its token."""
 
     token: str = Field(description="The last part of a hook_url.")
 
 
 class ReceiptOut(Answer):
-    """What became of a delivery."""
+    """The outcome of a delivery."""
 
     firing_id: UUID | None = Field(description="Its firing; of a duplicate the first one's, null when filtered.")
     duplicate: bool = Field(description="It came before, and fired then.")
@@ -25,6 +25,6 @@ class ReceiptOut(Answer):
 
 
 class HookOut(Answer):
-    """A webhook that takes deliveries."""
+    """A webhook that accepts deliveries."""
 
     ok: bool

@@ -14,18 +14,18 @@ from scheduler.manage.row_errors import MOST_ROWS
 
 
 class TriggerRow(TriggerIn):
-    """A new trigger of an agent."""
+    """A new trigger with its agent."""
 
     agent_id: Annotated[UUID, Field(strict=False)]
 
 
 class TriggersIn(Shape):
-    """Many new triggers, all or none of which are made."""
+    """New triggers, created all or none."""
 
     items: list[TriggerRow] = Field(min_length=1, max_length=MOST_ROWS)
 
 
 class TriggersMade(Answer):
-    """The triggers that were made, in the order of the request."""
+    """The created triggers, in the order of the request."""
 
     items: list[TriggerOut]

@@ -1,4 +1,4 @@
-"""Conversations: the people who write, their sessions with agents, and the messages in them."""
+"""Conversations: users, their sessions with agents, and the messages in them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from scheduler.triggers.on_message import ChannelName
 
 BodyId = Annotated[UUID, Field(strict=False)]
 OwnChannel = "trigger"
-"""The channel of reflections, which nobody writes to."""
+"""The channel of reflections, which nobody can write to."""
 
 
 def _open_to_all(channel: str) -> str:
@@ -30,7 +30,7 @@ ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 
 
 class SenderIn(Shape):
-    """Who writes: a user or an agent of the tenant, by its id or by its exact name."""
+    """The sender: a user or an agent of the tenant, by its id or exact name."""
 
     type: Literal["user", "agent"]
     id: BodyId | None = None
@@ -49,7 +49,7 @@ class SenderIn(Shape):
 
 
 class MessageIn(Shape):
-    """A message to an agent. An agent's own key leaves `from` out: it writes as itself."""
+    """A message to an agent. An agent's own key omits `from`: it writes as itself."""
 
     sender: SenderIn | None = Field(None, alias="from")
     to_agent_id: BodyId
@@ -64,7 +64,7 @@ class MessageIn(Shape):
 
 
 class ReceivedOut(Answer):
-    """What became of a message. A `duplicate` came before, by its `event_id` or Idempotency-Key."""
+    """The result of a message. A `duplicate` was sent before, according to its `event_id` or Idempotency-Key."""
 
     id: UUID
     session_id: UUID
@@ -73,11 +73,12 @@ class ReceivedOut(Answer):
 
 
 class MessageOut(Answer):
-    """A message, its text cut at 2,000 characters; `length` is that of the whole.
+    """A message with its text cut at 2,000 characters; `length` is the original length.
 
-    `role`: `user`, `assistant` (the agent to its user), `tool_call`, whose text is what the tool returned, and its
-    `tool_state` `running`, `done`, `failed` or `interrupted`, or `note`: for people, what of a run the agent did not
-    say or do, such as an MCP server that was not there. A `from_type` of `system` is a note or the context of a run.
+    `role`: `user`, `assistant` (the agent to its user), `tool_call`, whose text is the tool's result and whose
+    `tool_state` is `running`, `done`, `failed` or `interrupted`, or `note`: information for people about a run
+    that the agent did not write, such as an unavailable MCP server. A `from_type` of `system` is a note or the
+    context of a run.
     """
 
     id: UUID
@@ -107,7 +108,7 @@ class MessagePage(Listed[MessageOut]):
 
 
 class MessagePath(Shape):
-    """Names a message."""
+    """Identifies a message."""
 
     message_id: Annotated[UUID, id_of("message")]
 
@@ -147,13 +148,13 @@ class MessageQuery(SpanPage):
 
 
 class SessionPath(Shape):
-    """Names a session."""
+    """Identifies a session."""
 
     session_id: Annotated[UUID, id_of("session")]
 
 
 class UserIn(Shape):
-    """A person who writes to agents. `external_ids`: who that is on each channel, e.g. `{"slack": "U012"}`."""
+    """A person who writes to agents. `external_ids`: the person's ids on channels, e.g. `{"slack": "U012"}`."""
 
     name: Name
     display_name: Name | None = None
@@ -176,13 +177,13 @@ class UserPage(Listed[UserOut]):
 
 
 class UserPath(Shape):
-    """Names a user."""
+    """Identifies a user."""
 
     user_id: Annotated[UUID, id_of("user")]
 
 
 class WakeIn(Shape):
-    """A call of an agent. `from_agent_id`: another agent calls, and the limits on agents hold."""
+    """A call of an agent. `from_agent_id`: another agent calls, within the limits on agents."""
 
     message: Said
     from_agent_id: BodyId | None = None

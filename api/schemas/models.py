@@ -1,4 +1,4 @@
-"""Models that agents think with, and what agents spent on them."""
+"""Models and their usage by agents."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from scheduler.domain.shapes import Shape
 Provider = Literal["openai", "openai-compatible", "anthropic", "google"]
 ModelName = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Address = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
-# What fits in a header.
+# The characters that are allowed in a header.
 ProviderKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,4096}$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
 Price = Annotated[float, Field(ge=0, le=1_000_000, description="Of a million tokens, in your currency.")]
 
 
 class ModelSettings(Shape):
-    """What may be set at creation and changed later."""
+    """The settings that can be given at creation and changed later."""
 
     base_url: Address | None = Field(None, description="Null: the provider's own address.")
     key: ProviderKey | None = Field(None, repr=False, description="Kept encrypted and never shown.")
@@ -36,7 +36,7 @@ class ModelSettings(Shape):
 
 
 class ModelIn(ModelSettings):
-    """A new model. `openai-compatible` is any server that speaks OpenAI's protocol; it needs its `base_url`."""
+    """A new model. `openai-compatible` is any server with OpenAI's protocol; it needs a `base_url`."""
 
     name: Name
     provider: Provider
@@ -44,7 +44,7 @@ class ModelIn(ModelSettings):
 
 
 class ModelPatch(ModelSettings):
-    """JSON Merge Patch (RFC 7396): what is left out stays. Another provider or base_url takes the key again."""
+    """JSON Merge Patch (RFC 7396): omitted fields stay. Another provider or base_url needs the key again."""
 
     model_config = ConfigDict(json_schema_extra=no_defaults)
 
@@ -54,7 +54,7 @@ class ModelPatch(ModelSettings):
 
 
 class ModelOut(Answer):
-    """A model; of its key only whether there is one."""
+    """A model. Instead of its key, it says whether there is one."""
 
     id: UUID
     tenant_id: UUID
@@ -77,7 +77,7 @@ class ModelPage(Listed[ModelOut]):
 
 
 class ModelTestedOut(Answer):
-    """What came of one short question to a model."""
+    """The result of a test question."""
 
     ok: bool
     latency_ms: int = Field(description="Until the whole answer was there, or it was clear that there is none.")
@@ -88,19 +88,19 @@ class ModelTestedOut(Answer):
 
 
 class ModelPath(Shape):
-    """Names a model."""
+    """Identifies a model."""
 
     model_id: Annotated[UUID, id_of("model")]
 
 
 class UsageQuery(Query):
-    """How far back."""
+    """The time span."""
 
     days: int = Field(30, ge=1, le=366)
 
 
 class DayOut(Answer):
-    """What an agent spent on a day of its zone."""
+    """An agent's usage on a day in its zone."""
 
     day: dt.date
     tokens_in: int
@@ -110,7 +110,7 @@ class DayOut(Answer):
 
 
 class TriggerUsageOut(Answer):
-    """What a trigger's firings cost: of each invocation, every firing has an equal share."""
+    """The usage by a trigger's firings: each firing of an invocation has an equal share."""
 
     trigger_id: UUID
     trigger_name: str
@@ -121,7 +121,7 @@ class TriggerUsageOut(Answer):
 
 
 class UsageOut(Answer):
-    """What an agent spent: by day, the newest first, and by trigger, the dearest first (100 at most)."""
+    """An agent's usage by day, newest first, and by trigger, most expensive first (100 at most)."""
 
     days: list[DayOut]
     triggers: list[TriggerUsageOut]

@@ -12,13 +12,13 @@ from scheduler.storage.notes import MOST_CHARACTERS
 
 
 class NotesIn(Shape):
-    """What takes the place of the notes."""
+    """The new notes."""
 
     text: Annotated[str, StringConstraints(max_length=MOST_CHARACTERS)]
 
 
 class NotesOut(Answer):
-    """An agent's notes: empty, and written by nobody, until somebody writes some."""
+    """An agent's notes; empty and without an author until something is written."""
 
     text: str
     updated_at: Time | None

@@ -26,12 +26,12 @@ class TargetIn(Shape):
     )
 
     def spec(self) -> TargetSpec:
-        """What the service makes."""
+        """Returns the service's input."""
         return TargetSpec(self.name, self.kind, self.url, self.secret)
 
 
 class TargetOut(Answer):
-    """A target. `note`: why the last notification did not arrive, and when."""
+    """A target. `note`: why the last notification was not delivered, and when."""
 
     id: UUID
     tenant_id: UUID
@@ -51,13 +51,13 @@ class TargetPage(Listed[TargetOut]):
 
 
 class TargetPath(Shape):
-    """Names a target."""
+    """Identifies a target."""
 
     target_id: Annotated[UUID, id_of("notification target")]
 
 
 class TestedOut(Answer):
-    """What became of a test. `error`: why it did not arrive."""
+    """The result of a test. `error`: why it was not delivered."""
 
     delivered: bool
     error: str | None

@@ -12,14 +12,14 @@ from scheduler.domain.shapes import Shape
 
 
 class TrialIn(Shape):
-    """A trigger that need not exist and looks at something."""
+    """A trigger that checks something and need not exist."""
 
     type: str = Field("poll", description="`poll`, or another type that can be tried (`GET /trigger-types`).")
     config: Config
 
 
 class TrialOut(Answer):
-    """What a look at this moment comes to. Nothing was recorded."""
+    """The result of a trial. Nothing was recorded."""
 
     status: Literal["found", "nothing_there", "failed"]
     value: Any = Field(None, description="What is at the path: one node's value, or the list of several.")
@@ -37,7 +37,7 @@ class TrialOut(Answer):
 
 
 class PollOut(Answer):
-    """What is kept of a poll from one look to the next."""
+    """The state that a poll keeps between checks."""
 
     checked_at: Time | None
     failures: int = Field(description="In a row, up to now.")

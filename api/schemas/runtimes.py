@@ -1,4 +1,4 @@
-"""Runtimes as the API shows them: the settings of each without its secrets, made of the shape that it takes."""
+"""Runtimes in API responses: the settings of each without its secrets, derived from its input shape."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class RuntimeOut(Answer):
 
 
 def _out(runtime: type[RuntimeConfig]) -> type[Answer]:
-    """The answer's shape of a runtime; secrets that are shown once are there, and null afterwards."""
+    """Creates a runtime's output shape; secrets that are shown once are included, and null afterwards."""
     fields: dict[str, Any] = dict(_fields(runtime))
     words = f"{runtime.label}: {runtime.summary}."
     return create_model(f"{runtime.__name__}Out", __base__=Answer, __doc__=words, **fields)
@@ -47,7 +47,7 @@ def _fields(runtime: type[RuntimeConfig]) -> Iterator[tuple[str, Any]]:
 
 
 def _shown(field: FieldInfo, *, is_folded: bool) -> Any:
-    """A required field is always there; of those that forms fold, one without a value is left out."""
+    """A required field is always present; collapsed fields without a value are omitted."""
     if field.is_required():
         return Field()
     if field.default_factory is not None:
@@ -58,7 +58,7 @@ def _shown(field: FieldInfo, *, is_folded: bool) -> Any:
 
 
 def _plain(annotation: Any) -> Any:
-    """A type without its bounds: what is stored is shown, whatever is allowed by now."""
+    """Returns a type without its constraints, as stored values are shown whatever is allowed now."""
     origin, parts = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _plain(parts[0])
@@ -70,7 +70,7 @@ def _plain(annotation: Any) -> Any:
 
 
 def _known(value: Any, validate: ValidatorFunctionWrapHandler) -> Any:
-    """A runtime of a package that is not installed any more is shown by its kind alone."""
+    """A runtime of a package that is no longer installed is shown by its kind only."""
     kind = value.get("kind") if isinstance(value, Mapping) else None
     return validate(value) if kind in RUNTIMES or not isinstance(kind, str) else RuntimeOut(kind=kind)
 
@@ -80,7 +80,7 @@ def _dumped(value: Any, dump: SerializerFunctionWrapHandler) -> Any:
 
 
 class _Described:
-    """Describes what is wrapped: what is shown of a runtime that is gone is no part of the API's description."""
+    """Documents only the installed runtimes, not what is shown of missing ones."""
 
     @staticmethod
     def __get_pydantic_json_schema__(core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:

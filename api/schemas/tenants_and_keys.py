@@ -45,7 +45,7 @@ KEEP = "Days that they are kept; 0: for ever, null: as REVEILLE_RETENTION says."
 
 
 class TenantSettings(Shape):
-    """What may be set at creation and changed later. An agent's own limits stay within these."""
+    """The settings that can be given at creation and changed later. Agents' own limits cannot exceed these."""
 
     timezone: Zone = "UTC"
     default_max_triggers: int = Field(20, ge=0, le=10_000, description="Most triggers of an agent.")
@@ -85,7 +85,7 @@ class TenantIn(TenantSettings):
 
 
 class TenantPatch(TenantSettings):
-    """JSON Merge Patch (RFC 7396): what is left out stays."""
+    """JSON Merge Patch (RFC 7396): omitted fields stay."""
 
     model_config = ConfigDict(json_schema_extra=no_defaults)
 
@@ -120,13 +120,13 @@ class TenantPage(Listed[TenantOut]):
 
 
 class TenantPath(Shape):
-    """Names a tenant."""
+    """Identifies a tenant."""
 
     tenant_id: Annotated[UUID, id_of("tenant")]
 
 
 class KeyIn(Shape):
-    """A new key. `tenant_id` left out: the tenant that is acted on; null: an operator's key, for every tenant."""
+    """A new key. Without `tenant_id` it is for the current tenant; null: an operator's key, for every tenant."""
 
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3), AfterValidator(_known_scopes)]
@@ -134,13 +134,13 @@ class KeyIn(Shape):
     expires_at: Moment | None = Field(None, description="It works until then; null: until it is revoked.")
 
     def spec(self, acted_on: UUID) -> KeySpec:
-        """What the service makes; `acted_on` is the tenant of a key that names none."""
+        """Returns the service's input; `acted_on` is the tenant of a key that names none."""
         tenant_id = self.tenant_id if "tenant_id" in self.model_fields_set else acted_on
         return KeySpec(tenant_id, self.name, self.scopes, self.expires_at)
 
 
 class KeyOut(Answer):
-    """A key, known by how it begins, unless it was made up by a person. `tenant_id` null: an operator's key."""
+    """A key, identified by its first characters unless a person chose it. `tenant_id` null: an operator's key."""
 
     id: UUID
     tenant_id: UUID | None
@@ -153,7 +153,7 @@ class KeyOut(Answer):
 
 
 class KeyCreated(KeyOut):
-    """A new key: `key` is shown this once, for only its hash is stored."""
+    """A new key: `key` is shown only this once, since only its hash is stored."""
 
     key: str
 
@@ -163,6 +163,6 @@ class KeyPage(Listed[KeyOut]):
 
 
 class KeyPath(Shape):
-    """Names a key."""
+    """Identifies a key."""
 
     key_id: Annotated[UUID, id_of("key")]

@@ -1,4 +1,4 @@
-"""The kinds of trigger that this installation knows: ours, and those of installed packages."""
+"""The kinds of trigger of this installation: ours, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -21,6 +21,6 @@ class TriggerTypeOut(Answer):
 
 
 class TriggerTypesOut(Answer):
-    """All kinds of trigger, those that people make first."""
+    """All kinds of trigger, those that people can create first."""
 
     items: list[TriggerTypeOut]

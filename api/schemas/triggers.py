@@ -1,4 +1,4 @@
-"""Triggers, their previews and what they answer when fired. A kind's `config` is checked by the kind itself."""
+"""Triggers, their previews and firings. A kind's `config` is checked by the kind itself."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ MISFIRE: dict[str, Any] = FOLDED | {
         "skip": "Skip what is later than the grace",
     }
 }
-"""How the web form shows a field: folded away, as a text of several lines, with words for its values."""
+"""How the web form shows a field: collapsed, as multi-line text, with labels for its values."""
 
 
 class TriggerSettings(Shape):
-    """What may be set at creation and changed later."""
+    """The settings that can be given at creation and changed later."""
 
     reason: Annotated[str, StringConstraints(max_length=MAX_REASON)] = Field(
         "", title="Reason", description="Why the agent is woken; it reads this.", json_schema_extra=AREA
@@ -117,7 +117,7 @@ class TriggerIn(TriggerSettings):
 
 
 class TriggerPatch(TriggerSettings):
-    """JSON Merge Patch (RFC 7396), `config` included: what is left out stays."""
+    """JSON Merge Patch (RFC 7396), `config` included: omitted fields stay."""
 
     model_config = ConfigDict(json_schema_extra=no_defaults)
 
@@ -128,7 +128,7 @@ class TriggerPatch(TriggerSettings):
 
 
 class TriggerOut(Answer):
-    """A trigger. `timezone` is the zone that holds for it; secrets are left out of `config`."""
+    """A trigger. `timezone` is the effective zone; `config` has no secrets."""
 
     id: UUID
     tenant_id: UUID
@@ -164,7 +164,7 @@ class TriggerOut(Answer):
 
 
 class TriggerWhole(TriggerOut):
-    """A trigger, and how many of its firings its agent has acknowledged."""
+    """A trigger with the number of its firings by acknowledgement."""
 
     acks: AckCounts
     header_names: list[str] = Field(
@@ -177,7 +177,7 @@ class TriggerPage(Listed[TriggerOut]):
 
 
 class ApproveIn(Shape):
-    """An approval. The whole body may be left out."""
+    """An approval. The whole body is optional."""
 
     updated_at: Moment | None = Field(
         None, description="Of the trigger as you saw it: 409 when its agent has changed it since."
@@ -217,13 +217,13 @@ class ApprovalQuery(Page):
 
 
 class TriggerPath(Shape):
-    """Names a trigger."""
+    """Identifies a trigger."""
 
     trigger_id: Annotated[UUID, id_of("trigger")]
 
 
 class FiredOut(Answer):
-    """What firing by hand made: the firing, and the invocation that will carry it."""
+    """The manual firing, and the invocation that will carry it."""
 
     firing_id: UUID
     invocation_id: UUID
@@ -231,13 +231,13 @@ class FiredOut(Answer):
 
 
 class PreviewQuery(Query):
-    """How many fire times."""
+    """How many fire times to return."""
 
     count: int = Field(DEFAULT_COUNT, ge=1, le=MAX_COUNT)
 
 
 class PreviewIn(Shape):
-    """A trigger that need not exist. `after` is exclusive, default now; `config.timezone` wins over `timezone`."""
+    """A trigger that need not exist. `after` is exclusive, default now; `config.timezone` overrides `timezone`."""
 
     type: str = Field(max_length=50, examples=sorted(CLOCKED))
     config: Config = Field(default_factory=dict)
@@ -247,7 +247,7 @@ class PreviewIn(Shape):
 
 
 class PreviewNote(Answer):
-    """What a clock change does to one of the fire times."""
+    """The effect of a clock change on one of the fire times."""
 
     at: str
     kind: str
@@ -255,14 +255,14 @@ class PreviewNote(Answer):
 
 
 class PreviewOut(Answer):
-    """The next fire times, local with offset, and what clock changes do to them."""
+    """The next fire times, local with offset, and the effects of clock changes on them."""
 
     fire_times: list[str]
     notes: list[PreviewNote]
 
 
 class HeartbeatIn(Shape):
-    """A heartbeat. What is left out has its default."""
+    """A heartbeat. Omitted fields get their defaults."""
 
     minutes: float = Field(DEFAULT_MINUTES, ge=1, le=LONGEST_SECONDS / 60)
     only_between: OnlyBetween | None = Field(None, description="Hours of the agent's zone; null: the whole day.")

@@ -1,4 +1,4 @@
-"""People who sign in to the web UI by a name and a password."""
+"""Web users, who sign in to the web UI with a name and a password."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ WebScope = Literal["admin", "write", "read"]
 
 
 class WebUserIn(Shape):
-    """A new web user. `tenant_id` left out: the tenant that is acted on; null: an operator, who sees every tenant."""
+    """A new web user. Without `tenant_id` it is for the current tenant; null: an operator, who sees every tenant."""
 
     name: Name
     password: Password
@@ -25,7 +25,7 @@ class WebUserIn(Shape):
 
 
 class WebUserPatch(Shape):
-    """JSON Merge Patch (RFC 7396): what is left out stays. Whoever is signed in as this user no longer is."""
+    """JSON Merge Patch (RFC 7396): omitted fields stay. The user's sessions are ended."""
 
     model_config = ConfigDict(json_schema_extra=no_defaults)
 
@@ -48,6 +48,6 @@ class WebUserPage(Listed[WebUserOut]):
 
 
 class WebUserPath(Shape):
-    """Names a web user."""
+    """Identifies a web user."""
 
     web_user_id: Annotated[UUID, id_of("web user")]

@@ -1,1 +1,1 @@
-"""The web server: uvicorn's event loop under gunicorn's processes, with the limits that slow clients run into."""
+"""The web server: uvicorn's event loop in gunicorn's processes, with limits for slow clients."""

@@ -1,4 +1,4 @@
-"""One connection: uvicorn's reading and writing of HTTP, with an end for whoever is slow or asks too much."""
+"""One connection: uvicorn's HTTP protocol with limits for slow or demanding clients."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from api.server.gate import Gate, group_of
 from api.server.limits import Limits
 
 TAKE = "reveille.take_socket"
-"""The extension of a scope by which the application gets the connection's socket for itself."""
+"""The extension of a scope with which the application takes over the connection's socket."""
 
 
 TITLES = {414: "URI Too Long"}
-"""As RFC 9110 has it; Python before 3.13 does not."""
+"""The name in RFC 9110; Python before 3.13 uses an older one."""
 
 
 class Phase(Enum):
@@ -34,11 +34,11 @@ class Phase(Enum):
     ANSWER = auto()
     """The application."""
     OVER = auto()
-    """The end: it was refused or taken."""
+    """The end: it was refused or taken over."""
 
 
 class GuardedProtocol(HttpToolsProtocol):
-    """A connection that is ended when its client takes too long over a head, a body or an answer."""
+    """A connection that is closed when its client takes too long over a head, a body or a response."""
 
     def __init__(
         self, gate: Gate, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None
@@ -60,11 +60,11 @@ class GuardedProtocol(HttpToolsProtocol):
 
     @property
     def unsent(self) -> int:
-        """Bytes of an answer that the client has not taken."""
+        """The bytes of a response that the client has not read."""
         return self.transport.get_write_buffer_size()
 
     def connection_made(self, transport: Any) -> None:
-        """Begin to wait for a head."""
+        """Starts waiting for a head."""
         super().connection_made(transport)
         self.address = group_of(self.client[0] if self.client else "")
         if self._gate.admit(self):
@@ -74,26 +74,26 @@ class GuardedProtocol(HttpToolsProtocol):
             transport.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Make room."""
+        """Releases the connection's place."""
         self._gate.forget(self)
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Count, then parse."""
+        """Counts the bytes, then parses them."""
         if self._phase is Phase.OVER:
             return
         if self._phase is Phase.IDLE:
             self._wait(Phase.HEAD)
         self._received += len(data)
         super().data_received(data)
-        # What the parser called has moved the phase on.
+        # Callbacks of the parser have changed the phase.
         if self._phase is Phase.HEAD and self._received > self._limits.head_bytes:
             self._refuse(431, f"The head of a request has at most {self._limits.head_bytes} bytes.")
         elif self._phase is Phase.BODY:
             self._count(len(data))
 
     def on_message_begin(self) -> None:
-        """A request begins, perhaps behind another in the same bytes."""
+        """Starts a request, perhaps pipelined behind another one."""
         super().on_message_begin()
         self.scope["extensions"] = {TAKE: {"take": self.take_socket}}
         if self._phase not in (Phase.HEAD, Phase.OVER):
@@ -101,45 +101,45 @@ class GuardedProtocol(HttpToolsProtocol):
             self._received = 1  # at least
 
     def on_url(self, url: bytes) -> None:
-        """Refuse an address that is too long."""
+        """Refuses an address that is too long."""
         super().on_url(url)
         if len(self.url) > self._limits.target_bytes and self._phase is not Phase.OVER:
             self._refuse(414, f"The address of a request has at most {self._limits.target_bytes} bytes.")
 
     def on_headers_complete(self) -> None:
-        """The application may begin, and we wait for the body."""
+        """Starts the application and waits for the body."""
         if self._phase is Phase.OVER:
             return
         self._phase, self._since, self._received = Phase.BODY, self.loop.time(), 0
         super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
-        """Keep a piece of the body."""
+        """Keeps a piece of the body."""
         if self._phase is not Phase.OVER:
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole: this client keeps nobody waiting."""
+        """The request is complete: this client keeps nobody waiting."""
         if self._phase is Phase.OVER:
             return
         self._phase = Phase.ANSWER
         self._gate.release(self)
         super().on_message_complete()
-        if self.cycle.response_complete:  # it was answered before it was whole
+        if self.cycle.response_complete:  # it was answered before it was complete
             self._wait(Phase.IDLE)
 
     def on_response_complete(self) -> None:
-        """Wait for the next request."""
+        """Waits for the next request."""
         super().on_response_complete()
         if self._phase is Phase.ANSWER and not self.pipeline and not self.transport.is_closing():
             self._wait(Phase.IDLE)
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is no HTTP."""
+        """Answers input that is not HTTP."""
         self._refuse(400, "This is no HTTP request that can be understood.")
 
     def check(self, now: float) -> None:
-        """End it if it takes too long over what we wait for."""
+        """Closes the connection if it takes too long over what it waits for."""
         age, limits = now - self._since, self._limits
         if self._phase is Phase.IDLE and age > self.timeout_keep_alive:
             self._phase = Phase.OVER
@@ -154,13 +154,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self.transport.abort()
 
     def evict(self) -> None:
-        """End it, to make room."""
+        """Closes the connection to make room."""
         self._gate.release(self)
         self._phase = Phase.OVER
         self.transport.abort()
 
     def take_socket(self) -> socket.socket:
-        """The socket for another owner, with nothing more sent or read here. On the event loop only."""
+        """Hands the socket to another owner; nothing more is sent or read here. On the event loop only."""
         ours = self.transport.get_extra_info("socket")
         taken = socket.socket(fileno=os.dup(ours.fileno()))
         self.cycle.disconnected = True
@@ -169,7 +169,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return taken
 
     def _unsupported_upgrade_warning(self) -> None:
-        """Say nothing: the application has answered."""
+        """Logs nothing: the application has answered."""
 
     def _wait(self, phase: Phase) -> None:
         self._phase, self._since, self._received = phase, self.loop.time(), 0
@@ -181,7 +181,7 @@ class GuardedProtocol(HttpToolsProtocol):
             self.evict()
 
     def _refuse(self, status: int, detail: str) -> None:
-        """Answer with a problem (RFC 9457) where an answer can still be given, and end the connection."""
+        """Answers with a problem (RFC 9457) if an answer is still possible, and closes the connection."""
         if self._phase is Phase.OVER:
             return
         self._gate.release(self)
@@ -206,7 +206,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
 
 class _Unsent:
-    """How fast an answer is taken."""
+    """Measures how fast a response is read."""
 
     __slots__ = ("_first", "_last", "_since")
 
@@ -215,7 +215,7 @@ class _Unsent:
         self._since = 0.0
 
     def is_late(self, left: int, now: float, limits: Limits) -> bool:
-        """Whether what waits to be taken, of which `left` bytes are left, is taken too slowly."""
+        """Whether the client reads too slowly; `left` bytes are pending."""
         if not left:
             self._first = self._last = 0
             return False
@@ -229,7 +229,7 @@ class _Unsent:
 
 
 def protocol_of(gate: Gate) -> Any:
-    """What uvicorn makes for each connection."""
+    """Returns the factory that uvicorn calls for each connection."""
 
     def make(**options: Any) -> GuardedProtocol:
         return GuardedProtocol(gate, **options)

@@ -1,4 +1,6 @@
-"""The connections of a web process that keep it waiting, and who makes way when there are too many."""
+"""Limits the connections of a web process that keep it waiting, and chooses which one to close when there are too
+many.
+"""
 
 from __future__ import annotations
 
@@ -12,37 +14,37 @@ from api.server.limits import DEFAULTS, Limits
 
 SWEEP_SECONDS = 0.5
 SPARE_FILES = 4500
-"""Files that are no connections of the server: live pages, WebSockets, the database."""
+"""File descriptors for other uses: live pages, WebSockets, the database."""
 
 
 class Guest(Protocol):
-    """A connection as the gate sees it."""
+    """The part of a connection that the gate uses."""
 
     address: str
     held: int
-    """Bytes of a body that is not whole."""
+    """The bytes of an incomplete body."""
 
     @property
     def is_idle(self) -> bool:
-        """Whether it is between two requests, which does no harm."""
+        """Whether it is between two requests, which costs little."""
         ...
 
     @property
     def unsent(self) -> int:
-        """Bytes of an answer that was not taken."""
+        """The bytes of a response that was not read."""
         ...
 
     def check(self, now: float) -> None:
-        """End it if it takes too long."""
+        """Closes it if it takes too long."""
         ...
 
     def evict(self) -> None:
-        """End it, to make room."""
+        """Closes it to make room."""
         ...
 
 
 class Gate:
-    """All connections of a process. To be used on its event loop."""
+    """All connections of a process. For use on its event loop."""
 
     def __init__(self, limits: Limits = DEFAULTS) -> None:
         self.limits = limits
@@ -54,26 +56,26 @@ class Gate:
         self._most = min(limits.connections, max(allowed - SPARE_FILES, allowed // 2))
 
     def admit(self, guest: Guest) -> bool:
-        """Take a new connection in, if need be in place of one that waits; False if there is none to make way."""
+        """Admits a new connection, if necessary in place of a waiting one; False if none can be closed."""
         if len(self.guests) >= self._most and not self._evict_from_heaviest():
             return False
         self.guests[guest] = None
         return True
 
     def forget(self, guest: Guest) -> None:
-        """It is gone."""
+        """Removes a closed connection."""
         self.release(guest)
         self.guests.pop(guest, None)
 
     def wait(self, guest: Guest) -> None:
-        """We wait for a request of this one from now on."""
+        """The connection waits for a request from now on."""
         waiting = self._waiting.setdefault(guest.address, {})
         waiting[guest] = None
         if len(waiting) > self.limits.per_address:
             _slowest(waiting).evict()
 
     def release(self, guest: Guest) -> None:
-        """We wait for this one no more."""
+        """The connection no longer waits."""
         self.held -= guest.held
         guest.held = 0
         waiting = self._waiting.get(guest.address)
@@ -83,14 +85,14 @@ class Gate:
                 del self._waiting[guest.address]
 
     def hold(self, guest: Guest, count: int) -> None:
-        """Count bytes of a body; when all of them are too many, the address that waits most makes way."""
+        """Counts bytes of a body; if the total is too high, closes the oldest of the address that holds the most."""
         guest.held += count
         self.held += count
         if self.held > self.limits.held_bytes:
             self._evict_from_heaviest()
 
     def sweep(self, now: float) -> None:
-        """End what takes too long, and the fattest of the answers that nobody takes."""
+        """Closes what takes too long, and the largest of the responses that nobody reads."""
         unsent = 0
         for guest in list(self.guests):
             guest.check(now)
@@ -101,7 +103,7 @@ class Gate:
             fattest.evict()
 
     async def watch(self, clock: Callable[[], float]) -> None:
-        """Sweep again and again."""
+        """Sweeps periodically."""
         while True:
             await asyncio.sleep(SWEEP_SECONDS)
             self.sweep(clock())
@@ -114,12 +116,12 @@ class Gate:
 
 
 def _slowest(waiting: dict[Guest, None]) -> Guest:
-    """Of one address: the oldest whose request began and is not whole, else the oldest."""
+    """Chooses among the connections of an address: the oldest with an incomplete request, else the oldest."""
     return next((guest for guest in waiting if not guest.is_idle), next(iter(waiting)))
 
 
 def group_of(host: str) -> str:
-    """What counts as one address: of IPv6 a /64, which is the least that a client is given."""
+    """Returns what counts as one address: for IPv6 a /64, the smallest block that a client gets."""
     if ":" not in host:
         return host
     try:
@@ -132,7 +134,7 @@ def group_of(host: str) -> str:
 
 
 def _allowed_files() -> int:
-    """How many files this process may open, once it may open as many as it can be allowed."""
+    """Returns how many files this process may open, after raising the limit as far as permitted."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = DEFAULTS.connections + SPARE_FILES
     if hard != resource.RLIM_INFINITY:

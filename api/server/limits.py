@@ -7,29 +7,29 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Seconds, bytes and counts, of each web process for itself."""
+    """Limits in seconds, bytes and counts, for each web process."""
 
     head_seconds: float = 10.0
-    """In which the whole head must come, counted from its first byte, or from the connection."""
+    """For the whole head, from its first byte or from the connection."""
     body_seconds: float = 60.0
-    """In which the whole body must come, however fast it is."""
+    """For the whole body, however fast it is."""
     answer_seconds: float = 120.0
-    """In which the whole answer must be taken."""
+    """For the client to read the whole response."""
     grace_seconds: float = 5.0
-    """After it a body must come, and an answer be taken, at `rate` on average."""
+    """After this, a body must arrive, and a response be read, at an average of `rate`."""
     rate: float = 1024.0
-    """Bytes a second."""
+    """In bytes per second."""
     target_bytes: int = 4094
-    """Of the address in the first line."""
+    """For the address in the first line."""
     head_bytes: int = 64 * 1024
     body_bytes: int = 1024 * 1024
     """A longer body is not kept: the application refuses it by its length."""
     ignored_bytes: int = 16 * 1024 * 1024
-    """So much of a body that was refused is read, so that the refusal arrives."""
+    """How much of a refused body is read, so that the refusal arrives."""
     held_bytes: int = 64 * 1024 * 1024
-    """Of all bodies that are not whole, and of all answers that are not taken."""
+    """For all incomplete bodies, and for all unread responses."""
     per_address: int = 600
-    """Connections that keep us waiting for a request; beyond it the oldest of that address makes way."""
+    """Waiting connections per address; beyond that its oldest one is closed."""
     connections: int = 4000
 
 

@@ -1,7 +1,7 @@
-"""Threads that work for the event loop, which is woken once for all that they have done meanwhile.
+"""Runs work in threads for an event loop, which is woken once for everything completed meanwhile.
 
-The standard library's executor wakes it for each, by a byte through a pair of sockets: under load that costs as much
-as the work, for every one of these bytes hands the interpreter's lock to and fro.
+The standard library's executor wakes it for each result through a socket pair: under load that costs as much as
+the work, since every such byte passes the interpreter's lock back and forth.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 
 class Threads:
-    """A fixed number of threads, of which none is started before it is needed. To be used on one event loop."""
+    """A fixed number of threads, started when needed. For use on one event loop."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -29,7 +29,7 @@ class Threads:
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def run(self, work: Callable[..., T], *arguments: Any) -> asyncio.Future[T]:
-        """Call `work` in a thread."""
+        """Runs `work` in a thread."""
         loop = self._loop = self._loop or asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
         self._busy += 1
@@ -54,7 +54,7 @@ class Threads:
             del future, work, arguments, result, error
 
     def _deliver(self) -> None:
-        self._is_waking = False  # before looking: who comes later wakes the loop again
+        self._is_waking = False  # before looking: later results wake the loop again
         while self._done:
             future, result, error = self._done.popleft()
             self._busy -= 1

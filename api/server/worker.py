@@ -15,11 +15,11 @@ from api.server.gate import Gate
 from api.server.wsgi import WsgiBridge
 
 STOP_SECONDS = 18
-"""For the requests that are under way when the process is asked to stop."""
+"""For the requests in progress when the process is asked to stop."""
 
 
 class GuardedWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
-    """Serves a Flask application. What it keeps beside requests is closed when it stops."""
+    """Serves a Flask application. What it keeps besides requests is closed when it stops."""
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
         "http": "httptools",
@@ -39,7 +39,7 @@ class GuardedWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
         log.setLevel(logging.ERROR)
 
     def load_wsgi(self) -> None:
-        """Load the application and put the bridge before it."""
+        """Loads the application and wraps it in the bridge."""
         super().load_wsgi()
         app: Any = self.wsgi  # type: ignore[has-type]
         extensions = getattr(app, "extensions", {})
@@ -52,7 +52,7 @@ class GuardedWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
         self.wsgi = WsgiBridge(app, say_goodbye)
 
     def init_signals(self) -> None:
-        """End by an exit once uvicorn, having served what was under way, gives the signal back."""
+        """Exits once uvicorn, having finished its requests, re-raises the signal."""
         super().init_signals()
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: sys.exit(0))

@@ -1,6 +1,6 @@
-"""A WSGI application on the event loop: a thread works for it only while it has a whole request and no answer yet.
+"""Runs a WSGI application on the event loop: a thread only works on complete requests until they are answered.
 
-The body is read before, and the answer written after, by the event loop, at whatever pace the client has.
+The event loop reads the body before and writes the response after, at the client's pace.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 THREADS = 32
 HEAVY_THREADS = 2
-"""For requests that take much of the processor or of memory, so that they hold up no other."""
+"""For requests that need much CPU or memory, so that they delay no others."""
 APART = "reveille.apart"
-"""In the environment of a request: whether it runs in one of those already."""
+"""A key in a request's environment: whether it already runs in one of those threads."""
 
 
 class MoveApart(Exception):
-    """The application wants to be called again, in a thread for heavy work."""
+    """The application asks to be called again in a thread for heavy work."""
 
 
 class ClientGone(Exception):
-    """The client went away before its request was whole."""
+    """The client disconnected before its request was complete."""
 
 
 class WsgiBridge:
@@ -48,7 +48,7 @@ class WsgiBridge:
         self._heavy = Threads(HEAVY_THREADS)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer a request, or follow the life of the server."""
+        """Answers a request, or handles the lifespan of the server."""
         if scope["type"] == "lifespan":
             await self._live(receive, send)
             return
@@ -81,7 +81,7 @@ class _Taker:
         self._take = take
 
     def __call__(self) -> socket:
-        """The socket, which nobody else uses from now on. The application must answer with None."""
+        """Returns the socket, which nobody else uses from now on. The application must answer with None."""
 
         async def take() -> socket:
             return self._take()
@@ -90,11 +90,11 @@ class _Taker:
 
 
 class Taken(Exception):
-    """The application took the connection: there is nothing to answer."""
+    """The application took over the connection: there is nothing to answer."""
 
 
 def _run(app: Wsgi, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
-    """Call the application: status, headers and content, or None when it took the connection."""
+    """Calls the application; returns status, headers and content, or None when it took over the connection."""
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
@@ -117,7 +117,10 @@ def _run(app: Wsgi, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, byt
 
 
 async def _read(scope: Scope, receive: Receive) -> tuple[bytes, int | None]:
-    """The body and its length, which is None without one. Of a body that is too long nothing is kept but that."""
+    """Reads the body and its length, which is None without one.
+
+    Of a body that is too long only the length is kept.
+    """
     declared = next((value for name, value in scope["headers"] if name == b"content-length"), None)
     if declared is not None and int(declared) > DEFAULTS.body_bytes:
         return b"", int(declared)
@@ -135,13 +138,13 @@ async def _read(scope: Scope, receive: Receive) -> tuple[bytes, int | None]:
 
 
 def _environ(scope: Scope, body: bytes, length: int | None, *, apart: bool) -> dict[str, Any]:
-    """With what the server can do beyond PEP 3333."""
+    """Returns the environment with the server's extensions to PEP 3333."""
     take = _Taker(asyncio.get_running_loop(), scope["extensions"][TAKE]["take"])
     return environ_of(scope, body, length) | {"reveille.take_socket": take, APART: apart}
 
 
 def environ_of(scope: Scope, body: bytes, length: int | None) -> dict[str, Any]:
-    """The request as PEP 3333 has it."""
+    """Returns the request's environment as in PEP 3333."""
     raw_path: bytes = scope["raw_path"]
     query: bytes = scope["query_string"]
     server, client = scope["server"] or ("", None), scope["client"] or ("", 0)
@@ -166,7 +169,7 @@ def environ_of(scope: Scope, body: bytes, length: int | None) -> dict[str, Any]:
         "wsgi.run_once": False,
     }
     _add_headers(environ, scope["headers"])
-    environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body is whole
+    environ.pop("HTTP_TRANSFER_ENCODING", None)  # the body is complete
     environ.pop("CONTENT_LENGTH", None)
     if length is not None:
         environ["CONTENT_LENGTH"] = str(length)
@@ -174,9 +177,9 @@ def environ_of(scope: Scope, body: bytes, length: int | None) -> dict[str, Any]:
 
 
 def _add_headers(environ: dict[str, Any], headers: Iterable[tuple[bytes, bytes]]) -> None:
-    """Add HTTP_* variables. One name stands for `a-b` and for `a_b`, so the second counts only without the first.
+    """Adds HTTP_* variables. `a-b` and `a_b` have the same name, so the second is only used without the first.
 
-    A proxy that sets or removes a header does not know it by its underscores: none of those stands for its word.
+    A proxy that sets or removes a header does not know its form with underscores, so that must not replace it.
     """
     with_underscore: dict[str, str] = {}
     for raw_name, raw_value in headers:

@@ -1,1 +1,1 @@
-"""/ws: what people are told, pushed to whoever watches."""
+"""/ws: pushes notifications to watchers."""

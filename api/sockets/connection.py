@@ -1,4 +1,4 @@
-"""One WebSocket (RFC 6455) on a socket whose handshake was read already: frames in, frames out."""
+"""One WebSocket (RFC 6455) on a socket whose handshake has been read: frames in, frames out."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from scheduler.domain.clock import Clock
 
 READ_BYTES = 4096
 MAX_MESSAGE = 4096
-"""Characters or bytes of a client's message; it has little to say."""
+"""The maximum size of a client's message; clients have little to say."""
 MAX_UNSENT = 1 << 20
-"""Bytes that wait for a client that does not read; beyond it, it is given up."""
+"""The pending bytes for a client that does not read; beyond that it is disconnected."""
 GOODBYE_SECONDS = 2.0
 LAST_SECONDS = 0.3
-"""For the last words to a client that may see nothing more."""
+"""The time for the last message to a client that may see nothing more."""
 REASON_BYTES = 123
-"""As many fit in a close frame (RFC 6455 section 5.5)."""
+"""The maximum in a close frame (RFC 6455 section 5.5)."""
 
 
 def accepting(nonce: str, subprotocol: str | None) -> bytes:
-    """The answer to a handshake with that Sec-WebSocket-Key (RFC 6455 section 4.2.2)."""
+    """Returns the response to a handshake with that Sec-WebSocket-Key (RFC 6455 section 4.2.2)."""
     lines = [
         "HTTP/1.1 101 Switching Protocols",
         "Upgrade: websocket",
@@ -39,7 +39,7 @@ def accepting(nonce: str, subprotocol: str | None) -> bytes:
 
 
 class WebSocket:
-    """An open WebSocket. To be used on one event loop."""
+    """An open WebSocket. For use on one event loop."""
 
     def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, clock: Clock) -> None:
         self._reader = reader
@@ -53,7 +53,7 @@ class WebSocket:
         """When the client last sent anything: a pong at least."""
 
     async def read(self) -> str | None:
-        """The client's next text; None once it is gone or was closed. Pings are answered meanwhile."""
+        """Returns the client's next text; None once it is closed or lost. Answers pings meanwhile."""
         while not self._texts and not self._is_over:
             try:
                 data = await self._reader.read(READ_BYTES)
@@ -66,23 +66,23 @@ class WebSocket:
         return self._texts.popleft() if self._texts else None
 
     def send(self, text: str) -> None:
-        """Send a text, as soon as the client takes it; one that takes nothing for long is given up."""
+        """Sends a text as soon as the client accepts it; disconnects one that accepts nothing for long."""
         self._write(TextMessage(data=text))
         if self._writer.transport.get_write_buffer_size() > MAX_UNSENT:
             self.abort()
 
     def ping(self) -> None:
-        """Ask the client whether it is there."""
+        """Asks the client whether it is alive."""
         self._write(Ping())
 
     def close(self, code: int, reason: str = "") -> None:
-        """Send the closing frame; `finish` closes the connection."""
+        """Sends the close frame; `finish` closes the connection."""
         cut = reason.encode()[:REASON_BYTES].decode(errors="ignore")
         self._write(CloseConnection(code=code, reason=cut))
         self._is_over = True
 
     async def finish(self) -> None:
-        """Close the connection once the client has closed too, or had time to: what was sent before still arrives."""
+        """Closes the connection after the client's close frame or a timeout, so that earlier data still arrives."""
         with contextlib.suppress(TimeoutError, OSError):
             async with asyncio.timeout(GOODBYE_SECONDS):
                 while self._frames.state is ConnectionState.LOCAL_CLOSING:
@@ -95,11 +95,11 @@ class WebSocket:
         self._writer.close()
 
     def abort_soon(self) -> None:
-        """Close the connection when the client has read what was sent, and in any case in a moment."""
+        """Closes the connection when the client has read everything sent, and in any case soon."""
         asyncio.get_running_loop().call_later(LAST_SECONDS, self.abort)
 
     def abort(self) -> None:
-        """Close the connection at once."""
+        """Closes the connection at once."""
         self._is_over = True
         self._writer.transport.abort()
 
@@ -127,7 +127,7 @@ class WebSocket:
             self._partial.clear()
 
     def _write(self, event: Event) -> None:
-        # Once goodbye was said, nothing may follow.
+        # Nothing may follow a close frame.
         if not self._writer.is_closing():
             with contextlib.suppress(LocalProtocolError):
                 self._writer.write(self._frames.send(event))

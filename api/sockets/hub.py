@@ -1,7 +1,7 @@
-"""All WebSockets of this process on one thread: no thread and no database connection for each.
+"""Serves all WebSockets of this process on one thread, without a thread or database connection for each.
 
-The server gives a request a thread until it is answered, and has 32. So the sockets are taken out of its hands, and
-one event loop owns them. What is to be pushed is read once, however many watch.
+The server occupies a thread for each request, of which it has 32. So the sockets are taken over from it, and one
+event loop owns them. Each notification is read once, however many clients watch.
 """
 
 from __future__ import annotations
@@ -41,23 +41,23 @@ FIRST_MESSAGE_SECONDS = 5.0
 """How long a socket may stay unauthenticated."""
 LOOK_SECONDS = 1.0
 LOOKS_BACK = timedelta(minutes=5)
-"""How far it is looked for what was missed while the database was away."""
+"""How far back to look for notifications missed during a database outage."""
 REMEMBERED = 1000
-"""Notifications that are known to have been pushed."""
+"""How many pushed notifications are remembered."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """Seconds: every `beat` all clients are pinged; one that was `silent` for so long is gone."""
+    """Intervals in seconds: every `beat` all clients are pinged; one that was `silent` for that long is gone."""
 
     beat: float = 15.0
     silent: float = 40.0
     check: float = 0.4
-    """Between two looks whether the keys are good: a revoked one sees nothing more within a second."""
+    """Between two checks of the keys, so that a revoked one sees nothing more within a second."""
 
 
 class Hub:
-    """The sockets of this process. Its thread begins with the first one and stays."""
+    """The sockets of this process. Its thread starts with the first one and stays."""
 
     def __init__(self, live: Live, db: Database, clock: Clock, pace: Pace = Pace()) -> None:
         self._live = live
@@ -77,7 +77,7 @@ class Hub:
         self._has_missed = False
 
     def admit(self, key: str, tenant_id: str | None, wanted: Filter) -> Watch:
-        """Let a socket watch, and take a place for it. Raises what `watch.admit` does, and LimitReached."""
+        """Admits a socket and takes a place for it. Raises as `watch.admit` does, and LimitReached."""
         with self._db.begin() as conn:
             watch = admit(conn, key, tenant_id, wanted)
             self.places.check(watch.key_id)
@@ -85,9 +85,9 @@ class Hub:
         return watch
 
     def add(self, sock: socket.socket, greeting: bytes, watch: Watch | None, wanted: Filter, host: str) -> None:
-        """Own `sock`, to which `greeting` is sent first. Without a `watch` the client authenticates by a message.
+        """Takes over `sock` and first sends `greeting`. Without a `watch` the client authenticates by a message.
 
-        A place was taken for a `watch`; it is given back at the end. `host` is where the client is.
+        A place was taken for a `watch`, and is given back at the end. `host` is the client's address.
         """
         with self._lock:
             loop = self._loop = self._loop or self._start()
@@ -95,7 +95,7 @@ class Hub:
         asyncio.run_coroutine_threadsafe(self._serve(sock, greeting, watch, wanted, host), loop)
 
     def close(self) -> None:
-        """Say goodbye to all clients, so that they come back elsewhere."""
+        """Disconnects all clients, so that they reconnect elsewhere."""
         with self._lock:
             loop = self._loop
         if loop is not None and self._subscription is not None:
@@ -122,7 +122,7 @@ class Hub:
     async def _serve(
         self, sock: socket.socket, greeting: bytes, watch: Watch | None, wanted: Filter, host: str
     ) -> None:
-        """One client from its handshake to its end."""
+        """Serves one client from its handshake to its end."""
         try:
             reader, writer = await asyncio.open_connection(sock=sock)
             client = WebSocket(reader, writer, self._clock)
@@ -133,7 +133,7 @@ class Hub:
                 if watch is None:
                     watch = await self._authenticated(client, wanted, host)
                 while watch is not None and await client.read() is not None:
-                    pass  # clients have nothing to say
+                    pass  # clients have nothing else to say
                 await client.finish()
             finally:
                 await self._forget(client, watch)
@@ -146,7 +146,7 @@ class Hub:
                 self.places.leave(watch.key_id)
 
     async def _authenticated(self, client: WebSocket, wanted: Filter, host: str) -> Watch | None:
-        """Admit the client by its first message `{type: "authenticate", key, tenant_id?}`, or say why not."""
+        """Admits the client by its first message `{type: "authenticate", key, tenant_id?}`, or reports why not."""
         self._pending.add(client, host)
         try:
             async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
@@ -185,7 +185,7 @@ class Hub:
             hide_sockets(conn, ids)
 
     async def _push(self, subscription: Subscription) -> None:
-        """Hand on what is told, until the hub is closed."""
+        """Pushes news until the hub is closed."""
         while not subscription.is_closed:
             told = await self._tried(lambda: self._news(subscription))
             self._has_missed = told is None
@@ -219,7 +219,7 @@ class Hub:
                 client.send(text)
 
     async def _beat(self, subscription: Subscription) -> None:
-        """Find who is gone, and show who is there."""
+        """Disconnects dead clients and refreshes the others' rows."""
         while not subscription.is_closed:
             await asyncio.sleep(self._pace.beat)
             now = self._clock.monotonic()
@@ -234,7 +234,7 @@ class Hub:
             show_sockets(conn, [watch.shown for watch in watches if watch.shown is not None])
 
     async def _check(self, subscription: Subscription) -> None:
-        """Turn out whose key was revoked."""
+        """Disconnects clients whose key was revoked."""
         while not subscription.is_closed:
             await asyncio.sleep(self._pace.check)
             if self._sockets:
@@ -264,7 +264,7 @@ class Hub:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _tried(self, work: Callable[[], T]) -> T | None:
-        """What `work` gives; None when it failed, as while the database is away: the sockets go on in any case."""
+        """Runs `work`; returns None when it fails, as during a database outage, which the sockets survive."""
         try:
             return await self._transact(work)
         except Exception as error:  # noqa: BLE001  # the one loop of all sockets must not end by it
@@ -275,7 +275,7 @@ class Hub:
 
 
 def shown(told: Told) -> dict[str, object]:
-    """A notification as it is pushed."""
+    """Formats a notification for pushing."""
     return {
         "type": "trigger_notification",
         "content": content_of(told.summary, told.reply),
@@ -288,7 +288,7 @@ def shown(told: Told) -> dict[str, object]:
 
 
 def _read_key(first: str) -> tuple[str, str | None]:
-    """The key of a first message, and the tenant that it asks for. Raises Unauthorized."""
+    """Returns the key and the tenant in a first message. Raises Unauthorized."""
     try:
         message = parsed(first)
         key, tenant_id = message["key"], message.get("tenant_id")

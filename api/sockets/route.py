@@ -1,8 +1,8 @@
-"""GET /ws: a WebSocket (RFC 6455) that is pushed what people are told.
+"""GET /ws: a WebSocket (RFC 6455) that pushes notifications.
 
-The key comes in the Authorization header, in a subprotocol (`reveille, key.KEY`: what a browser can send), or in the
-first message. Never in the address, which is written to logs. No cookie counts here, so no page of a stranger can
-open a socket in somebody's name.
+The key is in the Authorization header, in a subprotocol (`reveille, key.KEY`: what a browser can send), or in the
+first message. It is never in the address, which appears in logs. Cookies are ignored, so that no other site's page
+can open a socket on somebody's behalf.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ sockets = Blueprint("sockets", __name__)
 
 
 class UpgradeRequired(ReveilleError):
-    """Only a WebSocket is served here."""
+    """Only WebSocket connections are accepted here."""
 
     status = HTTPStatus.UPGRADE_REQUIRED
     problem = "upgrade-required"
@@ -44,12 +44,12 @@ class NotServed(ReveilleError):
 
 
 def register(app: Flask, services: Services) -> None:
-    """Serve WebSockets."""
+    """Registers the route."""
     app.extensions[EXTENSION] = Hub(services.live, services.db, services.clock)
     app.register_blueprint(sockets)
 
 
-# Werkzeug keeps handshakes and other requests apart.
+# Werkzeug routes handshakes and other requests separately.
 @sockets.get("/ws", websocket=True)
 @sockets.get("/ws", endpoint="no_socket")
 def open_socket() -> Response:
@@ -76,7 +76,7 @@ def open_socket() -> Response:
 
 @sockets.after_request
 def _name_version(response: Response) -> Response:
-    """What a client that asked for another version is told (RFC 6455 section 4.4)."""
+    """Adds the header for a client that asked for another version (RFC 6455 section 4.4)."""
     if response.status_code == HTTPStatus.UPGRADE_REQUIRED:
         response.headers["Upgrade"] = "websocket"
         response.headers["Sec-WebSocket-Version"] = VERSION
@@ -88,7 +88,7 @@ def _subprotocols() -> list[str]:
 
 
 def _check_handshake() -> None:
-    """Raise UpgradeRequired unless the request is a WebSocket's handshake (RFC 6455 section 4.2.1)."""
+    """Raises UpgradeRequired unless the request is a WebSocket handshake (RFC 6455 section 4.2.1)."""
     asks = {each.strip().lower() for each in request.headers.get("Connection", "").split(",")}
     is_upgrade = "upgrade" in asks and request.headers.get("Upgrade", "").lower() == "websocket"
     if not is_upgrade or request.headers.get("Sec-WebSocket-Version") != VERSION or not _is_nonce():

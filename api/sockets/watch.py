@@ -1,4 +1,4 @@
-"""Decides what a socket may see, and filters by what it asked to see."""
+"""Decides what a socket may see, and applies its filter."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from scheduler.storage.users import get_user
 
 
 class Filter(Query):
-    """What to see of what the key may see: the query of the address."""
+    """The filter in the query of the address."""
 
     agent_id: UUID | None = None
     user_id: UUID | None = None
@@ -35,7 +35,7 @@ class Filter(Query):
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A socket that was admitted. `since`: when, by the database's clock."""
+    """An admitted socket. `since`: when, by the database's clock."""
 
     id: UUID
     key_id: UUID
@@ -47,7 +47,7 @@ class Watch:
 
     @property
     def shown(self) -> OpenSocket | None:
-        """Whether it keeps a session open: it names one, or a user."""
+        """Whether it marks a session as open: it names one, or a user."""
         if self.user_id is None and self.session_id is None:
             return None
         return OpenSocket(self.id, self.tenant_id, self.agent_id, self.user_id, self.session_id)
@@ -63,7 +63,7 @@ class Watch:
 
 
 def read_filter(query: Mapping[str, str]) -> Filter:
-    """The filter in an address's query; raises InvalidRequest."""
+    """Reads the filter in an address's query; raises InvalidRequest."""
     try:
         return Filter.model_validate(dict(query))
     except ValidationError as error:
@@ -71,10 +71,10 @@ def read_filter(query: Mapping[str, str]) -> Filter:
 
 
 def admit(conn: Connection, key: str, asked_tenant: str | None, wanted: Filter) -> Watch:
-    """Let a socket watch, and say that its session is open.
+    """Admits a socket and marks its session as open.
 
-    Raises Unauthorized, and NotFound for what is not there for the key: another tenant's, for an `agent:ID` key
-    also what is another agent's.
+    Raises Unauthorized, and NotFound for anything that the key cannot access: another tenant's, and for an
+    `agent:ID` key also another agent's.
     """
     who = caller_of(conn, key, asked_tenant)
     if who is None:
@@ -100,5 +100,5 @@ def _check_session(conn: Connection, tenant_id: UUID, session_id: UUID, agent_id
 
 
 def parsed(message: str) -> Any:
-    """The JSON of a message; raises ValueError for what is none, or names a member twice."""
+    """Parses the JSON of a message; raises ValueError for invalid JSON or a duplicate member."""
     return json.loads(message, object_pairs_hook=unique_members)

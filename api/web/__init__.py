@@ -1,4 +1,4 @@
-"""The pages for people: rendered here, readable without JavaScript, signed in to by a key or a password."""
+"""The web pages: rendered on the server, usable without JavaScript, with sign-in by a key or a password."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ PAGES: tuple[Blueprint, ...] = (
 
 
 def register(app: Flask, services: Services) -> None:
-    """Give `app` its pages. Raises RuntimeError for a page that does not say who may see it."""
+    """Registers the pages with `app`. Raises RuntimeError for a page that does not declare who may see it."""
     static = _Static("web_static", __name__, template_folder="templates", static_folder="static")
     static.after_request(secure)
     filters.install(app, services.clock)
@@ -87,15 +87,17 @@ def register(app: Flask, services: Services) -> None:
 
 
 class _Static(Blueprint):
-    """Files that browsers keep."""
+    """Files that browsers cache."""
 
     def get_send_file_max_age(self, filename: str | None) -> int:
-        """Seconds."""
+        """Returns the maximum age in seconds."""
         return YEAR
 
 
 class _Assets:
-    """The address of a file in `static/`: it changes with the file, so that browsers may keep it for ever."""
+    """Returns the address of a file in `static/`, which changes with the file, so that browsers may cache it
+    forever.
+    """
 
     def __init__(self) -> None:
         self._versions: dict[str, str] = {}

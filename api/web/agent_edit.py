@@ -1,4 +1,4 @@
-"""Changing an agent by the form that makes one, and deleting it after a page has asked."""
+"""Changes an agent with the form that creates one, and deletes it after confirmation."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NULL_WHEN_EMPTY = frozenset(
     }
 )
 TEXTS = frozenset({"name", "role_description"})
-"""Empty, they are sent as they are: an empty text is one, and a name must not be."""
+"""Fields that are sent even when empty: empty text is valid for some, and an error for a name."""
 
 agent_edit = page_blueprint("agent_edit")
 
@@ -40,7 +40,7 @@ agent_edit = page_blueprint("agent_edit")
 @agent_edit.get("/agents/<agent_id>/edit")
 @needs(Level.WRITE)
 def edit(agent_id: str) -> Response:
-    """The form as the agent is."""
+    """Shows the form with the agent's values."""
     agent = _agent(agent_id)
     return agent_form(agent["runtime"]["kind"], given=_shown(agent), agent=agent)
 
@@ -48,7 +48,7 @@ def edit(agent_id: str) -> Response:
 @agent_edit.post("/agents/<agent_id>/edit")
 @needs(Level.WRITE)
 def change(agent_id: str) -> Response:
-    """Change it; a secret that is left empty stays."""
+    """Changes the agent; an empty secret keeps the old one."""
     agent = _agent(agent_id)
     kind = agent["runtime"]["kind"]
     patch = _read((*FIELDS, *LIMITS)) | {name: bool(request.form.get(name)) for name in CHECKS}
@@ -67,7 +67,7 @@ def change(agent_id: str) -> Response:
 @agent_edit.get("/agents/<agent_id>/delete")
 @needs(Level.WRITE)
 def ask_to_delete(agent_id: str) -> Response:
-    """Ask, and say what goes with it."""
+    """Asks for confirmation and says what will be deleted."""
     agent = _agent(agent_id)
     with services().db.begin() as conn:
         [standing] = standing_of(conn, [_path(agent_id).agent_id]).values()
@@ -83,7 +83,7 @@ def ask_to_delete(agent_id: str) -> Response:
 @agent_edit.post("/agents/<agent_id>/delete")
 @needs(Level.WRITE)
 def delete(agent_id: str) -> Response:
-    """Delete it and its triggers; what was recorded stays."""
+    """Deletes the agent and its triggers; recorded history stays."""
     agent = _agent(agent_id)
     who = caller()
     services().agents.delete(who.tenant_id, _path(agent_id).agent_id, actor=who.actor)
@@ -105,7 +105,7 @@ def _shown(agent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(names: tuple[str, ...]) -> dict[str, Any]:
-    """What the form says of these: null for an emptied limit; what is left empty otherwise stays as it is."""
+    """Reads these fields of the form: null for an emptied limit; other empty fields stay unchanged."""
     found: dict[str, Any] = {}
     for name in names:
         if name not in request.form:

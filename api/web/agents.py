@@ -1,4 +1,4 @@
-"""Agents: who is woken; to pause one, to let it go on, and to wake it now."""
+"""The pages of agents, with pause, resume and wake."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.storage.trigger_views import TriggerView, list_views
 
 MOST_TRIGGERS = 200
-"""Triggers on the page of their agent; the list of triggers has them all."""
+"""How many triggers an agent's page shows; the list of triggers has them all."""
 LATEST = 10
-"""Invocations and sessions on the page of their agent."""
+"""How many invocations and sessions an agent's page shows."""
 
 STATES = {"enabled": False, "paused": True}
 FILTERS = (
@@ -47,7 +47,7 @@ agents = page_blueprint("agents")
 @agents.get("/agents")
 @needs(Level.READ)
 def show_agents() -> Response:
-    """List agents, newest first, and how each stands."""
+    """Lists agents, newest first, with their status."""
     who = caller()
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)
@@ -62,7 +62,7 @@ def show_agents() -> Response:
 @agents.get("/agents/<agent_id>")
 @needs(Level.READ)
 def show_agent(agent_id: str) -> Response:
-    """Show an agent: its triggers by what they belong to, what it did lately, and what it has spent."""
+    """Shows an agent: its triggers by focus, its recent activity, and its usage."""
     who, path = caller(), _path(agent_id)
     row, budget = services().agents.get_with_budget(who.tenant_id, path.agent_id)
     agent = AgentWhole(**dict(agent_out(row)), budget=budget_of(budget)).model_dump(mode="json")
@@ -86,7 +86,7 @@ def show_agent(agent_id: str) -> Response:
 @agents.post("/agents/<agent_id>/notes")
 @needs(Level.WRITE)
 def write(agent_id: str) -> Response:
-    """Put what a person wrote in the place of an agent's notes."""
+    """Replaces an agent's notes with what a person wrote."""
     who, path = caller(), _path(agent_id)
     given = request.form.get("text", "").replace("\r\n", "\n")
     text = shaped(NotesIn, {"text": given}).text
@@ -97,7 +97,7 @@ def write(agent_id: str) -> Response:
 @agents.post("/agents/<agent_id>/pause")
 @needs(Level.WRITE)
 def pause(agent_id: str) -> Response:
-    """Pause an agent, with a note for whoever wonders why."""
+    """Pauses an agent, with a note that explains why."""
     who, path = caller(), _path(agent_id)
     note = shaped(NoteIn, filled("note")).note
     services().agents.pause(who.tenant_id, path.agent_id, actor=who.actor, note=note)
@@ -107,7 +107,7 @@ def pause(agent_id: str) -> Response:
 @agents.post("/agents/<agent_id>/resume")
 @needs(Level.WRITE)
 def resume(agent_id: str) -> Response:
-    """Resume an agent."""
+    """Resumes an agent."""
     who, path = caller(), _path(agent_id)
     services().agents.resume(who.tenant_id, path.agent_id, actor=who.actor)
     return done(f"/agents/{path.agent_id}", "Resumed. Waiting firings are delivered now.")
@@ -116,7 +116,7 @@ def resume(agent_id: str) -> Response:
 @agents.post("/agents/<agent_id>/wake")
 @needs(Level.WRITE)
 def wake(agent_id: str) -> Response:
-    """Wake an agent now with a message, and show the invocation that carries it."""
+    """Wakes an agent now with a message, and shows the invocation that carries it."""
     who, path = caller(), _path(agent_id)
     body = shaped(WakeIn, {"message": "", "skip_dedup": True, **filled("message")})
     call = Call(who.tenant_id, path.agent_id, body.message, skip_dedup=body.skip_dedup)
@@ -129,7 +129,7 @@ def _path(agent_id: str) -> AgentPath:
 
 
 def _by_focus(triggers: list[TriggerView]) -> list[tuple[str, list[TriggerView]]]:
-    """Triggers by what they belong to; those that belong to nothing come last."""
+    """Groups triggers by focus; those without one come last."""
     ordered = sorted(
         triggers, key=lambda trigger: (trigger.focus_ref is None, trigger.focus_ref or "", trigger.name)
     )

@@ -1,4 +1,4 @@
-"""Approvals: triggers that agents made, which a person lets start or not."""
+"""The page of triggers that await approval."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ approvals = page_blueprint("approvals")
 @approvals.get("/approvals")
 @needs(Level.READ)
 def show_approvals() -> Response:
-    """List what awaits approval, newest first."""
+    """Lists what awaits approval, newest first."""
     who = caller()
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)
@@ -39,7 +39,7 @@ def show_approvals() -> Response:
 @approvals.post("/triggers/<trigger_id>/approve")
 @needs(Level.WRITE)
 def approve(trigger_id: str) -> Response:
-    """Let a trigger start."""
+    """Approves a trigger, which starts it."""
     who, seen = caller(), shaped(ApproveIn, filled("updated_at")).updated_at
     trigger = manage.approve(
         services().db, who.tenant_id, parse_id(trigger_id, "trigger"), actor=who.actor, seen=seen
@@ -50,7 +50,7 @@ def approve(trigger_id: str) -> Response:
 @approvals.post("/triggers/<trigger_id>/reject")
 @needs(Level.WRITE)
 def reject(trigger_id: str) -> Response:
-    """Refuse a trigger, with a note that its agent reads."""
+    """Rejects a trigger, with a note for its agent."""
     who, note = caller(), shaped(NoteIn, filled("note")).note
     trigger = manage.reject(
         services().db, who.tenant_id, parse_id(trigger_id, "trigger"), actor=who.actor, note=note

@@ -1,4 +1,4 @@
-"""The audit trail."""
+"""The page of the audit trail."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ ACTION = re.compile(r"[a-z_]{1,50}(\.[a-z_]{1,50})?")
 LINKED = {"agent": "/agents/", "trigger": "/triggers/", "invocation": "/invocations/", "webhook": "/triggers/"}
 """Subjects that have a page."""
 NAMED = {"firing_id": "/firings/", "invocation_id": "/invocations/", "replayed_into": "/invocations/"}
-"""Details that name what has a page."""
+"""Details whose values have a page."""
 
 
 def _action(text: str) -> str:
@@ -50,7 +50,7 @@ audit = page_blueprint("audit")
 @audit.get("/audit")
 @needs(Level.READ)
 def show_audit() -> Response:
-    """List what happened, newest first, or what the filters leave of it."""
+    """Lists audit events matching the filters, newest first."""
     who = caller()
     operator = who.level is Level.OPERATOR
     with services().db.begin() as conn:

@@ -1,7 +1,8 @@
 """Shared parts of every page: blueprint, rendering, paging of lists, errors.
 
-A page's module makes its blueprint by `page_blueprint`, marks each view by `api.auth.needs`, and is listed in
-`api/web/__init__.py`. A view that changes something answers with `done`, so that a reload repeats nothing.
+A page's module creates its blueprint with `page_blueprint`, declares each view's access with `api.auth.needs`, and
+is listed in `api/web/__init__.py`. A view that changes something responds with `done`, so that a reload repeats
+nothing.
 """
 
 from __future__ import annotations
@@ -28,20 +29,20 @@ from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.ids import parse_id
 
 PREFIX = "web_"
-"""How the names of our blueprints begin."""
+"""The prefix of our blueprints' names."""
 NOTICE_COOKIE = "reveille_notice"
 PAGE_SIZE = 50
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 )
-"""No inline script or style, nothing from elsewhere: what an agent was sent can be shown, not run."""
+"""No inline script or style, nothing from other sites: untrusted content can be shown, but not run."""
 
 RowT = TypeVar("RowT")
 
 
 def page_blueprint(name: str, *, public: bool = False) -> Blueprint:
-    """A blueprint of pages; unless `public`, whoever is not signed in is sent to do so."""
+    """Creates a blueprint of pages; unless `public`, visitors who are not signed in are sent to the sign-in page."""
     made = Blueprint(f"{PREFIX}{name}", __name__)
     made.before_request(check_form)
     made.before_request(check_origin)
@@ -55,7 +56,7 @@ def page_blueprint(name: str, *, public: bool = False) -> Blueprint:
 
 
 def secure(response: Response) -> Response:
-    """What the browser must keep to on our pages."""
+    """Sets the security headers of our pages."""
     response.headers["Content-Security-Policy"] = POLICY
     response.headers["Referrer-Policy"] = "same-origin"
     response.headers.setdefault("Cache-Control", "no-store")
@@ -63,7 +64,7 @@ def secure(response: Response) -> Response:
 
 
 def render(template: str, status: int = 200, **values: Any) -> Response:
-    """A page of ours. Besides `values` it knows `me` (the caller), `zone`, `nav`, `notice` and `form_token`."""
+    """Renders a page. Besides `values` templates get `me` (the caller), `zone`, `nav`, `notice` and `form_token`."""
     notice = unquote(request.cookies.get(NOTICE_COOKIE, ""))[:500]
     signed_in = g.get("signed_in")
     body = render_template(
@@ -87,7 +88,7 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
 
 
 def done(path: str, notice: str = "") -> Response:
-    """Go on to `path`, which shows `notice` once."""
+    """Redirects to `path`, which shows `notice` once."""
     response = Response(status=HTTPStatus.SEE_OTHER, headers={"Location": path})
     if notice:
         set_cookie(response, NOTICE_COOKIE, quote(notice[:300]), max_age=60)
@@ -96,7 +97,7 @@ def done(path: str, notice: str = "") -> Response:
 
 @dataclass(frozen=True, slots=True)
 class Paged(Sequence[RowT]):
-    """The rows of one page of a list, and the addresses of the page after it and of the first one."""
+    """The rows of one page of a list, and the addresses of the next page and the first one."""
 
     rows: Sequence[RowT]
     older: str | None
@@ -110,8 +111,10 @@ class Paged(Sequence[RowT]):
 
 
 def paged(fetch: Callable[..., Sequence[RowT]], size: int = PAGE_SIZE) -> Paged[RowT]:
-    """The page that the address asks for by `?after=ID`. `fetch(limit=, after=)` gives rows with an `id`, newest
-    first; the other parameters of the address stay in the links. An `after` that is no id gives 404.
+    """Returns the page requested by `?after=ID`.
+
+    `fetch(limit=, after=)` returns rows with an `id`, newest first; other parameters stay in the links. An invalid
+    `after` gives 404.
     """
     given = request.args.get("after")
     after = parse_id(given, "page") if given else None
@@ -123,13 +126,13 @@ def paged(fetch: Callable[..., Sequence[RowT]], size: int = PAGE_SIZE) -> Paged[
 
 
 def uuid_arg(name: str) -> UUID | None:
-    """An id among the address's parameters: None when it is not there; raises NotFound when it is no id."""
+    """Returns an id from the query: None when missing; raises NotFound when invalid."""
     given = request.args.get(name, "").strip()
     return parse_id(given, name.removesuffix("_id")) if given else None
 
 
 def wants_json() -> bool:
-    """Whether a script of ours asks, which shows progress, rather than the browser itself."""
+    """Whether the request is from our script, which shows progress, rather than from the browser."""
     return request.headers.get("Reveille-Fragment") == "json"
 
 
@@ -140,7 +143,7 @@ def _here(**changed: str | None) -> str:
 
 
 def show_error(error: ReveilleError) -> Response:
-    """An error as a page, or as one line of text for a script of ours."""
+    """Shows an error as a page, or as one line of text for our scripts."""
     if error.status >= HTTPStatus.INTERNAL_SERVER_ERROR and not isinstance(error, DatabaseUnavailable):
         logger.opt(exception=error).error("a page failed: {}", error.message)
     return _error_page(error.status, error.message)
@@ -165,7 +168,7 @@ def _error_page(status: int, message: str) -> Response:
 
 
 def show_unknown(error: HTTPException) -> Response | HTTPException:
-    """Answers an address that does not exist: with a page to a browser, with a problem to any other client."""
+    """Answers an unknown address: with a page for a browser, with a problem for any other client."""
     recognize()
     of_a_page = (request.blueprint or "").startswith(PREFIX)
     wants_page = request.blueprint is None and "text/html" in request.headers.get("Accept", "")

@@ -1,4 +1,4 @@
-"""Many triggers at once: a page asks before what undoes a decision, counts them, and then goes in steps."""
+"""Changes many triggers at once: asks for confirmation where a decision would be undone, then works in steps."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ASKED = (Verb.RESUME, Verb.DELETE)
 NOTHING = "Nothing selected. Select at least one trigger, or choose all of them."
 GONE = "There is no such trigger."
 NAMED = 20
-"""Triggers that the question names."""
+"""How many triggers the question names."""
 
 bulk = page_blueprint("bulk")
 
@@ -33,7 +33,7 @@ bulk = page_blueprint("bulk")
 @bulk.post("/triggers/bulk")
 @needs(Level.WRITE)
 def change_many() -> Response:
-    """Pause, resume or delete the selected triggers, or all that the filters leave, some at each step."""
+    """Pauses, resumes or deletes the selected triggers, or all that match the filters, some at each step."""
     verb = _verb()
     asked, wanted = _wanted()
     if wanted is None:
@@ -56,7 +56,7 @@ def _take(verb: Verb, wanted: TriggerFilter) -> Step:
         Verb.RESUME: lambda id_: services().triggers.resume(who.tenant_id, id_, actor=who.actor),
         Verb.DELETE: lambda id_: services().triggers.delete(who.tenant_id, id_, actor=who.actor),
     }
-    # What was selected is forgotten with the page, so that without a script all of it is one step.
+    # Without a script, selected triggers are one step, as the selection is lost with the page.
     size = STEP if wants_json() or wanted.ids is None else PAGE_SIZE
     rows = _find(wanted, size + 1, cursor())
     now = rows[:size]
@@ -70,7 +70,7 @@ def _take(verb: Verb, wanted: TriggerFilter) -> Step:
 
 
 def _ask(verb: Verb, asked: Asked, wanted: TriggerFilter, step: Step | None = None) -> Response:
-    """The question; or, without a script, how far it is and the button to go on."""
+    """Shows the question; or, without a script, the progress and the button to continue."""
     after = UUID(step.following) if step and step.following else None
     rows = _find(wanted, MOST_COUNTED + 1, after)
     found: Sorted = sort_out(verb, rows[:MOST_COUNTED])
@@ -101,9 +101,9 @@ def _verb() -> Verb:
 
 
 def _wanted() -> tuple[Asked, TriggerFilter | None]:
-    """The filters of the list, and what the form is about: None when nothing was selected.
+    """Returns the list's filters, and what the form applies to: None when nothing was selected.
 
-    Raises InvalidField for a filter that is wrong: more would be changed than is meant.
+    Raises InvalidField for an invalid filter, as otherwise more would be changed than intended.
     """
     with services().db.begin() as conn:
         asked, wanted = wanted_triggers(conn, caller().tenant_id)

@@ -1,4 +1,4 @@
-"""Shows untrusted content in pages: as plain text, cut where it is long, or only its size."""
+"""Shows untrusted content in pages: as plain text, shortened, or only its size."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from sqlalchemy import Connection, Row
 from scheduler.storage.queries import read_contents
 
 SHOWN_BYTES = 2_000
-"""Of each payload on a page that shows several."""
+"""How much of each payload is shown on a page with several."""
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """A payload on a page. `text` None: it is no UTF-8."""
+    """A payload on a page. `text` None: it is not UTF-8."""
 
     text: str | None
     is_cut: bool = False
@@ -26,7 +26,7 @@ class Content:
 
 @dataclass(frozen=True, slots=True)
 class ShownFiring:
-    """A firing and what it carries: its payload, and as JSON what a poll saw or which messages came."""
+    """A firing and its content: its payload, and as JSON a poll's values or messages."""
 
     row: Row[Any]
     payload: Content | None
@@ -34,7 +34,7 @@ class ShownFiring:
 
 
 def show_firings(conn: Connection, rows: Sequence[Row[Any]]) -> list[ShownFiring]:
-    """Firings with the beginnings of what they carry."""
+    """Returns firings with the beginnings of their content."""
     carried = read_contents(conn, [row.id for row in rows], SHOWN_BYTES)
     return [
         ShownFiring(
@@ -47,7 +47,7 @@ def show_firings(conn: Connection, rows: Sequence[Row[Any]]) -> list[ShownFiring
 
 
 def readable(head: bytes | None, size: int | None) -> Content | None:
-    """The first bytes of a payload of `size` bytes; a character cut in two is left out."""
+    """Decodes the first bytes of a payload of `size` bytes; omits a character cut in two."""
     if head is None:
         return None
     is_cut = size is not None and size > len(head)
@@ -59,7 +59,7 @@ def readable(head: bytes | None, size: int | None) -> Content | None:
 
 
 def shown_data(data: dict[str, Any] | None, length: int | None = None) -> Content | None:
-    """`data` as indented JSON, its first `length` characters."""
+    """Formats `data` as indented JSON, its first `length` characters."""
     if data is None:
         return None
     text = json.dumps(data, indent=2, ensure_ascii=False)

@@ -1,4 +1,4 @@
-"""Dead invocations: what ended without success, to be replayed by a person."""
+"""The page of failed invocations, which people can replay."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ FILTERS = (AGENT, TRIGGER, choice("state", "State", STATES), FROM, TO, ERROR)
 @dead.get("/dead")
 @needs(Level.READ)
 def show_dead() -> Response:
-    """List what ended dead or skipped and was not replayed, newest first, or what the filters leave of it."""
+    """Lists invocations that ended dead or skipped and were not replayed, matching the filters, newest first."""
     who = caller()
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)
@@ -53,7 +53,7 @@ def show_dead() -> Response:
 @dead.get("/dead/replay")
 @needs(Level.WRITE)
 def ask_to_replay() -> Response:
-    """Ask before all that the filters leave is replayed."""
+    """Asks for confirmation before everything that matches the filters is replayed."""
     with services().db.begin() as conn:
         asked = _asked(conn)
         count = count_dead(conn, caller().tenant_id, ledger_filter(asked))
@@ -70,7 +70,7 @@ def ask_to_replay() -> Response:
 @dead.post("/dead/replay")
 @needs(Level.WRITE)
 def replay_some() -> Response:
-    """Replay what is chosen, or all that the filters leave, some at each step, newest first."""
+    """Replays the selected ones, or all that match the filters, some at each step, newest first."""
     with services().db.begin() as conn:
         asked = _asked(conn)
         wanted = ledger_filter(asked)
@@ -83,12 +83,15 @@ def replay_some() -> Response:
         return done(back, "Nothing selected. Select at least one invocation.")
     chosen = [parse_id(each, "invocation") for each in request.form.getlist("id")]
     left = [each for each in sorted(chosen, reverse=True) if after is None or each < after]
-    # What was chosen is forgotten with the page, so that without a script all of it is one step.
+    # Without a script, selected invocations are one step, as the selection is lost with the page.
     return tell(_replay_step(left, STEP if wants_json() else PAGE_SIZE), back)
 
 
 def _asked(conn: Connection) -> Asked:
-    """The filters that a form carries on. Raises InvalidField for a wrong one: more would be replayed than is meant."""
+    """Returns the filters in the form.
+
+    Raises InvalidField for an invalid one, as more would be replayed than intended.
+    """
     asked = read_filters(conn, caller().tenant_id, FILTERS)
     for name, message in asked.errors.items():
         raise InvalidField(message, field=name)

@@ -1,4 +1,4 @@
-"""Deliveries: what webhooks received, what the check of each said, and their replay."""
+"""The page of webhook deliveries, with replay."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ FILTERS = (
 @deliveries.get("/deliveries")
 @needs(Level.READ)
 def show_deliveries() -> Response:
-    """List deliveries, newest first, or those that the filters leave."""
+    """Lists deliveries matching the filters, newest first."""
     who = caller()
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)
@@ -54,7 +54,7 @@ def show_deliveries() -> Response:
 @deliveries.post("/triggers/<trigger_id>/deliveries/<delivery_id>/replay")
 @needs(Level.WRITE)
 def replay(trigger_id: str, delivery_id: str) -> Response:
-    """Fire again with the body of one delivery, and show the invocation that carries it."""
+    """Fires again with the body of one delivery, and shows the invocation that carries it."""
     who, trigger, delivery = caller(), parse_id(trigger_id, "trigger"), parse_id(delivery_id, "delivery")
     again = services().deliveries.replay(who.tenant_id, trigger, delivery, actor=who.actor)
     return done(f"/invocations/{again.invocation_id}", "The delivery fired again. This invocation carries it.")
@@ -63,7 +63,7 @@ def replay(trigger_id: str, delivery_id: str) -> Response:
 @deliveries.post("/triggers/<trigger_id>/deliveries/replay")
 @needs(Level.WRITE)
 def replay_range(trigger_id: str) -> Response:
-    """Fire again with the deliveries of a range, oldest first, some at each step."""
+    """Fires again with the deliveries of a range, oldest first, some at each step."""
     who, trigger = caller(), parse_id(trigger_id, "trigger")
     span = shaped(DeliveryRange, {"since": "", "until": "", **filled("since", "until")})
     with services().db.begin() as conn:
@@ -79,7 +79,7 @@ def replay_range(trigger_id: str) -> Response:
 
 
 def _with_page(conn: Connection, tenant_id: UUID, trigger_id: UUID | None) -> TriggerView | None:
-    """The trigger that all of a list is of; None for many, and for one that was deleted."""
+    """Returns the trigger of a filtered list; None for several triggers, or a deleted one."""
     if trigger_id is None or not triggers_with_pages(conn, tenant_id, [trigger_id]):
         return None
     return get_view(conn, tenant_id, trigger_id)

@@ -1,4 +1,4 @@
-"""Template filters for times, durations and sizes. Jinja escapes whatever is not our own HTML."""
+"""Template filters for times, durations and sizes. Jinja escapes everything but our own HTML."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ KIB = 1024
 
 
 def install(app: Flask, clock_of: Clock) -> None:
-    """Give `app`'s templates these filters; `clock_of` tells how long ago a time was."""
+    """Installs these filters in `app`'s templates; `clock_of` returns the current time."""
 
     def when(moment: datetime | str | None, zone: str = "UTC") -> Markup:
         return time_tag(moment, zone, clock_of.now())
@@ -34,7 +34,10 @@ def install(app: Flask, clock_of: Clock) -> None:
 
 
 def time_tag(moment: datetime | str | None, zone: str, now: datetime) -> Markup:
-    """`in 3 min · 09:00` as a `<time>` that carries the exact instant; a dash for None. A text is of ISO 8601."""
+    """Formats `in 3 min · 09:00` as a `<time>` with the exact instant; a dash for None.
+
+    Text is parsed as ISO 8601.
+    """
     if moment is None:
         return Markup('<span class="none">–</span>')
     if isinstance(moment, str):
@@ -50,13 +53,13 @@ def time_tag(moment: datetime | str | None, zone: str, now: datetime) -> Markup:
 
 
 def is_local(moment: str, zone: str) -> bool:
-    """Whether clocks in `zone` show what a text of ISO 8601 with an offset says."""
+    """Whether ISO 8601 text has the offset that is valid in `zone` then."""
     given = datetime.fromisoformat(moment)
     return given.astimezone(_zone(zone)).utcoffset() == given.utcoffset()
 
 
 def relative(seconds: float) -> str:
-    """`in 3 min`, `5 d ago`, `now`: by the greatest unit."""
+    """Formats `in 3 min`, `5 d ago`, `now`, by the largest unit."""
     away = abs(seconds)
     if away < 1:
         return "now"
@@ -66,7 +69,7 @@ def relative(seconds: float) -> str:
 
 
 def _shown(local: datetime, now: datetime) -> str:
-    """The time, its day when that is not today, and its year when that is not this one."""
+    """Formats the time, with the day unless it is today, and with the year unless it is this one."""
     time = local.strftime("%H:%M:%S" if local.second else "%H:%M")
     if local.date() == now.date():
         return time
@@ -74,12 +77,12 @@ def _shown(local: datetime, now: datetime) -> str:
 
 
 def clock(moment: datetime, zone: str = "UTC") -> str:
-    """The time of day in `zone`, to the second."""
+    """Formats the time of day in `zone`, to the second."""
     return moment.astimezone(_zone(zone)).strftime("%H:%M:%S")
 
 
 def span(seconds: float | None) -> str:
-    """A duration by its two greatest units: `2 h 5 min`, `45 s`, `0.12 s`; a dash for None."""
+    """Formats a duration by its two largest units: `2 h 5 min`, `45 s`, `0.12 s`; a dash for None."""
     if seconds is None:
         return "–"
     if abs(seconds) < 10:
@@ -93,19 +96,19 @@ def span(seconds: float | None) -> str:
 
 
 def size(count: int | None) -> str:
-    """So many bytes."""
+    """Formats a number of bytes."""
     if count is None:
         return "–"
     return f"{count} B" if count < KIB else f"{count / KIB:.1f} KiB"
 
 
 def pretty(value: Any) -> str:
-    """A value as indented JSON."""
+    """Formats a value as indented JSON."""
     return json.dumps(value, indent=2, ensure_ascii=False, default=str)
 
 
 def short(value: object) -> str:
-    """The last characters of an id: those that differ."""
+    """Returns the last characters of an id, which are the distinctive ones."""
     return str(value)[-8:]
 
 

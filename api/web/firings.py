@@ -1,4 +1,6 @@
-"""Firings: the list, and one with its whole payload, which is shown as text and downloaded, never interpreted."""
+"""The pages of firings: the list, and one with its whole payload, which is shown as text or downloaded, never
+interpreted.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +30,7 @@ firings = page_blueprint("firings")
 @firings.get("/firings")
 @needs(Level.READ)
 def show_firings() -> Response:
-    """List firings, newest first, or those that the filters leave."""
+    """Lists firings matching the filters, newest first."""
     who = caller()
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)
@@ -42,7 +44,7 @@ def show_firings() -> Response:
 @firings.get("/firings/<firing_id>")
 @needs(Level.READ)
 def show_firing(firing_id: str) -> Response:
-    """Show a firing whole."""
+    """Shows a whole firing."""
     who = caller()
     with services().db.begin() as conn:
         row = get_firing(conn, who.tenant_id, parse_id(firing_id, "firing"))
@@ -63,7 +65,7 @@ def show_firing(firing_id: str) -> Response:
 @firings.get("/firings/<firing_id>/payload")
 @needs(Level.READ)
 def download_payload(firing_id: str) -> Response:
-    """Download the payload as it came, as bytes that no browser opens by itself."""
+    """Downloads the payload as bytes that browsers do not open."""
     with services().db.begin() as conn:
         row = get_firing(conn, caller().tenant_id, parse_id(firing_id, "firing"))
     return payload_file(row)

@@ -1,4 +1,4 @@
-"""Puts the errors of a form into words, each beside its input."""
+"""Formats the errors of a form, each for its input."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ WORDS = {
     "literal_error": "Choose one of {expected}.",
     "string_type": "Enter a text.",
 }
-"""Pydantic's types of errors (https://docs.pydantic.dev/latest/errors/validation_errors/) in words for a form."""
+"""Pydantic's error types (https://docs.pydantic.dev/latest/errors/validation_errors/) in words for a form."""
 
 
 def errors_in_words(error: ValidationError, prefix: str, inputs: Iterable[Input]) -> dict[str, str]:
-    """The first message of each input; what belongs to none of them stands under `""`."""
+    """Returns the first message for each input; those of no input are under `""`."""
     names = [each.name for each in inputs]
     said: dict[str, str] = {}
     for each in error.errors(include_url=False, include_input=False):
@@ -39,7 +39,7 @@ def errors_in_words(error: ValidationError, prefix: str, inputs: Iterable[Input]
 
 
 def of_input(path: str, names: Collection[str]) -> str:
-    """The input at `path`, the one that holds it, or the first one inside it; `""` when there is none."""
+    """Returns the input at `path`, the one that contains it, or the first one inside it; `""` when there is none."""
     if path in names:
         return path
     for name in names:

@@ -1,6 +1,7 @@
-"""Inputs of a web form, made of the fields of a pydantic model: titles, hints, kinds of input, and what they read.
+"""Creates the inputs of a web form from the fields of a pydantic model: titles, hints and types, and reads their
+values.
 
-An input's name is the dotted path of its field, so that an error finds its input.
+An input's name is the dotted path of its field, by which an error finds its input.
 """
 
 from __future__ import annotations
@@ -33,19 +34,19 @@ class Input:
     required: bool = False
     default: Any = None
     can_be_null: bool = True
-    """Whether what is left empty is null; else it is the default."""
+    """Whether an empty input means null; otherwise the default."""
     group: str = ""
-    """The path of the object that it belongs to, which is there whole or not at all."""
+    """The path of its object, which is present or absent as a whole."""
     is_secret: bool = False
     is_folded: bool = False
     example: str = ""
-    """What is shown in an empty input."""
+    """The placeholder of an empty input."""
 
 
 def inputs_of(
     model: type[BaseModel], prefix: str = "", *, secrets: Collection[str] = (), leave_out: Collection[str] = ()
 ) -> Iterator[Input]:
-    """The inputs of `model`'s fields, below `prefix`; `secrets` are paths that are never shown."""
+    """Returns the inputs of `model`'s fields, below `prefix`; `secrets` are paths that are never shown."""
     for name, field in fields_of(model):
         if name not in leave_out:
             yield from _of_field(f"{prefix}{name}", name, field, secrets)
@@ -86,7 +87,7 @@ def _secret(each: Input) -> Input:
 
 
 def _core(annotation: Any) -> tuple[Any, bool]:
-    """The type without `Annotated` and None, and whether None was in it."""
+    """Returns the type without `Annotated` and None, and whether None was in it."""
     origin = get_origin(annotation)
     if origin is Annotated:
         return _core(get_args(annotation)[0])
@@ -123,7 +124,7 @@ def _options(core: Any, labels: Mapping[str, str], *, empty: bool) -> tuple[tupl
 
 
 def read(each: Input, text: str) -> Any:
-    """The value that `text` stands for; None when it is empty. Raises InvalidField for what cannot be one."""
+    """Returns the value of `text`; None when it is empty. Raises InvalidField for an invalid one."""
     text = text.replace("\r\n", "\n")
     if each.kind not in ("json", "area"):
         text = text.strip()
@@ -135,7 +136,7 @@ def read(each: Input, text: str) -> Any:
 
 
 def show(each: Input, value: Any) -> str:
-    """What the input shows of a value, such that reading it gives the same value; nothing of a secret."""
+    """Returns the text for a value, such that reading it returns the same value; empty for a secret."""
     if value is None or value is False or each.is_secret:
         return ""
     if value is True:
@@ -172,7 +173,7 @@ def _secrets(each: Input, text: str) -> str | list[str]:
 
 
 def _headers(each: Input, text: str) -> dict[str, str | None]:
-    """A header on each line; one without a value is removed."""
+    """Parses one header per line; one without a value is removed."""
     headers: dict[str, str | None] = {}
     for line in _lines(each, text):
         name, colon, value = line.partition(":")

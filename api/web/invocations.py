@@ -1,4 +1,4 @@
-"""Invocations: what woke an agent, with what, how it went, and what can still be done about it."""
+"""The pages of invocations, with cancel and replay."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ from scheduler.storage.transcripts import SYSTEM, transcript_of
 from scheduler.storage.wake_tree import read_family
 
 WORDS = {InvocationState.DEAD.value: "failed"}
-"""States that people read under another name."""
+"""States that are displayed under another name."""
 STATES = {state.value: WORDS.get(state.value, state.value) for state in InvocationState}
 FILTERS = (AGENT, TRIGGER, choice("state", "State", STATES), FROM, TO, ERROR)
 FIRINGS_SHOWN = 20
-"""Firings of an invocation on one page, each with the beginning of its payload."""
+"""The firings of an invocation on one page, each with the beginning of its payload."""
 ENTRIES_SHOWN = 100
-"""Entries of a transcript beside an invocation; its session has them all."""
+"""The transcript entries on an invocation's page; its session has them all."""
 
 invocations = page_blueprint("invocations")
 
@@ -38,7 +38,7 @@ invocations = page_blueprint("invocations")
 @invocations.get("/invocations")
 @needs(Level.READ)
 def show_invocations() -> Response:
-    """List invocations, newest first, or those that the filters leave."""
+    """Lists invocations matching the filters, newest first."""
     who = caller()
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)
@@ -52,7 +52,7 @@ def show_invocations() -> Response:
 @invocations.get("/invocations/<invocation_id>")
 @needs(Level.READ)
 def show_invocation(invocation_id: str) -> Response:
-    """Show an invocation: what woke the agent, what it was told, what it did and said, and each try."""
+    """Shows an invocation: what woke the agent, its context, actions and reply, and each attempt."""
     who = caller()
     with services().db.begin() as conn:
         row = get_invocation(conn, who.tenant_id, parse_id(invocation_id, "invocation"))
@@ -75,7 +75,7 @@ def show_invocation(invocation_id: str) -> Response:
 @invocations.post("/invocations/<invocation_id>/cancel")
 @needs(Level.WRITE)
 def cancel(invocation_id: str) -> Response:
-    """Cancel an invocation; one that runs is cancelled at its end."""
+    """Cancels an invocation; a running one is cancelled when it ends."""
     who, id_ = caller(), parse_id(invocation_id, "invocation")
     services().invocations.cancel(who.tenant_id, id_, actor=who.actor)
     return done(f"/invocations/{id_}", "Cancelled. A running invocation finishes first.")
@@ -84,19 +84,19 @@ def cancel(invocation_id: str) -> Response:
 @invocations.post("/invocations/<invocation_id>/replay")
 @needs(Level.WRITE)
 def replay(invocation_id: str) -> Response:
-    """Deliver the firings of an ended invocation once more."""
+    """Delivers the firings of an ended invocation again."""
     who, id_ = caller(), parse_id(invocation_id, "invocation")
     into = services().invocations.replay(who.tenant_id, id_, actor=who.actor)
     return done(f"/invocations/{into}", "Replayed: this invocation carries the firings again.")
 
 
 def _moments(ended: dict[str, Any]) -> dict[str, datetime]:
-    """When a try began and ended, which are kept as text."""
+    """Parses when an attempt started and ended, which are stored as text."""
     return {name: datetime.fromisoformat(ended[name]) for name in ("started_at", "ended_at") if ended.get(name)}
 
 
 def _some(carried: Sequence[Row[Any]]) -> tuple[Sequence[Row[Any]], UUID | None]:
-    """The firings after the one that the address names, and the last of them when more follow."""
+    """Returns the firings after the one in the address, and the last of them when there are more."""
     after = uuid_arg("after")
     rest = [row for row in carried if after is None or row.id > after]
     shown = rest[:FIRINGS_SHOWN]
@@ -104,7 +104,7 @@ def _some(carried: Sequence[Row[Any]]) -> tuple[Sequence[Row[Any]], UUID | None]
 
 
 def _transcript(conn: Connection, invocation_id: UUID) -> dict[str, Any] | None:
-    """What was said and done in a run, oldest first, but for the context, which the page shows by itself."""
+    """Returns the transcript of a run, oldest first, without the context, which the page shows separately."""
     session = transcript_of(conn, invocation_id)
     if session is None:
         return None

@@ -1,4 +1,4 @@
-"""Keeps a form that was sent after the session had ended: sealed, in the sign-in page."""
+"""Keeps a form that was sent after the session had ended, encrypted in the sign-in page."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from api.web.session import CSRF_FIELD, local_path
 from scheduler.domain.errors import ConfigurationError
 
 EDITED = ("/triggers/new", "/edit")
-"""How the paths of forms end that can be shown again as they were filled in; others are sent again."""
+"""The path endings of forms that can be shown again with their values; others are sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,19 +24,19 @@ class KeptForm:
 
     @property
     def is_shown_again(self) -> bool:
-        """Whether going on shows the form; else it sends it."""
+        """Whether continuing shows the form again; otherwise it sends it."""
         return self.path.endswith(EDITED)
 
 
 def keep_form() -> str:
-    """The form of this request as a text that only this service can read."""
+    """Encrypts this request's form, so that only this service can read it."""
     fields = [(name, value) for name, value in request.form.items(multi=True) if name != CSRF_FIELD]
     kept = {"path": local_path(request.args.get("path")), "fields": fields}
     return services().box.encrypt(json.dumps(kept)).decode("ascii")
 
 
 def open_form(text: str) -> KeptForm | None:
-    """The form that `keep_form` kept; None for anything else."""
+    """Decrypts a form from `keep_form`; None for anything else."""
     try:
         kept = json.loads(services().box.decrypt(text.encode())) if text else None
     except ConfigurationError:

@@ -1,7 +1,8 @@
-"""Limits tries of wrong passwords and keys: counted in memory, by each web process for itself.
+"""Limits wrong passwords and keys, counted in memory per web process.
 
-Passwords are counted by name and address together, so that nobody can lock somebody else out. A try counts before its
-password is hashed, and no longer once it was right: those that are under way together cannot pass the limit.
+Passwords are counted by name and address together, so that nobody can lock out another person. An attempt is
+counted before its password is hashed and uncounted if it was right, so that concurrent attempts cannot exceed the
+limit.
 """
 
 from __future__ import annotations
@@ -12,15 +13,15 @@ from threading import Lock
 from scheduler.domain.errors import LimitReached
 
 WINDOW = 60.0
-"""Seconds that a failure counts."""
+"""How many seconds a failure counts."""
 PER_PAIR = 10
-"""Wrong passwords for a name from an address."""
+"""The wrong passwords for a name from an address."""
 WRONG_KEYS = 60
-"""From an address; the right key is never refused, for no number of tries finds one."""
+"""The wrong keys from an address. The right key is never refused, as keys cannot be guessed by trying."""
 WAITING = 64
-"""Passwords that wait to be hashed: some three seconds of work."""
+"""The passwords that may wait to be hashed: some three seconds of work."""
 WAITING_FROM = 16
-"""Of them from one address."""
+"""Those of one address."""
 MAX_KNOWN = 10_000
 BUSY_SECONDS = 3.0
 
@@ -28,7 +29,7 @@ Pair = tuple[str, str]
 
 
 class SignInLimit:
-    """Refuses further tries after too many failures; nobody is kept out for longer than WINDOW."""
+    """Refuses further attempts after too many failures, for at most WINDOW."""
 
     def __init__(self) -> None:
         self._failures: dict[Pair, deque[float]] = {}
@@ -36,7 +37,7 @@ class SignInLimit:
         self._lock = Lock()
 
     def reserve(self, name: str, address: str, now: float) -> None:
-        """Begin to try a password, which `settle` must end; raises LimitReached. `now` is monotonic, in seconds."""
+        """Starts an attempt, which `settle` must end; raises LimitReached. `now` is monotonic, in seconds."""
         with self._lock:
             self._check((address, f"name:{name[:200]}"), PER_PAIR, now)
             if self._waiting.total() >= WAITING or self._waiting[address] >= WAITING_FROM:
@@ -47,11 +48,11 @@ class SignInLimit:
             self._note((address, f"name:{name[:200]}"), PER_PAIR, now)
 
     def settle(self, name: str, address: str, *, wrong: bool) -> None:
-        """End the try that was reserved last; it counts no more unless the password was `wrong`."""
+        """Ends the last reserved attempt; it no longer counts unless the password was `wrong`."""
         pair = (address, f"name:{name[:200]}")
         with self._lock:
             self._waiting[address] -= 1
-            self._waiting += Counter()  # drops what is zero
+            self._waiting += Counter()  # drops entries at zero
             failures = self._failures.get(pair)
             if not wrong and failures:
                 failures.pop()
@@ -59,7 +60,7 @@ class SignInLimit:
                     del self._failures[pair]
 
     def note_wrong_key(self, address: str, now: float) -> None:
-        """Count a wrong key; raises LimitReached when there were too many."""
+        """Counts a wrong key; raises LimitReached when there were too many."""
         with self._lock:
             self._check((address, "key"), WRONG_KEYS, now, "wrong keys")
             self._note((address, "key"), WRONG_KEYS, now)

@@ -1,8 +1,8 @@
-"""The filters of lists: one form (`list_filters.html`) and one parser, which reads it from the address of a list or
-from a form that carries it on.
+"""The filters of lists: one form (`list_filters.html`) and one parser for a list's address or a form that repeats
+it.
 
-A list's page says which filters it has, reads them by `read_filters`, and takes its rows by `Asked.page`. What is
-unknown or cannot be read is said beside its field, and nothing is listed: rows that were not asked for would mislead.
+A list's page declares its filters, reads them with `read_filters`, and gets its rows from `Asked.page`. An unknown
+or invalid value is reported beside its field and nothing is listed, as unrelated rows would mislead.
 """
 
 from __future__ import annotations
@@ -28,23 +28,23 @@ from scheduler.storage.spans import Span
 
 RowT = TypeVar("RowT")
 LONGEST = 200
-"""Characters that are looked for."""
+"""The maximum length of a search text."""
 
 
 @dataclass(frozen=True, slots=True)
 class Filter:
-    """One field of the form. `kind`: `text`, `time`, `choice`, or what is found by its name or id."""
+    """One field of the form. `kind`: `text`, `time`, `choice`, or a type that is found by name or id."""
 
     name: str
     label: str
     kind: str = "text"
     options: Mapping[str, str] = field(default_factory=dict)
-    """Of a choice: its values, and what people read."""
+    """For a choice: its values and labels."""
     hint: str = ""
     formerly: str = ""
-    """Its name in links that people kept."""
+    """An older name, used in saved links."""
     check: Callable[[str], object] | None = None
-    """Raises InvalidField for a text that cannot be looked for; else what stands for it."""
+    """Converts the text; raises InvalidField when it is invalid."""
 
 
 AGENT = Filter("agent_id", "Agent", "agent", hint="Name or ID.")
@@ -56,52 +56,52 @@ KINDS: dict[str, Named] = {"agent": AGENTS, "trigger": TRIGGERS}
 
 
 def choice(name: str, label: str, options: Sequence[str] | Mapping[str, str]) -> Filter:
-    """One of these values."""
+    """Accepts one of these values."""
     words = options if isinstance(options, Mapping) else {each: each.replace("_", " ") for each in options}
     return Filter(name, label, "choice", words)
 
 
 @dataclass(slots=True)
 class Asked:
-    """What a request asks a list for."""
+    """The filters of a request."""
 
     filters: Sequence[Filter]
     given: dict[str, str] = field(default_factory=dict)
-    """What was given, as links and forms repeat it."""
+    """The given values, as links and forms repeat them."""
     shown: dict[str, str] = field(default_factory=dict)
-    """The same as the form shows it."""
+    """The same as the form displays them."""
     values: dict[str, Any] = field(default_factory=dict)
     errors: dict[str, str] = field(default_factory=dict)
     suggestions: dict[str, Sequence[str]] = field(default_factory=dict)
     status: HTTPStatus = HTTPStatus.OK
 
     def get(self, name: str) -> Any:
-        """What was read; None where nothing was given."""
+        """Returns a parsed value; None when not given."""
         return self.values.get(name)
 
     @property
     def span(self) -> Span:
-        """From when to when."""
+        """Returns the time span."""
         return Span(self.get(FROM.name), self.get(TO.name))
 
     @property
     def query(self) -> str:
-        """The filters as they stand behind the path of a link: with their question mark, or nothing."""
+        """Returns the filters as the query of a link, with its question mark, or empty."""
         return f"?{urlencode(self.given)}" if self.given else ""
 
     def page(self, fetch: Callable[..., Sequence[RowT]]) -> Paged[RowT]:
-        """The page of the list that is asked for; empty while a filter is wrong."""
+        """Returns the requested page of the list; empty while a filter is invalid."""
         return Paged((), None, None) if self.errors else paged(fetch)
 
     def refuse(self, name: str, error: InvalidField | NotFound) -> None:
-        """Say of a filter what is wrong with it."""
+        """Reports an invalid filter."""
         self.errors[name] = error.message
         is_worst = isinstance(error, NotFound) or self.status is HTTPStatus.NOT_FOUND
         self.status = HTTPStatus.NOT_FOUND if is_worst else HTTPStatus.UNPROCESSABLE_ENTITY
 
 
 def read_filters(conn: Connection, tenant_id: UUID, filters: Sequence[Filter]) -> Asked:
-    """The filters that the request asks for."""
+    """Reads the filters of the request."""
     asked = Asked(filters)
     for each in filters:
         text = (
@@ -125,14 +125,14 @@ def read_filters(conn: Connection, tenant_id: UUID, filters: Sequence[Filter]) -
 
 
 def ledger_filter(asked: Asked) -> LedgerFilter:
-    """What to leave of firings or invocations."""
+    """Returns the filter of firings or invocations."""
     return LedgerFilter(
         asked.get(AGENT.name), asked.get(TRIGGER.name), asked.get("state"), asked.span, asked.get(ERROR.name)
     )
 
 
 def _read(conn: Connection, tenant_id: UUID, each: Filter, text: str, asked: Asked) -> tuple[Any, str]:
-    """What a filter's text stands for, and how the form shows it."""
+    """Parses a filter's text, and returns how the form displays it."""
     if each.kind in KINDS:
         found = find_named(conn, tenant_id, KINDS[each.kind], text, agent_id=asked.get(AGENT.name))
         return found.id, found.shown
@@ -145,7 +145,9 @@ def _read(conn: Connection, tenant_id: UUID, each: Filter, text: str, asked: Ask
 
 
 def _moment(text: str, *, is_end: bool) -> datetime:
-    """A time of the page's zone unless it has an offset; a day alone begins, or at the end ends, with itself."""
+    """Parses a time in the page's zone unless it has an offset; a date alone means its start, or its end for an
+    end.
+    """
     try:
         moment = read_iso(text)
         if moment.tzinfo is None:

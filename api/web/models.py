@@ -1,4 +1,4 @@
-"""Models: what agents of the runtime `llm` think with."""
+"""The page of models, which agents with the runtime `llm` use."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FILTERS = (
 )
 NULL_WHEN_EMPTY = frozenset({"base_url", "key_env", "max_output_tokens"})
 NEVER_EMPTY = frozenset({"name", "model"})
-"""Emptied, they are sent as they are, and refused."""
+"""Fields that are sent even when empty, and then refused."""
 
 models = page_blueprint("models")
 
@@ -53,14 +53,14 @@ models = page_blueprint("models")
 @models.get("/settings/models")
 @needs(Level.READ)
 def show_models() -> Response:
-    """List models, newest first, with a form for another."""
+    """Lists models, newest first, with a form for another."""
     return _page()
 
 
 @models.post("/settings/models")
 @needs(Level.WRITE)
 def make() -> Response:
-    """Make a model. Its key is kept encrypted and shown to nobody."""
+    """Creates a model. Its key is stored encrypted and never shown."""
     form, who = filled(*FIELDS), caller()
     try:
         values = shaped(ModelIn, form).model_dump()
@@ -74,7 +74,7 @@ def make() -> Response:
 @models.get("/settings/models/<model_id>/edit")
 @needs(Level.READ)
 def edit(model_id: str) -> Response:
-    """The form as the model is; its key is not shown."""
+    """Shows the form with the model's values, without its key."""
     model = _model(model_id)
     return _edit(model, {name: model.get(name) for name in FIELDS if name != "key"})
 
@@ -82,7 +82,7 @@ def edit(model_id: str) -> Response:
 @models.post("/settings/models/<model_id>/edit")
 @needs(Level.WRITE)
 def change(model_id: str) -> Response:
-    """Change a model. A key that is left empty stays."""
+    """Changes a model. An empty key keeps the old one."""
     form = {name: request.form.get(name, "").strip() for name in FIELDS if name in request.form}
     patch = {
         name: value if name in NEVER_EMPTY else value or None
@@ -100,7 +100,7 @@ def change(model_id: str) -> Response:
 @models.post("/settings/models/<model_id>/enable")
 @needs(Level.WRITE)
 def enable(model_id: str) -> Response:
-    """Let agents use a model, or no more: what they would have thought with it is skipped, and kept for a replay."""
+    """Enables or disables a model. Runs that need a disabled one are skipped and can be replayed."""
     on = request.form.get("on") == "1"
     name = _change(model_id, ModelPatch(is_enabled=on))
     return done("/settings/models", f"{name} was {'enabled' if on else 'disabled'}.")
@@ -109,7 +109,7 @@ def enable(model_id: str) -> Response:
 @models.post("/settings/models/<model_id>/test")
 @needs(Level.WRITE)
 def test(model_id: str) -> Response:
-    """Ask a model one short question, and tell what came of it."""
+    """Asks a model a test question and shows the result."""
     who = caller()
     tested = services().models.test(who.tenant_id, _id(model_id), actor=who.actor)
     trial = tested.trial
@@ -122,7 +122,7 @@ def test(model_id: str) -> Response:
 @models.post("/settings/models/<model_id>/delete")
 @needs(Level.WRITE)
 def delete(model_id: str) -> Response:
-    """Delete a model that no agent needs."""
+    """Deletes a model that no agent needs."""
     who = caller()
     services().models.delete(who.tenant_id, _id(model_id), actor=who.actor)
     return done("/settings/models", "The model was deleted.")
@@ -137,7 +137,7 @@ def _model(model_id: str) -> dict[str, Any]:
 
 
 def _change(model_id: str, patch: ModelPatch) -> str:
-    """Change it, and tell its name."""
+    """Changes the model and returns its name."""
     who = caller()
     author = Author(who.actor, who.is_operator)
     row = services().models.update(who.tenant_id, _id(model_id), given(patch), author)

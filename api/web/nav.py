@@ -1,4 +1,4 @@
-"""The pages in the navigation, in the order of a night's questions."""
+"""The navigation: its pages in the order in which an operator needs them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from scheduler.storage.overviews import MOST_COUNTED, count_awaiting, count_dead
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A link of the navigation, shown to callers of at least `level`."""
+    """A link in the navigation, shown to callers of at least `level`."""
 
     name: str
     path: str
@@ -38,16 +38,16 @@ SECTIONS = (
 
 
 COUNTED: dict[str, Callable[[Connection, UUID], int]] = {"/dead": count_dead, "/approvals": count_awaiting}
-"""Sections that wait for a person, and how much there is."""
+"""Sections that need a person's attention, and how to count it."""
 
 
 def sections(caller: Caller) -> list[Section]:
-    """What this caller may see."""
+    """Returns what this caller may see."""
     return [section for section in SECTIONS if caller.level >= section.level]
 
 
 def counts(caller: Caller) -> dict[str, str]:
-    """How much waits for a person, by the path of its section; nothing while the database is away."""
+    """Counts what needs attention, by the path of its section; nothing while the database is unavailable."""
     try:
         with services().db.begin() as conn:
             found = {path: count(conn, caller.tenant_id) for path, count in COUNTED.items()}

@@ -1,4 +1,4 @@
-"""A new agent: a form for each runtime."""
+"""The page for a new agent, with a form for each runtime."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ LIMITS = {
     "max_invocations_per_hour": "Maximum invocations per hour",
     "expires_at": "Expires at",
 }
-"""Folded in the form; what is left empty has its default."""
+"""Collapsed in the form; empty fields get their defaults."""
 CHECKS = ("approve_triggers", "public_card")
 MOST_MODELS = 200
 
@@ -39,7 +39,7 @@ new_agent = page_blueprint("new_agent")
 @new_agent.get("/agents/new")
 @needs(Level.WRITE)
 def show_form() -> Response:
-    """The form of the runtime that the address asks for, the first one if it asks for none."""
+    """Shows the form of the requested runtime, by default the first."""
     kind = _kind(request.args.get("kind", next(iter(RUNTIMES))))
     return agent_form(kind, given=values_of(kind, {}))
 
@@ -47,7 +47,7 @@ def show_form() -> Response:
 @new_agent.post("/agents/new")
 @needs(Level.WRITE)
 def make() -> Response:
-    """Make an agent; a secret that was made for it is shown this once."""
+    """Creates an agent; a generated secret is shown only this once."""
     kind = _kind(request.form.get("kind", ""))
     given = filled(*FIELDS, *LIMITS, *CHECKS)
     try:
@@ -80,7 +80,7 @@ def agent_form(
     errors: dict[str, str] | None = None,
     agent: dict[str, Any] | None = None,
 ) -> Response:
-    """The form of a runtime, for a new agent or to change `agent`."""
+    """Returns the form of a runtime, for a new agent or to change `agent`."""
     choices = _choices()
     inputs = form_of(kind, choices, given, is_new=agent is None)
     secrets = {each.name for each in inputs if each.is_secret}
@@ -99,7 +99,9 @@ def agent_form(
 
 
 def _choices() -> dict[str, list[tuple[str, str]]]:
-    """What a runtime's settings may name: the tenant's models, and the commands that the operator allows."""
+    """Returns the choices for a runtime's settings: the tenant's models, and the commands that the operator
+    allows.
+    """
     with services().db.begin() as conn:
         models = list_models(conn, caller().tenant_id, limit=MOST_MODELS)
     return {

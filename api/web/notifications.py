@@ -1,4 +1,4 @@
-"""Notification targets: where people are told of the agents' replies besides their sessions."""
+"""The page of notification targets, to which agents' replies are sent besides their sessions."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ notifications = page_blueprint("notifications")
 @notifications.get(PATH)
 @needs(Level.READ)
 def show_targets() -> Response:
-    """List the targets of all agents, or those of one with a form for another."""
+    """Lists the targets of all agents, or those of one with a form for another."""
     return _page()
 
 
 @notifications.post("/agents/<agent_id>/notifications")
 @needs(Level.WRITE)
 def make(agent_id: str) -> Response:
-    """Make a target; the secret of a webhook is shown this once."""
+    """Creates a target; the secret of a webhook is shown only this once."""
     who, path = caller(), shaped(AgentPath, {"agent_id": agent_id})
     given = {"name": "", "kind": "", **filled("name", "kind", "url", "secret")}
     try:
@@ -59,7 +59,7 @@ def make(agent_id: str) -> Response:
 @notifications.post(f"{PATH}/<target_id>/test")
 @needs(Level.WRITE)
 def test(target_id: str) -> Response:
-    """Send a test, and tell what became of it."""
+    """Sends a test and shows the result."""
     problem = services().targets.test(caller().tenant_id, _id(target_id))
     said = "The test was delivered." if problem is None else f"The test was not delivered: {problem.error}"
     return done(_back(), said)
@@ -68,7 +68,7 @@ def test(target_id: str) -> Response:
 @notifications.post(f"{PATH}/<target_id>/delete")
 @needs(Level.WRITE)
 def delete(target_id: str) -> Response:
-    """Delete a target."""
+    """Deletes a target."""
     who = caller()
     services().targets.delete(who.tenant_id, _id(target_id), actor=who.actor)
     return done(_back(), "The target was deleted.")
@@ -84,7 +84,7 @@ def _back() -> str:
 
 
 def _page(agent_id: UUID | None = None, status: int = 200, **values: Any) -> Response:
-    """The list as the address asks for it, or, with the answer to a form, that of one agent."""
+    """Renders the list, or the response to a form with one agent's targets."""
     who = caller()
     with services().db.begin() as conn:
         asked = Asked(FILTERS) if agent_id else read_filters(conn, who.tenant_id, FILTERS)

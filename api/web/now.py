@@ -1,4 +1,4 @@
-"""The first page: health, what woke whom, what comes next. Live, by one picture shared by all viewers."""
+"""The home page: health, recent wakes, upcoming fires. Live, with one picture shared by all viewers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SPANS = {
 }
 DEFAULT_SPAN = "15m"
 FRESH_SECONDS = 1.0
-"""A picture is shown for so long before another is made, however many look and however much happens."""
+"""How long a picture is reused, however many look and however much happens."""
 PAGE_DIGITS = 4
 SHOWN_WAKES = 12
 SHOWN_UPCOMING = 12
@@ -41,7 +41,7 @@ now = page_blueprint("now")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a picture is of: all who look at the same share it."""
+    """The selection that a picture shows; all who look at the same share it."""
 
     tenant_id: UUID
     span: str
@@ -51,7 +51,7 @@ class View:
 
 
 class Pictures:
-    """The picture of each view as HTML, made anew when it is older than FRESH_SECONDS."""
+    """The picture of each view as HTML, redrawn when it is older than FRESH_SECONDS."""
 
     def __init__(self, app: Flask, services: Services) -> None:
         self._app = app
@@ -60,7 +60,7 @@ class Pictures:
         self._kept: dict[View, tuple[float, str]] = {}
 
     def get(self, view: View) -> str:
-        """The picture, not older than FRESH_SECONDS. Raises DatabaseUnavailable."""
+        """Returns the picture, at most FRESH_SECONDS old. Raises DatabaseUnavailable."""
         with self._lock:
             at = self._services.clock.monotonic()
             kept = self._kept.get(view)
@@ -107,7 +107,7 @@ class Vital:
 
 
 def health_of(timeline: Timeline) -> list[Vital]:
-    """The health strip: what is wrong at 3 a.m. stands out by its tone and its words."""
+    """Returns the health strip, in which problems stand out by tone and words."""
     pass_age, worker_age = timeline.signs.last_pass_age, timeline.signs.worker_heartbeat_age
     late = [
         (row.fired_at - (row.due_at or row.scheduled_for)).total_seconds()
@@ -146,7 +146,7 @@ def health_of(timeline: Timeline) -> list[Vital]:
 
 
 def install(app: Flask, services: Services) -> None:
-    """Give `app` the pictures and the streams that the page lives by."""
+    """Installs the pictures and the streams of the page in `app`."""
     pictures = Pictures(app, services)
     app.extensions[PICTURES] = pictures
 
@@ -160,7 +160,7 @@ def install(app: Flask, services: Services) -> None:
 @now.get("/")
 @needs(Level.READ)
 def show_now() -> Response:
-    """The page. Without JavaScript it is the picture of the moment."""
+    """Shows the page. Without JavaScript it is a snapshot."""
     view = _view()
     return render(
         "now.html",
@@ -175,20 +175,22 @@ def show_now() -> Response:
 @now.get("/now/picture")
 @needs(Level.READ)
 def show_picture() -> Response:
-    """The picture alone, for pages that cannot have a stream."""
+    """Returns the picture alone, for pages that cannot use a stream."""
     return Response(_pictures().get(_view()), content_type="text/html; charset=utf-8")
 
 
 @now.get("/now/stream")
 @needs(Level.READ)
 def stream() -> Response:
-    """Server-sent events (WHATWG HTML section 9.2): a new picture whenever something changed, and every few seconds."""
+    """Sends server-sent events (WHATWG HTML section 9.2): a new picture when something changed, and every few
+    seconds.
+    """
     streams = cast("Streams[View]", current_app.extensions[STREAMS])
     return hand_over(streams, _view(), Viewer(caller().key_id, session_token()), request.environ)
 
 
 def first_steps() -> dict[str, str]:
-    """What the three steps to the first wake need: the address of this service."""
+    """Returns what the three steps to the first wake need: the address of this service."""
     return {"url": base_url()}
 
 

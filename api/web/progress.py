@@ -1,7 +1,7 @@
-"""Long work in short steps: a script sends the form again and again until all is done, and shows how far it is.
+"""Splits long work into short steps: a script repeats the form until all is done, and shows the progress.
 
-Each step is transactions of its own, so that what is done stays done whatever becomes of the rest. Without a script
-a step is what one press of the button does.
+Each step has its own transactions, so completed work is kept whatever happens next. Without a script, each press
+of the button is a step.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.ids import parse_id
 
 STEP = 20
-"""Things that one step takes on."""
+"""How many objects one step handles."""
 
 
 @dataclass(slots=True)
 class Step:
-    """What became of some things. `following`: the cursor of the next step; None when this was the last."""
+    """The result of a step. `following`: the cursor of the next step; None when this was the last."""
 
     done: int = 0
     failed: int = 0
@@ -31,13 +31,13 @@ class Step:
 
     @property
     def summary(self) -> str:
-        """The step in a sentence."""
+        """Describes the step in a sentence."""
         words = f"{self.done} done" + (f", {self.failed} failed: {self.message}" if self.failed else ".")
         return f"{words} More remain: press again to continue." if self.following else words
 
 
 def take(things: Iterable[UUID], act: Callable[[UUID], object], following: str | None) -> Step:
-    """Do `act` to each of `things`. One that is refused holds up no other; an outage ends it all."""
+    """Calls `act` with each of `things`. One refusal does not affect the others; an outage ends the step."""
     step = Step(following=following)
     for thing in things:
         try:
@@ -53,13 +53,13 @@ def take(things: Iterable[UUID], act: Callable[[UUID], object], following: str |
 
 
 def cursor() -> UUID | None:
-    """Where the step before ended; None for the first."""
+    """Returns where the previous step ended; None for the first."""
     given = request.form.get("cursor", "")
     return parse_id(given, "step") if given else None
 
 
 def tell(step: Step, path: str) -> Response:
-    """The step for the script, or the way back to `path` with what became of it."""
+    """Returns the step to the script, or redirects to `path` with the result."""
     if wants_json():
         return jsonify(done=step.done, failed=step.failed, message=step.message, next=step.following)
     if step.following is not None:

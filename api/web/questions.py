@@ -1,4 +1,4 @@
-"""The pages that ask before what cannot be undone, each at the address that its form is sent to."""
+"""The confirmation pages for irreversible actions, each at the address that its form is sent to."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def ask(
     hidden: Mapping[str, str] | None = None,
     is_long: bool = False,
 ) -> Response:
-    """The page that asks: its form goes to the address of the page, with `hidden` fields. `is_long`: in steps."""
+    """Renders a question whose form goes to the page's address, with `hidden` fields. `is_long`: in steps."""
     return render(
         "question.html",
         question=question,
@@ -45,7 +45,7 @@ def ask(
 @questions.get("/triggers/<trigger_id>/delete")
 @needs(Level.WRITE)
 def delete_trigger(trigger_id: str) -> Response:
-    """Ask before a trigger is deleted."""
+    """Asks before a trigger is deleted."""
     name, path = _trigger(trigger_id)
     says = "This cannot be undone. It will not fire any more. Its recorded firings are kept and still delivered."
     return ask(f"Delete {name}?", "Delete", path, says)
@@ -54,7 +54,7 @@ def delete_trigger(trigger_id: str) -> Response:
 @questions.get("/triggers/<trigger_id>/rotate")
 @needs(Level.WRITE)
 def rotate_address(trigger_id: str) -> Response:
-    """Ask before a webhook's address stops working."""
+    """Asks before a webhook's address stops working."""
     name, path = _trigger(trigger_id, has_address=True)
     says = "The old address stops working at once. The new one is shown on the next page, and only there."
     return ask(f"New address for {name}?", "Create new address", path, says)
@@ -63,7 +63,7 @@ def rotate_address(trigger_id: str) -> Response:
 @questions.get("/settings/notifications/<target_id>/delete")
 @needs(Level.WRITE)
 def delete_target(target_id: str) -> Response:
-    """Ask before a notification target is deleted."""
+    """Asks before a notification target is deleted."""
     target = services().targets.get(caller().tenant_id, parse_id(target_id, "notification target"))
     of_one = {"agent_id": str(target.agent_id)} if request.args.get("agent_id") else {}
     back = "/settings/notifications" + (f"?agent_id={target.agent_id}" if of_one else "")
@@ -74,7 +74,7 @@ def delete_target(target_id: str) -> Response:
 @questions.get("/settings/models/<model_id>/delete")
 @needs(Level.WRITE)
 def delete_model(model_id: str) -> Response:
-    """Ask before a model is deleted."""
+    """Asks before a model is deleted."""
     model = services().models.get(caller().tenant_id, parse_id(model_id, "model"))
     says = "This cannot be undone. Its stored key is deleted with it. A model that agents use is not deleted."
     return ask(f"Delete {model.name}?", "Delete", "/settings/models", says)
@@ -83,7 +83,7 @@ def delete_model(model_id: str) -> Response:
 @questions.get("/settings/keys/<key_id>/revoke")
 @needs(Level.ADMIN)
 def revoke_key(key_id: str) -> Response:
-    """Ask before a key stops working."""
+    """Asks before a key stops working."""
     key = services().keys.get(caller().requester, parse_id(key_id, "key"))
     says = "This cannot be undone. Whoever uses the key is refused from then on, and signed out of these pages."
     return ask(f"Revoke {key.name}?", "Revoke", "/settings", says)
@@ -92,7 +92,7 @@ def revoke_key(key_id: str) -> Response:
 @questions.get("/settings/sign-ins/<session_id>/end")
 @needs(Level.READ)
 def end_session(session_id: str) -> Response:
-    """Ask before somebody is signed out."""
+    """Asks before somebody is signed out."""
     with services().db.begin() as conn:
         found = may_end(conn, session_id)
     says = "This is the session that you are using: you will be signed out." if found.is_this else ""
@@ -102,7 +102,7 @@ def end_session(session_id: str) -> Response:
 @questions.get("/invocations/<invocation_id>/cancel")
 @needs(Level.WRITE)
 def cancel_invocation(invocation_id: str) -> Response:
-    """Ask before an invocation is cancelled."""
+    """Asks before an invocation is cancelled."""
     agent, path = _invocation(invocation_id)
     says = "A running one finishes first. Its firings are kept and can be replayed later."
     return ask(f"Cancel this invocation of {agent}?", "Cancel invocation", path, says)
@@ -111,7 +111,7 @@ def cancel_invocation(invocation_id: str) -> Response:
 @questions.get("/invocations/<invocation_id>/replay")
 @needs(Level.WRITE)
 def replay_invocation(invocation_id: str) -> Response:
-    """Ask before an agent is woken with the same firings again."""
+    """Asks before an agent is woken with the same firings again."""
     agent, path = _invocation(invocation_id)
     says = f"{agent} is woken with these firings again, at once."
     return ask("Replay this invocation?", "Replay", path, says, is_danger=False)

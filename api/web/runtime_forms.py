@@ -1,4 +1,4 @@
-"""The part of an agent's form that is its runtime's, made of the fields of the runtime's settings."""
+"""The runtime's part of an agent's form, built from the fields of the runtime's settings."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from scheduler.runtimes.base import RuntimeConfig
 from scheduler.runtimes.registry import runtime_of
 
 LONG = 1000
-"""A text that may be longer has several lines to be written in."""
+"""A text with a higher limit gets a multi-line input."""
 RUNTIME = "runtime."
 
 
 @cache
 def runtime_inputs(kind: str) -> Sequence[tuple[str, Input]]:
-    """Each field of a runtime's settings with its input, the main ones first. An input is named by its field.
+    """Returns each field of a runtime's settings with its input, the main ones first.
 
-    A field called as one of the agent's own is named by the runtime instead: the program of `command` is `command`.
+    An input has its field's name. A field with the same name as one of the agent's is named after the runtime
+    instead: the program of `command` is `command`.
     """
     runtime = runtime_of(kind)
     inputs = dict(_inputs(runtime))
@@ -63,9 +64,9 @@ def _is_address(each: Input) -> bool:
 def form_of(
     kind: str, choices: Mapping[str, Sequence[tuple[str, str]]], given: Mapping[str, Any], *, is_new: bool
 ) -> list[Input]:
-    """The inputs of a runtime, with the tenant's models and the operator's commands to choose from.
+    """Returns the inputs of a runtime, with the tenant's models and the operator's commands to choose from.
 
-    What is chosen already stays to be chosen, though it is not offered any more.
+    The current choice is kept even if it is no longer offered.
     """
     chosen = runtime_of(kind).choices
     found = []
@@ -81,26 +82,26 @@ def form_of(
 
 
 def lacking(kind: str, choices: Mapping[str, Sequence[object]]) -> list[Literal["models", "commands"]]:
-    """What there is none of to choose from, and the runtime needs."""
+    """Returns the missing choices that the runtime needs."""
     runtime = runtime_of(kind)
     needed = (of for name, of in runtime.choices.items() if runtime.model_fields[name].is_required())
     return [of for of in dict.fromkeys(needed) if not choices[of]]
 
 
 def values_of(kind: str, settings: Mapping[str, Any]) -> dict[str, str]:
-    """What the inputs show of a runtime; nothing of a secret."""
+    """Returns the inputs' values for a runtime, without secrets."""
     return {each.name: show(each, _of(settings, field, each.default)) for field, each in runtime_inputs(kind)}
 
 
 def address_of(settings: Mapping[str, Any]) -> str:
-    """What is shown of a runtime beside its name: its first setting, unless that is an id."""
+    """Returns the text shown beside a runtime's name: its first setting, unless that is an id."""
     runtime = runtime_of(settings["kind"])
     first = next(iter(runtime.main_fields), "")
     return "" if runtime.choices.get(first) == "models" else str(settings.get(first) or "")
 
 
 def read_new(kind: str, form: Mapping[str, str]) -> dict[str, Any]:
-    """The runtime that a form asks for; what was left empty is left out. Raises InvalidField."""
+    """Reads the runtime of a form, without empty fields. Raises InvalidField."""
     runtime: dict[str, Any] = {"kind": kind}
     for field, each in runtime_inputs(kind):
         value = read(each, form.get(each.name, ""))
@@ -110,7 +111,7 @@ def read_new(kind: str, form: Mapping[str, str]) -> dict[str, Any]:
 
 
 def read_changes(kind: str, settings: Mapping[str, Any], form: Mapping[str, str]) -> dict[str, Any]:
-    """The patch (RFC 7396) of what a form shows otherwise than the runtime is. Raises InvalidField."""
+    """Returns the patch (RFC 7396) between a runtime and a form. Raises InvalidField."""
     changed: dict[str, Any] = {}
     before = values_of(kind, settings)
     for field, each in runtime_inputs(kind):
@@ -126,7 +127,7 @@ def read_changes(kind: str, settings: Mapping[str, Any], form: Mapping[str, str]
 
 
 def errors_of(kind: str, error: ReveilleError) -> dict[str, str]:
-    """Each wrong field's message, by the name of its input; what belongs to no input stands under `""`."""
+    """Returns each invalid field's message by the name of its input; those of no input are under `""`."""
     if isinstance(error, InvalidRequest):
         return {_input_at(kind, each.field): each.message for each in reversed(error.errors)}
     return {_input_at(kind, error.field or ""): error.message}

@@ -1,8 +1,8 @@
-"""Sessions of the web UI: kept by the server; the cookie holds a random token, of which only the hash is stored.
+"""Sessions of the web UI, kept on the server; the cookie holds a random token, of which only the hash is stored.
 
-Every form carries a token (the synchroniser pattern) that is made from the session's own and the server's key, so
-that no other site can know it. The cookie is HttpOnly, and SameSite=Lax: a link from a chat opens a page signed
-in, while a form of another site sends no cookie at all.
+Every form carries a CSRF token (the synchronizer pattern) derived from the session's token and the server's key,
+which no other site can know. The cookie is HttpOnly and SameSite=Lax: a link from a chat opens a page signed in,
+while another site's form sends no cookie at all.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from scheduler.storage.web_sessions import LIFETIME, SignedIn, find_session
 
 COOKIE = "reveille_session"
 FORM_COOKIE = "reveille_form"
-"""Holds a random token before anyone is signed in, so that the form of the sign-in has its own token too."""
+"""Holds a random token before sign-in, so that the sign-in form has its own CSRF token too."""
 CSRF_FIELD = "csrf"
 CSRF_HEADER = "X-CSRF-Token"
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def authenticate() -> AnyResponse | None:
-    """Find who is behind this request; whoever is not signed in is sent to do so, and comes back.
+    """Authenticates this request; sends visitors who are not signed in to the sign-in page and back.
 
-    Raises Unauthorized for what a script asks, and Forbidden for a scope that does not reach or a wrong CSRF token.
+    Raises Unauthorized for a script's request, and Forbidden for insufficient scopes or a wrong CSRF token.
     """
     access = access_of(request.endpoint)
     token = session_token()
@@ -47,7 +47,7 @@ def authenticate() -> AnyResponse | None:
 
 
 def recognize() -> None:
-    """Finds who is signed in for an address that does not exist, so that its page keeps the navigation."""
+    """Identifies the user on an unknown address, so that its page keeps the navigation."""
     token = session_token()
     if g.get("signed_in") is not None or not token or request.blueprint is not None:
         return
@@ -61,7 +61,7 @@ def recognize() -> None:
 
 
 def caller_of(signed_in: SignedIn) -> Caller:
-    """The caller that a session stands for."""
+    """Returns the caller of a session."""
     is_operator = signed_in.own_tenant_id is None
     level, agent_id = reach(signed_in.scopes, is_operator=is_operator)
     return Caller(
@@ -70,19 +70,19 @@ def caller_of(signed_in: SignedIn) -> Caller:
 
 
 def session_token() -> str:
-    """The token in the session's cookie; empty when there is none."""
+    """Returns the token in the session's cookie; empty when there is none."""
     return request.cookies.get(COOKIE, "")[:200]
 
 
 def csrf_token(secret: str) -> str:
-    """The token for the forms of whoever holds the cookie `secret`."""
+    """Returns the token for the forms of the holder of the cookie `secret`."""
     key = services().settings.secret_key
     assert key is not None  # noqa: S101  # build_parts has checked it
     return hmac.new(key.get_secret_value().encode(), f"csrf:{secret}".encode(), sha256).hexdigest()
 
 
 def check_csrf(secret: str) -> None:
-    """Raise Forbidden unless a request that changes something carries the token for `secret`."""
+    """Raises Forbidden unless a request that changes something carries the token for `secret`."""
     if request.method in SAFE_METHODS:
         return
     given = request.headers.get(CSRF_HEADER) or request.form.get(CSRF_FIELD, "")
@@ -91,18 +91,18 @@ def check_csrf(secret: str) -> None:
 
 
 def set_cookie(response: AnyResponse, name: str, value: str, *, max_age: float | None = None) -> None:
-    """Set a cookie that no script can read and no other site's form sends."""
+    """Sets a cookie that scripts cannot read and other sites' forms do not send."""
     seconds = None if max_age is None else int(max_age)
     response.set_cookie(name, value, max_age=seconds, httponly=True, samesite="Lax", secure=_is_https(), path="/")
 
 
 def remember(response: AnyResponse, token: str) -> None:
-    """Give the session's cookie."""
+    """Sets the session's cookie."""
     set_cookie(response, COOKIE, token, max_age=LIFETIME.total_seconds())
 
 
 def local_path(target: str | None) -> str:
-    """Where to go after the sign-in: `target` if it is a path of ours, else the first page."""
+    """Returns where to go after sign-in: `target` if it is a local path, else the home page."""
     if not target or not target.startswith("/") or target.startswith(("//", "/\\")) or not target.isprintable():
         return "/"
     split = urlsplit(target)
@@ -113,7 +113,7 @@ def _ask_to_sign_in() -> AnyResponse:
     if request.headers.get("Reveille-Fragment") or "text/event-stream" in request.headers.get("Accept", ""):
         raise Unauthorized("You have been signed out.")
     if request.method == "POST" and request.path != "/sign-out" and request.form:
-        # 307 has the browser send the form along, so that the page of the sign-in can keep it.
+        # 307 makes the browser resend the form, so that the sign-in page can keep it.
         return redirect(f"/sign-in/go-on?path={quote(request.path)}", 307, Response)
     target = request.full_path.rstrip("?") if request.method == "GET" else "/"
     query = "" if target == "/" else f"?next={quote(target, safe='/')}"

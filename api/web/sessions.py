@@ -1,4 +1,4 @@
-"""Sessions: conversations of agents, and what each said and did in its runs."""
+"""The pages of sessions: conversations of agents, and transcripts of their runs."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ sessions = page_blueprint("sessions")
 @sessions.get("/sessions")
 @needs(Level.READ)
 def show_sessions() -> Response:
-    """List sessions, newest first, or those that the filters leave."""
+    """Lists sessions matching the filters, newest first."""
     who = caller()
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)
@@ -50,7 +50,7 @@ def show_sessions() -> Response:
 @sessions.get("/sessions/<session_id>")
 @needs(Level.READ)
 def show_session(session_id: str) -> Response:
-    """Show a session: the newest messages, in the order in which they were written."""
+    """Shows a session: the newest messages in chronological order."""
     who = caller()
     with services().db.begin() as conn:
         session = get_session(conn, who.tenant_id, parse_id(session_id, "session"))
@@ -75,7 +75,7 @@ def show_session(session_id: str) -> Response:
 @sessions.get("/messages/<message_id>")
 @needs(Level.READ)
 def show_message(message_id: str) -> Response:
-    """Show a message whole, or a tool call with all that it returned."""
+    """Shows a whole message, or a tool call with its whole result."""
     who = caller()
     with services().db.begin() as conn:
         message = get_message(conn, who.tenant_id, parse_id(message_id, "message"))

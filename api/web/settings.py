@@ -1,4 +1,4 @@
-"""Settings: the keys of the tenant, made and revoked here, and the limits that its agents live within."""
+"""The settings page: the tenant's keys and limits."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ BUDGETS = {
     "max_invocations_per_hour": "Maximum invocations per hour (all agents)",
     "max_concurrent_runs": "Maximum runs at once (all agents)",
 }
-"""Limits that may be empty: there is none then."""
+"""Limits that may be empty, which means no limit."""
 RETENTION = {
     History.FIRINGS.column: "Keep firings and their payloads (days)",
     History.INVOCATIONS.column: "Keep ended invocations and their transcripts (days)",
@@ -62,14 +62,14 @@ settings = page_blueprint("settings")
 @settings.get("/settings")
 @needs(Level.READ)
 def show_settings() -> Response:
-    """Show the limits, and to an admin the keys."""
+    """Shows the limits, and to an admin the keys."""
     return _page()
 
 
 @settings.post("/settings/keys")
 @needs(Level.ADMIN)
 def make() -> Response:
-    """Make a key of the tenant's, and show it this once."""
+    """Creates a key of the tenant and shows it only this once."""
     who = caller()
     asked: dict[str, Any] = {"name": "", **filled("name", "expires_at")}
     scope = request.form.get("agent_id", "").strip()
@@ -84,7 +84,7 @@ def make() -> Response:
 @settings.post("/settings/keys/<key_id>/revoke")
 @needs(Level.ADMIN)
 def revoke(key_id: str) -> Response:
-    """Revoke a key for good."""
+    """Revokes a key for good."""
     services().keys.revoke(caller().requester, parse_id(key_id, "key"))
     return done("/settings", "Revoked. The key no longer works.")
 
@@ -92,7 +92,7 @@ def revoke(key_id: str) -> Response:
 @settings.post("/settings/limits")
 @needs(Level.OPERATOR)
 def change_limits() -> Response:
-    """Change the tenant's limits, as only an operator may."""
+    """Changes the tenant's limits, which only an operator may."""
     try:
         emptied = {name: None for name in BUDGETS | RETENTION if request.form.get(name) == ""}
         patch = shaped(TenantPatch, {**emptied, **filled(*LIMITS, *BUDGETS, *RETENTION)})
@@ -130,7 +130,7 @@ def _page(status: int = 200, **values: Any) -> Response:
 
 
 def _empty_hints() -> dict[str, str]:
-    """What an empty value of a limit means."""
+    """Returns what an empty value of each limit means."""
     days = read_days(services().settings.retention)
     usual = {kind.column: f"{days[kind]} days" if days[kind] else "for ever" for kind in History}
     return dict.fromkeys(BUDGETS, "no limit") | usual

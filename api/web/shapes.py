@@ -1,4 +1,4 @@
-"""Forms as the API's shapes: what a page sends is checked by the rules that a body of the API is checked by."""
+"""Validates forms with the API's shapes, so that pages and API have the same rules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ShapeT = TypeVar("ShapeT", bound=Shape)
 
 
 def shaped(shape: type[ShapeT], values: Mapping[str, object]) -> ShapeT:
-    """`values` as a `shape`; texts of a form become the numbers that it wants. Raises InvalidRequest."""
+    """Parses `values` as a `shape`, converting text to numbers as needed. Raises InvalidRequest."""
     try:
         return shape.model_validate(dict(values), strict=False)
     except ValidationError as error:
@@ -24,13 +24,13 @@ def shaped(shape: type[ShapeT], values: Mapping[str, object]) -> ShapeT:
 
 
 def filled(*names: str) -> dict[str, str]:
-    """The fields of the request's form that are not empty, without spaces around them."""
+    """Returns the non-empty fields of the request's form, stripped."""
     given = {name: request.form.get(name, "").strip() for name in names}
     return {name: value for name, value in given.items() if value}
 
 
 def wrong_fields(error: ReveilleError) -> dict[str, str]:
-    """What is wrong with which field of a form; what belongs to none has the name "" ."""
+    """Returns the errors by field of a form; those of no field have the name "" ."""
     if isinstance(error, InvalidRequest):
         return {each.field.split(".")[-1]: each.message for each in reversed(error.errors)}
     return {(error.field or "").split(".")[-1]: error.message}

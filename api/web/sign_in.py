@@ -1,4 +1,4 @@
-"""Signing in with an API key or a password, signing out, and an operator's choice of the tenant."""
+"""Sign-in with an API key or a password, sign-out, and an operator's choice of tenant."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ from scheduler.storage.web_sessions import choose_tenant, end_session, find_sess
 from scheduler.triggers.zones import load_zone
 
 ZONE_LIFE = 31_536_000
-"""Seconds that a browser remembers the zone that was chosen."""
+"""How many seconds a browser remembers the chosen zone."""
 MAX_TENANTS = 200
-"""Tenants that an operator is offered by name; any other is chosen by its id."""
+"""How many tenants an operator can choose by name; others are chosen by id."""
 WRONG = "Unknown key, or wrong name or password."
 AGENTS_KEY = "This key belongs to a single agent. Sign in with a read, write or admin key."
 
@@ -48,7 +48,7 @@ signed_in = page_blueprint("signed_in")
 
 @sign_in.get("/sign-in")
 def ask() -> Response:
-    """The form, unless one is signed in already."""
+    """Shows the form unless the visitor is already signed in."""
     target = local_path(request.args.get("next"))
     with services().db.begin() as conn:
         if session_token() and find_session(conn, session_token()) is not None:
@@ -58,13 +58,13 @@ def ask() -> Response:
 
 @sign_in.post("/sign-in/go-on")
 def ask_in_a_form() -> Response:
-    """The form of the sign-in, for whoever was signed out while filling in another: that one is kept in it."""
+    """Shows the sign-in form to somebody signed out while filling in another form, which is kept in it."""
     return _form("/", kept=keep_form())
 
 
 @sign_in.post("/sign-in")
 def enter() -> Response:
-    """Check the key or the password and start a session."""
+    """Checks the key or the password and starts a session."""
     check_csrf(request.cookies.get(FORM_COOKIE, ""))
     target, kept = local_path(request.form.get("next")), request.form.get("kept", "")
     key, name = request.form.get("key", "").strip(), request.form.get("name", "").strip()
@@ -84,7 +84,7 @@ def enter() -> Response:
 @signed_in.post("/sign-out")
 @needs(Level.READ)
 def leave() -> Response:
-    """End the session."""
+    """Ends the session."""
     who = caller()
     with services().db.begin() as conn:
         end_session(conn, session_token())
@@ -97,7 +97,7 @@ def leave() -> Response:
 @signed_in.post("/zone")
 @needs(Level.READ)
 def choose_zone() -> Response:
-    """Show times in another zone from now on, in this browser."""
+    """Shows times in another zone from now on, in this browser."""
     zone = request.form.get("zone", "")
     response = done(local_path(request.form.get("next")))
     set_cookie(response, CHOSEN, load_zone(zone).key, max_age=ZONE_LIFE)
@@ -107,7 +107,7 @@ def choose_zone() -> Response:
 @signed_in.get("/tenant")
 @needs(Level.READ)
 def show_tenants() -> Response:
-    """The tenants that an operator may look at."""
+    """Lists the tenants that an operator may view."""
     if not caller().is_operator:
         return done("/")
     with services().db.begin() as conn:
@@ -118,7 +118,7 @@ def show_tenants() -> Response:
 @signed_in.post("/tenant")
 @needs(Level.READ)
 def change_tenant() -> Response:
-    """Look at another tenant from now on, which only an operator can; for anyone else there is none: 404."""
+    """Switches to another tenant, which only an operator can; for others there is none: 404."""
     tenant_id = parse_id(request.form.get("tenant_id", "").strip()[:100], "tenant")
     who = caller()
     with services().db.begin() as conn:
@@ -130,7 +130,7 @@ def change_tenant() -> Response:
 
 
 def _start_by_password(name: str, password: str) -> str | None:
-    """The token of a new session; None when the request has to move first, for to hash is heavy work."""
+    """Returns the token of a new session; None when the request must move first, as hashing is heavy work."""
     if not name or not password:
         raise InvalidField("Enter an API key, or a name and a password.")
     limit, address = _limit(), request.remote_addr or ""
@@ -152,7 +152,7 @@ def _start_by_password(name: str, password: str) -> str | None:
 def _start_if_right(name: str, password: str) -> str:
     with services().db.begin() as conn:
         user = find_user(conn, name)
-    # No connection is held while the password is tried: that takes its time on purpose.
+    # No connection is held during the deliberately slow check of the password.
     if not is_password(password, user.password_hash if user else None) or user is None:
         raise Unauthorized(WRONG)
     with services().db.begin() as conn:
@@ -184,7 +184,7 @@ def _audit(conn: Connection, tenant_id: UUID | None, who: UUID, actor: str, verb
 
 
 def _ask_to_go_on(kept: KeptForm, token: str) -> Response:
-    """The page after a sign-in in the middle of a form: one press goes back to it, filled as it was."""
+    """Shows the page after a sign-in in the middle of a form: one press returns to it with its values."""
     return render("go_on.html", kept=kept, csrf=csrf_token(token))
 
 

@@ -1,4 +1,4 @@
-"""Lists who is signed in, and ends sessions."""
+"""Lists sign-in sessions and ends them."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ sign_ins = page_blueprint("sign_ins")
 @sign_ins.get("/settings/sign-ins")
 @needs(Level.READ)
 def show_sign_ins() -> Response:
-    """The sessions that the caller may end: an admin those of the tenant, an operator all, anyone else their own."""
+    """Lists the sessions that the caller may end: an admin the tenant's, an operator all, others their own."""
     with services().db.begin() as conn:
         asked = read_filters(conn, caller().tenant_id, FILTERS)
         wanted = SignInFilter(asked.get("q"), asked.get("kind"), asked.span)
@@ -43,7 +43,7 @@ def show_sign_ins() -> Response:
 @sign_ins.post("/settings/sign-ins/<session_id>/end")
 @needs(Level.READ)
 def end(session_id: str) -> Response:
-    """End one of them, at once."""
+    """Ends a session at once."""
     who = caller()
     with services().db.begin() as conn:
         ended = may_end(conn, session_id)
@@ -55,7 +55,7 @@ def end(session_id: str) -> Response:
 
 
 def may_end(conn: Connection, session_id: str) -> ShownSession:
-    """The session of that id; raises NotFound where the caller may not end it, as if it were not there."""
+    """Returns the session with that id; raises NotFound when the caller may not end it, as if it did not exist."""
     found = _find(conn, SignInFilter(id=session_id), 1)
     if not found:
         raise NotFound("There is no such session; it may have ended.")

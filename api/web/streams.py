@@ -1,8 +1,8 @@
-"""Live pages without a thread each: one thread owns the sockets of all of them and sends what was drawn once.
+"""Serves live pages without a thread each: one thread owns all their sockets and sends what was drawn once.
 
-The server gives a request a thread until it is answered, and a stream never is: 32 live pages would be all that a web
-process can do. So a stream's socket is taken out of its hands. Where there is no such socket to take (another
-server, or TLS), the stream keeps its thread.
+The server occupies a thread for each request, and a stream never ends: 32 live pages would block a web process. So
+a stream's socket is taken over from the server. If it has no such socket (another server, or TLS), the stream
+keeps its thread.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from scheduler.domain.errors import LimitReached
 
 MAX_STREAMS = 2000
 PER_VIEWER = 50
-"""Live pages of one key or one user: nobody takes the places of the others."""
+"""The live pages of one key or user, so that nobody uses up everybody's places."""
 CHECK_SECONDS = 0.4
-"""Between two looks whether those who watch are still signed in: who is not sees nothing more within a second."""
+"""The interval between checks whether viewers are still signed in: others see nothing more within a second."""
 LOOK_SECONDS = 0.25
-"""How often the sockets that were slow are tried again."""
+"""How often sockets that were slow are tried again."""
 LEAST_SECONDS = 1.0
-"""Between two pictures of a view while much happens."""
+"""The minimum time between two pictures of a view while much happens."""
 IDLE_SECONDS = 10.0
-"""A picture is sent at least so often: time goes on, and whoever closed the page is noticed."""
+"""The maximum time between pictures, so that times stay current and closed pages are noticed."""
 PAUSE_SECONDS = 2.0
-"""After a picture that could not be drawn, as when the database is away."""
+"""The pause after a picture that could not be drawn, as in a database outage."""
 STALLED_SECONDS = 30.0
-"""Who takes nothing for so long is gone."""
+"""A client that accepts nothing for this long is disconnected."""
 LIFE_SECONDS = 600.0
-"""A stream ends then, and the browser asks for another."""
+"""A stream then ends, and the browser reconnects."""
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-store",
@@ -58,11 +58,11 @@ RETRY = b"retry: 3000\n\n"
 
 
 class HasTenant(Protocol):
-    """What a picture is of, hashable."""
+    """The selection that a picture shows; hashable."""
 
     @property
     def tenant_id(self) -> UUID:
-        """Whose changes make it worth drawing anew."""
+        """The tenant whose changes require a new picture."""
         ...
 
 
@@ -70,21 +70,21 @@ ViewT = TypeVar("ViewT", bound=HasTenant)
 
 
 def event_of(text: str) -> bytes:
-    """`text` as one server-sent event."""
+    """Formats `text` as a server-sent event."""
     return b"".join(b"data: " + line.encode() + b"\n" for line in text.splitlines()) + b"\n"
 
 
 @dataclass(frozen=True, slots=True)
 class Viewer:
-    """Who watches: a key or a user, by a session."""
+    """The viewer: a key or a user, by a session."""
 
     id: UUID
     session: str
-    """The token of the session."""
+    """The session's token."""
 
 
 class _Stream(Generic[ViewT]):
-    """A browser that looks at a view, and what it has not taken yet."""
+    """A browser that views a picture, and what it has not read yet."""
 
     def __init__(self, sock: socket.socket, view: ViewT, viewer: Viewer, now: float) -> None:
         self.sock = sock
@@ -94,14 +94,14 @@ class _Stream(Generic[ViewT]):
         self.began_at = self.moved_at = now
 
     def offer(self, event: bytes, now: float) -> bool:
-        """Send a picture, unless the one before is not yet taken: only the newest counts. False: it is gone."""
+        """Sends a picture, unless the previous one is unread: only the newest counts. False: the browser is gone."""
         if not self.pending:
             self.pending = memoryview(event)
             self.moved_at = now
         return self.flush(now) and now - self.began_at < LIFE_SECONDS
 
     def flush(self, now: float) -> bool:
-        """Send what is pending, as far as the socket takes it."""
+        """Sends pending data as far as the socket accepts it."""
         try:
             while self.pending:
                 sent = self.sock.send(self.pending)
@@ -114,12 +114,12 @@ class _Stream(Generic[ViewT]):
 
 
 class Streams(Generic[ViewT]):
-    """All live pages of this process. Its thread and its subscription exist while there are any."""
+    """All live pages of this process. Its thread and subscription exist while there are any."""
 
     def __init__(
         self, live: Live, draw: Callable[[ViewT], str], signed_in: Callable[[set[str]], set[str]], clock: Clock
     ) -> None:
-        """`draw` gives the picture of a view; `signed_in` those of some sessions that have not ended."""
+        """`draw` returns the picture of a view; `signed_in` those of some sessions that have not ended."""
         self._live = live
         self._draw = draw
         self._signed_in = signed_in
@@ -131,7 +131,7 @@ class Streams(Generic[ViewT]):
         self._thread: Thread | None = None
 
     def add(self, sock: socket.socket, view: ViewT, viewer: Viewer) -> None:
-        """Own `sock` from now on."""
+        """Takes over `sock`."""
         sock.setblocking(False)
         with self._lock:
             self._streams.append(_Stream(sock, view, viewer, self._clock.monotonic()))
@@ -140,14 +140,14 @@ class Streams(Generic[ViewT]):
                 self._thread.start()
 
     def check(self, viewer: Viewer) -> None:
-        """Raise LimitReached when this viewer has as many live pages as one may, or all places are taken."""
+        """Raises LimitReached when this viewer has too many live pages, or all places are taken."""
         with self._lock:
             own = sum(stream.viewer.id == viewer.id for stream in self._streams)
             if own >= PER_VIEWER or len(self._streams) >= MAX_STREAMS:
                 raise LimitReached("Too many live pages. This one refreshes every few seconds instead.")
 
     def follow(self, view: ViewT, viewer: Viewer) -> Iterator[bytes]:
-        """The events of a view for a server that keeps a thread for it."""
+        """Yields the events of a view, for a server that keeps a thread for it."""
         yield RETRY
         drawn_at = 0.0
         with self._live.subscribe(view.tenant_id) as subscription:
@@ -180,7 +180,7 @@ class Streams(Generic[ViewT]):
             return False
 
     def _send(self, changed: set[UUID | None]) -> set[UUID | None]:
-        """Send each view that is due; returns the tenants whose news has to wait a moment."""
+        """Sends each view that is due; returns the tenants whose changes have to wait a moment."""
         now = self._clock.monotonic()
         if changed or now - self._checked_at >= CHECK_SECONDS:
             self._drop_signed_out(now)
@@ -203,7 +203,7 @@ class Streams(Generic[ViewT]):
         return waiting
 
     def _drop_signed_out(self, now: float) -> None:
-        """Look who is signed in, always before something new is shown."""
+        """Disconnects viewers who are signed out, always before something new is shown."""
         with self._lock:
             streams = list(self._streams)
         signed_in = self._signed_in({stream.viewer.session for stream in streams})
@@ -211,7 +211,7 @@ class Streams(Generic[ViewT]):
         self._drop([stream for stream in streams if stream.viewer.session not in signed_in])
 
     def _drop(self, gone: list[_Stream[ViewT]]) -> None:
-        """Forget and close."""
+        """Closes and forgets the stream."""
         if not gone:
             return
         with self._lock:
@@ -221,7 +221,7 @@ class Streams(Generic[ViewT]):
 
 
 def hand_over(streams: Streams[ViewT], view: ViewT, viewer: Viewer, environ: dict[str, Any]) -> Response:
-    """Answer with a stream of `view`, by the socket's new owner where the server's socket can be had."""
+    """Responds with a stream of `view`, by taking over the server's socket if possible."""
     streams.check(viewer)
     taken = take_socket(environ)
     if taken is None:

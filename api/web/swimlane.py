@@ -1,6 +1,7 @@
-"""The geometry of the picture of now: a lane for each agent, everything on one line of time, positions in per cent.
+"""The geometry of the home page's picture: a lane for each agent on one time axis, positions in per cent.
 
-Pure: from the rows of a Timeline to what the template draws. The past takes three quarters, what comes the rest.
+Pure: converts the rows of a Timeline to what the template draws. The past takes three quarters, the future the
+rest.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from scheduler.storage.timeline import Timeline
 from scheduler.triggers.registry import CLOCKED
 
 NOW_AT = 75.0
-"""Where now is, in per cent of the width."""
+"""The position of the current time, in per cent of the width."""
 MERGE = 1.0
-"""Marks of one kind that are nearer than this, in per cent, become one mark with a count."""
+"""Marks of one kind closer than this, in per cent, are merged into one with a count."""
 MAX_LANES = 24
 TICKS = 8
 NICE_STEPS = (15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200)
-"""Seconds between the ticks of the time line."""
+"""The possible seconds between the ticks of the time axis."""
 LEAST_WIDTH = 0.35
-"""Per cent: an invocation of a few milliseconds can still be seen and pointed at."""
+"""In per cent, so that an invocation of a few milliseconds is visible and clickable."""
 
 
 @dataclass(slots=True)
 class Mark:
-    """One or several firings of one kind: past ones link to their invocation, those ahead to their trigger."""
+    """One or several firings of one kind: past ones link to their invocation, upcoming ones to their trigger."""
 
     x: float
     kind: str
@@ -57,7 +58,7 @@ class Bar:
 
 @dataclass(slots=True)
 class Lane:
-    """What happened to one agent."""
+    """The activity of one agent."""
 
     agent: Row[Any]
     marks: list[Mark] = field(default_factory=list)
@@ -76,7 +77,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Scale:
-    """Time to per cent: `span` before `now` is 0, `now` is NOW_AT."""
+    """Converts times to per cent: `span` before `now` is 0, `now` is NOW_AT."""
 
     now: datetime
     span: timedelta
@@ -84,20 +85,20 @@ class Scale:
 
     @property
     def until(self) -> datetime:
-        """The right edge."""
+        """The time at the right edge."""
         return self.now + self.span * ((100 - NOW_AT) / NOW_AT)
 
     def at(self, moment: datetime) -> float:
-        """The place of `moment`, within 0 to 100."""
+        """Returns the position of `moment`, within 0 to 100."""
         share = (moment - self.now) / self.span
         return round(min(max(NOW_AT * (1 + share), 0.0), 100.0), 2)
 
     def width(self, start: datetime, end: datetime) -> float:
-        """How wide from `start` to `end`."""
+        """Returns the width from `start` to `end`."""
         return max(round(self.at(end) - self.at(start), 2), LEAST_WIDTH)
 
     def ticks(self) -> list[Tick]:
-        """Round times, some TICKS of them."""
+        """Returns about TICKS round times."""
         total = (self.until - self.now + self.span).total_seconds()
         step = next((step for step in NICE_STEPS if total / step <= TICKS), NICE_STEPS[-1])
         first = (self.now - self.span).timestamp() // step * step + step
@@ -107,7 +108,7 @@ class Scale:
 
 
 def lanes_of(timeline: Timeline, scale: Scale) -> list[Lane]:
-    """All lanes by the names of their agents: an order that nothing that happens changes."""
+    """Returns all lanes by the names of their agents, so that the order is stable."""
     lanes = {agent.id: Lane(agent) for agent in timeline.agents}
     woken_by = causes(timeline.firings)
     for row in timeline.invocations:
@@ -124,7 +125,7 @@ def lanes_of(timeline: Timeline, scale: Scale) -> list[Lane]:
 
 @dataclass(frozen=True, slots=True)
 class LanePage:
-    """Some lanes of all; `page` counts from 1."""
+    """A page of lanes; `page` counts from 1."""
 
     lanes: list[Lane]
     page: int
@@ -132,11 +133,11 @@ class LanePage:
     first: int
     total: int
     busy_elsewhere: int
-    """Lanes of other pages in which something happened."""
+    """The lanes of other pages with activity."""
 
 
 def page_of(lanes: list[Lane], page: int) -> LanePage:
-    """The lanes of a page, or of the last one when there are not so many."""
+    """Returns the lanes of a page, or of the last one when there are fewer."""
     pages = max(ceil(len(lanes) / MAX_LANES), 1)
     page = min(max(page, 1), pages)
     start = (page - 1) * MAX_LANES
@@ -146,7 +147,7 @@ def page_of(lanes: list[Lane], page: int) -> LanePage:
 
 
 def causes(firings: Iterable[Row[Any]]) -> dict[UUID, str]:
-    """What woke each invocation, as `doorbell (webhook) ×3, tick (interval)`."""
+    """Describes what woke each invocation, as `doorbell (webhook) ×3, tick (interval)`."""
     counts: dict[UUID, Counter[tuple[str, str]]] = defaultdict(Counter)
     for row in firings:
         counts[row.invocation_id][row.trigger_name, row.trigger_type] += 1
@@ -154,7 +155,7 @@ def causes(firings: Iterable[Row[Any]]) -> dict[UUID, str]:
 
 
 def percentile(values: Sequence[float], share: float) -> float | None:
-    """The nearest-rank percentile; None of nothing."""
+    """Returns the nearest-rank percentile; None without values."""
     return sorted(values)[min(int(len(values) * share), len(values) - 1)] if values else None
 
 
@@ -207,7 +208,7 @@ def _draw_invocation(lane: Lane, row: Row[Any], scale: Scale, cause: str) -> Non
 
 
 def _held(row: Row[Any]) -> list[str]:
-    """How the bar of a held window looks; one that waits for the run before it is not held up."""
+    """Returns how a held window's bar looks; one that only waits for the previous run is not a problem."""
     if row.held_reason in (None, HeldReason.BUSY):
         return []
     return ["paused" if row.held_reason == HeldReason.PAUSED else "held"]

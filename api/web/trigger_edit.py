@@ -1,4 +1,4 @@
-"""Making and changing a trigger: a form for its kind, with a preview of when it would fire."""
+"""Creates and changes triggers with a form for each kind and a preview of its fire times."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ trigger_edit = page_blueprint("trigger_edit")
 @trigger_edit.get("/triggers/new")
 @needs(Level.WRITE)
 def choose() -> Response:
-    """The kinds to choose from, or the form of the one that was chosen."""
+    """Shows the kinds to choose from, or the form of the chosen one."""
     kind = request.args.get("type", "")
     if kind not in OFFERED:
         return render("trigger_kinds.html", kinds=OFFERED.values(), agent_id=request.args.get("agent_id", ""))
@@ -49,7 +49,7 @@ def choose() -> Response:
 @trigger_edit.post("/triggers/new")
 @needs(Level.WRITE)
 def make() -> Response:
-    """Make it; or only show when it would fire, or what it would see."""
+    """Creates the trigger; or only previews when it would fire or what it would see."""
     kind = _kind(request.form.get("type", ""))
     shown = request.form.to_dict()
     try:
@@ -73,7 +73,7 @@ def make() -> Response:
 @trigger_edit.get("/triggers/<trigger_id>/edit")
 @needs(Level.WRITE)
 def edit(trigger_id: str) -> Response:
-    """The form as the trigger is."""
+    """Shows the form with the trigger's values."""
     found = _found(trigger_id)
     return _form(found.type, values_of(found), trigger=found)
 
@@ -81,7 +81,7 @@ def edit(trigger_id: str) -> Response:
 @trigger_edit.post("/triggers/<trigger_id>/edit")
 @needs(Level.WRITE)
 def change(trigger_id: str) -> Response:
-    """Change it; or only show when it would fire then."""
+    """Changes the trigger; or only previews when it would fire then."""
     found = _found(trigger_id)
     shown = request.form.to_dict()
     try:
@@ -102,7 +102,7 @@ def change(trigger_id: str) -> Response:
 @trigger_edit.post("/triggers/preview")
 @needs(Level.READ)
 def show_preview() -> Response:
-    """When a trigger of this form would fire: what a script shows while one types."""
+    """Returns the preview of this form's fire times, which a script shows during typing."""
     kind = _kind(request.form.get("type", ""))
     try:
         return render("trigger_preview.html", ahead=_ahead(kind, _config(kind)))
@@ -112,7 +112,7 @@ def show_preview() -> Response:
 
 
 def _config(kind: str) -> dict[str, Any]:
-    """The config that the form holds. Raises WrongFields for what cannot be read."""
+    """Returns the config in the form. Raises WrongFields for invalid values."""
     fields, errors = read_form(kind, request.form)
     wrong = {name: text for name, text in errors.items() if name.startswith("config.")}
     if wrong:

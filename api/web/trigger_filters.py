@@ -25,7 +25,7 @@ FILTERS = (
 
 
 def wanted_triggers(conn: Connection, tenant_id: UUID) -> tuple[Asked, TriggerFilter]:
-    """The filters that the request asks for, as they were given and as they are looked for."""
+    """Returns the request's filters as given and as parsed."""
     asked = read_filters(conn, tenant_id, FILTERS)
     return asked, TriggerFilter(
         agent_id=asked.get("agent_id"),

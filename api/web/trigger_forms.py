@@ -1,4 +1,4 @@
-"""The form of a kind of trigger, made of its config and of the fields that all triggers have."""
+"""The form of a kind of trigger, built from its config and the fields that all triggers have."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ NAME = Input("name", "Name", required=True, can_be_null=False)
 
 
 class WrongFields(InvalidField):
-    """Fields of the form are wrong; `errors` says it of each, by the name of its input."""
+    """Fields of the form are invalid; `errors` has each message by the name of its input."""
 
     def __init__(self, errors: Mapping[str, str]) -> None:
         count = len(errors)
@@ -37,7 +37,7 @@ class WrongFields(InvalidField):
 
 @cache
 def form_of(kind_name: str) -> Sequence[Input]:
-    """All inputs of the form of a type, in their order: the kind's own first, the optional ones folded."""
+    """Returns all inputs of a type's form in order: the kind's own first, the optional ones collapsed."""
     kind = kind_of(kind_name)
     own = list(inputs_of(kind, CONFIG, secrets=kind.secrets))
     first = [each for name in kind.main_fields for each in own if _is_of(each, name)]
@@ -52,12 +52,12 @@ def _is_of(each: Input, field: str) -> bool:
 
 
 def first_values(kind_name: str) -> dict[str, str]:
-    """What the inputs of a new trigger show."""
+    """Returns the inputs' values for a new trigger."""
     return {each.name: show(each, each.default) for each in form_of(kind_name)}
 
 
 def values_of(trigger: TriggerView) -> dict[str, str]:
-    """What the inputs show of a trigger; nothing of a secret."""
+    """Returns the inputs' values for a trigger, without secrets."""
     return {each.name: show(each, _held(trigger, each)) for each in form_of(trigger.type)}
 
 
@@ -69,7 +69,7 @@ def _held(trigger: TriggerView, each: Input) -> Any:
 
 
 def new_trigger(kind_name: str, form: Mapping[str, str]) -> TriggerIn:
-    """The trigger that a form asks for; what was left empty is left out. Raises WrongFields."""
+    """Reads the trigger of a form, without empty fields. Raises WrongFields."""
     fields, errors = read_form(kind_name, form)
     body = _checked(TriggerIn, fields, errors)
     _check_config(kind_of(kind_name), fields["config"], errors)
@@ -79,7 +79,7 @@ def new_trigger(kind_name: str, form: Mapping[str, str]) -> TriggerIn:
 
 
 def read_form(kind_name: str, form: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, str]]:
-    """What a form says, as the fields of a TriggerIn, and what cannot be read, by the name of its input."""
+    """Reads a form as the fields of a TriggerIn, and the errors by the name of the input."""
     fields: dict[str, Any] = {"type": kind_name, "config": {}}
     errors: dict[str, str] = {}
     for each in form_of(kind_name):
@@ -94,15 +94,15 @@ def read_form(kind_name: str, form: Mapping[str, str]) -> tuple[dict[str, Any], 
 
 
 def words_of_form(form: Mapping[str, str]) -> str:
-    """When what a form says fires, in words; empty where there are none."""
+    """Describes when a form's trigger fires; empty without a description."""
     kind = form.get("type", "")
     return in_words(kind, read_form(kind, form)[0]["config"]) if kind in KINDS else ""
 
 
 def changes(trigger: TriggerView, form: Mapping[str, str]) -> dict[str, Any]:
-    """The patch (RFC 7396) of what the form shows otherwise than the trigger is. Raises WrongFields.
+    """Returns the patch (RFC 7396) between a trigger and the form. Raises WrongFields.
 
-    What was not touched is not in it, so that the form changes nothing that it cannot show.
+    Untouched fields are not in it, so the form changes nothing that it cannot show.
     """
     errors: dict[str, str] = {}
     changed: dict[str, Any] = {}
@@ -131,7 +131,7 @@ def _touched(trigger: TriggerView, form: Mapping[str, str], errors: dict[str, st
 
 
 def _drop_empty_groups(trigger: TriggerView, form: Mapping[str, str], config: dict[str, Any]) -> None:
-    """An object of which nothing is left in the form goes as a whole, its secret with it."""
+    """Removes an object whose fields in the form are all empty, including its secret."""
     for group in {each.group for each in form_of(trigger.type) if each.group}:
         name = group.removeprefix(CONFIG)
         inside = [each for each in form_of(trigger.type) if each.group == group and each.kind != "check"]
@@ -140,12 +140,12 @@ def _drop_empty_groups(trigger: TriggerView, form: Mapping[str, str], config: di
 
 
 def merged_config(trigger: TriggerView, form: Mapping[str, str]) -> dict[str, Any]:
-    """The config that the form would make of the trigger's, without secrets. Raises WrongFields."""
+    """Returns the trigger's config with the form's changes, without secrets. Raises WrongFields."""
     return merge_patch(trigger.config, changes(trigger, form).get("config", {}))
 
 
 def errors_of(error: ReveilleError, kind_name: str) -> dict[str, str]:
-    """Each wrong field's message, by the name of its input; what belongs to no input stands under `""`."""
+    """Returns each invalid field's message by the name of its input; those of no input are under `""`."""
     if isinstance(error, WrongFields):
         return error.errors
     names = [each.name for each in form_of(kind_name)]
@@ -165,7 +165,7 @@ def _checked(model: type[Model], fields: Mapping[str, Any], errors: dict[str, st
 def _check_config(
     kind: type[TriggerConfig], config: Mapping[str, Any], errors: dict[str, str], kept: Sequence[str] = ()
 ) -> None:
-    """Add what is wrong with a config's shape to `errors`; secrets that are `kept` are not missed."""
+    """Adds the errors of a config's shape to `errors`; secrets that are `kept` do not count as missing."""
     try:
         kind.model_validate(dict(config))
     except ValidationError as error:

@@ -1,4 +1,4 @@
-"""Finds the slots that passed while a trigger was paused, for which nothing was recorded."""
+"""Computes the slots that passed while a trigger was paused, which are not recorded."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from scheduler.triggers.registry import kind_of
 PAUSES = ("trigger.paused",)
 RESUMES = ("trigger.resumed",)
 BEGINNINGS = (*PAUSES, *RESUMES, "trigger.created", "trigger.updated", "trigger.finished", "trigger.expired")
-"""Events before which the state, or the schedule, may have been another."""
+"""Events before which the state or the schedule may have been different."""
 
 
 def passed_in_pauses(trigger: TriggerView, history: Paged[Row[Any]], now: datetime) -> dict[UUID, str]:
-    """For each pause on a page of the history what it let pass, by the id of its event.
+    """Returns, by event id, the slots that passed in each pause on a page of the history.
 
-    Left out are kinds without slots of their own, and pauses in which the schedule was changed.
+    Omits kinds without their own slots, and pauses in which the schedule was changed.
     """
     said = {}
     is_first_page = history.newest is None
@@ -41,7 +41,8 @@ def passed_in_pauses(trigger: TriggerView, history: Paged[Row[Any]], now: dateti
 def _said(trigger: TriggerView, since: datetime, until: datetime, *, goes_on: bool) -> str:
     if not issubclass(kind_of(trigger.type), RecurringConfig):
         return ""
-    # An interval's grid before the pause is not known any more; one that begins with the pause has as many slots.
+    # An interval's grid before the pause is not known any more; a grid from the start of the pause has as many
+    # slots.
     config = kind_of(trigger.type).model_construct(**trigger.config)
     schedule = config.schedule(trigger.timezone, since, trigger.id)
     if schedule is None:

@@ -1,4 +1,4 @@
-"""The triggers: the list with what can be done to many, and each one's page with its history."""
+"""The pages of triggers: the list with bulk actions, and each trigger's page with its history."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ triggers = page_blueprint("triggers")
 @triggers.get("/triggers")
 @needs(Level.READ)
 def show_triggers() -> Response:
-    """All triggers, newest first, or those that the address's filters leave."""
+    """Lists triggers matching the filters, newest first."""
     tenant_id = caller().tenant_id
     with services().db.begin() as conn:
         asked, wanted = wanted_triggers(conn, tenant_id)
@@ -48,14 +48,14 @@ def show_triggers() -> Response:
 @triggers.get("/triggers/<trigger_id>")
 @needs(Level.READ)
 def show_trigger(trigger_id: str) -> Response:
-    """One trigger: what it is, what comes, what came, and why something did not."""
+    """Shows a trigger: its settings, upcoming and past fires, and what kept it from firing."""
     return _page(_found(trigger_id))
 
 
 @triggers.post("/triggers/<trigger_id>/pause")
 @needs(Level.WRITE)
 def pause(trigger_id: str) -> Response:
-    """Stop new firings."""
+    """Stops new firings."""
     found, who = _found(trigger_id), caller()
     note = request.form.get("note", "").strip()[:500] or None
     services().triggers.pause(who.tenant_id, found.id, actor=who.actor, note=note)
@@ -65,7 +65,7 @@ def pause(trigger_id: str) -> Response:
 @triggers.post("/triggers/<trigger_id>/resume")
 @needs(Level.WRITE)
 def resume(trigger_id: str) -> Response:
-    """Start again from now."""
+    """Starts again from now."""
     found, who = _found(trigger_id), caller()
     services().triggers.resume(who.tenant_id, found.id, actor=who.actor)
     return done(f"/triggers/{found.id}", "Resumed.")
@@ -74,7 +74,7 @@ def resume(trigger_id: str) -> Response:
 @triggers.post("/triggers/<trigger_id>/fire")
 @needs(Level.WRITE)
 def fire(trigger_id: str) -> Response:
-    """Fire now; a poll looks first."""
+    """Fires now; a poll is checked first."""
     found, who = _found(trigger_id), caller()
     fired = services().triggers.fire(who.tenant_id, found.id, actor=who.actor, seen=seen_now(found.id))
     return done(f"/invocations/{fired.invocation_id}", f"{found.name} fired. This invocation carries it.")
@@ -83,7 +83,7 @@ def fire(trigger_id: str) -> Response:
 @triggers.post("/triggers/<trigger_id>/delete")
 @needs(Level.WRITE)
 def delete(trigger_id: str) -> Response:
-    """Delete it; what it recorded stays."""
+    """Deletes it; recorded history stays."""
     found, who = _found(trigger_id), caller()
     services().triggers.delete(who.tenant_id, found.id, actor=who.actor)
     return done("/triggers", f"{found.name} was deleted. Its recorded firings are kept.")
@@ -92,7 +92,7 @@ def delete(trigger_id: str) -> Response:
 @triggers.post("/triggers/<trigger_id>/try")
 @needs(Level.WRITE)
 def try_now(trigger_id: str) -> Response:
-    """Look at what a poll sees at this moment; nothing is recorded."""
+    """Shows what a poll finds now; nothing is recorded."""
     found = _found(trigger_id)
     poll = opened(poll_detail(found.id, PollConfig, LookConfig))
     return _page(found, trial=look(poll.config, poll, found.id))
@@ -101,7 +101,7 @@ def try_now(trigger_id: str) -> Response:
 @triggers.post("/triggers/<trigger_id>/sample")
 @needs(Level.WRITE)
 def sample(trigger_id: str) -> Response:
-    """Fire a webhook with a body that a person typed."""
+    """Fires a webhook with a body that a person entered."""
     found, who = _found(trigger_id), caller()
     body = request.form.get("body", "").replace("\r\n", "\n").encode()
     content_type = request.form.get("content_type", "application/json")[:200]
@@ -113,14 +113,14 @@ def sample(trigger_id: str) -> Response:
 @triggers.post("/triggers/<trigger_id>/rotate")
 @needs(Level.WRITE)
 def rotate(trigger_id: str) -> Response:
-    """Give a webhook a new address, which this answer alone shows."""
+    """Gives a webhook a new address, shown only in this response."""
     found, who = _found(trigger_id), caller()
     made = services().triggers.rotate_token(who.tenant_id, found.id, actor=who.actor)
     return made_page(made.trigger, made.hook_token)
 
 
 def made_page(trigger: TriggerView, hook_token: str | None) -> Response:
-    """A webhook's address, with the `curl` line that rings it: shown this once, for only its hash is stored."""
+    """Shows a webhook's address with a `curl` command, only this once, since only its hash is stored."""
     return render("trigger_made.html", trigger=trigger, hook_url=hook_address(str(hook_token)), sample=SAMPLE)
 
 

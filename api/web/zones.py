@@ -1,4 +1,4 @@
-"""The zone that pages show times in: the one that was chosen, else the browser's own, else the tenant's."""
+"""The zone in which pages show times: the chosen one, else the browser's, else the tenant's."""
 
 from __future__ import annotations
 
@@ -11,26 +11,26 @@ from scheduler.domain.errors import InvalidField
 from scheduler.triggers.zones import load_zone
 
 CHOSEN = "reveille_zone"
-"""The cookie of what was chosen."""
+"""The cookie of the chosen zone."""
 OF_BROWSER = "reveille_browser_zone"
-"""The cookie by which a script tells where the browser is."""
+"""The cookie in which a script stores the browser's zone."""
 UTC = "UTC"
 
 
 def shown_zone() -> str:
-    """The zone of the request's page."""
+    """Returns the zone of the request's page."""
     named = (request.cookies.get(CHOSEN, ""), request.cookies.get(OF_BROWSER, ""), tenant_zone())
     return next((name for name in named if is_zone(name)), UTC)
 
 
 def tenant_zone() -> str:
-    """The zone of the tenant that is looked at; UTC before anyone has signed in."""
+    """Returns the zone of the viewed tenant; UTC before sign-in."""
     signed_in = g.get("signed_in")
     return str(signed_in.timezone) if signed_in else UTC
 
 
 def choices(of_trigger: str | None) -> list[tuple[str, str]]:
-    """What to switch to: zones with what they are called, without the one that is shown."""
+    """Returns the zones to switch to with their labels, without the current one."""
     named = {
         UTC: "UTC",
         tenant_zone(): "tenant",
@@ -56,6 +56,6 @@ def is_zone(name: str) -> bool:
 
 @cache
 def zone_names() -> tuple[str, ...]:
-    """What a field suggests: the zones by city, and UTC."""
+    """Returns the suggestions of an input: the zones by city, and UTC."""
     cities = (name for name in available_timezones() if "/" in name and not name.startswith(("Etc/", "SystemV/")))
     return (UTC, *sorted(cities))

@@ -20,7 +20,7 @@ class AsyncApiKeys:
         self._client = client
 
     async def list(self, *, limit: int | None = None, after: str | None = None) -> KeyPage:
-        """List the live keys of the tenant, and for the operator the operators' too, newest first."""
+        """List the live keys of the tenant, newest first; for the operator also the operators' own."""
         answer: KeyPage = await self._client.call("GET", "/api-keys", query={"limit": limit, "after": after})
         return answer
 
@@ -29,15 +29,15 @@ class AsyncApiKeys:
         return self._client.each("/api-keys", query={})
 
     async def create(self, **fields: Unpack[KeyIn]) -> KeyCreated:
-        """Make a key. It is in this answer only."""
+        """Create a key. It is in this response only."""
         answer: KeyCreated = await self._client.call("POST", "/api-keys", body=fields)
         return answer
 
     async def get(self, key_id: str, /) -> KeyOut:
-        """Show a key, but for the key itself."""
+        """Show a key without its secret."""
         answer: KeyOut = await self._client.call("GET", f"/api-keys/{self._client.quote(key_id)}")
         return answer
 
     async def delete(self, key_id: str, /) -> None:
-        """Revoke a key for good, at once. The operator's last admin key cannot be."""
+        """Revoke a key for good, at once. The operator's last admin key cannot be revoked."""
         await self._client.call("DELETE", f"/api-keys/{self._client.quote(key_id)}")

@@ -31,7 +31,7 @@ class AsyncAudit:
         subject_id: str | None = None,
         action: str | None = None,
     ) -> AuditPage:
-        """List what happened, newest first. An operator's admin key also sees what belongs to no tenant."""
+        """List audit events, newest first. An operator's admin key also sees those that belong to no tenant."""
         answer: AuditPage = await self._client.call(
             "GET",
             "/audit",

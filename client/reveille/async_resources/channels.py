@@ -29,7 +29,7 @@ class AsyncChannels:
         return self._client.each("/channels", query={})
 
     async def create(self, **fields: Unpack[ChannelIn]) -> ChannelOut:
-        """Make a channel. Give its events_url to the provider."""
+        """Create a channel. Configure its events_url at the provider."""
         answer: ChannelOut = await self._client.call("POST", "/channels", body=fields)
         return answer
 
@@ -39,7 +39,7 @@ class AsyncChannels:
         return answer
 
     async def delete(self, channel_id: str, /) -> None:
-        """Delete a channel. The messages that came by it stay."""
+        """Delete a channel. Its messages stay."""
         await self._client.call("DELETE", f"/channels/{self._client.quote(channel_id)}")
 
     async def update(self, channel_id: str, /, **fields: Unpack[ChannelPatch]) -> ChannelOut:

@@ -67,7 +67,7 @@ class AsyncFirings:
         return answer
 
     async def payload(self, firing_id: str, /) -> bytes:
-        """Download a firing's payload as it came. Never shown in a page: a stranger may have written it."""
+        """Download a firing's payload as it came. It is never shown in a page, as it is untrusted."""
         answer: bytes = await self._client.download("GET", f"/firings/{self._client.quote(firing_id)}/payload")
         return answer
 
@@ -79,7 +79,7 @@ class AsyncFirings:
         return answer
 
     async def acknowledge(self, firing_id: str, /, **fields: Unpack[AckIn]) -> FiringOut:
-        """Say of a firing, for the agent that was given it, that it is handled, ignored, or to come back at `until`."""
+        """Acknowledge a firing on behalf of its agent: handled, ignored, or deferred `until` a time."""
         answer: FiringOut = await self._client.call(
             "POST", f"/firings/{self._client.quote(firing_id)}/ack", body=fields
         )

@@ -80,28 +80,28 @@ class AsyncInvocations:
         )
 
     async def get(self, invocation_id: str, /) -> InvocationWhole:
-        """Show an invocation with its firings, its tries, what the agent was told, did and replied."""
+        """Show an invocation with its firings, attempts, context, transcript and reply."""
         answer: InvocationWhole = await self._client.call(
             "GET", f"/invocations/{self._client.quote(invocation_id)}"
         )
         return answer
 
     async def cancel(self, invocation_id: str, /) -> InvocationOut:
-        """Cancel an invocation. One that runs is cancelled at its end; an ended one answers 409."""
+        """Cancel an invocation. A running one is cancelled when it ends; an ended one answers 409."""
         answer: InvocationOut = await self._client.call(
             "POST", f"/invocations/{self._client.quote(invocation_id)}/cancel"
         )
         return answer
 
     async def replay(self, invocation_id: str, /) -> ReplayedOut:
-        """Deliver an ended invocation's firings once more, in the agent's next window, which closes now."""
+        """Deliver an ended invocation's firings again, in the agent's next window, which closes now."""
         answer: ReplayedOut = await self._client.call(
             "POST", f"/invocations/{self._client.quote(invocation_id)}/replay"
         )
         return answer
 
     async def complete(self, invocation_id: str, /, **fields: Unpack[CompleteIn]) -> CompletedOut:
-        """End an invocation whose agent answered 202. Takes its complete_token or a write key; 409 when stale."""
+        """End an invocation whose agent answered 202. Requires its complete_token or a write key; 409 when stale."""
         answer: CompletedOut = await self._client.call(
             "POST", f"/invocations/{self._client.quote(invocation_id)}/complete", body=fields
         )

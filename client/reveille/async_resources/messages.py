@@ -19,14 +19,14 @@ class AsyncMessages:
         self._client = client
 
     async def send(self, fields: MessageIn, /, idempotency_key: str | None = None) -> ReceivedOut:
-        """Send a message to an agent; what listens for it fires at once."""
+        """Send a message to an agent; triggers that listen for it fire at once."""
         answer: ReceivedOut = await self._client.call(
             "POST", "/messages", body=fields, idempotency_key=idempotency_key
         )
         return answer
 
     async def get(self, message_id: str, /) -> MessageWhole:
-        """Show a message with its whole text. An agent sees what it wrote, what it got, and what woke it."""
+        """Show a message with its whole text. An agent sees what it sent, received, and was woken by."""
         answer: MessageWhole = await self._client.call("GET", f"/messages/{self._client.quote(message_id)}")
         return answer
 

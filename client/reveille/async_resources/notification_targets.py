@@ -33,7 +33,7 @@ class AsyncNotificationTargets:
         return self._client.each(f"/agents/{self._client.quote(agent_id)}/notification-targets", query={})
 
     async def create(self, agent_id: str, /, **fields: Unpack[TargetIn]) -> TargetOut:
-        """Make a target; ten are allowed. A webhook's secret is in this answer only."""
+        """Create a target; ten are allowed per agent. A webhook's secret is in this response only."""
         answer: TargetOut = await self._client.call(
             "POST", f"/agents/{self._client.quote(agent_id)}/notification-targets", body=fields
         )
@@ -47,11 +47,11 @@ class AsyncNotificationTargets:
         return answer
 
     async def delete(self, target_id: str, /) -> None:
-        """Delete a target. What is on its way there is given up."""
+        """Delete a target. Pending deliveries to it are dropped."""
         await self._client.call("DELETE", f"/notification-targets/{self._client.quote(target_id)}")
 
     async def test(self, target_id: str, /) -> TestedOut:
-        """Send a test, once and at once, and tell what became of it."""
+        """Send one test now and return the result."""
         answer: TestedOut = await self._client.call(
             "POST", f"/notification-targets/{self._client.quote(target_id)}/test"
         )

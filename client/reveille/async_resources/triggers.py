@@ -68,14 +68,14 @@ class AsyncTriggers:
         return answer
 
     async def create(self, agent_id: str, /, **fields: Unpack[TriggerIn]) -> TriggerOut:
-        """Make a trigger of an agent. A webhook's hook_url is in this answer only."""
+        """Create a trigger for an agent. A webhook's hook_url is in this response only."""
         answer: TriggerOut = await self._client.call(
             "POST", f"/agents/{self._client.quote(agent_id)}/triggers", body=fields
         )
         return answer
 
     async def create_many(self, **fields: Unpack[TriggersIn]) -> TriggersMade:
-        """Make up to 1,000 triggers of any agents, all or none. `errors` of a refusal names each wrong row."""
+        """Create up to 1,000 triggers of any agents, all or none. `errors` of a refusal names each invalid row."""
         answer: TriggersMade = await self._client.call("POST", "/triggers/bulk", body=fields)
         return answer
 
@@ -136,42 +136,42 @@ class AsyncTriggers:
         )
 
     async def get(self, trigger_id: str, /) -> TriggerWhole:
-        """Show a trigger, with what its agent said of its firings."""
+        """Show a trigger, with its agent's acknowledgements."""
         answer: TriggerWhole = await self._client.call("GET", f"/triggers/{self._client.quote(trigger_id)}")
         return answer
 
     async def delete(self, trigger_id: str, /) -> None:
-        """Delete a trigger. Its firings stay, and those that wait are still delivered."""
+        """Delete a trigger. Its firings stay, and waiting ones are still delivered."""
         await self._client.call("DELETE", f"/triggers/{self._client.quote(trigger_id)}")
 
     async def update(self, trigger_id: str, /, **fields: Unpack[TriggerPatch]) -> TriggerOut:
-        """Change a trigger. `config` is merged and checked as at creation; no token or count is lost."""
+        """Change a trigger. `config` is merged and checked as at creation; tokens and counts are kept."""
         answer: TriggerOut = await self._client.call(
             "PATCH", f"/triggers/{self._client.quote(trigger_id)}", body=fields
         )
         return answer
 
     async def pause(self, trigger_id: str, /, **fields: Unpack[NoteIn]) -> TriggerOut:
-        """Pause a trigger: it makes no new firings; those that wait are still delivered."""
+        """Pause a trigger: it makes no new firings; waiting ones are still delivered."""
         answer: TriggerOut = await self._client.call(
             "POST", f"/triggers/{self._client.quote(trigger_id)}/pause", body=fields
         )
         return answer
 
     async def resume(self, trigger_id: str, /) -> TriggerOut:
-        """Resume a trigger from now on. What passed meanwhile does not fire, except a once; it counts from zero."""
+        """Resume a trigger from now on. Missed times do not fire, except for a once; it counts fires from zero."""
         answer: TriggerOut = await self._client.call("POST", f"/triggers/{self._client.quote(trigger_id)}/resume")
         return answer
 
     async def fire(self, trigger_id: str, /, *, idempotency_key: str | None = None) -> FiredOut:
-        """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires."""
+        """Fire now, regardless of schedule and cooldown. It counts towards max_fires."""
         answer: FiredOut = await self._client.call(
             "POST", f"/triggers/{self._client.quote(trigger_id)}/fire", idempotency_key=idempotency_key
         )
         return answer
 
     async def rotate_token(self, trigger_id: str, /) -> TriggerOut:
-        """Give a webhook a new hook_url, shown in this answer only; the old one is unknown from now on."""
+        """Give a webhook a new hook_url, shown in this response only; the old one is invalid from now on."""
         answer: TriggerOut = await self._client.call(
             "POST", f"/triggers/{self._client.quote(trigger_id)}/rotate-token"
         )
@@ -185,7 +185,7 @@ class AsyncTriggers:
         return answer
 
     async def preview_config(self, **fields: Unpack[PreviewIn]) -> PreviewOut:
-        """Show when a trigger of this type and config would fire; without a timezone, in UTC."""
+        """Show when a trigger of this type and config would fire; in UTC without a timezone."""
         answer: PreviewOut = await self._client.call("POST", "/triggers/preview", body=fields)
         return answer
 
@@ -212,7 +212,7 @@ class AsyncTriggers:
         return answer
 
     async def approve(self, trigger_id: str, /, **fields: Unpack[ApproveIn]) -> TriggerOut:
-        """Approve a trigger that an agent made or changed: it starts now. One that was rejected can still be."""
+        """Approve a trigger that an agent created or changed: it starts now. A rejected one can still be approved."""
         answer: TriggerOut = await self._client.call(
             "POST", f"/triggers/{self._client.quote(trigger_id)}/approve", body=fields
         )
@@ -226,16 +226,16 @@ class AsyncTriggers:
         return answer
 
     async def try_config(self, **fields: Unpack[TrialIn]) -> TrialOut:
-        """Look at once at what a trigger of this config would see, as its first look. Only the audit trail tells of it."""
+        """Try a config now, like a trigger's first check. Only the audit trail records it."""
         answer: TrialOut = await self._client.call("POST", "/triggers/try", body=fields)
         return answer
 
     async def try_now(self, trigger_id: str, /) -> TrialOut:
-        """Look at once at what a poll sees, compared with what it saw last. Nothing is fired."""
+        """Try a poll now and compare with its last value. Nothing is fired."""
         answer: TrialOut = await self._client.call("POST", f"/triggers/{self._client.quote(trigger_id)}/try")
         return answer
 
     async def poll(self, trigger_id: str, /) -> PollOut:
-        """Show what a poll saw last, how often it failed in a row, and why."""
+        """Show a poll's last value, its consecutive failures, and the last error."""
         answer: PollOut = await self._client.call("GET", f"/triggers/{self._client.quote(trigger_id)}/poll")
         return answer

@@ -29,7 +29,7 @@ class AsyncUsers:
         return self._client.each("/users", query={})
 
     async def create(self, **fields: Unpack[UserIn]) -> UserOut:
-        """Make a user. Whoever writes on a channel and is not known yet becomes one by itself."""
+        """Create a user. Unknown senders on a channel become users automatically."""
         answer: UserOut = await self._client.call("POST", "/users", body=fields)
         return answer
 

@@ -45,36 +45,36 @@ class Agents:
         return self._client.each("/agents", query={})
 
     def create(self, **fields: Unpack[AgentIn]) -> AgentOut:
-        """Make an agent. An http runtime's secret is in this answer only."""
+        """Create an agent. An http runtime's secret is in this response only."""
         answer: AgentOut = self._client.call("POST", "/agents", body=fields)
         return answer
 
     def create_many(self, **fields: Unpack[AgentsIn]) -> AgentsMade:
-        """Make up to 1,000 agents, all or none. `errors` of a refusal names each wrong row, such as items.3.name."""
+        """Create up to 1,000 agents, all or none. `errors` of a refusal names each invalid row, such as items.3.name."""
         answer: AgentsMade = self._client.call("POST", "/agents/bulk", body=fields)
         return answer
 
     def get(self, agent_id: str, /) -> AgentWhole:
-        """Show an agent, with what it has spent of its budgets."""
+        """Show an agent, with its budget usage."""
         answer: AgentWhole = self._client.call("GET", f"/agents/{self._client.quote(agent_id)}")
         return answer
 
     def delete(self, agent_id: str, /) -> None:
-        """Delete an agent and its triggers. What was recorded stays readable; what still waits is skipped."""
+        """Delete an agent and its triggers. Recorded history stays readable; waiting firings are skipped."""
         self._client.call("DELETE", f"/agents/{self._client.quote(agent_id)}")
 
     def update(self, agent_id: str, /, **fields: Unpack[AgentPatch]) -> AgentOut:
-        """Change an agent. A timezone moves its triggers that have none of their own; a new secret is shown once."""
+        """Change an agent. A timezone moves its triggers without their own; a new secret is shown once."""
         answer: AgentOut = self._client.call("PATCH", f"/agents/{self._client.quote(agent_id)}", body=fields)
         return answer
 
     def pause(self, agent_id: str, /, **fields: Unpack[NoteIn]) -> AgentOut:
-        """Pause an agent: its firings are recorded and wait. Pausing twice changes nothing but the note."""
+        """Pause an agent: its firings are recorded and wait. Pausing it again only changes the note."""
         answer: AgentOut = self._client.call("POST", f"/agents/{self._client.quote(agent_id)}/pause", body=fields)
         return answer
 
     def resume(self, agent_id: str, /) -> AgentOut:
-        """Resume an agent: what waited is delivered now."""
+        """Resume an agent: waiting firings are delivered now."""
         answer: AgentOut = self._client.call("POST", f"/agents/{self._client.quote(agent_id)}/resume")
         return answer
 
@@ -86,36 +86,36 @@ class Agents:
         return answer
 
     def put_heartbeat(self, agent_id: str, /, **fields: Unpack[HeartbeatIn]) -> TriggerOut:
-        """Give the agent a heartbeat, or change it as a whole. It is a trigger: pause, resume or PATCH it as any other."""
+        """Create or replace the agent's heartbeat. It is a trigger: pause, resume or PATCH it like any other."""
         answer: TriggerOut = self._client.call(
             "PUT", f"/agents/{self._client.quote(agent_id)}/heartbeat", body=fields
         )
         return answer
 
     def focus(self, agent_id: str, /) -> FocusPage:
-        """List what the agent's triggers belong to, with how many there are and how many still wait."""
+        """List the focuses of an agent's triggers, with the number of triggers and of those still active."""
         answer: FocusPage = self._client.call("GET", f"/agents/{self._client.quote(agent_id)}/focus")
         return answer
 
     def resolve_focus(self, agent_id: str, focus_ref: str, /) -> TriggerPage:
-        """End all triggers of a focus at once; answers them. What they have recorded is still delivered."""
+        """End all triggers of a focus at once and return them. Their recorded firings are still delivered."""
         answer: TriggerPage = self._client.call(
             "POST", f"/agents/{self._client.quote(agent_id)}/focus/{self._client.quote(focus_ref)}/resolve"
         )
         return answer
 
     def notes(self, agent_id: str, /) -> NotesOut:
-        """Show an agent's notes, and who wrote them last."""
+        """Show an agent's notes and who last wrote them."""
         answer: NotesOut = self._client.call("GET", f"/agents/{self._client.quote(agent_id)}/notes")
         return answer
 
     def put_notes(self, agent_id: str, /, **fields: Unpack[NotesIn]) -> NotesOut:
-        """Put a text in the place of an agent's notes; an empty one forgets them."""
+        """Replace an agent's notes; empty text deletes them."""
         answer: NotesOut = self._client.call("PUT", f"/agents/{self._client.quote(agent_id)}/notes", body=fields)
         return answer
 
     def usage(self, agent_id: str, /, *, days: int | None = None) -> UsageOut:
-        """Show what an agent spent, by day and by trigger."""
+        """Show an agent's usage by day and by trigger."""
         answer: UsageOut = self._client.call(
             "GET", f"/agents/{self._client.quote(agent_id)}/usage", query={"days": days}
         )

@@ -20,7 +20,7 @@ class ApiKeys:
         self._client = client
 
     def list(self, *, limit: int | None = None, after: str | None = None) -> KeyPage:
-        """List the live keys of the tenant, and for the operator the operators' too, newest first."""
+        """List the live keys of the tenant, newest first; for the operator also the operators' own."""
         answer: KeyPage = self._client.call("GET", "/api-keys", query={"limit": limit, "after": after})
         return answer
 
@@ -29,15 +29,15 @@ class ApiKeys:
         return self._client.each("/api-keys", query={})
 
     def create(self, **fields: Unpack[KeyIn]) -> KeyCreated:
-        """Make a key. It is in this answer only."""
+        """Create a key. It is in this response only."""
         answer: KeyCreated = self._client.call("POST", "/api-keys", body=fields)
         return answer
 
     def get(self, key_id: str, /) -> KeyOut:
-        """Show a key, but for the key itself."""
+        """Show a key without its secret."""
         answer: KeyOut = self._client.call("GET", f"/api-keys/{self._client.quote(key_id)}")
         return answer
 
     def delete(self, key_id: str, /) -> None:
-        """Revoke a key for good, at once. The operator's last admin key cannot be."""
+        """Revoke a key for good, at once. The operator's last admin key cannot be revoked."""
         self._client.call("DELETE", f"/api-keys/{self._client.quote(key_id)}")

@@ -29,7 +29,7 @@ class Channels:
         return self._client.each("/channels", query={})
 
     def create(self, **fields: Unpack[ChannelIn]) -> ChannelOut:
-        """Make a channel. Give its events_url to the provider."""
+        """Create a channel. Configure its events_url at the provider."""
         answer: ChannelOut = self._client.call("POST", "/channels", body=fields)
         return answer
 
@@ -39,7 +39,7 @@ class Channels:
         return answer
 
     def delete(self, channel_id: str, /) -> None:
-        """Delete a channel. The messages that came by it stay."""
+        """Delete a channel. Its messages stay."""
         self._client.call("DELETE", f"/channels/{self._client.quote(channel_id)}")
 
     def update(self, channel_id: str, /, **fields: Unpack[ChannelPatch]) -> ChannelOut:

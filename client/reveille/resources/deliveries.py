@@ -37,7 +37,7 @@ class Deliveries:
         verdict: str | None = None,
         error: str | None = None,
     ) -> DeliveryPage:
-        """List the calls of a webhook and what became of each, newest first."""
+        """List the deliveries of a webhook and their outcomes, newest first."""
         answer: DeliveryPage = self._client.call(
             "GET",
             f"/triggers/{self._client.quote(trigger_id)}/deliveries",
@@ -62,14 +62,14 @@ class Deliveries:
         )
 
     def replay_range(self, trigger_id: str, /, **fields: Unpack[DeliveryRange]) -> RedeliveredListOut:
-        """Fire again with each delivery of a range, accepted or filtered, oldest first; all of them or none."""
+        """Fire again with each accepted or filtered delivery of a range, oldest first; all or none."""
         answer: RedeliveredListOut = self._client.call(
             "POST", f"/triggers/{self._client.quote(trigger_id)}/deliveries/replay", body=fields
         )
         return answer
 
     def replay(self, trigger_id: str, delivery_id: str, /) -> RedeliveredOut:
-        """Fire again with the body of one delivery, whatever its id, the filter and the rate say."""
+        """Fire again with the body of one delivery, regardless of its id, the filter and the rate limit."""
         answer: RedeliveredOut = self._client.call(
             "POST",
             f"/triggers/{self._client.quote(trigger_id)}/deliveries/{self._client.quote(delivery_id)}/replay",

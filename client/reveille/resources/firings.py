@@ -67,7 +67,7 @@ class Firings:
         return answer
 
     def payload(self, firing_id: str, /) -> bytes:
-        """Download a firing's payload as it came. Never shown in a page: a stranger may have written it."""
+        """Download a firing's payload as it came. It is never shown in a page, as it is untrusted."""
         answer: bytes = self._client.download("GET", f"/firings/{self._client.quote(firing_id)}/payload")
         return answer
 
@@ -79,6 +79,6 @@ class Firings:
         return answer
 
     def acknowledge(self, firing_id: str, /, **fields: Unpack[AckIn]) -> FiringOut:
-        """Say of a firing, for the agent that was given it, that it is handled, ignored, or to come back at `until`."""
+        """Acknowledge a firing on behalf of its agent: handled, ignored, or deferred `until` a time."""
         answer: FiringOut = self._client.call("POST", f"/firings/{self._client.quote(firing_id)}/ack", body=fields)
         return answer

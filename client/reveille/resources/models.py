@@ -29,7 +29,7 @@ class Models:
         return self._client.each("/models", query={})
 
     def create(self, **fields: Unpack[ModelIn]) -> ModelOut:
-        """Make a model. Its key is kept encrypted and never shown."""
+        """Create a model. Its key is stored encrypted and never shown."""
         answer: ModelOut = self._client.call("POST", "/models", body=fields)
         return answer
 
@@ -39,15 +39,15 @@ class Models:
         return answer
 
     def delete(self, model_id: str, /) -> None:
-        """Delete a model that no agent thinks with; 409 names those that do."""
+        """Delete a model that no agent uses; 409 names those that do."""
         self._client.call("DELETE", f"/models/{self._client.quote(model_id)}")
 
     def update(self, model_id: str, /, **fields: Unpack[ModelPatch]) -> ModelOut:
-        """Change a model. Its key stays with its address: for another one, give the key again."""
+        """Change a model. Its key stays with its address: for another address, give the key again."""
         answer: ModelOut = self._client.call("PATCH", f"/models/{self._client.quote(model_id)}", body=fields)
         return answer
 
     def test(self, model_id: str, /) -> ModelTestedOut:
-        """Ask a model one short question, at once, and tell what came of it. A disabled one can be tested, too."""
+        """Ask a model a short test question now and return the result. A disabled one can be tested, too."""
         answer: ModelTestedOut = self._client.call("POST", f"/models/{self._client.quote(model_id)}/test")
         return answer

@@ -29,7 +29,7 @@ class Tenants:
         return self._client.each("/tenants", query={})
 
     def create(self, **fields: Unpack[TenantIn]) -> TenantOut:
-        """Make a tenant."""
+        """Create a tenant."""
         answer: TenantOut = self._client.call("POST", "/tenants", body=fields)
         return answer
 
@@ -39,10 +39,10 @@ class Tenants:
         return answer
 
     def delete(self, tenant_id: str, /) -> None:
-        """Delete a tenant that has no agents left, and its keys."""
+        """Delete a tenant without agents, and its keys."""
         self._client.call("DELETE", f"/tenants/{self._client.quote(tenant_id)}")
 
     def update(self, tenant_id: str, /, **fields: Unpack[TenantPatch]) -> TenantOut:
-        """Change a tenant. A timezone moves the triggers that have none of their own and whose agent has none."""
+        """Change a tenant. A timezone moves triggers where neither they nor their agents have their own."""
         answer: TenantOut = self._client.call("PATCH", f"/tenants/{self._client.quote(tenant_id)}", body=fields)
         return answer

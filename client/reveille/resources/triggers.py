@@ -68,14 +68,14 @@ class Triggers:
         return answer
 
     def create(self, agent_id: str, /, **fields: Unpack[TriggerIn]) -> TriggerOut:
-        """Make a trigger of an agent. A webhook's hook_url is in this answer only."""
+        """Create a trigger for an agent. A webhook's hook_url is in this response only."""
         answer: TriggerOut = self._client.call(
             "POST", f"/agents/{self._client.quote(agent_id)}/triggers", body=fields
         )
         return answer
 
     def create_many(self, **fields: Unpack[TriggersIn]) -> TriggersMade:
-        """Make up to 1,000 triggers of any agents, all or none. `errors` of a refusal names each wrong row."""
+        """Create up to 1,000 triggers of any agents, all or none. `errors` of a refusal names each invalid row."""
         answer: TriggersMade = self._client.call("POST", "/triggers/bulk", body=fields)
         return answer
 
@@ -136,40 +136,40 @@ class Triggers:
         )
 
     def get(self, trigger_id: str, /) -> TriggerWhole:
-        """Show a trigger, with what its agent said of its firings."""
+        """Show a trigger, with its agent's acknowledgements."""
         answer: TriggerWhole = self._client.call("GET", f"/triggers/{self._client.quote(trigger_id)}")
         return answer
 
     def delete(self, trigger_id: str, /) -> None:
-        """Delete a trigger. Its firings stay, and those that wait are still delivered."""
+        """Delete a trigger. Its firings stay, and waiting ones are still delivered."""
         self._client.call("DELETE", f"/triggers/{self._client.quote(trigger_id)}")
 
     def update(self, trigger_id: str, /, **fields: Unpack[TriggerPatch]) -> TriggerOut:
-        """Change a trigger. `config` is merged and checked as at creation; no token or count is lost."""
+        """Change a trigger. `config` is merged and checked as at creation; tokens and counts are kept."""
         answer: TriggerOut = self._client.call("PATCH", f"/triggers/{self._client.quote(trigger_id)}", body=fields)
         return answer
 
     def pause(self, trigger_id: str, /, **fields: Unpack[NoteIn]) -> TriggerOut:
-        """Pause a trigger: it makes no new firings; those that wait are still delivered."""
+        """Pause a trigger: it makes no new firings; waiting ones are still delivered."""
         answer: TriggerOut = self._client.call(
             "POST", f"/triggers/{self._client.quote(trigger_id)}/pause", body=fields
         )
         return answer
 
     def resume(self, trigger_id: str, /) -> TriggerOut:
-        """Resume a trigger from now on. What passed meanwhile does not fire, except a once; it counts from zero."""
+        """Resume a trigger from now on. Missed times do not fire, except for a once; it counts fires from zero."""
         answer: TriggerOut = self._client.call("POST", f"/triggers/{self._client.quote(trigger_id)}/resume")
         return answer
 
     def fire(self, trigger_id: str, /, *, idempotency_key: str | None = None) -> FiredOut:
-        """Fire now, whatever the schedule and the cooldown say. It counts towards max_fires."""
+        """Fire now, regardless of schedule and cooldown. It counts towards max_fires."""
         answer: FiredOut = self._client.call(
             "POST", f"/triggers/{self._client.quote(trigger_id)}/fire", idempotency_key=idempotency_key
         )
         return answer
 
     def rotate_token(self, trigger_id: str, /) -> TriggerOut:
-        """Give a webhook a new hook_url, shown in this answer only; the old one is unknown from now on."""
+        """Give a webhook a new hook_url, shown in this response only; the old one is invalid from now on."""
         answer: TriggerOut = self._client.call("POST", f"/triggers/{self._client.quote(trigger_id)}/rotate-token")
         return answer
 
@@ -181,7 +181,7 @@ class Triggers:
         return answer
 
     def preview_config(self, **fields: Unpack[PreviewIn]) -> PreviewOut:
-        """Show when a trigger of this type and config would fire; without a timezone, in UTC."""
+        """Show when a trigger of this type and config would fire; in UTC without a timezone."""
         answer: PreviewOut = self._client.call("POST", "/triggers/preview", body=fields)
         return answer
 
@@ -208,7 +208,7 @@ class Triggers:
         return answer
 
     def approve(self, trigger_id: str, /, **fields: Unpack[ApproveIn]) -> TriggerOut:
-        """Approve a trigger that an agent made or changed: it starts now. One that was rejected can still be."""
+        """Approve a trigger that an agent created or changed: it starts now. A rejected one can still be approved."""
         answer: TriggerOut = self._client.call(
             "POST", f"/triggers/{self._client.quote(trigger_id)}/approve", body=fields
         )
@@ -222,16 +222,16 @@ class Triggers:
         return answer
 
     def try_config(self, **fields: Unpack[TrialIn]) -> TrialOut:
-        """Look at once at what a trigger of this config would see, as its first look. Only the audit trail tells of it."""
+        """Try a config now, like a trigger's first check. Only the audit trail records it."""
         answer: TrialOut = self._client.call("POST", "/triggers/try", body=fields)
         return answer
 
     def try_now(self, trigger_id: str, /) -> TrialOut:
-        """Look at once at what a poll sees, compared with what it saw last. Nothing is fired."""
+        """Try a poll now and compare with its last value. Nothing is fired."""
         answer: TrialOut = self._client.call("POST", f"/triggers/{self._client.quote(trigger_id)}/try")
         return answer
 
     def poll(self, trigger_id: str, /) -> PollOut:
-        """Show what a poll saw last, how often it failed in a row, and why."""
+        """Show a poll's last value, its consecutive failures, and the last error."""
         answer: PollOut = self._client.call("GET", f"/triggers/{self._client.quote(trigger_id)}/poll")
         return answer

@@ -20,7 +20,7 @@ class WebUsers:
         self._client = client
 
     def list(self, *, limit: int | None = None, after: str | None = None) -> WebUserPage:
-        """List the tenant's web users, and for the operator the operators' too, newest first."""
+        """List the tenant's web users, newest first; for the operator also the operators."""
         answer: WebUserPage = self._client.call("GET", "/web-users", query={"limit": limit, "after": after})
         return answer
 
@@ -29,7 +29,7 @@ class WebUsers:
         return self._client.each("/web-users", query={})
 
     def create(self, **fields: Unpack[WebUserIn]) -> WebUserOut:
-        """Make a web user. The name is unique over all tenants, for it is all that is typed beside the password."""
+        """Create a web user. The name is unique across tenants, as only the name and the password are entered."""
         answer: WebUserOut = self._client.call("POST", "/web-users", body=fields)
         return answer
 
@@ -39,11 +39,11 @@ class WebUsers:
         return answer
 
     def delete(self, web_user_id: str, /) -> None:
-        """Remove a web user, who is signed out by that."""
+        """Delete a web user, which ends the user's sessions."""
         self._client.call("DELETE", f"/web-users/{self._client.quote(web_user_id)}")
 
     def update(self, web_user_id: str, /, **fields: Unpack[WebUserPatch]) -> WebUserOut:
-        """Change a web user's password or scope; whoever is signed in as that user is signed out."""
+        """Change a web user's password or scope, which ends the user's sessions."""
         answer: WebUserOut = self._client.call(
             "PATCH", f"/web-users/{self._client.quote(web_user_id)}", body=fields
         )
