@@ -1,4 +1,4 @@
-"""A2A's own shapes, 1.0 and 0.3, for the tasks and cards of our agents. Loaded by the first call by A2A."""
+"""Converts tasks and cards of our agents to and from A2A's types, 1.0 and 0.3. Imported by the first A2A call."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ STATES = {
 def card(
     name: str, description: str, url: str, version: str, *, legacy: bool, tags: Iterable[str] = ()
 ) -> dict[str, Any]:
-    """An agent's card; `legacy`: with what a client of 0.3 looks for as well, also inside its security schemes."""
+    """Returns an agent's card; `legacy`: also with the fields for clients of 0.3, including its security schemes."""
     interfaces = [
         AgentInterface(url=url, protocol_binding=BINDING, protocol_version=each) for each in ("1.0", "0.3")
     ]
@@ -108,7 +108,7 @@ def card(
 
 
 def parse_params(method: str, body: Mapping[str, Any], *, legacy: bool) -> Any:
-    """The parameters of a request as the message of 1.0; raises InvalidParamsError."""
+    """Parses the parameters of a request as a 1.0 message; raises InvalidParamsError."""
     try:
         if legacy:
             shape, convert = LEGACY[method]
@@ -123,7 +123,7 @@ def parse_params(method: str, body: Mapping[str, Any], *, legacy: bool) -> Any:
 
 
 def _checked(method: str, params: Any) -> Any:
-    """What the shapes allow and the protocol does not: who speaks, which task, how much of its history."""
+    """Checks what the types allow and the protocol does not: the role, the task, the history length."""
     asked = params.configuration if method == "SendMessage" else params
     if method == "SendMessage" and params.message.role != Role.ROLE_USER:
         raise ValueError("message.role must be ROLE_USER: whoever sends speaks as the user")
@@ -135,7 +135,7 @@ def _checked(method: str, params: Any) -> Any:
 
 
 def list_filter(params: ListTasksRequest) -> TaskFilter:
-    """Which tasks are asked for; raises InvalidParamsError."""
+    """Parses the filter of ListTasks; raises InvalidParamsError."""
     size = params.page_size if params.HasField("page_size") else DEFAULT_PAGE
     if not 1 <= size <= MOST_LISTED:
         raise InvalidParamsError(f"pageSize must be from 1 to {MOST_LISTED}.")
@@ -151,7 +151,7 @@ def list_filter(params: ListTasksRequest) -> TaskFilter:
 
 
 def show_page(found: TaskPage, params: ListTasksRequest) -> dict[str, Any]:
-    """A page of tasks as the result of ListTasks; its four fields are always there."""
+    """Formats a page of tasks as the result of ListTasks, whose four fields are always present."""
     history = params.history_length if params.HasField("history_length") else None
     tasks = [show_task(each, history=history) for each in found.tasks]
     for task in tasks:
@@ -160,7 +160,8 @@ def show_page(found: TaskPage, params: ListTasksRequest) -> dict[str, Any]:
     return {
         "tasks": [dict(MessageToDict(task)) for task in tasks],
         "nextPageToken": found.next_cursor,
-        "pageSize": len(tasks),  # not what was asked for: the kit of the protocol counts
+        # the protocol's test kit expects the number of returned tasks here, not the requested one
+        "pageSize": len(tasks),
         "totalSize": found.total,
     }
 
@@ -172,7 +173,7 @@ def _object(params: Any) -> dict[str, Any]:
 
 
 def parse_task_id(text: str) -> UUID:
-    """A task's id; raises TaskNotFoundError for what can be none."""
+    """Returns a task's id; raises TaskNotFoundError for an invalid one."""
     try:
         return parse_id(text[:100], "task")
     except NotFound:
@@ -180,7 +181,7 @@ def parse_task_id(text: str) -> UUID:
 
 
 def sent_in(message: Message) -> UUID | None:
-    """The run that a message says it was sent in, if that can be one."""
+    """Returns the run that a message claims to be sent in, if that is a valid id."""
     said = dict(message.metadata.items()).get(INVOCATION_KEY)
     try:
         return UUID(said) if isinstance(said, str) else None
@@ -226,7 +227,7 @@ def show_task(view: TaskView, *, history: int | None) -> Task:
 
 
 def result(task: Task, method: str, *, legacy: bool) -> dict[str, Any]:
-    """A task as the result of a method."""
+    """Formats a task as the result of a method."""
     if legacy:
         shown: dict[str, Any] = conversions.to_compat_task(task).model_dump(
             mode="json", by_alias=True, exclude_none=True
@@ -237,7 +238,7 @@ def result(task: Task, method: str, *, legacy: bool) -> dict[str, Any]:
 
 
 def error(failure: A2AError) -> dict[str, Any]:
-    """An error of the protocol as JSON-RPC has it, with the ErrorInfo of A2A's own ones."""
+    """Formats a protocol error for JSON-RPC, with ErrorInfo for A2A's own errors."""
     code = JSON_RPC_ERROR_CODE_MAP.get(type(failure), -32603)
     shown: dict[str, Any] = {"code": code, "message": failure.message}
     if not isinstance(failure, MethodNotFoundError):
