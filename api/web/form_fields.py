@@ -24,7 +24,7 @@ NUMBERS = (int, float)
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input. `kind`: text, area, number, whole, check, select with `options`, lines, headers, or json."""
+    """One input. `kind`: text, area, number, whole, check, yesno, select with `options`, lines, headers, or json."""
 
     name: str
     label: str
@@ -72,7 +72,7 @@ def _of_field(path: str, inner: str, field: FieldInfo, secrets: Collection[str])
         path,
         field.title or inner.replace("_", " ").capitalize(),
         field.description or "",
-        str(extra.get("x-input") or _kind_of(core)),
+        str(extra.get("x-input") or _kind_of(core, can_be_null=can_be_null)),
         _options(core, labels, empty=can_be_null or field.is_required()),
         required=field.is_required(),
         default=None if field.is_required() or field.default_factory else field.default,
@@ -98,9 +98,9 @@ def _core(annotation: Any) -> tuple[Any, bool]:
     return annotation, False
 
 
-def _kind_of(core: Any) -> str:
+def _kind_of(core: Any, *, can_be_null: bool) -> str:
     if core is bool:
-        return "check"
+        return "yesno" if can_be_null else "check"
     if core in NUMBERS:
         return "whole" if core is int else "number"
     if get_origin(core) is Literal:
@@ -117,6 +117,8 @@ def _is_texts(core: Any) -> bool:
 
 
 def _options(core: Any, labels: Mapping[str, str], *, empty: bool) -> tuple[tuple[str, str], ...]:
+    if core is bool and empty:
+        return (("", "–"), ("yes", "yes"), ("no", "no"))
     if get_origin(core) is not Literal:
         return ()
     named = tuple((str(value), labels.get(str(value), str(value))) for value in get_args(core))
@@ -137,8 +139,10 @@ def read(each: Input, text: str) -> Any:
 
 def show(each: Input, value: Any) -> str:
     """Returns the text for a value, such that reading it returns the same value; empty for a secret."""
-    if value is None or value is False or each.is_secret:
+    if value is None or (value is False and each.kind != "yesno") or each.is_secret:
         return ""
+    if each.kind == "yesno":
+        return "yes" if value else "no"
     if value is True:
         return "1"
     if each.kind == "lines":
@@ -195,5 +199,6 @@ _READERS = {
     "whole": _number,
     "lines": lambda each, text: _secrets(each, text) if each.is_secret else _lines(each, text),
     "headers": _headers,
+    "yesno": lambda _each, text: text == "yes",
     "json": _json_or_text,
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from flask import Response, request
@@ -41,7 +41,8 @@ new_agent = page_blueprint("new_agent")
 def show_form() -> Response:
     """Shows the form of the requested runtime, by default the first."""
     kind = _kind(request.args.get("kind", next(iter(RUNTIMES))))
-    return agent_form(kind, given=values_of(kind, {}))
+    suggested = RUNTIMES[kind].suggested(request.args.get("preset", ""))
+    return agent_form(kind, given=values_of(kind, suggested), unfolded=suggested)
 
 
 @new_agent.post("/agents/new")
@@ -79,16 +80,19 @@ def agent_form(
     given: Mapping[str, Any],
     errors: dict[str, str] | None = None,
     agent: dict[str, Any] | None = None,
+    unfolded: Collection[str] = (),
 ) -> Response:
     """Returns the form of a runtime, for a new agent or to change `agent`."""
-    choices = _choices()
-    inputs = form_of(kind, choices, given, is_new=agent is None)
+    choices = _choices() | {"presets": list(RUNTIMES[kind].presets().items())}
+    inputs = form_of(kind, choices, given, is_new=agent is None, unfolded=unfolded)
     secrets = {each.name for each in inputs if each.is_secret}
     return render(
         "new_agent.html",
         status,
         kind=kind,
         runtimes=RUNTIMES,
+        presets=choices["presets"],
+        preset=given.get("preset"),
         agent=agent,
         limits=LIMITS,
         given={name: value for name, value in given.items() if name not in secrets},

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
-from typing import Any, Literal
+from typing import Any
 
 from annotated_types import MaxLen
 
@@ -62,7 +62,12 @@ def _is_address(each: Input) -> bool:
 
 
 def form_of(
-    kind: str, choices: Mapping[str, Sequence[tuple[str, str]]], given: Mapping[str, Any], *, is_new: bool
+    kind: str,
+    choices: Mapping[str, Sequence[tuple[str, str]]],
+    given: Mapping[str, Any],
+    *,
+    is_new: bool,
+    unfolded: Collection[str] = (),
 ) -> list[Input]:
     """Returns the inputs of a runtime, with the tenant's models and the operator's commands to choose from.
 
@@ -72,6 +77,7 @@ def form_of(
     found = []
     for field, each in runtime_inputs(kind):
         shown = replace(each, hint=each.hint.removesuffix(SECRET_KEPT).strip()) if is_new else each
+        shown = replace(shown, is_folded=shown.is_folded and field not in unfolded)
         if field in chosen:
             options = [*([] if each.required else [("", "none")]), *choices[chosen[field]]]
             held = str(given.get(each.name) or "")
@@ -81,7 +87,7 @@ def form_of(
     return found
 
 
-def lacking(kind: str, choices: Mapping[str, Sequence[object]]) -> list[Literal["models", "commands"]]:
+def lacking(kind: str, choices: Mapping[str, Sequence[object]]) -> list[str]:
     """Returns the missing choices that the runtime needs."""
     runtime = runtime_of(kind)
     needed = (of for name, of in runtime.choices.items() if runtime.model_fields[name].is_required())
@@ -105,6 +111,8 @@ def read_new(kind: str, form: Mapping[str, str]) -> dict[str, Any]:
     runtime: dict[str, Any] = {"kind": kind}
     for field, each in runtime_inputs(kind):
         value = read(each, form.get(each.name, ""))
+        if each.kind == "headers" and isinstance(value, Mapping):
+            value = {name: held for name, held in value.items() if held is not None} or None
         if value is not None and (each.kind != "check" or value != bool(each.default)):
             _put(runtime, field, value)
     return runtime
@@ -120,7 +128,7 @@ def read_changes(kind: str, settings: Mapping[str, Any], form: Mapping[str, str]
             continue
         value = read(each, text)
         held = _of(settings, field, None)
-        if isinstance(value, Mapping) and isinstance(held, Mapping):
+        if field not in runtime_of(kind).whole and isinstance(value, Mapping) and isinstance(held, Mapping):
             value = dict.fromkeys(held) | dict(value)
         _put(changed, field, value if value is not None or each.can_be_null else each.default)
     return changed

@@ -37,11 +37,31 @@ export interface CommandRuntimeOut {
   name: string;
 }
 
+export interface Follow {
+  location: boolean | string | null;
+  poll_path: string | null;
+  done_path: string | null;
+  done_values: Array<string | boolean | number> | null;
+  failed_values: Array<string | boolean | number> | null;
+  result_path: string | null;
+  poll_seconds: number | null;
+}
+
 export interface HttpRuntimeOut {
   kind: "http";
+  preset: string | null;
   url: string;
   secret: string | null;
   accepted: string | null;
+  parameters: Record<string, string> | null;
+  method: string | null;
+  path: string | null;
+  body: unknown;
+  sign: boolean | null;
+  reply_path: string | null;
+  error_path: string | null;
+  usage_path: string | null;
+  async: Follow | null;
 }
 
 export interface LlmRuntimeOut {
@@ -93,9 +113,21 @@ export interface CommandRuntime {
 
 export interface HttpRuntime {
   kind: "http";
+  preset: string | null;
   url: string;
   secret: string | null;
+  token: string | null;
   accepted: "done" | "awaits" | null;
+  parameters: Record<string, string> | null;
+  method: "GET" | "POST" | "PUT" | "PATCH" | null;
+  path: string | null;
+  headers: Record<string, string> | null;
+  body: unknown;
+  sign: boolean | null;
+  reply_path: string | null;
+  error_path: string | null;
+  usage_path: string | null;
+  async: Follow | null;
 }
 
 export interface LlmRuntime {

@@ -72,7 +72,7 @@ def patched_runtime(agent: Agent, patch: Mapping[str, Any], operator: Operator) 
     """
     is_same = patch.get("kind", agent.runtime_kind) == agent.runtime_kind
     held = _held(agent, patch, operator) if is_same else {}
-    whole = merge_patch({"kind": agent.runtime_kind, **agent.runtime, **held}, patch) if is_same else dict(patch)
+    whole = _merged(agent, held, patch) if is_same else dict(patch)
     try:
         runtime = RUNTIME.validate_python(whole)
     except ValidationError as error:
@@ -80,6 +80,14 @@ def patched_runtime(agent: Agent, patch: Mapping[str, Any], operator: Operator) 
     if is_same:
         _check_same_host(runtime, agent, _kept(held, patch))
     return _stored(runtime, operator, held, agent.runtime_secret if is_same else None, patch)
+
+
+def _merged(agent: Agent, held: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """The runtime as patched (RFC 7396), but for fields that are replaced as a whole."""
+    replaced = {name: patch[name] for name in runtime_of(agent.runtime_kind).whole if name in patch}
+    kept = {name: value for name, value in agent.runtime.items() if name not in replaced}
+    rest = {name: value for name, value in patch.items() if name not in replaced}
+    return merge_patch({"kind": agent.runtime_kind, **kept, **held}, rest) | replaced
 
 
 def _held(agent: Agent, patch: Mapping[str, Any], operator: Operator) -> dict[str, Any]:

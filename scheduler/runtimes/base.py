@@ -93,8 +93,11 @@ class RuntimeConfig(Shape):
     """The secrets that are shown in the response of the call that generated or set them."""
     sent_along: ClassVar[tuple[str, ...]] = ()
     """The secrets that are sent to `url` as they are, and which therefore do not move to another host."""
-    choices: ClassVar[Mapping[str, Literal["models", "commands"]]] = MappingProxyType({})
-    """Fields whose value is the id of a model of the tenant, or the name of a command that the operator allows."""
+    whole: ClassVar[tuple[str, ...]] = ()
+    """Fields whose value a patch replaces as a whole, although it may be an object."""
+    choices: ClassVar[Mapping[str, Literal["models", "commands", "presets"]]] = MappingProxyType({})
+    """Fields whose value is the id of a model of the tenant, the name of a command that the operator allows, or of a
+    preset."""
     main_fields: ClassVar[tuple[str, ...]] = ()
     """Fields that a form shows at once; the others are collapsed. Empty: all. The first is shown with the agent."""
     options: ClassVar[tuple[Option, ...]] = ()
@@ -110,6 +113,16 @@ class RuntimeConfig(Shape):
         if len(values) != 1 or not isinstance(values[0], str):
             raise TypeError('it has no field `kind: Literal["…"]`')
         return values[0]
+
+    @classmethod
+    def presets(cls) -> Mapping[str, str]:
+        """Returns the names of its presets, each with a label."""
+        return {}
+
+    @classmethod
+    def suggested(cls, preset: str) -> dict[str, Any]:  # noqa: ARG003
+        """Returns what a form for this preset begins with; nothing if there is no such preset."""
+        return {}
 
     def check(self, operator: Operator) -> None:
         """Raises InvalidField on `runtime.FIELD` for what the operator does not allow although the shape does."""

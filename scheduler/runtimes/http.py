@@ -1,163 +1,196 @@
-"""The `http` runtime: one POST to the agent's URL, signed according to Standard Webhooks."""
+"""The `http` runtime: a request to the agent's URL, signed by Standard Webhooks, and what its answer means."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from datetime import datetime
+import json
+import re
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated, Any, ClassVar, Literal, Self
+from typing import Any, Self
 
-from pydantic import Field, StringConstraints
+from pydantic import ValidationError
 
-from scheduler.domain.charsets import decode
 from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleError
-from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
-from scheduler.domain.signatures import new_standard_secret, sign_standard_webhooks
+from scheduler.domain.run import Accepted, Failed, Outcome, RunRequest, Runtime, RuntimeSpec
+from scheduler.domain.signatures import new_standard_secret
 from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
-from scheduler.net.client import Answer
+from scheduler.domain.templates import check_template, names_in
+from scheduler.domain.wake_values import PLAIN, WAKE_VALUES
 from scheduler.net.errors import TimedOut
+from scheduler.net.headers import check_headers
 from scheduler.net.request_checks import check_address
-from scheduler.net.retry_after import is_put_off, parse_retry_after
-from scheduler.runtimes.base import MAX_REPLY_BYTES, Operator, Option, RuntimeConfig, RuntimeParts
-from scheduler.runtimes.replies import read_reply
+from scheduler.runtimes.base import Operator, RuntimeParts
+from scheduler.runtimes.http_answers import Reading
+from scheduler.runtimes.http_call import TOKEN, Caller, joined
+from scheduler.runtimes.http_follow import ANSWER, Following
+from scheduler.runtimes.http_presets import merged, preset_of, presets
+from scheduler.runtimes.http_settings import Follow, HttpSettings
 
-TEMPORARY = frozenset({408, 425, 429})
-"""The 4xx statuses that mean "later": Request Timeout, Too Early, Too Many Requests."""
-EXCERPT = 500
-"""How many characters of an error response are kept."""
+_PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,49}")
+LACKING = "The agent's http runtime lacks its url or its secret; set them again."
 
 
-class HttpRuntime(RuntimeConfig):
-    """Woken by a POST to `url`, signed with `secret` (Standard Webhooks; generated if omitted, and shown once)."""
+class HttpRuntime(HttpSettings):
+    """Woken by a request to `url`, signed by Standard Webhooks with `secret` (made when left out, and shown once).
 
-    label: ClassVar = "Web server"
-    summary: ClassVar = "your own server, called with a signed POST"
-    icon: ClassVar = "M-5-4H5V4H-5ZM-5-1H5"
-    docs: ClassVar = "docs/runtimes.md#http"
-    secrets: ClassVar = ("secret",)
-    shown_once: ClassVar = ("secret",)
-    main_fields: ClassVar = ("url", "secret")
-    options: ClassVar = (
-        Option("--agent-url", "url", "where it is called.", metavar="URL"),
-        Option(
-            "--secret",
-            "secret",
-            "signs the calls, or goes with them.",
-            "secret",
-            "TEXT|@FILE",
-            implies=False,
-        ),
-    )
+    Without `body`, all that there is to know is sent. A `preset` fills in what is left out.
+    """
 
-    kind: Literal["http"]
-    url: str = Field(
-        max_length=8192,
-        title="URL",
-        description="Every wake is sent here as a POST.",
-        examples=["https://agent.example.org/wake"],
-    )
-    secret: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
-        None,
-        repr=False,
-        title="Signing secret",
-        description="Signs every call (Standard Webhooks). Left out, one is made and shown once.",
-    )
-    accepted: Literal["done", "awaits"] | None = Field(
-        None,
-        title="Answer 202",
-        description="What its 202 means: the work is done, or a report will come. Null: a report may come; "
-        "an agent that never sent one is taken for done at its deadline.",
-    )
+    @classmethod
+    def presets(cls) -> Mapping[str, str]:
+        """Those in the folder `presets`."""
+        return {name: each.label for name, each in presets().items()}
+
+    @classmethod
+    def suggested(cls, preset: str) -> dict[str, Any]:
+        """Its address, its parameters with their defaults, and room for a token."""
+        found = presets().get(preset)
+        if found is None:
+            return {}
+        parameters = {name: each.default or "" for name, each in found.parameters.items()}
+        return {"preset": preset, "url": found.url, "token": None, "parameters": parameters}
 
     def check(self, operator: Operator) -> None:
-        """Checks that the address may be requested and the secret can sign."""
-        check_address(self.url, "runtime.url", operator.allow_private)
+        """The preset has what it needs, the templates can be filled, the address may be requested, the secret signs."""
+        if self.preset is not None:
+            preset_of(self.preset).check(self)
+        whole = merged(self)
+        _check_parameters(whole.parameters or {})
+        _check_templates(whole)
+        _check_sense(whole)
+        path = "" if whole.path is None else re.sub(r"\{\{.*?\}\}", "x", whole.path)
+        check_address(joined(whole.url, path) if path else whole.url, "runtime.url", operator.allow_private)
+        if whole.sign is False:
+            return
         try:
             StandardWebhooks().key(self.secret or "")
         except ValueError as error:
             raise InvalidField(f"runtime.secret {error}.", field="runtime.secret") from None
 
     def completed(self) -> Self:
-        """Adds a generated secret if there is none."""
-        return self if self.secret else self.model_copy(update={"secret": new_standard_secret()})
+        """With a secret, if it is to sign."""
+        if self.secret or merged(self).sign is False:
+            return self
+        return self.model_copy(update={"secret": new_standard_secret()})
 
     @classmethod
     def pack(cls, secrets: Mapping[str, Any]) -> str:
-        """Returns the secret itself, as it has always been stored."""
-        return str(secrets["secret"])
+        """The signing secret as it is where it is the only one, which is how it has always been stored."""
+        return str(secrets["secret"]) if set(secrets) == {"secret"} else json.dumps(dict(secrets))
 
     @classmethod
     def unpack(cls, text: str) -> dict[str, Any]:
-        """Returns the secret by its name."""
-        return {"secret": text}
+        """The secrets by their names."""
+        return dict(json.loads(text)) if text.startswith("{") else {"secret": text}
 
     @classmethod
     def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
-        """Returns the runtime for one call."""
-        return HttpRun(spec, parts)
+        """One call, and what comes of it."""
+        secrets = {} if spec.secret is None else cls.unpack(spec.secret)
+        try:
+            settings = merged(cls.model_validate({"kind": "http", **spec.config, **secrets}, strict=False))
+        except ValidationError as error:
+            if "url" not in spec.config:
+                raise ConfigurationError(LACKING) from None
+            wrong = ", ".join(sorted({str(each["loc"][0]) for each in error.errors() if each["loc"]}))
+            raise ConfigurationError(
+                f"The agent's http runtime cannot be run as it is stored ({wrong}); set it again."
+            ) from None
+        if settings.sign is not False and not settings.secret:
+            raise ConfigurationError(LACKING)
+        return HttpRun(settings, parts, spec.timeout_seconds)
 
 
 class HttpRun:
-    """Posts the request; the response is the reply, or 202 the promise of one."""
+    """Sends the request; the answer is the reply, or 202 the promise of one, or the start of a run to follow."""
 
-    def __init__(self, spec: RuntimeSpec, parts: RuntimeParts) -> None:
-        url = spec.config.get("url")
-        if not isinstance(url, str) or not spec.secret:
-            raise ConfigurationError("The agent's http runtime lacks its url or its secret; set them again.")
-        self._url = url
-        self._secret = spec.secret
-        self._timeout = spec.timeout_seconds
-        self._is_done_when_accepted = spec.config.get("accepted") == "done"
+    def __init__(self, settings: HttpSettings, parts: RuntimeParts, timeout_seconds: float) -> None:
+        self._settings = settings
         self._parts = parts
+        self._timeout = timeout_seconds
+        self._reading = Reading(settings.reply_path, settings.error_path, settings.usage_path)
 
     async def run(self, request: RunRequest) -> Outcome:
-        """Posts and reads the response within the agent's timeout. `webhook-id` is the invocation's id."""
-        body = request.to_json()
+        """Send and read the answer, whole within the agent's timeout. `webhook-id` is the invocation's id."""
         try:
-            answer = await self._parts.client.request(
-                "POST",
-                self._url,
-                headers={"Content-Type": "application/json", **self._signature(request, body)},
-                content=body,
-                timeout=self._timeout,
-                max_bytes=MAX_REPLY_BYTES,
-                truncate=True,
-                lenient=True,
-            )
+            caller = Caller(self._settings, request, self._parts.clock)
+            if self._settings.follow is not None:
+                following = Following(self._settings.follow, self._reading, caller, self._parts, self._timeout)
+                return await following.run(request.invocation_id)
+            return await self._call(caller)
         except ReveilleError as error:
             reason = "timeout" if isinstance(error, TimedOut) else "failed"
             return Failed(error.message, permanent=error.permanent, reason=reason)
-        if answer.status == HTTPStatus.ACCEPTED and not self._is_done_when_accepted:
+
+    async def _call(self, caller: Caller) -> Outcome:
+        call = caller.wake()
+        answer = await self._parts.client.request(
+            call.method,
+            call.url,
+            headers=call.headers,
+            content=call.content,
+            timeout=self._timeout,
+            max_bytes=self._reading.max_bytes,
+            truncate=True,
+            lenient=True,
+        )
+        if answer.status == HTTPStatus.ACCEPTED and self._settings.accepted != "done":
             return Accepted()
-        return _outcome(answer, self._parts.clock.now())
-
-    def _signature(self, request: RunRequest, body: bytes) -> Mapping[str, str]:
-        timestamp = int(self._parts.clock.now().timestamp())
-        try:
-            return sign_standard_webhooks(self._secret, str(request.invocation_id), timestamp, body)
-        except ValueError:
-            raise ConfigurationError("The agent's secret cannot sign: it must be whsec_ and base64.") from None
+        return self._reading.outcome(answer, self._parts.clock.now())
 
 
-def _outcome(answer: Answer, now: datetime) -> Outcome:
-    """Converts a status: RFC 9110, with 408, 425, 429 and 5xx worth a retry."""
-    if 200 <= answer.status < 300:
-        return _replied(answer)
-    said = decode(answer.body[: 4 * EXCERPT], answer.headers.get("content-type"), is_cut=True) or ""
-    text = " ".join(said.split())[:EXCERPT]
-    error = (
-        f"The agent answered HTTP {answer.status}: {text}" if text else f"The agent answered HTTP {answer.status}."
-    )
-    if answer.status in TEMPORARY or answer.status >= 500:
-        wait = parse_retry_after(answer.headers.get("retry-after"), now)
-        return Failed(error, retry_after=wait, was_put_off=is_put_off(answer.status, wait))
-    return Failed(error, permanent=True)
+def _check_parameters(parameters: Mapping[str, str]) -> None:
+    for name in parameters:
+        if not _PARAMETER.fullmatch(name) or name in WAKE_VALUES or name in (TOKEN, ANSWER):
+            raise InvalidField(
+                f"{name!r} cannot be the name of a parameter: it is lower-case letters, digits and underscores, and "
+                f"none of {', '.join([*WAKE_VALUES, TOKEN, ANSWER])}.",
+                field=f"runtime.parameters.{name}",
+            )
 
 
-def _replied(answer: Answer) -> Replied:
-    """Returns the `reply` and `acks` of a JSON object, else the body as text."""
-    text = decode(answer.body, answer.headers.get("content-type"), is_cut=answer.truncated)
-    if text is None:
-        kind = answer.headers.get("content-type", "").partition(";")[0].strip()[:100] or "an unknown type"
-        return Replied(f"(not text: {len(answer.body)} bytes of {kind})", answer.truncated)
-    return read_reply(text, is_cut=answer.truncated)
+def _check_templates(whole: HttpSettings) -> None:
+    own = tuple(whole.parameters or {})
+    known = (*WAKE_VALUES, *own)
+    if whole.body is not None:
+        check_template(whole.body, known, "runtime.body")
+    if whole.path is not None:
+        check_template(whole.path, known, "runtime.path")
+    for name, value in (whole.headers or {}).items():
+        check_template(value, (*PLAIN, TOKEN, *own), "runtime.headers")
+        for parameter in names_in(value) & set(own):
+            check_headers({name: (whole.parameters or {})[parameter]})
+    follow = whole.follow
+    if follow is not None:
+        _check_addresses(follow, known)
+
+
+def _check_addresses(follow: Follow, known: Sequence[str]) -> None:
+    for field, template in (("poll_path", follow.poll_path), ("result_path", follow.result_path)):
+        if template is None or not template.startswith("/"):
+            continue
+        of_answer = [name for name in names_in(template) if name.startswith(f"{ANSWER}.")]
+        check_template(template, (*known, *of_answer, f"{ANSWER}.…"), f"runtime.async.{field}")
+
+
+def _check_sense(whole: HttpSettings) -> None:
+    """Refuses settings that contradict each other."""
+    follow = whole.follow
+    if whole.method == "GET" and whole.body is not None:
+        raise InvalidField("A GET has no body; leave it out, or set another method.", field="runtime.body")
+    if follow is None:
+        return
+    if whole.accepted is not None:
+        raise InvalidField(
+            "accepted and async both say what a 202 means; leave one of them out.", field="runtime.accepted"
+        )
+    if follow.location not in (None, False) and follow.poll_path is not None:
+        raise InvalidField(
+            "location and poll_path both say where the run is; leave one of them out.",
+            field="runtime.async.location",
+        )
+    if follow.done_path is None and (follow.done_values or follow.failed_values):
+        raise InvalidField(
+            "done_values and failed_values are of what is at done_path; give that too.",
+            field="runtime.async.done_path",
+        )

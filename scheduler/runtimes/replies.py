@@ -6,11 +6,12 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from scheduler.domain.json_values import read_json, write_json
+from scheduler.domain.json_values import read_json
 from scheduler.domain.run import Replied
+from scheduler.domain.templates import as_text
 from scheduler.domain.usage import read_usage
 
-_AROUND = "\ufeff\0 \t\r\n"
+AROUND = "\ufeff\0 \t\r\n"
 """What may stand around a JSON document: byte order marks within the text, the NUL that ends a string of C, blanks."""
 
 
@@ -26,16 +27,9 @@ def read_reply(text: str, *, is_cut: bool) -> Replied:
     return Replied(as_text(parsed.get("reply")), is_cut, acks=acks, spent=spent, note=note)
 
 
-def as_text(value: object) -> str:
-    """A text as it is, null as none, and anything else as its JSON."""
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else write_json(value, ascii_only=False, sort_keys=False)
-
-
 def parse_object(text: str, *, is_cut: bool) -> dict[str, Any]:
     """A JSON object; nothing for any other text. Of one that was cut, what came of it."""
-    text = text.strip(_AROUND)
+    text = text.strip(AROUND)
     if not text.startswith("{"):
         return {}
     try:

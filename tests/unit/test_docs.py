@@ -13,7 +13,7 @@ from scheduler.triggers.registry import OURS
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
 TRIGGERS = ROOT / "docs/triggers"
-AS_A_WHOLE = ("decisions", "triggers")
+AS_A_WHOLE = ("decisions", "presets", "triggers")
 """Folders of pages that are linked as a whole."""
 TEST = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
 FILE = re.compile(r"`?((?:scheduler|api|tests|config|docs|tools)/[\w/.-]+\.(?:py|md))`?")

@@ -50,11 +50,36 @@ class CommandRuntimeOut(TypedDict, total=False):
     name: Required[str]
 
 
-class HttpRuntimeOut(TypedDict, total=False):
-    kind: Required[Literal["http"]]
-    url: Required[str]
-    secret: str | None
-    accepted: str | None
+class Follow(TypedDict):
+    location: bool | str | None
+    poll_path: str | None
+    done_path: str | None
+    done_values: list[str | bool | int | float] | None
+    failed_values: list[str | bool | int | float] | None
+    result_path: str | None
+    poll_seconds: float | None
+
+
+HttpRuntimeOut = TypedDict(
+    "HttpRuntimeOut",
+    {
+        "kind": Required["Literal['http']"],
+        "preset": "str | None",
+        "url": Required["str"],
+        "secret": "str | None",
+        "accepted": "str | None",
+        "parameters": "dict[str, str] | None",
+        "method": "str | None",
+        "path": "str | None",
+        "body": "Any",
+        "sign": "bool | None",
+        "reply_path": "str | None",
+        "error_path": "str | None",
+        "usage_path": "str | None",
+        "async": "Follow | None",
+    },
+    total=False,
+)
 
 
 class LlmRuntimeOut(TypedDict, total=False):
@@ -104,11 +129,28 @@ class CommandRuntime(TypedDict, total=False):
     name: Required[str]
 
 
-class HttpRuntime(TypedDict, total=False):
-    kind: Required[Literal["http"]]
-    url: Required[str]
-    secret: str | None
-    accepted: Literal["done", "awaits"] | None
+HttpRuntime = TypedDict(
+    "HttpRuntime",
+    {
+        "kind": Required["Literal['http']"],
+        "preset": "str | None",
+        "url": Required["str"],
+        "secret": "str | None",
+        "token": "str | None",
+        "accepted": "Literal['done', 'awaits'] | None",
+        "parameters": "dict[str, str] | None",
+        "method": "Literal['GET', 'POST', 'PUT', 'PATCH'] | None",
+        "path": "str | None",
+        "headers": "dict[str, str] | None",
+        "body": "Any",
+        "sign": "bool | None",
+        "reply_path": "str | None",
+        "error_path": "str | None",
+        "usage_path": "str | None",
+        "async": "Follow | None",
+    },
+    total=False,
+)
 
 
 class LlmRuntime(TypedDict, total=False):

@@ -59,7 +59,7 @@ def block(language: str, containing: str) -> str:
 
 
 def test_the_request_that_is_shown_has_the_fields_of_the_one_that_is_sent() -> None:
-    shown = json.loads(block("json", "invocation_id"))
+    shown = json.loads(block("json", "complete_token"))
     sent = json.loads(make_request().to_json())
     assert list(shown) == list(sent)
     assert list(shown["firings"][0]) == list(sent["firings"][0])

@@ -1,0 +1,106 @@
+"""JSON with placeholders, `{{name}}`, whose values are placed as values: nothing of them can break out."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.json_values import write_json
+
+MAX_TEMPLATE_CHARS = 65_536
+MAX_DEPTH = 32
+_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+Values = Callable[[str], Any]
+"""Gives the value of a known name."""
+
+
+def check_template(template: object, known: Collection[str], field: str) -> None:
+    """Raises InvalidField on `field` for a template that cannot be filled with values of the `known` names."""
+    try:
+        size = len(json.dumps(template, allow_nan=False))
+    except (ValueError, TypeError, RecursionError):
+        raise InvalidField(f"{field} is not JSON.", field=field) from None
+    if size > MAX_TEMPLATE_CHARS:
+        raise InvalidField(f"{field} is {size} characters of JSON; {MAX_TEMPLATE_CHARS} are allowed.", field=field)
+    for place, text, is_name in _texts(template, ""):
+        where = f"{field}{place}" if place else field
+        if is_name and "{{" in text:
+            raise InvalidField(
+                f"{where}: a placeholder stands in a value; the name {text!r} has one.", field=field
+            )
+        for name in _names_in(text, where, field):
+            if name not in known:
+                raise InvalidField(f"{where}: {_unknown(name, known)}", field=field)
+
+
+def fill(template: object, values: Values) -> Any:
+    """Returns the template with its values: of a placeholder that is a whole string as it is, within text as text."""
+    if isinstance(template, str):
+        alone = _PLACEHOLDER.fullmatch(template)
+        return values(alone[1]) if alone else fill_text(template, values)
+    if isinstance(template, Mapping):
+        return {name: fill(each, values) for name, each in template.items()}
+    if isinstance(template, list):
+        return [fill(each, values) for each in template]
+    return template
+
+
+def fill_text(template: str, values: Values) -> str:
+    """Returns a text with the values as text: what is no text as its JSON, null as nothing."""
+    return _PLACEHOLDER.sub(lambda found: as_text(values(found[1])), template)
+
+
+def fill_path(template: str, values: Values) -> str:
+    """Returns the path of an address, each value percent-encoded as one segment. Raises InvalidField."""
+    return _PLACEHOLDER.sub(lambda found: _segment(found[1], as_text(values(found[1]))), template)
+
+
+def names_in(template: object) -> set[str]:
+    """Returns the names of all placeholders."""
+    return {
+        each[1] for _, text, is_name in _texts(template, "") if not is_name for each in _PLACEHOLDER.finditer(text)
+    }
+
+
+def as_text(value: object) -> str:
+    """Returns a text as it is, nothing for null, and anything else as its JSON."""
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else write_json(value, ascii_only=False, sort_keys=False)
+
+
+def _segment(name: str, value: str) -> str:
+    if value in ("", ".", ".."):
+        raise InvalidField(f"The value of {name}, {value!r}, cannot be part of an address.", field=name)
+    return quote(value, safe="", errors="replace")
+
+
+def _texts(template: object, place: str, depth: int = 0) -> Iterator[tuple[str, str, bool]]:
+    """Yields all texts with their places, and whether each is the name of a member."""
+    if depth > MAX_DEPTH:
+        raise InvalidField(f"The template is nested deeper than {MAX_DEPTH} levels.", field=place)
+    if isinstance(template, str):
+        yield place, template, False
+    elif isinstance(template, Mapping):
+        for name, each in template.items():
+            yield place, str(name), True
+            yield from _texts(each, f"{place}.{name}", depth + 1)
+    elif isinstance(template, list):
+        for index, each in enumerate(template):
+            yield from _texts(each, f"{place}[{index}]", depth + 1)
+
+
+def _names_in(text: str, where: str, field: str) -> Iterator[str]:
+    for found in _PLACEHOLDER.finditer(text):
+        yield found[1]
+    if "{{" in _PLACEHOLDER.sub("", text):
+        raise InvalidField(f"{where}: {{{{ has no }}}} that belongs to it.", field=field)
+
+
+def _unknown(name: str, known: Collection[str]) -> str:
+    listed = ", ".join(known)
+    return f"there is no value {name!r}; there are {listed}." if known else "it takes no values."

@@ -1,0 +1,229 @@
+"""Follows a run that an HTTP service only began: it is looked at until it is over, also by another worker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import urljoin
+from uuid import UUID
+
+from loguru import logger
+
+from scheduler.domain.errors import ConfigurationError, ReveilleError
+from scheduler.domain.json_values import matches
+from scheduler.domain.run import Failed, Outcome, Replied
+from scheduler.domain.templates import fill_path
+from scheduler.net.client import Answer
+from scheduler.net.retry_after import parse_retry_after
+from scheduler.runtimes.base import RuntimeParts
+from scheduler.runtimes.http_answers import EXCERPT, NOTHING, TEMPORARY, Reading, document_of, value_at
+from scheduler.runtimes.http_call import Call, Caller
+from scheduler.runtimes.http_settings import Follow
+from scheduler.storage.remote_tasks import KnownTask
+
+ANSWER = "answer"
+"""Before the names of what the first answer said, in the paths of `async`."""
+FIRST_LOOK, LONGEST_LOOK = 1.0, 10.0
+"""Seconds between two looks at a run."""
+LOOK_SECONDS = 60.0
+"""How long one look may take."""
+MAX_MISSES = 5
+"""So many looks in a row may go wrong."""
+GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
+DONE = ("done", "completed", "complete", "succeeded", "success", "successful", "finished", "ok", True)
+FAILED = (
+    "failed",
+    "failure",
+    "error",
+    "errored",
+    "cancelled",
+    "canceled",
+    "aborted",
+    "expired",
+    "timeout",
+    "stopped",
+)
+
+
+class Following:
+    """One try: the run of an earlier one is followed, or a new one is begun."""
+
+    def __init__(
+        self, follow: Follow, reading: Reading, caller: Caller, parts: RuntimeParts, timeout_seconds: float
+    ) -> None:
+        self._follow = follow
+        self._reading = reading
+        self._caller = caller
+        self._parts = parts
+        self._timeout = timeout_seconds
+
+    async def run(self, invocation_id: UUID) -> Outcome:
+        """Follow it to its end, at most the agent's timeout. Raises ReveilleError."""
+        try:
+            async with asyncio.timeout(self._timeout):
+                known = await self._recall(invocation_id)
+                outcome = None if known is None else await self._resume(known)
+                return outcome or await self._begin(invocation_id)
+        except TimeoutError:
+            return Failed(f"The run was not over within {self._timeout:g} s.", reason="timeout")
+
+    async def _begin(self, invocation_id: UUID) -> Outcome:
+        answer = await self._request(self._caller.wake(), self._timeout)
+        if not 200 <= answer.status < 300:
+            return self._reading.outcome(answer, self._parts.clock.now())
+        over = self._end_of(answer) if self._follow.done_path else None
+        if over is not None:
+            return await self._result(answer, over)
+        url = self._address(answer, self._follow.poll_path)
+        if url is None and answer.status != HTTPStatus.ACCEPTED:
+            return self._reading.outcome(answer, self._parts.clock.now())
+        if url is None:
+            raise ConfigurationError(
+                f"The agent answered HTTP {answer.status} and did not say where its run is "
+                f"({self._follow.poll_path or self._header()}); set the runtime's async to where it says so."
+            )
+        await self._remember(invocation_id, url)
+        return await self._watch(url, answer)
+
+    async def _resume(self, url: str) -> Outcome | None:
+        """Follow the run of an earlier try; None when one must be begun: that one failed, or is forgotten."""
+        answer = await self._look(url)
+        over = self._end_of(answer)
+        if isinstance(over, Failed) and not over.permanent:
+            return None
+        return await self._watch(url, answer, is_look=True)
+
+    async def _watch(self, url: str, answer: Answer, *, is_look: bool = False) -> Outcome:
+        """Look again and again until it is over."""
+        pause, misses = FIRST_LOOK, 0
+        first = answer
+        while True:
+            over = self._end_of(answer) if is_look else None
+            if over is not None:
+                return await self._result(first, over)
+            await asyncio.sleep(self._pause(pause, answer))
+            pause, is_look = min(pause * 1.5, LONGEST_LOOK), True
+            try:
+                answer = await self._look(url)
+            except ReveilleError as error:
+                if error.permanent:
+                    raise
+                misses += 1
+                if misses == MAX_MISSES:
+                    raise
+                is_look = False
+                continue
+            misses = misses + 1 if _is_miss(answer) else 0
+            if misses == MAX_MISSES:
+                return self._reading.outcome(answer, self._parts.clock.now())
+
+    def _end_of(self, answer: Answer) -> Outcome | None:
+        """The end that what was looked at is, or None while it goes on, or says nothing for the moment."""
+        if _is_miss(answer):
+            return None
+        if not 200 <= answer.status < 300:
+            # One that is gone may be begun again; for any other answer that would be a second run beside the first.
+            refused = self._reading.outcome(answer, self._parts.clock.now())
+            return (
+                replace(refused, permanent=answer.status not in GONE) if isinstance(refused, Failed) else refused
+            )
+        if self._follow.done_path is None:
+            is_over = answer.status != HTTPStatus.ACCEPTED
+            return self._reading.outcome(answer, self._parts.clock.now()) if is_over else None
+        return self._state_of(answer, self._follow.done_path)
+
+    def _state_of(self, answer: Answer, path: str) -> Outcome | None:
+        document = document_of(answer)
+        state = value_at(path, document)
+        if state is None:
+            return None
+        done, failed = self._follow.done_values, self._follow.failed_values
+        if _is_one(state, DONE if done is None else done):
+            return self._reading.outcome(answer, self._parts.clock.now())
+        if not _is_one(state, FAILED if failed is None else failed):
+            return None
+        ended = self._reading.outcome(answer, self._parts.clock.now())
+        said = ended.error if isinstance(ended, Failed) else f"The run ended as {str(state)[:EXCERPT]!r}."
+        spent = ended.spent if isinstance(ended, Failed | Replied) else None
+        return Failed(said, spent=spent)
+
+    async def _result(self, first: Answer, over: Outcome) -> Outcome:
+        """The end with the result that stands elsewhere."""
+        if self._follow.result_path is None or not isinstance(over, Replied):
+            return over
+        url = self._address(first, self._follow.result_path)
+        if url is None:
+            raise ConfigurationError(f"There is no address of the result at {self._follow.result_path}.")
+        return self._reading.outcome(await self._look(url), self._parts.clock.now())
+
+    def _address(self, answer: Answer, path: str | None) -> str | None:
+        """Where a path, or the header, says that the run is; None where it says nothing."""
+        if path is None:
+            said: Any = answer.headers.get(self._header())
+        elif path.startswith("$"):
+            said = value_at(path, document_of(answer))
+        else:
+            return self._caller.beside(fill_path(path, lambda name: self._value(name, answer)))
+        return urljoin(answer.url, said) if isinstance(said, str) and said else None
+
+    def _value(self, name: str, answer: Answer) -> Any:
+        if not name.startswith(f"{ANSWER}."):
+            return self._caller.value(name)
+        found = document_of(answer)
+        for part in name.split(".")[1:]:
+            found = found.get(part) if isinstance(found, dict) else None
+        if found is None:
+            raise ConfigurationError(f"The agent's answer has no {name.removeprefix(ANSWER + '.')}.")
+        return found
+
+    def _header(self) -> str:
+        return self._follow.location if isinstance(self._follow.location, str) else "Location"
+
+    def _pause(self, pause: float, answer: Answer) -> float:
+        wait = parse_retry_after(answer.headers.get("retry-after"), self._parts.clock.now())
+        return max(self._follow.poll_seconds or pause, wait or 0.0)
+
+    async def _look(self, url: str) -> Answer:
+        return await self._request(self._caller.look(url), min(self._timeout, LOOK_SECONDS))
+
+    async def _request(self, call: Call, timeout: float) -> Answer:
+        return await self._parts.client.request(
+            call.method,
+            call.url,
+            headers=call.headers,
+            content=call.content,
+            timeout=timeout,
+            max_bytes=self._reading.max_bytes,
+            truncate=True,
+            lenient=True,
+        )
+
+    async def _recall(self, invocation_id: UUID) -> str | None:
+        if self._parts.remote_tasks is None:
+            return None
+        known = await self._parts.remote_tasks.recall(invocation_id)
+        return known.task_id if known is not None and known.url == self._caller.address() else None
+
+    async def _remember(self, invocation_id: UUID, url: str) -> None:
+        if self._parts.remote_tasks is None:
+            return
+        try:
+            await self._parts.remote_tasks.remember(invocation_id, KnownTask(self._caller.address(), url))
+        except ReveilleError as error:
+            # A try that cannot be resumed is better than none.
+            logger.warning("The run {} could not be kept: {}", url, error.message)
+
+
+def _is_miss(answer: Answer) -> bool:
+    return answer.status in TEMPORARY or answer.status >= 500
+
+
+def _is_one(state: Any, values: Sequence[object]) -> bool:
+    """Whether a state is one of these; of texts, case makes no difference."""
+    if state is NOTHING:
+        return False
+    folded = state.casefold() if isinstance(state, str) else state
+    return any(matches(folded, each.casefold() if isinstance(each, str) else each) for each in values)

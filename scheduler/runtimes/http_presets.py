@@ -1,0 +1,122 @@
+"""Presets: settings of `http` agents for products that many people run. Each is a file of data in `presets`."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+
+from pydantic import Field, ValidationError
+
+from scheduler.domain.errors import ConfigurationError, InvalidField
+from scheduler.domain.shapes import Shape
+from scheduler.domain.templates import names_in
+from scheduler.runtimes.http_settings import HttpSettings
+from scheduler.triggers.base import merge_headers
+
+FOLDER = Path(__file__).with_name("presets")
+TOKEN = "token"  # noqa: S105  # the name of a placeholder
+S = TypeVar("S", bound=HttpSettings)
+
+
+class Parameter(Shape):
+    """What a preset has to be told, by a name that its templates use."""
+
+    description: str
+    default: str | None = None
+    """Left out, it must be given."""
+
+
+class Preset(Shape):
+    """One product: what it is, what it needs, and the settings that call it."""
+
+    label: str
+    summary: str
+    docs: str
+    url: str
+    """Where it is by default."""
+    needs_token: bool = False
+    parameters: dict[str, Parameter] = Field(default_factory=dict)
+    settings: dict[str, Any]
+
+    def check(self, given: HttpSettings) -> None:
+        """Refuses, with InvalidField, settings that lack what the preset needs, or give what it does not know."""
+        known = ", ".join(f"{name} ({each.description})" for name, each in self.parameters.items()) or "none"
+        own = given.parameters or {}
+        taken = names_in([given.body, given.path])
+        for name in own:
+            if name not in self.parameters and name not in taken:
+                raise InvalidField(
+                    f"The preset {given.preset} has no parameter {name!r}; it has: {known}.",
+                    field=f"runtime.parameters.{name}",
+                )
+        merged_names = names_in([given.path or self.settings.get("path"), given.body or self.settings.get("body")])
+        for name, each in self.parameters.items():
+            if each.default is None and name not in own and name in merged_names:
+                raise InvalidField(
+                    f"The preset {given.preset} needs the parameter {name}: {each.description}.",
+                    field="runtime.parameters",
+                )
+        if self.needs_token and not given.token and not _covers(given.headers, self.settings.get("headers")):
+            raise InvalidField(f"The preset {given.preset} needs a token.", field="runtime.token")
+
+
+def _covers(own: Mapping[str, str] | None, preset: Mapping[str, str] | None) -> bool:
+    """Whether the agent's own headers take the place of those with the token."""
+    named = {name.lower() for name in own or {}}
+    return all(name.lower() in named for name, value in (preset or {}).items() if TOKEN in names_in(value))
+
+
+def read_preset(name: str, text: str) -> Preset:
+    """A preset's file. Raises ConfigurationError that says which field of it is wrong."""
+    try:
+        preset = Preset.model_validate(tomllib.loads(text))
+        HttpSettings.model_validate({"kind": "http", "url": preset.url, **preset.settings})
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigurationError(f"The preset {name} is not TOML: {error}.") from None
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(map(str, first["loc"]))
+        part = "settings." if error.title == "HttpSettings" else ""
+        said = first["msg"].removeprefix("Value error, ").rstrip(".")
+        raise ConfigurationError(f"The preset {name} is wrong at {part}{place}: {said}.") from None
+    return preset
+
+
+@cache
+def presets() -> Mapping[str, Preset]:
+    """All presets, by name."""
+    files = sorted(FOLDER.glob("*.toml"))
+    return MappingProxyType(
+        {each.stem: read_preset(each.stem, each.read_text(encoding="utf-8")) for each in files}
+    )
+
+
+def preset_of(name: str) -> Preset:
+    """One preset. Raises InvalidField."""
+    found = presets().get(name)
+    if found is None:
+        raise InvalidField(
+            f"There is no preset {name!r}; there are {', '.join(presets())}.", field="runtime.preset"
+        )
+    return found
+
+
+def merged(given: S) -> S:
+    """The settings with those of the preset where nothing is given. Raises InvalidField for a preset that is none."""
+    if given.preset is None:
+        return given
+    preset = preset_of(given.preset)
+    defaults = {name: each.default for name, each in preset.parameters.items() if each.default is not None}
+    own = given.model_dump(exclude_none=True)
+    whole = preset.settings | own
+    whole["headers"] = merge_headers(preset.settings.get("headers", {}), own.get("headers", {}))
+    whole["parameters"] = defaults | own.get("parameters", {})
+    if "accepted" in own and "async" not in own:
+        whole.pop("async", None)
+    if "async" in own and "accepted" not in own:
+        whole.pop("accepted", None)
+    return given.model_validate(whole)
