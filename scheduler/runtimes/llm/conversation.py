@@ -78,6 +78,7 @@ class Conversation:
         self._begun: list[str] = []
         """The parts of the reply so far, where a limit of tokens cut it."""
         self._tokens = 0
+        self._is_reminded = False
         self._models = Models(self._thinking.models, parts.client, parts.read_variable)
         own = str(spec.config.get("instructions") or "")
         self._instructions = instructions(
@@ -144,8 +145,8 @@ class Conversation:
         if not said(response).strip() and not response.tool_calls and not self._begun:
             if cut:
                 return Turn(said_nothing(response))
-            if position == 0 and self._thinking.is_asked and not self._thinking.is_awaited:
-                return Turn(gave_no_answer(response))
+            if self._thinking.is_asked and not self._thinking.is_awaited:
+                return self._silent(response, is_first=position == 0)
         if self._thinking.is_awaited:
             turn = self._answered(response, cut=cut, is_last=is_last)
             if turn is not None:
@@ -157,6 +158,15 @@ class Conversation:
             for number, call in enumerate(response.tool_calls)
         ]
         return Turn(told=ModelRequest(parts=results, instructions=self._instructions))
+
+    def _silent(self, response: ModelResponse, *, is_first: bool) -> Turn:
+        """Returns what follows when a person waits and nothing was said: after tool calls, one reminder."""
+        if is_first or self._is_reminded:
+            return Turn(gave_no_answer(response))
+        self._is_reminded = True
+        return Turn(
+            told=self._tell(self._words.answer_now), notes=("It said nothing: it is asked for its answer.",)
+        )
 
     def _answered(self, response: ModelResponse, *, cut: bool, is_last: bool) -> Turn | None:
         """Returns what follows from a two-part answer; None when other calls must be made first."""

@@ -14,6 +14,7 @@ class Words:
     asked: str
     delegated: str
     last_round: str
+    answer_now: str
     go_on: str
     cut: str
     answer_tool: str
@@ -39,6 +40,7 @@ WORDS = {
         ),
         delegated="Another agent waits for your answer to its task: always give it, with the tool reply.",
         last_round="You have no tool calls left. Write your reply now.",
+        answer_now="You have said nothing, and somebody waits for your answer. Write it now.",
         go_on=(
             "Your reply reached its limit of length and was cut. Go on exactly where it stops: repeat nothing, and say "
             "nothing about this."
@@ -62,6 +64,7 @@ WORDS = {
         asked="你最后写下的内容就是答复，会交给提出请求的人。请务必答复：说明你做了什么、发现了什么，或者为何未能完成。",
         delegated="另一个智能体在等待你对其任务的答复：请务必用工具 reply 给出答复。",
         last_round="你已经没有可用的工具调用次数。请现在写出回复。",
+        answer_now="你还什么都没有说，而有人正在等待你的答复。请现在写出答复。",
         go_on="你的回复达到长度上限而被截断。请从中断处接着写：不要重复，也不要提及此事。",
         cut="[回复在此截断：已达到模型的上限，共 {tokens} 个 token。]",
         answer_tool="给出最终答复。完成后调用一次。",

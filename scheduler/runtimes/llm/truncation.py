@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 
 from pydantic_ai.messages import ModelResponse
 
@@ -19,13 +20,18 @@ _REASONS = frozenset(
 
 _THOUGHT = re.compile(r"\s*<(think|thinking)>.*?(?:</\1>\s*|\Z)", re.DOTALL)
 """Thoughts that a server includes in the reply although it should separate them."""
+_END_OF_THOUGHT = re.compile(r"(?:(?!<think).)*?</(?:think|thinking)>[ \t]*(?:\n\s*|\Z)", re.DOTALL)
+"""The end of thoughts whose beginning is a part of the prompt, as templates of some models have it."""
+_INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
+"""Unicode categories of characters that nobody sees: blanks, line ends, zero-width characters."""
 
 
 def said(response: ModelResponse) -> str:
-    """Returns the text of a response without the thoughts before it."""
+    """Returns the text of a response without the thoughts before it; nothing when no character of it is visible."""
     text = response.text or ""
-    thought = _THOUGHT.match(text)
-    return text[thought.end() :] if thought else text
+    thought = _THOUGHT.match(text) or _END_OF_THOUGHT.match(text)
+    text = text[thought.end() :] if thought else text
+    return text if any(unicodedata.category(each) not in _INVISIBLE for each in text) else ""
 
 
 def is_cut(response: ModelResponse) -> bool:

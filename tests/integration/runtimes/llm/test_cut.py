@@ -122,8 +122,19 @@ async def test_a_model_that_spent_its_tokens_without_a_word_has_failed(db: Datab
         (text("<think>Hm.</think>\n\nYes."), "Yes.", None),
         (text("<think>Hm.</think> \n"), None, "had answered nothing, though somebody waits"),
         (text(""), None, "had answered nothing, though somebody waits"),
+        (text(" \u200b\n"), None, "had answered nothing, though somebody waits"),
+        (text("Hm.</think>\n\nYes."), "Yes.", None),
+        (text("Write </think> at the end."), "Write </think> at the end.", None),
     ],
-    ids=["thoughts cut", "thoughts and a reply", "thoughts alone", "nothing"],
+    ids=[
+        "thoughts cut",
+        "thoughts and a reply",
+        "thoughts alone",
+        "nothing",
+        "invisible",
+        "thoughts end",
+        "a tag",
+    ],
 )
 async def test_thoughts_and_silence_are_no_answer_for_whoever_waits(
     db: Database, saying: bytes, reply: str | None, error: str | None
@@ -140,6 +151,26 @@ async def test_thoughts_and_silence_are_no_answer_for_whoever_waits(
     assert row.reply == reply
     assert row.state == ("succeeded" if error is None else "dead")
     assert error is None or error in row.tries[0]["error"]
+
+
+@pytest.mark.parametrize(("then", "state"), [("Yes.", "succeeded"), ("", "dead")])
+async def test_who_worked_and_said_nothing_is_reminded_once_of_who_waits(
+    db: Database, then: str, state: str
+) -> None:
+    async with (
+        providing(calls(("list_triggers", {})), text(""), text(then)) as provider,
+        thinking(db) as thinkers,
+    ):
+        invocation_id = ready_one(
+            db,
+            make_thinker(db, make_model(db, provider.url)),
+            data={"messages": [{"from": {"type": "user", "name": "Ada"}, "text": "Well?"}]},
+            trust=Trust.VERIFIED,
+        )
+        await thinkers.run(invocation_id)
+    row = row_of(db, invocation_id)
+    assert (row.state, row.reply, len(provider.requests)) == (state, then or None, 3)
+    assert "somebody waits for your answer" in provider.told()[-1]["content"]
 
 
 async def test_who_is_asked_nothing_may_keep_silent(db: Database) -> None:
