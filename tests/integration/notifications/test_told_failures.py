@@ -51,13 +51,14 @@ def test_it_is_said_why_in_words_for_people(db: Database, outcome: Outcome, why:
     assert why in said(db)[0][1]
 
 
-@pytest.mark.parametrize("gone", ["expires_at", "deleted_at"])
+@pytest.mark.parametrize("gone", ["SET expires_at = now()", "SET deleted_at = now()"])
 def test_whoever_asked_an_agent_that_is_gone_is_told(db: Database, gone: str) -> None:
     """Its window is skipped before there is a run."""
     ada = make_agent(db, "ada", dedup_delay_seconds=0.0)
+    grace = make_user(db, "grace")
     listen(db, ada, {"from_user": "grace"})
-    write(db, ada, "Is it up?", from_user_id=make_user(db, "grace"))
-    change(db, f"UPDATE agents SET {gone} = now()")
+    write(db, ada, "Is it up?", from_user_id=grace)
+    change(db, "UPDATE agents " + gone)
     assert close(db).skipped == 1
     [(_, text)] = said(db)
     assert text.endswith("because nobody is here any more to answer it.")
