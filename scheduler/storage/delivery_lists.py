@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Row, literal, select, tuple_
 
 from scheduler.storage.log_tables import WebhookDelivery
+from scheduler.storage.newest import newest_of, triggers_of
 from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables import Trigger
 
@@ -37,9 +38,6 @@ def find_deliveries(
     """Lists up to `limit` deliveries without their bodies, newest first, older than `after`."""
     query = select(*DELIVERY).where(WebhookDelivery.tenant_id == tenant_id)
     query = within(query, wanted.span, WebhookDelivery.received_at, WebhookDelivery.id)
-    if wanted.agent_id is not None:
-        of_agent = select(Trigger.id).where(Trigger.agent_id == wanted.agent_id)
-        query = query.where(WebhookDelivery.trigger_id.in_(of_agent))
     if wanted.verdict is not None or wanted.error is not None:
         # Accepted deliveries have no reason. The condition is written out so that the planner uses the partial
         # index.
@@ -49,12 +47,14 @@ def find_deliveries(
         query = query.where(WebhookDelivery.verdict == wanted.verdict)
     if wanted.error is not None:
         query = query.where(WebhookDelivery.reason.icontains(wanted.error, autoescape=True))
+    triggers = triggers_of(conn, wanted.agent_id, wanted.trigger_id)
+    if triggers is None and wanted.agent_id is not None:
+        of_agent = select(Trigger.id).where(Trigger.agent_id == wanted.agent_id)
+        query = query.where(WebhookDelivery.trigger_id.in_(of_agent))
     # The index by trigger is ordered by time.
-    order: tuple[Any, ...] = (WebhookDelivery.id,)
-    if wanted.trigger_id is not None:
-        query = query.where(WebhookDelivery.trigger_id == wanted.trigger_id)
-        order = (WebhookDelivery.received_at, WebhookDelivery.id)
+    by_time: tuple[Any, ...] = (WebhookDelivery.received_at, WebhookDelivery.id)
+    order = (WebhookDelivery.id,) if triggers is None else by_time
     if after is not None:
         last = select(*order).where(WebhookDelivery.id == after)
         query = query.where(tuple_(*order) < last.scalar_subquery())
-    return conn.execute(query.order_by(*[each.desc() for each in order]).limit(limit)).all()
+    return conn.execute(newest_of(query, triggers, WebhookDelivery.trigger_id, order, limit)).all()

@@ -62,6 +62,7 @@ class AuditEvent(Base):
     __table_args__ = (
         Index("ix_audit_events_age", "at", postgresql_using="brin"),
         Index("ix_audit_events_tenant", "tenant_id", "id"),
+        Index("ix_audit_events_agent", "agent_id", "id", postgresql_where=text("agent_id IS NOT NULL")),
         Index("ix_audit_events_subject", "subject_id", "id"),
         Index("ix_audit_events_subject_type", "tenant_id", "subject_type", "id"),
         Index("ix_audit_events_action", "tenant_id", "action", "id"),

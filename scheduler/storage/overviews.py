@@ -96,7 +96,7 @@ def list_dead(
     """Lists up to `limit` invocations that ended dead or skipped and were not replayed, newest first, older than
     `after`, with the `error` of the last attempt.
     """
-    query = only(select(*INVOCATION, LAST_ERROR.label("error")), wanted)
+    query = only(conn, select(*INVOCATION, LAST_ERROR.label("error")), wanted)
     query = query.where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN)
     if after is not None:
         query = query.where(Invocation.id < after)
@@ -105,7 +105,7 @@ def list_dead(
 
 def count_dead(conn: Connection, tenant_id: UUID, wanted: LedgerFilter = ALL) -> int:
     """Counts what `list_dead` would list, up to MOST_COUNTED."""
-    some = only(select(Invocation.id).where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN), wanted)
+    some = only(conn, select(Invocation.id).where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN), wanted)
     return conn.scalar(select(func.count()).select_from(some.limit(MOST_COUNTED).subquery())) or 0
 
 

@@ -11,27 +11,30 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
+    ScalarSelect,
     Select,
     Text,
-    and_,
-    any_,
     func,
     literal,
-    or_,
     select,
     union_all,
 )
 
 from scheduler.domain.errors import NotFound
+from scheduler.domain.model import FINAL_STATES, FiringState, InvocationState
 from scheduler.storage.audit import SYSTEM
+from scheduler.storage.carriers import carries
 from scheduler.storage.log_tables import AuditEvent
+from scheduler.storage.newest import newest_of, triggers_of
 from scheduler.storage.spans import EVER, Span, within
-from scheduler.storage.tables import Firing, Invocation, Trigger
+from scheduler.storage.tables import Firing, Invocation
 
 MAX_SHOWN_FIRINGS = 1000
 LAST_ERROR = Invocation.tries[-1]["error"].astext
 WITH_ERRORS = ("dead", "skipped", "cancelled", "retrying")
 """States in which the last attempt, if any, failed."""
+ENDED = (FiringState.DEAD, FiringState.SKIPPED, FiringState.CANCELLED)
+"""Few firings end so: they have an index of their own."""
 FIRED = "trigger.fired"
 MANUAL = "manual:%"
 """The prefix of occurrence keys of manual firings; the audit trail shows them with the person who fired."""
@@ -66,14 +69,32 @@ def list_firings(
     query = select(*FIRING).where(Firing.tenant_id == tenant_id)
     if wanted.agent_id is not None:
         query = query.where(Firing.agent_id == wanted.agent_id)
-    if wanted.trigger_id is not None:
-        query = query.where(Firing.trigger_id == wanted.trigger_id)
     if wanted.state is not None:
-        query = query.where(Firing.state == wanted.state)
+        # Written out, so that the planner sees that the index of failed firings will do.
+        query = query.where(Firing.state == literal(wanted.state, literal_execute=True))
+    if wanted.state == FiringState.PENDING:
+        query = query.where(Firing.id >= _oldest_pending(tenant_id))
     query = within(query, wanted.span, Firing.fired_at, Firing.id)
     if after is not None:
         query = query.where(Firing.id < after)
-    return conn.execute(query.order_by(Firing.id.desc()).limit(limit)).all()
+    by_state = wanted.state in ENDED and wanted.trigger_id is None
+    triggers = None if by_state else triggers_of(conn, wanted.agent_id, wanted.trigger_id)
+    return conn.execute(newest_of(query, triggers, Firing.trigger_id, (Firing.id,), limit)).all()
+
+
+def _oldest_pending(tenant_id: UUID) -> ScalarSelect[Any]:
+    """Selects where firings that still wait begin: each is in an invocation that has not ended."""
+    first = (
+        select(Firing.id)
+        .where(Firing.invocation_id == Invocation.id)
+        .order_by(Firing.id)
+        .limit(1)
+        .correlate(Invocation)
+        .scalar_subquery()
+    )
+    under_way = Invocation.state.in_(sorted({*InvocationState} - FINAL_STATES))
+    oldest = select(first.label("id")).where(Invocation.tenant_id == tenant_id, under_way).subquery()
+    return select(oldest.c.id).order_by(oldest.c.id).limit(1).scalar_subquery()
 
 
 def get_firing(conn: Connection, tenant_id: UUID, firing_id: UUID) -> Row[Any]:
@@ -89,43 +110,25 @@ def list_invocations(
     conn: Connection, tenant_id: UUID, wanted: LedgerFilter, *, limit: int, after: UUID | None = None
 ) -> Sequence[Row[Any]]:
     """Lists up to `limit` invocations without their transcripts, older than `after`."""
-    query = only(select(*INVOCATION).where(Invocation.tenant_id == tenant_id), wanted)
+    query = only(conn, select(*INVOCATION).where(Invocation.tenant_id == tenant_id), wanted)
     if after is not None:
         query = query.where(Invocation.id < after)
     return conn.execute(query.order_by(Invocation.id.desc()).limit(limit)).all()
 
 
-def only(query: Select[Any], wanted: LedgerFilter) -> Select[Any]:
+def only(conn: Connection, query: Select[Any], wanted: LedgerFilter) -> Select[Any]:
     """Applies the filter to a query of invocations."""
     query = within(query, wanted.span, Invocation.opened_at, Invocation.id)
     if wanted.agent_id is not None:
         query = query.where(Invocation.agent_id == wanted.agent_id)
     if wanted.trigger_id is not None:
-        query = query.where(_carries(wanted.trigger_id))
+        query = query.where(carries(conn, wanted.trigger_id, wanted.agent_id))
     if wanted.state is not None:
         query = query.where(Invocation.state == wanted.state)
     if wanted.error is not None:
         said = func.coalesce(LAST_ERROR, "") + " " + func.coalesce(Invocation.reason, "")
         query = query.where(Invocation.state.in_(WITH_ERRORS), said.icontains(wanted.error, autoescape=True))
     return query
-
-
-def _carries(trigger_id: UUID) -> ColumnElement[bool]:
-    """Selects an agent's invocations that carry a firing of its trigger, including firings that a replay has
-    moved.
-    """
-    fired = select(Firing.id).where(Firing.trigger_id == trigger_id).correlate(Invocation)
-    of_agent = select(Trigger.agent_id).where(Trigger.id == trigger_id).scalar_subquery()
-    return and_(
-        Invocation.agent_id == of_agent,
-        or_(
-            fired.where(Firing.invocation_id == Invocation.id).exists(),
-            and_(
-                Invocation.replayed_into.is_not(None),
-                fired.where(Firing.id == any_(Invocation.firing_ids)).exists(),
-            ),
-        ),
-    )
 
 
 def find_invocation(conn: Connection, invocation_id: UUID) -> Row[Any] | None:
@@ -189,9 +192,21 @@ def list_audit(
     if operator:
         sides.append(newest(events_of(AuditEvent.tenant_id.is_(None), wanted), AuditEvent.id, limit, after))
     if wanted.action in (None, FIRED, FIRED.partition(".")[0]):
-        sides.append(newest(fired_by(tenant_id, wanted), Firing.id, limit, after))
+        sides.append(_newest_fired(conn, tenant_id, wanted, limit, after))
     every = union_all(*sides).subquery()
     return conn.execute(select(every).order_by(every.c.id.desc()).limit(limit)).all()
+
+
+def _newest_fired(
+    conn: Connection, tenant_id: UUID, wanted: AuditFilter, limit: int, after: UUID | None
+) -> Select[Any]:
+    if wanted.subject_id not in (None, wanted.trigger_id) and wanted.trigger_id is not None:
+        triggers: Sequence[UUID] | None = []
+    else:
+        triggers = triggers_of(conn, wanted.agent_id, wanted.trigger_id or wanted.subject_id)
+    rows = fired_by(tenant_id, wanted)
+    older = rows if after is None else rows.where(Firing.id < after)
+    return select(newest_of(older, triggers, Firing.trigger_id, (Firing.id,), limit).subquery())
 
 
 def newest(side: Select[Any], id_column: Any, limit: int, after: UUID | None) -> Select[Any]:

@@ -22,6 +22,7 @@ WAITS_FOR_AGENT = text("type = 'a2a_wait' AND deleted_at IS NULL")
 AWAITS_APPROVAL = text("approval = 'awaiting' AND deleted_at IS NULL")
 LISTENS_EVERYWHERE = text("""type = 'on_message' AND config @> '{"any_session": true}' AND deleted_at IS NULL""")
 
+ENDED_BADLY = text("state IN ('dead', 'skipped', 'cancelled')")
 COLLECTS = text("state IN ('collecting', 'retrying')")
 NEEDS_A_HUMAN = text("state IN ('dead', 'skipped') AND replayed_into IS NULL")
 """Invocations that ended without success and were not replayed."""
@@ -111,6 +112,7 @@ class Trigger(Base):
         Index("uq_triggers_agent_system", "agent_id", "name", unique=True, postgresql_where=NAMED_BY_SYSTEM),
         Index("ix_triggers_tenant", "tenant_id", "id", postgresql_where=NOT_DELETED),
         Index("ix_triggers_agent", "agent_id", "id", postgresql_where=NOT_DELETED),
+        Index("ix_triggers_owner", "agent_id"),
         Index("ix_triggers_waits", "tenant_id", "id", postgresql_where=WAITS_FOR_AGENT),
         Index("ix_triggers_awaiting", "tenant_id", "id", postgresql_where=AWAITS_APPROVAL),
         Index("ix_triggers_any_session", "tenant_id", postgresql_where=LISTENS_EVERYWHERE),
@@ -198,6 +200,7 @@ class Firing(Base):
         Index("ix_firings_trigger", "trigger_id", "id"),
         Index("ix_firings_root", "root_id", "id", postgresql_where=text("depth > 0")),
         Index("ix_firings_ack", "trigger_id", "ack", postgresql_where=text("ack IS NOT NULL")),
+        Index("ix_firings_ended", "tenant_id", "state", "id", postgresql_where=ENDED_BADLY),
         Index("ix_firings_age", "fired_at", postgresql_using="brin"),
         Index("ix_firings_deferred_until", "deferred_until", postgresql_where=text("ack = 'deferred'")),
     )
@@ -240,12 +243,7 @@ class Invocation(Base):
 
     __tablename__ = "invocations"
     __table_args__ = (
-        Index(
-            "uq_invocations_collecting",
-            "agent_id",
-            unique=True,
-            postgresql_where=text("state = 'collecting'"),
-        ),
+        Index("uq_invocations_collecting", "agent_id", unique=True, postgresql_where=text("state = 'collecting'")),
         Index(
             "uq_invocations_active",
             "agent_id",
@@ -258,6 +256,7 @@ class Invocation(Base):
         Index("ix_invocations_agent", "agent_id", "id"),
         Index("ix_invocations_state", "tenant_id", "state", "id"),
         Index("ix_invocations_dead", "tenant_id", "id", postgresql_where=NEEDS_A_HUMAN),
+        Index("ix_invocations_replayed", "agent_id", "id", postgresql_where=text("replayed_into IS NOT NULL")),
         Index("ix_invocations_ready", "agent_id", "ready_at", postgresql_where=text("ready_at IS NOT NULL")),
         Index("ix_invocations_age", "finished_at", postgresql_using="brin"),
         Index("ix_invocations_held_until", "held_until", postgresql_where=text("held_until IS NOT NULL")),
