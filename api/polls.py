@@ -25,7 +25,7 @@ from scheduler.intake.polls.trial import Trial, record_try, try_look
 from scheduler.intake.polls.watch import Watch, is_watch, open_watch
 from scheduler.manage.agent_rights import check_may_try, is_own
 from scheduler.manage.agent_trigger_limits import APPROVED
-from scheduler.net.request_checks import check_request
+from scheduler.net.request_checks import check_request, check_server
 from scheduler.storage.agents import get_agent
 from scheduler.triggers.base import CheckContext, TriggerConfig, parse_config
 from scheduler.triggers.looks import LookConfig
@@ -108,6 +108,7 @@ def checked_config(type_name: str, config: Mapping[str, Any]) -> PollConfig | Lo
     context = CheckContext(
         now=who.clock.now(),
         check_request=partial(check_request, allow_private=who.allow_private),
+        check_server=partial(check_server, allow_private=who.allow_private),
         permitted=who.settings.permitted,
         by_agent=caller().is_agent,
     )

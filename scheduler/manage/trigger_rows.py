@@ -21,7 +21,7 @@ from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
 from scheduler.manage.stored_triggers import AgentLimits, HeldTrigger
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.net.policy import AllowedPrivate
-from scheduler.net.request_checks import check_request
+from scheduler.net.request_checks import check_request, check_server
 from scheduler.storage.agents import ZONE
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
@@ -145,6 +145,7 @@ def check_context(
         min_poll_interval_min=agent.poll_floor,
         max_webhook_body_bytes=agent.max_webhook_body_bytes,
         check_request=partial(check_request, allow_private=allow_private),
+        check_server=partial(check_server, allow_private=allow_private),
         agent_id=agent.agent_id,
         permitted=permitted,
         by_agent=by_agent,

@@ -124,8 +124,23 @@ def check_url(url: str, allow_private: AllowedPrivate) -> ParsedUrl:
     if parts is None or scheme not in _DEFAULT_PORTS:
         raise UrlRefused("Only http:// and https:// URLs with a host are requested; give the whole URL.")
     host, port = _host_and_port(parts["authority"], _DEFAULT_PORTS[scheme])
+    return _judged(scheme, host, port, (parts["path"] or "/") + (parts["query"] or ""), allow_private)
+
+
+def check_server(host: str, port: int, allow_private: AllowedPrivate, *, own_port: int) -> ParsedUrl:
+    """Apply the same rules to a server that is spoken to by another protocol, whose own port is open to it too.
+
+    `host`: a name or an address without brackets. Raises UrlRefused.
+    """
+    if _ODD.search(host) or len(host) > MAX_URL_LENGTH:
+        raise UrlRefused("The host has a space or another character that no host name has; correct it.")
+    if port != own_port and not 1024 <= port <= 65535:
+        raise UrlRefused(f"The port is not open to requests; use {own_port} or 1024 to 65535.")
+    return _judged("https", _ascii(f"[{host}]" if ":" in host else host), port, "/", allow_private)
+
+
+def _judged(scheme: str, host: str, port: int, target: str, allow_private: AllowedPrivate) -> ParsedUrl:
     address = _address(host)
-    target = (parts["path"] or "/") + (parts["query"] or "")
     if address is not None:
         refusal = address_refusal(str(address), address, allow_private, port)
         if refusal is not None:

@@ -23,6 +23,10 @@ def any_request(url: str, headers: Mapping[str, str]) -> None:
     """Accepts any request: for a config that is only previewed."""
 
 
+def any_server(host: str, port: int, own_port: int) -> None:
+    """Refuses nothing: for a config that is only displayed."""
+
+
 def as_given(field: str, reference: str) -> str:  # noqa: ARG001
     """Returns the reference unchanged: for a config whose trigger need not exist."""
     return reference
@@ -47,6 +51,9 @@ class CheckContext:
     """Resolves `(field, id or name)` to an id in the agent's tenant; raises InvalidField on that field."""
     check_request: Callable[[str, Mapping[str, str]], None] = any_request
     """Raises InvalidField on `url` or `headers` for requests that the service never makes."""
+    check_server: Callable[[str, int, int], None] = any_server
+    """Refuses with InvalidField, on `host`, a host and port that may not be connected to; the third argument is the
+    protocol's own port."""
 
 
 class TriggerConfig(BaseModel):

@@ -19,6 +19,7 @@ from scheduler.triggers.mailbox import Account, Head, Mailbox
 from scheduler.triggers.means import Means
 from scheduler.triggers.options import Option
 
+PORT = 993
 MOST_MAILS = 20
 """The most mails of a firing; the others come with the next check."""
 MOST_CHARS = 60_000
@@ -66,7 +67,7 @@ class EmailConfig(LookConfig):
     }
 
     host: str = Field(min_length=1, max_length=255, title="Server", description="Its IMAP server, by TLS.")
-    port: int = Field(default=993, ge=1, le=65535, title="Port")
+    port: int = Field(default=PORT, ge=1, le=65535, title="Port")
     username: str = Field(min_length=1, max_length=500, title="User")
     password: str | None = Field(default=None, max_length=2_000, title="Password", description="Kept encrypted.")
     token: str | None = Field(
@@ -101,10 +102,7 @@ class EmailConfig(LookConfig):
             each in text for text in (self.username, self.password or "", self.token or "") for each in "\r\n\0"
         ):
             raise InvalidField("User, password and token are each one line.", field="username")
-        try:
-            context.check_request(f"https://{self.host}:{self.port}/", {})
-        except InvalidField as error:
-            raise InvalidField(error.message, field="host") from None
+        context.check_server(self.host, self.port, PORT)
 
     def look_with(self, cursor: Any, means: Means) -> Sighting:
         """Read the mails that have come since the last look."""

@@ -22,6 +22,7 @@ from scheduler.triggers.options import Option
 from scheduler.triggers.queues.base import MAX_BYTES, Entry, Place, Queue
 from scheduler.triggers.queues.redis_stream import RedisStream
 
+PORT = 6379
 MOST = 100
 """Entries of a look."""
 SHOWN_CHARS = 48_000
@@ -105,9 +106,8 @@ class QueueConfig(LookConfig):
         url = self._parsed()
         if self.username is not None and self.password is None:
             raise InvalidField("A user needs a password.", field="password")
-        written = f"[{url.hostname}]" if ":" in (url.hostname or "") else url.hostname
         try:
-            context.check_request(f"https://{written}:{url.port or 6379}/", {})
+            context.check_server(url.hostname or "", url.port or PORT, PORT)
         except InvalidField as error:
             raise InvalidField(error.message, field="url") from None
 
@@ -169,7 +169,7 @@ class QueueConfig(LookConfig):
         url = self._parsed()
         return Place(
             url=url,
-            address=means.address_of(url.hostname or "", url.port or 6379),
+            address=means.address_of(url.hostname or "", url.port or PORT),
             username=self.username,
             password=self.password,
             stream=self.stream,

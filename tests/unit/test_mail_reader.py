@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 import pytest
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from scheduler.documents.mail import read
 from scheduler.domain.errors import InvalidField
+from scheduler.net.policy import AllowedPrivate
+from scheduler.net.request_checks import check_server
 from scheduler.triggers.base import CheckContext, parse_config, split_secrets
 from scheduler.triggers.email import EmailConfig
 from tests.unit.test_poll_config import NOW
@@ -77,6 +80,32 @@ def test_a_wrong_field_is_named(wrong: dict[str, Any], field: str) -> None:
     with pytest.raises(InvalidField) as refused:
         parse_config(EmailConfig, GIVEN | wrong, CheckContext(NOW))
     assert refused.value.field == f"config.{field}"
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "why"),
+    [
+        ("imap.example.org", 993, ""),
+        ("imap.example.org", 1993, ""),
+        ("2606:4700::1111", 993, ""),
+        ("10.0.0.1", 993, ""),
+        ("imap.example.org", 143, "use 993"),
+        ("10.0.0.1", 1143, "not a public address"),
+        ("localhost", 993, "this machine itself"),
+        ("2130706433", 993, "not a public address"),
+        ("a b", 993, "space"),
+        ("imap.example.org/x", 993, "no host name"),
+    ],
+)
+def test_only_servers_that_may_be_connected_to_are_accepted(host: str, port: int, why: str) -> None:
+    check = partial(check_server, allow_private=AllowedPrivate.parse("10.0.0.1:993"))
+    context = CheckContext(NOW, check_server=check)
+    if not why:
+        assert parse_config(EmailConfig, GIVEN | {"host": host, "port": port}, context)
+        return
+    with pytest.raises(InvalidField, match=why) as refused:
+        parse_config(EmailConfig, GIVEN | {"host": host, "port": port}, context)
+    assert refused.value.field == "config.host"
 
 
 def test_the_password_is_a_secret() -> None:

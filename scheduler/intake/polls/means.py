@@ -14,7 +14,7 @@ from scheduler.domain.permitted import Permitted
 from scheduler.intake.polls.programs import run_program
 from scheduler.net.client import Answer, GuardedClient
 from scheduler.net.guard import admit
-from scheduler.net.policy import AllowedPrivate, check_url
+from scheduler.net.policy import AllowedPrivate, check_server
 from scheduler.net.resolver import SystemResolver
 from scheduler.triggers.means import Means
 
@@ -44,8 +44,7 @@ def means_of(parts: Parts, loop: asyncio.AbstractEventLoop, trigger_id: UUID | N
         return wait(parts.client.request("GET", url, headers=headers, timeout=FETCH_SECONDS, max_bytes=most))
 
     def address_of(host: str, port: int) -> str:
-        written = f"[{host}]" if ":" in host else host
-        target = check_url(f"https://{written}:{port}/", parts.allow_private)
+        target = check_server(host, port, parts.allow_private, own_port=port)  # the config's check judged the port
         return str(wait(admit(target, resolver=SystemResolver(), allow_private=parts.allow_private))[0])
 
     return Means(parts.permitted, parts.clock.now, run_program, fetch, address_of, parts.apart.read, trigger_id)
