@@ -30,6 +30,7 @@ class A2aTask(Base):
     __table_args__ = (
         Index("uq_a2a_tasks_message", "agent_id", "key_id", "message_id", unique=True),
         Index("ix_a2a_tasks_agent", "agent_id", "firing_id"),
+        Index("ix_a2a_tasks_conversation", "agent_id", "context_id", "firing_id"),
         Index("ix_a2a_tasks_task", "task_id", postgresql_where=text("task_id IS NOT NULL")),
     )
 

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from scheduler.domain.run import Replied
 from scheduler.invocations.chat_memory import MOST_MESSAGES, chat_memory
+from tests.support.a2a_client import immediate, rpc
 from tests.support.api import Api
 from tests.support.database import rows
+from tests.support.invocations import close, end, run_once, start
 
 
 def test_the_last_messages_of_the_conversation_are_told_bounded_and_fenced(api: Api) -> None:
@@ -42,3 +45,31 @@ def test_the_last_messages_of_the_conversation_are_told_bounded_and_fenced(api: 
     assert first.startswith("此前的对话") and "my name is Grace" in first
     assert first.count("<<<end f00f>>>") == 1, "nobody closes the fence from within"
     assert "grace" in first
+
+
+def test_what_was_asked_and_replied_before_by_a2a_is_told(api: Api) -> None:
+    """That of the key and the contextId that wake the agent, and of no other; one reply to all that its run had."""
+    agent_id = str(api.agent("ada", dedup_delay_seconds=0)["id"])
+
+    def say(text: str, context: str, key: str = api.key, **message: str) -> str:
+        body = immediate(text)
+        body["params"]["message"] |= {"parts": [{"text": text}], "contextId": context} | message
+        return str(rpc(api.as_(key), agent_id, body)["result"]["task"]["id"])
+
+    say("I am Grace", "talk")
+    say("I live in Arlington", "talk")
+    run_once(api.db, Replied("Hello, Grace."))
+    say("gossip", "another")
+    say("secret", "talk", api.with_key("write").key)
+    run_once(api.db, Replied("Hm."))
+    task = say("who am I?", "talk")
+    [running] = [start(api.db, each) for each in close(api.db).ready]
+    say("and where?", "talk", taskId=task)
+    fired = rows(api.db, "SELECT id, data, trust FROM firings ORDER BY id")
+    with api.db.begin() as conn:
+        assert chat_memory(conn, UUID(agent_id), fired[:2], "en", "f00f") == ""
+        told = chat_memory(conn, UUID(agent_id), fired[-1:], "en", "f00f")
+    said = [line.split("Z: ")[1] for line in told.splitlines() if "Z: " in line]
+    assert said == ["I am Grace", "I live in Arlington", "Hello, Grace.", "who am I?"]
+    assert told.count("trust=verified") == 3 and told.count("trust=system") == 1
+    end(api.db, running, Replied("Grace."))
