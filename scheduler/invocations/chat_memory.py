@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 from uuid import UUID
 
@@ -100,7 +101,7 @@ def _by_a2a(conn: Connection, firings: Sequence[Row[Any]]) -> list[_Said]:
     ids = [each.id for each in firings if (each.data or {}).get("messages") and not any(_messages([each]))]
     rows = conn.execute(EARLIER_BY_A2A, {"ids": ids, "most": MOST_MESSAGES}).all() if ids else []
     said: list[_Said] = []
-    for row, following in zip(rows, [*rows[1:], None], strict=True):
+    for row, following in zip_longest(rows, rows[1:]):
         said.append(_Said(row.name or "?", row.trust, row.text or "", row.fired_at))
         is_last = following is None or following.invocation_id != row.invocation_id
         if is_last and row.reply and row.finished_at:  # one reply to all that its run carried

@@ -51,7 +51,7 @@ def test_what_was_asked_and_replied_before_by_a2a_is_told(api: Api) -> None:
     """That of the key and the contextId that wake the agent, and of no other; one reply to all that its run had."""
     agent_id = str(api.agent("ada", dedup_delay_seconds=0)["id"])
 
-    def say(text: str, context: str, key: str = api.key, **message: str) -> str:
+    def say(text: str, context: str, key: str | None = api.key, **message: str) -> str:
         body = immediate(text)
         body["params"]["message"] |= {"parts": [{"text": text}], "contextId": context} | message
         return str(rpc(api.as_(key), agent_id, body)["result"]["task"]["id"])
