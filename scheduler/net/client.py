@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import ssl
@@ -10,7 +11,6 @@ from dataclasses import dataclass
 from typing import Self
 from urllib.parse import urljoin
 
-import anyio
 import httpx
 
 from scheduler.domain.errors import InvalidField
@@ -99,7 +99,7 @@ class GuardedClient:
         check_headers(headers or {})
         call = _Call(method, check_url(url, self._allow_private), headers or {}, content)
         try:
-            with anyio.fail_after(timeout):
+            async with asyncio.timeout(timeout):
                 for _ in range(max_redirects + 1 if follow_redirects else 1):
                     with _errors(call.target):
                         answer = await self._hop(call, max_bytes, truncate, lenient, follow_redirects)

@@ -6,12 +6,7 @@ A space before a colon must not turn a complete response into a failure: the ser
 from __future__ import annotations
 
 import re
-import ssl
 from collections.abc import Iterable, Iterator
-from typing import Any
-
-import httpcore
-import httpx
 
 from scheduler.net.response_chunks import Chunks
 
@@ -79,58 +74,28 @@ def _all(fields: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
     return b", ".join(value for name, value in fields if name.lower() == wanted)
 
 
-def lenient_transport(ssl_context: ssl.SSLContext, limits: httpx.Limits) -> httpx.AsyncHTTPTransport:
-    """Creates httpx's HTTP/1.1 transport with connections that repair response headers. Each carries one request."""
-    transport = httpx.AsyncHTTPTransport(verify=ssl_context, limits=limits)
-    # httpx cannot set its pool's network backend, but httpcore below it can.
-    transport._pool = httpcore.AsyncConnectionPool(  # noqa: SLF001
-        ssl_context=ssl_context,
-        max_connections=limits.max_connections,
-        max_keepalive_connections=limits.max_keepalive_connections,
-        keepalive_expiry=limits.keepalive_expiry,
-        network_backend=_Network(),
-    )
-    return transport
+class HeadTidier:
+    """Repairs headers in a stream of bytes until the final response's.
 
-
-class _Network(httpcore.AnyIOBackend):
-    async def connect_tcp(self, *args: Any, **kwargs: Any) -> httpcore.AsyncNetworkStream:
-        return _Stream(await super().connect_tcp(*args, **kwargs))
-
-
-class _Stream(httpcore.AsyncNetworkStream):
-    """A connection that repairs headers until the final response's.
-
-    After that it frames a chunked body anew, and passes any other through.
+    After that it frames a chunked body anew, and leaves any other as it is.
     """
 
-    def __init__(self, inner: httpcore.AsyncNetworkStream) -> None:
-        self._inner = inner
+    def __init__(self) -> None:
         self._head = bytearray()
         self._is_past = False
         self._chunks: Chunks | None = None
 
-    async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        while not self._is_past:
-            chunk = await self._inner.read(max_bytes, timeout)
-            self._head += chunk
-            if not chunk:
-                self._is_past = True
-                return bytes(self._head)
-            came = self._tidied()
-            if came:
-                return came
-        return await self._body(max_bytes, timeout)
-
-    async def _body(self, max_bytes: int, timeout: float | None) -> bytes:
-        while chunk := await self._inner.read(max_bytes, timeout):
-            out = chunk if self._chunks is None else self._chunks.feed(chunk)
-            if out:
-                return out
-        return b""
+    def tidy(self, data: bytes) -> bytes:
+        """Returns what is complete after `data`: nothing while a head is not. Without data, returns the rest."""
+        if self._is_past:
+            return data if self._chunks is None or not data else self._chunks.feed(data)
+        self._head += data
+        if data:
+            return self._tidied()
+        self._is_past = True
+        return bytes(self._head)
 
     def _tidied(self) -> bytes:
-        """Returns the buffered bytes that are known to be complete; nothing while a header block is incomplete."""
         out = b""
         self._head = self._head.lstrip(b"\r\n")  # empty lines before a response
         while not self._is_past and (end := _END.search(self._head)):
@@ -147,17 +112,3 @@ class _Stream(httpcore.AsyncNetworkStream):
             out += rest if self._chunks is None else self._chunks.feed(rest)
             self._head.clear()
         return out
-
-    async def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        await self._inner.write(buffer, timeout)
-
-    async def aclose(self) -> None:
-        await self._inner.aclose()
-
-    async def start_tls(
-        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
-    ) -> httpcore.AsyncNetworkStream:
-        return _Stream(await self._inner.start_tls(ssl_context, server_hostname, timeout))
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._inner.get_extra_info(info)

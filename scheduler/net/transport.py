@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import functools
 import ssl
-from collections.abc import AsyncIterator, Callable
 
 import httpx
 
 from scheduler.net.addresses import IPAddress
+from scheduler.net.exchange import OneRequestTransport
 from scheduler.net.guard import admit
 from scheduler.net.policy import AllowedPrivate, ParsedUrl, check_url
 from scheduler.net.resolver import Resolver, SystemResolver
-from scheduler.net.response_heads import lenient_transport
 
 _MAX_ADDRESSES_TRIED = 4
 
@@ -37,11 +36,10 @@ class GuardedTransport(httpx.AsyncBaseTransport):
     ) -> None:
         self._allow_private = allow_private
         self._resolver = resolver or SystemResolver()
-        # No connection is kept alive: reusing one would skip the check, and since the pool knows pinned requests
-        # by address only, it could send a request for one name over TLS established for another. There is no limit
-        # on connections either: a server that hangs must not make others wait.
-        context = ssl_context or default_ssl_context()
-        self._inner = inner or PoolPerRequest(lambda: _one_connection(context))
+        # No connection is kept alive: reusing one would skip the check, or could send a request for one name over TLS
+        # established for another. There is no limit on connections either: a server that hangs must not make others
+        # wait.
+        self._inner = inner or OneRequestTransport(ssl_context or default_ssl_context())
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Checks the URL, then tries the checked addresses in turn, each with an equal share of the connect
@@ -80,67 +78,6 @@ class GuardedTransport(httpx.AsyncBaseTransport):
 @functools.lru_cache(maxsize=1024)
 def _pinned(url: httpx.URL, address: str, port: int) -> httpx.URL:
     return url.copy_with(host=address, port=port)
-
-
-def _one_connection(context: ssl.SSLContext) -> httpx.AsyncBaseTransport:
-    return lenient_transport(context, httpx.Limits(max_connections=None, max_keepalive_connections=0))
-
-
-class PoolPerRequest(httpx.AsyncBaseTransport):
-    """Sends each request over a transport that no other request is using.
-
-    An httpx pool scans all its requests and connections at the start and end of each request; with 200 concurrent
-    requests that took most of the time. Transports are kept for reuse, as many as were ever used at once.
-    """
-
-    def __init__(self, make: Callable[[], httpx.AsyncBaseTransport]) -> None:
-        self._make = make
-        self._idle: list[httpx.AsyncBaseTransport] = []
-        self._all: list[httpx.AsyncBaseTransport] = []
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Sends `request`; its transport is free again when the response is closed."""
-        transport = self._take()
-        try:
-            response = await transport.handle_async_request(request)
-        except BaseException:
-            self._idle.append(transport)
-            raise
-        assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101  # it comes from an async transport
-        response.stream = _Returning(response.stream, lambda: self._idle.append(transport))
-        return response
-
-    async def aclose(self) -> None:
-        """Closes all transports."""
-        for transport in self._all:
-            await transport.aclose()
-
-    def _take(self) -> httpx.AsyncBaseTransport:
-        if self._idle:
-            return self._idle.pop()
-        transport = self._make()
-        self._all.append(transport)
-        return transport
-
-
-class _Returning(httpx.AsyncByteStream):
-    """A body that reports once that it was closed."""
-
-    def __init__(self, inner: httpx.AsyncByteStream, closed: Callable[[], None]) -> None:
-        self._inner = inner
-        self._closed: Callable[[], None] | None = closed
-
-    async def __aiter__(self) -> AsyncIterator[bytes]:
-        async for chunk in self._inner:
-            yield chunk
-
-    async def aclose(self) -> None:
-        try:
-            await self._inner.aclose()
-        finally:
-            closed, self._closed = self._closed, None
-            if closed is not None:
-                closed()
 
 
 @functools.cache
