@@ -23,7 +23,7 @@ from scheduler.invocations.log_line import told
 from scheduler.invocations.places import Places, read_candidates, rooms_of_tenants
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.invocations.run import Run
-from scheduler.queue.tasks import RunsJob, defer_rest, keep_runs
+from scheduler.queue.tasks import RUNS_OF_A_JOB, RunsJob, defer_rest, keep_runs
 from scheduler.storage.engine import Database, transact
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Invocation
@@ -35,9 +35,11 @@ STALE_SECONDS = 20.0
 PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
 """The pauses between attempts to write an end while the database is unavailable, about a minute in all."""
 
-FEW_PLACES = 20
+LOOK_SECONDS = 0.005
 ROOM_SECONDS = 0.05
-"""With fewer places than that left, how long to wait for more before fetching jobs."""
+FULL_SECONDS = 0.2
+"""With fewer free places than a job has runs: how often to look for more before fetching a job, how long while a few
+are free, and how long while none is."""
 
 FIRST_WAIT, LONGEST_WAIT, MOST_WAITS = 0.05, 2.0, 6
 """The seconds after which a run is tried again when its tenant or host has too many in progress; doubled each time
@@ -94,9 +96,12 @@ class Dispatcher:
         """Whether this worker was told to stop: a run that it has to give up then costs no try."""
 
     async def has_room(self) -> bool:
-        """Whether it can take more runs. With few places left it waits a moment, to fetch several at once."""
-        if self._places.free < FEW_PLACES:
-            await asyncio.sleep(ROOM_SECONDS)
+        """Returns whether more runs fit. With few free places it waits a moment, to take more together."""
+        for waited in range(round(FULL_SECONDS / LOOK_SECONDS)):
+            free = self._places.free
+            if free >= RUNS_OF_A_JOB or (free > 0 and waited * LOOK_SECONDS >= ROOM_SECONDS):
+                break
+            await asyncio.sleep(LOOK_SECONDS)
         return self._places.free > 0
 
     async def run(self, runs: Sequence[tuple[UUID, int]], job: RunsJob = NO_JOB) -> None:
