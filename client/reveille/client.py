@@ -1,4 +1,4 @@
-"""The clients: one that blocks, one for asyncio, with the same resources."""
+"""The clients: one that blocks and one for asyncio, with the same resources."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 
 
 def _quote(part: str) -> str:
-    """One segment of a path: whatever is in it, it stays one."""
+    """Escapes one segment of a path, whatever it contains."""
     return {".": "%2E", "..": "%2E%2E"}.get(part) or quote(str(part), safe="")
 
 
@@ -36,12 +36,12 @@ def _arguments(query: Mapping[str, Any] | None, body: Any, idempotency_key: str 
 
 
 class Client:
-    """Calls the API, and gives its answers as dictionaries."""
+    """Calls the API and returns its responses as dictionaries."""
 
     quote = staticmethod(_quote)
 
     def __init__(self, url: str, key: str, tenant: str | None, http: httpx.Client | None) -> None:
-        """`http` is a client of your own, with its proxies and timeouts."""
+        """`http` is your own httpx client, for example with proxies or timeouts."""
         self._base = url.rstrip("/") + PREFIX
         self._headers = _headers(key, tenant)
         self.http = http or httpx.Client(timeout=TIMEOUT)
@@ -55,16 +55,16 @@ class Client:
         body: Any = None,
         idempotency_key: str | None = None,
     ) -> Any:
-        """The JSON of an answer, None for an empty one. Raises ApiError or ConnectionFailed."""
+        """Returns the JSON of a response, None for an empty one. Raises ApiError or ConnectionFailed."""
         response = self._send(method, path, **_arguments(query, body, idempotency_key))
         return response.json() if response.content else None
 
     def download(self, method: str, path: str) -> bytes:
-        """The bytes of an answer."""
+        """Returns the bytes of a response."""
         return self._send(method, path).content
 
     def each(self, path: str, *, query: Mapping[str, Any]) -> Iterator[Any]:
-        """The items of all pages of a list."""
+        """Yields the items of all pages of a list."""
         after: str | None = None
         while True:
             page = self.call("GET", path, query={**query, "limit": 200, "after": after})
@@ -88,12 +88,12 @@ class Client:
 
 
 class AsyncClient:
-    """Calls the API from a coroutine, and gives its answers as dictionaries."""
+    """Calls the API from coroutines and returns its responses as dictionaries."""
 
     quote = staticmethod(_quote)
 
     def __init__(self, url: str, key: str, tenant: str | None, http: httpx.AsyncClient | None) -> None:
-        """`http` is a client of your own, with its proxies and timeouts."""
+        """`http` is your own httpx client, for example with proxies or timeouts."""
         self._base = url.rstrip("/") + PREFIX
         self._headers = _headers(key, tenant)
         self.http = http or httpx.AsyncClient(timeout=TIMEOUT)
@@ -107,16 +107,16 @@ class AsyncClient:
         body: Any = None,
         idempotency_key: str | None = None,
     ) -> Any:
-        """The JSON of an answer, None for an empty one. Raises ApiError or ConnectionFailed."""
+        """Returns the JSON of a response, None for an empty one. Raises ApiError or ConnectionFailed."""
         response = await self._send(method, path, **_arguments(query, body, idempotency_key))
         return response.json() if response.content else None
 
     async def download(self, method: str, path: str) -> bytes:
-        """The bytes of an answer."""
+        """Returns the bytes of a response."""
         return (await self._send(method, path)).content
 
     async def each(self, path: str, *, query: Mapping[str, Any]) -> AsyncIterator[Any]:
-        """The items of all pages of a list."""
+        """Yields the items of all pages of a list."""
         after: str | None = None
         while True:
             page = await self.call("GET", path, query={**query, "limit": 200, "after": after})
@@ -141,15 +141,15 @@ class AsyncClient:
 
 
 class Reveille(Resources):
-    """Reveille at `url`, seen with an API key: `Reveille(url, key).agents.list()`."""
+    """A client for the Reveille server at `url`: `Reveille(url, key).agents.list()`."""
 
     def __init__(self, url: str, key: str, *, tenant: str | None = None, http: httpx.Client | None = None) -> None:
-        """`tenant` is the one that an operator's key acts on."""
+        """`tenant` selects the tenant for an operator's key."""
         self._client = Client(url, key, tenant, http)
         super().__init__(self._client)
 
     def close(self) -> None:
-        """Close the connections."""
+        """Closes the connections."""
         self._client.http.close()
 
     def __enter__(self) -> Self:
@@ -160,17 +160,17 @@ class Reveille(Resources):
 
 
 class AsyncReveille(AsyncResources):
-    """Reveille at `url`, from a coroutine: `await AsyncReveille(url, key).agents.list()`."""
+    """An asyncio client for the Reveille server at `url`: `await AsyncReveille(url, key).agents.list()`."""
 
     def __init__(
         self, url: str, key: str, *, tenant: str | None = None, http: httpx.AsyncClient | None = None
     ) -> None:
-        """`tenant` is the one that an operator's key acts on."""
+        """`tenant` selects the tenant for an operator's key."""
         self._client = AsyncClient(url, key, tenant, http)
         super().__init__(self._client)
 
     async def aclose(self) -> None:
-        """Close the connections."""
+        """Closes the connections."""
         await self._client.http.aclose()
 
     async def __aenter__(self) -> Self:

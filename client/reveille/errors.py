@@ -1,4 +1,4 @@
-"""What can go wrong between a program and Reveille."""
+"""The errors of this package."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ import httpx
 
 
 class ReveilleError(Exception):
-    """The base of all errors of this package."""
+    """The base class of all errors of this package."""
 
 
 class ConnectionFailed(ReveilleError):
-    """Reveille was not reached, or its answer did not come whole; whether it acted is not known."""
+    """Reveille was not reached, or its response was incomplete; whether it acted is unknown."""
 
 
 class ApiError(ReveilleError):
-    """Reveille refused: an RFC 9457 problem.
+    """Reveille refused the request: an RFC 9457 problem.
 
-    `status` is the HTTP status, `detail` says what is wrong and what to do, `field` names the first wrong field,
+    `status` is the HTTP status, `detail` says what is wrong and what to do, `field` names the first invalid field,
     `errors` all of them, and `retry_after` is in seconds.
     """
 
     def __init__(self, response: httpx.Response) -> None:
-        """Read the problem of an answer of 400 or above; an answer that is no problem is kept as its text."""
+        """Reads the problem in a response of 400 or above; any other body is kept as text."""
         problem = _problem(response)
         self.status = response.status_code
         self.title = str(problem.get("title") or response.reason_phrase)
@@ -36,19 +36,19 @@ class ApiError(ReveilleError):
 
 
 class NotFound(ApiError):
-    """404: there is no such thing, or this key may not see it."""
+    """404: the object does not exist, or this key may not see it."""
 
 
 class Unauthorized(ApiError):
-    """401 or 403: the key is wrong, or may not do this."""
+    """401 or 403: the key is wrong, or lacks the permission."""
 
 
 class SignatureError(ReveilleError):
-    """A request was not signed with the agent's secret, or is too old."""
+    """The request was not signed with the agent's secret, or is too old."""
 
 
 def error_of(response: httpx.Response) -> ApiError:
-    """The error for an answer of 400 or above."""
+    """Returns the error for a response of 400 or above."""
     kinds = {401: Unauthorized, 403: Unauthorized, 404: NotFound}
     return kinds.get(response.status_code, ApiError)(response)
 

@@ -14,7 +14,10 @@ from reveille.wakes import AsyncWakes, Call
 def wake(
     secret: str | Sequence[str], *, is_long: bool = False
 ) -> Callable[[Callable[[Call], Awaitable[Any]]], Callable[[Request], Awaitable[JSONResponse]]]:
-    """Make an endpoint of a coroutine function that takes a call and gives a reply. With `is_long` 202 comes first."""
+    """Turns a coroutine function, which takes a call and returns a reply, into an endpoint.
+
+    `is_long` sends 202 first.
+    """
 
     def decorate(function: Callable[[Call], Awaitable[Any]]) -> Callable[[Request], Awaitable[JSONResponse]]:
         wakes = AsyncWakes(function, secret, is_long=is_long)
@@ -23,7 +26,7 @@ def wake(
             status, body = await wakes.answer(request.headers, await request.body())
             return JSONResponse(body, status)
 
-        # FastAPI looks an annotation up by name in the function's module; it would not find it in `function`'s.
+        # FastAPI resolves annotations in the function's module, and would not find this one in `function`'s.
         endpoint.__annotations__ = {"request": Request, "return": JSONResponse}
         endpoint.__name__, endpoint.__doc__ = function.__name__, function.__doc__
         return endpoint

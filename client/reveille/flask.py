@@ -14,7 +14,7 @@ from reveille.wakes import Call, Wakes
 def wake(
     secret: str | Sequence[str], *, is_long: bool = False
 ) -> Callable[[Callable[[Call], Any]], Callable[[], tuple[Response, int]]]:
-    """Make a view of a function that takes a call and gives a reply. With `is_long` it is answered 202 first."""
+    """Turns a function, which takes a call and returns a reply, into a view. `is_long` sends 202 first."""
 
     def decorate(function: Callable[[Call], Any]) -> Callable[[], tuple[Response, int]]:
         wakes = Wakes(function, secret, is_long=is_long)

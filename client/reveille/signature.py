@@ -1,4 +1,4 @@
-"""The signature of a wake, by Standard Webhooks (https://www.standardwebhooks.com)."""
+"""Verifies the signature of a wake (Standard Webhooks, https://www.standardwebhooks.com)."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from reveille.errors import SignatureError
 
 
 def verify(headers: Mapping[str, str], body: bytes | str, secret: str | Sequence[str]) -> dict[str, Any]:
-    """The call that Reveille made, when it was signed with `secret`, or with one of several, within five minutes.
+    """Returns the call if it was signed with `secret`, or with one of several, within the last five minutes.
 
-    `body` is the request's as it came. Raises SignatureError.
+    `body` is the raw request body. Raises SignatureError.
     """
     lower = {name.lower(): value for name, value in headers.items()}
     text = body if isinstance(body, str) else body.decode("utf-8", "surrogateescape")

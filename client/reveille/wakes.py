@@ -1,4 +1,4 @@
-"""The agent's side: a function that answers wakes, each once, in its request or after it."""
+"""The agent's side: calls a function once for each wake, during the request or after it."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ from reveille.errors import SignatureError
 from reveille.signature import verify
 
 Call = dict[str, Any]
-"""What Reveille sends: `invocation_id`, `attempt`, `context`, `firings`, `agent`, `complete_url`, `complete_token`."""
+"""Reveille's request: `invocation_id`, `attempt`, `context`, `firings`, `agent`, `complete_url`, `complete_token`."""
 Answer = tuple[int, dict[str, Any]]
-"""A status and the JSON of a body."""
+"""A status and a JSON body."""
 REPORT_PAUSES = (0.0, 1.0, 4.0, 15.0, 60.0)
-"""Seconds before each try to report the end of long work."""
+"""The seconds before each attempt to report the end of long work."""
 log = logging.getLogger("reveille")
 
 
 @dataclass
 class Run:
-    """One invocation: its last call, whose token counts, and its reply once there is one."""
+    """One invocation: its latest call, whose token is valid, and its reply once there is one."""
 
     call: Call
     reply: Future[Any] = field(default_factory=Future)
 
 
 class Runs:
-    """The invocations that this process has, or had lately."""
+    """The current and recent invocations of this process."""
 
     def __init__(self, remember: int) -> None:
         self._remember = remember
@@ -44,7 +44,7 @@ class Runs:
         self._runs: OrderedDict[str, Run] = OrderedDict()
 
     def take(self, call: Call) -> tuple[Run, bool]:
-        """The run of a call, and whether it is to begin: a retry of one that is known joins it."""
+        """Returns the run of a call, and whether to start it: a retry of a known invocation joins its run."""
         identity = str(call["invocation_id"])
         with self._lock:
             run = self._runs.get(identity)
@@ -57,17 +57,17 @@ class Runs:
             return run, True
 
     def forget(self, run: Run) -> None:
-        """Let a retry begin anew: this one failed."""
+        """Lets a retry start again after this run failed."""
         with self._lock:
             self._runs.pop(str(run.call["invocation_id"]), None)
 
 
 class Wakes:
-    """Answers wakes by `function(call)`, whose reply is a text, JSON, or None.
+    """Answers wakes by calling `function(call)`, which returns text, JSON, or None.
 
-    Each call is verified with `secret` (or one of several); a retry of an invocation that runs or is done is not
-    run again. With `is_long` the request is answered 202 at once, and the reply is reported when there is one.
-    `remember` is how many that are done are known by their id.
+    Each call is verified with `secret` (or one of several); a retry of an invocation that is running or done is
+    not run again. With `is_long` the request is answered with 202 at once, and the reply is reported later.
+    `remember` is the number of finished invocations to remember.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Wakes:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="reveille-wake")
 
     def answer(self, headers: Mapping[str, str], body: bytes) -> Answer:
-        """The status and the JSON for one request. Never raises."""
+        """Returns the status and JSON for one request. Never raises."""
         try:
             call = verify(headers, body, self._secret)
         except SignatureError as error:
@@ -126,7 +126,7 @@ class Wakes:
 
 
 class AsyncWakes:
-    """Answers wakes by a coroutine function, as `Wakes` does by a plain one."""
+    """Answers wakes by a coroutine function, as `Wakes` does by a function."""
 
     def __init__(
         self,
@@ -145,7 +145,7 @@ class AsyncWakes:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def answer(self, headers: Mapping[str, str], body: bytes) -> Answer:
-        """The status and the JSON for one request. Never raises."""
+        """Returns the status and JSON for one request. Never raises."""
         try:
             call = verify(headers, body, self._secret)
         except SignatureError as error:
@@ -153,7 +153,7 @@ class AsyncWakes:
         run, is_new = self._runs.take(call)
         if is_new:
             task = asyncio.create_task(self._run(run))
-            self._tasks.add(task)  # else the loop would hold it weakly
+            self._tasks.add(task)  # otherwise the loop would only hold a weak reference
             task.add_done_callback(self._tasks.discard)
         if self._is_long and not run.reply.done():
             return 202, {}
@@ -188,7 +188,7 @@ class AsyncWakes:
 
 
 def report_of(call: Call, end: dict[str, Any]) -> dict[str, Any]:
-    """The request that reports an end, with the token of the last attempt."""
+    """Builds the request that reports the end of a run, with the token of the latest attempt."""
     reply = end.get("reply")
     if reply is not None and not isinstance(reply, str):
         end = {"reply": httpx.Response(200, json=reply).text}
@@ -201,12 +201,12 @@ def report_of(call: Call, end: dict[str, Any]) -> dict[str, Any]:
 
 
 def is_settled(response: httpx.Response) -> bool:
-    """Whether Reveille took a report, or will never take it: the run was given up or has been reported."""
+    """Whether Reveille accepted a report, or never will because the run was given up or already reported."""
     if response.status_code >= 400:
         log.warning("Reveille answered a report by %s: %s", response.status_code, response.text[:500])
     return response.status_code < 500 and response.status_code != 429
 
 
 def describe(error: BaseException) -> str:
-    """One line."""
+    """Describes an error in one line."""
     return f"{type(error).__name__}: {error}"[:2000]

@@ -1,4 +1,4 @@
-"""echo: an agent that repeats what woke it, signed with a word that it keeps to itself."""
+"""echo: an agent that repeats what woke it, signed with a secret word."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ class EchoRuntime(RuntimeConfig):
     word: str = Field("", max_length=80, title="Secret word", description="What it signs its answer with.")
 
     def check(self, operator: Operator) -> None:
-        """An echo does not shout."""
+        """Refuses a greeting in capitals."""
         if self.greeting.isupper():
             raise InvalidField(
                 "The greeting is all in capitals; an echo does not shout.", field="runtime.greeting"
             )
 
     async def run(self, request: RunRequest, parts: RuntimeParts) -> Outcome:
-        """Answer at once."""
+        """Replies at once."""
         names = ", ".join(sorted({firing.trigger.name for firing in request.firings}))
         said = " ".join([f"{self.greeting}, {names}."] * self.times)
         signature = hmac.new(self.word.encode(), said.encode(), hashlib.sha256).hexdigest()

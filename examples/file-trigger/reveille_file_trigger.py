@@ -1,4 +1,4 @@
-"""folder: files below a directory that the operator allows; fires when some that match a pattern come or change."""
+"""folder: watches a directory that the operator allows; fires when matching files are added or changed."""
 
 from __future__ import annotations
 
@@ -45,13 +45,13 @@ class FolderConfig(LookConfig):
     )
 
     def check(self, context: CheckContext) -> None:
-        """Refuse a directory outside the allowed one, and a pattern that leaves the directory."""
+        """Refuses a directory outside the allowed one, and a pattern that leaves the directory."""
         self._place()
         if "/" in self.files or self.files in {".", ".."}:
             raise InvalidField("A pattern names files of the directory itself, such as *.csv.", field="files")
 
     def look(self, cursor: Any) -> Sighting:
-        """Compare the matching files with those that were there at the last look."""
+        """Compares the matching files with those of the last check."""
         now = {name: [size, changed] for name, size, changed in self._found()}
         if cursor is None:
             return Sighting(now)
@@ -68,7 +68,7 @@ class FolderConfig(LookConfig):
         for path in sorted(self._place().glob(self.files)):
             try:
                 state = path.lstat()
-            except FileNotFoundError:  # gone meanwhile
+            except FileNotFoundError:  # deleted meanwhile
                 continue
             if path.is_file() and not path.is_symlink():
                 found.append((path.name, state.st_size, state.st_mtime_ns))
@@ -77,7 +77,7 @@ class FolderConfig(LookConfig):
         return found
 
     def _place(self) -> Path:
-        """The directory; raises InvalidField where it is not there or not below the allowed one."""
+        """Returns the directory; raises InvalidField when it is missing or not below the allowed one."""
         allowed = os.environ.get(ROOT)  # noqa: TID251  # a package has settings of its own
         if not allowed:
             raise InvalidField(f"No directory may be watched: the operator has not set {ROOT}.", field="directory")
