@@ -133,7 +133,7 @@ def _method(body: Any) -> str:
 
     if not isinstance(body, dict):
         raise InvalidRequestError(
-            data={"parseError": "A request is a JSON object; several at once are not taken."}
+            data={"parseError": "A request must be a JSON object; batches are not supported."}
         )
     if body.get("jsonrpc") != "2.0" or not isinstance(body.get("method"), str):
         raise InvalidRequestError(data={"parseError": "jsonrpc must be '2.0', and method a text."})

@@ -115,7 +115,7 @@ def parse_params(method: str, body: Mapping[str, Any], *, legacy: bool) -> Any:
             return _checked(method, convert(shape.model_validate(body)))
         status = _object(body.get("params", {})).get("status")
         if method == "ListTasks" and isinstance(status, str) and status not in STATE_NAMES:
-            raise ValueError(f"status {status[:50]!r} is no state of a task")
+            raise ValueError(f"status {status[:50]!r} is not a state of a task")
         given = ParseDict(_object(body.get("params", {})), REQUESTS[method](), ignore_unknown_fields=True)
         return _checked(method, given)
     except (ParseError, ValidationError, TypeError, AttributeError, ValueError) as error:
@@ -126,7 +126,7 @@ def _checked(method: str, params: Any) -> Any:
     """Checks what the types allow and the protocol does not: the role, the task, the history length."""
     asked = params.configuration if method == "SendMessage" else params
     if method == "SendMessage" and params.message.role != Role.ROLE_USER:
-        raise ValueError("message.role must be ROLE_USER: whoever sends speaks as the user")
+        raise ValueError("message.role must be ROLE_USER, as the sender acts as the user")
     if method in {"GetTask", "CancelTask"} and not params.id:
         raise ValueError("id is missing")
     if method != "CancelTask" and asked.history_length < 0:
@@ -146,7 +146,7 @@ def list_filter(params: ListTasksRequest) -> TaskFilter:
     try:
         before = read_cursor(params.page_token) if params.page_token else None
     except ValueError:
-        raise InvalidParamsError("pageToken is none that ListTasks gave.") from None
+        raise InvalidParamsError("pageToken did not come from ListTasks.") from None
     return TaskFilter(size, before, params.context_id or None, states, since)
 
 

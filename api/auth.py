@@ -149,7 +149,7 @@ def authenticate() -> None:
             slow_wrong_keys()
         raise Unauthorized("The API key is wrong or was revoked." if token else "Send Authorization: Bearer KEY.")
     if not g.caller.may(access):
-        raise Forbidden(f"The key does not have the scope for this: it takes {access.level.name.lower()}.")
+        raise Forbidden(f"The key lacks the scope for this: {access.level.name.lower()} is required.")
 
 
 def caller() -> Caller:

@@ -112,9 +112,9 @@ def read_message() -> object:
 def check_text(text: str, path: tuple[str, ...]) -> None:
     """Raises InvalidRequest for text that cannot be stored or shown."""
     if "\0" in text:
-        _refuse(path, "nul", "must not hold the character NUL (U+0000)")
+        _refuse(path, "nul", "must not contain the character NUL (U+0000)")
     if not text.isascii() and SURROGATE.search(text):
-        _refuse(path, "surrogate", "must not hold half of a surrogate pair (U+D800 to U+DFFF)")
+        _refuse(path, "surrogate", "must not contain half of a surrogate pair (U+D800 to U+DFFF)")
 
 
 def check_query() -> None:
@@ -140,7 +140,7 @@ def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(members) < len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the member {twice[:100]!r} is there twice")
+        raise ValueError(f"the member {twice[:100]!r} occurs twice")
     return members
 
 

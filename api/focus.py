@@ -40,7 +40,7 @@ def resolve(path: FocusPath) -> Response:
     who = caller()
     who.must_reach(path.agent_id, "agent", path.agent_id)
     if request.query_string:  # `a/resolve?b`, unescaped, would end `a`
-        raise NotFound("Nothing is resolved with a query; write a ? of a focus_ref as %3F.")
+        raise NotFound("This request takes no query; write a ? in a focus_ref as %3F.")
     with services().db.begin() as conn:
         get_agent(conn, who.tenant_id, path.agent_id)
         ended = resolve_focus(

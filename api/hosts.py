@@ -52,8 +52,8 @@ def check_host() -> None:
     ):
         return
     raise UnknownHost(
-        f"This service is not known as {_sent()[:100]!r}. If it is yours, set REVEILLE_PUBLIC_URL to its address, or "
-        "name the host in REVEILLE_ALLOWED_HOSTS."
+        f"The host {_sent()[:100]!r} is not allowed. If it is yours, set REVEILLE_PUBLIC_URL to its address, or "
+        "add the host to REVEILLE_ALLOWED_HOSTS."
     )
 
 
@@ -70,7 +70,7 @@ def check_origin() -> None:
     ours = {request.host.lower(), urlsplit(public).netloc.lower() if public else ""}
     from_elsewhere = origin is not None and urlsplit(origin).netloc.lower() not in ours - {""}
     if from_elsewhere or request.headers.get("Sec-Fetch-Site") in ("cross-site", "same-site"):
-        raise CrossSite("This form was sent by another site. Open the page here, and send it again.")
+        raise CrossSite("This form was sent by another site. Open the page here and submit it again.")
 
 
 def tell_borders(response: Response) -> None:

@@ -75,7 +75,7 @@ def _check_origin() -> None:
     public_url = services().settings.public_url
     if (urlsplit(origin).hostname or "") in LOOPBACK or (public_url and _origin(public_url) == origin.lower()):
         return
-    raise Refused(403, rpc.REFUSED, f"No pages of {origin[:200]} are served here.")
+    raise Refused(403, rpc.REFUSED, f"Requests from pages of {origin[:200]} are not allowed.")
 
 
 def _origin(url: str) -> str:
@@ -89,8 +89,8 @@ def _agent() -> ToolCaller:
     who = caller()
     if who.agent_id is None:
         raise Forbidden(
-            f"Over MCP one agent acts, so it takes that agent's own key, and {who.name!r} is a key of scope "
-            f"{who.level.name.lower()}. Make one by POST /api/v1/api-keys with the scopes ['agent:ID']."
+            f"MCP acts for a single agent and requires that agent's own key, but {who.name!r} has the scope "
+            f"{who.level.name.lower()}. Create one with POST /api/v1/api-keys and the scopes ['agent:ID']."
         )
     return ToolCaller(who.tenant_id, who.agent_id)
 
@@ -104,7 +104,7 @@ def _check_headers() -> None:
     spoken = (*MODERN_VERSIONS, *rpc.VERSIONS)
     if version is not None and version not in spoken:
         data = {"supported": list(spoken), "requested": version[:100]}
-        raise Refused(400, rpc.UNSUPPORTED_VERSION, f"{VERSION_HEADER} {version[:100]} is not spoken here.", data)
+        raise Refused(400, rpc.UNSUPPORTED_VERSION, f"{VERSION_HEADER} {version[:100]} is not supported.", data)
 
 
 def _body() -> object:

@@ -33,7 +33,8 @@ REFUSED = -32001
 """The caller is not authorized: no key, a wrong one, or one that is for no agent."""
 
 INSTRUCTIONS = (
-    "These tools are those of one agent of Reveille, the agent of your key: its alarm clock (set_trigger and the other "
+    "These tools are those of one agent of Reveille, the agent of your key: its alarm clock (set_trigger "
+    "and the other "
     "trigger tools), what woke it (get_firing, list_invocations), and the other agents that it can reach."
 )
 
@@ -59,7 +60,7 @@ def check_message(value: object) -> Message:
     if isinstance(value, list):
         raise RpcError(INVALID_REQUEST, "Send one message at a time; MCP has no batches since 2025-06-18.")
     if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
-        raise RpcError(INVALID_REQUEST, 'The body is no JSON-RPC message: it has no "jsonrpc": "2.0".')
+        raise RpcError(INVALID_REQUEST, 'The body is not a JSON-RPC message: it has no "jsonrpc": "2.0".')
     if "method" in value and not isinstance(value["method"], str):
         raise RpcError(INVALID_REQUEST, "method must be a string.")
     if "method" in value and "id" in value and not _is_id(value["id"]):
@@ -98,7 +99,7 @@ def _result(
             return {"tools": [_described(tool) for tool in tools]}
         case "tools/call":
             return _called(params, tools, caller)
-    raise RpcError(METHOD_NOT_FOUND, f"There is no method {method[:100]!r} here; this server has tools only.")
+    raise RpcError(METHOD_NOT_FOUND, f"There is no method {method[:100]!r}; this server only has tools.")
 
 
 def _initialized(params: Message, server_version: str) -> dict[str, Any]:
@@ -132,7 +133,7 @@ def _called(params: Message, tools: Sequence[Tool], caller: ToolCaller) -> dict[
     tool = next((each for each in tools if each.name == name), None)
     if tool is None:
         known = ", ".join(each.name for each in tools)
-        raise RpcError(INVALID_PARAMS, f"There is no tool {str(name)[:100]!r}; there is {known}.")
+        raise RpcError(INVALID_PARAMS, f"There is no tool {str(name)[:100]!r}; available: {known}.")
     if not isinstance(arguments, dict):
         raise RpcError(INVALID_PARAMS, "arguments must be an object.")
     try:
@@ -141,7 +142,7 @@ def _called(params: Message, tools: Sequence[Tool], caller: ToolCaller) -> dict[
         return {"content": [_text(refusal.message)], "isError": True}
     except Exception as error:  # noqa: BLE001  # whatever it is, the client must be answered
         logger.opt(exception=error).error("The tool {} failed unforeseen", tool.name)
-        raise RpcError(INTERNAL_ERROR, f"The tool {tool.name} failed here; the server's log says why.") from None
+        raise RpcError(INTERNAL_ERROR, f"The tool {tool.name} failed; see the server's log.") from None
     text = done if isinstance(done, str) else json.dumps(done, ensure_ascii=False)
     structured = {"structuredContent": done} if isinstance(done, dict) else {}
     return {"content": [_text(text)], **structured, "isError": False}

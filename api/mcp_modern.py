@@ -56,7 +56,7 @@ def check_envelope(message: Message, header: Callable[[str], str | None]) -> Non
         raise RpcError(HEADER_MISMATCH, f"The header Mcp-Name is not the {NAMED[method]} of the body.")
     if version not in MODERN_VERSIONS:
         known = {"supported": list(MODERN_VERSIONS), "requested": str(version)[:100]}
-        raise RpcError(UNSUPPORTED_VERSION, "That version of the protocol is not spoken here.", known)
+        raise RpcError(UNSUPPORTED_VERSION, "That version of the protocol is not supported.", known)
     if method in GONE:
         raise RpcError(METHOD_NOT_FOUND, f"{method} is no method of {version}; ask {DISCOVER}.")
 

@@ -124,12 +124,12 @@ def _sender(conn: Connection, who: Caller, sender: SenderIn | None) -> tuple[UUI
     """Returns the sending user or agent. An agent's key can only write as its agent."""
     if sender is None:
         if who.agent_id is None:
-            raise InvalidField("from is missing: say who writes.", field="from")
+            raise InvalidField("from is missing: name the sender.", field="from")
         return None, who.agent_id
     if sender.type == "user" and who.agent_id is None:
         return find_user(conn, who.tenant_id, "from", sender.reference), None
     if sender.type == "user":
-        raise InvalidField("An agent's key writes as its agent; leave from out.", field="from")
+        raise InvalidField("An agent's key writes as its agent; omit from.", field="from")
     agent_id = find_agent(conn, who.tenant_id, "from", sender.reference)
     who.must_reach(agent_id, "agent", agent_id)
     return None, agent_id

@@ -104,7 +104,7 @@ def checked_config(type_name: str, config: Mapping[str, Any]) -> PollConfig | Lo
     who, kind = services(), kind_of(type_name)
     if not (kind.can_try and issubclass(kind, PollConfig | LookConfig)):
         tried = ", ".join(name for name, each in OFFERED.items() if each.can_try)
-        raise InvalidField(f"A {type_name} trigger looks at nothing that can be tried; try {tried}.", field="type")
+        raise InvalidField(f"A {type_name} trigger has no check that can be tried; use {tried}.", field="type")
     context = CheckContext(
         now=who.clock.now(),
         check_request=partial(check_request, allow_private=who.allow_private),
@@ -125,7 +125,7 @@ def poll_detail(trigger_id: UUID, *kinds: type[TriggerConfig]) -> PollDetail:
     who.must_reach(found.agent_id, "trigger", trigger_id)
     kind = KINDS.get(found.type)
     if kind is None or not issubclass(kind, kinds or (PollConfig,)):
-        raise Conflict(f"A {found.type} trigger looks at nothing; only a poll does.")
+        raise Conflict(f"A {found.type} trigger has no check; only a poll does.")
     with services().db.begin() as conn:
         return read_poll(conn, trigger_id)
 

@@ -105,7 +105,9 @@ def http_problem(error: HTTPException) -> Response | HTTPException:
 def _statement_error(error: ProgrammingError) -> Response:
     """Reports a database with tables of another version; any other refused statement is unexpected."""
     if getattr(error.orig, "sqlstate", None) in (UNDEFINED_TABLE, UNDEFINED_COLUMN):
-        return _our_error(DatabaseUnavailable("The database is not at this version; run `reveille migrate`."))
+        return _our_error(
+            DatabaseUnavailable("The database schema is not at this version; run `reveille migrate`.")
+        )
     return _unforeseen(error)
 
 
@@ -116,7 +118,7 @@ def _unforeseen(error: Exception) -> Response:
             type="about:blank",
             title=HTTPStatus.INTERNAL_SERVER_ERROR.phrase,
             status=HTTPStatus.INTERNAL_SERVER_ERROR,
-            detail="Something failed here that should not; the server's log says what.",
+            detail="An unexpected error occurred; see the server's log.",
         )
     )
 

@@ -56,7 +56,7 @@ class Repeats:
             self._said.clear()
         self._said[key] = record["time"], 0
         if held:
-            record["message"] += f" ({held} times more before)"
+            record["message"] += f" (repeated {held} times)"
         return True
 
 

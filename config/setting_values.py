@@ -43,13 +43,13 @@ def _http_url(value: str) -> str:
 def _key(value: SecretStr) -> SecretStr:
     text = value.get_secret_value()
     if not (text.isascii() and text.isprintable()) or " " in text:
-        raise ValueError("must be printable ASCII without spaces, for it travels in a header")
+        raise ValueError("must be printable ASCII without spaces, as it is sent in a header")
     return value
 
 
 def _long_enough(value: SecretStr) -> SecretStr:
     if len(value.get_secret_value()) < MIN_KEY_LENGTH:
-        raise ValueError(f"must have at least {MIN_KEY_LENGTH} characters; make one: {MAKE_SECRET_KEY}")
+        raise ValueError(f"must have at least {MIN_KEY_LENGTH} characters; generate one: {MAKE_SECRET_KEY}")
     return value
 
 
@@ -135,7 +135,7 @@ def _kind_names(value: str) -> str:
     names = [name.strip() for name in value.split(",") if name.strip()]
     for name in names:
         if name not in PERMITTED_KINDS:
-            raise ValueError(f"{name!r} is none of {', '.join(PERMITTED_KINDS)}, separated by commas")
+            raise ValueError(f"{name!r} must be one of {', '.join(PERMITTED_KINDS)}, separated by commas")
     return ",".join(names)
 
 

@@ -119,7 +119,8 @@ class Settings(BaseSettings):
         """`postgresql://…` for psycopg and Procrastinate; raises ConfigurationError without a database."""
         if self.database_url is None:
             raise ConfigurationError(
-                "DATABASE_URL is not set: only `reveille run` brings its own PostgreSQL; give the address of one."
+                "DATABASE_URL is not set: only `reveille run` starts its own PostgreSQL; set it to the "
+                "address of one."
             )
         return self.database_url
 
@@ -145,8 +146,8 @@ class Settings(BaseSettings):
         _ = self.libpq_url
         if self.secret_key is None:
             raise ConfigurationError(
-                "REVEILLE_SECRET_KEY is required with DATABASE_URL (it encrypts stored secrets); "
-                f"make one: {MAKE_SECRET_KEY}"
+                "REVEILLE_SECRET_KEY is required with DATABASE_URL (it encrypts stored "
+                f"secrets); generate one: {MAKE_SECRET_KEY}"
             )
         return self
 
@@ -167,7 +168,7 @@ def load_settings(environ: Mapping[str, str] | None = None) -> Settings:
         raise ConfigurationError(_one_line(error)) from None
     if settings.direct_url is not None and settings.database_url is None:
         raise ConfigurationError(
-            "DATABASE_DIRECT_URL is set without DATABASE_URL: set both, or only DATABASE_URL where there is no pooler."
+            "DATABASE_DIRECT_URL is set without DATABASE_URL: set both, or only DATABASE_URL without a pooler."
         )
     return settings
 

@@ -38,6 +38,8 @@ class FirstStart:
     """What the first start on a new database created. `admin_key` is shown only this once."""
 
     admin_key: str | None = None
+    has_earlier_keys: bool = False
+    """Whether REVEILLE_ADMIN_KEY was added to a database with other keys, which stay valid."""
 
 
 class Clockwork:
@@ -101,10 +103,7 @@ def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS) -> list[Dut
 
 
 def first_start(settings: Settings) -> FirstStart:
-    """Creates the first admin key:
-
-    REVEILLE_ADMIN_KEY, or a random one. Does nothing if the database already has a key.
-    """
+    """Creates the admin key in REVEILLE_ADMIN_KEY, or a random one if the database has no key yet."""
     db = Database(settings.sqlalchemy_url, pool_size=1, application_name="reveille-first-start")
     given = settings.admin_key.get_secret_value() if settings.admin_key else None
     try:
@@ -117,7 +116,7 @@ def first_start(settings: Settings) -> FirstStart:
                 return FirstStart()
             made = create_key(conn, tenant_id=None, name="first admin", scopes=[ADMIN], key=given)
             record_event(conn, action="key.created", tenant_id=None, subject_id=made.row.id, name=made.row.name)
-            return FirstStart(made.key if given is None else None)
+            return FirstStart(made.key if given is None else None, has_earlier_keys=bool(known))
     finally:
         db.dispose()
 
@@ -142,11 +141,20 @@ def _key_lines(first: FirstStart, settings: Settings) -> list[str]:
     if first.admin_key is not None:
         return [f"Admin key, shown this once: {first.admin_key}", ""]
     if settings.admin_key is not None:
-        return ["The admin key is that of REVEILLE_ADMIN_KEY.", ""]
+        return ["The admin key is the one in REVEILLE_ADMIN_KEY.", *earlier_keys_lines(first), ""]
     return [
-        "The admin key was shown at the first start. Is it lost? Start with one of your own, of 16 characters or more:",
+        "The admin key was shown at the first start. If it is lost, start with a new one of 16 characters or more:",
         f"  REVEILLE_ADMIN_KEY=… {run_command()}",
         "",
+    ]
+
+
+def earlier_keys_lines(first: FirstStart) -> list[str]:
+    """Returns a line about keys that stay valid beside a new admin key."""
+    if not first.has_earlier_keys:
+        return []
+    return [
+        "Earlier keys stay valid: see `reveille keys list`, and end a lost one with `reveille keys revoke ID`."
     ]
 
 
@@ -154,8 +162,8 @@ def _demo_lines(demo: Demo | None, base: str) -> list[str]:
     if demo is None:
         return []
     return [
-        "An agent 'demo' was made to play with. Its trigger 'tick' wakes it every 20 s, three times.",
-        "Ring its bell, up to five times within 5 s: it is woken once, with everything you said.",
+        "The agent 'demo' was created to try things out. Its trigger 'tick' wakes it every 20 s, three times.",
+        "Call its webhook up to five times within 5 s: it is woken once, with all your messages.",
         f"  curl -d 'hello' {hook_url(base, demo.hook_token)}",
         "",
     ]

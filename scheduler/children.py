@@ -68,7 +68,7 @@ class Child:
         self._reap()
         self._pause = FIRST_PAUSE if now - self._started_at >= STEADY_SECONDS else self._pause
         self._start_at = now + self._pause
-        logger.warning("{} ended with status {}; it starts again in {:.0f} s", self.name, status, self._pause)
+        logger.warning("{} exited with status {}; restarting in {:.0f} s", self.name, status, self._pause)
         self._pause = min(self._pause * 2, LONGEST_PAUSE)
         return status
 

@@ -53,7 +53,7 @@ def _show_version(wanted: bool) -> None:
     if wanted:
         from config.installation import installed_version
 
-        typer.echo(installed_version() or "not installed, so its version is not known")
+        typer.echo(installed_version() or "not installed, so its version is unknown")
         raise typer.Exit
 
 
@@ -109,7 +109,7 @@ def _failed(error: OSError) -> int:
     reason = error.strerror or type(error).__name__
     if error.filename is not None:
         return _say(f"{error.filename}: {reason}.", ExitCode.FAILED)
-    code = _say(f"The output could not be written, or the input not be read: {reason}.", ExitCode.FAILED)
+    code = _say(f"The output could not be written, or the input could not be read: {reason}.", ExitCode.FAILED)
     let_go()
     return code
 
@@ -131,10 +131,10 @@ def _broken(error: Exception, arguments: Sequence[str]) -> int:
         if shows_all:
             configure_logging(level, as_json=False)
     if arguments[0] in server.PROCESSES or shows_all:
-        logger.opt(exception=error).error("The command broke")
+        logger.opt(exception=error).error("The command failed")
     lines = str(error).splitlines() or [""]
     return _say(
-        f"Something unforeseen: {type(error).__name__}: {lines[0]} (REVEILLE_LOG_LEVEL=DEBUG shows where)",
+        f"Unexpected error: {type(error).__name__}: {lines[0]} (REVEILLE_LOG_LEVEL=DEBUG shows where)",
         ExitCode.FAILED,
     )
 

@@ -71,7 +71,7 @@ def run(settings: Settings, prepare: Callable[[Settings], list[str]]) -> int:
 
 def _say_goodbye(status: int, place: str) -> int:
     if status == 0:
-        Console().write(f"Reveille has stopped; the data stay {place}.")
+        Console().write(f"Reveille has stopped; its data is kept {place}.")
     return status
 
 
@@ -84,7 +84,8 @@ def check_port(port: int, host: str | None = None) -> None:
             probe.bind((host, port))
         except OSError as error:
             raise ConfigurationError(
-                f"Port {port} of {host} cannot be had ({error.strerror}): stop what uses it, or choose another: "
+                f"Port {port} of {host} cannot be used ({error.strerror}): stop the program that uses it, "
+                "or choose another: "
                 f"PORT={port + 1 if PRIVILEGED <= port < LAST_PORT else DEFAULT_PORT} {run_command()}"
             ) from None
 
@@ -103,8 +104,8 @@ def data_directory_lock(data_dir: Path) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             raise ConfigurationError(
-                f"Reveille runs on {data_dir} already (process {file.read().strip()}); "
-                "stop it, or choose another directory by REVEILLE_DATA_DIR."
+                f"Reveille is already running on {data_dir} (process {file.read().strip()}); "
+                "stop it, or choose another directory with REVEILLE_DATA_DIR."
             ) from None
         file.truncate(0)
         file.write(str(os.getpid()))
@@ -206,7 +207,7 @@ class Supervisor:
 
     def _keep_database(self) -> None:
         if self._postgres is not None and self._postgres.pid is None:
-            logger.warning("PostgreSQL ended; it is started again")
+            logger.warning("PostgreSQL exited; restarting it")
             self._postgres.start()
 
     def _stop_children(self) -> None:
@@ -216,7 +217,7 @@ class Supervisor:
         deadline = time.monotonic() + STOP_SECONDS
         while not all(child.has_stopped() for child in self._children):
             if time.monotonic() > deadline or self._stop.wait(TICK_SECONDS):
-                logger.warning("Not everything stopped in time; the rest is killed")
+                logger.warning("Not everything stopped in time; killing the rest")
                 break
         for child in self._children:
             child.kill()
@@ -233,8 +234,8 @@ def _announce(settings: Settings, console: Console) -> bool:
     console.write(f"Reveille listens on http://{shown}:{settings.port}/ (the web UI; press Ctrl-C to stop)")
     if settings.is_local:
         console.write(
-            "Only this machine can reach it, and the agents and models that you make may live on this machine too. "
-            "REVEILLE_HOST=0.0.0.0 opens it to others."
+            "Only this machine can reach it, and your agents and models may run on this machine too. "
+            "Set REVEILLE_HOST=0.0.0.0 to let others connect."
         )
     return True
 

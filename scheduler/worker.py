@@ -254,7 +254,7 @@ async def _keep_working(make_app: Callable[[], App], options: WorkerOptions, sto
             pass
         except Exception as error:  # noqa: BLE001  # whatever it is, the agents have to be run
             no_news = isinstance(error, TimeoutError | ConnectorException)
-            logger.opt(exception=not no_news).warning("The worker starts again in {:g} s: {!r}", pause, error)
+            logger.opt(exception=not no_news).warning("The worker restarts in {:g} s: {!r}", pause, error)
             await asyncio.wait({stop}, timeout=pause)
             pause = min(pause * 2, LONGEST_PAUSE)
     stop.cancel()
@@ -276,7 +276,7 @@ def _shut_down(scheduler: Scheduler) -> None:
     try:
         scheduler.shutdown()
     except Exception as error:  # noqa: BLE001  # it must not keep the runs from being handed back
-        logger.opt(exception=error).warning("The scheduler did not stop in good order")
+        logger.opt(exception=error).warning("The scheduler did not stop cleanly")
 
 
 async def _end_in_time(seconds: float, stopping: asyncio.Event) -> None:

@@ -32,7 +32,7 @@ class TrialOut(Answer):
     )
     would_fire: bool
     error: str | None = Field(
-        description="Why it failed, that nothing is at the path, or that a key is there twice."
+        description="Why it failed, that the path selects nothing, or that a key occurs twice."
     )
 
 

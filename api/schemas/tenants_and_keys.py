@@ -27,7 +27,7 @@ from scheduler.storage.keys import AGENT_PREFIX
 
 def _known_scopes(scopes: list[str]) -> list[str]:
     if len(set(scopes)) != len(scopes):
-        raise ValueError("the same scope is there twice")
+        raise ValueError("the same scope occurs twice")
     if len(scopes) > 1 and any(scope.startswith(AGENT_PREFIX) for scope in scopes):
         raise ValueError("agent:ID stands alone: it reads and writes what is that agent's, and nothing else")
     return scopes

@@ -136,7 +136,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def send_400_response(self, msg: str) -> None:
         """Answers input that is not HTTP."""
-        self._refuse(400, "This is no HTTP request that can be understood.")
+        self._refuse(400, "The request is not valid HTTP.")
 
     def check(self, now: float) -> None:
         """Closes the connection if it takes too long over what it waits for."""
@@ -145,11 +145,11 @@ class GuardedProtocol(HttpToolsProtocol):
             self._phase = Phase.OVER
             self.transport.close()
         elif self._phase is Phase.HEAD and age > limits.head_seconds:
-            self._refuse(408, f"The head of the request did not come within {limits.head_seconds:g} s.")
+            self._refuse(408, f"The head of the request did not arrive within {limits.head_seconds:g} s.")
         elif self._phase is Phase.BODY and (
             age > limits.body_seconds or self._received < (age - limits.grace_seconds) * limits.rate
         ):
-            self._refuse(408, "The body of the request came too slowly.")
+            self._refuse(408, "The body of the request arrived too slowly.")
         elif self._unsent.is_late(self.unsent, now, limits):
             self.transport.abort()
 

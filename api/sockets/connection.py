@@ -114,7 +114,7 @@ class WebSocket:
             elif isinstance(event, TextMessage):
                 self._collect(event)
             elif isinstance(event, Message):
-                self.close(CloseReason.UNSUPPORTED_DATA, "Only text is understood.")
+                self.close(CloseReason.UNSUPPORTED_DATA, "Only text messages are supported.")
             if self._is_over:
                 return
 

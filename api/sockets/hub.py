@@ -152,7 +152,7 @@ class Hub:
             async with asyncio.timeout(FIRST_MESSAGE_SECONDS):
                 first = await client.read()
         except TimeoutError:
-            client.close(CloseReason.POLICY_VIOLATION, "No key came in time.")
+            client.close(CloseReason.POLICY_VIOLATION, "No key was received in time.")
             client.abort_soon()
             return None
         finally:
@@ -256,7 +256,7 @@ class Hub:
     async def _leave(self) -> None:
         ids = [watch.id for watch in self._sockets.values() if watch.shown is not None]
         for client in list(self._sockets):
-            client.close(CloseReason.GOING_AWAY, "The server stops.")
+            client.close(CloseReason.GOING_AWAY, "The server is stopping.")
         if ids:
             await self._tried(lambda: self._hide(ids))
 

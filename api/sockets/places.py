@@ -28,9 +28,13 @@ class Places:
         """Raises LimitReached when this key has used its places, or all are taken."""
         with self._lock:
             if self._taken[key_id] >= PER_KEY:
-                raise LimitReached(f"A key has at most {PER_KEY} sockets at a process.", retry_after=FULL_SECONDS)
+                raise LimitReached(
+                    f"A key may have at most {PER_KEY} sockets per process.", retry_after=FULL_SECONDS
+                )
             if self._taken.total() >= MAX_SOCKETS:
-                raise LimitReached("This process keeps as many sockets as it can.", retry_after=FULL_SECONDS)
+                raise LimitReached(
+                    "This process has reached its maximum number of sockets.", retry_after=FULL_SECONDS
+                )
 
     def take(self, key_id: UUID) -> None:
         """Takes a place for a socket of this key, after a check; concurrent ones are all admitted."""
@@ -47,7 +51,7 @@ class Places:
 
 MAX_PENDING = 200
 PER_ADDRESS = 20
-CROWDED = "Too many sockets wait for their key: send it at once."
+CROWDED = "Too many sockets are waiting for authentication: send the key at once."
 
 
 class Pending:

@@ -24,7 +24,7 @@ NAMED = {"firing_id": "/firings/", "invocation_id": "/invocations/", "replayed_i
 
 def _action(text: str) -> str:
     if not ACTION.fullmatch(text):
-        raise InvalidField(f"{text!r} is no action. Write it like trigger.paused, or just trigger.")
+        raise InvalidField(f"{text!r} is not an action. Write it like trigger.paused, or just trigger.")
     return text
 
 
@@ -32,7 +32,7 @@ def _subject(text: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise InvalidField(f"{text!r} is no ID.") from None
+        raise InvalidField(f"{text!r} is not an ID.") from None
 
 
 FILTERS = (

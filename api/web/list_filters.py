@@ -158,7 +158,7 @@ def _moment(text: str, *, is_end: bool) -> datetime:
         if not 1970 < moment.year < 9999:
             raise ValueError(text)
     except (ValueError, OverflowError):
-        raise InvalidField(f"{text!r} is no date or time. Write one like 2030-01-31T09:00.") from None
+        raise InvalidField(f"{text!r} is not a date or time. Write one like 2030-01-31T09:00.") from None
     return moment
 
 

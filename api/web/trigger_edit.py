@@ -163,5 +163,5 @@ def _found(trigger_id: str) -> TriggerView:
 def _kind(name: str) -> str:
     if name not in OFFERED:
         known = ", ".join(OFFERED)
-        raise InvalidField(f"There is no kind of trigger {name[:40]!r}; there are {known}.", field="type")
+        raise InvalidField(f"There is no kind of trigger {name[:40]!r}; the kinds are {known}.", field="type")
     return name

@@ -145,7 +145,7 @@ def parse_object(body: bytes) -> Json:
     except (ValueError, RecursionError):
         raise UnreadableEvent("The body is not JSON in UTF-8.") from None
     if not isinstance(value, Mapping):
-        raise UnreadableEvent("The body is JSON, but no object.")
+        raise UnreadableEvent("The body is JSON, but not an object.")
     return dict(value)
 
 

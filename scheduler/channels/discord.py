@@ -103,11 +103,11 @@ class DiscordChannel(ChannelSecrets):
         if event.get("type") == AUTOCOMPLETE:
             return Parsed(ignored="it asks for completions", answer=NO_CHOICES)
         if event.get("type") == COMPONENT:
-            return Parsed(ignored="it is a click, no command", answer=NOTHING_CHANGES)
+            return Parsed(ignored="it is a click, not a command", answer=NOTHING_CHANGES)
         try:
             found = _Interaction.model_validate(event)
         except ValidationError:
-            return Parsed(ignored="it is no slash command", answer=_tell("Only slash commands are passed on."))
+            return Parsed(ignored="it is not a slash command", answer=_tell("Only slash commands are supported."))
         return _parsed(found)
 
     def _signed(self, signature: str, content: bytes) -> bool:
@@ -122,7 +122,7 @@ class DiscordChannel(ChannelSecrets):
 def _parsed(event: _Interaction) -> Parsed:
     user = event.member.user if event.member else event.user
     if user is None:
-        return Parsed(ignored="it does not say who wrote it", answer=_tell("It is not known who you are."))
+        return Parsed(ignored="it does not name its sender", answer=_tell("The sender is unknown."))
     message = IncomingMessage(
         message_id=event.id,
         user_id=user.id,

@@ -103,11 +103,11 @@ class FeishuChannel(ChannelSecrets):
     def parse(self, event: Json) -> Parsed:
         """Returns an `im.message.receive_v1` that has text."""
         if _header(event).get("event_type") != "im.message.receive_v1":
-            return Parsed(ignored="it is no im.message.receive_v1 of schema 2.0")
+            return Parsed(ignored="it is not an im.message.receive_v1 of schema 2.0")
         try:
             found = _Received.model_validate(event.get("event"))
         except ValidationError:
-            return Parsed(ignored="it is a message of a shape that is not known")
+            return Parsed(ignored="it is a message of an unknown shape")
         return _parsed(found)
 
     def _decrypt_proven(self, request: SignedRequest, key: str, now: datetime) -> Json:
@@ -118,7 +118,7 @@ class FeishuChannel(ChannelSecrets):
             if refusal is not None and not is_handshake:
                 raise refusal
         if event is None:
-            raise UnreadableEvent("The event does not open with the channel's encrypt_key.")
+            raise UnreadableEvent("The event cannot be decrypted with the channel's encrypt_key.")
         return event
 
     def _names_token(self, event: Json) -> bool:
@@ -170,11 +170,11 @@ def _header(event: Json) -> Mapping[str, Any]:
 def _parsed(event: _Received) -> Parsed:
     message = event.message
     if message.message_type not in ("text", "post"):
-        return Parsed(ignored="it is no text")
+        return Parsed(ignored="it is not a text")
     try:
         content = parse_object(text_bytes(message.content))
     except UnreadableEvent:
-        return Parsed(ignored="it is a text of a shape that is not known")
+        return Parsed(ignored="it is a text of an unknown shape")
     names = {mention.key: f"@{mention.name}" for mention in message.mentions or []}
     found = IncomingMessage(
         message_id=message.message_id,

@@ -67,7 +67,7 @@ def _record(conn: Connection, channel: Row[Any], parsed: Parsed) -> list[Receive
 def _why_unwanted(message: IncomingMessage, bot_user_id: str | None) -> str | None:
     if message.is_bot or message.user_id == bot_user_id:
         return "a bot wrote it"
-    return None if message.text.strip() else "it holds no text"
+    return None if message.text.strip() else "it has no text"
 
 
 def _store(conn: Connection, channel: Row[Any], message: IncomingMessage) -> Received:

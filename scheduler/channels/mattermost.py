@@ -65,7 +65,7 @@ class MattermostChannel(ChannelSecrets):
         try:
             found = _Post.model_validate(event)
         except ValidationError:
-            return Parsed(ignored="it is a post of a shape that is not known")
+            return Parsed(ignored="it is a post of an unknown shape")
         message = IncomingMessage(
             message_id=found.post_id,
             user_id=found.user_id,

@@ -31,7 +31,7 @@ _ALL: tuple[type[ChannelKind], ...] = (
 def _named(plugin: object) -> tuple[str, type[ChannelKind]]:
     kind = getattr(plugin, "kind", None)
     if not (isinstance(plugin, type) and isinstance(kind, str) and callable(getattr(plugin, "open", None))):
-        raise TypeError("it is no class with kind and open (scheduler.channels.base.ChannelKind)")
+        raise TypeError("it is not a class with kind and open (scheduler.channels.base.ChannelKind)")
     return kind, plugin
 
 

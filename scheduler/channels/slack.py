@@ -68,22 +68,22 @@ class SlackChannel(ChannelSecrets):
         """Returns the message in an `event_callback`."""
         inner = event.get("event")
         if event.get("type") != "event_callback" or not isinstance(inner, dict):
-            return Parsed(ignored="it is no event_callback")
+            return Parsed(ignored="it is not an event_callback")
         if inner.get("type") not in ("message", "app_mention"):
-            return Parsed(ignored="it is no message")
+            return Parsed(ignored="it is not a message")
         if inner.get("subtype") not in WRITTEN:
-            return Parsed(ignored="it tells of a change, nobody wrote something new")
+            return Parsed(ignored="it reports a change, not a new message")
         try:
             found = _Event.model_validate(inner)
         except ValidationError:
-            return Parsed(ignored="it is a message of a shape that is not known")
+            return Parsed(ignored="it is a message of an unknown shape")
         return _parsed(found)
 
 
 def _parsed(event: _Event) -> Parsed:
     writer = event.user or event.bot_id
     if writer is None:
-        return Parsed(ignored="it does not say who wrote it")
+        return Parsed(ignored="it does not name its sender")
     message = IncomingMessage(
         # Not the event's id, as a mention is two events. A message's `ts` is its id within the channel.
         message_id=f"{event.channel}:{event.ts}",
@@ -97,10 +97,9 @@ def _parsed(event: _Event) -> Parsed:
 
 
 def plain_text(text: str) -> str:
-    """Converts Slack's markup to what people see:
-
-    `<@U1>` to @U1, `<https://a.example|docs>` to docs (https://a.example). Links that Slack made automatically,
-    `<http://a.example|a.example>`, become the text as typed.
+    """Converts Slack's markup to what people see: `<@U1>` to @U1, `<https://a.example|docs>` to docs
+    (https://a.example). Links that Slack made automatically, `<http://a.example|a.example>`, become the text as
+    typed.
     """
     shown = MARKUP.sub(_shown, text)
     return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")  # nothing else is escaped

@@ -42,7 +42,7 @@ def _base64(secret: str) -> str:
     try:
         base64.b64decode(secret, validate=True)
     except (binascii.Error, ValueError):
-        raise ValueError("must be the base64 text that Teams shows when the webhook is made") from None
+        raise ValueError("must be the base64 text that Teams shows when the webhook is created") from None
     return secret
 
 
@@ -91,11 +91,11 @@ class TeamsChannel(ChannelSecrets):
     def parse(self, event: Json) -> Parsed:
         """Returns a `message` activity."""
         if event.get("type") != "message":
-            return Parsed(ignored="it is no message", answer=RECEIVED)
+            return Parsed(ignored="it is not a message", answer=RECEIVED)
         try:
             found = _Activity.model_validate(event)
         except ValidationError:
-            return Parsed(ignored="it is a message of a shape that is not known", answer=RECEIVED)
+            return Parsed(ignored="it is a message of an unknown shape", answer=RECEIVED)
         message = IncomingMessage(
             message_id=f"{found.conversation.id}:{found.id}"[:400],
             user_id=found.sender.id,

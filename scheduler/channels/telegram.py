@@ -74,18 +74,18 @@ class TelegramChannel(ChannelSecrets):
         """Returns the new message in an update."""
         written = next((event[kind] for kind in WRITTEN if kind in event), None)
         if written is None:
-            return Parsed(ignored="it is no new message")
+            return Parsed(ignored="it is not a new message")
         try:
             found = _Message.model_validate(written)
         except ValidationError:
-            return Parsed(ignored="it is a message of a shape that is not known")
+            return Parsed(ignored="it is a message of an unknown shape")
         return _parsed(found)
 
 
 def _parsed(found: _Message) -> Parsed:
     writer = found.sender_chat or found.sender  # a channel or a group may write as itself
     if writer is None:
-        return Parsed(ignored="it does not say who wrote it")
+        return Parsed(ignored="it does not name its sender")
     topic = f":{found.message_thread_id}" if found.is_topic_message and found.message_thread_id else ""
     name = writer.title if isinstance(writer, _Chat) else f"{writer.first_name} {writer.last_name}".strip()
     message = IncomingMessage(

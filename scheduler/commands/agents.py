@@ -36,9 +36,9 @@ class _Group(TyperGroup):
         return _create() if cmd_name == "create" else super().get_command(ctx, cmd_name)
 
 
-group = typer.Typer(help="Agents: who is woken.", cls=_Group)
+group = typer.Typer(help="Manage agents.", cls=_Group)
 
-Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Its id or its exact name.")]
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Its id or exact name.")]
 
 COLUMNS: Columns = (
     ("ID", "id"),
@@ -55,10 +55,10 @@ FIELDS: Columns = (
     ("zone", "timezone"),
     ("language", "language"),
     ("window, seconds", "dedup_delay_seconds"),
-    ("firings a wake", "max_batch"),
-    ("triggers at most", "max_triggers"),
-    ("tokens a day at most", "max_tokens_per_day"),
-    ("invocations an hour at most", "max_invocations_per_hour"),
+    ("maximum firings per wake", "max_batch"),
+    ("maximum triggers", "max_triggers"),
+    ("maximum tokens per day", "max_tokens_per_day"),
+    ("maximum invocations per hour", "max_invocations_per_hour"),
     ("paused", "is_paused"),
     ("note", "paused_note"),
     ("expires", "expires_at"),
@@ -80,13 +80,13 @@ def show(console: Console, agent: Agent) -> None:
 
 def create(
     console: Console,
-    name: Annotated[str, typer.Argument(help="Its name, which no other agent of the tenant has.")],
+    name: Annotated[str, typer.Argument(help="Its name, unique within the tenant.")],
     runtime: Annotated[
-        str | None, typer.Option(metavar="JSON|@FILE", help="Any runtime, as the API takes it.")
+        str | None, typer.Option(metavar="JSON|@FILE", help="Any runtime, as JSON for the API.")
     ] = None,
-    role: Annotated[str | None, typer.Option(help="What it is for; part of its context.")] = None,
-    timezone: Annotated[str | None, typer.Option(help="Such as Europe/Berlin; else the tenant's.")] = None,
-    language: Annotated[str | None, typer.Option(help="Of its context: en or zh.")] = None,
+    role: Annotated[str | None, typer.Option(help="Its purpose, which is part of its context.")] = None,
+    timezone: Annotated[str | None, typer.Option(help="For example Europe/Berlin; default: the tenant's.")] = None,
+    language: Annotated[str | None, typer.Option(help="The language of its context: en or zh.")] = None,
     window: Annotated[
         str | None, typer.Option(metavar="30s|5m", help="How long firings are gathered into one wake.")
     ] = None,
@@ -112,7 +112,7 @@ def create(
 def pause(
     console: Console,
     agent: Agent,
-    note: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
+    note: Annotated[str | None, typer.Option(help="The reason, shown to others.")] = None,
 ) -> None:
     """Pause an agent; its firings are recorded and kept."""
     body = None if note is None else {"note": note}
@@ -145,7 +145,7 @@ def _runtime(runtime: str | None, own: Mapping[str, Any]) -> dict[str, Any]:
     kind = whole.get("kind") or implied(own, kinds)
     if runtime is None and kind is None:
         flags = ", ".join(option.flag for options in kinds.values() for option in options if option.implies)
-        raise UsageFault(f"Say how the agent is run by one of {flags} and --runtime.")
+        raise UsageFault(f"Choose how the agent is run with one of {flags} and --runtime.")
     return put_options({"kind": kind, **whole} if kind else whole, str(kind), own, kinds)
 
 

@@ -26,7 +26,7 @@ MIN_LENGTH = 8
 File = Annotated[Path, typer.Argument(metavar="FILE", help="The backup.")]
 Passphrase = Annotated[
     str | None,
-    typer.Option(metavar="@FILE", help="What seals the key; else it is asked for, or read from a pipe."),
+    typer.Option(metavar="@FILE", help="Encrypts the key; otherwise prompted for, or read from a pipe."),
 ]
 
 
@@ -61,7 +61,8 @@ def backup(
         dump(url, made)
         write_backup(file, manifest, made, key, phrase)
     say(
-        f"Wrote {file} ({file.stat().st_size:,} bytes){'' if key is None else ', with the secret key sealed in it'}."
+        f"Wrote {file} ({file.stat().st_size:,} "
+        f"bytes){'' if key is None else ', including the encrypted secret key'}."
     )
 
 
@@ -94,7 +95,7 @@ def restore(
             _finish(url, manifest.taken_at)
         if writes and key is not None:
             _write_key(place, key)
-    say(f"Restored what was backed up at {manifest.taken_at}. What is late: `reveille doctor --after-restore`.")
+    say(f"Restored the backup of {manifest.taken_at}. To see what is late: `reveille doctor --after-restore`.")
     if writes and settings.database_url:
         say(f"The secret key is in {place}: start with REVEILLE_SECRET_KEY_FILE={place}")
 
@@ -112,7 +113,7 @@ def at_database(settings: Settings, *, make: bool) -> Iterator[str]:
     server = EmbeddedPostgres(settings.data_dir)
     if not make and not server.directory.exists():
         raise UsageFault(
-            f"{settings.data_dir} holds no database; name another by REVEILLE_DATA_DIR or DATABASE_URL."
+            f"{settings.data_dir} contains no database; choose another with REVEILLE_DATA_DIR or DATABASE_URL."
         )
     if not make and is_running(server.directory):
         yield server.url
@@ -132,7 +133,9 @@ def _passphrase(given: str | None, *, confirm: bool) -> str:
     else:
         phrase = sys.stdin.readline().rstrip("\n")
     if confirm and len(phrase) < MIN_LENGTH:
-        raise UsageFault(f"A passphrase has at least {MIN_LENGTH} characters; give one by --passphrase @FILE.")
+        raise UsageFault(
+            f"A passphrase must have at least {MIN_LENGTH} characters; pass one with --passphrase @FILE."
+        )
     return phrase
 
 
@@ -140,7 +143,7 @@ def _key(settings: Settings) -> str:
     if settings.secret_key is not None:
         return settings.secret_key.get_secret_value()
     if settings.database_url is not None:
-        raise UsageFault("REVEILLE_SECRET_KEY is not set: give it, or leave it out by --without-key.")
+        raise UsageFault("REVEILLE_SECRET_KEY is not set: set it, or leave the key out with --without-key.")
     return (settings.data_dir / "secret.key").read_text(encoding="ascii").strip()
 
 
@@ -150,7 +153,7 @@ def _check_key(settings: Settings, key: str | None, place: Path) -> bool:
         return False
     if settings.secret_key is not None:
         if settings.secret_key.get_secret_value() != key:
-            raise UsageFault("REVEILLE_SECRET_KEY is not the key of this backup; take it away.")
+            raise UsageFault("REVEILLE_SECRET_KEY is not the key of this backup; unset it.")
         return False
     if place.exists() and place.read_text(encoding="utf-8").strip() != key:
         raise UsageFault(f"{place} holds another key; move it away.")
@@ -173,7 +176,7 @@ def _revision(url: str) -> str:
     except psycopg.errors.UndefinedTable:
         row = None
     if row is None:
-        raise UsageFault("The database is none of Reveille's: it was never migrated.")
+        raise UsageFault("This is not a Reveille database: it was never migrated.")
     return str(row[0])
 
 
@@ -181,7 +184,7 @@ def _check_revision(revision: str) -> None:
     from scheduler.storage.migrate import head_revision
 
     if revision > head_revision():
-        raise UsageFault(f"The backup is of a newer Reveille (revision {revision}); restore it with that one.")
+        raise UsageFault(f"The backup is from a newer Reveille (revision {revision}); restore it with that one.")
 
 
 def _check_empty(url: str) -> None:

@@ -73,7 +73,7 @@ def read_backup(source: Path, directory: Path) -> tuple[Manifest, Path, bytes | 
                 while part := member.read(1 << 20):
                     target.write(part)
     except (tarfile.TarError, KeyError, ValueError, TypeError, EOFError):
-        raise UsageFault(f"{source} is not a whole file of `reveille backup`.") from None
+        raise UsageFault(f"{source} is not a complete file written by `reveille backup`.") from None
     return manifest, dump, sealed
 
 
@@ -88,7 +88,7 @@ def unseal(sealed: bytes, passphrase: str) -> str:
     try:
         return _fernet(passphrase, sealed[:SALT_BYTES]).decrypt(sealed[SALT_BYTES:]).decode()
     except InvalidToken:
-        raise UsageFault("The passphrase is not the one that this backup was sealed with.") from None
+        raise UsageFault("The passphrase is not the one this backup was encrypted with.") from None
 
 
 def _fernet(passphrase: str, salt: bytes) -> Fernet:

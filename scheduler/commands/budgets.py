@@ -12,31 +12,31 @@ from scheduler.commands.lookup import agent_id, checked_id, tenant_id
 from scheduler.commands.output import Columns
 from scheduler.domain.acks import AckStatus
 
-tenants = typer.Typer(help="Tenants: the owners of agents; with an operator's key.")
+tenants = typer.Typer(help="Manage tenants, the owners of agents; requires an operator's key.")
 
 TENANT_COLUMNS: Columns = (
     ("ID", "id"),
     ("NAME", "name"),
     ("ZONE", "timezone"),
-    ("TOKENS A DAY", "max_tokens_per_day"),
-    ("INVOCATIONS AN HOUR", "max_invocations_per_hour"),
+    ("TOKENS PER DAY", "max_tokens_per_day"),
+    ("INVOCATIONS PER HOUR", "max_invocations_per_hour"),
 )
 TENANT_FIELDS: Columns = (
     ("id", "id"),
     ("name", "name"),
     ("zone", "timezone"),
-    ("tokens a day at most", "max_tokens_per_day"),
-    ("invocations an hour at most", "max_invocations_per_hour"),
+    ("maximum tokens per day", "max_tokens_per_day"),
+    ("maximum invocations per hour", "max_invocations_per_hour"),
 )
 AGENT_FIELDS: Columns = (
     ("agent", "name"),
-    ("tokens a day at most", "budget.tokens_per_day.limit"),
+    ("maximum tokens per day", "budget.tokens_per_day.limit"),
     ("used today", "budget.tokens_per_day.used"),
-    ("invocations an hour at most", "budget.invocations_per_hour.limit"),
+    ("maximum invocations per hour", "budget.invocations_per_hour.limit"),
     ("used in the hour", "budget.invocations_per_hour.used"),
-    ("the tenant's tokens a day at most", "budget.tenant_tokens_per_day.limit"),
+    ("the tenant's maximum tokens per day", "budget.tenant_tokens_per_day.limit"),
     ("used today by all", "budget.tenant_tokens_per_day.used"),
-    ("the tenant's invocations an hour at most", "budget.tenant_invocations_per_hour.limit"),
+    ("the tenant's maximum invocations per hour", "budget.tenant_invocations_per_hour.limit"),
     ("used in the hour by all", "budget.tenant_invocations_per_hour.used"),
     ("held until", "budget.held_until"),
     ("note", "budget.note"),
@@ -46,8 +46,8 @@ ACK_FIELDS: Columns = (("firing", "id"), ("is", "ack"), ("comes back", "deferred
 MAX_DIGITS = 18
 """The maximum digits of a limit; the database cannot store a larger one."""
 
-TokensPerDay = Annotated[str | None, typer.Option(metavar="N|none", help="Tokens a day at most.")]
-InvocationsPerHour = Annotated[str | None, typer.Option(metavar="N|none", help="Invocations an hour at most.")]
+TokensPerDay = Annotated[str | None, typer.Option(metavar="N|none", help="Maximum tokens per day.")]
+InvocationsPerHour = Annotated[str | None, typer.Option(metavar="N|none", help="Maximum invocations per hour.")]
 
 
 def register(app: typer.Typer, agents: typer.Typer) -> None:
@@ -59,7 +59,7 @@ def register(app: typer.Typer, agents: typer.Typer) -> None:
 
 def agent_budget(
     console: Console,
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Its id or its exact name.")],
+    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Its id or exact name.")],
     tokens_per_day: TokensPerDay = None,
     invocations_per_hour: InvocationsPerHour = None,
 ) -> None:
@@ -83,7 +83,7 @@ def list_tenants(console: Console, limit: Limit = 50, after: After = None) -> No
 @client_command(tenants, "budget")
 def tenant_budget(
     console: Console,
-    owner: Annotated[str, typer.Argument(metavar="TENANT", help="Its id or its exact name.")],
+    owner: Annotated[str, typer.Argument(metavar="TENANT", help="Its id or exact name.")],
     tokens_per_day: TokensPerDay = None,
     invocations_per_hour: InvocationsPerHour = None,
 ) -> None:
@@ -101,8 +101,10 @@ def tenant_budget(
 def ack(
     console: Console,
     firing: Annotated[str, typer.Argument(metavar="FIRING", help="Its id.")],
-    status: Annotated[AckStatus, typer.Argument(help="What became of it.")],
-    until: Annotated[str | None, typer.Option(help="With deferred: when it comes back, ISO 8601, or UTC.")] = None,
+    status: Annotated[AckStatus, typer.Argument(help="The outcome.")],
+    until: Annotated[
+        str | None, typer.Option(help="With deferred: when it comes back, ISO 8601; UTC without an offset.")
+    ] = None,
 ) -> None:
     """Acknowledge a firing on behalf of its agent."""
     body: dict[str, Any] = {"status": status.value} | ({} if until is None else {"until": until})
@@ -123,5 +125,5 @@ def _limit(option: str, text: str) -> int | None:
     if text == "none":
         return None
     if not text.isascii() or not text.isdigit() or len(text) > MAX_DIGITS:
-        raise UsageFault(f"{option} {text[:40]!r} is not a number, nor none, which takes the limit away.")
+        raise UsageFault(f"{option} {text[:40]!r} must be a number, or none to remove the limit.")
     return int(text)

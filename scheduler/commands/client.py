@@ -41,7 +41,7 @@ _ERRORS: dict[int, type[ReveilleError]] = {
     HTTPStatus.TOO_MANY_REQUESTS: LimitReached,
     HTTPStatus.SERVICE_UNAVAILABLE: DatabaseUnavailable,
 }
-_REMEDY = "Give another key by --key or REVEILLE_API_KEY."
+_REMEDY = "Pass another key with --key or REVEILLE_API_KEY."
 
 
 class Client:
@@ -108,13 +108,13 @@ class Client:
         try:
             response = self._http.request(method, target, params=params, json=body)
         except (UnicodeError, RecursionError, ValueError) as error:
-            raise UsageFault(f"What was given cannot be sent as JSON: {error}.") from None
+            raise UsageFault(f"The input cannot be sent as JSON: {error}.") from None
         except httpx.TimeoutException:
             raise Unreachable(f"{self._url} did not answer within {TIMEOUT:.0f} s; try again.") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(
-                f"{self._url} does not answer ({error}); start it with `reveille run`, "
-                "or give its address by --url or REVEILLE_URL."
+                f"{self._url} does not answer ({error}); start it with `reveille "
+                "run`, or pass its address with --url or REVEILLE_URL."
             ) from None
         return self._read(response)
 
@@ -132,12 +132,14 @@ class Client:
     def _failure(self, status: int, problem: Mapping[str, Any]) -> ReveilleError:
         text = problem.get("detail") or problem.get("title")
         if not isinstance(text, str):
-            return ReveilleError(f"{self._url} answered {status}, but not as Reveille does; check the address.")
+            return ReveilleError(
+                f"{self._url} answered {status}, which is not a Reveille response; check the address."
+            )
         field = problem.get("field")
         if isinstance(field, str) and field not in text:
             text = f"{field}: {text}"
         if status == HTTPStatus.UNAUTHORIZED and not self._has_key:
-            text = "An API key is needed: give one by --key or REVEILLE_API_KEY."
+            text = "An API key is required: pass one with --key or REVEILLE_API_KEY."
         elif status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             text = f"{text} {_REMEDY}"
         return _ERRORS.get(status, ReveilleError)(text)
@@ -153,7 +155,7 @@ def _is_address(url: str) -> bool:
 
 def _header(option: str, text: str) -> str:
     if not (text.isascii() and text.isprintable()):
-        raise UsageFault(f"{option} has characters that no {option.strip('-')} has.")
+        raise UsageFault(f"{option} contains characters that are not allowed in a {option.strip('-')}.")
     return text
 
 

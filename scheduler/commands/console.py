@@ -20,8 +20,10 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 Command = Callable[Concatenate["Console", P], None]
 
-Limit = Annotated[int, typer.Option(min=1, max=200, help="How many at most.")]
-After = Annotated[str | None, typer.Option(metavar="CURSOR", help="Go on after this cursor of an earlier answer.")]
+Limit = Annotated[int, typer.Option(min=1, max=200, help="The maximum number of results.")]
+After = Annotated[
+    str | None, typer.Option(metavar="CURSOR", help="Continue after this cursor from an earlier response.")
+]
 
 
 @dataclass(frozen=True)
@@ -56,9 +58,8 @@ class Console:
             show_details(row, fields)
 
     def done(self, answer: Mapping[str, Any] | None, text: str) -> None:
-        """Shows the result of an action:
-
-        `text`, or the API's response; with --json an empty response prints nothing.
+        """Shows the result of an action: `text`, or the API's response; with --json an empty response prints
+        nothing.
         """
         if not self.as_json:
             say(text)
@@ -74,7 +75,7 @@ def confirm(question: str, *, yes: bool) -> None:
     if yes:
         return
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
-        raise UsageFault(f"{question} Nobody can be asked here: say --yes if it is meant.")
+        raise UsageFault(f"{question} There is no terminal to ask on: pass --yes to confirm.")
     typer.confirm(printable(question), abort=True, err=True)
 
 
@@ -113,12 +114,14 @@ def _shared_option(name: str, annotation: Any, default: object) -> inspect.Param
 _SHARED = (
     _shared_option(
         "url",
-        Annotated[str | None, typer.Option(help="The service's address; else REVEILLE_URL.")],
+        Annotated[str | None, typer.Option(help="The service's address; default: REVEILLE_URL.")],
         None,
     ),
     _shared_option(
         "key",
-        Annotated[str | None, typer.Option(help="An API key; better REVEILLE_API_KEY: others see options.")],
+        Annotated[
+            str | None, typer.Option(help="An API key. Prefer REVEILLE_API_KEY, as other users can see options.")
+        ],
         None,
     ),
     _shared_option(
@@ -128,7 +131,7 @@ _SHARED = (
     ),
     _shared_option(
         "as_json",
-        Annotated[bool, typer.Option("--json", help="The API's answer as it is.")],
+        Annotated[bool, typer.Option("--json", help="Print the API's response unchanged.")],
         False,
     ),
 )

@@ -28,7 +28,7 @@ CLOCK_HARMFUL = timedelta(seconds=60)
 CAUSES = (
     (
         ("statement pooling mode",),
-        "its pooler works statement by statement, and Reveille needs transactions",
+        "its pooler uses statement pooling, but Reveille needs transactions",
         "set `pool_mode = transaction` in PgBouncer",
     ),
     (
@@ -38,37 +38,37 @@ CAUSES = (
             "Peer authentication failed",
             "Ident authentication",
         ),
-        "the server does not take this user with this password",
+        "the server refuses this user and password",
         "correct the user and the password in DATABASE_URL",
     ),
     (
         ("no pg_hba.conf entry", "pg_hba.conf rejects"),
-        "the server lets this user in from nowhere or not from here",
+        "the server does not allow this user to connect from here",
         "allow it in the server's pg_hba.conf, or use TLS: ?sslmode=require",
     ),
     (
         ("FATAL:  database", 'database "'),
         "there is no such database",
-        "make it (`createdb NAME`), or correct the name in DATABASE_URL",
+        "create it (`createdb NAME`), or correct the name in DATABASE_URL",
     ),
     (
         ("FATAL:  role", 'role "'),
         "there is no such user",
-        "make it (`createuser NAME`), or correct it in DATABASE_URL",
+        "create it (`createuser NAME`), or correct it in DATABASE_URL",
     ),
     (
         ("too many clients", "remaining connection slots", "too many connections"),
         "the server has no connection left",
-        "stop what holds them, or raise max_connections",
+        "stop what uses them, or raise max_connections",
     ),
     (
         ("starting up", "shutting down", "in recovery mode"),
-        "the server starts or stops just now",
+        "the server is starting or stopping",
         "wait and try again",
     ),
     (
         ("Connection refused", "No such file or directory"),
-        "no PostgreSQL listens there",
+        "no PostgreSQL is listening there",
         "start it, or correct host and port in DATABASE_URL",
     ),
     (
@@ -79,7 +79,7 @@ CAUSES = (
     (
         ("timeout", "timed out", "No route to host", "Network is unreachable"),
         "the host cannot be reached",
-        "see to the network and its firewall, or correct the host in DATABASE_URL",
+        "check the network and its firewall, or correct the host in DATABASE_URL",
     ),
     (("SSL", "certificate"), "the two do not agree on TLS", "correct sslmode and certificates in DATABASE_URL"),
 )
@@ -123,7 +123,7 @@ def refused(address: str, complaint: str) -> Finding:
         said = next((line for line in lines if any(word in line for word in words)), None)
         if said is not None:
             return fail("database", f"{address}: {cause} ({said})", remedy)
-    return fail("database", f"{address}: {lines[0]}", "see that it runs, and that DATABASE_URL is right")
+    return fail("database", f"{address}: {lines[0]}", "check that it is running and that DATABASE_URL is correct")
 
 
 def _version(conn: Connection, address: str) -> Finding:
@@ -148,7 +148,7 @@ def _clocks(conn: Connection, clock: Clock) -> Finding:
     here = before + (clock.now() - before) / 2
     apart = abs(database - here)
     found = f"this process and the database are {apart.total_seconds():.2f} s apart"
-    remedy = "set both by NTP; what is due is decided by the database's clock"
+    remedy = "synchronize both with NTP; the database's clock decides what is due"
     if apart > CLOCK_HARMFUL:
         return fail("clocks", found, remedy)
     return warn("clocks", found, remedy) if apart > CLOCK_NOTICED else ok("clocks", found)
@@ -165,7 +165,7 @@ def _alive(name: str, what: str, age: float | None, limit: float) -> Finding:
         return warn(name, "none runs", "start one: `reveille run` or `reveille worker`")
     found = f"{what} {age:.0f} s ago"
     if age > limit:
-        return fail(name, found, "start one: `reveille run` or `reveille worker`, and see its log")
+        return fail(name, found, "start one: `reveille run` or `reveille worker`, and check its log")
     return ok(name, found)
 
 
@@ -182,14 +182,16 @@ def _secrets(conn: Connection, secret_key: str | None) -> Finding:
     stored = [bytes(blob) for blob in blobs]
     if secret_key is None:
         if not stored:
-            return ok("secret key", "not made yet, and nothing is stored under one")
+            return ok("secret key", "not created yet; no stored secret needs it")
         return fail(
             "secret key", "there is none", "restore `secret.key` in the data directory, or REVEILLE_SECRET_KEY"
         )
     closed = sum(not _opens(SecretBox(secret_key), blob) for blob in stored)
     if closed:
-        found = f"{closed} of {len(stored)} stored secrets do not open with it"
-        return fail("secret key", found, "start with the REVEILLE_SECRET_KEY that stored them, or set them anew")
+        found = f"{closed} of {len(stored)} stored secrets cannot be decrypted with it"
+        return fail(
+            "secret key", found, "start with the REVEILLE_SECRET_KEY that encrypted them, or enter them again"
+        )
     return ok(
         "secret key", f"opens all {len(stored)} stored secrets" if stored else "set; no secret is stored yet"
     )

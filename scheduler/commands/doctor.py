@@ -33,21 +33,21 @@ def register(app: typer.Typer) -> None:
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="A list of {name, status, text, remedy}.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of {name, status, text, remedy}.")] = False,
     upgrade_database: Annotated[
         bool,
-        typer.Option("--upgrade-database", help="Bring an embedded database to this version of PostgreSQL."),
+        typer.Option("--upgrade-database", help="Upgrade an embedded database to this version of PostgreSQL."),
     ] = False,
     rotate_secrets: Annotated[
         bool,
         typer.Option(
-            "--rotate-secrets", help="Seal stored secrets anew, under the first key of REVEILLE_SECRET_KEY."
+            "--rotate-secrets", help="Re-encrypt stored secrets with the first key in REVEILLE_SECRET_KEY."
         ),
     ] = False,
     after_restore: Annotated[
         bool,
         typer.Option(
-            "--after-restore", help="Say what will fire and run again once a restored database is started."
+            "--after-restore", help="Show what will fire and run again when a restored database is started."
         ),
     ] = False,
     late: Annotated[
@@ -67,7 +67,7 @@ def doctor(
     if rotate_secrets:
         return _rotate()
     if late is not None and not after_restore:
-        raise UsageFault("--late goes with --after-restore.")
+        raise UsageFault("--late requires --after-restore.")
     findings = []
     for finding in _examine_restored(late) if after_restore else _examine():
         findings.append(finding)
@@ -101,7 +101,7 @@ def _examine() -> Iterator[Finding]:
         return
     yield ok("settings", "every variable can be read")
     for unknown in unknown_settings():
-        yield warn("settings", unknown, "correct the name, or take it away")
+        yield warn("settings", unknown, "correct the name, or unset it")
     if settings.database_url is None:
         yield machine.check_data_dir(settings.data_dir)
     yield from _database(settings)
@@ -126,15 +126,18 @@ def _rotate() -> int:
         settings = settings.model_copy(update={"database_url": EmbeddedPostgres(settings.data_dir).url})
     key = settings.secret_key.get_secret_value() if settings.secret_key else _kept_key(settings)
     if key is None:
-        raise ConfigurationError("There is no secret key: nothing is stored under one.")
+        raise ConfigurationError("There is no secret key, and no stored secret needs one.")
     db = Database(settings.sqlalchemy_url, pool_size=1, application_name="reveille-doctor")
     try:
         done = reseal(db, SecretBox(key))
     finally:
         db.dispose()
-    say(f"{done.anew} stored secrets were sealed anew; {done.newest} were under the newest key already.")
+    say(f"{done.anew} stored secrets were re-encrypted; {done.newest} already used the newest key.")
     if done.closed:
-        say(f"{done.closed} open with none of the keys: add the key that sealed them, or set them anew.")
+        say(
+            f"{done.closed} cannot be decrypted with any key: add the key that encrypted them, or enter "
+            "them again."
+        )
     return ExitCode.FAILED if done.closed else ExitCode.OK
 
 

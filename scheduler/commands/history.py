@@ -12,9 +12,9 @@ from scheduler.commands.lookup import agent_id, agent_names, checked_id, trigger
 from scheduler.commands.output import Columns, show_block, show_json, show_table
 from scheduler.domain.model import FiringState, InvocationState
 
-invocations = typer.Typer(help="Invocations: each wake of an agent.")
+invocations = typer.Typer(help="List and manage invocations.")
 
-OfAgent = Annotated[str | None, typer.Option("--agent", metavar="AGENT", help="Of this agent only: id or name.")]
+OfAgent = Annotated[str | None, typer.Option("--agent", metavar="AGENT", help="Only for this agent: id or name.")]
 InvocationRef = Annotated[str, typer.Argument(metavar="INVOCATION", help="Its id.")]
 
 FIRING_COLUMNS: Columns = (
@@ -77,9 +77,9 @@ def firings(
     console: Console,
     agent: OfAgent = None,
     trigger: Annotated[
-        str | None, typer.Option(metavar="TRIGGER", help="Of this trigger only: id, or AGENT/NAME.")
+        str | None, typer.Option(metavar="TRIGGER", help="Only for this trigger: id, or AGENT/NAME.")
     ] = None,
-    state: Annotated[FiringState | None, typer.Option(help="In this state only.")] = None,
+    state: Annotated[FiringState | None, typer.Option(help="Only in this state.")] = None,
     limit: Limit = 50,
     after: After = None,
 ) -> None:
@@ -107,7 +107,7 @@ def _named(console: Console, items: Sequence[Mapping[str, Any]]) -> list[dict[st
 def list_invocations(
     console: Console,
     agent: OfAgent = None,
-    state: Annotated[InvocationState | None, typer.Option(help="In this state only.")] = None,
+    state: Annotated[InvocationState | None, typer.Option(help="Only in this state.")] = None,
     limit: Limit = 50,
     after: After = None,
 ) -> None:
@@ -136,7 +136,7 @@ def show(console: Console, invocation: InvocationRef) -> None:
 def cancel(console: Console, invocation: InvocationRef) -> None:
     """Cancel an invocation; a running one ends soon after."""
     answer = console.client.post("invocations", checked_id(invocation, "invocation"), "cancel")
-    running = "; it is asked to stop" if answer["state"] != InvocationState.CANCELLED else ""
+    running = "; it was asked to stop" if answer["state"] != InvocationState.CANCELLED else ""
     console.done(answer, f"Invocation {answer['id']} is {answer['state']}{running}.")
 
 

@@ -48,7 +48,7 @@ def _parse(line: bytes) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _dump(value: dict[str, Any]) -> bytes:

@@ -10,7 +10,7 @@ from scheduler.commands.console import After, Console, Limit, Yes, client_comman
 from scheduler.commands.lookup import checked_id
 from scheduler.commands.output import Columns, say
 
-group = typer.Typer(help="API keys: who may use the API.")
+group = typer.Typer(help="Manage API keys.")
 
 COLUMNS: Columns = (
     ("ID", "id"),
@@ -32,12 +32,12 @@ def list_keys(console: Console, limit: Limit = 50, after: After = None) -> None:
 @client_command(group, "create")
 def create(
     console: Console,
-    name: Annotated[str, typer.Argument(help="What it is for; the audit names it.")],
+    name: Annotated[str, typer.Argument(help="Its purpose, shown in the audit trail.")],
     scope: Annotated[
-        list[str], typer.Option(metavar="admin|write|read|agent:ID", help="What it may do; can be repeated.")
+        list[str], typer.Option(metavar="admin|write|read|agent:ID", help="Its permissions; can be repeated.")
     ],
     operator: Annotated[
-        bool, typer.Option("--operator", help="An operator's key, which acts for every tenant.")
+        bool, typer.Option("--operator", help="Create an operator's key, valid for every tenant.")
     ] = False,
 ) -> None:
     """Create a key, which is shown once."""

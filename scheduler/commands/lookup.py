@@ -18,7 +18,7 @@ def agent_id(client: Client, text: str) -> str:
     for agent in client.every("agents"):
         if agent["name"] == text:
             return str(agent["id"])
-    raise NotFound(f"There is no agent {text!r}; `reveille agents list` shows those there are.")
+    raise NotFound(f"There is no agent {text!r}; `reveille agents list` shows all agents.")
 
 
 def agent_names(client: Client) -> dict[str, str]:
@@ -33,7 +33,7 @@ def tenant_id(client: Client, text: str) -> str:
     for tenant in client.every("tenants"):
         if tenant["name"] == text:
             return str(tenant["id"])
-    raise NotFound(f"There is no tenant {text!r}; `reveille tenants list` shows those there are.")
+    raise NotFound(f"There is no tenant {text!r}; `reveille tenants list` shows all tenants.")
 
 
 def trigger_id(client: Client, text: str) -> str:

@@ -32,12 +32,12 @@ def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
 def check_data_dir(path: Path) -> Finding:
     """Checks whether the data directory can be used."""
     if not path.exists():
-        return warn("data directory", f"{path} does not exist", "`reveille run` makes it")
+        return warn("data directory", f"{path} does not exist", "`reveille run` creates it")
     if not path.is_dir() or not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         return fail(
             "data directory",
             f"{path} is not a directory that this user may read and write",
-            "change its owner, or choose another by REVEILLE_DATA_DIR",
+            "change its owner, or choose another with REVEILLE_DATA_DIR",
         )
     return ok("data directory", str(path))
 
@@ -48,21 +48,21 @@ def check_embedded(server: EmbeddedPostgres) -> Finding:
     try:
         binaries()
     except ConfigurationError as error:
-        return fail(name, error.message, "give a DATABASE_URL")
+        return fail(name, error.message, "set DATABASE_URL")
     try:
         version = data_version(server.directory)
     except ConfigurationError as error:
         return fail(name, error.message, "change its owner, or run this as the user that runs Reveille")
     if version is None:
-        return warn(name, f"{server.directory} holds no database yet", "`reveille run` makes it")
+        return warn(name, f"{server.directory} contains no database yet", "`reveille run` creates it")
     if version != MAJOR:
         return fail(
             name,
-            f"the data are PostgreSQL {version}'s, this is {MAJOR}",
+            f"the data was created by PostgreSQL {version}, this is {MAJOR}",
             "`reveille doctor --upgrade-database`",
         )
     if not is_running(server.directory):
-        return warn(name, f"PostgreSQL {version} on {server.directory} does not run", "start it: `reveille run`")
+        return warn(name, f"PostgreSQL {version} on {server.directory} is not running", "start it: `reveille run`")
     return ok(name, f"PostgreSQL {version} runs on {server.directory}")
 
 
@@ -75,12 +75,12 @@ def check_web(settings: Settings) -> Finding:
     except httpx.TransportError:
         return _check_free(settings.port, settings.host)
     if not _is_reveille(answer):
-        return fail("web", f"something else answers at {url}", "stop it, or choose another port by PORT")
+        return fail("web", f"something else answers at {url}", "stop it, or choose another port with PORT")
     if _is_another(settings):
         return fail(
             "web",
             f"another Reveille answers at {url}, on another database",
-            "stop it, or choose another port by PORT",
+            "stop it, or choose another port with PORT",
         )
     return ok("web", f"Reveille answers at {url}")
 
@@ -135,8 +135,6 @@ def _check_free(port: int, host: str | None) -> Finding:
         return fail(
             "web",
             error.message,
-            f"another program holds it: see which by `lsof -i :{port}`, or choose another by PORT",
+            f"another program uses it: find it with `lsof -i :{port}`, or choose another port with PORT",
         )
-    return warn(
-        "web", f"nothing answers on port {port}, which is free", "start it: `reveille run` or `reveille web`"
-    )
+    return warn("web", f"nothing is listening on port {port}", "start it: `reveille run` or `reveille web`")

@@ -22,13 +22,9 @@ def check_pooler(conn: Connection, direct_url: str | None) -> Iterator[Finding]:
     """Checks what is in front of the database, and whether session features work."""
     is_pooled = conn.info[POOLED]
     if direct_url is not None:
-        yield _direct(
-            conn, direct_url, "transactions go through a pooler, and" if is_pooled else "without a pooler"
-        )
+        yield _direct(conn, direct_url, "through a transaction pooler," if is_pooled else "without a pooler")
     elif is_pooled:
-        yield warn(
-            NAME, "there is one, which keeps NOTIFY away: schedulers and pages look every second", SET_DIRECT
-        )
+        yield warn(NAME, "a pooler blocks NOTIFY, so schedulers and pages poll every second", SET_DIRECT)
 
 
 def _direct(conn: Connection, direct_url: str, how: str) -> Finding:
@@ -42,7 +38,7 @@ def _direct(conn: Connection, direct_url: str, how: str) -> Finding:
         )
         return fail(NAME, found, "correct it, or take it away")
     if there != here:
-        return fail(NAME, "DATABASE_DIRECT_URL leads to another database than DATABASE_URL", "correct one of them")
+        return fail(NAME, "DATABASE_DIRECT_URL is a different database from DATABASE_URL", "correct one of them")
     if not is_direct:
-        return warn(NAME, "DATABASE_DIRECT_URL leads through a pooler, which keeps NOTIFY away", SET_DIRECT)
+        return warn(NAME, "DATABASE_DIRECT_URL goes through a pooler, which blocks NOTIFY", SET_DIRECT)
     return ok(NAME, f"{how} LISTEN goes by DATABASE_DIRECT_URL")

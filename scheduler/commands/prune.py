@@ -15,8 +15,8 @@ def register(app: typer.Typer) -> None:
 
 
 def prune(
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Count only; remove nothing.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="A list of {tenant, kind, rows}.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count; remove nothing.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print a list of {tenant, kind, rows}.")] = False,
 ) -> None:
     """Remove history that is older than its retention time.
 
@@ -54,4 +54,4 @@ def prune(
     for line in lines:
         say(f"{line['tenant'] or 'the operator'}: {line['rows']} {line['kind']} {verb}")
     total = sum(sum(counts.values()) for counts in found.values())
-    say(f"{total} rows {verb}." if total else "Nothing is older than it is kept.")
+    say(f"{total} rows {verb}." if total else "Nothing has exceeded its retention time.")

@@ -36,7 +36,7 @@ def check_restored(url: str) -> Iterator[Finding]:
         late = connection.execute(LATE).fetchall()
         yield _late(late)
         yield _count(connection, "under way", UNDER_WAY, "run again, with the same invocation_id")
-        yield _count(connection, "awaiting", AWAITING, "go on waiting for their agents' reports")
+        yield _count(connection, "awaiting", AWAITING, "keep waiting for their agents' reports")
         running = _number(connection, WORKERS)
     if running:
         yield warn("started", f"{running} connections of Reveille are open", "look before it is started")
@@ -67,7 +67,8 @@ def _late(found: list[tuple[str, int]]) -> Finding:
     return warn(
         "late",
         f"slots passed since of these triggers, by misfire policy: {counts}",
-        "they fire as late at the first start, those too that fired elsewhere after the backup; where they must not, "
+        "they fire as late at the first start, those too that fired elsewhere after the backup; where "
+        "they must not, "
         "`reveille doctor --after-restore --late skip` leaves them all out (docs/misfire.md)",
     )
 

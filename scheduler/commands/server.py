@@ -48,7 +48,7 @@ def web() -> None:
 
 def worker(
     role: Annotated[
-        Role, typer.Option(help="scheduler: records what is due. invoker: wakes agents. all: both.")
+        Role, typer.Option(help="scheduler: records due firings. invoker: wakes agents. all: both.")
     ] = Role.ALL,
 ) -> int:
     """Run a worker process: scheduler and invocations.
@@ -69,7 +69,7 @@ def migrate() -> None:
     The first time, also creates the first admin key and prints it once.
     """
     settings = _settings().for_server()
-    from scheduler.bootstrap import first_start
+    from scheduler.bootstrap import earlier_keys_lines, first_start
     from scheduler.storage.migrate import head_revision, upgrade
 
     upgrade(settings.sqlalchemy_url)
@@ -77,6 +77,8 @@ def migrate() -> None:
     first = first_start(settings)
     if first.admin_key is not None:
         typer.echo(f"The admin key, shown this once: {first.admin_key}")
+    for line in earlier_keys_lines(first):
+        typer.echo(line)
 
 
 def _settings() -> Settings:

@@ -16,7 +16,7 @@ def shadowed() -> str | None:
         found = Path(spec.origin).resolve().parent if spec and spec.origin else None
         if found != ROOT / name:
             return (
-                f"The package {name!r} of {found.parent if found else 'another project'} stands in the way of "
+                f"The package {name!r} of {found.parent if found else 'another project'} hides "
                 f"Reveille's own in {ROOT}: start it from another directory, without PYTHONPATH, "
                 "or in an environment of its own (pipx, uv tool)."
             )

@@ -12,9 +12,9 @@ from scheduler.commands.output import Columns, say
 from scheduler.commands.trigger_options import read_text
 from scheduler.domain.errors import ReveilleError
 
-group = typer.Typer(help="Notification targets: where replies are sent on to.")
+group = typer.Typer(help="Manage notification targets, to which replies are sent.")
 
-Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Its id or its exact name.")]
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Its id or exact name.")]
 Target = Annotated[str, typer.Argument(metavar="TARGET", help="Its id.")]
 
 COLUMNS: Columns = (
@@ -46,11 +46,12 @@ def list_targets(console: Console, agent: Agent, limit: Limit = 50, after: After
 def add(
     console: Console,
     agent: Agent,
-    name: Annotated[str, typer.Argument(help="Which no other target of the agent has.")],
-    kind: Annotated[str, typer.Option(metavar="KIND", help="What is there: webhook, or a chat such as slack.")],
-    target_url: Annotated[str, typer.Option(metavar="URL|@FILE", help="Where it is sent; not shown again.")],
+    name: Annotated[str, typer.Argument(help="Its name, unique for the agent.")],
+    kind: Annotated[str, typer.Option(metavar="KIND", help="webhook, or a chat service such as slack.")],
+    target_url: Annotated[str, typer.Option(metavar="URL|@FILE", help="The destination; not shown again.")],
     secret: Annotated[
-        str | None, typer.Option(metavar="SECRET|@FILE", help="What signs; a webhook's is made if left out.")
+        str | None,
+        typer.Option(metavar="SECRET|@FILE", help="The signing secret; generated for a webhook if omitted."),
     ] = None,
 ) -> None:
     """Add a target. Its URL is stored encrypted."""
@@ -71,7 +72,7 @@ def test(console: Console, target: Target) -> None:
     """
     answer = console.client.post("notification-targets", checked_id(target, "target"), "test")
     if not answer["delivered"]:
-        raise ReveilleError(f"It did not arrive: {answer['error']}")
+        raise ReveilleError(f"Not delivered: {answer['error']}")
     console.done(answer, "It arrived.")
 
 

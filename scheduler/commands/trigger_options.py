@@ -24,10 +24,10 @@ Kinds = Mapping[str, tuple[Option, ...]]
 """The options of each type."""
 
 Type = Annotated[
-    str | None, typer.Option("--type", help="As in docs/triggers; the option of one type alone says it already.")
+    str | None, typer.Option("--type", help="See docs/triggers; not needed with an option specific to one type.")
 ]
 ConfigJson = Annotated[
-    str | None, typer.Option("--config", metavar="JSON|@FILE", help="The config as the API takes it.")
+    str | None, typer.Option("--config", metavar="JSON|@FILE", help="The config as JSON for the API.")
 ]
 
 
@@ -72,7 +72,7 @@ def shape(
     chosen = kind_name or implied(own, kinds)
     if chosen is None:
         hints = ", ".join(option.flag for option in _all(kinds) if option.implies and option.reads != "flag")
-        raise UsageFault(f"Say what wakes the agent: {hints}, or --type with --config.")
+        raise UsageFault(f"Choose what wakes the agent: {hints}, or --type with --config.")
     return chosen, put_options(dict(read_json_object("--config", config)), chosen, own, kinds)
 
 
@@ -81,7 +81,7 @@ def put_options(whole: dict[str, Any], chosen: str, own: Mapping[str, Any], kind
     allowed = {option.flag: option for option in kinds.get(chosen, ())}
     for flag, value in own.items():
         if flag not in allowed:
-            raise UsageFault(f"{flag} does not go with {chosen}.")
+            raise UsageFault(f"{flag} cannot be used with {chosen}.")
         _put(whole, allowed[flag], value)
     return whole
 
@@ -102,7 +102,7 @@ def implied(own: Mapping[str, Any], kinds: Kinds) -> str | None:
         return taking[0]
     if len(said) > 1:
         named = " and ".join(flags[0] for flags in said.values())
-        raise UsageFault(f"{named} do not go together; choose one.")
+        raise UsageFault(f"{named} cannot be combined; choose one.")
     return next(iter(said), None)
 
 

@@ -33,7 +33,7 @@ class _Group(TyperGroup):
         return _made(cmd_name) if cmd_name in WITH_KIND_OPTIONS else super().get_command(ctx, cmd_name)
 
 
-group = typer.Typer(help="Triggers: what wakes an agent.", cls=_Group)
+group = typer.Typer(help="Manage triggers, which wake agents.", cls=_Group)
 
 TriggerRef = Annotated[str, typer.Argument(metavar="TRIGGER", help="Its id, or AGENT/NAME.")]
 
@@ -59,7 +59,7 @@ FIELDS: Columns = (
     ("note", "paused_note"),
     ("next", "next_fire_at"),
     ("fired", "fire_count"),
-    ("fires at most", "max_fires"),
+    ("maximum fires", "max_fires"),
     ("last", "last_fired_at"),
     ("urgent", "urgent"),
     ("cooldown, seconds", "cooldown_seconds"),
@@ -83,20 +83,26 @@ class Misfire(StrEnum):
 def add(
     console: Console,
     agent: Agent,
-    name: Annotated[str | None, typer.Option(help="Unique for the agent; else made of type and config.")] = None,
+    name: Annotated[str | None, typer.Option(help="Unique for the agent; default: derived from the type.")] = None,
     kind: given.Type = None,
     config: given.ConfigJson = None,
-    reason: Annotated[str | None, typer.Option(help="Told to the agent: why it is woken.")] = None,
-    focus_ref: Annotated[str | None, typer.Option(help="Told to the agent: what this is about.")] = None,
-    urgent: Annotated[bool, typer.Option("--urgent", help="Wake at once, do not gather firings.")] = False,
-    max_fires: Annotated[int | None, typer.Option(help="Disabled after so many firings.")] = None,
-    cooldown: Annotated[str | None, typer.Option(metavar="60s|5m", help="Least time between its wakes.")] = None,
-    expires_at: Annotated[str | None, typer.Option(help="ISO 8601: disabled from then on.")] = None,
-    misfire: Annotated[Misfire | None, typer.Option(help="What becomes of times that passed meanwhile.")] = None,
+    reason: Annotated[str | None, typer.Option(help="Why the agent is woken, shown to it.")] = None,
+    focus_ref: Annotated[str | None, typer.Option(help="What this is about, shown to the agent.")] = None,
+    urgent: Annotated[
+        bool, typer.Option("--urgent", help="Wake immediately instead of batching firings.")
+    ] = False,
+    max_fires: Annotated[int | None, typer.Option(help="Disable it after this many firings.")] = None,
+    cooldown: Annotated[
+        str | None, typer.Option(metavar="60s|5m", help="The minimum time between its wakes.")
+    ] = None,
+    expires_at: Annotated[str | None, typer.Option(help="Disable it at this time (ISO 8601).")] = None,
+    misfire: Annotated[Misfire | None, typer.Option(help="What happens to missed times.")] = None,
     grace: Annotated[
         str | None, typer.Option(metavar="60s|5m", help="With --misfire skip: how late it may be.")
     ] = None,
-    notification_summary: Annotated[str | None, typer.Option(help="What people are told with its reply.")] = None,
+    notification_summary: Annotated[
+        str | None, typer.Option(help="The notification text shown with the reply.")
+    ] = None,
     *,
     own: Mapping[str, Any],
 ) -> None:
@@ -126,13 +132,15 @@ def add(
     if not console.as_json and given.fires_by_the_clock(trigger["type"]):
         _say_pace(console, trigger, chosen=cooldown is not None)
     if not console.as_json and trigger["hook_url"]:
-        say("\nKeep the hook's address: it is not shown again. Whoever knows it can wake the agent.")
+        say("\nSave the webhook's address: it is not shown again. Anyone who knows it can wake the agent.")
 
 
 @client_command(group, "list")
 def list_triggers(
     console: Console,
-    agent: Annotated[str | None, typer.Argument(metavar="[AGENT]", help="Of this agent only: id or name.")] = None,
+    agent: Annotated[
+        str | None, typer.Argument(metavar="[AGENT]", help="Only for this agent: id or name.")
+    ] = None,
     of_agent: Annotated[
         str | None, typer.Option("--agent", metavar="AGENT", help="The same, as an option.")
     ] = None,
@@ -141,7 +149,7 @@ def list_triggers(
 ) -> None:
     """List the triggers of one agent or of all."""
     if agent is not None and of_agent is not None:
-        raise UsageFault("An agent is given twice; give one.")
+        raise UsageFault("The agent was given twice.")
     agent = agent or of_agent
     chosen = None if agent is None else agent_id(console.client, agent)
     page = console.client.get("triggers", agent_id=chosen, limit=limit, after=after)
@@ -158,7 +166,7 @@ def show(console: Console, trigger: TriggerRef) -> None:
 def pause(
     console: Console,
     trigger: TriggerRef,
-    note: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
+    note: Annotated[str | None, typer.Option(help="The reason, shown to others.")] = None,
 ) -> None:
     """Pause a trigger."""
     body = None if note is None else {"note": note}
@@ -187,14 +195,14 @@ def preview(
     count: Annotated[int, typer.Option(min=1, max=100, help="How many times to show.")] = 10,
     kind: given.Type = None,
     config: given.ConfigJson = None,
-    after: Annotated[str | None, typer.Option(help="ISO 8601: from then on; else from now on.")] = None,
+    after: Annotated[str | None, typer.Option(help="Start from this time (ISO 8601); default: now.")] = None,
     *,
     own: Mapping[str, Any],
 ) -> None:
     """Show when a trigger fires, or would fire with these options."""
     if trigger is not None:
         if own or any(each is not None for each in (kind, config, after)):
-            raise UsageFault("Give a trigger or the options of one, not both.")
+            raise UsageFault("Pass a trigger or the options of one, not both.")
         answer = console.client.get("triggers", trigger_id(console.client, trigger), "preview", count=count)
     else:
         timezone = own.get("--timezone")
@@ -224,11 +232,11 @@ def _say_pace(console: Console, trigger: Mapping[str, Any], *, chosen: bool) -> 
     step = min(((after - at).total_seconds() for at, after in pairwise(times)), default=None)
     if step is not None and step < cooldown:
         say(
-            f"\nIt fires every {step:g} s, but wakes the agent at most once in {cooldown:g} s, its cooldown: what fires"
-            f" meanwhile is gathered. For each time: --cooldown {step:g}s"
+            f"\nIt fires every {step:g} s, but its cooldown wakes the agent at most every {cooldown:g} s; the firings "
+            f"in between are batched. To wake the agent each time: --cooldown {step:g}s"
         )
     elif step is not None and not chosen and cooldown < given.DEFAULT_COOLDOWN:
-        say(f"\nIts cooldown is {cooldown:g} s, as often as it fires, instead of {given.DEFAULT_COOLDOWN:g} s.")
+        say(f"\nIts cooldown is {cooldown:g} s, to match its interval, instead of {given.DEFAULT_COOLDOWN:g} s.")
 
 
 def _references(console: Console, triggers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -245,7 +253,7 @@ def _show_preview(console: Console, answer: dict[str, Any]) -> None:
         show_json(answer)
         return
     show_table(
-        [{"at": at} for at in answer["fire_times"]], (("FIRES AT", "at"),), empty="It never fires by itself."
+        [{"at": at} for at in answer["fire_times"]], (("FIRES AT", "at"),), empty="It does not fire by itself."
     )
     for note in answer["notes"]:
         say(f"{note['at']} ({note['kind']}): {note['text']}")

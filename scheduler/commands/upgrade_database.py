@@ -35,10 +35,10 @@ def upgrade_database(data_dir: Path) -> str:
         return f"The database in {data} is PostgreSQL {old}'s, as it should be: nothing to upgrade."
     with data_directory_lock(data_dir):
         if is_running(data):
-            raise Conflict(f"PostgreSQL {old} runs on {data}; stop it first.")
+            raise Conflict(f"PostgreSQL {old} is running on {data}; stop it first.")
         kept = data.with_name(f"{data.name}.{old}")
         if kept.exists():
-            raise Conflict(f"{kept} is there already, from an earlier upgrade; move it elsewhere first.")
+            raise Conflict(f"{kept} already exists from an earlier upgrade; move it elsewhere first.")
         programs = programs_of(old)
         if programs is None:
             raise ReveilleError(_by_hand(data, kept, old))
@@ -64,7 +64,7 @@ def programs_of(major: int) -> Path | None:
 def _by_hand(data: Path, kept: Path, old: int) -> str:
     connection = f"-h '{data}' -U {NAME} {NAME}"
     return (
-        f"This installation has no programs of PostgreSQL {old}, which made {data}, and so cannot read it.\n"
+        f"This installation has no programs of PostgreSQL {old}, which created {data}, so it cannot read it.\n"
         f"1. With the Reveille that you used before, while it runs:"
         f" pg_dump --clean --if-exists {connection} > reveille.sql\n"
         f"2. Stop it, and move the files aside: mv '{data}' '{kept}'\n"

@@ -20,15 +20,16 @@ def register(app: typer.Typer) -> None:
 
 def web_password(
     console: Console,
-    name: Annotated[str, typer.Argument(help="The name to sign in by; unique over all tenants.")],
+    name: Annotated[str, typer.Argument(help="The name to sign in with; unique across tenants.")],
     scope: Annotated[
-        str | None, typer.Option(metavar="admin|write|read", help="What they may do; read for a new user.")
+        str | None,
+        typer.Option(metavar="admin|write|read", help="Their permissions; default for a new user: read."),
     ] = None,
-    generate: Annotated[bool, typer.Option("--generate", help="Make a password and print it, once.")] = False,
+    generate: Annotated[bool, typer.Option("--generate", help="Generate a password and print it once.")] = False,
     operator: Annotated[
-        bool, typer.Option("--operator", help="An operator, who may look at every tenant.")
+        bool, typer.Option("--operator", help="Create an operator, who can view every tenant.")
     ] = False,
-    remove: Annotated[bool, typer.Option("--remove", help="Remove the user instead, after a question.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Remove the user instead, after confirmation.")] = False,
     yes: Yes = False,
 ) -> None:
     """Set a web user's password, creating the user if needed. The password is prompted for, or read from a pipe."""
@@ -50,7 +51,7 @@ def web_password(
     shown = f"\nThe password, shown this once: {password}" if generate else ""
     console.done(
         answer | ({"password": password} if generate else {}),
-        f"{name} may sign in with scope {answer['scope']}.{shown}",
+        f"{name} can sign in with scope {answer['scope']}.{shown}",
     )
 
 

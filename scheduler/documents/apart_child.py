@@ -39,7 +39,7 @@ def serve(documents: BinaryIO, answers: BinaryIO, seconds: float) -> None:
         answer = answer_to(asked, body, seconds) | ({"is_last": True} if count == READS else {})
         text = json.dumps(answer).encode()
         if len(text) > MAX_RESULT_BYTES:
-            text = json.dumps({"error": "What is selected of it is too large."}).encode()
+            text = json.dumps({"error": "The selected content is too large."}).encode()
         answers.write(HEAD.pack(len(text), 0) + text)
         answers.flush()
 

@@ -110,7 +110,7 @@ def _refuse_declarations(text: str) -> None:
     bare = _ASIDE.sub("", text)
     root = _ROOT.search(bare)
     if _DECLARES.search(bare[: root.start() if root else None]):
-        raise Unreadable("The feed has a document type (DTD) that declares something; such are not read.")
+        raise Unreadable("The feed has a DTD with declarations, which are not supported.")
 
 
 def _no_feed(text: str) -> str:
@@ -140,7 +140,7 @@ def _json_feed(text: str, url: str) -> tuple[str, list[dict[str, str]], str | No
     version = document.get("version") if isinstance(document, dict) else None
     items = document.get("items") if isinstance(document, dict) else None
     if not (isinstance(version, str) and version.startswith(PREFIX) and isinstance(items, list)):
-        raise Unreadable("The answer is JSON, but no JSON Feed: it lacks a version of jsonfeed.org, or items.")
+        raise Unreadable("The answer is JSON, but not a JSON Feed: it lacks a version of jsonfeed.org, or items.")
     base = urljoin(url, _said(document, "home_page_url"))
     return _said(document, "title"), [_json_entry(each, base) for each in items if isinstance(each, dict)], None
 

@@ -38,7 +38,7 @@ def compile_selector(*, css: str | None, xpath: str | None) -> etree.XPath:
     except (SelectorError, etree.XPathError) as error:
         raise ValueError(f"cannot be used: {error}") from None
     except (RecursionError, ValueError):
-        raise ValueError("is nested too deeply, or holds characters that no page has") from None
+        raise ValueError("is nested too deeply, or contains characters that cannot occur in a page") from None
 
 
 def read(

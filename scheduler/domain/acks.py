@@ -44,9 +44,11 @@ class Ack:
 
     def __post_init__(self) -> None:
         if self.status is AckStatus.DEFERRED and self.until is None:
-            raise InvalidField("A deferred firing needs until: when it is to come back.", field="until")
+            raise InvalidField("A deferred firing needs until: the time when it comes back.", field="until")
         if self.status is not AckStatus.DEFERRED and self.until is not None:
-            raise InvalidField(f"until goes with status deferred, not with {self.status}.", field="until")
+            raise InvalidField(
+                f"until is only allowed with status deferred, not with {self.status}.", field="until"
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -90,7 +90,7 @@ class JsonPath:
         try:
             return [node.obj for node in islice(self._query.finditer(document), count)]
         except RecursionError:
-            raise JsonPathTooCostly("The JSON path meets too many levels of nesting in this document.") from None
+            raise JsonPathTooCostly("The JSON path reaches too many levels of nesting in this document.") from None
         finally:
             _run.reset(outer)
 
@@ -128,7 +128,7 @@ def json_path_line(request: dict[str, Any]) -> dict[str, Any]:
     """Implements `reveille json-path`: `{path, document}` → `{values}`, or `{error}`."""
     path = request.get("path")
     if not isinstance(path, str) or "document" not in request:
-        return {"error": "The line needs path, a string, and document, any JSON."}
+        return {"error": "The line needs path (a string) and document (any JSON)."}
     try:
         return {"values": compile_path(path).find(request["document"])}
     except ReveilleError as error:

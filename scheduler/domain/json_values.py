@@ -207,4 +207,4 @@ def _integer(text: str) -> int | float | Decimal:
 
 
 def _refuse(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")

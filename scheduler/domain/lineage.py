@@ -48,8 +48,8 @@ def too_deep(lineage: Lineage, names: Sequence[str]) -> LimitReached:
     `names`: the agents of the chain, oldest first, ending with the one that is not woken.
     """
     return LimitReached(
-        f"This wake would be number {lineage.depth} in a chain of agents waking each other, which began with firing "
-        f"{lineage.root_id}; {MAX_DEPTH} are allowed. {_shown(names)}"
+        f"This wake would be number {lineage.depth} in a chain of agents waking each other, which started with "
+        f"firing {lineage.root_id}; {MAX_DEPTH} are allowed. {_shown(names)}"
     )
 
 

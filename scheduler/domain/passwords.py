@@ -46,7 +46,7 @@ def check_password(password: str, name: str = "") -> None:
         why = found["feedback"]["warning"].rstrip(".")
         raise InvalidField(
             f"The password is easy to guess{': ' + why[:1].lower() + why[1:] if why else ''}. "
-            "Take several words that do not belong together, or let one be made.",
+            "Use several unrelated words, or have one generated.",
             field="password",
         )
 

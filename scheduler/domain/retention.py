@@ -52,10 +52,10 @@ def read_days(text: str) -> dict[History, int]:
     for part in filter(None, (part.strip() for part in text.split(","))):
         name, _, number = (piece.strip() for piece in part.partition("="))
         if name not in set(History):
-            raise ValueError(
-                f"{name[:50]!r} is none of {', '.join(History)}; write for example firings=30,audit=0"
-            )
+            raise ValueError(f"{name[:50]!r} must be one of {', '.join(History)}; for example firings=30,audit=0")
         if not (number.isascii() and number.isdigit() and int(number) <= MOST_DAYS):
-            raise ValueError(f"{name} must be days from 0, which is for ever, to {MOST_DAYS}, not {number[:50]!r}")
+            raise ValueError(
+                f"{name} must be a number of days from 0 (forever) to {MOST_DAYS}, not {number[:50]!r}"
+            )
         days[History(name)] = int(number)
     return days

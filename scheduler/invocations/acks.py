@@ -99,7 +99,9 @@ def _given(row: Row[Any] | None, firing_id: UUID) -> Row[Any]:
     if row is None:
         raise NotFound(f"There is no firing '{firing_id}'.")
     if not row.is_given:
-        raise Conflict(f"The firing is {row.state}: only one that its agent was given can be acknowledged.")
+        raise Conflict(
+            f"The firing is {row.state}: only a firing that was given to its agent can be acknowledged."
+        )
     return row
 
 
@@ -109,8 +111,8 @@ def _until(ack: Ack, firing: Row[Any]) -> datetime | None:
         return None
     if firing.deferrals >= MAX_DEFERRALS and firing.ack != AckStatus.DEFERRED:
         raise Conflict(
-            f"The firing was deferred {firing.deferrals} times, and more is not possible: say that it is handled or "
-            "ignored, or set a trigger for what is left to do."
+            f"The firing was deferred {firing.deferrals} times, which is the limit: acknowledge it as handled "
+            "or ignored, or set a trigger for what is left to do."
         )
     now: datetime = firing.now
     return min(max(ack.until, now + SOONEST), now + LATEST)

@@ -57,7 +57,7 @@ UNREACHABLE = (DatabaseUnavailable, OperationalError)
 
 SHUTDOWN = HandedBack("worker_shutdown")
 DATABASE_AWAY = HandedBack("database_away")
-STALE = Failed("The worker lost touch with the database and gave the run up.", reason="worker_lost")
+STALE = Failed("The worker lost its database connection and gave up the run.", reason="worker_lost")
 TAKEN = HandedBack("taken")
 CANCELLED = Failed("The run was cancelled.", reason="cancelled")
 

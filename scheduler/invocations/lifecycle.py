@@ -93,7 +93,7 @@ def complete(
     current = lock_try(conn, invocation_id)
     if tenant_id is None and (current is None or not _is_token(token, current.token_hash)):
         # Without the token, the caller learns nothing, not even whether it exists.
-        raise Unauthorized("The complete_token is not that of this invocation's last attempt.")
+        raise Unauthorized("The complete_token does not belong to this invocation's last attempt.")
     if current is None or (tenant_id is not None and current.tenant_id != tenant_id):
         raise NotFound(f"There is no invocation {invocation_id}.")
     if not current.is_open or current.attempt != attempt:

@@ -63,17 +63,17 @@ def replay(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor: str) -
         raise Conflict("The invocation carries no firings to replay.")
     kept = conn.scalars(KEPT, {"ids": ended.firing_ids}).all()
     if not kept:
-        raise Conflict("The firings of the invocation are older than they are kept; they were removed.")
+        raise Conflict("The firings of the invocation have exceeded their retention time and were removed.")
     window_id = join_window(conn, tenant_id, ended.agent_id, len(kept))
     # After the window's lock, which serializes replays for this agent: closing a window locks it before its
     # firings, and so does this.
     if conn.scalars(LOCKED, {"ids": kept}).all() != kept:
         raise Conflict(
-            "Firings of the invocation were removed just now, being older than they are kept; try again."
+            "Some firings of the invocation were just removed, as their retention time has passed; try again."
         )
     waiting = conn.execute(FIND_PENDING, {"ids": kept}).scalar()
     if waiting is not None:
-        raise Conflict(f"Firings of the invocation are on their way already, in invocation {waiting}.")
+        raise Conflict(f"Firings of the invocation are already being delivered, in invocation {waiting}.")
     attach(conn, window_id, kept)
     conn.execute(update(Invocation).where(Invocation.id == invocation_id).values(replayed_into=window_id))
     record_event(

@@ -72,6 +72,6 @@ def _check_server(server: McpServer, field: str, operator: Operator) -> None:
     elif server.command not in allowed:
         names = ", ".join(sorted(allowed)) or "none"
         raise InvalidField(
-            f"The operator allows no MCP server of that name (REVEILLE_MCP_COMMANDS); allowed: {names}.",
+            f"The operator allows no MCP server with that name (REVEILLE_MCP_COMMANDS); allowed: {names}.",
             field=f"{field}.command",
         )

@@ -69,28 +69,28 @@ def check_may_change(trigger: Owned) -> None:
     if may_change(trigger):
         return
     if trigger.is_system:
-        raise Forbidden("A trigger that belongs to the system is not the agent's to change.")
+        raise Forbidden("An agent cannot change a system trigger.")
     if stopped_by_person(trigger):
         raise Forbidden(
-            f"A person paused the trigger {trigger.name!r}, and only a person resumes it; until then its agent "
-            "neither changes nor deletes it."
+            f"A person paused the trigger {trigger.name!r}, and only a person can resume it; until then its "
+            "agent cannot change or delete it."
         )
     raise Forbidden(
-        f"A person made the trigger {trigger.name!r}: its agent may read and fire it, not change it. A person can "
-        "allow that by setting managed_by_agent on the trigger."
+        f"A person created the trigger {trigger.name!r}: its agent may read and fire it, but not change it. A person "
+        "can allow that by setting managed_by_agent on the trigger."
     )
 
 
 def check_may_grant(*, managed_by_agent: bool) -> None:
     """Raises Forbidden when an agent gives itself the right to change a trigger."""
     if managed_by_agent:
-        raise Forbidden("managed_by_agent is a person's to set; what an agent makes is its own anyway.")
+        raise Forbidden("Only a person can set managed_by_agent; an agent can change its own triggers anyway.")
 
 
 def check_may_try(*, approve_triggers: bool, is_approved: bool = False) -> None:
     """Raises Forbidden when an agent tries an address for which a trigger would need approval."""
     if approve_triggers and not is_approved:
         raise Forbidden(
-            "What this agent's triggers request has to be approved by a person first, so nothing is tried before: "
-            "make the poll, and try it when it was approved."
+            "A person must approve this agent's triggers before they make requests, and so before a "
+            "trial: create the poll, and try it after the approval."
         )

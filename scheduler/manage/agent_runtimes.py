@@ -41,9 +41,9 @@ def limit_columns(values: Mapping[str, Any], tenant: Tenant) -> dict[str, Any]:
         bound = getattr(tenant, tenants_name)
         value = bound if values[name] is None else values[name]
         if name in CEILINGS and value > bound:
-            raise InvalidField(f"{name} {value} is over the tenant's limit of {bound}.", field=name)
+            raise InvalidField(f"{name} {value} exceeds the tenant's limit of {bound}.", field=name)
         if name in FLOORS and value < bound:
-            raise InvalidField(f"{name} {value} is under the tenant's least value of {bound}.", field=name)
+            raise InvalidField(f"{name} {value} is below the tenant's minimum of {bound}.", field=name)
         limits[name] = value
     return limits
 
@@ -126,7 +126,8 @@ def _check_same_host(runtime: RuntimeConfig, agent: Agent, kept: list[str]) -> N
     url = getattr(runtime, "url", None)
     if lost and isinstance(url, str) and origin_of(agent.runtime["url"]) != origin_of(url):
         raise InvalidField(
-            f"The url is on another host, which is not given the old {' and '.join(lost)}; give them again, or null.",
+            f"The url is on another host, to which stored secrets are not sent: {' and '.join(lost)}; give "
+            "them again, or null.",
             field="runtime.url",
         )
 
@@ -166,6 +167,6 @@ def _check_commands(runtime: RuntimeConfig, operator: Operator) -> None:
         if getattr(runtime, name) not in operator.commands:
             names = ", ".join(sorted(operator.commands)) or "none"
             raise InvalidField(
-                f"The operator allows no command of that name (REVEILLE_COMMANDS); allowed: {names}.",
+                f"The operator allows no command with that name (REVEILLE_COMMANDS); allowed: {names}.",
                 field=f"runtime.{name}",
             )

@@ -60,8 +60,8 @@ def check_pace(config: TriggerConfig, zone: str, trigger_id: UUID, now: datetime
             return
         if before is not None and moment - before < SHORTEST_STEP:
             raise InvalidField(
-                f"The trigger would fire twice within {(moment - before).total_seconds():g} s; one that an agent "
-                f"makes fires at most once in {SHORTEST_STEP.seconds} s.",
+                f"The trigger would fire twice within {(moment - before).total_seconds():g} s; a trigger "
+                f"created by an agent may fire at most once in {SHORTEST_STEP.seconds} s.",
                 field="config",
             )
         before = moment
@@ -71,7 +71,7 @@ def check_changeable(kind: type[TriggerConfig]) -> None:
     """Raises Conflict for a trigger that is created by an agent's action, such as a wait: it cannot be changed."""
     if not kind.is_offered:
         raise Conflict(
-            f"A trigger of type {kind.kind} cannot be changed; cancel it and make a new one.", field="type"
+            f"A trigger of type {kind.kind} cannot be changed; cancel it and create a new one.", field="type"
         )
 
 
@@ -79,7 +79,7 @@ def check_approved(approval: str | None) -> None:
     """Raises Conflict when the trigger has not been approved."""
     if approval == AWAITING:
         raise Conflict(
-            "The trigger awaits a person's approval: until then nothing enables it. A person approves it by "
+            "The trigger awaits a person's approval and cannot be enabled before. A person approves it with "
             "POST /triggers/{id}/approve.",
             field="approval",
         )
@@ -118,7 +118,7 @@ def _fires(asked: int | None) -> int:
         return MOST_FIRES
     if asked > MOST_FIRES:
         raise InvalidField(
-            f"max_fires {asked} is too many: a trigger that an agent makes fires at most {MOST_FIRES} times; "
+            f"max_fires {asked} is too many: a trigger created by an agent fires at most {MOST_FIRES} times; "
             "give a smaller number and renew the trigger when it ends.",
             field="max_fires",
         )
@@ -131,7 +131,7 @@ def _expiry(asked: datetime | None, start: datetime, now: datetime) -> datetime:
         return max(now + DEFAULT_LIFE, start + AFTER_FIRST_SLOT)
     if asked > latest:
         raise InvalidField(
-            f"expires_at {asked.isoformat()} is too late: a trigger that an agent makes expires at most "
+            f"expires_at {asked.isoformat()} is too late: a trigger created by an agent expires at most "
             f"{LONGEST_LIFE.days} days after its first slot, here {latest.isoformat(timespec='seconds')}.",
             field="expires_at",
         )

@@ -26,7 +26,7 @@ def approve(
         row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id)
         _check_asked(row)
         if seen not in (None, row.updated_at):
-            raise Conflict("The agent has changed the trigger since; look at it again.", field="updated_at")
+            raise Conflict("The agent has changed the trigger since; review it again.", field="updated_at")
         rows.change_trigger(conn, trigger_id, approval=APPROVED)
         start_trigger(conn, row)
         rows.audit(conn, "approved", tenant_id, row.agent_id, trigger_id, actor)
@@ -50,4 +50,4 @@ def reject(db: Database, tenant_id: UUID, trigger_id: UUID, *, actor: str, note:
 
 def _check_asked(row: HeldTrigger) -> None:
     if row.approval not in (AWAITING, REJECTED):
-        raise Conflict("The trigger awaits no approval; pause or resume it instead.", field="approval")
+        raise Conflict("The trigger does not await approval; pause or resume it instead.", field="approval")

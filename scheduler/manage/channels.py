@@ -58,7 +58,7 @@ class Channels:
         with self._db.begin() as conn:
             row = get_channel(conn, tenant_id, channel_id, lock=True)
             if values.pop("kind", row.kind) != row.kind:
-                raise InvalidField("kind cannot change; make a new channel instead.", field="kind")
+                raise InvalidField("kind cannot be changed; create a new channel instead.", field="kind")
             changed = sorted(values)
             if "agent_id" in values:
                 _check_agent(conn, tenant_id, values["agent_id"])

@@ -95,7 +95,7 @@ def answer(
 
 def _which(waits: list[Wait], delegation_id: UUID | None) -> str:
     if not waits:
-        return "Nobody waits for your answer: it was given, or the time is over. To write anyway use send_message."
+        return "Nobody waits for your answer: it was given, or the time is over. Use send_message to write anyway."
     known = "; ".join(f"{each.id} of {each.agent_name}: {' '.join(each.task.split())[:80]!r}" for each in waits)
     if delegation_id is None:
         return f"More than one answer is awaited; give the delegation_id: {known}."

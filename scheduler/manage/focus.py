@@ -56,7 +56,7 @@ def resolve_focus(
     )
     shown = list_views(conn, tenant_id, TriggerFilter(agent_id, focus_ref=focus_ref), limit=MAX_LISTED)
     if not shown:
-        raise NotFound(f"The agent has no trigger with the focus_ref {focus_ref!r}.")
+        raise NotFound(f"The agent has no trigger with focus_ref {focus_ref!r}.")
     if theirs and not any(is_own(each) for each in shown):
         check_may_change(theirs[0])
     return shown

@@ -61,7 +61,7 @@ class Keys:
         """
         _check_owner(who, spec.tenant_id)
         if spec.expires_at is not None and spec.expires_at <= self._clock.now():
-            raise InvalidField("expires_at has passed already; give a later moment, or none.", field="expires_at")
+            raise InvalidField("expires_at has already passed; choose a later time, or none.", field="expires_at")
         with self._db.begin() as conn:
             if spec.tenant_id is not None:
                 get_tenant(conn, spec.tenant_id, keep=True)
@@ -96,7 +96,7 @@ def _check_owner(who: Requester, tenant_id: UUID | None) -> None:
     if who.is_operator or tenant_id == who.tenant_id:
         return
     if tenant_id is None:
-        raise Forbidden("Only an operator's key makes operators' keys.")
+        raise Forbidden("Only an operator's key can create operators' keys.")
     raise NotFound(f"There is no tenant '{tenant_id}'.")
 
 
@@ -105,7 +105,7 @@ def _check_agent(conn: Connection, tenant_id: UUID | None, scope: str) -> None:
     if not scope.startswith(AGENT_PREFIX):
         return
     if tenant_id is None:
-        raise InvalidField("An operator's key is for no single agent; give a tenant_id.", field="scopes")
+        raise InvalidField("An operator's key cannot be restricted to an agent; give a tenant_id.", field="scopes")
     try:
         get_agent(conn, tenant_id, UUID(scope.removeprefix(AGENT_PREFIX)))
     except NotFound as error:

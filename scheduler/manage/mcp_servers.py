@@ -22,7 +22,8 @@ class McpServer(Shape):
         None,
         max_length=MAX_HEADERS,
         repr=False,
-        description="Sent to `url`; their values are kept encrypted and never shown. Those of the same server name "
+        description="Sent to `url`; their values are kept encrypted and never shown. Those of the same "
+        "server name "
         "and url stay unless named here, in any case; null removes one, an empty object all.",
     )
 
@@ -33,12 +34,12 @@ class McpServer(Shape):
         if (self.url is None) == (self.command is None):
             raise ValueError("needs either url or command")
         if self.command is not None and self.headers:
-            raise ValueError("headers go with a url only")
+            raise ValueError("headers require a url")
         return self
 
 
 def unique_names(servers: list[McpServer]) -> list[McpServer]:
     """Refuses two servers with the same name, as their tools would be ambiguous."""
     if len({server.name for server in servers}) < len(servers):
-        raise ValueError("must have names that differ")
+        raise ValueError("must have different names")
     return servers

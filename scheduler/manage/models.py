@@ -126,9 +126,9 @@ class Models:
         # Otherwise a tenant could send the operator's key to an address of its own.
         is_moved = bool(patch.keys() & {"key_env", "base_url", "provider"})
         if whole["key_env"] is not None and not author.is_operator and is_moved:
-            raise Forbidden("Only an operator's key may name a variable, or change where its content is sent.")
+            raise Forbidden("Only an operator's key may name a variable, or change where its value is sent.")
         if (whole["key_env"] or "").startswith("REVEILLE_") or whole["key_env"] == "DATABASE_URL":
-            raise InvalidField("key_env names a variable of Reveille's own.", field="key_env")
+            raise InvalidField("key_env names one of Reveille's own variables.", field="key_env")
 
     def _columns(self, values: Mapping[str, Any]) -> dict[str, Any]:
         if values.get("key") is None:
@@ -152,7 +152,7 @@ def _check_key_stays(row: Model, whole: Mapping[str, Any], patch: Mapping[str, A
     moved = [origin_of(url) if url else None for url in (row.base_url, whole["base_url"])]
     if moved[0] != moved[1] or whole["provider"] != row.provider:
         raise InvalidField(
-            "Another host or provider is not given the old key: give key again, or null.", field="key"
+            "The stored key is not sent to another host or provider: give key again, or null.", field="key"
         )
 
 

@@ -108,7 +108,7 @@ class TriggerChanges:
         before = rows.spec_of(row)
         spec = before.patched(patch)
         if row.is_system and spec.name != row.name:
-            raise InvalidField("The name of a trigger that belongs to the system stays.", field="name")
+            raise InvalidField("A system trigger cannot be renamed.", field="name")
         now = row.now if "expires_at" in patch else datetime.min.replace(tzinfo=row.now.tzinfo)
         check_spec(spec, now, before)
         config = _Config({}, row.next_run_time)

@@ -41,13 +41,13 @@ class Room:
         enabled, kept = self._counts
         if enabled >= self._agent.max_triggers:
             raise Conflict(
-                f"The agent has {enabled} triggers that are enabled or await approval, as many as its max_triggers "
-                "allows; pause or delete one, or raise max_triggers.",
+                f"The agent has {enabled} triggers that are enabled or await approval, which is its max_triggers; "
+                "pause or delete one, or raise max_triggers.",
                 field="max_triggers",
             )
         if by_agent and kept >= max(MOST_KEPT, 2 * self._agent.max_triggers):
             raise Conflict(
-                f"The agent has {kept} triggers that were not deleted, most of them ended or paused; delete some.",
+                f"The agent has {kept} triggers, including ended and paused ones; delete some.",
                 field="max_triggers",
             )
         self._counts = (enabled + 1, kept + 1)
@@ -62,4 +62,4 @@ def check_may_add(kind: type[TriggerConfig]) -> None:
     """Raises InvalidField for a new trigger of a kind reserved to the system."""
     if not kind.is_offered:
         offered = ", ".join(OFFERED)
-        raise InvalidField(f"Only the system makes triggers of type {kind.kind}; use {offered}.", field="type")
+        raise InvalidField(f"Only the system creates triggers of type {kind.kind}; use {offered}.", field="type")

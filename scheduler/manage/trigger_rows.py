@@ -205,7 +205,7 @@ def taken_names(conn: Connection, wanted: Collection[tuple[UUID, TriggerSpec]]) 
 
 def name_taken(name: str) -> Conflict:
     """Creates the error for a name that the agent already uses."""
-    return Conflict(f"The agent has a trigger named {name!r} already.", field="name")
+    return Conflict(f"The agent already has a trigger named {name!r}.", field="name")
 
 
 @contextmanager

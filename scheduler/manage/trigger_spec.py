@@ -53,9 +53,9 @@ class TriggerSpec:
         known = {each.name: each for each in fields(self)}
         for name in patch:
             if name == "type" and patch[name] != self.type:
-                raise InvalidField("type cannot change; make a new trigger instead.", field="type")
+                raise InvalidField("type cannot be changed; create a new trigger instead.", field="type")
             if name not in known and name != "is_enabled":
-                raise InvalidField(f"{name} is not a field of a trigger that can change.", field=name)
+                raise InvalidField(f"{name} is not a field of a trigger that can be changed.", field=name)
         return replace(self, **{name: patch[name] for name in patch if name in known and name != "config"})
 
 

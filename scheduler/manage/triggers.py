@@ -175,7 +175,7 @@ class Triggers:
                 last_look=True,
             )
             if row.is_system:
-                raise Conflict("This trigger belongs to the system and cannot be deleted; pause it instead.")
+                raise Conflict("A system trigger cannot be deleted; pause it instead.")
             rows.change_trigger(conn, trigger_id, deleted_at=row.now, is_enabled=False, token_hash=None)
             remove_jobs(conn, [trigger_id])
             rows.audit(conn, "deleted", tenant_id, row.agent_id, trigger_id, actor, name=row.name)

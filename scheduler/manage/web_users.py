@@ -88,7 +88,7 @@ def _check_owner(who: Requester, tenant_id: UUID | None) -> None:
     if who.is_operator or tenant_id == who.tenant_id:
         return
     if tenant_id is None:
-        raise Forbidden("Only an operator's key makes operators.")
+        raise Forbidden("Only an operator's key can create operators.")
     raise NotFound(f"There is no tenant '{tenant_id}'.")
 
 

@@ -156,7 +156,7 @@ class GuardedClient:
         try:
             url = urljoin(str(call.target), location)
         except ValueError:
-            raise UrlRefused(f"{call.target.host} redirects to something that is not a URL.") from None
+            raise UrlRefused(f"{call.target.host} redirects to an invalid URL.") from None
         try:
             return check_url(url, self._allow_private)
         except UrlRefused as error:

@@ -48,7 +48,7 @@ def check_names_differ(headers: Mapping[str, str | None]) -> None:
     seen: set[str] = set()
     for name in headers:
         if name.lower() in seen:
-            raise InvalidField(f"The header {name} is there twice; upper and lower case are one.", field="headers")
+            raise InvalidField(f"The header {name} occurs twice; names are case-insensitive.", field="headers")
         seen.add(name.lower())
 
 

@@ -184,7 +184,7 @@ def normal_host(host: str) -> str:
 
 def _remedy(host: str, port: int | None) -> str:
     shown = f"[{host}]" if ":" in host else host
-    return f"have the operator name {host if port is None else f'{shown}:{port}'} in {VARIABLE}"
+    return f"have the operator add {host if port is None else f'{shown}:{port}'} to {VARIABLE}"
 
 
 def _host_and_port(authority: str, default_port: int) -> tuple[str, int]:
@@ -239,7 +239,7 @@ def _address(host: str) -> IPAddress | None:
 
 def _name(host: str) -> str:
     if not _NAME.fullmatch(host):
-        raise UrlRefused("The URL's host is empty or has characters that no host name has; correct it.")
+        raise UrlRefused("The URL's host is empty or contains invalid characters; correct it.")
     return host
 
 

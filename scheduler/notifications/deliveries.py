@@ -37,7 +37,7 @@ from scheduler.storage.secrets import SecretBox
 T = TypeVar("T")
 
 QUEUED_AT_ONCE = 200
-LOST = NotSent("The workers that were to send it were lost, again and again.", permanent=True)
+LOST = NotSent("The workers that were to send it were repeatedly lost.", permanent=True)
 
 
 def send_on(conn: Connection, told: Mapping[UUID, UUID]) -> None:

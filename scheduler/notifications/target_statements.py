@@ -18,7 +18,7 @@ from scheduler.storage.rows import one_as, row_as, rows_as
 
 TARGETS = NotificationTarget.__table__
 MAX_TARGETS = 10
-DUPLICATE = "The agent has a target of that name already; choose another."
+DUPLICATE = "The agent already has a target with that name; choose another."
 LEASE = timedelta(seconds=60)
 """How long a delivery may take, including its wait in the queue, before it is requeued."""
 NOTE_LENGTH = 500

@@ -22,7 +22,9 @@ def ensure_directory(path: Path) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigurationError(f"The data directory {path} cannot be made: {error.strerror}; {remedy}") from None
+        raise ConfigurationError(
+            f"The data directory {path} cannot be created: {error.strerror}; {remedy}"
+        ) from None
     if not os.access(path, os.R_OK | os.W_OK | os.X_OK):
         raise ConfigurationError(f"The data directory {path} may not be read and written; {remedy}")
     _close(path)
@@ -41,7 +43,7 @@ def remedy_for(path: Path) -> str:
     Suggests chown only inside a directory of ours, as after a run by root: nobody should take over /root. Root can
     use any path.
     """
-    remedy = "choose another directory by REVEILLE_DATA_DIR"
+    remedy = "choose another directory with REVEILLE_DATA_DIR"
     is_ours = os.path.exists(path) and os.access(path.parent, os.W_OK)  # noqa: PTH110  # Path.exists may raise
     chown = f", or: sudo chown -R {user_name(os.geteuid())} '{path}'"
     return remedy + chown if os.geteuid() and is_ours else remedy

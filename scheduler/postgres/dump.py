@@ -29,7 +29,7 @@ def programs() -> Path:
     except ConfigurationError:
         found = shutil.which("pg_dump", path=os.defpath)
     if found is None:
-        raise ConfigurationError("There is no pg_dump here: install PostgreSQL's client programs.")
+        raise ConfigurationError("pg_dump is not installed: install PostgreSQL's client programs.")
     return Path(found).resolve().parent
 
 

@@ -71,7 +71,8 @@ def binaries() -> Path:
     directory = Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin" if spec and spec.origin else None
     if directory is None or not (directory / "postgres").exists():
         raise ConfigurationError(
-            "The embedded PostgreSQL is not installed here. It is there for Linux with glibc and for macOS on arm64: "
+            "The embedded PostgreSQL is not installed here. It is there for Linux with glibc and for "
+            "macOS on arm64: "
             f"{embedded_command()}. Or set DATABASE_URL to the address of a PostgreSQL."
         )
     return directory
@@ -170,12 +171,12 @@ class EmbeddedPostgres:
             version = (self.directory / "PG_VERSION").read_text(encoding="ascii").strip()
         except OSError as error:
             raise ConfigurationError(
-                f"{self.directory} holds no PostgreSQL data that can be read: {error.strerror}; "
-                "restore it, or move it away to begin afresh."
+                f"{self.directory} contains no readable PostgreSQL data: {error.strerror}; "
+                "restore it, or move it away to start over."
             ) from None
         if version != str(MAJOR):
             raise ConfigurationError(
-                f"The data in {self.directory} were made by PostgreSQL {version}, this is {MAJOR}: "
+                f"The data in {self.directory} was created by PostgreSQL {version}, this is {MAJOR}: "
                 "run `reveille doctor --upgrade-database`."
             )
 
@@ -200,8 +201,8 @@ class EmbeddedPostgres:
                 return None
             time.sleep(POLL_SECONDS)
         raise ConfigurationError(
-            f"PostgreSQL (process {pid}) on {self.directory} does not answer; "
-            f"see {self.log}, or stop it: kill -INT {pid}"
+            f"PostgreSQL (process {pid}) on {self.directory} does not "
+            f"respond; check {self.log}, or stop it: kill -INT {pid}"
         )
 
     def _answers(self, pid: int) -> bool:

@@ -98,7 +98,7 @@ def choose_account(data: Path, *paths: Path) -> Account:
     else:
         account = _system_account()
         raise ConfigurationError(
-            f"The database in {data} belongs to root, as whom PostgreSQL refuses to run: "
+            f"The database in {data} belongs to root, as which PostgreSQL refuses to run: "
             f"chown -R {account.name} '{data}'"
         )
     return _passing(account, paths)
@@ -162,6 +162,6 @@ def _make_system_account() -> pwd.struct_passwd:
         return pwd.getpwnam(SYSTEM_ACCOUNT)
     except (OSError, subprocess.CalledProcessError, KeyError):
         raise ConfigurationError(
-            f"PostgreSQL does not run as root, and no system account {SYSTEM_ACCOUNT!r} could be made for it: "
-            f"run Reveille as an ordinary user, or: {' '.join(command)}"
+            f"PostgreSQL does not run as root, and no system account {SYSTEM_ACCOUNT!r} could be created "
+            f"for it: run Reveille as an ordinary user, or: {' '.join(command)}"
         ) from None

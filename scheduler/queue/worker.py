@@ -85,9 +85,8 @@ class ResilientJobManager(JobManager):
         await super().unregister_worker(worker_id)
 
     async def update_heartbeat(self, worker_id: int) -> None:
-        """Does nothing:
-
-        `register_worker` sends the heartbeats, as Procrastinate stops its own before it waits for the runs.
+        """Does nothing: `register_worker` sends the heartbeats, as Procrastinate stops its own before it waits for
+        the runs.
         """
 
     def stop_beating(self) -> None:

@@ -38,7 +38,7 @@ def failure(error: BaseException, now: datetime) -> Failed:
     if isinstance(cause, httpx.HTTPError):
         return Failed(f"The connection to the agent failed: {str(cause) or type(cause).__name__}")
     if isinstance(error, AgentCardResolutionError):
-        return Failed(f"What the agent shows as its card is none: {error}", permanent=True)
+        return Failed(f"The agent's card is invalid: {error}", permanent=True)
     return Failed(f"The agent's answer is not A2A: {error}")
 
 

@@ -12,7 +12,7 @@ from google.protobuf.json_format import MessageToDict
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.domain.text import storable
 
-QUESTION = "The agent cannot go on by itself and asks:"
+QUESTION = "The agent cannot continue by itself and asks:"
 
 
 def outcome_of(task: Task) -> Outcome | None:
@@ -25,11 +25,9 @@ def outcome_of(task: Task) -> Outcome | None:
         case TaskState.TASK_STATE_COMPLETED:
             return replied(result_of(task) or said or last_words(task))
         case TaskState.TASK_STATE_INPUT_REQUIRED:
-            return replied("\n".join(filter(None, [QUESTION, said or "(nothing more was said)", result_of(task)])))
+            return replied("\n".join(filter(None, [QUESTION, said or "(no further message)", result_of(task)])))
         case TaskState.TASK_STATE_AUTH_REQUIRED:
-            return Failed(
-                _sentence("The agent asks for other credentials than it was given", said), permanent=True
-            )
+            return Failed(_sentence("The agent requires other credentials", said), permanent=True)
         case TaskState.TASK_STATE_FAILED:
             return Failed(_sentence("The agent's task failed", said))
         case TaskState.TASK_STATE_REJECTED:

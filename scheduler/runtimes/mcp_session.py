@@ -40,7 +40,7 @@ class McpSession:
         result = await self._client.call_tool(name, dict(arguments))
         text = result_text(result)
         if result.is_error:
-            raise ToolFailed(text or "The tool failed and did not say why.")
+            raise ToolFailed(text or "The tool failed without a reason.")
         return text
 
 

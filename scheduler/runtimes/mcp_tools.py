@@ -123,7 +123,7 @@ class _Line:
             async with asyncio.timeout(self._timing.connect):
                 await self._opened.wait()
         except TimeoutError:
-            self.failed = f"{self} did not answer in {self._timing.connect:g} s; its tools are left out."
+            self.failed = f"{self} did not answer in {self._timing.connect:g} s; its tools are omitted."
             self.holding.cancel()
 
     def tools(self) -> list[Tool]:
@@ -153,7 +153,7 @@ class _Line:
         self._session = None
         if self._opened.is_set() and not self._leave.is_set():
             logger.warning("{} failed; it is left out: {}", self, why)
-        self.failed = f"{self} failed; its tools are left out: {why}"
+        self.failed = f"{self} failed; its tools are omitted: {why}"
 
     def _tool(self, offered: Offered) -> Tool:
         async def call(arguments: Mapping[str, Any]) -> str:
@@ -168,7 +168,7 @@ class _Line:
     async def _call(self, name: str, arguments: Mapping[str, Any]) -> str:
         session = self._session
         if session is None or self.holding.done():
-            raise ToolFailed(f"{self} is gone. Do without its tools.")
+            raise ToolFailed(f"{self} has disconnected. Continue without its tools.")
         try:
             async with asyncio.timeout(self._timing.call):
                 return await session.call(name, arguments)

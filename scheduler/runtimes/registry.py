@@ -25,10 +25,10 @@ OURS: tuple[type[RuntimeConfig], ...] = (
 
 def _named(plugin: object) -> tuple[str, type[RuntimeConfig]]:
     if not (isinstance(plugin, type) and issubclass(plugin, RuntimeConfig)):
-        raise TypeError("it is no subclass of scheduler.runtimes.base.RuntimeConfig")
+        raise TypeError("it is not a subclass of scheduler.runtimes.base.RuntimeConfig")
     lacking = [name for name in ("label", "summary") if not hasattr(plugin, name)]
     if lacking:
-        raise TypeError(f"it does not say its {' and '.join(lacking)}")
+        raise TypeError(f"it does not define its {' and '.join(lacking)}")
     return plugin.kind_name(), plugin
 
 

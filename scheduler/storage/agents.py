@@ -24,7 +24,7 @@ TAKEN_NAMES = select(Agent.name).where(
     Agent.name == any_(bindparam("names", type_=ARRAY(Text))),
     Agent.deleted_at.is_(None),
 )
-DUPLICATE = "There is an agent of that name already; choose another."
+DUPLICATE = "There is already an agent with that name; choose another."
 
 
 def get_agent(conn: Connection, tenant_id: UUID, agent_id: UUID, *, lock: bool = False) -> Agent:

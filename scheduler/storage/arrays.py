@@ -111,9 +111,8 @@ def array(values: Iterable[UUID | datetime | int | bool | None]) -> str:
 
 
 def unless_all(values: list[Any], default: Any) -> list[Any]:
-    """Returns `values`, or nothing when all equal `default`:
-
-    `unnest` pads with NULL, which the statement treats as default.
+    """Returns `values`, or nothing when all equal `default`: `unnest` pads with NULL, which the statement treats
+    as default.
     """
     return [] if values.count(default) == len(values) else values
 

@@ -15,7 +15,7 @@ from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.tables import Agent
 
 CHANNELS = Channel.__table__
-DUPLICATE = "There is a channel of that name already; choose another."
+DUPLICATE = "There is already a channel with that name; choose another."
 NOTE_LENGTH = 200
 NOTE_EVERY = text("interval '1 second'")
 """The minimum time between updates of a channel's row, so that callers cannot force more."""

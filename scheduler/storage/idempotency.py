@@ -56,8 +56,8 @@ def answered_before(conn: Connection, request: KeyedRequest | None) -> dict[str,
         return None
     if row.content_hash != request.content_hash:
         raise InvalidField(
-            "This Idempotency-Key came before with another content, and nothing was done now; "
-            "give each request a key of its own.",
+            "This Idempotency-Key was already used for a different request, so nothing "
+            "was done; use a new key for each request.",
             field="Idempotency-Key",
         )
     return dict(row.answer)

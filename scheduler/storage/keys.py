@@ -152,7 +152,7 @@ def revoke_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: boo
             .with_for_update()
         ).all()
         if list(admins) == [key_id]:
-            raise Conflict("This is the last admin key of the operator; make another before you revoke it.")
+            raise Conflict("This is the operator's last admin key; create another before you revoke it.")
     conn.execute(
         update(ApiKey)
         .where(ApiKey.id == key_id, ApiKey.revoked_at.is_(None))

@@ -18,7 +18,7 @@ from scheduler.storage.secrets import SecretBox
 from scheduler.storage.spans import EVER, Span, within
 
 MODELS = Model.__table__
-DUPLICATE = "There is a model of that name already; choose another."
+DUPLICATE = "There is already a model with that name; choose another."
 
 
 @dataclass(frozen=True, slots=True)

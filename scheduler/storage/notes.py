@@ -43,8 +43,8 @@ def write_notes(
         text = "\n".join(filter(None, [conn.scalar(locked), text]))
     if len(text) > MOST_CHARACTERS:
         raise InvalidField(
-            f"The notes would be {len(text):,} characters long; {MOST_CHARACTERS:,} are kept. Shorten them: leave out "
-            "what is done, and say the rest in fewer words.",
+            f"The notes would be {len(text):,} characters long; {MOST_CHARACTERS:,} are kept. Shorten them: "
+            "remove what is done, and summarize the rest.",
             field="text",
         )
     values = {"tenant_id": tenant_id, "text": text, "updated_by": actor, "updated_at": NOW}

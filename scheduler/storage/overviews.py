@@ -74,10 +74,8 @@ def find_agents(
 
 
 def standing_of(conn: Connection, agent_ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
-    """Summarizes agents:
-
-    `triggers` and `enabled` (counted up to MOST_COUNTED), and the latest invocation's `invocation_id`, `state` and
-    `at`, which are None for an agent that was never woken.
+    """Summarizes agents: `triggers` and `enabled` (counted up to MOST_COUNTED), and the latest invocation's
+    `invocation_id`, `state` and `at`, which are None for an agent that was never woken.
     """
     return {row.id: row for row in conn.execute(STANDING, {"ids": array(agent_ids)})}
 

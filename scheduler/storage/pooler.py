@@ -17,7 +17,7 @@ OPEN = "SELECT pg_backend_pid(), set_config('TimeZone', 'UTC', false)"
 
 BACKEND = b"SELECT pg_backend_pid()"
 NEEDS_TRANSACTIONS = (
-    "The pooler of DATABASE_URL works statement by statement, and Reveille needs transactions: "
+    "The pooler at DATABASE_URL uses statement pooling, but Reveille needs transactions: "
     "set `pool_mode = transaction` in PgBouncer."
 )
 

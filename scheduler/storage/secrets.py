@@ -32,7 +32,8 @@ class SecretBox:
             return self._all.decrypt(blob).decode()
         except InvalidToken:
             raise ConfigurationError(
-                "A stored secret does not open with this REVEILLE_SECRET_KEY; start with the key that stored it."
+                "A stored secret cannot be decrypted with this REVEILLE_SECRET_KEY; start with the key "
+                "that encrypted it."
             ) from None
 
     def is_newest(self, blob: bytes) -> bool:

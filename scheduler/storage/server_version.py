@@ -29,5 +29,6 @@ def check_version(number: int) -> None:
     """Raises ConfigurationError when the server is too old."""
     if is_too_old(number):
         raise ConfigurationError(
-            f"DATABASE_URL leads to {describe(number)}, and Reveille needs {MIN_MAJOR} or newer: upgrade the server."
+            f"The server at DATABASE_URL is {describe(number)}, but Reveille needs {MIN_MAJOR} or newer: "
+            "upgrade the server."
         )

@@ -18,7 +18,7 @@ DEFAULT_TENANT = UUID("00000000-0000-7000-8000-000000000001")
 
 TENANTS = Tenant.__table__
 MISSING = "There is no tenant '{}'."
-DUPLICATE = "There is a tenant of that name already; choose another."
+DUPLICATE = "There is already a tenant with that name; choose another."
 
 
 def get_tenant(conn: Connection, tenant_id: UUID, *, keep: bool = False) -> Tenant:
@@ -57,7 +57,7 @@ def update_tenant(conn: Connection, tenant_id: UUID, values: Mapping[str, Any]) 
     if not values:
         return row
     if tenant_id == DEFAULT_TENANT and values.get("name", row.name) != row.name:
-        raise Conflict("The default tenant keeps its name: it is what an operator's key acts on.", field="name")
+        raise Conflict("The default tenant cannot be renamed, as operators' keys act on it.", field="name")
     with refuse_duplicate("uq_tenants_name", DUPLICATE):
         return one_as(
             Tenant, conn.execute(update(Tenant).where(Tenant.id == tenant_id).values(**values).returning(TENANTS))
@@ -71,7 +71,7 @@ def delete_tenant(conn: Connection, tenant_id: UUID) -> str:
     """
     row = _lock_tenant(conn, tenant_id)
     if tenant_id == DEFAULT_TENANT:
-        raise Conflict("The default tenant stays: an operator's key acts on it.")
+        raise Conflict("The default tenant cannot be deleted, as operators' keys act on it.")
     live = select(Agent.id).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None)).limit(1)
     if conn.execute(live).first() is not None:
         raise Conflict("The tenant still has agents; delete them first.")

@@ -32,7 +32,7 @@ SYSTEM = "system"
 """The `from_type` of the context (to the agent) and of notes (to people); `from_id` is then the invocation's."""
 INTERRUPTED = (
     "The run was interrupted while this call was under way: it may or may not have taken effect. "
-    "Look before you repeat it."
+    "Check before you repeat it."
 )
 
 _NOW = func.clock_timestamp()

@@ -14,7 +14,7 @@ from scheduler.domain.ids import new_id
 from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.message_tables import User, UserAccount
 
-DUPLICATE = "There is a user of that name already; choose another."
+DUPLICATE = "There is already a user with that name; choose another."
 LONGEST_NAME = 200
 
 _ACCOUNTS = (
@@ -38,7 +38,7 @@ def create_user(
     for channel, external_id in external_ids.items():
         if _add_account(conn, tenant_id, channel, external_id, user_id) != user_id:
             raise Conflict(
-                f"{external_id!r} on {channel} is another user already.", field=f"external_ids.{channel}"
+                f"{external_id!r} on {channel} already belongs to another user.", field=f"external_ids.{channel}"
             )
     return get_user(conn, tenant_id, user_id)
 

@@ -42,7 +42,7 @@ class ListAgents(Arguments):
     name_contains: str | None = Field(
         None, min_length=1, max_length=200, description="Only those with this in their name or role, in any case."
     )
-    limit: int = Field(50, ge=1, le=100, description="How many at most.")
+    limit: int = Field(50, ge=1, le=100, description="The maximum number of results.")
 
 
 class Delegate(Arguments):

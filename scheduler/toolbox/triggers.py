@@ -79,7 +79,7 @@ class ListTriggers(Arguments):
 
     focus_ref: str | None = Field(None, description="Only those that belong to this matter.")
     only_enabled: bool = Field(False, description="Leave out those that are paused or have ended.")
-    limit: int = Field(50, ge=1, le=MAX_SHOWN, description="How many at most.")
+    limit: int = Field(50, ge=1, le=MAX_SHOWN, description="The maximum number of results.")
 
 
 class UpdateTrigger(Arguments):
@@ -113,7 +113,7 @@ class PreviewTrigger(Arguments):
     trigger: str | None = Field(None, description="The id or the name of one of your triggers.")
     type: str | None = Field(None, description=f"Instead of `trigger`: {names_for_agents(timed=True)}.")
     config: Config = Field(default_factory=dict)
-    timezone: str | None = Field(None, description="Such as Europe/Berlin; left out: yours.")
+    timezone: str | None = Field(None, description="For example Europe/Berlin; default: yours.")
     count: int = Field(5, ge=1, le=MAX_SHOWN, description="How many fire times.")
 
 

@@ -66,7 +66,10 @@ class CalendarConfig(LookConfig):
 
     url: str = Field(min_length=1, title="URL", description="The address of the calendar (ICS).")
     headers: dict[str, str] = Field(
-        default_factory=dict, max_length=MAX_HEADERS, title="Headers", description="Sent along; kept encrypted."
+        default_factory=dict,
+        max_length=MAX_HEADERS,
+        title="Headers",
+        description="Sent with each request; stored encrypted.",
     )
     before_minutes: float = Field(
         default=10.0,
@@ -85,7 +88,7 @@ class CalendarConfig(LookConfig):
         le=24 * 60,
         allow_inf_nan=False,
         title="Refresh (minutes)",
-        description=f"How often the calendar is requested; {LEAST_MINUTES} at least.",
+        description=f"How often the calendar is requested; At least {LEAST_MINUTES}.",
     )
     timezone: str | None = Field(
         default=None, title="Time zone", description="Of whole days and of times without one; empty: UTC."
@@ -105,7 +108,7 @@ class CalendarConfig(LookConfig):
         """Raises InvalidField for an interval below the minimum, and for a request that would be refused."""
         if self.refresh_min < context.min_poll_interval_min:
             raise InvalidField(
-                f"refresh_min {self.refresh_min:g} is under the least that this agent may have, "
+                f"refresh_min {self.refresh_min:g} is below this agent's minimum of "
                 f"{context.min_poll_interval_min} minutes.",
                 field="refresh_min",
             )

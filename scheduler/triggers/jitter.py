@@ -62,7 +62,7 @@ class Jittered:
         start = min([moment, *(original - TICK for original in slots)])
         inside = [replace(note, at=slots.get(note.at, note.at)) for note in notes_of(self.inner, start, count)]
         moved = [
-            Note(slot, "jittered", f"Put off by {(slot - original).total_seconds():g} s by jitter_seconds.")
+            Note(slot, "jittered", f"Delayed by {(slot - original).total_seconds():g} s by jitter_seconds.")
             for original, slot in slots.items()
         ]
         return sorted(inside + moved, key=lambda note: note.at)

@@ -57,16 +57,16 @@ class OnceConfig(TriggerConfig):
     renewed_by: ClassVar = "at"
     options: ClassVar = (
         Option("--at", "at", "ISO 8601; without an offset it is UTC."),
-        Option("--allow-past", "allow_past", "A moment that has passed fires at once.", "flag"),
+        Option("--allow-past", "allow_past", "A past time fires immediately.", "flag"),
     )
 
     at: str = Field(
         title="At",
-        description="ISO 8601, for example 2030-01-31T09:00:00+01:00. Without an offset: UTC.",
+        description="ISO 8601, for example 2030-01-31T09:00:00+01:00. UTC without an offset.",
         examples=["2030-01-31T09:00:00+01:00"],
     )
     allow_past: bool = Field(
-        default=False, title="Allow a past time", description="A moment that has passed fires at once."
+        default=False, title="Allow a past time", description="A past time fires immediately."
     )
 
     @field_validator("at")
@@ -85,7 +85,8 @@ class OnceConfig(TriggerConfig):
         if parse_moment(self.at) <= context.now and not self.allow_past:
             now = context.now.isoformat(timespec="seconds")
             raise InvalidField(
-                f"at {self.at} has passed (now {now}); give a later moment, or allow_past: true to fire at once.",
+                f"at {self.at} has passed (now {now}); choose a later time, or set allow_past: true to "
+                "fire immediately.",
                 field="at",
             )
 

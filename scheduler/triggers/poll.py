@@ -61,11 +61,11 @@ class PollConfig(ReadingConfig):
     checked_by: ClassVar = "scheduler.intake.polls.queue:queue_due_polls"
     main_fields: ClassVar = ("url", "read", "json_path", "css", "interval_min", "fire_on", "match_value")
     options: ClassVar = (
-        Option("--poll-url", "url", "What is looked at.", metavar="URL"),
-        Option("--json-path", "json_path", "Where the value is in the answer, such as $.state."),
-        Option("--read", "read", "How the answer is read.", metavar="json|text|html|feed|status", implies=False),
-        Option("--css", "css", "With --read html: what of the page, such as #price.", implies=False),
-        Option("--xpath", "xpath", "With --read html: what of the page, in XPath.", implies=False),
+        Option("--poll-url", "url", "The URL that is checked.", metavar="URL"),
+        Option("--json-path", "json_path", "The path of the value in the response, such as $.state."),
+        Option("--read", "read", "How the response is read.", metavar="json|text|html|feed|status", implies=False),
+        Option("--css", "css", "With --read html: the part of the page, such as #price.", implies=False),
+        Option("--xpath", "xpath", "With --read html: the part of the page, as XPath.", implies=False),
         Option(
             "--every", "interval_min", "How often.", "duration", "20s|5m|2h|1d", unit_seconds=60, implies=False
         ),
@@ -95,16 +95,16 @@ class PollConfig(ReadingConfig):
         le=MAX_SECONDS / 60,
         allow_inf_nan=False,
         title="Polling interval (minutes)",
-        description=f"{LEAST_MINUTES} at least.",
+        description=f"At least {LEAST_MINUTES}.",
     )
     fire_on: Literal["change", "match"] = Field(default="change", title="Fire on")
     match_value: Any = Field(
-        default=None, title="Value to match", description="With `match`: JSON, or a text as it is."
+        default=None, title="Value to match", description="With `match`: JSON, or plain text."
     )
     repeat: bool = Field(
         default=False,
         title="Repeat",
-        description="With `match`: at every look that finds it equal, not only on becoming equal.",
+        description="With `match`: fire at every check that finds it equal, not only when it becomes equal.",
     )
 
     def check(self, context: CheckContext) -> None:
@@ -113,7 +113,7 @@ class PollConfig(ReadingConfig):
         """
         if self.interval_min < context.min_poll_interval_min:
             raise InvalidField(
-                f"interval_min {self.interval_min:g} is under the least that this agent may have, "
+                f"interval_min {self.interval_min:g} is below this agent's minimum of "
                 f"{context.min_poll_interval_min} minutes.",
                 field="interval_min",
             )
@@ -178,17 +178,17 @@ class PollConfig(ReadingConfig):
     def _check_condition(self) -> None:
         given = "match_value" in self.model_fields_set
         if self.fire_on == "match" and not given:
-            raise InvalidField("fire_on match needs a match_value to wait for.", field="match_value")
+            raise InvalidField("fire_on match needs a match_value.", field="match_value")
         if self.fire_on == "match" and self.read == "feed":
             raise InvalidField("A feed fires on new entries; leave fire_on match out.", field="fire_on")
         if self.fire_on == "match" and self.read == "status" and self.match_value not in CLASSES:
             raise InvalidField(f"match_value of a status is one of {', '.join(CLASSES)}.", field="match_value")
         if self.fire_on == "change" and given:
             raise InvalidField(
-                'match_value goes with fire_on "match"; set that, or leave it out.', field="match_value"
+                'match_value requires fire_on "match"; set that, or omit match_value.', field="match_value"
             )
         if self.fire_on == "change" and self.repeat:
-            raise InvalidField('repeat goes with fire_on "match"; a change is never repeated.', field="repeat")
+            raise InvalidField('repeat requires fire_on "match"; a change is never repeated.', field="repeat")
         try:
             size = len(json.dumps(self.match_value, allow_nan=False))
         except (ValueError, TypeError, RecursionError):

@@ -35,17 +35,19 @@ class ReadingConfig(RequestConfig):
         default="json",
         title="Read as",
         description="json: a value of an API. html: text of a page. feed: new entries of RSS, Atom or JSON Feed. "
-        "status: whether the server answers well.",
+        "status: whether the server is up.",
     )
     json_path: str = Field(
-        default="$", title="JSONPath", description="Where the value is (RFC 9535), such as $.status; $: the whole."
+        default="$",
+        title="JSONPath",
+        description="The path of the value (RFC 9535), such as $.status; $ means the whole document.",
     )
     css: str | None = Field(
         default=None,
         min_length=1,
         max_length=MAX_SELECTOR_CHARS,
         title="CSS selector",
-        description="Of a page: what to read, such as #price; empty: the whole.",
+        description="For a page: the part to read, such as #price; empty: the whole page.",
         examples=["#price"],
     )
     xpath: str | None = Field(
@@ -53,34 +55,34 @@ class ReadingConfig(RequestConfig):
         min_length=1,
         max_length=MAX_SELECTOR_CHARS,
         title="XPath",
-        description="Of a page: what to read, instead of a CSS selector.",
+        description="For a page: the part to read, instead of a CSS selector.",
         examples=["//h1/text()"],
     )
     regex: Expression | None = Field(
         default=None,
         title="Regular expression",
-        description="Of a text: what to read; its first group, if it has one.",
+        description="For text: the part to read; its first group, if it has one.",
         examples=[r"version (\S+)"],
     )
     ignore: list[Expression] = Field(
         default_factory=list,
         max_length=MAX_IGNORED,
         title="Ignore",
-        description="Of a page or a text: regular expressions of what does not count, such as dates.",
+        description="For a page or text: regular expressions for parts to ignore, such as dates.",
     )
     max_entries: int = Field(
         default=20,
         ge=1,
         le=100,
         title="Most entries",
-        description="Of a feed: how many new entries a firing shows; the others are counted.",
+        description="For a feed: how many new entries a firing shows; the others are counted.",
     )
     for_looks: int = Field(
         default=1,
         ge=1,
         le=100,
         title="For looks",
-        description="Of a status: how many looks in a row have to find the new one.",
+        description="For a status: how many consecutive checks must confirm a new one.",
     )
 
     @field_validator("json_path")

@@ -23,15 +23,18 @@ OWN_HEADERS = frozenset(
 class RequestConfig(TriggerConfig):
     """A request that is repeated."""
 
-    url: str = Field(min_length=1, title="URL", description="What is looked at.")
+    url: str = Field(min_length=1, title="URL", description="The URL that is checked.")
     method: Literal["GET", "POST", "PUT", "PATCH"] = Field(default="GET", title="Method")
     headers: dict[str, str] = Field(
-        default_factory=dict, max_length=MAX_HEADERS, title="Headers", description="Sent along; kept encrypted."
+        default_factory=dict,
+        max_length=MAX_HEADERS,
+        title="Headers",
+        description="Sent with each request; stored encrypted.",
     )
     body: Any = Field(
         default=None,
         title="Body",
-        description="A text, sent as it is, or an object or list, sent as JSON.",
+        description="Text, sent unchanged, or an object or list, sent as JSON.",
     )
 
     @field_validator("body")
@@ -66,4 +69,4 @@ class RequestConfig(TriggerConfig):
         names = [name.lower() for name in self.headers]
         for name in self.headers:
             if names.count(name.lower()) > 1:
-                raise InvalidField(f"The header {name} is there twice; case makes no difference.", field="headers")
+                raise InvalidField(f"The header {name} occurs twice; names are case-insensitive.", field="headers")

@@ -23,7 +23,7 @@ MAX_COUNT = 1000
 _ANY_TIME = CheckContext(now=datetime.min.replace(tzinfo=UTC))
 """A preview is about the future, so a past time is not refused."""
 
-_UNKNOWN_JITTER = "Each is put off by less than {:g} s: by how much is known when the trigger is made."
+_UNKNOWN_JITTER = "Each is delayed by less than {:g} s; the exact delay is known when the trigger is created."
 
 
 @dataclass(frozen=True)
@@ -116,7 +116,9 @@ def _instant(after: datetime, local: tzinfo) -> datetime:
     try:
         return (after if after.tzinfo else after.replace(tzinfo=local)).astimezone(UTC)
     except OverflowError:
-        raise InvalidField(f"after {after.isoformat()} is beyond the calendar.", field="after") from None
+        raise InvalidField(
+            f"after {after.isoformat()} is outside the supported calendar.", field="after"
+        ) from None
 
 
 def _after(line: Mapping[str, Any], clock: Clock) -> datetime:

@@ -46,7 +46,9 @@ Timezone = Annotated[
     str | None,
     Field(title="Time zone", description="For example Europe/Berlin. Empty: the agent's, else the tenant's."),
 ]
-TIMEZONE_OPTION = Option("--timezone", "timezone", "Such as Europe/Berlin; else the agent's.", implies=False)
+TIMEZONE_OPTION = Option(
+    "--timezone", "timezone", "For example Europe/Berlin; default: the agent's.", implies=False
+)
 
 
 class RecurringConfig(TriggerConfig):
@@ -61,7 +63,7 @@ class RecurringConfig(TriggerConfig):
         le=MAX_SECONDS,
         allow_inf_nan=False,
         title="Jitter (seconds)",
-        description="Spreads out runs that share a start time: each is put off by less than this.",
+        description="Spreads out runs that share a start time: each is delayed by less than this.",
     )
     exclude: Exclude | None = Field(
         default=None, title="Excluded dates", description="A date, or a FIRST/LAST range."

@@ -41,10 +41,10 @@ OURS: tuple[type[TriggerConfig], ...] = (
 
 def _named(plugin: object) -> tuple[str, type[TriggerConfig]]:
     if not (isinstance(plugin, type) and issubclass(plugin, TriggerConfig)):
-        raise TypeError("it is no subclass of scheduler.triggers.base.TriggerConfig")
+        raise TypeError("it is not a subclass of scheduler.triggers.base.TriggerConfig")
     lacking = [name for name in ("kind", "label", "summary") if not hasattr(plugin, name)]
     if lacking:
-        raise TypeError(f"it does not say its {' and '.join(lacking)}")
+        raise TypeError(f"it does not define its {' and '.join(lacking)}")
     return plugin.kind, plugin
 
 

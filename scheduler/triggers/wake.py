@@ -12,7 +12,7 @@ class WakeConfig(TriggerConfig):
 
     kind: ClassVar = "wake"
     label: ClassVar = "Wake"
-    summary: ClassVar = "When somebody asks for the agent by a call."
+    summary: ClassVar = "When somebody calls the agent."
     icon: ClassVar = "M0 5.2-5.2-4.5H5.2Z"
     keeps_pace: ClassVar = False
     docs: ClassVar = "docs/api.md"

@@ -54,7 +54,7 @@ class WebhookFilter(BaseModel):
     @model_validator(mode="after")
     def _filters_something(self) -> WebhookFilter:
         if (self.header is None) != (self.equals is None):
-            raise ValueError("header and equals go together: the header's name and the value that it must have")
+            raise ValueError("header and equals belong together: the header's name and its required value")
         if self.json_path is None and self.header is None:
             raise ValueError("give json_path, or header and equals, or all three")
         return self
@@ -79,10 +79,10 @@ class WebhookFilter(BaseModel):
             document = document_of(headers, body)
             selects = compile_stored(self.json_path).selects(document, FILTER_SECONDS)
         except ValueError as error:
-            return f"the body cannot be looked into: {error}", False
+            return f"the body cannot be read: {error}", False
         except JsonPathTooCostly as error:
             return f"the filter was stopped: {error.message}", True
-        return None if selects else f"nothing in the body is at {self.json_path}", False
+        return None if selects else f"the body has nothing at {self.json_path}", False
 
 
 class WebhookConfig(TriggerConfig):
@@ -90,7 +90,7 @@ class WebhookConfig(TriggerConfig):
 
     kind: ClassVar = "webhook"
     label: ClassVar = "Webhook"
-    summary: ClassVar = "When another service calls: each delivery is a firing."
+    summary: ClassVar = "When another service calls a URL: each delivery is a firing."
     for_agents: ClassVar = "{}: when somebody posts to the hook_url that the answer holds"
     icon: ClassVar = "M-1.8-5.5h3.6v3.7h3.7v3.6H1.8v3.7h-3.6V1.8h-3.7v-3.6h3.7Z"
     docs: ClassVar = "docs/triggers/webhook.md"
@@ -98,8 +98,14 @@ class WebhookConfig(TriggerConfig):
     has_address: ClassVar = True
     main_fields: ClassVar = ("signature",)
     options: ClassVar = (
-        Option("--scheme", "signature.scheme", "Who signs, such as github or stripe; see the docs."),
-        Option("--secret", "signature.secret", "What the deliveries are signed with.", "secret", "TEXT|@FILE"),
+        Option(
+            "--scheme",
+            "signature.scheme",
+            "The sender's signature scheme, such as github or stripe; see the docs.",
+        ),
+        Option(
+            "--secret", "signature.secret", "The secret that deliveries are signed with.", "secret", "TEXT|@FILE"
+        ),
     )
 
     signature: SignatureConfig | None = Field(
@@ -112,12 +118,12 @@ class WebhookConfig(TriggerConfig):
         default=[],
         max_length=20,
         title="Headers to keep",
-        description="They are kept with the firing, as they came.",
+        description="Stored with the firing, unchanged.",
     )
     redact: bool = Field(
         default=True,
         title="Hide secrets",
-        description="In the headers and the query string that are kept, what is secret by its name is not told.",
+        description="Removes values that are secret by name from the stored headers and query string.",
     )
     max_body_bytes: int | None = Field(
         default=None,
@@ -129,7 +135,8 @@ class WebhookConfig(TriggerConfig):
     challenge: Challenge | None = Field(
         default=None,
         title="Challenge",
-        description="Whose test of the address is echoed. Slack's is by itself, where Slack signs.",
+        description="The provider whose address verification is answered. Slack's is automatic with "
+        "Slack's signature.",
     )
 
     @property
@@ -181,6 +188,6 @@ def _check_secrets(secret: str | list[str]) -> None:
     for each in [secret] if isinstance(secret, str) else secret:
         if each != each.strip():
             raise InvalidField(
-                "The secret begins or ends with a space or a line end, which was pasted along; leave it out.",
+                "The secret begins or ends with a space or a line end, probably pasted by mistake; remove it.",
                 field="signature.secret",
             )

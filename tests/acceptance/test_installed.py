@@ -88,7 +88,7 @@ def test_a_package_of_another_project_is_named(installed: Path, project: Path) -
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert f"The package 'config' of {project / 'other'} stands in the way" in done.stderr
+    assert f"The package 'config' of {project / 'other'} hides" in done.stderr
 
 
 def test_a_missing_embedded_database_is_told_before_a_directory_is_made(installed: Path, tmp_path: Path) -> None:

@@ -255,7 +255,7 @@ def test_a_worker_that_starts_before_its_database_works_as_soon_as_it_is_there(
     db.dispose()
     databases.server.stop()
     workers.start()
-    workers.wait_for(lambda: workers.log.read_text().count("The worker starts again") > 0, "a failed start")
+    workers.wait_for(lambda: workers.log.read_text().count("The worker restarts") > 0, "a failed start")
     databases.server.start()
     started = time.monotonic()
     workers.wait_for_start(1)

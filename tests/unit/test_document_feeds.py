@@ -86,7 +86,7 @@ def test_a_charset_is_that_of_the_header_or_of_the_declaration(document: str, co
     [
         ("<html><form action='/login'><input type='password'></form></html>", "asks to sign in"),
         ("<!doctype html><title>Welcome</title>", "web page"),
-        ('{"items": []}', "no JSON Feed"),
+        ('{"items": []}', "not a JSON Feed"),
         ('{"version": ', "not JSON"),
         ("just words", "not a feed"),
         (

@@ -215,4 +215,4 @@ def test_the_tool_answers_values_or_an_error() -> None:
     assert json_path_line({"path": "a", "document": {}})["error"].startswith("Not a JSON path")
     assert "selects too much" in json_path_line({"path": "$..*", "document": ROWS})["error"]
     for line in ({}, {"path": "$"}, {"path": 1, "document": 1}, {"document": 1}):
-        assert json_path_line(line) == {"error": "The line needs path, a string, and document, any JSON."}
+        assert json_path_line(line) == {"error": "The line needs path (a string) and document (any JSON)."}

@@ -55,7 +55,7 @@ def test_people_get_a_warning_that_repeats_once_a_minute_with_its_count(stream: 
     lines = [line.partition("  ")[2].strip() for line in stream.getvalue().splitlines()]
     assert lines == [
         "error connecting in 'pool-0'",
-        "error connecting in 'pool-60' (59 times more before)",
+        "error connecting in 'pool-60' (repeated 59 times)",
         "another",
         "woken",
         "woken",

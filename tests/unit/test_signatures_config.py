@@ -36,7 +36,7 @@ PUBLIC_KEY = "whpk_QkaHK4RiX825OeeFPTVjInOp8JnKcY8hDjN0TOPYWgs="
         ({"scheme": "standard-webhooks", "secret": "whsec_not base64!"}, "secret", "must be base64"),
         ({"scheme": "standard-webhooks", "secret": "whsec_A=AA"}, "secret", "must be base64"),
         ({"scheme": "standard-webhooks", "secret": "whsec_A"}, "secret", "must be base64"),
-        ({"scheme": "standard-webhooks", "secret": "whsec_"}, "secret", "must hold a key"),
+        ({"scheme": "standard-webhooks", "secret": "whsec_"}, "secret", "must have a key"),
         ({"scheme": "standard-webhooks", "secret": PUBLIC_KEY}, "secret", "is an Ed25519 key"),
         ({"scheme": "standard-webhooks-ed25519", "secret": STANDARD_SECRET}, "secret", "must be the public key"),
         ({"scheme": "standard-webhooks-ed25519", "secret": "whpk_AAAA"}, "secret", "32 bytes, this one has 3"),

@@ -1,6 +1,5 @@
-"""Schemes over the raw body only:
-
-GitHub, Shopify, any plain HMAC; and GitLab's token, which does not cover the body.
+"""Schemes over the raw body only: GitHub, Shopify, any plain HMAC; and GitLab's token, which does not cover the
+body.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ class BodyHmac:
         given = [value, *(part.strip(" \t") for part in value.split(","))] if self.listed else [value]
         expected = [form for key in keys for form in self._forms(hmac.digest(key, request.body, self.algorithm))]
         if not any_equal(given, expected):
-            raise Rejected(f"{self.header} does not hold the body's signature by a known secret")
+            raise Rejected(f"{self.header} has no valid signature of the body")
 
     def _forms(self, digest: bytes) -> list[str]:
         encoded = {
@@ -65,7 +64,7 @@ class SharedToken:
     def key(self, secret: str) -> bytes:
         """Returns the secret's text; it must pass through a header unchanged (RFC 9110 section 5.5)."""
         if not (secret.isascii() and secret.isprintable() and secret == secret.strip()):
-            raise ValueError("must be printable ASCII without spaces around it, since it travels in a header")
+            raise ValueError("must be printable ASCII without spaces around it, as it is sent in a header")
         return utf8_key(secret)
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:

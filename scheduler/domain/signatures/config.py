@@ -43,7 +43,7 @@ class SignatureConfig(BaseModel):
             raise PydanticCustomError("secret_count", "must be one secret, or a list of two during a rotation")
         for secret in secrets:
             if not secret.strip():
-                raise ValueError("must not be blank: a signature by an empty key can be forged by anyone")
+                raise ValueError("must not be blank: anyone can forge signatures with an empty key")
             if "scheme" in info.data:
                 PRESETS[info.data["scheme"]].key(secret)
         return value
@@ -53,7 +53,7 @@ class SignatureConfig(BaseModel):
     def _only_for_generic_hmac(cls, value: str | None, info: ValidationInfo) -> str | None:
         scheme = info.data.get("scheme", GENERIC)
         if value is not None and scheme != GENERIC:
-            raise ValueError(f"belongs to {GENERIC} alone; {scheme} has its own")
+            raise ValueError(f"is only for {GENERIC}; {scheme} has its own")
         return value
 
     @field_validator("header")

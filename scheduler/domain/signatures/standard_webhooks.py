@@ -53,7 +53,7 @@ class StandardWebhooks:
         except ValueError:
             raise ValueError("must be base64, after whsec_ if that is there (Standard Webhooks)") from None
         if not key:
-            raise ValueError("must hold a key after whsec_: an empty key can be forged by anyone")
+            raise ValueError("must have a key after whsec_: anyone can forge signatures with an empty key")
         return key
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:

@@ -26,13 +26,12 @@ class Twilio:
         return utf8_key(secret)
 
     def check(self, request: SignedRequest, keys: Sequence[bytes], window: TimeWindow) -> None:
-        """Compares with the URL as given, without its port, and with the default port:
-
-        Twilio may sign any of these.
+        """Compares with the URL as given, without its port, and with the default port: Twilio may sign any of
+        these.
         """
         given = header(request, "X-Twilio-Signature")
         if request.url is None:
-            raise Rejected("Twilio signs the URL it called, and that is not known")
+            raise Rejected("Twilio signs the URL it called, which is unknown")
         parts = _split(request.url)
         fields = _signed_fields(request, parts.query)
         signed = [text_bytes(url + fields) for url in _port_variants(request.url, parts)]
@@ -64,7 +63,7 @@ def _signed_fields(request: SignedRequest, query: str) -> str:
     if _is_form(request):
         return _joined(parse_qs(request.body.decode("utf-8", "replace"), keep_blank_values=True))
     if request.body:
-        raise Rejected("nothing signs the body: it is no form, and the URL has no bodySHA256")
+        raise Rejected("the body is not signed: it is not a form, and the URL has no bodySHA256")
     return ""
 
 

@@ -29,9 +29,8 @@ def has_header(request: SignedRequest, name: str) -> bool:
 
 
 def text_bytes(text: str) -> bytes:
-    """Encodes as UTF-8, including lone surrogates:
-
-    `compare_digest` refuses non-ASCII str, and encoding must not raise.
+    """Encodes as UTF-8, including lone surrogates: `compare_digest` refuses non-ASCII str, and encoding must not
+    raise.
     """
     return text.encode("utf-8", "surrogatepass")
 

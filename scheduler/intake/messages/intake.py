@@ -128,8 +128,8 @@ def receive_message(conn: Connection, message: NewMessage) -> Received:
 def _check_same(message: NewMessage, first_id: UUID, *, is_same: bool) -> None:
     if not is_same:
         raise EventReused(
-            f"event_id {message.event_id!r} is that of message {first_id}, from the same sender to the same "
-            "agent on this channel, whose text is another; send a new text under an event_id of its own.",
+            f"event_id {message.event_id!r} was already used for message {first_id} from the same sender to the same "
+            "agent on this channel, with another text; use a new event_id for a new text.",
             field="event_id",
         )
 
@@ -178,7 +178,7 @@ def _session(conn: Connection, message: NewMessage) -> Row[Any]:
         session = get_session(conn, message.tenant_id, message.session_id)
         inside = {session.agent_id, session.user_id, session.peer_agent_id}
         if message.from_id not in inside or message.to_agent_id not in {*inside, None}:
-            raise InvalidField("The session is not one of this sender and this receiver.", field="session_id")
+            raise InvalidField("The session does not belong to this sender and receiver.", field="session_id")
         return session
     if message.to_agent_id is None:
         raise InvalidField("A message to a user needs a session.", field="session_id")

@@ -55,7 +55,7 @@ class Looker:
             return LookFailed(error.message)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with this poll is wrong with this poll only
             logger.opt(exception=error).error("A look at a poll broke")
-            return LookFailed(f"The look broke: {type(error).__name__}.")
+            return LookFailed(f"The check failed: {type(error).__name__}.")
 
     async def _look(self, config: PollConfig, validators: Validators, baseline: str | None) -> Look:
         reader = READERS[config.read]

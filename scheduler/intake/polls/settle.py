@@ -206,7 +206,7 @@ def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any
         values["first_failure_at"] = trigger.read_at
         _audit(conn, trigger, _verb(poll, "failed"), why=note)
     if failures >= MAX_FAILURES:
-        _pause(conn, trigger, f"{failures} looks in a row failed; the last: {note}")
+        _pause(conn, trigger, f"{failures} consecutive checks failed; the last one: {note}")
         values |= {"failures": 0, "first_failure_at": None}  # when resumed, it can fail as often again
     else:
         interval = poll.config.step()

@@ -134,7 +134,7 @@ def record_try(
     if len(own) >= OF_A_CALLER or len(recent) >= OF_A_TENANT:
         counted = own[:OF_A_CALLER] if len(own) >= OF_A_CALLER else [age for _, age in recent]
         raise LimitReached(
-            f"Polls were tried {len(counted)} times within a minute; wait, or make the trigger.",
+            f"Polls were tried {len(counted)} times within a minute; wait, or create the trigger.",
             retry_after=(SPAN - counted[-1]).total_seconds(),
         )
     detail = {"type": config.kind}

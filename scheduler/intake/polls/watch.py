@@ -77,7 +77,7 @@ class Watcher:
         """Checks once. Never raises."""
         trigger_id = watch.stored.id
         if trigger_id in self._looking:
-            return LookFailed("The look before has not ended yet.")
+            return LookFailed("The previous check has not finished yet.")
         await self._places.acquire()
         self._looking.add(trigger_id)
         loop = asyncio.get_running_loop()
@@ -87,7 +87,7 @@ class Watcher:
         try:
             return await asyncio.wait_for(asyncio.shield(looking), LOOK_SECONDS)
         except TimeoutError:
-            return LookFailed(f"The look did not end within {LOOK_SECONDS:g} s.")
+            return LookFailed(f"The check did not finish within {LOOK_SECONDS:g} s.")
 
     async def tell_settled(self, watch: Watch, look: Sighted, keys: Sequence[str]) -> None:
         """Let a look do what is to be done once its result is committed. Never raises."""
@@ -121,7 +121,7 @@ def look_once(config: LookConfig, cursor: Callable[[], Any], means: Means) -> Si
         return LookFailed(error.message, getattr(error, "retry_after", None))
     except Exception as error:  # noqa: BLE001  # a stranger's code may raise anything
         logger.opt(exception=error).warning("A look of type {} broke", config.kind)
-        return LookFailed(f"The look broke: {type(error).__name__}: {error}")
+        return LookFailed(f"The check failed: {type(error).__name__}: {error}")
     if len(text) > config.max_cursor_chars:
         return LookFailed(f"The look leaves more than {config.max_cursor_chars} characters for the next one.")
     return Sighted(

@@ -144,7 +144,7 @@ def _known(db: Database, call: Call, sender: Sender) -> UUID | None:
     if row is None:
         return None
     if text_in(row.data) != call.message or sender.task_id not in (None, row.task_id):
-        raise InvalidField("messageId was that of another message; make a new one.", field="messageId")
+        raise InvalidField("messageId was used for another message; create a new one.", field="messageId")
     task_id: UUID = row.task_id
     return task_id
 

@@ -145,7 +145,7 @@ def _locked_trigger(conn: Connection, agent_id: UUID) -> LockedTrigger:
         raise NotFound(f"There is no agent '{agent_id}'.")
     closed = gate(trigger, trigger.read_at)
     if closed:
-        raise Conflict(f"The agent takes no calls: its trigger 'wake' is {closed}. Resume it first.")
+        raise Conflict(f"The agent accepts no calls: its trigger 'wake' is {closed}. Resume it first.")
     return trigger
 
 

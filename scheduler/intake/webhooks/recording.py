@@ -145,7 +145,7 @@ class _Ledger:
             return Receipt(None, echo=echo)
         wait = hook.meter.wait(self._now)
         if wait is not None:
-            rule = f"this webhook takes {hook.meter.limit} deliveries a minute"
+            rule = f"this webhook accepts {hook.meter.limit} deliveries per minute"
             return self._limited(arrival, rule, wait.total_seconds(), there_is_room=bool(hook.meter.limit))
         return self._filtered(arrival) or self._accept(arrival)
 
@@ -183,7 +183,7 @@ class _Ledger:
         self, arrival: _Arrival, rule: str, seconds: float, *, there_is_room: bool = True
     ) -> LimitReached:
         self._keep(arrival, Verdict.RATE_LIMITED, rule)
-        room = f"; there is room again in {max(math.ceil(seconds), 1)} s" if there_is_room else ""
+        room = f"; the next one is accepted in {max(math.ceil(seconds), 1)} s" if there_is_room else ""
         return LimitReached(f"Too many: {rule}{room}.", retry_after=seconds)
 
     def write(self, conn: Connection) -> None:

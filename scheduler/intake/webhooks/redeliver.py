@@ -43,7 +43,7 @@ def redeliver(
     if not kept:
         raise NotFound(f"There is no accepted or filtered delivery {delivery_id} of this trigger.")
     if kept[0].body is None:
-        raise Conflict(f"The body of delivery {delivery_id} is not kept any more.")
+        raise Conflict(f"The body of delivery {delivery_id} is no longer stored.")
     return _fire(conn, trigger, kept, actor)[0]
 
 
@@ -60,7 +60,9 @@ def redeliver_range(
     received = WebhookDelivery.received_at.between(since, until)
     kept = find_kept(conn, trigger_id, received, limit=MOST_AT_ONCE + 1)
     if len(kept) > MOST_AT_ONCE:
-        raise InvalidField(f"The range holds more than {MOST_AT_ONCE} deliveries; make it shorter.", field="until")
+        raise InvalidField(
+            f"The range contains more than {MOST_AT_ONCE} deliveries; make it shorter.", field="until"
+        )
     return _fire(conn, trigger, [each for each in kept if each.body is not None], actor)
 
 

@@ -30,7 +30,7 @@ def send_sample(
         raise PayloadTooLarge(f"The sample has {len(body)} bytes; a delivery may have {MAX_BYTES}.")
     trigger = lock_open(conn, tenant_id, trigger_id)
     if trigger.type != WebhookConfig.kind:
-        raise Conflict(f"A {trigger.type} trigger takes no deliveries.")
+        raise Conflict(f"A {trigger.type} trigger accepts no deliveries.")
     firing_id = new_id()
     firing = NewFiring(
         trigger,

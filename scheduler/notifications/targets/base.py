@@ -68,7 +68,7 @@ class Plain:
 
     def __init__(self, secret: str | None) -> None:
         if secret is not None:
-            raise InvalidField("A target of this kind has no secret: its URL is all there is.", field="secret")
+            raise InvalidField("A target of this kind has no secret besides its URL.", field="secret")
 
     def refusal(self, answer: Answer) -> NotSent | None:
         """Returns None: 2xx means success."""

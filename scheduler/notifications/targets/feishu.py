@@ -39,7 +39,7 @@ class FeishuBot:
             told = json.loads(answer.body)
             code, why = told.get("code", 0), str(told.get("msg", ""))[:200]
         except (ValueError, RecursionError, AttributeError):
-            return NotSent("The answer is not Feishu's: no JSON object.", permanent=True)
+            return NotSent("The response is not Feishu's: it is not a JSON object.", permanent=True)
         if code == 0:
             return None
         return NotSent(f"Feishu refused it with code {str(code)[:20]}: {why}", permanent=code != TOO_OFTEN)

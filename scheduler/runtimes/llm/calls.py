@@ -60,7 +60,7 @@ class Calls:
         tool = self._tools.get(name)
         if tool is None:
             names = ", ".join(sorted(self._tools)) or "none"
-            return EndedCall(CallState.FAILED, f"There is no tool {name!r} here; there are: {names}.")
+            return EndedCall(CallState.FAILED, f"There is no tool {name!r}; available: {names}.")
         arguments = _parsed(written)
         if arguments is None:
             return EndedCall(CallState.FAILED, "The arguments are not a JSON object. Call again with valid JSON.")
@@ -71,7 +71,7 @@ class Calls:
             return EndedCall(CallState.FAILED, error.message)
         except Exception as error:  # noqa: BLE001  # a tool that breaks must not end the run
             logger.opt(exception=error).error("The tool {} broke", name)
-            return EndedCall(CallState.FAILED, f"The tool broke ({type(error).__name__}). Do without it.")
+            return EndedCall(CallState.FAILED, f"The tool failed ({type(error).__name__}). Continue without it.")
 
 
 def _parsed(written: str) -> dict[str, Any] | None:

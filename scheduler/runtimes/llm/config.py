@@ -27,11 +27,11 @@ class LlmRuntime(RuntimeConfig):
     choices: ClassVar = MappingProxyType({"model_id": "models", "fallback_model_id": "models"})
     main_fields: ClassVar = ("model_id", "fallback_model_id", "instructions")
     options: ClassVar = (
-        Option("--model-id", "model_id", "the id of the model that it thinks with.", metavar="ID"),
+        Option("--model-id", "model_id", "the id of the model that it uses.", metavar="ID"),
         Option(
             "--instructions",
             "instructions",
-            "what it is told beside its role; or @FILE.",
+            "its instructions, in addition to its role; or @FILE.",
             "secret",
             "TEXT|@FILE",
             implies=False,
@@ -45,19 +45,19 @@ class LlmRuntime(RuntimeConfig):
         "",
         max_length=50_000,
         title="Instructions",
-        description="What it is told beside its role_description.",
+        description="Its instructions, in addition to role_description.",
     )
     tool_rounds: int = Field(
         DEFAULT_TOOL_ROUNDS,
         ge=0,
         le=500,
         title="Tool rounds",
-        description="Responses of a run that may call tools.",
+        description="The responses per run that may call tools.",
     )
     tools_by_trust: dict[TrustName, ToolNames] = Field(
         default_factory=dict,
         title="Tools by trust",
-        description="The tools that are left to a run whose least trusted firing has that trust. Left out: all.",
+        description="The tools available to a run whose least trusted firing has that trust. Default: all.",
         examples=[{"unauthenticated": ["list_triggers"]}],
     )
 

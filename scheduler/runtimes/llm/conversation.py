@@ -100,7 +100,7 @@ class Conversation:
             if is_last and not self._begun:
                 messages = self._with_last_word(messages)
                 if position and position >= len(self._past.responses):
-                    await self._note(f"Its {position} tool rounds are spent: it is asked for its reply.")
+                    await self._note(f"Its {position} tool rounds are used up: it is asked for its reply.")
             response = await self._response(position, messages, tools, limits, is_last=is_last)
             if isinstance(response, Failed):
                 return response
@@ -193,7 +193,9 @@ class Conversation:
             return Turn(Replied(text))
         may_go_on = self._models.is_unlimited and said(response) and len(self._begun) <= MAX_CONTINUATIONS
         if may_go_on:
-            note = f"The reply was cut at the model's limit, after {tokens_of(response)} tokens: it is asked to go on."
+            note = (
+                f"The reply was cut at the model's limit of {tokens_of(response)} tokens: it is asked to continue."
+            )
             return Turn(told=self._tell(self._words.go_on), notes=(note,))
         return Turn(Replied(with_note(text, self._tokens, self._words), truncated=True))
 

@@ -87,7 +87,7 @@ async def _stream(
                     patience.reschedule(clock() + stall_seconds)
                 response = stream.get()
     except TimeoutError:
-        raise Broken(f"It kept silent for {stall_seconds:g} s.", reason="timeout") from None
+        raise Broken(f"It sent nothing for {stall_seconds:g} s.", reason="timeout") from None
     return _whole(response)
 
 

@@ -43,8 +43,8 @@ def is_cut(response: ModelResponse) -> bool:
 def said_nothing(response: ModelResponse) -> Failed:
     """Returns the outcome for a model that used up its tokens without text; a retry would do the same."""
     return Failed(
-        f"The model reached its limit of tokens after {tokens_of(response)} and had said nothing, as models do that "
-        "think for long: raise max_output_tokens of the model, or ask for less.",
+        f"The model reached its token limit after {tokens_of(response)} tokens without any text, as reasoning "
+        "models may: raise the model's max_output_tokens, or ask for less.",
         permanent=True,
     )
 
@@ -54,8 +54,7 @@ def gave_no_answer(response: ModelResponse) -> Failed:
     text.
     """
     return Failed(
-        f"The model ended after {tokens_of(response)} tokens and had answered nothing, though somebody waits for its "
-        "answer.",
+        f"The model ended after {tokens_of(response)} tokens without an answer, although somebody waits for it.",
         permanent=True,
     )
 

@@ -23,7 +23,7 @@ SENT = {
     "send_message_task_completed": Replied("Hello from TCK"),
     "send_message_direct_message": Replied("Direct message response"),
     "send_message_artifact": Replied("Generated text content"),
-    "send_message_input_required": Replied("The agent cannot go on by itself and asks:\n(nothing more was said)"),
+    "send_message_input_required": Replied("The agent cannot continue by itself and asks:\n(no further message)"),
     "send_message_rejected": Failed(REJECTED),
     "error_version_not_supported": Failed(
         "The agent answered with an error: A2A version '9.9' is not supported by this handler. "

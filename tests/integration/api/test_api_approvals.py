@@ -93,7 +93,7 @@ def test_nothing_is_approved_unseen(api: Api, own: Caller) -> None:
     path = f"/triggers/{made['id']}"
     changed = own.patch(path, {"config": {"minutes": 1}})
     problem = api.refused(409, "POST", f"{path}/approve", {"updated_at": made["updated_at"]})
-    assert "look at it again" in problem["detail"]
+    assert "review it again" in problem["detail"]
     api.refused(422, "POST", f"{path}/approve", {"updated_at": "yesterday"})
     assert api.post(f"{path}/approve", {"updated_at": changed["updated_at"]}, 200)["is_enabled"] is True
 

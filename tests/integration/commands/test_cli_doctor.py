@@ -128,7 +128,7 @@ def test_secrets_that_another_key_stored_fail(sqlalchemy_url: str, database_url:
         )
     assert examine(sqlalchemy_url, "the first key")["secret key"].status is Status.OK
     wrong = examine(sqlalchemy_url, "another key")["secret key"]
-    assert (wrong.status, wrong.text) == (Status.FAIL, "1 of 1 stored secrets do not open with it")
+    assert (wrong.status, wrong.text) == (Status.FAIL, "1 of 1 stored secrets cannot be decrypted with it")
     assert examine(sqlalchemy_url, None)["secret key"].status is Status.FAIL
 
 
@@ -147,7 +147,7 @@ def test_before_the_first_start_nothing_is_wrong(tmp_path: Path) -> None:
     code, found = doctor(REVEILLE_DATA_DIR=str(tmp_path / "none"), PORT=str(free_port()))
     assert code == 0
     assert {finding["status"] for finding in found.values()} == {"ok", "warn"}
-    assert found["embedded PostgreSQL"]["remedy"] == "`reveille run` makes it"
+    assert found["embedded PostgreSQL"]["remedy"] == "`reveille run` creates it"
     assert not (tmp_path / "none").exists()
 
 

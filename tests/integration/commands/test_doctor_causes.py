@@ -20,11 +20,11 @@ from scheduler.commands.machine_checks import check_web
         ('FATAL:  password authentication failed for user "a"', "password", "password"),
         ('FATAL:  database "x" does not exist', "no such database", "createdb"),
         ('FATAL:  role "a" does not exist', "no such user", "createuser"),
-        ("connection failed: Connection refused", "no PostgreSQL listens", "host and port"),
+        ("connection failed: Connection refused", "no PostgreSQL is listening", "host and port"),
         ("failed to resolve host 'x'", "no host", "host"),
         ("connection timeout expired", "cannot be reached", "network"),
         ("FATAL:  sorry, too many clients already", "no connection left", "max_connections"),
-        ('FATAL:  no pg_hba.conf entry for host "::1"', "lets this user in", "pg_hba.conf"),
+        ('FATAL:  no pg_hba.conf entry for host "::1"', "does not allow this user", "pg_hba.conf"),
         ("something new", "something new", "DATABASE_URL"),
     ],
 )

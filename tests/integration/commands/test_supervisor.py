@@ -215,7 +215,7 @@ def test_a_run_announces_itself_and_a_signal_stops_it_whole(data_dir: Path, numb
         process.send_signal(number)
         rest, _ = process.communicate(timeout=60)
     assert process.returncode == 0, rest
-    assert rest.endswith(f"Reveille has stopped; the data stay in {data_dir}.\n")
+    assert rest.endswith(f"Reveille has stopped; its data is kept in {data_dir}.\n")
     assert not [member for member in family if _lives(member.pid)]
     assert (data_dir / "postgres" / "PG_VERSION").exists()
 

@@ -30,7 +30,7 @@ def test_a_filtered_delivery_is_kept_with_its_reason_and_wakes_nobody(api: Api) 
         assert response.json == {"firing_id": None, "duplicate": False, "filtered": True}
     hook.accepted(b'{"issue": 1}')
     assert hook.verdicts() == ["filtered"] * 3 + ["accepted"]
-    assert hook.deliveries()[-1]["reason"] == "nothing in the body is at $.issue"
+    assert hook.deliveries()[-1]["reason"] == "the body has nothing at $.issue"
     assert [firing.payload for firing in hook.firings()] == [b'{"issue": 1}']
     with api.db.begin() as conn:
         bodies = (

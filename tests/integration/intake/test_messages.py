@@ -252,7 +252,7 @@ def test_who_is_not_in_a_session_cannot_write_into_it(db: Database) -> None:
     ada, bob, grace, eve = make_agent(db, "ada"), make_agent(db, "bob"), make_user(db), make_user(db, "eve")
     session = write(db, ada, from_user_id=grace).session_id
     for receiver, sender in ((ada, eve), (bob, grace)):
-        with pytest.raises(InvalidField, match="not one of this sender"):
+        with pytest.raises(InvalidField, match="does not belong to this sender"):
             write(db, receiver, session_id=session, from_user_id=sender)
     with pytest.raises(NotFound):
         write(db, ada, from_user_id=grace, session_id=new_id())

@@ -121,7 +121,7 @@ def test_a_ring_of_calls_ends_by_its_depth_whatever_its_length(db: Database, rin
         call(db, agents[depth % ring], from_agent_id=claimed.agent_id)
         end(db, claimed, Replied("done"))
     claimed = start_next(db)
-    with pytest.raises(LimitReached, match=f"began with firing {root}") as refused:
+    with pytest.raises(LimitReached, match=f"started with firing {root}") as refused:
         call(db, agents[(MAX_DEPTH + 1) % ring], from_agent_id=claimed.agent_id)
     assert refused.value.retry_after is None
     assert rows(db, "SELECT max(depth), count(DISTINCT root_id) FROM firings") == [(MAX_DEPTH, 1)]

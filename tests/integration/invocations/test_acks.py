@@ -95,7 +95,7 @@ def test_only_what_the_agent_was_given_can_be_acknowledged(db: Database) -> None
     invocation_id, _ = delivered(db, woken)
     waiting = fire(db, woken)
     [result] = acknowledge(db, invocation_id, say(waiting[0], "handled"))
-    assert result.error == "The firing is pending: only one that its agent was given can be acknowledged."
+    assert result.error == "The firing is pending: only a firing that was given to its agent can be acknowledged."
     [running] = close(db).ready
     assert acknowledge(db, running, say(waiting[0], "handled"))[0].error is not None, "it is not running yet"
     claimed = start(db, running)

@@ -39,12 +39,12 @@ def test_the_context_is_sent_and_the_artifact_is_the_reply(how: str) -> None:
     [
         (far.says_it_in_its_status, Replied("Nothing to do.")),
         (far.answers_directly, Replied("Straight away.")),
-        (far.asks, Replied("The agent cannot go on by itself and asks:\nWhich disk?")),
+        (far.asks, Replied("The agent cannot continue by itself and asks:\nWhich disk?")),
         (far.fails, Failed("The agent's task failed: The disk is full.")),
         (far.rejects, Failed("The agent rejected the task: Not my job.", permanent=True)),
         (
             far.wants_credentials,
-            Failed("The agent asks for other credentials than it was given: Sign in first.", permanent=True),
+            Failed("The agent requires other credentials: Sign in first.", permanent=True),
         ),
     ],
 )

@@ -84,7 +84,7 @@ def test_the_doctor_names_the_pooler_and_the_way_past_it(
 ) -> None:
     in_environment(monkeypatch, DATABASE_URL=by_transaction.url(database_url))
     status, found = findings(capsys)["pooler"]
-    assert (status, "keeps NOTIFY away" in found) == ("warn", True)
+    assert (status, "blocks NOTIFY" in found) == ("warn", True)
     for direct, expected in (
         (database_url, "ok"),
         (by_transaction.url(database_url), "warn"),
@@ -106,4 +106,4 @@ def test_statement_mode_is_refused_in_one_line(
             [line] = capsys.readouterr().err.splitlines()
             assert "pool_mode = transaction" in line
         status, found = findings(capsys)["database"]
-        assert (status, "statement by statement" in found) == ("fail", True)
+        assert (status, "statement pooling" in found) == ("fail", True)

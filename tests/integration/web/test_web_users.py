@@ -75,7 +75,7 @@ def shell(api: Api, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixtu
 
 def test_the_command_gives_passwords(api: Api, shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(f"{PASSWORD}\n"))
-    assert shell("web-password", "grace", "--scope", "write") == "grace may sign in with scope write.\n"
+    assert shell("web-password", "grace", "--scope", "write") == "grace can sign in with scope write.\n"
     assert Browser(api).sign_in(name="grace", password=PASSWORD).status_code == 303
     generated = shell.json("web-password", "grace", "--generate")
     assert generated["scope"] == "write"

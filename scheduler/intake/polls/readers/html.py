@@ -34,4 +34,6 @@ class HtmlReader(Reader):
             xpath=config.xpath,
             ignore=config.ignore,
         )
-        return found_texts(texts, answer, f"Nothing on the page is at {config.css or config.xpath or 'its body'}.")
+        return found_texts(
+            texts, answer, f"Nothing on the page matches {config.css or config.xpath or 'its body'}."
+        )

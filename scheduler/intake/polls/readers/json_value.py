@@ -64,7 +64,7 @@ def _text(answer: Answer) -> str:
 
 def _note(config: PollConfig, seen: Seen, doubled: str | None) -> str | None:
     if not seen.is_there:
-        return f"Nothing in the answer is at {config.json_path}."
+        return f"The response has nothing at {config.json_path}."
     return (
         None
         if doubled is None

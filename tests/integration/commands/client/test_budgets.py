@@ -10,7 +10,7 @@ from tests.support.shell import Service, Shell
 
 def test_an_agents_budget_is_set_shown_and_taken_away(shell: Shell, agent: str) -> None:
     out = shell("agents", "budget", agent, "--tokens-per-day", "200000", "--invocations-per-hour", "30")
-    assert "tokens a day at most" in out
+    assert "maximum tokens per day" in out
     shown = shell.json("agents", "show", agent)
     assert (shown["max_tokens_per_day"], shown["max_invocations_per_hour"]) == (200_000, 30)
     shell("agents", "budget", agent, "--tokens-per-day", "none")
@@ -23,7 +23,7 @@ def test_an_agents_budget_is_set_shown_and_taken_away(shell: Shell, agent: str) 
 def test_a_tenants_budget_is_set_and_shown(shell: Shell, agent: str) -> None:
     assert "300" in shell("tenants", "budget", "default", "--invocations-per-hour", "300")
     assert "300" in shell("tenants", "list")
-    assert "the tenant's invocations an hour at most" in shell("agents", "budget", agent)
+    assert "the tenant's maximum invocations per hour" in shell("agents", "budget", agent)
     assert (
         shell.json("tenants", "budget", "default", "--invocations-per-hour", "none")["max_tokens_per_day"] is None
     )

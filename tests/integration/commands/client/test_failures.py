@@ -30,8 +30,12 @@ from tests.support.web import free_port
         (["triggers", "list", "ada", "--agent", "bob"], ExitCode.USAGE, "given twice"),
         (["triggers", "preview"], ExitCode.USAGE, "--expr, --at, --every"),
         (["triggers", "preview", "x/y", "--every", "5m"], ExitCode.USAGE, "not both"),
-        (["triggers", "preview", "--every", "5m", "--at", "2099-01-01"], ExitCode.USAGE, "do not go together"),
-        (["triggers", "preview", "--type", "cron", "--every", "5m"], ExitCode.USAGE, "--every does not go with"),
+        (["triggers", "preview", "--every", "5m", "--at", "2099-01-01"], ExitCode.USAGE, "cannot be combined"),
+        (
+            ["triggers", "preview", "--type", "cron", "--every", "5m"],
+            ExitCode.USAGE,
+            "--every cannot be used with",
+        ),
         (["triggers", "preview", "--type", "cron", "--config", "{"], ExitCode.USAGE, "--config is not JSON"),
         (["triggers", "preview", "--type", "cron", "--config", "[]"], ExitCode.USAGE, "must be a JSON object"),
         (["triggers", "preview", "--type", "cron", "--config", "@/none"], ExitCode.USAGE, "/none cannot be read"),
@@ -57,7 +61,7 @@ def test_a_failure_is_one_line_and_an_exit_code(
 def test_without_a_key_the_remedy_is_told(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("REVEILLE_API_KEY")
     shell("agents", "list", code=ExitCode.KEY_REFUSED)
-    assert shell.err == "reveille: An API key is needed: give one by --key or REVEILLE_API_KEY.\n"
+    assert shell.err == "reveille: An API key is required: pass one with --key or REVEILLE_API_KEY.\n"
 
 
 def test_a_taken_name_fails_with_the_server_s_words(shell: Shell, agent: str) -> None:

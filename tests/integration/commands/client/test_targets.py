@@ -18,7 +18,7 @@ def test_a_target_is_added_listed_tested_and_deleted(shell: Shell, agent: str, t
     assert (target["host"], target["secret"]) == ("hooks.nowhere.invalid", None)
     assert "t0ken" not in added + shell("targets", "list", agent)
     shell("targets", "test", target["id"], code=ExitCode.FAILED)
-    assert "It did not arrive: " in shell.err
+    assert "Not delivered: " in shell.err
     assert "t0ken" not in shell.err
     assert "Deleted" in shell("targets", "delete", target["id"], "--yes")
     shell("targets", "test", target["id"], code=ExitCode.NOT_FOUND)

@@ -50,7 +50,7 @@ def test_a_config_is_tried_before_it_is_made(api: Api, site: Site) -> None:
         "value_cut": False,
         "as_sent": None,
         "would_fire": False,
-        "error": "Nothing in the answer is at $.nope.",
+        "error": "The response has nothing at $.nope.",
     }
     site.answer = answered("200 OK", b'{"price": 10.00, "price": 1e400}')
     doubled = try_config(api, url=site.url)

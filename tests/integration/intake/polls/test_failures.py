@@ -251,4 +251,4 @@ def test_a_good_answer_without_the_path_ends_a_series_of_failures(polls: Polls, 
     polls.look(poll)
     assert polls.audited(poll) == ["trigger.poll_failed", "trigger.poll_recovered"]
     state = polls.state(poll)
-    assert (state.failures, state.baseline, state.note) == (0, "", "Nothing in the answer is at $.a.")
+    assert (state.failures, state.baseline, state.note) == (0, "", "The response has nothing at $.a.")

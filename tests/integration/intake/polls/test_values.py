@@ -37,7 +37,7 @@ def test_nothing_at_the_path_is_remembered_and_noted(polls: Polls, site: Site) -
         {"old": None, "new": None, "nothing": ["old"]},
         {"old": None, "new": None, "nothing": ["new"]},
     ]
-    assert polls.state(poll).note == "Nothing in the answer is at $.state."
+    assert polls.state(poll).note == "The response has nothing at $.state."
 
 
 def test_a_match_that_was_away_for_a_while_fires_twice(polls: Polls, site: Site) -> None:

@@ -153,7 +153,7 @@ async def test_a_silent_model_is_given_up_and_the_fallback_asked_for_the_rest_of
     assert (row.state, row.reply) == ("succeeded", "from the second")
     assert (len(primary.requests), len(second.requests)) == (1, 2)
     [note] = notes(db)
-    assert "It kept silent for 0.5 s. The fallback " in note and note.endswith(" is asked instead.")
+    assert "It sent nothing for 0.5 s. The fallback " in note and note.endswith(" is asked instead.")
 
 
 async def test_a_silent_model_alone_fails_the_try_for_its_time(db: Database) -> None:

@@ -194,7 +194,7 @@ async def test_tool_rounds_end_with_a_request_for_the_reply(db: Database) -> Non
     assert [request.get("tool_choice", "auto") for request in provider.requests] == ["auto"] * 3 + ["none"]
     assert "no tool calls left" in provider.told()[-1]["content"]
     assert row_of(db, invocation_id).reply == "That was all."
-    assert notes(db) == ["Its 3 tool rounds are spent: it is asked for its reply."]
+    assert notes(db) == ["Its 3 tool rounds are used up: it is asked for its reply."]
 
 
 async def test_a_model_that_goes_on_calling_tools_is_stopped(db: Database) -> None:
