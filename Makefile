@@ -1,6 +1,6 @@
 CHAOS = 600
 
-.PHONY: help install run test unit lint bench chaos screenshots dist
+.PHONY: help install run test unit lint bench chaos external screenshots dist
 
 help:
 	@echo "make run      start Reveille on port 8080, with a PostgreSQL of its own unless DATABASE_URL is set"
@@ -10,6 +10,7 @@ help:
 	@echo "make lint     run every check but the tests"
 	@echo "make bench    measure speed, lateness and memory beside APScheduler as shipped"
 	@echo "make chaos    kill processes at random for CHAOS=600 seconds; SEED=n repeats a run"
+	@echo "make external  install LangGraph's server, the OpenClaw gateway and n8n below var/external, and try their presets"
 	@echo "make dist     build the wheel and the source distribution into dist/"
 	@echo "make screenshots  take a picture of every page, light and dark, into docs/screenshots"
 	@echo "make install  make .venv and install Reveille's dependencies"
@@ -40,6 +41,11 @@ bench:
 chaos:
 	@tools/setup dev
 	@.venv/bin/python -m tests.acceptance.chaos $(CHAOS) $(SEED)
+
+external:
+	@tools/setup dev
+	@tests/external/install var/external
+	@EXTERNAL=var/external .venv/bin/python -m pytest -q tests/external
 
 dist:
 	@tools/setup dev

@@ -118,7 +118,16 @@ def _read(option: Option, value: Any) -> Any:
         return option.value
     if option.reads == "duration":
         return parse_duration(option.flag, value) / option.unit_seconds
+    if option.reads == "pairs":
+        return _read_pairs(option.flag, value)
     return read_text(option.flag, value) if option.reads == "secret" else value
+
+
+def _read_pairs(flag: str, text: str) -> dict[str, str]:
+    pairs = [part.partition("=") for part in text.split(",")]
+    if not all(name.strip() and equals for name, equals, _ in pairs):
+        raise UsageFault(f"{flag} {text[:40]!r} is not of the form name=text,name=text.")
+    return {name.strip(): value for name, _, value in pairs}
 
 
 def _parameter(flag: str, option: Option, kinds: Kinds) -> inspect.Parameter:

@@ -38,12 +38,12 @@ class HttpRuntime(HttpSettings):
 
     @classmethod
     def presets(cls) -> Mapping[str, str]:
-        """Those in the folder `presets`."""
+        """Returns those in the folder `presets`."""
         return {name: each.label for name, each in presets().items()}
 
     @classmethod
     def suggested(cls, preset: str) -> dict[str, Any]:
-        """Its address, its parameters with their defaults, and room for a token."""
+        """Returns its address, its parameters with their defaults, and room for a token."""
         found = presets().get(preset)
         if found is None:
             return {}
@@ -51,7 +51,7 @@ class HttpRuntime(HttpSettings):
         return {"preset": preset, "url": found.url, "token": None, "parameters": parameters}
 
     def check(self, operator: Operator) -> None:
-        """The preset has what it needs, the templates can be filled, the address may be requested, the secret signs."""
+        """Checks the preset's needs, the templates, the address, and that the secret can sign."""
         if self.preset is not None:
             preset_of(self.preset).check(self)
         whole = merged(self)
@@ -68,24 +68,24 @@ class HttpRuntime(HttpSettings):
             raise InvalidField(f"runtime.secret {error}.", field="runtime.secret") from None
 
     def completed(self) -> Self:
-        """With a secret, if it is to sign."""
+        """Adds a generated secret if there is none and calls are signed."""
         if self.secret or merged(self).sign is False:
             return self
         return self.model_copy(update={"secret": new_standard_secret()})
 
     @classmethod
     def pack(cls, secrets: Mapping[str, Any]) -> str:
-        """The signing secret as it is where it is the only one, which is how it has always been stored."""
+        """Returns the secrets as JSON; a signing secret alone as it is, as it has always been stored."""
         return str(secrets["secret"]) if set(secrets) == {"secret"} else json.dumps(dict(secrets))
 
     @classmethod
     def unpack(cls, text: str) -> dict[str, Any]:
-        """The secrets by their names."""
+        """Returns the secrets by their names."""
         return dict(json.loads(text)) if text.startswith("{") else {"secret": text}
 
     @classmethod
     def open(cls, spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
-        """One call, and what comes of it."""
+        """Returns the runtime for one call."""
         secrets = {} if spec.secret is None else cls.unpack(spec.secret)
         try:
             settings = merged(cls.model_validate({"kind": "http", **spec.config, **secrets}, strict=False))
@@ -111,7 +111,7 @@ class HttpRun:
         self._reading = Reading(settings.reply_path, settings.error_path, settings.usage_path)
 
     async def run(self, request: RunRequest) -> Outcome:
-        """Send and read the answer, whole within the agent's timeout. `webhook-id` is the invocation's id."""
+        """Sends, and reads the answer within the agent's timeout. `webhook-id` is the invocation's id."""
         try:
             caller = Caller(self._settings, request, self._parts.clock)
             if self._settings.follow is not None:
@@ -174,7 +174,7 @@ def _check_addresses(follow: Follow, known: Sequence[str]) -> None:
 
 
 def _check_sense(whole: HttpSettings) -> None:
-    """Refuses settings that contradict each other."""
+    """Raises InvalidField for settings that contradict each other."""
     follow = whole.follow
     if whole.method == "GET" and whole.body is not None:
         raise InvalidField("A GET has no body; leave it out, or set another method.", field="runtime.body")

@@ -29,7 +29,7 @@ NOTHING: Any = object()
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How an answer is read: where its reply, an error and what was used are. Without paths by its form."""
+    """How an answer is read: where its reply, an error and its usage are. Without paths it is read by its form."""
 
     reply_path: str | None = None
     error_path: str | None = None
@@ -37,16 +37,16 @@ class Reading:
 
     @property
     def max_bytes(self) -> int:
-        """How much of an answer is read. What is read by paths may be a small part of it."""
+        """Returns how much of an answer is read. What is read by paths may be a small part of it."""
         return MAX_REPLY_BYTES * (8 if self.has_paths else 1)
 
     @property
     def has_paths(self) -> bool:
-        """Whether there is one."""
+        """Returns whether there is a path."""
         return any((self.reply_path, self.error_path, self.usage_path))
 
     def outcome(self, answer: Answer, now: datetime) -> Outcome:
-        """What a status means: RFC 9110, with 408, 425, 429 and 5xx as the ones worth another try."""
+        """Converts a status: RFC 9110, with 408, 425, 429 and 5xx worth a retry."""
         if 200 <= answer.status < 300:
             return self._replied(answer)
         failed = _failed(answer, now)
@@ -85,13 +85,13 @@ class Reading:
 
 
 def document_of(answer: Answer) -> Any:
-    """The JSON of an answer; NOTHING where it is none."""
+    """Returns the JSON of an answer; NOTHING if it is none."""
     text = decode(answer.body, answer.headers.get("content-type"), is_cut=answer.truncated)
     return NOTHING if text is None else _parsed(text, is_cut=answer.truncated)
 
 
 def value_at(path: str, document: Any) -> Any:
-    """The first value at a JSONPath; None where there is none."""
+    """Returns the first value at a JSONPath; None if there is none."""
     return next(iter(_values_at(path, document)), None)
 
 
@@ -117,9 +117,16 @@ def _parsed(text: str, *, is_cut: bool) -> Any:
 
 
 def _text_at(path: str | None, document: Any) -> str | None:
-    """The texts at a path, a line each; None where nothing is there but null."""
+    """Returns the texts at a path, a line each; None where nothing is there but null."""
     found = [each for each in _values_at(path, document) if each is not None] if path else []
-    return "\n".join(map(as_text, found)) if found else None
+    return "\n".join(map(_said, found)) if found else None
+
+
+def _said(value: Any) -> str:
+    """Returns a value as text. Of the blocks that models answer with, it is those of text."""
+    blocks = value if isinstance(value, list) else []
+    texts = [each["text"] for each in blocks if isinstance(each, dict) and isinstance(each.get("text"), str)]
+    return "\n".join(texts) if texts and all(isinstance(each, dict) for each in blocks) else as_text(value)
 
 
 def _values_at(path: str, document: Any) -> list[Any]:

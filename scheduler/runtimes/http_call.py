@@ -38,12 +38,12 @@ class Caller:
         self._clock = clock
 
     def value(self, name: str) -> Any:
-        """The value of a placeholder."""
+        """Returns the value of a placeholder."""
         given = self._settings.parameters or {}
         return given[name] if name in given else WAKE_VALUES[name](self._request)
 
     def wake(self) -> Call:
-        """The request that wakes the agent."""
+        """Returns the request that wakes the agent."""
         settings = self._settings
         method = settings.method or "POST"
         headers = dict(self._own_headers())
@@ -51,25 +51,25 @@ class Caller:
         return Call(method, self.address(), headers | self._signature(content or b""), content)
 
     def look(self, url: str) -> Call:
-        """A request for the state of a run. Another host is told nothing that may be secret."""
+        """Returns a request for the state of a run. Another host is told nothing that may be secret."""
         if urlsplit(url)[:2] != urlsplit(self._settings.url)[:2]:
             return Call("GET", url, {}, None)
         return Call("GET", url, dict(self._own_headers()) | self._signature(b""), None)
 
     def address(self) -> str:
-        """Where the agent is called."""
+        """Returns where the agent is called."""
         if self._settings.path is None:
             return self._settings.url
         return joined(self._settings.url, fill_path(self._settings.path, self.value))
 
     def beside(self, path: str) -> str:
-        """The address of another path: below the URL, as the agent's own path is, else on its host."""
+        """Returns the address of another path: below the URL, as the agent's own path is, else on its host."""
         return (
             urljoin(self._settings.url, path) if self._settings.path is None else joined(self._settings.url, path)
         )
 
     def _own_headers(self) -> Iterator[tuple[str, str]]:
-        """The headers as set; those with a token that is not given are left out."""
+        """Yields the headers as set, without those whose token is not given."""
         token = self._settings.token
         is_placed = False
         for name, value in (self._settings.headers or {}).items():
@@ -82,7 +82,7 @@ class Caller:
             yield "Authorization", f"Bearer {token}"
 
     def _content(self, headers: dict[str, str]) -> bytes:
-        """The body. A header of the agent's says otherwise when it is no JSON; a text is sent as it is then."""
+        """Returns the body: JSON, or a text as it is where a header says that it is no JSON."""
         kind = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
         if kind is None:
             headers["Content-Type"] = "application/json"
@@ -106,7 +106,7 @@ class Caller:
 
 
 def joined(url: str, path: str) -> str:
-    """`url` with `path` added to its own. What its own ends with and `path` begins with is there once."""
+    """Returns `url` with `path` added to its own. What its own ends with and `path` begins with is there once."""
     parts = urlsplit(url)
     added, _, query = path.partition("?")
     own = [each for each in parts.path.split("/") if each]

@@ -49,7 +49,7 @@ FAILED = (
 
 
 class Following:
-    """One try: the run of an earlier one is followed, or a new one is begun."""
+    """One try: follows the run of an earlier one, or begins a new one."""
 
     def __init__(
         self, follow: Follow, reading: Reading, caller: Caller, parts: RuntimeParts, timeout_seconds: float
@@ -61,7 +61,7 @@ class Following:
         self._timeout = timeout_seconds
 
     async def run(self, invocation_id: UUID) -> Outcome:
-        """Follow it to its end, at most the agent's timeout. Raises ReveilleError."""
+        """Follows it to its end, at most the agent's timeout. Raises ReveilleError."""
         try:
             async with asyncio.timeout(self._timeout):
                 known = await self._recall(invocation_id)
@@ -89,7 +89,7 @@ class Following:
         return await self._watch(url, answer)
 
     async def _resume(self, url: str) -> Outcome | None:
-        """Follow the run of an earlier try; None when one must be begun: that one failed, or is forgotten."""
+        """Follows the run of an earlier try. Returns None if one must be begun: that one failed, or is forgotten."""
         answer = await self._look(url)
         over = self._end_of(answer)
         if isinstance(over, Failed) and not over.permanent:
@@ -97,7 +97,7 @@ class Following:
         return await self._watch(url, answer, is_look=True)
 
     async def _watch(self, url: str, answer: Answer, *, is_look: bool = False) -> Outcome:
-        """Look again and again until it is over."""
+        """Looks again and again until it is over."""
         pause, misses = FIRST_LOOK, 0
         first = answer
         while True:
@@ -121,7 +121,7 @@ class Following:
                 return self._reading.outcome(answer, self._parts.clock.now())
 
     def _end_of(self, answer: Answer) -> Outcome | None:
-        """The end that what was looked at is, or None while it goes on, or says nothing for the moment."""
+        """Returns the end, or None while the run goes on, or its server says nothing for the moment."""
         if _is_miss(answer):
             return None
         if not 200 <= answer.status < 300:
@@ -151,22 +151,36 @@ class Following:
         return Failed(said, spent=spent)
 
     async def _result(self, first: Answer, over: Outcome) -> Outcome:
-        """The end with the result that stands elsewhere."""
-        if self._follow.result_path is None or not isinstance(over, Replied):
+        """Returns the end with what stands elsewhere: the result, or why there is none."""
+        if self._follow.result_path is None:
             return over
         url = self._address(first, self._follow.result_path)
         if url is None:
             raise ConfigurationError(f"There is no address of the result at {self._follow.result_path}.")
-        return self._reading.outcome(await self._look(url), self._parts.clock.now())
+        if isinstance(over, Replied):
+            return self._reading.outcome(await self._look(url), self._parts.clock.now())
+        return await self._reason_at(url) or over
+
+    async def _reason_at(self, url: str) -> Failed | None:
+        """Returns what the result says of a failure, if it can be read and says something."""
+        try:
+            answer = await self._look(url)
+        except ReveilleError:
+            return None
+        told = self._reading.outcome(answer, self._parts.clock.now()) if 200 <= answer.status < 300 else None
+        return told if isinstance(told, Failed) else None
 
     def _address(self, answer: Answer, path: str | None) -> str | None:
-        """Where a path, or the header, says that the run is; None where it says nothing."""
+        """Returns where a path, or the header, says that the run is; None where it says nothing."""
         if path is None:
             said: Any = answer.headers.get(self._header())
         elif path.startswith("$"):
             said = value_at(path, document_of(answer))
         else:
-            return self._caller.beside(fill_path(path, lambda name: self._value(name, answer)))
+            try:
+                return self._caller.beside(fill_path(path, lambda name: self._value(name, answer)))
+            except LookupError:
+                return None
         return urljoin(answer.url, said) if isinstance(said, str) and said else None
 
     def _value(self, name: str, answer: Answer) -> Any:
@@ -174,9 +188,7 @@ class Following:
             return self._caller.value(name)
         found = document_of(answer)
         for part in name.split(".")[1:]:
-            found = found.get(part) if isinstance(found, dict) else None
-        if found is None:
-            raise ConfigurationError(f"The agent's answer has no {name.removeprefix(ANSWER + '.')}.")
+            found = found[part] if isinstance(found, dict) else {}[part]
         return found
 
     def _header(self) -> str:
@@ -222,7 +234,7 @@ def _is_miss(answer: Answer) -> bool:
 
 
 def _is_one(state: Any, values: Sequence[object]) -> bool:
-    """Whether a state is one of these; of texts, case makes no difference."""
+    """Returns whether a state is one of these, whatever the case of texts."""
     if state is NOTHING:
         return False
     folded = state.casefold() if isinstance(state, str) else state

@@ -43,7 +43,7 @@ class Preset(Shape):
     settings: dict[str, Any]
 
     def check(self, given: HttpSettings) -> None:
-        """Refuses, with InvalidField, settings that lack what the preset needs, or give what it does not know."""
+        """Raises InvalidField for settings that lack what the preset needs, or name what it does not know."""
         known = ", ".join(f"{name} ({each.description})" for name, each in self.parameters.items()) or "none"
         own = given.parameters or {}
         taken = names_in([given.body, given.path])
@@ -65,13 +65,13 @@ class Preset(Shape):
 
 
 def _covers(own: Mapping[str, str] | None, preset: Mapping[str, str] | None) -> bool:
-    """Whether the agent's own headers take the place of those with the token."""
+    """Returns whether the agent's own headers take the place of those with the token."""
     named = {name.lower() for name in own or {}}
     return all(name.lower() in named for name, value in (preset or {}).items() if TOKEN in names_in(value))
 
 
 def read_preset(name: str, text: str) -> Preset:
-    """A preset's file. Raises ConfigurationError that says which field of it is wrong."""
+    """Reads a preset's file. Raises ConfigurationError that says which field of it is wrong."""
     try:
         preset = Preset.model_validate(tomllib.loads(text))
         HttpSettings.model_validate({"kind": "http", "url": preset.url, **preset.settings})
@@ -88,7 +88,7 @@ def read_preset(name: str, text: str) -> Preset:
 
 @cache
 def presets() -> Mapping[str, Preset]:
-    """All presets, by name."""
+    """Returns all presets, by name."""
     files = sorted(FOLDER.glob("*.toml"))
     return MappingProxyType(
         {each.stem: read_preset(each.stem, each.read_text(encoding="utf-8")) for each in files}
@@ -96,7 +96,7 @@ def presets() -> Mapping[str, Preset]:
 
 
 def preset_of(name: str) -> Preset:
-    """One preset. Raises InvalidField."""
+    """Returns one preset. Raises InvalidField."""
     found = presets().get(name)
     if found is None:
         raise InvalidField(
@@ -106,7 +106,7 @@ def preset_of(name: str) -> Preset:
 
 
 def merged(given: S) -> S:
-    """The settings with those of the preset where nothing is given. Raises InvalidField for a preset that is none."""
+    """Returns the settings with those of the preset where nothing is given. Raises InvalidField for no preset."""
     if given.preset is None:
         return given
     preset = preset_of(given.preset)

@@ -109,7 +109,15 @@ class _Fields(RuntimeConfig):
     options: ClassVar = (
         Option("--agent-url", "url", "where it is called.", metavar="URL"),
         Option("--preset", "preset", "the product it is, such as langgraph.", metavar="NAME"),
-        Option("--token", "token", "sent as a bearer token, or as the preset says.", "secret", "TEXT|@FILE"),
+        Option(
+            "--token",
+            "token",
+            "sent as a bearer token, or as the preset says.",
+            "secret",
+            "TEXT|@FILE",
+            implies=False,
+        ),
+        Option("--parameters", "parameters", "what the preset asks for.", "pairs", "NAME=TEXT,…", implies=False),
         Option(
             "--secret",
             "secret",

@@ -1,0 +1,71 @@
+"""The preset `langgraph` against LangGraph's own in-memory server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scheduler.domain.ids import new_id
+from scheduler.domain.llm import Spent
+from scheduler.domain.run import Failed, Outcome, Replied, RunAgent, RunRequest, RuntimeSpec
+from scheduler.runtimes.registry import make_runtime
+from scheduler.storage.engine import Database
+from scheduler.storage.remote_tasks import RemoteTasks
+from tests.external.products import free_port, installed, started
+from tests.support.runs import make_parts, make_request
+
+SERVER = installed("langgraph/bin/langgraph")
+APP = Path(__file__).with_name("langgraph_app")
+
+
+@pytest.fixture(scope="module")
+def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    port, folder = free_port(), tmp_path_factory.mktemp("langgraph")
+    for each in APP.glob("*.*"):
+        (folder / each.name).write_bytes(each.read_bytes())
+    options = ("--no-browser", "--no-reload", "--host", "127.0.0.1", "--port", str(port))
+    env = {"PATH": f"{SERVER.parent}:/usr/bin:/bin", "LANGSMITH_TRACING": "false", "HOME": str(folder)}
+    address = f"http://127.0.0.1:{port}"
+    with started([SERVER, "dev", *options], f"{address}/ok", folder / "log", env=env, cwd=folder):
+        yield address
+
+
+def run(url: str, request: RunRequest, timeout: float = 60, memory: Any = None, **settings: Any) -> Outcome:
+    async def call() -> Outcome:
+        async with make_parts(remote_tasks=memory) as parts:
+            spec = RuntimeSpec("http", {"preset": "langgraph", "url": url, **settings}, None, timeout)
+            return await make_runtime(spec, parts).run(request)
+
+    return asyncio.run(call())
+
+
+def test_an_agent_keeps_its_conversation(url: str) -> None:
+    ada = RunAgent(id=new_id(), name="ada")
+    first = run(url, make_request(context="hi", agent=ada))
+    assert first == Replied("message 1: hi", spent=Spent(2, 3, Decimal(0)))
+    second = run(url, make_request(context="hello", agent=ada))
+    assert second == Replied("message 3: hello", spent=Spent(5, 3, Decimal(0)))
+    alone = run(url, make_request(context="hi", agent=ada), path="/runs/wait")
+    assert isinstance(alone, Replied)
+    assert alone.text == "message 1: hi"
+
+
+def test_a_graph_that_fails_is_a_failed_try(url: str) -> None:
+    outcome = run(url, make_request(context="please fail"))
+    assert outcome == Failed("The agent answered that it failed: it was asked to fail")
+    unknown = run(url, make_request(), parameters={"assistant_id": "nobody"})
+    assert isinstance(unknown, Failed)
+    assert unknown.permanent
+
+
+def test_a_run_is_resumed_not_begun_again(url: str, db: Database) -> None:
+    request, memory = make_request(context="please wait"), RemoteTasks(db)
+    assert run(url, request, 2, memory) == Failed("The run was not over within 2 s.", reason="timeout")
+    outcome = run(url, request, 60, memory)
+    assert isinstance(outcome, Replied)
+    assert outcome.text == "message 1: please wait", "one message: the run was not begun twice"
