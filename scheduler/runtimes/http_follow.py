@@ -188,7 +188,9 @@ class Following:
             return self._caller.value(name)
         found = document_of(answer)
         for part in name.split(".")[1:]:
-            found = found[part] if isinstance(found, dict) else {}[part]
+            if not isinstance(found, dict):
+                raise KeyError(part)
+            found = found[part]
         return found
 
     def _header(self) -> str:

@@ -259,7 +259,7 @@ def test_a_preset_with_a_wrong_field_says_which(text: str, said: str) -> None:
 def test_the_templates_of_all_presets_can_be_filled() -> None:
     operator = Operator(SecretBox("0" * 32), LOOPBACK, (), ())
     for name, preset in presets().items():
-        given = {"kind": "http", "preset": name, "url": "http://127.0.0.1:8000", "token": "t"}
+        given: dict[str, Any] = {"kind": "http", "preset": name, "url": "http://127.0.0.1:8000", "token": "t"}
         given |= {"parameters": dict.fromkeys(preset.parameters, "x")}
         settings = HttpRuntime.model_validate(given).completed()
         settings.check(operator)
