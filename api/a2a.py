@@ -15,9 +15,10 @@ from uuid import UUID
 
 from flask import Blueprint, Response, current_app, g, request
 
+from api.a2a_data import data_as_text
 from api.addresses import base_url
 from api.auth import Level, authenticate, bearer, caller, needs
-from api.body import read_message
+from api.body import read_bytes, read_message
 from api.services import services
 from config.installation import VERSION
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
@@ -143,7 +144,7 @@ def _method(body: Any) -> str:
     return str(body["method"])
 
 
-def _called(agent_id: UUID, method: str, body: Mapping[str, Any]) -> dict[str, Any]:
+def _called(agent_id: UUID, method: str, body: dict[str, Any]) -> dict[str, Any]:
     from a2a.utils.errors import MethodNotFoundError, PushNotificationNotSupportedError, UnsupportedOperationError
 
     from api import a2a_messages as shapes
@@ -161,6 +162,8 @@ def _called(agent_id: UUID, method: str, body: Mapping[str, Any]) -> dict[str, A
         raise MethodNotFoundError
     if not legacy:
         _check_version(version, is_current=is_current)
+    if name == "SendMessage":
+        data_as_text(body, read_bytes(), legacy=legacy)
     params = shapes.parse_params(name, body, legacy=legacy)
     if name == LIST:
         return _list(agent_id, params)

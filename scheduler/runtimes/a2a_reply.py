@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from itertools import groupby
+from typing import Any
 
 from a2a.types.a2a_pb2 import Artifact, Part, Role, Task, TaskState
 from google.protobuf.json_format import MessageToDict
@@ -12,6 +13,8 @@ from google.protobuf.json_format import MessageToDict
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.domain.text import storable
 
+MAX_WHOLE = 2**53
+"""Beyond it a double does not tell which integer was sent."""
 QUESTION = "The agent cannot continue by itself and asks:"
 
 
@@ -90,12 +93,22 @@ def _part(part: Part) -> str:
         case "text":
             return part.text
         case "data":
-            return json.dumps(MessageToDict(part.data), ensure_ascii=False)
+            return json.dumps(_plain(MessageToDict(part.data)), ensure_ascii=False)
         case "url":
             return part.url
         case "raw":
             return f"[file {part.filename or part.media_type or 'without a name'}, {len(part.raw)} bytes]"
     return ""
+
+
+def _plain(value: Any) -> Any:
+    """Returns data with whole numbers as integers; the protocol's shapes make every number a double."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
+    is_whole = isinstance(value, float) and value.is_integer() and abs(value) <= MAX_WHOLE
+    return int(value) if is_whole else value
 
 
 def _sentence(what: str, said: str) -> str:

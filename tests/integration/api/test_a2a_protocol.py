@@ -197,3 +197,24 @@ def test_a_bad_request_is_an_error_of_the_protocol(api: Api, agent_id: str, data
 
 def test_a_body_that_is_too_large_is_413(api: Api, agent_id: str) -> None:
     api.refused(413, "POST", f"//a2a/{agent_id}", data=b"x" * 1_100_000)
+
+
+@pytest.mark.parametrize("version", ["1.0", "0.3"])
+def test_data_is_told_as_it_was_sent(api: Api, agent_id: str, version: str) -> None:
+    """The shapes of the protocol make doubles of numbers."""
+    written = '{"id": 12345678901234567890, "price": 10.00, "huge": 1e400, "é": [1]}'
+    body = immediate("data")
+    if version == "0.3":
+        body |= {"method": "message/send"}
+        body["params"] = {"message": {"messageId": "data", "role": "user"}, "configuration": {"blocking": False}}
+    body["params"]["message"] |= {"parts": [{"data": "HERE"} | ({"kind": "data"} if version == "0.3" else {})]}
+    answer = api.call(
+        "POST",
+        f"//a2a/{agent_id}",
+        data=json.dumps(body).replace('"HERE"', written).encode(),
+        content_type="application/json",
+        headers={"A2A-Version": version},
+    )
+    assert "result" in api.ok(answer, 200)
+    [firing] = api.get("/firings")["items"]
+    assert api.get(f"/firings/{firing['id']}")["data"]["messages"][0]["text"] == written

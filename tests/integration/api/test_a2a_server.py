@@ -160,7 +160,7 @@ def test_the_windows_delay_holds_unless_the_message_says_otherwise(api: Api) -> 
 def test_parts_that_are_no_text_are_told_as_text(api: Api, url: str) -> None:
     request = message(message_id="m2")
     request.message.parts.append(Part(url="https://a.example.org/report.pdf"))
-    request.message.parts.add().data.struct_value.update({"sum": 3})
+    request.message.parts.add().data.struct_value.update({"sum": 3.0})
     task = talk(url, api.key, lambda client: sent(client, request))
     shown = api.get(f"/firings/{task.id}")["data"]["messages"][0]["text"]
     assert shown == 'hello\nhttps://a.example.org/report.pdf\n{"sum": 3.0}'
