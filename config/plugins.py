@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from importlib.metadata import entry_points
-from typing import TypeVar
+from typing import ClassVar, TypeVar, get_args, get_origin, get_type_hints
 
 from loguru import logger
+from pydantic import TypeAdapter, ValidationError
 
 Plugin = TypeVar("Plugin")
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,49}")
 
 
 def with_plugins(
@@ -16,15 +20,19 @@ def with_plugins(
 ) -> dict[str, Plugin]:
     """Returns `ours`, and those that other packages register in the entry-point `group`, by name.
 
-    `name_of` checks a loaded object and returns its name; it raises TypeError for an unsuitable one. A plug-in
-    that cannot be loaded, or whose name is in use, is omitted with a warning that names it.
+    `name_of` checks a loaded object and gives its name; it raises TypeError for what does not belong in the group.
+    A plug-in that cannot be loaded, that breaks when it is asked about itself, or that takes a name which is in use,
+    is left out with a warning that names it.
     """
     found = dict(ours)
     for label, loaded in _load(group):
         try:
             name, plugin = name_of(loaded)
-        except TypeError as error:
-            logger.warning("The plug-in {} of {} is left out: {}", label, group, error)
+            _check_name(name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a stranger's class may raise anything
+            logger.warning("The plug-in {} of {} is left out: {}", label, group, _in_words(error))
             continue
         if name in found:
             logger.warning("The plug-in {} of {} is left out: the name {!r} is in use", label, group, name)
@@ -33,10 +41,41 @@ def with_plugins(
     return found
 
 
+def check_descriptor(plugin: type, base: type) -> None:
+    """Raises TypeError unless a class says of itself all that `base` does, each value of the type declared there."""
+    for name, hint in get_type_hints(base).items():
+        if name not in base.__annotations__ or get_origin(hint) is not ClassVar:
+            continue
+        if not hasattr(plugin, name):
+            raise TypeError(f"it does not define its {name}")
+        (declared,) = get_args(hint)
+        try:
+            TypeAdapter(declared).validate_python(getattr(plugin, name))
+        except ValidationError as error:
+            raise TypeError(f"its {name} is wrong: {error.errors()[0]['msg']}") from None
+
+
+def _check_name(name: object) -> None:
+    if not (isinstance(name, str) and NAME.fullmatch(name)):
+        raise TypeError(
+            f"its name {name!r} is not made of up to 50 letters, digits, dots, hyphens and underscores"
+        )
+
+
+def _in_words(error: BaseException) -> str:
+    """Returns what a refusal says; of another error its class too, for it is a defect of the plug-in."""
+    try:
+        return str(error) if type(error) is TypeError else f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001  # an error that cannot be printed
+        return type(error).__name__
+
+
 def _load(group: str) -> Iterator[tuple[str, object]]:
     for entry in sorted(entry_points(group=group), key=lambda entry: (entry.name, entry.value)):
         label = f"{entry.name} ({entry.value})"
         try:
             yield label, entry.load()
-        except Exception as error:  # noqa: BLE001  # whatever a stranger's module raises, the others work on
-            logger.warning("The plug-in {} of {} could not be loaded: {!r}", label, group, error)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # also a module that exits: the others work on
+            logger.warning("The plug-in {} of {} could not be loaded: {}", label, group, _in_words(error))

@@ -15,8 +15,9 @@ from api.web.form_errors import errors_in_words, of_input
 from api.web.form_fields import Input, inputs_of, read, show
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.field_errors import InvalidRequest
+from scheduler.domain.json_values import merge_patch
 from scheduler.storage.trigger_views import TriggerView
-from scheduler.triggers.base import TriggerConfig, merge_patch
+from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import KINDS, in_words, kind_of
 
 Model = TypeVar("Model", bound=BaseModel)

@@ -9,8 +9,10 @@ from uuid import UUID
 from sqlalchemy import Row
 
 from api.web.base import Paged
+from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import COUNTED_SLOTS, TICK
 from scheduler.storage.trigger_views import TriggerView
+from scheduler.triggers.base import faults_of
 from scheduler.triggers.recurring import RecurringConfig
 from scheduler.triggers.registry import kind_of
 
@@ -39,15 +41,19 @@ def passed_in_pauses(trigger: TriggerView, history: Paged[Row[Any]], now: dateti
 
 
 def _said(trigger: TriggerView, since: datetime, until: datetime, *, goes_on: bool) -> str:
-    if not issubclass(kind_of(trigger.type), RecurringConfig):
+    try:
+        with faults_of(trigger.type):
+            if not issubclass(kind_of(trigger.type), RecurringConfig):
+                return ""
+            # An interval's grid before the pause is not known any more; one that begins with the pause has as many
+            # slots.
+            config = kind_of(trigger.type).model_construct(**trigger.config)
+            schedule = config.schedule(trigger.timezone, since, trigger.id)
+            if schedule is None:
+                return ""
+            count, exact = schedule.count_between(since + TICK, until, COUNTED_SLOTS)
+    except InvalidField:  # its kind is not installed any more, or breaks
         return ""
-    # An interval's grid before the pause is not known any more; a grid from the start of the pause has as many
-    # slots.
-    config = kind_of(trigger.type).model_construct(**trigger.config)
-    schedule = config.schedule(trigger.timezone, since, trigger.id)
-    if schedule is None:
-        return ""
-    count, exact = schedule.count_between(since + TICK, until, COUNTED_SLOTS)
     slots = f"{count}{'' if exact else '+'} run{'' if count == 1 else 's'}"
     if goes_on:
         return f"{slots} {'has' if count == 1 else 'have'} been missed since."

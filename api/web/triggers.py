@@ -15,7 +15,7 @@ from api.services import services
 from api.web.base import done, page_blueprint, paged, render
 from api.web.trigger_filters import wanted_triggers
 from api.web.trigger_history import passed_in_pauses
-from scheduler.domain.errors import NotFound
+from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.intake.webhooks.samples import send_sample
 from scheduler.storage.agents import get_agent
@@ -25,6 +25,7 @@ from scheduler.storage.trigger_lists import find_triggers
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.looks import LookConfig
 from scheduler.triggers.poll import PollConfig
+from scheduler.triggers.preview import Preview
 from scheduler.triggers.registry import CLOCKED, KINDS, UNLISTED
 
 PREVIEWED = 8
@@ -134,9 +135,7 @@ def _found(trigger_id: str) -> TriggerView:
 def _page(trigger: TriggerView, **values: Any) -> Response:
     who = caller()
     has_slots = trigger.type in CLOCKED
-    ahead = None
-    if has_slots and trigger.is_enabled:
-        ahead = services().triggers.preview(who.tenant_id, trigger.id, PREVIEWED)
+    ahead = _ahead(trigger) if has_slots and trigger.is_enabled else None
     kind = KINDS.get(trigger.type)
     is_hook = kind is not None and kind.has_address
     looks = kind is not None and issubclass(kind, PollConfig | LookConfig)
@@ -159,6 +158,14 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
             hook_example=hook_address("TOKEN"),
             **values,
         )
+
+
+def _ahead(trigger: TriggerView) -> Preview | None:
+    """When it fires next; None where its kind breaks: the page opens all the same, to change or delete it."""
+    try:
+        return services().triggers.preview(trigger.tenant_id, trigger.id, PREVIEWED)
+    except InvalidField:
+        return None
 
 
 def _latest_deliveries(conn: Connection, trigger: TriggerView) -> Sequence[Row[Any]]:

@@ -24,9 +24,10 @@ from sqlalchemy import Connection
 
 from scheduler.clock.jobs import LedgerJob
 from scheduler.domain.clock import Clock
+from scheduler.domain.errors import stops_process
 from scheduler.storage.engine import Database
 from scheduler.storage.fair_shares import has_neighbours
-from scheduler.storage.faults import blames_rows, first_line
+from scheduler.storage.faults import blames_rows, first_line, may_blame_rows
 
 
 class ExpressLane(Protocol):
@@ -38,6 +39,8 @@ class ExpressLane(Protocol):
         """Reports that a pass is full."""
 
 
+MOST_STRIKES = 3
+"""Passes in a row that memory or the connection did not survive, until that counts as the fault of a row."""
 RETRY_SECONDS = 1.0
 """The pause after a pass that failed entirely, e.g. in a database outage."""
 
@@ -66,9 +69,7 @@ class LedgerPass(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Prepares the write without the database, once everything is submitted; the previous pass may still be
-        being written.
-        """
+        """Prepares the write without the database; the previous pass may still be being written."""
 
     @abstractmethod
     def write(self) -> None:
@@ -100,6 +101,7 @@ class LedgerStore(BaseJobStore):
         self._limit = self.max_rows
         self._wait = RETRY_SECONDS
         """Before the next pass, when this one could not start."""
+        self._strikes = 0
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
         self._writing: Future[_Written] | None = None
         self.express: ExpressLane | None = None
@@ -145,9 +147,9 @@ class LedgerStore(BaseJobStore):
         try:
             self._pass = self.new_pass(self._db.engine.connect())
             self._claim(self._pass)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001  # whatever a row or a kind raises, the others are claimed
+        except BaseException as error:  # whatever a row or a kind raises, the others are claimed
+            if stops_process(error):
+                raise
             self.abandon()
             self._not_claimed(error)
             return ()
@@ -168,9 +170,9 @@ class LedgerStore(BaseJobStore):
             return self._in(self._wait)
         try:
             return self._end_pass(self._pass)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001  # no pass may end the scheduler
+        except BaseException as error:  # no pass may end the scheduler
+            if stops_process(error):
+                raise
             self.abandon()
             logger.opt(exception=error).error("A pass over {} failed and is undone", self._alias)
             return self._in(RETRY_SECONDS)
@@ -181,6 +183,8 @@ class LedgerStore(BaseJobStore):
         if before is not None and before.error is not None:
             self.abandon()  # its rows come back with those of the previous pass, in smaller passes
             return self._failed(before.error, before.jobs)
+        if before is not None:
+            self._strikes = 0
         if unprepared is not None:
             self.abandon()
             return self._failed(unprepared, done.jobs)
@@ -192,15 +196,17 @@ class LedgerStore(BaseJobStore):
         if written.error is not None:
             return self._failed(written.error, written.jobs)
         self._limit = min(self._limit * 2, self.max_rows)
+        if self._limit == self.max_rows:
+            self._strikes = 0
         return self._in(0) if done.is_full else self._after(written)
 
     def _prepare(self, done: LedgerPass) -> BaseException | None:
         """Prepares a pass. An exception here is caused by one of its rows."""
         try:
             done.prepare()
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:  # noqa: BLE001
+        except BaseException as error:
+            if stops_process(error):
+                raise
             return error
         return None
 
@@ -211,9 +217,9 @@ class LedgerStore(BaseJobStore):
                 done.write()
                 due_in = self.next_due_in(done.conn)
                 done.conn.commit()
-            except KeyboardInterrupt:
-                raise
-            except BaseException as error:  # noqa: BLE001  # as the driver or a kind raises it
+            except BaseException as error:  # as the driver or a kind raises it
+                if stops_process(error):
+                    raise
                 return _Written(done.jobs, error=error)
         return _Written(done.jobs, due_in)
 
@@ -253,15 +259,25 @@ class LedgerStore(BaseJobStore):
     def _failed(self, error: BaseException, jobs: Sequence[LedgerJob]) -> datetime:
         """Halves the next pass until the unwritable row is alone, then quarantines it."""
         logger.warning("A pass over {} failed and is undone: {}", self._alias, first_line(error))
-        if not blames_rows(error) or not jobs:
+        if not jobs or not self._blames_rows(error):
             return self._in(RETRY_SECONDS)
         if len(jobs) > 1:
             self._limit = len(jobs) // 2
             return self._in(0)
         return self._in(0 if self._quarantine(jobs[0].id, error) else RETRY_SECONDS)
 
+    def _blames_rows(self, error: BaseException) -> bool:
+        """Whether a pass that could be claimed failed at writing for one of its rows."""
+        if blames_rows(error):
+            return True
+        if not may_blame_rows(error):
+            return False
+        self._strikes += 1
+        return self._strikes > MOST_STRIKES
+
     def _quarantine(self, job_id: str, error: BaseException) -> bool:
         """Quarantines a row; returns False when the database refused even that."""
+        self._strikes = 0
         try:
             with self._db.begin() as conn:
                 self.quarantine(conn, job_id, error)

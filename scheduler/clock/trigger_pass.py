@@ -12,6 +12,7 @@ from sqlalchemy import Connection, CursorResult, text
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, build_job, job_id
 from scheduler.clock.ledger_store import LedgerPass
+from scheduler.domain.errors import stops_process
 from scheduler.domain.misfire import Slots
 from scheduler.domain.model import JobKind, TriggerKind
 from scheduler.firings.new_firing import NewFiring, gate
@@ -221,9 +222,9 @@ def decide(due: _Due, slot: datetime, trigger: LockedTrigger, definition: Defini
     try:
         kind = _KINDS[due.kind]
         return _decide(trigger_id, trigger, kind, slot, definition)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # whatever is wrong with this row is wrong with this row only
+    except BaseException as error:  # whatever is wrong with this row is wrong with this row only
+        if stops_process(error):
+            raise
         return Claim(trigger_id, trigger, kind, slot, None, disabled=quarantine_note(error))
 
 

@@ -15,9 +15,9 @@ from scheduler.clock.trigger_pass import EXECUTOR, TriggerPass
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import JobKind
+from scheduler.firings.quarantine import quarantine_trigger
 from scheduler.manage.agent_trigger_limits import check_approved
 from scheduler.manage.due_slots import lock_settled
-from scheduler.manage.quarantine import quarantine_trigger
 from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_jobs import remove_jobs
 from scheduler.manage.trigger_rows import change_trigger, fresh_start, lock_trigger

@@ -6,6 +6,8 @@
 
 from __future__ import annotations
 
+import threading
+
 
 class ReveilleError(Exception):
     """Something went wrong."""
@@ -99,3 +101,8 @@ class ConfigurationError(ReveilleError):
     """The configuration is not valid."""
 
     problem = "configuration"
+
+
+def stops_process(error: BaseException) -> bool:
+    """Returns whether somebody stops the process: Python raises KeyboardInterrupt in the main thread alone for that."""
+    return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()

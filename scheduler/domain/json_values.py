@@ -1,10 +1,10 @@
-"""Reads and writes JSON exactly, and compares and measures values as JSON, not as Python objects."""
+"""Reads and writes JSON exactly, and compares, measures and merges values as JSON, not as Python objects."""
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any, NoReturn, Self
 
@@ -85,6 +85,14 @@ def write_json(value: object, *, ascii_only: bool = True, sort_keys: bool = True
     return "".join(_pieces(value, json.JSONEncoder(ensure_ascii=ascii_only).encode, sort_keys))
 
 
+def check_storable(value: object) -> None:
+    """Raises ValueError or TypeError for what PostgreSQL cannot keep as JSON: U+0000, half a character, no JSON."""
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    text.encode()
+    if r"\u0000" in text.replace(r"\\", ""):
+        raise ValueError("a text holds U+0000")
+
+
 def json_equal(left: object, right: object, step: Callable[[], None] | None = None) -> bool:
     """Whether two values are equal as JSON: 1 equals 1.0, true does not equal 1, key order does not matter.
 
@@ -146,6 +154,33 @@ def deeper_than(limit: int, value: object) -> bool:
         parts = (part for each in layer for part in _parts(each))
         layer = [part for part in parts if isinstance(part, dict | list)]
     return depth > limit
+
+
+def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """JSON Merge Patch (RFC 7396): null removes a member, objects merge, anything else replaces.
+
+    In an object `headers`, names that differ in case alone are one (RFC 9110 section 5.1).
+    """
+    merged = dict(target)
+    for key, value in patch.items():
+        if key == "headers" and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
+            merged[key] = merge_headers(merged[key], value)
+            continue
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, Mapping):
+            held = merged.get(key)
+            merged[key] = merge_patch(held if isinstance(held, Mapping) else {}, value)
+        else:
+            merged[key] = value
+    return merged
+
+
+def merge_headers(held: Mapping[str, str], patch: Mapping[str, str | None]) -> dict[str, Any]:
+    """Headers with those of `patch` in place of those of the same names, whatever their case; null removes one."""
+    named = {name.lower() for name in patch}
+    kept = {name: value for name, value in held.items() if name.lower() not in named}
+    return kept | {name: value for name, value in patch.items() if value is not None}
 
 
 def _same(one: object, two: object) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -13,6 +14,9 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
 from scheduler.firings.pace import paced
 from scheduler.firings.trigger_locks import LockedTrigger
+
+MOST_BYTES = 16 * 1024 * 1024
+"""Of the payload and the data of a firing that a kind's check makes."""
 
 
 @dataclass(slots=True)
@@ -41,6 +45,13 @@ class NewFiring:
     """Requested by a person: the pace of the agent's own triggers does not apply."""
     root_id: UUID | None = None
     depth: int = 0
+
+
+def check_size(firing: NewFiring) -> None:
+    """Raises ValueError for a firing that carries more than MOST_BYTES, and what JSON raises for its data."""
+    size = len(firing.payload or b"") + (0 if firing.data is None else len(json.dumps(firing.data)))
+    if size > MOST_BYTES:
+        raise ValueError(f"A firing carries {size} bytes, and may at most {MOST_BYTES}.")
 
 
 @dataclass(frozen=True)

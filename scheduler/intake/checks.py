@@ -9,9 +9,10 @@ from pkgutil import resolve_name
 from typing import NamedTuple, cast
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Transaction
 
-from scheduler.firings.new_firing import NewFiring
+from scheduler.domain.errors import stops_process
+from scheduler.firings.new_firing import NewFiring, check_size
 from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.storage.faults import blames_rows
 from scheduler.triggers.registry import kind_of
@@ -51,18 +52,22 @@ def _look(conn: Connection, kind: str, due: Sequence[LockedTrigger], checked: Ch
     """Checks the due triggers of a kind; finds failing ones by bisection."""
     try:
         check = _check_of(kind)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:  # noqa: BLE001  # its module may raise anything
+    except BaseException as error:  # its module may raise anything
+        if stops_process(error):
+            raise
         checked.failed.update(dict.fromkeys([trigger.id for trigger in due], error))
         return
+    transaction = conn.get_transaction()
     try:
         with conn.begin_nested():
             found = list(check(conn, due))
-    except KeyboardInterrupt:
-        raise
+            for firing in found:
+                check_size(firing)
     except BaseException as error:
-        if not blames_rows(error, own_statements=False):
+        if stops_process(error):
+            raise
+        _must_go_on(conn, transaction, kind)
+        if not (isinstance(error, MemoryError) or blames_rows(error, own_statements=False)):
             raise
         if len(due) == 1:
             checked.failed[due[0].id] = error
@@ -71,7 +76,14 @@ def _look(conn: Connection, kind: str, due: Sequence[LockedTrigger], checked: Ch
         _look(conn, kind, due[:half], checked)
         _look(conn, kind, due[half:], checked)
         return
+    _must_go_on(conn, transaction, kind)
     checked.firings.extend(found)
+
+
+def _must_go_on(conn: Connection, transaction: Transaction | None, kind: str) -> None:
+    """Raise where a check has ended the pass's transaction: what the pass wrote and locked until then is lost."""
+    if conn.get_transaction() is not transaction or transaction is None or not transaction.is_active:
+        raise RuntimeError(f"The check of the kind {kind} has ended the transaction of the pass.")
 
 
 @cache

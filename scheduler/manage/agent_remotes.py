@@ -7,13 +7,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from scheduler.domain.errors import ConfigurationError, InvalidField
+from scheduler.domain.json_values import merge_headers
 from scheduler.manage.mcp_servers import McpServer
 from scheduler.net.request_checks import check_address
 from scheduler.runtimes.base import Operator
 from scheduler.runtimes.fields import MAX_HEADERS
 from scheduler.runtimes.registry import runtime_of
 from scheduler.storage.tables import Agent
-from scheduler.triggers.base import merge_headers
 
 
 def mcp_columns(servers: Sequence[McpServer], agent: Agent | None, operator: Operator) -> dict[str, Any]:

@@ -12,13 +12,13 @@ from sqlalchemy import Connection
 
 from scheduler.domain.errors import ConfigurationError, InvalidField, NotFound
 from scheduler.domain.field_errors import InvalidRequest, field_errors
+from scheduler.domain.json_values import merge_patch
 from scheduler.manage.agent_remotes import check_count
 from scheduler.net.policy import origin_of
 from scheduler.runtimes.base import Operator, RuntimeConfig
 from scheduler.runtimes.registry import RUNTIME, fields_of, runtime_of
 from scheduler.storage.models import get_model
 from scheduler.storage.tables import Agent, Tenant
-from scheduler.triggers.base import merge_patch
 
 CEILINGS = {"max_triggers": "default_max_triggers", "webhook_rate_limit": "max_webhook_rate"}
 FLOORS = {"min_poll_interval_min": "min_poll_interval_min"}

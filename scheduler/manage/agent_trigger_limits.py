@@ -11,11 +11,12 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.misfire import Schedule
 from scheduler.intake.wakes.statements import lineage_of_run
 from scheduler.manage.agent_rights import agent_actor, check_may_grant
 from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_spec import TriggerSpec
-from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.base import TriggerConfig, faults_of
 from scheduler.triggers.registry import kind_of
 
 MOST_FIRES = 100
@@ -51,7 +52,11 @@ def check_pace(config: TriggerConfig, zone: str, trigger_id: UUID, now: datetime
 
     Kinds that only check at their slots have their own minimum.
     """
-    schedule = None if config.checked_by else config.schedule(zone, now, trigger_id)
+    with faults_of(config.kind):
+        _check_pace(None if config.checked_by else config.schedule(zone, now, trigger_id), now)
+
+
+def _check_pace(schedule: Schedule | None, now: datetime) -> None:
     before: datetime | None = None
     moment: datetime | None = now
     for _ in range(SLOTS_LOOKED_AT if schedule is not None else 0):

@@ -10,13 +10,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from scheduler.domain.errors import InvalidField, NotFound
+from scheduler.domain.json_values import merge_patch
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.channels import create_channel, delete_channel, get_channel, list_channels, update_channel
 from scheduler.storage.engine import Database
 from scheduler.storage.message_tables import Channel
 from scheduler.storage.secrets import SecretBox
-from scheduler.triggers.base import merge_patch
 
 
 class Channels:

@@ -16,6 +16,7 @@ from uuid import UUID
 from loguru import logger
 from sqlalchemy import Connection, text
 
+from scheduler.domain.errors import InvalidField, stops_process
 from scheduler.domain.misfire import Schedule, Slots
 from scheduler.firings.new_firing import NewFiring, gate
 from scheduler.firings.record import record_firings
@@ -26,8 +27,8 @@ from scheduler.manage import trigger_rows as rows
 from scheduler.manage.stored_triggers import HeldTrigger, StoredTrigger
 from scheduler.storage.arrays import array, time_array
 from scheduler.storage.audit import SYSTEM, Event, record_events
-from scheduler.storage.faults import blames_rows, first_line
-from scheduler.triggers.base import TriggerConfig
+from scheduler.storage.faults import first_line
+from scheduler.triggers.base import TriggerConfig, faults_of, first_slot
 from scheduler.triggers.jitter import fires_at, slot_that_fires_at
 from scheduler.triggers.registry import KINDS, kind_of
 
@@ -116,8 +117,12 @@ def _comes_again(row: StoredTrigger) -> bool:
     schedule = stored_schedule(row)
     if schedule is None:
         return False
-    first = kind_of(row.type).model_construct(**row.config).first_run(schedule, row.now)
-    return first is not None and first <= row.now
+    try:
+        with faults_of(row.type):
+            first = kind_of(row.type).model_construct(**row.config).first_run(schedule, row.now)
+            return first is not None and first <= row.now
+    except InvalidField:
+        return False
 
 
 def _decide(trigger: LockedTrigger, row: StoredTrigger) -> tuple[Decided, str | None]:
@@ -128,15 +133,18 @@ def _decide(trigger: LockedTrigger, row: StoredTrigger) -> tuple[Decided, str | 
             schedule = stored_schedule(row)
             return Decided((), None if schedule is None else schedule.next_after(row.now), missed), "expired"
         return decide_due(trigger, _definition(row), _due_slot(row)), None
-    except Exception as error:  # noqa: BLE001  # a trigger that cannot be read can still be changed or stopped
+    except BaseException as error:  # a trigger that cannot be read can still be changed or stopped
+        if stops_process(error):
+            raise
         logger.warning("What is due of trigger {} cannot be decided: {!r}", row.id, first_line(error))
         return Decided((), None, Slots(_due_slot(row), _due_slot(row), 1, False)), type(error).__name__
 
 
 def _whole(trigger: LockedTrigger, row: StoredTrigger, moment: datetime) -> Slots | None:
     try:
-        return slots_before(trigger, _definition(row), _due_slot(row), moment)
-    except Exception:  # noqa: BLE001  # as above
+        with faults_of(row.type):
+            return slots_before(trigger, _definition(row), _due_slot(row), moment)
+    except InvalidField:
         return Slots(_due_slot(row), _due_slot(row), 1, False)
 
 
@@ -198,7 +206,7 @@ def upcoming(row: StoredTrigger, config: TriggerConfig, zone: str, anchor: datet
     one is not lost with less.
     """
     schedule = config.schedule(zone, anchor, row.id)
-    first = None if schedule is None else config.first_run(schedule, row.now)
+    first = None if schedule is None else first_slot(config, schedule, row.now)
     old = None if config.checked_by else stored_schedule(row)
     if schedule is None or old is None:
         return Upcoming(first)
@@ -221,10 +229,9 @@ def dropped_event(row: StoredTrigger, dropped: datetime, actor: str) -> Event:
 def stored_schedule(row: StoredTrigger) -> Schedule | None:
     """Returns the schedule of a stored trigger; None for a kind without one or an unreadable one."""
     try:
-        return kind_of(row.type).model_construct(**row.config).schedule(row.zone, row.anchor_at, row.id)
-    except Exception as error:
-        if not blames_rows(error):
-            raise
+        with faults_of(row.type):
+            return kind_of(row.type).model_construct(**row.config).schedule(row.zone, row.anchor_at, row.id)
+    except InvalidField:
         return None
 
 

@@ -24,8 +24,8 @@ from scheduler.storage.engine import SOON, notify
 from scheduler.storage.rows import insert_rows
 from scheduler.storage.tables import Job
 from scheduler.storage.trigger_views import TriggerView
-from scheduler.storage.triggers import insert_triggers, zone_of
-from scheduler.triggers.base import first_run, parse_config, resolve_config, split_secrets
+from scheduler.storage.triggers import insert_triggers
+from scheduler.triggers.base import first_run, parse_config, resolve_config, split_secrets, zone_for
 from scheduler.triggers.registry import kind_of
 
 
@@ -100,7 +100,7 @@ def plan_trigger(
     kind = kind_of(spec.type)
     context = rows.check_context(conn, agent, allow_private, permitted, by_agent=by_agent)
     config = parse_config(kind, spec.config, context)
-    zone = zone_of(config.own_zone, agent.agent_zone)
+    zone = zone_for(config, agent.agent_zone)
     trigger_id = new_id()
     first = first_run(config, zone, trigger_id, agent.now)
     if not maker.is_system:

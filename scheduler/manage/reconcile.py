@@ -10,8 +10,8 @@ from loguru import logger
 from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import Conflict, NotFound
+from scheduler.firings.quarantine import quarantine_trigger
 from scheduler.manage.due_slots import lock_settled
-from scheduler.manage.quarantine import quarantine_trigger
 from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_jobs import move_to_its_zone, put_jobs, remove_jobs, zone_that_holds
 from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger

@@ -15,6 +15,7 @@ from uuid import UUID
 from sqlalchemy import Connection, update
 
 from scheduler.domain.errors import InvalidField
+from scheduler.domain.json_values import merge_patch
 from scheduler.domain.permitted import Permitted
 from scheduler.invocations.shortening import shorten_window
 from scheduler.manage import agent_trigger_limits as agent_made
@@ -28,15 +29,15 @@ from scheduler.storage.audit import record_events
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
 from scheduler.storage.trigger_views import TriggerView, get_view
-from scheduler.storage.triggers import zone_of
 from scheduler.triggers.base import (
     TriggerConfig,
+    faults_of,
+    first_run,
     join_secrets,
-    merge_patch,
-    never_fires,
     parse_config,
     resolve_config,
     split_secrets,
+    zone_for,
 )
 from scheduler.triggers.registry import kind_of
 
@@ -133,7 +134,7 @@ class TriggerChanges:
             return _Config({}, row.next_run_time)
         context = rows.check_context(conn, row, self._allow_private, self._permitted, by_agent=author.is_agent)
         config = parse_config(kind, whole, context)
-        zone = zone_of(config.own_zone, row.agent_zone)
+        zone = zone_for(config, row.agent_zone)
         if author.is_agent:
             agent_made.check_pace(config, zone, row.id, row.now)
         public, secrets = split_secrets(kind, resolve_config(config, whole, context))
@@ -141,10 +142,9 @@ class TriggerChanges:
         columns = {"config": public, "zone": zone, "secret": self.seal(secrets), "anchor_at": anchor}
         if kind.forgets_while_paused:
             columns["listens_since"] = row.now
-        schedule = config.schedule(zone, anchor, row.id)
-        if schedule is not None and config.first_run(schedule, row.now) is None:
-            raise never_fires(config, zone, anchor, row.now)
-        return _Config(columns, *upcoming(row, config, zone, anchor))
+        first_run(config, zone, row.id, row.now, anchor=anchor)
+        with faults_of(kind.kind):
+            return _Config(columns, *upcoming(row, config, zone, anchor))
 
     def seal(self, secrets: Mapping[str, Any]) -> bytes | None:
         """Encrypts the secrets of a config."""
@@ -246,6 +246,7 @@ def _toggle(
 def _keeps_grid(row: HeldTrigger, config: TriggerConfig) -> bool:
     """Whether the slots stay on their grid, which they do unless their distance changes."""
     try:
-        return kind_of(row.type).model_construct(**row.config).step() == config.step()
+        with faults_of(row.type):
+            return kind_of(row.type).model_construct(**row.config).step() == config.step()
     except Exception:  # noqa: BLE001  # what is stored cannot be read, which may be why it is changed
         return False

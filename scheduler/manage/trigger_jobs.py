@@ -10,11 +10,11 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from scheduler.domain.model import JobKind
+from scheduler.firings.quarantine import quarantine_trigger
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_rights import agent_actor, stopped_by_person
 from scheduler.manage.due_slots import dropped_event, settle, skip_due, upcoming
-from scheduler.manage.quarantine import quarantine_trigger
 from scheduler.manage.stored_triggers import HeldTrigger, StoredTrigger
 from scheduler.manage.trigger_room import check_limit
 from scheduler.manage.trigger_rows import change_trigger
@@ -24,6 +24,7 @@ from scheduler.storage.engine import SOON, notify
 from scheduler.storage.faults import blames_rows
 from scheduler.storage.rows import rows_as
 from scheduler.storage.triggers import stop_jobs, zone_of
+from scheduler.triggers.base import faults_of
 from scheduler.triggers.registry import kind_of
 
 PUT_JOB = text("""
@@ -211,12 +212,14 @@ def move_to_its_zone(conn: Connection, row: StoredTrigger, *, settled: bool) -> 
     if not row.is_enabled:
         return
     config = kind_of(row.type).model_construct(**row.config)
-    if config.checked_by or config.schedule(zone, row.anchor_at, row.id) is None:
-        return
+    with faults_of(row.type):
+        if config.checked_by or config.schedule(zone, row.anchor_at, row.id) is None:
+            return
     if settled and row.next_run_time is None:
         finish_trigger(conn, row)
         return
-    following, dropped = upcoming(row, config, zone, row.anchor_at)
+    with faults_of(row.type):
+        following, dropped = upcoming(row, config, zone, row.anchor_at)
     put_jobs(conn, row.id, following, timed=True, enabled=True, expires_at=row.expires_at)
     if dropped is not None:
         record_events(conn, [dropped_event(row, dropped, SYSTEM)])

@@ -28,7 +28,7 @@ from scheduler.storage.engine import Database
 from scheduler.storage.references import find_reference
 from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.tables import Agent, Job, Tenant, Trigger
-from scheduler.triggers.base import CheckContext
+from scheduler.triggers.base import CheckContext, faults_of, first_slot
 from scheduler.triggers.registry import kind_of
 
 HEARTBEAT = "heartbeat"
@@ -180,10 +180,11 @@ def first_run_of(row: HeldTrigger) -> datetime | None:
     if row.max_fires == 0:
         raise Conflict("The trigger may fire 0 times; set max_fires first.", field="max_fires")
     config = kind_of(row.type).model_construct(**row.config)
-    schedule = config.schedule(row.zone, row.anchor_at, row.id)
-    if schedule is None:
-        return None
-    first = config.first_run(schedule, row.now)
+    with faults_of(row.type):
+        schedule = config.schedule(row.zone, row.anchor_at, row.id)
+        if schedule is None:
+            return None
+        first = first_slot(config, schedule, row.now)
     fired = row.last_fired_at is not None and first is not None and row.last_fired_at >= first
     if first is None or fired:
         field = f"config.{config.renewed_by}" if config.renewed_by else "config"

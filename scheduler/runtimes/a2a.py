@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.json_values import merge_headers
 from scheduler.domain.run import Failed, Outcome, RunRequest, Runtime, RuntimeSpec
 from scheduler.net.httpx_client import httpx_client
 from scheduler.net.request_checks import check_address
 from scheduler.runtimes.base import MAX_REPLY_BYTES, Operator, Option, RuntimeConfig, RuntimeParts
 from scheduler.runtimes.fields import MAX_HEADERS, Bearer, Url, sendable
-from scheduler.triggers.base import merge_headers
 
 if TYPE_CHECKING:
     from scheduler.runtimes.a2a_task import RemoteAgent

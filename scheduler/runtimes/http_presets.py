@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 from pydantic import Field, ValidationError
 
 from scheduler.domain.errors import ConfigurationError, InvalidField
+from scheduler.domain.json_values import merge_headers
 from scheduler.domain.shapes import Shape
 from scheduler.domain.templates import names_in
 from scheduler.runtimes.http_settings import HttpSettings
-from scheduler.triggers.base import merge_headers
 
 FOLDER = Path(__file__).with_name("presets")
 TOKEN = "token"  # noqa: S105  # the name of a placeholder

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Annotated, Union
 
 from pydantic import Field, TypeAdapter
 
-from config.plugins import with_plugins
+from config.plugins import check_descriptor, with_plugins
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Runtime, RuntimeSpec
 from scheduler.runtimes.a2a import A2aRuntime
@@ -26,9 +27,8 @@ OURS: tuple[type[RuntimeConfig], ...] = (
 def _named(plugin: object) -> tuple[str, type[RuntimeConfig]]:
     if not (isinstance(plugin, type) and issubclass(plugin, RuntimeConfig)):
         raise TypeError("it is not a subclass of scheduler.runtimes.base.RuntimeConfig")
-    lacking = [name for name in ("label", "summary") if not hasattr(plugin, name)]
-    if lacking:
-        raise TypeError(f"it does not define its {' and '.join(lacking)}")
+    check_descriptor(plugin, RuntimeConfig)
+    json.dumps(plugin.model_json_schema())  # what the API's description shows
     return plugin.kind_name(), plugin
 
 

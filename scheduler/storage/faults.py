@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from scheduler.domain.errors import Conflict, DatabaseUnavailable
 from scheduler.domain.text import storable
@@ -13,6 +14,7 @@ from scheduler.domain.text import storable
 # SQLSTATE classes: 08 connection, 25 transaction state, 28 authentication, 3D no database, 40 rolled back
 # (deadlock), 53 resources, 55 locks, 57 intervention (shutdown, cancel, timeout), 58 system error of the server.
 _PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58"})
+_BROKEN = frozenset({"08", "53"})
 _OF_THE_SCHEMA = "42"
 NOTE_BYTES = 500
 
@@ -33,6 +35,22 @@ def blames_rows(error: BaseException, *, own_statements: bool = True) -> bool:
     if state is None:
         return type(error) is DataError
     return state[:2] not in _PASSING and not (own_statements and state[:2] == _OF_THE_SCHEMA)
+
+
+def may_blame_rows(error: BaseException) -> bool:
+    """Returns whether `error` may come from the rows although it looks like trouble of the machine.
+
+    What a row makes can exhaust memory or end the connection, such as a payload that is longer than a message to the
+    server may be. Only that it comes again with the same rows tells. Locks and timeouts are never theirs.
+    """
+    if isinstance(error, MemoryError):
+        return True
+    if not isinstance(error, SQLAlchemyError):
+        return False
+    if not isinstance(error, DBAPIError):
+        return not isinstance(error, PoolTimeout)
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    return state is None or state[:2] in _BROKEN or state.startswith("57P")
 
 
 def first_line(error: BaseException) -> str:

@@ -10,13 +10,17 @@ from types import MappingProxyType
 from typing import Any, ClassVar
 from uuid import UUID
 
+from loguru import logger
 from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
+from sqlalchemy.exc import SQLAlchemyError
 
-from scheduler.domain.errors import InvalidField
+from scheduler.domain.errors import InvalidField, ReveilleError, stops_process
+from scheduler.domain.json_values import check_storable
 from scheduler.domain.misfire import Schedule
 from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
 from scheduler.triggers.options import Option
+from scheduler.triggers.zones import load_zone
 
 
 def any_request(url: str, headers: Mapping[str, str]) -> None:
@@ -150,8 +154,22 @@ class TriggerConfig(BaseModel):
 
 def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: CheckContext) -> TriggerConfig:
     """Parses and validates a config of `kind`; raises InvalidField naming `config.FIELD`."""
+    with faults_of(kind.kind):
+        parsed = _validated(kind, config)
+    if kind.needs_permission and context.by_agent and kind.kind not in context.permitted.agent_kinds:
+        raise InvalidField(
+            f"Agents may not make triggers of type {kind.kind} here: a person makes them, or the operator allows it by "
+            "REVEILLE_AGENT_KINDS.",
+            field="type",
+        )
+    with faults_of(kind.kind), _fields_of_config():
+        parsed.check(context)
+    return parsed
+
+
+def _validated(kind: type[TriggerConfig], config: Mapping[str, Any]) -> TriggerConfig:
     try:
-        parsed = kind.model_validate(dict(config))
+        return kind.model_validate(dict(config))
     except ValidationError as error:
         first = error.errors()[0]
         path = ".".join(["config", *(str(part) for part in first["loc"])])
@@ -161,23 +179,14 @@ def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: 
             known = sorted(fields, key=lambda name: not fields[name].is_required())
             said += f" A config of type {kind.kind} can have: {', '.join(known) or 'nothing'}."
         raise InvalidField(said, field=path) from None
-    if kind.needs_permission and context.by_agent and kind.kind not in context.permitted.agent_kinds:
-        raise InvalidField(
-            f"Agents may not make triggers of type {kind.kind} here: a person makes them, or the operator allows it by "
-            "REVEILLE_AGENT_KINDS.",
-            field="type",
-        )
-    with _fields_of_config():
-        parsed.check(context)
-    return parsed
 
 
 def resolve_config(parsed: TriggerConfig, config: Mapping[str, Any], context: CheckContext) -> dict[str, Any]:
-    """Returns the stored form of `config`, which `parsed` was made from; raises InvalidField naming
-    `config.FIELD`.
-    """
-    with _fields_of_config():
-        return dict(config) | dict(parsed.resolved(context))
+    """`config`, which `parsed` was made from, as it is stored; raises InvalidField naming `config.FIELD`."""
+    with faults_of(parsed.kind), _fields_of_config():
+        whole = dict(config) | dict(parsed.resolved(context))
+        check_storable(whole)
+        return whole
 
 
 def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
@@ -188,24 +197,63 @@ def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
         yield first if isinstance(first, str) else name, field
 
 
-def first_run(config: TriggerConfig, zone: str, seed: UUID, now: datetime) -> datetime | None:
-    """Returns the first run of a trigger created or changed at `now`; None for a kind without a native job.
+def zone_for(config: TriggerConfig, otherwise: str) -> str:
+    """Returns the time zone that a config names itself, else `otherwise`. Raises InvalidField for an unknown one."""
+    with faults_of(config.kind), _fields_of_config():
+        own = config.own_zone
+        return otherwise if own is None else load_zone(own).key
 
-    Raises InvalidField naming `config.FIELD` when it would never run.
+
+def first_run(
+    config: TriggerConfig, zone: str, seed: UUID, now: datetime, *, anchor: datetime | None = None
+) -> datetime | None:
+    """Returns when a trigger made or changed at `now` runs first; None for a kind without a native job.
+
+    Its slots are counted from `anchor`, else from `now`. Raises InvalidField naming `config.FIELD` when it never would.
     """
-    schedule = config.schedule(zone, now, seed)
-    if schedule is None:
-        return None
-    first = config.first_run(schedule, now)
-    if first is None:
-        raise never_fires(config, zone, now, now)
-    return first
+    with faults_of(config.kind):
+        schedule = config.schedule(zone, anchor or now, seed)
+        if schedule is None:
+            return None
+        first = first_slot(config, schedule, now)
+        if first is None:
+            raise _never_fires(config, zone, anchor or now, now)
+        return first
 
 
-def never_fires(config: TriggerConfig, zone: str, anchor: datetime, now: datetime) -> InvalidField:
-    """Returns the error for a config without a slot after `now`, naming `config.FIELD`."""
+def first_slot(config: TriggerConfig, schedule: Schedule, now: datetime) -> datetime | None:
+    """Returns when `config`, made, changed or resumed at `now`, runs next. Raises KindBroke where that is no time."""
+    with faults_of(config.kind):
+        first = config.first_run(schedule, now)
+        if first is not None and first.utcoffset() is None:
+            raise TypeError("the time of a slot has no zone")
+        return first
+
+
+def _never_fires(config: TriggerConfig, zone: str, anchor: datetime, now: datetime) -> InvalidField:
     error = config.no_slot(zone, anchor, now)
     return InvalidField(error.message, field=f"config.{error.field}" if error.field else "config")
+
+
+class KindBroke(InvalidField):
+    """A kind raised what is no refusal: a defect of the package that it comes from."""
+
+
+@contextmanager
+def faults_of(kind_name: str) -> Iterator[None]:
+    """Raises KindBroke on `config` for whatever a kind raises inside but refusals and errors of the database."""
+    try:
+        yield
+    except (ReveilleError, SQLAlchemyError):
+        raise
+    except BaseException as error:
+        if stops_process(error):
+            raise
+        logger.opt(exception=error).warning("The kind {} broke", kind_name)
+        said = (
+            f"The kind {kind_name} cannot take this config: its code raised {type(error).__name__}, see the log."
+        )
+        raise KindBroke(said, field="config") from None
 
 
 @contextmanager
@@ -242,33 +290,6 @@ def join_secrets(config: Mapping[str, Any], secrets: Mapping[str, Any]) -> dict[
         if isinstance(holder, dict):
             holder.setdefault(last, value)
     return whole
-
-
-def merge_patch(target: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """Applies a JSON Merge Patch (RFC 7396): null removes a member, objects merge, anything else replaces.
-
-    In an object `headers`, names are case-insensitive (RFC 9110 section 5.1).
-    """
-    merged = dict(target)
-    for key, value in patch.items():
-        if key == "headers" and isinstance(value, Mapping) and isinstance(merged.get(key), Mapping):
-            merged[key] = merge_headers(merged[key], value)
-            continue
-        if value is None:
-            merged.pop(key, None)
-        elif isinstance(value, Mapping):
-            held = merged.get(key)
-            merged[key] = merge_patch(held if isinstance(held, Mapping) else {}, value)
-        else:
-            merged[key] = value
-    return merged
-
-
-def merge_headers(held: Mapping[str, str], patch: Mapping[str, str | None]) -> dict[str, Any]:
-    """Merges headers by case-insensitive names; null removes one."""
-    named = {name.lower() for name in patch}
-    kept = {name: value for name, value in held.items() if name.lower() not in named}
-    return kept | {name: value for name, value in patch.items() if value is not None}
 
 
 def _copy(value: Mapping[str, Any]) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.local_time import read_iso
 from scheduler.domain.misfire import Schedule
-from scheduler.triggers.base import CheckContext, parse_config
+from scheduler.triggers.base import CheckContext, TriggerConfig, faults_of, parse_config
 from scheduler.triggers.notes import Note, notes_of
 from scheduler.triggers.registry import kind_of
 from scheduler.triggers.zones import load_zone
@@ -55,6 +55,20 @@ def preview(
     if not 1 <= count <= MAX_COUNT:
         raise InvalidField(f"count must be from 1 to {MAX_COUNT}.", field="count")
     parsed = parse_config(kind_of(kind_name), config, _ANY_TIME)
+    with faults_of(parsed.kind):
+        return _preview(parsed, zone, after, count, anchor, seed, naive_ok=naive_ok)
+
+
+def _preview(
+    parsed: TriggerConfig,
+    zone: str | None,
+    after: datetime,
+    count: int,
+    anchor: datetime | None,
+    seed: UUID | None,
+    *,
+    naive_ok: bool,
+) -> Preview:
     name = parsed.own_zone or zone
     local = UTC if name is None else load_zone(name)
     naive = naive_ok and name is None and after.tzinfo is None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from config.plugins import with_plugins
+from config.plugins import check_descriptor, with_plugins
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.a2a_wait import A2aWaitConfig
-from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.base import KindBroke, TriggerConfig, faults_of
 from scheduler.triggers.calendar import CalendarConfig
 from scheduler.triggers.check import CheckConfig
 from scheduler.triggers.cron import CronConfig
@@ -42,9 +43,8 @@ OURS: tuple[type[TriggerConfig], ...] = (
 def _named(plugin: object) -> tuple[str, type[TriggerConfig]]:
     if not (isinstance(plugin, type) and issubclass(plugin, TriggerConfig)):
         raise TypeError("it is not a subclass of scheduler.triggers.base.TriggerConfig")
-    lacking = [name for name in ("kind", "label", "summary") if not hasattr(plugin, name)]
-    if lacking:
-        raise TypeError(f"it does not define its {' and '.join(lacking)}")
+    check_descriptor(plugin, TriggerConfig)
+    json.dumps(plugin.model_json_schema())  # what lists of kinds and the API's description show
     return plugin.kind, plugin
 
 
@@ -74,7 +74,12 @@ def icon_of(kind_name: str) -> str:
 
 def in_words(kind_name: str, config: Mapping[str, Any]) -> str:
     """Describes when a config of a kind fires; empty without a description."""
-    return KINDS.get(kind_name, TriggerConfig).in_words(config)
+    try:
+        with faults_of(kind_name):
+            words: object = KINDS.get(kind_name, TriggerConfig).in_words(config)
+    except KindBroke:  # a page that shows many triggers opens, whatever one's kind does
+        return ""
+    return words if isinstance(words, str) else ""
 
 
 def headings_of(kind_name: str, language: str) -> Mapping[str, str]:

@@ -140,6 +140,55 @@ def test_a_checked_kind_in_a_package_is_as_few_files_as_the_page_says() -> None:
     assert all(f"`{name}`" in page for name in ("pyproject.toml", "README.md"))
 
 
+BROKEN_KINDS = '''
+from typing import ClassVar
+from scheduler.triggers.interval import IntervalConfig
+
+class Numbered(IntervalConfig):
+    kind: ClassVar = "numbered"
+    label: ClassVar = 42
+    summary: ClassVar = "Never."
+
+class Named(IntervalConfig):
+    kind: ClassVar = "not a name"
+    label: ClassVar = "Named"
+    summary: ClassVar = "Never."
+
+class Opaque:
+    """No JSON Schema tells what it is."""
+
+class Shapeless(IntervalConfig):
+    model_config = {"arbitrary_types_allowed": True}
+    kind: ClassVar = "shapeless"
+    label: ClassVar = "Shapeless"
+    summary: ClassVar = "Never."
+    what: Opaque | None = None
+
+class Silent(IntervalConfig):
+    kind: ClassVar = "silent"
+    label: ClassVar = "Silent"
+    summary: ClassVar = "Never."
+
+    @classmethod
+    def in_words(cls, config):
+        raise SystemExit(3)
+'''
+
+
+def test_a_kind_that_cannot_be_shown_is_left_out(tmp_path: Path) -> None:
+    names = ("Numbered", "Named", "Shapeless", "Silent")
+    entries = "[reveille.triggers]\n" + "".join(f"{name} = scratch_odd:{name}\n" for name in names)
+    entries += "gone = scratch_odd.gone:Gone\nexits = scratch_exit:Gone\n"
+    (tmp_path / "scratch_exit.py").write_text("raise SystemExit(3)")
+    script = (
+        "from scheduler.triggers.registry import KINDS, in_words; print([*KINDS][12:], in_words('silent', {}))"
+    )
+    done = run_beside(tmp_path, "scratch_odd", entries, BROKEN_KINDS, script)
+    assert done.stdout == "['silent'] \n", done.stderr
+    for said in ("its label is wrong", "its name 'not a name' is not", "Shapeless", "SystemExit"):
+        assert said in done.stderr
+
+
 RUNTIMES = """
 from typing import ClassVar, Literal
 from scheduler.runtimes.base import RuntimeConfig

@@ -8,10 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 from loguru import logger
+from sqlalchemy import Connection
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
+from scheduler.firings.quarantine import quarantine_trigger
 from scheduler.intake.polls.look import Looker
 from scheduler.intake.polls.means import Parts
 from scheduler.intake.polls.results import LookFailed, Sighted
@@ -21,7 +23,9 @@ from scheduler.intake.polls.watch import Watch, Watcher, is_watch, open_watch
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database, transact
+from scheduler.storage.faults import blames_rows, first_line
 from scheduler.storage.secrets import SecretBox
+from scheduler.triggers.base import faults_of
 from scheduler.triggers.poll import PollConfig
 
 READING_THREADS = 2
@@ -75,9 +79,10 @@ class Poller:
         """Checks and settles; returns what is left to write together."""
         try:
             poll, look = await self._look(stored)
-            end = quiet_end(poll, look)
+            with faults_of(stored.type):
+                end = quiet_end(poll, look)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with this poll is wrong with this poll only
-            logger.opt(exception=error).warning("Poll {} could not be looked at", stored.id)
+            await self._quarantine(stored, error)
             return None
         if end is not None:
             return poll, look, end
@@ -87,7 +92,8 @@ class Poller:
     async def _look(self, stored: StoredPoll) -> tuple[Looked, Result]:
         try:
             if is_watch(stored):
-                watch = open_watch(stored, self._box)
+                with faults_of(stored.type):
+                    watch = open_watch(stored, self._box)
                 return watch, await self._watcher.look(watch)
             poll = open_poll(stored, self._box)
         except ConfigurationError as error:
@@ -103,9 +109,24 @@ class Poller:
 
     async def _settle(self, poll: Looked, look: Result) -> None:
         try:
-            taken = await transact(self._db, self._writing, settle, poll, look)
+            taken = await transact(self._db, self._writing, _settle, poll, look)
         except Exception as error:  # noqa: BLE001  # this poll's affair; its baseline has not moved
-            logger.opt(exception=error).warning("The look at poll {} could not be settled", poll.stored.id)
+            await self._quarantine(poll.stored, error)
             return
         if taken is not None and isinstance(poll, Watch) and isinstance(look, Sighted):
             await self._watcher.tell_settled(poll, look, taken)
+
+    async def _quarantine(self, stored: StoredPoll, error: Exception) -> None:
+        """Stop a trigger whose look cannot be taken, unless that is the database's fault and may pass."""
+        logger.opt(exception=error).warning("The look at trigger {} broke", stored.id)
+        if not blames_rows(error):
+            return
+        try:
+            await transact(self._db, self._writing, quarantine_trigger, stored.id, error)
+        except Exception as second:  # noqa: BLE001  # it is looked at when next due
+            logger.error("Trigger {} cannot be quarantined: {}", stored.id, first_line(second))
+
+
+def _settle(conn: Connection, poll: Looked, look: Result) -> Sequence[str] | None:
+    with faults_of(poll.stored.type):
+        return settle(conn, poll, look)

@@ -41,7 +41,7 @@ def fire_each(conn: Connection, trigger: LockedTrigger, occurrences: Sequence[Oc
 
 def storable_data(data: Mapping[str, Any]) -> dict[str, Any]:
     """Data of a look as a firing keeps it, each value cut at its limit."""
-    return {name: shown(value).value for name, value in data.items()}
+    return {str(shown(name).value): shown(value).value for name, value in data.items()}
 
 
 def _record(

@@ -13,10 +13,11 @@ from uuid import UUID
 from loguru import logger
 from pydantic import ValidationError
 
-from scheduler.domain.errors import ConfigurationError, ReveilleError
+from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleError
 from scheduler.intake.polls.means import Parts, means_of
 from scheduler.intake.polls.results import LookFailed, Sighted
 from scheduler.intake.polls.statements import StoredPoll
+from scheduler.storage.faults import first_line
 from scheduler.storage.secrets import SecretBox
 from scheduler.triggers.base import join_secrets
 from scheduler.triggers.looks import LookConfig
@@ -24,6 +25,8 @@ from scheduler.triggers.means import Means
 from scheduler.triggers.registry import KINDS
 
 LOOK_SECONDS = 30.0
+MAX_DATA_CHARS = 8 * 1024 * 1024
+"""Of the JSON that a look gives to a firing, before its values are cut to what a firing keeps."""
 THREADS = 8
 """The concurrent checks of a worker. A hanging one occupies its thread, and its trigger is not checked meanwhile."""
 
@@ -117,24 +120,29 @@ def look_once(config: LookConfig, cursor: Callable[[], Any], means: Means) -> Si
         text = json.dumps(sighting.cursor, sort_keys=True, allow_nan=False)
         data = None if sighting.data is None else _as_json(sighting.data)
         occurrences = [replace(each, data=_as_json(each.data)) for each in sighting.occurrences]
+        sighted = Sighted(
+            text,
+            data,
+            sighting.note,
+            shown=sighting.shown,
+            documents=sighting.documents,
+            occurrences=occurrences,
+            settled=sighting.settled,
+            more=sighting.more,
+        )
     except ReveilleError as error:
         return LookFailed(error.message, getattr(error, "retry_after", None))
-    except Exception as error:  # noqa: BLE001  # a stranger's code may raise anything
+    except BaseException as error:  # noqa: BLE001  # a stranger's code may raise anything, also what ends a loop
         logger.opt(exception=error).warning("A look of type {} broke", config.kind)
-        return LookFailed(f"The check failed: {type(error).__name__}: {error}")
+        return LookFailed(f"The check failed: {type(error).__name__}: {first_line(error)}")
     if len(text) > config.max_cursor_chars:
         return LookFailed(f"The look leaves more than {config.max_cursor_chars} characters for the next one.")
-    return Sighted(
-        text,
-        data,
-        sighting.note,
-        shown=sighting.shown,
-        documents=sighting.documents,
-        occurrences=occurrences,
-        settled=sighting.settled,
-        more=sighting.more,
-    )
+    return sighted
 
 
 def _as_json(data: Mapping[str, Any]) -> dict[str, Any]:
-    return cast("dict[str, Any]", json.loads(json.dumps(dict(data))))
+    """Returns the data of a firing as JSON knows it. Raises InvalidField where it is more than a firing carries."""
+    text = json.dumps(dict(data))
+    if len(text) > MAX_DATA_CHARS:
+        raise InvalidField(f"The look gives more than {MAX_DATA_CHARS} characters to fire with.")
+    return cast("dict[str, Any]", json.loads(text))

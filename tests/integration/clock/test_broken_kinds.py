@@ -12,8 +12,9 @@ import pytest
 from sqlalchemy import Connection, text
 
 from scheduler.clock.trigger_pass import TriggerPass
+from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import Schedule
-from scheduler.firings.new_firing import NewFiring
+from scheduler.firings.new_firing import MOST_BYTES, NewFiring
 from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.manage.triggers import Triggers
@@ -41,6 +42,7 @@ ERRORS = [
     OddError(),
     SystemExit(3),
     CancelledError(),
+    MemoryError("full"),
 ]
 names = [type(each).__name__ for each in ERRORS]
 
@@ -284,6 +286,72 @@ def test_a_database_that_is_away_takes_no_trigger_out(
     LOOKS[:] = [lambda _, due: [NewFiring(trigger, "seen") for trigger in due]]
     scheduler.run_pass()
     assert len(firings_by_slot(db, odd)) == 1
+
+
+def test_a_check_that_ends_the_connection_again_and_again_is_taken_out(
+    db: Database, scheduler: SteppedScheduler, triggers: Triggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, neighbour = make_both(db, monkeypatch, Checked)
+
+    def breaks(conn: Connection, _: Sequence[LockedTrigger]) -> Sequence[NewFiring]:
+        conn.execute(text("SELECT pg_terminate_backend(pg_backend_pid())"))
+        return ()
+
+    LOOKS.append(breaks)
+    for _ in range(7):
+        scheduler.run_pass()
+    assert is_quarantined(db, triggers, odd)
+    assert len(firings_by_slot(db, neighbour)) == 1
+
+
+@pytest.mark.parametrize("end", [Connection.commit, Connection.rollback, Connection.close], ids="crx")
+def test_a_check_that_ends_the_transaction_of_the_pass_is_taken_out(
+    db: Database,
+    scheduler: SteppedScheduler,
+    triggers: Triggers,
+    monkeypatch: pytest.MonkeyPatch,
+    end: Callable[[Connection], None],
+) -> None:
+    odd, neighbour = make_both(db, monkeypatch, Checked)
+
+    def breaks(conn: Connection, _: Sequence[LockedTrigger]) -> Sequence[NewFiring]:
+        end(conn)
+        return ()
+
+    LOOKS.append(breaks)
+    for _ in range(4):
+        scheduler.run_pass()
+    assert is_quarantined(db, triggers, odd)
+    assert len(firings_by_slot(db, neighbour)) == 1, "recorded once, though its pass was undone"
+
+
+def test_a_firing_that_is_too_long_is_not_written(
+    db: Database, scheduler: SteppedScheduler, triggers: Triggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, neighbour = make_both(db, monkeypatch, Checked)
+    payload = b"x" * (MOST_BYTES + 1)
+    LOOKS.append(lambda _, due: [NewFiring(trigger, "seen", payload=payload) for trigger in due])
+    scheduler.run_pass()
+    assert is_quarantined(db, triggers, odd)
+    assert len(firings_by_slot(db, neighbour)) == 1
+
+
+def test_a_trigger_whose_kind_breaks_can_be_shown_and_stopped_but_not_changed(
+    db: Database, triggers: Triggers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd, _ = make_both(db, monkeypatch, Odd)
+    BREAKS.append(SystemExit(3))
+    for refused in (
+        lambda: triggers.preview(DEFAULT_TENANT, odd, 3),
+        lambda: triggers.update(DEFAULT_TENANT, odd, {"config": {"seconds": 90}}, actor="test"),
+        lambda: make_trigger(db, triggers.get(DEFAULT_TENANT, odd).agent_id, "odd", config={"seconds": 60}),
+    ):
+        with pytest.raises(InvalidField, match="its code raised SystemExit"):
+            refused()
+    triggers.pause(DEFAULT_TENANT, odd, actor="test")
+    with pytest.raises(InvalidField):
+        triggers.resume(DEFAULT_TENANT, odd, actor="test")
+    triggers.delete(DEFAULT_TENANT, odd, actor="test")
 
 
 def test_the_repair_of_jobs_leaves_out_a_trigger_that_breaks(
