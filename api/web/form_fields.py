@@ -7,13 +7,14 @@ An input's name is the dotted path of its field, by which an error finds its inp
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from werkzeug.datastructures import MultiDict
 
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.base import fields_of
@@ -24,7 +25,9 @@ NUMBERS = (int, float)
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One input. `kind`: text, area, number, whole, check, yesno, select with `options`, lines, headers, or json."""
+    """One input. `kind`: text, area, number, whole, check, yesno, select or choices with `options`, lines, headers,
+    or json.
+    """
 
     name: str
     label: str
@@ -75,11 +78,17 @@ def _of_field(path: str, inner: str, field: FieldInfo, secrets: Collection[str])
         str(extra.get("x-input") or _kind_of(core, can_be_null=can_be_null)),
         _options(core, labels, empty=can_be_null or field.is_required()),
         required=field.is_required(),
-        default=None if field.is_required() or field.default_factory else field.default,
+        default=_default(core, field),
         can_be_null=can_be_null or core is Any,
         is_folded=bool(extra.get("x-folded")),
     )
     yield _secret(found) if inner in secrets else found
+
+
+def _default(core: Any, field: FieldInfo) -> Any:
+    if _is_choices(core):
+        return field.get_default(call_default_factory=True)
+    return None if field.is_required() or field.default_factory else field.default
 
 
 def _secret(each: Input) -> Input:
@@ -105,11 +114,17 @@ def _kind_of(core: Any, *, can_be_null: bool) -> str:
         return "whole" if core is int else "number"
     if get_origin(core) is Literal:
         return "select"
+    if _is_choices(core):
+        return "choices"
     if _is_texts(core) or (isinstance(core, tuple) and str in core and any(map(_is_texts, core))):
         return "lines"
     if get_origin(core) is dict and all(_core(part)[0] is str for part in get_args(core)):
         return "headers"
     return "text" if core is str or hasattr(core, "isoformat") else "json"
+
+
+def _is_choices(core: Any) -> bool:
+    return get_origin(core) is list and get_origin(_core(get_args(core)[0])[0]) is Literal
 
 
 def _is_texts(core: Any) -> bool:
@@ -119,19 +134,37 @@ def _is_texts(core: Any) -> bool:
 def _options(core: Any, labels: Mapping[str, str], *, empty: bool) -> tuple[tuple[str, str], ...]:
     if core is bool and empty:
         return (("", "–"), ("yes", "yes"), ("no", "no"))
+    if _is_choices(core):
+        core, empty = _core(get_args(core)[0])[0], False
     if get_origin(core) is not Literal:
         return ()
     named = tuple((str(value), labels.get(str(value), str(value))) for value in get_args(core))
     return (("", "–"), *named) if empty else named
 
 
+def texts_of(form: MultiDict[str, str], inputs: Iterable[Input]) -> dict[str, str]:
+    """Returns the texts of a form, those of several checkboxes one per line."""
+    texts = form.to_dict()
+    for each in inputs:
+        if each.kind == "choices" and each.name in form:
+            texts[each.name] = "\n".join(filter(None, form.getlist(each.name)))
+    return texts
+
+
+def same_lines(text: str) -> str:
+    """Returns `text` with the line ends that browsers send of any."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
 def read(each: Input, text: str) -> Any:
     """Returns the value of `text`; None when it is empty. Raises InvalidField for an invalid one."""
-    text = text.replace("\r\n", "\n")
+    text = same_lines(text)
     if each.kind not in ("json", "area"):
         text = text.strip()
     if each.kind == "check":
         return bool(text)
+    if each.kind == "choices" and not text:
+        raise InvalidField("Choose at least one.", field=each.name)
     if not text:
         return None
     return _READERS[each.kind](each, text) if each.kind in _READERS else text
@@ -145,6 +178,8 @@ def show(each: Input, value: Any) -> str:
         return "yes" if value else "no"
     if value is True:
         return "1"
+    if each.kind == "choices":
+        return "\n".join(option for option, _ in each.options if option in value)
     if each.kind == "lines":
         return value if isinstance(value, str) else "\n".join(value)
     if each.kind == "headers":
@@ -195,6 +230,7 @@ def _json_or_text(_each: Input, text: str) -> Any:
 
 
 _READERS = {
+    "choices": _lines,
     "number": _number,
     "whole": _number,
     "lines": lambda each, text: _secrets(each, text) if each.is_secret else _lines(each, text),

@@ -11,6 +11,7 @@ from api.polls import checked_config, look
 from api.resource import given
 from api.services import services
 from api.web.base import done, page_blueprint, render
+from api.web.form_fields import texts_of
 from api.web.trigger_forms import (
     WrongFields,
     changes,
@@ -51,7 +52,7 @@ def choose() -> Response:
 def make() -> Response:
     """Creates the trigger; or only previews when it would fire or what it would see."""
     kind = _kind(request.form.get("type", ""))
-    shown = request.form.to_dict()
+    shown = texts_of(request.form, form_of(kind))
     try:
         if request.form.get("do") == "keep":
             return _form(kind, shown)
@@ -59,7 +60,7 @@ def make() -> Response:
             return _form(kind, shown, ahead=_ahead(kind, _config(kind)))
         if request.form.get("do") == "try":
             return _form(kind, shown, trial=look(checked_config(kind, _config(kind)), None))
-        body = new_trigger(kind, request.form)
+        body = new_trigger(kind, shown)
         agent_id = parse_id(request.form.get("agent_id", ""), "agent")
         who = caller()
         made = services().triggers.create(who.tenant_id, agent_id, TriggerSpec(**given(body)), actor=who.actor)
@@ -83,14 +84,14 @@ def edit(trigger_id: str) -> Response:
 def change(trigger_id: str) -> Response:
     """Changes the trigger; or only previews when it would fire then."""
     found = _found(trigger_id)
-    shown = request.form.to_dict()
+    shown = texts_of(request.form, form_of(found.type))
     try:
         if request.form.get("do") == "keep":
             return _form(found.type, shown, trigger=found)
         if request.form.get("do") == "preview":
-            ahead = _ahead(found.type, merged_config(found, request.form))
+            ahead = _ahead(found.type, merged_config(found, shown))
             return _form(found.type, shown, trigger=found, ahead=ahead)
-        patch = changes(found, request.form)
+        patch = changes(found, shown)
         if patch:
             who = caller()
             services().triggers.update(who.tenant_id, found.id, patch, actor=who.actor)
@@ -113,7 +114,7 @@ def show_preview() -> Response:
 
 def _config(kind: str) -> dict[str, Any]:
     """Returns the config in the form. Raises WrongFields for invalid values."""
-    fields, errors = read_form(kind, request.form)
+    fields, errors = read_form(kind, texts_of(request.form, form_of(kind)))
     wrong = {name: text for name, text in errors.items() if name.startswith("config.")}
     if wrong:
         raise WrongFields(wrong)

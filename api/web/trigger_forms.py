@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from api.resource import given
 from api.schemas.triggers import TriggerIn, TriggerPatch, TriggerSettings
 from api.web.form_errors import errors_in_words, of_input
-from api.web.form_fields import Input, inputs_of, read, show
+from api.web.form_fields import Input, inputs_of, read, same_lines, show
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.domain.field_errors import InvalidRequest
 from scheduler.domain.json_values import merge_patch
@@ -22,6 +22,8 @@ from scheduler.triggers.registry import KINDS, in_words, kind_of
 
 Model = TypeVar("Model", bound=BaseModel)
 CONFIG = "config."
+DEFAULTED = ("check", "choices")
+"""Inputs that are never empty; what is as usual is not stored."""
 NAME = Input("name", "Name", required=True, can_be_null=False)
 
 
@@ -84,12 +86,14 @@ def read_form(kind_name: str, form: Mapping[str, str]) -> tuple[dict[str, Any], 
     fields: dict[str, Any] = {"type": kind_name, "config": {}}
     errors: dict[str, str] = {}
     for each in form_of(kind_name):
+        if each.kind == "choices" and each.name not in form:
+            continue
         try:
             value = read(each, form.get(each.name, ""))
         except InvalidField as error:
             errors[each.name] = error.message
             continue
-        if value is not None and (each.kind != "check" or value != bool(each.default)):
+        if value is not None and (each.kind not in DEFAULTED or value != (each.default or False)):
             _put(fields, each.name, value)
     return fields, errors
 
@@ -122,8 +126,10 @@ def changes(trigger: TriggerView, form: Mapping[str, str]) -> dict[str, Any]:
 def _touched(trigger: TriggerView, form: Mapping[str, str], errors: dict[str, str]) -> Iterator[tuple[Input, Any]]:
     before = values_of(trigger)
     for each in form_of(trigger.type):
-        text = form.get(each.name, "").replace("\r\n", "\n")
-        if text == before[each.name] or (each.is_secret and not text.strip()):
+        text = same_lines(form.get(each.name, ""))
+        if text == same_lines(before[each.name]) or (each.kind == "choices" and each.name not in form):
+            continue
+        if each.is_secret and not text.strip():
             continue
         try:
             yield each, read(each, text)

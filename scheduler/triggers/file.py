@@ -91,7 +91,6 @@ class FileConfig(LookConfig):
         min_length=1,
         max_length=3,
         title="Fire on",
-        description="new, changed, removed.",
     )
     quiet_seconds: float = Field(
         default=2.0,

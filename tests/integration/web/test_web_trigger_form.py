@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from scheduler.triggers.registry import OFFERED
 from tests.integration.web.test_web_triggers import shown
-from tests.support.api import Api
+from tests.support.api import Api, running_api
 from tests.support.database import rows
 from tests.support.pages import Browser, signed_in
 
@@ -30,6 +32,10 @@ EVERYTHING: list[tuple[str, dict[str, Any]]] = [
         {"from_user": "grace", "channels": ["web"], "text_match": {"regex": "^a", "ignore_case": True}},
     ),
     ("on_message", {"from_user": "grace", "interval_seconds": 30}),
+    ("on_message", {"from_user": "grace", "text_match": {"contains": "\n two\rlines "}}),
+    ("poll", {"url": "https://example.org/", "read": "text", "regex": "a\nb", "ignore": [" c ", "d\ne"]}),
+    ("file", {"root": "inbox", "on": ["removed", "new"]}),
+    ("file", {"root": "inbox"}),
     (
         "webhook",
         {
@@ -45,6 +51,13 @@ EVERYTHING: list[tuple[str, dict[str, Any]]] = [
         },
     ),
 ]
+
+
+@pytest.fixture
+def api(database_url: str, tmp_path: Path) -> Iterator[Api]:
+    """The application with a directory whose files can be watched."""
+    with running_api(database_url, file_roots={"inbox": str(tmp_path)}) as running:
+        yield running
 
 
 @pytest.fixture
@@ -67,7 +80,7 @@ def held(api: Api) -> tuple[Any, ...]:
     return tuple(row)
 
 
-def edit(api: Api, browser: Browser, found: dict[str, Any], **changed: str) -> dict[str, Any]:
+def edit(api: Api, browser: Browser, found: dict[str, Any], **changed: Any) -> dict[str, Any]:
     path = f"/triggers/{found['id']}/edit"
     response = browser.post(path, **shown(browser.get(path)) | changed)
     assert response.status_code == 303, response.text
@@ -92,6 +105,30 @@ def test_another_reason_leaves_the_config_alone(
     before = held(api)
     assert edit(api, browser, found, reason="Another.")["reason"] == "Another."
     assert held(api)[:3] == before[:3]
+
+
+def test_what_has_several_lines_is_shown_on_several(api: Api, browser: Browser, agent_id: str) -> None:
+    found = trigger(api, agent_id, "poll", {"url": "https://example.org/", "read": "text", "regex": "\na\nb"})
+    form = browser.get(f"/triggers/{found['id']}/edit")
+    assert re.search(r'<textarea id="f-config.regex"[^>]*>\n\na\nb</textarea>', form)
+    assert '<input id="f-config.ignore"' not in form
+
+
+def test_the_events_of_files_are_boxes_to_check(api: Api, browser: Browser, agent_id: str) -> None:
+    found = trigger(api, agent_id, "file", {"root": "inbox", "on": ["new"]})
+    path = f"/triggers/{found['id']}/edit"
+    assert shown(browser.get(path))["config.on"] == ["new"]
+    assert edit(api, browser, found, **{"config.on": ["changed", "removed"]})["config"]["on"] == [
+        "changed",
+        "removed",
+    ]
+    refused = browser.post(path, **shown(browser.get(path)) | {"config.on": ""})
+    assert '<p class="error" id="e-config.on">Choose at least one.</p>' in refused.text
+    fields: dict[str, Any] = {"name": "usual", "config.root": "inbox", "config.on": ["new", "changed", "removed"]}
+    browser.post("/triggers/new", type="file", agent_id=agent_id, **fields)
+    assert [each["config"] for each in api.get("/triggers")["items"] if each["name"] == "usual"] == [
+        {"root": "inbox"}
+    ]
 
 
 def test_an_interval_of_seconds_is_shown_previewed_and_changed(api: Api, browser: Browser, agent_id: str) -> None:

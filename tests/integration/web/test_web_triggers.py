@@ -107,15 +107,18 @@ def test_saving_a_form_as_it_is_changes_nothing(api: Api, browser: Browser, agen
     assert rows(api.db, "SELECT secret FROM triggers")[0].secret == secret
 
 
-def shown(form: str) -> dict[str, str]:
+def shown(form: str) -> dict[str, Any]:
     """What a browser would send of a form that nobody touched."""
-    fields: dict[str, str] = {}
+    fields: dict[str, Any] = {}
     for tag in re.findall(r"<input [^>]*>", form):
         attributes = {name: html.unescape(value) for name, value in re.findall(r'(\w+)="([^"]*)"', tag)}
-        if attributes.get("type") != "checkbox" or " checked" in tag:
-            fields[attributes["name"]] = attributes.get("value", "")
+        name, value = attributes["name"], attributes.get("value", "")
+        if attributes.get("type") != "checkbox":
+            fields[name] = value
+        elif " checked" in tag:
+            fields[name] = [*fields[name], value] if isinstance(fields.get(name), list) else [value]
     for name, text in re.findall(r'<textarea [^>]*name="([^"]*)"[^>]*>([^<]*)</textarea>', form):
-        fields[name] = html.unescape(text)
+        fields[name] = html.unescape(text).removeprefix("\n")
     for name, options in re.findall(r'<select [^>]*name="([^"]*)"[^>]*>(.*?)</select>', form, re.DOTALL):
         chosen = re.search(r'value="([^"]*)" selected', options) or re.search(r'value="([^"]*)"', options)
         fields[name] = chosen[1] if chosen else ""
