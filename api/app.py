@@ -31,6 +31,7 @@ from api.models import models
 from api.notes import notes
 from api.notification_targets import notification_targets
 from api.options import answer_options
+from api.pauses import pauses
 from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
 from api.refusals import EXTENSION as REFUSALS
@@ -67,6 +68,7 @@ RESOURCES = (
     keys,
     web_users,
     tenants,
+    pauses,
     hooks,
 )
 PLAIN = (channel_events, health, metrics, docs, mcp, a2a)

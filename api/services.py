@@ -18,6 +18,7 @@ from scheduler.manage.invocations import Invocations
 from scheduler.manage.keys import Keys
 from scheduler.manage.models import Models
 from scheduler.manage.notification_targets import NotificationTargets
+from scheduler.manage.pauses import Pauses
 from scheduler.manage.tenants import Tenants
 from scheduler.manage.triggers import Triggers
 from scheduler.manage.users import Users
@@ -45,6 +46,7 @@ class Services:
     models: Models
     keys: Keys
     tenants: Tenants
+    pauses: Pauses
     targets: NotificationTargets
     invocations: Invocations
     deliveries: Deliveries
@@ -81,6 +83,7 @@ def build_parts(settings: Settings) -> Services:
         allow_private=allow_private,
         keys=Keys(db, clock),
         tenants=Tenants(db, triggers),
+        pauses=Pauses(db),
         targets=NotificationTargets(db, box, allow_private, clock),
         invocations=Invocations(db),
         deliveries=Deliveries(db),

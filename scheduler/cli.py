@@ -16,6 +16,7 @@ from scheduler.commands import (
     doctor,
     history,
     keys,
+    pauses,
     prune,
     server,
     targets,
@@ -44,6 +45,7 @@ app.add_typer(triggers.group, name="triggers")
 app.add_typer(targets.group, name="targets")
 history.register(app)
 budgets.register(app, agents.group)
+pauses.register(app)
 app.add_typer(keys.group, name="keys")
 tools.register(app)
 web_password.register(app)

@@ -184,12 +184,16 @@ class Listed(Answer, Generic[ItemT]):
     next: str | None = None
 
 
-class NoteIn(Shape):
-    """The reason for a pause. The whole body is optional."""
-
-    note: Note | None = None
+class OptionalBody(Shape):
+    """An optional body."""
 
     @model_validator(mode="before")
     @classmethod
     def _absent(cls, value: object) -> object:
         return {} if value is None else value
+
+
+class NoteIn(OptionalBody):
+    """The reason for a pause. The whole body is optional."""
+
+    note: Note | None = None

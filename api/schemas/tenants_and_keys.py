@@ -112,6 +112,10 @@ class TenantOut(Answer):
     keep_messages_days: int | None
     keep_notifications_days: int | None
     keep_audit_days: int | None
+    is_paused: bool
+    paused_note: str | None
+    paused_by: str | None
+    paused_at: Time | None
     created_at: Time
 
 

@@ -27,6 +27,7 @@ from api.web.new_agent import new_agent
 from api.web.notifications import notifications
 from api.web.now import install as install_now
 from api.web.now import now
+from api.web.pauses import pauses
 from api.web.questions import questions
 from api.web.sessions import sessions
 from api.web.settings import settings
@@ -58,6 +59,7 @@ PAGES: tuple[Blueprint, ...] = (
     audit,
     questions,
     settings,
+    pauses,
     sign_ins,
     models,
     notifications,

@@ -22,7 +22,7 @@ from api.auth import Level
 from api.body import check_form
 from api.hosts import check_origin
 from api.problems import http_problem
-from api.web.nav import counts, sections
+from api.web.nav import Frame, frame_of, sections
 from api.web.session import authenticate, csrf_token, recognize, session_token, set_cookie
 from api.web.zones import choices, shown_zone
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
@@ -75,7 +75,7 @@ def render(template: str, status: int = 200, **values: Any) -> Response:
         zones=choices(getattr(values.get("trigger"), "timezone", None)) if signed_in else [],
         here=request.full_path.rstrip("?") if request.method == "GET" else request.path,
         nav=sections(g.caller) if signed_in else [],
-        counts=counts(g.caller) if signed_in else {},
+        frame=frame_of(g.caller) if signed_in else Frame({}, {}),
         notice=notice,
         form_token=csrf_token(session_token()),
         Level=Level,

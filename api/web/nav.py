@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -10,8 +10,9 @@ from sqlalchemy import Connection
 
 from api.auth import Caller, Level
 from api.services import services
-from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.domain.errors import DatabaseUnavailable, NotFound
 from scheduler.storage.overviews import MOST_COUNTED, count_awaiting, count_dead
+from scheduler.storage.pauses import Pause, read_service_pause, read_tenant_pause
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,24 @@ def sections(caller: Caller) -> list[Section]:
     return [section for section in SECTIONS if caller.level >= section.level]
 
 
-def counts(caller: Caller) -> dict[str, str]:
-    """Counts what needs attention, by the path of its section; nothing while the database is unavailable."""
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The figures on every page: what needs attention, by the path of its section, and what is paused."""
+
+    counts: Mapping[str, str]
+    pauses: Mapping[str, Pause]
+    """`service` and `tenant`, those that are paused."""
+
+
+def frame_of(caller: Caller) -> Frame:
+    """Reads the figures on every page of this caller; none while the database is unavailable."""
     try:
         with services().db.begin() as conn:
             found = {path: count(conn, caller.tenant_id) for path, count in COUNTED.items()}
-    except DatabaseUnavailable:
-        return {}
-    return {path: f"{count}+" if count >= MOST_COUNTED else str(count) for path, count in found.items() if count}
+            pauses = {"service": read_service_pause(conn), "tenant": read_tenant_pause(conn, caller.tenant_id)}
+    except (DatabaseUnavailable, NotFound):
+        return Frame({}, {})
+    return Frame(
+        {path: f"{count}+" if count >= MOST_COUNTED else str(count) for path, count in found.items() if count},
+        {name: pause for name, pause in pauses.items() if pause.is_paused},
+    )

@@ -28,8 +28,12 @@ def ask(
     is_danger: bool = True,
     hidden: Mapping[str, str] | None = None,
     is_long: bool = False,
+    asks_note: bool = False,
 ) -> Response:
-    """Renders a question whose form goes to the page's address, with `hidden` fields. `is_long`: in steps."""
+    """Renders a question whose form goes to the page's address, with `hidden` fields.
+
+    `is_long`: the action is done in steps. `asks_note`: the form has a field for a note.
+    """
     return render(
         "question.html",
         question=question,
@@ -39,6 +43,7 @@ def ask(
         is_danger=is_danger,
         hidden=hidden or {},
         is_long=is_long,
+        asks_note=asks_note,
     )
 
 

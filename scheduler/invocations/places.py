@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.storage.advisory_locks import AdvisoryLock
 from scheduler.storage.arrays import uuid_array
+from scheduler.storage.pauses import SERVICE_IS_PAUSED
 from scheduler.storage.rows import rows_as
 
 SHARE = 3
@@ -20,12 +21,13 @@ SHARE = 3
 of them 85 each. However many do not answer, there are places left for others.
 """
 
-CANDIDATES = text("""
-    SELECT i.id, i.tenant_id, coalesce(a.runtime->>'url', '') AS url, t.max_concurrent_runs,
+CANDIDATES = text(f"""
+    SELECT i.id, i.tenant_id, coalesce(a.runtime->>'url', '') AS url,
+        CASE WHEN t.is_paused OR {SERVICE_IS_PAUSED} THEN 0 ELSE t.max_concurrent_runs END AS max_concurrent_runs,
         (SELECT count(*) > 1 FROM (SELECT FROM tenants LIMIT 2) AS first_two) AS has_neighbours
     FROM invocations i JOIN tenants t ON t.id = i.tenant_id LEFT JOIN agents a ON a.id = i.agent_id
     WHERE i.id = ANY(CAST(:ids AS uuid[])) AND i.state = 'ready' ORDER BY i.id
-""")
+""")  # noqa: S608  # a constant of ours
 
 # Serializes workers that claim for the same tenant.
 LOCK_TENANT = text(f"SELECT pg_advisory_xact_lock({AdvisoryLock.PLACES.value}, hashtext(CAST(:id AS text)))")
@@ -57,7 +59,7 @@ def read_candidates(conn: Connection, ids: Iterable[UUID]) -> list[Candidate]:
 
 
 def rooms_of_tenants(conn: Connection, candidates: Sequence[Candidate]) -> dict[UUID, int]:
-    """Returns how many more may run for each tenant with a `max_concurrent_runs`, over all workers."""
+    """Returns how many more may run for each tenant with a `max_concurrent_runs`; none of a paused tenant."""
     limits = {
         each.tenant_id: each.max_concurrent_runs for each in candidates if each.max_concurrent_runs is not None
     }

@@ -25,6 +25,7 @@ from scheduler.queue.tasks import RUN_TASK, defer_runs
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
+from scheduler.storage.pauses import SERVICE_IS_PAUSED
 
 T = TypeVar("T")
 
@@ -66,17 +67,18 @@ WITHOUT_JOB = text(f"""
         WHERE j.task_name = '{RUN_TASK}' AND j.status IN ('todo', 'doing'))
 """)  # noqa: S608
 
-HELD_FOR_NOTHING = text("""
-    SELECT i.id FROM invocations i LEFT JOIN agents a ON a.id = i.agent_id
+HELD_FOR_NOTHING = text(f"""
+    SELECT i.id FROM invocations i LEFT JOIN agents a ON a.id = i.agent_id LEFT JOIN tenants n ON n.id = i.tenant_id
     WHERE i.state IN ('collecting', 'retrying') AND i.due_at IS NULL AND CASE coalesce(i.held_reason, '')
         WHEN '' THEN true
-        WHEN 'paused' THEN NOT coalesce(a.is_paused AND a.deleted_at IS NULL, false)
+        WHEN 'paused' THEN NOT coalesce(
+            (a.is_paused OR n.is_paused OR {SERVICE_IS_PAUSED}) AND a.deleted_at IS NULL, false)
         WHEN 'busy' THEN NOT EXISTS (
             SELECT FROM invocations o
             WHERE o.agent_id = i.agent_id AND o.state IN ('ready', 'running', 'awaiting', 'retrying'))
         WHEN 'budget' THEN i.held_until IS NULL
         END
-""")
+""")  # noqa: S608
 
 FREE = freeing("id = :id AND state IN ('collecting', 'retrying') AND due_at IS NULL")
 

@@ -2,8 +2,8 @@
 
 At most one row per agent is active (`ready | running | awaiting | retrying`). A window that is due meanwhile is
 held, and the end of the active one makes it due again. So that neither misses the other, a window is only held
-under the active row's lock; without it the window stays due and is tried again in milliseconds. A paused agent's
-row is locked for the same reason; budgets.py locks limits.
+under the active row's lock; without it the window stays due and is tried again in milliseconds. The row
+that pauses an agent (its own, its tenant's or the service's) is locked for the same reason; budgets.py locks limits.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ from scheduler.notifications.notify import tell_of_failures
 from scheduler.queue.tasks import defer_runs
 from scheduler.storage.engine import notify
 from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
+from scheduler.storage.pauses import SERVICE_IS_PAUSED
 from scheduler.storage.rows import rows_as
 
 # States are literals, so that partial indexes are used, and the clock is read once, for the same reason.
@@ -49,18 +50,27 @@ NEXT_DUE = text("""
     ) - clock_timestamp())::float8
 """)
 
-READ_AGENTS = text("""
-    SELECT a.id, a.is_paused, a.max_batch,
+READ_AGENTS = text(f"""
+    SELECT a.id, a.is_paused OR n.is_paused OR {SERVICE_IS_PAUSED} AS is_paused, a.max_batch,
         CASE WHEN a.deleted_at IS NOT NULL THEN 'agent_deleted'
              WHEN a.expires_at <= (SELECT clock_timestamp()) THEN 'agent_expired' END AS gone,
         coalesce(a.max_tokens_per_day, a.max_invocations_per_hour,
             n.max_tokens_per_day, n.max_invocations_per_hour) IS NOT NULL AS has_budget
     FROM agents a JOIN tenants n ON n.id = a.tenant_id WHERE a.id = ANY(CAST(:agent_ids AS uuid[]))
-""")
+""")  # noqa: S608  # a constant of ours
 
-LOCK_PAUSED = text("""
-    SELECT id FROM agents WHERE id = ANY(CAST(:agent_ids AS uuid[])) AND is_paused FOR SHARE SKIP LOCKED
-""")
+LOCKS_OF_PAUSED = [
+    text(f"""
+        SELECT a.id FROM {joined} WHERE a.id = ANY(CAST(:agent_ids AS uuid[])) AND {paused}.is_paused
+        FOR SHARE OF {paused} SKIP LOCKED
+    """)  # noqa: S608  # names of ours
+    for joined, paused in (
+        ("agents a", "a"),
+        ("agents a JOIN tenants n ON n.id = a.tenant_id", "n"),
+        ("agents a CROSS JOIN service_pause s", "s"),
+    )
+]
+"""Each locks one kind of row that pauses agents, and says which of the agents it pauses."""
 
 READ_ACTIVE = text("""
     SELECT id, agent_id FROM invocations
@@ -211,7 +221,7 @@ def _decide(conn: Connection, due: Sequence[Row[Any]]) -> _Plan:
     paused = {each for each, agent in agents.items() if agent.is_paused and not agent.gone}
     active = {row.id: row.agent_id for row in conn.execute(READ_ACTIVE, {"agent_ids": agent_ids})}
     busy = set(active.values())
-    surely_paused = _agents_of(conn, LOCK_PAUSED, agent_ids=paused)
+    surely_paused = set().union(*(_agents_of(conn, lock, agent_ids=paused) for lock in LOCKS_OF_PAUSED))
     surely_busy = _agents_of(conn, LOCK_ACTIVE, ids=active)
     plan = _Plan({}, [], defaultdict(list), defaultdict(list))
     for row in due:

@@ -53,6 +53,11 @@ class Tenant(Base):
     keep_audit_days: Mapped[int | None]
     min_heartbeat_interval: Mapped[int] = mapped_column(server_default="240")
     """The minimum minutes between two heartbeats of an agent."""
+    is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Its agents are not woken; what fires is recorded and waits."""
+    paused_note: Mapped[str | None]
+    paused_by: Mapped[str | None]
+    paused_at: Mapped[datetime | None]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 

@@ -30,6 +30,13 @@ def test_a_tenants_budget_is_set_and_shown(shell: Shell, agent: str) -> None:
     shell("tenants", "budget", "nobody", code=ExitCode.NOT_FOUND)
 
 
+def test_the_tenant_is_paused_and_resumed(shell: Shell) -> None:
+    assert shell("pause", "--note", "the model is down").strip() == "Paused the tenant."
+    assert shell.json("pause", "--everything")["tenant"]["paused_note"] == "the model is down"
+    assert shell("resume", "--everything").strip() == "Resumed everything. The tenant is still paused."
+    assert shell("resume").strip() == "Resumed the tenant."
+
+
 def test_a_firing_is_acknowledged(shell: Shell, service: Service, name: str) -> None:
     woken = make_woken(service.db, name)
     [firing] = fire(service.db, woken)

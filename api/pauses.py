@@ -1,0 +1,75 @@
+"""Pauses: a tenant's, and an operator's of everything. What fires meanwhile is recorded and waits."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from flask import Response
+
+from api.auth import Level, caller, needs
+from api.resource import CHANGES, answer, blueprint, optional_body
+from api.schemas.base import NoteIn
+from api.schemas.pauses import PauseIn, PauseOut, PausesOut, ResumeIn
+from api.schemas.tenants_and_keys import TenantPath
+from api.services import services
+from scheduler.domain.errors import Forbidden
+
+pauses = blueprint(
+    "pauses", "Stops waking the agents of a tenant, or all, and goes on. Firings are recorded all the while."
+)
+
+
+@pauses.get("/pause", responses={200: PausesOut})
+@needs(Level.READ)
+def show_pauses() -> Response:
+    """Show whether the tenant, or the whole service, is paused."""
+    return _both()
+
+
+@pauses.post("/pause", responses={200: PausesOut, **CHANGES}, request_body=optional_body(PauseIn))
+@needs(Level.ADMIN, optional_body=True)
+def pause_all(body: PauseIn) -> Response:
+    """Pause the tenant, or as an operator everything: no agent is woken until it is resumed.
+
+    What runs already goes on to its end. Pausing twice changes nothing but the note.
+    """
+    services().pauses.pause(whole(everything=body.everything), actor=caller().actor, note=body.note)
+    return _both()
+
+
+@pauses.post("/resume", responses={200: PausesOut, **CHANGES}, request_body=optional_body(ResumeIn))
+@needs(Level.ADMIN, optional_body=True)
+def resume_all(body: ResumeIn) -> Response:
+    """Resume the tenant, or everything: what waited is delivered now. Agents and triggers paused before stay so."""
+    services().pauses.resume(whole(everything=body.everything), actor=caller().actor)
+    return _both()
+
+
+@pauses.post(
+    "/tenants/<tenant_id>/pause", responses={200: PauseOut, **CHANGES}, request_body=optional_body(NoteIn)
+)
+@needs(Level.OPERATOR, optional_body=True)
+def pause_tenant(path: TenantPath, body: NoteIn) -> Response:
+    """Pause a tenant."""
+    paused = services().pauses.pause(path.tenant_id, actor=caller().actor, note=body.note)
+    return answer(PauseOut.model_validate(paused))
+
+
+@pauses.post("/tenants/<tenant_id>/resume", responses={200: PauseOut, **CHANGES})
+@needs(Level.OPERATOR)
+def resume_tenant(path: TenantPath) -> Response:
+    """Resume a tenant: what waited is delivered now."""
+    return answer(PauseOut.model_validate(services().pauses.resume(path.tenant_id, actor=caller().actor)))
+
+
+def whole(*, everything: bool) -> UUID | None:
+    """What is meant: the caller's tenant, or None for everything. Raises Forbidden for who may not."""
+    if everything and not caller().is_operator:
+        raise Forbidden("Only an operator pauses or resumes everything. Leave out 'everything' for your tenant.")
+    return None if everything else caller().tenant_id
+
+
+def _both() -> Response:
+    parts = services().pauses
+    tenant, service = parts.of_tenant(caller().tenant_id), parts.of_service()
+    return answer(PausesOut(tenant=PauseOut.model_validate(tenant), service=PauseOut.model_validate(service)))

@@ -1,0 +1,74 @@
+"""Pauses the tenant, or everything, and resumes it: each a page that asks."""
+
+from __future__ import annotations
+
+from flask import Response, request
+
+from api.auth import Level, caller, needs
+from api.pauses import whole
+from api.schemas.pauses import PauseIn
+from api.services import services
+from api.web.base import done, page_blueprint
+from api.web.questions import ask
+from api.web.shapes import shaped
+
+pauses = page_blueprint("pauses")
+
+WHAT = {True: "everything", False: "this tenant"}
+
+
+@pauses.get("/settings/pause")
+@needs(Level.ADMIN)
+def ask_to_pause() -> Response:
+    """Ask before a pause, and why."""
+    everything = _everything()
+    agents = "No agent of any tenant" if everything else "No agent of this tenant"
+    return ask(
+        f"Pause {WHAT[everything]}?",
+        "Pause",
+        "/settings",
+        f"{agents} is woken until you resume. What runs now goes on to its end; firings are recorded and wait. "
+        "Agents and triggers that are paused already stay so afterwards.",
+        hidden={"everything": "1"} if everything else {},
+        asks_note=True,
+    )
+
+
+@pauses.post("/settings/pause")
+@needs(Level.ADMIN)
+def pause() -> Response:
+    """Pause."""
+    everything = _everything()
+    note = shaped(PauseIn, {"note": request.form.get("note") or None}).note
+    services().pauses.pause(whole(everything=everything), actor=caller().actor, note=note)
+    return done("/settings", "")
+
+
+@pauses.get("/settings/resume")
+@needs(Level.ADMIN)
+def ask_to_resume() -> Response:
+    """Ask before a pause ends."""
+    everything = _everything()
+    return ask(
+        f"Resume {WHAT[everything]}?",
+        "Resume",
+        "/settings",
+        "What waited is delivered at once. Agents and triggers that were paused before stay paused.",
+        is_danger=False,
+        hidden={"everything": "1"} if everything else {},
+    )
+
+
+@pauses.post("/settings/resume")
+@needs(Level.ADMIN)
+def resume() -> Response:
+    """Resume."""
+    everything = _everything()
+    services().pauses.resume(whole(everything=everything), actor=caller().actor)
+    return done("/settings", f"Resumed {WHAT[everything]}.")
+
+
+def _everything() -> bool:
+    everything = request.values.get("everything") == "1"
+    whole(everything=everything)
+    return everything

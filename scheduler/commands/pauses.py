@@ -1,0 +1,42 @@
+"""`reveille pause` and `reveille resume`: stop waking all agents of a tenant, or everything, and go on."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from scheduler.commands.console import Console, client_command
+
+Everything = Annotated[
+    bool,
+    typer.Option("--everything", help="All tenants, with an operator's key; else the tenant that is acted on."),
+]
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands to the root command."""
+    client_command(app, "pause")(pause)
+    client_command(app, "resume")(resume)
+
+
+def pause(
+    console: Console,
+    note: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
+    everything: Everything = False,
+) -> None:
+    """Stop waking agents. What fires is recorded and waits; what runs goes on to its end."""
+    body: dict[str, Any] = {"everything": everything, **({} if note is None else {"note": note})}
+    console.done(console.client.post("pause", body=body), f"Paused {_what(everything)}.")
+
+
+def resume(console: Console, everything: Everything = False) -> None:
+    """Wake agents again, with what came meanwhile. Agents and triggers that were paused before stay so."""
+    answer = console.client.post("resume", body={"everything": everything})
+    other = answer["tenant" if everything else "service"]["is_paused"]
+    still = f" {_what(not everything).capitalize()} is still paused." if other else ""
+    console.done(answer, f"Resumed {_what(everything)}.{still}")
+
+
+def _what(everything: bool) -> str:
+    return "everything" if everything else "the tenant"
