@@ -1026,6 +1026,10 @@ export interface TenantOut {
   keep_messages_days: number | null;
   keep_notifications_days: number | null;
   keep_audit_days: number | null;
+  is_paused: boolean;
+  paused_note: string | null;
+  paused_by: string | null;
+  paused_at: string | null;
   created_at: string;
 }
 
@@ -1070,6 +1074,27 @@ export interface TenantPatch {
   keep_notifications_days?: number | null;
   keep_audit_days?: number | null;
   name?: string;
+}
+
+export interface PausesOut {
+  tenant: PauseOut;
+  service: PauseOut;
+}
+
+export interface PauseOut {
+  is_paused: boolean;
+  paused_note: string | null;
+  paused_by: string | null;
+  paused_at: string | null;
+}
+
+export interface PauseIn {
+  note?: string | null;
+  everything?: boolean;
+}
+
+export interface ResumeIn {
+  everything?: boolean;
 }
 
 export interface HookOut {

@@ -17,6 +17,7 @@ from reveille.async_resources.invocations import AsyncInvocations
 from reveille.async_resources.messages import AsyncMessages
 from reveille.async_resources.models import AsyncModels
 from reveille.async_resources.notification_targets import AsyncNotificationTargets
+from reveille.async_resources.pauses import AsyncPauses
 from reveille.async_resources.tenants import AsyncTenants
 from reveille.async_resources.triggers import AsyncTriggers
 from reveille.async_resources.users import AsyncUsers
@@ -44,3 +45,4 @@ class AsyncResources:
         self.api_keys = AsyncApiKeys(client)
         self.web_users = AsyncWebUsers(client)
         self.tenants = AsyncTenants(client)
+        self.pauses = AsyncPauses(client)

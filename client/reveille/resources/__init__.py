@@ -17,6 +17,7 @@ from reveille.resources.invocations import Invocations
 from reveille.resources.messages import Messages
 from reveille.resources.models import Models
 from reveille.resources.notification_targets import NotificationTargets
+from reveille.resources.pauses import Pauses
 from reveille.resources.tenants import Tenants
 from reveille.resources.triggers import Triggers
 from reveille.resources.users import Users
@@ -44,3 +45,4 @@ class Resources:
         self.api_keys = ApiKeys(client)
         self.web_users = WebUsers(client)
         self.tenants = Tenants(client)
+        self.pauses = Pauses(client)

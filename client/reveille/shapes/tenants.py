@@ -26,6 +26,10 @@ class TenantOut(TypedDict):
     keep_messages_days: int | None
     keep_notifications_days: int | None
     keep_audit_days: int | None
+    is_paused: bool
+    paused_note: str | None
+    paused_by: str | None
+    paused_at: str | None
     created_at: str
 
 
