@@ -8,9 +8,7 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, answer, blueprint, optional_body
-from api.schemas.base import NoteIn
 from api.schemas.pauses import PauseIn, PauseOut, PausesOut, ResumeIn
-from api.schemas.tenants_and_keys import TenantPath
 from api.services import services
 from scheduler.domain.errors import Forbidden
 
@@ -43,23 +41,6 @@ def resume_all(body: ResumeIn) -> Response:
     """Resume the tenant, or everything: what waited is delivered now. Agents and triggers paused before stay so."""
     services().pauses.resume(whole(everything=body.everything), actor=caller().actor)
     return _both()
-
-
-@pauses.post(
-    "/tenants/<tenant_id>/pause", responses={200: PauseOut, **CHANGES}, request_body=optional_body(NoteIn)
-)
-@needs(Level.OPERATOR, optional_body=True)
-def pause_tenant(path: TenantPath, body: NoteIn) -> Response:
-    """Pause a tenant."""
-    paused = services().pauses.pause(path.tenant_id, actor=caller().actor, note=body.note)
-    return answer(PauseOut.model_validate(paused))
-
-
-@pauses.post("/tenants/<tenant_id>/resume", responses={200: PauseOut, **CHANGES})
-@needs(Level.OPERATOR)
-def resume_tenant(path: TenantPath) -> Response:
-    """Resume a tenant: what waited is delivered now."""
-    return answer(PauseOut.model_validate(services().pauses.resume(path.tenant_id, actor=caller().actor)))
 
 
 def whole(*, everything: bool) -> UUID | None:

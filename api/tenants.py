@@ -5,8 +5,9 @@ from __future__ import annotations
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
-from api.schemas.base import Page
+from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
+from api.schemas.base import NoteIn, Page
+from api.schemas.pauses import PauseOut
 from api.schemas.tenants_and_keys import TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
 from api.services import services
 
@@ -52,3 +53,20 @@ def remove_tenant(path: TenantPath) -> Response:
     """Delete a tenant without agents, and its keys."""
     services().tenants.delete(path.tenant_id, actor=caller().actor)
     return no_content()
+
+
+@tenants.post(
+    "/tenants/<tenant_id>/pause", responses={200: PauseOut, **CHANGES}, request_body=optional_body(NoteIn)
+)
+@needs(Level.OPERATOR, optional_body=True)
+def pause_tenant(path: TenantPath, body: NoteIn) -> Response:
+    """Pause a tenant."""
+    paused = services().pauses.pause(path.tenant_id, actor=caller().actor, note=body.note)
+    return answer(PauseOut.model_validate(paused))
+
+
+@tenants.post("/tenants/<tenant_id>/resume", responses={200: PauseOut, **CHANGES})
+@needs(Level.OPERATOR)
+def resume_tenant(path: TenantPath) -> Response:
+    """Resume a tenant: what waited is delivered now."""
+    return answer(PauseOut.model_validate(services().pauses.resume(path.tenant_id, actor=caller().actor)))

@@ -1076,16 +1076,16 @@ export interface TenantPatch {
   name?: string;
 }
 
-export interface PausesOut {
-  tenant: PauseOut;
-  service: PauseOut;
-}
-
 export interface PauseOut {
   is_paused: boolean;
   paused_note: string | null;
   paused_by: string | null;
   paused_at: string | null;
+}
+
+export interface PausesOut {
+  tenant: PauseOut;
+  service: PauseOut;
 }
 
 export interface PauseIn {

@@ -54,7 +54,6 @@ class Tenant(Base):
     min_heartbeat_interval: Mapped[int] = mapped_column(server_default="240")
     """The minimum minutes between two heartbeats of an agent."""
     is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
-    """Its agents are not woken; what fires is recorded and waits."""
     paused_note: Mapped[str | None]
     paused_by: Mapped[str | None]
     paused_at: Mapped[datetime | None]

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Unpack
 
 if TYPE_CHECKING:
     from reveille.client import AsyncClient
-    from reveille.shapes.agents import NoteIn
-    from reveille.shapes.pauses import PauseIn, PauseOut, PausesOut, ResumeIn
+    from reveille.shapes.pauses import PauseIn, PausesOut, ResumeIn
 
 
 class AsyncPauses:
@@ -32,16 +31,4 @@ class AsyncPauses:
     async def resume(self, **fields: Unpack[ResumeIn]) -> PausesOut:
         """Resume the tenant, or everything: what waited is delivered now. Agents and triggers paused before stay so."""
         answer: PausesOut = await self._client.call("POST", "/resume", body=fields)
-        return answer
-
-    async def pause(self, tenant_id: str, /, **fields: Unpack[NoteIn]) -> PauseOut:
-        """Pause a tenant."""
-        answer: PauseOut = await self._client.call(
-            "POST", f"/tenants/{self._client.quote(tenant_id)}/pause", body=fields
-        )
-        return answer
-
-    async def resume(self, tenant_id: str, /) -> PauseOut:
-        """Resume a tenant: what waited is delivered now."""
-        answer: PauseOut = await self._client.call("POST", f"/tenants/{self._client.quote(tenant_id)}/resume")
         return answer

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Unpack
 
 if TYPE_CHECKING:
     from reveille.client import AsyncClient
-    from reveille.shapes.tenants import TenantIn, TenantOut, TenantPage, TenantPatch
+    from reveille.shapes.agents import NoteIn
+    from reveille.shapes.tenants import PauseOut, TenantIn, TenantOut, TenantPage, TenantPatch
 
 
 class AsyncTenants:
@@ -47,4 +48,16 @@ class AsyncTenants:
         answer: TenantOut = await self._client.call(
             "PATCH", f"/tenants/{self._client.quote(tenant_id)}", body=fields
         )
+        return answer
+
+    async def pause(self, tenant_id: str, /, **fields: Unpack[NoteIn]) -> PauseOut:
+        """Pause a tenant."""
+        answer: PauseOut = await self._client.call(
+            "POST", f"/tenants/{self._client.quote(tenant_id)}/pause", body=fields
+        )
+        return answer
+
+    async def resume(self, tenant_id: str, /) -> PauseOut:
+        """Resume a tenant: what waited is delivered now."""
+        answer: PauseOut = await self._client.call("POST", f"/tenants/{self._client.quote(tenant_id)}/resume")
         return answer

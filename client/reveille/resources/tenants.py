@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Unpack
 
 if TYPE_CHECKING:
     from reveille.client import Client
-    from reveille.shapes.tenants import TenantIn, TenantOut, TenantPage, TenantPatch
+    from reveille.shapes.agents import NoteIn
+    from reveille.shapes.tenants import PauseOut, TenantIn, TenantOut, TenantPage, TenantPatch
 
 
 class Tenants:
@@ -45,4 +46,16 @@ class Tenants:
     def update(self, tenant_id: str, /, **fields: Unpack[TenantPatch]) -> TenantOut:
         """Change a tenant. A timezone moves triggers where neither they nor their agents have their own."""
         answer: TenantOut = self._client.call("PATCH", f"/tenants/{self._client.quote(tenant_id)}", body=fields)
+        return answer
+
+    def pause(self, tenant_id: str, /, **fields: Unpack[NoteIn]) -> PauseOut:
+        """Pause a tenant."""
+        answer: PauseOut = self._client.call(
+            "POST", f"/tenants/{self._client.quote(tenant_id)}/pause", body=fields
+        )
+        return answer
+
+    def resume(self, tenant_id: str, /) -> PauseOut:
+        """Resume a tenant: what waited is delivered now."""
+        answer: PauseOut = self._client.call("POST", f"/tenants/{self._client.quote(tenant_id)}/resume")
         return answer

@@ -5,14 +5,10 @@ Written by tools/clients from the description of the API; do not edit.
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import TYPE_CHECKING, TypedDict
 
-
-class PauseOut(TypedDict):
-    is_paused: bool
-    paused_note: str | None
-    paused_by: str | None
-    paused_at: str | None
+if TYPE_CHECKING:
+    from reveille.shapes.tenants import PauseOut
 
 
 class PausesOut(TypedDict):

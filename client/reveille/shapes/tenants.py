@@ -74,3 +74,10 @@ class TenantPatch(TypedDict, total=False):
     keep_notifications_days: int | None
     keep_audit_days: int | None
     name: str
+
+
+class PauseOut(TypedDict):
+    is_paused: bool
+    paused_note: str | None
+    paused_by: str | None
+    paused_at: str | None
