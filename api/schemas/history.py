@@ -80,7 +80,7 @@ class FiringPath(Shape):
 class DocumentPath(FiringPath):
     """Names a document of a firing."""
 
-    number: int = Field(ge=1, le=1_000)
+    number: int = Field(ge=1, le=1_000, strict=False)
 
 
 class InvocationOut(Answer):

@@ -56,8 +56,8 @@ class QueueConfig(LookConfig):
         Option("--from-start", "start", "Take what is there already.", "flag", value="all", implies=False),
     )
     data_headings: ClassVar = {
-        "en": {"id": "Entry:", "fields": "What it holds:"},
-        "zh": {"id": "条目:", "fields": "内容:"},
+        "en": {"fields": "Entry:"},
+        "zh": {"fields": "条目:"},
     }
 
     interval_seconds: float = Field(

@@ -12,6 +12,8 @@ from sqlalchemy import text
 from scheduler.domain.run import Accepted, Failed, Replied
 from scheduler.invocations.lifecycle import Claimed
 from scheduler.invocations.windows import close_due_windows
+from scheduler.storage.firing_documents import add_documents
+from scheduler.triggers.looks import Document
 from tests.support.api import Api
 from tests.support.invocations import claim, finish
 
@@ -78,6 +80,21 @@ def test_a_payload_is_kept_byte_by_byte(api: Api, scene: Scene) -> None:
     by_hand = api.post(f"/triggers/{scene.trigger_id}/fire", None, 202)["firing_id"]
     api.refused(404, "GET", f"/firings/{by_hand}/payload")
     assert all("payload" not in item for item in api.get("/firings")["items"])
+
+
+def test_a_document_is_listed_and_downloaded(api: Api, scene: Scene) -> None:
+    fired = deliver(api, scene, b"")
+    assert api.get(f"/firings/{fired}")["documents"] == []
+    with api.db.begin() as conn:
+        add_documents(conn, UUID(fired), [Document("mail-7.eml", "message/rfc822", b"From: a\r\n\r\n\xff")])
+    told = {"number": 1, "name": "mail-7.eml", "content_type": "message/rfc822", "size": 12}
+    assert api.get(f"/firings/{fired}")["documents"] == [told]
+    raw = api.call("GET", f"/firings/{fired}/documents/1")
+    assert (raw.data, raw.content_type) == (b"From: a\r\n\r\n\xff", "application/octet-stream")
+    assert raw.headers["Content-Disposition"] == f'attachment; filename="firing-{fired}-1"'
+    api.refused(404, "GET", f"/firings/{fired}/documents/2")
+    for wrong in ("0", "x", "1001"):
+        api.refused(422, "GET", f"/firings/{fired}/documents/{wrong}")
 
 
 def test_firings_are_filtered(api: Api, scene: Scene) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from scheduler.domain.ids import new_id
 from scheduler.storage.engine import Database
+from scheduler.storage.firing_documents import add_documents
+from scheduler.triggers.looks import Document
 from tests.support.database import change, rows
 from tests.support.factories import make_agent, make_tenant
 from tests.support.invocations import fire, make_woken
@@ -23,6 +25,14 @@ def test_a_firing_is_read_whole(db: Database) -> None:
     assert (shown["trigger"]["type"], shown["content_type"], shown["trust"]) == ("webhook", "text/plain", "system")
     assert tools("get_firing", firing_id=str(bytes_id))["payload_base64"] == "/wA="
     assert tools("get_firing", firing_id=str(bare_id))["payload"] is None
+    with db.begin() as conn:
+        documents = [Document("mail-7.eml", "message/rfc822", body) for body in (b"Subject: x\r\n\r\ny", b"\xff")]
+        add_documents(conn, bare_id, documents)
+    assert [each["number"] for each in tools("get_firing", firing_id=str(bare_id))["documents"]] == [1, 2]
+    whole = tools("get_firing", firing_id=str(bare_id), document=1)
+    assert (whole["text"], whole["name"]) == ("Subject: x\r\n\r\ny", "mail-7.eml")
+    assert tools("get_firing", firing_id=str(bare_id), document=2)["base64"] == "/w=="
+    assert "has no document 3" in tools.refused("get_firing", firing_id=str(bare_id), document=3)
 
 
 def test_a_message_is_read_whole_by_whom_it_concerns(db: Database) -> None:
