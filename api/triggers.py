@@ -46,6 +46,7 @@ from api.services import services
 from scheduler.manage.new_triggers import CreatedTrigger
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.storage.agents import get_agent
+from scheduler.storage.idempotency import answered_before
 from scheduler.storage.queries import count_acks
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.base import TriggerConfig
@@ -175,13 +176,16 @@ def fire_trigger(path: TriggerPath) -> Response:
     """
     reached(path.trigger_id)
     who = caller()
+    request = keyed_request(f"fire:{path.trigger_id}")
+    with services().db.begin() as conn:
+        is_repeated = answered_before(conn, request) is not None
     fired = services().triggers.fire(
         who.tenant_id,
         path.trigger_id,
         actor=who.actor,
         by_agent=who.is_agent,
-        request=keyed_request(f"fire:{path.trigger_id}"),
-        seen=seen_now(path.trigger_id),
+        request=request,
+        seen=None if is_repeated else seen_now(path.trigger_id),
     )
     return answer(FiredOut.model_validate(fired), 202)
 

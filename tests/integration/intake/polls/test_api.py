@@ -122,6 +122,14 @@ def test_a_poll_that_is_fired_by_hand_looks_first(api: Api, site: Site) -> None:
     assert found[without].data in (None, {})
 
 
+def test_a_repeated_request_to_fire_does_not_look_again(api: Api, site: Site) -> None:
+    path = f"/triggers/{make_poll(api, site)['id']}/fire"
+    keyed = {"headers": {"Idempotency-Key": "once"}}
+    fired = [api.ok(api.call("POST", path, **keyed), 202) for _ in range(3)]
+    assert [each["duplicate"] for each in fired] == [False, True, True]
+    assert (len({each["firing_id"] for each in fired}), len(site.seen)) == (1, 1)
+
+
 def _fingerprint(poll: Any) -> str:
     return PollConfig.model_construct(**poll["config"]).fingerprint()
 
