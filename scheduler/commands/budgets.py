@@ -12,7 +12,7 @@ from scheduler.commands.lookup import agent_id, checked_id, tenant_id
 from scheduler.commands.output import Columns
 from scheduler.domain.acks import AckStatus
 
-tenants = typer.Typer(help="Manage tenants, the owners of agents; requires an operator's key.")
+tenants = typer.Typer(help="Manage tenants; requires an operator's key.")
 
 TENANT_COLUMNS: Columns = (
     ("ID", "id"),

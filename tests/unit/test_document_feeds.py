@@ -92,10 +92,10 @@ def test_a_charset_is_that_of_the_header_or_of_the_declaration(document: str, co
         (
             '<!DOCTYPE z [<!ENTITY a "ha"><!ENTITY b "&a;&a;&a;">]>'
             + RSS.format("<item><title>&b;</title></item>"),
-            "declares",
+            "declarations",
         ),
-        ('<!-- <x> --><!DOCTYPE z [<!ENTITY f SYSTEM "file:///etc/passwd">]>' + RSS.format(""), "declares"),
-        ('<!DOCTYPE z SYSTEM ">" [<!ENTITY a "b">]>' + RSS.format(""), "declares"),
+        ('<!-- <x> --><!DOCTYPE z [<!ENTITY f SYSTEM "file:///etc/passwd">]>' + RSS.format(""), "declarations"),
+        ('<!DOCTYPE z SYSTEM ">" [<!ENTITY a "b">]>' + RSS.format(""), "declarations"),
         ("<svg xmlns='http://www.w3.org/2000/svg'/>", "not a feed"),
         ("PK\x03\x04\x00\x00\x08", "not text"),
     ],

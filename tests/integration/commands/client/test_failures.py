@@ -66,7 +66,7 @@ def test_without_a_key_the_remedy_is_told(shell: Shell, monkeypatch: pytest.Monk
 
 def test_a_taken_name_fails_with_the_server_s_words(shell: Shell, agent: str) -> None:
     shell("agents", "create", agent, "--command", "echo", code=ExitCode.FAILED)
-    assert "of that name" in shell.err
+    assert "with that name" in shell.err
 
 
 def test_a_service_that_does_not_answer_is_unreachable(shell: Shell) -> None:

@@ -76,7 +76,7 @@ async def test_a_continuation_is_not_asked_for_again_by_the_next_try(db: Databas
         await thinkers.run(invocation_id, 2)
     row = row_of(db, invocation_id)
     assert (row.reply, len(provider.requests)) == ("Once more.", 3)
-    assert len([each for each in notes(db) if "asked to go on" in each]) == 1
+    assert len([each for each in notes(db) if "asked to continue" in each]) == 1
 
 
 SILENT: dict[str, bytes] = {
@@ -112,17 +112,17 @@ async def ended(db: Database, provider: str, saying: bytes, **model: Any) -> Any
 async def test_a_model_that_spent_its_tokens_without_a_word_has_failed(db: Database, provider: str) -> None:
     row = await ended(db, provider, SILENT[provider])
     assert (row.state, row.reply, row.tokens_out) == ("dead", None, TOKENS[provider])
-    assert f"limit of tokens after {TOKENS[provider]} and had said nothing" in row.tries[0]["error"]
+    assert f"token limit after {TOKENS[provider]} tokens without any text" in row.tries[0]["error"]
 
 
 @pytest.mark.parametrize(
     ("saying", "reply", "error"),
     [
-        (text("<think>So far", finish="length"), None, "had said nothing"),
+        (text("<think>So far", finish="length"), None, "without any text"),
         (text("<think>Hm.</think>\n\nYes."), "Yes.", None),
-        (text("<think>Hm.</think> \n"), None, "had answered nothing, though somebody waits"),
-        (text(""), None, "had answered nothing, though somebody waits"),
-        (text(" \u200b\n"), None, "had answered nothing, though somebody waits"),
+        (text("<think>Hm.</think> \n"), None, "without an answer, although somebody waits"),
+        (text(""), None, "without an answer, although somebody waits"),
+        (text(" \u200b\n"), None, "without an answer, although somebody waits"),
         (text("Hm.</think>\n\nYes."), "Yes.", None),
         (text("Write </think> at the end."), "Write </think> at the end.", None),
     ],
