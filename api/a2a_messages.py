@@ -91,7 +91,9 @@ def card(
         description="Takes a message. What else wakes the agent at that time it is told together with it.",
         tags=["wake", *tags],
     )
-    bearer = HTTPAuthSecurityScheme(scheme="Bearer", description="A key with the scope write, or the agent's own.")
+    bearer = HTTPAuthSecurityScheme(
+        scheme="Bearer", description="A key with the scope write, or the agent's own key."
+    )
     shown = AgentCard(
         name=name,
         description=description or f"{name}, an agent that Reveille wakes.",

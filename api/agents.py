@@ -12,7 +12,7 @@ from api.schemas.base import NoteIn, Page
 from api.schemas.budgets import AgentWhole, budget_of
 from api.services import services
 
-agents = blueprint("agents", "Who is woken, and how.")
+agents = blueprint("agents", "The agents that Reveille wakes.")
 
 
 @agents.post("/agents", responses={201: AgentOut, **CHANGES})

@@ -13,7 +13,7 @@ from scheduler.manage.approvals import approve, reject
 from scheduler.storage.own_triggers import list_awaiting
 from scheduler.storage.trigger_lists import TriggerFilter
 
-approvals = blueprint("approvals", "Triggers that agents made and people have to approve.")
+approvals = blueprint("approvals", "Triggers created by agents that people have to approve.")
 
 
 @approvals.get("/approvals", responses={200: TriggerPage})

@@ -10,7 +10,7 @@ from api.schemas.history import AuditPage, AuditQuery
 from api.services import services
 from scheduler.storage.queries import AuditFilter, list_audit
 
-audit = blueprint("audit", "Who did what, and when; firings are in it as `trigger.fired`.")
+audit = blueprint("audit", "Who did what, and when; firings appear as `trigger.fired`.")
 
 
 @audit.get("/audit", responses={200: AuditPage})

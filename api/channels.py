@@ -12,7 +12,7 @@ from api.schemas.channels import ChannelIn, ChannelOut, ChannelPage, ChannelPatc
 from api.services import services
 from scheduler.storage.message_tables import Channel
 
-channels = blueprint("channels", "Where people of a chat provider reach an agent.")
+channels = blueprint("channels", "Connections to chat services through which people reach an agent.")
 
 
 @channels.post("/channels", responses={201: ChannelOut, **CHANGES})

@@ -19,7 +19,7 @@ from api.services import services
 from api.triggers import reached
 from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries
 
-deliveries = blueprint("deliveries", "What webhooks were sent.")
+deliveries = blueprint("deliveries", "The requests that webhooks received.")
 
 
 @deliveries.get("/triggers/<trigger_id>/deliveries", responses={200: DeliveryPage})

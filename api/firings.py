@@ -21,11 +21,11 @@ from scheduler.storage.firing_documents import get_document, list_documents
 from scheduler.storage.queries import LedgerFilter, get_firing, list_firings
 
 RAW: dict[str, Any] = {
-    "description": "The bytes as they came; their own type is the firing's `content_type`.",
+    "description": "The original bytes; their type is the firing's `content_type`.",
     "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
 }
 
-firings = blueprint("firings", "That a trigger fired: recorded once, kept for good.")
+firings = blueprint("firings", "Records that a trigger fired, each stored once.")
 
 
 @firings.get("/firings", responses={200: FiringPage})

@@ -15,7 +15,7 @@ from scheduler.manage.focus import MAX_LISTED, resolve_focus
 from scheduler.storage.agents import get_agent
 from scheduler.storage.trigger_views import list_focus
 
-focus = blueprint("focus", "An agent's follow-ups, by what they belong to.")
+focus = blueprint("focus", "The subjects that an agent's triggers belong to.")
 
 
 @focus.get("/agents/<agent_id>/focus", responses={200: FocusPage})

@@ -24,12 +24,12 @@ from scheduler.triggers.webhook import MOST_BODY, USUAL_BODY
 hooks = APIBlueprint(
     "hooks",
     __name__,
-    abp_tags=[Tag(name="hooks", description="Where senders deliver to webhook triggers.")],
+    abp_tags=[Tag(name="hooks", description="The addresses to which senders deliver for webhook triggers.")],
     operation_id_callback=lambda **about: str(about["name"]),
 )
 
 ANYTHING = RequestBody(
-    description="Kept byte for byte, of whatever type it is; at most 64 KiB, or as much as the trigger says.",
+    description="Any content type, stored byte for byte; at most 64 KiB, or the trigger's own limit.",
     content={
         kind: MediaType(schema=None) for kind in ("application/json", "text/plain", "application/octet-stream")
     },

@@ -11,7 +11,7 @@ from api.schemas.base import Page
 from api.schemas.tenants_and_keys import KeyCreated, KeyIn, KeyOut, KeyPage, KeyPath
 from api.services import services
 
-keys = blueprint("api-keys", "The keys that act for a tenant, for one agent, or for the operator.")
+keys = blueprint("api-keys", "Keys for a tenant, for a single agent, or for the operator.")
 
 
 @keys.post("/api-keys", responses={201: KeyCreated, **CHANGES})

@@ -38,7 +38,7 @@ from scheduler.storage.sessions import (
     list_sessions,
 )
 
-messages = blueprint("messages", "What people and agents say to agents; on_message triggers listen for it.")
+messages = blueprint("messages", "Messages of people and agents to agents; on_message triggers listen for them.")
 
 
 @messages.post("/messages", responses={201: ReceivedOut, 200: ReceivedOut, **CHANGES})

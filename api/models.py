@@ -26,7 +26,7 @@ from scheduler.manage.models import Author
 from scheduler.storage.agents import get_agent
 from scheduler.storage.usage import usage_by_day, usage_by_trigger
 
-models = blueprint("models", "What agents of the runtime llm think with.")
+models = blueprint("models", "Language models for agents with the runtime llm.")
 
 SHOWN_TEXT = 200
 

@@ -13,7 +13,7 @@ from api.schemas.notes import NotesIn, NotesOut
 from api.services import services
 from scheduler.storage.notes import MOST_CHARACTERS, Notes
 
-notes = blueprint("notes", "What agents keep from run to run.")
+notes = blueprint("notes", "What agents remember between runs.")
 
 
 @notes.get("/agents/<agent_id>/notes", responses={200: NotesOut})

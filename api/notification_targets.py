@@ -12,7 +12,7 @@ from api.schemas.base import Page
 from api.schemas.notification_targets import TargetIn, TargetOut, TargetPage, TargetPath, TestedOut
 from api.services import services
 
-notification_targets = blueprint("notification targets", "Where an agent's replies are sent besides.")
+notification_targets = blueprint("notification targets", "Additional destinations for an agent's replies.")
 
 
 @notification_targets.post("/agents/<agent_id>/notification-targets", responses={201: TargetOut, **CHANGES})

@@ -32,7 +32,7 @@ from scheduler.triggers.looks import LookConfig
 from scheduler.triggers.poll import PollConfig, Seen
 from scheduler.triggers.registry import KINDS, OFFERED, kind_of
 
-polls = blueprint("polls", "What polls saw, and what they would see.")
+polls = blueprint("polls", "The state of polls, and trials.")
 
 _tries = Turns("polls are being tried")
 """Each occupies a thread of this process for up to 11 s."""

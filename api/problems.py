@@ -26,7 +26,7 @@ RETRY_AFTER_OUTAGE = 5
 class Problem(BaseModel):
     """An error (RFC 9457). `field` is the first invalid field, `errors` holds all of them."""
 
-    type: str = Field(description="Says which kind of problem this is; stable, unlike the texts.")
+    type: str = Field(description="The kind of problem; stable, unlike the texts.")
     title: str
     status: int
     detail: str

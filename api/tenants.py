@@ -11,7 +11,7 @@ from api.schemas.pauses import PauseOut
 from api.schemas.tenants_and_keys import TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
 from api.services import services
 
-tenants = blueprint("tenants", "The owners of agents. Only an operator's admin key sees them.")
+tenants = blueprint("tenants", "The owners of agents. Requires an operator's admin key.")
 
 
 @tenants.post("/tenants", responses={201: TenantOut, **CHANGES})

@@ -17,7 +17,7 @@ from scheduler.intake.wakes.intake import Call, wake
 from scheduler.manage.agent_heartbeat import HeartbeatSettings, set_heartbeat
 from scheduler.storage.references import find_agent
 
-wakes = blueprint("wakes", "Calls of an agent, by people and by other agents, and its heartbeat.")
+wakes = blueprint("wakes", "Calls of an agent by people and other agents, and its heartbeat.")
 
 
 @wakes.post("/agents/<agent_id>/wake", responses={202: FiredOut, **CHANGES, **problems(429)})

@@ -11,7 +11,7 @@ from api.schemas.web_users import WebUserIn, WebUserOut, WebUserPage, WebUserPat
 from api.services import services
 from scheduler.manage.web_users import WebUserSpec
 
-web_users = blueprint("web-users", "People who sign in to the web UI by a password.")
+web_users = blueprint("web-users", "People who sign in to the web UI with a password.")
 
 
 @web_users.post("/web-users", responses={201: WebUserOut, **CHANGES})

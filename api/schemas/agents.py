@@ -38,29 +38,31 @@ class AgentSettings(Shape):
 
     role_description: Text = ""
     language: Literal["en", "zh"] = "en"
-    timezone: Zone | None = Field(None, description="Of its triggers; null: the tenant's.")
-    dedup_delay_seconds: float = Field(30.0, ge=0, le=3600, description="How long a window stays open.")
-    max_batch: int = Field(100, ge=1, le=1000, description="As many firings close a window early.")
+    timezone: Zone | None = Field(None, description="The default for its triggers; null: the tenant's.")
+    dedup_delay_seconds: float = Field(30.0, ge=0, le=3600, description="How long its window stays open.")
+    max_batch: int = Field(100, ge=1, le=1000, description="This many firings close a window early.")
     timeout_seconds: int = Field(600, ge=1, le=86_400)
     max_triggers: int | None = Field(None, ge=0, le=10_000, description="Null: the tenant's.")
     min_poll_interval_min: int | None = Field(None, ge=1, le=525_600, description="Null: the tenant's.")
     webhook_rate_limit: int | None = Field(
-        None, ge=0, le=1_000_000, description="Deliveries a minute of each webhook; null: the tenant's."
+        None, ge=0, le=1_000_000, description="The maximum deliveries per minute and webhook; null: the tenant's."
     )
     max_tokens_per_day: TokensPerDay | None = Field(
-        DEFAULT_TOKENS_PER_DAY, description="Null: no limit but the tenant's. Left out: 1,000,000."
+        DEFAULT_TOKENS_PER_DAY, description="Null: only the tenant's limit. Default: 1,000,000."
     )
     max_invocations_per_hour: InvocationsPerHour | None = Field(
-        DEFAULT_INVOCATIONS_PER_HOUR, description="Null: no limit but the tenant's. Left out: 600."
+        DEFAULT_INVOCATIONS_PER_HOUR, description="Null: only the tenant's limit. Default: 600."
     )
     expires_at: Moment | None = None
     mcp_servers: Annotated[list[McpServer], AfterValidator(unique_names)] = Field(
-        default_factory=list, max_length=10, description="Their tools are those of an llm agent, beside our own."
+        default_factory=list,
+        max_length=10,
+        description="MCP servers whose tools an llm agent gets besides the built-in ones.",
     )
     approve_triggers: bool = Field(
-        False, description="Whether a trigger that the agent makes or changes itself waits for approval."
+        False, description="Whether triggers that the agent itself creates or changes need approval."
     )
-    public_card: bool = Field(False, description="Whether anybody may read its A2A card, without a key.")
+    public_card: bool = Field(False, description="Whether its A2A card is readable without a key.")
 
 
 class AgentIn(AgentSettings):
@@ -87,7 +89,7 @@ class AgentPatch(AgentSettings):
 
     name: Name = ""
     runtime: dict[str, Any] = Field(
-        default_factory=dict, description="Merged into the runtime, or a whole one of another kind."
+        default_factory=dict, description="Merged into the runtime, or a complete one of another kind."
     )
 
 
@@ -123,7 +125,8 @@ class AgentOut(Answer):
     mcp_servers: list[McpServerOut]
     header_names: dict[str, list[str]] = Field(
         default_factory=dict,
-        description="Which headers are sent along, by `runtime` and `mcp_servers.NAME`; their values are never shown.",
+        description="The names of sent headers, by `runtime` and `mcp_servers.NAME`; their values are "
+        "never shown.",
     )
     approve_triggers: bool
     public_card: bool

@@ -103,7 +103,7 @@ def _to_moment(value: object) -> datetime:
 
 def _parsed(value: object, parse: Callable[[str], datetime]) -> datetime:
     if not isinstance(value, str):
-        raise ValueError("must be a text such as 2030-01-31T09:00:00Z")
+        raise ValueError("must be a string such as 2030-01-31T09:00:00Z")
     try:
         moment = parse(value)
     except (ValueError, OverflowError):
@@ -136,7 +136,7 @@ Moment = Annotated[datetime, BeforeValidator(_moment), Field(description="RFC 33
 LocalMoment = Annotated[
     datetime,
     BeforeValidator(_local_moment),
-    Field(description="RFC 3339; without an offset it is local time of the zone that is asked for, else UTC."),
+    Field(description="RFC 3339; without an offset it is local time in the requested zone, else UTC."),
 ]
 Searched = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Time = Annotated[
@@ -150,17 +150,19 @@ class Page(Query):
     """Paging, newest first."""
 
     limit: int = Field(DEFAULT_LIMIT, ge=1, le=MAX_LIMIT)
-    after: UUID | None = Field(None, description="`next` of the page before, which is the id of its last item.")
+    after: UUID | None = Field(
+        None, description="The `next` of the previous page, which is the id of its last item."
+    )
 
 
 class SpanPage(Page):
     """Paging of what lies in a span of time; both its ends are included."""
 
     since: Annotated[datetime, BeforeValidator(_from_moment)] | None = Field(
-        None, alias="from", description="RFC 3339; without an offset it is UTC, and a day begins at midnight."
+        None, alias="from", description="RFC 3339; without an offset it is UTC, and a date starts at midnight."
     )
     until: Annotated[datetime, BeforeValidator(_to_moment)] | None = Field(
-        None, alias="to", description="The same; a day alone lasts to its end."
+        None, alias="to", description="The same; a date includes the whole day."
     )
 
     @field_validator("until")

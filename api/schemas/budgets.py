@@ -22,12 +22,14 @@ class BudgetOut(Answer):
 
     tokens_per_day: SpendingOut
     invocations_per_hour: SpendingOut
-    tenant_tokens_per_day: SpendingOut | None = Field(description="Of all the tenant's agents; null: no limit.")
+    tenant_tokens_per_day: SpendingOut | None = Field(
+        description="The limit for all the tenant's agents; null: no limit."
+    )
     tenant_invocations_per_hour: SpendingOut | None = Field(
-        description="Of all the tenant's agents; null: no limit."
+        description="The limit for all the tenant's agents; null: no limit."
     )
     held_until: Time | None = Field(description="Until when the agent's window is held for a spent budget.")
-    note: str | None = Field(description="Which budget that is.")
+    note: str | None = Field(description="The spent budget.")
 
 
 class AgentWhole(AgentOut):

@@ -13,7 +13,7 @@ from scheduler.domain.shapes import Shape
 
 Secrets = Annotated[
     dict[str, str | None],
-    Field(description='What its kind asks for, e.g. {"signing_secret": "…"}; see docs/channels.md.', repr=False),
+    Field(description='Depends on its kind, e.g. {"signing_secret": "…"}; see docs/channels.md.', repr=False),
 ]
 Kind = Annotated[str, StringConstraints(max_length=50), Field(examples=list(KINDS))]
 
@@ -22,7 +22,7 @@ class ChannelSettings(Shape):
     """The settings that can be given at creation and changed later."""
 
     bot_user_id: Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!-~]+$")] | None = (
-        Field(None, description="The provider's id of the app's own user; what it writes is ignored.")
+        Field(None, description="The provider's id of the app's own user, whose messages are ignored.")
     )
     is_enabled: bool = True
 
@@ -42,7 +42,7 @@ class ChannelPatch(ChannelSettings):
     model_config = ConfigDict(json_schema_extra=no_defaults)
 
     name: Name = ""
-    kind: Kind = Field("", description="May be repeated, not changed.")
+    kind: Kind = Field("", description="May be sent unchanged, but not changed.")
     agent_id: Annotated[UUID, Field(strict=False)] = UUID(int=0)
     secrets: Secrets = Field(default_factory=dict)
 
@@ -57,7 +57,7 @@ class ChannelOut(Answer):
     name: str
     bot_user_id: str | None
     is_enabled: bool
-    events_url: str = Field(description="What the provider is given as the address of its events.")
+    events_url: str = Field(description="The address to configure at the provider for its events.")
     note: str | None
     noted_at: Time | None
     created_at: Time

@@ -36,7 +36,7 @@ class DeliveryQuery(SpanPage):
     """Which calls of a webhook to list; `refused` is every verdict but `accepted`."""
 
     verdict: Annotated[str, one_of([REFUSED, *(each.value for each in Verdict)])] | None = None
-    error: Searched | None = Field(None, description="Part of the reason, in any case.")
+    error: Searched | None = Field(None, description="Part of the reason, case-insensitive.")
 
 
 class DeliveryPath(TriggerPath):

@@ -36,9 +36,9 @@ class FiringOut(Answer):
     invocation_id: UUID
     root_id: UUID
     depth: int
-    ack: str | None = Field(description="What its agent says of it: `handled`, `deferred` or `ignored`.")
+    ack: str | None = Field(description="Its agent's acknowledgement: `handled`, `deferred` or `ignored`.")
     acked_at: Time | None
-    deferred_until: Time | None = Field(description="When it comes back; of one that has, when that was.")
+    deferred_until: Time | None = Field(description="When a deferred firing comes back, or came back.")
 
 
 class DocumentOut(Answer):
@@ -119,9 +119,7 @@ class TryOut(Answer):
     ended_at: Time
     outcome: str
     error: str | None
-    note: str | None = Field(
-        None, description="What else is to be known of it, such as usage that was not counted."
-    )
+    note: str | None = Field(None, description="Further information, such as usage that was not counted.")
 
 
 class InvocationWhole(InvocationOut):
@@ -150,7 +148,7 @@ class InvocationQuery(SpanPage):
     trigger_id: UUID | None = None
     state: InvocationState | None = None
     error: Searched | None = Field(
-        None, description="Part of what the last try, or the reason, says; in any case."
+        None, description="Part of the last attempt's error or the reason, case-insensitive."
     )
 
 
@@ -168,20 +166,21 @@ class CompleteIn(Shape):
     error: Annotated[str, StringConstraints(min_length=1, max_length=10_000)] | None = None
     acks: list[Any] | None = Field(
         None,
-        description="`[{firing_id, status, until?}]`: what becomes of each. A wrong one is told and hurts no other.",
+        description="`[{firing_id, status, until?}]`: the outcome of each. An invalid one is reported and "
+        "does not affect the others.",
         examples=[[{"firing_id": "01900000-0000-7000-8000-000000000000", "status": "handled"}]],
     )
     usage: Any = Field(
         None,
-        description="What the run used: `{input_tokens, output_tokens, cost}`. A wrong one is told in the try's note "
-        "and not counted.",
+        description="What the run used: `{input_tokens, output_tokens, cost}`. An invalid one is reported in the "
+        "attempt's note and not counted.",
         examples=[{"input_tokens": 1200, "output_tokens": 80, "cost": 0.012}],
     )
 
     @model_validator(mode="after")
     def _one_of_them(self) -> CompleteIn:
         if self.reply is not None and self.error is not None:
-            raise ValueError("give reply or error, not both")
+            raise ValueError("give either reply or error")
         return self
 
 

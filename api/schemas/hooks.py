@@ -13,15 +13,15 @@ from scheduler.domain.shapes import Shape
 class HookPath(Shape):
     """Identifies a webhook by its token."""
 
-    token: str = Field(description="The last part of a hook_url.")
+    token: str = Field(description="The last segment of a hook_url.")
 
 
 class ReceiptOut(Answer):
     """The outcome of a delivery."""
 
-    firing_id: UUID | None = Field(description="Its firing; of a duplicate the first one's, null when filtered.")
-    duplicate: bool = Field(description="It came before, and fired then.")
-    filtered: bool = Field(False, description="The trigger's filter passed it over; only given when true.")
+    firing_id: UUID | None = Field(description="Its firing; for a duplicate the first one's, null when filtered.")
+    duplicate: bool = Field(description="It was received before, and fired then.")
+    filtered: bool = Field(False, description="The trigger's filter excluded it; only present when true.")
 
 
 class HookOut(Answer):

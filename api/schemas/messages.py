@@ -54,12 +54,12 @@ class MessageIn(Shape):
     sender: SenderIn | None = Field(None, alias="from")
     to_agent_id: BodyId
     text: Said
-    channel: Channel | None = Field(None, description="Left out: `web` for a user, `agent` for an agent.")
-    session_id: BodyId | None = Field(None, description="Left out: the usual session of the two on this channel.")
+    channel: Channel | None = Field(None, description="Default: `web` for a user, `agent` for an agent.")
+    session_id: BodyId | None = Field(None, description="Default: the usual session of the two on this channel.")
     event_id: ExternalId | None = Field(
         None,
-        description="The sender's own id of the message to this agent on this channel: sent again, it is taken once; "
-        "with another text it is refused (409).",
+        description="The sender's id for the message to this agent on this channel: a repeat is accepted "
+        "once; with another text it is refused (409).",
     )
 
 
@@ -69,7 +69,7 @@ class ReceivedOut(Answer):
     id: UUID
     session_id: UUID
     duplicate: bool
-    firing_ids: list[UUID] = Field(description="The firings that it made at once.")
+    firing_ids: list[UUID] = Field(description="The firings that it caused immediately.")
 
 
 class MessageOut(Answer):

@@ -17,20 +17,21 @@ Address = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
 # The characters that are allowed in a header.
 ProviderKey = Annotated[str, StringConstraints(pattern=r"^[!-~]{1,4096}$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Z0-9_]{0,99}$")]
-Price = Annotated[float, Field(ge=0, le=1_000_000, description="Of a million tokens, in your currency.")]
+Price = Annotated[float, Field(ge=0, le=1_000_000, description="Per million tokens, in your currency.")]
 
 
 class ModelSettings(Shape):
     """The settings that can be given at creation and changed later."""
 
     base_url: Address | None = Field(None, description="Null: the provider's own address.")
-    key: ProviderKey | None = Field(None, repr=False, description="Kept encrypted and never shown.")
+    key: ProviderKey | None = Field(None, repr=False, description="Stored encrypted and never shown.")
     key_env: Variable | None = Field(
         None,
-        description="Instead of a key: the worker's variable that holds it. Only an operator's key sets this.",
+        description="Instead of a key: the worker's environment variable with the key. Only settable with "
+        "an operator's key.",
     )
     is_enabled: bool = True
-    max_output_tokens: int | None = Field(None, ge=1, le=10_000_000, description="Of one response.")
+    max_output_tokens: int | None = Field(None, ge=1, le=10_000_000, description="The limit for one response.")
     input_price: Price = 0.0
     output_price: Price = 0.0
 
@@ -40,7 +41,7 @@ class ModelIn(ModelSettings):
 
     name: Name
     provider: Provider
-    model: ModelName = Field(description="The provider's own name of it.", examples=["gpt-4o-mini"])
+    model: ModelName = Field(description="The provider's name for the model.", examples=["gpt-4o-mini"])
 
 
 class ModelPatch(ModelSettings):
@@ -80,11 +81,11 @@ class ModelTestedOut(Answer):
     """The result of a test question."""
 
     ok: bool
-    latency_ms: int = Field(description="Until the whole answer was there, or it was clear that there is none.")
-    text: str = Field(description="What the model said, the first 200 characters.")
+    latency_ms: int = Field(description="Until the answer was complete or had failed.")
+    text: str = Field(description="The first 200 characters of the model's answer.")
     tokens_in: int
     tokens_out: int
-    error: str | None = Field(description="Why it did not answer, in the provider's words where it gave any.")
+    error: str | None = Field(description="Why it did not answer, in the provider's words if available.")
 
 
 class ModelPath(Shape):

@@ -23,4 +23,4 @@ class NotesOut(Answer):
     text: str
     updated_at: Time | None
     updated_by: str | None = Field(description="`agent:ID` for the agent itself, `key:NAME`, `user:NAME`.")
-    most: int = Field(description="As many characters are kept.")
+    most: int = Field(description="The maximum number of characters.")

@@ -19,10 +19,10 @@ class TargetIn(Shape):
     name: Name
     kind: Annotated[str, StringConstraints(max_length=50), Field(examples=list(TARGETS))]
     url: Annotated[str, StringConstraints(min_length=1, max_length=2000)] = Field(
-        description="Never shown again: for a chat provider it is all that it takes to write there.", repr=False
+        description="Never shown again, since a chat service's URL is enough to write there.", repr=False
     )
     secret: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
-        None, description="What signs: of a webhook (made when left out), or of a Feishu bot.", repr=False
+        None, description="The signing secret of a webhook (generated if omitted) or a Feishu bot.", repr=False
     )
 
     def spec(self) -> TargetSpec:
@@ -38,12 +38,12 @@ class TargetOut(Answer):
     agent_id: UUID
     name: str
     kind: str
-    host: str = Field(description="Of its URL, the rest of which is a secret.")
-    delivered_at: Time | None = Field(description="When a notification last arrived.")
+    host: str = Field(description="The host of its URL, the rest of which is secret.")
+    delivered_at: Time | None = Field(description="When a notification was last delivered.")
     note: str | None
     noted_at: Time | None
     created_at: Time
-    secret: str | None = Field(None, description="A webhook's: in the answer that makes it, and never again.")
+    secret: str | None = Field(None, description="A webhook's secret: only in the response that creates it.")
 
 
 class TargetPage(Listed[TargetOut]):

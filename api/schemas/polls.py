@@ -22,13 +22,13 @@ class TrialOut(Answer):
     """The result of a trial. Nothing was recorded."""
 
     status: Literal["found", "nothing_there", "failed"]
-    value: Any = Field(None, description="What is at the path: one node's value, or the list of several.")
+    value: Any = Field(None, description="The value at the path, or a list if the path can select several.")
     value_cut: bool = Field(
-        description="The value is long: its JSON's first 64 Ki characters are shown, as a text."
+        description="The value is long: the first 64 Ki characters of its JSON are returned as text."
     )
     as_sent: str | None = Field(
         None,
-        description="The value's JSON as it was sent, where `value` cannot tell all of it (`10.00`, `1e400`).",
+        description="The value's original JSON, when `value` cannot represent it exactly (`10.00`, `1e400`).",
     )
     would_fire: bool
     error: str | None = Field(
@@ -40,15 +40,16 @@ class PollOut(Answer):
     """The state that a poll keeps between checks."""
 
     checked_at: Time | None
-    failures: int = Field(description="In a row, up to now.")
+    failures: int = Field(description="The number of consecutive failures so far.")
     first_failure_at: Time | None
-    note: str | None = Field(description="What there is to say of the last look; null when all is well.")
-    is_seen: bool = Field(description="Whether a value, or nothing, was seen since the config was last changed.")
+    note: str | None = Field(description="The result of the last check; null on success.")
+    is_seen: bool = Field(description="Whether a value, or nothing, was found since the config last changed.")
     value: Any = Field(
-        None, description="The value that the next look is compared with; null, and a note, if nothing was there."
+        None,
+        description="The value that the next check is compared with; null, with a note, if nothing was found.",
     )
     value_cut: bool
     as_sent: str | None = Field(
         None,
-        description="The value's JSON as it was sent, where `value` cannot tell all of it (`10.00`, `1e400`).",
+        description="The value's original JSON, when `value` cannot represent it exactly (`10.00`, `1e400`).",
     )

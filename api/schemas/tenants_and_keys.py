@@ -29,7 +29,7 @@ def _known_scopes(scopes: list[str]) -> list[str]:
     if len(set(scopes)) != len(scopes):
         raise ValueError("the same scope occurs twice")
     if len(scopes) > 1 and any(scope.startswith(AGENT_PREFIX) for scope in scopes):
-        raise ValueError("agent:ID stands alone: it reads and writes what is that agent's, and nothing else")
+        raise ValueError("agent:ID must be the only scope: it gives access to that agent's data only")
     return scopes
 
 
@@ -41,38 +41,40 @@ Scope = Annotated[
 
 
 Days = Annotated[int, Field(ge=0, le=MOST_DAYS)] | None
-KEEP = "Days that they are kept; 0: for ever, null: as REVEILLE_RETENTION says."
+KEEP = "The days they are kept; 0: forever, null: the default in REVEILLE_RETENTION."
 
 
 class TenantSettings(Shape):
     """The settings that can be given at creation and changed later. Agents' own limits cannot exceed these."""
 
     timezone: Zone = "UTC"
-    default_max_triggers: int = Field(20, ge=0, le=10_000, description="Most triggers of an agent.")
-    min_poll_interval_min: int = Field(5, ge=5, le=525_600, description="Least minutes between two polls.")
+    default_max_triggers: int = Field(20, ge=0, le=10_000, description="The maximum triggers per agent.")
+    min_poll_interval_min: int = Field(5, ge=5, le=525_600, description="The minimum minutes between two polls.")
     min_heartbeat_interval: int = Field(
         240,
         ge=1,
         le=525_600,
-        description="Least minutes between two heartbeats of an agent; shorter ones are widened.",
+        description="The minimum minutes between two heartbeats of an agent; shorter intervals are raised.",
     )
-    max_webhook_rate: int = Field(5, ge=0, le=1_000_000, description="Most deliveries a minute of a webhook.")
+    max_webhook_rate: int = Field(
+        5, ge=0, le=1_000_000, description="The maximum deliveries per minute of a webhook."
+    )
     max_webhook_body_bytes: int = Field(
-        1_048_576, ge=1, le=1_048_576, description="Most bytes that a webhook may let a delivery have."
+        1_048_576, ge=1, le=1_048_576, description="The highest size limit that a webhook may set for deliveries."
     )
     max_tokens_per_day: TokensPerDay | None = Field(
-        None, description="Of all agents together, on a day of the tenant's zone; null: no limit."
+        None, description="For all agents together, per day in the tenant's zone; null: no limit."
     )
     max_invocations_per_hour: InvocationsPerHour | None = Field(
-        None, description="Of all agents together; null: no limit."
+        None, description="For all agents together; null: no limit."
     )
     max_concurrent_runs: int | None = Field(
-        None, ge=1, le=1_000_000, description="Most runs at once, of all agents together; null: no limit."
+        None, ge=1, le=1_000_000, description="The maximum concurrent runs of all agents; null: no limit."
     )
 
     keep_firings_days: Days = Field(None, description=f"Firings with their payloads. {KEEP}")
     keep_invocations_days: Days = Field(None, description=f"Ended invocations with their transcripts. {KEEP}")
-    keep_deliveries_days: Days = Field(None, description=f"Deliveries of webhooks. {KEEP}")
+    keep_deliveries_days: Days = Field(None, description=f"Webhook deliveries. {KEEP}")
     keep_messages_days: Days = Field(None, description=f"Messages of conversations. {KEEP}")
     keep_notifications_days: Days = Field(None, description=f"Notifications. {KEEP}")
     keep_audit_days: Days = Field(None, description=f"The audit trail. {KEEP}")
@@ -135,7 +137,7 @@ class KeyIn(Shape):
     name: Name
     scopes: Annotated[list[Scope], Field(min_length=1, max_length=3), AfterValidator(_known_scopes)]
     tenant_id: Annotated[UUID, Field(strict=False)] | None = None
-    expires_at: Moment | None = Field(None, description="It works until then; null: until it is revoked.")
+    expires_at: Moment | None = Field(None, description="When it expires; null: valid until it is revoked.")
 
     def spec(self, acted_on: UUID) -> KeySpec:
         """Returns the service's input; `acted_on` is the tenant of a key that names none."""
@@ -153,7 +155,7 @@ class KeyOut(Answer):
     scopes: list[str]
     created_at: Time
     expires_at: Time | None
-    last_used_at: Time | None = Field(description="Good to a minute.")
+    last_used_at: Time | None = Field(description="Accurate to a minute.")
 
 
 class KeyCreated(KeyOut):

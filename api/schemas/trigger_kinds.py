@@ -13,10 +13,12 @@ class TriggerTypeOut(Answer):
     """A kind of trigger."""
 
     type: str = Field(description="The `type` of its triggers.")
-    label: str = Field(description="Its name for people.")
+    label: str = Field(description="Its display name.")
     summary: str = Field(description="When it fires.")
-    docs: str = Field(description="Its page: a path in the repository, or an address; empty when it has none.")
-    is_offered: bool = Field(description="Whether people and agents make such triggers; else only Reveille does.")
+    docs: str = Field(description="Its documentation: a path in the repository, or a URL; empty if there is none.")
+    is_offered: bool = Field(
+        description="Whether people and agents can create such triggers; otherwise only Reveille does."
+    )
     config_schema: dict[str, Any] = Field(description="The JSON Schema of its `config`.")
 
 

@@ -37,7 +37,7 @@ Seconds = Annotated[float, Field(ge=0, le=LONGEST_SECONDS)]
 
 Config = Annotated[
     dict[str, Any],
-    Field(description='What its type asks for, e.g. {"expr": "0 9 * * mon-fri"} for cron; see docs/api.md.'),
+    Field(description='Depends on its type, e.g. {"expr": "0 9 * * mon-fri"} for cron; see docs/api.md.'),
 ]
 
 
@@ -57,12 +57,12 @@ class TriggerSettings(Shape):
     """The settings that can be given at creation and changed later."""
 
     reason: Annotated[str, StringConstraints(max_length=MAX_REASON)] = Field(
-        "", title="Reason", description="Why the agent is woken; it reads this.", json_schema_extra=AREA
+        "", title="Reason", description="Why the agent is woken; the agent reads this.", json_schema_extra=AREA
     )
     focus_ref: Name | None = Field(
         None,
         title="Focus",
-        description="What it belongs to, for example tickets/4711. Triggers are grouped by focus.",
+        description="The subject it belongs to, for example tickets/4711. Triggers are grouped by focus.",
         json_schema_extra=FOLDED,
     )
     urgent: bool = Field(False, title="Urgent", description="Its firings close the agent's window at once.")
@@ -71,13 +71,13 @@ class TriggerSettings(Shape):
         ge=0,
         le=MAX_FIRES,
         title="Maximum runs",
-        description="It is disabled after so many; null: no limit.",
+        description="It is disabled after this many; null: no limit.",
         json_schema_extra=FOLDED,
     )
     cooldown_seconds: Seconds = Field(
         60.0,
         title="Cooldown (seconds)",
-        description="Least time between two wakes by it; nothing is lost meanwhile.",
+        description="The minimum time between two wakes by it; no firing is lost.",
         json_schema_extra=FOLDED,
     )
     expires_at: Moment | None = Field(
@@ -86,25 +86,25 @@ class TriggerSettings(Shape):
     misfire_policy: Literal["latest", "all", "skip"] = Field(
         "latest",
         title="Missed runs",
-        description="What becomes of slots that passed while nothing ran.",
+        description="What happens to scheduled times missed while nothing was running.",
         json_schema_extra=MISFIRE,
     )
     grace_seconds: Seconds = Field(
         60.0,
         title="Grace period (seconds)",
-        description="Lateness that policy `skip` accepts.",
+        description="How late policy `skip` still fires.",
         json_schema_extra=FOLDED,
     )
     notification_summary: Annotated[str, StringConstraints(min_length=1, max_length=SUMMARY_LENGTH)] | None = (
         Field(
             None,
             title="Notification summary",
-            description="What people are told when it woke the agent and that replied; default its reason.",
+            description="The notification text when it woke the agent and the agent replied; default: its reason.",
             json_schema_extra=FOLDED,
         )
     )
     managed_by_agent: bool = Field(
-        False, description="Whether its agent may change, pause, rotate and delete it; a person's to set."
+        False, description="Whether its agent may change, pause, rotate and delete it; only people can set this."
     )
 
 
@@ -122,7 +122,7 @@ class TriggerPatch(TriggerSettings):
     model_config = ConfigDict(json_schema_extra=no_defaults)
 
     name: Name = ""
-    type: str = Field("", max_length=50, description="May be repeated, not changed.")
+    type: str = Field("", max_length=50, description="May be sent unchanged, but not changed.")
     config: Config = Field(default_factory=dict)
     is_enabled: bool = True
 
@@ -149,18 +149,23 @@ class TriggerOut(Answer):
     is_enabled: bool
     paused_note: str | None
     paused_by: str | None = Field(
-        description="Who paused it: `key:NAME`, `user:NAME`, `agent:ID`. What a person paused, a person resumes."
+        description="Who paused it: `key:NAME`, `user:NAME`, `agent:ID`. Only a person can resume what a "
+        "person paused."
     )
     next_fire_at: Time | None
     fire_count: int
     last_fired_at: Time | None
-    is_system: bool = Field(description="It can be paused and changed, not deleted, and counts for no limit.")
-    managed_by_agent: bool = Field(description="Whether its agent may change it although a person made it.")
-    created_by: str = Field(description="`key:NAME`, `agent:ID` for one that its agent made itself, or `system`.")
-    approval: str | None = Field(description="`awaiting`, `approved` or `rejected`; null: it needs none.")
+    is_system: bool = Field(
+        description="It can be paused and changed, but not deleted, and does not count toward limits."
+    )
+    managed_by_agent: bool = Field(description="Whether its agent may change it although a person created it.")
+    created_by: str = Field(description="`key:NAME`, `agent:ID` if its agent created it, or `system`.")
+    approval: str | None = Field(description="`awaiting`, `approved` or `rejected`; null: no approval needed.")
     created_at: Time
     updated_at: Time
-    hook_url: str | None = Field(None, description="A webhook's address: only when it was just made or rotated.")
+    hook_url: str | None = Field(
+        None, description="A webhook's address: only in the response that creates or rotates it."
+    )
 
 
 class TriggerWhole(TriggerOut):
@@ -168,7 +173,8 @@ class TriggerWhole(TriggerOut):
 
     acks: AckCounts
     header_names: list[str] = Field(
-        default_factory=list, description="Of a poll: which headers it sends; their values are never shown."
+        default_factory=list,
+        description="For a poll: the names of the headers it sends; their values are never shown.",
     )
 
 
@@ -180,7 +186,7 @@ class ApproveIn(Shape):
     """An approval. The whole body is optional."""
 
     updated_at: Moment | None = Field(
-        None, description="Of the trigger as you saw it: 409 when its agent has changed it since."
+        None, description="The trigger's `updated_at` when you viewed it: 409 if its agent has changed it since."
     )
 
     @model_validator(mode="before")
@@ -195,7 +201,7 @@ class AgentTriggerQuery(SpanPage):
     focus_ref: Name | None = None
     type: Annotated[str, one_of(LISTED)] | None = None
     is_enabled: bool | None = None
-    text: Searched | None = Field(None, description="Part of the name, reason, focus or note, in any case.")
+    text: Searched | None = Field(None, description="Part of the name, reason, focus or note, case-insensitive.")
 
     def filter(self, agent_id: UUID | None) -> TriggerFilter:
         """What it leaves of an agent's triggers, or of all."""
@@ -213,7 +219,7 @@ class ApprovalQuery(Page):
 
     agent_id: UUID | None = None
     type: Annotated[str, one_of(LISTED)] | None = None
-    text: Searched | None = Field(None, description="Part of the name, reason, focus or note, in any case.")
+    text: Searched | None = Field(None, description="Part of the name, reason, focus or note, case-insensitive.")
 
 
 class TriggerPath(Shape):
@@ -227,7 +233,9 @@ class FiredOut(Answer):
 
     firing_id: UUID
     invocation_id: UUID
-    duplicate: bool = Field(False, description="The same Idempotency-Key made it before.")
+    duplicate: bool = Field(
+        False, description="It was created by an earlier request with the same Idempotency-Key."
+    )
 
 
 class PreviewQuery(Query):
@@ -265,8 +273,8 @@ class HeartbeatIn(Shape):
     """A heartbeat. Omitted fields get their defaults."""
 
     minutes: float = Field(DEFAULT_MINUTES, ge=1, le=LONGEST_SECONDS / 60)
-    only_between: OnlyBetween | None = Field(None, description="Hours of the agent's zone; null: the whole day.")
+    only_between: OnlyBetween | None = Field(None, description="Hours in the agent's zone; null: the whole day.")
     instruction: Annotated[str, StringConstraints(min_length=1, max_length=MAX_REASON)] = Field(
-        DEFAULT_INSTRUCTION, description="What the agent is told when its heart beats."
+        DEFAULT_INSTRUCTION, description="The instructions that the agent gets at each heartbeat."
     )
     enabled: bool = True

@@ -15,16 +15,16 @@ ServerName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9]{0,19}$")]
 class McpServer(Shape):
     """An MCP server: streamable HTTP at `url`, or `command`, the name of a program that the operator allows."""
 
-    name: ServerName = Field(description="What the names of its tools start with.")
+    name: ServerName = Field(description="The prefix of its tools' names.")
     url: Url | None = Field(None, examples=["https://tools.example.org/mcp"])
     command: str | None = Field(None, max_length=200, description="A name in REVEILLE_MCP_COMMANDS.")
     headers: dict[str, str | None] | None = Field(
         None,
         max_length=MAX_HEADERS,
         repr=False,
-        description="Sent to `url`; their values are kept encrypted and never shown. Those of the same "
-        "server name "
-        "and url stay unless named here, in any case; null removes one, an empty object all.",
+        description="Sent to `url`; their values are stored encrypted and never shown. Headers of a "
+        "server with the same name and url stay unless named here (case-insensitive); null removes one, "
+        "an empty object all.",
     )
 
     _check_headers = field_validator("headers")(sendable)

@@ -19,9 +19,9 @@ from scheduler.toolbox.base import CHANGES, Arguments, Services, actor_of, make_
 class AckFiring(Arguments):
     """The firing and its outcome."""
 
-    firing_id: UUID = Field(description="As your context names it.")
+    firing_id: UUID = Field(description="From your context.")
     status: AckStatus = Field(
-        description="handled: it is done. ignored: it was of no use. deferred: wake me with it again at until."
+        description="handled: it is done. ignored: it is not relevant. deferred: wake me with it again at until."
     )
     until: str | None = Field(
         None,
@@ -42,8 +42,8 @@ def ack_tools(services: Services) -> Sequence[Tool]:
     return (
         make_tool(
             "ack_firing",
-            "Say what became of a firing that woke you: handled, ignored, or deferred, which brings it back to you "
-            "at a time of your choice. The last word on a firing counts.",
+            "Acknowledge a firing that woke you: handled, ignored, or deferred, which brings it back to you "
+            "at a time of your choice. The last acknowledgement of a firing counts.",
             AckFiring,
             ack_firing,
             hints=CHANGES,

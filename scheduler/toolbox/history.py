@@ -25,7 +25,7 @@ from scheduler.toolbox.base import Arguments, Services, make_tool, shown_time
 class GetFiring(Arguments):
     """Which firing."""
 
-    firing_id: UUID = Field(description="As your context names it.")
+    firing_id: UUID = Field(description="From your context.")
     document: int | None = Field(
         None, ge=1, le=1_000, description="The `document` that its data names, e.g. of a mail: it alone, whole."
     )
@@ -34,7 +34,7 @@ class GetFiring(Arguments):
 class GetMessage(Arguments):
     """Which message."""
 
-    message_id: UUID = Field(description="As your context, or a firing's data, names it.")
+    message_id: UUID = Field(description="From your context or a firing's data.")
 
 
 class ListInvocations(Arguments):

@@ -25,7 +25,9 @@ AgentName = Annotated[
 ]
 Text = Annotated[
     str,
-    Field(min_length=1, max_length=MAX_TEXT, description="What you say; the other knows nothing else of it."),
+    Field(
+        min_length=1, max_length=MAX_TEXT, description="Your message; the other agent knows nothing else about it."
+    ),
 ]
 
 
@@ -40,7 +42,10 @@ class ListAgents(Arguments):
     """Which agents."""
 
     name_contains: str | None = Field(
-        None, min_length=1, max_length=200, description="Only those with this in their name or role, in any case."
+        None,
+        min_length=1,
+        max_length=200,
+        description="Only those with this text in their name or role, case-insensitive.",
     )
     limit: int = Field(50, ge=1, le=100, description="The maximum number of results.")
 
@@ -56,7 +61,7 @@ class Reply(Arguments):
     """An answer to an agent that waits for yours."""
 
     text: Text
-    delegation_id: UUID | None = Field(None, description="As your context names it; needed when several wait.")
+    delegation_id: UUID | None = Field(None, description="From your context; required when several wait.")
 
 
 class SendMessage(Arguments):
@@ -105,7 +110,7 @@ def talk_tools(services: Services) -> Sequence[Tool]:
         sent = {"delegation_id": str(wait.id), "to_agent": wait.agent_name, **_sent(received)}
         if sent["woke"] or received.refused:
             return sent
-        return sent | {"note": "It was answered, or had expired, just before: your text is stored as a message."}
+        return sent | {"note": "It was just answered or has expired: your text is stored as a message."}
 
     def list_agents(caller: ToolCaller, asked: ListAgents) -> dict[str, Any]:
         with db.begin() as conn:
@@ -129,14 +134,14 @@ def talk_tools(services: Services) -> Sequence[Tool]:
     return (
         make_tool(
             "list_agents",
-            "Show the agents that you can reach by wake_agent, send_message and delegate, with what they are for.",
+            "List the agents that you can reach with wake_agent, send_message and delegate, and their roles.",
             ListAgents,
             list_agents,
         ),
         make_tool(
             "wake_agent",
-            "Wake another agent now with a message, when something there must be done. It answers nothing by "
-            "itself: to get an answer use delegate.",
+            "Wake another agent now with a message, when something there must be done. It does not "
+            "answer: to get an answer use delegate.",
             WakeAgent,
             wake_agent,
             hints=ADDS,
@@ -150,7 +155,7 @@ def talk_tools(services: Services) -> Sequence[Tool]:
         ),
         make_tool(
             "delegate",
-            "Give a task to another agent and be woken with its answer, within 24 hours, or when there is none.",
+            "Give a task to another agent and be woken with its answer, or after 24 hours without one.",
             Delegate,
             give,
             hints=ADDS,

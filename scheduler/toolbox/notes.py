@@ -17,9 +17,9 @@ class WriteNotes(Arguments):
 
     text: str = Field(
         max_length=MOST_CHARACTERS,
-        description="What you want to know next time; an empty text forgets everything.",
+        description="What you want to know next time; empty text deletes the notes.",
     )
-    append: bool = Field(False, description="true adds it below what is there; false takes its place.")
+    append: bool = Field(False, description="true appends it; false replaces the notes.")
 
 
 def note_tools(services: Services) -> Sequence[Tool]:

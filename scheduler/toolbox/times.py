@@ -15,14 +15,14 @@ def _moment(value: Any, parse: ValidatorFunctionWrapHandler) -> datetime:
     try:
         moment: datetime = parse(value)
     except ValidationError:
-        raise ValueError("no time; write it as 2030-01-31T09:00:00+01:00") from None
+        raise ValueError("not a time; write it as 2030-01-31T09:00:00+01:00") from None
     return moment
 
 
 Moment = Annotated[
     datetime,
     WrapValidator(_moment),
-    Field(description="ISO 8601; without an offset it is local time of your zone."),
+    Field(description="ISO 8601; without an offset it is local time in your zone."),
 ]
 
 

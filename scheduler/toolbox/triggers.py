@@ -41,7 +41,7 @@ MAX_SHOWN = 100
 CLEARED = ("focus_ref", "notification_summary")
 """Fields that null clears; for other fields null changes nothing."""
 SET_TRIGGER = (
-    "Set your own alarm clock: make a trigger that wakes you later. `type` and `config`:\n"
+    "Set your own alarm clock: create a trigger that wakes you later. `type` and `config`:\n"
     f"{kinds_for_agents()}\n"
     "`reason` is what you read when it wakes you: say what to do then, with all that you need to know. "
     f"It expires after {DEFAULT_LIFE.days} days and {MOST_FIRES} fires unless you say less. "
@@ -55,20 +55,20 @@ Reference = Annotated[
 ]
 Summary = Annotated[str, Field(min_length=1, max_length=SUMMARY_LENGTH)]
 SUMMARY = "The line above your reply when your user is told of it; left out: the beginning of `reason`."
-Config = Annotated[dict[str, Any], BeforeValidator(object_of), Field(description="What its type asks for.")]
+Config = Annotated[dict[str, Any], BeforeValidator(object_of), Field(description="Depends on its type.")]
 
 
 class SetTrigger(Arguments):
     """A new trigger."""
 
-    name: str = Field(min_length=1, max_length=200, description="A name of its own among your triggers.")
+    name: str = Field(min_length=1, max_length=200, description="A name, unique among your triggers.")
     type: str = Field(description=f"{names_for_agents()}.")
     config: Config = Field(default_factory=dict)
     reason: str = Field(min_length=1, max_length=4000, description="What you are to do when it wakes you.")
-    focus_ref: str | None = Field(None, description="The matter that it belongs to, if any.")
-    cooldown_seconds: float = Field(60.0, ge=0, description="Least time between two wakes by it.")
+    focus_ref: str | None = Field(None, description="The subject that it belongs to, if any.")
+    cooldown_seconds: float = Field(60.0, ge=0, description="The minimum time between two wakes by it.")
     max_fires: int | None = Field(
-        None, ge=1, description=f"It ends after so many; default and most: {MOST_FIRES}."
+        None, ge=1, description=f"It ends after this many fires; default and maximum: {MOST_FIRES}."
     )
     expires_at: Moment | None = Field(None, description=f"It ends then; default: in {DEFAULT_LIFE.days} days.")
     notification_summary: Summary | None = Field(None, description=SUMMARY)
@@ -77,8 +77,8 @@ class SetTrigger(Arguments):
 class ListTriggers(Arguments):
     """Which triggers."""
 
-    focus_ref: str | None = Field(None, description="Only those that belong to this matter.")
-    only_enabled: bool = Field(False, description="Leave out those that are paused or have ended.")
+    focus_ref: str | None = Field(None, description="Only those that belong to this subject.")
+    only_enabled: bool = Field(False, description="Omit paused and ended triggers.")
     limit: int = Field(50, ge=1, le=MAX_SHOWN, description="The maximum number of results.")
 
 
@@ -93,8 +93,8 @@ class UpdateTrigger(Arguments):
     reason: str | None = Field(
         None, min_length=1, max_length=4000, description="What you are to do when it wakes you."
     )
-    focus_ref: str | None = Field(None, description="The matter that it belongs to; null: none.")
-    cooldown_seconds: float | None = Field(None, ge=0, description="Least time between two wakes by it.")
+    focus_ref: str | None = Field(None, description="The subject that it belongs to; null: none.")
+    cooldown_seconds: float | None = Field(None, ge=0, description="The minimum time between two wakes by it.")
     max_fires: int | None = Field(None, ge=1, description=f"At most {MOST_FIRES}.")
     expires_at: Moment | None = Field(None, description="It ends then.")
     notification_summary: Summary | None = Field(None, description=SUMMARY)
@@ -158,7 +158,7 @@ class TriggerTools:
         given = {name: getattr(asked, name) for name in asked.model_fields_set - {"trigger"}}
         patch = {name: value for name, value in given.items() if value is not None or name in CLEARED}
         if not patch:
-            raise InvalidField("Nothing was changed: give at least one field beside trigger.")
+            raise InvalidField("Nothing was changed: give at least one field besides trigger.")
         found = self._own(caller, asked.trigger)
         zone, now = self._clock_of(caller)
         if "config" in patch:
@@ -207,7 +207,7 @@ def trigger_tools(services: Services) -> Sequence[Tool]:
         make_tool("set_trigger", SET_TRIGGER, SetTrigger, tools.set_trigger, hints=ADDS),
         make_tool(
             "list_triggers",
-            "Show what wakes you: your triggers, newest first, and when each fires next.",
+            "List your triggers, newest first, and when each fires next.",
             ListTriggers,
             tools.list_triggers,
         ),
@@ -220,14 +220,14 @@ def trigger_tools(services: Services) -> Sequence[Tool]:
         ),
         make_tool(
             "cancel_trigger",
-            "Delete one of your triggers for good, such as one whose matter is settled.",
+            "Delete one of your triggers for good, for example when its subject is settled.",
             CancelTrigger,
             tools.cancel_trigger,
             hints=CHANGES,
         ),
         make_tool(
             "preview_trigger",
-            "Show when a trigger fires next, in local time, before or after you make it.",
+            "Show when a trigger fires next, in local time, before or after you create it.",
             PreviewTrigger,
             tools.preview_trigger,
         ),
@@ -261,7 +261,7 @@ def show(trigger: TriggerView) -> dict[str, Any]:
 HINTS = {
     "name": " Choose another name, or change that one with update_trigger.",
     "max_triggers": " Use list_triggers, and cancel_trigger for what you no longer need.",
-    "approval": " You cannot enable it yourself: go on without it.",
+    "approval": " You cannot enable it yourself: continue without it.",
 }
 """What an agent can do about an error written for callers of the API, by its field."""
 

@@ -54,7 +54,7 @@ class CalendarConfig(LookConfig):
     max_cursor_chars: ClassVar = 8 * 1024 * 1024
     main_fields: ClassVar = ("url", "before_minutes", "on_change", "refresh_min")
     options: ClassVar = (
-        Option("--calendar", "url", "The address of an ICS calendar.", metavar="URL"),
+        Option("--calendar", "url", "The URL of an ICS calendar.", metavar="URL"),
         Option(
             "--before", "before_minutes", "How long before.", "duration", "5m|1h", unit_seconds=60, implies=False
         ),
@@ -64,7 +64,7 @@ class CalendarConfig(LookConfig):
         "zh": {"events": "日程:", "changes": "日历更改:", "calendar": "日历:"},
     }
 
-    url: str = Field(min_length=1, title="URL", description="The address of the calendar (ICS).")
+    url: str = Field(min_length=1, title="URL", description="The URL of the calendar (ICS).")
     headers: dict[str, str] = Field(
         default_factory=dict,
         max_length=MAX_HEADERS,
@@ -91,7 +91,7 @@ class CalendarConfig(LookConfig):
         description=f"How often the calendar is requested; At least {LEAST_MINUTES}.",
     )
     timezone: str | None = Field(
-        default=None, title="Time zone", description="Of whole days and of times without one; empty: UTC."
+        default=None, title="Time zone", description="For all-day events and times without a zone; empty: UTC."
     )
 
     @field_validator("timezone")

@@ -33,7 +33,7 @@ class CheckConfig(LookConfig):
 
     kind: ClassVar = "check"
     label: ClassVar = "Check"
-    summary: ClassVar = "When a program that the operator lists says so: a cheap look that costs no tokens."
+    summary: ClassVar = "When a program from the operator's list says so: a cheap check that uses no tokens."
     for_agents: ClassVar = (
         '{"name": "disk", "interval_seconds"?: 60}: when a program of the operator\'s list says so '
         "(only where the operator lets agents make these)"
@@ -44,7 +44,7 @@ class CheckConfig(LookConfig):
     needs_permission: ClassVar = True
     main_fields: ClassVar = ("name", "interval_seconds")
     options: ClassVar = (
-        Option("--check", "name", "A program of the operator's list.", metavar="NAME"),
+        Option("--check", "name", "A program from the operator's list.", metavar="NAME"),
         Option("--every", "interval_seconds", "How often.", "duration", "20s|5m|2h|1d", implies=False),
     )
     data_headings: ClassVar = {
@@ -65,7 +65,7 @@ class CheckConfig(LookConfig):
         le=25,
         allow_inf_nan=False,
         title="Timeout (seconds)",
-        description="A program that takes longer is killed, and has failed.",
+        description="A program that takes longer is killed, which counts as a failure.",
     )
 
     def check(self, context: CheckContext) -> None:
@@ -137,7 +137,7 @@ def _check_said(said: Mapping[str, Any]) -> None:
         raise CheckFailed('The program printed an object without "fire": true or false.')
     key = said.get("key")
     if key is not None and not (isinstance(key, str) and 0 < len(key) <= MAX_KEY_CHARS):
-        raise CheckFailed(f"The key that the program printed is no text of 1 to {MAX_KEY_CHARS} characters.")
+        raise CheckFailed(f"The key that the program printed is not a string of 1 to {MAX_KEY_CHARS} characters.")
 
 
 def _data(said: Mapping[str, Any]) -> dict[str, Any]:

@@ -24,14 +24,14 @@ class CronConfig(RecurringConfig):
 
     kind: ClassVar = "cron"
     label: ClassVar = "Cron schedule"
-    summary: ClassVar = "On a calendar schedule: weekdays at nine, the last day of the month."
+    summary: ClassVar = "On a calendar schedule, such as weekdays at nine or the last day of the month."
     for_agents: ClassVar = '{"expr": "0 9 * * mon-fri", "timezone"?: "Europe/Berlin"}: at these times'
     icon: ClassVar = "M4.5 0A4.5 4.5 0 1 1-4.5 0 4.5 4.5 0 0 1 4.5 0Z"
     docs: ClassVar = "docs/triggers/cron.md"
     main_fields: ClassVar = ("expr", "timezone")
     options: ClassVar = (
         Option("--expr", "expr", 'Five fields, such as "0 9 * * mon-fri", or @daily.'),
-        Option("--seconds-first", "seconds", "Six fields, the first is seconds.", "flag", value="first"),
+        Option("--seconds-first", "seconds", "Six fields, starting with seconds.", "flag", value="first"),
         TIMEZONE_OPTION,
     )
 

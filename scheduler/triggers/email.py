@@ -41,7 +41,7 @@ class EmailConfig(LookConfig):
 
     kind: ClassVar = "email"
     label: ClassVar = "Email"
-    summary: ClassVar = "When mails come to a mailbox."
+    summary: ClassVar = "When mails arrive in a mailbox."
     for_agents: ClassVar = (
         '{"host": "imap.example.org", "username": "…", "password": "…", "from"?: "@example.org", '
         '"subject"?: "order"}: when mails come (only where the operator lets agents make these)'
@@ -54,19 +54,21 @@ class EmailConfig(LookConfig):
     main_fields: ClassVar = ("host", "username", "password", "mailbox", "from", "subject")
     options: ClassVar = (
         Option("--imap-host", "host", "The mail server.", metavar="HOST"),
-        Option("--imap-user", "username", "Who signs in.", implies=False),
+        Option("--imap-user", "username", "The user name.", implies=False),
         Option("--imap-password", "password", "The password.", "secret", implies=False),
         Option("--imap-token", "token", "A token for XOAUTH2.", "secret", implies=False),
-        Option("--mailbox", "mailbox", "Which mailbox, INBOX unless set.", implies=False),
-        Option("--mail-from", "from", "Only mails of such senders.", implies=False),
-        Option("--mail-subject", "subject", "Only mails about such.", implies=False),
+        Option("--mailbox", "mailbox", "The mailbox; default: INBOX.", implies=False),
+        Option("--mail-from", "from", "Only mails from matching senders.", implies=False),
+        Option("--mail-subject", "subject", "Only mails with a matching subject.", implies=False),
     )
     data_headings: ClassVar = {
         "en": {"mails": "New mails:", "more": "Further mails, which come next:"},
         "zh": {"mails": "新邮件:", "more": "随后送达的其余邮件:"},
     }
 
-    host: str = Field(min_length=1, max_length=255, title="Server", description="Its IMAP server, by TLS.")
+    host: str = Field(
+        min_length=1, max_length=255, title="Server", description="Its IMAP server, which must support TLS."
+    )
     port: int = Field(default=PORT, ge=1, le=65535, title="Port")
     username: str = Field(min_length=1, max_length=500, title="User")
     password: str | None = Field(default=None, max_length=2_000, title="Password", description="Kept encrypted.")
@@ -80,7 +82,7 @@ class EmailConfig(LookConfig):
         min_length=1,
         max_length=500,
         title="From contains",
-        description="Only mails of such senders.",
+        description="Only mails from matching senders.",
     )
     subject_contains: str | None = Field(
         default=None,
@@ -88,10 +90,10 @@ class EmailConfig(LookConfig):
         min_length=1,
         max_length=500,
         title="Subject contains",
-        description="Only mails about such.",
+        description="Only mails with a matching subject.",
     )
     mark_seen: bool = Field(
-        default=False, title="Mark as read", description="Else nothing in the mailbox changes."
+        default=False, title="Mark as read", description="Otherwise nothing in the mailbox changes."
     )
 
     def check(self, context: CheckContext) -> None:
@@ -101,7 +103,7 @@ class EmailConfig(LookConfig):
         if any(
             each in text for text in (self.username, self.password or "", self.token or "") for each in "\r\n\0"
         ):
-            raise InvalidField("User, password and token are each one line.", field="username")
+            raise InvalidField("User, password and token must be single lines.", field="username")
         context.check_server(self.host, self.port, PORT)
 
     def look_with(self, cursor: Any, means: Means) -> Sighting:

@@ -40,7 +40,7 @@ def _is_span(text: str) -> str:
 
 Exclude = Annotated[
     list[Annotated[str, AfterValidator(_is_span)]],
-    Field(max_length=MAX_ENTRIES, description="Dates, or FIRST/LAST, both included, in the trigger's zone."),
+    Field(max_length=MAX_ENTRIES, description="Dates, or inclusive ranges FIRST/LAST, in the trigger's zone."),
 ]
 
 

@@ -40,7 +40,7 @@ class FileConfig(LookConfig):
 
     kind: ClassVar = "file"
     label: ClassVar = "Files"
-    summary: ClassVar = "When files come, change or go below a directory that the operator allows."
+    summary: ClassVar = "When files are added, changed or removed in a directory that the operator allows."
     for_agents: ClassVar = (
         '{"root": "inbox", "files"?: "**/*.csv", "on"?: ["new", "changed", "removed"], "interval_seconds"?: 60}: '
         "when files come, change or go (only where the operator lets agents make these)"
@@ -52,8 +52,8 @@ class FileConfig(LookConfig):
     max_cursor_chars: ClassVar = 16 * 1024 * 1024
     main_fields: ClassVar = ("root", "files", "interval_seconds")
     options: ClassVar = (
-        Option("--root", "root", "A directory of the operator's list.", metavar="NAME"),
-        Option("--files", "files", "Which files below it, such as **/*.csv.", implies=False),
+        Option("--root", "root", "A directory from the operator's list.", metavar="NAME"),
+        Option("--files", "files", "The files in it, such as **/*.csv.", implies=False),
         Option("--every", "interval_seconds", "How often.", "duration", "20s|5m|2h|1d", implies=False),
     )
     data_headings: ClassVar = {
@@ -83,7 +83,7 @@ class FileConfig(LookConfig):
         min_length=1,
         max_length=500,
         title="Files",
-        description="Below it, such as *.csv or orders/**/*.csv; ** is any depth.",
+        description="Within it, such as *.csv or orders/**/*.csv; ** matches any depth.",
         examples=["**/*.csv"],
     )
     on: list[Event] = Field(
@@ -98,7 +98,7 @@ class FileConfig(LookConfig):
         le=3600,
         allow_inf_nan=False,
         title="Quiet (seconds)",
-        description="A file counts once nothing was written to it for so long.",
+        description="A file counts once it has not been written to for this long.",
     )
 
     def check(self, context: CheckContext) -> None:
@@ -110,7 +110,7 @@ class FileConfig(LookConfig):
                 field="root",
             )
         if self.files.startswith("/") or {"..", "."} & set(self.files.split("/")) or "\0" in self.files:
-            raise InvalidField("A pattern names files below the directory, such as orders/*.csv.", field="files")
+            raise InvalidField("A pattern must stay within the directory, such as orders/*.csv.", field="files")
 
     def look_with(self, cursor: Any, means: Means) -> Sighting:
         """Compares the current files with those of the last check."""

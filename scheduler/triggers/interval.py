@@ -64,7 +64,7 @@ class IntervalConfig(RecurringConfig):
         default=None,
         allow_inf_nan=False,
         title="Every (seconds)",
-        description="Instead of minutes.",
+        description="Alternative to minutes.",
         examples=[90],
     )
 

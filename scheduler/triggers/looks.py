@@ -79,7 +79,7 @@ class LookConfig(TriggerConfig):
         le=MAX_SECONDS,
         allow_inf_nan=False,
         title="Check interval (seconds)",
-        description="How often it looks.",
+        description="How often it checks.",
     )
 
     def look(self, cursor: Any) -> Sighting:

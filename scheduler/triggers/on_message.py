@@ -46,7 +46,7 @@ class OnMessageConfig(TriggerConfig):
     main_fields: ClassVar = ("from_agent", "from_user", "text_match")
 
     from_agent: Reference | None = Field(
-        default=None, title="From agent", description="Name or ID. Alternatively, name a user."
+        default=None, title="From agent", description="Name or ID. Alternatively, choose a user."
     )
     from_user: Reference | None = Field(default=None, title="From user", description="Name or ID.")
     channels: list[ChannelName] | None = Field(
@@ -54,10 +54,10 @@ class OnMessageConfig(TriggerConfig):
         min_length=1,
         max_length=20,
         title="Channels",
-        description="Such as web, slack, telegram; empty: all.",
+        description="For example web, slack, telegram; empty: all.",
     )
     session_id: Reference | None = Field(
-        default=None, title="Session", description="Only in the session of this id."
+        default=None, title="Session", description="Only in the session with this id."
     )
     text_match: TextMatch | None = Field(default=None, title="Text match")
     any_session: bool = Field(
@@ -69,7 +69,8 @@ class OnMessageConfig(TriggerConfig):
         le=MAX_INTERVAL,
         allow_inf_nan=False,
         title="Check interval (seconds)",
-        description="How often it looks for messages that came in while it was being made; others fire at once.",
+        description="How often it checks for messages that arrived while it was being created; others "
+        "fire immediately.",
     )
 
     @model_validator(mode="after")
@@ -77,7 +78,7 @@ class OnMessageConfig(TriggerConfig):
         if (self.from_agent is None) == (self.from_user is None):
             raise ValueError("give one of from_agent and from_user")
         if self.any_session and self.from_user is not None:
-            raise ValueError("any_session goes with from_agent: of a user's messages, an agent sees its own")
+            raise ValueError("any_session requires from_agent: an agent only sees users' messages to itself")
         if self.any_session and self.session_id is not None:
             raise ValueError("give any_session or session_id, not both")
         return self

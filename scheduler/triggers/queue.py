@@ -36,7 +36,7 @@ class QueueConfig(LookConfig):
 
     kind: ClassVar = "queue"
     label: ClassVar = "Queue"
-    summary: ClassVar = "When entries come to a stream of Redis; each fires once."
+    summary: ClassVar = "When entries are added to a Redis stream; each fires once."
     for_agents: ClassVar = (
         '{"url": "rediss://queue.example.org", "stream": "orders", "username"?: "…", "password"?: "…"}: for each entry '
         "of a Redis stream (only where the operator lets agents make these)"
@@ -50,10 +50,10 @@ class QueueConfig(LookConfig):
     options: ClassVar = (
         Option("--queue", "url", "The queue's server.", metavar="URL"),
         Option("--stream", "stream", "Which stream.", implies=False),
-        Option("--queue-user", "username", "Who signs in.", implies=False),
+        Option("--queue-user", "username", "The user name.", implies=False),
         Option("--queue-password", "password", "The password.", "secret", implies=False),
         Option("--group", "group", "The consumer group.", implies=False),
-        Option("--from-start", "start", "Take what is there already.", "flag", value="all", implies=False),
+        Option("--from-start", "start", "Start with the existing entries.", "flag", value="all", implies=False),
     )
     data_headings: ClassVar = {
         "en": {"fields": "Entry:"},
@@ -66,13 +66,13 @@ class QueueConfig(LookConfig):
         le=MAX_SECONDS,
         allow_inf_nan=False,
         title="Check interval (seconds)",
-        description="How often it looks when there was nothing; while there is more it goes on at once.",
+        description="How often it checks an empty stream; while there are entries it continues immediately.",
     )
     url: str = Field(
         min_length=1,
         max_length=1_000,
         title="Server",
-        description="redis:// or rediss:// (TLS), with the number of the database where it is not 0.",
+        description="redis:// or rediss:// (TLS), with the database number if it is not 0.",
         examples=["rediss://queue.example.org:6379/0"],
     )
     username: str | None = Field(default=None, min_length=1, max_length=500, title="User")
@@ -85,12 +85,12 @@ class QueueConfig(LookConfig):
         min_length=1,
         max_length=500,
         title="Consumer group",
-        description="Empty: one of the trigger's own. Others in the same group share the entries with it.",
+        description="Empty: the trigger's own group. Consumers in the same group share the entries.",
     )
     start: Literal["new", "all"] = Field(
         default="new",
         title="Start",
-        description="With what comes from now on, or with all that is there. It counts when the group is made.",
+        description="With new entries, or with all existing ones. Applies when the group is created.",
     )
     claim_seconds: float = Field(
         default=60.0,
@@ -98,14 +98,14 @@ class QueueConfig(LookConfig):
         le=MAX_SECONDS,
         allow_inf_nan=False,
         title="Take over after (seconds)",
-        description="What another consumer of the group took so long ago and did not acknowledge is taken over.",
+        description="Entries that another consumer took this long ago and has not acknowledged are taken over.",
     )
 
     def check(self, context: CheckContext) -> None:
         """Refuse a URL of no queue, and a server that may not be connected to."""
         url = self._parsed()
         if self.username is not None and self.password is None:
-            raise InvalidField("A user needs a password.", field="password")
+            raise InvalidField("A user name requires a password.", field="password")
         try:
             context.check_server(url.hostname or "", url.port or PORT, PORT)
         except InvalidField as error:
@@ -151,18 +151,18 @@ class QueueConfig(LookConfig):
             url = urlsplit(self.url)
             is_whole = bool(url.hostname) and (url.port is None or url.port > 0)
         except ValueError:
-            raise InvalidField("This is no URL.", field="url") from None
+            raise InvalidField("This is not a URL.", field="url") from None
         if url.scheme not in QUEUES or not is_whole:
             raise InvalidField(
                 f"Give a URL such as {' or '.join(f'{each}://host' for each in QUEUES)}.", field="url"
             )
         if url.username is not None or url.password is not None:
-            raise InvalidField("User and password have fields of their own, which are kept secret.", field="url")
+            raise InvalidField(
+                "Use the separate fields for user and password, which are kept secret.", field="url"
+            )
         database = url.path.strip("/")
         if url.query or url.fragment or not (database == "" or (database.isdecimal() and len(database) <= 5)):
-            raise InvalidField(
-                "After the host there may be the number of a database, and nothing else.", field="url"
-            )
+            raise InvalidField("Only a database number may follow the host.", field="url")
         return url
 
     def _place(self, means: Means) -> Place:

@@ -38,7 +38,9 @@ def _is_date_or_moment(text: str) -> str:
 Until = Annotated[
     str,
     AfterValidator(_is_date_or_moment),
-    Field(description="ISO 8601: no slot after it; a date is included whole. Local to the trigger's zone."),
+    Field(
+        description="ISO 8601: the last possible run; a date includes the whole day. Local to the trigger's zone."
+    ),
 ]
 
 
@@ -76,7 +78,7 @@ class RecurringConfig(TriggerConfig):
     until: Until | None = Field(
         default=None,
         title="Until",
-        description="ISO 8601: no slot after it; a date is included whole. Local time.",
+        description="ISO 8601: the last possible run; a date includes the whole day. Local time.",
     )
 
     def narrowed(self, schedule: Schedule, zone: str, seed: UUID | None) -> Schedule:

@@ -228,7 +228,7 @@ def test_an_unknown_or_ambiguous_name_is_refused_with_the_candidates(db: Databas
     [
         ({}, "one of from_agent and from_user"),
         ({"from_agent": "bob", "from_user": "grace"}, "one of from_agent and from_user"),
-        ({"from_user": "grace", "any_session": True}, "any_session goes with from_agent"),
+        ({"from_user": "grace", "any_session": True}, "any_session requires from_agent"),
         ({"from_agent": "bob", "any_session": True, "session_id": "x"}, "any_session or session_id"),
         ({"from_agent": "ada"}, "its own messages"),
         ({"from_agent": "bob", "channels": []}, "channels"),

@@ -100,7 +100,7 @@ def test_wrong_arguments_are_named_with_those_there_are(db: Database) -> None:
     assert "type: Field required" in said and "when: Extra inputs" in said
     assert "Its arguments are: name, type, config, reason" in said
     said = tools.refused("set_trigger", name="x", expires_at="next week", **DAILY)
-    assert "expires_at: no time; write it as 2030-01-31T09:00:00+01:00." in said
+    assert "expires_at: not a time; write it as 2030-01-31T09:00:00+01:00." in said
     assert "at least one field" in tools.refused("update_trigger", trigger="x")
     assert "Give either trigger" in tools.refused("preview_trigger")
 
