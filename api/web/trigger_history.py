@@ -45,8 +45,8 @@ def _said(trigger: TriggerView, since: datetime, until: datetime, *, goes_on: bo
         with faults_of(trigger.type):
             if not issubclass(kind_of(trigger.type), RecurringConfig):
                 return ""
-            # An interval's grid before the pause is not known any more; one that begins with the pause has as many
-            # slots.
+            # An interval's grid before the pause is not known any more; a grid from the start of the pause has as
+            # many slots.
             config = kind_of(trigger.type).model_construct(**trigger.config)
             schedule = config.schedule(trigger.timezone, since, trigger.id)
             if schedule is None:

@@ -182,7 +182,9 @@ def _validated(kind: type[TriggerConfig], config: Mapping[str, Any]) -> TriggerC
 
 
 def resolve_config(parsed: TriggerConfig, config: Mapping[str, Any], context: CheckContext) -> dict[str, Any]:
-    """`config`, which `parsed` was made from, as it is stored; raises InvalidField naming `config.FIELD`."""
+    """Returns the stored form of `config`, which `parsed` was made from; raises InvalidField naming
+    `config.FIELD`.
+    """
     with faults_of(parsed.kind), _fields_of_config():
         whole = dict(config) | dict(parsed.resolved(context))
         check_storable(whole)
