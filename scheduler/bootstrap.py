@@ -26,7 +26,7 @@ from scheduler.storage.audit import record_event
 from scheduler.storage.engine import BY_INDEX, Database
 from scheduler.storage.keys import ADMIN, create_key
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tables import Tenant
+from scheduler.storage.tenant_tables import Tenant
 from scheduler.triggers.webhook import hook_url
 
 DEFAULT_TENANT_NAME = "default"

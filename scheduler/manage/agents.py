@@ -26,7 +26,8 @@ from scheduler.storage.budgets import LIMITS, forget_notices
 from scheduler.storage.engine import Database
 from scheduler.storage.keys import revoke_agent_keys
 from scheduler.storage.notes import Notes, read_notes, write_notes
-from scheduler.storage.tables import Agent, Tenant
+from scheduler.storage.tables import Agent
+from scheduler.storage.tenant_tables import Tenant
 from scheduler.storage.tenants import get_tenant
 
 

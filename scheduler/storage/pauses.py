@@ -7,29 +7,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import CheckConstraint, ColumnElement, Connection, SmallInteger, func, select, text, update
-from sqlalchemy.orm import Mapped, mapped_column
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from scheduler.domain.errors import NotFound
-from scheduler.storage.base import Base
 from scheduler.storage.rows import one_as, row_as
-from scheduler.storage.tables import Tenant
+from scheduler.storage.tenant_tables import ServicePause, Tenant
 
 SERVICE_IS_PAUSED = "(SELECT s.is_paused FROM service_pause s)"
 """SQL: whether all tenants are paused."""
-
-
-class ServicePause(Base):
-    """Whether the whole service is paused: one row, made by a migration."""
-
-    __tablename__ = "service_pause"
-    __table_args__ = (CheckConstraint("id = 1"),)
-
-    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default="1")
-    is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
-    paused_note: Mapped[str | None]
-    paused_by: Mapped[str | None]
-    paused_at: Mapped[datetime | None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.spans import EVER, Span
-from scheduler.storage.tables import Tenant
+from scheduler.storage.tenant_tables import Tenant
 from scheduler.storage.web_tables import ApiKey, WebSession, WebUser
 
 LIFETIME = timedelta(days=7)

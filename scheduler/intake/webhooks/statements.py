@@ -20,7 +20,8 @@ from scheduler.intake.webhooks.identity import Recorded
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.rows import reader
-from scheduler.storage.tables import Agent, Firing, Tenant, Trigger
+from scheduler.storage.tables import Agent, Firing, Trigger
+from scheduler.storage.tenant_tables import Tenant
 
 
 class Verdict(StrEnum):

@@ -13,6 +13,7 @@ import scheduler.storage.notification_tables
 import scheduler.storage.poll_tables
 import scheduler.storage.process_tables
 import scheduler.storage.remote_tables
+import scheduler.storage.tenant_tables
 import scheduler.storage.web_tables  # noqa: F401
 from scheduler.storage.base import Base
 
