@@ -34,6 +34,8 @@ class Fleet:
         self.url = f"http://127.0.0.1:{self.port}"
         self._logs = logs
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
+        self._roots: dict[str, Path] = {}
+        self._own: dict[str, Mapping[str, str]] = {}
         self.environment: Mapping[str, str] = {
             **{
                 name: value
@@ -47,19 +49,27 @@ class Fleet:
             **variables,
         }
 
-    def migrate(self) -> None:
+    def migrate(self, root: Path = ROOT) -> None:
         """Run the release command to its end."""
         subprocess.run(
-            [sys.executable, "-m", "scheduler.cli", "migrate"], cwd=ROOT, env=self.environment, check=True
+            [sys.executable, "-m", "scheduler.cli", "migrate"], cwd=root, env=self.environment, check=True
         )
+
+    def set_variables(self, name: str, variables: Mapping[str, str]) -> None:
+        """Give a process variables of its own, from its next start on."""
+        self._own[name] = variables
+
+    def set_root(self, name: str, root: Path = ROOT) -> None:
+        """Run a process from another source tree, from its next start on."""
+        self._roots[name] = root
 
     def start(self, name: str) -> None:
         """Start a process of the kind that its name says."""
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 COMMANDS[name.partition("-")[0]],
-                cwd=ROOT,
-                env=self.environment,
+                cwd=self._roots.get(name, ROOT),
+                env={**self.environment, **self._own.get(name, {})},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -72,6 +82,11 @@ class Fleet:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         process.wait(timeout=60)
+
+    def send(self, name: str, number: signal.Signals) -> None:
+        """Send a signal to a process and all that it started."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._processes[name].pid, number)
 
     def alive(self, name: str) -> bool:
         """Whether the process still runs."""

@@ -20,7 +20,7 @@ import pytest
 
 from tests.acceptance.agent_server import AgentServer, agent_server
 from tests.acceptance.fleet import ADMIN_KEY, ROOT, SECRET_KEY, Fleet, fleet
-from tests.support.postgres import Databases, running_server
+from tests.support.postgres import Databases
 from tests.support.web import free_port
 
 SMALLEST_PLAN = 20
@@ -126,45 +126,6 @@ def test_a_pause_an_edit_and_a_delete_hold_on_a_running_worker_at_once(
         api.post(f"/triggers/{ids['paused']}/resume").raise_for_status()
         eventually(lambda: fired("paused") > before, seconds=10)
         assert time.monotonic() - resumed_at < 3
-
-
-def test_the_database_may_go_away_for_ten_seconds_under_load(agents: AgentServer, tmp_path: Path) -> None:
-    (tmp_path / "logs").mkdir()
-    with (
-        running_server(tmp_path / "data") as databases,
-        fleet(databases.create(), tmp_path / "logs", REVEILLE_ALLOW_PRIVATE_HOSTS="127.0.0.1") as service,
-    ):
-        service.migrate()
-        service.start("web")
-        service.start("worker")
-        service.wait_ready()
-        with service.api() as api:
-            agent_id = make_agent(api, agents)
-            path = f"/agents/{agent_id}/triggers"
-            made(api.post(path, json=EVERY_SECOND))
-            hook_url = made(api.post(path, json={"name": "hook", "type": "webhook", "config": {}, "reason": ""}))[
-                "hook_url"
-            ]
-            eventually(lambda: agents.runs)
-            databases.server.stop()
-            refused = _ask_for(10, lambda: api.get("/agents")) + _ask_for(0.5, lambda: httpx.post(hook_url))
-            databases.server.start()
-            back = len(agents.runs)
-            service.wait_ready()
-            eventually(lambda: len(agents.runs) >= back + 3)
-            eventually(lambda: httpx.post(hook_url).status_code == httpx.codes.ACCEPTED)
-        assert {response.status_code for response in refused} == {503}
-        assert {response.headers["Content-Type"] for response in refused} == {"application/problem+json"}
-        assert service.alive("web")
-        assert service.alive("worker")
-
-
-def _ask_for(seconds: float, ask: Callable[[], httpx.Response]) -> list[httpx.Response]:
-    ended, answers = time.monotonic() + seconds, []
-    while time.monotonic() < ended:
-        answers.append(ask())
-        time.sleep(0.1)
-    return answers
 
 
 def _variables(databases: Databases, port: int) -> dict[str, str]:

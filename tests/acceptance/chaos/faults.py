@@ -1,0 +1,181 @@
+"""The faults, one function each; those of FAULTS are drawn at random."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable
+
+import psycopg
+
+from tests.acceptance.chaos import means
+from tests.acceptance.chaos.stage import BEHIND_THE_PROXY, PROCESSES, Stage
+
+LOOK_SECONDS = 6.0
+"""How long a connection is waited for to be at the point at which it is to be cut."""
+POINTS = {
+    "mid-pass": ("reveille-scheduler", "INSERT INTO firings"),
+    "mid-close": ("reveille-scheduler", "procrastinate_defer"),
+    "mid-claim": ("reveille-worker", "complete_token_hash"),
+    "mid-end": ("reveille-worker", "finished_at"),
+    "mid-record": ("reveille-web", "INSERT INTO firings"),
+}
+"""Whose connections are cut, while a statement like this is under way or the last of an open transaction."""
+TERMINATE = """
+    SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND application_name = %s AND state <> 'idle' AND query ~ %s
+"""
+WRITERS = ("reveille-scheduler", "reveille-worker", "reveille-web", "reveille-jobs")
+
+
+def kill(on: Stage, name: str) -> None:
+    """`kill -9`."""
+    on.again(name)
+    on.note(f"kill -9 {name.partition('-')[0]}")
+
+
+def freeze(on: Stage, name: str, seconds: float) -> None:
+    """SIGSTOP, and SIGCONT after a while, beside other faults."""
+
+    def frozen() -> None:
+        on.processes.send(name, signal.SIGSTOP)
+        time.sleep(seconds)
+        on.processes.send(name, signal.SIGCONT)
+        on.note(f"SIGSTOP {name.partition('-')[0]}")
+
+    on.beside(frozen)
+
+
+def restart_database(on: Stage, seconds: float = 0.0) -> None:
+    """Stop PostgreSQL in good order, and start it again."""
+    on.databases.server.stop()
+    time.sleep(seconds)
+    on.databases.server.start()
+    on.note("PostgreSQL restarted")
+
+
+def kill_database(on: Stage) -> None:
+    """`kill -9` of PostgreSQL."""
+    on.kill_database()
+    on.note("kill -9 postgres")
+
+
+def cut_at(on: Stage, point: str, times: int = 2) -> None:
+    """Cut connections by the server, at a point of what they do."""
+    name, statement = POINTS[point]
+    done, deadline = 0, time.monotonic() + LOOK_SECONDS
+    with psycopg.connect(on.url, autocommit=True) as conn:
+        while done < times and time.monotonic() < deadline:
+            row = conn.execute(TERMINATE, [name, statement]).fetchone()
+            done += row[0] if row else 0
+    if done:
+        on.note(f"cut {point}")
+
+
+def cut_commits(on: Stage, times: int = 2) -> None:
+    """Cut connections as they commit: before the server hears of it, and before its answer comes."""
+    cuts = [
+        on.proxy.cut_at(rb"COMMIT", name, after=after, times=times) for name in WRITERS for after in (False, True)
+    ]
+    deadline = time.monotonic() + LOOK_SECONDS
+    while any(cut.left for cut in cuts) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    for cut in cuts:
+        cut.left = 0
+        if cut.done:
+            on.note(f"cut {'after' if cut.after else 'before'} COMMIT of {cut.name.removeprefix('reveille-')}")
+
+
+def cut_all(on: Stage) -> None:
+    """Cut every connection at once."""
+    on.proxy.cut_all()
+    on.note("cut all")
+
+
+def slow(on: Stage, seconds: float = 4.0) -> None:
+    """Each message takes a fifth of a second."""
+    on.proxy.delay = 0.2
+    time.sleep(seconds)
+    on.proxy.delay = 0.0
+    on.note("slow network")
+
+
+def black_hole(on: Stage, seconds: float) -> None:
+    """The network swallows everything for a while, beside other faults; then old connections stay dead."""
+
+    def swallow() -> None:
+        on.proxy.swallows = True
+        time.sleep(seconds)
+        on.proxy.lose_all()
+        on.proxy.swallows = False
+        on.note("black hole")
+
+    on.beside(swallow)
+
+
+def fill_disk(on: Stage, seconds: float = 5.0) -> None:
+    """PostgreSQL's disk is full, and then is not."""
+    if on.disk is None:
+        return
+    ballast = means.fill(on.disk)
+    time.sleep(seconds)
+    ballast.unlink()
+    on.start_database()
+    on.wait_for_database()
+    on.note("disk full")
+
+
+def draw(on: Stage) -> None:
+    """One fault by chance."""
+    on.chance.choice(FAULTS)(on)
+
+
+def _kill_any(on: Stage) -> None:
+    kill(on, on.chance.choice(PROCESSES))
+
+
+FAULTS: list[Callable[[Stage], None]] = [
+    *[_kill_any] * 6,
+    lambda on: freeze(on, on.chance.choice(PROCESSES), 60),
+    lambda on: freeze(on, on.chance.choice(PROCESSES), 5),
+    restart_database,
+    kill_database,
+    lambda on: cut_at(on, on.chance.choice(list(POINTS))),
+    lambda on: cut_at(on, on.chance.choice(list(POINTS))),
+    cut_commits,
+    cut_all,
+    slow,
+    lambda on: black_hole(on, on.chance.choice([3, 25, 50])),
+    fill_disk,
+]
+
+
+def rehearse(on: Stage, stop_seconds: float = 40.0) -> None:
+    """Every fault once, in some 75 s."""
+    freeze(on, "invoker-1", stop_seconds)
+    for name in ("web", "scheduler-1", "worker-2"):
+        kill(on, name)
+        time.sleep(2)
+    for point in POINTS:
+        cut_at(on, point)
+    cut_commits(on)
+    restart_database(on)
+    time.sleep(3)
+    kill_database(on)
+    time.sleep(3)
+    restart_database(on, seconds=5)
+    time.sleep(4)
+    fill_disk(on)
+    time.sleep(3)
+    slow(on)
+    on.join()
+    kill(on, "invoker-1")
+    black_hole(on, 14)
+    time.sleep(3)
+    kill(on, "scheduler-2")
+    on.join()
+    cut_all(on)
+    time.sleep(3)
+
+
+assert set(BEHIND_THE_PROXY) <= set(PROCESSES)

@@ -1,0 +1,162 @@
+"""The processes under load, the database below them, and a network between them that can be broken."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Thread
+
+import psycopg
+
+from tests.acceptance.agent_server import AgentServer, agent_server
+from tests.acceptance.chaos import means
+from tests.acceptance.chaos.audit import Report
+from tests.acceptance.chaos.load import Answers
+from tests.acceptance.fleet import ROOT, Fleet, fleet
+from tests.support.postgres import Databases, running_server
+from tests.support.proxy import Proxy, proxy
+
+PROCESSES = ("web", "scheduler-1", "scheduler-2", "invoker-1", "worker-1", "worker-2")
+BEHIND_THE_PROXY = ("web", "invoker-1", "worker-1")
+CLOCKS = {"worker-2": "+1h", "scheduler-2": "-1h"}
+ROLLED = ("web", "worker-1", "worker-2")
+"""Those that are of the earlier version at first."""
+OPTIONS = {
+    "fsync": "off",  # nothing here cuts the power, and a process that is killed loses nothing by it
+    "full_page_writes": "off",
+    "max_connections": "200",
+    "max_wal_size": "128MB",
+    "min_wal_size": "32MB",
+    "track_activity_query_size": "16kB",
+}
+
+
+@dataclass
+class Stage:
+    """All that faults work on."""
+
+    databases: Databases
+    url: str
+    processes: Fleet
+    proxy: Proxy
+    agents: AgentServer
+    chance: random.Random
+    report: Report
+    disk: Path | None
+    earlier: Path | None
+    logs: Path
+    answers: Answers = field(default_factory=Answers)
+    _beside: list[Thread] = field(default_factory=list)
+    errors: list[BaseException] = field(default_factory=list)
+
+    def note(self, fault: str) -> None:
+        """Say that a fault took place."""
+        self.report.faults.append(fault)
+
+    def beside(self, what: Callable[[], None]) -> None:
+        """Do something while other faults go on."""
+
+        def work() -> None:
+            try:
+                what()
+            except BaseException as error:  # noqa: BLE001  # it is raised by `join`
+                self.errors.append(error)
+
+        self._beside.append(Thread(target=work, daemon=True))
+        self._beside[-1].start()
+
+    def join(self) -> None:
+        """Wait for what goes on beside."""
+        for thread in self._beside:
+            thread.join(timeout=180)
+            assert not thread.is_alive()
+        if self.errors:
+            raise self.errors[0]
+
+    def again(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
+        """End a process and start it again."""
+        self.processes.kill(name, number)
+        self.processes.start(name)
+
+    def kill_database(self) -> None:
+        """`kill -9` the server, or one of its processes, by which it restarts itself."""
+        pid = self.databases.server.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        time.sleep(1)
+        self.databases.server.start()
+
+    def start_database(self) -> None:
+        """Start it if it has ended."""
+        if self.databases.server.pid is None:
+            self.databases.server.start()
+
+    def wait_for_database(self) -> None:
+        """Wait until it takes connections."""
+        for _ in range(600):
+            with suppress(psycopg.Error), psycopg.connect(self.url, connect_timeout=2):
+                return
+            time.sleep(0.1)
+        raise TimeoutError("PostgreSQL does not come back")
+
+
+@contextmanager
+def stage(directory: Path, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
+    """A stage that is gone at the end; what this machine cannot do is said in a line each."""
+    logs = directory / "logs"
+    logs.mkdir()
+    with (
+        means.small_disk(directory / "disk") as disk,
+        running_server(directory / "disk" / "data", OPTIONS) as databases,
+        agent_server(takes_seconds=0.03) as agents,
+        proxy(databases.server.url) as between,
+    ):
+        if disk is None:
+            say("no file system may be mounted here: the disk is not filled")
+        url = databases.create("template0")
+        earlier = means.earlier_version(directory / "earlier")
+        if earlier is None:
+            say("there is no history of versions here: no earlier one runs beside")
+        variables = {"REVEILLE_ALLOW_PRIVATE_HOSTS": "127.0.0.1", "REVEILLE_LOG_LEVEL": "WARNING"}
+        with fleet(url, logs, **variables) as processes:
+            report, chance = Report(seed), random.Random(seed)
+            yield Stage(databases, url, processes, between, agents, chance, report, disk, earlier, logs)
+            between.swallows = False
+
+
+def begin(on: Stage, say: Callable[[str], None]) -> None:
+    """Start the processes, those of ROLLED in the earlier version if there is one."""
+    far = {"DATABASE_URL": on.proxy.url(on.url).replace("postgresql:", "postgres:", 1)}
+    for name in PROCESSES:
+        clock = means.wrong_clock(CLOCKS[name]) if name in CLOCKS else {}
+        if clock is None:
+            say(f"there is no libfaketime here: the clock of {name} is right")
+        own = (clock or {}) | (far if name in BEHIND_THE_PROXY else {})
+        on.processes.set_variables(name, own)
+        if on.earlier is not None and name in ROLLED:
+            on.processes.set_root(name, on.earlier)
+    on.processes.migrate(on.earlier or ROOT)
+    for name in PROCESSES if on.earlier is None else ROLLED:
+        on.processes.start(name)
+    on.processes.wait_ready()
+
+
+def roll(on: Stage) -> None:
+    """Migrate under load and replace the earlier version, one process after the other."""
+    if on.earlier is None:
+        return
+    on.processes.migrate()
+    on.note("migration under load")
+    for name in PROCESSES:
+        if name in ROLLED:
+            on.processes.set_root(name)
+            on.again(name, signal.SIGTERM)
+            on.note("earlier version replaced")
+        else:
+            on.processes.start(name)
