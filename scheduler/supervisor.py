@@ -15,6 +15,7 @@ from pathlib import Path
 from threading import Event, Lock
 from types import FrameType
 
+import psycopg
 from loguru import logger
 from pydantic import SecretStr
 
@@ -34,6 +35,8 @@ LOOPBACK = "127.0.0.1"
 DEFAULT_PORT, PRIVILEGED, LAST_PORT = 8080, 1024, 65535
 STOP_SECONDS = 25.0
 TICK_SECONDS = 0.2
+DATABASE_PAUSE_SECONDS = 3.0
+"""Seconds between attempts to start a database that does not start."""
 USAGE_STATUS = 2
 """A child exits with this status when its configuration is wrong, so that restarting it would not help."""
 
@@ -191,6 +194,7 @@ class Supervisor:
         self._postgres = postgres
         self._stop = stop
         self._ready = ready
+        self._database_again_at = 0.0
 
     def run(self) -> int:
         """Watches until told to stop, then stops the children within 25 s and returns the exit status."""
@@ -206,9 +210,15 @@ class Supervisor:
             self._stop_children()
 
     def _keep_database(self) -> None:
-        if self._postgres is not None and self._postgres.pid is None:
-            logger.warning("PostgreSQL exited; restarting it")
+        now = time.monotonic()
+        if self._postgres is None or self._postgres.pid is not None or now < self._database_again_at:
+            return
+        logger.warning("PostgreSQL exited; restarting it")
+        try:
             self._postgres.start()
+        except (ConfigurationError, OSError, psycopg.Error) as error:  # e.g. the disk is full
+            logger.error("PostgreSQL did not start; trying again in {:g} s: {}", DATABASE_PAUSE_SECONDS, error)
+            self._database_again_at = time.monotonic() + DATABASE_PAUSE_SECONDS
 
     def _stop_children(self) -> None:
         self._stop.clear()  # from here on, a second signal stops everything immediately

@@ -43,6 +43,8 @@ START_SECONDS = 120.0
 ORPHAN_SECONDS = 15.0
 """How long the remaining processes of a killed server may take to notice that it is gone."""
 POLL_SECONDS = 0.05
+OF_THE_DEAD = ("shared memory block", "lock file")
+"""Messages of a server that cannot start because the processes of a killed one have not all ended yet."""
 
 INITDB = (
     f"--username={SUPERUSER}",
@@ -182,6 +184,8 @@ class EmbeddedPostgres:
 
     def _find_running(self) -> int | None:
         """Finds a server that already runs on our data and answers; removes what a dead one left behind."""
+        if self._process is not None:
+            self._process.poll()  # otherwise a dead child would linger, and its lock file would seem to be in use
         pid = postmaster.recorded_pid(self.directory)
         if pid is not None and (postmaster.is_server(pid, self.directory) or self._answers(pid)):
             return self._wait_for_answer(pid)
@@ -228,7 +232,7 @@ class EmbeddedPostgres:
             pid, written = self._try(account, command)
             if pid is not None:
                 return pid
-            if "shared memory block" not in written or time.monotonic() > deadline:
+            if not any(each in written for each in OF_THE_DEAD) or time.monotonic() > deadline:
                 raise ConfigurationError(
                     f"The embedded PostgreSQL did not start: {_complaint(written)} ({self.log})"
                 )

@@ -164,6 +164,36 @@ def test_a_postgresql_that_died_is_started_again(tmp_path: Path) -> None:
         postgres.stop()
 
 
+def test_a_postgresql_that_cannot_be_started_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As when its disk is full: the run goes on, and the database is back once it can be."""
+    monkeypatch.setattr(supervisor, "DATABASE_PAUSE_SECONDS", 0.1)
+    postgres = EmbeddedPostgres(tmp_path, UNSAFE_BUT_FAST)
+    postgres.start()
+    stop = Event()
+    file, moved = postgres.directory / "PG_VERSION", tmp_path / "moved"
+    before = postgres.pid
+    looks: list[int | None] = []
+
+    def look() -> bool:
+        looks.append(postgres.pid)
+        if len(looks) == 1 and before is not None:
+            file.rename(moved)
+            os.kill(before, signal.SIGKILL)
+        elif len(looks) == 5:
+            moved.rename(file)
+        elif len(looks) > 5 and postgres.pid is not None:
+            stop.set()
+        return False
+
+    try:
+        assert Supervisor([], postgres, stop, ready=look).run() == 0
+        assert postgres.pid not in (None, before)
+    finally:
+        postgres.stop()
+
+
 def _lives(pid: int) -> bool:
     try:
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
