@@ -55,6 +55,8 @@ Prepared = Work | Skipped | Exception
 UNREACHABLE = (DatabaseUnavailable, OperationalError)
 """Temporary errors: the database is unavailable, or chose this transaction to break a deadlock."""
 
+FROZEN = HandedBack("claim_too_old")
+"""The process stood still after its claim: by now others may run this try's successor."""
 SHUTDOWN = HandedBack("worker_shutdown")
 DATABASE_AWAY = HandedBack("database_away")
 STALE = Failed("The worker lost its database connection and gave up the run.", reason="worker_lost")
@@ -165,6 +167,7 @@ class Dispatcher:
         `kept`: those of the job that already are.
         """
         while True:
+            asked_at = asyncio.get_running_loop().time()
             try:
                 made = await transact(self._db, self._threads, self._claim_and_prepare, runs, job, kept)
             except UNREACHABLE as error:
@@ -181,6 +184,8 @@ class Dispatcher:
                 return await self._claim_apart(runs, job, kept, error)
             else:
                 self._ends.expect(len(made))
+                for run in made:
+                    run.claimed_at = asked_at
                 return made
 
     async def _claim_apart(
@@ -238,6 +243,8 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001  # else it would look like a lost worker
             logger.opt(exception=error).error("Invocation {} cannot be prepared", run.invocation_id)
             return Failed(f"The run could not be prepared: {type(error).__name__}: {error}")
+        if asyncio.get_running_loop().time() - run.claimed_at > STALE_SECONDS:
+            return FROZEN
         run.request = work.request
         return await run.outcome_of(runtime.run(work.request))
 

@@ -22,6 +22,8 @@ class Run:
         self.request: RunRequest | None = None
         self.place: Candidate | None = None
         """What it is counted for while it takes a place."""
+        self.claimed_at = float("inf")
+        """The time of the event loop's clock just before the claim."""
         self._stopped: Outcome | None = None
         self._task: asyncio.Future[Outcome] | None = None
 

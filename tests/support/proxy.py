@@ -105,6 +105,7 @@ class Proxy:
         except OSError:
             link.cut()
             client.close()
+            server.close()
             self._forget(link)
             return
         back = threading.Thread(target=self._pump, args=(link, server, client), daemon=True)

@@ -15,7 +15,7 @@ from scheduler.invocations import dispatch
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.storage.engine import Database
 from tests.support.database import change
-from tests.support.dispatching import Scripted, hang, make_dispatcher, reply
+from tests.support.dispatching import Scripted, dispatch_once, hang, make_dispatcher, reply
 from tests.support.factories import DEFAULT_TENANT
 from tests.support.invocations import close, make_woken, ready_one, row_of
 
@@ -102,6 +102,17 @@ def test_a_worker_gives_its_runs_up_when_its_heartbeat_is_old(
     assert runtime.was_cancelled
     row = row_of(db, invocation_id)
     assert (row.state, row.reason, row.tries[0]["outcome"]) == ("retrying", "worker_lost", "failed")
+
+
+def test_a_worker_that_stood_still_after_its_claim_calls_nobody(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after SIGSTOP and SIGCONT: others may have taken the run meanwhile, and call the agent themselves."""
+    invocation_id = ready_one(db)
+    monkeypatch.setattr(dispatch, "STALE_SECONDS", -1.0)
+    assert dispatch_once(db, invocation_id).requests == []
+    row = row_of(db, invocation_id)
+    assert (row.state, row.reason, row.tries[0]["outcome"]) == ("retrying", "claim_too_old", "handed_back")
 
 
 def test_a_stopping_worker_that_loses_touch_hands_its_runs_back_uncounted(
