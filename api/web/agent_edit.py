@@ -13,6 +13,7 @@ from api.resource import given
 from api.schemas.agents import AgentPatch, AgentPath
 from api.services import services
 from api.web.base import done, page_blueprint
+from api.web.form_fields import same_lines
 from api.web.new_agent import CHECKS, FIELDS, LIMITS, agent_form
 from api.web.questions import ask
 from api.web.runtime_forms import errors_of, read_changes, values_of
@@ -51,7 +52,7 @@ def change(agent_id: str) -> Response:
     """Changes the agent; an empty secret keeps the old one."""
     agent = _agent(agent_id)
     kind = agent["runtime"]["kind"]
-    patch = _read((*FIELDS, *LIMITS)) | {name: bool(request.form.get(name)) for name in CHECKS}
+    patch = _read(agent, (*FIELDS, *LIMITS)) | {name: bool(request.form.get(name)) for name in CHECKS}
     try:
         runtime = read_changes(kind, agent["runtime"], request.form)
         changes = given(shaped(AgentPatch, patch | {"runtime": runtime}))
@@ -104,13 +105,16 @@ def _shown(agent: Mapping[str, Any]) -> dict[str, Any]:
     return {name: agent[name] for name in names} | values_of(agent["runtime"]["kind"], agent["runtime"])
 
 
-def _read(names: tuple[str, ...]) -> dict[str, Any]:
-    """Reads these fields of the form: null for an emptied limit; other empty fields stay unchanged."""
+def _read(agent: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
+    """Reads those of the form's fields that were touched: null for an emptied limit; others that are empty stay."""
     found: dict[str, Any] = {}
     for name in names:
         if name not in request.form:
             continue
-        value = request.form[name].strip()
+        text = same_lines(request.form[name])
+        if agent[name] is not None and text == same_lines(str(agent[name])):
+            continue
+        value = text.strip()
         if value or name in TEXTS:
             found[name] = value
         elif name in NULL_WHEN_EMPTY:

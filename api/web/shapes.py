@@ -8,6 +8,7 @@ from typing import TypeVar
 from flask import request
 from pydantic import ValidationError
 
+from api.web.form_fields import same_lines
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.field_errors import InvalidRequest, field_errors
 from scheduler.domain.shapes import Shape
@@ -25,7 +26,7 @@ def shaped(shape: type[ShapeT], values: Mapping[str, object]) -> ShapeT:
 
 def filled(*names: str) -> dict[str, str]:
     """Returns the non-empty fields of the request's form, stripped."""
-    given = {name: request.form.get(name, "").strip() for name in names}
+    given = {name: same_lines(request.form.get(name, "")).strip() for name in names}
     return {name: value for name, value in given.items() if value}
 
 

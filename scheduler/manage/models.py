@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -90,7 +91,9 @@ class Models:
             self._check(author, whole, patch)
             _check_key_stays(row, whole, patch)
             changed = {
-                name: value for name, value in patch.items() if name == "key" or getattr(row, name) != value
+                name: value
+                for name, value in patch.items()
+                if name == "key" or not _is_same(getattr(row, name), value)
             }
             if changed:
                 row = update_model(conn, row.id, self._columns(_exclusive(changed)))
@@ -154,6 +157,11 @@ def _check_key_stays(row: Model, whole: Mapping[str, Any], patch: Mapping[str, A
         raise InvalidField(
             "The stored key is not sent to another host or provider: give key again, or null.", field="key"
         )
+
+
+def _is_same(held: object, value: object) -> bool:
+    # Prices are stored as decimals, and 0.15 is no binary fraction.
+    return (float(held) if isinstance(held, Decimal) else held) == value
 
 
 def _audit(conn: Connection, verb: str, row: Model, actor: str, **detail: object) -> None:

@@ -27,10 +27,11 @@ def filled_form(browser: Browser, path: str) -> dict[str, str]:
 
 
 def test_an_agent_is_changed_by_its_form_and_an_unchanged_save_logs_nothing(api: Api) -> None:
-    agent = api.agent("ada")
+    agent = api.agent("ada", role_description=" two\nlines ", dedup_delay_seconds=0.25)
     path, browser = f"/agents/{agent['id']}/edit", signed_in(api)
     form = filled_form(browser, path)
     assert form["name"] == "ada"
+    form["role_description"] = form["role_description"].replace("\n", "\r\n")  # as browsers send it
     assert browser.post(path, **form).location == f"/agents/{agent['id']}"
     assert rows(api.db, "SELECT 1 FROM audit_events WHERE action = 'agent.updated'") == []
     browser.post(path, **form | {"name": "grace", "public_card": "1"})
@@ -48,7 +49,14 @@ def test_a_trigger_and_a_model_that_are_saved_unchanged_log_nothing(api: Api) ->
     trigger = api.trigger(api.agent("ada")["id"], "tick")
     path = f"/triggers/{trigger['id']}/edit"
     browser.post(path, **filled_form(browser, path))
-    browser.post("/settings/models", name="small", provider="openai", model="gpt-x", key="sk-very-secret")
+    browser.post(
+        "/settings/models",
+        name="small",
+        provider="openai",
+        model="gpt-x",
+        key="sk-very-secret",
+        input_price="0.15",
+    )
     model = api.get("/models")["items"][0]
     path = f"/settings/models/{model['id']}/edit"
     form = filled_form(browser, path)

@@ -72,7 +72,7 @@ def agent_id(api: Api) -> str:
 
 
 def trigger(api: Api, agent_id: str, kind: str, config: dict[str, Any], **more: Any) -> dict[str, Any]:
-    return dict(api.post(f"/agents/{agent_id}/triggers", {"name": "t", "type": kind, "config": config, **more}))
+    return dict(api.post(f"/agents/{agent_id}/triggers", {"name": "t", "type": kind, "config": config} | more))
 
 
 def held(api: Api) -> tuple[Any, ...]:
@@ -111,7 +111,10 @@ def test_what_has_several_lines_is_shown_on_several(api: Api, browser: Browser, 
     found = trigger(api, agent_id, "poll", {"url": "https://example.org/", "read": "text", "regex": "\na\nb"})
     form = browser.get(f"/triggers/{found['id']}/edit")
     assert re.search(r'<textarea id="f-config.regex"[^>]*>\n\na\nb</textarea>', form)
-    assert '<input id="f-config.ignore"' not in form
+    found = trigger(
+        api, agent_id, "on_message", {"from_user": "grace", "text_match": {"contains": "a\rb"}}, name="u"
+    )
+    assert '<textarea id="f-config.text_match.contains' in browser.get(f"/triggers/{found['id']}/edit")
 
 
 def test_the_events_of_files_are_boxes_to_check(api: Api, browser: Browser, agent_id: str) -> None:
