@@ -38,7 +38,18 @@ VERSION_HEADER = "A2A-Version"
 CURRENT_VERSION, LEGACY_VERSION = "1.0", "0.3"
 """The protocol of a caller who names none is 0.3, but many callers of methods that only 1.0 has forget to name it."""
 LIST = "ListTasks"
-LEGACY_METHODS = {"message/send": "SendMessage", "tasks/get": "GetTask", "tasks/cancel": "CancelTask"}
+LEGACY_METHODS = {
+    "message/send": "SendMessage",
+    "tasks/get": "GetTask",
+    "tasks/cancel": "CancelTask",
+    "message/stream": "SendStreamingMessage",
+    "tasks/resubscribe": "SubscribeToTask",
+    "agent/getAuthenticatedExtendedCard": "GetExtendedAgentCard",
+    **{
+        f"tasks/pushNotificationConfig/{each}": "PushNotificationConfig"
+        for each in ("set", "get", "list", "delete")
+    },
+}
 UNSUPPORTED = {"SendStreamingMessage", "SubscribeToTask", "GetExtendedAgentCard"}
 WAIT_SECONDS = 20.0
 """How long a blocking message waits for its task to end; after that the task is returned as it is."""

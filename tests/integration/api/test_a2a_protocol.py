@@ -218,3 +218,22 @@ def test_data_is_told_as_it_was_sent(api: Api, agent_id: str, version: str) -> N
     assert "result" in api.ok(answer, 200)
     [firing] = api.get("/firings")["items"]
     assert api.get(f"/firings/{firing['id']}")["data"]["messages"][0]["text"] == written
+
+
+@pytest.mark.parametrize(
+    ("method", "code"),
+    [
+        ("message/stream", -32004),
+        ("tasks/resubscribe", -32004),
+        ("agent/getAuthenticatedExtendedCard", -32004),
+        ("tasks/pushNotificationConfig/set", -32003),
+        ("tasks/pushNotificationConfig/delete", -32003),
+        ("tasks/send", -32601),
+    ],
+)
+@pytest.mark.parametrize("version", [None, "0.3"])
+def test_what_0_3_has_and_the_card_denies_is_said_to_be_so(
+    api: Api, agent_id: str, method: str, code: int, version: str | None
+) -> None:
+    body = {"jsonrpc": "2.0", "id": 1, "method": method, "params": {"id": "x"}}
+    assert rpc(api, agent_id, body, version)["error"]["code"] == code
