@@ -15,7 +15,7 @@ from tests.bench.intake import intake_ratio, intake_under_attack
 from tests.bench.live_pages import PAGES, live_pages
 from tests.bench.memory import resident_megabytes
 from tests.bench.pages import page_times
-from tests.bench.polls import poll_capacity
+from tests.bench.polls import feed_capacity, poll_capacity
 from tests.bench.server import bench_server
 from tests.bench.thinking import RUNS, thinking_cost
 from tests.bench.waking import alone, statements, waking
@@ -128,6 +128,14 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     add("polls, values unchanged", polls.per_minute, "per min", ">= 10000", polls.per_minute >= 10_000)
     add("  worker", polls.worker_cores, "cores")
     add("  PostgreSQL", polls.database_cores, "cores")
+    feeds = feed_capacity(databases)
+    add(
+        "feed polls, each answer parsed, no new entries",
+        feeds.per_minute,
+        "per min",
+        ">= 5000",
+        feeds.per_minute >= 5000,
+    )
     live = live_pages(databases)
     add(f"{PAGES} live pages: web process", live.cores, "cores", "< 0.1", live.cores < 0.1)
     add("  pictures to each page", live.pictures, "per s")

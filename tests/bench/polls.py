@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,11 +25,12 @@ from tests.bench.server import sqlalchemy_url
 from tests.support.postgres import Databases
 
 LONGEST_SECONDS = 600
+JSON: Mapping[str, str] = {"json_path": "$.job.state"}
 
 POLLS = text("""
     INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, reason)
     SELECT gen_random_uuid(), a.tenant_id, a.id, 'poll ' || n, 'poll',
-        jsonb_build_object('url', CAST(:url AS text) || n, 'json_path', '$.job.state', 'interval_min', 1440),
+        jsonb_build_object('url', CAST(:url AS text) || n, 'interval_min', 1440) || CAST(:config AS jsonb),
         'UTC', 'a bench'
     FROM generate_series(1, :polls) AS n
     JOIN (SELECT *, row_number() OVER () AS place FROM agents) a ON a.place = 1 + n / :each
@@ -94,14 +96,21 @@ class CronLateness:
     hanging: int
 
 
-def poll_capacity(databases: Databases, polls: int = 10_000) -> PollCapacity:
+def poll_capacity(
+    databases: Databases, polls: int = 10_000, *, path: str = "", config: Mapping[str, str] = JSON
+) -> PollCapacity:
     """Measure it: the first look at each poll, then one that finds nothing new."""
-    with _world(databases, "", polls=polls, crons=0) as world:
+    with _world(databases, path, polls=polls, crons=0, config=config) as world:
         first = world.look(polls, version=1)
         before = world.cpu()
         took = world.look(polls, version=2)
         worker, database = (now - then for now, then in zip(world.cpu(), before, strict=True))
     return PollCapacity(polls, polls / took * 60, polls / first * 60, worker / took, database / took)
+
+
+def feed_capacity(databases: Databases, feeds: int = 5_000) -> PollCapacity:
+    """The same of feeds of 20 entries that say each time when they were built, so that each answer is parsed."""
+    return poll_capacity(databases, feeds, path="feed/", config={"read": "feed"})
 
 
 def cron_lateness(databases: Databases, *, hanging: int = 500, crons: int = 200, seconds: int = 9) -> CronLateness:
@@ -171,7 +180,9 @@ class _World:
 
 
 @contextmanager
-def _world(databases: Databases, path: str, *, polls: int, crons: int) -> Iterator[_World]:
+def _world(
+    databases: Databases, path: str, *, polls: int, crons: int, config: Mapping[str, str] = JSON
+) -> Iterator[_World]:
     url = databases.create()
     db = Database(sqlalchemy_url(url), pool_size=1)
     options = {"REVEILLE_ALLOW_PRIVATE_HOSTS": "127.0.0.1", "REVEILLE_LOG_LEVEL": "WARNING"}
@@ -181,7 +192,7 @@ def _world(databases: Databases, path: str, *, polls: int, crons: int) -> Iterat
             _server() as (server, port),
             fleet(url, Path(logs), **options) as processes,
         ):
-            _populate(db, f"http://127.0.0.1:{port}/{path}", polls, crons)
+            _populate(db, f"http://127.0.0.1:{port}/{path}", polls, crons, config)
             processes.start("worker")
             yield _World(db, processes, server)
     finally:
@@ -200,11 +211,13 @@ def _server() -> Iterator[tuple[psutil.Process, int]]:
             process.kill()
 
 
-def _populate(db: Database, url: str, polls: int, crons: int) -> None:
+def _populate(db: Database, url: str, polls: int, crons: int, config: Mapping[str, str]) -> None:
     with db.begin() as conn:
         conn.execute(AGENTS, {"agents": polls // TRIGGERS_OF_AN_AGENT + 1})
         conn.execute(NEVER_WOKEN)
-        conn.execute(POLLS, {"polls": polls, "url": url, "each": TRIGGERS_OF_AN_AGENT})
+        conn.execute(
+            POLLS, {"polls": polls, "url": url, "each": TRIGGERS_OF_AN_AGENT, "config": json.dumps(config)}
+        )
         conn.execute(CRONS, {"crons": crons})
         conn.execute(JOBS)
     with db.engine.connect().execution_options(isolation_level="AUTOCOMMIT") as conn:
