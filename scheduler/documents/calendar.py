@@ -10,6 +10,7 @@ from zoneinfo import ZoneInfo
 
 import recurring_ical_events  # type: ignore[import-untyped]
 from icalendar import Calendar
+from icalendar.prop import vBroken
 
 from scheduler.documents.errors import Unreadable
 from scheduler.documents.words import cut, text_of
@@ -51,9 +52,23 @@ def _parsed(text: str) -> Calendar:
         what = "a web page" if "<html" in text[:10_000].lower() else "something else"
         raise Unreadable(f"The answer is {what}, not a calendar (ICS).")
     try:
-        return Calendar.from_ical(text)
+        calendar = Calendar.from_ical(text)
     except (ValueError, IndexError, KeyError) as error:
         raise Unreadable(f"The calendar is broken: {str(error)[:200]}.") from None
+    for each in calendar.walk():
+        _drop_broken(each)
+    return calendar
+
+
+def _drop_broken(component: Any) -> None:
+    """Removes the properties that cannot be read, so that one such event does not hide the others."""
+    for name, value in list(component.items()):
+        values = value if isinstance(value, list) else [value]
+        good = [each for each in values if not isinstance(each, vBroken)]
+        if not good:
+            del component[name]
+        elif len(good) < len(values):
+            component[name] = good
 
 
 def _between(calendar: Calendar, start: datetime, end: datetime) -> list[Any]:
