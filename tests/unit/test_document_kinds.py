@@ -1,4 +1,4 @@
-"""Documents as they are found in public places, each small: feeds, pages, calendars of many makers, and entries of queues."""
+"""Documents as they are found in public places, each small: feeds, pages, calendars, and entries of queues."""
 
 from __future__ import annotations
 
