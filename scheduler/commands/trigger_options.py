@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import urlsplit
 
 import typer
 
@@ -17,6 +18,8 @@ from scheduler.triggers.options import Option
 
 DEFAULT_COOLDOWN = 60.0
 """In seconds; the API's own default."""
+MAX_NAMED = 60
+"""The longest option value that becomes part of a trigger's name."""
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
@@ -84,6 +87,26 @@ def put_options(whole: dict[str, Any], chosen: str, own: Mapping[str, Any], kind
             raise UsageFault(f"{flag} cannot be used with {chosen}.")
         _put(whole, allowed[flag], value)
     return whole
+
+
+def default_name(kind_name: str, config: Mapping[str, Any], own: Mapping[str, Any], kinds: Kinds) -> str:
+    """Names a trigger after its schedule in words, else after its type and the first option that identifies it."""
+    from scheduler.triggers.registry import in_words
+
+    if words := in_words(kind_name, config):
+        return words[:1].lower() + words[1:]
+    options = (each for each in kinds.get(kind_name, ()) if each.reads in ("text", "duration"))
+    said = next((str(own[each.flag]) for each in options if each.flag in own), "")
+    said = _host_of(said) if "://" in said else said
+    is_readable = said and "*" not in said and len(said) <= MAX_NAMED
+    return f"{kind_name} {said}" if is_readable else kind_name
+
+
+def _host_of(url: str) -> str:
+    try:
+        return urlsplit(url).hostname or url
+    except ValueError:
+        return url
 
 
 def _all(kinds: Kinds) -> Iterator[Option]:

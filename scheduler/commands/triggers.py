@@ -83,7 +83,9 @@ class Misfire(StrEnum):
 def add(
     console: Console,
     agent: Agent,
-    name: Annotated[str | None, typer.Option(help="Unique for the agent; default: derived from the type.")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Unique for the agent; default: its schedule, or its type.")
+    ] = None,
     kind: given.Type = None,
     config: given.ConfigJson = None,
     reason: Annotated[str | None, typer.Option(help="Why the agent is woken, shown to it.")] = None,
@@ -110,10 +112,10 @@ def add(
 
     Such as: triggers add AGENT --every 20s --reason "Look at the queue."
     """
-    kind_name, shape = given.shape(kind, config, own, given.options_of_kinds())
-    said = next((value for value in own.values() if isinstance(value, str)), None)
+    kinds = given.options_of_kinds()
+    kind_name, shape = given.shape(kind, config, own, kinds)
     body: dict[str, Any] = {
-        "name": name or " ".join(filter(None, (kind_name, said))),
+        "name": name or given.default_name(kind_name, shape, own, kinds),
         "type": kind_name,
         "config": shape,
         "reason": reason,
