@@ -159,10 +159,11 @@ def widened(row: HeldTrigger, config: dict[str, Any]) -> dict[str, Any]:
     if not (row.is_system and row.name == HEARTBEAT):
         return config
     given = {"minutes": config.get("minutes"), "seconds": config.get("seconds")}
-    if not all(each is None or isinstance(each, int | float) for each in given.values()):
+    if not all(each is None or type(each) in (int, float) for each in given.values()):
         return config  # parsing it reports the error
     every = (given["minutes"] or 0) + (given["seconds"] or 0) / 60
-    if every <= 0 or every >= row.heartbeat_floor:
+    is_given = any(each is not None for each in given.values())  # else the default of an interval would apply
+    if is_given and (every <= 0 or every >= row.heartbeat_floor):
         return config
     return {name: value for name, value in config.items() if name not in given} | {
         "minutes": float(row.heartbeat_floor)

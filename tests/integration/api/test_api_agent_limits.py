@@ -51,6 +51,8 @@ def test_a_heartbeat_is_no_faster_than_its_tenant_allows(api: Api) -> None:
     trigger = f"/triggers/{made['id']}"
     assert api.patch(trigger, {"config": {"minutes": 30}})["config"] == {"minutes": 240.0}
     assert api.patch(trigger, {"config": {"minutes": None, "seconds": 90}})["config"] == {"minutes": 240.0}
+    assert api.patch(trigger, {"config": {"minutes": None, "seconds": None}})["config"] == {"minutes": 240.0}
+    api.refused(422, "PATCH", trigger, {"config": {"minutes": True}})
     assert api.patch(trigger, {"config": {"minutes": 300}})["config"] == {"minutes": 300.0}
     api.patch(tenant, {"min_heartbeat_interval": 720})
     assert api.get(trigger)["config"] == {"minutes": 720.0}
