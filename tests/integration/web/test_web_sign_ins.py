@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from api.web.session import COOKIE
+from scheduler.storage.web_sessions import live_sessions
 from tests.integration.web.test_web_sign_in import PASSWORD, make_user
 from tests.support.api import Api
 from tests.support.database import change, rows
@@ -89,3 +91,17 @@ def test_sessions_are_listed_and_ended(api: Api) -> None:
     for each in re.findall(r"/settings/sign-ins/(\w+)/end", page):
         assert admin.post(f"/settings/sign-ins/{each}/end").status_code == 303
     assert other.client.get("/triggers").status_code == 303
+
+
+def test_the_sign_ins_of_a_key_that_has_expired_are_over(api: Api) -> None:
+    key = api.post("/api-keys", {"name": "for a day", "scopes": ["read"]})["key"]
+    browser, operator = signed_in(api, key), signed_in(api)
+    token = browser.client.get_cookie(COOKIE)
+    assert token is not None
+    assert "the session of for a day" in operator.get("/settings/sign-ins")
+    with api.db.begin() as conn:
+        assert live_sessions(conn, [token.value]) == {token.value}
+    change(api.db, "UPDATE api_keys SET expires_at = clock_timestamp() WHERE name = 'for a day'")
+    assert "the session of for a day" not in operator.get("/settings/sign-ins")
+    with api.db.begin() as conn:
+        assert live_sessions(conn, [token.value]) == set()
