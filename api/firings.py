@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from base64 import b64encode
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from flask import Response
-from sqlalchemy import Row
 
 from api.auth import Level, caller, needs
 from api.presenters import document_file, payload_file
@@ -18,6 +18,7 @@ from api.services import services
 from scheduler.domain.acks import Ack, AckStatus
 from scheduler.invocations.acks import acknowledge_one
 from scheduler.storage.firing_documents import get_document, list_documents
+from scheduler.storage.history_rows import WholeFiring
 from scheduler.storage.queries import LedgerFilter, get_firing, list_firings
 
 RAW: dict[str, Any] = {
@@ -46,7 +47,7 @@ def show_firing(path: FiringPath) -> Response:
     text, encoded = _payload(row.payload)
     with services().db.begin() as conn:
         documents = list_documents(conn, row.id)
-    shown = {**row._mapping, "payload": text, "payload_base64": encoded}  # noqa: SLF001  # public in all but name
+    shown = {**asdict(row), "payload": text, "payload_base64": encoded}
     shown["documents"] = documents
     return answer(FiringWhole.model_validate(shown))
 
@@ -79,7 +80,7 @@ def acknowledge_firing(path: FiringPath, body: AckIn) -> Response:
         return answer(FiringOut.model_validate(get_firing(conn, who.tenant_id, row.id)))
 
 
-def _reached(firing_id: UUID) -> Row[Any]:
+def _reached(firing_id: UUID) -> WholeFiring:
     who = caller()
     with services().db.begin() as conn:
         row = get_firing(conn, who.tenant_id, firing_id)

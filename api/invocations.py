@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
 
 from flask import Response
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from api.auth import Level, bearer, caller, is_key, needs
 from api.resource import CHANGES, answer, blueprint, one_more, page
@@ -30,6 +29,7 @@ from scheduler.storage.queries import (
     list_invocations,
 )
 from scheduler.storage.sessions import read_transcript
+from scheduler.storage.tables import Invocation
 from scheduler.storage.transcripts import transcript_of
 
 AGENT = "agent"
@@ -60,7 +60,7 @@ def show_invocation(path: InvocationPath) -> Response:
             "session_id": session.id if session else None,
             "transcript": read_transcript(conn, session.id) if session else (),
         }
-        shown = {**row._mapping, **told}  # noqa: SLF001  # public in all but name
+        shown = {**row.columns(), **told}
     return answer(InvocationWhole.model_validate(shown, from_attributes=True))
 
 
@@ -104,7 +104,7 @@ def complete_invocation(path: InvocationPath, body: CompleteIn) -> Response:
     return answer(CompletedOut.model_validate(dict(ended) | {"acks": acked}))
 
 
-def _reached(conn: Connection, invocation_id: UUID) -> Row[Any]:
+def _reached(conn: Connection, invocation_id: UUID) -> Invocation:
     who = caller()
     row = get_invocation(conn, who.tenant_id, invocation_id)
     who.must_reach(row.agent_id, "invocation", invocation_id)

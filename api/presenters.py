@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import asdict
 from types import MappingProxyType
 from typing import Any
 
 from flask import Response
-from sqlalchemy import Row
 
 from api.schemas.agents import AgentOut
 from api.schemas.models import ModelOut
@@ -15,6 +15,8 @@ from api.schemas.notification_targets import TargetOut
 from api.schemas.tenants_and_keys import KeyCreated
 from api.services import services
 from scheduler.domain.errors import NotFound
+from scheduler.storage.firing_documents import FiringDocument
+from scheduler.storage.history_rows import WholeFiring
 from scheduler.storage.keys import NewKey
 from scheduler.storage.model_tables import Model
 from scheduler.storage.notification_tables import NotificationTarget
@@ -36,7 +38,7 @@ def model_out(row: Model) -> ModelOut:
 
 def key_created(made: NewKey) -> KeyCreated:
     """Formats a new key including the key itself."""
-    return KeyCreated.model_validate({**made.row._mapping, "key": made.key})  # noqa: SLF001  # public in all but name
+    return KeyCreated.model_validate({**asdict(made.row), "key": made.key})
 
 
 def target_out(row: NotificationTarget, secret: str | None = None) -> TargetOut:
@@ -44,14 +46,14 @@ def target_out(row: NotificationTarget, secret: str | None = None) -> TargetOut:
     return TargetOut.model_validate({**row.columns(), "secret": secret})
 
 
-def payload_file(firing: Row[Any]) -> Response:
+def payload_file(firing: WholeFiring) -> Response:
     """Returns a firing's payload as a download that browsers do not open. Raises NotFound when there is none."""
     if firing.payload is None:
         raise NotFound(f"The firing '{firing.id}' has no payload.")
     return _file(firing.payload, f"firing-{firing.id}")
 
 
-def document_file(document: Row[Any]) -> Response:
+def document_file(document: FiringDocument) -> Response:
     """A document of a firing as such a file."""
     return _file(document.body, f"firing-{document.firing_id}-{document.number}")
 

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 from uuid import UUID
 
 from flask import Response, request
-from sqlalchemy import Row
 
 from api.auth import Level, caller, needs
 from api.services import services
@@ -19,7 +17,7 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
 from scheduler.manage.bulk import Sorted, Verb, sort_out
 from scheduler.storage.overviews import MOST_COUNTED
-from scheduler.storage.trigger_lists import TriggerFilter, find_triggers
+from scheduler.storage.trigger_lists import ListedTrigger, TriggerFilter, find_triggers
 
 ASKED = (Verb.RESUME, Verb.DELETE)
 NOTHING = "Nothing selected. Select at least one trigger, or choose all of them."
@@ -88,7 +86,7 @@ def _ask(verb: Verb, asked: Asked, wanted: TriggerFilter, step: Step | None = No
     )
 
 
-def _find(wanted: TriggerFilter, limit: int, after: UUID | None) -> Sequence[Row[Any]]:
+def _find(wanted: TriggerFilter, limit: int, after: UUID | None) -> Sequence[ListedTrigger]:
     with services().db.begin() as conn:
         return find_triggers(conn, caller().tenant_id, wanted, limit=limit, after=after)
 

@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
+from scheduler.storage.history_rows import FiringRow
 from scheduler.storage.queries import read_contents
 
 SHOWN_BYTES = 2_000
@@ -28,12 +29,12 @@ class Content:
 class ShownFiring:
     """A firing and its content: its payload, and as JSON a poll's values or messages."""
 
-    row: Row[Any]
+    row: FiringRow
     payload: Content | None
     data: Content | None
 
 
-def show_firings(conn: Connection, rows: Sequence[Row[Any]]) -> list[ShownFiring]:
+def show_firings(conn: Connection, rows: Sequence[FiringRow]) -> list[ShownFiring]:
     """Returns firings with the beginnings of their content."""
     carried = read_contents(conn, [row.id for row in rows], SHOWN_BYTES)
     return [

@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from flask import Response
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
 from api.services import services
@@ -17,9 +17,10 @@ from api.web.contents import show_firings
 from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, choice, ledger_filter, read_filters
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import FINAL_STATES, InvocationState
+from scheduler.storage.history_rows import FiringRow
 from scheduler.storage.overviews import agent_names, triggers_with_pages, woken_by
 from scheduler.storage.queries import firings_of, get_invocation, list_invocations
-from scheduler.storage.sessions import list_messages
+from scheduler.storage.sessions import MessageRow, list_messages
 from scheduler.storage.transcripts import SYSTEM, transcript_of
 from scheduler.storage.wake_tree import read_family
 
@@ -95,7 +96,7 @@ def _moments(ended: dict[str, Any]) -> dict[str, datetime]:
     return {name: datetime.fromisoformat(ended[name]) for name in ("started_at", "ended_at") if ended.get(name)}
 
 
-def _some(carried: Sequence[Row[Any]]) -> tuple[Sequence[Row[Any]], UUID | None]:
+def _some(carried: Sequence[FiringRow]) -> tuple[Sequence[FiringRow], UUID | None]:
     """Returns the firings after the one in the address, and the last of them when there are more."""
     after = uuid_arg("after")
     rest = [row for row in carried if after is None or row.id > after]
@@ -113,5 +114,5 @@ def _transcript(conn: Connection, invocation_id: UUID) -> dict[str, Any] | None:
     return {"session": session, "entries": entries, "is_cut": len(newest) > ENTRIES_SHOWN}
 
 
-def _is_context(entry: Row[Any]) -> bool:
+def _is_context(entry: MessageRow) -> bool:
     return entry.from_type == SYSTEM and entry.to_agent_id is not None

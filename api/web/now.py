@@ -77,8 +77,8 @@ class Pictures:
         scale = Scale(timeline.now, SPANS[view.span], view.zone)
         woken_by = causes(timeline.firings)
         names = {agent.id: agent.name for agent in timeline.agents}
-        started = [row for row in timeline.invocations if row.started_at is not None]
-        wakes = sorted(started, key=lambda row: row.started_at, reverse=True)[:SHOWN_WAKES]
+        started = [(row.started_at, row.id, row) for row in timeline.invocations if row.started_at is not None]
+        wakes = [row for _, _, row in sorted(started, reverse=True)[:SHOWN_WAKES]]
         return self._app.jinja_env.get_template("now_live.html").render(
             scale=scale,
             zone=view.zone,
@@ -110,13 +110,13 @@ def health_of(timeline: Timeline) -> list[Vital]:
     """Returns the health strip, in which problems stand out by tone and words."""
     pass_age, worker_age = timeline.signs.last_pass_age, timeline.signs.worker_heartbeat_age
     late = [
-        (row.fired_at - (row.due_at or row.scheduled_for)).total_seconds()
+        (row.fired_at - slot).total_seconds()
         for row in timeline.firings
-        if row.scheduled_for is not None
+        if row.scheduled_for is not None and (slot := row.due_at or row.scheduled_for)
     ]
     lateness = percentile(late, 0.99)
     waiting = [row.due_at or row.ready_at for row in timeline.invocations if _waits(row, timeline)]
-    queue = max(((timeline.now - since).total_seconds() for since in waiting), default=0.0)
+    queue = max(((timeline.now - since).total_seconds() for since in waiting if since), default=0.0)
     dead = sum(row.state == "dead" for row in timeline.invocations)
     return [
         Vital(

@@ -57,7 +57,7 @@ def show_session(session_id: str) -> Response:
         asked = read_filters(conn, who.tenant_id, OF_MESSAGES)
         wanted = MessageFilter(asked.get("state"), asked.span, asked.get("q"))
         page = asked.page(lambda **span: list_messages(conn, session.id, wanted, **span))
-        agents = {session.agent_id, session.peer_agent_id} - {None}
+        agents = [each for each in (session.agent_id, session.peer_agent_id) if each is not None]
         names = agent_names(conn, who.tenant_id, agents) | user_names(
             conn, who.tenant_id, {row.from_id for row in page if row.from_type == "user"}
         )

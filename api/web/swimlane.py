@@ -11,14 +11,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import ceil
-from typing import Any
 from uuid import UUID
-
-from sqlalchemy import Row
 
 from api.web.filters import clock, span
 from scheduler.domain.model import HeldReason
-from scheduler.storage.timeline import Timeline
+from scheduler.storage.timeline import Timeline, TimelineAgent, TimelineFiring, TimelineInvocation, UpcomingFire
 from scheduler.triggers.registry import CLOCKED
 
 NOW_AT = 75.0
@@ -60,7 +57,7 @@ class Bar:
 class Lane:
     """The activity of one agent."""
 
-    agent: Row[Any]
+    agent: TimelineAgent
     marks: list[Mark] = field(default_factory=list)
     windows: list[Bar] = field(default_factory=list)
     runs: list[Bar] = field(default_factory=list)
@@ -111,15 +108,15 @@ def lanes_of(timeline: Timeline, scale: Scale) -> list[Lane]:
     """Returns all lanes by the names of their agents, so that the order is stable."""
     lanes = {agent.id: Lane(agent) for agent in timeline.agents}
     woken_by = causes(timeline.firings)
-    for row in timeline.invocations:
-        if row.agent_id in lanes:
-            _draw_invocation(lanes[row.agent_id], row, scale, woken_by.get(row.id, ""))
-    for row in reversed(timeline.firings):
-        if row.agent_id in lanes:
-            _draw_firing(lanes[row.agent_id], row, scale)
-    for row in timeline.upcoming:
-        if row.agent_id in lanes and row.next_run_time <= scale.until:
-            _draw_upcoming(lanes[row.agent_id], row, scale)
+    for run in timeline.invocations:
+        if run.agent_id in lanes:
+            _draw_invocation(lanes[run.agent_id], run, scale, woken_by.get(run.id, ""))
+    for firing in reversed(timeline.firings):
+        if firing.agent_id in lanes:
+            _draw_firing(lanes[firing.agent_id], firing, scale)
+    for fire in timeline.upcoming:
+        if fire.agent_id in lanes and fire.next_run_time <= scale.until:
+            _draw_upcoming(lanes[fire.agent_id], fire, scale)
     return sorted(lanes.values(), key=lambda lane: (lane.agent.name.casefold(), lane.agent.id))
 
 
@@ -146,7 +143,7 @@ def page_of(lanes: list[Lane], page: int) -> LanePage:
     return LanePage(shown, page, pages, start + 1, len(lanes), sum(lane.last is not None for lane in others))
 
 
-def causes(firings: Iterable[Row[Any]]) -> dict[UUID, str]:
+def causes(firings: Iterable[TimelineFiring]) -> dict[UUID, str]:
     """Describes what woke each invocation, as `doorbell (webhook) ×3, tick (interval)`."""
     counts: dict[UUID, Counter[tuple[str, str]]] = defaultdict(Counter)
     for row in firings:
@@ -164,7 +161,7 @@ def _named(trigger: tuple[str, str], count: int) -> str:
     return f"{name} ({kind})" + (f" ×{count}" if count > 1 else "")
 
 
-def _draw_firing(lane: Lane, row: Row[Any], scale: Scale) -> None:
+def _draw_firing(lane: Lane, row: TimelineFiring, scale: Scale) -> None:
     lane.last = max(lane.last or row.fired_at, row.fired_at)
     x = scale.at(row.fired_at)
     before = lane.marks[-1] if lane.marks else None
@@ -179,14 +176,14 @@ def _draw_firing(lane: Lane, row: Row[Any], scale: Scale) -> None:
     lane.marks.append(Mark(x, row.trigger_type, label, f"/invocations/{row.invocation_id}"))
 
 
-def _draw_upcoming(lane: Lane, row: Row[Any], scale: Scale) -> None:
+def _draw_upcoming(lane: Lane, row: UpcomingFire, scale: Scale) -> None:
     at = clock(row.next_run_time, scale.zone)
     word = "fires" if row.type in CLOCKED else "looks"
     label = f"{row.name} ({row.type}) {word} next at {at}"
     lane.marks.append(Mark(scale.at(row.next_run_time), row.type, label, f"/triggers/{row.id}", is_ahead=True))
 
 
-def _draw_invocation(lane: Lane, row: Row[Any], scale: Scale, cause: str) -> None:
+def _draw_invocation(lane: Lane, row: TimelineInvocation, scale: Scale, cause: str) -> None:
     href = f"/invocations/{row.id}"
     woken = f"woken by {cause}" if cause else f"with {row.firing_count} firing(s)"
     ready = row.ready_at or (row.finished_at if row.started_at is None else None)
@@ -207,14 +204,14 @@ def _draw_invocation(lane: Lane, row: Row[Any], scale: Scale, cause: str) -> Non
     lane.last = max(lane.last or end, end)
 
 
-def _held(row: Row[Any]) -> list[str]:
+def _held(row: TimelineInvocation) -> list[str]:
     """Returns how a held window's bar looks; one that only waits for the previous run is not a problem."""
     if row.held_reason in (None, HeldReason.BUSY):
         return []
     return ["paused" if row.held_reason == HeldReason.PAUSED else "held"]
 
 
-def _window_state(row: Row[Any], scale: Scale) -> str:
+def _window_state(row: TimelineInvocation, scale: Scale) -> str:
     if row.held_reason:
         return f"held, {row.held_reason}"
     if row.state != "collecting":

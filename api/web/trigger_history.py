@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 from uuid import UUID
-
-from sqlalchemy import Row
 
 from api.web.base import Paged
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.misfire import COUNTED_SLOTS, TICK
+from scheduler.storage.history_rows import HistoryRow
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.base import faults_of
 from scheduler.triggers.recurring import RecurringConfig
@@ -22,7 +20,7 @@ BEGINNINGS = (*PAUSES, *RESUMES, "trigger.created", "trigger.updated", "trigger.
 """Events before which the state or the schedule may have been different."""
 
 
-def passed_in_pauses(trigger: TriggerView, history: Paged[Row[Any]], now: datetime) -> dict[UUID, str]:
+def passed_in_pauses(trigger: TriggerView, history: Paged[HistoryRow], now: datetime) -> dict[UUID, str]:
     """Returns, by event id, the slots that passed in each pause on a page of the history.
 
     Omits kinds without their own slots, and pauses in which the schedule was changed.

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask import Response, request
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from api.addresses import hook_address
 from api.auth import Level, caller, needs
@@ -19,7 +19,7 @@ from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.intake.webhooks.samples import send_sample
 from scheduler.storage.agents import get_agent
-from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries
+from scheduler.storage.delivery_lists import DeliveryFilter, DeliveryRow, find_deliveries
 from scheduler.storage.trigger_history import list_history
 from scheduler.storage.trigger_lists import find_triggers
 from scheduler.storage.trigger_views import TriggerView
@@ -168,6 +168,6 @@ def _ahead(trigger: TriggerView) -> Preview | None:
         return None
 
 
-def _latest_deliveries(conn: Connection, trigger: TriggerView) -> Sequence[Row[Any]]:
+def _latest_deliveries(conn: Connection, trigger: TriggerView) -> Sequence[DeliveryRow]:
     wanted = DeliveryFilter(trigger_id=trigger.id)
     return find_deliveries(conn, trigger.tenant_id, wanted, limit=SHOWN_DELIVERIES)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.channels.base import IncomingMessage, Json, Parsed, UnreadableEvent
 from scheduler.channels.registry import open_channel
@@ -16,7 +15,7 @@ from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.text import storable
 from scheduler.intake.messages.intake import MAX_TEXT, EventReused, NewMessage, Received, hear, receive_message
-from scheduler.storage.channels import find_open_channel, note_event
+from scheduler.storage.channels import OpenChannel, find_open_channel, note_event
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.users import user_of_account
@@ -51,7 +50,7 @@ def receive_event(db: Database, box: SecretBox, channel_id: UUID, request: Signe
     return parsed.answer
 
 
-def _record(conn: Connection, channel: Row[Any], parsed: Parsed) -> list[Received]:
+def _record(conn: Connection, channel: OpenChannel, parsed: Parsed) -> list[Received]:
     stored: list[Received] = []
     note = parsed.ignored
     for message in parsed.messages:
@@ -70,7 +69,7 @@ def _why_unwanted(message: IncomingMessage, bot_user_id: str | None) -> str | No
     return None if message.text.strip() else "it has no text"
 
 
-def _store(conn: Connection, channel: Row[Any], message: IncomingMessage) -> Received:
+def _store(conn: Connection, channel: OpenChannel, message: IncomingMessage) -> Received:
     """Stores a message. Two channels of one tenant may receive the same message, each for its own agent.
 
     A repeated id with another text is another message and is kept too.

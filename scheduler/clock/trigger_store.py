@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from apscheduler.jobstores.base import ConflictingIdError, JobLookupError
-from sqlalchemy import Connection, Row, func, select, text
+from sqlalchemy import Connection, func, select, text
 
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, ScheduleTrigger, build_job, job_id, split_job_id
@@ -23,6 +24,7 @@ from scheduler.manage.trigger_jobs import remove_jobs
 from scheduler.manage.trigger_rows import change_trigger, fresh_start, lock_trigger
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
+from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.tables import Job as JobRow
 from scheduler.storage.tables import Trigger
 
@@ -76,15 +78,17 @@ class TriggerStore(LedgerStore):
         """Returns the job with this id."""
         trigger_id, kind = split_job_id(job_id)
         with self._db.begin() as conn:
-            row = conn.execute(
-                LISTED.where(JobRow.trigger_id == trigger_id, JobRow.kind == kind.value)
-            ).one_or_none()
+            row = row_as(
+                _ListedRow, conn.execute(LISTED.where(JobRow.trigger_id == trigger_id, JobRow.kind == kind.value))
+            )
         return None if row is None else self._listed_job(row)
 
     def get_all_jobs(self) -> list[LedgerJob]:
         """Returns all jobs, paused ones last. An unreadable row is shown without a schedule, never deleted."""
         with self._db.begin() as conn:
-            rows = conn.execute(LISTED.order_by(JobRow.next_run_time.nulls_last(), JobRow.trigger_id)).all()
+            rows = rows_as(
+                _ListedRow, conn.execute(LISTED.order_by(JobRow.next_run_time.nulls_last(), JobRow.trigger_id))
+            )
         return [self._listed_job(row) for row in rows]
 
     def add_job(self, job: LedgerJob) -> None:
@@ -179,7 +183,7 @@ class TriggerStore(LedgerStore):
             conn, action=action, tenant_id=owner.tenant_id, subject_id=trigger_id, agent_id=owner.agent_id
         )
 
-    def _listed_job(self, row: Row[Any]) -> LedgerJob:
+    def _listed_job(self, row: _ListedRow) -> LedgerJob:
         job = build_job(
             job_id(row.trigger_id, JobKind(row.kind)),
             name=row.name,
@@ -203,7 +207,20 @@ LISTED = (
 )
 
 
-def _listed_trigger(row: Row[Any]) -> ScheduleTrigger | Advance:
+class _ListedRow(NamedTuple):
+    """A job with what its trigger's schedule follows from."""
+
+    trigger_id: UUID
+    kind: str
+    next_run_time: datetime | None
+    name: str
+    type: str
+    config: dict[str, Any]
+    zone: str
+    anchor_at: datetime
+
+
+def _listed_trigger(row: _ListedRow) -> ScheduleTrigger | Advance:
     if row.kind == JobKind.EXPIRY:
         return Advance(row.next_run_time)
     try:

@@ -7,16 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 from apscheduler.jobstores.base import JobLookupError
 from apscheduler.triggers.date import DateTrigger
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.clock.jobs import Advance, LedgerJob, build_job
 from scheduler.clock.ledger_store import LedgerPass, LedgerStore
 from scheduler.domain.model import HeldReason
+from scheduler.invocations.budgets import DueWindow
 from scheduler.invocations.windows import claim_due_windows, close_windows, next_window_due_in
 from scheduler.storage.audit import record_event
 from scheduler.storage.faults import quarantine_note
@@ -33,7 +33,7 @@ class WindowPass(LedgerPass):
 
     def __init__(self, conn: Connection) -> None:
         super().__init__(conn)
-        self._submitted: list[Row[Any]] = []
+        self._submitted: list[DueWindow] = []
 
     def claim(self, limit: int) -> Sequence[LedgerJob]:
         """Locks the due windows and retries."""

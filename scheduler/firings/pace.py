@@ -7,14 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.domain.lineage import OWN_PACE, own_pace_note
 from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
+from scheduler.storage.rows import rows_as
 
 NOTED_AGAIN = timedelta(minutes=10)
 """The minimum time between audit events about delayed triggers of one agent."""
@@ -75,11 +77,22 @@ def keep_paces(conn: Connection, now: datetime, wakes: Mapping[LockedTrigger, da
     noted = {row.agent_id for row in kept if row.is_noted}
     told = {trigger.id: at for trigger, at in wakes.items() if trigger.agent_id in noted}
     if told:
-        rows = conn.execute(NAMES, {"ids": uuid_array(told)}).all()
+        rows = rows_as(_Paced, conn.execute(NAMES, {"ids": uuid_array(told)}))
         record_events(conn, [_event(row, told[row.id]) for row in rows])
 
 
-def _event(row: Row[tuple[object, ...]], until: datetime) -> Event:
+class _Paced(NamedTuple):
+    """A trigger whose firing waits for its agent's pace."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    agent_name: str
+    name: str
+    is_loop: bool
+
+
+def _event(row: _Paced, until: datetime) -> Event:
     note = own_pace_note(row.agent_name, row.name, until, is_loop=row.is_loop)
     detail = {"note": note, "trigger": row.name, "until": until.isoformat()}
     return Event("agent.paced", row.tenant_id, row.agent_id, row.agent_id, detail=detail)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, select, text
 
 from scheduler.domain.acks import LATEST, MAX_DEFERRALS, SOONEST, Ack, Acked, AckStatus, read_acks
 from scheduler.domain.errors import Conflict, NotFound, ReveilleError
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import notify
+from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import Invocation
 
 SHOWN_REFUSALS = 20
@@ -34,6 +35,18 @@ ACKNOWLEDGE = text("""
     FROM unnest(CAST(:ids AS uuid[]), CAST(:statuses AS text[]), CAST(:untils AS timestamptz[])) AS v(id, ack, until)
     WHERE f.id = v.id
 """)
+
+
+class _AckedFiring(NamedTuple):
+    """A firing that is acknowledged, locked."""
+
+    id: UUID
+    tenant_id: UUID
+    state: str
+    ack: str | None
+    deferrals: int
+    now: datetime
+    is_given: bool
 
 
 def acknowledge(conn: Connection, agent_id: UUID, acks: Sequence[Ack], *, actor: str) -> list[Acked]:
@@ -88,14 +101,14 @@ def acknowledge_reply(conn: Connection, invocation_id: UUID, value: object) -> l
     return results
 
 
-def _lock(conn: Connection, agent_id: UUID, firing_ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
+def _lock(conn: Connection, agent_id: UUID, firing_ids: Collection[UUID]) -> dict[UUID, _AckedFiring]:
     if not firing_ids:
         return {}
     values = {"ids": uuid_array(firing_ids), "agent_id": agent_id}
-    return {row.id: row for row in conn.execute(LOCK_FIRINGS, values)}
+    return {row.id: row for row in rows_as(_AckedFiring, conn.execute(LOCK_FIRINGS, values))}
 
 
-def _given(row: Row[Any] | None, firing_id: UUID) -> Row[Any]:
+def _given(row: _AckedFiring | None, firing_id: UUID) -> _AckedFiring:
     if row is None:
         raise NotFound(f"There is no firing '{firing_id}'.")
     if not row.is_given:
@@ -105,7 +118,7 @@ def _given(row: Row[Any] | None, firing_id: UUID) -> Row[Any]:
     return row
 
 
-def _until(ack: Ack, firing: Row[Any]) -> datetime | None:
+def _until(ack: Ack, firing: _AckedFiring) -> datetime | None:
     """Returns when the firing comes back. Raises Conflict when it was deferred too often."""
     if ack.until is None:
         return None
@@ -119,7 +132,7 @@ def _until(ack: Ack, firing: Row[Any]) -> datetime | None:
 
 
 def _write(
-    conn: Connection, agent_id: UUID, taken: Sequence[tuple[Ack, Row[Any], datetime | None]], actor: str
+    conn: Connection, agent_id: UUID, taken: Sequence[tuple[Ack, _AckedFiring, datetime | None]], actor: str
 ) -> None:
     if not taken:
         return

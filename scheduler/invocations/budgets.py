@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.domain.budgets import WIDENED, WIDENED_NOTE, Budget, Spending
 from scheduler.domain.errors import NotFound
@@ -65,6 +65,17 @@ class BudgetState:
     note: str | None
 
 
+class DueWindow(NamedTuple):
+    """A window, or an invocation that waits for its retry, that is due."""
+
+    id: UUID
+    agent_id: UUID
+    state: str
+    firing_count: int
+    opened_at: datetime
+    due_at: datetime
+
+
 @dataclass(frozen=True, slots=True)
 class Judged:
     """The decisions for due windows of agents with budgets, by window id."""
@@ -78,7 +89,7 @@ class Judged:
     """Windows whose limits are being changed, or for whose tenant another scheduler admits."""
 
 
-def judge(conn: Connection, windows: Sequence[Row[Any]], full: Collection[UUID]) -> Judged:
+def judge(conn: Connection, windows: Sequence[DueWindow], full: Collection[UUID]) -> Judged:
     """Decides due windows, longest open first, and writes those that do not close. `full` ones are not widened."""
     accounts = lock_accounts(conn, {window.agent_id for window in windows})
     if accounts is None:
@@ -141,7 +152,7 @@ def held_for_nothing(conn: Connection) -> list[UUID]:
 
 
 def _widenable(
-    conn: Connection, windows: Iterable[Row[Any]], accounts: Accounts, full: Collection[UUID]
+    conn: Connection, windows: Iterable[DueWindow], accounts: Accounts, full: Collection[UUID]
 ) -> set[UUID]:
     """Returns those that could wait: not yet five minutes old, not full, and without an urgent firing."""
     young = {each.id for each in windows if each.id not in full and accounts.now < each.opened_at + WIDENED}
@@ -150,7 +161,7 @@ def _widenable(
     return young - set(conn.execute(URGENT, {"ids": list(young)}).scalars())
 
 
-def _decide(judged: Judged, window: Row[Any], accounts: Accounts, *, may_wait: bool) -> None:
+def _decide(judged: Judged, window: DueWindow, accounts: Accounts, *, may_wait: bool) -> None:
     spendings = accounts.of(window.agent_id)
     spent = [each for each in spendings if each.is_spent]
     if spent:

@@ -6,14 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import zip_longest
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.domain.context.safe_text import safe_block, safe_line
 from scheduler.domain.model import Trust
 from scheduler.domain.notification import reply_in
+from scheduler.storage.history_rows import GivenFiring
 
 MOST_MESSAGES = 20
 """How many messages of each conversation, before those that wake the agent."""
@@ -58,7 +58,9 @@ HEADINGS = {
 }
 
 
-def chat_memory(conn: Connection, agent_id: UUID, firings: Sequence[Row[Any]], language: str, nonce: str) -> str:
+def chat_memory(
+    conn: Connection, agent_id: UUID, firings: Sequence[GivenFiring], language: str, nonce: str
+) -> str:
     """Returns the last messages of those conversations before the waking ones; empty when there are none."""
     said = [*_in_sessions(conn, agent_id, firings), *_by_a2a(conn, firings)]
     if not said:
@@ -84,7 +86,7 @@ class _Said:
         return f"{opening}\n{name}, {self.at:%Y-%m-%d %H:%MZ}: {said}{cut}\n<<<end {nonce}>>>"
 
 
-def _in_sessions(conn: Connection, agent_id: UUID, firings: Sequence[Row[Any]]) -> Iterator[_Said]:
+def _in_sessions(conn: Connection, agent_id: UUID, firings: Sequence[GivenFiring]) -> Iterator[_Said]:
     """Returns what was said before in the sessions of the waking messages."""
     trusts = dict(_messages(firings))
     of_users = next(iter(trusts.values()), "")
@@ -96,7 +98,7 @@ def _in_sessions(conn: Connection, agent_id: UUID, firings: Sequence[Row[Any]]) 
             yield _Said(row.name, trust, row.text, row.created_at)
 
 
-def _by_a2a(conn: Connection, firings: Sequence[Row[Any]]) -> list[_Said]:
+def _by_a2a(conn: Connection, firings: Sequence[GivenFiring]) -> list[_Said]:
     """Returns what was asked and replied before in the conversations of A2A that wake the agent."""
     ids = [each.id for each in firings if (each.data or {}).get("messages") and not any(_messages([each]))]
     rows = conn.execute(EARLIER_BY_A2A, {"ids": ids, "most": MOST_MESSAGES}).all() if ids else []
@@ -109,7 +111,7 @@ def _by_a2a(conn: Connection, firings: Sequence[Row[Any]]) -> list[_Said]:
     return said[-MOST_MESSAGES:]
 
 
-def _messages(firings: Sequence[Row[Any]]) -> Iterator[tuple[UUID, str]]:
+def _messages(firings: Sequence[GivenFiring]) -> Iterator[tuple[UUID, str]]:
     """Returns the ids of the messages in firings, with the trust of each."""
     for firing in firings:
         for each in (firing.data or {}).get("messages") or ():

@@ -7,10 +7,10 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Label, Row, Uuid, any_, literal, literal_column, select, text
+from sqlalchemy import ARRAY, Connection, Label, Uuid, any_, literal, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.domain.context import (
@@ -34,8 +34,9 @@ from scheduler.invocations.chat_memory import chat_memory
 from scheduler.invocations.lifecycle import Claimed
 from scheduler.runtimes.registry import fields_of
 from scheduler.storage.agents import zone_of_agent
+from scheduler.storage.history_rows import GivenFiring
 from scheduler.storage.models import usable_models
-from scheduler.storage.rows import as_json
+from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Agent, Firing
 from scheduler.triggers.registry import headings_of
@@ -50,6 +51,27 @@ KEEP_CONTEXTS = text("""
 """)
 CLOCK = text("SELECT clock_timestamp()")
 _CONTEXT_FIELDS = tuple(field.name for field in fields(ContextFiring) if field.name != "data_headings")
+
+
+class _RunAgent(NamedTuple):
+    """An agent as its run needs it; `gone`: why it runs no more."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    language: str
+    role_description: str
+    runtime_kind: str
+    runtime: dict[str, Any]
+    runtime_secret: bytes | None
+    timeout_seconds: int
+    mcp_servers: list[dict[str, Any]]
+    mcp_secrets: bytes | None
+    gone: str | None
+
+
+_AGENT = [*(Agent.__table__.c[name] for name in _RunAgent._fields if name != "gone"), _GONE]
+_FIRING = [Firing.__table__.c[name] for name in GivenFiring._fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +92,12 @@ def prepare_all(
     repeated request differs only in its attempt and token.
     """
     agent_ids = list({each.agent_id for each in claimed})
-    agents = {row.id: row for row in conn.execute(select(Agent.__table__, _GONE).where(Agent.id.in_(agent_ids)))}
-    firings: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    agents = {
+        row.id: row for row in rows_as(_RunAgent, conn.execute(select(*_AGENT).where(Agent.id.in_(agent_ids))))
+    }
+    firings: dict[UUID, list[GivenFiring]] = defaultdict(list)
     carried = Firing.invocation_id == any_(literal([each.id for each in claimed], ARRAY(Uuid())))
-    for firing in conn.execute(select(Firing.__table__).where(carried).order_by(Firing.id)):
+    for firing in rows_as(GivenFiring, conn.execute(select(*_FIRING).where(carried).order_by(Firing.id))):
         firings[firing.invocation_id].append(firing)
     made = {
         each.id: _make(conn, each, agents.get(each.agent_id), firings[each.id], base_url, box) for each in claimed
@@ -85,13 +109,13 @@ def prepare_all(
 def _make(
     conn: Connection,
     claimed: Claimed,
-    agent: Row[Any] | None,
-    firings: Sequence[Row[Any]],
+    agent: _RunAgent | None,
+    firings: Sequence[GivenFiring],
     base_url: str,
     box: SecretBox,
 ) -> Work | Skipped | Exception:
     if agent is None or agent.gone:
-        return Skipped(agent.gone if agent else "agent_deleted")
+        return Skipped((agent and agent.gone) or "agent_deleted")
     try:
         models = fields_of(agent.runtime_kind, "models")
         thinking = _thinking(conn, agent, firings, box, models) if models else None
@@ -128,7 +152,11 @@ def _keep_contexts(
 
 
 def _thinking(
-    conn: Connection, agent: Row[Any], firings: Sequence[Row[Any]], box: SecretBox, fields_of_models: Sequence[str]
+    conn: Connection,
+    agent: _RunAgent,
+    firings: Sequence[GivenFiring],
+    box: SecretBox,
+    fields_of_models: Sequence[str],
 ) -> Thinking | Skipped:
     named = [agent.runtime.get(name) for name in fields_of_models]
     models = usable_models(conn, agent.tenant_id, [UUID(each) for each in named if each], box)
@@ -153,7 +181,7 @@ def _thinking(
     )
 
 
-def _mcp_servers(agent: Row[Any], box: SecretBox) -> Iterator[McpServer]:
+def _mcp_servers(agent: _RunAgent, box: SecretBox) -> Iterator[McpServer]:
     headers = {} if agent.mcp_secrets is None else json.loads(box.decrypt(agent.mcp_secrets))
     for server in agent.mcp_servers:
         yield McpServer(server["name"], server.get("url"), server.get("command"), headers.get(server["name"], {}))
@@ -163,7 +191,7 @@ def _language(language: str) -> Language:
     return "zh" if language == "zh" else "en"
 
 
-def _context(language: str, firings: Sequence[Row[Any]]) -> str:
+def _context(language: str, firings: Sequence[GivenFiring]) -> str:
     shown = [
         ContextFiring(
             **{name: getattr(firing, name) for name in _CONTEXT_FIELDS}
@@ -177,7 +205,7 @@ def _context(language: str, firings: Sequence[Row[Any]]) -> str:
     return storable(build_context(shown, _language(language), new_nonce()))[0]
 
 
-def _run_firing(firing: Row[Any], language: Language) -> RunFiring:
+def _run_firing(firing: GivenFiring, language: Language) -> RunFiring:
     words, encoded = _payload(firing.payload)
     return RunFiring(
         id=firing.id,

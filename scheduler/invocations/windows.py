@@ -14,11 +14,11 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason, InvocationState
-from scheduler.invocations.budgets import Judged, free_due_windows, judge
+from scheduler.invocations.budgets import DueWindow, Judged, free_due_windows, judge
 from scheduler.invocations.deferrals import return_deferred
 from scheduler.invocations.transitions import Moved, check_move, freeing, move
 from scheduler.notifications.notify import tell_of_failures
@@ -144,12 +144,12 @@ class _Plan:
     retries: list[UUID]
     held: dict[HeldReason, list[UUID]]
     skipped: dict[str, list[UUID]]
-    limited: list[Row[Any]] = field(default_factory=list)
+    limited: list[DueWindow] = field(default_factory=list)
     """Those of `windows` whose agents have budgets, which decide next."""
     left: int = 0
 
 
-def claim_due_windows(conn: Connection, limit: int, *, leaves_few: bool = False) -> Sequence[Row[Any]]:
+def claim_due_windows(conn: Connection, limit: int, *, leaves_few: bool = False) -> Sequence[DueWindow]:
     """Locks up to `limit` due windows and retries, longest due first, in fair shares if more are due.
 
     First makes due what was postponed until now: windows held for a budget, and deferred firings. With
@@ -160,12 +160,12 @@ def claim_due_windows(conn: Connection, limit: int, *, leaves_few: bool = False)
     shares = read_shares(conn, DUE, limit, leaves_few=leaves_few)
     if shares is not None:
         return claim_windows_of(conn, shares)
-    return conn.execute(CLAIM_DUE, {"limit": limit}).all()
+    return rows_as(DueWindow, conn.execute(CLAIM_DUE, {"limit": limit}))
 
 
-def claim_windows_of(conn: Connection, shares: Mapping[UUID, int]) -> Sequence[Row[Any]]:
+def claim_windows_of(conn: Connection, shares: Mapping[UUID, int]) -> Sequence[DueWindow]:
     """Locks the given number of due windows and retries of each tenant, longest due first, for `close_windows`."""
-    return conn.execute(CLAIM_SHARES, share_parameters(shares)).all()
+    return rows_as(DueWindow, conn.execute(CLAIM_SHARES, share_parameters(shares)))
 
 
 def close_due_windows(conn: Connection, limit: int) -> Closed:
@@ -173,7 +173,7 @@ def close_due_windows(conn: Connection, limit: int) -> Closed:
     return close_windows(conn, claim_due_windows(conn, limit))
 
 
-def close_windows(conn: Connection, due: Sequence[Row[Any]]) -> Closed:
+def close_windows(conn: Connection, due: Sequence[DueWindow]) -> Closed:
     """Closes the claimed windows and starts the claimed retries, in the transaction that locked them."""
     if not due:
         return Closed()
@@ -215,7 +215,7 @@ def release_window(conn: Connection, agent_id: UUID, reasons: Collection[HeldRea
     return released.rowcount > 0
 
 
-def _decide(conn: Connection, due: Sequence[Row[Any]]) -> _Plan:
+def _decide(conn: Connection, due: Sequence[DueWindow]) -> _Plan:
     agent_ids = list({row.agent_id for row in due})
     agents = {row.id: row for row in conn.execute(READ_AGENTS, {"agent_ids": agent_ids})}
     paused = {each for each, agent in agents.items() if agent.is_paused and not agent.gone}
@@ -262,7 +262,7 @@ def _agents_of(conn: Connection, lock: Any, **ids: Collection[UUID]) -> set[UUID
     return set(conn.execute(lock, {name: list(each) for name, each in ids.items()}).scalars())
 
 
-def _hold(plan: _Plan, row: Row[Any], reason: HeldReason, *, surely: Collection[UUID]) -> None:
+def _hold(plan: _Plan, row: DueWindow, reason: HeldReason, *, surely: Collection[UUID]) -> None:
     if row.agent_id in surely:
         plan.held[reason].append(row.id)
     else:

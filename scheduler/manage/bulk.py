@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
-from sqlalchemy import Row
+from scheduler.storage.trigger_lists import ListedTrigger
 
 FINISHED = frozenset({"max_fires", "expired", "finished", "resolved"})
 """Notes of triggers that ended by themselves."""
@@ -27,24 +26,24 @@ class Verb(StrEnum):
 class Sorted:
     """Triggers grouped by how the change affects them."""
 
-    plain: list[Row[Any]] = field(default_factory=list)
+    plain: list[ListedTrigger] = field(default_factory=list)
     """Changed without confirmation."""
-    noted: list[Row[Any]] = field(default_factory=list)
+    noted: list[ListedTrigger] = field(default_factory=list)
     """Paused with a note."""
-    finished: list[Row[Any]] = field(default_factory=list)
+    finished: list[ListedTrigger] = field(default_factory=list)
     """Ended by themselves: by their number of runs, their date, or their focus."""
-    unfit: list[Row[Any]] = field(default_factory=list)
+    unfit: list[ListedTrigger] = field(default_factory=list)
     """Cannot be changed: system triggers or unapproved ones."""
-    idle: list[Row[Any]] = field(default_factory=list)
+    idle: list[ListedTrigger] = field(default_factory=list)
     """Already in the requested state."""
 
-    def chosen(self, *, noted: bool, finished: bool) -> list[Row[Any]]:
+    def chosen(self, *, noted: bool, finished: bool) -> list[ListedTrigger]:
         """Returns the triggers to change, newest first."""
         rows = [*self.plain, *(self.noted if noted else ()), *(self.finished if finished else ())]
         return sorted(rows, key=lambda row: row.id, reverse=True)
 
 
-def sort_out(verb: Verb, rows: Iterable[Row[Any]]) -> Sorted:
+def sort_out(verb: Verb, rows: Iterable[ListedTrigger]) -> Sorted:
     """Groups rows of `find_triggers` by how `verb` affects them."""
     found = Sorted()
     for row in rows:
@@ -52,7 +51,7 @@ def sort_out(verb: Verb, rows: Iterable[Row[Any]]) -> Sorted:
     return found
 
 
-def _place(found: Sorted, verb: Verb, row: Row[Any]) -> list[Row[Any]]:
+def _place(found: Sorted, verb: Verb, row: ListedTrigger) -> list[ListedTrigger]:
     if verb is Verb.DELETE:
         return found.unfit if row.is_system else found.plain
     if row.is_enabled is (verb is Verb.RESUME):
@@ -61,7 +60,7 @@ def _place(found: Sorted, verb: Verb, row: Row[Any]) -> list[Row[Any]]:
         return found.plain
     if row.approval in ("awaiting", "rejected"):
         return found.unfit
-    return found.finished if _has_finished(row.paused_note) else found.noted
+    return found.finished if _has_finished(row.paused_note or "") else found.noted
 
 
 def _has_finished(note: str) -> bool:

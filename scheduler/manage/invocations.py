@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
 from uuid import UUID
-
-from sqlalchemy import Row
 
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.invocations.replay import replay
 from scheduler.storage.engine import Database
 from scheduler.storage.queries import get_invocation
+from scheduler.storage.tables import Invocation
 
 
 class Invocations:
@@ -19,7 +17,7 @@ class Invocations:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def cancel(self, tenant_id: UUID, invocation_id: UUID, *, actor: str) -> Row[Any]:
+    def cancel(self, tenant_id: UUID, invocation_id: UUID, *, actor: str) -> Invocation:
         """Cancels an invocation; a running one is cancelled when it ends.
 
         Raises NotFound, Conflict for an ended one.

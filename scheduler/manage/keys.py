@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import Forbidden, InvalidField, NotFound
@@ -19,6 +19,7 @@ from scheduler.storage.keys import (
     AGENT_PREFIX,
     EVERY_KEY,
     KeyFilter,
+    KeyRow,
     NewKey,
     create_key,
     get_key,
@@ -74,12 +75,12 @@ class Keys:
 
     def list(
         self, who: Requester, wanted: KeyFilter = EVERY_KEY, *, limit: int, after: UUID | None = None
-    ) -> Sequence[Row[Any]]:
+    ) -> Sequence[KeyRow]:
         """Lists live keys of the tenant, newest first; for an operator the operators' too."""
         with self._db.begin() as conn:
             return list_keys(conn, who.tenant_id, wanted, operator=who.is_operator, limit=limit, after=after)
 
-    def get(self, who: Requester, key_id: UUID) -> Row[Any]:
+    def get(self, who: Requester, key_id: UUID) -> KeyRow:
         """Returns one live key without its secret. Raises NotFound."""
         with self._db.begin() as conn:
             return get_key(conn, who.tenant_id, key_id, operator=who.is_operator)
@@ -112,6 +113,6 @@ def _check_agent(conn: Connection, tenant_id: UUID | None, scope: str) -> None:
         raise InvalidField(error.message, field="scopes") from None
 
 
-def _audit(conn: Connection, verb: str, row: Row[Any], actor: str, **detail: object) -> None:
-    about = {"name": row.name, **detail, "prefix": row.prefix}
+def _audit(conn: Connection, verb: str, row: KeyRow, actor: str, **detail: Any) -> None:
+    about: dict[str, Any] = {"name": row.name, **detail, "prefix": row.prefix}
     record_event(conn, action=f"key.{verb}", tenant_id=row.tenant_id, subject_id=row.id, actor=actor, **about)

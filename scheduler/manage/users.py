@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 from uuid import UUID
-
-from sqlalchemy import Row
 
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
-from scheduler.storage.users import create_user, get_user, list_users
+from scheduler.storage.users import UserRow, create_user, get_user, list_users
 
 
 class Users:
@@ -21,7 +18,7 @@ class Users:
 
     def create(
         self, tenant_id: UUID, *, name: str, display_name: str, external_ids: Mapping[str, str], actor: str
-    ) -> Row[Any]:
+    ) -> UserRow:
         """Creates a user. Raises Conflict if the name or a channel identity is taken."""
         with self._db.begin() as conn:
             row = create_user(conn, tenant_id, name=name, display_name=display_name, external_ids=external_ids)
@@ -30,12 +27,12 @@ class Users:
             )
         return row
 
-    def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    def list(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[UserRow]:
         """Lists users, newest first."""
         with self._db.begin() as conn:
             return list_users(conn, tenant_id, limit=limit, after=after)
 
-    def get(self, tenant_id: UUID, user_id: UUID) -> Row[Any]:
+    def get(self, tenant_id: UUID, user_id: UUID) -> UserRow:
         """Returns one user. Raises NotFound."""
         with self._db.begin() as conn:
             return get_user(conn, tenant_id, user_id)

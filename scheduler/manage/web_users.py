@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.errors import Forbidden, NotFound
 from scheduler.domain.passwords import hash_password
@@ -15,7 +15,7 @@ from scheduler.manage.keys import Requester
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import Database
 from scheduler.storage.tenants import get_tenant
-from scheduler.storage.web_sessions import change_user, create_user, delete_user, get_user, list_users
+from scheduler.storage.web_sessions import WebUserRow, change_user, create_user, delete_user, get_user, list_users
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class WebUsers:
     def __init__(self, db: Database) -> None:
         self._db = db
 
-    def create(self, who: Requester, spec: WebUserSpec) -> Row[Any]:
+    def create(self, who: Requester, spec: WebUserSpec) -> WebUserRow:
         """Creates a web user. Raises Forbidden, NotFound for the tenant, or Conflict for the name."""
         _check_owner(who, spec.tenant_id)
         values = {
@@ -53,17 +53,17 @@ class WebUsers:
             _audit(conn, "created", row, who.actor, scope=row.scope)
         return row
 
-    def list(self, who: Requester, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+    def list(self, who: Requester, *, limit: int, after: UUID | None = None) -> Sequence[WebUserRow]:
         """Lists the tenant's web users, newest first; for an operator the operators too."""
         with self._db.begin() as conn:
             return list_users(conn, who.tenant_id, operator=who.is_operator, limit=limit, after=after)
 
-    def get(self, who: Requester, user_id: UUID) -> Row[Any]:
+    def get(self, who: Requester, user_id: UUID) -> WebUserRow:
         """Returns one web user. Raises NotFound."""
         with self._db.begin() as conn:
             return _find(conn, who, user_id)
 
-    def update(self, who: Requester, user_id: UUID, patch: Mapping[str, Any]) -> Row[Any]:
+    def update(self, who: Requester, user_id: UUID, patch: Mapping[str, Any]) -> WebUserRow:
         """Changes a password or scope and ends the user's sessions. Raises NotFound."""
         values = {"scope": patch["scope"]} if "scope" in patch else {}
         if "password" in patch:
@@ -92,10 +92,10 @@ def _check_owner(who: Requester, tenant_id: UUID | None) -> None:
     raise NotFound(f"There is no tenant '{tenant_id}'.")
 
 
-def _find(conn: Connection, who: Requester, user_id: UUID) -> Row[Any]:
+def _find(conn: Connection, who: Requester, user_id: UUID) -> WebUserRow:
     return get_user(conn, who.tenant_id, user_id, operator=who.is_operator)
 
 
-def _audit(conn: Connection, verb: str, row: Row[Any], actor: str, **detail: object) -> None:
+def _audit(conn: Connection, verb: str, row: WebUserRow, actor: str, **detail: object) -> None:
     event = Event(f"web_user.{verb}", row.tenant_id, row.id, None, actor, {"name": row.name} | detail)
     record_events(conn, [event])

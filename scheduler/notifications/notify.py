@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import Lineage
@@ -17,6 +17,9 @@ from scheduler.domain.text import storable
 from scheduler.notifications.deliveries import send_on
 from scheduler.storage.live import Change, tell
 from scheduler.storage.notifications import (
+    AgentsSession,
+    CarriedFiring,
+    SessionToTell,
     add_messages,
     add_notifications,
     read_runs,
@@ -38,7 +41,7 @@ def notify_people(conn: Connection, replies: Mapping[UUID, str]) -> None:
     told = {each: firings for each, firings in runs.items() if not is_among_agents(firings)}
     if not told:
         return
-    sessions: dict[UUID, list[Row[Any]]] = defaultdict(list)
+    sessions: dict[UUID, list[AgentsSession]] = defaultdict(list)
     for session in sessions_to_tell(conn, [(run[0].agent_id, run[0].tenant_id) for run in told.values()]):
         sessions[session.agent_id].append(session)
     _tell(
@@ -69,8 +72,8 @@ def tell_of_failures(conn: Connection, reasons: Mapping[UUID, str | None]) -> No
     _tell(conn, notices)
 
 
-def _firings_of(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, list[Row[Any]]]:
-    runs: dict[UUID, list[Row[Any]]] = defaultdict(list)
+def _firings_of(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, list[CarriedFiring]]:
+    runs: dict[UUID, list[CarriedFiring]] = defaultdict(list)
     for firing in read_runs(conn, invocation_ids) if invocation_ids else ():
         runs[firing.invocation_id].append(firing)
     return runs
@@ -90,8 +93,8 @@ class _Notice:
     def __init__(
         self,
         invocation_id: UUID,
-        firings: Sequence[Row[Any]],
-        sessions: Sequence[Row[Any]],
+        firings: Sequence[CarriedFiring],
+        sessions: Sequence[AgentsSession | SessionToTell],
         said: str,
         *,
         failure: str | None = None,
@@ -138,12 +141,12 @@ class _Notice:
         }
 
 
-def is_among_agents(firings: Sequence[Row[Any]]) -> bool:
+def is_among_agents(firings: Sequence[CarriedFiring]) -> bool:
     """Whether only agents woke the agent, and not with an answer that it awaited on behalf of its user."""
     return all(firing.trust == Trust.AGENT and firing.trigger_type != TriggerKind.A2A_WAIT for firing in firings)
 
 
-def _cause(firing: Row[Any]) -> Cause:
+def _cause(firing: CarriedFiring) -> Cause:
     return Cause(
         name=firing.trigger_name,
         reason=firing.reason,

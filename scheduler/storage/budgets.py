@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, TextClause, delete, text
+from sqlalchemy import Connection, TextClause, delete, text
 
 from scheduler.domain.budgets import HOUR, Budget, Owner, Spending, day_in
 from scheduler.storage.agent_tables import BudgetNotice
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
+from scheduler.storage.rows import rows_as
 
 LIMITS = frozenset({"max_tokens_per_day", "max_invocations_per_hour"})
 """The columns of `agents` and `tenants` that set budgets."""
@@ -116,12 +117,33 @@ class Notice:
         )
 
 
+class LimitedAgent(NamedTuple):
+    """An agent with its limits and zones, as of `now`."""
+
+    id: UUID
+    tenant_id: UUID
+    zone: str
+    tenant_zone: str
+    max_tokens_per_day: int | None
+    max_invocations_per_hour: int | None
+    is_tenant_limited: bool
+    now: datetime
+
+
+class LimitedTenant(NamedTuple):
+    """A tenant with its limits."""
+
+    id: UUID
+    max_tokens_per_day: int | None
+    max_invocations_per_hour: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class Accounts:
     """The budgets of some agents and their tenants as of `now`."""
 
     now: datetime
-    agents: Mapping[UUID, Row[Any]]
+    agents: Mapping[UUID, LimitedAgent]
     spendings: Mapping[UUID, list[Spending]]
     """By agent or tenant."""
 
@@ -136,14 +158,14 @@ def lock_accounts(conn: Connection, agent_ids: Collection[UUID]) -> Accounts | N
 
     Agents are locked against changed limits; a limited tenant is locked exclusively.
     """
-    rows = conn.execute(LOCK_AGENTS, {"ids": list(agent_ids)}).all()
+    rows = rows_as(LimitedAgent, conn.execute(LOCK_AGENTS, {"ids": list(agent_ids)}))
     tenants = _tenants(conn, rows, LOCK_TENANTS)
     return _accounts(conn, [row for row in rows if not row.is_tenant_limited or row.tenant_id in tenants], tenants)
 
 
 def read_accounts(conn: Connection, agent_ids: Collection[UUID]) -> Accounts | None:
     """Reads the accounts of the given agents without locking."""
-    rows = conn.execute(READ_AGENTS, {"ids": list(agent_ids)}).all()
+    rows = rows_as(LimitedAgent, conn.execute(READ_AGENTS, {"ids": list(agent_ids)}))
     return _accounts(conn, rows, _tenants(conn, rows, READ_TENANTS))
 
 
@@ -171,12 +193,16 @@ def forget_notices(conn: Connection, owner_id: UUID) -> None:
     conn.execute(delete(BudgetNotice).where(BudgetNotice.owner_id == owner_id))
 
 
-def _tenants(conn: Connection, rows: Collection[Row[Any]], statement: TextClause) -> dict[UUID, Row[Any]]:
+def _tenants(conn: Connection, rows: Collection[LimitedAgent], statement: TextClause) -> dict[UUID, LimitedTenant]:
     ids = {row.tenant_id for row in rows if row.is_tenant_limited}
-    return {row.id: row for row in conn.execute(statement, {"ids": list(ids)})} if ids else {}
+    return (
+        {row.id: row for row in rows_as(LimitedTenant, conn.execute(statement, {"ids": list(ids)}))} if ids else {}
+    )
 
 
-def _accounts(conn: Connection, rows: Collection[Row[Any]], tenants: Mapping[UUID, Row[Any]]) -> Accounts | None:
+def _accounts(
+    conn: Connection, rows: Collection[LimitedAgent], tenants: Mapping[UUID, LimitedTenant]
+) -> Accounts | None:
     if not rows:
         return None
     now = max(row.now for row in rows)
@@ -190,7 +216,11 @@ def _accounts(conn: Connection, rows: Collection[Row[Any]], tenants: Mapping[UUI
 
 
 def _spendings(
-    conn: Connection, owner: Owner, owners: Mapping[UUID, Row[Any]], zones: Mapping[UUID, str], now: datetime
+    conn: Connection,
+    owner: Owner,
+    owners: Mapping[UUID, LimitedAgent | LimitedTenant],
+    zones: Mapping[UUID, str],
+    now: datetime,
 ) -> dict[UUID, list[Spending]]:
     days = {each: day_in(zone, now) for each, zone in zones.items()}
     tokens, invocations = _statements(owner)

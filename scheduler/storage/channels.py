@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, delete, func, insert, or_, select, text, update
+from sqlalchemy import Connection, delete, func, insert, or_, select, text, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.faults import refuse_duplicate
@@ -67,13 +69,30 @@ def delete_channel(conn: Connection, channel_id: UUID) -> None:
     conn.execute(delete(Channel).where(Channel.id == channel_id))
 
 
-def find_open_channel(conn: Connection, channel_id: UUID) -> Row[Any]:
+@dataclass(frozen=True, slots=True)
+class OpenChannel:
+    """A channel that events are taken from, as of `now`, the database's clock."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    kind: str
+    name: str
+    secrets: bytes
+    bot_user_id: str | None
+    now: datetime
+
+
+def find_open_channel(conn: Connection, channel_id: UUID) -> OpenChannel:
     """Returns an enabled channel of an existing agent, with the database's clock as `now`. Raises NotFound."""
-    row = conn.execute(
-        select(CHANNELS, func.clock_timestamp().label("now"))
-        .join(Agent, Agent.id == Channel.agent_id)
-        .where(Channel.id == channel_id, Channel.is_enabled, Agent.deleted_at.is_(None))
-    ).one_or_none()
+    row = row_as(
+        OpenChannel,
+        conn.execute(
+            select(CHANNELS, func.clock_timestamp().label("now"))
+            .join(Agent, Agent.id == Channel.agent_id)
+            .where(Channel.id == channel_id, Channel.is_enabled, Agent.deleted_at.is_(None))
+        ),
+    )
     if row is None:
         raise NotFound("There is no such channel, or it is disabled.")
     return row

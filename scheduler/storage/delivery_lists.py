@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, literal, select, tuple_
+from sqlalchemy import Connection, literal, select, tuple_
 
 from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.newest import newest_of, triggers_of
+from scheduler.storage.rows import rows_as
 from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables import Trigger
 
@@ -32,9 +34,26 @@ class DeliveryFilter:
     error: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class DeliveryRow:
+    """A delivery without its body."""
+
+    id: UUID
+    tenant_id: UUID
+    trigger_id: UUID
+    received_at: datetime
+    verdict: str
+    reason: str | None
+    delivery_key: str | None
+    content_type: str | None
+    size: int
+    firing_id: UUID | None
+    data: dict[str, Any] | None
+
+
 def find_deliveries(
     conn: Connection, tenant_id: UUID, wanted: DeliveryFilter, *, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[DeliveryRow]:
     """Lists up to `limit` deliveries without their bodies, newest first, older than `after`."""
     query = select(*DELIVERY).where(WebhookDelivery.tenant_id == tenant_id)
     query = within(query, wanted.span, WebhookDelivery.received_at, WebhookDelivery.id)
@@ -57,4 +76,4 @@ def find_deliveries(
     if after is not None:
         last = select(*order).where(WebhookDelivery.id == after)
         query = query.where(tuple_(*order) < last.scalar_subquery())
-    return conn.execute(newest_of(query, triggers, WebhookDelivery.trigger_id, order, limit)).all()
+    return rows_as(DeliveryRow, conn.execute(newest_of(query, triggers, WebhookDelivery.trigger_id, order, limit)))

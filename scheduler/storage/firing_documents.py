@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.base import Base
+from scheduler.storage.rows import row_as, rows_as
 from scheduler.triggers.looks import Document
 
 
@@ -24,6 +25,16 @@ class FiringDocument(Base):
     name: Mapped[str]
     content_type: Mapped[str]
     body: Mapped[bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class ListedDocument:
+    """A document of a firing without its body."""
+
+    number: int
+    name: str
+    content_type: str
+    size: int
 
 
 def add_documents(conn: Connection, firing_id: UUID, documents: Sequence[Document]) -> None:
@@ -44,19 +55,23 @@ def add_documents(conn: Connection, firing_id: UUID, documents: Sequence[Documen
         )
 
 
-def list_documents(conn: Connection, firing_id: UUID) -> Sequence[Row[Any]]:
+def list_documents(conn: Connection, firing_id: UUID) -> Sequence[ListedDocument]:
     """Number, name, content type and size of each document of a firing."""
     size = func.octet_length(FiringDocument.body).label("size")
     query = select(FiringDocument.number, FiringDocument.name, FiringDocument.content_type, size)
-    return conn.execute(query.where(FiringDocument.firing_id == firing_id).order_by(FiringDocument.number)).all()
+    return rows_as(
+        ListedDocument,
+        conn.execute(query.where(FiringDocument.firing_id == firing_id).order_by(FiringDocument.number)),
+    )
 
 
-def get_document(conn: Connection, firing_id: UUID, number: int) -> Row[Any]:
+def get_document(conn: Connection, firing_id: UUID, number: int) -> FiringDocument:
     """A document of a firing that the caller may see; raises NotFound."""
     query = select(*FiringDocument.__table__.columns)
-    row = conn.execute(
-        query.where(FiringDocument.firing_id == firing_id, FiringDocument.number == number)
-    ).one_or_none()
+    row = row_as(
+        FiringDocument,
+        conn.execute(query.where(FiringDocument.firing_id == firing_id, FiringDocument.number == number)),
+    )
     if row is None:
         raise NotFound(f"The firing '{firing_id}' has no document {number}.")
     return row

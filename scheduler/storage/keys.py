@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, any_, bindparam, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, any_, bindparam, func, insert, or_, select, update
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_token, token_hash
+from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.web_tables import ApiKey
 
@@ -61,22 +62,42 @@ EVERY_KEY = KeyFilter()
 
 
 @dataclass(frozen=True, slots=True)
+class KeyRow:
+    """An API key without its secret."""
+
+    id: UUID
+    tenant_id: UUID | None
+    name: str
+    prefix: str
+    scopes: list[str]
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class _FoundKey(KeyRow):
+    """A key, and whether its use was recorded within the last minute."""
+
+    is_noted: bool
+
+
+@dataclass(frozen=True, slots=True)
 class NewKey:
     """A key that was just created. This is the only time `key` itself is known."""
 
     key: str
-    row: Row[Any]
+    row: KeyRow
 
 
-def find_key(conn: Connection, key: str) -> Row[Any] | None:
+def find_key(conn: Connection, key: str) -> KeyRow | None:
     """Finds a live key and records its use; returns None when it is unknown, revoked or expired."""
-    found: Any = conn.execute(FIND_KEY, {"key_hash": token_hash(key)}).one_or_none()
+    found = row_as(_FoundKey, conn.execute(FIND_KEY, {"key_hash": token_hash(key)}))
     if found is not None and not found.is_noted:
         # SKIP LOCKED: concurrent requests need not wait, as the time is only exact to a minute.
         locked = select(ApiKey.id).where(ApiKey.id == found.id).with_for_update(skip_locked=True).scalar_subquery()
         conn.execute(update(ApiKey).where(ApiKey.id == locked).values(last_used_at=func.clock_timestamp()))
-    row: Row[Any] | None = found
-    return row
+    return found
 
 
 def create_key(
@@ -91,24 +112,27 @@ def create_key(
     """Creates a random key, or stores the given `key` of the operator. `tenant_id` None makes an operator key."""
     is_own = key is not None  # no part of a human-chosen key is stored in the clear
     key = key or KEY_PREFIX + new_token(KEY_BITS)
-    row = conn.execute(
-        insert(ApiKey)
-        .values(
-            tenant_id=tenant_id,
-            name=name,
-            prefix="" if is_own else key[:SHOWN_LENGTH],
-            key_hash=token_hash(key),
-            scopes=list(scopes),
-            expires_at=expires_at,
-        )
-        .returning(*COLUMNS)
-    ).one()
+    row = one_as(
+        KeyRow,
+        conn.execute(
+            insert(ApiKey)
+            .values(
+                tenant_id=tenant_id,
+                name=name,
+                prefix="" if is_own else key[:SHOWN_LENGTH],
+                key_hash=token_hash(key),
+                scopes=list(scopes),
+                expires_at=expires_at,
+            )
+            .returning(*COLUMNS)
+        ),
+    )
     return NewKey(key, row)
 
 
-def get_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: bool) -> Row[Any]:
+def get_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: bool) -> KeyRow:
     """Returns a live key of the tenant, or for an `operator` an operator key too; raises NotFound."""
-    row = conn.execute(_visible(tenant_id, operator=operator).where(ApiKey.id == key_id)).one_or_none()
+    row = row_as(KeyRow, conn.execute(_visible(tenant_id, operator=operator).where(ApiKey.id == key_id)))
     if row is None:
         raise NotFound(f"There is no key '{key_id}'.")
     return row
@@ -122,7 +146,7 @@ def list_keys(
     operator: bool,
     limit: int,
     after: UUID | None = None,
-) -> Sequence[Row[Any]]:
+) -> Sequence[KeyRow]:
     """Lists up to `limit` live keys visible to the caller, newest first, older than `after`."""
     statement = _visible(tenant_id, operator=operator).order_by(ApiKey.id.desc()).limit(limit)
     statement = within(statement, wanted.span, ApiKey.created_at, ApiKey.id)
@@ -134,10 +158,10 @@ def list_keys(
         statement = statement.where(any_(ApiKey.scopes) == wanted.scope)
     if after is not None:
         statement = statement.where(ApiKey.id < after)
-    return conn.execute(statement).all()
+    return rows_as(KeyRow, conn.execute(statement))
 
 
-def revoke_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: bool) -> Row[Any]:
+def revoke_key(conn: Connection, tenant_id: UUID, key_id: UUID, *, operator: bool) -> KeyRow:
     """Revokes a key for good. Raises NotFound, or Conflict on the last admin key of the operator.
 
     A tenant's last admin key may be revoked, since an operator can create another. Nobody could do that for the

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.message_tables import Message
@@ -91,14 +91,51 @@ class Told:
     """The users of those sessions."""
 
 
-def read_runs(conn: Connection, invocation_ids: Collection[UUID]) -> Sequence[Row[Any]]:
+class CarriedFiring(NamedTuple):
+    """A firing of an ended run: who is to be told of it, and in what words."""
+
+    invocation_id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+    trigger_id: UUID
+    trigger_name: str
+    trigger_type: str
+    reason: str
+    trust: str
+    root_id: UUID
+    depth: int
+    notification_summary: str | None
+    is_system: bool
+    language: str
+    sender_kind: str | None
+    sender_name: str | None
+    text: str | None
+    session_id: str | None
+
+
+class SessionToTell(NamedTuple):
+    """A session that a notification goes to."""
+
+    id: UUID
+    channel: str
+
+
+class AgentsSession(NamedTuple):
+    """A session of an agent that its notifications go to."""
+
+    agent_id: UUID
+    id: UUID
+    channel: str
+
+
+def read_runs(conn: Connection, invocation_ids: Collection[UUID]) -> Sequence[CarriedFiring]:
     """Reads the firings of invocations with their triggers' notification settings and their agents' languages,
     oldest first.
     """
-    return conn.execute(READ_RUNS, {"ids": uuid_array(invocation_ids)}).all()
+    return rows_as(CarriedFiring, conn.execute(READ_RUNS, {"ids": uuid_array(invocation_ids)}))
 
 
-def sessions_to_tell(conn: Connection, agents: Sequence[tuple[UUID, UUID]]) -> Sequence[Row[Any]]:
+def sessions_to_tell(conn: Connection, agents: Sequence[tuple[UUID, UUID]]) -> Sequence[AgentsSession]:
     """Returns `(agent_id, id, channel)` of the sessions to notify for each `(agent_id, tenant_id)`: all open ones.
 
     For an agent without an open session, returns its latest session with a person, if any.
@@ -108,13 +145,13 @@ def sessions_to_tell(conn: Connection, agents: Sequence[tuple[UUID, UUID]]) -> S
         "tenant_ids": uuid_array(tenant_id for _, tenant_id in agents),
         "open_for": OPEN_FOR,
     }
-    return conn.execute(SESSIONS_TO_TELL, values).all()
+    return rows_as(AgentsSession, conn.execute(SESSIONS_TO_TELL, values))
 
 
-def sessions_by_id(conn: Connection, ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
+def sessions_by_id(conn: Connection, ids: Collection[UUID]) -> dict[UUID, SessionToTell]:
     """Returns `(channel)` and id of these sessions, by id."""
     statement = text("SELECT id, channel FROM sessions WHERE id = ANY(CAST(:ids AS uuid[])) ORDER BY id")
-    return {row.id: row for row in conn.execute(statement, {"ids": array(ids)})}
+    return {row.id: row for row in rows_as(SessionToTell, conn.execute(statement, {"ids": array(ids)}))}
 
 
 def add_messages(conn: Connection, messages: Sequence[Mapping[str, Any]]) -> None:

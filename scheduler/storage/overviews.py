@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, select, text
+from sqlalchemy import ColumnElement, Connection, and_, func, select, text
 
 from scheduler.storage.arrays import array
+from scheduler.storage.history_rows import DeadInvocation
 from scheduler.storage.message_tables import User
 from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.queries import INVOCATION, LAST_ERROR, LedgerFilter, only
+from scheduler.storage.rows import rows_as
 from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables import NEEDS_A_HUMAN, Agent, Invocation, Trigger
 from scheduler.triggers.registry import UNLISTED
@@ -51,6 +54,28 @@ STANDING = text(f"""
 """)  # noqa: S608  # constants only
 
 
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """An agent's triggers, counted up to MOST_COUNTED, and its latest invocation, if it was ever woken."""
+
+    id: UUID
+    triggers: int
+    enabled: int
+    invocation_id: UUID | None
+    state: str | None
+    at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedTrigger:
+    """A trigger with its agent."""
+
+    id: UUID
+    name: str
+    agent_id: UUID
+    agent_name: str
+
+
 def find_agents(
     conn: Connection,
     tenant_id: UUID,
@@ -60,7 +85,7 @@ def find_agents(
     made: Span = EVER,
     limit: int,
     after: UUID | None = None,
-) -> Sequence[Row[Any]]:
+) -> Sequence[Agent]:
     """Lists up to `limit` agents whose name contains `words` (case-insensitive), newest first, older than `after`."""
     query = select(Agent.__table__).where(Agent.tenant_id == tenant_id, Agent.deleted_at.is_(None))
     query = within(query, made, Agent.created_at, Agent.id)
@@ -70,14 +95,14 @@ def find_agents(
         query = query.where(Agent.is_paused.is_(is_paused))
     if after is not None:
         query = query.where(Agent.id < after)
-    return conn.execute(query.order_by(Agent.id.desc()).limit(limit)).all()
+    return rows_as(Agent, conn.execute(query.order_by(Agent.id.desc()).limit(limit)))
 
 
-def standing_of(conn: Connection, agent_ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
+def standing_of(conn: Connection, agent_ids: Collection[UUID]) -> dict[UUID, Standing]:
     """Summarizes agents: `triggers` and `enabled` (counted up to MOST_COUNTED), and the latest invocation's
     `invocation_id`, `state` and `at`, which are None for an agent that was never woken.
     """
-    return {row.id: row for row in conn.execute(STANDING, {"ids": array(agent_ids)})}
+    return {row.id: row for row in rows_as(Standing, conn.execute(STANDING, {"ids": array(agent_ids)}))}
 
 
 def woken_by(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, list[str]]:
@@ -90,7 +115,7 @@ def woken_by(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, l
 
 def list_dead(
     conn: Connection, tenant_id: UUID, wanted: LedgerFilter = ALL, *, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[DeadInvocation]:
     """Lists up to `limit` invocations that ended dead or skipped and were not replayed, newest first, older than
     `after`, with the `error` of the last attempt.
     """
@@ -98,7 +123,7 @@ def list_dead(
     query = query.where(Invocation.tenant_id == tenant_id, NEEDS_A_HUMAN)
     if after is not None:
         query = query.where(Invocation.id < after)
-    return conn.execute(query.order_by(Invocation.id.desc()).limit(limit)).all()
+    return rows_as(DeadInvocation, conn.execute(query.order_by(Invocation.id.desc()).limit(limit)))
 
 
 def count_dead(conn: Connection, tenant_id: UUID, wanted: LedgerFilter = ALL) -> int:
@@ -137,7 +162,7 @@ TARGET_STATES: dict[str, ColumnElement[bool]] = {
 
 def list_all_targets(
     conn: Connection, tenant_id: UUID, wanted: TargetFilter, *, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[NotificationTarget]:
     """Lists up to `limit` notification targets of a tenant's agents, newest first, older than `after`."""
     query = select(NotificationTarget.__table__).where(NotificationTarget.tenant_id == tenant_id)
     if wanted.agent_id is not None:
@@ -152,7 +177,7 @@ def list_all_targets(
         query = query.where(NotificationTarget.note.icontains(wanted.error, autoescape=True))
     if after is not None:
         query = query.where(NotificationTarget.id < after)
-    return conn.execute(query.order_by(NotificationTarget.id.desc()).limit(limit)).all()
+    return rows_as(NotificationTarget, conn.execute(query.order_by(NotificationTarget.id.desc()).limit(limit)))
 
 
 def agent_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, str]:
@@ -161,12 +186,12 @@ def agent_names(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dic
     return {row.id: row.name for row in rows}
 
 
-def owned_triggers(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, Row[Any]]:
+def owned_triggers(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> dict[UUID, OwnedTrigger]:
     """Returns the `name`, `agent_id` and `agent_name` of a tenant's triggers, deleted ones included."""
     columns: tuple[Any, ...] = (Trigger.id, Trigger.name, Trigger.agent_id, Agent.name.label("agent_name"))
     query = select(*columns).join(Agent, Agent.id == Trigger.agent_id)
     rows = conn.execute(query.where(Trigger.id.in_(ids), Trigger.tenant_id == tenant_id))
-    return {row.id: row for row in rows}
+    return {row.id: row for row in rows_as(OwnedTrigger, rows)}
 
 
 def triggers_with_pages(conn: Connection, tenant_id: UUID, ids: Collection[UUID]) -> set[UUID]:

@@ -8,10 +8,10 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import NotFound
-from scheduler.storage.rows import rows_as
+from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.tables import AWAITS_APPROVAL, Trigger
 from scheduler.storage.trigger_lists import TriggerFilter, only
-from scheduler.storage.trigger_views import TriggerView, read_view, view_query
+from scheduler.storage.trigger_views import TriggerView, view_query
 
 
 def find_own(conn: Connection, agent_id: UUID, reference: str) -> TriggerView:
@@ -21,9 +21,9 @@ def find_own(conn: Connection, agent_id: UUID, reference: str) -> TriggerView:
     """
     query = view_query().where(Trigger.agent_id == agent_id, Trigger.is_system.is_(False))
     key = Trigger.name == reference if _as_id(reference) is None else Trigger.id == _as_id(reference)
-    row = conn.execute(query.where(key)).one_or_none()
+    row = row_as(TriggerView, conn.execute(query.where(key)))
     if row is not None:
-        return read_view(row)
+        return row
     names = conn.execute(query.with_only_columns(Trigger.name).order_by(Trigger.id.desc()).limit(10)).scalars()
     known = ", ".join(repr(name) for name in names) or "none"
     raise NotFound(f"You have no trigger {reference!r}. Yours, newest first: {known}.")
@@ -36,7 +36,7 @@ def list_awaiting(
     query = only(view_query().where(Trigger.tenant_id == tenant_id, AWAITS_APPROVAL), wanted)
     if after is not None:
         query = query.where(Trigger.id < after)
-    return [read_view(row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]
+    return rows_as(TriggerView, conn.execute(query.order_by(Trigger.id.desc()).limit(limit)))
 
 
 @dataclass(frozen=True, slots=True)

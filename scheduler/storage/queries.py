@@ -10,7 +10,6 @@ from uuid import UUID
 from sqlalchemy import (
     ColumnElement,
     Connection,
-    Row,
     ScalarSelect,
     Select,
     Text,
@@ -24,8 +23,10 @@ from scheduler.domain.errors import NotFound
 from scheduler.domain.model import FINAL_STATES, FiringState, InvocationState
 from scheduler.storage.audit import SYSTEM
 from scheduler.storage.carriers import carries
+from scheduler.storage.history_rows import FiringContent, FiringRow, HistoryRow, InvocationRow, WholeFiring
 from scheduler.storage.log_tables import AuditEvent
 from scheduler.storage.newest import newest_of, triggers_of
+from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables import Firing, Invocation
 
@@ -64,7 +65,7 @@ class LedgerFilter:
 
 def list_firings(
     conn: Connection, tenant_id: UUID, wanted: LedgerFilter, *, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[FiringRow]:
     """Lists up to `limit` firings without their payloads, older than `after`."""
     query = select(*FIRING).where(Firing.tenant_id == tenant_id)
     if wanted.agent_id is not None:
@@ -79,7 +80,7 @@ def list_firings(
         query = query.where(Firing.id < after)
     by_state = wanted.state in ENDED and wanted.trigger_id is None
     triggers = None if by_state else triggers_of(conn, wanted.agent_id, wanted.trigger_id)
-    return conn.execute(newest_of(query, triggers, Firing.trigger_id, (Firing.id,), limit)).all()
+    return rows_as(FiringRow, conn.execute(newest_of(query, triggers, Firing.trigger_id, (Firing.id,), limit)))
 
 
 def _oldest_pending(tenant_id: UUID) -> ScalarSelect[Any]:
@@ -97,10 +98,10 @@ def _oldest_pending(tenant_id: UUID) -> ScalarSelect[Any]:
     return select(oldest.c.id).order_by(oldest.c.id).limit(1).scalar_subquery()
 
 
-def get_firing(conn: Connection, tenant_id: UUID, firing_id: UUID) -> Row[Any]:
+def get_firing(conn: Connection, tenant_id: UUID, firing_id: UUID) -> WholeFiring:
     """Returns a firing with its payload; raises NotFound."""
     query = select(*WHOLE_FIRING)
-    row = conn.execute(query.where(Firing.id == firing_id, Firing.tenant_id == tenant_id)).one_or_none()
+    row = row_as(WholeFiring, conn.execute(query.where(Firing.id == firing_id, Firing.tenant_id == tenant_id)))
     if row is None:
         raise NotFound(f"There is no firing '{firing_id}'.")
     return row
@@ -108,12 +109,12 @@ def get_firing(conn: Connection, tenant_id: UUID, firing_id: UUID) -> Row[Any]:
 
 def list_invocations(
     conn: Connection, tenant_id: UUID, wanted: LedgerFilter, *, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[InvocationRow]:
     """Lists up to `limit` invocations without their transcripts, older than `after`."""
     query = only(conn, select(*INVOCATION).where(Invocation.tenant_id == tenant_id), wanted)
     if after is not None:
         query = query.where(Invocation.id < after)
-    return conn.execute(query.order_by(Invocation.id.desc()).limit(limit)).all()
+    return rows_as(InvocationRow, conn.execute(query.order_by(Invocation.id.desc()).limit(limit)))
 
 
 def only(conn: Connection, query: Select[Any], wanted: LedgerFilter) -> Select[Any]:
@@ -131,12 +132,12 @@ def only(conn: Connection, query: Select[Any], wanted: LedgerFilter) -> Select[A
     return query
 
 
-def find_invocation(conn: Connection, invocation_id: UUID) -> Row[Any] | None:
+def find_invocation(conn: Connection, invocation_id: UUID) -> Invocation | None:
     """Returns an invocation of any tenant. The caller checks access."""
-    return conn.execute(select(Invocation.__table__).where(Invocation.id == invocation_id)).one_or_none()
+    return row_as(Invocation, conn.execute(select(Invocation.__table__).where(Invocation.id == invocation_id)))
 
 
-def get_invocation(conn: Connection, tenant_id: UUID, invocation_id: UUID) -> Row[Any]:
+def get_invocation(conn: Connection, tenant_id: UUID, invocation_id: UUID) -> Invocation:
     """Returns a tenant's invocation; raises NotFound."""
     row = find_invocation(conn, invocation_id)
     if row is None or row.tenant_id != tenant_id:
@@ -144,7 +145,7 @@ def get_invocation(conn: Connection, tenant_id: UUID, invocation_id: UUID) -> Ro
     return row
 
 
-def firings_of(conn: Connection, invocation: Row[Any]) -> Sequence[Row[Any]]:
+def firings_of(conn: Connection, invocation: Invocation) -> Sequence[FiringRow]:
     """Returns the firings of an invocation, oldest first, up to MAX_SHOWN_FIRINGS.
 
     A closed invocation stores its firing ids, as a replay moves the firings to another invocation.
@@ -154,13 +155,13 @@ def firings_of(conn: Connection, invocation: Row[Any]) -> Sequence[Row[Any]]:
         query = query.where(Firing.invocation_id == invocation.id)
     else:
         query = query.where(Firing.id.in_(invocation.firing_ids))
-    return conn.execute(query.order_by(Firing.id).limit(MAX_SHOWN_FIRINGS)).all()
+    return rows_as(FiringRow, conn.execute(query.order_by(Firing.id).limit(MAX_SHOWN_FIRINGS)))
 
 
-def read_contents(conn: Connection, firing_ids: Collection[UUID], length: int) -> dict[UUID, Row[Any]]:
+def read_contents(conn: Connection, firing_ids: Collection[UUID], length: int) -> dict[UUID, FiringContent]:
     """Reads the contents of firings: `data`, and as `head` the first `length` bytes of the payload."""
     query = select(Firing.id, Firing.data, func.substring(Firing.payload, 1, length).label("head"))
-    return {row.id: row for row in conn.execute(query.where(Firing.id.in_(firing_ids)))}
+    return {row.id: row for row in rows_as(FiringContent, conn.execute(query.where(Firing.id.in_(firing_ids))))}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +184,7 @@ def list_audit(
     operator: bool,
     limit: int,
     after: UUID | None = None,
-) -> Sequence[Row[Any]]:
+) -> Sequence[HistoryRow]:
     """Lists up to `limit` events of a tenant, and for an `operator` those without a tenant, older than `after`.
 
     Every firing counts as `trigger.fired`: it is read from `firings` instead of being copied.
@@ -194,7 +195,7 @@ def list_audit(
     if wanted.action in (None, FIRED, FIRED.partition(".")[0]):
         sides.append(_newest_fired(conn, tenant_id, wanted, limit, after))
     every = union_all(*sides).subquery()
-    return conn.execute(select(every).order_by(every.c.id.desc()).limit(limit)).all()
+    return rows_as(HistoryRow, conn.execute(select(every).order_by(every.c.id.desc()).limit(limit)))
 
 
 def _newest_fired(

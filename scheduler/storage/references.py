@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, or_, select
+from sqlalchemy import ColumnElement, Connection, Select, or_, select
 
 from scheduler.domain.errors import InvalidField
 from scheduler.storage.message_tables import Session, User
@@ -63,12 +63,11 @@ def _only(
         which = ", ".join(f"{row.name} ({row.id})" for row in found)
         raise InvalidField(f"{reference!r} is the name of more than one {what}; give an id: {which}.", field=field)
     known = conn.execute(query.limit(MAX_CANDIDATES)).all()
-    near = _nearest(reference, known)
+    near = _nearest(reference, [name for row in known for name in row[1:] if name])
     raise InvalidField(f"There is no {what} {reference!r} in this tenant; {near}.", field=field)
 
 
-def _nearest(reference: str, known: Sequence[Row[*tuple[Any, ...]]]) -> str:
-    names = [name for row in known for name in row[1:] if name]
+def _nearest(reference: str, names: Sequence[str]) -> str:
     near = get_close_matches(reference, names, n=SHOWN, cutoff=0.5) or names[:SHOWN]
     return f"there is {', '.join(map(repr, dict.fromkeys(near)))}" if near else "it has none"
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, case, func, or_, select, text, union_all
+from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select, text, union_all
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_id
 from scheduler.storage.message_tables import Message, Session
+from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.transcripts import SYSTEM
 
@@ -81,21 +83,47 @@ class MessageFilter:
 EVERY_MESSAGE = MessageFilter()
 
 
-def open_session(conn: Connection, tenant_id: UUID, talk: Talk) -> Row[Any]:
+@dataclass(frozen=True, slots=True)
+class MessageRow:
+    """A message with its role and the length of its whole text; in lists the text is shortened."""
+
+    id: UUID
+    tenant_id: UUID
+    session_id: UUID
+    from_type: str
+    from_id: UUID
+    to_agent_id: UUID | None
+    channel: str
+    text: str
+    event_id: str | None
+    root_id: UUID | None
+    depth: int
+    refused_for: list[str]
+    tool_key: str | None
+    tool_name: str | None
+    tool_arguments: str | None
+    tool_state: str | None
+    ended_at: datetime | None
+    created_at: datetime
+    role: str
+    length: int
+
+
+def open_session(conn: Connection, tenant_id: UUID, talk: Talk) -> Session:
     """Returns the session of this conversation, creating it if needed. Two agents share one, whoever started it."""
-    found = conn.execute(_sessions_of(tenant_id, talk)).first()
+    found = row_as(Session, conn.execute(_sessions_of(tenant_id, talk)))
     if found is not None:
         return found
     values = {name: getattr(talk, name) for name in Talk.__dataclass_fields__}
     conn.execute(insert(Session).values(id=new_id(), tenant_id=tenant_id, **values).on_conflict_do_nothing())
-    return conn.execute(_sessions_of(tenant_id, talk)).one()
+    return one_as(Session, conn.execute(_sessions_of(tenant_id, talk)))
 
 
-def get_session(conn: Connection, tenant_id: UUID, session_id: UUID) -> Row[Any]:
+def get_session(conn: Connection, tenant_id: UUID, session_id: UUID) -> Session:
     """Returns a tenant's session; raises NotFound."""
-    row = conn.execute(
-        select(SESSIONS).where(Session.id == session_id, Session.tenant_id == tenant_id)
-    ).one_or_none()
+    row = row_as(
+        Session, conn.execute(select(SESSIONS).where(Session.id == session_id, Session.tenant_id == tenant_id))
+    )
     if row is None:
         raise NotFound(f"There is no session '{session_id}'.")
     return row
@@ -103,7 +131,7 @@ def get_session(conn: Connection, tenant_id: UUID, session_id: UUID) -> Row[Any]
 
 def list_sessions(
     conn: Connection, tenant_id: UUID, wanted: SessionFilter, *, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[Session]:
     """Lists up to `limit` of a tenant's sessions, older than `after`."""
     query = select(SESSIONS).where(Session.tenant_id == tenant_id)
     if wanted.user_id is not None:
@@ -115,11 +143,11 @@ def list_sessions(
         query = query.where(Session.id < after)
     newest = query.order_by(Session.id.desc()).limit(limit)
     if wanted.agent_id is None:
-        return conn.execute(newest).all()
+        return rows_as(Session, conn.execute(newest))
     # Each side uses its own index. A reflection has one side, and no other session has the same agent on both.
     sides = (Session.agent_id, Session.peer_agent_id)
     either = union_all(*[select(newest.where(side == wanted.agent_id).subquery()) for side in sides]).subquery()
-    return conn.execute(select(either).order_by(either.c.id.desc()).limit(limit)).all()
+    return rows_as(Session, conn.execute(select(either).order_by(either.c.id.desc()).limit(limit)))
 
 
 def list_messages(
@@ -129,7 +157,7 @@ def list_messages(
     *,
     limit: int,
     after: UUID | None = None,
-) -> Sequence[Row[Any]]:
+) -> Sequence[MessageRow]:
     """Lists up to `limit` messages of a session with shortened texts, older than `after`."""
     query = select(*_LISTED).where(Message.session_id == session_id)
     query = within(query, wanted.span, Message.created_at, Message.id)
@@ -139,26 +167,26 @@ def list_messages(
         query = query.where(Message.text.icontains(wanted.text, autoescape=True))
     if after is not None:
         query = query.where(Message.id < after)
-    return conn.execute(query.order_by(Message.id.desc()).limit(limit)).all()
+    return rows_as(MessageRow, conn.execute(query.order_by(Message.id.desc()).limit(limit)))
 
 
-def read_transcript(conn: Connection, session_id: UUID) -> Sequence[Row[Any]]:
+def read_transcript(conn: Connection, session_id: UUID) -> Sequence[MessageRow]:
     """Reads the messages of a run in order with shortened texts, up to SHOWN_TRANSCRIPT."""
     query = select(*_LISTED).where(Message.session_id == session_id)
-    return conn.execute(query.order_by(Message.id).limit(SHOWN_TRANSCRIPT)).all()
+    return rows_as(MessageRow, conn.execute(query.order_by(Message.id).limit(SHOWN_TRANSCRIPT)))
 
 
-def get_message(conn: Connection, tenant_id: UUID, message_id: UUID) -> Row[Any]:
+def get_message(conn: Connection, tenant_id: UUID, message_id: UUID) -> MessageRow:
     """Returns a tenant's message in full; raises NotFound."""
-    row = conn.execute(
-        select(*_WHOLE).where(Message.id == message_id, Message.tenant_id == tenant_id)
-    ).one_or_none()
+    row = row_as(
+        MessageRow, conn.execute(select(*_WHOLE).where(Message.id == message_id, Message.tenant_id == tenant_id))
+    )
     if row is None:
         raise NotFound(f"There is no message '{message_id}'.")
     return row
 
 
-def concerns_agent(conn: Connection, message: Row[Any], agent_id: UUID) -> bool:
+def concerns_agent(conn: Connection, message: MessageRow, agent_id: UUID) -> bool:
     """Whether an agent sent a message, received it, or was woken by it."""
     if agent_id in (message.from_id, message.to_agent_id):
         return True

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
+
+from scheduler.storage.rows import rows_as
 
 SIGNS_OF_LIFE = text("""
     SELECT (SELECT extract(epoch FROM clock_timestamp() - max(last_pass_at))::float8 FROM scheduler_processes)
@@ -60,11 +61,21 @@ class SignsOfLife:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenInvocations:
+    """Windows or active invocations of one state, and of one reason that holds them."""
+
+    state: str
+    held_reason: str
+    invocations: int
+    firings: int
+    oldest_due_age: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """The figures of a metrics scrape. `recent` covers the last 15 minutes of the newest SAMPLE rows."""
 
-    open: list[Row[Any]]
-    """`state, held_reason, invocations, firings, oldest_due_age` of windows and active invocations."""
+    open: list[OpenInvocations]
     recent_ends: dict[str, int]
     recent_firings: dict[str, int]
     lateness: tuple[float, float, float] | None
@@ -85,7 +96,7 @@ def read_figures(conn: Connection) -> Figures:
     firings = conn.execute(RECENT_FIRINGS, sample).all()
     lateness = next((row.lateness for row in firings if row.lateness is not None), None)
     return Figures(
-        open=list(conn.execute(OPEN)),
+        open=rows_as(OpenInvocations, conn.execute(OPEN)),
         recent_ends={row.state: row.invocations for row in conn.execute(RECENT_ENDS, sample)},
         recent_firings={row.state: row.firings for row in firings if row.state},
         lateness=None if lateness is None else tuple(lateness),

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
+from scheduler.storage.rows import rows_as
 from scheduler.storage.status import SignsOfLife, read_signs_of_life
 
 MAX_FIRINGS = 1000
@@ -75,18 +76,70 @@ REPAIRED = text("""
 """)
 
 
+class TimelineFiring(NamedTuple):
+    """A firing in the timeline."""
+
+    id: UUID
+    agent_id: UUID
+    trigger_id: UUID
+    trigger_name: str
+    trigger_type: str
+    fired_at: datetime
+    scheduled_for: datetime | None
+    due_at: datetime | None
+    slot_count: int
+    state: str
+    invocation_id: UUID
+
+
+class TimelineInvocation(NamedTuple):
+    """A window or an invocation in the timeline."""
+
+    id: UUID
+    agent_id: UUID
+    state: str
+    opened_at: datetime
+    due_at: datetime | None
+    held_reason: str | None
+    firing_count: int
+    ready_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    attempt: int
+    reason: str | None
+
+
+class UpcomingFire(NamedTuple):
+    """The next fire of a trigger."""
+
+    id: UUID
+    agent_id: UUID
+    name: str
+    type: str
+    next_run_time: datetime
+
+
+class TimelineAgent(NamedTuple):
+    """An agent of the timeline."""
+
+    id: UUID
+    name: str
+    is_paused: bool
+    paused_note: str | None
+
+
 @dataclass(frozen=True, slots=True)
 class Timeline:
     """A tenant's recent and upcoming activity as of `now`, the database's clock."""
 
     now: datetime
-    firings: Sequence[Row[Any]]
+    firings: Sequence[TimelineFiring]
     """Newest first."""
-    invocations: Sequence[Row[Any]]
+    invocations: Sequence[TimelineInvocation]
     """Newest first: those opened in the span, and all that are still open."""
-    upcoming: Sequence[Row[Any]]
+    upcoming: Sequence[UpcomingFire]
     """The next fire of each trigger, soonest first."""
-    agents: Sequence[Row[Any]]
+    agents: Sequence[TimelineAgent]
     """The newest agents, and those of everything above."""
     signs: SignsOfLife
     repaired: int
@@ -98,18 +151,23 @@ def read_timeline(conn: Connection, tenant_id: UUID, span: timedelta) -> Timelin
     now: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
     since = now - span
     recent = {"tenant_id": tenant_id, "since_id": first_id(since)}
-    firings = conn.execute(FIRINGS, recent | {"most": MAX_FIRINGS}).all()
-    ended = conn.execute(INVOCATIONS, recent | {"most": MAX_INVOCATIONS}).all()
-    open_ = conn.execute(OPEN, {"tenant_id": tenant_id, "most": MAX_INVOCATIONS}).all()
-    upcoming = conn.execute(UPCOMING, {"tenant_id": tenant_id, "looked_at": LOOKED_AT, "most": MAX_UPCOMING}).all()
+    firings = rows_as(TimelineFiring, conn.execute(FIRINGS, recent | {"most": MAX_FIRINGS}))
+    ended = rows_as(TimelineInvocation, conn.execute(INVOCATIONS, recent | {"most": MAX_INVOCATIONS}))
+    open_ = rows_as(TimelineInvocation, conn.execute(OPEN, {"tenant_id": tenant_id, "most": MAX_INVOCATIONS}))
+    upcoming = rows_as(
+        UpcomingFire,
+        conn.execute(UPCOMING, {"tenant_id": tenant_id, "looked_at": LOOKED_AT, "most": MAX_UPCOMING}),
+    )
     invocations = list({row.id: row for row in (*open_, *ended)}.values())
     invocations.sort(key=lambda row: row.id, reverse=True)
+    seen = {row.agent_id for row in firings} | {row.agent_id for row in invocations}
+    seen |= {row.agent_id for row in upcoming}
     return Timeline(
         now=now,
         firings=firings,
         invocations=invocations,
         upcoming=upcoming,
-        agents=_agents(conn, tenant_id, {row.agent_id for row in (*firings, *invocations, *upcoming)}),
+        agents=_agents(conn, tenant_id, seen),
         signs=read_signs_of_life(conn),
         repaired=conn.execute(REPAIRED, {"tenant_id": tenant_id, "looked_at": LOOKED_AT}).scalar_one(),
     )
@@ -122,9 +180,9 @@ def first_id(moment: datetime) -> UUID:
     return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
-def _agents(conn: Connection, tenant_id: UUID, seen: set[UUID]) -> list[Row[Any]]:
-    newest = conn.execute(AGENTS, {"tenant_id": tenant_id, "most": MAX_AGENTS}).all()
+def _agents(conn: Connection, tenant_id: UUID, seen: set[UUID]) -> list[TimelineAgent]:
+    newest = rows_as(TimelineAgent, conn.execute(AGENTS, {"tenant_id": tenant_id, "most": MAX_AGENTS}))
     others = seen - {row.id for row in newest}
     if not others:
-        return list(newest)
-    return [*newest, *conn.execute(NAMED, {"tenant_id": tenant_id, "ids": list(others)})]
+        return newest
+    return [*newest, *rows_as(TimelineAgent, conn.execute(NAMED, {"tenant_id": tenant_id, "ids": list(others)}))]

@@ -7,10 +7,10 @@ agents that run elsewhere the session holds the context and the reply, and is wr
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, func, select, text, update
+from sqlalchemy import Connection, func, select, text, update
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.context import session_title
@@ -22,7 +22,7 @@ from scheduler.domain.text import storable
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.message_tables import Message, Session
 from scheduler.storage.model_tables import ModelResponse
-from scheduler.storage.rows import insert_rows
+from scheduler.storage.rows import insert_rows, row_as
 from scheduler.storage.tables import Invocation
 from scheduler.storage.usage import count_spent
 
@@ -156,31 +156,40 @@ def keep_reflections(conn: Connection, replies: Mapping[UUID, str]) -> None:
     insert_rows(conn, Message.__tablename__, messages)
 
 
-def transcript_of(conn: Connection, invocation_id: UUID) -> Row[Any] | None:
+def transcript_of(conn: Connection, invocation_id: UUID) -> Session | None:
     """Returns the session of an invocation; None when it has none."""
     query = select(Session.__table__).where(Session.invocation_id == invocation_id)
-    return conn.execute(query).one_or_none()
+    return row_as(Session, conn.execute(query))
 
 
-def _hold(conn: Connection, invocation_id: UUID, attempt: int) -> Row[UUID, UUID, UUID]:
+class HeldRun(NamedTuple):
+    """A running invocation that is locked."""
+
+    id: UUID
+    tenant_id: UUID
+    agent_id: UUID
+
+
+def _hold(conn: Connection, invocation_id: UUID, attempt: int) -> HeldRun:
     """Locks the running attempt, which keeps it ours until commit. Raises Superseded."""
-    row = conn.execute(
-        select(Invocation.id, Invocation.tenant_id, Invocation.agent_id)
-        .where(
-            Invocation.id == invocation_id,
-            Invocation.attempt == attempt,
-            Invocation.state == InvocationState.RUNNING,
-        )
-        .with_for_update()
-    ).one_or_none()
+    row = row_as(
+        HeldRun,
+        conn.execute(
+            select(Invocation.id, Invocation.tenant_id, Invocation.agent_id)
+            .where(
+                Invocation.id == invocation_id,
+                Invocation.attempt == attempt,
+                Invocation.state == InvocationState.RUNNING,
+            )
+            .with_for_update()
+        ),
+    )
     if row is None:
         raise Superseded
     return row
 
 
-def _say(
-    conn: Connection, run: Row[Any] | Row[UUID, UUID, UUID], session_id: UUID, said: str, **values: Any
-) -> None:
+def _say(conn: Connection, run: HeldRun, session_id: UUID, said: str, **values: Any) -> None:
     whole = {"tenant_id": run.tenant_id, "session_id": session_id, "channel": CHANNEL, "text": storable(said)[0]}
     conn.execute(insert(Message).values(id=new_id(), **whole, **values).on_conflict_do_nothing())
 

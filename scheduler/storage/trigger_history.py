@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, Text, func, literal, or_, select, union_all
+from sqlalchemy import Connection, Select, Text, func, literal, or_, select, union_all
 
 from scheduler.storage.audit import SYSTEM
 from scheduler.storage.delivery_lists import FILTERED
+from scheduler.storage.history_rows import HistoryRow
 from scheduler.storage.log_tables import AuditEvent, WebhookDelivery
 from scheduler.storage.queries import AuditFilter, events_of, fired_by, newest
+from scheduler.storage.rows import rows_as
 from scheduler.storage.spans import Span
 from scheduler.storage.tables import Firing
 from scheduler.storage.trigger_views import TriggerView
@@ -23,7 +25,7 @@ TENANT_HELD = "tenant.budget_spent"
 
 def list_history(
     conn: Connection, trigger: TriggerView, *, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[HistoryRow]:
     """Lists up to `limit` entries of a trigger's history, newest first, older than `after`: events and firings,
     filtered deliveries, and budget holds.
     """
@@ -40,7 +42,7 @@ def list_history(
         newest(_filtered(trigger), WebhookDelivery.id, limit, after),
     ]
     every = union_all(*sides).subquery()
-    return conn.execute(select(every).order_by(every.c.id.desc()).limit(limit)).all()
+    return rows_as(HistoryRow, conn.execute(select(every).order_by(every.c.id.desc()).limit(limit)))
 
 
 def _filtered(trigger: TriggerView) -> Select[Any]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, and_, or_, select
+from sqlalchemy import Connection, Select, and_, or_, select
 
 from scheduler.domain.model import JobKind
+from scheduler.storage.rows import rows_as
 from scheduler.storage.spans import EVER, Span
 from scheduler.storage.tables import Agent, Job, Trigger
 from scheduler.triggers.registry import UNLISTED
@@ -45,6 +47,25 @@ class TriggerFilter:
     focus_ref: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ListedTrigger:
+    """A trigger in a list, with its agent's name."""
+
+    id: UUID
+    agent_id: UUID
+    agent_name: str
+    name: str
+    type: str
+    focus_ref: str | None
+    is_enabled: bool
+    paused_note: str | None
+    approval: str | None
+    is_system: bool
+    next_fire_at: datetime | None
+    fire_count: int
+    last_fired_at: datetime | None
+
+
 EVERY_TRIGGER = TriggerFilter()
 
 
@@ -71,7 +92,7 @@ def only(query: Select[Any], wanted: TriggerFilter) -> Select[Any]:
 
 def find_triggers(
     conn: Connection, tenant_id: UUID, wanted: TriggerFilter, *, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[ListedTrigger]:
     """Lists up to `limit` of a tenant's triggers, newest first, older than `after`, without system triggers."""
     query = (
         select(*COLUMNS)
@@ -82,4 +103,4 @@ def find_triggers(
     query = only(query, wanted)
     if after is not None:
         query = query.where(Trigger.id < after)
-    return conn.execute(query.order_by(Trigger.id.desc()).limit(limit)).all()
+    return rows_as(ListedTrigger, conn.execute(query.order_by(Trigger.id.desc()).limit(limit)))

@@ -7,10 +7,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Row, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import JobKind
+from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.tables import Job, Trigger
 from scheduler.storage.trigger_lists import TriggerFilter, only
 from scheduler.triggers.registry import UNLISTED
@@ -72,30 +73,29 @@ def view_query() -> Select[Any]:
     )
 
 
-def read_view(row: Row[Any]) -> TriggerView:
-    """Reads a row of `view_query`."""
-    return TriggerView(**row._mapping)  # noqa: SLF001  # public in all but name
-
-
 def get_view(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
     """Returns one trigger. Raises NotFound, also for another tenant's trigger."""
-    row = conn.execute(view_query().where(Trigger.tenant_id == tenant_id, Trigger.id == trigger_id)).one_or_none()
+    row = row_as(
+        TriggerView, conn.execute(view_query().where(Trigger.tenant_id == tenant_id, Trigger.id == trigger_id))
+    )
     if row is None:
         raise NotFound(f"There is no trigger {trigger_id}.")
-    return read_view(row)
+    return row
 
 
 def find_system_view(conn: Connection, tenant_id: UUID, agent_id: UUID, name: str) -> TriggerView | None:
     """Returns the system trigger of that name of a tenant's agent."""
-    row = conn.execute(
-        view_query().where(
-            Trigger.tenant_id == tenant_id,
-            Trigger.agent_id == agent_id,
-            Trigger.name == name,
-            Trigger.is_system,
-        )
-    ).one_or_none()
-    return None if row is None else read_view(row)
+    return row_as(
+        TriggerView,
+        conn.execute(
+            view_query().where(
+                Trigger.tenant_id == tenant_id,
+                Trigger.agent_id == agent_id,
+                Trigger.name == name,
+                Trigger.is_system,
+            )
+        ),
+    )
 
 
 def list_views(
@@ -109,7 +109,7 @@ def list_views(
     query = only(query, wanted)
     if after is not None:
         query = query.where(Trigger.id < after)
-    return [read_view(row) for row in conn.execute(query.order_by(Trigger.id.desc()).limit(limit))]
+    return rows_as(TriggerView, conn.execute(query.order_by(Trigger.id.desc()).limit(limit)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
-from typing import Any
+from decimal import Decimal
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, select, text
 
 from scheduler.domain.llm import Spent
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.model_tables import AgentUsage
-from scheduler.storage.rows import as_json
+from scheduler.storage.rows import as_json, rows_as
 
 _TODAY = f"CAST(clock_timestamp() AT TIME ZONE {AGENT_ZONE} AS date)"
 
@@ -80,6 +81,18 @@ _BY_TRIGGER = text("""
 """)
 
 
+@dataclass(frozen=True, slots=True)
+class TriggerUsage:
+    """A trigger's share of what its agent's runs used."""
+
+    trigger_id: UUID
+    trigger_name: str
+    firings: int
+    tokens_in: Decimal
+    tokens_out: Decimal
+    cost: Decimal
+
+
 def count_spent(conn: Connection, invocation_id: UUID, spent: Spent) -> None:
     """Adds a response's usage to its invocation and to its agent's day."""
     values = {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out, "cost": spent.cost}
@@ -102,14 +115,14 @@ def count_invocations(conn: Connection, ids: Collection[UUID]) -> None:
     conn.execute(_COUNT_ENDED, {"ids": uuid_array(ids)})
 
 
-def usage_by_day(conn: Connection, agent_id: UUID, since: date) -> Sequence[Row[Any]]:
+def usage_by_day(conn: Connection, agent_id: UUID, since: date) -> Sequence[AgentUsage]:
     """Returns what an agent spent on each day since `since`, newest first."""
     days = select(AgentUsage.__table__).where(AgentUsage.agent_id == agent_id, AgentUsage.day >= since)
-    return conn.execute(days.order_by(AgentUsage.day.desc())).all()
+    return rows_as(AgentUsage, conn.execute(days.order_by(AgentUsage.day.desc())))
 
 
-def usage_by_trigger(conn: Connection, agent_id: UUID, days: int, limit: int = 100) -> Sequence[Row[Any]]:
+def usage_by_trigger(conn: Connection, agent_id: UUID, days: int, limit: int = 100) -> Sequence[TriggerUsage]:
     """Returns what each of an agent's triggers spent in the last `days`, most expensive first, as shares of each
     run.
     """
-    return conn.execute(_BY_TRIGGER, {"agent_id": agent_id, "days": days, "limit": limit}).all()
+    return rows_as(TriggerUsage, conn.execute(_BY_TRIGGER, {"agent_id": agent_id, "days": days, "limit": limit}))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, insert, select, text
+from sqlalchemy import Connection, Select, func, insert, select, text
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.storage.faults import refuse_duplicate
 from scheduler.storage.message_tables import User, UserAccount
+from scheduler.storage.rows import row_as, rows_as
 
 DUPLICATE = "There is already a user with that name; choose another."
 LONGEST_NAME = 200
@@ -28,9 +31,21 @@ _COLUMNS: tuple[Any, ...] = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class UserRow:
+    """A user with the identities on channels, by channel."""
+
+    id: UUID
+    tenant_id: UUID
+    name: str
+    display_name: str
+    created_at: datetime
+    external_ids: dict[str, str]
+
+
 def create_user(
     conn: Connection, tenant_id: UUID, *, name: str, display_name: str, external_ids: Mapping[str, str]
-) -> Row[Any]:
+) -> UserRow:
     """Creates a user. Raises Conflict if the name or a channel identity is taken."""
     user_id = new_id()
     with refuse_duplicate("uq_users_tenant_name", DUPLICATE):
@@ -43,20 +58,20 @@ def create_user(
     return get_user(conn, tenant_id, user_id)
 
 
-def get_user(conn: Connection, tenant_id: UUID, user_id: UUID) -> Row[Any]:
+def get_user(conn: Connection, tenant_id: UUID, user_id: UUID) -> UserRow:
     """Returns a tenant's user with `external_ids`; raises NotFound."""
-    row = conn.execute(_users(tenant_id).where(User.id == user_id)).one_or_none()
+    row = row_as(UserRow, conn.execute(_users(tenant_id).where(User.id == user_id)))
     if row is None:
         raise NotFound(f"There is no user '{user_id}'.")
     return row
 
 
-def list_users(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[Row[Any]]:
+def list_users(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[UserRow]:
     """Lists up to `limit` of a tenant's users, newest first, older than `after`."""
     query = _users(tenant_id)
     if after is not None:
         query = query.where(User.id < after)
-    return conn.execute(query.order_by(User.id.desc()).limit(limit)).all()
+    return rows_as(UserRow, conn.execute(query.order_by(User.id.desc()).limit(limit)))
 
 
 def user_of_account(

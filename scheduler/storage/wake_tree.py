@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.storage.arrays import array
+from scheduler.storage.history_rows import FiringRow
 from scheduler.storage.rows import rows_as
 
 MOST_RELATIVES = 100
@@ -56,7 +57,7 @@ class Family:
     below: list[Relative]
 
 
-def read_family(conn: Connection, tenant_id: UUID, firings: Sequence[Row[tuple[object, ...]]]) -> Family:
+def read_family(conn: Connection, tenant_id: UUID, firings: Sequence[FiringRow]) -> Family:
     """Reads the relatives of an invocation that carries `firings` (rows with `id`, `root_id` and `depth`).
 
     A wake inherits the root of the deepest firing that caused it, so a chain is followed by its root. Two wakes of

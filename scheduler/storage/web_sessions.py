@@ -8,11 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.storage.faults import refuse_duplicate
+from scheduler.storage.rows import one_as, row_as, rows_as
 from scheduler.storage.spans import EVER, Span
 from scheduler.storage.tenant_tables import Tenant
 from scheduler.storage.web_tables import ApiKey, WebSession, WebUser
@@ -219,21 +220,39 @@ def end_session(conn: Connection, token: str) -> None:
     conn.execute(delete(WebSession).where(WebSession.token_hash == token_hash(token)))
 
 
-def find_user(conn: Connection, name: str) -> Row[Any] | None:
+@dataclass(frozen=True, slots=True)
+class WebUserRow:
+    """A web user without the password."""
+
+    id: UUID
+    tenant_id: UUID | None
+    name: str
+    scope: str
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class UserWithPassword(WebUserRow):
+    """A web user with the hash of the password."""
+
+    password_hash: str
+
+
+def find_user(conn: Connection, name: str) -> UserWithPassword | None:
     """Returns the user of that name with the password hash."""
     columns: tuple[Any, ...] = (*SHOWN, WebUser.password_hash)
-    return conn.execute(select(*columns).where(WebUser.name == name)).one_or_none()
+    return row_as(UserWithPassword, conn.execute(select(*columns).where(WebUser.name == name)))
 
 
-def create_user(conn: Connection, values: Mapping[str, Any]) -> Row[Any]:
+def create_user(conn: Connection, values: Mapping[str, Any]) -> WebUserRow:
     """Creates a user. Raises Conflict if the name is taken in any tenant."""
     with refuse_duplicate("uq_web_users_name", TAKEN):
-        return conn.execute(insert(WebUser).values(**values).returning(*SHOWN)).one()
+        return one_as(WebUserRow, conn.execute(insert(WebUser).values(**values).returning(*SHOWN)))
 
 
-def get_user(conn: Connection, tenant_id: UUID, user_id: UUID, *, operator: bool) -> Row[Any]:
+def get_user(conn: Connection, tenant_id: UUID, user_id: UUID, *, operator: bool) -> WebUserRow:
     """Returns a user of the tenant, or for an `operator` any operator too; raises NotFound."""
-    row = conn.execute(_visible(tenant_id, operator=operator).where(WebUser.id == user_id)).one_or_none()
+    row = row_as(WebUserRow, conn.execute(_visible(tenant_id, operator=operator).where(WebUser.id == user_id)))
     if row is None:
         raise NotFound(f"There is no web user '{user_id}'.")
     return row
@@ -241,16 +260,18 @@ def get_user(conn: Connection, tenant_id: UUID, user_id: UUID, *, operator: bool
 
 def list_users(
     conn: Connection, tenant_id: UUID, *, operator: bool, limit: int, after: UUID | None = None
-) -> Sequence[Row[Any]]:
+) -> Sequence[WebUserRow]:
     """Lists up to `limit` users visible to the caller, newest first, older than `after`."""
     query = _visible(tenant_id, operator=operator).order_by(WebUser.id.desc()).limit(limit)
-    return conn.execute(query if after is None else query.where(WebUser.id < after)).all()
+    return rows_as(WebUserRow, conn.execute(query if after is None else query.where(WebUser.id < after)))
 
 
-def change_user(conn: Connection, user_id: UUID, values: Mapping[str, Any]) -> Row[Any]:
+def change_user(conn: Connection, user_id: UUID, values: Mapping[str, Any]) -> WebUserRow:
     """Changes the password or scope of a user found by the caller, and ends the user's sessions."""
     conn.execute(delete(WebSession).where(WebSession.user_id == user_id))
-    return conn.execute(update(WebUser).where(WebUser.id == user_id).values(**values).returning(*SHOWN)).one()
+    return one_as(
+        WebUserRow, conn.execute(update(WebUser).where(WebUser.id == user_id).values(**values).returning(*SHOWN))
+    )
 
 
 def delete_user(conn: Connection, user_id: UUID) -> None:

@@ -5,16 +5,16 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
 from pydantic import Field
-from sqlalchemy import Row
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import InvocationState
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.storage.firing_documents import get_document, list_documents
+from scheduler.storage.firing_documents import FiringDocument, get_document, list_documents
 from scheduler.storage.queries import LedgerFilter, list_invocations
 from scheduler.storage.queries import get_firing as read_firing
 from scheduler.storage.sessions import concerns_agent
@@ -55,7 +55,7 @@ def ledger_tools(services: Services) -> Sequence[Tool]:
         with services.db.begin() as conn:
             if asked.document is not None:
                 return _document(get_document(conn, row.id, asked.document))
-            documents = [each._asdict() for each in list_documents(conn, row.id)]
+            documents = [asdict(each) for each in list_documents(conn, row.id)]
         return {
             "id": str(row.id),
             "trigger": {"id": str(row.trigger_id), "name": row.trigger_name, "type": row.trigger_type},
@@ -140,7 +140,7 @@ def _own_firing(firing_id: UUID) -> Iterator[None]:
         raise NotFound(f"You have no firing '{firing_id}'; take an id that your context names.") from None
 
 
-def _document(row: Row[Any]) -> dict[str, Any]:
+def _document(row: FiringDocument) -> dict[str, Any]:
     """As text when it is UTF-8, else as base64."""
     told = {"number": row.number, "name": row.name, "content_type": row.content_type, "size": len(row.body)}
     try:

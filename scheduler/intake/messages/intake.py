@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
-from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row
+from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict, DatabaseUnavailable, InvalidField
 from scheduler.domain.lineage import ROOT
@@ -31,6 +30,7 @@ from scheduler.intake.wakes.statements import Pair, lineage_of_running, lock_pai
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_events
 from scheduler.storage.engine import Database
+from scheduler.storage.message_tables import Session
 from scheduler.storage.sessions import Talk, get_session, open_session
 from scheduler.storage.triggers import stop_jobs
 
@@ -168,7 +168,7 @@ def checked_text(text: str, field: str) -> str:
     return storable(text)[0]
 
 
-def _session(conn: Connection, message: NewMessage) -> Row[Any]:
+def _session(conn: Connection, message: NewMessage) -> Session:
     """Returns the session of the message: the given one, if both take part in it, or the usual one of the two."""
     if message.to_agent_id is not None:
         get_agent(conn, message.tenant_id, message.to_agent_id)

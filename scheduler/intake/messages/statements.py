@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, select, text
+from sqlalchemy import Connection, select, text
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.ids import new_id
@@ -16,7 +16,7 @@ from scheduler.domain.model import MAX_DEPTH
 from scheduler.storage.arrays import array
 from scheduler.storage.log_tables import SpentId
 from scheduler.storage.message_tables import Message
-from scheduler.storage.rows import reader, rows_as
+from scheduler.storage.rows import one_as, reader, row_as, rows_as
 
 CANDIDATES_EACH = 100
 """The most messages that one check returns for a trigger: the newest, so that old non-matches hide none."""
@@ -132,11 +132,28 @@ class StoredMessage:
         return Lineage(self.root_id, self.depth)
 
 
-def find_spent_event(conn: Connection, values: dict[str, Any]) -> Row[UUID, bytes] | None:
+class SpentEvent(NamedTuple):
+    """What is left of a pruned message that had an event."""
+
+    id: UUID
+    content_hash: bytes
+
+
+class KnownEvent(NamedTuple):
+    """The message that was stored for an event."""
+
+    id: UUID
+    session_id: UUID
+    text: str
+
+
+def find_spent_event(conn: Connection, values: dict[str, Any]) -> SpentEvent | None:
     """Returns the id and text hash of a pruned message with that event."""
     key = "\n".join(("event", str(values["from_id"]), values["channel"], values["event_id"]))
     query = select(SpentId.id, SpentId.content_hash)
-    return conn.execute(query.where(SpentId.owner_id == values["to_agent_id"], SpentId.key == key)).one_or_none()
+    return row_as(
+        SpentEvent, conn.execute(query.where(SpentId.owner_id == values["to_agent_id"], SpentId.key == key))
+    )
 
 
 def insert_message(conn: Connection, values: dict[str, Any]) -> UUID | None:
@@ -146,11 +163,13 @@ def insert_message(conn: Connection, values: dict[str, Any]) -> UUID | None:
     )
 
 
-def find_event(conn: Connection, values: dict[str, Any]) -> Row[UUID, UUID, str]:
+def find_event(conn: Connection, values: dict[str, Any]) -> KnownEvent:
     """Returns the stored message with the sender, receiver, channel and event of these columns."""
     same = ("tenant_id", "from_id", "channel", "to_agent_id", "event_id")
     query = select(Message.id, Message.session_id, Message.text)
-    return conn.execute(query.where(*(getattr(Message, name) == values[name] for name in same))).one()
+    return one_as(
+        KnownEvent, conn.execute(query.where(*(getattr(Message, name) == values[name] for name in same)))
+    )
 
 
 def find_listeners(conn: Connection, message_id: UUID) -> list[Listener]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, update
+from sqlalchemy import Connection, update
 
 from scheduler.domain.retries import SPREAD
 from scheduler.domain.text import storable
@@ -23,6 +23,7 @@ from scheduler.intake.polls.fire import fire, fire_each, storable_data
 from scheduler.intake.polls.readers import READERS
 from scheduler.intake.polls.results import Found, Look, LookFailed, Sighted, Unchanged, Validators
 from scheduler.intake.polls.statements import (
+    LockedState,
     QuietEnd,
     StoredPoll,
     end_look,
@@ -143,11 +144,11 @@ def settle(conn: Connection, poll: Looked, look: Result) -> Sequence[str] | None
 
 
 def _succeed(
-    conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any], look: Found | Unchanged | Sighted
+    conn: Connection, trigger: LockedTrigger, poll: Looked, state: LockedState, look: Found | Unchanged | Sighted
 ) -> Sequence[str]:
     values = _begun(poll) | {"failures": 0, "first_failure_at": None}
     if state.failures and poll.is_begun:
-        since = state.first_failure_at.isoformat()
+        since = state.first_failure_at and state.first_failure_at.isoformat()
         _audit(conn, trigger, _verb(poll, "recovered"), failures=state.failures, since=since)
     key, taken = f"{poll.stored.type}:{poll.stored.version}", list[str]()
     if isinstance(look, Sighted):
@@ -168,7 +169,9 @@ def _succeed(
     return taken
 
 
-def _seen(poll: Poll, state: Row[Any], look: Found | Unchanged, values: dict[str, Any]) -> dict[str, Any] | None:
+def _seen(
+    poll: Poll, state: LockedState, look: Found | Unchanged, values: dict[str, Any]
+) -> dict[str, Any] | None:
     """Returns the firing's data, if any; adds the new value to `values`."""
     before = seen = poll.before()
     if isinstance(look, Found):
@@ -193,7 +196,7 @@ def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:
     return min(grown, max(interval, LONGEST_DELAY))
 
 
-def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: Row[Any], look: LookFailed) -> None:
+def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: LockedState, look: LookFailed) -> None:
     note = _note(look.note)
     before = state.failures if poll.is_begun else 0
     # A postponed check only counts as a failure, for a time, when it is the first one.

@@ -8,12 +8,12 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, Select, func, select, text, update
+from sqlalchemy import Connection, Select, func, select, text, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.arrays import array
 from scheduler.storage.poll_tables import PollState
-from scheduler.storage.rows import rows_as
+from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.tables import Trigger
 
 # Polls in progress are skipped without locking their rows, so that the pass does not wait for a check to end.
@@ -141,7 +141,18 @@ def lock_job(conn: Connection, trigger_id: UUID) -> None:
     conn.execute(LOCK_JOB, {"id": trigger_id})
 
 
-def lock_state(conn: Connection, trigger_id: UUID) -> Row[Any] | None:
+@dataclass(frozen=True, slots=True)
+class LockedState:
+    """The state of a poll whose trigger is locked."""
+
+    poll_version: int
+    updated_at: datetime
+    failures: int
+    first_failure_at: datetime | None
+    note: str | None
+
+
+def lock_state(conn: Connection, trigger_id: UUID) -> LockedState | None:
     """Locks the state of a poll whose trigger is locked: PollState's columns, and the trigger's `updated_at`."""
     query: Select[Any] = (
         select(*PollState.__table__.columns, Trigger.updated_at)
@@ -149,7 +160,7 @@ def lock_state(conn: Connection, trigger_id: UUID) -> Row[Any] | None:
         .where(PollState.trigger_id == trigger_id)
         .with_for_update(of=PollState)
     )
-    return conn.execute(query).one_or_none()
+    return row_as(LockedState, conn.execute(query))
 
 
 def end_look(conn: Connection, trigger_id: UUID, **values: object) -> None:

@@ -6,13 +6,14 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, text
+from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import FINAL_STATES, InvocationState
+from scheduler.storage.rows import row_as, rows_as
 
 # A task has the state of the invocation that carries its newest message.
 _TASKS = """
@@ -102,9 +103,21 @@ class TaskPage:
     """The start of the next page; empty on the last."""
 
 
+class _Task(NamedTuple):
+    """A task as it is read; its id is that of its first firing."""
+
+    id: UUID
+    context_id: str
+    invocation_id: UUID
+    state: str
+    changed_at: datetime
+    tries: list[dict[str, Any]]
+    reason: str | None
+
+
 def read_task(conn: Connection, tenant_id: UUID, agent_id: UUID, task_id: UUID) -> TaskView:
     """Returns a task of an agent; raises NotFound."""
-    row = conn.execute(READ, {"id": task_id, "agent_id": agent_id, "tenant_id": tenant_id}).one_or_none()
+    row = row_as(_Task, conn.execute(READ, {"id": task_id, "agent_id": agent_id, "tenant_id": tenant_id}))
     if row is None:
         raise NotFound(f"There is no task '{task_id}'.")
     [view] = _views(conn, [row])
@@ -123,7 +136,7 @@ def list_tasks(conn: Connection, tenant_id: UUID, agent_id: UUID, wanted: TaskFi
     }
     total = conn.execute(COUNT, values).scalar_one()
     page = {"before": before, "before_id": before_id, "limit": wanted.size + 1}
-    rows = conn.execute(LIST, values | page).all()
+    rows = rows_as(_Task, conn.execute(LIST, values | page))
     shown = _views(conn, rows[: wanted.size])
     cursor = f"{shown[-1].changed_at.isoformat()}|{shown[-1].id}" if len(rows) > wanted.size else ""
     return TaskPage(shown, total, urlsafe_b64encode(cursor.encode()).decode())
@@ -143,7 +156,7 @@ def text_in(data: dict[str, Any]) -> str:
     return str(data["messages"][0]["text"])
 
 
-def _views(conn: Connection, rows: Iterable[Row[Any]]) -> list[TaskView]:
+def _views(conn: Connection, rows: Iterable[_Task]) -> list[TaskView]:
     found = list(rows)
     messages: dict[UUID, list[SentMessage]] = {row.id: [] for row in found}
     for row in conn.execute(MESSAGES, {"ids": [*messages]}):
@@ -152,7 +165,7 @@ def _views(conn: Connection, rows: Iterable[Row[Any]]) -> list[TaskView]:
     return [_view(row, messages[row.id]) for row in found]
 
 
-def _view(row: Row[Any], messages: list[SentMessage]) -> TaskView:
+def _view(row: _Task, messages: list[SentMessage]) -> TaskView:
     errors = [each["error"] for each in row.tries if each.get("error")]
     return TaskView(
         id=row.id,

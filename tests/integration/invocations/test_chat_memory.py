@@ -4,12 +4,23 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from sqlalchemy import text
+
 from scheduler.domain.run import Replied
 from scheduler.invocations.chat_memory import MOST_MESSAGES, chat_memory
+from scheduler.storage.engine import Database
+from scheduler.storage.history_rows import GivenFiring
+from scheduler.storage.rows import rows_as
 from tests.support.a2a_client import immediate, rpc
 from tests.support.api import Api
-from tests.support.database import rows
 from tests.support.invocations import close, end, run_once, start
+
+
+def given(db: Database, agent_id: str) -> list[GivenFiring]:
+    """All that was given to an agent, in order."""
+    with db.begin() as conn:
+        query = text("SELECT * FROM firings WHERE agent_id = :id ORDER BY id")
+        return rows_as(GivenFiring, conn.execute(query, {"id": agent_id}))
 
 
 def test_the_last_messages_of_the_conversation_are_told_bounded_and_fenced(api: Api) -> None:
@@ -32,8 +43,7 @@ def test_the_last_messages_of_the_conversation_are_told_bounded_and_fenced(api: 
         say(f"message {number} " + "x" * 2_000, session_id)
     last = say("what is my name?", session_id)
     assert last == session_id
-    query = "SELECT id, data, trust FROM firings WHERE agent_id = :id ORDER BY id"
-    fired = rows(api.db, query, id=agent_id)
+    fired = given(api.db, agent_id)
     with api.db.begin() as conn:
         told = chat_memory(conn, UUID(agent_id), fired[-1:], "en", "f00f")
         first = chat_memory(conn, UUID(agent_id), fired[1:2], "zh", "f00f")
@@ -65,7 +75,7 @@ def test_what_was_asked_and_replied_before_by_a2a_is_told(api: Api) -> None:
     task = say("who am I?", "talk")
     [running] = [start(api.db, each) for each in close(api.db).ready]
     say("and where?", "talk", taskId=task)
-    fired = rows(api.db, "SELECT id, data, trust FROM firings ORDER BY id")
+    fired = given(api.db, agent_id)
     with api.db.begin() as conn:
         assert chat_memory(conn, UUID(agent_id), fired[:2], "en", "f00f") == ""
         told = chat_memory(conn, UUID(agent_id), fired[-1:], "en", "f00f")

@@ -66,18 +66,18 @@ def test_every_way_to_read_gives_the_same_rows(
                     if state in (None, row.state)
                 ], state
             for run_state in (None, *STATES):
-                found = list_invocations(
+                found_runs = list_invocations(
                     conn, DEFAULT_TENANT, LedgerFilter(agent, trigger, run_state), limit=COUNT
                 )
-                assert [row.id for row in found] == [
+                assert [row.id for row in found_runs] == [
                     row.id
                     for row in runs
                     if agent in (None, row.agent_id) and (trigger is None or (row.id, trigger) in carried)
                     if run_state in (None, row.state)
                 ], run_state
             for verdict in (None, REFUSED, "filtered"):
-                found = find_deliveries(conn, DEFAULT_TENANT, DeliveryFilter(agent, trigger, verdict), limit=COUNT)
-                assert {row.id for row in found} == {
+                came = find_deliveries(conn, DEFAULT_TENANT, DeliveryFilter(agent, trigger, verdict), limit=COUNT)
+                assert {row.id for row in came} == {
                     row.id
                     for row in calls
                     if agent in (None, owner[row.trigger_id]) and trigger in (None, row.trigger_id)

@@ -131,7 +131,7 @@ async def test_tokens_and_cost_are_counted_on_the_run_the_day_and_each_trigger(d
     assert (day.invocations, day.tenant_id) == (1, row.tenant_id)
     with db.begin() as conn:
         shares = usage_by_trigger(conn, woken.agent_id, days=1)
-    shared = {share.trigger_id: (share.firings, share.tokens_in, share.cost) for share in shares}
+    shared = {share.trigger_id: (share.firings, int(share.tokens_in), share.cost) for share in shares}
     assert shared[woken.trigger_id][:2] == (2, 100)
     assert shared[other.id][:2] == (1, 50)
     assert sum(share[2] for share in shared.values()) == pytest.approx(cost)
