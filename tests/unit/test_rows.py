@@ -14,7 +14,7 @@ from scheduler.storage.trigger_lists import ListedTrigger
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def annotations(tree: ast.AST) -> Iterator[ast.expr]:
+def annotated(tree: ast.AST) -> Iterator[ast.expr]:
     """Every annotation of a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
@@ -28,7 +28,7 @@ def test_no_function_takes_or_gives_a_row_without_names(package: str) -> None:
     found = {
         f"{path.relative_to(ROOT)}:{each.lineno}"
         for path in (ROOT / package).rglob("*.py")
-        for each in annotations(ast.parse(path.read_text()))
+        for each in annotated(ast.parse(path.read_text()))
         if any(isinstance(part, ast.Name) and part.id == "Row" for part in ast.walk(each))
     }
     assert not found, "name its columns in a dataclass or NamedTuple, and read it by scheduler/storage/rows.py"
