@@ -19,13 +19,15 @@ from scheduler.domain.json_values import read_json
 REMEMBERED = 2_000
 """How many entries are remembered after they disappear from the feed."""
 MAX_ENTRIES = 20_000
+MAX_DEPTH = 1_000
 TEXT_CHARS = 40_000
 """The character limit of all entries of a firing together."""
 TITLE_CHARS, LINK_CHARS, NAME_CHARS = 300, 1_000, 100
 PREFIX = "https://jsonfeed.org/version/"
 
 _DECLARATION = re.compile(r"^\s*<\?xml[^>]*\?>")
-_ASIDE = re.compile(r"<!--.*?-->|<\?.*?\?>", re.DOTALL)
+_ASIDE = re.compile(r"<!--.*?(?:-->|\Z)|<\?.*?(?:\?>|\Z)", re.DOTALL)
+_TAG = re.compile(r"<!\[CDATA\[.*?(?:\]\]>|\Z)|<!--.*?(?:-->|\Z)|<(/)?(?:[^\W\d]|:)[^<>]*?(/)?(>)", re.DOTALL)
 _ROOT = re.compile(r"<[^!?]")
 _DECLARES = re.compile(r"<!DOCTYPE[^>]*\[|<!ENTITY", re.IGNORECASE)
 
@@ -88,6 +90,7 @@ def _shown(entry: Mapping[str, str], size: int) -> dict[str, str]:
 
 def _xml_feed(text: str, url: str) -> tuple[str, list[dict[str, str]], str | None]:
     _refuse_declarations(text)
+    _refuse_depth(text)
     known = feedparser.parse(
         _DECLARATION.sub("", text, count=1).encode("utf-8", "replace"),
         sanitize_html=False,
@@ -111,6 +114,15 @@ def _refuse_declarations(text: str) -> None:
     root = _ROOT.search(bare)
     if _DECLARES.search(bare[: root.start() if root else None]):
         raise Unreadable("The feed has a DTD with declarations, which are not supported.")
+
+
+def _refuse_depth(text: str) -> None:
+    """Raises Unreadable for a text nested too deeply: the time that the parser takes grows with the square of it."""
+    depth = 0
+    for tag in _TAG.finditer(text):
+        depth += -1 if tag[1] else 0 if tag[2] or tag[3] is None else 1
+        if depth > MAX_DEPTH:
+            raise Unreadable("The feed is nested too deeply.")
 
 
 def _no_feed(text: str) -> str:

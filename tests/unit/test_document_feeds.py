@@ -96,6 +96,7 @@ def test_a_charset_is_that_of_the_header_or_of_the_declaration(document: str, co
         ),
         ('<!-- <x> --><!DOCTYPE z [<!ENTITY f SYSTEM "file:///etc/passwd">]>' + RSS.format(""), "declarations"),
         ('<!DOCTYPE z SYSTEM ">" [<!ENTITY a "b">]>' + RSS.format(""), "declarations"),
+        ("<rss version='2.0'><channel>" + "<a>" * 100_000, "nested too deeply"),
         ("<svg xmlns='http://www.w3.org/2000/svg'/>", "not a feed"),
         ("PK\x03\x04\x00\x00\x08", "not text"),
     ],
