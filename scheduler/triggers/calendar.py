@@ -80,7 +80,7 @@ class CalendarConfig(LookConfig):
         description="How long before an event's start it fires; 0: at the start.",
     )
     on_change: bool = Field(
-        default=False, title="On change", description="Also when events are added, changed or removed."
+        default=False, title="Fire on changes", description="Also when events are added, changed or removed."
     )
     refresh_min: float = Field(
         default=15.0,

@@ -97,7 +97,7 @@ class FileConfig(LookConfig):
         ge=0,
         le=3600,
         allow_inf_nan=False,
-        title="Quiet (seconds)",
+        title="Settling time (seconds)",
         description="A file counts once it has not been written to for this long.",
     )
 

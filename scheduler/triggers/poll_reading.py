@@ -74,14 +74,14 @@ class ReadingConfig(RequestConfig):
         default=20,
         ge=1,
         le=100,
-        title="Most entries",
+        title="Maximum entries",
         description="For a feed: how many new entries a firing shows; the others are counted.",
     )
     for_looks: int = Field(
         default=1,
         ge=1,
         le=100,
-        title="For looks",
+        title="Consecutive checks",
         description="For a status: how many consecutive checks must confirm a new one.",
     )
 

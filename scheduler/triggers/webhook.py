@@ -36,9 +36,9 @@ class WebhookFilter(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     json_path: str | None = Field(
-        default=None, title="Only with a node at", description="A JSONPath into the body."
+        default=None, title="Required JSONPath", description="Something must be there in the body."
     )
-    header: str | None = Field(default=None, pattern=HEADER_NAME, title="Only with the header")
+    header: str | None = Field(default=None, pattern=HEADER_NAME, title="Required header")
     equals: str | None = Field(default=None, max_length=1000, title="Header value")
 
     @field_validator("json_path")
@@ -129,7 +129,7 @@ class WebhookConfig(TriggerConfig):
         default=None,
         ge=1,
         le=MOST_BODY,
-        title="Largest body (bytes)",
+        title="Maximum body size (bytes)",
         description="Empty: 64 KiB. At most 1 MiB, and what the tenant allows.",
     )
     challenge: Challenge | None = Field(
