@@ -94,7 +94,7 @@ def test_a_wrong_field_is_named(wrong: dict[str, Any], field: str) -> None:
         ("localhost", 993, "this machine itself"),
         ("2130706433", 993, "not a public address"),
         ("a b", 993, "space"),
-        ("imap.example.org/x", 993, "no host name"),
+        ("imap.example.org/x", 993, "invalid characters"),
     ],
 )
 def test_only_servers_that_may_be_connected_to_are_accepted(host: str, port: int, why: str) -> None:
