@@ -56,6 +56,9 @@ FIELDS: Columns = (
     ("attempt", "attempt"),
     ("cancel requested", "cancel_requested"),
     ("reply cut", "reply_truncated"),
+    ("tokens in", "tokens_in"),
+    ("tokens out", "tokens_out"),
+    ("cost", "cost"),
     ("replayed into", "replayed_into"),
 )
 TRY_COLUMNS: Columns = (
@@ -64,6 +67,7 @@ TRY_COLUMNS: Columns = (
     ("ENDED", "ended_at"),
     ("OUTCOME", "outcome"),
     ("ERROR", "error"),
+    ("NOTE", "note"),
 )
 
 

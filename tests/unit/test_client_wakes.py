@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 from flask import Flask
 from reveille import AsyncWakes, SignatureError, Wakes, verify
 from reveille.fastapi import wake as async_wake
@@ -148,7 +149,18 @@ def test_long_work_is_accepted_and_reported_with_the_last_attempts_token(reports
     assert reports.taken[-1] == ("Bearer t2", {"attempt": 2, "reply": '{"found":3}'})
 
 
-def test_a_coroutine_answers_too(reports: Reports) -> None:
+def starlette_app(endpoint: Any) -> Any:
+    return Starlette(routes=[Route("/wake", endpoint, methods=["POST"])])
+
+
+def fastapi_app(endpoint: Any) -> Any:
+    app = FastAPI()
+    app.post("/wake")(endpoint)
+    return app
+
+
+@pytest.mark.parametrize("app_of", [starlette_app, fastapi_app])
+def test_a_coroutine_answers_too(reports: Reports, app_of: Callable[[Any], Any]) -> None:
     async def answer(call: dict[str, Any]) -> str:
         await asyncio.sleep(0)
         if call["attempt"] == 1:
@@ -156,7 +168,7 @@ def test_a_coroutine_answers_too(reports: Reports) -> None:
         return "done"
 
     async def talk() -> list[int]:
-        app = Starlette(routes=[Route("/wake", async_wake(SECRET)(answer), methods=["POST"])])
+        app = app_of(async_wake(SECRET)(answer))
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://agent") as client:
             answers = []
             for attempt in (1, 2, 3):
