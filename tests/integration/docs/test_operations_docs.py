@@ -161,5 +161,5 @@ def test_each_duty_of_a_worker_is_listed_with_its_period(database_url: str) -> N
         }
     finally:
         db.dispose()
-    table = PAGE.partition("## What is repaired by itself")[2].split("\n\n")[2]
+    table = PAGE.partition("## Automatic repairs")[2].split("\n\n")[2]
     assert dict(re.findall(r"^\| ([\w ]+) \| (\d+ \w+) \|", table, re.M)) == made
