@@ -44,6 +44,8 @@ class Input:
     is_folded: bool = False
     example: str = ""
     """The placeholder of an empty input."""
+    picker: str = ""
+    """What helps to fill it in, named by the field's `x-picker`: `days`, or `zone`."""
 
 
 def inputs_of(
@@ -81,6 +83,7 @@ def _of_field(path: str, inner: str, field: FieldInfo, secrets: Collection[str])
         default=_default(core, field),
         can_be_null=can_be_null or core is Any,
         is_folded=bool(extra.get("x-folded")),
+        picker=str(extra.get("x-picker", "")),
     )
     yield _secret(found) if inner in secrets else found
 

@@ -45,7 +45,7 @@ STANDING = text(f"""
     CROSS JOIN LATERAL (
         SELECT count(*) AS triggers, count(*) FILTER (WHERE is_enabled) AS enabled FROM (
             SELECT is_enabled FROM triggers
-            WHERE agent_id = a.id AND deleted_at IS NULL AND type <> 'wake' LIMIT {MOST_COUNTED}
+            WHERE agent_id = a.id AND deleted_at IS NULL AND type <> ALL(CAST(:unlisted AS text[])) LIMIT {MOST_COUNTED}
         ) few
     ) counted
     LEFT JOIN LATERAL (
@@ -102,7 +102,10 @@ def standing_of(conn: Connection, agent_ids: Collection[UUID]) -> dict[UUID, Sta
     """Summarizes agents: `triggers` and `enabled` (counted up to MOST_COUNTED), and the latest invocation's
     `invocation_id`, `state` and `at`, which are None for an agent that was never woken.
     """
-    return {row.id: row for row in rows_as(Standing, conn.execute(STANDING, {"ids": array(agent_ids)}))}
+    return {
+        row.id: row
+        for row in rows_as(Standing, conn.execute(STANDING, {"ids": array(agent_ids), "unlisted": list(UNLISTED)}))
+    }
 
 
 def woken_by(conn: Connection, invocation_ids: Collection[UUID]) -> dict[UUID, list[str]]:

@@ -9,12 +9,16 @@ from uuid import UUID
 from sqlalchemy import Connection, TextClause, text
 
 from scheduler.domain.retention import IDS_KEPT_DAYS, History
+from scheduler.triggers.registry import ADDRESSED
 
 BATCH = 500
 """The most rows that one transaction removes, which takes a few milliseconds."""
 ENDED = "r.state IN ('succeeded', 'dead', 'skipped', 'cancelled')"
 DELIVERED = "r.state <> 'pending' AND (r.ack IS DISTINCT FROM 'deferred' OR r.deferred_until < clock_timestamp())"
 SPENT = f"clock_timestamp() - interval '{IDS_KEPT_DAYS} days'"
+
+
+_ADDRESSED = ", ".join(f"'{name}'" for name in ADDRESSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +41,7 @@ KINDS: Mapping[History, _Kind] = {
         , spent AS (
             INSERT INTO spent_ids (owner_id, key, id, content_hash, seen_at)
             SELECT trigger_id, occurrence_key, id, sha256(coalesce(payload, '')), fired_at FROM gone
-            WHERE trigger_type = 'webhook' AND fired_at > {SPENT} ON CONFLICT DO NOTHING
+            WHERE trigger_type IN ({_ADDRESSED}) AND fired_at > {SPENT} ON CONFLICT DO NOTHING
         )
         , documents AS (DELETE FROM firing_documents WHERE firing_id IN (SELECT id FROM gone))""",  # noqa: S608
     ),

@@ -14,13 +14,16 @@ from sqlalchemy import BigInteger, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.ids import new_id
+from scheduler.domain.model import TriggerKind
 from scheduler.storage.base import NOT_DELETED, NOW, Base
 
 NAMED_BY_USERS = text("deleted_at IS NULL AND NOT is_system")
 NAMED_BY_SYSTEM = text("deleted_at IS NULL AND is_system")
-WAITS_FOR_AGENT = text("type = 'a2a_wait' AND deleted_at IS NULL")
+WAITS_FOR_AGENT = text(f"type = '{TriggerKind.A2A_WAIT}' AND deleted_at IS NULL")
 AWAITS_APPROVAL = text("approval = 'awaiting' AND deleted_at IS NULL")
-LISTENS_EVERYWHERE = text("""type = 'on_message' AND config @> '{"any_session": true}' AND deleted_at IS NULL""")
+LISTENS_EVERYWHERE = text(
+    f"""type = '{TriggerKind.ON_MESSAGE}' AND config @> '{{"any_session": true}}' AND deleted_at IS NULL"""
+)
 
 ENDED_BADLY = text("state IN ('dead', 'skipped', 'cancelled')")
 COLLECTS = text("state IN ('collecting', 'retrying')")

@@ -91,7 +91,10 @@ class CalendarConfig(LookConfig):
         description=f"How often the calendar is requested; At least {LEAST_MINUTES}.",
     )
     timezone: str | None = Field(
-        default=None, title="Time zone", description="For all-day events and times without a zone; empty: UTC."
+        default=None,
+        title="Time zone",
+        description="For all-day events and times without a zone; empty: UTC.",
+        json_schema_extra={"x-picker": "zone"},
     )
 
     @field_validator("timezone")

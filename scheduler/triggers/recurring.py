@@ -46,7 +46,11 @@ Until = Annotated[
 
 Timezone = Annotated[
     str | None,
-    Field(title="Time zone", description="For example Europe/Berlin. Empty: the agent's, else the tenant's."),
+    Field(
+        title="Time zone",
+        description="For example Europe/Berlin. Empty: the agent's, else the tenant's.",
+        json_schema_extra={"x-picker": "zone"},
+    ),
 ]
 TIMEZONE_OPTION = Option(
     "--timezone", "timezone", "For example Europe/Berlin; default: the agent's.", implies=False
@@ -68,7 +72,10 @@ class RecurringConfig(TriggerConfig):
         description="Spreads out runs that share a start time: each is delayed by less than this.",
     )
     exclude: Exclude | None = Field(
-        default=None, title="Excluded dates", description="A date, or a FIRST/LAST range."
+        default=None,
+        title="Excluded dates",
+        description="A date, or a FIRST/LAST range.",
+        json_schema_extra={"x-picker": "days"},
     )
     only_between: OnlyBetween | None = Field(
         default=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 from config.plugins import check_descriptor, with_plugins
 from scheduler.domain.errors import InvalidField
@@ -58,6 +58,9 @@ OFFERED: dict[str, type[TriggerConfig]] = {name: kind for name, kind in KINDS.it
 LISTED: dict[str, type[TriggerConfig]] = {name: kind for name, kind in KINDS.items() if kind.is_listed}
 """The kinds listed with an agent's triggers."""
 
+ADDRESSED = tuple(name for name, kind in KINDS.items() if kind.has_address)
+"""The kinds whose triggers have an address of their own."""
+
 UNLISTED = tuple(name for name, kind in KINDS.items() if not kind.is_listed)
 
 TIMED = frozenset(name for name, kind in KINDS.items() if kind.schedule is not TriggerConfig.schedule)
@@ -70,6 +73,14 @@ CLOCKED = frozenset(name for name in TIMED if KINDS[name].checked_by is None)
 def icon_of(kind_name: str) -> str:
     """Returns the path of a type's icon, or a plain one for a type that is no longer installed."""
     return KINDS.get(kind_name, TriggerConfig).icon
+
+
+def source_of(kind_name: str) -> Literal["clock", "outside", "look"]:
+    """Returns what fires a kind, by which its mark is coloured: the clock, who calls or writes, or what is looked at."""
+    kind = KINDS.get(kind_name, TriggerConfig)
+    if kind_name in CLOCKED:
+        return "clock"
+    return "outside" if kind.has_address or kind.forgets_while_paused else "look"
 
 
 def in_words(kind_name: str, config: Mapping[str, Any]) -> str:

@@ -12,7 +12,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import Lineage
-from scheduler.domain.model import MAX_DEPTH
+from scheduler.domain.model import MAX_DEPTH, TriggerKind
 from scheduler.storage.arrays import array
 from scheduler.storage.log_tables import SpentId
 from scheduler.storage.message_tables import Message
@@ -34,15 +34,17 @@ CONCERNS = """
 
 LISTENERS = text(f"""
     SELECT t.id AS trigger_id, t.agent_id, CAST(t.config->'text_match' AS text) AS text_match,
-        t.type = 'a2a_wait' AS is_wait
+        t.type = '{TriggerKind.A2A_WAIT}' AS is_wait
     FROM messages m JOIN LATERAL (
         SELECT id, tenant_id, agent_id, type, config FROM triggers
         WHERE agent_id = m.to_agent_id
-            AND type IN ('on_message', 'a2a_wait') AND is_enabled AND deleted_at IS NULL AND NOT is_system
+            AND type IN ('{TriggerKind.ON_MESSAGE}', '{TriggerKind.A2A_WAIT}')
+            AND is_enabled AND deleted_at IS NULL AND NOT is_system
         UNION ALL
         SELECT id, tenant_id, agent_id, type, config FROM triggers
         WHERE tenant_id = m.tenant_id AND agent_id IS DISTINCT FROM m.to_agent_id
-            AND type = 'on_message' AND config @> '{{"any_session": true}}' AND is_enabled AND deleted_at IS NULL
+            AND type = '{TriggerKind.ON_MESSAGE}' AND config @> '{{"any_session": true}}'
+            AND is_enabled AND deleted_at IS NULL
     ) t ON {SOURCE} = m.from_id AND {CONCERNS}
     WHERE m.id = :id
 """)  # noqa: S608  # constants only
