@@ -76,7 +76,7 @@ def icon_of(kind_name: str) -> str:
 
 
 def source_of(kind_name: str) -> Literal["clock", "outside", "look"]:
-    """Returns what fires a kind, by which its mark is coloured: the clock, who calls or writes, or what is looked at."""
+    """Returns what fires a kind, which colours its mark: the clock, callers and writers, or what it looks at."""
     kind = KINDS.get(kind_name, TriggerConfig)
     if kind_name in CLOCKED:
         return "clock"
