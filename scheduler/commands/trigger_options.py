@@ -143,7 +143,15 @@ def _read(option: Option, value: Any) -> Any:
         return parse_duration(option.flag, value) / option.unit_seconds
     if option.reads == "pairs":
         return _read_pairs(option.flag, value)
+    if option.reads == "number":
+        return _read_number(option.flag, value)
     return read_text(option.flag, value) if option.reads == "secret" else value
+
+
+def _read_number(flag: str, text: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,9}", text):
+        raise UsageFault(f"{flag} {text[:40]!r} is not a whole number.")
+    return int(text)
 
 
 def _read_pairs(flag: str, text: str) -> dict[str, str]:

@@ -58,6 +58,7 @@ class CalendarConfig(LookConfig):
         Option(
             "--before", "before_minutes", "How long before.", "duration", "5m|1h", unit_seconds=60, implies=False
         ),
+        Option("--on-change", "on_change", "Fire when the calendar changes, too.", "flag", implies=False),
     )
     data_headings: ClassVar = {
         "en": {"events": "Events:", "changes": "Changes of the calendar:", "calendar": "Calendar:"},

@@ -54,12 +54,15 @@ class EmailConfig(LookConfig):
     main_fields: ClassVar = ("host", "username", "password", "mailbox", "from", "subject")
     options: ClassVar = (
         Option("--imap-host", "host", "The mail server.", metavar="HOST"),
+        Option("--imap-port", "port", "Its port, 993 unless set.", "number", metavar="PORT", implies=False),
         Option("--imap-user", "username", "The user name.", implies=False),
         Option("--imap-password", "password", "The password.", "secret", implies=False),
         Option("--imap-token", "token", "A token for XOAUTH2.", "secret", implies=False),
         Option("--mailbox", "mailbox", "The mailbox; default: INBOX.", implies=False),
         Option("--mail-from", "from", "Only mails from matching senders.", implies=False),
         Option("--mail-subject", "subject", "Only mails with a matching subject.", implies=False),
+        Option("--mark-seen", "mark_seen", "Mark what was taken as read.", "flag", implies=False),
+        Option("--every", "interval_seconds", "How often.", "duration", "20s|5m|2h|1d", implies=False),
     )
     data_headings: ClassVar = {
         "en": {"mails": "New mails:", "more": "Further mails, which come next:"},

@@ -18,6 +18,7 @@ from scheduler.domain.misfire import Schedule
 from scheduler.domain.text_match import TextMatch
 from scheduler.triggers.base import CheckContext, TriggerConfig
 from scheduler.triggers.interval import IntervalSchedule
+from scheduler.triggers.options import Option
 
 Reference = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,50}$")]
@@ -40,6 +41,17 @@ class OnMessageConfig(TriggerConfig):
     )  # fmt: skip
     icon: ClassVar = "M-5.5-4.5h11v7h-5L-3.5 5.5v-3h-2Z"
     keeps_pace: ClassVar = False
+    options: ClassVar = (
+        Option("--from-user", "from_user", "Messages of this user: an id or a name.", metavar="USER"),
+        Option("--from-agent", "from_agent", "Messages of this agent: an id or a name.", metavar="AGENT"),
+        Option(
+            "--any-session",
+            "any_session",
+            "In any session, not only those with this agent.",
+            "flag",
+            implies=False,
+        ),
+    )
     docs: ClassVar = "docs/triggers/on_message.md"
     checked_by: ClassVar = "scheduler.intake.messages.check:check_messages"
     forgets_while_paused: ClassVar = True

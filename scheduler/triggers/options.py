@@ -15,9 +15,9 @@ class Option:
     field: str
     """The dotted path of the field that it sets."""
     help: str
-    reads: Literal["text", "flag", "duration", "secret", "pairs"] = "text"
+    reads: Literal["text", "flag", "duration", "secret", "pairs", "number"] = "text"
     """`secret`: a text, or a file named after an `@`. `duration`: such as 20s or 5m. `pairs`: an
-    object of texts, such as a=1,b=2."""
+    object of texts, such as a=1,b=2. `number`: a whole one."""
     metavar: str | None = None
     value: object = True
     """The value that a `flag` sets."""

@@ -65,6 +65,7 @@ class PollConfig(ReadingConfig):
         Option("--json-path", "json_path", "The path of the value in the response, such as $.state."),
         Option("--read", "read", "How the response is read.", metavar="json|text|html|feed|status", implies=False),
         Option("--css", "css", "With --read html: the part of the page, such as #price.", implies=False),
+        Option("--regex", "regex", "With --read text: the part of the text.", implies=False),
         Option("--xpath", "xpath", "With --read html: the part of the page, as XPath.", implies=False),
         Option(
             "--every", "interval_min", "How often.", "duration", "20s|5m|2h|1d", unit_seconds=60, implies=False

@@ -54,6 +54,7 @@ class QueueConfig(LookConfig):
         Option("--queue-password", "password", "The password.", "secret", implies=False),
         Option("--group", "group", "The consumer group.", implies=False),
         Option("--from-start", "start", "Start with the existing entries.", "flag", value="all", implies=False),
+        Option("--every", "interval_seconds", "How often.", "duration", "20s|5m|2h|1d", implies=False),
     )
     data_headings: ClassVar = {
         "en": {"fields": "Entry:"},

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from scheduler.commands.exits import UsageFault
+from scheduler.commands.trigger_options import options_of_kinds, shape
 from scheduler.documents import mail
 
 
@@ -162,3 +164,18 @@ PIECES += [
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map(b"".join) | st.binary(max_size=400))
 def test_whatever_a_mail_is_made_of_it_is_read_in_a_second(document: bytes) -> None:
     assert isinstance(mail.read(document), dict)
+
+
+def test_the_command_makes_a_whole_config() -> None:
+    own = {
+        "--imap-host": "h",
+        "--imap-port": "1993",
+        "--every": "2m",
+        "--mark-seen": True,
+        "--mail-from": "@e.org",
+    }
+    made = shape(None, None, own, options_of_kinds())
+    told = {"host": "h", "port": 1993, "interval_seconds": 120.0, "mark_seen": True, "from": "@e.org"}
+    assert made == ("email", told)
+    with pytest.raises(UsageFault, match="--imap-port 'imaps' is not a whole number"):
+        shape(None, None, own | {"--imap-port": "imaps"}, options_of_kinds())
