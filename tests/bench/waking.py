@@ -187,7 +187,7 @@ def woken_agents(databases: Databases, count: int, workers: int = 1) -> Iterator
     databases.drop(url)
 
 
-def _wake(url: str, path: Path, count: int, ahead: float = 2.0) -> list[float]:
+def wake(url: str, path: Path, count: int, ahead: float = 2.0) -> list[float]:
     """Make all due at one moment: seconds from then to each call, in order, once all have ended."""
     path.write_text("")
     with psycopg.connect(url, autocommit=True) as conn:
@@ -208,7 +208,7 @@ def waking(databases: Databases, count: int, workers: int = 1) -> Woken:
         bare = bare_rate(port, 1000)
         processes_ = [psutil.Process(processes.pid(f"worker-{number}")) for number in range(workers)]
         before = sum(sum(each.cpu_times()[:2]) for each in processes_)
-        latencies = _wake(url, path, count)
+        latencies = wake(url, path, count)
         cpu = sum(sum(each.cpu_times()[:2]) for each in processes_) - before
         return Woken(latencies, count / latencies[-1], cpu * 1000 / count, max(bare, bare_rate(port, 1000)))
 
@@ -216,7 +216,7 @@ def waking(databases: Databases, count: int, workers: int = 1) -> Woken:
 def alone(databases: Databases, times: int) -> list[float]:
     """Seconds from due to called of one agent alone, again and again."""
     with woken_agents(databases, 1) as (_, _port, path, url):
-        return sorted(_wake(url, path, 1, ahead=0.5)[0] for _ in range(times))
+        return sorted(wake(url, path, 1, ahead=0.5)[0] for _ in range(times))
 
 
 def statements(databases: Databases, count: int) -> float:
@@ -231,7 +231,7 @@ def statements(databases: Databases, count: int) -> float:
         conn.execute("SELECT pg_reload_conf()")
         time.sleep(1)
         started = server.log.stat().st_size
-        _wake(url, path, count)
+        wake(url, path, count)
         ended = server.log.stat().st_size
         conn.execute("ALTER SYSTEM RESET ALL")
         conn.execute("SELECT pg_reload_conf()")

@@ -1,0 +1,95 @@
+"""`make bench-peers`: Reveille and other schedulers side by side. Arguments: the names of those to measure.
+
+The peers run in virtual environments of their own, `.venv-peers` and `.venv-peers-alpha`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+
+from tests.bench.peers.measure import BURSTS, Found, Peer, Services, idle, killed, lateness, services
+from tests.bench.peers.plot import picture
+from tests.bench.peers.reveille import measure_reveille
+
+MODULE = "tests.bench.peers."
+PEERS = (
+    Peer("APScheduler 3.11", ((f"{MODULE}apscheduler3",),)),
+    Peer("APScheduler 4 alpha", ((f"{MODULE}apscheduler4",),), "peers-alpha"),
+    Peer(
+        "Celery beat", ((f"{MODULE}celery_beat", "beat", "{directory}/beat"), (f"{MODULE}celery_beat", "worker"))
+    ),
+    Peer("Celery RedBeat", ((f"{MODULE}celery_beat", "redbeat"), (f"{MODULE}celery_beat", "worker"))),
+    Peer("Huey", ((f"{MODULE}huey_tasks",),)),
+    Peer("Procrastinate", ((f"{MODULE}procrastinate_periodic",),)),
+    Peer("DBOS", ((f"{MODULE}dbos_schedules",),)),
+    Peer("loop of 15 s", ((f"{MODULE}tick",),)),
+)
+AHEAD = {"APScheduler 3.11": 60.0, "APScheduler 4 alpha": 60.0, "Celery RedBeat": 40.0}
+"""Seconds that a peer needs to make the schedules of all bursts, where that is more than some."""
+ROOT = Path(__file__).parents[3]
+PICTURE = ROOT / "docs" / "peers.svg"
+
+
+def measure_peer(at_services: Services, peer: Peer) -> Found:
+    """All measurements of one peer; one that fails is told, and the others are made."""
+    found = Found(peer.name)
+    python = ROOT / f".venv-{peer.venv}" / "bin" / "python"
+    for what in (lateness, idle, killed):
+        try:
+            if what is lateness:
+                lateness(at_services, peer, python, found, AHEAD.get(peer.name, 20.0))
+            else:
+                what(at_services, peer, python, found)  # type: ignore[call-arg]
+        except Exception as error:  # noqa: BLE001  # whatever a peer does, the others are measured
+            found.error += f"{what.__name__}: {error!r}; "
+    return found
+
+
+def table(rows: list[Found]) -> str:
+    """The rows in Markdown."""
+    heads = ["", *(f"{count:,} due, p50; p99" for count in BURSTS), "a second", "idle cores (stored)", "kill -9"]
+    lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
+    for row in rows:
+        late = [
+            "; ".join(f"{each:,.2f}" for each in row.lateness[count])
+            + ("" if row.ran[count] >= count else f" ({row.ran[count]:,} ran)")
+            + " s"
+            if count in row.lateness
+            else "none ran"
+            for count in BURSTS
+        ]
+        lines.append(
+            f"| {row.name} | {' | '.join(late)} | {row.rate.get(BURSTS[-1], 0):,.0f} | {row.idle_cores:.2f} "
+            f"({row.stored:,}) | {row.lost} lost, {row.doubled} doubled |"
+        )
+    return "\n".join(lines)
+
+
+def main(arguments: list[str]) -> int:
+    """Measure, print a line as each is done, then the table; write the picture."""
+    wanted = [each for each in arguments if not each.startswith("--")]
+    rows = []
+    with services() as at_services:
+        if not wanted or "Reveille" in wanted:
+            rows.append(measure_reveille(at_services.databases))
+            print(json.dumps(asdict(rows[-1])), flush=True)  # noqa: T201
+        for peer in PEERS:
+            if not wanted or peer.name in wanted:
+                rows.append(measure_peer(at_services, peer))
+                print(json.dumps(asdict(rows[-1])), flush=True)  # noqa: T201
+    print(table(rows))  # noqa: T201
+    where = f"{os.cpu_count()} cores, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
+    print(where)  # noqa: T201
+    if not wanted:
+        PICTURE.write_text(picture(rows, where))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

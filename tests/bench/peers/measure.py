@@ -1,0 +1,219 @@
+"""Runs a peer through three measurements: lateness, idle CPU, and a kill in the middle."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import statistics
+import subprocess
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import psutil
+
+from tests.bench.peers.spec import VARIABLE, Spec
+from tests.bench.server import bench_server
+from tests.support.postgres import Databases
+from tests.support.web import free_port
+
+BURSTS = (1, 1000, 10_000)
+STORED, KILLED = 100_000, 300
+WORK_SECONDS = 0.02
+"""How long a job takes in the measurement of the kill, so that some are under way."""
+LOAD_SECONDS = 60.0
+IDLE_SECONDS = 20.0
+PATIENCE = 60.0
+REPEATS_OF_ONE = 1
+
+
+@dataclass(frozen=True)
+class Peer:
+    """How a peer is started: the arguments of its interpreter, a process each."""
+
+    name: str
+    processes: tuple[tuple[str, ...], ...]
+    venv: str = "peers"
+
+
+@dataclass
+class Found:
+    """What was measured of a peer."""
+
+    name: str
+    lateness: dict[int, tuple[float, float]] = field(default_factory=dict)
+    """p50 and p99 in seconds, by the number that was due."""
+    rate: dict[int, float] = field(default_factory=dict)
+    """Runs a second."""
+    ran: dict[int, int] = field(default_factory=dict)
+    """How many of them ran within PATIENCE."""
+    stored: int = 0
+    idle_cores: float = 0.0
+    lost: int = 0
+    doubled: int = 0
+    error: str = ""
+
+
+class Services:
+    """The PostgreSQL and the Redis that all share."""
+
+    def __init__(self, databases: Databases, redis_port: int) -> None:
+        self.databases = databases
+        self._redis_port = redis_port
+        self._numbers = iter(range(1000))
+
+    @contextmanager
+    def spec(self, slots: Sequence[tuple[int, int]], work_seconds: float = 0.0) -> Iterator[Spec]:
+        """An empty database of each kind, and a file for the runs."""
+        url = self.databases.create("template0")
+        redis = f"redis://127.0.0.1:{self._redis_port}/{next(self._numbers) % 16}"
+        subprocess.run(["redis-cli", "-u", redis, "flushdb"], check=True, capture_output=True)
+        with tempfile.TemporaryDirectory() as directory:
+            log = Path(directory) / "runs"
+            log.touch()
+            yield Spec(str(log), url, redis, list(slots), work_seconds, True, LOAD_SECONDS)
+        self.databases.drop(url)
+
+
+@contextmanager
+def services() -> Iterator[Services]:
+    """Both servers, as safe as they are by default."""
+    port = free_port()
+    with tempfile.TemporaryDirectory() as directory, bench_server() as databases:
+        command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
+        redis = subprocess.Popen([*command, "--appendonly", "yes"], stdout=subprocess.DEVNULL)
+        try:
+            time.sleep(1)
+            yield Services(databases, port)
+        finally:
+            redis.kill()
+            redis.wait()
+
+
+@contextmanager
+def running(peer: Peer, spec: Spec, python: Path) -> Iterator[list[psutil.Popen]]:
+    """The processes of a peer, killed at the end."""
+    environment = {**os.environ, VARIABLE: json.dumps(asdict(spec)), "C_FORCE_ROOT": "1"}  # noqa: TID251
+    out = Path(spec.log).parent
+    started = []
+    try:
+        for number, arguments in enumerate(peer.processes):
+            with (out / f"out{number}").open("wb") as file:
+                started.append(
+                    psutil.Popen(
+                        [python, "-m", *(each.format(directory=out) for each in arguments)],
+                        env=environment,
+                        stdout=file,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
+                )
+        yield started
+    finally:
+        for process in started:
+            kill(process)
+
+
+def kill(process: psutil.Popen) -> None:
+    """End a process and its children as kill -9 does."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def wait_loaded(spec: Spec, processes: Sequence[psutil.Popen]) -> None:
+    """Wait until the schedules have been made."""
+    out = Path(spec.log).parent / "out0"
+    deadline = time.monotonic() + spec.load_seconds + 60
+    while b"loaded all" not in out.read_bytes():
+        check(spec, processes)
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"not loaded: {out.read_bytes()[-300:].decode(errors='replace')}")
+        time.sleep(0.2)
+
+
+def check(spec: Spec, processes: Sequence[psutil.Popen]) -> None:
+    """Raise when a process has ended by itself."""
+    for number, process in enumerate(processes):
+        if process.poll() is not None:
+            said = (Path(spec.log).parent / f"out{number}").read_bytes()[-300:].decode(errors="replace")
+            raise RuntimeError(f"ended by itself: {said}")
+
+
+def runs(spec: Spec) -> dict[str, list[float]]:
+    """When each schedule ran."""
+    found: dict[str, list[float]] = {}
+    for line in Path(spec.log).read_text().splitlines():
+        name, at = line.split()
+        found.setdefault(name, []).append(float(at))
+    return found
+
+
+def next_minute(ahead: float) -> int:
+    """The first whole minute that is so many seconds ahead at least."""
+    return (int(time.time() + ahead) // 60 + 1) * 60
+
+
+def lateness(services: Services, peer: Peer, python: Path, found: Found, ahead: float) -> None:
+    """Have the BURSTS due, a minute between them."""
+    first = next_minute(ahead)
+    slots = [(first + 60 * number, count) for number, count in enumerate(BURSTS)]
+    with services.spec(slots) as spec, running(peer, spec, python) as processes:
+        deadline = slots[-1][0] + PATIENCE
+        while len(runs(spec)) < sum(BURSTS) and time.time() < deadline:
+            check(spec, processes)
+            time.sleep(0.5)
+        came = runs(spec)
+    by_count: dict[int, list[float]] = {}
+    for name, times in came.items():
+        slot = int(name.partition("-")[0])
+        by_count.setdefault(dict(slots)[slot], []).append(times[0] - slot)
+    for count in BURSTS:
+        late = sorted(by_count.get(count, []))
+        found.ran[count] = len(late)
+        if late:
+            found.lateness[count] = (statistics.median(late), late[min(int(len(late) * 0.99), len(late) - 1)])
+            found.rate[count] = len(late) / late[-1]
+
+
+def idle(services: Services, peer: Peer, python: Path, found: Found) -> None:
+    """Store STORED schedules that are due tomorrow, and look what the processes use."""
+    with services.spec([(next_minute(86_400), STORED)]) as spec, running(peer, spec, python) as processes:
+        wait_loaded(spec, processes)
+        said = (Path(spec.log).parent / "out0").read_text(errors="replace").splitlines()
+        loaded = [int(line.split()[1]) for line in said if line.startswith("loaded ") and line != "loaded all"]
+        found.stored = max(loaded, default=0)
+        time.sleep(10)
+        before = cpu(processes)
+        time.sleep(IDLE_SECONDS)
+        found.idle_cores = (cpu(processes) - before) / IDLE_SECONDS
+
+
+def cpu(processes: Sequence[psutil.Popen]) -> float:
+    """Seconds that the processes and their children have used."""
+    family = [each for process in processes for each in (process, *process.children(recursive=True))]
+    return sum(sum(each.cpu_times()[:2]) for each in family)
+
+
+def killed(services: Services, peer: Peer, python: Path, found: Found) -> None:
+    """Kill all processes of a peer in the midst of KILLED runs, start them again, and count what ran."""
+    slot = next_minute(15)
+    with services.spec([(slot, KILLED)], WORK_SECONDS) as spec:
+        with running(peer, spec, python):
+            deadline = slot + PATIENCE / 2
+            while len(runs(spec)) < KILLED // 5 and time.time() < deadline:
+                time.sleep(0.002)
+        again = Spec(**{**asdict(spec), "is_first": False})
+        with running(peer, again, python):
+            deadline = time.time() + PATIENCE
+            while len(runs(spec)) < KILLED and time.time() < deadline:
+                time.sleep(0.5)
+            time.sleep(3)
+        counted = Counter({name: len(times) for name, times in runs(spec).items()})
+    found.lost = KILLED - len(counted)
+    found.doubled = sum(count > 1 for count in counted.values())
