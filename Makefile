@@ -1,6 +1,6 @@
 CHAOS = 600
 
-.PHONY: help install run test unit lint bench chaos external screenshots dist
+.PHONY: help install run test unit lint bench bench-peers chaos external screenshots dist
 
 help:
 	@echo "make run      start Reveille on port 8080, with a PostgreSQL of its own unless DATABASE_URL is set"
@@ -9,6 +9,7 @@ help:
 	@echo "make unit     run the tests that need no database, in under a minute"
 	@echo "make lint     run every check but the tests"
 	@echo "make bench    measure speed, lateness and memory beside APScheduler as shipped"
+	@echo "make bench-peers  measure other schedulers beside Reveille (an hour; needs redis-server and an idle machine)"
 	@echo "make chaos    kill processes at random for CHAOS=600 seconds; SEED=n repeats a run"
 	@echo "make external  install LangGraph's server, the OpenClaw gateway and n8n below var/external, and try their presets"
 	@echo "make dist     build the wheel and the source distribution into dist/"
@@ -37,6 +38,15 @@ lint:
 bench:
 	@tools/setup dev
 	@.venv/bin/python -m tests.bench
+
+bench-peers: .venv-peers .venv-peers-alpha
+	@tools/setup dev
+	@.venv/bin/python -m tests.bench.peers
+
+.venv-peers .venv-peers-alpha: .venv-%: requirements/bench-%.txt
+	@python3 -m venv $@
+	@$@/bin/pip install -q --require-hashes -r $<
+	@touch $@
 
 chaos:
 	@tools/setup dev

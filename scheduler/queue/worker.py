@@ -22,7 +22,7 @@ from procrastinate.manager import JobManager, NotificationCallback
 from scheduler.domain.clock import Clock
 from scheduler.queue.tasks import CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK, Run, RunsJob
 from scheduler.storage.patience import CONNECTION, PatientAsyncConnection
-from scheduler.storage.pooler import hears_async, open_async_session
+from scheduler.storage.pooler import hears_async, open_async_session, open_quick_session
 
 PAUSE_SECONDS = 1.0
 FINISH_PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
@@ -180,9 +180,11 @@ def make_worker_app(
     """Creates the app of the worker that runs invocations, not yet open, with task `run([(id, attempt), …], job)`.
 
     It fetches jobs while `has_room`, which may wait a moment. It takes at most three connections: two pooled, and
-    the listener's at `listen_url`, bypassing any pooler.
+    the listener's at `listen_url`, bypassing any pooler. Its commits do not wait for the disk: what a crash of the
+    server undoes is a fetch, before the claim that is waited for, or the end of a job, which the reconciler repeats.
     """
-    app = _app(libpq_url, listen_url, pulse, beat_seconds, connections=2, has_room=has_room)
+    connector = _connector(libpq_url, min_size=1, max_size=2, configure=open_quick_session)
+    app = _app(connector, listen_url, pulse, beat_seconds, has_room)
 
     @app.task(name=RUN_TASK, queue=QUEUE, pass_context=True)
     async def run_invocations(
@@ -211,7 +213,8 @@ def make_check_app(
     Its tasks are `check([(trigger_id, version), …])` and `deliver(delivery_id, attempt)`. It takes one connection
     if it runs without a listener: both can wait a second.
     """
-    app = _app(libpq_url, libpq_url, pulse, beat_seconds, connections=1)
+    connector = _connector(libpq_url, min_size=1, max_size=1)
+    app = _app(connector, libpq_url, pulse, beat_seconds)
 
     @app.task(name=CHECK_TASK, queue=IO_QUEUE)
     async def check_polls(polls: list[tuple[str, int]]) -> None:
@@ -235,21 +238,24 @@ async def _always() -> bool:
 
 
 def _app(
-    libpq_url: str,
+    connector: PsycopgConnector,
     listen_url: str,
     pulse: Pulse,
     beat_seconds: float,
-    *,
-    connections: int,
     has_room: Callable[[], Awaitable[bool]] = _always,
 ) -> App:
-    connector = _connector(libpq_url, min_size=1, max_size=connections)
     app = App(connector=connector)
     app.job_manager = ResilientJobManager(connector, pulse, beat_seconds, has_room, listen_url)
     return app
 
 
-def _connector(libpq_url: str, *, min_size: int, max_size: int) -> PsycopgConnector:
+def _connector(
+    libpq_url: str,
+    *,
+    min_size: int,
+    max_size: int,
+    configure: Callable[[psycopg.AsyncConnection], Awaitable[None]] = open_async_session,
+) -> PsycopgConnector:
     return PsycopgConnector(
         conninfo=libpq_url,
         min_size=min_size,
@@ -258,5 +264,5 @@ def _connector(libpq_url: str, *, min_size: int, max_size: int) -> PsycopgConnec
         reconnect_timeout=2.0,
         connection_class=PatientAsyncConnection,
         kwargs={"application_name": "reveille-jobs", **CONNECTION},
-        configure=open_async_session,
+        configure=configure,
     )

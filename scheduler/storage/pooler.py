@@ -15,6 +15,9 @@ from scheduler.storage.patience import CONNECTION, PatientAsyncConnection
 OPEN = "SELECT pg_backend_pid(), set_config('TimeZone', 'UTC', false)"
 """UTC, because the driver reads times in the session's zone, where a day may have 23 hours."""
 
+QUICKLY = b"SET synchronous_commit = off"
+"""For what can be done again if a crash of the server undoes its last moment."""
+
 BACKEND = b"SELECT pg_backend_pid()"
 NEEDS_TRANSACTIONS = (
     "The pooler at DATABASE_URL uses statement pooling, but Reveille needs transactions: "
@@ -39,6 +42,14 @@ async def open_async_session(connection: psycopg.AsyncConnection[Any]) -> None:
     await connection.commit()
     if row is None or tuple(row) != (connection.info.backend_pid,):
         connection.prepare_threshold = None
+
+
+async def open_quick_session(connection: psycopg.AsyncConnection[Any]) -> None:
+    """Prepares a new connection whose commits do not wait for the disk, where its session is its own."""
+    await open_async_session(connection)
+    if connection.prepare_threshold is not None:
+        await connection.execute(QUICKLY)
+        await connection.commit()
 
 
 def hears(connection: psycopg.Connection[Any]) -> bool:
