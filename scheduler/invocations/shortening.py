@@ -1,4 +1,4 @@
-"""Shortens open windows when a delay or a cooldown is lowered."""
+"""Shortens open windows when a delay, a cooldown or the size of a batch is lowered."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ LOCK_TRIGGERS = text("""
     ) ORDER BY id FOR UPDATE
 """)
 
-# As in new_firing.wake_at: after the window's delay and the trigger's cooldown from the previous run. Firings with
-# their own pace, or deferred ones, do not shorten a window.
+# A full window is due, as in record_firings; another as in new_firing.wake_at: after the window's delay and the
+# trigger's cooldown from the previous run. Firings with their own pace, or deferred ones, do not shorten a window.
 SHORTEN = text("""
     UPDATE invocations w SET due_at = v.due_at
     FROM (
-        SELECT o.id, min(greatest(
+        SELECT o.id, CASE WHEN max(o.firing_count) >= max(a.max_batch) THEN clock_timestamp() ELSE min(greatest(
             f.fired_at + make_interval(secs => a.dedup_delay_seconds),
             before.ready_at + make_interval(secs => t.cooldown_seconds)
-        )) AS due_at
+        )) END AS due_at
         FROM invocations o JOIN agents a ON a.id = o.agent_id
         JOIN firings f ON f.invocation_id = o.id JOIN triggers t ON t.id = f.trigger_id
         LEFT JOIN LATERAL (

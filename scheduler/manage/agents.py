@@ -118,8 +118,8 @@ class Agents:
         """Changes fields;
 
         `runtime` is merged (RFC 7396). A new timezone moves the triggers without one of their own. Windows held
-        for a changed limit are reconsidered at once, and a lower delay shortens the open window. Raises NotFound,
-        InvalidField, Conflict.
+        for a changed limit are reconsidered at once, and a lower delay or `max_batch` shortens the open window.
+        Raises NotFound, InvalidField, Conflict.
         """
         with self._db.begin() as conn:
             row = get_agent(conn, tenant_id, agent_id, lock=True)
@@ -205,7 +205,7 @@ def _follow(conn: Connection, agent_id: UUID, changed: set[str]) -> None:
         forget_notices(conn, agent_id)
     if (LIMITS | {"timezone"}) & changed:
         free_agents_window(conn, agent_id)
-    if "dedup_delay_seconds" in changed:
+    if {"dedup_delay_seconds", "max_batch"} & changed:
         shorten_window(conn, agent_id)
 
 

@@ -74,3 +74,16 @@ def test_an_agents_delay_that_is_lowered_brings_the_window_forward_but_to_no_coo
         api.ok(api.call("PATCH", f"/agents/{agent_id}", {"dedup_delay_seconds": 1}), 200)
     assert waits(db, woken) <= 1
     assert waits(db, cool) > 3500
+
+
+def test_a_smaller_batch_closes_a_window_that_is_full_by_it(api: Api) -> None:
+    agent = api.agent("ada", dedup_delay_seconds=600)
+    for _ in range(3):
+        api.post(f"/agents/{agent['id']}/wake", {"message": "go"}, 202)
+    for most, closed in ((4, 0), (2, 1), (1, 1)):
+        api.patch(f"/agents/{agent['id']}", {"max_batch": most})
+        assert len(close(api.db).ready) == closed
+        if closed:
+            change(api.db, "UPDATE invocations SET state = 'succeeded' WHERE state = 'ready'")
+    sizes = [each.firing_count for each in rows(api.db, "SELECT firing_count FROM invocations")]
+    assert (sum(sizes), max(sizes)) == (3, 2)
