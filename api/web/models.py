@@ -37,8 +37,7 @@ FIELDS = (
 PROVIDERS = [provider.value for provider in Provider]
 STATES = {"enabled": True, "disabled": False}
 FILTERS = (
-    Filter("q", "Search", hint="Part of the name or of the model."),
-    choice("provider", "Provider", PROVIDERS),
+    Filter("q", "Search", hint="Name, model or provider."),
     choice("state", "State", list(STATES)),
     replace(FROM, label="Created from"),
     replace(TO, label="Created to"),
@@ -161,7 +160,7 @@ def _page(
     tenant_id = caller().tenant_id
     with services().db.begin() as conn:
         asked = read_filters(conn, tenant_id, FILTERS) if request.method == "GET" else Asked(FILTERS)
-        wanted = ModelFilter(asked.get("q"), asked.get("provider"), STATES.get(asked.get("state")), asked.span)
+        wanted = ModelFilter(asked.get("q"), STATES.get(asked.get("state")), asked.span)
         page = asked.page(lambda **span: list_models(conn, tenant_id, wanted, **span))
     return render(
         "models.html",

@@ -23,10 +23,9 @@ DUPLICATE = "There is already a model with that name; choose another."
 
 @dataclass(frozen=True, slots=True)
 class ModelFilter:
-    """What to leave of a tenant's models. `text`: part of the name or of the provider's own, in any case."""
+    """What to leave of a tenant's models. `text`: part of the name, model or provider, in any case."""
 
     text: str | None = None
-    provider: str | None = None
     is_enabled: bool | None = None
     span: Span = EVER
     """Of when they were made."""
@@ -51,10 +50,8 @@ def list_models(
     statement = select(MODELS).where(Model.tenant_id == tenant_id)
     statement = within(statement, wanted.span, Model.created_at, Model.id)
     if wanted.text is not None:
-        said = (each.icontains(wanted.text, autoescape=True) for each in (Model.name, Model.model))
+        said = (each.icontains(wanted.text, autoescape=True) for each in (Model.name, Model.model, Model.provider))
         statement = statement.where(or_(*said))
-    if wanted.provider is not None:
-        statement = statement.where(Model.provider == wanted.provider)
     if wanted.is_enabled is not None:
         statement = statement.where(Model.is_enabled.is_(wanted.is_enabled))
     if after is not None:
