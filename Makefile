@@ -1,6 +1,6 @@
 CHAOS = 600
 
-.PHONY: help install run test unit lint bench bench-peers chaos external screenshots dist
+.PHONY: help install run test unit lint bench bench-peers chaos servers external screenshots dist
 
 help:
 	@echo "make run      start Reveille on port 8080, with a PostgreSQL of its own unless DATABASE_URL is set"
@@ -10,8 +10,9 @@ help:
 	@echo "make lint     run every check but the tests"
 	@echo "make bench    measure speed, lateness and memory beside APScheduler as shipped"
 	@echo "make bench-peers  measure other schedulers beside Reveille (an hour; needs redis-server and an idle machine)"
-	@echo "make chaos    kill processes at random for CHAOS=600 seconds; SEED=n repeats a run"
+	@echo "make chaos    let processes, database and network fail at random for CHAOS=600 seconds; SEED=n repeats a run"
 	@echo "make external  install LangGraph's server, the OpenClaw gateway and n8n below var/external, and try their presets"
+	@echo "make servers  run a short acceptance on each PostgreSQL from 14 to 18 that Debian, npm and the wheel offer here"
 	@echo "make dist     build the wheel and the source distribution into dist/"
 	@echo "make screenshots  take a picture of every page, light and dark, into docs/screenshots"
 	@echo "make install  make .venv and install Reveille's dependencies"
@@ -56,6 +57,10 @@ external:
 	@tools/setup dev
 	@tests/external/install var/external
 	@EXTERNAL=var/external .venv/bin/python -m pytest -q tests/external
+
+servers:
+	@tools/setup dev
+	@.venv/bin/python -m tests.acceptance.chaos.servers
 
 dist:
 	@tools/setup dev

@@ -25,11 +25,11 @@ BROKEN_RANGES = """
 OPEN = """
     SELECT id FROM invocations WHERE state IN ('collecting', 'ready', 'running', 'awaiting', 'retrying') LIMIT 1
 """
+QUARANTINED = "SELECT action, detail FROM audit_events WHERE action LIKE '%.quarantined'"
 UNFINISHED = "SELECT state, count(*) AS count FROM invocations WHERE state <> 'succeeded' GROUP BY state"
 COUNTS = {
     "undelivered": "SELECT count(*) FROM firings WHERE state <> 'delivered'",
     "drift": "SELECT count(*) FROM audit_events WHERE action = 'trigger.repaired'",
-    "quarantined": "SELECT count(*) FROM audit_events WHERE action LIKE '%.quarantined'",
     "left_jobs": "SELECT count(*) FROM procrastinate_jobs WHERE task_name LIKE '%run%'",
     "given_twice": """
         SELECT count(*) FROM (SELECT unnest(firing_ids) FROM invocations GROUP BY 1 HAVING count(*) > 1) AS twice
@@ -85,6 +85,7 @@ def examine(url: str, agents: AgentServer, report: Report) -> None:
         "lost_webhooks": report.accepted - set(webhooks),
         "doubled_webhooks": sorted(key for key, count in Counter(webhooks).items() if count > 1),
         "unfinished": {str(row["state"]): row["count"] for row in query(url, UNFINISHED)},
+        "quarantined": query(url, QUARANTINED)[:5],
         "overlaps": len(agents.overlaps()),
         "stale_calls": stale_calls(agents.runs),
         "not_called": not_called({row["id"]: row["ids"] for row in done}, agents.runs),
