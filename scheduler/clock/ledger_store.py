@@ -23,11 +23,12 @@ from loguru import logger
 from sqlalchemy import Connection
 
 from scheduler.clock.jobs import LedgerJob
+from scheduler.clock.strikes import Strikes
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import stops_process
 from scheduler.storage.engine import Database
 from scheduler.storage.fair_shares import has_neighbours
-from scheduler.storage.faults import blames_rows, first_line, may_blame_rows
+from scheduler.storage.faults import blames_rows, first_line
 
 
 class ExpressLane(Protocol):
@@ -39,8 +40,6 @@ class ExpressLane(Protocol):
         """Reports that a pass is full."""
 
 
-MOST_STRIKES = 3
-"""Passes in a row that memory or the connection did not survive, until that counts as the fault of a row."""
 RETRY_SECONDS = 1.0
 """The pause after a pass that failed entirely, e.g. in a database outage."""
 
@@ -101,7 +100,7 @@ class LedgerStore(BaseJobStore):
         self._limit = self.max_rows
         self._wait = RETRY_SECONDS
         """Before the next pass, when this one could not start."""
-        self._strikes = 0
+        self._strikes = Strikes()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="ledger-writer")
         self._writing: Future[_Written] | None = None
         self.express: ExpressLane | None = None
@@ -184,7 +183,7 @@ class LedgerStore(BaseJobStore):
             self.abandon()  # its rows come back with those of the previous pass, in smaller passes
             return self._failed(before.error, before.jobs)
         if before is not None:
-            self._strikes = 0
+            self._strikes.forgive()
         if unprepared is not None:
             self.abandon()
             return self._failed(unprepared, done.jobs)
@@ -197,7 +196,7 @@ class LedgerStore(BaseJobStore):
             return self._failed(written.error, written.jobs)
         self._limit = min(self._limit * 2, self.max_rows)
         if self._limit == self.max_rows:
-            self._strikes = 0
+            self._strikes.forgive()
         return self._in(0) if done.is_full else self._after(written)
 
     def _prepare(self, done: LedgerPass) -> BaseException | None:
@@ -259,25 +258,16 @@ class LedgerStore(BaseJobStore):
     def _failed(self, error: BaseException, jobs: Sequence[LedgerJob]) -> datetime:
         """Halves the next pass until the unwritable row is alone, then quarantines it."""
         logger.warning("A pass over {} failed and is undone: {}", self._alias, first_line(error))
-        if not jobs or not self._blames_rows(error):
+        if not jobs or not self._strikes.blame(error, jobs):
             return self._in(RETRY_SECONDS)
         if len(jobs) > 1:
             self._limit = len(jobs) // 2
             return self._in(0)
         return self._in(0 if self._quarantine(jobs[0].id, error) else RETRY_SECONDS)
 
-    def _blames_rows(self, error: BaseException) -> bool:
-        """Whether a pass that could be claimed failed at writing for one of its rows."""
-        if blames_rows(error):
-            return True
-        if not may_blame_rows(error):
-            return False
-        self._strikes += 1
-        return self._strikes > MOST_STRIKES
-
     def _quarantine(self, job_id: str, error: BaseException) -> bool:
         """Quarantines a row; returns False when the database refused even that."""
-        self._strikes = 0
+        self._strikes.forgive()
         try:
             with self._db.begin() as conn:
                 self.quarantine(conn, job_id, error)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError, StatementError
+import psycopg
+from procrastinate.exceptions import ConnectorException
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError, StatementError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from scheduler.domain.errors import Conflict, DatabaseUnavailable
@@ -14,7 +16,7 @@ from scheduler.domain.text import storable
 # SQLSTATE classes: 08 connection, 25 transaction state, 28 authentication, 3D no database, 40 rolled back
 # (deadlock), 53 resources, 55 locks, 57 intervention (shutdown, cancel, timeout), 58 system error of the server.
 _PASSING = frozenset({"08", "25", "28", "3D", "40", "53", "55", "57", "58"})
-_BROKEN = frozenset({"08", "53"})
+_OUT_OF_MEMORY = "53200"
 _OF_THE_SCHEMA = "42"
 NOTE_BYTES = 500
 
@@ -27,30 +29,36 @@ def blames_rows(error: BaseException, *, own_statements: bool = True) -> bool:
     """
     if isinstance(error, DatabaseUnavailable | MemoryError):
         return False
-    if not isinstance(error, SQLAlchemyError):
-        return True
-    if not isinstance(error, DBAPIError):
-        return isinstance(error, StatementError)
-    state: str | None = getattr(error.orig, "sqlstate", None)
-    if state is None:
-        return type(error) is DataError
-    return state[:2] not in _PASSING and not (own_statements and state[:2] == _OF_THE_SCHEMA)
+    driver = _driver_error(error)
+    if driver is not None:
+        state = driver.sqlstate
+        if state is None:
+            return isinstance(driver, psycopg.DataError)
+        return state[:2] not in _PASSING and not (own_statements and state[:2] == _OF_THE_SCHEMA)
+    return not isinstance(error, SQLAlchemyError) or isinstance(error, StatementError)
 
 
 def may_blame_rows(error: BaseException) -> bool:
     """Returns whether `error` may come from the rows although it looks like trouble of the machine.
 
     What a row makes can exhaust memory or end the connection, such as a payload that is longer than a message to the
-    server may be. Only that it comes again with the same rows tells. Locks and timeouts are never theirs.
+    server may be. Only that it comes again with the same rows tells. Locks, timeouts and a full disk are never theirs.
     """
     if isinstance(error, MemoryError):
         return True
-    if not isinstance(error, SQLAlchemyError):
-        return False
-    if not isinstance(error, DBAPIError):
-        return not isinstance(error, PoolTimeout)
-    state: str | None = getattr(error.orig, "sqlstate", None)
-    return state is None or state[:2] in _BROKEN or state.startswith("57P")
+    driver = _driver_error(error)
+    if driver is not None:
+        state = driver.sqlstate
+        return state is None or state[:2] == "08" or state == _OUT_OF_MEMORY or state.startswith("57P")
+    return isinstance(error, SQLAlchemyError) and not isinstance(error, PoolTimeout)
+
+
+def _driver_error(error: BaseException) -> psycopg.Error | None:
+    """Returns the driver's error that `error` is, or wraps as SQLAlchemy's and Procrastinate's do."""
+    found: BaseException | None = error.orig if isinstance(error, DBAPIError) else error
+    if isinstance(found, ConnectorException):
+        found = found.__cause__
+    return found if isinstance(found, psycopg.Error) else None
 
 
 def first_line(error: BaseException) -> str:

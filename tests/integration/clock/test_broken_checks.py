@@ -102,7 +102,7 @@ def test_a_check_that_ends_the_connection_again_and_again_is_taken_out(
         return ()
 
     LOOKS.append(breaks)
-    for _ in range(7):
+    for _ in range(10):
         scheduler.run_pass()
     assert is_quarantined(db, triggers, odd)
     assert len(firings_by_slot(db, neighbour)) == 1
