@@ -16,7 +16,11 @@ from tests.bench.live_pages import PAGES, live_pages
 from tests.bench.memory import resident_megabytes
 from tests.bench.pages import page_times
 from tests.bench.polls import feed_capacity, poll_capacity
+from tests.bench.retention import lateness_beside_removal, sizes_of_a_day
 from tests.bench.server import bench_server
+from tests.bench.stored import FEW as FEW_STORED
+from tests.bench.stored import MANY as MANY_STORED
+from tests.bench.stored import stored
 from tests.bench.thinking import RUNS, thinking_cost
 from tests.bench.waking import alone, statements, waking
 from tests.support.postgres import Databases
@@ -74,6 +78,35 @@ def _fair_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bo
         yield f"{words} p99 beside another tenant's {FLOOD:,}, against without", ratio, "x", "<= 2", ratio <= 2
 
 
+def _stored_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
+    """What a million stored triggers cost, against a thousand."""
+    few, many = stored(databases, FEW_STORED), stored(databases, MANY_STORED)
+    what = f"{MANY_STORED:,} triggers against {FEW_STORED:,}"
+    for name, mine, base in (
+        ("start", many.start_ms, few.start_ms),
+        ("idle pass", many.idle_ms, few.idle_ms),
+        ("lateness p99 of 1,000 due", many.late_ms, few.late_ms),
+    ):
+        yield f"{name}, {what}", mine / base, "x", "<= 2", mine <= 2 * base
+    more = many.megabytes - few.megabytes
+    yield f"memory, {what}", more, "MB", "<= 50", more <= 50
+
+
+def _removal_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
+    """What the removal of old history costs, and whether the size stays."""
+    found = lateness_beside_removal(databases)
+    ratio = found.beside / found.calm
+    yield "lateness p99 beside the removal of 1,000,000 rows, against without", ratio, "x", "<= 1.2", ratio <= 1.2
+    half, end = sizes_of_a_day(databases)
+    yield (
+        "size at the end of a day that is sped up, against its half",
+        end / half,
+        "x",
+        "<= 1.1",
+        end <= 1.1 * half,
+    )
+
+
 def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     """All measurements, in an order that keeps the compared ones next to each other."""
     lines: list[Line] = []
@@ -120,10 +153,9 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
     for share in (0.5, 0.99):
         took = scheduling.percentile(calls, share)
         add(f"close of a window to the runtime's call, p{share * 100:.0f}", took, "ms")
-    for line in _waking_lines(databases):
-        add(*line)
-    for line in _fair_lines(databases):
-        add(*line)
+    for lines_of in (_waking_lines, _fair_lines, _stored_lines, _removal_lines):
+        for line in lines_of(databases):
+            add(*line)
     polls = poll_capacity(databases)
     add("polls, values unchanged", polls.per_minute, "per min", ">= 10000", polls.per_minute >= 10_000)
     add("  worker", polls.worker_cores, "cores")
