@@ -32,6 +32,7 @@ SNIPPETS = (
     "budgets.md",
     "notifications.md",
     "mcp.md",
+    "presets/README.md",
 )
 """Pages whose blocks are run by the test here, in one shell each."""
 RUN_BY: dict[str, tuple[str, ...]] = {
@@ -47,6 +48,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "tests/integration/docs/test_tutorial.py": ("tutorial/first-agent.md",),
 }
 NOT_RUN = {
+    "coding-agents.md": "runs tools of others; tests/integration/runtimes/test_coding_agents.py has a stand-in",
     "runtimes.md": "ends an invocation of the reader's own; tests/integration/invocations/test_complete.py does so",
     "web.md": "asks at a terminal; tests/integration/web/test_web_users.py does so",
 }
