@@ -285,7 +285,7 @@ def _awaited(agent_id: UUID, view: TaskView, seconds: float = WAIT_SECONDS) -> T
 
 
 def _history(asked: Any) -> int | None:
-    """How many messages are asked for; None for all."""
+    """Returns how many messages are requested; None for all."""
     return asked.history_length if asked.HasField("history_length") else None
 
 

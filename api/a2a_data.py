@@ -1,4 +1,4 @@
-"""Shows data parts of A2A messages as they were sent. The protocol's own shapes make every number a double."""
+"""Shows data parts of A2A messages as they were sent, since the protocol's types turn every number into a double."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from scheduler.domain.charsets import decode_strictly
 from scheduler.domain.json_values import read_json, write_json
 
 CONTENTS = frozenset({"text", "raw", "url", "file"})
-"""What a part may hold instead of data."""
+"""What a part may contain instead of data."""
 
 
 def data_as_text(body: dict[str, Any], sent: bytes, *, legacy: bool) -> None:
-    """Replaces the data parts of a request's message by texts of their JSON. `sent` is the request's body."""
+    """Replaces the data parts of a request's message by text with their JSON. `sent` is the request's body."""
     parts = [*enumerate(_parts_of(body))]
     data = {number: part for number, part in parts if _is_data(part, legacy=legacy)}
     if not data:

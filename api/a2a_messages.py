@@ -192,7 +192,9 @@ def sent_in(message: Message) -> UUID | None:
 
 
 def show_task(view: TaskView, *, history: int | None) -> Task:
-    """A task: its state, each reply as an artifact, or why there is none; its newest messages, as many as `history`."""
+    """Formats a task: its state, each reply as an artifact or why there is none, and its newest messages, up to
+    `history`.
+    """
     task_id = str(view.id)
     status = TaskStatus(state=STATES[view.state])
     status.timestamp.FromDatetime(view.changed_at)

@@ -1,4 +1,4 @@
-"""Pauses: a tenant's, and an operator's of everything. What fires meanwhile is recorded and waits."""
+"""Pauses of a tenant or, for operators, of everything. Firings are recorded and wait."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def show_pauses() -> Response:
 def pause_all(body: PauseIn) -> Response:
     """Pause the tenant, or as an operator everything: no agent is woken until it is resumed.
 
-    What runs already goes on to its end. Pausing twice changes nothing but the note.
+    Running invocations finish. Pausing again only changes the note.
     """
     services().pauses.pause(whole(everything=body.everything), actor=caller().actor, note=body.note)
     return _both()
@@ -38,13 +38,13 @@ def pause_all(body: PauseIn) -> Response:
 @pauses.post("/resume", responses={200: PausesOut, **CHANGES}, request_body=optional_body(ResumeIn))
 @needs(Level.ADMIN, optional_body=True)
 def resume_all(body: ResumeIn) -> Response:
-    """Resume the tenant, or everything: what waited is delivered now. Agents and triggers paused before stay so."""
+    """Resume the tenant, or everything: waiting firings are delivered now. Individual pauses stay."""
     services().pauses.resume(whole(everything=body.everything), actor=caller().actor)
     return _both()
 
 
 def whole(*, everything: bool) -> UUID | None:
-    """What is meant: the caller's tenant, or None for everything. Raises Forbidden for who may not."""
+    """Returns the caller's tenant, or None for everything. Raises Forbidden without permission."""
     if everything and not caller().is_operator:
         raise Forbidden("Only an operator pauses or resumes everything. Leave out 'everything' for your tenant.")
     return None if everything else caller().tenant_id

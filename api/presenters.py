@@ -54,7 +54,7 @@ def payload_file(firing: WholeFiring) -> Response:
 
 
 def document_file(document: FiringDocument) -> Response:
-    """A document of a firing as such a file."""
+    """Returns a firing's document as a download."""
     return _file(document.body, f"firing-{document.firing_id}-{document.number}")
 
 

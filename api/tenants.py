@@ -68,5 +68,5 @@ def pause_tenant(path: TenantPath, body: NoteIn) -> Response:
 @tenants.post("/tenants/<tenant_id>/resume", responses={200: PauseOut, **CHANGES})
 @needs(Level.OPERATOR)
 def resume_tenant(path: TenantPath) -> Response:
-    """Resume a tenant: what waited is delivered now."""
+    """Resume a tenant: waiting firings are delivered now."""
     return answer(PauseOut.model_validate(services().pauses.resume(path.tenant_id, actor=caller().actor)))

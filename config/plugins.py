@@ -20,9 +20,9 @@ def with_plugins(
 ) -> dict[str, Plugin]:
     """Returns `ours`, and those that other packages register in the entry-point `group`, by name.
 
-    `name_of` checks a loaded object and gives its name; it raises TypeError for what does not belong in the group.
-    A plug-in that cannot be loaded, that breaks when it is asked about itself, or that takes a name which is in use,
-    is left out with a warning that names it.
+    `name_of` checks a loaded object and returns its name; it raises TypeError for an unsuitable one. A plug-in
+    that cannot be loaded, fails when it is inspected, or whose name is in use is omitted with a warning that names
+    it.
     """
     found = dict(ours)
     for label, loaded in _load(group):
@@ -42,7 +42,7 @@ def with_plugins(
 
 
 def check_descriptor(plugin: type, base: type) -> None:
-    """Raises TypeError unless a class says of itself all that `base` does, each value of the type declared there."""
+    """Raises TypeError unless a class defines everything that `base` declares, each value with the declared type."""
     for name, hint in get_type_hints(base).items():
         if name not in base.__annotations__ or get_origin(hint) is not ClassVar:
             continue
@@ -63,7 +63,7 @@ def _check_name(name: object) -> None:
 
 
 def _in_words(error: BaseException) -> str:
-    """Returns what a refusal says; of another error its class too, for it is a defect of the plug-in."""
+    """Returns the text of a refusal; for other errors also the class, as they are defects of the plug-in."""
     try:
         return str(error) if type(error) is TypeError else f"{type(error).__name__}: {error}"
     except Exception:  # noqa: BLE001  # an error that cannot be printed

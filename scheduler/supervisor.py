@@ -36,7 +36,7 @@ DEFAULT_PORT, PRIVILEGED, LAST_PORT = 8080, 1024, 65535
 STOP_SECONDS = 25.0
 TICK_SECONDS = 0.2
 DATABASE_PAUSE_SECONDS = 3.0
-"""Seconds between attempts to start a database that does not start."""
+"""The seconds between attempts to start a failing database."""
 USAGE_STATUS = 2
 """A child exits with this status when its configuration is wrong, so that restarting it would not help."""
 

@@ -33,7 +33,7 @@ from scheduler.triggers.zones import load_zone
 DAY = timedelta(days=1, microseconds=-1)
 LONGEST_DAY = len("2030-01-31")
 UNESCAPED_OFFSET = re.compile(r"(\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
-"""An offset whose plus sign was not written as %2B in the address: it arrives as a space."""
+"""An offset whose plus sign was not escaped as %2B in the address and arrives as a space."""
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 
@@ -60,7 +60,7 @@ def id_of(what: str) -> BeforeValidator:
 
 
 def one_of(values: Collection[str]) -> AfterValidator:
-    """The validator of a text that is one of these."""
+    """Returns the validator of a text that must be one of these."""
 
     def check(value: str) -> str:
         if value not in values:
@@ -156,7 +156,7 @@ class Page(Query):
 
 
 class SpanPage(Page):
-    """Paging of what lies in a span of time; both its ends are included."""
+    """Paging within a span of time, whose ends are inclusive."""
 
     since: Annotated[datetime, BeforeValidator(_from_moment)] | None = Field(
         None, alias="from", description="RFC 3339; without an offset it is UTC, and a date starts at midnight."

@@ -1,4 +1,4 @@
-"""The calls of webhooks, and their replay."""
+"""Webhook deliveries and their replay."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class DeliveryPage(Listed[DeliveryOut]):
 
 
 class DeliveryQuery(SpanPage):
-    """Which calls of a webhook to list; `refused` is every verdict but `accepted`."""
+    """Filters a webhook's deliveries; `refused` means every verdict except `accepted`."""
 
     verdict: Annotated[str, one_of([REFUSED, *(each.value for each in Verdict)])] | None = None
     error: Searched | None = Field(None, description="Part of the reason, case-insensitive.")

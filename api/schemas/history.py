@@ -42,7 +42,9 @@ class FiringOut(Answer):
 
 
 class DocumentOut(Answer):
-    """A document that a firing carries beside its data, which names it by its number; its bytes are downloaded."""
+    """A document that a firing carries besides its data, which refers to it by its number; its bytes can be
+    downloaded.
+    """
 
     number: int
     name: str
@@ -64,7 +66,7 @@ class FiringPage(Listed[FiringOut]):
 
 
 class FiringQuery(SpanPage):
-    """Which firings to list; `from` and `to` are of when they fired."""
+    """Filters firings; `from` and `to` are when they fired."""
 
     agent_id: UUID | None = None
     trigger_id: UUID | None = None
@@ -78,7 +80,7 @@ class FiringPath(Shape):
 
 
 class DocumentPath(FiringPath):
-    """Names a document of a firing."""
+    """Identifies a document of a firing."""
 
     number: int = Field(ge=1, le=1_000, strict=False)
 
@@ -142,7 +144,7 @@ class InvocationPage(Listed[InvocationOut]):
 
 
 class InvocationQuery(SpanPage):
-    """Which invocations to list; `from` and `to` are of when their windows opened."""
+    """Filters invocations; `from` and `to` are when their windows opened."""
 
     agent_id: UUID | None = None
     trigger_id: UUID | None = None

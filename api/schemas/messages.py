@@ -133,7 +133,7 @@ class SessionPage(Listed[SessionOut]):
 
 
 class SessionQuery(SpanPage):
-    """Which sessions to list; `from` and `to` are of when they began."""
+    """Filters sessions; `from` and `to` are when they started."""
 
     agent_id: UUID | None = None
     user_id: UUID | None = None
@@ -141,7 +141,7 @@ class SessionQuery(SpanPage):
 
 
 class MessageQuery(SpanPage):
-    """Which of a session's messages to list; `from` and `to` are of when they were written."""
+    """Filters a session's messages; `from` and `to` are when they were written."""
 
     text: Searched | None = None
     tool_state: CallState | None = None

@@ -8,13 +8,13 @@ from api.schemas.base import Answer, NoteIn, OptionalBody, Time
 
 
 class PauseIn(NoteIn):
-    """Why it is paused, and how much. The whole body may be left out."""
+    """The reason for a pause, and its extent. The whole body is optional."""
 
     everything: bool = Field(default=False, description="All tenants, as only an operator may.")
 
 
 class ResumeIn(OptionalBody):
-    """How much is resumed. The whole body may be left out."""
+    """The extent of a resume. The whole body is optional."""
 
     everything: bool = Field(default=False, description="All tenants, as only an operator may.")
 

@@ -196,7 +196,7 @@ class ApproveIn(Shape):
 
 
 class AgentTriggerQuery(SpanPage):
-    """Which of an agent's triggers to list; `from` and `to` are of when they last fired."""
+    """Filters an agent's triggers; `from` and `to` are when they last fired."""
 
     focus_ref: Name | None = None
     type: Annotated[str, one_of(LISTED)] | None = None
@@ -204,18 +204,18 @@ class AgentTriggerQuery(SpanPage):
     text: Searched | None = Field(None, description="Part of the name, reason, focus or note, case-insensitive.")
 
     def filter(self, agent_id: UUID | None) -> TriggerFilter:
-        """What it leaves of an agent's triggers, or of all."""
+        """Returns the filter for an agent's triggers, or for all."""
         return TriggerFilter(agent_id, self.type, self.is_enabled, self.text, self.span, focus_ref=self.focus_ref)
 
 
 class TriggerQuery(AgentTriggerQuery):
-    """Which triggers to list; `from` and `to` are of when they last fired."""
+    """Filters triggers; `from` and `to` are when they last fired."""
 
     agent_id: UUID | None = None
 
 
 class ApprovalQuery(Page):
-    """Which of the triggers that await approval to list."""
+    """Filters the triggers that await approval."""
 
     agent_id: UUID | None = None
     type: Annotated[str, one_of(LISTED)] | None = None

@@ -1,4 +1,4 @@
-"""Answers that send nothing: the request is run again on a thread of its own, or its connection has a new owner."""
+"""Responses that send nothing: the request is run again in a separate thread, or its connection has a new owner."""
 
 from __future__ import annotations
 

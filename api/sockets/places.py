@@ -1,4 +1,4 @@
-"""Limits WebSockets: how many a process keeps, how many of them a key may take, and how many may wait for their key."""
+"""Limits WebSockets: how many a process keeps, how many a key may use, and how many may await authentication."""
 
 from __future__ import annotations
 

@@ -106,7 +106,7 @@ def _shown(agent: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _read(agent: Mapping[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
-    """Reads those of the form's fields that were touched: null for an emptied limit; others that are empty stay."""
+    """Reads the touched fields of the form: null for an emptied limit; other empty fields stay unchanged."""
     found: dict[str, Any] = {}
     for name in names:
         if name not in request.form:

@@ -22,7 +22,7 @@ STATES = {state.value: "failed" if state is FiringState.DEAD else state.value fo
 FILTERS = (AGENT, TRIGGER, choice("state", "State", STATES), FROM, TO)
 
 MOST_DOCUMENTS = 1_000
-"""No firing has so many."""
+"""More than any firing has."""
 
 firings = page_blueprint("firings")
 
@@ -74,7 +74,7 @@ def download_payload(firing_id: str) -> Response:
 @firings.get("/firings/<firing_id>/documents/<int:number>")
 @needs(Level.READ)
 def download_document(firing_id: str, number: int) -> Response:
-    """Download a document of a firing as it came, as bytes that no browser opens by itself."""
+    """Downloads a document of a firing as bytes that browsers do not open."""
     with services().db.begin() as conn:
         row = get_firing(conn, caller().tenant_id, parse_id(firing_id, "firing"))
         return document_file(get_document(conn, row.id, min(number, MOST_DOCUMENTS)))

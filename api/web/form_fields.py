@@ -155,7 +155,7 @@ def texts_of(form: MultiDict[str, str], inputs: Iterable[Input]) -> dict[str, st
 
 
 def same_lines(text: str) -> str:
-    """Returns `text` with the line ends that browsers send of any."""
+    """Returns `text` with the line ends that browsers send."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 

@@ -1,4 +1,4 @@
-"""Pauses the tenant, or everything, and resumes it: each a page that asks."""
+"""Pauses and resumes the tenant, or everything, each with a confirmation page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ WHAT = {True: "everything", False: "this tenant"}
 @pauses.get("/settings/pause")
 @needs(Level.ADMIN)
 def ask_to_pause() -> Response:
-    """Ask before a pause, and why."""
+    """Asks for confirmation and the reason."""
     everything = _everything()
     agents = "No agent of any tenant" if everything else "No agent of this tenant"
     return ask(
@@ -37,7 +37,7 @@ def ask_to_pause() -> Response:
 @pauses.post("/settings/pause")
 @needs(Level.ADMIN)
 def pause() -> Response:
-    """Pause."""
+    """Pauses."""
     everything = _everything()
     note = shaped(PauseIn, {"note": request.form.get("note") or None}).note
     services().pauses.pause(whole(everything=everything), actor=caller().actor, note=note)
@@ -47,7 +47,7 @@ def pause() -> Response:
 @pauses.get("/settings/resume")
 @needs(Level.ADMIN)
 def ask_to_resume() -> Response:
-    """Ask before a pause ends."""
+    """Asks for confirmation before a pause ends."""
     everything = _everything()
     return ask(
         f"Resume {WHAT[everything]}?",
@@ -62,7 +62,7 @@ def ask_to_resume() -> Response:
 @pauses.post("/settings/resume")
 @needs(Level.ADMIN)
 def resume() -> Response:
-    """Resume."""
+    """Resumes."""
     everything = _everything()
     services().pauses.resume(whole(everything=everything), actor=caller().actor)
     return done("/settings", f"Resumed {WHAT[everything]}.")

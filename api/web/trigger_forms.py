@@ -23,7 +23,7 @@ from scheduler.triggers.registry import KINDS, in_words, kind_of
 Model = TypeVar("Model", bound=BaseModel)
 CONFIG = "config."
 DEFAULTED = ("check", "choices")
-"""Inputs that are never empty; what is as usual is not stored."""
+"""Inputs that are never empty; default values are not stored."""
 NAME = Input("name", "Name", required=True, can_be_null=False)
 
 

@@ -50,7 +50,7 @@ def _said(trigger: TriggerView, since: datetime, until: datetime, *, goes_on: bo
             if schedule is None:
                 return ""
             count, exact = schedule.count_between(since + TICK, until, COUNTED_SLOTS)
-    except InvalidField:  # its kind is not installed any more, or breaks
+    except InvalidField:  # its kind is no longer installed, or fails
         return ""
     slots = f"{count}{'' if exact else '+'} run{'' if count == 1 else 's'}"
     if goes_on:

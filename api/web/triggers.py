@@ -161,7 +161,7 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
 
 
 def _ahead(trigger: TriggerView) -> Preview | None:
-    """When it fires next; None where its kind breaks: the page opens all the same, to change or delete it."""
+    """Returns when it fires next; None if its kind fails, so that the page still opens to change or delete it."""
     try:
         return services().triggers.preview(trigger.tenant_id, trigger.id, PREVIEWED)
     except InvalidField:

@@ -22,13 +22,13 @@ from pathlib import Path
 from typing import Any, TextIO
 
 MAX_LOG_BYTES = 10_000_000
-"""A log that is larger is set aside when the next run begins."""
+"""The size at which a log is set aside when the next run starts."""
 FORGOTTEN = re.compile(
     r"\b(no|not|cannot|invalid|unknown)\b[^\n]{0,80}\b(conversation|session|thread|rollout)", re.I
 )
-"""What tools say of a conversation that they do not know."""
+"""What the tools print for an unknown conversation."""
 FAILED, WRONG_DATA, NOT_FOUND = 1, 65, 127
-"""Statuses: tried again; and for good, by what `command` understands."""
+"""Exit statuses as `command` interprets them: retried, and permanent."""
 
 
 @dataclass
@@ -97,7 +97,7 @@ class Codex:
 
 
 class Gemini:
-    """Gemini CLI, with the prompt on stdin. It tells its session, its words and, at last, its statistics."""
+    """Gemini CLI, with the prompt on stdin. It prints its session, its text and, at the end, its statistics."""
 
     program = "gemini"
 
@@ -113,7 +113,7 @@ class Gemini:
             said = str(event.get("content") or "")
             turn.reply = turn.reply + said if event.get("delta") else said
         elif kind in ("tool_use", "tool_result"):
-            turn.reply = ""  # what it said before it went on working is no reply
+            turn.reply = ""  # text before it continued working is not part of the reply
         elif kind == "result":
             self._end(event, turn, failed=event.get("status") not in (None, "success"))
         elif kind is None and ("response" in event or "error" in event):
@@ -146,7 +146,7 @@ class Memory:
 
     @classmethod
     def read(cls, path: Path) -> Memory:
-        """Reads it; what cannot be read is forgotten."""
+        """Reads it; unreadable content is ignored."""
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
             return cls(path, kept["session"], kept["invocation"], kept["answer"])
@@ -154,7 +154,7 @@ class Memory:
             return cls(path)
 
     def write(self) -> None:
-        """Writes it whole or not at all."""
+        """Writes it atomically."""
         kept = {"session": self.session, "invocation": self.invocation, "answer": self.answer}
         new = self.path.with_suffix(".new")
         new.write_text(json.dumps(kept), encoding="utf-8")
@@ -162,7 +162,7 @@ class Memory:
 
 
 def objects_in(lines: Iterator[str], log: TextIO) -> Iterator[dict[str, Any]]:
-    """Yields the JSON objects of an output, one a line or one in all; everything goes to the log at once."""
+    """Yields the JSON objects of an output, one per line or a single one; everything is logged immediately."""
     rest: list[str] = []
     for line in lines:
         log.write(line)
@@ -183,7 +183,7 @@ def objects_in(lines: Iterator[str], log: TextIO) -> Iterator[dict[str, Any]]:
 
 
 def run(tool: Claude | Codex | Gemini, command: Sequence[str], prompt: str, directory: Path, log: TextIO) -> Turn:
-    """Runs the tool to its end. Raises OSError where it cannot be started."""
+    """Runs the tool to its end. Raises OSError when it cannot be started."""
     turn = Turn()
     with subprocess.Popen(
         command,
@@ -201,7 +201,7 @@ def run(tool: Claude | Codex | Gemini, command: Sequence[str], prompt: str, dire
             process.stdin.write(prompt)
             process.stdin.close()
         except BrokenPipeError:
-            pass  # it ended without reading: its output says why
+            pass  # it ended without reading; its output says why
         for event in objects_in(iter(process.stdout.readline, ""), log):
             tool.take(event, turn)
     if process.returncode and turn.error is None:
@@ -212,7 +212,7 @@ def run(tool: Claude | Codex | Gemini, command: Sequence[str], prompt: str, dire
 
 
 def is_forgotten(turn: Turn, log: TextIO, began: int) -> bool:
-    """Returns whether the tool failed because it does not know the conversation any more."""
+    """Whether the tool failed because it no longer knows the conversation."""
     if turn.error is None or any(turn.usage.values()):
         return False
     said = Path(log.name).read_bytes()[began:][-4000:].decode("utf-8", "replace")
@@ -227,7 +227,7 @@ def open_log(path: Path) -> TextIO:
 
 
 def answer(request: dict[str, Any], options: argparse.Namespace) -> tuple[dict[str, Any], int]:
-    """Wakes the tool once. Returns what to answer, and the status."""
+    """Wakes the tool once. Returns the answer and the status."""
     agent, invocation = str(request["agent"]["id"]), str(request["invocation_id"])
     options.state.mkdir(parents=True, exist_ok=True)
     memory = Memory.read(options.state / f"{agent}.json")
@@ -270,7 +270,7 @@ def main() -> int:
     own = given[: given.index("--")] if "--" in given else given
     options = parser.parse_args(own)
     options.rest = given[len(own) + 1 :]
-    os.umask(0o077)  # conversations are nobody else's business
+    os.umask(0o077)  # conversations are private
     try:
         said, status = answer(json.load(sys.stdin), options)
     except (ValueError, KeyError, TypeError) as error:

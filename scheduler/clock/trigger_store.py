@@ -208,7 +208,7 @@ LISTED = (
 
 
 class _ListedRow(NamedTuple):
-    """A job with what its trigger's schedule follows from."""
+    """A job with the fields that its trigger's schedule depends on."""
 
     trigger_id: UUID
     kind: str

@@ -1,4 +1,4 @@
-"""`reveille pause` and `reveille resume`: stop waking all agents of a tenant, or everything, and go on."""
+"""`reveille pause` and `reveille resume`: pause and resume all agents of a tenant, or of all tenants."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def pause(
     note: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
     everything: Everything = False,
 ) -> None:
-    """Stop waking agents. What fires is recorded and waits; what runs goes on to its end."""
+    """Stop waking agents. Firings are recorded and wait; running invocations finish."""
     body: dict[str, Any] = {"everything": everything, **({} if note is None else {"note": note})}
     console.done(console.client.post("pause", body=body), f"Paused {_what(everything)}.")
 
 
 def resume(console: Console, everything: Everything = False) -> None:
-    """Wake agents again, with what came meanwhile. Agents and triggers that were paused before stay so."""
+    """Wake agents again and deliver waiting firings. Agents and triggers paused individually stay paused."""
     answer = console.client.post("resume", body={"everything": everything})
     other = answer["tenant" if everything else "service"]["is_paused"]
     still = f" {_what(not everything).capitalize()} is still paused." if other else ""

@@ -104,5 +104,5 @@ class ConfigurationError(ReveilleError):
 
 
 def stops_process(error: BaseException) -> bool:
-    """Returns whether somebody stops the process: Python raises KeyboardInterrupt in the main thread alone for that."""
+    """Whether somebody is stopping the process: Python raises KeyboardInterrupt only in the main thread."""
     return isinstance(error, KeyboardInterrupt) and threading.current_thread() is threading.main_thread()

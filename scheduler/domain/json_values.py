@@ -50,11 +50,11 @@ class DoubledObject(dict[str, Any]):
 
 
 def read_json(text: str, *, lenient: bool = False) -> tuple[Any, str | None]:
-    """The value of a JSON text (RFC 8259), and a key that an object has twice, of which the last counts.
+    """Parses JSON text (RFC 8259). The last of duplicate keys counts.
 
-    A number that is no double as it was written is a Decimal. Numbers and doubled keys know how they were written,
-    for `write_json`. `lenient`: line ends within strings, NaN and Infinity, as in JSON made by hand, are read too.
-    Raises ValueError and RecursionError.
+    A number that a double cannot represent becomes a Decimal. Numbers and duplicate keys keep their original text
+    for `write_json`. `lenient` accepts line ends within strings, NaN and Infinity, as in handmade JSON. Raises
+    ValueError and RecursionError.
     """
     doubled: list[str] = []
 
@@ -86,7 +86,9 @@ def write_json(value: object, *, ascii_only: bool = True, sort_keys: bool = True
 
 
 def check_storable(value: object) -> None:
-    """Raises ValueError or TypeError for what PostgreSQL cannot keep as JSON: U+0000, half a character, no JSON."""
+    """Raises ValueError or TypeError for what PostgreSQL cannot store as JSON: U+0000, lone surrogates, other
+    types.
+    """
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     text.encode()
     if r"\u0000" in text.replace(r"\\", ""):

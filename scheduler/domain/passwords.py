@@ -26,7 +26,7 @@ USUAL = (
     "december monday tuesday wednesday thursday friday saturday sunday passwort motdepasse senha wachtwoord "
     "contraseña hasło пароль 密码 パスワード 비밀번호"
 )
-"""Words that passwords are made of besides those that zxcvbn knows."""
+"""Common parts of passwords, in addition to those that zxcvbn knows."""
 LOOKED_AT = 72
 """The characters of a password that are estimated, which takes up to 40 ms."""
 
@@ -67,7 +67,7 @@ def check_password(password: str, name: str = "") -> None:
 
 
 def _as_read(text: str) -> str:
-    """Returns `text` as people read it: letters of any width alike, and nothing that is invisible."""
+    """Normalizes `text` to what people read: letters of any width alike, and nothing invisible."""
     return "".join(each for each in unicodedata.normalize("NFKC", text) if unicodedata.category(each) != "Cf")
 
 

@@ -87,9 +87,9 @@ class Replied:
     reason: str | None = None
     """One word for the invocation's `reason` when the success is partial."""
     spent: Spent | None = None
-    """What the agent says that it used."""
+    """The usage that the agent reported."""
     note: str | None = None
-    """What people should know of the try beside its reply."""
+    """A note for people about the attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class Failed:
     was_put_off: bool = False
     """Whether the agent, or its model, said when to come back (429 or 503 with Retry-After)."""
     spent: Spent | None = None
-    """What the agent says that it used all the same."""
+    """The usage that the agent reported despite the failure."""
     note: str | None = None
 
 

@@ -1,4 +1,7 @@
-"""JSON with placeholders, `{{name}}`, whose values are placed as values: nothing of them can break out."""
+"""Fills JSON templates with placeholders, `{{name}}`.
+
+Values are inserted as values, so they cannot change the structure.
+"""
 
 from __future__ import annotations
 
@@ -15,11 +18,11 @@ MAX_TEMPLATE_CHARS = 65_536
 MAX_DEPTH = 32
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 Values = Callable[[str], Any]
-"""Gives the value of a known name."""
+"""Returns the value of a known name."""
 
 
 def check_template(template: object, known: Collection[str], field: str) -> None:
-    """Raises InvalidField on `field` for a template that cannot be filled with values of the `known` names."""
+    """Raises InvalidField on `field` for a template that cannot be filled with the `known` names."""
     try:
         size = len(json.dumps(template, allow_nan=False))
     except (ValueError, TypeError, RecursionError):
@@ -38,7 +41,9 @@ def check_template(template: object, known: Collection[str], field: str) -> None
 
 
 def fill(template: object, values: Values) -> Any:
-    """Returns the template with its values: of a placeholder that is a whole string as it is, within text as text."""
+    """Returns the filled template: a placeholder that is a whole string keeps the value's type; within text it
+    becomes text.
+    """
     if isinstance(template, str):
         alone = _PLACEHOLDER.fullmatch(template)
         return values(alone[1]) if alone else fill_text(template, values)
@@ -50,12 +55,12 @@ def fill(template: object, values: Values) -> Any:
 
 
 def fill_text(template: str, values: Values) -> str:
-    """Returns a text with the values as text: what is no text as its JSON, null as nothing."""
+    """Returns text with the values as text: non-text values as JSON, null as nothing."""
     return _PLACEHOLDER.sub(lambda found: as_text(values(found[1])), template)
 
 
 def fill_path(template: str, values: Values) -> str:
-    """Returns the path of an address, each value percent-encoded as one segment. Raises InvalidField."""
+    """Returns the path of a URL, with each value percent-encoded as one segment. Raises InvalidField."""
     return _PLACEHOLDER.sub(lambda found: _segment(found[1], as_text(values(found[1]))), template)
 
 
@@ -67,7 +72,7 @@ def names_in(template: object) -> set[str]:
 
 
 def as_text(value: object) -> str:
-    """Returns a text as it is, nothing for null, and anything else as its JSON."""
+    """Returns text unchanged, nothing for null, and anything else as JSON."""
     if value is None:
         return ""
     return value if isinstance(value, str) else write_json(value, ascii_only=False, sort_keys=False)
@@ -80,7 +85,7 @@ def _segment(name: str, value: str) -> str:
 
 
 def _texts(template: object, place: str, depth: int = 0) -> Iterator[tuple[str, str, bool]]:
-    """Yields all texts with their places, and whether each is the name of a member."""
+    """Yields all texts with their locations, and whether each is a member's name."""
     if depth > MAX_DEPTH:
         raise InvalidField(f"The template is nested deeper than {MAX_DEPTH} levels.", field=place)
     if isinstance(template, str):

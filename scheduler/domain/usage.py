@@ -1,4 +1,4 @@
-"""What a run says that it used: tokens and cost. What is no number is told, and counts nothing."""
+"""Reads the usage that a run reports: tokens and cost. Invalid values are reported and not counted."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from scheduler.domain.llm import Spent
 MAX_TOKENS = 10**12
 MAX_COST = 10**9
 DECIMALS = 12
-"""Digits of a cost after its point that are kept."""
+"""How many decimal places of a cost are kept."""
 TOKENS_IN = ("input_tokens", "prompt_tokens")
 TOKENS_OUT = ("output_tokens", "completion_tokens")
 COST = ("cost", "total_cost", "total_cost_usd", "total_price")
-"""What APIs call each, ours first."""
+"""The names that APIs use for each, ours first."""
 SHOWN = 60
 
 
 def read_usage(given: object, *, texts: bool = False) -> tuple[Spent | None, str | None]:
-    """What a `usage` object says was spent, and a note on what of it was not counted.
+    """Returns the usage in a `usage` object, and a note on what was not counted.
 
-    With `texts` a number may be written as text, as some APIs write prices. None is no usage at all.
+    With `texts` a number may be written as text, as some APIs do for prices. None means no usage.
     """
     if given is None:
         return None, None

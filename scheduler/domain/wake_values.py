@@ -1,4 +1,4 @@
-"""The values of a wake that templates may name."""
+"""The values of a wake that templates can use."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from typing import Any
 from scheduler.domain.run import RunRequest
 
 MAX_NAMED = 5
-"""Triggers that a summary names."""
+"""How many triggers a summary names."""
 
 
 def summary_of(request: RunRequest) -> str:
-    """What woke the agent, in one line."""
+    """Summarizes in one line what woke the agent."""
     counts = Counter(f"{each.trigger.name} ({each.trigger.type})" for each in request.firings)
     named = [f"{name} x{count}" if count > 1 else name for name, count in counts.most_common(MAX_NAMED)]
     more = ["…"] if len(counts) > MAX_NAMED else []
@@ -38,6 +38,6 @@ WAKE_VALUES: Mapping[str, Callable[[RunRequest], Any]] = MappingProxyType(
         "request": lambda request: request.model_dump(mode="json"),
     }
 )
-"""Each by its name."""
+"""All values by name."""
 PLAIN = ("invocation_id", "attempt", "agent.id")
-"""Those that fit in a header as they are."""
+"""Those that can be used in a header."""

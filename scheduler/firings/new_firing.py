@@ -16,7 +16,7 @@ from scheduler.firings.pace import paced
 from scheduler.firings.trigger_locks import LockedTrigger
 
 MOST_BYTES = 16 * 1024 * 1024
-"""Of the payload and the data of a firing that a kind's check makes."""
+"""The size limit of a firing's payload and data from a kind's check."""
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class NewFiring:
 
 
 def check_size(firing: NewFiring) -> None:
-    """Raises ValueError for a firing that carries more than MOST_BYTES, and what JSON raises for its data."""
+    """Raises ValueError for a firing larger than MOST_BYTES, and JSON's exceptions for its data."""
     size = len(firing.payload or b"") + (0 if firing.data is None else len(json.dumps(firing.data)))
     if size > MOST_BYTES:
         raise ValueError(f"A firing carries {size} bytes, and may at most {MOST_BYTES}.")

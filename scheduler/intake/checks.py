@@ -81,7 +81,7 @@ def _look(conn: Connection, kind: str, due: Sequence[LockedTrigger], checked: Ch
 
 
 def _must_go_on(conn: Connection, transaction: Transaction | None, kind: str) -> None:
-    """Raise where a check has ended the pass's transaction: what the pass wrote and locked until then is lost."""
+    """Raises when a check has ended the pass's transaction, since the writes and locks of the pass are then lost."""
     if conn.get_transaction() is not transaction or transaction is None or not transaction.is_active:
         raise RuntimeError(f"The check of the kind {kind} has ended the transaction of the pass.")
 

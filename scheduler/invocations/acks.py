@@ -38,7 +38,7 @@ ACKNOWLEDGE = text("""
 
 
 class _AckedFiring(NamedTuple):
-    """A firing that is acknowledged, locked."""
+    """A locked firing that is being acknowledged."""
 
     id: UUID
     tenant_id: UUID

@@ -66,7 +66,7 @@ class BudgetState:
 
 
 class DueWindow(NamedTuple):
-    """A window, or an invocation that waits for its retry, that is due."""
+    """A due window, or an invocation due for its retry."""
 
     id: UUID
     agent_id: UUID

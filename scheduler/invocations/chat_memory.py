@@ -35,7 +35,7 @@ EARLIER = text("""
     ORDER BY m.session_id, m.id
 """)
 
-# A conversation of A2A is what one key sent under one contextId; others may choose the same one.
+# An A2A conversation consists of what one key sent under one contextId, as other keys may choose the same one.
 EARLIER_BY_A2A = text("""
     SELECT f.data #>> '{messages,0,text}' AS text, f.data #>> '{messages,0,from,name}' AS name, f.trust, f.fired_at,
         i.id AS invocation_id, i.reply, i.finished_at
@@ -78,7 +78,7 @@ class _Said:
     at: datetime
 
     def shown(self, nonce: str) -> str:
-        """Returns it fenced, cut at its limit."""
+        """Formats the message, fenced and cut at its limit."""
         said = safe_block(self.text[:MOST_CHARACTERS], nonce)
         cut = " …" if len(self.text) > MOST_CHARACTERS else ""
         name = "you" if self.name is None else safe_line(self.name, 100, nonce)
@@ -87,7 +87,7 @@ class _Said:
 
 
 def _in_sessions(conn: Connection, agent_id: UUID, firings: Sequence[GivenFiring]) -> Iterator[_Said]:
-    """Returns what was said before in the sessions of the waking messages."""
+    """Returns the earlier messages in the sessions of the waking messages."""
     trusts = dict(_messages(firings))
     of_users = next(iter(trusts.values()), "")
     for row in conn.execute(EARLIER, {"ids": list(trusts), "most": MOST_MESSAGES}) if trusts else ():
@@ -99,14 +99,14 @@ def _in_sessions(conn: Connection, agent_id: UUID, firings: Sequence[GivenFiring
 
 
 def _by_a2a(conn: Connection, firings: Sequence[GivenFiring]) -> list[_Said]:
-    """Returns what was asked and replied before in the conversations of A2A that wake the agent."""
+    """Returns the earlier requests and replies in the A2A conversations that wake the agent."""
     ids = [each.id for each in firings if (each.data or {}).get("messages") and not any(_messages([each]))]
     rows = conn.execute(EARLIER_BY_A2A, {"ids": ids, "most": MOST_MESSAGES}).all() if ids else []
     said: list[_Said] = []
     for row, following in zip_longest(rows, rows[1:]):
         said.append(_Said(row.name or "?", row.trust, row.text or "", row.fired_at))
         is_last = following is None or following.invocation_id != row.invocation_id
-        if is_last and row.reply and row.finished_at:  # one reply to all that its run carried
+        if is_last and row.reply and row.finished_at:  # one reply to everything that its run carried
             said.append(_Said(None, Trust.SYSTEM, row.reply, row.finished_at))
     return said[-MOST_MESSAGES:]
 

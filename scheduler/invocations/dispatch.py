@@ -38,8 +38,9 @@ PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
 LOOK_SECONDS = 0.005
 ROOM_SECONDS = 0.05
 FULL_SECONDS = 0.2
-"""With fewer free places than a job has runs: how often to look for more before fetching a job, how long while a few
-are free, and how long while none is."""
+"""With fewer free places than a job has runs: how often to check for more before fetching, how long while a few
+are free, and how long while none is.
+"""
 
 FIRST_WAIT, LONGEST_WAIT, MOST_WAITS = 0.05, 2.0, 6
 """The seconds after which a run is tried again when its tenant or host has too many in progress; doubled each time
@@ -56,7 +57,7 @@ UNREACHABLE = (DatabaseUnavailable, OperationalError)
 """Temporary errors: the database is unavailable, or chose this transaction to break a deadlock."""
 
 FROZEN = HandedBack("claim_too_old")
-"""The process stood still after its claim: by now others may run this try's successor."""
+"""The process was suspended after its claim: by now others may be running a later attempt."""
 SHUTDOWN = HandedBack("worker_shutdown")
 DATABASE_AWAY = HandedBack("database_away")
 STALE = Failed("The worker lost its database connection and gave up the run.", reason="worker_lost")
@@ -98,7 +99,7 @@ class Dispatcher:
         """Whether this worker was told to stop: a run that it has to give up then costs no try."""
 
     async def has_room(self) -> bool:
-        """Returns whether more runs fit. With few free places it waits a moment, to take more together."""
+        """Whether it can take more runs. With few free places it waits a moment, to fetch several at once."""
         for waited in range(round(FULL_SECONDS / LOOK_SECONDS)):
             free = self._places.free
             if free >= RUNS_OF_A_JOB or (free > 0 and waited * LOOK_SECONDS >= ROOM_SECONDS):

@@ -82,13 +82,13 @@ def complete(
     tenant_id: UUID | None = None,
     actor: str = "agent",
 ) -> list[Acked]:
-    """Take an agent's own report on the try `attempt`: it succeeded with `reply`, or failed with `error`.
+    """Applies an agent's own report on attempt `attempt`: it succeeded with `reply`, or failed with `error`.
 
-    Returns what became of each of its `acks`, which are taken in either case, as its `usage` is counted in either.
-
-    The caller is admitted by the try's `token`, or by being of `tenant_id` (a write key). A report may come
-    before the agent's 202 was read, so a running try takes it as well. An `error` is retried like any failure.
-    Raises Unauthorized (wrong token), NotFound, Conflict (another attempt, or not running: also the second time).
+    Returns the result of each of its `acks`, which are applied in either case, as its `usage` is counted in
+    either. The caller is authorized by the attempt's `token`, or by belonging to `tenant_id` (a write key). A
+    report may come before the agent's 202 was read, so a running attempt accepts it too. An `error` is retried
+    like any failure. Raises Unauthorized (wrong token), NotFound, Conflict (another attempt, or not running: also
+    the second time).
     """
     current = lock_try(conn, invocation_id)
     if tenant_id is None and (current is None or not _is_token(token, current.token_hash)):

@@ -54,7 +54,7 @@ _CONTEXT_FIELDS = tuple(field.name for field in fields(ContextFiring) if field.n
 
 
 class _RunAgent(NamedTuple):
-    """An agent as its run needs it; `gone`: why it runs no more."""
+    """An agent with what its run needs; `gone`: why it can no longer run."""
 
     id: UUID
     tenant_id: UUID

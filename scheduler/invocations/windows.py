@@ -70,7 +70,7 @@ LOCKS_OF_PAUSED = [
         ("agents a CROSS JOIN service_pause s", "s"),
     )
 ]
-"""Each locks one kind of row that pauses agents, and says which of the agents it pauses."""
+"""Each locks one kind of row that can pause agents, and returns the paused agents."""
 
 READ_ACTIVE = text("""
     SELECT id, agent_id FROM invocations

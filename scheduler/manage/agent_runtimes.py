@@ -84,7 +84,7 @@ def patched_runtime(agent: Agent, patch: Mapping[str, Any], operator: Operator) 
 
 
 def _merged(agent: Agent, held: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
-    """The runtime as patched (RFC 7396), but for fields that are replaced as a whole."""
+    """Returns the runtime after the patch (RFC 7396), with some fields replaced as a whole."""
     replaced = {name: patch[name] for name in runtime_of(agent.runtime_kind).whole if name in patch}
     kept = {name: value for name, value in agent.runtime.items() if name not in replaced}
     rest = {name: value for name, value in patch.items() if name not in replaced}

@@ -133,7 +133,7 @@ def _decide(trigger: LockedTrigger, row: StoredTrigger) -> tuple[Decided, str | 
             schedule = stored_schedule(row)
             return Decided((), None if schedule is None else schedule.next_after(row.now), missed), "expired"
         return decide_due(trigger, _definition(row), _due_slot(row)), None
-    except BaseException as error:  # a trigger that cannot be read can still be changed or stopped
+    except BaseException as error:  # an unreadable trigger can still be changed or stopped
         if stops_process(error):
             raise
         logger.warning("What is due of trigger {} cannot be decided: {!r}", row.id, first_line(error))
@@ -240,5 +240,6 @@ def _was_decided(row: StoredTrigger, old: Schedule, waiting: datetime | None, sl
         return False
     if waiting is not None:
         return slot < waiting
-    # One that is enabled and waits for nothing had its last slot settled just now, be it fired or skipped.
+    # An enabled trigger that waits for nothing has just had its last slot settled, whether it fired or was
+    # skipped.
     return row.is_enabled or (row.last_fired_at is not None and row.last_fired_at >= slot)

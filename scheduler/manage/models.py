@@ -160,7 +160,7 @@ def _check_key_stays(row: Model, whole: Mapping[str, Any], patch: Mapping[str, A
 
 
 def _is_same(held: object, value: object) -> bool:
-    # Prices are stored as decimals, and 0.15 is no binary fraction.
+    # Prices are stored as decimals, and 0.15 is not a binary fraction.
     return (float(held) if isinstance(held, Decimal) else held) == value
 
 

@@ -1,4 +1,4 @@
-"""Pauses and resumes a tenant, or everything. Pauses of agents and triggers stay as they are and outlast it."""
+"""Pauses and resumes a tenant, or everything. Individual pauses of agents and triggers are kept."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ FREE_ALL = freeing(_HELD)
 
 
 class Pauses:
-    """What can be done with the pauses of tenants and of the service. Firings are recorded all the while."""
+    """The operations on pauses of tenants and the service. Firings are still recorded."""
 
     def __init__(self, db: Database) -> None:
-        """Works in transactions of its own."""
+        """Each operation is its own transaction."""
         self._db = db
 
     def of_tenant(self, tenant_id: UUID) -> Pause:
-        """A tenant's own pause. Raises NotFound."""
+        """Returns a tenant's own pause. Raises NotFound."""
         with self._db.begin() as conn:
             return read_tenant_pause(conn, tenant_id)
 
     def of_service(self) -> Pause:
-        """The pause of the whole service."""
+        """Returns the pause of the whole service."""
         with self._db.begin() as conn:
             return read_service_pause(conn)
 
     def pause(self, tenant_id: UUID | None, *, actor: str, note: str | None = None) -> Pause:
-        """Pause a tenant, or with None everything: no window closes and no run starts.
+        """Pauses a tenant, or everything if None: no window closes and no run starts.
 
-        What runs already goes on to its end. Pausing twice changes nothing but the note. Raises NotFound.
+        Running invocations finish. Pausing again only changes the note. Raises NotFound.
         """
         with self._db.begin() as conn:
             before = _lock(conn, tenant_id)
@@ -53,7 +53,10 @@ class Pauses:
         return paused
 
     def resume(self, tenant_id: UUID | None, *, actor: str) -> Pause:
-        """End the pause: what waited is delivered now, but for agents that are paused themselves. Raises NotFound."""
+        """Ends the pause: waiting firings are delivered now, except for agents paused individually.
+
+        Raises NotFound.
+        """
         with self._db.begin() as conn:
             before = _lock(conn, tenant_id)
             if not before.is_paused:
@@ -74,7 +77,7 @@ def _lock(conn: Connection, tenant_id: UUID | None) -> Pause:
 
 
 def _audit(conn: Connection, verb: str, tenant_id: UUID | None, actor: str, note: str | None) -> None:
-    """In the tenant's own trail, for its people ask why nothing is woken."""
+    """Writes to the tenant's own trail, where its people look for why nothing is woken."""
     subject = "service" if tenant_id is None else "tenant"
     event = Event(f"{subject}.{verb}", tenant_id, subject_id=tenant_id, actor=actor, detail={"note": note})
     record_events(conn, [event])

@@ -170,7 +170,7 @@ def rezone_tenant(conn: Connection, tenant_id: UUID) -> int:
 
 
 def finish_trigger(conn: Connection, row: StoredTrigger, actor: str = SYSTEM) -> None:
-    """End a locked trigger whose last slot has passed: as expired when its time was up besides."""
+    """Ends a locked trigger whose last slot has passed, as expired if its expiry has passed too."""
     why = "expired" if row.expires_at is not None and row.expires_at <= row.now else "finished"
     change_trigger(conn, row.id, is_enabled=False, paused_note=why)
     stop_jobs(conn, [row.id])
@@ -202,10 +202,10 @@ def zone_that_holds(row: StoredTrigger) -> str:
 
 
 def move_to_its_zone(conn: Connection, row: StoredTrigger, *, settled: bool) -> None:
-    """Bring a locked trigger to the zone that holds for it now; one without a slot there is ended.
+    """Moves a locked trigger to its effective zone; ends it if no slot is left there.
 
-    `settled`: slots of it were due and have just been decided. When its last slot was among them it is ended, as a
-    pass a moment earlier would have ended it: a `once` does not come again because its agent moved west.
+    `settled`: due slots have just been settled. If its last slot was among them it is ended, as a pass a moment
+    earlier would have ended it: a `once` does not fire again because its agent moved west.
     """
     zone = zone_that_holds(row)
     change_trigger(conn, row.id, zone=zone)

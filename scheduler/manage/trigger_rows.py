@@ -162,7 +162,7 @@ def widened(row: HeldTrigger, config: dict[str, Any]) -> dict[str, Any]:
     if not all(each is None or type(each) in (int, float) for each in given.values()):
         return config  # parsing it reports the error
     every = (given["minutes"] or 0) + (given["seconds"] or 0) / 60
-    is_given = any(each is not None for each in given.values())  # else the default of an interval would apply
+    is_given = any(each is not None for each in given.values())  # otherwise the default of an interval would apply
     if is_given and (every <= 0 or every >= row.heartbeat_floor):
         return config
     return {name: value for name, value in config.items() if name not in given} | {

@@ -121,7 +121,7 @@ class Triggers:
         limit: int = 50,
         after: UUID | None = None,
     ) -> list[TriggerView]:
-        """Those of a tenant's triggers that `wanted` leaves, newest first."""
+        """Lists a tenant's triggers matching `wanted`, newest first."""
         with self._db.begin() as conn:
             return list_views(conn, tenant_id, wanted, limit=limit, after=after)
 

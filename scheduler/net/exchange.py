@@ -1,6 +1,6 @@
-"""An httpx transport that opens a connection for each request: HTTP/1.1 by h11, on a socket of the event loop.
+"""An httpx transport that opens a connection for each request: HTTP/1.1 with h11 on an event loop's socket.
 
-httpx's own transport keeps a pool and works on any kind of network, which cost most of the time of a request.
+httpx's own transport keeps a pool and supports any kind of network, which took most of the time of a request.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from scheduler.net.response_heads import MAX_HEAD_BYTES, HeadTidier
 
 _PORTS = {"http": 80, "https": 443}
 _MOST_UNREAD = 256 * 1024
-"""Bytes that wait to be read before the server has to wait."""
+"""How many unread bytes are buffered before the server has to wait."""
 
 
 class OneRequestTransport(httpx.AsyncBaseTransport):
     """Opens a connection for each request and closes it with the response.
 
-    The host of a request is an IP address; the name for TLS is in its extension `sni_hostname`. A body is written
-    whole, for it is in memory already. The timeouts for connecting and for reading apply.
+    The host of a request is an IP address; the name for TLS is in its extension `sni_hostname`. A body is sent at
+    once, as it is in memory already. The timeouts for connecting and reading apply.
     """
 
     def __init__(self, ssl_context: ssl.SSLContext) -> None:
@@ -142,7 +142,7 @@ class _Exchange(httpx.AsyncByteStream):
 
 
 class _Socket(asyncio.Protocol):
-    """A connection that keeps what it received until it is read, even if it breaks before."""
+    """A connection that keeps received data until it is read, even if the connection breaks before."""
 
     transport: asyncio.Transport
 
@@ -172,7 +172,7 @@ class _Socket(asyncio.Protocol):
         self._wake()
 
     async def read(self, timeout: float | None) -> bytes:
-        """Returns what was received; nothing at the end."""
+        """Returns received data; nothing at the end."""
         if not self._received and not self._is_over:
             self._reader = asyncio.get_running_loop().create_future()
             try:

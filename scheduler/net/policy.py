@@ -128,7 +128,7 @@ def check_url(url: str, allow_private: AllowedPrivate) -> ParsedUrl:
 
 
 def check_server(host: str, port: int, allow_private: AllowedPrivate, *, own_port: int) -> ParsedUrl:
-    """Apply the same rules to a server that is spoken to by another protocol, whose own port is open to it too.
+    """Applies the same rules to a server with another protocol, whose own port is allowed too.
 
     `host`: a name or an address without brackets. Raises UrlRefused.
     """

@@ -1,4 +1,4 @@
-"""Repairs the framing of chunked answers as servers write it, so that a strict parser reads them."""
+"""Repairs the framing of chunked responses so that a strict parser accepts them."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import re
 
 _SIZE = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,16})[ \t]*(?:;.*)?")
 MAX_LINE_BYTES = 4096
-"""A longer line of a chunk's size is left as it is, for the parser to refuse."""
+"""A longer chunk-size line is left unchanged, so that the parser refuses it."""
 
 
 class Chunks:
-    """Frames a chunked body anew, as it comes: its bytes are the same, its extensions and trailers are left out.
+    """Reframes a chunked body as it arrives, with the same bytes but without extensions and trailers.
 
-    What is wrong with a trailer must not make a whole answer a broken one; and nobody here reads trailers.
+    A malformed trailer must not turn a complete response into a failure, and nobody reads trailers here.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,9 @@ class Chunks:
         self._is_strange = False
 
     def feed(self, data: bytes) -> bytes:
-        """What of the body is known after these bytes, in chunks that RFC 9112 allows; empty while none of it is."""
+        """Returns what is known of the body after these bytes, in chunks that RFC 9112 allows; empty if nothing
+        is.
+        """
         if self._is_over:
             return b""
         self._pending += data
@@ -45,7 +47,10 @@ class Chunks:
         return piece if self._is_in_data else piece + b"\r\n"
 
     def _size(self) -> bytes | None:
-        """The line before a chunk; None while it is not whole. The line end of the chunk before it may stand there."""
+        """Returns the line before a chunk;
+
+        None while it is incomplete. It may follow the line end of the previous chunk.
+        """
         line, end, rest = self._pending.lstrip(b"\r\n").partition(b"\n")
         if not end and len(line) <= MAX_LINE_BYTES:
             return None

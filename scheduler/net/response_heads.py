@@ -77,7 +77,7 @@ def _all(fields: Iterable[tuple[bytes, bytes]], wanted: bytes) -> bytes:
 class HeadTidier:
     """Repairs headers in a stream of bytes until the final response's.
 
-    After that it frames a chunked body anew, and leaves any other as it is.
+    After that it reframes a chunked body, and leaves any other unchanged.
     """
 
     def __init__(self) -> None:
@@ -86,7 +86,10 @@ class HeadTidier:
         self._chunks: Chunks | None = None
 
     def tidy(self, data: bytes) -> bytes:
-        """Returns what is complete after `data`: nothing while a head is not. Without data, returns the rest."""
+        """Returns what is complete after `data`: nothing while a header block is not.
+
+        Without data, returns the rest.
+        """
         if self._is_past:
             return data if self._chunks is None or not data else self._chunks.feed(data)
         self._head += data

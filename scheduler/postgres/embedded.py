@@ -44,7 +44,7 @@ ORPHAN_SECONDS = 15.0
 """How long the remaining processes of a killed server may take to notice that it is gone."""
 POLL_SECONDS = 0.05
 OF_THE_DEAD = ("shared memory block", "lock file")
-"""Messages of a server that cannot start because the processes of a killed one have not all ended yet."""
+"""Messages of a server that cannot start because processes of a killed one are still running."""
 
 INITDB = (
     f"--username={SUPERUSER}",
@@ -185,7 +185,8 @@ class EmbeddedPostgres:
     def _find_running(self) -> int | None:
         """Finds a server that already runs on our data and answers; removes what a dead one left behind."""
         if self._process is not None:
-            self._process.poll()  # otherwise a dead child would linger, and its lock file would seem to be in use
+            # otherwise a dead child would remain a zombie, and its lock file would seem to be in use
+            self._process.poll()
         pid = postmaster.recorded_pid(self.directory)
         if pid is not None and (postmaster.is_server(pid, self.directory) or self._answers(pid)):
             return self._wait_for_answer(pid)

@@ -14,7 +14,7 @@ from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.domain.text import storable
 
 MAX_WHOLE = 2**53
-"""Beyond it a double does not tell which integer was sent."""
+"""Beyond this a double does not identify the integer that was sent."""
 QUESTION = "The agent cannot continue by itself and asks:"
 
 

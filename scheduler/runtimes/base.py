@@ -116,12 +116,12 @@ class RuntimeConfig(Shape):
 
     @classmethod
     def presets(cls) -> Mapping[str, str]:
-        """Returns the names of its presets, each with a label."""
+        """Returns the names of its presets with labels."""
         return {}
 
     @classmethod
     def suggested(cls, preset: str) -> dict[str, Any]:  # noqa: ARG003
-        """Returns what a form for this preset begins with; nothing if there is no such preset."""
+        """Returns the initial values of a form for this preset; empty for an unknown preset."""
         return {}
 
     def check(self, operator: Operator) -> None:

@@ -1,4 +1,4 @@
-"""The `http` runtime: a request to the agent's URL, signed by Standard Webhooks, and what its answer means."""
+"""The `http` runtime: a request to the agent's URL, signed according to Standard Webhooks, and its response."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ LACKING = "The agent's http runtime lacks its url or its secret; set them again.
 
 
 class HttpRuntime(HttpSettings):
-    """Woken by a request to `url`, signed by Standard Webhooks with `secret` (made when left out, and shown once).
+    """Woken by a request to `url`, signed with `secret` (Standard Webhooks; generated if omitted, and shown once).
 
-    Without `body`, all that there is to know is sent. A `preset` fills in what is left out.
+    Without `body`, the whole request is sent. A `preset` fills in omitted settings.
     """
 
     @classmethod
     def presets(cls) -> Mapping[str, str]:
-        """Returns those in the folder `presets`."""
+        """Returns the presets in the folder `presets`."""
         return {name: each.label for name, each in presets().items()}
 
     @classmethod
     def suggested(cls, preset: str) -> dict[str, Any]:
-        """Returns its address, its parameters with their defaults, and room for a token."""
+        """Returns its address, its parameters with their defaults, and an empty token."""
         found = presets().get(preset)
         if found is None:
             return {}
@@ -51,7 +51,7 @@ class HttpRuntime(HttpSettings):
         return {"preset": preset, "url": found.url, "token": None, "parameters": parameters}
 
     def check(self, operator: Operator) -> None:
-        """Checks the preset's needs, the templates, the address, and that the secret can sign."""
+        """Checks the preset's requirements, the templates, the address, and that the secret can sign."""
         if self.preset is not None:
             preset_of(self.preset).check(self)
         whole = merged(self)
@@ -75,12 +75,12 @@ class HttpRuntime(HttpSettings):
 
     @classmethod
     def pack(cls, secrets: Mapping[str, Any]) -> str:
-        """Returns the secrets as JSON; a signing secret alone as it is, as it has always been stored."""
+        """Returns the secrets as JSON, but a signing secret alone unchanged, as it has always been stored."""
         return str(secrets["secret"]) if set(secrets) == {"secret"} else json.dumps(dict(secrets))
 
     @classmethod
     def unpack(cls, text: str) -> dict[str, Any]:
-        """Returns the secrets by their names."""
+        """Returns the secrets by name."""
         return dict(json.loads(text)) if text.startswith("{") else {"secret": text}
 
     @classmethod
@@ -102,7 +102,7 @@ class HttpRuntime(HttpSettings):
 
 
 class HttpRun:
-    """Sends the request; the answer is the reply, or 202 the promise of one, or the start of a run to follow."""
+    """Sends the request. The response is the reply, or 202 the promise of one, or the start of a run to follow."""
 
     def __init__(self, settings: HttpSettings, parts: RuntimeParts, timeout_seconds: float) -> None:
         self._settings = settings
@@ -111,7 +111,10 @@ class HttpRun:
         self._reading = Reading(settings.reply_path, settings.error_path, settings.usage_path)
 
     async def run(self, request: RunRequest) -> Outcome:
-        """Sends, and reads the answer within the agent's timeout. `webhook-id` is the invocation's id."""
+        """Sends the request and reads the response within the agent's timeout.
+
+        `webhook-id` is the invocation's id.
+        """
         try:
             caller = Caller(self._settings, request, self._parts.clock)
             if self._settings.follow is not None:

@@ -1,4 +1,4 @@
-"""What an HTTP answer means: a reply, a failure for good, or one that is worth another try."""
+"""Interprets an HTTP response: a reply, a permanent failure, or a failure to retry."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ TEMPORARY = frozenset({408, 425, 429})
 EXCERPT = 500
 """Characters of an error's body that are kept."""
 NOTHING: Any = object()
-"""What a body is as a document that is none."""
+"""The document of a body that is not JSON."""
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How an answer is read: where its reply, an error and its usage are. Without paths it is read by its form."""
+    """How a response is read: the paths of its reply, error and usage. Without paths it is read by its form."""
 
     reply_path: str | None = None
     error_path: str | None = None
@@ -37,12 +37,12 @@ class Reading:
 
     @property
     def max_bytes(self) -> int:
-        """Returns how much of an answer is read. What is read by paths may be a small part of it."""
+        """Returns how much of a response is read. Parts selected by paths may be a small part of it."""
         return MAX_REPLY_BYTES * (8 if self.has_paths else 1)
 
     @property
     def has_paths(self) -> bool:
-        """Returns whether there is a path."""
+        """Whether there is a path."""
         return any((self.reply_path, self.error_path, self.usage_path))
 
     def outcome(self, answer: Answer, now: datetime) -> Outcome:
@@ -85,7 +85,7 @@ class Reading:
 
 
 def document_of(answer: Answer) -> Any:
-    """Returns the JSON of an answer; NOTHING if it is none."""
+    """Returns the JSON of a response; NOTHING if it is not JSON."""
     text = decode(answer.body, answer.headers.get("content-type"), is_cut=answer.truncated)
     return NOTHING if text is None else _parsed(text, is_cut=answer.truncated)
 
@@ -117,13 +117,13 @@ def _parsed(text: str, *, is_cut: bool) -> Any:
 
 
 def _text_at(path: str | None, document: Any) -> str | None:
-    """Returns the texts at a path, a line each; None where nothing is there but null."""
+    """Returns the texts at a path, one per line; None if there is only null or nothing."""
     found = [each for each in _values_at(path, document) if each is not None] if path else []
     return "\n".join(map(_said, found)) if found else None
 
 
 def _said(value: Any) -> str:
-    """Returns a value as text. Of the blocks that models answer with, it is those of text."""
+    """Returns a value as text. Of a model's content blocks, uses those of type text."""
     blocks = value if isinstance(value, list) else []
     texts = [each["text"] for each in blocks if isinstance(each, dict) and isinstance(each.get("text"), str)]
     return "\n".join(texts) if texts and all(isinstance(each, dict) for each in blocks) else as_text(value)
@@ -135,4 +135,4 @@ def _values_at(path: str, document: Any) -> list[Any]:
     try:
         return compile_stored(path).find(document)
     except ReveilleError:
-        return []  # too much for a path: it is read as if nothing were there
+        return []  # too large for a path: treated as if nothing were there

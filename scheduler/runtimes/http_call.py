@@ -1,4 +1,4 @@
-"""The request that wakes an `http` agent, made of its settings and of what is to be said."""
+"""Builds the request that wakes an `http` agent from its settings and the invocation."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Call:
 
 
 class Caller:
-    """Makes the requests of one run: the one that wakes, and those that look after what it began."""
+    """Builds the requests of one run: the one that wakes the agent, and those that follow its run."""
 
     def __init__(self, settings: HttpSettings, request: RunRequest, clock: Clock) -> None:
         self._settings = settings
@@ -51,25 +51,25 @@ class Caller:
         return Call(method, self.address(), headers | self._signature(content or b""), content)
 
     def look(self, url: str) -> Call:
-        """Returns a request for the state of a run. Another host is told nothing that may be secret."""
+        """Returns a request for the state of a run. Another host gets nothing that may be secret."""
         if urlsplit(url)[:2] != urlsplit(self._settings.url)[:2]:
             return Call("GET", url, {}, None)
         return Call("GET", url, dict(self._own_headers()) | self._signature(b""), None)
 
     def address(self) -> str:
-        """Returns where the agent is called."""
+        """Returns the agent's URL."""
         if self._settings.path is None:
             return self._settings.url
         return joined(self._settings.url, fill_path(self._settings.path, self.value))
 
     def beside(self, path: str) -> str:
-        """Returns the address of another path: below the URL, as the agent's own path is, else on its host."""
+        """Returns the URL of another path: below the configured URL like the agent's own path, else on its host."""
         return (
             urljoin(self._settings.url, path) if self._settings.path is None else joined(self._settings.url, path)
         )
 
     def _own_headers(self) -> Iterator[tuple[str, str]]:
-        """Yields the headers as set, without those whose token is not given."""
+        """Yields the configured headers, without those whose token is missing."""
         token = self._settings.token
         is_placed = False
         for name, value in (self._settings.headers or {}).items():
@@ -82,7 +82,7 @@ class Caller:
             yield "Authorization", f"Bearer {token}"
 
     def _content(self, headers: dict[str, str]) -> bytes:
-        """Returns the body: JSON, or a text as it is where a header says that it is no JSON."""
+        """Returns the body: JSON, or plain text if a header says that it is not JSON."""
         kind = next((value for name, value in headers.items() if name.lower() == "content-type"), None)
         if kind is None:
             headers["Content-Type"] = "application/json"
@@ -106,7 +106,7 @@ class Caller:
 
 
 def joined(url: str, path: str) -> str:
-    """Returns `url` with `path` added to its own. What its own ends with and `path` begins with is there once."""
+    """Returns `url` with `path` appended. An overlap between its end and the start of `path` is merged."""
     parts = urlsplit(url)
     added, _, query = path.partition("?")
     own = [each for each in parts.path.split("/") if each]

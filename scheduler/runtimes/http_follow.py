@@ -1,4 +1,4 @@
-"""Follows a run that an HTTP service only began: it is looked at until it is over, also by another worker."""
+"""Follows a run that an HTTP service has only started: polls it until it ends, also from another worker."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ from scheduler.runtimes.http_settings import Follow
 from scheduler.storage.remote_tasks import KnownTask
 
 ANSWER = "answer"
-"""Before the names of what the first answer said, in the paths of `async`."""
+"""The prefix of names from the first response, in the paths of `async`."""
 FIRST_LOOK, LONGEST_LOOK = 1.0, 10.0
-"""Seconds between two looks at a run."""
+"""The seconds between two polls of a run."""
 LOOK_SECONDS = 60.0
-"""How long one look may take."""
+"""The timeout of a poll."""
 MAX_MISSES = 5
-"""So many looks in a row may go wrong."""
+"""How many consecutive polls may fail."""
 GONE = (HTTPStatus.NOT_FOUND, HTTPStatus.GONE)
 DONE = ("done", "completed", "complete", "succeeded", "success", "successful", "finished", "ok", True)
 FAILED = (
@@ -49,7 +49,7 @@ FAILED = (
 
 
 class Following:
-    """One try: follows the run of an earlier one, or begins a new one."""
+    """One attempt: follows the run of an earlier attempt, or starts a new one."""
 
     def __init__(
         self, follow: Follow, reading: Reading, caller: Caller, parts: RuntimeParts, timeout_seconds: float
@@ -89,7 +89,10 @@ class Following:
         return await self._watch(url, answer)
 
     async def _resume(self, url: str) -> Outcome | None:
-        """Follows the run of an earlier try. Returns None if one must be begun: that one failed, or is forgotten."""
+        """Follows the run of an earlier attempt.
+
+        Returns None if a new one must be started: that one failed, or is gone.
+        """
         answer = await self._look(url)
         over = self._end_of(answer)
         if isinstance(over, Failed) and not over.permanent:
@@ -97,7 +100,7 @@ class Following:
         return await self._watch(url, answer, is_look=True)
 
     async def _watch(self, url: str, answer: Answer, *, is_look: bool = False) -> Outcome:
-        """Looks again and again until it is over."""
+        """Polls until the run ends."""
         pause, misses = FIRST_LOOK, 0
         first = answer
         while True:
@@ -121,11 +124,12 @@ class Following:
                 return self._reading.outcome(answer, self._parts.clock.now())
 
     def _end_of(self, answer: Answer) -> Outcome | None:
-        """Returns the end, or None while the run goes on, or its server says nothing for the moment."""
+        """Returns the outcome, or None while the run continues or its server is temporarily unavailable."""
         if _is_miss(answer):
             return None
         if not 200 <= answer.status < 300:
-            # One that is gone may be begun again; for any other answer that would be a second run beside the first.
+            # One that is gone may be started again; after any other response that could be a second run in
+            # parallel.
             refused = self._reading.outcome(answer, self._parts.clock.now())
             return (
                 replace(refused, permanent=answer.status not in GONE) if isinstance(refused, Failed) else refused
@@ -151,7 +155,7 @@ class Following:
         return Failed(said, spent=spent)
 
     async def _result(self, first: Answer, over: Outcome) -> Outcome:
-        """Returns the end with what stands elsewhere: the result, or why there is none."""
+        """Returns the outcome with what is stored elsewhere: the result, or why there is none."""
         if self._follow.result_path is None:
             return over
         url = self._address(first, self._follow.result_path)
@@ -162,7 +166,7 @@ class Following:
         return await self._reason_at(url) or over
 
     async def _reason_at(self, url: str) -> Failed | None:
-        """Returns what the result says of a failure, if it can be read and says something."""
+        """Returns what the result says about a failure, if it can be read."""
         try:
             answer = await self._look(url)
         except ReveilleError:
@@ -171,7 +175,7 @@ class Following:
         return told if isinstance(told, Failed) else None
 
     def _address(self, answer: Answer, path: str | None) -> str | None:
-        """Returns where a path, or the header, says that the run is; None where it says nothing."""
+        """Returns the run's address according to the path or header; None if missing."""
         if path is None:
             said: Any = answer.headers.get(self._header())
         elif path.startswith("$"):
@@ -236,7 +240,7 @@ def _is_miss(answer: Answer) -> bool:
 
 
 def _is_one(state: Any, values: Sequence[object]) -> bool:
-    """Returns whether a state is one of these, whatever the case of texts."""
+    """Whether a state is one of these, ignoring the case of text."""
     if state is NOTHING:
         return False
     folded = state.casefold() if isinstance(state, str) else state

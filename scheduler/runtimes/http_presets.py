@@ -1,4 +1,4 @@
-"""Presets: settings of `http` agents for products that many people run. Each is a file of data in `presets`."""
+"""Presets: settings of `http` agents for popular products. Each is a data file in `presets`."""
 
 from __future__ import annotations
 
@@ -23,27 +23,27 @@ S = TypeVar("S", bound=HttpSettings)
 
 
 class Parameter(Shape):
-    """What a preset has to be told, by a name that its templates use."""
+    """A value that a preset needs, by the name that its templates use."""
 
     description: str
     default: str | None = None
-    """Left out, it must be given."""
+    """Without it, the parameter is required."""
 
 
 class Preset(Shape):
-    """One product: what it is, what it needs, and the settings that call it."""
+    """One product: its description, its parameters, and the settings to call it."""
 
     label: str
     summary: str
     docs: str
     url: str
-    """Where it is by default."""
+    """Its default address."""
     needs_token: bool = False
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     settings: dict[str, Any]
 
     def check(self, given: HttpSettings) -> None:
-        """Raises InvalidField for settings that lack what the preset needs, or name what it does not know."""
+        """Raises InvalidField for settings that lack a parameter of the preset, or name an unknown one."""
         known = ", ".join(f"{name} ({each.description})" for name, each in self.parameters.items()) or "none"
         own = given.parameters or {}
         taken = names_in([given.body, given.path])
@@ -65,13 +65,13 @@ class Preset(Shape):
 
 
 def _covers(own: Mapping[str, str] | None, preset: Mapping[str, str] | None) -> bool:
-    """Returns whether the agent's own headers take the place of those with the token."""
+    """Whether the agent's own headers replace those with the token."""
     named = {name.lower() for name in own or {}}
     return all(name.lower() in named for name, value in (preset or {}).items() if TOKEN in names_in(value))
 
 
 def read_preset(name: str, text: str) -> Preset:
-    """Reads a preset's file. Raises ConfigurationError that says which field of it is wrong."""
+    """Reads a preset's file. Raises ConfigurationError naming the invalid field."""
     try:
         preset = Preset.model_validate(tomllib.loads(text))
         HttpSettings.model_validate({"kind": "http", "url": preset.url, **preset.settings})
@@ -106,7 +106,7 @@ def preset_of(name: str) -> Preset:
 
 
 def merged(given: S) -> S:
-    """Returns the settings with those of the preset where nothing is given. Raises InvalidField for no preset."""
+    """Returns the settings with the preset's in place of omitted ones. Raises InvalidField for an unknown preset."""
     if given.preset is None:
         return given
     preset = preset_of(given.preset)

@@ -1,4 +1,4 @@
-"""The settings of an `http` agent: where it is called and how, how its answer is read, and how a run is followed."""
+"""The settings of an `http` agent: how it is called, how its response is read, and how a run is followed."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ def _is_json_path(value: str | None) -> str | None:
 
 
 class Follow(Shape):
-    """How a run is followed that an answer only began.
+    """How to follow a run that the response only started.
 
-    Its address is in a header of that answer (`location`), or comes of its body (`poll_path`).
+    Its address is in a header of that response (`location`), or taken from its body (`poll_path`).
     """
 
     location: bool | Text | None = Field(
@@ -94,7 +94,7 @@ class Follow(Shape):
 
 
 class _Fields(RuntimeConfig):
-    """All settings but `async`."""
+    """All settings except `async`."""
 
     label: ClassVar = "Web server"
     summary: ClassVar = "your own server, called with a signed POST"
@@ -209,7 +209,7 @@ class _Fields(RuntimeConfig):
 
     @property
     def follow(self) -> Follow | None:
-        """How a run is followed. The field's name is a word of Python's."""
+        """How to follow a run. The field's name is a Python keyword."""
         found: Follow | None = getattr(self, "async")
         return found
 

@@ -1,4 +1,4 @@
-"""Reads what an agent answered: its reply, acknowledgements and usage in a JSON object, else the text as it is."""
+"""Reads an agent's answer: reply, acknowledgements and usage in a JSON object, else the plain text."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ from scheduler.domain.templates import as_text
 from scheduler.domain.usage import read_usage
 
 AROUND = "\ufeff\0 \t\r\n"
-"""What may stand around a JSON document: byte order marks within the text, the NUL that ends a string of C, blanks."""
+"""What may surround a JSON document: byte order marks in the text, the NUL that ends a C string, blanks."""
 
 
 def read_reply(text: str, *, is_cut: bool) -> Replied:
-    """The `reply`, `acks` and `usage` of a JSON object. Without `reply` and a list of `acks`, the text is the reply."""
+    """Returns the `reply`, `acks` and `usage` of a JSON object.
+
+    Without `reply` and a list of `acks`, the text is the reply.
+    """
     parsed = parse_object(text, is_cut=is_cut)
     spent, note = read_usage(parsed.get("usage"))
     acks = parsed.get("acks")

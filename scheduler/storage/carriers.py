@@ -9,7 +9,9 @@ from sqlalchemy import ARRAY, ColumnElement, Connection, Uuid, and_, any_, bindp
 from scheduler.storage.tables import Firing, Invocation, Trigger
 
 FEW = 5_000
-"""Up to so many firings of a trigger, its invocations are found by them; a frequent trigger's are met soon anyway."""
+"""Up to this many firings of a trigger, its invocations are found through them; those of a frequent trigger are
+met soon anyway.
+"""
 
 
 def carries(conn: Connection, trigger_id: UUID, agent_id: UUID | None = None) -> ColumnElement[bool]:
@@ -29,7 +31,7 @@ def carries(conn: Connection, trigger_id: UUID, agent_id: UUID | None = None) ->
     few = select(Firing.invocation_id).where(Firing.trigger_id == trigger_id).limit(FEW + 1)
     found = conn.scalars(few).all()
     if len(found) > FEW:
-        # One look for each invocation that is met; as EXISTS, all firings of the trigger would be hashed first.
+        # One lookup per invocation; with EXISTS, all firings of the trigger would be hashed first.
         holds = fired.where(Firing.invocation_id == Invocation.id).limit(1).scalar_subquery().is_not(None)
         return and_(Invocation.agent_id == owner, or_(holds, has_moved))
     ids = {*found, *conn.scalars(select(Invocation.id).where(has_moved))}

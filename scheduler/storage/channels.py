@@ -71,7 +71,7 @@ def delete_channel(conn: Connection, channel_id: UUID) -> None:
 
 @dataclass(frozen=True, slots=True)
 class OpenChannel:
-    """A channel that events are taken from, as of `now`, the database's clock."""
+    """An enabled channel as of `now`, the database's clock."""
 
     id: UUID
     tenant_id: UUID

@@ -1,4 +1,4 @@
-"""Documents that a firing carries whole, such as mails: its data shows the beginning of each and has its number."""
+"""Stores documents that a firing carries, such as mails: its data has the start of each and its number."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ListedDocument:
 
 
 def add_documents(conn: Connection, firing_id: UUID, documents: Sequence[Document]) -> None:
-    """Keep the documents of a firing, numbered from 1."""
+    """Stores the documents of a firing, numbered from 1."""
     if documents:
         conn.execute(
             insert(FiringDocument),
@@ -56,7 +56,7 @@ def add_documents(conn: Connection, firing_id: UUID, documents: Sequence[Documen
 
 
 def list_documents(conn: Connection, firing_id: UUID) -> Sequence[ListedDocument]:
-    """Number, name, content type and size of each document of a firing."""
+    """Returns number, name, content type and size of each document of a firing."""
     size = func.octet_length(FiringDocument.body).label("size")
     query = select(FiringDocument.number, FiringDocument.name, FiringDocument.content_type, size)
     return rows_as(
@@ -66,7 +66,7 @@ def list_documents(conn: Connection, firing_id: UUID) -> Sequence[ListedDocument
 
 
 def get_document(conn: Connection, firing_id: UUID, number: int) -> FiringDocument:
-    """A document of a firing that the caller may see; raises NotFound."""
+    """Returns a document of a firing that the caller may access; raises NotFound."""
     query = select(*FiringDocument.__table__.columns)
     row = row_as(
         FiringDocument,

@@ -1,4 +1,4 @@
-"""The rows of the history as lists and pages read them."""
+"""Row types of the history for lists and pages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from uuid import UUID
 
 @dataclass(frozen=True, slots=True)
 class FiringRow:
-    """A firing without what it carries."""
+    """A firing without its payload."""
 
     id: UUID
     tenant_id: UUID
@@ -51,7 +51,7 @@ class WholeFiring(FiringRow):
 
 @dataclass(frozen=True, slots=True)
 class FiringContent:
-    """What a firing carries: its data, and the beginning of its payload."""
+    """The content of a firing: its data, and the beginning of its payload."""
 
     id: UUID
     data: dict[str, Any] | None
@@ -109,7 +109,7 @@ class HistoryRow:
 
 
 class GivenFiring(NamedTuple):
-    """A firing as it is given to its agent."""
+    """A firing as delivered to its agent."""
 
     id: UUID
     invocation_id: UUID

@@ -49,8 +49,10 @@ FIND_KEY = select(*COLUMNS, _IS_NOTED).where(
 
 @dataclass(frozen=True, slots=True)
 class KeyFilter:
-    """What to leave of the keys. `text`: part of the name, in any case; `scope` may be `agent`, for any agent's;
-    `span` is of when they were made.
+    """Filters keys.
+
+    `text` matches part of the name, case-insensitively; `scope` may be `agent`, for any agent's; `span` is when
+    they were created.
     """
 
     text: str | None = None

@@ -92,7 +92,7 @@ class Told:
 
 
 class CarriedFiring(NamedTuple):
-    """A firing of an ended run: who is to be told of it, and in what words."""
+    """A firing of an ended run, with its recipients and texts."""
 
     invocation_id: UUID
     tenant_id: UUID

@@ -1,4 +1,4 @@
-"""Stores the pauses of tenants and of the whole service. What is paused holds its wakes and goes on recording."""
+"""Stores the pauses of tenants and of the whole service. During a pause wakes are held and firings still recorded."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def read_service_pause(conn: Connection) -> Pause:
 
 
 def read_tenant_pause(conn: Connection, tenant_id: UUID, *, lock: bool = False) -> Pause:
-    """Returns a tenant's own pause; raises NotFound. `lock` holds it until commit."""
+    """Returns a tenant's own pause; raises NotFound. `lock` locks the row until commit."""
     statement = select(*_columns(Tenant)).where(Tenant.id == tenant_id)
     found = row_as(Pause, conn.execute(statement.with_for_update(key_share=True) if lock else statement))
     if found is None:

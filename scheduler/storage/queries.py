@@ -35,7 +35,7 @@ LAST_ERROR = Invocation.tries[-1]["error"].astext
 WITH_ERRORS = ("dead", "skipped", "cancelled", "retrying")
 """States in which the last attempt, if any, failed."""
 ENDED = (FiringState.DEAD, FiringState.SKIPPED, FiringState.CANCELLED)
-"""Few firings end so: they have an index of their own."""
+"""Few firings end in these states, which have their own index."""
 FIRED = "trigger.fired"
 MANUAL = "manual:%"
 """The prefix of occurrence keys of manual firings; the audit trail shows them with the person who fired."""
@@ -71,7 +71,7 @@ def list_firings(
     if wanted.agent_id is not None:
         query = query.where(Firing.agent_id == wanted.agent_id)
     if wanted.state is not None:
-        # Written out, so that the planner sees that the index of failed firings will do.
+        # Written out, so that the planner uses the index of failed firings.
         query = query.where(Firing.state == literal(wanted.state, literal_execute=True))
     if wanted.state == FiringState.PENDING:
         query = query.where(Firing.id >= _oldest_pending(tenant_id))
@@ -84,7 +84,7 @@ def list_firings(
 
 
 def _oldest_pending(tenant_id: UUID) -> ScalarSelect[Any]:
-    """Selects where firings that still wait begin: each is in an invocation that has not ended."""
+    """Selects where pending firings start: each is in an invocation that has not ended."""
     first = (
         select(Firing.id)
         .where(Firing.invocation_id == Invocation.id)

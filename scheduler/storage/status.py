@@ -62,7 +62,7 @@ class SignsOfLife:
 
 @dataclass(frozen=True, slots=True)
 class OpenInvocations:
-    """Windows or active invocations of one state, and of one reason that holds them."""
+    """Windows or active invocations of one state and one hold reason."""
 
     state: str
     held_reason: str

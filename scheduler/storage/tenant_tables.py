@@ -45,7 +45,7 @@ class Tenant(Base):
 
 
 class ServicePause(Base):
-    """Whether the whole service is paused: one row, made by a migration."""
+    """Whether the whole service is paused: a single row, created by a migration."""
 
     __tablename__ = "service_pause"
     __table_args__ = (CheckConstraint("id = 1"),)

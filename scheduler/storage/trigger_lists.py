@@ -70,7 +70,7 @@ EVERY_TRIGGER = TriggerFilter()
 
 
 def only(query: Select[Any], wanted: TriggerFilter) -> Select[Any]:
-    """Those of a query's triggers that the filter leaves."""
+    """Applies the filter to a query of triggers."""
     equal = (
         (Trigger.agent_id, wanted.agent_id),
         (Trigger.type, wanted.type),

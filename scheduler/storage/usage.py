@@ -83,7 +83,7 @@ _BY_TRIGGER = text("""
 
 @dataclass(frozen=True, slots=True)
 class TriggerUsage:
-    """A trigger's share of what its agent's runs used."""
+    """A trigger's share of its agent's usage."""
 
     trigger_id: UUID
     trigger_name: str

@@ -36,7 +36,7 @@ IS_LIVE = (
     ApiKey.revoked_at.is_(None),
     or_(ApiKey.expires_at.is_(None), ApiKey.expires_at > NOW),
 )
-"""Of a session joined with its key, if it has one: neither has ended."""
+"""A condition on a session joined with its key, if it has one: neither has ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class ShownSession:
 
 @dataclass(frozen=True, slots=True)
 class SignInFilter:
-    """What to leave of the sessions. `text`: part of the name, in any case; `span` is of when they began."""
+    """Filters sessions. `text` matches part of the name, case-insensitively; `span` is when they started."""
 
     text: str | None = None
     kind: str | None = None

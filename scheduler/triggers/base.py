@@ -192,7 +192,7 @@ def resolve_config(parsed: TriggerConfig, config: Mapping[str, Any], context: Ch
 
 
 def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """Each field by the name that is written: the first of its aliases, where Python does not allow the name."""
+    """Returns each field by its external name: the first of its aliases, if Python does not allow the name."""
     for name, field in model.model_fields.items():
         alias = field.validation_alias
         first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
@@ -209,9 +209,10 @@ def zone_for(config: TriggerConfig, otherwise: str) -> str:
 def first_run(
     config: TriggerConfig, zone: str, seed: UUID, now: datetime, *, anchor: datetime | None = None
 ) -> datetime | None:
-    """Returns when a trigger made or changed at `now` runs first; None for a kind without a native job.
+    """Returns the first run of a trigger created or changed at `now`; None for a kind without a native job.
 
-    Its slots are counted from `anchor`, else from `now`. Raises InvalidField naming `config.FIELD` when it never would.
+    Its slots are counted from `anchor`, else from `now`. Raises InvalidField naming `config.FIELD` when it would
+    never run.
     """
     with faults_of(config.kind):
         schedule = config.schedule(zone, anchor or now, seed)
@@ -224,7 +225,10 @@ def first_run(
 
 
 def first_slot(config: TriggerConfig, schedule: Schedule, now: datetime) -> datetime | None:
-    """Returns when `config`, made, changed or resumed at `now`, runs next. Raises KindBroke where that is no time."""
+    """Returns the next run of `config`, created, changed or resumed at `now`.
+
+    Raises KindBroke when that is not a time.
+    """
     with faults_of(config.kind):
         first = config.first_run(schedule, now)
         if first is not None and first.utcoffset() is None:
@@ -238,12 +242,14 @@ def _never_fires(config: TriggerConfig, zone: str, anchor: datetime, now: dateti
 
 
 class KindBroke(InvalidField):
-    """A kind raised what is no refusal: a defect of the package that it comes from."""
+    """A kind raised something other than a refusal, which is a defect of its package."""
 
 
 @contextmanager
 def faults_of(kind_name: str) -> Iterator[None]:
-    """Raises KindBroke on `config` for whatever a kind raises inside but refusals and errors of the database."""
+    """Raises KindBroke on `config` for anything that a kind raises in the block except refusals and database
+    errors.
+    """
     try:
         yield
     except (ReveilleError, SQLAlchemyError):

@@ -87,7 +87,7 @@ class CheckConfig(LookConfig):
         return _sighting(ran.output, kept)
 
     def fingerprint(self) -> str:
-        """Of the program alone: with another timeout it is the same one."""
+        """Depends only on the program: a different timeout keeps the cursor."""
         return sha256(json.dumps([self.kind, self.name]).encode()).hexdigest()
 
     def remembered(self, cursor: Any) -> Any:

@@ -23,13 +23,13 @@ PORT = 993
 MOST_MAILS = 20
 """The most mails of a firing; the others come with the next check."""
 MOST_CHARS = 60_000
-"""Of a firing's mails together, as JSON: more would be cut."""
+"""The size limit of a firing's mails together, as JSON; more would be cut."""
 MOST_KNOWN = 1_000
-"""Mails that are known again after their mailbox was numbered anew."""
+"""How many mails are recognized after their mailbox was renumbered."""
 MOST_EXAMINED = 5_000
-"""Mails that one look goes through."""
+"""How many mails one check examines."""
 STALE = timedelta(days=7)
-"""A mail that was written so long before the newest known one is an old one, in a mailbox that was numbered anew."""
+"""In a renumbered mailbox, a mail written this long before the newest known one counts as old."""
 RENUMBERED = "The mailbox was numbered anew (UIDVALIDITY changed); mails are counted from now on."
 RENUMBERED_KEPT = (
     "The mailbox was numbered anew (UIDVALIDITY changed); mails were told apart by time and Message-ID."
@@ -110,7 +110,7 @@ class EmailConfig(LookConfig):
         context.check_server(self.host, self.port, PORT)
 
     def look_with(self, cursor: Any, means: Means) -> Sighting:
-        """Read the mails that have come since the last look."""
+        """Reads the mails that have arrived since the last check."""
         address, account = means.address_of(self.host, self.port), self._account()
         with account.opened(address) as box:
             validity, last = box.numbering(self.mailbox)
@@ -120,7 +120,7 @@ class EmailConfig(LookConfig):
                 left = _remembering({"validity": validity, "uid": last}, box.newest_heads(MOST_KNOWN, there))
                 return Sighting(left, note=note, shown={"mails": there})
             place = _placed(cursor, validity, last)
-            if "known" not in place:  # of a version that did not remember
+            if "known" not in place:  # from a version that did not remember it
                 place = _remembering(place, box.newest_heads(MOST_KNOWN, there))
             waiting, examined = _waiting(box, place)
             taken = self._taken(box, waiting, means)
@@ -139,13 +139,13 @@ class EmailConfig(LookConfig):
         return Sighting(left, data, note, documents=taken.documents, settled=settled, more=more)
 
     def fingerprint(self) -> str:
-        """Of the mailbox alone: with another password, token or filter it is read on from where it was."""
+        """Depends only on the mailbox: another password, token or filter continues from the same position."""
         return sha256(
             json.dumps([self.kind, self.host, self.port, self.username, self.mailbox]).encode()
         ).hexdigest()
 
     def remembered(self, cursor: Any) -> Any:
-        """Up to where the mailbox was read."""
+        """Returns how far the mailbox was read."""
         return {name: cursor[name] for name in ("validity", "uid")}
 
     def _account(self) -> Account:
@@ -157,7 +157,7 @@ class EmailConfig(LookConfig):
             box.mark_seen(uids)
 
     def _taken(self, box: Mailbox, waiting: Sequence[Head], means: Means) -> _Taken:
-        """Read mails, as many as go into one firing."""
+        """Reads mails, as many as fit into one firing."""
         taken, chars = _Taken([], [], [], []), 0
         for head in waiting[:MOST_MAILS]:
             found = box.whole(head.uid)
@@ -182,7 +182,7 @@ class EmailConfig(LookConfig):
 
 @dataclass(frozen=True, slots=True)
 class _Taken:
-    """What a firing takes: the mails, with their UIDs and wholes; `heads` are also of those that are not wanted."""
+    """What a firing takes: the mails with UIDs and full bodies; `heads` includes unwanted ones."""
 
     mails: list[dict[str, Any]]
     uids: list[int]
@@ -191,10 +191,9 @@ class _Taken:
 
 
 def _placed(cursor: Mapping[str, Any], validity: int, last: int) -> dict[str, Any]:
-    """The cursor in this numbering of the mailbox.
+    """Returns the cursor in this numbering of the mailbox.
 
-    Under a new one, mails with numbers up to `until` may be new or not: they are told by when they came, and by what
-    they are known by.
+    After renumbering, mails with numbers up to `until` may be new or not: arrival time and identity decide.
     """
     if cursor["validity"] == validity:
         return dict(cursor)
@@ -203,7 +202,10 @@ def _placed(cursor: Mapping[str, Any], validity: int, last: int) -> dict[str, An
 
 
 def _waiting(box: Mailbox, place: Mapping[str, Any]) -> tuple[list[Head], int | None]:
-    """The mails that have come, in order, and the number up to which they were looked for; None: all were."""
+    """Returns the mails that have arrived, in order, and the number up to which they were searched;
+
+    None: all were.
+    """
     uid, until = place["uid"], place.get("until", 0)
     if uid < until:
         since = None if place["since"] is None else datetime.fromisoformat(place["since"])
@@ -220,9 +222,9 @@ def _waiting(box: Mailbox, place: Mapping[str, Any]) -> tuple[list[Head], int | 
 
 
 def _is_new(head: Head, known: Sequence[str], since: datetime | None) -> bool:
-    """Whether a mail of a mailbox that was numbered anew had not been there before.
+    """Whether a mail in a renumbered mailbox is new.
 
-    Some servers give all mails a new time of arrival then; an old mail is told by when it was written.
+    Some servers then give all mails a new arrival time; the date it was written reveals an old mail.
     """
     if head.known_as in known:
         return False
@@ -233,7 +235,7 @@ def _is_new(head: Head, known: Sequence[str], since: datetime | None) -> bool:
 
 
 def _remembering(place: Mapping[str, Any], heads: Sequence[Head]) -> dict[str, Any]:
-    """The cursor that also knows these mails."""
+    """Returns the cursor including these mails."""
     known = dict.fromkeys([each.known_as for each in reversed(heads)] + list(place.get("known", ())))
     times = [each.arrived.astimezone(UTC).isoformat() for each in heads if each.arrived is not None]
     newest = max([*times, *filter(None, [place.get("newest")])], default=None)

@@ -20,7 +20,7 @@ from scheduler.triggers.means import Means
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What a firing carries whole beside its data. The data names it by its number, counted from 1."""
+    """A document that a firing carries besides its data. The data refers to it by its number, counted from 1."""
 
     name: str
     content_type: str
@@ -29,10 +29,10 @@ class Document:
 
 @dataclass(frozen=True, slots=True)
 class Occurrence:
-    """One thing that happened, with a firing of its own."""
+    """An occurrence with its own firing."""
 
     key: str
-    """The same key of the same trigger is the same firing, however often it is told."""
+    """The same key of the same trigger means the same firing, however often it is reported."""
     data: Mapping[str, Any]
     documents: Sequence[Document] = ()
 
@@ -50,14 +50,16 @@ class Sighting:
     shown: Any = None
     """What a trial shows when there is nothing to fire."""
     documents: Sequence[Document] = ()
-    """What the firing with `data` carries beside it."""
+    """Documents that the firing with `data` carries."""
     occurrences: Sequence[Occurrence] = ()
-    """Firings of their own, in place of the one with `data`."""
+    """Separate firings, instead of one with `data`."""
     settled: Callable[[Sequence[str]], None] | None = None
-    """Called after the commit, with the keys of the occurrences that are recorded. It may block and raise: whatever
-    it is to do is done by a later look, if it does not come to it."""
+    """Called after the commit, with the keys of the recorded occurrences.
+
+    It may block and raise: a later check catches up if it is not called.
+    """
     more: bool = False
-    """Whether there is more to see at once."""
+    """Whether there is more to read immediately."""
 
 
 class LookConfig(TriggerConfig):

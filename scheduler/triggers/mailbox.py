@@ -1,4 +1,4 @@
-"""A mailbox by IMAP over TLS, at an address that was admitted; nothing in it is changed unless that is asked for."""
+"""A mailbox over IMAP and TLS at a checked address; nothing in it is changed unless requested."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scheduler.domain.errors import ReveilleError
 SECONDS = 15.0
 MAX_MAIL_BYTES = 1024 * 1024
 MAX_BYTES = 64 * 1024 * 1024
-"""Of all literals of a connection."""
+"""The size limit of all literals of a connection."""
 HEADS_AT_ONCE = 1_000
 
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
@@ -40,18 +40,18 @@ class MailboxUnread(ReveilleError):
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """What a mail is known by. `known_as` is the same after its mailbox was numbered anew."""
+    """The identity of a mail. `known_as` stays the same when its mailbox is renumbered."""
 
     uid: int
     known_as: str
     arrived: datetime | None
-    """When the server got it, by the server's clock."""
+    """When the server received it, by the server's clock."""
     written: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Who signs in where: with a password, or a token for XOAUTH2."""
+    """The account to sign in with: a password, or a token for XOAUTH2."""
 
     host: str
     port: int
@@ -61,7 +61,7 @@ class Account:
 
     @contextmanager
     def opened(self, address: str) -> Iterator[Mailbox]:
-        """The account's mailboxes by the server at `address`. Raises MailboxUnread, in the block too."""
+        """Opens the account's mailboxes on the server at `address`. Raises MailboxUnread, inside the block too."""
         with _errors(self.host):
             box = Mailbox(self.host, self.port, address)
             try:
@@ -93,10 +93,10 @@ class Mailbox(BaseMailBox):
         return _Imap(*self._at)
 
     def authenticate(self, mechanism: str, said: bytes) -> None:
-        """Sign in with what a SASL mechanism says first. Raises MailboxLoginError."""
+        """Signs in with the initial response of a SASL mechanism. Raises MailboxLoginError."""
 
         def answer(challenge: bytes) -> bytes:
-            return b"" if challenge else said  # a challenge says why it is refused
+            return b"" if challenge else said  # a challenge gives the reason for the refusal
 
         try:
             self.client.authenticate(mechanism, answer)
@@ -106,38 +106,40 @@ class Mailbox(BaseMailBox):
             raise MailboxLoginError(("NO", str(error)), "OK") from None
 
     def numbering(self, mailbox: str) -> tuple[int, int]:
-        """UIDVALIDITY, and the greatest UID that there can be."""
+        """Returns UIDVALIDITY and the highest possible UID."""
         state = self.folder.status(mailbox, ["UIDVALIDITY", "UIDNEXT"])
         return state["UIDVALIDITY"], state["UIDNEXT"] - 1
 
     def choose(self, mailbox: str, *, to_change: bool = False) -> int:
-        """Choose a mailbox for what follows; returns how many mails there are."""
+        """Selects a mailbox; returns how many mails it has."""
         _, (count, *_) = self.folder.set(mailbox, readonly=not to_change)
         return int(count)
 
     def uids_from(self, first: int, last: int | None = None, since: datetime | None = None) -> list[int]:
-        """The UIDs from `first` to `last`, of mails that came on the day before `since` or later; in order."""
+        """Returns the UIDs from `first` to `last` of mails that arrived on the day before `since` or later, in
+        order.
+        """
         asked = f"UID {first}:{'*' if last is None else last}"
-        if since is not None:  # whole days, of a time zone of the server's choice
+        if since is not None:  # whole days, in a time zone that the server chooses
             asked += f" SINCE {imaplib.Time2Internaldate(since - timedelta(days=1))[1:12].strip()}"
         found = sorted(map(int, self.uids(asked, charset=None)))
         # `n:*` names the newest mail also where its number is smaller than n.
         return [uid for uid in found if uid >= first]
 
     def heads(self, uids: Sequence[int]) -> Iterator[Head]:
-        """The heads of these mails, those that are gone left out."""
+        """Returns the headers of these mails, without deleted ones."""
         for start in range(0, len(uids), HEADS_AT_ONCE):
             chosen = ",".join(map(str, uids[start : start + HEADS_AT_ONCE]))
             yield from _heads(self.client.uid("FETCH", chosen, _HEAD)[1])
 
     def newest_heads(self, count: int, there: int) -> list[Head]:
-        """Those of the newest mails, of those that are there."""
+        """Returns those of the newest mails that still exist."""
         if not there:
             return []
         return list(_heads(self.client.fetch(f"{max(there - count + 1, 1)}:*", _HEAD)[1]))
 
     def whole(self, uid: int) -> tuple[bytes, int] | None:
-        """The first MAX_MAIL_BYTES of a mail, and how long it is; None for one that is gone."""
+        """Returns the first MAX_MAIL_BYTES of a mail and its length; None for a deleted one."""
         _, parts = self.client.uid("FETCH", str(uid), f"(RFC822.SIZE BODY.PEEK[]<0.{MAX_MAIL_BYTES}>)")
         for said, body in _literals(parts):
             size = _SIZE.search(said)
@@ -145,12 +147,12 @@ class Mailbox(BaseMailBox):
         return None
 
     def mark_seen(self, uids: Collection[int]) -> None:
-        """Mark mails as read, and change nothing else."""
+        """Marks mails as read and changes nothing else."""
         self.client.uid("STORE", ",".join(map(str, uids)), "+FLAGS.SILENT", "(\\Seen)")
 
 
 class _Imap(imaplib.IMAP4_SSL):
-    """Connects to an address that was admitted, under the host's name, and reads no more than MAX_BYTES."""
+    """Connects to a checked address under the host's name, and reads at most MAX_BYTES."""
 
     def __init__(self, host: str, port: int, address: str) -> None:
         self._address = address
@@ -163,7 +165,7 @@ class _Imap(imaplib.IMAP4_SSL):
         return secured
 
     def read(self, size: int) -> bytes:
-        """A literal that the server sends."""
+        """Reads a literal from the server."""
         self._left -= size
         if self._left < 0:
             raise self.abort(f"it sends more than {MAX_BYTES} bytes")
@@ -171,7 +173,7 @@ class _Imap(imaplib.IMAP4_SSL):
 
 
 def _literals(parts: Sequence[bytes | tuple[bytes, bytes] | None]) -> Iterator[tuple[bytes, bytes]]:
-    """Each literal of an answer to FETCH, with what is said before and after it."""
+    """Yields each literal of a FETCH response, with the text before and after it."""
     for place, part in enumerate(parts):
         if isinstance(part, tuple):
             after = parts[place + 1] if place + 1 < len(parts) else None

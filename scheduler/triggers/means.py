@@ -58,4 +58,4 @@ class Means:
     read: Callable[..., Any]
     """Reads a document in a separate process (`scheduler.documents.apart.Apart.read`)."""
     trigger_id: UUID | None = None
-    """Whose look it is; None for a trial, which is to leave everything as it is."""
+    """The trigger of the check; None for a trial, which must change nothing."""

@@ -1,4 +1,4 @@
-"""queue: entries of a message queue; each fires once, and is acknowledged once its firing is stored."""
+"""queue: entries of a message queue. Each fires once and is acknowledged after its firing is stored."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from scheduler.triggers.queues.redis_stream import RedisStream
 
 PORT = 6379
 MOST = 100
-"""Entries of a look."""
+"""The most entries of a check."""
 SHOWN_CHARS = 48_000
-"""Of an entry's fields together."""
+"""The size limit of an entry's fields together."""
 MAX_WHOLE_BYTES = 1024 * 1024
 QUEUES: Mapping[str, Callable[[Place], Queue]] = {"redis": RedisStream, "rediss": RedisStream}
 
@@ -103,7 +103,7 @@ class QueueConfig(LookConfig):
     )
 
     def check(self, context: CheckContext) -> None:
-        """Refuse a URL of no queue, and a server that may not be connected to."""
+        """Raises InvalidField for an invalid queue URL, and for a server that must not be connected to."""
         url = self._parsed()
         if self.username is not None and self.password is None:
             raise InvalidField("A user name requires a password.", field="password")
@@ -113,7 +113,7 @@ class QueueConfig(LookConfig):
             raise InvalidField(error.message, field="url") from None
 
     def look_with(self, cursor: Any, means: Means) -> Sighting:
-        """Take what there is."""
+        """Takes the available entries."""
         place = self._place(means)
         with closing(QUEUES[place.url.scheme](place)) as queue:
             if means.trigger_id is None:
@@ -137,17 +137,17 @@ class QueueConfig(LookConfig):
         )
 
     def remembered(self, cursor: Any) -> Any:
-        """Up to where the stream was read."""
+        """Returns how far the stream was read."""
         return {"last": cursor["queue"].get("last")}
 
     def fingerprint(self) -> str:
-        """Of the stream and the group alone: a new password begins nothing anew."""
+        """Depends only on the stream and the group: a new password keeps the cursor."""
         url = self._parsed()
         parts = [self.kind, url.hostname, url.port, url.path, self.stream, self.group]
         return sha256(json.dumps(parts).encode()).hexdigest()
 
     def _parsed(self) -> SplitResult:
-        """The URL's parts; raises InvalidField."""
+        """Returns the URL's parts; raises InvalidField."""
         try:
             url = urlsplit(self.url)
             is_whole = bool(url.hostname) and (url.port is None or url.port > 0)
@@ -182,7 +182,7 @@ class QueueConfig(LookConfig):
 
 
 def _occurrence(entry: Entry, stream: str) -> Occurrence:
-    """The firing of an entry: the same one whenever it is delivered. A stream made anew may use an id again."""
+    """Returns the firing of an entry, the same whenever it is delivered. A recreated stream may reuse an id."""
     if entry.fields is None:
         told = {"id": entry.id, "stream": stream, "unread": f"It is larger than {MAX_BYTES} bytes."}
         return Occurrence(f"{stream}/{entry.id}", told)
@@ -199,7 +199,7 @@ def _occurrence(entry: Entry, stream: str) -> Occurrence:
 
 
 def _fields(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
-    """Field → value; a list where a field comes several times. What is no text is an object with its base64."""
+    """Returns field → value; a list for a repeated field. Binary values become an object with base64."""
     fields: dict[str, Any] = {}
     for name, value in pairs:
         key, told = name.decode("utf-8", "replace"), _value(value)
@@ -220,7 +220,7 @@ def _value(value: bytes) -> str | dict[str, str]:
 
 
 def _cut(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """As many fields as go into SHOWN_CHARS, the long ones cut."""
+    """Returns as many fields as fit into SHOWN_CHARS, with long ones cut."""
     shown: dict[str, Any] = {}
     each = max(SHOWN_CHARS // (2 * len(fields)), 200)
     left = SHOWN_CHARS

@@ -88,7 +88,7 @@ def in_words(kind_name: str, config: Mapping[str, Any]) -> str:
     try:
         with faults_of(kind_name):
             words: object = KINDS.get(kind_name, TriggerConfig).in_words(config)
-    except KindBroke:  # a page that shows many triggers opens, whatever one's kind does
+    except KindBroke:  # a page that shows many triggers must open whatever one's kind does
         return ""
     return words if isinstance(words, str) else ""
 

@@ -208,7 +208,7 @@ def quoted(lines: list[tuple[str, str]]) -> list[tuple[str, str]]:
 
 
 def variable(name: str) -> str:
-    """What Python calls a parameter: a name that has a meaning of its own gets an underscore."""
+    """Returns a parameter's Python name: reserved names get an underscore."""
     return f"{name}_" if keyword.iskeyword(name) or hasattr(builtins, name) else name
 
 

@@ -39,10 +39,10 @@ Older GitLabs send no other.
 
 @dataclass(frozen=True, slots=True)
 class BodyId:
-    """Where in its JSON body a vendor without a preset names a delivery, by the path of members.
+    """Where a vendor without a preset identifies a delivery in its JSON body, as paths of members.
 
-    `begins`: how such an id begins, where others use the same header. `of_each`: the body is a list of events, whose
-    ids together are the delivery's. `counts`: the members by which a retry counts itself.
+    `begins`: the prefix of such an id, if others use the same header. `of_each`: the body is a list of events,
+    whose ids together identify the delivery. `counts`: the members that count retries.
     """
 
     path: tuple[str, ...]
@@ -58,20 +58,20 @@ IN_VENDORS_BODY: Mapping[str, BodyId] = MappingProxyType(
         "x-pagerduty-signature": BodyId(("event", "id")),
         "paddle-signature": BodyId(("event_id",)),
         "x-square-hmacsha256-signature": BodyId(("event_id",)),
-        # Intercom's, who signs by the header that GitHub had first.
+        # Intercom's, which signs with the header that GitHub used first.
         "x-hub-signature": BodyId(
             ("id",),
             begins="notif_",
             counts=("delivery_attempts", "delivery_status", "delivered_at", "first_sent_at"),
         ),
-        # HubSpot's, who may use an id again: it never counts without the rest.
+        # HubSpot's, which may reuse an id: it only counts together with the rest.
         "x-hubspot-signature": BodyId(("eventId",), of_each=True, counts=("attemptNumber",)),
         "x-hubspot-signature-v3": BodyId(("eventId",), of_each=True, counts=("attemptNumber",)),
         # SendGrid's.
         "x-twilio-email-event-webhook-signature": BodyId(("sg_event_id",), of_each=True),
     }
 )
-"""Vendors without a preset, known by the header of their signature."""
+"""Vendors without a preset, recognized by their signature header."""
 
 OTHERS = (
     "x-amz-sns-message-id",
@@ -144,12 +144,12 @@ def _in_vendors_body(headers: Mapping[str, str], body: bytes, *, trusted: bool) 
     trusted = trusted and not vendor.of_each
     if trusted or not vendor.counts:
         return DeliveryId(name, value, trusted)
-    # What stays the same in a retry is a part of the id, so that no other body can be taken for it.
+    # What stays the same in retries is part of the id, so that no other body can be mistaken for it.
     return DeliveryId(f"{name}-of-rest", f"{_hash_of_rest(document, vendor)}:{value}", trusted=True)
 
 
 def _named(document: Any, vendor: BodyId) -> str | None:
-    """The id of a delivery, or those of its events."""
+    """Returns the id of a delivery, or those of its events."""
     events = document if vendor.of_each and isinstance(document, list) else [document]
     found = [_at(event, vendor.path, numbers=True) for event in events]
     ids = [each for each in found if each is not None and each.startswith(vendor.begins)]
@@ -157,7 +157,7 @@ def _named(document: Any, vendor: BodyId) -> str | None:
 
 
 def _hash_of_rest(document: Any, vendor: BodyId) -> str:
-    """A hash of the body without the members by which a retry counts itself."""
+    """Returns a hash of the body without the members that count retries."""
     events = document if isinstance(document, list) else [document]
     rest = [{name: value for name, value in event.items() if name not in vendor.counts} for event in events]
     return sha256(json.dumps(rest, sort_keys=True).encode()).hexdigest()
@@ -177,7 +177,7 @@ def _document(body: bytes) -> Any:
 
 
 def _at(document: Any, path: tuple[str, ...], *, numbers: bool = False) -> str | None:
-    """The text at a path of members, or the integer as one."""
+    """Returns the text at a path, converting an integer."""
     value = document
     for member in path:
         value = value.get(member) if isinstance(value, dict) else None

@@ -135,14 +135,14 @@ class StoredMessage:
 
 
 class SpentEvent(NamedTuple):
-    """What is left of a pruned message that had an event."""
+    """What remains of a pruned message that had an event."""
 
     id: UUID
     content_hash: bytes
 
 
 class KnownEvent(NamedTuple):
-    """The message that was stored for an event."""
+    """The stored message of an event."""
 
     id: UUID
     session_id: UUID

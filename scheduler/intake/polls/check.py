@@ -117,7 +117,7 @@ class Poller:
             await self._watcher.tell_settled(poll, look, taken)
 
     async def _quarantine(self, stored: StoredPoll, error: Exception) -> None:
-        """Stop a trigger whose look cannot be taken, unless that is the database's fault and may pass."""
+        """Stops a trigger whose check cannot be accepted, unless the cause is a temporary database problem."""
         logger.opt(exception=error).warning("The look at trigger {} broke", stored.id)
         if not blames_rows(error):
             return

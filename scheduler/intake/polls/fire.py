@@ -1,4 +1,4 @@
-"""Records what looks have found: one firing for a look, or one for each thing that happened."""
+"""Records the results of checks: one firing for a check, or one for each occurrence."""
 
 from __future__ import annotations
 
@@ -20,14 +20,15 @@ from scheduler.triggers.looks import Document, Occurrence
 def fire(
     conn: Connection, trigger: LockedTrigger, key: str, data: dict[str, Any], documents: Sequence[Document] = ()
 ) -> None:
-    """Record one firing of the trigger, which is locked, with `data` as it is."""
+    """Records one firing of the locked trigger with unchanged `data`."""
     _record(conn, trigger, [NewFiring(trigger, key, data=data, trust=Trust.UNAUTHENTICATED)], [documents])
 
 
 def fire_each(conn: Connection, trigger: LockedTrigger, occurrences: Sequence[Occurrence]) -> Sequence[str]:
-    """Record a firing for each, up to the trigger's `max_fires`; returns the keys of those that are recorded now.
+    """Records a firing for each occurrence, up to the trigger's `max_fires`; returns the keys of those recorded
+    now.
 
-    One that was recorded before counts as recorded.
+    Occurrences recorded earlier count as recorded.
     """
     if trigger.max_fires is not None:
         occurrences = occurrences[: trigger.max_fires - trigger.fire_count]
@@ -40,7 +41,7 @@ def fire_each(conn: Connection, trigger: LockedTrigger, occurrences: Sequence[Oc
 
 
 def storable_data(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Data of a look as a firing keeps it, each value cut at its limit."""
+    """Returns the data of a check as stored in a firing, with each value cut at its limit."""
     return {str(shown(name).value): shown(value).value for name, value in data.items()}
 
 

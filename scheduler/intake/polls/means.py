@@ -35,7 +35,9 @@ class Parts:
 
 
 def means_of(parts: Parts, loop: asyncio.AbstractEventLoop, trigger_id: UUID | None = None) -> Means:
-    """The means of a look in a thread beside `loop`, on which its requests are made; without a trigger, of a trial."""
+    """Returns the resources of a check in a thread beside `loop`, which makes its requests; without a trigger, of
+    a trial.
+    """
 
     def wait(work: Coroutine[Any, Any, Value]) -> Value:
         return asyncio.run_coroutine_threadsafe(work, loop).result()
@@ -44,7 +46,8 @@ def means_of(parts: Parts, loop: asyncio.AbstractEventLoop, trigger_id: UUID | N
         return wait(parts.client.request("GET", url, headers=headers, timeout=FETCH_SECONDS, max_bytes=most))
 
     def address_of(host: str, port: int) -> str:
-        target = check_server(host, port, parts.allow_private, own_port=port)  # the config's check judged the port
+        # the config's check has validated the port
+        target = check_server(host, port, parts.allow_private, own_port=port)
         return str(wait(admit(target, resolver=SystemResolver(), allow_private=parts.allow_private))[0])
 
     return Means(parts.permitted, parts.clock.now, run_program, fetch, address_of, parts.apart.read, trigger_id)

@@ -46,7 +46,7 @@ PUT_OFF_FOR = timedelta(hours=24)
 """How long after the first failure 429 and 503 with Retry-After do not pause it."""
 FIRST_DELAY = 60.0
 LONGEST_DELAY = timedelta(minutes=5)
-"""Of a trigger that looks more often than that."""
+"""For a trigger that checks more often than that."""
 LONGEST_RETRY_AFTER = 24 * 3600.0
 NOTE_BYTES = 500
 
@@ -117,12 +117,11 @@ def quiet_end(poll: Looked, look: Result) -> QuietEnd | None:
 
 
 def settle(conn: Connection, poll: Looked, look: Result) -> Sequence[str] | None:
-    """Take the result of a look: fire if it is what is waited for, move the baseline, count failures.
+    """Applies the result of a check: fires if the condition is met, moves the baseline, counts failures.
 
-    Returns the keys of the occurrences that are recorded; None when the look came to nothing.
-
-    A poll that was edited meanwhile is looked at again at once; one that was paused, has expired or is spent
-    keeps its baseline. Locks the job, the trigger, the state.
+    Returns the keys of the recorded occurrences; None when the check had no effect. A poll edited meanwhile is
+    checked again at once; one that was paused, expired or exhausted keeps its baseline. Locks the job, the
+    trigger, the state.
     """
     stored = poll.stored
     lock_job(conn, stored.id)
@@ -186,10 +185,10 @@ def _seen(
 
 
 def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:
-    """The wait after so many failures in a row (at least 1); `spread` is drawn from ±SPREAD.
+    """Returns the wait after so many consecutive failures (at least 1); `spread` is drawn from ±SPREAD.
 
-    It begins with FIRST_DELAY, or `interval` where that is shorter, and grows to LONGEST_DELAY, or `interval` where
-    that is longer.
+    It starts at FIRST_DELAY, or `interval` if that is shorter, and grows to LONGEST_DELAY, or `interval` if that
+    is longer.
     """
     first = min(timedelta(seconds=FIRST_DELAY), interval)
     grown = first * float(2 ** min(failures - 1, 30)) * (1 + spread)

@@ -37,7 +37,7 @@ class Trial:
     value: Any = None
     value_cut: bool = False
     as_sent: str | None = None
-    """The value's JSON as it came, where `value` cannot tell all of it."""
+    """The value's original JSON, when `value` cannot represent it exactly."""
     would_fire: bool = False
     error: str | None = None
     """Why it failed, that the path selects nothing, or another remark."""

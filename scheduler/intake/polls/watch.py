@@ -26,7 +26,7 @@ from scheduler.triggers.registry import KINDS
 
 LOOK_SECONDS = 30.0
 MAX_DATA_CHARS = 8 * 1024 * 1024
-"""Of the JSON that a look gives to a firing, before its values are cut to what a firing keeps."""
+"""The size limit of the JSON that a check passes to a firing, before its values are cut."""
 THREADS = 8
 """The concurrent checks of a worker. A hanging one occupies its thread, and its trigger is not checked meanwhile."""
 
@@ -93,7 +93,7 @@ class Watcher:
             return LookFailed(f"The check did not finish within {LOOK_SECONDS:g} s.")
 
     async def tell_settled(self, watch: Watch, look: Sighted, keys: Sequence[str]) -> None:
-        """Let a look do what is to be done once its result is committed. Never raises."""
+        """Calls the check's hook after its result is committed. Never raises."""
         if look.settled is None:
             return
         async with self._places:
@@ -141,7 +141,7 @@ def look_once(config: LookConfig, cursor: Callable[[], Any], means: Means) -> Si
 
 
 def _as_json(data: Mapping[str, Any]) -> dict[str, Any]:
-    """Returns the data of a firing as JSON knows it. Raises InvalidField where it is more than a firing carries."""
+    """Converts a firing's data to JSON types. Raises InvalidField when it is larger than a firing may be."""
     text = json.dumps(dict(data))
     if len(text) > MAX_DATA_CHARS:
         raise InvalidField(f"The look gives more than {MAX_DATA_CHARS} characters to fire with.")

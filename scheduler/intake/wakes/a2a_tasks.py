@@ -101,8 +101,8 @@ def cancel_task(
 ) -> TaskView:
     """Cancels the invocations of a task that is alone in them. Raises NotFound, and Conflict otherwise.
 
-    An invocation that carries other firings is theirs too: the sender of one message cannot cancel it.
-    `sent_by`: only a task that this key has sent, for an agent that comes with its own key.
+    An invocation with other firings serves their senders too, and one of them cannot cancel it. `sent_by`: only a
+    task that this key sent, for an agent with its own key.
     """
     task = read_task(conn, tenant_id, agent_id, task_id)
     if sent_by is not None and conn.scalar(SENDER, {"id": task_id}) != sent_by:

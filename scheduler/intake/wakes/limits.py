@@ -11,8 +11,8 @@ from sqlalchemy import Connection, text
 from scheduler.domain.lineage import pair_wait
 from scheduler.intake.wakes.statements import Pair, count_wakes, read_pairs
 
-# From the agent that runs now, back to the one that woke it, and so on to the root. Each look is by an index; only an
-# agent's newest invocations are looked through, for a chain takes minutes.
+# From the running agent back to the one that woke it, and so on to the root. Each lookup uses an index. Only an
+# agent's newest invocations are searched, as a chain takes minutes.
 CHAIN = text("""
     WITH RECURSIVE chain AS (
         SELECT CAST(:agent_id AS uuid) AS agent_id, clock_timestamp() AS at, 0 AS step
@@ -47,9 +47,10 @@ def name_of(conn: Connection, agent_id: UUID) -> str:
 
 
 class PairLimit:
-    """The pairs of one transaction. What joins an open window wakes nobody once more: it is free.
+    """The pairs of agents in one transaction. Joining an open window does not wake again, so it is not counted.
 
-    Exact where the pairs are locked (`lock_pairs`); without it, two at once may both be the last allowed.
+    Exact when the pairs are locked (`lock_pairs`); otherwise two concurrent wakes may both be the last allowed
+    one.
     """
 
     def __init__(self, conn: Connection, pairs: Collection[Pair], now: datetime) -> None:

@@ -21,9 +21,9 @@ _REASONS = frozenset(
 _THOUGHT = re.compile(r"\s*<(think|thinking)>.*?(?:</\1>\s*|\Z)", re.DOTALL)
 """Thoughts that a server includes in the reply although it should separate them."""
 _END_OF_THOUGHT = re.compile(r"(?:(?!<think).)*?</(?:think|thinking)>[ \t]*(?:\n\s*|\Z)", re.DOTALL)
-"""The end of thoughts whose beginning is a part of the prompt, as templates of some models have it."""
+"""The end of thoughts whose start is part of the prompt, as in some models' templates."""
 _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
-"""Unicode categories of characters that nobody sees: blanks, line ends, zero-width characters."""
+"""Unicode categories of invisible characters: blanks, line ends, zero-width characters."""
 
 
 def said(response: ModelResponse) -> str:

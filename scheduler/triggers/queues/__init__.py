@@ -1,1 +1,1 @@
-"""Message queues that are consumed: one file for each, behind `base.Queue`."""
+"""Clients of message queues: one file for each, behind `base.Queue`."""

@@ -1,4 +1,4 @@
-"""What a queue is to its consumer."""
+"""The interface of a message queue for its consumer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from scheduler.domain.errors import ReveilleError
 
 SECONDS = 10.0
 MAX_BYTES = 32 * 1024 * 1024
-"""Of all that a look reads."""
+"""The size limit of everything that a check reads."""
 
 
 class QueueUnread(ReveilleError):
@@ -22,7 +22,7 @@ class QueueUnread(ReveilleError):
 
 
 class TooMuch(ReveilleError):
-    """More came than a look reads."""
+    """A check would read too much."""
 
     status = 502
     problem = "queue-unread"
@@ -30,11 +30,11 @@ class TooMuch(ReveilleError):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Which queue, where it is, and who asks."""
+    """The queue, its address, and its consumer."""
 
     url: SplitResult
     address: str
-    """That was admitted, of the URL's host."""
+    """The checked address of the URL's host."""
     username: str | None
     password: str | None
     stream: str
@@ -42,13 +42,13 @@ class Place:
     is_shared: bool
     """Whether others may consume in the group too."""
     starts_with_all: bool
-    """Whether a group that is made takes what is in the stream already."""
+    """Whether a new group starts with the existing entries."""
     claim_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One entry. `fields` None: it is too large to be read."""
+    """One entry. `fields` None: it is too large to read."""
 
     id: str
     fields: Sequence[tuple[bytes, bytes]] | None
@@ -56,45 +56,45 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What a look got. The entries stay the consumer's until they are acknowledged."""
+    """The result of taking entries. They belong to the consumer until they are acknowledged."""
 
     entries: Sequence[Entry]
     cursor: Mapping[str, Any]
-    """What the next look is given."""
+    """The cursor for the next check."""
     gone: int = 0
-    """Entries that were there, as far as is known, and were removed before they could be read."""
+    """How many entries are known to have been removed before they could be read."""
     more: bool = False
-    """Whether there may be more at once."""
+    """Whether there may be more immediately."""
 
 
 class Queue(Protocol):
     """A queue with one consumer. Each method raises QueueUnread."""
 
     def take(self, cursor: Mapping[str, Any] | None, most: int) -> Taken:
-        """What the consumer got before and did not acknowledge, then what is new: up to `most` entries."""
+        """Returns the consumer's unacknowledged entries, then new ones, up to `most`."""
         ...
 
     def acknowledge(self, ids: Sequence[str]) -> None:
-        """Say that these entries are done with."""
+        """Acknowledges these entries."""
         ...
 
     def sight(self) -> Mapping[str, Any]:
-        """What there is to see, without taking anything."""
+        """Describes the queue without taking anything."""
         ...
 
     def close(self) -> None:
-        """Leave."""
+        """Disconnects."""
         ...
 
 
 @dataclass(slots=True)
 class Meter:
-    """Counts what is read."""
+    """Counts the bytes that are read."""
 
     left: int = field(default=MAX_BYTES)
 
     def count(self, size: int) -> None:
-        """Raise TooMuch when there was more than a look reads."""
+        """Raises TooMuch when a check has read too much."""
         self.left -= size
         if self.left < 0:
             raise TooMuch(f"More than {MAX_BYTES} bytes came at once.")

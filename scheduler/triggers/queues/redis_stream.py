@@ -1,7 +1,7 @@
-"""A stream of Redis 6.2 or newer, or of what speaks like it, consumed by a consumer group.
+"""A stream of Redis 6.2 or newer, or a compatible server, read by a consumer group.
 
-The pending entries of a group are what was taken and not acknowledged. They are read first, so that what a crash left
-is taken again; what another consumer of the group left is taken over after some time.
+The pending entries of a group were taken and not acknowledged. They are read first, so that a crash loses nothing;
+those of another consumer are taken over after some time.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ NOWHERE = "0-0"
 
 
 class RedisStream:
-    """One connection, made when it is needed."""
+    """A connection, opened when needed."""
 
     def __init__(self, place: Place) -> None:
         self._place = place
-        self._made: Any = None  # redis types it in part
+        self._made: Any = None  # redis is only partly typed
 
     def take(self, cursor: Mapping[str, Any] | None, most: int) -> Taken:
-        """Entries, fewer at once where they are large; one that is too large by itself is named only."""
+        """Takes entries, fewer at once if they are large; one that is too large by itself is only named."""
         with _errors(self._place):
             for count in (most, FEW, 1):
                 try:
@@ -44,12 +44,12 @@ class RedisStream:
             return self._too_large(cursor)
 
     def acknowledge(self, ids: Sequence[str]) -> None:
-        """XACK."""
+        """Acknowledges with XACK."""
         with _errors(self._place):
             self._say("XACK", self._place.stream, self._place.group, *ids)
 
     def sight(self) -> Mapping[str, Any]:
-        """How many entries there are, and the newest."""
+        """Returns how many entries there are, and the newest."""
         with _errors(self._place):
             try:
                 newest = self._say("XREVRANGE", self._place.stream, "+", "-", "COUNT", 1)
@@ -86,15 +86,17 @@ class RedisStream:
         return Taken(entries, known, removed + len(lost) + missed, more=is_full)
 
     def _take_over(self, count: int) -> int:
-        """Take what has been pending for long; returns how many of it were removed from the stream."""
+        """Takes over entries that have been pending for long; returns how many of them were removed from the
+        stream.
+        """
         place = self._place
         idle = int(place.claim_seconds * 1000)
         command = ("XAUTOCLAIM", place.stream, place.group, CONSUMER, idle, NOWHERE, "COUNT", count, "JUSTID")
         told = self._say(*command)
-        return len(told[2]) if len(told) > 2 else 0  # Redis 7 says it
+        return len(told[2]) if len(told) > 2 else 0  # Redis 7 reports it
 
     def _new(self, count: int, *, is_counted: bool) -> tuple[list[Any], int | None]:
-        """New entries, and how many were ever added to the stream, where the server knows that."""
+        """Returns new entries, and how many were ever added to the stream, if the server knows that."""
         if count <= 0:
             return [], None
         if not is_counted:
@@ -112,7 +114,7 @@ class RedisStream:
         return "XREADGROUP", "GROUP", place.group, CONSUMER, "COUNT", count, "STREAMS", place.stream, start
 
     def _begun(self) -> dict[str, Any]:
-        """The place of the group, which is made unless it is there."""
+        """Returns the position of the group, creating it if needed."""
         place = self._place
         self._make_group(NOWHERE if place.starts_with_all else "$")
         for told in self._say("XINFO", "GROUPS", place.stream):
@@ -122,9 +124,9 @@ class RedisStream:
         raise QueueUnread(f"The group {place.group} was removed just now.")
 
     def _begun_again(self, last: str) -> dict[str, Any]:
-        """The place of a group that was lost: where it was, or the start of a stream that was made anew.
+        """Returns the position of a lost group: its last one, or the start of a recreated stream.
 
-        Entries that are delivered again fire no second time.
+        Entries that are delivered again do not fire again.
         """
         try:
             told = self._say("XINFO", "STREAM", self._place.stream)
@@ -136,7 +138,7 @@ class RedisStream:
             if "no such key" not in str(error):
                 raise
             newest = NOWHERE
-        start = _before(last) if _order(last) <= _order(newest) else NOWHERE  # a new stream may use an id again
+        start = _before(last) if _order(last) <= _order(newest) else NOWHERE  # a new stream may reuse an id
         self._make_group(start)
         return {"last": start}
 
@@ -148,7 +150,7 @@ class RedisStream:
                 raise
 
     def _too_large(self, cursor: Mapping[str, Any] | None) -> Taken:
-        """Name the first pending entry, which is too large to be read."""
+        """Names the first pending entry, which is too large to read."""
         place = self._place
         first = self._say("XPENDING", place.stream, place.group, "-", "+", 1, CONSUMER)
         return Taken([Entry(_text(each[0]), None) for each in first], dict(cursor or {}), more=True)
@@ -159,7 +161,7 @@ class RedisStream:
         return made.read_response()
 
     def _at_once(self, *commands: Sequence[str | int]) -> Any:
-        """Run commands with none of others in between."""
+        """Runs commands atomically."""
         made = self._connection()
         made.send_packed_command(made.pack_commands([("MULTI",), *commands, ("EXEC",)]))
         for _ in range(len(commands) + 1):
@@ -184,7 +186,7 @@ class RedisStream:
 
 
 class _Connection(Connection):
-    """Connects to an address that was admitted, under the host's name, and meters what it reads."""
+    """Connects to a checked address under the host's name, and counts what it reads."""
 
     def __init__(self, address: str, port: int, host: str, *, is_tls: bool) -> None:
         self._at, self._name, self._is_tls = address, host, is_tls
@@ -207,13 +209,13 @@ class _Connection(Connection):
 
 
 class _Metered:
-    """A socket that reads so much and no more."""
+    """A socket with a limit on what it reads."""
 
     def __init__(self, inner: socket.socket) -> None:
         self._inner, self._meter = inner, Meter()
 
     def recv(self, size: int) -> bytes:
-        """Read."""
+        """Receives data."""
         found = self._inner.recv(size)
         self._meter.count(len(found))
         return found
@@ -223,9 +225,9 @@ class _Metered:
 
 
 def _counted(known: dict[str, Any], added: int | None, fresh: int, before: int, *, is_full: bool) -> int:
-    """How many of the entries that were added never came: neither now, nor taken before and pending still.
+    """Returns how many added entries never arrived, neither now nor earlier and still pending.
 
-    `known["added"]` is how many had been added when all of them had come.
+    `known["added"]` is how many had been added when all of them had arrived.
     """
     then = known.pop("added", None)
     if added is None:
@@ -238,7 +240,7 @@ def _counted(known: dict[str, Any], added: int | None, fresh: int, before: int, 
 
 
 def _of_stream(told: Any) -> list[Any]:
-    """The entries of the one stream that was read."""
+    """Returns the entries of the stream that was read."""
     return [] if not told else list(told[0][1])
 
 
@@ -265,7 +267,7 @@ def _text(value: bytes) -> str:
 
 @contextmanager
 def _errors(place: Place) -> Iterator[None]:
-    """Turn what goes wrong with a server into a QueueUnread."""
+    """Converts errors of a server to QueueUnread."""
     host = place.url.hostname
     try:
         yield

@@ -1,4 +1,4 @@
-"""Documents that firings carry whole beside their data, such as mails; `from` and `subject` of email triggers."""
+"""Adds documents that firings carry besides their data, such as mails; `from` and `subject` of email triggers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Further messages to a task that came by A2A."""
+"""Adds further messages to an A2A task."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adds the indexes by which filtered lists find what is rare. Those of firings hold nothing until a firing fails."""
+"""Adds the indexes with which filtered lists find rare rows. Those of firings are empty until a firing fails."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An index for the conversations of A2A, of which an agent is told what was said before."""
+"""Adds an index for A2A conversations, whose earlier messages an agent is shown."""
 
 from __future__ import annotations
 
