@@ -58,6 +58,6 @@ class AsyncTenants:
         return answer
 
     async def resume(self, tenant_id: str, /) -> PauseOut:
-        """Resume a tenant: what waited is delivered now."""
+        """Resume a tenant: waiting firings are delivered now."""
         answer: PauseOut = await self._client.call("POST", f"/tenants/{self._client.quote(tenant_id)}/resume")
         return answer

@@ -29,6 +29,6 @@ class Pauses:
         return answer
 
     def resume(self, **fields: Unpack[ResumeIn]) -> PausesOut:
-        """Resume the tenant, or everything: what waited is delivered now. Agents and triggers paused before stay so."""
+        """Resume the tenant, or everything: waiting firings are delivered now. Individual pauses stay."""
         answer: PausesOut = self._client.call("POST", "/resume", body=fields)
         return answer

@@ -56,6 +56,6 @@ class Tenants:
         return answer
 
     def resume(self, tenant_id: str, /) -> PauseOut:
-        """Resume a tenant: what waited is delivered now."""
+        """Resume a tenant: waiting firings are delivered now."""
         answer: PauseOut = self._client.call("POST", f"/tenants/{self._client.quote(tenant_id)}/resume")
         return answer
