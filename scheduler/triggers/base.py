@@ -61,8 +61,7 @@ class CheckContext:
 
 
 class TriggerConfig(BaseModel):
-    """A kind of trigger: everything that the rest of Reveille needs to know about it, and the model of its
-    `config`.
+    """A kind of trigger: everything that Reveille needs to know about it, and the model of its `config`.
 
     A subclass is listed in the registry, or found by the entry-point group `reveille.triggers`. The API, the web
     forms, the command line and the tools of agents read it. Unknown fields are refused and nothing is coerced. The
@@ -90,9 +89,7 @@ class TriggerConfig(BaseModel):
     options: ClassVar[tuple[Option, ...]] = ()
     """The command-line options for the config's fields."""
     checked_by: ClassVar[str | None] = None
-    """`module:function`, a Check (scheduler/intake/checks.py), for a kind whose due slot checks for something to
-    fire.
-    """
+    """`module:function`, a Check (scheduler/intake/checks.py), for a kind whose due slot checks something."""
     is_offered: ClassVar[bool] = True
     """Whether people and agents may create triggers of this kind; otherwise only Reveille does."""
     is_listed: ClassVar[bool] = True
@@ -209,10 +206,9 @@ def zone_for(config: TriggerConfig, otherwise: str) -> str:
 def first_run(
     config: TriggerConfig, zone: str, seed: UUID, now: datetime, *, anchor: datetime | None = None
 ) -> datetime | None:
-    """Returns the first run of a trigger created or changed at `now`; None for a kind without a native job.
+    """Returns when a trigger created or changed at `now` runs first; None without a native job.
 
-    Its slots are counted from `anchor`, else from `now`. Raises InvalidField naming `config.FIELD` when it would
-    never run.
+    Raises InvalidField naming `config.FIELD` when it would never run. Slots count from `anchor`, else from `now`.
     """
     with faults_of(config.kind):
         schedule = config.schedule(zone, anchor or now, seed)
