@@ -28,7 +28,7 @@ class ModelFilter:
     text: str | None = None
     is_enabled: bool | None = None
     span: Span = EVER
-    """Of when they were made."""
+    """When they were created."""
 
 
 EVERY_MODEL = ModelFilter()
