@@ -68,7 +68,7 @@ class LedgerPass(ABC):
 
     @abstractmethod
     def prepare(self) -> None:
-        """Prepares the write without the database; the previous pass may still be being written."""
+        """Prepares the write without the database, while the previous pass may still be written."""
 
     @abstractmethod
     def write(self) -> None:
@@ -146,7 +146,7 @@ class LedgerStore(BaseJobStore):
         try:
             self._pass = self.new_pass(self._db.engine.connect())
             self._claim(self._pass)
-        except BaseException as error:  # whatever a row or a kind raises, the others are claimed
+        except BaseException as error:  # whatever a row or a kind raises, the others are still claimed
             if stops_process(error):
                 raise
             self.abandon()
@@ -169,7 +169,7 @@ class LedgerStore(BaseJobStore):
             return self._in(self._wait)
         try:
             return self._end_pass(self._pass)
-        except BaseException as error:  # no pass may end the scheduler
+        except BaseException as error:  # an exception must not end the scheduler
             if stops_process(error):
                 raise
             self.abandon()
