@@ -26,6 +26,7 @@ from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
+from scheduler.storage.tables import IS_ACTIVE
 
 T = TypeVar("T")
 
@@ -75,7 +76,7 @@ HELD_FOR_NOTHING = text(f"""
             (a.is_paused OR n.is_paused OR {SERVICE_IS_PAUSED}) AND a.deleted_at IS NULL, false)
         WHEN 'busy' THEN NOT EXISTS (
             SELECT FROM invocations o
-            WHERE o.agent_id = i.agent_id AND o.state IN ('ready', 'running', 'awaiting', 'retrying'))
+            WHERE o.agent_id = i.agent_id AND o.{IS_ACTIVE})
         WHEN 'budget' THEN i.held_until IS NULL
         END
 """)  # noqa: S608

@@ -27,6 +27,7 @@ from scheduler.storage.engine import notify
 from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
 from scheduler.storage.rows import rows_as
+from scheduler.storage.tables import IS_ACTIVE
 
 # States are literals, so that partial indexes are used, and the clock is read once, for the same reason.
 _DUE = """
@@ -72,16 +73,16 @@ LOCKS_OF_PAUSED = [
 ]
 """Each locks one kind of row that can pause agents, and returns the paused agents."""
 
-READ_ACTIVE = text("""
+READ_ACTIVE = text(f"""
     SELECT id, agent_id FROM invocations
-    WHERE agent_id = ANY(CAST(:agent_ids AS uuid[])) AND state IN ('ready', 'running', 'awaiting', 'retrying')
-""")
+    WHERE agent_id = ANY(CAST(:agent_ids AS uuid[])) AND {IS_ACTIVE}
+""")  # noqa: S608  # our own constant
 
-LOCK_ACTIVE = text("""
+LOCK_ACTIVE = text(f"""
     SELECT agent_id FROM invocations
-    WHERE id = ANY(CAST(:ids AS uuid[])) AND state IN ('ready', 'running', 'awaiting', 'retrying')
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND {IS_ACTIVE}
     FOR UPDATE SKIP LOCKED
-""")
+""")  # noqa: S608  # our own constant
 
 HOLD = text("""
     UPDATE invocations SET due_at = NULL, held_reason = :reason WHERE id = ANY(CAST(:ids AS uuid[]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, text
 
 from scheduler.storage.rows import rows_as
+from scheduler.storage.tables import IS_ACTIVE
 
 SIGNS_OF_LIFE = text("""
     SELECT (SELECT extract(epoch FROM clock_timestamp() - max(last_pass_at))::float8 FROM scheduler_processes)
@@ -16,15 +17,15 @@ SIGNS_OF_LIFE = text("""
 """)
 
 # Both partial unique indexes hold at most one row per agent, so counting open rows costs one scan of the agents.
-OPEN = text("""
+OPEN = text(f"""
     SELECT state, coalesce(held_reason, '') AS held_reason, count(*) AS invocations,
         coalesce(sum(firing_count), 0)::bigint AS firings,
         greatest(extract(epoch FROM clock_timestamp() - min(due_at)), 0)::float8 AS oldest_due_age
     FROM invocations WHERE state = 'collecting' GROUP BY state, held_reason
     UNION ALL
     SELECT state, '', count(*), coalesce(sum(firing_count), 0)::bigint, NULL
-    FROM invocations WHERE state IN ('ready', 'running', 'awaiting', 'retrying') GROUP BY state
-""")
+    FROM invocations WHERE {IS_ACTIVE} GROUP BY state
+""")  # noqa: S608  # our own constant
 
 RECENT_ENDS = text("""
     SELECT state, count(*) AS invocations

@@ -25,6 +25,8 @@ LISTENS_EVERYWHERE = text(
     f"""type = '{TriggerKind.ON_MESSAGE}' AND config @> '{{"any_session": true}}' AND deleted_at IS NULL"""
 )
 
+IS_ACTIVE = "state IN ('ready', 'running', 'awaiting', 'retrying')"
+"""SQL: an invocation of which its agent has only one; an index has it as its condition."""
 ENDED_BADLY = text("state IN ('dead', 'skipped', 'cancelled')")
 COLLECTS = text("state IN ('collecting', 'retrying')")
 NEEDS_A_HUMAN = text("state IN ('dead', 'skipped') AND replayed_into IS NULL")
@@ -223,7 +225,7 @@ class Invocation(Base):
             "uq_invocations_active",
             "agent_id",
             unique=True,
-            postgresql_where=text("state IN ('ready', 'running', 'awaiting', 'retrying')"),
+            postgresql_where=text(IS_ACTIVE),
         ),
         Index("ix_invocations_due", "due_at", postgresql_where=COLLECTS),
         Index("ix_invocations_tenant_due", "tenant_id", "due_at", postgresql_where=COLLECTS),

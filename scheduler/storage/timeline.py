@@ -12,6 +12,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.storage.rows import rows_as
 from scheduler.storage.status import SignsOfLife, read_signs_of_life
+from scheduler.storage.tables import IS_ACTIVE
 
 MAX_FIRINGS = 1000
 MAX_INVOCATIONS = 400
@@ -35,16 +36,16 @@ INVOCATIONS = text("""
 """)
 
 # Both partial unique indexes hold at most one row per agent.
-OPEN = text("""
+OPEN = text(f"""
     SELECT id, agent_id, state, opened_at, due_at, held_reason, firing_count, ready_at, started_at, finished_at,
         attempt, reason
     FROM invocations WHERE tenant_id = :tenant_id AND state = 'collecting'
     UNION ALL
     SELECT id, agent_id, state, opened_at, due_at, held_reason, firing_count, ready_at, started_at, finished_at,
         attempt, reason
-    FROM invocations WHERE tenant_id = :tenant_id AND state IN ('ready', 'running', 'awaiting', 'retrying')
+    FROM invocations WHERE tenant_id = :tenant_id AND {IS_ACTIVE}
     LIMIT :most
-""")
+""")  # noqa: S608  # our own constant
 
 UPCOMING = text("""
     WITH soonest AS (

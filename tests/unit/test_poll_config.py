@@ -113,7 +113,7 @@ def test_the_interval_may_be_a_fraction_but_not_under_the_floor_that_holds() -> 
     strict = CheckContext(now=NOW, min_poll_interval_min=10)
     assert poll(strict, interval_min=10).interval_min == 10
     for minutes in ({"interval_min": 9.9}, {}):
-        with pytest.raises(InvalidField, match="least that this agent may have, 10 minutes"):
+        with pytest.raises(InvalidField, match="below this agent's minimum of 10 minutes"):
             poll(strict, **minutes)
 
 
