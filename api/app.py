@@ -9,6 +9,7 @@ from flask_openapi.openapi import OpenAPI
 
 from api.a2a import a2a
 from api.agents import agents
+from api.alerts import alerts, badges
 from api.approvals import approvals
 from api.audit import audit
 from api.auth import Access
@@ -69,9 +70,10 @@ RESOURCES = (
     web_users,
     tenants,
     pauses,
+    alerts,
     hooks,
 )
-PLAIN = (channel_events, health, metrics, docs, mcp, a2a)
+PLAIN = (badges, channel_events, health, metrics, docs, mcp, a2a)
 
 
 class ReveilleApi(OpenAPI):

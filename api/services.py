@@ -9,6 +9,7 @@ from flask import current_app
 
 from api.live import Live
 from config.settings import Settings, read_variable
+from scheduler.alerts.service import Alerts
 from scheduler.channels.registry import open_channel
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.manage.agents import Agents
@@ -47,6 +48,7 @@ class Services:
     keys: Keys
     tenants: Tenants
     pauses: Pauses
+    alerts: Alerts
     targets: NotificationTargets
     invocations: Invocations
     deliveries: Deliveries
@@ -84,6 +86,7 @@ def build_parts(settings: Settings) -> Services:
         keys=Keys(db, clock),
         tenants=Tenants(db, triggers),
         pauses=Pauses(db),
+        alerts=Alerts(db),
         targets=NotificationTargets(db, box, allow_private, clock),
         invocations=Invocations(db),
         deliveries=Deliveries(db),

@@ -10,6 +10,7 @@ from sqlalchemy import select, text
 
 from config.installation import command, run_command
 from config.settings import Settings
+from scheduler.alerts.watch import Watch
 from scheduler.clock.duties import Duty
 from scheduler.clock.listener import Listener
 from scheduler.clock.scheduler import LedgerScheduler
@@ -98,6 +99,7 @@ def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS) -> list[Dut
         Duty("send notifications again", 5, lambda: send_again(db)),
         Duty("reconcile invocations", 300, Reconciliation(db).look),
         Duty("reconcile jobs", 300, lambda: reconcile_jobs(db)),
+        Duty("watch for trouble", 15, Watch(db).look),
         Duty("remove old history", 60, Pruner(db, days).look),
     ]
 

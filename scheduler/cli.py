@@ -11,6 +11,7 @@ import typer
 
 from scheduler.commands import (
     agents,
+    alerts,
     backup,
     budgets,
     doctor,
@@ -46,6 +47,7 @@ app.add_typer(targets.group, name="targets")
 history.register(app)
 budgets.register(app, agents.group)
 pauses.register(app)
+alerts.register(app)
 app.add_typer(keys.group, name="keys")
 tools.register(app)
 web_password.register(app)

@@ -13,6 +13,7 @@ from pydantic import (
 
 from api.schemas.base import (
     Answer,
+    Expected,
     InvocationsPerHour,
     Listed,
     Moment,
@@ -52,6 +53,9 @@ class AgentSettings(Shape):
     )
     max_invocations_per_hour: InvocationsPerHour | None = Field(
         DEFAULT_INVOCATIONS_PER_HOUR, description="Null: only the tenant's limit. Default: 600."
+    )
+    expect_wake_within: Expected = Field(
+        None, description="An alert opens when it is not woken for so long: seconds, or a text such as 90m or 1d."
     )
     expires_at: Moment | None = None
     mcp_servers: Annotated[list[McpServer], AfterValidator(unique_names)] = Field(
@@ -121,6 +125,7 @@ class AgentOut(Answer):
     max_invocations_per_hour: int | None
     is_paused: bool
     paused_note: str | None
+    expect_wake_within: float | None
     expires_at: Time | None
     mcp_servers: list[McpServerOut]
     header_names: dict[str, list[str]] = Field(

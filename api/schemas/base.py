@@ -26,6 +26,7 @@ from scheduler.domain.ids import parse_id
 from scheduler.domain.local_time import read_iso
 from scheduler.domain.shapes import Shape
 from scheduler.domain.text import is_visible
+from scheduler.manage.trigger_spec import LONGEST_SECONDS
 from scheduler.storage.spans import Span
 from scheduler.triggers.once import parse_moment
 from scheduler.triggers.zones import load_zone
@@ -34,6 +35,10 @@ DAY = timedelta(days=1, microseconds=-1)
 LONGEST_DAY = len("2030-01-31")
 UNESCAPED_OFFSET = re.compile(r"(\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
 """An offset whose plus sign was not escaped as %2B in the address and arrives as a space."""
+DURATION, UNITS = (
+    re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(s|m|h|d)?"),
+    {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400},
+)
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 
@@ -119,6 +124,15 @@ def _visible(value: str) -> str:
     return value
 
 
+def _seconds(value: object) -> object:
+    match = DURATION.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        if isinstance(value, str):
+            raise ValueError("must be a number of seconds, or a text such as 90s, 15m, 2h or 1d")
+        return value
+    return float(match[1]) * UNITS[match[2]]
+
+
 def rfc3339(moment: datetime) -> str:
     """Formats `2030-01-31T09:00:00Z`."""
     return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
@@ -129,6 +143,7 @@ Note = Annotated[str, StringConstraints(max_length=500)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 TokensPerDay = Annotated[int, Field(ge=1, le=10**15)]
 InvocationsPerHour = Annotated[int, Field(ge=1, le=1_000_000)]
+Expected = Annotated[float, BeforeValidator(_seconds), Field(ge=1, le=LONGEST_SECONDS)] | None
 Zone = Annotated[
     str, StringConstraints(min_length=1, max_length=100), AfterValidator(_zone), Field(examples=["Europe/Berlin"])
 ]

@@ -23,6 +23,7 @@ from scheduler.domain.retention import MOST_DAYS
 from scheduler.domain.shapes import Shape
 from scheduler.manage.keys import KeySpec
 from scheduler.storage.keys import AGENT_PREFIX
+from scheduler.triggers.active_hours import OnlyBetween
 
 
 def _known_scopes(scopes: list[str]) -> list[str]:
@@ -71,7 +72,12 @@ class TenantSettings(Shape):
     max_concurrent_runs: int | None = Field(
         None, ge=1, le=1_000_000, description="The maximum concurrent runs of all agents; null: no limit."
     )
-
+    alert_quiet_hours: OnlyBetween | None = Field(
+        None, description="Hours of the day in the tenant's zone in which nobody is told of alerts; null: none."
+    )
+    alert_remind_minutes: int | None = Field(
+        None, ge=1, le=525_600, description="How often people are told again of an open alert; null: once only."
+    )
     keep_firings_days: Days = Field(None, description=f"Firings with their payloads. {KEEP}")
     keep_invocations_days: Days = Field(None, description=f"Ended invocations with their transcripts. {KEEP}")
     keep_deliveries_days: Days = Field(None, description=f"Webhook deliveries. {KEEP}")
@@ -108,6 +114,8 @@ class TenantOut(Answer):
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
+    alert_quiet_hours: str | None
+    alert_remind_minutes: int | None
     keep_firings_days: int | None
     keep_invocations_days: int | None
     keep_deliveries_days: int | None

@@ -10,6 +10,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from api.schemas.acks import AckCounts
 from api.schemas.base import (
     Answer,
+    Expected,
     Listed,
     LocalMoment,
     Moment,
@@ -103,6 +104,18 @@ class TriggerSettings(Shape):
             json_schema_extra=FOLDED,
         )
     )
+    expect_within: Expected = Field(
+        None,
+        title="Alert when silent for",
+        description="Seconds, or a text such as 90m, 2h or 1d. An alert opens when it does nothing for so long.",
+        json_schema_extra=FOLDED,
+    )
+    expect: Literal["firing", "success"] = Field(
+        "firing",
+        title="What is expected",
+        description="That it fires, or that an invocation with its firing succeeds.",
+        json_schema_extra=FOLDED | {"x-labels": {"firing": "A firing", "success": "A successful invocation"}},
+    )
     managed_by_agent: bool = Field(
         False, description="Whether its agent may change, pause, rotate and delete it; only people can set this."
     )
@@ -146,6 +159,8 @@ class TriggerOut(Answer):
     misfire_policy: str
     grace_seconds: float
     notification_summary: str | None
+    expect_within: float | None
+    expect: str
     is_enabled: bool
     paused_note: str | None
     paused_by: str | None = Field(

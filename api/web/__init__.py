@@ -13,6 +13,7 @@ from api.services import Services
 from api.web import filters
 from api.web.agent_edit import agent_edit
 from api.web.agents import agents
+from api.web.alerts import alerts
 from api.web.approvals import approvals
 from api.web.audit import audit
 from api.web.base import secure, show_unknown
@@ -57,6 +58,7 @@ PAGES: tuple[Blueprint, ...] = (
     dead,
     approvals,
     audit,
+    alerts,
     questions,
     settings,
     pauses,

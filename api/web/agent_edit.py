@@ -29,6 +29,7 @@ NULL_WHEN_EMPTY = frozenset(
         "webhook_rate_limit",
         "max_tokens_per_day",
         "max_invocations_per_hour",
+        "expect_wake_within",
         "expires_at",
     }
 )

@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from api.auth import Caller, Level
 from api.services import services
+from scheduler.alerts.service import count_open
 from scheduler.domain.errors import DatabaseUnavailable, NotFound
 from scheduler.storage.overviews import MOST_COUNTED, count_awaiting, count_dead
 from scheduler.storage.pauses import Pause, read_service_pause, read_tenant_pause
@@ -32,13 +33,18 @@ SECTIONS = (
     Section("Sessions", "/sessions"),
     Section("Deliveries", "/deliveries"),
     Section("Failed", "/dead"),
+    Section("Alerts", "/alerts"),
     Section("Approvals", "/approvals"),
     Section("Audit", "/audit"),
     Section("Settings", "/settings"),
 )
 
 
-COUNTED: dict[str, Callable[[Connection, UUID], int]] = {"/dead": count_dead, "/approvals": count_awaiting}
+COUNTED: dict[str, Callable[[Connection, UUID], int]] = {
+    "/dead": count_dead,
+    "/alerts": count_open,
+    "/approvals": count_awaiting,
+}
 """Sections that need a person's attention, and how to count it."""
 
 

@@ -27,6 +27,7 @@ LIMITS = {
     "webhook_rate_limit": "Maximum deliveries per minute and webhook",
     "max_tokens_per_day": "Maximum tokens per day",
     "max_invocations_per_hour": "Maximum invocations per hour",
+    "expect_wake_within": "Alert when not woken for (seconds, or 2h, 1d)",
     "expires_at": "Expires at",
 }
 """Collapsed in the form; empty fields get their defaults."""

@@ -33,6 +33,8 @@ BUDGETS = {
     "max_tokens_per_day": "Maximum tokens per day (all agents)",
     "max_invocations_per_hour": "Maximum invocations per hour (all agents)",
     "max_concurrent_runs": "Maximum runs at once (all agents)",
+    "alert_remind_minutes": "Repeat open alerts after (minutes)",
+    "alert_quiet_hours": "Quiet hours for alerts",
 }
 """Limits that may be empty, which means no limit."""
 RETENTION = {
@@ -133,4 +135,5 @@ def _empty_hints() -> dict[str, str]:
     """Returns what an empty value of each limit means."""
     days = read_days(services().settings.retention)
     usual = {kind.column: f"{days[kind]} days" if days[kind] else "for ever" for kind in History}
-    return dict.fromkeys(BUDGETS, "no limit") | usual
+    alerts = {"alert_remind_minutes": "no repetition", "alert_quiet_hours": "none, else such as 22:00-07:00"}
+    return dict.fromkeys(BUDGETS, "no limit") | alerts | usual

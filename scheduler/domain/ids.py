@@ -10,6 +10,9 @@ from uuid_utils import uuid7
 
 from scheduler.domain.errors import NotFound
 
+NIL = UUID(int=0)
+"""The nil UUID (RFC 9562 §5.9)."""
+
 _set_int = UUID.int.__set__  # type: ignore[attr-defined, misc]
 _set_safety = UUID.is_safe.__set__  # type: ignore[attr-defined, misc]
 

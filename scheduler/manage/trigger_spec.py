@@ -37,6 +37,8 @@ class TriggerSpec:
     misfire_policy: str = MisfirePolicy.LATEST
     grace_seconds: float = 60.0
     notification_summary: str | None = None
+    expect_within: float | None = None
+    expect: str = "firing"
     managed_by_agent: bool = False
 
     def columns(self) -> dict[str, Any]:
@@ -85,9 +87,9 @@ def check_spec(spec: TriggerSpec, now: datetime, before: TriggerSpec | None = No
         raise InvalidField(
             f"max_fires {spec.max_fires} is not in 0..{MAX_FIRES}; null means no limit.", field="max_fires"
         )
-    for name in ("cooldown_seconds", "grace_seconds"):
+    for name in ("cooldown_seconds", "grace_seconds", "expect_within"):
         value = getattr(spec, name)
-        if not (math.isfinite(value) and 0 <= value <= LONGEST_SECONDS):
+        if value is not None and not (math.isfinite(value) and 0 <= value <= LONGEST_SECONDS):
             raise InvalidField(f"{name} {value} is not in 0..{LONGEST_SECONDS:.0f} seconds.", field=name)
     if spec.misfire_policy not in set(MisfirePolicy):
         known = ", ".join(MisfirePolicy)

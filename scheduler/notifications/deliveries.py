@@ -110,6 +110,8 @@ def _outgoing(delivery: Delivery) -> Outgoing:
         content=content_of(delivery.summary, delivery.reply),
         triggers=tuple(delivery.triggers),
         created_at=delivery.created_at,
+        alert_id=delivery.alert_id,
+        event=delivery.event,
     )
 
 
@@ -128,7 +130,7 @@ def _end(conn: Connection, delivery: Delivery, problem: NotSent | None) -> None:
                 subject_id=delivery.target_id,
                 agent_id=delivery.agent_id,
                 name=delivery.target_name,
-                invocation_id=str(delivery.invocation_id),
+                invocation_id=delivery.invocation_id and str(delivery.invocation_id),
                 tries=delivery.attempt,
                 error=problem.error,
             )

@@ -41,10 +41,14 @@ CLAIM = text("""
         RETURNING id, notification_id, target_id, attempt, put_offs
     )
     SELECT c.id, c.attempt, c.put_offs, clock_timestamp() - n.created_at AS age, c.target_id, t.tenant_id, t.agent_id,
-        t.name AS target_name, t.kind, t.secrets, c.notification_id, n.invocation_id, n.summary, n.triggers,
-        n.created_at, a.name AS agent_name, coalesce(n.failure, i.reply, '') AS reply
-    FROM claimed c JOIN notification_targets t ON t.id = c.target_id JOIN notifications n ON n.id = c.notification_id
-    JOIN agents a ON a.id = t.agent_id LEFT JOIN invocations i ON i.id = n.invocation_id
+        t.name AS target_name, t.kind, t.secrets, c.notification_id, n.invocation_id,
+        coalesce(n.summary, 'Reveille') AS summary, coalesce(n.triggers, ARRAY[]::text[]) AS triggers,
+        coalesce(n.created_at, x.created_at) AS created_at, a.name AS agent_name,
+        coalesce(n.failure, i.reply, x.text, '') AS reply, x.alert_id, x.event
+    FROM claimed c JOIN notification_targets t ON t.id = c.target_id JOIN agents a ON a.id = t.agent_id
+    LEFT JOIN notifications n ON n.id = c.notification_id LEFT JOIN invocations i ON i.id = n.invocation_id
+    LEFT JOIN alert_notices x ON x.id = c.notification_id
+    WHERE n.id IS NOT NULL OR x.id IS NOT NULL
 """)
 END = text("""
     UPDATE notification_deliveries
@@ -75,12 +79,16 @@ class Delivery:
     kind: str
     secrets: bytes
     notification_id: UUID
-    invocation_id: UUID
+    invocation_id: UUID | None
+    """None for an alert."""
     summary: str
     triggers: list[str]
     created_at: datetime
     agent_name: str
     reply: str
+    alert_id: UUID | None
+    event: str | None
+    """What became of the alert: `opened`, `open` or `closed`."""
 
 
 def create_target(

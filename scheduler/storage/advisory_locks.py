@@ -21,6 +21,7 @@ class AdvisoryLock(IntEnum):
     RECONCILE_JOBS = 7_383_004
     RETURN_DEFERRED = 7_383_005
     PRUNE = 7_383_006
+    WATCH = 7_383_007
     PLACES = 7_383_010
     """Taken with a second number: the hash of a tenant's id."""
 

@@ -20,6 +20,7 @@ from scheduler.storage.base import NOT_DELETED, NOW, Base
 NAMED_BY_USERS = text("deleted_at IS NULL AND NOT is_system")
 NAMED_BY_SYSTEM = text("deleted_at IS NULL AND is_system")
 WAITS_FOR_AGENT = text(f"type = '{TriggerKind.A2A_WAIT}' AND deleted_at IS NULL")
+EXPECTED = text("expect_within IS NOT NULL AND is_enabled AND deleted_at IS NULL")
 AWAITS_APPROVAL = text("approval = 'awaiting' AND deleted_at IS NULL")
 LISTENS_EVERYWHERE = text(
     f"""type = '{TriggerKind.ON_MESSAGE}' AND config @> '{{"any_session": true}}' AND deleted_at IS NULL"""
@@ -66,6 +67,8 @@ class Agent(Base):
     max_tokens_per_day: Mapped[int | None] = mapped_column(BigInteger)
     """Null: only the tenant's limit applies."""
     max_invocations_per_hour: Mapped[int | None]
+    expect_wake_within: Mapped[float | None]
+    """An alert opens when it was not woken for so many seconds."""
     is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
     paused_note: Mapped[str | None]
     expires_at: Mapped[datetime | None]
@@ -90,6 +93,7 @@ class Trigger(Base):
         Index("ix_triggers_tenant", "tenant_id", "id", postgresql_where=NOT_DELETED),
         Index("ix_triggers_agent", "agent_id", "id", postgresql_where=NOT_DELETED),
         Index("ix_triggers_owner", "agent_id"),
+        Index("ix_triggers_expected", "id", postgresql_where=EXPECTED),
         Index("ix_triggers_waits", "tenant_id", "id", postgresql_where=WAITS_FOR_AGENT),
         Index("ix_triggers_awaiting", "tenant_id", "id", postgresql_where=AWAITS_APPROVAL),
         Index("ix_triggers_any_session", "tenant_id", postgresql_where=LISTENS_EVERYWHERE),
@@ -115,6 +119,9 @@ class Trigger(Base):
     expires_at: Mapped[datetime | None]
     misfire_policy: Mapped[str] = mapped_column(server_default="latest")
     grace_seconds: Mapped[float] = mapped_column(server_default="60")
+    expect_within: Mapped[float | None]
+    """An alert opens when it did not do what is expected for so many seconds."""
+    expect: Mapped[str] = mapped_column(server_default="firing")
     notification_summary: Mapped[str | None]
     """What people are told when it woke the agent, instead of its reason."""
     is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))

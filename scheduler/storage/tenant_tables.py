@@ -37,6 +37,10 @@ class Tenant(Base):
     keep_audit_days: Mapped[int | None]
     min_heartbeat_interval: Mapped[int] = mapped_column(server_default="240")
     """The minimum minutes between two heartbeats of an agent."""
+    alert_quiet_hours: Mapped[str | None]
+    """Hours of the day, such as `22:00-07:00`, in which nobody is told of alerts."""
+    alert_remind_minutes: Mapped[int | None]
+    badge_hash: Mapped[bytes | None] = mapped_column(unique=True)
     is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
     paused_note: Mapped[str | None]
     paused_by: Mapped[str | None]

@@ -37,6 +37,8 @@ class TriggerView:
     misfire_policy: str
     grace_seconds: float
     notification_summary: str | None
+    expect_within: float | None
+    expect: str
     is_enabled: bool
     paused_note: str | None
     next_fire_at: datetime | None

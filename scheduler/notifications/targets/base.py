@@ -20,12 +20,15 @@ class Outgoing:
 
     id: UUID
     invocation_id: UUID | None
-    """None for a test."""
+    """None for a test and for an alert."""
     agent_id: UUID
     agent_name: str
     content: str
     triggers: tuple[str, ...]
     created_at: datetime
+    alert_id: UUID | None = None
+    event: str | None = None
+    """What became of the alert: `opened`, `open` or `closed`."""
 
 
 @dataclass(frozen=True, slots=True)

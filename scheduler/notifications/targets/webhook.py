@@ -28,14 +28,17 @@ class SignedWebhook:
 
     def call(self, note: Outgoing, now: datetime) -> Call:
         """Returns the signed request with the whole notification."""
-        data = {
+        data: dict[str, object] = {
             "id": str(note.id),
             "content": note.content,
             "triggers": note.triggers,
             "agent": {"id": str(note.agent_id), "name": note.agent_name},
             "invocation_id": None if note.invocation_id is None else str(note.invocation_id),
         }
-        event = {"type": "trigger_notification", "timestamp": note.created_at.isoformat(), "data": data}
+        if note.alert_id is not None:
+            data |= {"alert": {"id": str(note.alert_id), "event": note.event}}
+        kind = "trigger_notification" if note.alert_id is None else "alert"
+        event = {"type": kind, "timestamp": note.created_at.isoformat(), "data": data}
         body = json.dumps(event, ensure_ascii=False).encode()
         signature = sign_standard_webhooks(self._secret, str(note.id), int(now.timestamp()), body)
         return Call(body, JSON | signature)

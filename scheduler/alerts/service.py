@@ -1,0 +1,140 @@
+"""What people do with alerts: list them, mute them, and show a badge."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+
+from scheduler.alerts.rules import RULES
+from scheduler.domain.errors import InvalidField, NotFound
+from scheduler.domain.ids import new_token, token_hash
+from scheduler.storage.alert_tables import Alert, AlertMute
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database
+from scheduler.storage.rows import one_as, rows_as
+from scheduler.storage.tenant_tables import Tenant
+
+ALERTS = Alert.__table__
+MUTES = AlertMute.__table__
+ADVICE = {rule.name: rule.advice for rule in RULES}
+
+
+@dataclass(frozen=True, slots=True)
+class Badge:
+    """The state of a tenant, for its badge."""
+
+    is_paused: bool
+    open_alerts: int
+
+
+class Alerts:
+    """The alerts of tenants; an operator's list has those of the service too."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+
+    def list(
+        self, tenant_id: UUID, *, is_operator: bool, is_open: bool | None, limit: int, after: UUID | None = None
+    ) -> Sequence[Alert]:
+        """Lists alerts, newest first."""
+        query = select(ALERTS).where(_seen_by(tenant_id, is_operator=is_operator))
+        if is_open is not None:
+            query = query.where(Alert.closed_at.is_(None) if is_open else Alert.closed_at.is_not(None))
+        if after is not None:
+            query = query.where(Alert.id < after)
+        with self._db.begin() as conn:
+            return rows_as(Alert, conn.execute(query.order_by(Alert.id.desc()).limit(limit)))
+
+    def mute(
+        self,
+        tenant_id: UUID,
+        *,
+        rule: str | None,
+        subject_id: UUID | None,
+        until: datetime | None,
+        note: str | None,
+        actor: str,
+    ) -> AlertMute:
+        """Mutes a rule, a subject, or one rule of a subject. Raises InvalidField."""
+        if rule is None and subject_id is None:
+            raise InvalidField("Name a rule, a subject_id, or both.", field="rule")
+        if rule is not None and rule not in ADVICE:
+            raise InvalidField(f"There is no rule {rule!r}. There are {', '.join(ADVICE)}.", field="rule")
+        values = {"tenant_id": tenant_id, "rule": rule, "subject_id": subject_id, "until": until, "note": note}
+        with self._db.begin() as conn:
+            row = one_as(
+                AlertMute, conn.execute(insert(AlertMute).values(**values, created_by=actor).returning(MUTES))
+            )
+            _audit(conn, "muted", row, actor)
+        return row
+
+    def list_mutes(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[AlertMute]:
+        """Lists mutes that have not ended, newest first."""
+        query = select(MUTES).where(
+            AlertMute.tenant_id == tenant_id,
+            or_(AlertMute.until.is_(None), AlertMute.until > func.clock_timestamp()),
+        )
+        if after is not None:
+            query = query.where(AlertMute.id < after)
+        with self._db.begin() as conn:
+            return rows_as(AlertMute, conn.execute(query.order_by(AlertMute.id.desc()).limit(limit)))
+
+    def unmute(self, tenant_id: UUID, mute_id: UUID, *, actor: str) -> None:
+        """Ends a mute. Raises NotFound."""
+        query = delete(AlertMute).where(AlertMute.tenant_id == tenant_id, AlertMute.id == mute_id).returning(MUTES)
+        with self._db.begin() as conn:
+            found = rows_as(AlertMute, conn.execute(query))
+            if not found:
+                raise NotFound(f"There is no mute '{mute_id}'.")
+            _audit(conn, "unmuted", found[0], actor)
+
+    def new_badge(self, tenant_id: UUID, *, actor: str) -> str:
+        """Returns the token of a new badge address; an earlier one stops working."""
+        token = new_token()
+        with self._db.begin() as conn:
+            conn.execute(update(Tenant).where(Tenant.id == tenant_id).values(badge_hash=token_hash(token)))
+            record_event(conn, action="badge.created", tenant_id=tenant_id, subject_id=tenant_id, actor=actor)
+        return token
+
+    def badge(self, token: str) -> Badge:
+        """Returns the state of the tenant whose badge has that token. Raises NotFound."""
+        count = (
+            select(func.count())
+            .where(Alert.tenant_id == Tenant.id, Alert.closed_at.is_(None))
+            .correlate(Tenant)
+            .scalar_subquery()
+        )
+        query = select(Tenant.is_paused, count.label("open_alerts")).where(Tenant.badge_hash == token_hash(token))
+        with self._db.begin() as conn:
+            found = rows_as(Badge, conn.execute(query))
+        if not found:
+            raise NotFound("There is no such badge.")
+        return found[0]
+
+
+def count_open(conn: Connection, tenant_id: UUID) -> int:
+    """Counts a tenant's open alerts, up to 100."""
+    query = select(Alert.id).where(Alert.tenant_id == tenant_id, Alert.closed_at.is_(None)).limit(100)
+    return conn.execute(select(func.count()).select_from(query.subquery())).scalar_one()
+
+
+def _seen_by(tenant_id: UUID, *, is_operator: bool) -> ColumnElement[bool]:
+    mine = Alert.tenant_id == tenant_id
+    return or_(mine, and_(Alert.tenant_id.is_(None))) if is_operator else mine
+
+
+def _audit(conn: Connection, verb: str, mute: AlertMute, actor: str) -> None:
+    record_event(
+        conn,
+        action=f"alert.{verb}",
+        tenant_id=mute.tenant_id,
+        subject_id=mute.subject_id,
+        actor=actor,
+        rule=mute.rule,
+        until=mute.until and mute.until.isoformat(),
+        note=mute.note,
+    )

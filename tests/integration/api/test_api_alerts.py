@@ -1,0 +1,68 @@
+"""Alerts as the API, the pages and the badge show them."""
+
+from __future__ import annotations
+
+from scheduler.alerts.watch import Watch
+from tests.support.api import Api
+from tests.support.database import change
+from tests.support.pages import signed_in
+
+
+def open_one(api: Api) -> str:
+    """An agent that nobody woke."""
+    agent = str(api.agent("ada", expect_wake_within="1m")["id"])
+    change(api.db, "UPDATE agents SET updated_at = now() - interval '1 hour'")
+    change(api.db, "INSERT INTO scheduler_processes (id, name) VALUES (gen_random_uuid(), 'here')")
+    Watch(api.db).look()
+    return agent
+
+
+def test_alerts_are_listed_muted_and_shown_by_a_badge(api: Api) -> None:
+    agent = open_one(api)
+    [alert] = api.get("/alerts", open="true")["items"]
+    assert (alert["rule"], alert["subject_id"], alert["subject_name"]) == ("agent_asleep", agent, "ada")
+    assert alert["reason"] == "It has not been woken for 1 h; expected within 1 min."
+    assert alert["advice"]
+    assert api.get("/alerts", open="false")["items"] == []
+    address = api.post("/alerts/badge")["url"]
+    picture = api.app.test_client().get(address[address.index("/badge/") :])
+    assert (picture.status_code, picture.content_type) == (200, "image/svg+xml")
+    assert "Reveille: 1 alert<" in picture.text
+    assert api.app.test_client().get("/badge/unknown.svg").status_code == 404
+    mute = api.post("/alerts/mutes", {"subject_id": agent, "until": "2040-01-01"})
+    assert api.get("/alerts/mutes")["items"] == [mute]
+    api.delete(f"/alerts/mutes/{mute['id']}")
+    assert api.get("/alerts/mutes")["items"] == []
+
+
+def test_what_is_wrong_is_said(api: Api) -> None:
+    for wrong in ({}, {"rule": "nothing"}, {"subject_id": "x"}, {"rule": "agent_asleep", "until": "soon"}):
+        api.refused(422, "POST", "/alerts/mutes", wrong)
+    api.refused(404, "DELETE", "/alerts/mutes/01a22600-0000-7000-8000-000000000000")
+    for within in ("soon", "0", 0, -1, "5 minutes", 1e12, True):
+        api.refused(
+            422, "POST", "/agents", {"name": "x", "runtime": {"kind": "log"}, "expect_wake_within": within}
+        )
+    agent = api.agent("bob")["id"]
+    made = api.trigger(agent, expect_within="1.5h", expect="success")
+    assert (made["expect_within"], made["expect"]) == (5400.0, "success")
+    assert api.patch(f"/triggers/{made['id']}", {"expect_within": None})["expect_within"] is None
+    api.refused(422, "PATCH", f"/triggers/{made['id']}", {"expect": "miracles"})
+    [tenant] = api.get("/tenants")["items"]
+    api.refused(422, "PATCH", f"/tenants/{tenant['id']}", {"alert_quiet_hours": "at night"})
+    changed = {"alert_quiet_hours": "22:00-07:00", "alert_remind_minutes": 60}
+    assert api.patch(f"/tenants/{tenant['id']}", changed).items() >= changed.items()
+
+
+def test_the_page_shows_them_and_the_navigation_counts_them(api: Api) -> None:
+    open_one(api)
+    browser = signed_in(api)
+    page = browser.get("/alerts")
+    assert "It has not been woken for 1 h; expected within 1 min." in page
+    assert 'href="/alerts" aria-current="page">Alerts <span class="count">1</span>' in page
+    [alert] = api.get("/alerts")["items"]
+    browser.post("/alerts/mutes", rule=alert["rule"], subject_id=alert["subject_id"])
+    assert "End the mute" in browser.get("/alerts")
+    [mute] = api.get("/alerts/mutes")["items"]
+    browser.post(f"/alerts/mutes/{mute['id']}/end")
+    assert "End the mute" not in browser.get("/alerts")
