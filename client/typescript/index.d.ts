@@ -18,6 +18,7 @@ export interface AgentOut {
   max_invocations_per_hour: number | null;
   is_paused: boolean;
   paused_note: string | null;
+  expect_wake_within: number | null;
   expires_at: string | null;
   mcp_servers: Array<McpServerOut>;
   header_names: Record<string, Array<string>>;
@@ -91,6 +92,7 @@ export interface AgentIn {
   webhook_rate_limit?: number | null;
   max_tokens_per_day?: number | null;
   max_invocations_per_hour?: number | null;
+  expect_wake_within?: number | null;
   expires_at?: string | null;
   mcp_servers?: Array<McpServer>;
   approve_triggers?: boolean;
@@ -177,6 +179,7 @@ export interface AgentWhole {
   max_invocations_per_hour: number | null;
   is_paused: boolean;
   paused_note: string | null;
+  expect_wake_within: number | null;
   expires_at: string | null;
   mcp_servers: Array<McpServerOut>;
   header_names: Record<string, Array<string>>;
@@ -213,6 +216,7 @@ export interface AgentPatch {
   webhook_rate_limit?: number | null;
   max_tokens_per_day?: number | null;
   max_invocations_per_hour?: number | null;
+  expect_wake_within?: number | null;
   expires_at?: string | null;
   mcp_servers?: Array<McpServer>;
   approve_triggers?: boolean;
@@ -242,6 +246,8 @@ export interface TriggerOut {
   misfire_policy: string;
   grace_seconds: number;
   notification_summary: string | null;
+  expect_within: number | null;
+  expect: string;
   is_enabled: boolean;
   paused_note: string | null;
   paused_by: string | null;
@@ -267,6 +273,8 @@ export interface TriggerIn {
   misfire_policy?: "latest" | "all" | "skip";
   grace_seconds?: number;
   notification_summary?: string | null;
+  expect_within?: number | null;
+  expect?: "firing" | "success";
   managed_by_agent?: boolean;
   name: string;
   type: string;
@@ -291,6 +299,8 @@ export interface TriggerRow {
   misfire_policy: "latest" | "all" | "skip";
   grace_seconds: number;
   notification_summary: string | null;
+  expect_within: number | null;
+  expect: "firing" | "success";
   managed_by_agent: boolean;
   name: string;
   type: string;
@@ -320,6 +330,8 @@ export interface TriggerWhole {
   misfire_policy: string;
   grace_seconds: number;
   notification_summary: string | null;
+  expect_within: number | null;
+  expect: string;
   is_enabled: boolean;
   paused_note: string | null;
   paused_by: string | null;
@@ -353,6 +365,8 @@ export interface TriggerPatch {
   misfire_policy?: "latest" | "all" | "skip";
   grace_seconds?: number;
   notification_summary?: string | null;
+  expect_within?: number | null;
+  expect?: "firing" | "success";
   managed_by_agent?: boolean;
   name?: string;
   type?: string;
@@ -1020,6 +1034,8 @@ export interface TenantOut {
   max_tokens_per_day: number | null;
   max_invocations_per_hour: number | null;
   max_concurrent_runs: number | null;
+  alert_quiet_hours: string | null;
+  alert_remind_minutes: number | null;
   keep_firings_days: number | null;
   keep_invocations_days: number | null;
   keep_deliveries_days: number | null;
@@ -1043,6 +1059,8 @@ export interface TenantIn {
   max_tokens_per_day?: number | null;
   max_invocations_per_hour?: number | null;
   max_concurrent_runs?: number | null;
+  alert_quiet_hours?: string | null;
+  alert_remind_minutes?: number | null;
   keep_firings_days?: number | null;
   keep_invocations_days?: number | null;
   keep_deliveries_days?: number | null;
@@ -1067,6 +1085,8 @@ export interface TenantPatch {
   max_tokens_per_day?: number | null;
   max_invocations_per_hour?: number | null;
   max_concurrent_runs?: number | null;
+  alert_quiet_hours?: string | null;
+  alert_remind_minutes?: number | null;
   keep_firings_days?: number | null;
   keep_invocations_days?: number | null;
   keep_deliveries_days?: number | null;
@@ -1095,6 +1115,53 @@ export interface PauseIn {
 
 export interface ResumeIn {
   everything?: boolean;
+}
+
+export interface AlertPage {
+  items: Array<AlertOut>;
+  next: string | null;
+}
+
+export interface AlertOut {
+  id: string;
+  rule: string;
+  subject_kind: string;
+  subject_id: string;
+  subject_name: string;
+  agent_id: string | null;
+  reason: string;
+  advice: string;
+  looks: number;
+  opened_at: string;
+  seen_at: string;
+  told_at: string | null;
+  closed_at: string | null;
+}
+
+export interface MuteOut {
+  id: string;
+  rule: string | null;
+  subject_id: string | null;
+  until: string | null;
+  note: string | null;
+  created_by: string;
+  created_at: string;
+}
+
+export interface MuteIn {
+  rule?: string | null;
+  subject_id?: string | null;
+  until?: string | null;
+  note?: string | null;
+}
+
+export interface MutePage {
+  items: Array<MuteOut>;
+  next: string | null;
+}
+
+export interface BadgeOut {
+  url: string;
 }
 
 export interface HookOut {

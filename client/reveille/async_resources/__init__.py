@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reveille.async_resources.agents import AsyncAgents
+from reveille.async_resources.alerts import AsyncAlerts
 from reveille.async_resources.api_keys import AsyncApiKeys
 from reveille.async_resources.audit import AsyncAudit
 from reveille.async_resources.channels import AsyncChannels
@@ -46,3 +47,4 @@ class AsyncResources:
         self.web_users = AsyncWebUsers(client)
         self.tenants = AsyncTenants(client)
         self.pauses = AsyncPauses(client)
+        self.alerts = AsyncAlerts(client)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from reveille.resources.agents import Agents
+from reveille.resources.alerts import Alerts
 from reveille.resources.api_keys import ApiKeys
 from reveille.resources.audit import Audit
 from reveille.resources.channels import Channels
@@ -46,3 +47,4 @@ class Resources:
         self.web_users = WebUsers(client)
         self.tenants = Tenants(client)
         self.pauses = Pauses(client)
+        self.alerts = Alerts(client)

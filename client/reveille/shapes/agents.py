@@ -31,6 +31,7 @@ class AgentOut(TypedDict):
     max_invocations_per_hour: int | None
     is_paused: bool
     paused_note: str | None
+    expect_wake_within: float | None
     expires_at: str | None
     mcp_servers: list[McpServerOut]
     header_names: dict[str, list[str]]
@@ -116,6 +117,7 @@ class AgentIn(TypedDict, total=False):
     webhook_rate_limit: int | None
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
+    expect_wake_within: float | None
     expires_at: str | None
     mcp_servers: list[McpServer]
     approve_triggers: bool
@@ -195,6 +197,7 @@ class AgentWhole(TypedDict):
     max_invocations_per_hour: int | None
     is_paused: bool
     paused_note: str | None
+    expect_wake_within: float | None
     expires_at: str | None
     mcp_servers: list[McpServerOut]
     header_names: dict[str, list[str]]
@@ -231,6 +234,7 @@ class AgentPatch(TypedDict, total=False):
     webhook_rate_limit: int | None
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
+    expect_wake_within: float | None
     expires_at: str | None
     mcp_servers: list[McpServer]
     approve_triggers: bool

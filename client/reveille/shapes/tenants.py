@@ -20,6 +20,8 @@ class TenantOut(TypedDict):
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
+    alert_quiet_hours: str | None
+    alert_remind_minutes: int | None
     keep_firings_days: int | None
     keep_invocations_days: int | None
     keep_deliveries_days: int | None
@@ -48,6 +50,8 @@ class TenantIn(TypedDict, total=False):
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
+    alert_quiet_hours: str | None
+    alert_remind_minutes: int | None
     keep_firings_days: int | None
     keep_invocations_days: int | None
     keep_deliveries_days: int | None
@@ -67,6 +71,8 @@ class TenantPatch(TypedDict, total=False):
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
+    alert_quiet_hours: str | None
+    alert_remind_minutes: int | None
     keep_firings_days: int | None
     keep_invocations_days: int | None
     keep_deliveries_days: int | None

@@ -25,6 +25,8 @@ class TriggerOut(TypedDict):
     misfire_policy: str
     grace_seconds: float
     notification_summary: str | None
+    expect_within: float | None
+    expect: str
     is_enabled: bool
     paused_note: str | None
     paused_by: str | None
@@ -55,6 +57,8 @@ class TriggerIn(TypedDict, total=False):
     misfire_policy: Literal["latest", "all", "skip"]
     grace_seconds: float
     notification_summary: str | None
+    expect_within: float | None
+    expect: Literal["firing", "success"]
     managed_by_agent: bool
     name: Required[str]
     type: Required[str]
@@ -71,6 +75,8 @@ class TriggerRow(TypedDict):
     misfire_policy: Literal["latest", "all", "skip"]
     grace_seconds: float
     notification_summary: str | None
+    expect_within: float | None
+    expect: Literal["firing", "success"]
     managed_by_agent: bool
     name: str
     type: str
@@ -109,6 +115,8 @@ class TriggerWhole(TypedDict):
     misfire_policy: str
     grace_seconds: float
     notification_summary: str | None
+    expect_within: float | None
+    expect: str
     is_enabled: bool
     paused_note: str | None
     paused_by: str | None
@@ -136,6 +144,8 @@ class TriggerPatch(TypedDict, total=False):
     misfire_policy: Literal["latest", "all", "skip"]
     grace_seconds: float
     notification_summary: str | None
+    expect_within: float | None
+    expect: Literal["firing", "success"]
     managed_by_agent: bool
     name: str
     type: str
