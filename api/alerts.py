@@ -17,6 +17,7 @@ GREEN, RED, GREY = "#18794e", "#b42318", "#5b6470"
 CHARACTER_WIDTH = 7
 
 alerts = blueprint("alerts", "What is in trouble, since when, and what to do.")
+mutes = blueprint("mutes", "Alerts of which nobody is told.")
 badges = Blueprint("badges", __name__)
 
 
@@ -31,7 +32,7 @@ def show_alerts(query: AlertsQuery) -> Response:
     return page(AlertPage, rows, query)
 
 
-@alerts.post("/alerts/mutes", responses={201: MuteOut, **CHANGES})
+@mutes.post("/alerts/mutes", responses={201: MuteOut, **CHANGES})
 @needs(Level.WRITE)
 def mute_alerts(body: MuteIn) -> Response:
     """Mute a rule, a subject, or one rule of a subject: alerts still open, but no target is told."""
@@ -41,14 +42,14 @@ def mute_alerts(body: MuteIn) -> Response:
     )
 
 
-@alerts.get("/alerts/mutes", responses={200: MutePage})
+@mutes.get("/alerts/mutes", responses={200: MutePage})
 @needs(Level.READ)
 def show_mutes(query: Page) -> Response:
     """List mutes that have not ended, newest first."""
     return page(MutePage, services().alerts.list_mutes(caller().tenant_id, **one_more(query)), query)
 
 
-@alerts.delete("/alerts/mutes/<mute_id>", responses={204: EMPTY, **CHANGES})
+@mutes.delete("/alerts/mutes/<mute_id>", responses={204: EMPTY, **CHANGES})
 @needs(Level.WRITE)
 def unmute_alerts(path: MutePath) -> Response:
     """End a mute."""

@@ -9,7 +9,7 @@ from flask_openapi.openapi import OpenAPI
 
 from api.a2a import a2a
 from api.agents import agents
-from api.alerts import alerts, badges
+from api.alerts import alerts, badges, mutes
 from api.approvals import approvals
 from api.audit import audit
 from api.auth import Access
@@ -71,6 +71,7 @@ RESOURCES = (
     tenants,
     pauses,
     alerts,
+    mutes,
     hooks,
 )
 PLAIN = (badges, channel_events, health, metrics, docs, mcp, a2a)

@@ -1138,6 +1138,10 @@ export interface AlertOut {
   closed_at: string | null;
 }
 
+export interface BadgeOut {
+  url: string;
+}
+
 export interface MuteOut {
   id: string;
   rule: string | null;
@@ -1158,10 +1162,6 @@ export interface MuteIn {
 export interface MutePage {
   items: Array<MuteOut>;
   next: string | null;
-}
-
-export interface BadgeOut {
-  url: string;
 }
 
 export interface HookOut {

@@ -17,6 +17,7 @@ from reveille.async_resources.firings import AsyncFirings
 from reveille.async_resources.invocations import AsyncInvocations
 from reveille.async_resources.messages import AsyncMessages
 from reveille.async_resources.models import AsyncModels
+from reveille.async_resources.mutes import AsyncMutes
 from reveille.async_resources.notification_targets import AsyncNotificationTargets
 from reveille.async_resources.pauses import AsyncPauses
 from reveille.async_resources.tenants import AsyncTenants
@@ -48,3 +49,4 @@ class AsyncResources:
         self.tenants = AsyncTenants(client)
         self.pauses = AsyncPauses(client)
         self.alerts = AsyncAlerts(client)
+        self.mutes = AsyncMutes(client)

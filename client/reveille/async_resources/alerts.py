@@ -6,11 +6,11 @@ Written by tools/clients from the description of the API; do not edit.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Unpack
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from reveille.client import AsyncClient
-    from reveille.shapes.alerts import AlertOut, AlertPage, BadgeOut, MuteIn, MuteOut, MutePage
+    from reveille.shapes.alerts import AlertOut, AlertPage, BadgeOut
 
 
 class AsyncAlerts:
@@ -31,24 +31,6 @@ class AsyncAlerts:
     def each(self, *, open_: bool | None = None) -> AsyncIterator[AlertOut]:
         """Go through all of them, page by page."""
         return self._client.each("/alerts", query={"open": open_})
-
-    async def list(self, *, limit: int | None = None, after: str | None = None) -> MutePage:
-        """List mutes that have not ended, newest first."""
-        answer: MutePage = await self._client.call("GET", "/alerts/mutes", query={"limit": limit, "after": after})
-        return answer
-
-    def each(self) -> AsyncIterator[MuteOut]:
-        """Go through all of them, page by page."""
-        return self._client.each("/alerts/mutes", query={})
-
-    async def mute(self, **fields: Unpack[MuteIn]) -> MuteOut:
-        """Mute a rule, a subject, or one rule of a subject: alerts still open, but no target is told."""
-        answer: MuteOut = await self._client.call("POST", "/alerts/mutes", body=fields)
-        return answer
-
-    async def unmute(self, mute_id: str, /) -> None:
-        """End a mute."""
-        await self._client.call("DELETE", f"/alerts/mutes/{self._client.quote(mute_id)}")
 
     async def create(self) -> BadgeOut:
         """Make the address of the tenant's badge, shown in this response only; an earlier one stops working."""

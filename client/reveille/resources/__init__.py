@@ -17,6 +17,7 @@ from reveille.resources.firings import Firings
 from reveille.resources.invocations import Invocations
 from reveille.resources.messages import Messages
 from reveille.resources.models import Models
+from reveille.resources.mutes import Mutes
 from reveille.resources.notification_targets import NotificationTargets
 from reveille.resources.pauses import Pauses
 from reveille.resources.tenants import Tenants
@@ -48,3 +49,4 @@ class Resources:
         self.tenants = Tenants(client)
         self.pauses = Pauses(client)
         self.alerts = Alerts(client)
+        self.mutes = Mutes(client)

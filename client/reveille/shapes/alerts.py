@@ -29,27 +29,5 @@ class AlertPage(TypedDict):
     next: str | None
 
 
-class MuteOut(TypedDict):
-    id: str
-    rule: str | None
-    subject_id: str | None
-    until: str | None
-    note: str | None
-    created_by: str
-    created_at: str
-
-
-class MutePage(TypedDict):
-    items: list[MuteOut]
-    next: str | None
-
-
-class MuteIn(TypedDict, total=False):
-    rule: str | None
-    subject_id: str | None
-    until: str | None
-    note: str | None
-
-
 class BadgeOut(TypedDict):
     url: str
