@@ -18,12 +18,13 @@ def main() -> int:
     target = Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "client").resolve()
     document = description()
     resources = python.read(document)
+    served = [resource for resource in resources if resource.operations]
     owner = {shape: resource.name for resource in resources for shape in resource.shapes}
     package = target / "reveille"
     written = {"shapes/__init__.py": '"""What the API takes and answers."""\n'}
     for prefix, folder in (("", "resources"), ("Async", "async_resources")):
-        written[f"{folder}/__init__.py"] = python.index_of(resources, prefix)
-        for resource in resources:
+        written[f"{folder}/__init__.py"] = python.index_of(served, prefix)
+        for resource in served:
             written[f"{folder}/{resource.name}.py"] = python.methods_of(resource, document, owner, prefix)
     for resource in resources:
         written[f"shapes/{resource.name}.py"] = python.shapes_module(resource, document, owner)

@@ -48,9 +48,12 @@ from __future__ import annotations
 '''
 
 
+RUNTIMES = "runtimes"
+
+
 @dataclass
 class Resource:
-    """The operations of a resource, and the shapes that it is the first to use."""
+    """The operations of a resource (shapes alone have none), and the shapes that it is the first to use."""
 
     name: str
     operations: list[tuple[str, str, str, dict[str, Any]]] = field(default_factory=list)
@@ -76,7 +79,9 @@ def read(document: dict[str, Any]) -> list[Resource]:
             for shape in shapes_of(operation, document):
                 if shape not in taken and shape not in ("Problem", "FieldError"):
                     taken.add(shape)
-                    resource.shapes.append(shape)
+                    # Runtimes have a module of their own, as each kind of them brings shapes.
+                    home = RUNTIMES if "Runtime" in shape else tag
+                    resources.setdefault(home, Resource(home)).shapes.append(shape)
     return list(resources.values())
 
 

@@ -5,12 +5,19 @@ Written by tools/clients from the description of the API; do not edit.
 
 from __future__ import annotations
 
-from typing import Any, Literal, Required, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 
-
-class A2aRuntimeOut(TypedDict, total=False):
-    kind: Required[Literal["a2a"]]
-    url: Required[str]
+if TYPE_CHECKING:
+    from reveille.shapes.runtimes import (
+        A2aRuntime,
+        A2aRuntimeOut,
+        CommandRuntime,
+        CommandRuntimeOut,
+        HttpRuntime,
+        HttpRuntimeOut,
+        LlmRuntime,
+        LlmRuntimeOut,
+    )
 
 
 class AgentOut(TypedDict):
@@ -46,11 +53,6 @@ class AgentPage(TypedDict):
     next: str | None
 
 
-class CommandRuntimeOut(TypedDict, total=False):
-    kind: Required[Literal["command"]]
-    name: Required[str]
-
-
 class Follow(TypedDict):
     location: bool | str | None
     poll_path: str | None
@@ -61,48 +63,10 @@ class Follow(TypedDict):
     poll_seconds: float | None
 
 
-HttpRuntimeOut = TypedDict(
-    "HttpRuntimeOut",
-    {
-        "kind": Required["Literal['http']"],
-        "preset": "str | None",
-        "url": Required["str"],
-        "secret": "str | None",
-        "accepted": "str | None",
-        "parameters": "dict[str, str] | None",
-        "method": "str | None",
-        "path": "str | None",
-        "body": "Any",
-        "sign": "bool | None",
-        "reply_path": "str | None",
-        "error_path": "str | None",
-        "usage_path": "str | None",
-        "async": "Follow | None",
-    },
-    total=False,
-)
-
-
-class LlmRuntimeOut(TypedDict, total=False):
-    kind: Required[Literal["llm"]]
-    model_id: Required[str]
-    fallback_model_id: str | None
-    instructions: str
-    tool_rounds: int
-    tools_by_trust: dict[str, list[str]]
-
-
 class McpServerOut(TypedDict):
     name: str
     url: str | None
     command: str | None
-
-
-class A2aRuntime(TypedDict, total=False):
-    kind: Required[Literal["a2a"]]
-    url: Required[str]
-    secret: str | None
-    headers: dict[str, str] | None
 
 
 class AgentIn(TypedDict, total=False):
@@ -124,44 +88,6 @@ class AgentIn(TypedDict, total=False):
     public_card: bool
     name: Required[str]
     runtime: Required[HttpRuntime | LlmRuntime | CommandRuntime | A2aRuntime]
-
-
-class CommandRuntime(TypedDict, total=False):
-    kind: Required[Literal["command"]]
-    name: Required[str]
-
-
-HttpRuntime = TypedDict(
-    "HttpRuntime",
-    {
-        "kind": Required["Literal['http']"],
-        "preset": "str | None",
-        "url": Required["str"],
-        "secret": "str | None",
-        "token": "str | None",
-        "accepted": "Literal['done', 'awaits'] | None",
-        "parameters": "dict[str, str] | None",
-        "method": "Literal['GET', 'POST', 'PUT', 'PATCH'] | None",
-        "path": "str | None",
-        "headers": "dict[str, str] | None",
-        "body": "Any",
-        "sign": "bool | None",
-        "reply_path": "str | None",
-        "error_path": "str | None",
-        "usage_path": "str | None",
-        "async": "Follow | None",
-    },
-    total=False,
-)
-
-
-class LlmRuntime(TypedDict, total=False):
-    kind: Required[Literal["llm"]]
-    model_id: Required[str]
-    fallback_model_id: str | None
-    instructions: str
-    tool_rounds: int
-    tools_by_trust: dict[str, list[str]]
 
 
 class McpServer(TypedDict, total=False):
