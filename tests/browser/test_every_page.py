@@ -17,6 +17,7 @@ NO_PAGES = {
     "web_now.show_picture",
     "web_now.stream",
     "web_firings.download_payload",
+    "web_firings.download_document",
     "web_questions.end_session",  # of what the signing in makes: walked below
 }
 PHONE: ViewportSize = {"width": 360, "height": 740}
