@@ -12,6 +12,7 @@ import pytest
 from sqlalchemy import Connection
 
 from scheduler.domain.misfire import Schedule
+from scheduler.firings import slots
 from scheduler.firings.new_firing import NewFiring
 from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.manage.triggers import Triggers
@@ -80,6 +81,7 @@ def look(conn: Connection, due: Sequence[LockedTrigger]) -> Sequence[NewFiring]:
 def make_both(db: Database, monkeypatch: pytest.MonkeyPatch, kind: type[IntervalConfig]) -> tuple[UUID, UUID]:
     """A due trigger of the odd kind and a due neighbour, which is the later of the two."""
     monkeypatch.setitem(KINDS, "odd", kind)
+    slots._config.cache_clear()  # else it would be of the class that had this name before
     agent = make_agent(db)
     odd = make_trigger(db, agent, "odd", config={"seconds": 60}).id
     neighbour = make_trigger(db, agent).id
