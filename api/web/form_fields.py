@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 from werkzeug.datastructures import MultiDict
 
 from scheduler.domain.errors import InvalidField
-from scheduler.triggers.base import fields_of
+from scheduler.triggers.field_names import fields_of
 
 SECRET_KEPT = "Stored and never shown. Leave empty to keep it."  # noqa: S105  # a hint
 NUMBERS = (int, float)

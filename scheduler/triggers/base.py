@@ -11,14 +11,14 @@ from typing import Any, ClassVar
 from uuid import UUID
 
 from loguru import logger
-from pydantic import AliasChoices, BaseModel, ConfigDict, ValidationError
-from pydantic.fields import FieldInfo
+from pydantic import BaseModel, ConfigDict, ValidationError
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.domain.errors import InvalidField, ReveilleError, stops_process
 from scheduler.domain.json_values import check_storable
 from scheduler.domain.misfire import Schedule
 from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
+from scheduler.triggers.field_names import by_new_names, fields_of
 from scheduler.triggers.options import Option
 from scheduler.triggers.zones import load_zone
 
@@ -183,17 +183,9 @@ def resolve_config(parsed: TriggerConfig, config: Mapping[str, Any], context: Ch
     `config.FIELD`.
     """
     with faults_of(parsed.kind), _fields_of_config():
-        whole = dict(config) | dict(parsed.resolved(context))
+        whole = by_new_names(type(parsed), config) | dict(parsed.resolved(context))
         check_storable(whole)
         return whole
-
-
-def fields_of(model: type[BaseModel]) -> Iterator[tuple[str, FieldInfo]]:
-    """Returns each field by its external name: the first of its aliases, if Python does not allow the name."""
-    for name, field in model.model_fields.items():
-        alias = field.validation_alias
-        first = alias.choices[0] if isinstance(alias, AliasChoices) else alias
-        yield first if isinstance(first, str) else name, field
 
 
 def zone_for(config: TriggerConfig, otherwise: str) -> str:

@@ -8,7 +8,8 @@ from typing import Any, Literal, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
-from scheduler.triggers.base import TriggerConfig, fields_of
+from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.field_names import fields_of
 from scheduler.triggers.registry import CLOCKED, OFFERED
 
 MOST_FIELDS = 6

@@ -13,7 +13,7 @@ from scheduler.documents.mail import read
 from scheduler.domain.errors import InvalidField
 from scheduler.net.policy import AllowedPrivate
 from scheduler.net.request_checks import check_server
-from scheduler.triggers.base import CheckContext, parse_config, split_secrets
+from scheduler.triggers.base import CheckContext, parse_config, resolve_config, split_secrets
 from scheduler.triggers.email import EmailConfig
 from tests.unit.test_poll_config import NOW
 
@@ -106,6 +106,12 @@ def test_only_servers_that_may_be_connected_to_are_accepted(host: str, port: int
     with pytest.raises(InvalidField, match=why) as refused:
         parse_config(EmailConfig, GIVEN | {"host": host, "port": port}, context)
     assert refused.value.field == "config.host"
+
+
+def test_former_names_of_filters_are_read_and_stored_by_the_new_ones() -> None:
+    former = GIVEN | {"from_contains": "a", "subject_contains": "b"}
+    parsed = parse_config(EmailConfig, former, CheckContext(NOW))
+    assert resolve_config(parsed, former, CheckContext(NOW)) == GIVEN | {"from": "a", "subject": "b"}
 
 
 def test_the_password_is_a_secret() -> None:
