@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 from sqlalchemy import text
 
-from scheduler.clock.scheduler import LedgerScheduler
+from scheduler.clock.scheduler import LONGEST_SLEEP, LedgerScheduler
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.retention import DEFAULT_DAYS, History
 from scheduler.manage.retention import Pruner
@@ -86,7 +86,7 @@ def lateness_beside_removal(databases: Databases, old: int = OLD) -> Pruned:
 
 def _late(db: Database) -> list[float]:
     """The lateness of DUE triggers, one after the other."""
-    first = datetime.now(UTC) + timedelta(seconds=1)  # noqa: TID251
+    first = datetime.now(UTC) + timedelta(seconds=LONGEST_SLEEP + 1)  # noqa: TID251  # nobody wakes the scheduler
     with db.begin() as conn:
         conn.execute(ONE_BY_ONE, {"first": first, "every": EVERY_SECONDS, "count": DUE})
     while True:

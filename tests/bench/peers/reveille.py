@@ -35,7 +35,7 @@ def measure_reveille(databases: Databases) -> Found:
 
 
 def _idle(databases: Databases, found: Found) -> None:
-    with woken_agents(databases, 1) as (processes, _port, _path, url):
+    with woken_agents(databases, 0) as (processes, _port, _path, url):
         db = Database(sqlalchemy_url(url))
         populate(db, STORED)
         db.dispose()
