@@ -49,6 +49,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
 }
 NOT_RUN = {
     "coding-agents.md": "runs tools of others; tests/integration/runtimes/test_coding_agents.py has a stand-in",
+    "presets/README.md": "makes an agent behind a server of the reader's; `make external` has real ones",
     "runtimes.md": "ends an invocation of the reader's own; tests/integration/invocations/test_complete.py does so",
     "web.md": "asks at a terminal; tests/integration/web/test_web_users.py does so",
 }
