@@ -8,6 +8,16 @@ from tests.support.api import agent_body, trigger_body
 
 # Route -> (the least scope, whether an agent:ID key may call it for its own agent).
 SCOPES: dict[str, tuple[str, bool]] = {
+    "GET /alerts": ("read", False),
+    "POST /alerts/mutes": ("write", False),
+    "GET /alerts/mutes": ("read", False),
+    "DELETE /alerts/mutes/<mute_id>": ("write", False),
+    "POST /alerts/badge": ("admin", False),
+    "GET /pause": ("read", False),
+    "POST /pause": ("admin", False),
+    "POST /resume": ("admin", False),
+    "POST /tenants/<tenant_id>/pause": ("operator", False),
+    "POST /tenants/<tenant_id>/resume": ("operator", False),
     "POST /agents": ("write", False),
     "POST /agents/bulk": ("write", False),
     "GET /agents": ("read", True),
@@ -40,6 +50,7 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "POST /triggers/<trigger_id>/deliveries/replay": ("write", True),
     "POST /triggers/<trigger_id>/deliveries/<delivery_id>/replay": ("write", True),
     "GET /firings": ("read", True),
+    "GET /firings/<firing_id>/documents/<number>": ("read", True),
     "GET /firings/<firing_id>": ("read", True),
     "GET /firings/<firing_id>/payload": ("read", True),
     "POST /firings/<firing_id>/ack": ("write", True),
@@ -99,6 +110,7 @@ NOBODY = "00000000-0000-7000-8000-0000000000ff"
 PUBLIC_KEY = {"public_key": "00" * 32}
 
 BODIES: dict[str, dict[str, Any]] = {
+    "POST /alerts/mutes": {"rule": "agent_asleep"},
     "POST /agents": agent_body("bob"),
     "PATCH /agents/<agent_id>": {"role_description": "changed"},
     "POST /agents/<agent_id>/triggers": trigger_body("tock"),

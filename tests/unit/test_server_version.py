@@ -18,5 +18,5 @@ def test_an_older_one_is_refused_in_one_line(number: int, named: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         check_version(number)
     assert refused.value.message == (
-        f"DATABASE_URL leads to PostgreSQL {named}, and Reveille needs 14 or newer: upgrade the server."
+        f"The server at DATABASE_URL is PostgreSQL {named}, but Reveille needs 14 or newer: upgrade the server."
     )

@@ -86,8 +86,8 @@ def asleep(db: Database) -> UUID:
     return agent
 
 
-def dead(db: Database) -> UUID:
-    woken = make_woken(db)
+def dead(db: Database, name: str = "ada") -> UUID:
+    woken = make_woken(db, name)
     fire(db, woken)
     assert end(db, start(db, close(db).ready[0]), Failed("It is broken.", permanent=True))
     return woken.agent_id
@@ -254,7 +254,7 @@ def test_a_rule_that_fails_leaves_the_others_and_its_alerts(db: Database) -> Non
         conn.exec_driver_sql("SELECT * FROM nowhere")
 
     rules = [replace(each, find=broken) if each.name == "agent_asleep" else each for each in RULES]
-    subject = dead(db)
+    subject = dead(db, "bob")
     Watch(db, rules).look()
     found = Alerts(db).list(DEFAULT_TENANT, is_operator=False, is_open=True, limit=9)
     assert [(each.id == before.id, each.subject_id == subject) for each in found] == [(False, True), (True, False)]

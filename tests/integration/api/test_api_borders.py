@@ -151,7 +151,7 @@ def test_secrets_are_sealed_anew_in_every_table_that_holds_some(api: Api) -> Non
     from scheduler.storage.base import Base
     from scheduler.storage.reseal import SEALED, reseal
 
-    hashes = {"key_hash", "token_hash", "complete_token_hash", "content_hash"}
+    hashes = {"key_hash", "token_hash", "complete_token_hash", "content_hash", "badge_hash"}
     held = {
         (table.name, column.name)
         for table in Base.metadata.tables.values()

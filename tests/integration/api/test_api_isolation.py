@@ -59,6 +59,7 @@ def world(api: Api, name: str) -> World:
         "web_user_id": as_tenant.post("/web-users", {"name": name, "password": "correct horse battery"})["id"],
         "key_id": admin.get("/api-keys")["items"][0]["id"],
         "tenant_id": tenant_id,
+        "mute_id": as_tenant.post("/alerts/mutes", {"rule": "agent_asleep"})["id"],
     }
     return World(ids, admin)
 
@@ -75,7 +76,7 @@ def routes(api: Api) -> list[str]:
 
 def call(caller: Caller, route: str, ids: dict[str, str]) -> tuple[int, Any]:
     """The status and the JSON of a call of `route` with its ids filled in."""
-    method, path = route.split(" ")
+    method, path = route.replace("<number>", "1").split(" ")
     body = dict(BODIES[route]) if route in BODIES else None
     for name, value in ids.items():
         path = path.replace(f"<{name}>", value)

@@ -195,7 +195,7 @@ def test_an_upgrade_waits_until_nobody_uses_the_data(short_path: Path) -> None:
     directory = short_path / "postgres"
     directory.mkdir()
     (directory / "PG_VERSION").write_text("16\n", encoding="ascii")
-    with data_directory_lock(short_path), pytest.raises(ReveilleError, match="runs on"):
+    with data_directory_lock(short_path), pytest.raises(ReveilleError, match="already running on"):
         upgrade_database(short_path)
     (short_path / "postgres.16").mkdir()
     with pytest.raises(Conflict, match="earlier upgrade"):

@@ -10,6 +10,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 NEEDED = ("sh", "cat", "cksum", "dirname", "id", "rm", "touch")
+SERVERS = ("pgbouncer", "dovecot", "redis-server", "libfaketime")
+"""Whether these are there is no matter of the browser."""
 PYTHON = """#!/bin/sh
 case "$*" in
     *"playwright install"*) echo tried >>tries; {install} ;;
@@ -32,6 +34,8 @@ def copy(tmp_path: Path) -> Path:
         found = shutil.which(name)
         assert found is not None
         (tmp_path / "bin" / name).symlink_to(found)
+    for server in SERVERS:
+        (tmp_path / "bin" / server).touch(mode=0o755)
     return tmp_path
 
 

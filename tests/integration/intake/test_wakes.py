@@ -92,10 +92,10 @@ def test_the_wake_trigger_can_be_paused_and_not_deleted(db: Database) -> None:
     call(db, ada)
     (trigger,) = rows(db, "SELECT id FROM triggers")
     triggers = Triggers(db, BOX)
-    with pytest.raises(Conflict, match="belongs to the system"):
+    with pytest.raises(Conflict, match="A system trigger cannot be deleted"):
         triggers.delete(DEFAULT_TENANT, trigger.id, actor="test")
     triggers.pause(DEFAULT_TENANT, trigger.id, actor="test")
-    with pytest.raises(Conflict, match="takes no calls"):
+    with pytest.raises(Conflict, match="accepts no calls"):
         call(db, ada)
     triggers.resume(DEFAULT_TENANT, trigger.id, actor="test")
     call(db, ada)

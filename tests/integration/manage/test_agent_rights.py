@@ -185,7 +185,7 @@ def test_a_look_needs_the_approval_that_the_poll_needs(api: Api) -> None:
     own = api.with_key(f"agent:{agent_id}")
     config = {"url": "http://192.0.2.1/", "method": "POST", "body": "x", "interval_min": 5}
     said = own.refused(403, "POST", "/triggers/try", {"config": config})
-    assert "approved by a person" in said["detail"]
+    assert "A person must approve" in said["detail"]
     body = {"name": "poll", "type": "poll", "config": {"url": "https://example.com/", "interval_min": 5}}
     made = own.post(f"/agents/{agent_id}/triggers", body)
     own.refused(403, "POST", f"/triggers/{made['id']}/try")

@@ -70,7 +70,7 @@ def test_it_is_refused_without_its_command_and_while_something_runs(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert run(["doctor", "--late", "skip"]) == 2
-    assert "--late goes with --after-restore" in capsys.readouterr().err
+    assert "--late requires --after-restore" in capsys.readouterr().err
     assert doctor(monkeypatch, database_url, "--late", "never") == 2
     assert "'skip', 'policy'" in capsys.readouterr().err
     running = Database(sqlalchemy_url, application_name="reveille-worker")

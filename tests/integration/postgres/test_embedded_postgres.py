@@ -155,7 +155,7 @@ def test_a_directory_that_holds_no_database_is_refused_not_overwritten(server: E
     server.directory.mkdir(parents=True)
     os.chown(server.directory, *_unprivileged())
     (server.directory / "notes.txt").touch()
-    assert "holds no PostgreSQL data" in refusal(server)
+    assert "contains no readable PostgreSQL data" in refusal(server)
     assert (server.directory / "notes.txt").exists()
 
 

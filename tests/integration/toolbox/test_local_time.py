@@ -26,7 +26,7 @@ def test_a_local_time_is_the_agents(db: Database) -> None:
     assert given["next_fire_at"] == "2030-02-01T09:00:00Z"
     seen = tools("preview_trigger", type="once", config={"at": "2030-02-01T09:00:00"})
     assert seen["fire_times"] == ["2030-02-01T09:00:00+08:00"]
-    assert "no time" in tools.refused(
+    assert "not a time" in tools.refused(
         "set_trigger", name="y", type="once", config={}, reason="x", expires_at="soon"
     )
 

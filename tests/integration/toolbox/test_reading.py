@@ -93,6 +93,6 @@ def test_an_agent_does_not_pile_up_ended_triggers(db: Database) -> None:
         """,
     )
     said = tools.refused("set_trigger", name="y", type="webhook", reason="y")
-    assert "1000 triggers that were not deleted" in said and "cancel_trigger" in said
+    assert "1000 triggers, including ended and paused ones" in said and "cancel_trigger" in said
     tools("cancel_trigger", trigger="old 1")
     tools("set_trigger", name="y", type="webhook", reason="y")

@@ -48,6 +48,7 @@ RUN_BY: dict[str, tuple[str, ...]] = {
     "tests/integration/docs/test_tutorial.py": ("tutorial/first-agent.md",),
 }
 NOT_RUN = {
+    "alerts.md": "changes a trigger and an agent of the reader's; tests/integration/api/test_api_alerts.py does so",
     "coding-agents.md": "runs tools of others; tests/integration/runtimes/test_coding_agents.py has a stand-in",
     "presets/README.md": "makes an agent behind a server of the reader's; `make external` has real ones",
     "runtimes.md": "ends an invocation of the reader's own; tests/integration/invocations/test_complete.py does so",

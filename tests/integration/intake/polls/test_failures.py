@@ -234,7 +234,7 @@ def test_fifty_failures_in_a_row_pause_the_poll_with_a_note_and_a_resumed_one_ha
     polls.look(poll)
     paused = polls.get(poll)
     assert (paused.is_enabled, paused.next_fire_at) == (False, None)
-    assert paused.paused_note == "50 looks in a row failed; the last: The server answered HTTP 500."
+    assert paused.paused_note == "50 consecutive checks failed; the last one: The server answered HTTP 500."
     assert polls.audited(poll) == ["trigger.poll_failed", "trigger.paused"]
     assert polls.pass_over() == []
     polls.triggers.resume(DEFAULT_TENANT, poll.id, actor="test")

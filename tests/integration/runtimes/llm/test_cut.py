@@ -40,7 +40,7 @@ async def test_a_cut_reply_goes_on_where_it_stopped(db: Database) -> None:
     said, told = provider.told()[-2:]
     assert (said["role"], said["content"]) == ("assistant", " time there was")
     assert "Go on exactly where it stops" in str(told["content"])
-    assert len([each for each in notes(db) if "after 20 tokens" in each]) == 2
+    assert len([each for each in notes(db) if "limit of 20 tokens" in each]) == 2
 
 
 async def test_what_will_not_end_is_ended_with_a_note_and_its_tokens(db: Database) -> None:

@@ -43,7 +43,7 @@ async def test_a_model_calls_the_tools_of_an_mcp_server_and_does_without_one_tha
     assert not any(name.startswith("gone") for name in offered)
     assert files.headers[0]["x-key"] == "k1"
     [note] = notes(db)
-    assert note.startswith("The MCP server 'gone' failed; its tools are left out: ")
+    assert note.startswith("The MCP server 'gone' failed; its tools are omitted: ")
     query = "SELECT tool_name, tool_state, text FROM messages WHERE tool_name IS NOT NULL ORDER BY id"
     read, broken = rows(db, query)
     assert (read.tool_name, read.tool_state) == ("files_read", "done")

@@ -180,7 +180,7 @@ async def test_an_error_of_a_tool_is_a_result_that_the_model_reads(db: Database)
     first, second, third = [message["content"] for message in provider.told()[-3:]]
     assert "give its English name" in first
     assert "not a JSON object" in second
-    assert "there are: get_capital" in third
+    assert "available: get_capital" in third
     assert [state for *_, state, _ in transcript(db, invocation_id)[1:4]] == ["failed"] * 3
 
 
