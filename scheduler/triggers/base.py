@@ -12,7 +12,6 @@ from uuid import UUID
 
 from loguru import logger
 from pydantic import BaseModel, ConfigDict, ValidationError
-from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.domain.errors import InvalidField, ReveilleError, stops_process
 from scheduler.domain.json_values import check_storable
@@ -240,10 +239,12 @@ def faults_of(kind_name: str) -> Iterator[None]:
     """
     try:
         yield
-    except (ReveilleError, SQLAlchemyError):
+    except ReveilleError:
         raise
     except BaseException as error:
-        if stops_process(error):
+        from sqlalchemy.exc import SQLAlchemyError  # only now: `preview` starts without it
+
+        if stops_process(error) or isinstance(error, SQLAlchemyError):
             raise
         logger.opt(exception=error).warning("The kind {} broke", kind_name)
         said = (
