@@ -180,6 +180,9 @@ def test_an_agents_key_reaches_its_own_agent_only(api: Api) -> None:
         expected = (404,) if reaches and names_another else (200, 201) if reaches else (403,)
         assert status in expected, f"stranger {route}: {status} {problem}"
         status, problem = call(own, route, acme.ids)
+        if route.endswith("/documents/<number>"):
+            assert "has no document" in problem["detail"], problem  # the firing is reached; a webhook's has none
+            continue
         assert (status not in (403, 404)) == reaches, f"own {route}: {status} {problem}"
     for path in ("/triggers", "/firings", "/invocations"):
         assert stranger.get(path)["items"] == [], path
