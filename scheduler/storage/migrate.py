@@ -17,6 +17,9 @@ from scheduler.storage.engine import is_outage, unpooled_engine
 from scheduler.storage.pooler import NEEDS_TRANSACTIONS, is_by_statement
 from scheduler.storage.server_version import check_version, server_version
 
+ATTEMPTS = 20
+DEADLOCK, NO_LOCK = "40P01", "55P03"
+
 
 def _config() -> Config:
     config = Config()
@@ -32,13 +35,29 @@ def upgrade(sqlalchemy_url: str, revision: str = "head") -> None:
     unsuitable.
     """
     try:
-        _run(sqlalchemy_url, revision, up=True)
+        _upgrade_under_load(sqlalchemy_url, revision)
     except DBAPIError as error:
         _check_pooler(error)
         if not is_outage(error):
             raise
         reason = str(error.orig).strip().splitlines()[0]
         raise DatabaseUnavailable(f"The database of DATABASE_URL does not answer: {reason}") from None
+
+
+def _upgrade_under_load(sqlalchemy_url: str, revision: str) -> None:
+    """Upgrades, again when PostgreSQL chose the migration as the victim of a deadlock with what runs meanwhile.
+
+    A migration that changes several tables locks them one after the other, in an order that is not everybody's.
+    """
+    for _ in range(ATTEMPTS - 1):
+        try:
+            _run(sqlalchemy_url, revision, up=True)
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in (DEADLOCK, NO_LOCK):
+                raise
+        else:
+            return
+    _run(sqlalchemy_url, revision, up=True)
 
 
 def downgrade(sqlalchemy_url: str, revision: str = "base") -> None:
