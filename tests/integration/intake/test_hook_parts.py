@@ -59,7 +59,12 @@ def test_what_was_kept_is_there_again_in_a_replay(api: Api) -> None:
     assert [each.data for each in hook.firings()] == [{"headers": {"X-Event": "e"}}] * 3
 
 
-@pytest.mark.parametrize(("encoding", "pack"), [("gzip", gzip.compress), ("deflate", zlib.compress)])
+def _gzip(body: bytes) -> bytes:
+    """Without the time, which may be another second's when the body is packed again."""
+    return gzip.compress(body, mtime=0)
+
+
+@pytest.mark.parametrize(("encoding", "pack"), [("gzip", _gzip), ("deflate", zlib.compress)])
 @pytest.mark.parametrize("signs", ["packed", "plain"])
 def test_a_packed_body_is_kept_as_it_came_and_looked_into(api: Api, encoding: str, pack: Any, signs: str) -> None:
     """The signature may be of either form; the filter and the agent see what the sender meant."""
