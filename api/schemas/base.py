@@ -21,6 +21,7 @@ from pydantic import (
     model_validator,
 )
 
+from scheduler.domain.durations import parse_duration
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
 from scheduler.domain.local_time import read_iso
@@ -35,10 +36,7 @@ DAY = timedelta(days=1, microseconds=-1)
 LONGEST_DAY = len("2030-01-31")
 UNESCAPED_OFFSET = re.compile(r"(\d[Tt ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?) (\d\d:?\d\d)$")
 """An offset whose plus sign was not escaped as %2B in the address and arrives as a space."""
-DURATION, UNITS = (
-    re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(s|m|h|d)?"),
-    {None: 1, "s": 1, "m": 60, "h": 3600, "d": 86_400},
-)
+BARE_SECONDS = re.compile(r"\d{1,9}(?:\.\d{1,3})?", re.ASCII)
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 200
 
@@ -125,12 +123,12 @@ def _visible(value: str) -> str:
 
 
 def _seconds(value: object) -> object:
-    match = DURATION.fullmatch(value) if isinstance(value, str) else None
-    if match is None:
-        if isinstance(value, str):
-            raise ValueError("must be a number of seconds, or a text such as 90s, 15m, 2h or 1d")
+    if not isinstance(value, str):
         return value
-    return float(match[1]) * UNITS[match[2]]
+    seconds = parse_duration(value)
+    if seconds is None and not BARE_SECONDS.fullmatch(value):
+        raise ValueError("must be a number of seconds, or a text such as 90s, 15m, 2h or 1d")
+    return float(value) if seconds is None else seconds
 
 
 def rfc3339(moment: datetime) -> str:

@@ -13,11 +13,11 @@ from markupsafe import Markup
 from api.web.zones import zone_names
 from scheduler.domain.clock import Clock
 from scheduler.domain.context.json_text import pretty_if_json
+from scheduler.domain.durations import spell_duration
 from scheduler.triggers.registry import in_words
 from scheduler.triggers.zones import load_zone
 
 AWAY = ((31_557_600, "y"), (2_629_800, "mo"), (86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
-UNITS = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 KIB = 1024
 
 
@@ -87,12 +87,7 @@ def span(seconds: float | None) -> str:
         return "–"
     if abs(seconds) < 10:
         return f"{seconds:.2g} s" if seconds else "0 s"
-    left, parts = round(abs(seconds)), []
-    for length, unit in UNITS:
-        count, left = divmod(left, length)
-        if count:
-            parts.append(f"{count} {unit}")
-    return ("-" if seconds < 0 else "") + " ".join(parts[:2])
+    return spell_duration(seconds)
 
 
 def size(count: int | None) -> str:

@@ -9,8 +9,10 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from scheduler.domain.durations import spell_duration
 from scheduler.domain.ids import NIL
 from scheduler.storage.rows import rows_as
+from scheduler.storage.spans import first_id_sql
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,11 @@ def by_query(query: str) -> Callable[[Connection], Sequence[Trouble]]:
     return lambda conn: rows_as(Trouble, conn.execute(statement))
 
 
-# Ids are UUIDv7 and begin with the milliseconds since 1970: an index by id also finds the rows of a span of time.
-_SINCE_ID = """CAST(rpad(lpad(to_hex(CAST(1000 * extract(epoch FROM clock_timestamp()
-    - make_interval(secs => {seconds})) AS bigint)), 12, '0'), 32, '0') AS uuid)"""
 _WITHIN = "clock_timestamp() - make_interval(secs => {seconds})"
 
 
 def _since_id(seconds: str) -> str:
-    return _SINCE_ID.format(seconds=seconds)
+    return first_id_sql(_WITHIN.format(seconds=seconds))
 
 
 SILENT = f"""
@@ -143,7 +142,7 @@ RULES = (
         "trigger",
         by_query(SILENT),
         lambda each: (
-            f"It has not {each.note} for {duration(each.seconds)}; expected within {duration(each.limit)}."
+            f"It has not {each.note} for {spell_duration(each.seconds)}; expected within {spell_duration(each.limit)}."
         ),
         "Look at the trigger's history: is its source, its agent or its schedule at fault?",
     ),
@@ -152,7 +151,7 @@ RULES = (
         "agent",
         by_query(ASLEEP),
         lambda each: (
-            f"It has not been woken for {duration(each.seconds)}; expected within {duration(each.limit)}."
+            f"It has not been woken for {spell_duration(each.seconds)}; expected within {spell_duration(each.limit)}."
         ),
         "Look at its triggers: are they enabled, and do they fire?",
     ),
@@ -200,7 +199,7 @@ RULES = (
         "window_overdue",
         "agent",
         by_query(OVERDUE),
-        lambda each: f"What fired should have left {duration(each.seconds)} ago and still waits.",
+        lambda each: f"What fired should have left {spell_duration(each.seconds)} ago and still waits.",
         "Look at the worker: does it run, and is it overloaded? See `reveille doctor`.",
     ),
     Rule(
@@ -208,23 +207,13 @@ RULES = (
         "service",
         by_query(STALE),
         lambda each: (
-            f"No scheduler has looked for due triggers for {duration(each.seconds)}."
+            f"No scheduler has looked for due triggers for {spell_duration(each.seconds)}."
             if each.count
             else "No scheduler runs."
         ),
         "Start a worker, or look at its log: `reveille worker`.",
     ),
 )
-
-
-def duration(seconds: float) -> str:
-    """Spells a time span by its two largest units: `2 h 5 min`."""
-    rest, parts = round(seconds), []
-    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s")):
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count} {unit}")
-    return " ".join(parts[:2]) or "0 s"
 
 
 def _many(count: int, noun: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
 
 from scheduler.alerts.rules import RULES
 from scheduler.domain.errors import InvalidField, NotFound
@@ -124,7 +124,7 @@ def count_open(conn: Connection, tenant_id: UUID) -> int:
 
 def _seen_by(tenant_id: UUID, *, is_operator: bool) -> ColumnElement[bool]:
     mine = Alert.tenant_id == tenant_id
-    return or_(mine, and_(Alert.tenant_id.is_(None))) if is_operator else mine
+    return or_(mine, Alert.tenant_id.is_(None)) if is_operator else mine
 
 
 def _audit(conn: Connection, verb: str, mute: AlertMute, actor: str) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,14 +13,13 @@ from urllib.parse import urlsplit
 import typer
 
 from scheduler.commands.exits import UsageFault
+from scheduler.domain import durations
 from scheduler.triggers.options import Option
 
 DEFAULT_COOLDOWN = 60.0
 """In seconds; the API's own default."""
 MAX_NAMED = 60
 """The longest option value that becomes part of a trigger's name."""
-UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd])")
 
 Kinds = Mapping[str, tuple[Option, ...]]
 """The options of each type."""
@@ -176,9 +174,8 @@ def _name(flag: str) -> str:
 
 def parse_duration(option: str, text: str) -> float:
     """Parses `20s`, `1.5h` and the like into seconds; a bare number is refused."""
-    match = _DURATION.fullmatch(text.strip())
-    seconds = float(match[1]) * UNITS[match[2]] if match else math.inf
-    if math.isinf(seconds):
+    seconds = durations.parse_duration(text)
+    if seconds is None:
         raise UsageFault(f"{option} {text[:40]!r} is not a duration; write it as 20s, 5m, 2h or 1d.")
     return seconds
 

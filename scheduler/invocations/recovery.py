@@ -26,6 +26,7 @@ from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
+from scheduler.storage.spans import first_id_sql
 from scheduler.storage.tables import IS_ACTIVE
 
 T = TypeVar("T")
@@ -84,17 +85,16 @@ HELD_FOR_NOTHING = text(f"""
 FREE = freeing("id = :id AND state IN ('collecting', 'retrying') AND due_at IS NULL")
 
 # Ids are UUIDv7: they start with the milliseconds since 1970, so the primary key's index finds the new ones.
-STRANDED = text("""
+STRANDED = text(f"""
     SELECT f.agent_id, f.tenant_id, array_agg(f.id ORDER BY f.id) AS ids
     FROM firings f LEFT JOIN invocations i ON i.id = f.invocation_id
     WHERE f.state = 'pending' AND (i.id IS NULL OR i.state IN ('succeeded', 'dead', 'skipped', 'cancelled'))
         AND f.id >= coalesce(
-            (SELECT CAST(rpad(lpad(to_hex(CAST(1000 * extract(epoch FROM now() - CAST(:newer_than AS interval))
-                AS bigint)), 12, '0'), 32, '0') AS uuid)),
+            (SELECT {first_id_sql("now() - CAST(:newer_than AS interval)")}),
             '00000000-0000-0000-0000-000000000000')
         AND (CAST(:agent_id AS uuid) IS NULL OR f.agent_id = :agent_id)
     GROUP BY f.agent_id, f.tenant_id
-""")
+""")  # noqa: S608
 
 LEFTOVER_JOBS = text(f"""
     DELETE FROM procrastinate_jobs j WHERE j.status = 'doing' AND j.task_name = '{RUN_TASK}' AND NOT EXISTS (

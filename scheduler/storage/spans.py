@@ -39,6 +39,12 @@ def within(query: Select[Any], span: Span, moment: Any, id_column: Any) -> Selec
     return query
 
 
+def first_id_sql(moment: str) -> str:
+    """Returns the SQL of the smallest UUIDv7 that can have been created at `moment`, itself SQL; null for null."""
+    milliseconds = f"CAST(1000 * extract(epoch FROM {moment}) AS bigint)"
+    return f"CAST(rpad(lpad(to_hex({milliseconds}), 12, '0'), 32, '0') AS uuid)"
+
+
 def first_id(moment: datetime) -> UUID:
     """Returns the smallest UUIDv7 that can have been created at `moment`."""
     milliseconds = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(milliseconds=1)

@@ -9,9 +9,10 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.alerts.rules import RULES, duration
+from scheduler.alerts.rules import RULES
 from scheduler.alerts.service import Alerts
 from scheduler.alerts.watch import Watch
+from scheduler.domain.durations import spell_duration
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Failed, Replied
 from scheduler.storage.alert_tables import Alert
@@ -270,4 +271,4 @@ def test_the_service_is_an_operators(db: Database) -> None:
     ("seconds", "text"), [(0, "0 s"), (59.6, "1 min"), (3661, "1 h 1 min"), (90_000, "1 d 1 h"), (7200, "2 h")]
 )
 def test_a_duration_is_spelt_by_its_two_largest_units(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+    assert spell_duration(seconds) == text
