@@ -4,8 +4,8 @@ CHAOS = 600
 
 help:
 	@echo "make run      start Reveille on port 8080, with a PostgreSQL of its own unless DATABASE_URL is set"
-	@echo "              (another port: PORT=9000 make run; all settings: docs/settings.md)"
-	@echo "make test     run every check"
+	@echo "              (another port: PORT=8888 make run; all settings: docs/settings.md)"
+	@echo "make test     run every check (15 to 20 minutes on 2 cores)"
 	@echo "make unit     run the tests that need no database, in under a minute"
 	@echo "make lint     run every check but the tests"
 	@echo "make bench    measure speed, lateness and memory beside APScheduler as shipped"

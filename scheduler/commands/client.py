@@ -113,8 +113,8 @@ class Client:
             raise Unreachable(f"{self._url} did not answer within {TIMEOUT:.0f} s; try again.") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(
-                f"{self._url} does not answer ({error}); start it with `reveille "
-                "run`, or pass its address with --url or REVEILLE_URL."
+                f"{self._url} does not answer ({error}); start it with `reveille run` (in a checkout: `make run`), "
+                "or pass its address with --url or REVEILLE_URL."
             ) from None
         return self._read(response)
 

@@ -19,6 +19,7 @@ from scheduler.postgres.embedded import MAJOR, EmbeddedPostgres, binaries
 from scheduler.supervisor import check_port
 
 MIN_PYTHON = (3, 11)
+DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def check_python(version: tuple[int, int] = sys.version_info[:2]) -> Finding:
@@ -68,21 +69,30 @@ def check_embedded(server: EmbeddedPostgres) -> Finding:
 
 def check_web(settings: Settings) -> Finding:
     """Checks whether this Reveille answers on its port, or could; names another one or another program there."""
-    url = f"http://127.0.0.1:{settings.port}"
+    port = local_port(settings)
+    url = f"http://127.0.0.1:{port}"
     try:
         with httpx.Client(mounts=dict.fromkeys(LOCAL), timeout=2) as client:
             answer = client.get(f"{url}/readyz")
     except httpx.TransportError:
-        return _check_free(settings.port, settings.host)
+        return _check_free(port, settings.host)
     if not _is_reveille(answer):
         return fail("web", f"something else answers at {url}", "stop it, or choose another port with PORT")
-    if _is_another(settings):
+    if _is_another(settings, port):
         return fail(
             "web",
             f"another Reveille answers at {url}, on another database",
             "stop it, or choose another port with PORT",
         )
     return ok("web", f"Reveille answers at {url}")
+
+
+def local_port(settings: Settings) -> int:
+    """Returns this Reveille's port: PORT, else that of a REVEILLE_URL on this machine, else the default."""
+    url = httpx.URL(settings.url)
+    if "port" in settings.model_fields_set or url.host not in ("127.0.0.1", "localhost", "::1"):
+        return settings.port
+    return url.port or DEFAULT_PORTS[url.scheme]
 
 
 def _is_reveille(answer: httpx.Response) -> bool:
@@ -93,7 +103,7 @@ def _is_reveille(answer: httpx.Response) -> bool:
     return isinstance(body, dict) and isinstance(body.get("checks"), dict) and "database" in body["checks"]
 
 
-def _is_another(settings: Settings) -> bool:
+def _is_another(settings: Settings, port: int) -> bool:
     """Whether the process on the port uses another database. False when that cannot be determined."""
     embedded = EmbeddedPostgres(settings.data_dir)
     if settings.database_url is None and not is_running(embedded.directory):
@@ -103,7 +113,7 @@ def _is_another(settings: Settings) -> bool:
         listening = [
             each.pid
             for each in psutil.net_connections("tcp")
-            if each.status == psutil.CONN_LISTEN and each.laddr[1:] == (settings.port,) and each.pid is not None
+            if each.status == psutil.CONN_LISTEN and each.laddr[1:] == (port,) and each.pid is not None
         ]
         theirs = [psutil.Process(pid).environ().get("DATABASE_URL") for pid in listening]
     except (psutil.Error, OSError):

@@ -17,7 +17,7 @@ PUT_OFF_FOR = timedelta(hours=6)
 
 
 def retry_delay(failed_tries: int, retry_after: float | None, spread: float) -> float:
-    """Returns the seconds until the next attempt after `failed` attempts (at least 1);
+    """Returns the seconds until the next attempt, after `failed_tries` attempts (at least 1).
 
     `spread` is drawn from ±SPREAD. The delays are 5, 15, 45, 135 seconds and so on up to five minutes. A
     Retry-After from the agent (RFC 9110 §10.2.3) is the minimum, up to an hour.

@@ -15,10 +15,10 @@ from typing import Any
 import psycopg
 import pytest
 
-from config.settings import Settings
+from config.settings import Settings, load_settings
 from scheduler.commands.database_checks import check_database
 from scheduler.commands.findings import Finding, Status
-from scheduler.commands.machine_checks import check_python, check_web
+from scheduler.commands.machine_checks import check_python, check_web, local_port
 from scheduler.commands.upgrade_database import programs_of, upgrade_database
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import Conflict, ReveilleError
@@ -141,6 +141,21 @@ def test_a_port_that_another_program_uses_fails() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         found = check_web(Settings(port=listener.getsockname()[1]))
     assert found.status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("variables", "port"),
+    [
+        ({}, 8080),
+        ({"REVEILLE_URL": "http://127.0.0.1:9001"}, 9001),
+        ({"REVEILLE_URL": "http://[::1]:9001"}, 9001),
+        ({"REVEILLE_URL": "http://localhost"}, 80),
+        ({"REVEILLE_URL": "https://reveille.example.org:9001"}, 8080),
+        ({"REVEILLE_URL": "http://127.0.0.1:9001", "PORT": "9002"}, 9002),
+    ],
+)
+def test_the_port_is_that_of_this_machines_reveille(variables: dict[str, str], port: int) -> None:
+    assert local_port(load_settings(variables)) == port
 
 
 def test_before_the_first_start_nothing_is_wrong(tmp_path: Path) -> None:
