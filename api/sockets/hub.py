@@ -30,8 +30,7 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError, Unauthorized
 from scheduler.domain.notification import content_of
 from scheduler.storage.engine import Database
-from scheduler.storage.live import ANYTHING
-from scheduler.storage.live_sockets import hide_sockets, live_keys, show_sockets
+from scheduler.storage.live import ANYTHING, hide_sockets, live_keys, show_sockets
 from scheduler.storage.notifications import Told, read_missed, read_notifications
 
 T = TypeVar("T")

@@ -15,8 +15,8 @@ from api.web.trigger_filters import KIND, SEARCH
 from scheduler.domain.ids import parse_id
 from scheduler.manage import approvals as manage
 from scheduler.storage.overviews import agent_names
-from scheduler.storage.own_triggers import list_awaiting
 from scheduler.storage.trigger_lists import TriggerFilter
+from scheduler.storage.trigger_views import list_awaiting
 
 FILTERS = (SEARCH, AGENT, KIND)
 

@@ -20,9 +20,8 @@ from scheduler.domain.ids import parse_id
 from scheduler.intake.webhooks.samples import send_sample
 from scheduler.storage.agents import get_agent
 from scheduler.storage.delivery_lists import DeliveryFilter, DeliveryRow, find_deliveries
-from scheduler.storage.trigger_history import list_history
 from scheduler.storage.trigger_lists import find_triggers
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.trigger_views import TriggerView, list_history
 from scheduler.triggers.looks import LookConfig
 from scheduler.triggers.poll import PollConfig
 from scheduler.triggers.preview import Preview

@@ -13,9 +13,15 @@ from scheduler.commands.pooler_checks import check_pooler
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
 from scheduler.storage.engine import unpooled_engine
-from scheduler.storage.migrate import current_revision, head_revision
+from scheduler.storage.migrate import (
+    MIN_MAJOR,
+    current_revision,
+    describe,
+    head_revision,
+    is_too_old,
+    server_version,
+)
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.server_version import MIN_MAJOR, describe, is_too_old, server_version
 from scheduler.storage.status import read_signs_of_life
 
 MAX_PASS_AGE = 15.0

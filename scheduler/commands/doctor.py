@@ -118,8 +118,7 @@ def _settings() -> Settings:
 def _rotate() -> int:
     from scheduler.postgres.embedded import EmbeddedPostgres
     from scheduler.storage.engine import Database
-    from scheduler.storage.reseal import reseal
-    from scheduler.storage.secrets import SecretBox
+    from scheduler.storage.secrets import SecretBox, reseal
 
     settings = _settings()
     if settings.database_url is None:

@@ -9,9 +9,9 @@ from uuid import UUID
 
 from sqlalchemy import Connection, case, func, select
 
-from scheduler.storage.agent_tables import AgentPace
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import Agent, Job, Trigger
+from scheduler.storage.tenant_tables import AgentPace
 
 
 class LockedTrigger(NamedTuple):

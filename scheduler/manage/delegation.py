@@ -18,7 +18,7 @@ from scheduler.manage.trigger_jobs import put_jobs
 from scheduler.manage.trigger_room import check_limit
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
-from scheduler.storage.own_triggers import Wait, open_waits
+from scheduler.storage.trigger_views import Wait, open_waits
 from scheduler.storage.triggers import insert_trigger
 
 ANSWER_WITHIN = timedelta(hours=24)

@@ -17,7 +17,6 @@ from scheduler.net.policy import AllowedPrivate, origin_of
 from scheduler.net.request_checks import check_address
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import Database
-from scheduler.storage.model_tables import Model
 from scheduler.storage.models import (
     check_unused,
     create_model,
@@ -28,6 +27,7 @@ from scheduler.storage.models import (
     update_model,
 )
 from scheduler.storage.secrets import SecretBox
+from scheduler.storage.tenant_tables import Model
 from scheduler.storage.tenants import get_tenant
 
 

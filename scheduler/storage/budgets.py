@@ -11,11 +11,11 @@ from uuid import UUID
 from sqlalchemy import Connection, TextClause, delete, text
 
 from scheduler.domain.budgets import HOUR, Budget, Owner, Spending, day_in
-from scheduler.storage.agent_tables import BudgetNotice
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.rows import rows_as
+from scheduler.storage.tenant_tables import BudgetNotice
 
 LIMITS = frozenset({"max_tokens_per_day", "max_invocations_per_hour"})
 """The columns of `agents` and `tenants` that set budgets."""

@@ -1,4 +1,4 @@
-"""Drives Alembic from code. There is no alembic.ini; the URL is the process's own."""
+"""Drives Alembic from code, on a server that is new enough. There is no alembic.ini; the URL is the process's own."""
 
 from __future__ import annotations
 
@@ -8,17 +8,42 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable
 from scheduler.storage.advisory_locks import AdvisoryLock
 from scheduler.storage.engine import is_outage, unpooled_engine
 from scheduler.storage.pooler import NEEDS_TRANSACTIONS, is_by_statement
-from scheduler.storage.server_version import check_version, server_version
 
+MIN_MAJOR = 14
+"""The oldest PostgreSQL that is still maintained."""
 ATTEMPTS = 20
 DEADLOCK, NO_LOCK = "40P01", "55P03"
+
+
+def server_version(conn: Connection) -> int:
+    """Returns the server's `server_version_num`, such as 150018."""
+    return int(conn.execute(text("SHOW server_version_num")).scalar_one())
+
+
+def describe(number: int) -> str:
+    """Formats a version number: `PostgreSQL 15.18`."""
+    return f"PostgreSQL {number // 10_000}.{number % 10_000}"
+
+
+def is_too_old(number: int) -> bool:
+    """Whether the server is older than Reveille supports."""
+    return number // 10_000 < MIN_MAJOR
+
+
+def check_version(number: int) -> None:
+    """Raises ConfigurationError when the server is too old."""
+    if is_too_old(number):
+        raise ConfigurationError(
+            f"The server at DATABASE_URL is {describe(number)}, but Reveille needs {MIN_MAJOR} or newer: "
+            "upgrade the server."
+        )
 
 
 def _config() -> Config:

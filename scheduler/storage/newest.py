@@ -1,4 +1,4 @@
-"""Reads the newest rows of agents through the indexes of their triggers.
+"""Finds rows through the indexes of their triggers: the newest of an agent, and the invocations that carry a trigger's.
 
 Firings and deliveries have no index by agent, because they are written too often. The rows of an agent that is seldom
 woken are found by its triggers, without reading what others recorded since.
@@ -10,12 +10,30 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Select, Uuid, bindparam, func, select, true
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Connection,
+    Select,
+    Uuid,
+    and_,
+    any_,
+    bindparam,
+    false,
+    func,
+    or_,
+    select,
+    true,
+)
 
-from scheduler.storage.tables import Trigger
+from scheduler.storage.tables import Firing, Invocation, Trigger
 
 MOST_TRIGGERS = 1000
 """The rows of an agent with more triggers, deleted ones included, are not read by its triggers."""
+FEW = 5_000
+"""Up to this many firings of a trigger, its invocations are found through them; those of a frequent trigger are
+met soon anyway.
+"""
 
 
 def triggers_of(conn: Connection, agent_id: UUID | None, trigger_id: UUID | None) -> Sequence[UUID] | None:
@@ -45,3 +63,27 @@ def newest_of(
     )
     merged = [of_each.c[column.key].desc() for column in order]
     return select(of_each).select_from(each.join(of_each, true())).order_by(*merged).limit(limit)
+
+
+def carries(conn: Connection, trigger_id: UUID, agent_id: UUID | None = None) -> ColumnElement[bool]:
+    """Selects the invocations that carry a firing of a trigger, including firings that a replay has moved.
+
+    With `agent_id`, none if the trigger is another agent's.
+    """
+    owner = conn.scalar(select(Trigger.agent_id).where(Trigger.id == trigger_id))
+    if owner is None or agent_id not in (None, owner):
+        return false()
+    fired = select(Firing.id).where(Firing.trigger_id == trigger_id).correlate(Invocation)
+    has_moved = and_(
+        Invocation.agent_id == owner,
+        Invocation.replayed_into.is_not(None),
+        fired.where(Firing.id == any_(Invocation.firing_ids)).exists(),
+    )
+    few = select(Firing.invocation_id).where(Firing.trigger_id == trigger_id).limit(FEW + 1)
+    found = conn.scalars(few).all()
+    if len(found) > FEW:
+        # One lookup per invocation; with EXISTS, all firings of the trigger would be hashed first.
+        holds = fired.where(Firing.invocation_id == Invocation.id).limit(1).scalar_subquery().is_not(None)
+        return and_(Invocation.agent_id == owner, or_(holds, has_moved))
+    ids = {*found, *conn.scalars(select(Invocation.id).where(has_moved))}
+    return Invocation.id == any_(bindparam(None, list(ids), ARRAY(Uuid())))

@@ -22,10 +22,9 @@ from sqlalchemy import (
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import FINAL_STATES, FiringState, InvocationState
 from scheduler.storage.audit import SYSTEM
-from scheduler.storage.carriers import carries
 from scheduler.storage.history_rows import FiringContent, FiringRow, HistoryRow, InvocationRow, WholeFiring
 from scheduler.storage.log_tables import AuditEvent
-from scheduler.storage.newest import newest_of, triggers_of
+from scheduler.storage.newest import carries, newest_of, triggers_of
 from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.spans import EVER, Span, within
 from scheduler.storage.tables import Firing, Invocation

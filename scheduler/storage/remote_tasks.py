@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.storage.engine import Database
-from scheduler.storage.remote_tables import RemoteTask
+from scheduler.storage.progress_tables import RemoteTask
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,9 @@ from scheduler.domain.model import InvocationState
 from scheduler.domain.text import storable
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.message_tables import Message, Session
-from scheduler.storage.model_tables import ModelResponse
 from scheduler.storage.rows import insert_rows, row_as
 from scheduler.storage.tables import Invocation
+from scheduler.storage.tenant_tables import ModelResponse
 from scheduler.storage.usage import count_spent
 
 CHANNEL = "trigger"

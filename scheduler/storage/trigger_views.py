@@ -1,20 +1,31 @@
-"""Reads triggers as the API, the CLI and the pages show them."""
+"""Reads triggers as the API, the CLI and the pages show them, an agent's own among them, and what they did."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, Select, and_, func, select
+from sqlalchemy import ColumnElement, Connection, Select, Text, and_, func, literal, or_, select, text, union_all
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import JobKind
+from scheduler.storage.audit import SYSTEM
+from scheduler.storage.delivery_lists import FILTERED
+from scheduler.storage.history_rows import HistoryRow
+from scheduler.storage.log_tables import AuditEvent, WebhookDelivery
+from scheduler.storage.queries import AuditFilter, events_of, fired_by, newest
 from scheduler.storage.rows import row_as, rows_as
-from scheduler.storage.tables import Job, Trigger
+from scheduler.storage.spans import Span
+from scheduler.storage.tables import AWAITS_APPROVAL, Firing, Job, Trigger
 from scheduler.storage.trigger_lists import TriggerFilter, only
 from scheduler.triggers.registry import UNLISTED
+
+AGENT_HELD = "agent.budget_spent"
+TENANT_HELD = "tenant.budget_spent"
+"""The audit actions for a budget that holds the windows of an agent or of a tenant's agents."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,3 +144,96 @@ def list_focus(conn: Connection, agent_id: UUID, limit: int) -> list[Focus]:
         .limit(limit)
     )
     return [Focus(str(row[0]), row[1], row[2]) for row in rows]
+
+
+def find_own(conn: Connection, agent_id: UUID, reference: str) -> TriggerView:
+    """Returns the agent's trigger with this id or name.
+
+    Raises NotFound, also for system triggers, with suggestions.
+    """
+    query = view_query().where(Trigger.agent_id == agent_id, Trigger.is_system.is_(False))
+    key = Trigger.name == reference if _as_id(reference) is None else Trigger.id == _as_id(reference)
+    row = row_as(TriggerView, conn.execute(query.where(key)))
+    if row is not None:
+        return row
+    names = conn.execute(query.with_only_columns(Trigger.name).order_by(Trigger.id.desc()).limit(10)).scalars()
+    known = ", ".join(repr(name) for name in names) or "none"
+    raise NotFound(f"You have no trigger {reference!r}. Yours, newest first: {known}.")
+
+
+def list_awaiting(
+    conn: Connection, tenant_id: UUID, wanted: TriggerFilter, *, limit: int, after: UUID | None
+) -> list[TriggerView]:
+    """Lists up to `limit` of a tenant's triggers that await approval, newest first, older than `after`."""
+    query = only(view_query().where(Trigger.tenant_id == tenant_id, AWAITS_APPROVAL), wanted)
+    if after is not None:
+        query = query.where(Trigger.id < after)
+    return rows_as(TriggerView, conn.execute(query.order_by(Trigger.id.desc()).limit(limit)))
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """An agent that waits for an answer, and the task. `id` is the delegation's."""
+
+    id: UUID
+    agent_id: UUID
+    agent_name: str
+    task: str
+
+
+WAITS = text("""
+    SELECT t.id, t.agent_id, a.name AS agent_name, t.config->>'task' AS task
+    FROM triggers t JOIN agents a ON a.id = t.agent_id
+    WHERE t.tenant_id = :tenant_id AND t.type = 'a2a_wait' AND t.is_enabled AND t.deleted_at IS NULL
+        AND t.config->>'from_agent' = CAST(:agent_id AS text) AND t.expires_at > clock_timestamp()
+    ORDER BY t.id
+""")
+
+
+def open_waits(conn: Connection, tenant_id: UUID, agent_id: UUID) -> list[Wait]:
+    """Lists this agent's pending waits for answers, oldest first."""
+    return rows_as(Wait, conn.execute(WAITS, {"tenant_id": tenant_id, "agent_id": str(agent_id)}))
+
+
+def _as_id(reference: str) -> UUID | None:
+    try:
+        return UUID(reference)
+    except ValueError:
+        return None
+
+
+def list_history(
+    conn: Connection, trigger: TriggerView, *, limit: int, after: UUID | None = None
+) -> Sequence[HistoryRow]:
+    """Lists up to `limit` entries of a trigger's history, newest first, older than `after`: events and firings,
+    filtered deliveries, and budget holds.
+    """
+    mine = AuditFilter(trigger_id=trigger.id)
+    of_tenant = AuditEvent.tenant_id == trigger.tenant_id
+    held = events_of(of_tenant, AuditFilter(span=Span(trigger.created_at))).where(
+        AuditEvent.action.in_((AGENT_HELD, TENANT_HELD)),
+        or_(AuditEvent.action == TENANT_HELD, AuditEvent.agent_id == trigger.agent_id),
+    )
+    sides = [
+        newest(events_of(of_tenant, mine), AuditEvent.id, limit, after),
+        newest(fired_by(trigger.tenant_id, mine), Firing.id, limit, after),
+        newest(held, AuditEvent.id, limit, after),
+        newest(_filtered(trigger), WebhookDelivery.id, limit, after),
+    ]
+    every = union_all(*sides).subquery()
+    return rows_as(HistoryRow, conn.execute(select(every).order_by(every.c.id.desc()).limit(limit)))
+
+
+def _filtered(trigger: TriggerView) -> Select[Any]:
+    detail = func.jsonb_build_object("reason", WebhookDelivery.reason, "delivery_id", WebhookDelivery.id)
+    verdict = WebhookDelivery.verdict  # written out so that the partial index is used
+    return select(
+        WebhookDelivery.id,
+        WebhookDelivery.received_at.label("at"),
+        literal(SYSTEM, Text).label("actor"),
+        literal("trigger.filtered", Text).label("action"),
+        literal("trigger", Text).label("subject_type"),
+        WebhookDelivery.trigger_id.label("subject_id"),
+        literal(trigger.agent_id).label("agent_id"),
+        detail.label("detail"),
+    ).where(WebhookDelivery.trigger_id == trigger.id, verdict == literal(FILTERED, literal_execute=True))

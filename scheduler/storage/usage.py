@@ -13,8 +13,8 @@ from sqlalchemy import Connection, select, text
 from scheduler.domain.llm import Spent
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import uuid_array
-from scheduler.storage.model_tables import AgentUsage
 from scheduler.storage.rows import as_json, rows_as
+from scheduler.storage.tenant_tables import AgentUsage
 
 _TODAY = f"CAST(clock_timestamp() AT TIME ZONE {AGENT_ZONE} AS date)"
 

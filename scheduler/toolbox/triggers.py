@@ -18,9 +18,8 @@ from scheduler.manage.agent_rights import may_change
 from scheduler.manage.agent_trigger_limits import DEFAULT_LIFE, MOST_FIRES
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.storage.agents import zone_of_agent
-from scheduler.storage.own_triggers import find_own
 from scheduler.storage.trigger_lists import TriggerFilter
-from scheduler.storage.trigger_views import TriggerView
+from scheduler.storage.trigger_views import TriggerView, find_own
 from scheduler.toolbox.base import (
     ADDS,
     CHANGES,

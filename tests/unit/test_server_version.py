@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from scheduler.domain.errors import ConfigurationError
-from scheduler.storage.server_version import check_version
+from scheduler.storage.migrate import check_version
 
 
 @pytest.mark.parametrize("number", [140000, 150018, 180001])

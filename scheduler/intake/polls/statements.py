@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Select, func, select, text, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.arrays import array
-from scheduler.storage.poll_tables import PollState
+from scheduler.storage.progress_tables import PollState
 from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.tables import Trigger
 

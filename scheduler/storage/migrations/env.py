@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from alembic import context
 
-import scheduler.storage.agent_tables  # importing the tables fills the metadata
-import scheduler.storage.alert_tables
+import scheduler.storage.alert_tables  # importing the tables fills the metadata
 import scheduler.storage.firing_documents
 import scheduler.storage.log_tables
 import scheduler.storage.message_tables
-import scheduler.storage.model_tables
 import scheduler.storage.notification_tables
-import scheduler.storage.poll_tables
-import scheduler.storage.process_tables
-import scheduler.storage.remote_tables
-import scheduler.storage.tenant_tables
-import scheduler.storage.web_tables  # noqa: F401
+import scheduler.storage.progress_tables
+import scheduler.storage.tenant_tables  # noqa: F401
 from scheduler.storage.base import Base
 
 context.configure(

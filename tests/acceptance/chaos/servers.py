@@ -23,8 +23,7 @@ import psycopg
 from scheduler.domain.errors import ConfigurationError
 from scheduler.postgres.embedded import MAJOR, NAME, SUPERUSER, binaries
 from scheduler.postgres.os_account import choose_account
-from scheduler.storage.migrate import downgrade, upgrade
-from scheduler.storage.server_version import MIN_MAJOR
+from scheduler.storage.migrate import MIN_MAJOR, downgrade, upgrade
 from tests.acceptance.agent_server import agent_server
 from tests.acceptance.chaos.audit import Report, examine
 from tests.acceptance.chaos.load import Answers, populate, posting, settle, stop_slots

@@ -149,7 +149,7 @@ def test_several_keys_open_what_each_has_sealed() -> None:
 
 def test_secrets_are_sealed_anew_in_every_table_that_holds_some(api: Api) -> None:
     from scheduler.storage.base import Base
-    from scheduler.storage.reseal import SEALED, reseal
+    from scheduler.storage.secrets import SEALED, reseal
 
     hashes = {"key_hash", "token_hash", "complete_token_hash", "content_hash", "badge_hash"}
     held = {

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.domain.model import FiringState, InvocationState
-from scheduler.storage import carriers, newest
+from scheduler.storage import newest
 from scheduler.storage.delivery_lists import REFUSED, DeliveryFilter, find_deliveries
 from scheduler.storage.engine import Database
 from scheduler.storage.queries import AuditFilter, LedgerFilter, list_audit, list_firings, list_invocations
@@ -44,7 +44,7 @@ def test_every_way_to_read_gives_the_same_rows(
     db: Database, woken: list[Woken], monkeypatch: pytest.MonkeyPatch, most: int
 ) -> None:
     monkeypatch.setattr(newest, "MOST_TRIGGERS", most)
-    monkeypatch.setattr(carriers, "FEW", most)
+    monkeypatch.setattr(newest, "FEW", most)
     agents = [None, NOBODY, *(each.agent_id for each in woken)]
     triggers = [None, *(each.trigger_id for each in woken)]
     with db.begin() as conn:
