@@ -21,10 +21,9 @@ from pydantic import (
     model_validator,
 )
 
-from scheduler.domain.durations import parse_duration
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
-from scheduler.domain.local_time import read_iso
+from scheduler.domain.local_time import parse_duration, read_iso
 from scheduler.domain.shapes import Shape
 from scheduler.domain.text import is_visible
 from scheduler.manage.trigger_spec import LONGEST_SECONDS

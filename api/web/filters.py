@@ -12,8 +12,8 @@ from markupsafe import Markup
 
 from api.web.zones import zone_names
 from scheduler.domain.clock import Clock
-from scheduler.domain.context.json_text import pretty_if_json
-from scheduler.domain.durations import spell_duration
+from scheduler.domain.context.safe_text import pretty_if_json
+from scheduler.domain.local_time import spell_duration
 from scheduler.triggers.registry import in_words
 from scheduler.triggers.zones import load_zone
 

@@ -9,8 +9,8 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from scheduler.domain.durations import spell_duration
 from scheduler.domain.ids import NIL
+from scheduler.domain.local_time import spell_duration
 from scheduler.storage.rows import rows_as
 from scheduler.storage.spans import first_id_sql
 

@@ -21,8 +21,7 @@ from scheduler.channels.base import (
     window,
 )
 from scheduler.domain.signatures import SignedRequest
-from scheduler.domain.signatures.model import Rejected
-from scheduler.domain.signatures.wire import header, text_bytes
+from scheduler.domain.signatures.model import Rejected, header, text_bytes
 
 SIGNATURE = "X-Signature-Ed25519"
 TIMESTAMP = "X-Signature-Timestamp"

@@ -28,8 +28,7 @@ from scheduler.channels.base import (
     window,
 )
 from scheduler.domain.signatures import SignedRequest
-from scheduler.domain.signatures.model import Rejected
-from scheduler.domain.signatures.wire import any_equal, header, text_bytes, unb64
+from scheduler.domain.signatures.model import Rejected, any_equal, header, text_bytes, unb64
 
 SIGNATURE = "X-Lark-Signature"
 TIMESTAMP = "X-Lark-Request-Timestamp"

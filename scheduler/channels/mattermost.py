@@ -24,8 +24,7 @@ from scheduler.channels.base import (
     proving,
 )
 from scheduler.domain.signatures import SignedRequest
-from scheduler.domain.signatures.model import Rejected
-from scheduler.domain.signatures.wire import any_equal
+from scheduler.domain.signatures.model import Rejected, any_equal
 
 MAX_FIELDS = 100
 

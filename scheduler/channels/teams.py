@@ -26,8 +26,7 @@ from scheduler.channels.base import (
     proving,
 )
 from scheduler.domain.signatures import SignedRequest
-from scheduler.domain.signatures.model import Rejected
-from scheduler.domain.signatures.wire import any_equal, header
+from scheduler.domain.signatures.model import Rejected, any_equal, header
 
 RECEIVED = {"type": "message", "text": "Received."}
 """Teams shows an error unless it gets a message in response within five seconds."""

@@ -17,8 +17,7 @@ from scheduler.channels.base import (
     proving,
 )
 from scheduler.domain.signatures import SignedRequest
-from scheduler.domain.signatures.model import Rejected
-from scheduler.domain.signatures.wire import any_equal, header
+from scheduler.domain.signatures.model import Rejected, any_equal, header
 
 TOKEN_HEADER = "X-Telegram-Bot-Api-Secret-Token"  # noqa: S105  # a header's name
 WRITTEN = ("message", "channel_post", "business_message")

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import typer
 
 from scheduler.commands.exits import UsageFault
-from scheduler.domain import durations
+from scheduler.domain import local_time
 from scheduler.triggers.options import Option
 
 DEFAULT_COOLDOWN = 60.0
@@ -174,7 +174,7 @@ def _name(flag: str) -> str:
 
 def parse_duration(option: str, text: str) -> float:
     """Parses `20s`, `1.5h` and the like into seconds; a bare number is refused."""
-    seconds = durations.parse_duration(text)
+    seconds = local_time.parse_duration(text)
     if seconds is None:
         raise UsageFault(f"{option} {text[:40]!r} is not a duration; write it as 20s, 5m, 2h or 1d.")
     return seconds

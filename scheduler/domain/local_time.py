@@ -1,7 +1,8 @@
-"""Reads times as people write them and formats local times for agents."""
+"""Reads times and time spans as people write them, and formats both for agents and people."""
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -10,6 +11,9 @@ _WEEKDAYS = {
     "zh": ("星期一", "星期二", "星期三", "星期四", "星期五", "星期六", "星期日"),
 }
 _NOW = {"en": "Now: {day}, {time} ({zone}, UTC{offset})", "zh": "现在:{day},{time} ({zone},UTC{offset})"}
+_WRITTEN = re.compile(r"(\d{1,15}(?:\.\d{1,15})?)([smhd])", re.ASCII)
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+_SPELLED = ((86_400, "d"), (3_600, "h"), (60, "min"), (1, "s"))
 
 
 def now_line(now: datetime, zone: str, language: str) -> str:
@@ -55,3 +59,19 @@ def read_iso(text: str) -> datetime:
     Without an offset the result is naive; a date alone means midnight. Raises ValueError.
     """
     return datetime.fromisoformat(f"{text[:-1]}Z" if text.endswith("z") else text)
+
+
+def parse_duration(text: str) -> float | None:
+    """Parses a duration with its unit into seconds; None for anything else, a bare number included."""
+    match = _WRITTEN.fullmatch(text.strip())
+    return None if match is None else float(match[1]) * _SECONDS[match[2]]
+
+
+def spell_duration(seconds: float) -> str:
+    """Spells whole seconds by their two largest units, such as `2 h 5 min`."""
+    left, parts = round(abs(seconds)), []
+    for length, unit in _SPELLED:
+        count, left = divmod(left, length)
+        if count:
+            parts.append(f"{count} {unit}")
+    return ("-" if seconds < 0 else "") + (" ".join(parts[:2]) or "0 s")

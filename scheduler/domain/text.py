@@ -1,8 +1,12 @@
-"""Makes external text storable and checks names."""
+"""Makes external text storable, checks names, and compares two texts at bounded cost."""
 
 from __future__ import annotations
 
+import difflib
+import json
+import re
 import unicodedata
+from collections.abc import Sequence
 from functools import lru_cache
 
 import regex
@@ -14,6 +18,14 @@ MAX_REPLY_BYTES = 1024 * 1024
 # quadratic time.
 _HEAPED_MARKS = regex.compile(r"(\p{M}{31,})")
 _SPACES = regex.compile(r"\p{Zs}")
+MAX_COMPARED = 400
+"""The most lines compared between a common start and end; more would be too slow."""
+MAX_CHARS = 8_000
+MAX_LINE_CHARS = 2_000
+CONTEXT = 2
+MARK = "… (cut)"
+
+_HEAD = re.compile(r"([-+])(\d+)(?=[ ,])")
 
 
 def storable(text: str, max_bytes: int = MAX_REPLY_BYTES) -> tuple[str, bool]:
@@ -62,3 +74,44 @@ def _joins(name: str, index: int) -> bool:
     return after not in ("", " ", NON_JOINER, JOINER) or (
         after not in (NON_JOINER, JOINER) and unicodedata.combining(before) == VIRAMA
     )
+
+
+def lines_of(value: object) -> list[str]:
+    """Returns the lines of a text or of a list of texts; none for None."""
+    if value is None:
+        return []
+    texts = value if isinstance(value, list) else [value]
+    return [
+        line
+        for text in texts
+        for line in (text if isinstance(text, str) else json.dumps(text, default=str)).split("\n")
+    ]
+
+
+def unified_diff(old: Sequence[str], new: Sequence[str]) -> str:
+    """Returns the removed (`-`) and added (`+`) lines with two lines of context; cut, with a mark, if too long."""
+    same = 0
+    while same < min(len(old), len(new)) and old[same] == new[same]:
+        same += 1
+    end = 0
+    while end < min(len(old), len(new)) - same and old[-1 - end] == new[-1 - end]:
+        end += 1
+    start = max(same - CONTEXT, 0)
+    stop = max(end - CONTEXT, 0)
+    before, after = old[start : len(old) - stop], new[start : len(new) - stop]
+    is_cut = max(len(before), len(after)) > MAX_COMPARED
+    compared = difflib.unified_diff(
+        [line[:MAX_LINE_CHARS] for line in before[:MAX_COMPARED]],
+        [line[:MAX_LINE_CHARS] for line in after[:MAX_COMPARED]],
+        n=CONTEXT,
+        lineterm="",
+    )
+    text = "\n".join(_moved(line, start) for line in list(compared)[2:])  # skip the file headers
+    if len(text) > MAX_CHARS:
+        return text[:MAX_CHARS].rstrip() + "\n" + MARK
+    return text + "\n" + MARK if is_cut else text
+
+
+def _moved(line: str, lines: int) -> str:
+    """Shifts the line numbers in a hunk header to those of the whole texts; returns other lines unchanged."""
+    return _HEAD.sub(lambda found: f"{found[1]}{int(found[2]) + lines}", line) if line.startswith("@@") else line

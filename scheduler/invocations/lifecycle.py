@@ -12,9 +12,9 @@ from sqlalchemy import Connection, func, select, update
 from scheduler.domain.acks import Acked
 from scheduler.domain.errors import Conflict, NotFound, Unauthorized
 from scheduler.domain.ids import new_token, token_hash
+from scheduler.domain.llm import read_usage
 from scheduler.domain.model import FINAL_STATES, InvocationState
 from scheduler.domain.run import Failed, Replied
-from scheduler.domain.usage import read_usage
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.ends import conclude, lock_try
 from scheduler.invocations.reports import remember_report

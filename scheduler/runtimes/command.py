@@ -22,8 +22,8 @@ from pydantic import Field
 
 from scheduler.domain.charsets import decode
 from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.llm import read_usage
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, Runtime, RuntimeSpec
-from scheduler.domain.usage import read_usage
 from scheduler.runtimes.base import MAX_REPLY_BYTES, Option, RuntimeConfig, RuntimeParts
 from scheduler.runtimes.replies import parse_object, read_reply
 

@@ -14,8 +14,7 @@ from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleEr
 from scheduler.domain.run import Accepted, Failed, Outcome, RunRequest, Runtime, RuntimeSpec
 from scheduler.domain.signatures import new_standard_secret
 from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
-from scheduler.domain.templates import check_template, names_in
-from scheduler.domain.wake_values import PLAIN, WAKE_VALUES
+from scheduler.domain.templates import PLAIN, WAKE_VALUES, check_template, names_in
 from scheduler.net.errors import TimedOut
 from scheduler.net.headers import check_headers
 from scheduler.net.request_checks import check_address

@@ -10,10 +10,9 @@ from scheduler.domain.charsets import decode
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.json_path import compile_stored
 from scheduler.domain.json_values import read_json
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import Spent, read_usage
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.domain.templates import as_text
-from scheduler.domain.usage import read_usage
 from scheduler.net.client import Answer
 from scheduler.net.retry_after import is_put_off, parse_retry_after
 from scheduler.runtimes.base import MAX_REPLY_BYTES

@@ -12,8 +12,7 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import RunRequest
 from scheduler.domain.signatures import sign_standard_webhooks
-from scheduler.domain.templates import fill, fill_path, fill_text, names_in
-from scheduler.domain.wake_values import WAKE_VALUES
+from scheduler.domain.templates import WAKE_VALUES, fill, fill_path, fill_text, names_in
 from scheduler.runtimes.http_settings import HttpSettings
 
 TOKEN = "token"  # noqa: S105  # the name of a placeholder

@@ -7,9 +7,9 @@ from typing import Any
 from pydantic_core import from_json
 
 from scheduler.domain.json_values import read_json
+from scheduler.domain.llm import read_usage
 from scheduler.domain.run import Replied
 from scheduler.domain.templates import as_text
-from scheduler.domain.usage import read_usage
 
 AROUND = "\ufeff\0 \t\r\n"
 """What may surround a JSON document: byte order marks in the text, the NUL that ends a C string, blanks."""

@@ -20,7 +20,7 @@ from scheduler.domain.context import (
     new_nonce,
     session_title,
 )
-from scheduler.domain.context.json_text import pretty_if_json
+from scheduler.domain.context.safe_text import pretty_if_json
 from scheduler.domain.model import Trust
 from tests.unit.context_cases import (
     AGENT_MESSAGE,

@@ -6,8 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from scheduler.domain.signatures.config import PRESETS
 from scheduler.domain.signatures.delivery_ids import OTHERS, OWN
-from scheduler.domain.signatures.registry import PRESETS
 from scheduler.intake.webhooks.identity import Recorded, identify
 
 

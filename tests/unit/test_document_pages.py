@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from scheduler.documents import apart, page, plain
 from scheduler.documents.apart import Apart
 from scheduler.documents.errors import Unreadable
-from scheduler.domain.text_diff import MARK, unified_diff
+from scheduler.domain.text import MARK, unified_diff
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import time
 import pytest
 from pydantic import ValidationError
 
-from scheduler.domain.text_match import TextDecision, TextMatch
+from scheduler.domain.bounded_regex import TextDecision, TextMatch
 
 
 def _match(text: str, **config: object) -> TextDecision:

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import Spent, read_usage
 from scheduler.domain.run import Replied
-from scheduler.domain.usage import read_usage
 from scheduler.runtimes.replies import read_reply
 
 

@@ -11,8 +11,15 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.domain.charsets import decode_strictly
-from scheduler.domain.context.json_text import pretty, pretty_if_json
-from scheduler.domain.context.safe_text import fair_share, label_of, safe_block, safe_line, shortened
+from scheduler.domain.context.safe_text import (
+    fair_share,
+    label_of,
+    pretty,
+    pretty_if_json,
+    safe_block,
+    safe_line,
+    shortened,
+)
 from scheduler.domain.context.sources import (
     AS_SENT,
     is_named_by_tenant,

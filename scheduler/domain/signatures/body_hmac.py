@@ -9,8 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from scheduler.domain.signatures.model import Rejected, SignedRequest, TimeWindow
-from scheduler.domain.signatures.wire import any_equal, b64, header, utf8_key
+from scheduler.domain.signatures.model import Rejected, SignedRequest, TimeWindow, any_equal, b64, header, utf8_key
 
 Algorithm = Literal["sha1", "sha256", "sha384", "sha512"]
 Encoding = Literal["hex", "base64"]

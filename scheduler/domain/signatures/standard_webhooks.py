@@ -13,8 +13,17 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from standardwebhooks import Webhook
 
-from scheduler.domain.signatures.model import Rejected, SignedRequest, TimeWindow
-from scheduler.domain.signatures.wire import any_equal, b64, has_header, header, text_bytes, unb64
+from scheduler.domain.signatures.model import (
+    Rejected,
+    SignedRequest,
+    TimeWindow,
+    any_equal,
+    b64,
+    has_header,
+    header,
+    text_bytes,
+    unb64,
+)
 
 SECRET_PREFIX = "whsec_"  # noqa: S105
 _PUBLIC_PREFIX = "whpk_"

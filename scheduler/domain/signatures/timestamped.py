@@ -6,8 +6,15 @@ import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from scheduler.domain.signatures.model import Rejected, SignedRequest, TimeWindow
-from scheduler.domain.signatures.wire import any_equal, header, text_bytes, utf8_key
+from scheduler.domain.signatures.model import (
+    Rejected,
+    SignedRequest,
+    TimeWindow,
+    any_equal,
+    header,
+    text_bytes,
+    utf8_key,
+)
 
 
 def _hex_digests(keys: Sequence[bytes], signed: bytes) -> list[str]:

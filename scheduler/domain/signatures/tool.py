@@ -10,8 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.domain.signatures.config import SignatureConfig, verify
-from scheduler.domain.signatures.model import SignedRequest, Verdict
-from scheduler.domain.signatures.wire import text_bytes, unb64
+from scheduler.domain.signatures.model import SignedRequest, Verdict, text_bytes, unb64
 
 _CONFIG_FIELDS = frozenset(SignatureConfig.model_fields)
 _END_OF_YEAR_9999 = 253402300799

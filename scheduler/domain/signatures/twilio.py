@@ -8,8 +8,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from urllib.parse import SplitResult, parse_qs, urlsplit
 
-from scheduler.domain.signatures.model import Rejected, SignedRequest, TimeWindow
-from scheduler.domain.signatures.wire import any_equal, b64, has_header, header, text_bytes, utf8_key
+from scheduler.domain.signatures.model import (
+    Rejected,
+    SignedRequest,
+    TimeWindow,
+    any_equal,
+    b64,
+    has_header,
+    header,
+    text_bytes,
+    utf8_key,
+)
 
 _FORM = "application/x-www-form-urlencoded"
 _DEFAULT_PORTS = {"https": 443, "http": 80}

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from scheduler.domain.text_match import TextMatch
+from scheduler.domain.bounded_regex import TextMatch
 from scheduler.intake.messages.statements import Listener, StoredMessage
 from scheduler.intake.processor_time import ProcessorTime, Spent
 from scheduler.storage.audit import Event, record_events

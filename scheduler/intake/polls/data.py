@@ -9,7 +9,7 @@ from typing import Any
 
 from scheduler.domain.context import AS_SENT
 from scheduler.domain.json_values import WrittenDecimal, deeper_than, write_json
-from scheduler.domain.text_diff import lines_of, unified_diff
+from scheduler.domain.text import lines_of, unified_diff
 from scheduler.triggers.poll import PollConfig, Seen
 
 MAX_DATA_CHARS = 64 * 1024

@@ -12,8 +12,8 @@ import pytest
 from scheduler.alerts.rules import RULES
 from scheduler.alerts.service import Alerts
 from scheduler.alerts.watch import Watch
-from scheduler.domain.durations import spell_duration
 from scheduler.domain.ids import new_id
+from scheduler.domain.local_time import spell_duration
 from scheduler.domain.run import Failed, Replied
 from scheduler.storage.alert_tables import Alert
 from scheduler.storage.engine import Database
