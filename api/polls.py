@@ -25,7 +25,7 @@ from scheduler.intake.polls.trial import Trial, record_try, try_look
 from scheduler.intake.polls.watch import Watch, is_watch, open_watch
 from scheduler.manage.agent_rights import check_may_try, is_own
 from scheduler.manage.agent_trigger_limits import APPROVED
-from scheduler.net.request_checks import check_request, check_server
+from scheduler.net.headers import check_request, check_server
 from scheduler.storage.agents import get_agent
 from scheduler.triggers.base import CheckContext, TriggerConfig, parse_config
 from scheduler.triggers.looks import LookConfig

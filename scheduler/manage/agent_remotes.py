@@ -9,7 +9,7 @@ from typing import Any
 from scheduler.domain.errors import ConfigurationError, InvalidField
 from scheduler.domain.json_values import merge_headers
 from scheduler.manage.mcp_servers import McpServer
-from scheduler.net.request_checks import check_address
+from scheduler.net.headers import check_address
 from scheduler.runtimes.base import Operator
 from scheduler.runtimes.fields import MAX_HEADERS
 from scheduler.runtimes.registry import runtime_of

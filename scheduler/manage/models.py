@@ -13,8 +13,8 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import Forbidden, InvalidField
 from scheduler.domain.llm import ModelSpec, Provider, Trial
 from scheduler.domain.thread_quota import Turns
+from scheduler.net.headers import check_address
 from scheduler.net.policy import AllowedPrivate, origin_of
-from scheduler.net.request_checks import check_address
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import Database
 from scheduler.storage.models import (

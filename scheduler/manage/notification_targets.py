@@ -17,8 +17,8 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.notification import content_of
 from scheduler.domain.signatures import new_standard_secret
 from scheduler.net.client import GuardedClient
+from scheduler.net.headers import check_address
 from scheduler.net.policy import AllowedPrivate, check_url
-from scheduler.net.request_checks import check_address
 from scheduler.notifications.deliveries import send
 from scheduler.notifications.target_statements import create_target, delete_target, get_target, list_targets
 from scheduler.notifications.targets.base import NotSent, Outgoing

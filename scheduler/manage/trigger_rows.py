@@ -20,8 +20,8 @@ from scheduler.manage.agent_rights import check_may_change
 from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
 from scheduler.manage.stored_triggers import AgentLimits, HeldTrigger
 from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.net.headers import check_request, check_server
 from scheduler.net.policy import AllowedPrivate
-from scheduler.net.request_checks import check_request, check_server
 from scheduler.storage.agents import ZONE
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database

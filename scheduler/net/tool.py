@@ -10,9 +10,8 @@ import anyio
 
 from scheduler.domain.errors import InvalidField
 from scheduler.net.addresses import IPAddress
-from scheduler.net.guard import decide
 from scheduler.net.policy import AllowedPrivate, normal_host
-from scheduler.net.resolver import FixtureResolver, SystemResolver
+from scheduler.net.resolver import FixtureResolver, SystemResolver, decide
 
 
 def check_url_line(request: dict[str, Any], *, allow_private: AllowedPrivate | None = None) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from scheduler.domain.errors import ReveilleError
 from scheduler.domain.notification import content_of
 from scheduler.domain.retries import MAX_TRIES, SPREAD, is_last_try, retry_delay
 from scheduler.net.client import GuardedClient
-from scheduler.net.retry_after import is_put_off, parse_retry_after
+from scheduler.net.errors import is_put_off, parse_retry_after
 from scheduler.notifications.target_statements import (
     Delivery,
     add_deliveries,

@@ -18,8 +18,8 @@ from pydantic import Field, field_validator
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.json_values import merge_headers
 from scheduler.domain.run import Failed, Outcome, RunRequest, Runtime, RuntimeSpec
+from scheduler.net.headers import check_address
 from scheduler.net.httpx_client import httpx_client
-from scheduler.net.request_checks import check_address
 from scheduler.runtimes.base import MAX_REPLY_BYTES, Operator, Option, RuntimeConfig, RuntimeParts
 from scheduler.runtimes.fields import MAX_HEADERS, Bearer, Url, sendable
 

@@ -11,7 +11,7 @@ from google.protobuf.json_format import ParseError
 
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.run import Failed
-from scheduler.net.retry_after import is_put_off, parse_retry_after
+from scheduler.net.errors import is_put_off, parse_retry_after
 
 TEMPORARY_STATUSES = frozenset({408, 425, 429})
 TEMPORARY_ERRORS = (InternalError, InvalidAgentResponseError, TaskNotFoundError)

@@ -16,8 +16,7 @@ from scheduler.domain.signatures import new_standard_secret
 from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
 from scheduler.domain.templates import PLAIN, WAKE_VALUES, check_template, names_in
 from scheduler.net.errors import TimedOut
-from scheduler.net.headers import check_headers
-from scheduler.net.request_checks import check_address
+from scheduler.net.headers import check_address, check_headers
 from scheduler.runtimes.base import Operator, RuntimeParts
 from scheduler.runtimes.http_answers import Reading
 from scheduler.runtimes.http_call import TOKEN, Caller, joined

@@ -14,7 +14,7 @@ from scheduler.domain.llm import Spent, read_usage
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.domain.templates import as_text
 from scheduler.net.client import Answer
-from scheduler.net.retry_after import is_put_off, parse_retry_after
+from scheduler.net.errors import is_put_off, parse_retry_after
 from scheduler.runtimes.base import MAX_REPLY_BYTES
 from scheduler.runtimes.replies import AROUND, parse_object, read_reply
 

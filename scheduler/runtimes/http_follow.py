@@ -17,7 +17,7 @@ from scheduler.domain.json_values import matches
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.domain.templates import fill_path
 from scheduler.net.client import Answer
-from scheduler.net.retry_after import parse_retry_after
+from scheduler.net.errors import parse_retry_after
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.http_answers import EXCERPT, NOTHING, TEMPORARY, Reading, document_of, value_at
 from scheduler.runtimes.http_call import Call, Caller

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from scheduler.documents.mail import read
 from scheduler.domain.errors import InvalidField
+from scheduler.net.headers import check_server
 from scheduler.net.policy import AllowedPrivate
-from scheduler.net.request_checks import check_server
 from scheduler.triggers.base import CheckContext, parse_config, resolve_config, split_secrets
 from scheduler.triggers.email import EmailConfig
 from tests.unit.test_poll_config import NOW

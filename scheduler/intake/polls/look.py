@@ -15,8 +15,7 @@ from scheduler.intake.polls.readers import READERS
 from scheduler.intake.polls.readers.base import Reader
 from scheduler.intake.polls.results import Look, LookFailed, Unchanged, Validators
 from scheduler.net.client import Answer, GuardedClient
-from scheduler.net.errors import NetworkError
-from scheduler.net.retry_after import is_put_off, parse_retry_after
+from scheduler.net.errors import NetworkError, is_put_off, parse_retry_after
 from scheduler.triggers.poll import PollConfig
 
 APART_THREADS = 2

@@ -13,9 +13,8 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.permitted import Permitted
 from scheduler.intake.polls.programs import run_program
 from scheduler.net.client import Answer, GuardedClient
-from scheduler.net.guard import admit
 from scheduler.net.policy import AllowedPrivate, check_server
-from scheduler.net.resolver import SystemResolver
+from scheduler.net.resolver import SystemResolver, admit
 from scheduler.triggers.means import Means
 
 Value = TypeVar("Value")

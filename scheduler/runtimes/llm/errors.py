@@ -15,7 +15,7 @@ from pydantic_ai.exceptions import (
 
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.run import Failed
-from scheduler.net.retry_after import is_put_off
+from scheduler.net.errors import is_put_off
 
 TEMPORARY = frozenset({408, 409, 425, 429})
 """The 4xx statuses that mean "later"; every 5xx does, too."""

@@ -7,8 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from scheduler.net.exchange import OneRequestTransport
-from scheduler.net.transport import default_ssl_context
+from scheduler.net.transport import OneRequestTransport, default_ssl_context
 from tests.integration.net.net_servers import Exchange, serve
 
 BIG = 2 * 1024 * 1024

@@ -12,8 +12,8 @@ import pytest
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.domain.signatures import SignatureConfig, SignedRequest, verify
+from scheduler.net.errors import parse_retry_after
 from scheduler.net.policy import AllowedPrivate
-from scheduler.net.retry_after import parse_retry_after
 from scheduler.runtimes.registry import make_runtime
 from tests.integration.net.net_servers import Exchange, never, serve
 from tests.support.http_agents import answered, outcome_of, post
