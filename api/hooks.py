@@ -17,7 +17,7 @@ from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import token_hash
 from scheduler.domain.webhook_parts import Echo, echo_of_get
 from scheduler.intake.webhooks.address_test import Peek, peek
-from scheduler.intake.webhooks.checks import too_large
+from scheduler.intake.webhooks.delivery import too_large
 from scheduler.intake.webhooks.intake import Delivery, Intake
 from scheduler.triggers.webhook import MOST_BODY, USUAL_BODY
 

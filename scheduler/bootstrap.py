@@ -11,9 +11,8 @@ from sqlalchemy import select, text
 from config.installation import command, run_command
 from config.settings import Settings
 from scheduler.alerts.watch import Watch
-from scheduler.clock.duties import Duty
 from scheduler.clock.listener import Listener
-from scheduler.clock.scheduler import LedgerScheduler
+from scheduler.clock.scheduler import Duty, LedgerScheduler
 from scheduler.demo import Demo, make_demo
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import token_hash

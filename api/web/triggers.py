@@ -17,7 +17,7 @@ from api.web.trigger_filters import wanted_triggers
 from api.web.trigger_history import passed_in_pauses
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import parse_id
-from scheduler.intake.webhooks.samples import send_sample
+from scheduler.intake.webhooks.redeliver import send_sample
 from scheduler.storage.agents import get_agent
 from scheduler.storage.delivery_lists import DeliveryFilter, DeliveryRow, find_deliveries
 from scheduler.storage.trigger_lists import find_triggers

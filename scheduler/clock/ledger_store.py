@@ -22,8 +22,7 @@ from apscheduler.jobstores.base import BaseJobStore
 from loguru import logger
 from sqlalchemy import Connection
 
-from scheduler.clock.jobs import LedgerJob
-from scheduler.clock.strikes import Strikes
+from scheduler.clock.jobs import LedgerJob, Strikes
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import stops_process
 from scheduler.storage.engine import Database

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -15,8 +16,8 @@ from apscheduler.jobstores.memory import MemoryJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.schedulers.base import STATE_STOPPED
 from loguru import logger
+from sqlalchemy.exc import SQLAlchemyError
 
-from scheduler.clock.duties import Duty
 from scheduler.clock.express import ExpressLane
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import LedgerJob
@@ -25,6 +26,7 @@ from scheduler.clock.trigger_pass import EXECUTOR
 from scheduler.clock.trigger_store import TriggerStore
 from scheduler.clock.window_store import WINDOWS, WindowStore
 from scheduler.domain.clock import Clock
+from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.storage.engine import SOON, Database
 
 LONGEST_SLEEP = SOON.total_seconds()
@@ -39,6 +41,22 @@ SWITCH_SECONDS = 0.0001
 """How long a pass's thread may keep the interpreter once the thread that writes the previous pass has a response
 from the database. The default of 5 ms, for each of about twenty statements, took half of the time of a pass.
 """
+
+
+@dataclass(frozen=True)
+class Duty:
+    """A background duty. `run` must be safe to call from several processes at once."""
+
+    name: str
+    every_seconds: float
+    run: Callable[[], object]
+
+    def look(self) -> None:
+        """Runs the duty once. Ignores a database outage: the duty simply runs again later."""
+        try:
+            self.run()
+        except (DatabaseUnavailable, SQLAlchemyError) as error:
+            logger.warning("{!r} could not be done now: {}", self.name, str(error).partition("\n")[0])
 
 
 @contextmanager

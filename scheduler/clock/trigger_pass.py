@@ -15,10 +15,9 @@ from scheduler.clock.ledger_store import LedgerPass
 from scheduler.domain.errors import stops_process
 from scheduler.domain.misfire import Slots
 from scheduler.domain.model import JobKind, TriggerKind
-from scheduler.firings.new_firing import NewFiring, gate
+from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate
 from scheduler.firings.record import Batch, record_firings
 from scheduler.firings.slots import Definition, decide_due, skipped_event, slots_before
-from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.intake.checks import run_checks
 from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_array
 from scheduler.storage.audit import Event, record_events

@@ -15,8 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
-from scheduler.firings.new_firing import NewFiring, Recorded, wake_at
-from scheduler.firings.pace import keep_paces
+from scheduler.firings.new_firing import LockedTrigger, NewFiring, Recorded, keep_paces, wake_at
 from scheduler.firings.statements import (
     CLOSE_FULL_WINDOWS,
     COUNT_TRIGGERS,
@@ -28,7 +27,6 @@ from scheduler.firings.statements import (
     RECORD_ONCE_EACH,
     SHRINK_WINDOWS,
 )
-from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.storage.arrays import array, id_array, text_array, time_array, unless_all, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import SOON, notify

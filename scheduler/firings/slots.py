@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 from scheduler.domain.misfire import Schedule, Slots, plan
 from scheduler.domain.model import MisfirePolicy
-from scheduler.firings.new_firing import NewFiring
-from scheduler.firings.trigger_locks import LockedTrigger
+from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.storage.audit import Event
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.jitter import Jittered, slot_that_fires_at

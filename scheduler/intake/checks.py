@@ -12,8 +12,7 @@ from uuid import UUID
 from sqlalchemy import Connection, Transaction
 
 from scheduler.domain.errors import stops_process
-from scheduler.firings.new_firing import NewFiring, check_size
-from scheduler.firings.trigger_locks import LockedTrigger
+from scheduler.firings.new_firing import LockedTrigger, NewFiring, check_size
 from scheduler.storage.faults import blames_rows
 from scheduler.triggers.registry import kind_of
 

@@ -19,10 +19,9 @@ from scheduler.domain.run import Failed, HandedBack, Outcome, Runtime, RuntimeSp
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.group_commit import Gatherer
 from scheduler.invocations.lifecycle import claim_all
-from scheduler.invocations.log_line import told
 from scheduler.invocations.places import Places, read_candidates, rooms_of_tenants
 from scheduler.invocations.requests import Work, prepare_all
-from scheduler.invocations.run import Run
+from scheduler.invocations.run import Run, told
 from scheduler.queue.tasks import RUNS_OF_A_JOB, RunsJob, defer_rest, keep_runs
 from scheduler.storage.engine import Database, transact
 from scheduler.storage.secrets import SecretBox

@@ -1,4 +1,7 @@
-"""Claims, completes and cancels invocations. `attempt` is the fencing token everywhere."""
+"""Claims, completes and cancels invocations, and tracks whether agents that answer 202 really report later.
+
+`attempt` is the fencing token everywhere.
+"""
 
 from __future__ import annotations
 
@@ -7,20 +10,47 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, func, select, text, update
 
 from scheduler.domain.acks import Acked
 from scheduler.domain.errors import Conflict, NotFound, Unauthorized
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.domain.llm import read_usage
 from scheduler.domain.model import FINAL_STATES, InvocationState
-from scheduler.domain.run import Failed, Replied
+from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.ends import conclude, lock_try
-from scheduler.invocations.reports import remember_report
 from scheduler.invocations.transitions import EACH, move, move_each
 from scheduler.storage.audit import record_event
 from scheduler.storage.tables import Invocation
+
+OVERDUE = Failed("The agent accepted the work but did not report in time.", reason="deadline")
+NEVER_REPORTS = Replied("", reason="no_report")
+"""For an agent that has the work, where another attempt would make it do the work again."""
+
+# SKIP LOCKED: a transaction that holds the agent's row may want the invocation that this one holds. A later report
+# sets it then.
+REMEMBER = text("""
+    UPDATE agents SET reported_at = clock_timestamp() WHERE id IN (
+        SELECT a.id FROM agents a JOIN invocations i ON i.agent_id = a.id
+        WHERE i.id = :id AND a.reported_at IS NULL FOR NO KEY UPDATE OF a SKIP LOCKED
+    )
+""")
+
+REPORTS = text("""
+    SELECT coalesce(a.runtime ->> 'accepted', CASE WHEN a.reported_at IS NOT NULL THEN 'awaits' END) = 'awaits'
+    FROM invocations i JOIN agents a ON a.id = i.agent_id WHERE i.id = :id
+""")
+
+
+def remember_report(conn: Connection, invocation_id: UUID) -> None:
+    """Remembers that the invocation's agent reports its results."""
+    conn.execute(REMEMBER, {"id": invocation_id})
+
+
+def end_without_report(conn: Connection, invocation_id: UUID) -> Outcome:
+    """Returns what a missing report means: a failure for an agent that reports, else the end of its work."""
+    return OVERDUE if conn.scalar(REPORTS, {"id": invocation_id}) else NEVER_REPORTS
 
 
 @dataclass(frozen=True, slots=True)

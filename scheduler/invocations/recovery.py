@@ -18,8 +18,8 @@ from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed
 from scheduler.invocations.budgets import held_for_nothing
 from scheduler.invocations.ends import Try, conclude, conclude_all, lock_tries, lock_try
+from scheduler.invocations.lifecycle import end_without_report
 from scheduler.invocations.replay import attach, join_window
-from scheduler.invocations.reports import end_without_report
 from scheduler.invocations.transitions import freeing
 from scheduler.queue.tasks import RUN_TASK, defer_runs
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock

@@ -1,7 +1,8 @@
-"""Sends firings to their agent again: for a replay, or to rescue firings that lost their invocation."""
+"""Sends firings to their agent later or again: deferred ones, replayed ones, and those that lost their invocation."""
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
@@ -11,7 +12,9 @@ from sqlalchemy import Connection, select, text, update
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import FINAL_STATES
-from scheduler.storage.audit import record_event
+from scheduler.firings.new_firing import next_own_wake
+from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
+from scheduler.storage.audit import Event, record_event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.tables import Agent, Invocation
 
@@ -37,6 +40,28 @@ ATTACH = text("""
     UPDATE firings SET invocation_id = :invocation_id, state = 'pending', ack = NULL, acked_at = NULL,
         deferred_until = NULL, deferrals = 0
     WHERE id = ANY(CAST(:ids AS uuid[]))
+""")
+# One scheduler at a time, at no cost while nothing is deferred, since the lock comes last.
+FIND_DUE = text("""
+    SELECT f.id, f.agent_id, f.tenant_id FROM firings f
+    WHERE f.ack = 'deferred' AND f.state = 'delivered' AND f.deferred_until <= (SELECT clock_timestamp())
+    ORDER BY f.deferred_until LIMIT :limit
+""")
+
+BRING_BACK = text("""
+    UPDATE firings SET invocation_id = :window_id, state = 'pending', ack = NULL
+    WHERE id = ANY(CAST(:ids AS uuid[])) AND ack = 'deferred' AND state = 'delivered'
+    RETURNING id
+""")
+COUNT = text("UPDATE invocations SET firing_count = firing_count + :count WHERE id = :id")
+DROP_EMPTY = text("DELETE FROM invocations WHERE id = :id AND state = 'collecting' AND firing_count = 0")
+
+
+# A deferral is the agent's own alarm, so it keeps the pace of the agent's own triggers.
+KEEP_PACE = text("""
+    INSERT INTO agent_paces (agent_id, woken_at)
+    SELECT agent_id, coalesce(due_at, clock_timestamp()) FROM invocations WHERE id = :id
+    ON CONFLICT (agent_id) DO UPDATE SET woken_at = excluded.woken_at
 """)
 
 
@@ -101,3 +126,32 @@ def join_window(
 def attach(conn: Connection, window_id: UUID, firing_ids: Sequence[UUID]) -> None:
     """Puts firings that `join_window` has counted into a window."""
     conn.execute(ATTACH, {"invocation_id": window_id, "ids": list(firing_ids)})
+
+
+def return_deferred(conn: Connection, limit: int) -> int:
+    """Puts up to `limit` due firings into their agents' windows, due now unless held; returns how many.
+
+    Windows are locked first, in the order of their agents, as everywhere that writes both.
+    """
+    due = conn.execute(FIND_DUE, {"limit": limit}).all()
+    if not due or not try_lock(conn, AdvisoryLock.RETURN_DEFERRED):
+        return 0
+    by_agent: dict[tuple[UUID, UUID], list[UUID]] = defaultdict(list)
+    for row in due:
+        by_agent[row.agent_id, row.tenant_id].append(row.id)
+    return sum(
+        _bring_back(conn, tenant_id, agent_id, by_agent[agent_id, tenant_id])
+        for agent_id, tenant_id in sorted(by_agent)
+    )
+
+
+def _bring_back(conn: Connection, tenant_id: UUID, agent_id: UUID, firing_ids: list[UUID]) -> int:
+    """Checks again under the window's lock: some may have been acknowledged or replayed meanwhile."""
+    window_id = join_window(conn, tenant_id, agent_id, 0, next_own_wake(conn, agent_id))
+    back = conn.execute(BRING_BACK, {"window_id": window_id, "ids": firing_ids}).scalars().all()
+    conn.execute(COUNT, {"id": window_id, "count": len(back)})
+    conn.execute(DROP_EMPTY, {"id": window_id})
+    if back:
+        conn.execute(KEEP_PACE, {"id": window_id})
+    record_events(conn, [Event("firing.returned", tenant_id, each, agent_id) for each in back])
+    return len(back)

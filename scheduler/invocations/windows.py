@@ -19,7 +19,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason, InvocationState
 from scheduler.invocations.budgets import DueWindow, Judged, free_due_windows, judge
-from scheduler.invocations.deferrals import return_deferred
+from scheduler.invocations.replay import return_deferred
 from scheduler.invocations.transitions import Moved, check_move, freeing, move
 from scheduler.notifications.notify import tell_of_failures
 from scheduler.queue.tasks import defer_runs

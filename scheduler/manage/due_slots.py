@@ -18,10 +18,9 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import InvalidField, stops_process
 from scheduler.domain.misfire import Schedule, Slots
-from scheduler.firings.new_firing import NewFiring, gate
+from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.firings.slots import Decided, Definition, decide_due, skipped_event, slots_before
-from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
 from scheduler.intake.checks import run_checks
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.stored_triggers import HeldTrigger, StoredTrigger

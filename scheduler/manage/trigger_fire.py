@@ -8,9 +8,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict
-from scheduler.firings.new_firing import gate
+from scheduler.firings.new_firing import gate, lock_triggers
 from scheduler.firings.record import record_firings
-from scheduler.firings.trigger_locks import lock_triggers
 from scheduler.intake.wakes.intake import asked_firing
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.due_slots import skip_due

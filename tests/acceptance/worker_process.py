@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from config.settings import Settings, load_settings
 from scheduler.bootstrap import Clockwork
-from scheduler.clock.duties import Duty
+from scheduler.clock.scheduler import Duty
 from scheduler.invocations.recovery import reconcile, sweep_stalled
 from scheduler.storage.engine import Database
 from scheduler.worker import Timing, run_worker

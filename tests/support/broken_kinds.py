@@ -13,8 +13,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.misfire import Schedule
 from scheduler.firings import slots
-from scheduler.firings.new_firing import NewFiring
-from scheduler.firings.trigger_locks import LockedTrigger
+from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.triggers.interval import IntervalConfig

@@ -11,9 +11,8 @@ from sqlalchemy import Connection, Row, text
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, Skipped
-from scheduler.firings.new_firing import NewFiring
+from scheduler.firings.new_firing import NewFiring, lock_triggers
 from scheduler.firings.record import record_firings
-from scheduler.firings.trigger_locks import lock_triggers
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.lifecycle import Claimed, claim_all, request_cancel
 from scheduler.invocations.windows import Closed, close_due_windows

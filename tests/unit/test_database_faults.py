@@ -9,8 +9,7 @@ import pytest
 from procrastinate.exceptions import ConnectorException
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from scheduler.clock.jobs import LedgerJob
-from scheduler.clock.strikes import MOST_STRIKES, Strikes
+from scheduler.clock.jobs import MOST_STRIKES, LedgerJob, Strikes
 from scheduler.storage.faults import blames_rows, may_blame_rows
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.domain.signatures.config import PRESETS
 from scheduler.domain.signatures.delivery_ids import OTHERS, OWN
-from scheduler.intake.webhooks.identity import Recorded, identify
+from scheduler.intake.webhooks.delivery import Recorded, identify
 
 
 @pytest.mark.parametrize(

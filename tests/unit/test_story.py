@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunAgent, RunFiring, RunRequest, RunTrigger
-from scheduler.invocations.log_line import told
+from scheduler.invocations.run import told
 
 
 def firing(name: str, kind: str) -> RunFiring:

@@ -10,10 +10,8 @@ from collections.abc import Sequence
 
 from sqlalchemy import Connection
 
-from scheduler.firings.new_firing import NewFiring
-from scheduler.firings.trigger_locks import LockedTrigger
-from scheduler.intake.messages.firings import Heard, admit
-from scheduler.intake.messages.match import Misses, matching
+from scheduler.firings.new_firing import LockedTrigger, NewFiring
+from scheduler.intake.messages.firings import Heard, Misses, admit, matching
 from scheduler.intake.messages.statements import find_unfired, read_messages
 
 MAX_READ = 200

@@ -12,11 +12,9 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import Conflict, DatabaseUnavailable, InvalidField
 from scheduler.domain.lineage import ROOT
 from scheduler.domain.text import storable
-from scheduler.firings.new_firing import gate
+from scheduler.firings.new_firing import gate, lock_with_jobs
 from scheduler.firings.record import record_firings
-from scheduler.firings.trigger_locks import lock_with_jobs
-from scheduler.intake.messages.firings import Heard, admit
-from scheduler.intake.messages.match import Look, Misses, is_costly, look_at, matching
+from scheduler.intake.messages.firings import Heard, Look, Misses, admit, is_costly, look_at, matching
 from scheduler.intake.messages.statements import (
     Listener,
     find_event,

@@ -8,9 +8,8 @@ from typing import Any
 from sqlalchemy import Connection
 
 from scheduler.domain.model import Trust
-from scheduler.firings.new_firing import NewFiring
+from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.firings.record import record_firings
-from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.intake.polls.data import shown
 from scheduler.storage.firing_documents import add_documents
 from scheduler.storage.triggers import stop_jobs

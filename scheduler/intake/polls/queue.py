@@ -7,8 +7,7 @@ from datetime import timedelta
 
 from sqlalchemy import Connection, text
 
-from scheduler.firings.new_firing import NewFiring
-from scheduler.firings.trigger_locks import LockedTrigger
+from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.intake.polls.statements import begin_looks
 from scheduler.invocations.recovery import STALLED_AFTER
 from scheduler.queue.tasks import IO_QUEUE, defer_checks

@@ -16,8 +16,7 @@ from sqlalchemy import Connection, update
 
 from scheduler.domain.retries import SPREAD
 from scheduler.domain.text import storable
-from scheduler.firings.new_firing import gate
-from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
+from scheduler.firings.new_firing import LockedTrigger, gate, lock_triggers
 from scheduler.intake.polls.data import firing_data
 from scheduler.intake.polls.fire import fire, fire_each, storable_data
 from scheduler.intake.polls.readers import READERS

@@ -12,12 +12,19 @@ from scheduler.domain.errors import Conflict, LimitReached, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.domain.lineage import ROOT, Lineage, too_deep, too_often
 from scheduler.domain.model import MAX_DEPTH, Trust
-from scheduler.firings.new_firing import NewFiring, gate
+from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate, lock_triggers
 from scheduler.firings.record import record_firings
-from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
 from scheduler.intake.messages.intake import checked_text
-from scheduler.intake.wakes.limits import PairLimit, chain_of, name_of
-from scheduler.intake.wakes.statements import Pair, hold_window, lineage_of_running, lock_pairs, wake_trigger_of
+from scheduler.intake.wakes.statements import (
+    Pair,
+    PairLimit,
+    chain_of,
+    hold_window,
+    lineage_of_running,
+    lock_pairs,
+    name_of,
+    wake_trigger_of,
+)
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database

@@ -16,13 +16,21 @@ from scheduler.domain.errors import BadSignature, LimitReached, NotFound, Reveil
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
 from scheduler.domain.webhook_parts import echo_of_post
-from scheduler.firings.new_firing import NewFiring, gate
+from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate
 from scheduler.firings.record import record_firings
-from scheduler.firings.trigger_locks import LockedTrigger
 from scheduler.intake.webhooks.cache import MINUTE, HookMemory, Meter
-from scheduler.intake.webhooks.checks import parts_of, too_large, wrong_signature
-from scheduler.intake.webhooks.delivery import Delivery, FilterFirst, FilterResult, Receipt
-from scheduler.intake.webhooks.identity import Identity, Recorded, identify
+from scheduler.intake.webhooks.delivery import (
+    Delivery,
+    FilterFirst,
+    FilterResult,
+    Identity,
+    Receipt,
+    Recorded,
+    identify,
+    parts_of,
+    too_large,
+    wrong_signature,
+)
 from scheduler.intake.webhooks.statements import (
     NewDelivery,
     Verdict,

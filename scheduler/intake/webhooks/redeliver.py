@@ -1,4 +1,4 @@
-"""Replays webhook deliveries: they fire again regardless of their id, the filter and the rate limit."""
+"""Replays webhook deliveries, regardless of their id, the filter and the rate limit, and records samples like them."""
 
 from __future__ import annotations
 
@@ -9,17 +9,19 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from scheduler.domain.errors import Conflict, InvalidField, NotFound
+from scheduler.domain.errors import Conflict, InvalidField, NotFound, PayloadTooLarge
 from scheduler.domain.ids import new_id
-from scheduler.firings.new_firing import NewFiring, gate
+from scheduler.domain.model import Trust
+from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate, lock_triggers
 from scheduler.firings.record import record_firings
-from scheduler.firings.trigger_locks import LockedTrigger, lock_triggers
 from scheduler.intake.webhooks.statements import KeptDelivery, find_kept
-from scheduler.storage.audit import Event, record_events
+from scheduler.storage.audit import Event, record_event, record_events
 from scheduler.storage.log_tables import WebhookDelivery
+from scheduler.triggers.webhook import WebhookConfig
 
 MOST_AT_ONCE = 100
 """The most deliveries in one replay of a range."""
+MAX_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,3 +118,39 @@ def _firing(trigger: LockedTrigger, delivery: KeptDelivery) -> NewFiring:
         ignore_cooldown=True,
         ignore_pace=True,
     )
+
+
+def send_sample(
+    conn: Connection, tenant_id: UUID, trigger_id: UUID, body: bytes, content_type: str, *, actor: str
+) -> UUID:
+    """Fires a webhook trigger with `body`; returns the id of the invocation that carries it.
+
+    Skips signature, filter and rate limit, as the sender is known. Raises NotFound, Conflict for another kind or a
+    trigger that may not fire, PayloadTooLarge.
+    """
+    if len(body) > MAX_BYTES:
+        raise PayloadTooLarge(f"The sample has {len(body)} bytes; a delivery may have {MAX_BYTES}.")
+    trigger = lock_open(conn, tenant_id, trigger_id)
+    if trigger.type != WebhookConfig.kind:
+        raise Conflict(f"A {trigger.type} trigger accepts no deliveries.")
+    firing_id = new_id()
+    firing = NewFiring(
+        trigger,
+        f"sample:{firing_id}",
+        firing_id,
+        payload=body,
+        content_type=content_type,
+        trust=Trust.UNAUTHENTICATED,
+        ignore_cooldown=True,
+    )
+    recorded = record_firings(conn, [firing])
+    record_event(
+        conn,
+        action="webhook.sampled",
+        tenant_id=tenant_id,
+        subject_id=trigger_id,
+        agent_id=trigger.agent_id,
+        actor=actor,
+        firing_id=str(firing_id),
+    )
+    return recorded.inserted[firing_id]

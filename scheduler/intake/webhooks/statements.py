@@ -15,8 +15,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
-from scheduler.firings.trigger_locks import LOCKED_COLUMNS, LockedTrigger
-from scheduler.intake.webhooks.identity import Recorded
+from scheduler.firings.new_firing import LOCKED_COLUMNS, LockedTrigger
+from scheduler.intake.webhooks.delivery import Recorded
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.rows import reader

@@ -7,8 +7,7 @@ from collections.abc import Callable, Sequence
 import pytest
 from sqlalchemy import Connection, text
 
-from scheduler.firings.new_firing import MOST_BYTES, NewFiring
-from scheduler.firings.trigger_locks import LockedTrigger
+from scheduler.firings.new_firing import MOST_BYTES, LockedTrigger, NewFiring
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.support.broken_kinds import (

@@ -9,8 +9,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.clock.trigger_pass import TriggerPass
 from scheduler.domain.errors import InvalidField
-from scheduler.firings.new_firing import NewFiring
-from scheduler.firings.trigger_locks import LockedTrigger
+from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database

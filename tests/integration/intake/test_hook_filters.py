@@ -11,8 +11,7 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from scheduler.intake.processor_time import Purse, Turns
-from scheduler.intake.webhooks.checks import Filters
-from scheduler.intake.webhooks.delivery import Delivery, FilterFirst
+from scheduler.intake.webhooks.delivery import Delivery, FilterFirst, Filters
 from scheduler.triggers.webhook import WebhookFilter
 from tests.support.api import Api
 from tests.support.hooks import NO_LIMIT, make_hook

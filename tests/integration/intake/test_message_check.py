@@ -8,8 +8,8 @@ from threading import Barrier
 import pytest
 
 from scheduler.intake.messages import check as message_check
+from scheduler.intake.messages.firings import Misses
 from scheduler.intake.messages.intake import receive_message
-from scheduler.intake.messages.match import Misses
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.support.clockwork import SteppedScheduler, stepped

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import text
 
+from scheduler.intake.messages.firings import Misses, look_at
 from scheduler.intake.messages.intake import hear, receive_message
-from scheduler.intake.messages.match import Misses, look_at
 from scheduler.intake.messages.statements import find_unfired
 from scheduler.intake.processor_time import ProcessorTime
 from scheduler.storage.engine import Database

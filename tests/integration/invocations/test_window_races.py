@@ -16,9 +16,8 @@ from scheduler.domain.errors import Conflict
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import HeldReason
 from scheduler.domain.run import Failed, HandedBack, Outcome, Replied
-from scheduler.firings.new_firing import NewFiring
+from scheduler.firings.new_firing import NewFiring, lock_triggers
 from scheduler.firings.record import record_firings
-from scheduler.firings.trigger_locks import lock_triggers
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.lifecycle import claim_all, request_cancel
 from scheduler.invocations.recovery import Reconciled, reconcile, sweep_stalled
