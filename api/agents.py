@@ -7,9 +7,18 @@ from flask import Response
 from api.auth import Level, caller, needs
 from api.presenters import agent_out
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
-from api.schemas.agents import AgentIn, AgentOut, AgentPage, AgentPatch, AgentPath, AgentsIn, AgentsMade
+from api.schemas.agents import (
+    AgentIn,
+    AgentOut,
+    AgentPage,
+    AgentPatch,
+    AgentPath,
+    AgentsIn,
+    AgentsMade,
+    AgentWhole,
+    budget_of,
+)
 from api.schemas.base import NoteIn, Page
-from api.schemas.budgets import AgentWhole, budget_of
 from api.services import services
 
 agents = blueprint("agents", "The agents that Reveille wakes.")

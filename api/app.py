@@ -14,8 +14,7 @@ from api.approvals import approvals
 from api.audit import audit
 from api.auth import Access
 from api.body import MAX_BODY_BYTES, JsonRequest, StrictJson, check_query
-from api.channel_events import channel_events
-from api.channels import channels
+from api.channels import channel_events, channels
 from api.deliveries import deliveries
 from api.docs import docs
 from api.firings import firings

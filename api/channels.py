@@ -1,18 +1,28 @@
-"""Channels. Their providers' events are received by `api.channel_events`."""
+"""Channels, and POST /channels/{id}/events, where chat providers post.
+
+The latter needs no API key: each event is verified by its provider's method.
+"""
 
 from __future__ import annotations
 
-from flask import Response
+from typing import Any
+
+from flask import Blueprint, Response, request
 
 from api.addresses import base_url
 from api.auth import Level, caller, needs
+from api.body import read_bytes
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
 from api.schemas.base import Page
 from api.schemas.channels import ChannelIn, ChannelOut, ChannelPage, ChannelPatch, ChannelPath
 from api.services import services
+from scheduler.channels.intake import receive_event
+from scheduler.domain.ids import parse_id
+from scheduler.domain.signatures import SignedRequest
 from scheduler.storage.message_tables import Channel
 
 channels = blueprint("channels", "Connections to chat services through which people reach an agent.")
+channel_events = Blueprint("channel_events", __name__)
 
 
 @channels.post("/channels", responses={201: ChannelOut, **CHANGES})
@@ -60,3 +70,10 @@ def _show(row: Channel) -> ChannelOut:
     base = base_url()
     shown = {**row.columns(), "events_url": f"{base}/channels/{row.id}/events"}
     return ChannelOut.model_validate(shown)
+
+
+@channel_events.post("/channels/<channel_id>/events")
+def receive(channel_id: str) -> dict[str, Any]:
+    """Accept one event: 200 with the response that its provider expects, once its message is durable."""
+    signed = SignedRequest(dict(request.headers), read_bytes())
+    return receive_event(services().db, services().box, parse_id(channel_id, "channel"), signed)

@@ -12,8 +12,7 @@ from flask import Response
 from api.auth import Level, caller, needs
 from api.presenters import document_file, payload_file
 from api.resource import CHANGES, answer, blueprint, one_more, page
-from api.schemas.acks import AckIn
-from api.schemas.history import DocumentPath, FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
+from api.schemas.history import AckIn, DocumentPath, FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
 from api.services import services
 from scheduler.domain.acks import Ack, AckStatus
 from scheduler.invocations.acks import acknowledge_one

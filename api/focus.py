@@ -6,8 +6,7 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, answer, blueprint
-from api.schemas.agents import AgentPath
-from api.schemas.focus import FocusPage, FocusPath
+from api.schemas.agents import AgentPath, FocusPage, FocusPath
 from api.schemas.triggers import TriggerPage
 from api.services import services
 from scheduler.domain.errors import NotFound

@@ -11,7 +11,7 @@ from flask_openapi.models.request_body import RequestBody
 from flask_openapi.models.tag import Tag
 
 from api.resource import problems
-from api.schemas.hooks import HookOut, HookPath, ReceiptOut
+from api.schemas.deliveries import HookOut, HookPath, ReceiptOut
 from api.services import services
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import token_hash

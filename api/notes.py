@@ -8,8 +8,7 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, answer, blueprint
-from api.schemas.agents import AgentPath
-from api.schemas.notes import NotesIn, NotesOut
+from api.schemas.agents import AgentPath, NotesIn, NotesOut
 from api.services import services
 from scheduler.storage.notes import MOST_CHARACTERS, Notes
 

@@ -8,7 +8,7 @@ from flask import Response
 
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, answer, blueprint, optional_body
-from api.schemas.pauses import PauseIn, PauseOut, PausesOut, ResumeIn
+from api.schemas.tenants_and_keys import PauseIn, PauseOut, PausesOut, ResumeIn
 from api.services import services
 from scheduler.domain.errors import Forbidden
 

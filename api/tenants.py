@@ -7,8 +7,7 @@ from flask import Response
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, optional_body, page
 from api.schemas.base import NoteIn, Page
-from api.schemas.pauses import PauseOut
-from api.schemas.tenants_and_keys import TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
+from api.schemas.tenants_and_keys import PauseOut, TenantIn, TenantOut, TenantPage, TenantPatch, TenantPath
 from api.services import services
 
 tenants = blueprint("tenants", "The owners of agents. Requires an operator's admin key.")

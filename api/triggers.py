@@ -23,9 +23,9 @@ from api.resource import (
     page,
     problems,
 )
-from api.schemas.acks import AckCounts
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
+from api.schemas.history import AckCounts
 from api.schemas.many_triggers import TriggersIn, TriggersMade
 from api.schemas.trigger_kinds import TriggerTypeOut, TriggerTypesOut
 from api.schemas.triggers import (

@@ -7,7 +7,7 @@ from flask import Response
 from api.auth import Level, caller, needs
 from api.resource import CHANGES, EMPTY, answer, blueprint, given, no_content, one_more, page
 from api.schemas.base import Page
-from api.schemas.web_users import WebUserIn, WebUserOut, WebUserPage, WebUserPatch, WebUserPath
+from api.schemas.tenants_and_keys import WebUserIn, WebUserOut, WebUserPage, WebUserPatch, WebUserPath
 from api.services import services
 from scheduler.manage.web_users import WebUserSpec
 

@@ -25,9 +25,8 @@ from scheduler.commands import (
     triggers,
     web_password,
 )
-from scheduler.commands.exits import ExitCode, exit_code
+from scheduler.commands.exits import ExitCode, complain, exit_code, let_go, prepare_streams, texts_of
 from scheduler.commands.shadows import shadowed
-from scheduler.commands.streams import complain, let_go, prepare_streams, texts_of
 from scheduler.domain.errors import ReveilleError
 
 app = typer.Typer(

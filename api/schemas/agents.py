@@ -1,4 +1,4 @@
-"""Agents: who is woken, by which runtime, within which limits."""
+"""Agents: who is woken, by which runtime, within which limits and budgets; their notes and focuses."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pydantic import (
     AfterValidator,
     ConfigDict,
     Field,
+    StringConstraints,
 )
 
 from api.schemas.base import (
@@ -26,12 +27,14 @@ from api.schemas.base import (
     no_defaults,
 )
 from api.schemas.runtimes import AnyRuntimeOut
-from scheduler.domain.budgets import DEFAULT_INVOCATIONS_PER_HOUR, DEFAULT_TOKENS_PER_DAY
+from scheduler.domain.budgets import DEFAULT_INVOCATIONS_PER_HOUR, DEFAULT_TOKENS_PER_DAY, Budget, Owner, Spending
 from scheduler.domain.shapes import Shape
+from scheduler.invocations.budgets import BudgetState
+from scheduler.manage.agent_remotes import McpServer, unique_names
 from scheduler.manage.agents import NewAgent
-from scheduler.manage.mcp_servers import McpServer, unique_names
 from scheduler.manage.row_errors import MOST_ROWS
 from scheduler.runtimes.registry import AnyRuntime
+from scheduler.storage.notes import MOST_CHARACTERS
 
 
 class AgentSettings(Shape):
@@ -153,3 +156,82 @@ class AgentPath(Shape):
     """Identifies an agent."""
 
     agent_id: Annotated[UUID, id_of("agent")]
+
+
+class FocusOut(Answer):
+    """A focus: how many triggers belong to it, and how many of them are enabled."""
+
+    focus_ref: str
+    triggers: int
+    enabled: int
+
+
+class FocusPage(Listed[FocusOut]):
+    """The focuses of an agent's triggers, up to 1,000, alphabetically."""
+
+
+class FocusPath(Shape):
+    """Identifies a focus."""
+
+    agent_id: Annotated[UUID, id_of("agent")]
+    focus_ref: str
+
+
+class NotesIn(Shape):
+    """The new notes."""
+
+    text: Annotated[str, StringConstraints(max_length=MOST_CHARACTERS)]
+
+
+class NotesOut(Answer):
+    """An agent's notes; empty and without an author until something is written."""
+
+    text: str
+    updated_at: Time | None
+    updated_by: str | None = Field(description="`agent:ID` for the agent itself, `key:NAME`, `user:NAME`.")
+    most: int = Field(description="The maximum number of characters.")
+
+
+class SpendingOut(Answer):
+    """The usage of one budget; `limit` null: unlimited."""
+
+    used: int
+    limit: int | None
+
+
+class BudgetOut(Answer):
+    """An agent's budgets. A day is a calendar day in the owner's zone; an hour is the last 60 minutes."""
+
+    tokens_per_day: SpendingOut
+    invocations_per_hour: SpendingOut
+    tenant_tokens_per_day: SpendingOut | None = Field(
+        description="The limit for all the tenant's agents; null: no limit."
+    )
+    tenant_invocations_per_hour: SpendingOut | None = Field(
+        description="The limit for all the tenant's agents; null: no limit."
+    )
+    held_until: Time | None = Field(description="Until when the agent's window is held for a spent budget.")
+    note: str | None = Field(description="The spent budget.")
+
+
+class AgentWhole(AgentOut):
+    """An agent with its usage."""
+
+    budget: BudgetOut
+
+
+def budget_of(state: BudgetState) -> BudgetOut:
+    """Formats a budget state for the API."""
+    found = {(each.owner, each.budget): each for each in state.spendings}
+    return BudgetOut(
+        tokens_per_day=SpendingOut.model_validate(found[Owner.AGENT, Budget.TOKENS]),
+        invocations_per_hour=SpendingOut.model_validate(found[Owner.AGENT, Budget.INVOCATIONS]),
+        tenant_tokens_per_day=_limited(found.get((Owner.TENANT, Budget.TOKENS))),
+        tenant_invocations_per_hour=_limited(found.get((Owner.TENANT, Budget.INVOCATIONS))),
+        held_until=state.held_until,
+        note=state.note,
+    )
+
+
+def _limited(spending: Spending | None) -> SpendingOut | None:
+    return None if spending is None or spending.limit is None else SpendingOut.model_validate(spending)

@@ -1,4 +1,4 @@
-"""Webhook deliveries and their replay."""
+"""Webhook deliveries: what their senders are told, how they are listed, and their replay."""
 
 from __future__ import annotations
 
@@ -64,3 +64,23 @@ class RedeliveredListOut(Answer):
     """The replayed deliveries, oldest first."""
 
     items: list[RedeliveredOut]
+
+
+class HookPath(Shape):
+    """Identifies a webhook by its token."""
+
+    token: str = Field(description="The last segment of a hook_url.")
+
+
+class ReceiptOut(Answer):
+    """The outcome of a delivery."""
+
+    firing_id: UUID | None = Field(description="Its firing; for a duplicate the first one's, null when filtered.")
+    duplicate: bool = Field(description="It was received before, and fired then.")
+    filtered: bool = Field(False, description="The trigger's filter excluded it; only present when true.")
+
+
+class HookOut(Answer):
+    """A webhook that accepts deliveries."""
+
+    ok: bool

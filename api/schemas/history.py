@@ -2,16 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import Field, StringConstraints, model_validator
 
-from api.schemas.acks import AckedOut
-from api.schemas.base import Answer, Listed, Searched, SpanPage, Time, id_of
+from api.schemas.base import Answer, Listed, Moment, Searched, SpanPage, Time, id_of
 from api.schemas.messages import MessageOut
 from scheduler.domain.model import FiringState, InvocationState
 from scheduler.domain.shapes import Shape
+
+
+class AckIn(Shape):
+    """The outcome of a firing. `until` is given only with `deferred`."""
+
+    status: Literal["handled", "deferred", "ignored"]
+    until: Moment | None = Field(None, description="When it comes back: from one minute to a year from now.")
+
+
+class AckedOut(Answer):
+    """The result of one acknowledgement; `error` says why it had no effect."""
+
+    firing_id: str
+    status: str | None
+    until: Time | None
+    error: str | None
+
+
+class AckCounts(Answer):
+    """Firings by acknowledgement; a deferred firing that has come back is not counted."""
+
+    handled: int = 0
+    deferred: int = 0
+    ignored: int = 0
 
 
 class FiringOut(Answer):

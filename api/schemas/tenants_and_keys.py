@@ -1,8 +1,8 @@
-"""Tenants, and the keys that act for them."""
+"""Tenants and their pauses, the keys that act for them, and web users, who sign in with a name and a password."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
@@ -13,12 +13,15 @@ from api.schemas.base import (
     Listed,
     Moment,
     Name,
+    NoteIn,
+    OptionalBody,
     Time,
     TokensPerDay,
     Zone,
     id_of,
     no_defaults,
 )
+from scheduler.domain.passwords import MAX_LENGTH, MIN_LENGTH
 from scheduler.domain.retention import MOST_DAYS
 from scheduler.domain.shapes import Shape
 from scheduler.manage.keys import KeySpec
@@ -180,3 +183,73 @@ class KeyPath(Shape):
     """Identifies a key."""
 
     key_id: Annotated[UUID, id_of("key")]
+
+
+class PauseIn(NoteIn):
+    """The reason for a pause, and its extent. The whole body is optional."""
+
+    everything: bool = Field(default=False, description="All tenants, as only an operator may.")
+
+
+class ResumeIn(OptionalBody):
+    """The extent of a resume. The whole body is optional."""
+
+    everything: bool = Field(default=False, description="All tenants, as only an operator may.")
+
+
+class PauseOut(Answer):
+    """Whether it is paused; why, by whom and since when."""
+
+    is_paused: bool
+    paused_note: str | None
+    paused_by: str | None = Field(description="`key:NAME` or `user:NAME`.")
+    paused_at: Time | None
+
+
+class PausesOut(Answer):
+    """The pause of the tenant, and that of the whole service."""
+
+    tenant: PauseOut
+    service: PauseOut
+
+
+Password = Annotated[str, StringConstraints(min_length=MIN_LENGTH, max_length=MAX_LENGTH)]
+WebScope = Literal["admin", "write", "read"]
+
+
+class WebUserIn(Shape):
+    """A new web user. Without `tenant_id` it is for the current tenant; null: an operator, who sees every tenant."""
+
+    name: Name
+    password: Password
+    scope: WebScope = "read"
+    tenant_id: Annotated[UUID, Field(strict=False)] | None = None
+
+
+class WebUserPatch(Shape):
+    """JSON Merge Patch (RFC 7396): omitted fields stay. The user's sessions are ended."""
+
+    model_config = ConfigDict(json_schema_extra=no_defaults)
+
+    password: Password = ""
+    scope: WebScope = "read"
+
+
+class WebUserOut(Answer):
+    """A web user. `tenant_id` null: an operator."""
+
+    id: UUID
+    tenant_id: UUID | None
+    name: str
+    scope: str
+    created_at: Time
+
+
+class WebUserPage(Listed[WebUserOut]):
+    """A page of web users."""
+
+
+class WebUserPath(Shape):
+    """Identifies a web user."""
+
+    web_user_id: Annotated[UUID, id_of("web user")]

@@ -7,7 +7,6 @@ from uuid import UUID
 
 from pydantic import ConfigDict, Field, StringConstraints, model_validator
 
-from api.schemas.acks import AckCounts
 from api.schemas.base import (
     Answer,
     Expected,
@@ -25,6 +24,7 @@ from api.schemas.base import (
     no_defaults,
     one_of,
 )
+from api.schemas.history import AckCounts
 from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.shapes import Shape
 from scheduler.manage.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES

@@ -1,4 +1,4 @@
-"""Limits the connections of a web process that keep it waiting, and chooses which one to close when there are too
+"""Limits the connections of a web process and what each may ask, and chooses which one to close when there are too
 many.
 """
 
@@ -8,13 +8,43 @@ import asyncio
 import ipaddress
 import resource
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
-
-from api.server.limits import DEFAULTS, Limits
 
 SWEEP_SECONDS = 0.5
 SPARE_FILES = 4500
 """File descriptors for other uses: live pages, WebSockets, the database."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Limits in seconds, bytes and counts, for each web process."""
+
+    head_seconds: float = 10.0
+    """For the whole head, from its first byte or from the connection."""
+    body_seconds: float = 60.0
+    """For the whole body, however fast it is."""
+    answer_seconds: float = 120.0
+    """For the client to read the whole response."""
+    grace_seconds: float = 5.0
+    """After this, a body must arrive, and a response be read, at an average of `rate`."""
+    rate: float = 1024.0
+    """In bytes per second."""
+    target_bytes: int = 4094
+    """For the address in the first line."""
+    head_bytes: int = 64 * 1024
+    body_bytes: int = 1024 * 1024
+    """A longer body is not kept: the application refuses it by its length."""
+    ignored_bytes: int = 16 * 1024 * 1024
+    """How much of a refused body is read, so that the refusal arrives."""
+    held_bytes: int = 64 * 1024 * 1024
+    """For all incomplete bodies, and for all unread responses."""
+    per_address: int = 600
+    """Waiting connections per address; beyond that its oldest one is closed."""
+    connections: int = 4000
+
+
+DEFAULTS = Limits()
 
 
 class Guest(Protocol):

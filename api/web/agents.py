@@ -9,11 +9,9 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.presenters import agent_out
-from api.schemas.agents import AgentPath
+from api.schemas.agents import AgentPath, AgentWhole, NotesIn, budget_of
 from api.schemas.base import NoteIn
-from api.schemas.budgets import AgentWhole, budget_of
 from api.schemas.messages import WakeIn
-from api.schemas.notes import NotesIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.list_filters import FROM, TO, Filter, choice, read_filters

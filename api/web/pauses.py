@@ -6,7 +6,7 @@ from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.pauses import whole
-from api.schemas.pauses import PauseIn
+from api.schemas.tenants_and_keys import PauseIn
 from api.services import services
 from api.web.base import done, page_blueprint
 from api.web.questions import ask

@@ -19,9 +19,9 @@ from scheduler.domain.model import JobKind
 from scheduler.firings.quarantine import quarantine_trigger
 from scheduler.manage.agent_trigger_limits import check_approved
 from scheduler.manage.due_slots import lock_settled
-from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_jobs import remove_jobs
 from scheduler.manage.trigger_rows import change_trigger, fresh_start, lock_trigger
+from scheduler.manage.trigger_spec import HeldTrigger
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database, notify
 from scheduler.storage.rows import row_as, rows_as

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from scheduler.commands.exits import UsageFault
+from scheduler.commands.exits import UsageFault, complain
 from scheduler.commands.output import Columns, printable, say, show_details, show_json, show_table
-from scheduler.commands.streams import complain
 
 if TYPE_CHECKING:
     from scheduler.commands.client import Client  # imports httpx, which is slow

@@ -1,18 +1,18 @@
-"""The doctor's checks of the database and of the heartbeats that the processes write there."""
+"""The doctor's checks of the database, of a pooler before it, and of the heartbeats that processes write there."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import timedelta
 
+import psycopg
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
 from scheduler.commands.findings import Finding, fail, ok, warn
-from scheduler.commands.pooler_checks import check_pooler
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
-from scheduler.storage.engine import unpooled_engine
+from scheduler.storage.engine import POOLED, unpooled_engine
 from scheduler.storage.migrate import (
     MIN_MAJOR,
     current_revision,
@@ -21,9 +21,15 @@ from scheduler.storage.migrate import (
     is_too_old,
     server_version,
 )
+from scheduler.storage.pooler import hears
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.status import read_signs_of_life
 
+NAME = "pooler"
+DATABASE = (
+    "SELECT pg_postmaster_start_time()::text, (SELECT oid FROM pg_database WHERE datname = current_database())"
+)
+SET_DIRECT = "set DATABASE_DIRECT_URL to the address of PostgreSQL itself"
 MAX_PASS_AGE = 15.0
 """In seconds. A scheduler runs a pass at least every 5."""
 MAX_HEARTBEAT_AGE = 30.0
@@ -91,6 +97,32 @@ CAUSES = (
 )
 """Errors of PostgreSQL and its client, what they mean, and the remedy."""
 SECRETS_TRIED = 1000
+
+
+def check_pooler(conn: Connection, direct_url: str | None) -> Iterator[Finding]:
+    """Checks what is in front of the database, and whether session features work."""
+    is_pooled = conn.info[POOLED]
+    if direct_url is not None:
+        yield _direct(conn, direct_url, "through a transaction pooler," if is_pooled else "without a pooler")
+    elif is_pooled:
+        yield warn(NAME, "a pooler blocks NOTIFY, so schedulers and pages poll every second", SET_DIRECT)
+
+
+def _direct(conn: Connection, direct_url: str, how: str) -> Finding:
+    here = tuple(conn.execute(text(DATABASE)).one())
+    try:
+        with psycopg.connect(direct_url, connect_timeout=5, autocommit=True) as direct:
+            there, is_direct = direct.execute(DATABASE.encode()).fetchone(), hears(direct)
+    except psycopg.Error as error:
+        found = (
+            f"DATABASE_DIRECT_URL does not answer: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
+        )
+        return fail(NAME, found, "correct it, or take it away")
+    if there != here:
+        return fail(NAME, "DATABASE_DIRECT_URL is a different database from DATABASE_URL", "correct one of them")
+    if not is_direct:
+        return warn(NAME, "DATABASE_DIRECT_URL goes through a pooler, which blocks NOTIFY", SET_DIRECT)
+    return ok(NAME, f"{how} LISTEN goes by DATABASE_DIRECT_URL")
 
 
 def check_database(

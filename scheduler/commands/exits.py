@@ -1,8 +1,17 @@
-"""The exit codes of commands and the errors that lead to them."""
+"""The exit codes of commands, the errors that lead to them, and their streams: what cannot be written is escaped or
+reported without a traceback.
+"""
 
 from __future__ import annotations
 
+import io
+import os
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from enum import IntEnum
+from pathlib import Path
+from typing import TextIO
 
 from scheduler.domain.errors import (
     ConfigurationError,
@@ -48,3 +57,41 @@ _CODES: tuple[tuple[tuple[type[ReveilleError], ...], ExitCode], ...] = (
 def exit_code(error: ReveilleError) -> ExitCode:
     """Returns the exit code for a command that ended with `error`."""
     return next((code for kinds, code in _CODES if isinstance(error, kinds)), ExitCode.FAILED)
+
+
+def prepare_streams() -> None:
+    """Replaces closed streams, and escapes characters that the locale's charset lacks."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, Path(os.devnull).open(mode, encoding="utf-8"))  # noqa: SIM115  # for as long as we run
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="surrogateescape" if name == "stdin" else "backslashreplace")
+
+
+def texts_of(arguments: Sequence[str]) -> list[str]:
+    """Decodes the arguments as UTF-8, whatever the locale. Raises UsageFault if they are not."""
+    try:
+        return [os.fsencode(argument).decode() for argument in arguments]
+    except UnicodeError:
+        raise UsageFault("An argument is not UTF-8 text.") from None
+
+
+def complain(text: str) -> None:
+    """Prints a line to stderr, ignoring errors."""
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):
+        _let_go_of(sys.stderr)
+
+
+def let_go() -> None:
+    """Disables flushing: buffered output has no reader, and Python's flush at exit would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        _let_go_of(stream)
+
+
+def _let_go_of(stream: TextIO) -> None:
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -14,7 +14,7 @@ from config.settings import Settings
 from scheduler.commands.client import LOCAL
 from scheduler.commands.findings import Finding, fail, ok, warn
 from scheduler.domain.errors import ConfigurationError
-from scheduler.postgres import postmaster
+from scheduler.postgres import data_directory
 from scheduler.postgres.embedded import MAJOR, EmbeddedPostgres, binaries
 from scheduler.supervisor import check_port
 
@@ -134,8 +134,8 @@ def data_version(directory: Path) -> int | None:
 
 def is_running(directory: Path) -> bool:
     """Whether a PostgreSQL server runs on these files."""
-    pid = postmaster.recorded_pid(directory)
-    return pid is not None and postmaster.is_server(pid, directory)
+    pid = data_directory.recorded_pid(directory)
+    return pid is not None and data_directory.is_server(pid, directory)
 
 
 def _check_free(port: int, host: str | None) -> Finding:

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from scheduler.commands.streams import complain
+from scheduler.commands.exits import complain
 
 Columns = Sequence[tuple[str, str]]
 """The heading and dotted path of each column, e.g. `("RUNTIME", "runtime.kind")`."""

@@ -46,7 +46,7 @@ def check_restored(url: str) -> Iterator[Finding]:
 
 def leave_out_late(url: str) -> Finding:
     """Skips every slot missed since the backup, unless something runs on the database already."""
-    from scheduler.manage.restored import skip_late
+    from scheduler.manage.reconcile import skip_late
     from scheduler.storage.engine import Database
 
     with psycopg.connect(url, connect_timeout=10) as connection:

@@ -15,8 +15,7 @@ from scheduler.invocations.budgets import BudgetState, free_agents_window, read_
 from scheduler.invocations.shortening import shorten_window
 from scheduler.invocations.windows import release_window
 from scheduler.manage import agent_runtimes as runtimes
-from scheduler.manage.agent_remotes import header_names, mcp_columns
-from scheduler.manage.mcp_servers import McpServer
+from scheduler.manage.agent_remotes import McpServer, header_names, mcp_columns
 from scheduler.manage.row_errors import RowErrors
 from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
 from scheduler.runtimes.base import Operator, RuntimeConfig

@@ -8,8 +8,8 @@ from uuid import UUID
 from scheduler.domain.errors import Conflict
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_trigger_limits import APPROVED, AWAITING, REJECTED
-from scheduler.manage.stored_triggers import HeldTrigger
 from scheduler.manage.trigger_jobs import start_trigger
+from scheduler.manage.trigger_spec import HeldTrigger
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView, get_view
 

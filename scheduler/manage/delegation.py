@@ -14,8 +14,8 @@ from scheduler.domain.model import TriggerKind
 from scheduler.intake.messages.intake import NewMessage, Received, receive_message
 from scheduler.intake.wakes.intake import Call, wake_within
 from scheduler.manage import trigger_rows as rows
+from scheduler.manage.agent_trigger_limits import check_limit
 from scheduler.manage.trigger_jobs import put_jobs
-from scheduler.manage.trigger_room import check_limit
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import Wait, open_waits

@@ -23,7 +23,7 @@ from scheduler.firings.record import record_firings
 from scheduler.firings.slots import Decided, Definition, decide_due, skipped_event, slots_before
 from scheduler.intake.checks import run_checks
 from scheduler.manage import trigger_rows as rows
-from scheduler.manage.stored_triggers import HeldTrigger, StoredTrigger
+from scheduler.manage.trigger_spec import HeldTrigger, StoredTrigger
 from scheduler.storage.arrays import array, time_array
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.faults import first_line

@@ -15,9 +15,8 @@ from scheduler.domain.model import JobKind
 from scheduler.domain.permitted import Permitted
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
-from scheduler.manage.stored_triggers import AgentLimits
-from scheduler.manage.trigger_room import Room, check_may_add
-from scheduler.manage.trigger_spec import TriggerSpec, check_spec
+from scheduler.manage.agent_trigger_limits import Room, check_may_add
+from scheduler.manage.trigger_spec import AgentLimits, TriggerSpec, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import SOON, notify

@@ -1,4 +1,7 @@
-"""Repairs triggers and jobs that disagree. Both change in one transaction, so there should be none."""
+"""Repairs triggers and jobs that disagree, and skips the slots that a restored database has missed.
+
+A trigger and its job change in one transaction, so there should be nothing to repair.
+"""
 
 from __future__ import annotations
 
@@ -11,17 +14,17 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.firings.quarantine import quarantine_trigger
-from scheduler.manage.due_slots import lock_settled
-from scheduler.manage.stored_triggers import HeldTrigger
-from scheduler.manage.trigger_jobs import move_to_its_zone, put_jobs, remove_jobs, zone_that_holds
+from scheduler.manage.due_slots import lock_settled, skip_due, stored_schedule
+from scheduler.manage.trigger_jobs import finish_trigger, move_to_its_zone, put_jobs, remove_jobs, zone_that_holds
 from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger
+from scheduler.manage.trigger_spec import HeldTrigger
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.faults import blames_rows
 from scheduler.storage.rows import rows_as
 from scheduler.storage.triggers import TRIGGER_ZONE, stop_jobs
-from scheduler.triggers.registry import TIMED
+from scheduler.triggers.registry import KINDS, TIMED
 
 BATCH = 1000
 """The most triggers repaired by one pass; the next pass takes the rest."""
@@ -44,6 +47,12 @@ DRIFTED = text(f"""
             OR (t.is_enabled AND e.next_run_time IS DISTINCT FROM t.expires_at) END
     ORDER BY t.id LIMIT :limit
 """)  # noqa: S608  # our own constant
+LATE = text("""
+    SELECT t.id, t.tenant_id FROM triggers t JOIN jobs j ON j.trigger_id = t.id AND j.kind = 'fire'
+    WHERE t.deleted_at IS NULL AND t.is_enabled AND t.type = ANY(:slotted) AND j.next_run_time <= clock_timestamp()
+    ORDER BY t.id
+""")
+WHY = "restored"
 
 
 @dataclass(frozen=True)
@@ -118,3 +127,36 @@ def _put_in_step(conn: Connection, row: HeldTrigger) -> None:
         stop_jobs(conn, [row.id])
         return
     put_jobs(conn, row.id, first, timed=row.type in TIMED, enabled=True, expires_at=row.expires_at)
+
+
+def skip_late(db: Database, actor: str) -> int:
+    """Skips the due slots of every trigger, regardless of misfire policy; returns the number of triggers.
+
+    Each is audited as `trigger.skipped`. A trigger without a slot left ends. Kinds that check something keep
+    checking.
+    """
+    slotted = [name for name, kind in KINDS.items() if kind.checked_by is None]
+    with db.begin() as conn:
+        late = conn.execute(LATE, {"slotted": slotted}).all()
+    skipped = 0
+    for trigger in late:
+        with db.begin() as conn:
+            try:
+                row = lock_trigger(conn, trigger.tenant_id, trigger.id)
+            except NotFound:
+                continue
+            skipped += _skip(conn, row, actor)
+    return skipped
+
+
+def _skip(conn: Connection, row: HeldTrigger, actor: str) -> bool:
+    schedule = stored_schedule(row)
+    if schedule is None or row.next_run_time is None or row.next_run_time > row.now:
+        return False
+    skip_due(conn, [row], why=WHY, actor=actor)
+    following = schedule.next_after(row.now)
+    if following is None:
+        finish_trigger(conn, row, actor)
+    else:
+        put_jobs(conn, row.id, following, timed=True, enabled=True, expires_at=row.expires_at)
+    return True

@@ -14,10 +14,10 @@ from scheduler.firings.quarantine import quarantine_trigger
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_rights import agent_actor, stopped_by_person
+from scheduler.manage.agent_trigger_limits import check_limit
 from scheduler.manage.due_slots import dropped_event, settle, skip_due, upcoming
-from scheduler.manage.stored_triggers import HeldTrigger, StoredTrigger
-from scheduler.manage.trigger_room import check_limit
 from scheduler.manage.trigger_rows import change_trigger
+from scheduler.manage.trigger_spec import HeldTrigger, StoredTrigger
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.audit import SYSTEM, record_event, record_events
 from scheduler.storage.engine import SOON, notify

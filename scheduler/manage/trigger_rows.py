@@ -18,8 +18,7 @@ from scheduler.domain.model import JobKind
 from scheduler.domain.permitted import Permitted
 from scheduler.manage.agent_rights import check_may_change
 from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
-from scheduler.manage.stored_triggers import AgentLimits, HeldTrigger
-from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.trigger_spec import AgentLimits, HeldTrigger, TriggerSpec
 from scheduler.net.headers import check_request, check_server
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.agents import ZONE

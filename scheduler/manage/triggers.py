@@ -15,15 +15,14 @@ from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
 from scheduler.manage import trigger_rows as rows
+from scheduler.manage.agent_trigger_limits import Room
 from scheduler.manage.due_slots import lock_settled
 from scheduler.manage.new_triggers import CreatedTrigger, Maker, NewTrigger, plan_trigger, write_triggers
 from scheduler.manage.row_errors import RowErrors
-from scheduler.manage.stored_triggers import AgentLimits
 from scheduler.manage.trigger_changes import Author, TriggerChanges, lock_to_pause
 from scheduler.manage.trigger_fire import fire_trigger
 from scheduler.manage.trigger_jobs import pause_trigger, remove_jobs, resume_trigger
-from scheduler.manage.trigger_room import Room
-from scheduler.manage.trigger_spec import Fired, TriggerSpec
+from scheduler.manage.trigger_spec import AgentLimits, Fired, TriggerSpec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from scheduler.storage.idempotency import KeyedRequest

@@ -24,7 +24,7 @@ import psycopg
 
 from config.installation import embedded_command
 from scheduler.domain.errors import ConfigurationError
-from scheduler.postgres import postmaster
+from scheduler.postgres import data_directory
 from scheduler.postgres.data_directory import ensure_directory
 from scheduler.postgres.os_account import Account, choose_account, user_name
 
@@ -97,7 +97,7 @@ class EmbeddedPostgres:
         """The server's process id, or None when it is not running."""
         if self._process is not None:
             self._process.poll()  # reap a dead child, which would otherwise look alive as a zombie
-        return self._pid if self._pid is not None and postmaster.is_server(self._pid, self.directory) else None
+        return self._pid if self._pid is not None and data_directory.is_server(self._pid, self.directory) else None
 
     @property
     def url(self) -> str:
@@ -127,7 +127,7 @@ class EmbeddedPostgres:
         """Stops the server: disconnects clients and flushes everything. Does nothing when it is not running."""
         pid = self.pid
         if pid is not None:
-            postmaster.stop(pid)
+            data_directory.stop(pid)
         if self._process is not None:
             self._process.wait()
         self._process = self._pid = None
@@ -187,8 +187,8 @@ class EmbeddedPostgres:
         if self._process is not None:
             # otherwise a dead child would remain a zombie, and its lock file would seem to be in use
             self._process.poll()
-        pid = postmaster.recorded_pid(self.directory)
-        if pid is not None and (postmaster.is_server(pid, self.directory) or self._answers(pid)):
+        pid = data_directory.recorded_pid(self.directory)
+        if pid is not None and (data_directory.is_server(pid, self.directory) or self._answers(pid)):
             return self._wait_for_answer(pid)
         # Safe even if wrong: a running server's shared memory keeps a second one from starting on the same data.
         (self.directory / "postmaster.pid").unlink(missing_ok=True)
@@ -202,7 +202,7 @@ class EmbeddedPostgres:
                 return pid
             if self._process is not None:
                 self._process.poll()
-            if not postmaster.is_alive(pid):
+            if not data_directory.is_alive(pid):
                 return None
             time.sleep(POLL_SECONDS)
         raise ConfigurationError(
