@@ -19,10 +19,10 @@ from scheduler.domain.errors import NotFound, Unauthorized
 from scheduler.domain.field_errors import InvalidRequest, field_errors
 from scheduler.domain.ids import new_id
 from scheduler.storage.agents import get_agent
+from scheduler.storage.channels import get_user
 from scheduler.storage.live import OpenSocket, show_sockets
 from scheduler.storage.notifications import Told
 from scheduler.storage.sessions import get_session
-from scheduler.storage.users import get_user
 
 
 class Filter(Query):

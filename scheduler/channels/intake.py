@@ -15,10 +15,9 @@ from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.text import storable
 from scheduler.intake.messages.intake import MAX_TEXT, EventReused, NewMessage, Received, hear, receive_message
-from scheduler.storage.channels import OpenChannel, find_open_channel, note_event
+from scheduler.storage.channels import OpenChannel, find_open_channel, note_event, user_of_account
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.users import user_of_account
 
 CUT = "…"
 """Marks the end of a text that was too long."""

@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from uuid import UUID
 
 from scheduler.storage.audit import record_event
+from scheduler.storage.channels import UserRow, create_user, get_user, list_users
 from scheduler.storage.engine import Database
-from scheduler.storage.users import UserRow, create_user, get_user, list_users
 
 
 class Users:

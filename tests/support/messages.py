@@ -8,9 +8,9 @@ from uuid import UUID
 from sqlalchemy import Connection, event
 
 from scheduler.intake.messages.intake import NewMessage, Received, hear, receive_message
+from scheduler.storage.channels import create_user
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
-from scheduler.storage.users import create_user
 from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change
 from tests.support.factories import DEFAULT_TENANT, make_trigger

@@ -12,8 +12,8 @@ from scheduler.domain.errors import Conflict, InvalidField, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.intake.messages.intake import MAX_TEXT, receive_message
 from scheduler.manage.triggers import Triggers
+from scheduler.storage.channels import user_of_account
 from scheduler.storage.engine import Database
-from scheduler.storage.users import user_of_account
 from tests.support.database import rows
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_tenant
 from tests.support.messages import listen, make_user, note, write
