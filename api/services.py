@@ -9,7 +9,11 @@ from flask import current_app
 
 from api.live import Live
 from config.settings import Settings, read_variable
+from scheduler.alerts.guard import Guard
+from scheduler.alerts.rules import rules_with
 from scheduler.alerts.service import Alerts
+from scheduler.alerts.service_rules import room_of
+from scheduler.alerts.watch import LEASE_SECONDS, Watch
 from scheduler.channels.registry import open_channel
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.manage.agents import Agents
@@ -24,6 +28,7 @@ from scheduler.manage.tenants import Tenants
 from scheduler.manage.triggers import Triggers
 from scheduler.manage.users import Users
 from scheduler.manage.web_users import WebUsers
+from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.runtimes.base import Operator
 from scheduler.runtimes.model_trial import ask_model
@@ -58,6 +63,8 @@ class Services:
     allow_private: AllowedPrivate
     clock: Clock
     live: Live
+    guard: Guard
+    """Watches for trouble, once started."""
 
 
 def build_parts(settings: Settings) -> Services:
@@ -95,6 +102,13 @@ def build_parts(settings: Settings) -> Services:
         web_users=WebUsers(db),
         clock=clock,
         live=live,
+        guard=Guard(
+            db,
+            Watch(db, rules_with(room_of(settings)), every=LEASE_SECONDS),
+            box,
+            lambda: GuardedClient(allow_private=allow_private),
+            clock,
+        ),
     )
 
 

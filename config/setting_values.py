@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, ByteSize, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import NoDecode
 
 from scheduler.domain.retention import read_days
@@ -139,6 +139,18 @@ def _kind_names(value: str) -> str:
     return ",".join(names)
 
 
+def _bytes(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    try:
+        size = int(TypeAdapter(ByteSize).validate_python(value))
+    except ValidationError:
+        size = 0
+    if size < 1:
+        raise ValueError("must be a size such as 20GB or 500MiB")
+    return size
+
+
 def _upper(value: object) -> object:
     return value.upper() if isinstance(value, str) else value
 
@@ -147,6 +159,7 @@ def _absolute(value: Path) -> Path:
     return value.expanduser().absolute()
 
 
+Bytes = Annotated[int, BeforeValidator(_bytes)]
 LogLevel = Annotated[Literal["TRACE", "DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 Commands = Annotated[
     dict[str, list[str]], NoDecode, BeforeValidator(_parse_commands), AfterValidator(_check_commands)

@@ -25,6 +25,7 @@ from pydantic_settings import (
 from config.installation import data_directory
 from config.setting_values import (
     MAKE_SECRET_KEY,
+    Bytes,
     Commands,
     DatabaseUrl,
     Directories,
@@ -93,6 +94,7 @@ class Settings(BaseSettings):
     )
     api_key: Key | None = Field(None, validation_alias="REVEILLE_API_KEY")
     retention: Retention = Field("", validation_alias="REVEILLE_RETENTION")
+    database_limit: Bytes | None = Field(None, validation_alias="REVEILLE_DATABASE_LIMIT")
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", validation_alias="REVEILLE_CURRENCY")
     log_level: LogLevel = Field("INFO", validation_alias="REVEILLE_LOG_LEVEL")
     log_json: bool = Field(default=False, validation_alias="REVEILLE_LOG_JSON")

@@ -10,7 +10,9 @@ from sqlalchemy import select, text
 
 from config.installation import command, run_command
 from config.settings import Settings
-from scheduler.alerts.watch import Watch
+from scheduler.alerts.rules import rules_with
+from scheduler.alerts.service_rules import NOTHING_KNOWN, Room, room_of
+from scheduler.alerts.watch import EVERY_SECONDS, LEASE_SECONDS, Watch
 from scheduler.clock.listener import Listener
 from scheduler.clock.scheduler import Duty, LedgerScheduler
 from scheduler.demo import Demo, make_demo
@@ -68,7 +70,7 @@ class Clockwork:
 
 def start_scheduler(settings: Settings, db: Database) -> Clockwork:
     """Starts this process's scheduler. Its duties use `db`, the worker's own pool."""
-    clockwork = Clockwork(settings, duties(db, read_days(settings.retention)))
+    clockwork = Clockwork(settings, duties(db, read_days(settings.retention), room_of(settings)))
     clockwork.start()
     return clockwork
 
@@ -90,7 +92,7 @@ class Reconciliation:
         return found
 
 
-def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS) -> list[Duty]:
+def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS, room: Room = NOTHING_KNOWN) -> list[Duty]:
     """Lists the periodic duties of a worker process. Each is run by one process at a time."""
     return [
         Duty("sweep stalled workers", 15, lambda: sweep_stalled(db)),
@@ -98,7 +100,7 @@ def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS) -> list[Dut
         Duty("send notifications again", 5, lambda: send_again(db)),
         Duty("reconcile invocations", 300, Reconciliation(db).look),
         Duty("reconcile jobs", 300, lambda: reconcile_jobs(db)),
-        Duty("watch for trouble", 15, Watch(db).look),
+        Duty("watch for trouble", EVERY_SECONDS, Watch(db, rules_with(room), every=LEASE_SECONDS).look),
         Duty("remove old history", 60, Pruner(db, days).look),
     ]
 

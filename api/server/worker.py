@@ -44,7 +44,13 @@ class GuardedWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
         app: Any = self.wsgi  # type: ignore[has-type]
         extensions = getattr(app, "extensions", {})
 
+        parts = extensions.get("reveille")
+        if parts is not None:
+            parts.guard.start()
+
         def say_goodbye() -> None:
+            if parts is not None:
+                parts.guard.stop()
             sockets = extensions.get("reveille_sockets")
             if sockets is not None:
                 sockets.close()

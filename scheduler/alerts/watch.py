@@ -12,7 +12,8 @@ from loguru import logger
 from sqlalchemy import Connection, text
 
 from scheduler.alerts.notices import CLOSED, OPENED, REMINDER, Notice, tell
-from scheduler.alerts.rules import RULES, Rule, Trouble
+from scheduler.alerts.rules import RULES
+from scheduler.alerts.trouble import Rule, Trouble
 from scheduler.domain.ids import new_id
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.alert_tables import Alert
@@ -20,6 +21,7 @@ from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import Database
 from scheduler.storage.faults import first_line
 from scheduler.storage.rows import as_json, rows_as
+from scheduler.storage.tenants import DEFAULT_TENANT
 from scheduler.triggers.active_hours import Hours
 
 FOUND = text("""
@@ -35,25 +37,48 @@ CLOSE = text("""
     UPDATE alerts SET closed_at = clock_timestamp()
     WHERE closed_at IS NULL AND rule = :rule AND NOT id = ANY(CAST(:found AS uuid[])) RETURNING *
 """)
-UNTOLD = text("""
-    SELECT a.*, n.timezone, n.alert_quiet_hours AS quiet_hours, a.told_at IS NOT NULL AS is_reminder,
-        clock_timestamp() AS now
-    FROM alerts a LEFT JOIN tenants n ON n.id = a.tenant_id
-    WHERE a.closed_at IS NULL AND (a.told_at IS NULL
-        OR a.told_at < clock_timestamp() - make_interval(mins => n.alert_remind_minutes))
-    AND NOT EXISTS (
-        SELECT FROM alert_mutes m WHERE m.tenant_id = a.tenant_id AND (m.until IS NULL OR m.until > clock_timestamp())
+LOOK = text("""
+    UPDATE watch w SET looked_at = clock_timestamp(),
+        since = CASE WHEN looked_at > clock_timestamp() - interval '1 minute' THEN since ELSE clock_timestamp() END,
+        drift_looked_at = CASE WHEN seldom.is_due THEN clock_timestamp() ELSE drift_looked_at END,
+        last_pass_at = greatest(last_pass_at, (SELECT max(p.last_pass_at) FROM scheduler_processes p)),
+        last_heartbeat_at = greatest(last_heartbeat_at, (SELECT max(last_heartbeat) FROM procrastinate_workers))
+    FROM (
+        SELECT coalesce(drift_looked_at <= clock_timestamp() - make_interval(secs => 4 * :every), true) AS is_due
+        FROM watch
+    ) seldom
+    WHERE coalesce(looked_at <= clock_timestamp() - make_interval(secs => :every), true)
+    RETURNING seldom.is_due
+""")
+# The service's alerts are told, put off and muted as those of the default tenant, which is its operator's.
+_NEWS = f"""
+    SELECT a.*, n.timezone, n.alert_quiet_hours AS quiet_hours, clock_timestamp() AS now, EXISTS (
+        SELECT FROM alert_mutes m WHERE m.tenant_id = n.id AND (m.until IS NULL OR m.until > clock_timestamp())
             AND (m.rule IS NULL OR m.rule = a.rule)
-            AND (m.subject_id IS NULL OR m.subject_id IN (a.subject_id, a.agent_id)))
+            AND (m.subject_id IS NULL OR m.subject_id IN (a.subject_id, a.agent_id))) AS is_muted
+    FROM alerts a JOIN tenants n ON n.id = coalesce(a.tenant_id, '{DEFAULT_TENANT}')
+"""  # noqa: S608  # expressions of ours
+UNTOLD = text(f"""
+    SELECT * FROM ({_NEWS}
+        WHERE a.closed_at IS NULL AND (a.told_at IS NULL
+            OR a.told_at < clock_timestamp() - make_interval(mins => n.alert_remind_minutes))
+    ) news WHERE NOT is_muted ORDER BY id LIMIT :limit
+""")  # noqa: S608  # expressions of ours
+ENDED_UNTOLD = text(f"""
+    {_NEWS} WHERE a.closed_at IS NOT NULL AND a.told_at IS NOT NULL AND a.end_told_at IS NULL
     ORDER BY a.id LIMIT :limit
 """)
 MARK_TOLD = text("UPDATE alerts SET told_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS uuid[]))")
+MARK_END_TOLD = text("UPDATE alerts SET end_told_at = clock_timestamp() WHERE id = ANY(CAST(:ids AS uuid[]))")
 TOLD_AT_ONCE = 200
+EVERY_SECONDS = 15.0
+LEASE_SECONDS = 12.0
+"""How long the others leave looking to the one that looked last: less than their own pace."""
 
 
 @dataclass(frozen=True, slots=True)
 class Untold:
-    """An open alert of which the notification targets are to be told, and when its people want no news."""
+    """An alert of which the notification targets are to be told, and when its people want no news."""
 
     id: UUID
     tenant_id: UUID | None
@@ -66,7 +91,8 @@ class Untold:
     opened_at: datetime
     timezone: str | None
     quiet_hours: str | None
-    is_reminder: bool
+    told_at: datetime | None
+    is_muted: bool
     now: datetime
 
     @property
@@ -78,18 +104,28 @@ class Untold:
 
 
 class Watch:
-    """Looks for trouble. One process at a time does; what a rule cannot find out stays as it is."""
+    """Looks for trouble. Any number of processes have one; what a rule cannot find out stays as it is."""
 
-    def __init__(self, db: Database, rules: Iterable[Rule] = RULES) -> None:
+    def __init__(self, db: Database, rules: Iterable[Rule] = RULES, *, every: float = 0.0) -> None:
+        """Leaves the look out when any process has looked in the last `every` seconds."""
         self._db = db
         self._rules = tuple(rules)
+        self._every = every
 
     def look(self) -> None:
-        """Opens, updates and closes alerts, and tells people. A duty."""
+        """Opens, updates and closes alerts, and tells people. A duty.
+
+        It is one transaction: an alert that is open has been told of, or will be.
+        """
         with self._db.begin() as conn:
             if not try_lock(conn, AdvisoryLock.WATCH):
                 return
+            looked = conn.execute(LOOK, {"every": self._every}).one_or_none()
+            if looked is None:
+                return
             for rule in self._rules:
+                if rule.is_seldom and not looked.is_due:
+                    continue
                 try:
                     with conn.begin_nested():
                         found = rule.find(conn)
@@ -97,6 +133,7 @@ class Watch:
                     logger.warning("Rule {} could not be looked at: {}", rule.name, first_line(error))
                     continue
                 _update(conn, rule, found)
+            _tell_of_ended(conn)
             _tell_of_open(conn)
 
 
@@ -107,7 +144,7 @@ def _update(conn: Connection, rule: Rule, found: Sequence[Trouble]) -> None:
             "tenant_id": each.tenant_id,
             "agent_id": each.agent_id,
             "rule": rule.name,
-            "subject_kind": rule.subject_kind,
+            "subject_kind": each.subject_kind or rule.subject_kind,
             "subject_id": each.subject_id,
             "subject_name": each.subject_name,
             "reason": rule.reason(each)[:1000],
@@ -119,12 +156,21 @@ def _update(conn: Connection, rule: Rule, found: Sequence[Trouble]) -> None:
     closed = rows_as(Alert, conn.execute(CLOSE, {"rule": rule.name, "found": [each.id for each in seen]}))
     record_events(conn, [_event("opened", each) for each in seen if each.looks == 1])
     record_events(conn, [_event("closed", each) for each in closed])
+
+
+def _tell_of_ended(conn: Connection) -> None:
+    """Tells of what is over to those who were told of its opening, once; what is muted by then, to nobody."""
+    found = rows_as(Untold, conn.execute(ENDED_UNTOLD, {"limit": TOLD_AT_ONCE}))
+    settled = [each for each in found if each.is_muted or not each.is_quiet]
+    if not settled:
+        return
+    conn.execute(MARK_END_TOLD, {"ids": [each.id for each in settled]})
     tell(
         conn,
         [
             Notice(each.id, each.tenant_id, each.agent_id, CLOSED, f"Over: {each.subject_name}. {each.reason}")
-            for each in closed
-            if each.told_at is not None
+            for each in settled
+            if not each.is_muted
         ],
     )
 
@@ -142,7 +188,7 @@ def _tell_of_open(conn: Connection) -> None:
                 each.id,
                 each.tenant_id,
                 each.agent_id,
-                REMINDER if each.is_reminder else OPENED,
+                OPENED if each.told_at is None else REMINDER,
                 f"{_article(each)}: {each.subject_name}. {each.reason} {each.advice}",
             )
             for each in loud
@@ -151,7 +197,7 @@ def _tell_of_open(conn: Connection) -> None:
 
 
 def _article(each: Untold) -> str:
-    return f"Still open since {each.opened_at:%Y-%m-%d %H:%M} UTC" if each.is_reminder else "Alert"
+    return "Alert" if each.told_at is None else f"Still open since {each.opened_at:%Y-%m-%d %H:%M} UTC"
 
 
 def _event(verb: str, alert: Alert) -> Event:

@@ -6,8 +6,6 @@ A trigger and its job change in one transaction, so there should be nothing to r
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from uuid import UUID
 
 from loguru import logger
 from sqlalchemy import Connection, text
@@ -20,53 +18,18 @@ from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_tri
 from scheduler.manage.trigger_spec import HeldTrigger
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.audit import record_event
+from scheduler.storage.drift import Drift, find_drift
 from scheduler.storage.engine import Database
 from scheduler.storage.faults import blames_rows
-from scheduler.storage.rows import rows_as
-from scheduler.storage.triggers import TRIGGER_ZONE, stop_jobs
+from scheduler.storage.triggers import stop_jobs
 from scheduler.triggers.registry import KINDS, TIMED
 
-BATCH = 1000
-"""The most triggers repaired by one pass; the next pass takes the rest."""
-
-# A single statement sees one snapshot: a concurrent pass or edit is either fully visible or not at all.
-DRIFTED = text(f"""
-    SELECT t.id AS trigger_id, t.tenant_id, CASE
-        WHEN t.deleted_at IS NOT NULL THEN 'job without its trigger'
-        WHEN t.zone <> {TRIGGER_ZONE} THEN 'job in an old zone'
-        WHEN t.is_enabled AND t.type = ANY(:timed) AND f.next_run_time IS NULL THEN 'trigger without its job'
-        WHEN NOT t.is_enabled AND f.next_run_time IS NOT NULL THEN 'job of a paused trigger'
-        ELSE 'expiry that differs' END AS why
-    FROM triggers t JOIN agents a ON a.id = t.agent_id JOIN tenants n ON n.id = t.tenant_id
-        LEFT JOIN jobs f ON f.trigger_id = t.id AND f.kind = 'fire'
-        LEFT JOIN jobs e ON e.trigger_id = t.id AND e.kind = 'expiry'
-    WHERE CASE WHEN t.deleted_at IS NOT NULL THEN f.trigger_id IS NOT NULL OR e.trigger_id IS NOT NULL
-        ELSE t.zone <> {TRIGGER_ZONE}
-            OR (t.is_enabled AND t.type = ANY(:timed) AND f.next_run_time IS NULL)
-            OR (NOT t.is_enabled AND f.next_run_time IS NOT NULL)
-            OR (t.is_enabled AND e.next_run_time IS DISTINCT FROM t.expires_at) END
-    ORDER BY t.id LIMIT :limit
-""")  # noqa: S608  # our own constant
 LATE = text("""
     SELECT t.id, t.tenant_id FROM triggers t JOIN jobs j ON j.trigger_id = t.id AND j.kind = 'fire'
     WHERE t.deleted_at IS NULL AND t.is_enabled AND t.type = ANY(:slotted) AND j.next_run_time <= clock_timestamp()
     ORDER BY t.id
 """)
 WHY = "restored"
-
-
-@dataclass(frozen=True)
-class Drift:
-    """A trigger that disagreed with its jobs, and how."""
-
-    trigger_id: UUID
-    tenant_id: UUID
-    why: str
-
-
-def find_drift(conn: Connection, limit: int = BATCH) -> list[Drift]:
-    """Finds the triggers that disagree with their jobs now."""
-    return rows_as(Drift, conn.execute(DRIFTED, {"timed": sorted(TIMED), "limit": limit}))
 
 
 def reconcile_jobs(db: Database) -> Sequence[Drift]:

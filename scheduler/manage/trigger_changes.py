@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, update
+from sqlalchemy import Connection, case, or_, update
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_values import merge_patch
@@ -192,7 +192,10 @@ def _why_ended(row: HeldTrigger, next_run_time: datetime | None, max_fires: int 
 
 
 def _write(conn: Connection, row: HeldTrigger, change: _Change) -> None:
-    statement = update(Trigger).where(Trigger.id == row.id).values(change.columns | {"updated_at": row.now})
+    is_new = or_(Trigger.expect_within.is_(None), Trigger.expect != change.spec.expect)
+    since = case((is_new, row.now), else_=Trigger.expected_since)
+    columns = change.columns | {"updated_at": row.now, "expected_since": since}
+    statement = update(Trigger).where(Trigger.id == row.id).values(columns)
     with rows.refuse_taken(change.spec.name):
         conn.execute(statement)
 

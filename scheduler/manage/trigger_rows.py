@@ -131,8 +131,8 @@ def note_of_new(*, enabled: bool, awaiting: bool) -> str | None:
 
 
 def fresh_start(kind_name: str, now: datetime) -> dict[str, Any]:
-    """Returns the columns that a resume resets: the fire count and the listening start."""
-    start: dict[str, Any] = {"fire_count": 0}
+    """Returns the columns that a resume resets: the fire count, and the starts of listening and expecting."""
+    start: dict[str, Any] = {"fire_count": 0, "expected_since": now}
     return start | {"listens_since": now} if kind_of(kind_name).forgets_while_paused else start
 
 

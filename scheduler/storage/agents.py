@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, func, insert, select, update
+from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, case, func, insert, select, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.storage.faults import refuse_duplicate
@@ -93,13 +93,14 @@ def taken_names(conn: Connection, tenant_id: UUID, names: Sequence[str]) -> set[
 
 def update_agent(conn: Connection, agent_id: UUID, values: Mapping[str, Any]) -> Agent:
     """Updates columns of an agent that the caller has locked. Raises Conflict if the name is taken."""
+    columns: dict[str, Any] = {"updated_at": func.clock_timestamp(), **values}
+    if values.get("is_paused") is False:
+        columns["expected_since"] = columns["updated_at"]
+    elif "expect_wake_within" in values:
+        is_new = Agent.expect_wake_within.is_(None)
+        columns["expected_since"] = case((is_new, columns["updated_at"]), else_=Agent.expected_since)
     with refuse_duplicate("uq_agents_tenant_name", DUPLICATE):
         return one_as(
             Agent,
-            conn.execute(
-                update(Agent)
-                .where(Agent.id == agent_id)
-                .values(updated_at=func.clock_timestamp(), **values)
-                .returning(AGENTS)
-            ),
+            conn.execute(update(Agent).where(Agent.id == agent_id).values(columns).returning(AGENTS)),
         )

@@ -11,6 +11,8 @@ from sqlalchemy.orm import Mapped, mapped_column
 from scheduler.domain.ids import new_id
 from scheduler.storage.base import NOW, Base
 
+END_UNTOLD = text("closed_at IS NOT NULL AND told_at IS NOT NULL AND end_told_at IS NULL")
+
 
 class Alert(Base):
     """Trouble with one subject, found by one rule. At most one is open for both."""
@@ -19,6 +21,7 @@ class Alert(Base):
     __table_args__ = (
         Index("uq_alerts_open", "rule", "subject_id", unique=True, postgresql_where=text("closed_at IS NULL")),
         Index("ix_alerts_tenant", "tenant_id", "id"),
+        Index("ix_alerts_end_untold", "id", postgresql_where=END_UNTOLD),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)
@@ -39,6 +42,8 @@ class Alert(Base):
     told_at: Mapped[datetime | None]
     """When the notification targets were last told that it is open."""
     closed_at: Mapped[datetime | None]
+    end_told_at: Mapped[datetime | None]
+    """When they were told that it is over, or nobody wanted to know."""
 
 
 class AlertMute(Base):

@@ -22,6 +22,7 @@ class WebhookDelivery(Base):
         Index("ix_webhook_deliveries_age", "received_at", postgresql_using="brin"),
         Index("ix_webhook_deliveries_tenant", "tenant_id", "id"),
         Index("ix_webhook_deliveries_refused", "tenant_id", "id", postgresql_where=text("verdict <> 'accepted'")),
+        Index("ix_webhook_deliveries_unsigned", "id", postgresql_where=text("verdict = 'bad_signature'")),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True, default=new_id)

@@ -53,6 +53,7 @@ def write_pause(conn: Connection, tenant_id: UUID | None, actor: str | None, not
         "is_paused": actor is not None,
         "paused_note": note,
         "paused_by": actor,
+        **({"resumed_at": func.clock_timestamp()} if actor is None else {}),
         "paused_at": None if actor is None else func.coalesce(table.paused_at, func.clock_timestamp()),
     }
     change = update(table).values(**values).returning(*_columns(table))

@@ -1,5 +1,5 @@
 """Tables of how far things are: the state of polls, A2A tasks that we follow on remote agents and that remote callers
-follow here, and running processes.
+follow here, running processes, and what the watch over them remembers.
 """
 
 from __future__ import annotations
@@ -7,7 +7,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import BigInteger, ForeignKey, Index, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Index, SmallInteger, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.ids import new_id
@@ -94,3 +94,20 @@ class SchedulerProcess(Base):
     last_pass_at: Mapped[datetime] = mapped_column(server_default=NOW)
     passes: Mapped[int] = mapped_column(server_default="0")
     recorded: Mapped[int] = mapped_column(server_default="0")
+
+
+class WatchState(Base):
+    """What the watch remembers from look to look: a single row, created by a migration."""
+
+    __tablename__ = "watch"
+    __table_args__ = (CheckConstraint("id = 1"),)
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, server_default="1")
+    since: Mapped[datetime] = mapped_column(server_default=NOW)
+    """When somebody began to look without a gap."""
+    looked_at: Mapped[datetime | None]
+    drift_looked_at: Mapped[datetime | None]
+    last_pass_at: Mapped[datetime | None]
+    """Of any scheduler, even one that has signed off."""
+    last_heartbeat_at: Mapped[datetime | None]
+    """Of any worker."""

@@ -68,6 +68,8 @@ class Agent(Base):
     """Null: only the tenant's limit applies."""
     max_invocations_per_hour: Mapped[int | None]
     expect_wake_within: Mapped[float | None]
+    expected_since: Mapped[datetime | None] = mapped_column(server_default=NOW)
+    """Since when a wake is expected: set at first, or resumed."""
     """An alert opens when it was not woken for so many seconds."""
     is_paused: Mapped[bool] = mapped_column(server_default=text("false"))
     paused_note: Mapped[str | None]
@@ -122,6 +124,8 @@ class Trigger(Base):
     expect_within: Mapped[float | None]
     """An alert opens when it did not do what is expected for so many seconds."""
     expect: Mapped[str] = mapped_column(server_default="firing")
+    expected_since: Mapped[datetime | None] = mapped_column(server_default=NOW)
+    """Since when that is expected: set at first, or resumed."""
     notification_summary: Mapped[str | None]
     """What people are told when it woke the agent, instead of its reason."""
     is_enabled: Mapped[bool] = mapped_column(server_default=text("true"))

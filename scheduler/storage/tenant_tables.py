@@ -49,6 +49,9 @@ class Tenant(Base):
     paused_note: Mapped[str | None]
     paused_by: Mapped[str | None]
     paused_at: Mapped[datetime | None]
+    resumed_at: Mapped[datetime | None]
+    is_system: Mapped[bool] = mapped_column(server_default=text("false"))
+    """Whether it is the system's own, and no list shows it."""
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
 
 
@@ -63,6 +66,7 @@ class ServicePause(Base):
     paused_note: Mapped[str | None]
     paused_by: Mapped[str | None]
     paused_at: Mapped[datetime | None]
+    resumed_at: Mapped[datetime | None]
 
 
 class ApiKey(Base):

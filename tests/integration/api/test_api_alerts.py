@@ -11,7 +11,7 @@ from tests.support.pages import signed_in
 def open_one(api: Api) -> str:
     """An agent that nobody woke."""
     agent = str(api.agent("ada", expect_wake_within="1m")["id"])
-    change(api.db, "UPDATE agents SET updated_at = now() - interval '1 hour'")
+    change(api.db, "UPDATE agents SET expected_since = now() - interval '1 hour'")
     change(api.db, "INSERT INTO scheduler_processes (id, name) VALUES (gen_random_uuid(), 'here')")
     Watch(api.db).look()
     return agent

@@ -7,8 +7,9 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import text
 
-from scheduler.manage.reconcile import find_drift, reconcile_jobs
+from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.manage.triggers import Triggers
+from scheduler.storage.drift import find_drift
 from scheduler.storage.engine import Database
 from tests.support.clockwork import stepped
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_due, make_trigger

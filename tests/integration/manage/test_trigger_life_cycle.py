@@ -23,10 +23,10 @@ from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import MisfirePolicy
 from scheduler.domain.run import Replied
-from scheduler.manage.reconcile import find_drift
 from scheduler.manage.trigger_jobs import delete_agent_triggers, rezone_agent
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import Triggers
+from scheduler.storage.drift import find_drift
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
 from tests.support.clockwork import SteppedScheduler

@@ -1,0 +1,127 @@
+"""The rules about the service itself, for operators: schedulers, workers, and room for the database."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy import Connection, text
+
+from config.settings import Settings
+from scheduler.alerts.trouble import Rule, Trouble, by_query
+from scheduler.domain.ids import NIL
+from scheduler.domain.local_time import spell_duration
+from scheduler.postgres.embedded import EmbeddedPostgres
+
+PATIENCE_SECONDS = 30
+LEAST_FREE = 2**30
+LEAST_SHARE = 0.1
+"""Free space that is not enough: less than a GiB, or on a small disk less than a tenth of it."""
+NEARLY_FULL = 0.9
+
+# The watch remembers the last sign of life, as a process that signs off takes its row along. Nobody is late before
+# somebody has looked for as long.
+_STALE = """
+    SELECT CAST(NULL AS uuid) AS tenant_id, CAST(NULL AS uuid) AS agent_id, CAST('{nil}' AS uuid) AS subject_id,
+        '{name}' AS subject_name, ({column} IS NOT NULL)::int AS count,
+        extract(epoch FROM clock_timestamp() - coalesce({column}, since))::float8 AS seconds
+    FROM watch WHERE greatest({column}, since) < clock_timestamp() - interval '{patience} seconds'
+"""
+SCHEDULERS = _STALE.format(nil=NIL, name="the schedulers", column="last_pass_at", patience=PATIENCE_SECONDS)
+WORKERS = _STALE.format(nil=NIL, name="the workers", column="last_heartbeat_at", patience=PATIENCE_SECONDS)
+SIZE = text("SELECT pg_database_size(current_database())")
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What is known of the room that the database has."""
+
+    directory: Path | None = None
+    """Where its files are, if they are on this machine's disk."""
+    limit: int | None = None
+    """The bytes it may grow to, if the operator has said so."""
+
+    def find(self, conn: Connection) -> Sequence[Trouble]:
+        """Finds whether the disk, or what the operator allows, is nearly used up."""
+        notes = [note for note in (self._disk(), self._size(conn)) if note is not None]
+        return [Trouble(None, None, NIL, "the database's disk", note=" ".join(notes))] if notes else []
+
+    def free(self) -> int | None:
+        """Returns the free bytes of its disk; None when they cannot be known."""
+        found = self._space()
+        return None if found is None else found[0]
+
+    def _space(self) -> tuple[int, int] | None:
+        if self.directory is None:
+            return None
+        try:
+            disk = os.statvfs(self.directory)
+        except OSError:
+            return None
+        return disk.f_bavail * disk.f_frsize, disk.f_blocks * disk.f_frsize
+
+    def _disk(self) -> str | None:
+        found = self._space()
+        if found is None or found[0] >= min(LEAST_FREE, LEAST_SHARE * found[1]):
+            return None
+        return f"Only {_bytes(found[0])} of {_bytes(found[1])} are free on the disk of the data directory."
+
+    def _size(self, conn: Connection) -> str | None:
+        if self.limit is None:
+            return None
+        size = int(conn.execute(SIZE).scalar_one())
+        if size < NEARLY_FULL * self.limit:
+            return None
+        return f"The database has {_bytes(size)} of the {_bytes(self.limit)} that it may have."
+
+
+NOTHING_KNOWN = Room()
+
+
+def room_of(settings: Settings) -> Room:
+    """Returns what is known of the room for the database: whether it is ours, on this disk, and its limit."""
+    embedded = EmbeddedPostgres(settings.data_dir)
+    is_ours = settings.database_url == embedded.url
+    return Room(embedded.data_dir if is_ours else None, settings.database_limit)
+
+
+def _bytes(size: int) -> str:
+    amount, units = float(size), iter(("bytes", "kB", "MB", "GB"))
+    for unit in units:
+        if amount < 1000:
+            return f"{amount:.3g} {unit}"
+        amount /= 1000
+    return f"{amount:.3g} TB"
+
+
+def _silence(what: str, never: str) -> Callable[[Trouble], str]:
+    return lambda each: f"{what} for {spell_duration(each.seconds)}." if each.count else never
+
+
+def service_rules(room: Room) -> tuple[Rule, ...]:
+    """Returns the rules about the service, whose database has `room`."""
+    return (
+        Rule(
+            "scheduler_stale",
+            "service",
+            by_query(SCHEDULERS),
+            _silence("No scheduler has looked for due triggers", "No scheduler runs."),
+            "Start a worker, or look at its log: `reveille worker`.",
+        ),
+        Rule(
+            "worker_stale",
+            "service",
+            by_query(WORKERS),
+            _silence("No worker that wakes agents has reported", "No worker that wakes agents runs."),
+            "Start a worker, or look at its log: `reveille worker`.",
+        ),
+        Rule(
+            "disk_low",
+            "service",
+            room.find,
+            lambda each: each.note,
+            "Make room, or keep less history: REVEILLE_RETENTION, then `reveille prune`.",
+        ),
+    )

@@ -1,0 +1,66 @@
+"""What a rule is, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import Connection, text
+
+from scheduler.storage.rows import rows_as
+from scheduler.storage.spans import first_id_sql
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """What a rule found: the subject, and the figures of the reason."""
+
+    tenant_id: UUID | None
+    agent_id: UUID | None
+    subject_id: UUID
+    subject_name: str
+    count: int = 0
+    seconds: float = 0.0
+    """How long it has lasted."""
+    limit: float = 0.0
+    """The seconds that were allowed."""
+    since: datetime | None = None
+    note: str = ""
+    subject_kind: str | None = None
+    """None: that of the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A rule. `find` returns the subjects that are in trouble now."""
+
+    name: str
+    subject_kind: str
+    find: Callable[[Connection], Sequence[Trouble]]
+    reason: Callable[[Trouble], str]
+    advice: str
+    is_seldom: bool = False
+    """Whether it reads so much that it is only looked at now and then."""
+
+
+def by_query(query: str) -> Callable[[Connection], Sequence[Trouble]]:
+    """Returns a `find` that reads Trouble by `query`, whose columns are named as its fields."""
+    statement = text(query)
+    return lambda conn: rows_as(Trouble, conn.execute(statement))
+
+
+def ago(seconds: str) -> str:
+    """Returns the SQL of the time that many seconds ago, themselves SQL."""
+    return f"clock_timestamp() - make_interval(secs => {seconds})"
+
+
+def id_ago(seconds: str) -> str:
+    """Returns the SQL of the smallest id that can have been made that many seconds ago."""
+    return first_id_sql(ago(seconds))
+
+
+def many(count: int, noun: str) -> str:
+    """Spells a count with its noun."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
