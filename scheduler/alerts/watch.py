@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from loguru import logger
 from sqlalchemy import Connection, text
@@ -100,7 +100,10 @@ class Untold:
         """Whether now is within the quiet hours, in the tenant's zone."""
         if self.quiet_hours is None:
             return False
-        return Hours.parse(self.quiet_hours).allow(self.now.astimezone(ZoneInfo(self.timezone or "UTC")))
+        try:
+            return Hours.parse(self.quiet_hours).allow(self.now.astimezone(ZoneInfo(self.timezone or "UTC")))
+        except (ValueError, ZoneInfoNotFoundError):  # stored by another version: it must not silence all
+            return False
 
 
 class Watch:

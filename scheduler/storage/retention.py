@@ -94,23 +94,26 @@ ADD_REMOVED = text("""
     INSERT INTO pruned_rows AS p (kind, removed) VALUES (:kind, :rows)
     ON CONFLICT (kind) DO UPDATE SET removed = p.removed + excluded.removed
 """)
+ALERTS_KEPT_DAYS = 90
 LEFTOVERS = tuple(
     text(
         f"DELETE FROM {table} WHERE ctid = ANY (ARRAY(SELECT ctid FROM {table} r WHERE {old} LIMIT {BATCH}))"  # noqa: S608
     )
     for table, old in (
         ("spent_ids", f"seen_at < {SPENT}"),
+        ("alerts", f"closed_at < clock_timestamp() - interval '{ALERTS_KEPT_DAYS} days'"),
         (
             "a2a_tasks",
             f"created_at < {SPENT} AND NOT EXISTS (SELECT FROM firings f WHERE f.id = r.firing_id)",
         ),
         (
             "notification_deliveries",
-            "state <> 'pending' AND NOT EXISTS (SELECT FROM notifications n WHERE n.id = r.notification_id)",
+            """state <> 'pending' AND NOT EXISTS (SELECT FROM notifications n WHERE n.id = r.notification_id)
+                AND NOT EXISTS (SELECT FROM alert_notices x WHERE x.id = r.notification_id)""",
         ),
     )
 )  # only constants are interpolated
-"""Rows that nothing refers to any more."""
+"""Rows that nothing refers to any more, and alerts that ended long ago."""
 
 Removed = Mapping[UUID | None, int]
 """Rows per tenant; None is the operator's audit trail."""
