@@ -1,4 +1,4 @@
-"""Each rule opens an alert, which closes when the trouble is over; people are told once, unless it is muted."""
+"""Each rule opens an alert, which closes when the trouble is over."""
 
 from __future__ import annotations
 
@@ -16,114 +16,24 @@ from scheduler.alerts.rules import RULES
 from scheduler.alerts.service import Alerts
 from scheduler.alerts.service_rules import Room
 from scheduler.alerts.watch import Watch
-from scheduler.domain.ids import new_id
 from scheduler.domain.local_time import spell_duration
-from scheduler.domain.run import Failed, Replied
-from scheduler.storage.alert_tables import Alert
+from scheduler.domain.run import Replied
 from scheduler.storage.engine import Database
-from tests.support.database import change, rows
-from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
-from tests.support.invocations import Woken, audited, close, end, fire, make_woken, ready_one, start
-
-TARGET = """
-    INSERT INTO notification_targets (id, tenant_id, agent_id, name, kind, host, secrets)
-    VALUES (gen_random_uuid(), :tenant, :agent, 'ops', 'webhook', 'example.org', ''::bytea)
-"""
-
-TOLD = """
-    SELECT x.event FROM notification_deliveries d JOIN alert_notices x ON x.id = d.notification_id ORDER BY x.id
-"""
-
-
-def alerts(db: Database, *, is_open: bool | None = True) -> list[Alert]:
-    """The tenant's alerts after a look, while a scheduler runs."""
-    change(db, "DELETE FROM scheduler_processes")
-    change(db, "INSERT INTO scheduler_processes (id, name) VALUES (gen_random_uuid(), 'here')")
-    change(db, "UPDATE watch SET since = now(), last_heartbeat_at = now()")
-    Watch(db).look()
-    found = Alerts(db).list(DEFAULT_TENANT, is_operator=False, is_open=is_open, limit=100)
-    return [*found]
-
-
-def told(db: Database) -> list[str]:
-    """What the targets were told, oldest first."""
-    return [row.event for row in rows(db, TOLD)]
-
-
-def add_target(db: Database, agent_id: UUID) -> None:
-    change(db, TARGET, tenant=DEFAULT_TENANT, agent=agent_id)
-
-
-def silent(db: Database) -> UUID:
-    trigger = make_trigger(db, make_agent(db), "webhook", expect_within=3600.0)
-    change(db, "UPDATE triggers SET expected_since = now() - interval '2 hours 5 minutes'")
-    return trigger.id
-
-
-def failing(db: Database) -> UUID:
-    trigger = make_trigger(db, make_agent(db), "poll", config={"url": "https://example.org", "json_path": "$"})
-    change(db, "INSERT INTO poll_states (trigger_id, failures, note) VALUES (:id, 4, 'HTTP 503')", id=trigger.id)
-    return trigger.id
-
-
-def quarantined(db: Database) -> UUID:
-    trigger = make_trigger(db, make_agent(db), "webhook")
-    change(db, "UPDATE triggers SET is_enabled = false, paused_note = 'quarantined: ValueError: bad'")
-    return trigger.id
-
-
-def unsigned(db: Database) -> UUID:
-    trigger = make_trigger(db, make_agent(db), "webhook")
-    for _ in range(3):
-        change(
-            db,
-            "INSERT INTO webhook_deliveries (id, tenant_id, trigger_id, verdict, size) VALUES "
-            "(CAST(:delivery AS uuid), :tenant, :trigger, 'bad_signature', 1)",
-            delivery=str(new_id()),
-            tenant=DEFAULT_TENANT,
-            trigger=trigger.id,
-        )
-    return trigger.id
-
-
-def asleep(db: Database) -> UUID:
-    agent = make_agent(db, expect_wake_within=60.0)
-    change(db, "UPDATE agents SET expected_since = now() - interval '3 minutes'")
-    return agent
-
-
-def dead(db: Database, name: str = "ada") -> UUID:
-    woken = make_woken(db, name)
-    fire(db, woken)
-    assert end(db, start(db, close(db).ready[0]), Failed("It is broken.", permanent=True))
-    return woken.agent_id
-
-
-def overdue(db: Database) -> UUID:
-    woken = make_woken(db)
-    fire(db, woken)
-    change(db, "UPDATE invocations SET due_at = now() - interval '2 minutes'")
-    return woken.agent_id
-
-
-def spent(db: Database) -> UUID:
-    woken = make_woken(db)
-    change(db, "UPDATE agents SET max_tokens_per_day = 1000")
-    change(
-        db,
-        "INSERT INTO agent_usage (agent_id, tenant_id, day, tokens_in) "
-        "SELECT id, tenant_id, (now() AT TIME ZONE 'UTC')::date, 1000 FROM agents",
-    )
-    fire(db, woken)
-    change(db, "UPDATE invocations SET due_at = NULL, held_reason = 'budget'")
-    return woken.agent_id
-
-
-def drifted(db: Database) -> UUID:
-    trigger = make_trigger(db, make_agent(db), "interval", config={"seconds": 3600})
-    change(db, "DELETE FROM jobs")
-    return trigger.id
-
+from tests.support.alerts import (
+    alerts,
+    asleep,
+    dead,
+    drifted,
+    failing,
+    overdue,
+    quarantined,
+    silent,
+    spent,
+    unsigned,
+)
+from tests.support.database import change
+from tests.support.factories import DEFAULT_TENANT
+from tests.support.invocations import Woken, audited, end, make_woken, ready_one, start
 
 TROUBLE: dict[str, tuple[Callable[[Database], UUID], str, str]] = {
     "trigger_silent": (
@@ -186,112 +96,6 @@ def test_trouble_opens_an_alert_that_closes_by_itself(db: Database, rule: str) -
     [closed] = alerts(db, is_open=None)
     assert closed.closed_at is not None
     assert audited(db, alert.id) == ["alert.opened", "alert.closed"]
-
-
-def test_targets_are_told_at_the_opening_and_at_the_closing(db: Database) -> None:
-    subject = silent(db)
-    [agent] = rows(db, "SELECT agent_id FROM triggers WHERE id = :id", id=subject)
-    add_target(db, agent.agent_id)
-    for _ in range(3):
-        alerts(db)
-    assert told(db) == ["opened"]
-    change(db, "UPDATE triggers SET last_fired_at = now()")
-    alerts(db)
-    assert told(db) == ["opened", "closed"]
-
-
-def test_an_agent_without_a_target_tells_those_of_its_tenant(db: Database) -> None:
-    add_target(db, make_agent(db, "other"))
-    dead(db)
-    alerts(db)
-    assert told(db) == ["opened"]
-
-
-def test_reminders_are_sent_if_asked_for(db: Database) -> None:
-    add_target(db, asleep(db))
-    change(db, "UPDATE tenants SET alert_remind_minutes = 30")
-    alerts(db)
-    change(db, "UPDATE alerts SET told_at = now() - interval '31 minutes'")
-    alerts(db)
-    alerts(db)
-    assert told(db) == ["opened", "open"]
-
-
-def be_quiet(db: Database) -> None:
-    """Makes these the quiet hours."""
-    [now] = rows(db, "SELECT to_char(now() AT TIME ZONE 'UTC', 'HH24') AS hour")
-    hour = int(now.hour)
-    quiet = f"{(hour - 1) % 24:02}:00-{(hour + 2) % 24:02}:00"
-    change(db, "UPDATE tenants SET alert_quiet_hours = :quiet", quiet=quiet)
-
-
-def test_quiet_hours_put_the_news_off(db: Database) -> None:
-    add_target(db, asleep(db))
-    be_quiet(db)
-    assert len(alerts(db)) == 1
-    assert told(db) == []
-    change(db, "UPDATE tenants SET alert_quiet_hours = NULL")
-    alerts(db)
-    assert told(db) == ["opened"]
-
-
-def test_quiet_hours_put_off_that_it_is_over(db: Database) -> None:
-    agent = asleep(db)
-    add_target(db, agent)
-    alerts(db)
-    be_quiet(db)
-    change(db, "UPDATE agents SET expected_since = now()")
-    assert alerts(db) == []
-    assert told(db) == ["opened"]
-    change(db, "UPDATE tenants SET alert_quiet_hours = NULL")
-    alerts(db)
-    alerts(db)
-    assert told(db) == ["opened", "closed"]
-
-
-def test_that_muted_trouble_is_over_is_told_to_nobody(db: Database) -> None:
-    agent = asleep(db)
-    add_target(db, agent)
-    alerts(db)
-    mute = Alerts(db).mute(DEFAULT_TENANT, rule=None, subject_id=agent, until=None, note=None, actor="op")
-    change(db, "UPDATE agents SET expected_since = now()")
-    alerts(db)
-    Alerts(db).unmute(DEFAULT_TENANT, mute.id, actor="op")
-    alerts(db)
-    assert told(db) == ["opened"]
-
-
-def test_the_services_alerts_can_be_muted_and_repeated(db: Database) -> None:
-    add_target(db, make_agent(db))
-    change(
-        db, "UPDATE watch SET looked_at = now(), since = now() - interval '1 minute', last_heartbeat_at = now()"
-    )
-    Watch(db).look()
-    change(db, "UPDATE tenants SET alert_remind_minutes = 30")
-    change(db, "UPDATE alerts SET told_at = now() - interval '31 minutes'")
-    Watch(db).look()
-    assert told(db) == ["opened", "open"]
-    Alerts(db).mute(DEFAULT_TENANT, rule="scheduler_stale", subject_id=None, until=None, note=None, actor="op")
-    change(db, "UPDATE alerts SET told_at = now() - interval '31 minutes'")
-    Watch(db).look()
-    assert told(db) == ["opened", "open"]
-
-
-@pytest.mark.parametrize("what", ["rule", "subject", "both"])
-def test_nobody_is_told_of_what_is_muted(db: Database, what: str) -> None:
-    agent = dead(db)
-    add_target(db, agent)
-    wanted: dict[str, Any] = {
-        "rule": None if what == "subject" else "invocations_failed",
-        "subject_id": None if what == "rule" else agent,
-    }
-    service = Alerts(db)
-    mute = service.mute(DEFAULT_TENANT, **wanted, until=None, note=None, actor="op")
-    assert len(alerts(db)) == 1
-    assert told(db) == []
-    service.unmute(DEFAULT_TENANT, mute.id, actor="op")
-    alerts(db)
-    assert told(db) == ["opened"]
 
 
 def test_a_success_is_expected(db: Database) -> None:

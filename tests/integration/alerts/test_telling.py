@@ -1,0 +1,127 @@
+"""People are told of alerts once, unless these are muted or it is quiet."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from scheduler.alerts.service import Alerts
+from scheduler.alerts.watch import Watch
+from scheduler.storage.engine import Database
+from tests.support.alerts import (
+    add_target,
+    alerts,
+    asleep,
+    dead,
+    silent,
+    told,
+)
+from tests.support.database import change, rows
+from tests.support.factories import DEFAULT_TENANT, make_agent
+
+
+def test_targets_are_told_at_the_opening_and_at_the_closing(db: Database) -> None:
+    subject = silent(db)
+    [agent] = rows(db, "SELECT agent_id FROM triggers WHERE id = :id", id=subject)
+    add_target(db, agent.agent_id)
+    for _ in range(3):
+        alerts(db)
+    assert told(db) == ["opened"]
+    change(db, "UPDATE triggers SET last_fired_at = now()")
+    alerts(db)
+    assert told(db) == ["opened", "closed"]
+
+
+def test_an_agent_without_a_target_tells_those_of_its_tenant(db: Database) -> None:
+    add_target(db, make_agent(db, "other"))
+    dead(db)
+    alerts(db)
+    assert told(db) == ["opened"]
+
+
+def test_reminders_are_sent_if_asked_for(db: Database) -> None:
+    add_target(db, asleep(db))
+    change(db, "UPDATE tenants SET alert_remind_minutes = 30")
+    alerts(db)
+    change(db, "UPDATE alerts SET told_at = now() - interval '31 minutes'")
+    alerts(db)
+    alerts(db)
+    assert told(db) == ["opened", "open"]
+
+
+def be_quiet(db: Database) -> None:
+    """Makes these the quiet hours."""
+    [now] = rows(db, "SELECT to_char(now() AT TIME ZONE 'UTC', 'HH24') AS hour")
+    hour = int(now.hour)
+    quiet = f"{(hour - 1) % 24:02}:00-{(hour + 2) % 24:02}:00"
+    change(db, "UPDATE tenants SET alert_quiet_hours = :quiet", quiet=quiet)
+
+
+def test_quiet_hours_put_the_news_off(db: Database) -> None:
+    add_target(db, asleep(db))
+    be_quiet(db)
+    assert len(alerts(db)) == 1
+    assert told(db) == []
+    change(db, "UPDATE tenants SET alert_quiet_hours = NULL")
+    alerts(db)
+    assert told(db) == ["opened"]
+
+
+def test_quiet_hours_put_off_that_it_is_over(db: Database) -> None:
+    agent = asleep(db)
+    add_target(db, agent)
+    alerts(db)
+    be_quiet(db)
+    change(db, "UPDATE agents SET expected_since = now()")
+    assert alerts(db) == []
+    assert told(db) == ["opened"]
+    change(db, "UPDATE tenants SET alert_quiet_hours = NULL")
+    alerts(db)
+    alerts(db)
+    assert told(db) == ["opened", "closed"]
+
+
+def test_that_muted_trouble_is_over_is_told_to_nobody(db: Database) -> None:
+    agent = asleep(db)
+    add_target(db, agent)
+    alerts(db)
+    mute = Alerts(db).mute(DEFAULT_TENANT, rule=None, subject_id=agent, until=None, note=None, actor="op")
+    change(db, "UPDATE agents SET expected_since = now()")
+    alerts(db)
+    Alerts(db).unmute(DEFAULT_TENANT, mute.id, actor="op")
+    alerts(db)
+    assert told(db) == ["opened"]
+
+
+def test_the_services_alerts_can_be_muted_and_repeated(db: Database) -> None:
+    add_target(db, make_agent(db))
+    change(
+        db, "UPDATE watch SET looked_at = now(), since = now() - interval '1 minute', last_heartbeat_at = now()"
+    )
+    Watch(db).look()
+    change(db, "UPDATE tenants SET alert_remind_minutes = 30")
+    change(db, "UPDATE alerts SET told_at = now() - interval '31 minutes'")
+    Watch(db).look()
+    assert told(db) == ["opened", "open"]
+    Alerts(db).mute(DEFAULT_TENANT, rule="scheduler_stale", subject_id=None, until=None, note=None, actor="op")
+    change(db, "UPDATE alerts SET told_at = now() - interval '31 minutes'")
+    Watch(db).look()
+    assert told(db) == ["opened", "open"]
+
+
+@pytest.mark.parametrize("what", ["rule", "subject", "both"])
+def test_nobody_is_told_of_what_is_muted(db: Database, what: str) -> None:
+    agent = dead(db)
+    add_target(db, agent)
+    wanted: dict[str, Any] = {
+        "rule": None if what == "subject" else "invocations_failed",
+        "subject_id": None if what == "rule" else agent,
+    }
+    service = Alerts(db)
+    mute = service.mute(DEFAULT_TENANT, **wanted, until=None, note=None, actor="op")
+    assert len(alerts(db)) == 1
+    assert told(db) == []
+    service.unmute(DEFAULT_TENANT, mute.id, actor="op")
+    alerts(db)
+    assert told(db) == ["opened"]
