@@ -22,6 +22,7 @@ from api.focus import focus
 from api.health import health
 from api.hooks import hooks
 from api.hosts import check_host, tell_borders
+from api.insights import insights
 from api.invocations import invocations
 from api.keys import keys
 from api.mcp import mcp
@@ -64,6 +65,7 @@ RESOURCES = (
     channels,
     notification_targets,
     models,
+    insights,
     audit,
     keys,
     web_users,

@@ -16,6 +16,7 @@ from scheduler.commands import (
     budgets,
     doctor,
     history,
+    insights,
     keys,
     pauses,
     prune,
@@ -44,6 +45,7 @@ app.add_typer(agents.group, name="agents")
 app.add_typer(triggers.group, name="triggers")
 app.add_typer(targets.group, name="targets")
 history.register(app)
+insights.register(app)
 budgets.register(app, agents.group)
 pauses.register(app)
 alerts.register(app)

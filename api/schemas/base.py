@@ -90,7 +90,8 @@ def _moment(value: object) -> datetime:
     return _parsed(value, parse_moment)
 
 
-def _local_moment(value: object) -> datetime:
+def local_moment(value: object) -> datetime:
+    """Parses a time that may be local, without an offset."""
     return _parsed(value, read_iso)
 
 
@@ -147,7 +148,7 @@ Zone = Annotated[
 Moment = Annotated[datetime, BeforeValidator(_moment), Field(description="RFC 3339; without an offset it is UTC.")]
 LocalMoment = Annotated[
     datetime,
-    BeforeValidator(_local_moment),
+    BeforeValidator(local_moment),
     Field(description="RFC 3339; without an offset it is local time in the requested zone, else UTC."),
 ]
 Searched = Annotated[str, StringConstraints(min_length=1, max_length=200)]

@@ -10,7 +10,7 @@ from flask import Blueprint, Flask
 from api.auth import Access
 from api.refusals import LIMITS
 from api.services import Services
-from api.web import filters
+from api.web import charts, filters
 from api.web.agent_edit import agent_edit
 from api.web.agents import agents
 from api.web.alerts import alerts
@@ -21,6 +21,7 @@ from api.web.bulk import bulk
 from api.web.dead import dead
 from api.web.deliveries import deliveries
 from api.web.firings import firings
+from api.web.insights import insights
 from api.web.invocations import invocations
 from api.web.limits import SignInLimit
 from api.web.models import models
@@ -45,6 +46,7 @@ YEAR = 31_536_000
 PAGES: tuple[Blueprint, ...] = (
     signed_in,
     now,
+    insights,
     bulk,
     triggers,
     trigger_edit,
@@ -73,6 +75,7 @@ def register(app: Flask, services: Services) -> None:
     static = _Static("web_static", __name__, template_folder="templates", static_folder="static")
     static.after_request(secure)
     filters.install(app, services.clock)
+    charts.install(app)
     app.jinja_env.globals.update(
         currency=services.settings.currency,
         asset=_Assets(),

@@ -27,6 +27,7 @@ class Section:
 
 SECTIONS = (
     Section("Now", "/"),
+    Section("Insights", "/insights"),
     Section("Agents", "/agents"),
     Section("Triggers", "/triggers"),
     Section("Invocations", "/invocations"),

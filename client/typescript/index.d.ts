@@ -946,6 +946,75 @@ export interface TriggerUsageOut {
   cost: number;
 }
 
+export interface InsightsOut {
+  from: string;
+  to: string;
+  step: Step;
+  zone: string;
+  currency: string;
+  totals: FiguresOut;
+  buckets: Array<BucketOut>;
+  failing_agents: Array<AgentFiguresOut>;
+  spending_agents: Array<AgentFiguresOut>;
+  noisy_triggers: Array<TriggerFiguresOut>;
+  month: MonthOut;
+}
+
+export interface AgentFiguresOut {
+  tokens_in: number;
+  tokens_out: number;
+  cost: number;
+  id: string;
+  name: string;
+  wakes: number;
+  failures: number;
+  skipped: number;
+}
+
+export interface BucketOut {
+  tokens_in: number;
+  tokens_out: number;
+  cost: number;
+  firings: number;
+  wakes: number;
+  failures: number;
+  skipped: number;
+  start: string;
+  lateness_p50: number | null;
+  lateness_p95: number | null;
+  lateness_max: number | null;
+}
+
+export interface FiguresOut {
+  tokens_in: number;
+  tokens_out: number;
+  cost: number;
+  firings: number;
+  wakes: number;
+  failures: number;
+  skipped: number;
+}
+
+export interface MonthOut {
+  tokens_in: number;
+  tokens_out: number;
+  cost: number;
+  start: string;
+  end: string;
+  invocations: number;
+}
+
+export type Step = "hour" | "day";
+
+export interface TriggerFiguresOut {
+  id: string;
+  name: string;
+  type: string;
+  agent_id: string;
+  agent_name: string;
+  firings: number;
+}
+
 export interface AuditPage {
   items: Array<AuditOut>;
   next: string | null;

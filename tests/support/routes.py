@@ -90,6 +90,7 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "POST /models/<model_id>/test": ("write", False),
     "GET /agents/<agent_id>/usage": ("read", True),
     "GET /audit": ("read", False),
+    "GET /insights": ("read", True),
     "POST /api-keys": ("admin", False),
     "GET /api-keys": ("admin", False),
     "GET /api-keys/<key_id>": ("admin", False),

@@ -14,6 +14,7 @@ from reveille.async_resources.audit import AsyncAudit
 from reveille.async_resources.channels import AsyncChannels
 from reveille.async_resources.deliveries import AsyncDeliveries
 from reveille.async_resources.firings import AsyncFirings
+from reveille.async_resources.insights import AsyncInsights
 from reveille.async_resources.invocations import AsyncInvocations
 from reveille.async_resources.messages import AsyncMessages
 from reveille.async_resources.models import AsyncModels
@@ -43,6 +44,7 @@ class AsyncResources:
         self.channels = AsyncChannels(client)
         self.notification_targets = AsyncNotificationTargets(client)
         self.models = AsyncModels(client)
+        self.insights = AsyncInsights(client)
         self.audit = AsyncAudit(client)
         self.api_keys = AsyncApiKeys(client)
         self.web_users = AsyncWebUsers(client)

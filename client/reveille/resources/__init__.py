@@ -14,6 +14,7 @@ from reveille.resources.audit import Audit
 from reveille.resources.channels import Channels
 from reveille.resources.deliveries import Deliveries
 from reveille.resources.firings import Firings
+from reveille.resources.insights import Insights
 from reveille.resources.invocations import Invocations
 from reveille.resources.messages import Messages
 from reveille.resources.models import Models
@@ -43,6 +44,7 @@ class Resources:
         self.channels = Channels(client)
         self.notification_targets = NotificationTargets(client)
         self.models = Models(client)
+        self.insights = Insights(client)
         self.audit = Audit(client)
         self.api_keys = ApiKeys(client)
         self.web_users = WebUsers(client)

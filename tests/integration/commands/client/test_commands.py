@@ -229,3 +229,14 @@ def test_an_operator_acts_on_the_tenant_that_is_named(shell: Shell, service: Ser
 
 def _without_defaults(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value not in (None, False)}
+
+
+def test_insights_show_figures_over_time_and_who_stands_out(shell: Shell, woken: Woken, name: str) -> None:
+    fire(shell.service.db, woken)
+    close(shell.service.db)
+    out = shell("insights", "--agent", name, "--by", "day")
+    assert out.startswith("START")
+    assert any(line.split()[:3] == ["total", "1", "1"] for line in out.splitlines())
+    assert "Triggers that fire most" in out
+    assert shell.json("insights", "--agent", name)["totals"]["firings"] == 1
+    shell("insights", "--from", "soon", code=ExitCode.USAGE)

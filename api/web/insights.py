@@ -1,0 +1,82 @@
+"""The page of figures over time."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from decimal import Decimal
+from urllib.parse import urlencode
+
+from flask import Response
+
+from api.auth import Level, caller, needs
+from api.insights import read_month
+from api.services import services
+from api.web.base import page_blueprint, render
+from api.web.charts import charts_of, times_query
+from api.web.list_filters import AGENT, FROM, TO, TRIGGER, choice, read_filters
+from api.web.list_filters import Asked as Filters
+from api.web.zones import shown_zone, tenant_zone
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.periods import Period, Step, period
+from scheduler.storage.insights import Asked, Month, read_insights
+
+RANGE_WORDS = {"24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days", "90d": "last 90 days"}
+FILTERS = (
+    AGENT,
+    TRIGGER,
+    replace(choice("range", "Range", RANGE_WORDS), hint="The last 24 hours unless given."),
+    FROM,
+    TO,
+    choice("step", "By", [each.value for each in Step]),
+)
+RANGES = {"24h": timedelta(days=1), "7d": timedelta(days=7), "30d": timedelta(days=30), "90d": timedelta(days=90)}
+USUAL = "24h"
+
+insights = page_blueprint("insights")
+
+
+@insights.get("/insights")
+@needs(Level.READ)
+def show_insights() -> Response:
+    """Show figures over time, of all or of one agent or trigger, and who stands out."""
+    who, now = caller(), services().clock.now()
+    with services().db.begin() as conn:
+        asked = read_filters(conn, who.tenant_id, FILTERS)
+        span = None if asked.errors else _period(asked, now)
+        if span is None:
+            return render("insights.html", asked.status, asked=asked, found=None)
+        found = read_insights(conn, Asked(who.tenant_id, span, asked.get(AGENT.name), asked.get(TRIGGER.name)))
+        month = read_month(conn, who.tenant_id, tenant_zone(), now, asked.get(AGENT.name))
+    narrowed = {name: asked.given[name] for name in (AGENT.name, TRIGGER.name) if name in asked.given}
+    return render(
+        "insights.html",
+        asked=asked,
+        found=found,
+        drawn=charts_of(found.buckets, span.step, span.zone, services().settings.currency),
+        month=month,
+        month_end_cost=_at_the_end(month, now),
+        query=times_query(span.since, span.until, span.zone),
+        narrowed=urlencode(narrowed),
+    )
+
+
+def _period(asked: Filters, now: datetime) -> Period | None:
+    """Returns the period of the filters; None when it is not valid, which the form says."""
+    since, until = asked.get(FROM.name), asked.get(TO.name)
+    if since is None:
+        since = (until or now) - RANGES[asked.get("range") or USUAL]
+    step = asked.get("step")
+    try:
+        return period(since, until, None if step is None else Step(step), shown_zone(), now)
+    except InvalidField as error:
+        asked.refuse(FROM.name, InvalidField(error.message[0].upper() + error.message[1:]))
+        return None
+
+
+def _at_the_end(month: Month, now: datetime) -> Decimal | None:
+    """Returns what the month will have cost if it goes on as it did; None within its first day."""
+    passed = now - month.start
+    if passed < timedelta(days=1):
+        return None
+    return month.spent.cost * Decimal((month.end - month.start) / passed)

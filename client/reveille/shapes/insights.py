@@ -1,0 +1,82 @@
+"""Shapes of insights.
+
+Written by tools/clients from the description of the API; do not edit.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+
+class AgentFiguresOut(TypedDict):
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    id: str
+    name: str
+    wakes: int
+    failures: int
+    skipped: int
+
+
+class BucketOut(TypedDict):
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    firings: int
+    wakes: int
+    failures: int
+    skipped: int
+    start: str
+    lateness_p50: float | None
+    lateness_p95: float | None
+    lateness_max: float | None
+
+
+class FiguresOut(TypedDict):
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    firings: int
+    wakes: int
+    failures: int
+    skipped: int
+
+
+InsightsOut = TypedDict(
+    "InsightsOut",
+    {
+        "from": "str",
+        "to": "str",
+        "step": "Step",
+        "zone": "str",
+        "currency": "str",
+        "totals": "FiguresOut",
+        "buckets": "list[BucketOut]",
+        "failing_agents": "list[AgentFiguresOut]",
+        "spending_agents": "list[AgentFiguresOut]",
+        "noisy_triggers": "list[TriggerFiguresOut]",
+        "month": "MonthOut",
+    },
+)
+
+
+class MonthOut(TypedDict):
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    start: str
+    end: str
+    invocations: int
+
+
+Step = Literal["hour", "day"]
+
+
+class TriggerFiguresOut(TypedDict):
+    id: str
+    name: str
+    type: str
+    agent_id: str
+    agent_name: str
+    firings: int

@@ -1,0 +1,273 @@
+"""Reads figures over time: what fired, woke, failed, was late and was spent, by hour or day, agent and trigger.
+
+A wake counts when its window closed (`ready_at`), with its outcome, tokens and cost, so that a bar of failures is a
+part of the bar of wakes above it. Every scan is bounded by the index of its owner and time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Connection, TextClause, text
+
+from scheduler.domain.periods import LENGTHS, Period
+from scheduler.storage.newest import triggers_of
+from scheduler.storage.rows import one_as, rows_as
+from scheduler.storage.spans import SLACK, first_id
+
+TOP = 10
+"""How many agents and triggers are ranked."""
+
+# Half steps, so that no hour or day is left out when clocks change.
+BUCKETS = text("""
+    SELECT DISTINCT date_trunc(:step, moment, :zone) AS start
+    FROM generate_series(CAST(:since AS timestamptz), CAST(:until AS timestamptz) - interval '1 microsecond',
+        CAST(:length AS interval) / 2) AS moment
+    ORDER BY start
+""")
+
+FIRED = """
+    SELECT id, trigger_id, trigger_name, trigger_type, agent_id, invocation_id, fired_at,
+        extract(epoch FROM fired_at - coalesce(due_at, scheduled_for))::float8 AS late
+    FROM firings
+    WHERE {owner} AND id >= :first_id AND id < :last_id AND fired_at >= :since AND fired_at < :until
+"""
+
+FIRINGS = """
+    SELECT date_trunc(:step, fired_at, :zone) AS start, count(*) AS firings,
+        percentile_cont(ARRAY[0.5, 0.95, 1]) WITHIN GROUP (ORDER BY late) AS late
+    FROM ({fired}) f GROUP BY 1
+"""
+
+# A replay is a wake of its own; a skipped invocation woke nobody.
+WOKEN = """
+    SELECT i.id, i.agent_id, i.ready_at, i.state, CAST(1 AS numeric) AS share, i.tokens_in, i.tokens_out, i.cost
+    FROM agents a JOIN invocations i ON i.agent_id = a.id
+    WHERE a.tenant_id = :tenant_id {owner} AND i.ready_at >= :since AND i.ready_at < :until
+"""
+
+# A run's tokens and cost are divided equally among its firings.
+WOKEN_BY_TRIGGER = """
+    SELECT i.id, i.agent_id, i.ready_at, i.state, f.carried / CAST(greatest(i.firing_count, 1) AS numeric) AS share,
+        i.tokens_in, i.tokens_out, i.cost
+    FROM (SELECT invocation_id, count(*) AS carried FROM ({fired}) each_fired GROUP BY 1) f
+    JOIN invocations i ON i.id = f.invocation_id AND i.ready_at IS NOT NULL
+"""
+
+SUMS = """
+    count(*) FILTER (WHERE state <> 'skipped') AS wakes, count(*) FILTER (WHERE state = 'dead') AS failures,
+    count(*) FILTER (WHERE state = 'skipped') AS skipped,
+    round(coalesce(sum(tokens_in * share), 0))::bigint AS tokens_in,
+    round(coalesce(sum(tokens_out * share), 0))::bigint AS tokens_out,
+    coalesce(sum(cost * share), 0) AS cost
+"""
+
+WAKES = f"SELECT date_trunc(:step, ready_at, :zone) AS start, {SUMS} FROM ({{woken}}) w GROUP BY 1"  # noqa: S608
+
+AGENTS = f"""
+    SELECT w.*, a.name, a.deleted_at IS NULL AS exists
+    FROM (SELECT agent_id AS id, {SUMS} FROM ({{woken}}) w GROUP BY agent_id) w JOIN agents a ON a.id = w.id
+"""  # noqa: S608
+
+TRIGGERS = """
+    SELECT f.*, a.name AS agent_name, t.id IS NOT NULL AS exists FROM (
+        SELECT trigger_id AS id, max(trigger_name) AS name, max(trigger_type) AS type,
+            CAST(max(CAST(agent_id AS text)) AS uuid) AS agent_id, count(*) AS firings
+        FROM ({fired}) f GROUP BY trigger_id ORDER BY firings DESC, trigger_id LIMIT :top
+    ) f JOIN agents a ON a.id = f.agent_id LEFT JOIN triggers t ON t.id = f.id AND t.deleted_at IS NULL
+    ORDER BY f.firings DESC, f.id
+"""
+
+# Kept by day in each agent's zone, also when the invocations have been removed.
+SPENT = text("""
+    SELECT coalesce(sum(invocations), 0)::bigint AS invocations, coalesce(sum(tokens_in), 0)::bigint AS tokens_in,
+        coalesce(sum(tokens_out), 0)::bigint AS tokens_out, coalesce(sum(cost), 0) AS cost
+    FROM agent_usage
+    WHERE tenant_id = :tenant_id AND day >= :first AND day < :end
+        AND (CAST(:agent_id AS uuid) IS NULL OR agent_id = :agent_id)
+""")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which figures are wanted: of a tenant, or of one of its agents or triggers."""
+
+    tenant_id: UUID
+    period: Period
+    agent_id: UUID | None = None
+    trigger_id: UUID | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Sums of some wakes and firings."""
+
+    firings: int = 0
+    wakes: int = 0
+    failures: int = 0
+    """Wakes that ended dead."""
+    skipped: int = 0
+    """Invocations that woke nobody because their agent or model was missing; not counted as wakes."""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cost: Decimal = Decimal(0)
+
+    @property
+    def tokens(self) -> int:
+        """Returns input and output tokens together."""
+        return self.tokens_in + self.tokens_out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bucket(Figures):
+    """The figures of one hour or day. Lateness is in seconds; None without firings of a schedule."""
+
+    start: datetime
+    lateness_p50: float | None = None
+    lateness_p95: float | None = None
+    lateness_max: float | None = None
+
+
+class AgentFigures(NamedTuple):
+    """What an agent's wakes came to."""
+
+    id: UUID
+    name: str
+    exists: bool
+    wakes: int
+    failures: int
+    skipped: int
+    tokens_in: int
+    tokens_out: int
+    cost: Decimal
+
+
+class TriggerFigures(NamedTuple):
+    """How often a trigger fired."""
+
+    id: UUID
+    name: str
+    type: str
+    exists: bool
+    agent_id: UUID
+    agent_name: str
+    firings: int
+
+
+class Spent(NamedTuple):
+    """What was spent in some days."""
+
+    invocations: int
+    tokens_in: int
+    tokens_out: int
+    cost: Decimal
+
+
+class Month(NamedTuple):
+    """What was spent in a month so far."""
+
+    start: datetime
+    end: datetime
+    spent: Spent
+
+
+@dataclass(frozen=True, slots=True)
+class Insights:
+    """Figures over time, oldest first, their sums, and who stands out."""
+
+    asked: Asked
+    buckets: Sequence[Bucket]
+    totals: Figures
+    failing_agents: Sequence[AgentFigures]
+    """Those with most failures first."""
+    spending_agents: Sequence[AgentFigures]
+    """Those with the highest cost first, then the most tokens."""
+    noisy_triggers: Sequence[TriggerFigures]
+    """Those that fired most first."""
+
+
+def read_insights(conn: Connection, asked: Asked) -> Insights:
+    """Reads the figures."""
+    buckets = read_buckets(conn, asked)
+    statements, values = _prepared(conn, asked)
+    agents = rows_as(AgentFigures, conn.execute(_text(AGENTS, statements), values))
+    failing = sorted((each for each in agents if each.failures), key=lambda each: (-each.failures, each.name))
+    spending = sorted(
+        (each for each in agents if each.cost or each.tokens_in or each.tokens_out),
+        key=lambda each: (-each.cost, -each.tokens_in - each.tokens_out, each.name),
+    )
+    triggers = conn.execute(_text(TRIGGERS, statements), values | {"top": TOP})
+    return Insights(
+        asked, buckets, _sum(buckets), failing[:TOP], spending[:TOP], rows_as(TriggerFigures, triggers)
+    )
+
+
+def read_buckets(conn: Connection, asked: Asked) -> list[Bucket]:
+    """Reads the figures over time alone, with empty buckets for hours or days without any."""
+    statements, values = _prepared(conn, asked)
+    starts = conn.scalars(BUCKETS, values | {"length": LENGTHS[asked.period.step]}).all()
+    fired = {row.start: row for row in conn.execute(_text(FIRINGS, statements), values)}
+    woken = {row.start: row for row in conn.execute(_text(WAKES, statements), values)}
+    return [_bucket(start, fired.get(start), woken.get(start)) for start in starts]
+
+
+def read_spent(
+    conn: Connection, tenant_id: UUID, first: date, end: date, *, agent_id: UUID | None = None
+) -> Spent:
+    """Reads what a tenant, or one of its agents, spent from the day `first` to the day before `end`."""
+    values = {"tenant_id": tenant_id, "first": first, "end": end, "agent_id": agent_id}
+    return one_as(Spent, conn.execute(SPENT, values))
+
+
+def _prepared(conn: Connection, asked: Asked) -> tuple[dict[str, str], dict[str, Any]]:
+    """Returns the parts of the statements and their values."""
+    values: dict[str, Any] = {
+        "tenant_id": asked.tenant_id,
+        "agent_id": asked.agent_id,
+        "since": asked.period.since,
+        "until": asked.period.until,
+        "first_id": first_id(asked.period.since - SLACK),
+        "last_id": first_id(asked.period.until + SLACK),
+        "step": asked.period.step,
+        "zone": asked.period.zone,
+    }
+    triggers = triggers_of(conn, asked.agent_id, asked.trigger_id)
+    owner = "tenant_id = :tenant_id"
+    if asked.agent_id is not None:
+        owner += " AND agent_id = :agent_id"
+    if triggers is not None:
+        owner += " AND trigger_id = ANY(CAST(:triggers AS uuid[]))"
+        values["triggers"] = [*triggers]
+    fired = FIRED.format(owner=owner)
+    of_agent = "" if asked.agent_id is None else "AND a.id = :agent_id"
+    woken = WOKEN.format(owner=of_agent) if asked.trigger_id is None else WOKEN_BY_TRIGGER.format(fired=fired)
+    return {"fired": fired, "woken": woken}, values
+
+
+def _text(statement: str, parts: Mapping[str, str]) -> TextClause:
+    return text(statement.format(**parts))
+
+
+def _bucket(start: datetime, fired: Any, woken: Any) -> Bucket:
+    late = (fired.late if fired else None) or (None, None, None)
+    sums = {} if woken is None else {name: getattr(woken, name) for name in SUMMED if name != "firings"}
+    return Bucket(
+        start=start,
+        firings=fired.firings if fired else 0,
+        lateness_p50=late[0],
+        lateness_p95=late[1],
+        lateness_max=late[2],
+        **sums,
+    )
+
+
+SUMMED = tuple(each.name for each in fields(Figures))
+
+
+def _sum(buckets: Sequence[Bucket]) -> Figures:
+    return Figures(**{name: sum(getattr(each, name) for each in buckets) for name in SUMMED})
