@@ -231,9 +231,11 @@ def _without_defaults(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value not in (None, False)}
 
 
-def test_insights_show_figures_over_time_and_who_stands_out(shell: Shell, woken: Woken, name: str) -> None:
-    fire(shell.service.db, woken)
-    close(shell.service.db)
+def test_insights_show_figures_over_time_and_who_stands_out(
+    shell: Shell, service: Service, woken: Woken, name: str
+) -> None:
+    fire(service.db, woken)
+    close(service.db)
     out = shell("insights", "--agent", name, "--by", "day")
     assert out.startswith("START")
     assert any(line.split()[:3] == ["total", "1", "1"] for line in out.splitlines())
