@@ -50,8 +50,8 @@ def put(db: Database, woken: Woken, at: datetime, state: str = "succeeded", *, l
 
 def test_figures_are_summed_by_hours_and_days_of_a_zone_also_when_clocks_change(db: Database) -> None:
     ada, bob = make_woken(db, "ada"), make_woken(db, "bob")
-    for hours in (1, 1, 20, 36):
-        put(db, ada, NOW - timedelta(hours=hours), late=hours)
+    for ago in (1, 1, 20, 36):
+        put(db, ada, NOW - timedelta(hours=ago), late=ago)
     put(db, bob, NOW - timedelta(hours=1, minutes=10), "dead")
     put(db, bob, NOW - timedelta(hours=1), "skipped")
     with db.begin() as conn:
