@@ -11,7 +11,7 @@ from tests.support.postgres import Databases, running_server
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with what takes longest: the processes that share the tests then end together."""
+    """Starts with the slowest tests, so that the processes that share the tests end together."""
     items.sort(key=lambda item: item.get_closest_marker("long") is None)
 
 
@@ -27,7 +27,7 @@ def databases() -> Iterator[Databases]:
 
 @pytest.fixture
 def database_url(databases: Databases) -> Iterator[str]:
-    """A fresh, migrated database of this test's own: `postgresql://…`."""
+    """A new, migrated database of this test: `postgresql://…`."""
     url = databases.create()
     yield url
     databases.drop(url)

@@ -1,4 +1,4 @@
-"""Agents under test: one HTTP server that takes invocations and remembers when each ran, and with what."""
+"""Agents under test: one HTTP server that accepts invocations and records when each ran, and with what."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import Any
 
 @dataclass
 class Run:
-    """One call of the runtime, as its agent saw it."""
+    """A call of the runtime, as its agent saw it."""
 
     agent_id: str
     invocation_id: str
@@ -30,7 +30,7 @@ class Run:
 
 @dataclass
 class AgentServer:
-    """What the agents have been asked to do."""
+    """Records the calls of the agents."""
 
     takes_seconds: float = 0.0
     url: str = ""
@@ -38,7 +38,7 @@ class AgentServer:
     _lock: Lock = field(default_factory=Lock)
 
     def receive(self, headers: dict[str, str], body: dict[str, Any]) -> None:
-        """Run an agent: it takes its time."""
+        """Runs an agent, which takes some time."""
         firing_ids = [firing["id"] for firing in body["firings"]]
         run = Run(body["agent"]["id"], body["invocation_id"], body["attempt"], firing_ids, body, headers, _now())
         with self._lock:
@@ -47,7 +47,7 @@ class AgentServer:
         run.ended = _now()
 
     def overlaps(self) -> list[tuple[Run, Run]]:
-        """Pairs of runs of one agent that were under way at once."""
+        """Returns pairs of runs of one agent that overlapped."""
         by_agent: dict[str, list[Run]] = defaultdict(list)
         for run in sorted(self.runs, key=lambda each: each.started):
             by_agent[run.agent_id].append(run)
@@ -55,12 +55,12 @@ class AgentServer:
 
 
 def _now() -> float:
-    return time.time()  # wall time: compared with what the database says
+    return time.time()  # wall time: compared with the database's
 
 
 @contextmanager
 def agent_server(takes_seconds: float = 0.0) -> Iterator[AgentServer]:
-    """A running server for agents' `http` runtimes, on loopback."""
+    """Runs a server for agents' `http` runtimes, on loopback."""
     agents = AgentServer(takes_seconds)
 
     class Handler(BaseHTTPRequestHandler):
@@ -73,12 +73,12 @@ def agent_server(takes_seconds: float = 0.0) -> Iterator[AgentServer]:
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
-            with suppress(ConnectionError):  # the worker that asked may have been killed
+            with suppress(ConnectionError):  # the calling worker may have been killed
                 self.end_headers()
                 self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
-            """Say nothing."""
+            """Logs nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     server.daemon_threads = True

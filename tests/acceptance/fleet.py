@@ -1,4 +1,4 @@
-"""Real processes of Reveille on one database, to be killed and started again: what a platform does to them."""
+"""Real Reveille processes on one database, to be killed and started again as a platform would."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ COMMANDS = {
 
 
 class Fleet:
-    """Processes by name (`web`, `worker-1` …), their kind being the name up to the dash."""
+    """Processes by name (`web`, `worker-1` …); the part before the dash is their kind."""
 
     def __init__(self, database_url: str, logs: Path, **variables: str) -> None:
         self.port = free_port()
@@ -50,21 +50,21 @@ class Fleet:
         }
 
     def migrate(self, root: Path = ROOT) -> None:
-        """Run the release command to its end."""
+        """Runs the release command to its end."""
         subprocess.run(
             [sys.executable, "-m", "scheduler.cli", "migrate"], cwd=root, env=self.environment, check=True
         )
 
     def set_variables(self, name: str, variables: Mapping[str, str]) -> None:
-        """Give a process variables of its own, from its next start on."""
+        """Sets variables for a process, from its next start on."""
         self._own[name] = variables
 
     def set_root(self, name: str, root: Path = ROOT) -> None:
-        """Run a process from another source tree, from its next start on."""
+        """Runs a process from another source tree, from its next start on."""
         self._roots[name] = root
 
     def start(self, name: str) -> None:
-        """Start a process of the kind that its name says."""
+        """Starts a process of the kind in its name."""
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
                 COMMANDS[name.partition("-")[0]],
@@ -77,14 +77,14 @@ class Fleet:
             )
 
     def kill(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """End a process and all that it started; SIGKILL unless told otherwise. Waits for its end."""
+        """Ends a process and all its children, with SIGKILL by default; waits for its end."""
         process = self._processes[name]
         with suppress(ProcessLookupError):
             os.killpg(process.pid, number)
         process.wait(timeout=60)
 
     def send(self, name: str, number: signal.Signals) -> None:
-        """Send a signal to a process and all that it started."""
+        """Sends a signal to a process and all its children."""
         with suppress(ProcessLookupError):
             os.killpg(self._processes[name].pid, number)
 
@@ -93,19 +93,19 @@ class Fleet:
         return self._processes[name].poll() is None
 
     def pid(self, name: str) -> int:
-        """The process's id."""
+        """Returns the process's id."""
         return self._processes[name].pid
 
     def names(self) -> list[str]:
-        """The processes that were started."""
+        """Returns the processes that were started."""
         return sorted(self._processes)
 
     def log(self, name: str) -> str:
-        """What a process has printed so far, over all of its lives."""
+        """Returns what a process has printed, over all its restarts."""
         return (self._logs / f"{name}.log").read_text(errors="replace")
 
     def wait_ready(self, seconds: float = 60) -> None:
-        """Wait until /readyz says that database, scheduler and worker are there."""
+        """Waits until /readyz reports database, scheduler and worker."""
         deadline = time.monotonic() + seconds
         answer = "nothing"
         while time.monotonic() < deadline:
@@ -119,19 +119,19 @@ class Fleet:
         raise TimeoutError(f"Not ready after {seconds} s: {answer}\n{logs}")
 
     def api(self) -> httpx.Client:
-        """A client of the API with the admin key."""
+        """Returns an API client with the admin key."""
         headers = {"Authorization": f"Bearer {ADMIN_KEY}"}
         return httpx.Client(base_url=f"{self.url}/api/v1", headers=headers, timeout=30)
 
     def stop(self) -> None:
-        """Kill whatever still runs."""
+        """Kills whatever still runs."""
         for name in self.names():
             self.kill(name)
 
 
 @contextmanager
 def fleet(database_url: str, logs: Path, **variables: str) -> Iterator[Fleet]:
-    """A fleet that is gone at the end, whatever happens."""
+    """Yields a fleet and removes it at the end, whatever happens."""
     one = Fleet(database_url, logs, **variables)
     try:
         yield one

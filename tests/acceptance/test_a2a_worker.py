@@ -1,4 +1,4 @@
-"""Agents elsewhere, followed by real worker processes that are killed or told to stop."""
+"""Remote agents, followed by real worker processes that are killed or told to stop."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def agent() -> Iterator[Agent]:
 
 
 def followed(db: Database, workers: Workers, agent: Agent) -> UUID:
-    """An invocation whose task a worker follows."""
+    """Returns an invocation whose task a worker follows."""
     fire(db, make_woken(db, runtime_kind="a2a", runtime={"url": agent.url}))
     workers.start()
     workers.wait_for(lambda: rows(db, "SELECT task_id FROM remote_tasks"), "the task")
@@ -45,7 +45,7 @@ def followed(db: Database, workers: Workers, agent: Agent) -> UUID:
 def test_a_killed_worker_is_followed_by_one_that_follows_the_same_task(
     db: Database, workers: Workers, agent: Agent
 ) -> None:
-    """The agent gets one message, and its reply is kept."""
+    """The agent gets one message, and its reply is stored."""
     invocation_id = followed(db, workers, agent)
     workers.processes[0].send_signal(signal.SIGKILL)
     agent.go_on.set()

@@ -1,4 +1,4 @@
-"""The promise: every firing recorded exactly once, none lost, one wake at a time, whoever is killed."""
+"""The promise: every firing recorded exactly once, none lost, one wake at a time, whatever is killed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ CUTS = {"cut mid-", "cut before COMMIT of ", "cut after COMMIT of "}
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_or_doubled_whatever_fails() -> None:
-    """Every fault once. What this machine cannot do (mount, libfaketime, git) is printed and left out."""
+    """Causes every fault once. What this machine cannot do (mount, libfaketime, git) is printed and left out."""
     with tempfile.TemporaryDirectory(prefix="reveille-chaos-") as directory:
         Path(directory).chmod(0o755)
         report = run_chaos(Path(directory), seed=SEED)

@@ -1,4 +1,4 @@
-"""The commands of the service as an operator runs them: processes of their own on a real database."""
+"""The service commands as an operator runs them: separate processes on a real database."""
 
 from __future__ import annotations
 

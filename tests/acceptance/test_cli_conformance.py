@@ -15,7 +15,7 @@ JSONPATH = conformance.load("jsonpath/cts.json")["tests"]
 URLS = conformance.load("ssrf/urls.json")
 VECTORS = conformance.load("webhooks/vectors.json")["cases"]
 FOLLOWED_TIERS = {"must", "vixie-dst", "nickname"}
-"""The others are dialects that contradict each other; which of them are followed is tested with the schedule."""
+"""The others are dialects that contradict each other; the tests of the schedule cover which of them are followed."""
 
 Row = Mapping[str, Any]
 

@@ -1,4 +1,4 @@
-"""`reveille run` from nothing, used by nothing but the command: an agent is woken and its invocation is shown."""
+"""`reveille run` from nothing, used only through the command: an agent is woken and its invocation is shown."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ START_SECONDS = 90.0
 
 @dataclass
 class Running:
-    """A `reveille run`, what it has printed, and the environment for commands beside it."""
+    """A `reveille run`, its output, and the environment for other commands."""
 
     process: subprocess.Popen[str]
     lines: list[str]
     variables: dict[str, str]
 
     def line_with(self, words: str) -> str:
-        """The first line of its console that has `words`, waited for."""
+        """Returns the first line of its output that contains `words`; waits for it."""
         return str(wait_for(lambda: next((line for line in list(self.lines) if words in line), None)))
 
     def ask(self, *arguments: str) -> Any:
-        """What a command answers with --json."""
+        """Returns a command's output with --json."""
         done = subprocess.run(
             command(*arguments, "--json"), env=self.variables, capture_output=True, text=True, timeout=60
         )
@@ -87,7 +87,7 @@ def test_an_agent_is_woken_once_for_what_its_triggers_fired(running: Running) ->
     assert "Because of one." in shown["context"]
     assert "Because of two." in shown["reply"]
 
-    with agent_server() as near:  # on this machine, which nobody else reaches
+    with agent_server() as near:  # on this machine, which nobody else can reach
         agent = running.ask("agents", "create", "near", "--agent-url", near.url, "--window", "0s")
         running.ask("triggers", "add", "near", "--type", "webhook", "--name", "bell", "--reason", "It rang.")
         running.ask("triggers", "fire", "near/bell")
@@ -111,7 +111,7 @@ def read(stream: IO[str] | None, lines: list[str]) -> None:
 
 
 def wait_for(look: Any) -> Any:
-    """What `look` finds, once it finds something."""
+    """Returns what `look` finds, once it finds something."""
     deadline = time.monotonic() + START_SECONDS
     while not (found := look()):
         assert time.monotonic() < deadline, "it did not come"

@@ -1,4 +1,4 @@
-"""The command where it cannot write, read or encode: a line at most, and never a traceback."""
+"""The command when it cannot write, read or encode: at most one line, and never a traceback."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ needs_full = pytest.mark.skipif(not FULL.exists(), reason="there is no /dev/full
 
 
 def ended(done: subprocess.CompletedProcess[bytes]) -> tuple[int, list[str]]:
-    """The exit code and the lines on stderr, none of which belongs to a traceback."""
+    """Returns the exit code and the lines on stderr, none of which belongs to a traceback."""
     lines = (done.stderr or b"").decode("latin-1").splitlines()
     assert not any("Traceback" in line or "Exception" in line for line in lines), lines
     return done.returncode, lines
@@ -126,7 +126,7 @@ def test_ctrl_c_ends_it_with_130_and_no_word() -> None:
         assert process.stdout is not None
         process.stdin.write(b"{}\n")
         process.stdin.flush()
-        assert process.stdout.readline()  # it is at work
+        assert process.stdout.readline()  # it is working
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=30)
     assert (process.returncode, errors) == (130, b"")

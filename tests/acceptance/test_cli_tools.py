@@ -1,4 +1,4 @@
-"""The pure tools, run as whoever debugs runs them: JSON lines through a process of their own."""
+"""The pure tools as a person would use them for debugging: JSON lines through a separate process."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_bad_lines_are_answered_in_their_places_and_the_rest_is_read(tool: str) 
 
 @contextmanager
 def previewing() -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes], IO[bytes]]]:
-    """A running `reveille preview` with its stdin, stdout and stderr."""
+    """Yields a running `reveille preview` with its stdin, stdout and stderr."""
     with subprocess.Popen(
         command("preview"),
         stdin=subprocess.PIPE,
@@ -87,7 +87,7 @@ def previewing() -> Iterator[tuple[subprocess.Popen[bytes], IO[bytes], IO[bytes]
 
 
 def ask(stdin: IO[bytes]) -> None:
-    """Send one line."""
+    """Sends one line."""
     stdin.write(json.dumps(CRON).encode() + b"\n")
     stdin.flush()
 

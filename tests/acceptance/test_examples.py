@@ -31,7 +31,7 @@ print(SET_TRIGGER, SetTrigger.model_fields["type"])
 
 
 def install(site: Path, example: Path) -> None:
-    """Put the package's module and its entry points where Python looks for packages."""
+    """Puts the package's module and its entry points where Python looks for packages."""
     project = tomllib.loads((example / "pyproject.toml").read_text())["project"]
     info = site / f"{project['name'].replace('-', '_')}-{project['version']}.dist-info"
     info.mkdir(parents=True)
@@ -47,7 +47,7 @@ def install(site: Path, example: Path) -> None:
 
 @pytest.fixture(scope="module")
 def agents() -> Iterator[AgentServer]:
-    """An agent for them all."""
+    """Creates an agent for all of them."""
     with agent_server() as running:
         yield running
 
@@ -60,7 +60,7 @@ def inbox(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(databases: Databases, inbox: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    """A running service that has both packages."""
+    """Runs a service that has both packages."""
     url, site = databases.create(), tmp_path_factory.mktemp("site")
     for example in EXAMPLES:
         install(site, example)
@@ -80,14 +80,14 @@ def installed(databases: Databases, inbox: Path, tmp_path_factory: pytest.TempPa
 
 @contextmanager
 def signed_in(one: Fleet) -> Iterator[httpx.Client]:
-    """A browser without scripts."""
+    """Returns a browser without scripts."""
     with httpx.Client(base_url=one.url, follow_redirects=True, timeout=30) as web:
         web.post("/sign-in", data={"key": ADMIN_KEY, "csrf": token(web.get("/sign-in").text)}).raise_for_status()
         yield web
 
 
 def run(one: Fleet, *arguments: str) -> str:
-    """What a program prints that has the package and the service's address."""
+    """Returns the output of a program that has the package and the service's address."""
     environment = {"REVEILLE_URL": one.url, "REVEILLE_API_KEY": ADMIN_KEY, **one.environment}
     done = subprocess.run([sys.executable, *arguments], cwd=ROOT, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
@@ -95,7 +95,7 @@ def run(one: Fleet, *arguments: str) -> str:
 
 
 def fill_in(one: Fleet, agent_id: str) -> str:
-    """Make a trigger by the web form; where the browser is sent."""
+    """Creates a trigger with the web form; returns the browser's new address."""
     with signed_in(one) as web:
         assert "When files come or change" in web.get("/triggers/new", params={"agent_id": agent_id}).text
         form = web.get("/triggers/new", params={"agent_id": agent_id, "type": "folder"}).text
@@ -107,7 +107,7 @@ def fill_in(one: Fleet, agent_id: str) -> str:
 
 
 def ask_tool(one: Fleet, key: str, tool: str, **arguments: object) -> dict[str, Any]:
-    """What a tool of an agent gives, called at /mcp by the agent's key."""
+    """Returns the result of an agent's tool, called at /mcp with the agent's key."""
     call = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": arguments}}
     headers = {"Authorization": f"Bearer {key}", "Accept": "application/json, text/event-stream"}
     result = httpx.post(f"{one.url}/mcp", json=call, headers=headers, timeout=30).json()["result"]
@@ -116,7 +116,7 @@ def ask_tool(one: Fleet, key: str, tool: str, **arguments: object) -> dict[str, 
 
 
 def token(page: str) -> str:
-    """The token of the forms of a page."""
+    """Returns the token of a page's forms."""
     found = re.search(r'name="csrf" value="([^"]+)"', page)
     assert found
     return found[1]

@@ -1,4 +1,4 @@
-"""Reveille as an application: its wheel, installed into an environment of its own and run from somebody's project."""
+"""Reveille as an application: its wheel, installed into its own environment and run from another project."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ START_SECONDS = 90.0
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The `bin` of an environment that has our wheel and, besides, what it depends on."""
+    """Returns the `bin` of an environment that has our wheel and its dependencies."""
     place = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, ROOT / "tools/dist", place / "dist"], check=True, capture_output=True)
     (wheel,) = (place / "dist").glob("*.whl")
@@ -37,7 +37,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A directory of somebody who has packages of our names."""
+    """Creates a directory of a project with packages of the same names as ours."""
     for name in ("api", "config", "scheduler"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("raise SystemExit('the wrong package')\n")
@@ -110,14 +110,14 @@ def test_a_missing_embedded_database_is_told_before_a_directory_is_made(installe
 
 
 def only(project: Path, name: str) -> Path:
-    """A directory that holds one of the project's packages."""
+    """Creates a directory that holds only one of the project's packages."""
     (project / "other").mkdir()
     (project / name).rename(project / "other" / name)
     return project / "other"
 
 
 def until(process: subprocess.Popen[str], words: str) -> list[str]:
-    """The lines that the process prints, up to the one that has `words`."""
+    """Returns the lines that the process prints, up to the one that contains `words`."""
     assert process.stdout is not None
     deadline = time.monotonic() + START_SECONDS
     lines: list[str] = []

@@ -1,4 +1,4 @@
-"""Polls in real processes: from the API to the agent, and what polls that hang do to the rest."""
+"""Polls in real processes: from the API to the agent, and how polls that hang affect the rest."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.support.polls import answered, running_site
 
 
 def eventually(what: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until `what` holds."""
+    """Waits until `what` holds."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it never came true"
@@ -41,7 +41,7 @@ def test_a_change_wakes_the_agent_with_the_old_and_the_new_value(database_url: s
             eventually(lambda: api.get(f"{path}/poll").json()["is_seen"])
             site.answer = answered(body=b'{"price": 12345678901234567.89}')
             api.post(f"{path}/pause").raise_for_status()
-            api.post(f"{path}/resume").raise_for_status()  # looks at once
+            api.post(f"{path}/resume").raise_for_status()  # checks at once
             eventually(lambda: agents.runs)
             (firing,) = api.get("/firings", params={"agent_id": agent_id}).json()["items"]
             context = api.get(f"/invocations/{firing['invocation_id']}").json()["context"]
@@ -54,6 +54,6 @@ def test_polls_that_hang_leave_cron_lateness_unchanged() -> None:
     with bench_server() as databases:
         measured = cron_lateness(databases, hanging=500, crons=50)
     assert measured.hanging > 400
-    # The same machine runs everybody's tests: what is excluded is that cron waits for polls, which take ten seconds.
+    # Other tests run on the same machine. This excludes that cron waits for polls, which take ten seconds.
     assert measured.beside_p50 < measured.alone_p50 + 0.25, measured
     assert measured.beside_p99 < measured.alone_p99 + 1.0, measured

@@ -1,4 +1,4 @@
-"""Schedulers and invokers behind a transaction pooler: added and removed while firings come, nothing is lost."""
+"""Schedulers and invokers behind a transaction pooler: added and removed during firings, and nothing is lost."""
 
 from __future__ import annotations
 

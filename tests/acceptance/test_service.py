@@ -1,4 +1,4 @@
-"""The service as a platform runs it: the Procfile's processes on a hosted database, which also goes away."""
+"""The service as a platform runs it: the Procfile's processes on a hosted database, which is also interrupted."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.support.postgres import Databases
 from tests.support.web import free_port
 
 SMALLEST_PLAN = 20
-"""Connections of Heroku's smallest plan."""
+"""The number of connections of Heroku's smallest plan."""
 EVERY_SECOND: dict[str, Any] = {
     "name": "every second",
     "type": "interval",
@@ -35,7 +35,7 @@ EVERY_SECOND: dict[str, Any] = {
 
 
 def eventually(what: Callable[[], object], seconds: float = 60) -> None:
-    """Wait until `what` holds."""
+    """Waits until `what` holds."""
     deadline = time.monotonic() + seconds
     while not what():
         assert time.monotonic() < deadline, "it never came true"
@@ -43,13 +43,13 @@ def eventually(what: Callable[[], object], seconds: float = 60) -> None:
 
 
 def made(response: httpx.Response) -> dict[str, Any]:
-    """The thing that a POST has made."""
+    """Returns what a POST has created."""
     assert response.status_code == httpx.codes.CREATED, response.text
     return dict(response.json())
 
 
 def make_agent(api: httpx.Client, agents: AgentServer, **values: object) -> str:
-    """An agent whose runtime is the test's server; its id."""
+    """Creates an agent whose runtime is the test's server; returns its id."""
     body = {"name": "ada", "runtime": {"kind": "http", "url": agents.url}, "dedup_delay_seconds": 1}
     return str(made(api.post("/agents", json=body | values))["id"])
 
@@ -102,7 +102,7 @@ def test_a_pause_an_edit_and_a_delete_hold_on_a_running_worker_at_once(
             return fired(name) >= 2
 
         def stops_at_once(name: str) -> None:
-            """Nothing was fired later than a second after the change was answered."""
+            """Checks that nothing was fired later than a second after the change was answered."""
             changed_at = conn.execute("SELECT clock_timestamp()").fetchone()
             time.sleep(3)
             late = "SELECT 1 FROM firings WHERE trigger_name = %s AND fired_at > %s + interval '1 second'"

@@ -40,7 +40,7 @@ print("done by attempt", name)
 
 
 class Workers:
-    """Worker processes and the directory in which their agent's program leaves its traces."""
+    """Worker processes and the directory in which their agent's program writes its files."""
 
     def __init__(self, database_url: str, directory: Path) -> None:
         self.traces = directory / "traces"
@@ -76,17 +76,17 @@ class Workers:
             time.sleep(0.02)
 
     def wait_for_start(self, attempt: int) -> int:
-        """Wait until the agent runs; the pid of its program."""
+        """Waits until the agent runs; returns the pid of its program."""
         trace = self.traces / f"{attempt}.started"
         self.wait_for(lambda: trace.exists() and trace.read_text(), f"the start of attempt {attempt}")
         return int(trace.read_text().split()[0])
 
     def wait_for_workers(self, count: int) -> None:
-        """Wait until so many have come up, those that have ended included."""
+        """Waits until so many have started, including those that have ended."""
         self.wait_for(lambda: self.log.read_text().count("The worker starts: ") >= count, f"worker {count}")
 
     def let_go(self) -> None:
-        """Let the agent's program end."""
+        """Lets the agent's program end."""
         (self.traces / "go").touch()
 
     def kill_all(self) -> None:
@@ -117,7 +117,7 @@ def is_gone(pid: int) -> bool:
 
 
 def hurry(db: Database) -> bool:
-    """Shorten the waits between tries; whether there was one."""
+    """Shortens the waits between attempts; returns whether there was one."""
     with db.begin() as conn:
         return bool(conn.execute(text("UPDATE invocations SET due_at = now() WHERE state = 'retrying'")).rowcount)
 
@@ -163,8 +163,8 @@ def test_a_worker_that_is_told_to_stop_hands_its_run_back_uncounted(db: Database
     assert first.wait(PATIENCE) == 0
     workers.wait_for(lambda: is_gone(program), "the end of the worker's program")
     row = row_of(db, invocation_id)
-    # It is due again at once, and the stopping worker's own scheduler may still close its window: then it is ready,
-    # with a job that waits for the next worker.
+    # It is due again at once, and the stopping worker's own scheduler may still close its window: then it is
+    # ready, with a job that waits for the next worker.
     assert row.tries[0]["outcome"] == "handed_back"
     waiting = {("retrying", "worker_shutdown"): 0, ("ready", None): 1}[row.state, row.reason]
     with db.begin() as conn:
@@ -177,7 +177,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_run_back_uncounted(db: Database
 
 
 def test_stops_cost_no_try_however_long_the_runs_are_waited_for(db: Database, workers: Workers) -> None:
-    """Each worker waits for its run longer than it takes others, who sweep meanwhile, to think a silent one lost."""
+    """Each worker waits for its run longer than others, which sweep meanwhile, need to consider a silent one lost."""
     fire(db, make_woken(db))
     invocation_id = only_invocation(db)
     stops = 2
@@ -226,7 +226,7 @@ def test_a_cancelled_run_is_stopped_within_seconds(db: Database, workers: Worker
 def test_a_worker_and_its_run_outlive_a_restart_of_the_database(
     database_url: str, db: Database, databases: Databases, workers: Workers
 ) -> None:
-    """The session's server is restarted: nothing else may be using it, and nothing is."""
+    """Restarts the session's server: nothing else may use it, and nothing does."""
     del database_url
     woken = make_woken(db)
     fire(db, woken)

@@ -1,4 +1,4 @@
-"""Run the commands as people do: in a process of their own, from the project's root without installing it."""
+"""Runs the commands as people do: in a separate process, from the project's root without installing it."""
 
 from __future__ import annotations
 
@@ -14,17 +14,17 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def command(*arguments: str) -> list[str]:
-    """The command line of `reveille ARGUMENTS`."""
+    """Returns the command line of `reveille ARGUMENTS`."""
     return [sys.executable, "-m", "scheduler.cli", *arguments]
 
 
 def environment(**variables: str) -> dict[str, str]:
-    """Nothing of the caller's own settings, and `variables`."""
+    """Returns an environment without the caller's own settings, with `variables`."""
     return {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "HOME": "/", **variables}
 
 
 def feed(tool: str, lines: Sequence[bytes], **variables: str) -> tuple[int, list[dict[str, Any]], str]:
-    """Exit code, one answer a line, and stderr."""
+    """Returns the exit code, one answer per line, and stderr."""
     done = subprocess.run(
         command(tool), input=b"\n".join(lines), capture_output=True, env=environment(**variables), timeout=120
     )
@@ -32,7 +32,7 @@ def feed(tool: str, lines: Sequence[bytes], **variables: str) -> tuple[int, list
 
 
 def feed_json(tool: str, lines: Sequence[Any]) -> list[dict[str, Any]]:
-    """One answer for each of `lines`, from a tool that must end well."""
+    """Returns one answer for each of `lines`, from a tool that must succeed."""
     code, answers, stderr = feed(tool, [json.dumps(line).encode() for line in lines])
     assert (code, stderr) == (0, "")
     return answers

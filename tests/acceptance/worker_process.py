@@ -1,4 +1,4 @@
-"""`python -m tests.acceptance.worker_process`: a real worker whose waits are short, for tests to be short."""
+"""`python -m tests.acceptance.worker_process`: a real worker with short waits, to keep tests short."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ STALLED_AFTER = timedelta(seconds=2)
 
 
 def start_scheduler(settings: Settings, db: Database) -> Clockwork:
-    """The product's scheduler, sweeping twice a second for workers that were silent for two."""
+    """The product's scheduler, which sweeps twice a second for workers that were silent for two."""
     duties = [
         Duty("sweep stalled workers", 0.5, lambda: sweep_stalled(db, STALLED_AFTER)),
         Duty("reconcile invocations", 5, lambda: reconcile(db)),

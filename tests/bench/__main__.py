@@ -1,4 +1,4 @@
-"""`make bench`: what the design promises, measured in one run on one PostgreSQL. `--json` prints JSON only."""
+"""`make bench`: measures what the design promises, in one run on one PostgreSQL. `--json` prints JSON only."""
 
 from __future__ import annotations
 
@@ -29,7 +29,9 @@ STOCK_COUNT = 2000
 FIRINGS = 50_000
 TYPES = ("interval", "cron")
 ROUNDS = 5
-"""Of which the median counts, of rates and of ratios: a shared machine may be a third slower for some seconds."""
+"""The number of rounds of which the median of rates and ratios counts: a shared machine may be a third slower for
+some seconds.
+"""
 BURST = 10_000
 FEW, MANY = 1000, 100_000
 DUE_AT_ONCE, TOGETHER, LONE_WAKES = 1000, 100, 20
@@ -37,7 +39,7 @@ DUE_AT_ONCE, TOGETHER, LONE_WAKES = 1000, 100, 20
 
 @dataclass(frozen=True)
 class Line:
-    """One measured figure, and what it must be, if anything."""
+    """A measured figure, and its target, if any."""
 
     what: str
     value: float
@@ -47,13 +49,13 @@ class Line:
 
 
 def _rates(databases: Databases) -> tuple[float, ...]:
-    """Firings a second: stock's, then ours for each of TYPES."""
+    """Returns firings per second: stock's, then ours for each of TYPES."""
     stock = STOCK_COUNT / max(scheduling.stock_lateness(databases, STOCK_COUNT))
     return stock, *(scheduling.throughput(databases, each, FIRINGS) for each in TYPES)
 
 
 def _waking_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
-    """The whole road, from due to called, against a bare loop in the same run."""
+    """Measures the whole path from due to called, against a plain loop in the same run."""
     for count in (DUE_AT_ONCE, BURST):
         woken = waking(databases, count)
         ratio = woken.rate / woken.bare
@@ -71,7 +73,7 @@ def _waking_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, 
 
 
 def _fair_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
-    """What one tenant's flood costs another."""
+    """Measures what one tenant's flood costs another."""
     found = fairness(databases)
     for figure, words in (("lateness", "lateness"), ("close_to_call", "close to call")):
         ratio = found.ratio(figure)
@@ -79,7 +81,7 @@ def _fair_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bo
 
 
 def _stored_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
-    """What a million stored triggers cost, against a thousand."""
+    """Measures what a million stored triggers cost, compared with a thousand."""
     few, many = stored(databases, FEW_STORED), stored(databases, MANY_STORED)
     what = f"{MANY_STORED:,} triggers against {FEW_STORED:,}"
     for name, mine, base in (
@@ -93,7 +95,7 @@ def _stored_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, 
 
 
 def _removal_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
-    """What the removal of old history costs, and whether the size stays."""
+    """Measures what the removal of old history costs, and whether the size is stable."""
     found = lateness_beside_removal(databases)
     ratio = found.beside / found.calm
     yield "lateness p99 beside the removal of 1,000,000 rows, against without", ratio, "x", "<= 1.2", ratio <= 1.2
@@ -108,7 +110,7 @@ def _removal_lines(databases: Databases) -> Iterator[tuple[str, float, str, str,
 
 
 def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
-    """All measurements, in an order that keeps the compared ones next to each other."""
+    """Makes all measurements, in an order that keeps compared ones together."""
     lines: list[Line] = []
 
     def add(what: str, value: float, unit: str, target: str = "", met: bool | None = None) -> None:
@@ -183,7 +185,7 @@ def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print a table as it is measured, then JSON; with --json only that. Exit 1 when a target is missed."""
+    """Prints a table during the measurement, then JSON; with --json only that. Exits 1 when a target is missed."""
     only_json = "--json" in arguments
     with bench_server() as databases:
         lines = bench(databases, (lambda _line: None) if only_json else lambda line: print(line, flush=True))  # noqa: T201

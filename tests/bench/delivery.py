@@ -18,7 +18,7 @@ WINDOW_SECONDS = 1.0
 
 
 def close_to_call(databases: Databases) -> list[float]:
-    """Milliseconds from when a window is due to its agent seeing the call: AGENTS agents, ROUNDS wakes each."""
+    """Returns milliseconds from when a window is due until its agent is called: AGENTS agents, ROUNDS wakes each."""
     url = databases.create()
     with (
         tempfile.TemporaryDirectory() as logs,

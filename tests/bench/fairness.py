@@ -1,6 +1,7 @@
-"""What a flood of one tenant costs another: 50,000 triggers due at once, beside single ones of a neighbour.
+"""Measures what a flood of one tenant costs another: 50,000 triggers due at once, beside single ones of a
+neighbour.
 
-`python -m tests.bench.fairness` measures that alone.
+`python -m tests.bench.fairness` runs only this.
 """
 
 from __future__ import annotations
@@ -54,7 +55,7 @@ OF_PROBES = """
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """Seconds of each single wake of the neighbour, in order."""
+    """The seconds of each single wake of the neighbour, in order."""
 
     lateness: list[float]
     """From the slot to the firing."""
@@ -65,20 +66,20 @@ class Neighbour:
 
 @dataclass(frozen=True, slots=True)
 class Fairness:
-    """The neighbour's wakes, without the flood and with it."""
+    """The neighbour's wakes, without and with the flood."""
 
     calm: Neighbour
     flooded: Neighbour
     flood_seconds: float
-    """Until all of the flood was recorded."""
+    """The time until the whole flood was recorded."""
 
     def ratio(self, figure: str, share: float = 0.99) -> float:
-        """With the flood against without."""
+        """Returns the ratio with the flood to without."""
         return percentile(getattr(self.flooded, figure), share) / percentile(getattr(self.calm, figure), share)
 
 
 def fairness(databases: Databases, flood: int = FLOOD) -> Fairness:
-    """Wake a neighbour's agents one by one, first alone, then while `flood` triggers of another tenant are due."""
+    """Wakes a neighbour's agents one by one, first alone, then while `flood` triggers of another tenant are due."""
     with woken_agents(databases, AGENTS_OF_FLOOD + PROBES) as (_, _port, path, url):
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute(NEIGHBOUR.format(probes=PROBES).encode())
@@ -129,7 +130,7 @@ def _probe(url: str, path: Path, *, with_flood: bool) -> Neighbour:
 
 
 def main() -> int:
-    """Print the figures."""
+    """Prints the figures."""
     with bench_server() as databases:
         found = fairness(databases)
     for figure in ("lateness", "close_to_call", "due_to_call"):

@@ -1,4 +1,4 @@
-"""A long history, inserted set-wise: what the pages are measured on."""
+"""Inserts a long history in bulk, for measuring the pages."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.bench.population import populate
 
 FIRINGS_OF_AN_INVOCATION = 5
 
-# An agent's firings follow each other, so that its invocations each hold some of its own.
+# An agent's firings are consecutive, so that each of its invocations holds some of them.
 FIRINGS = text("""
     INSERT INTO firings (id, tenant_id, agent_id, trigger_id, trigger_name, trigger_type, reason, occurrence_key,
         fired_at, payload, content_type, state, invocation_id, root_id)
@@ -65,7 +65,7 @@ AWAITING = text("""
 
 
 def populate_history(db: Database, triggers: int, firings_each: int) -> None:
-    """`triggers` triggers with `firings_each` firings each, and what follows from those."""
+    """Inserts `triggers` triggers with `firings_each` firings each, and everything that follows from them."""
     populate(db, triggers)
     with db.begin() as conn:
         conn.execute(FIRINGS, {"each": firings_each, "batch": FIRINGS_OF_AN_INVOCATION})

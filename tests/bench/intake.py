@@ -1,6 +1,6 @@
-"""Durable webhook intake beside a bare Flask route under gunicorn's own threads, as one would deploy it.
+"""Durable webhook intake compared with a plain Flask route under gunicorn's own threads, as usually deployed.
 
-No limit on the rate, and no scheduler at work beside it. In the end as many firings must be in the database as
+There is no rate limit and no scheduler running beside it. In the end, the database must hold as many firings as
 deliveries were answered with 202.
 """
 
@@ -37,11 +37,11 @@ NO_LIMIT = 2_000_000_000
 
 @dataclass(frozen=True)
 class IntakeRatio:
-    """Requests a second: medians over rounds in which each of the three had its turn.
+    """Requests per second: medians over rounds in which each of the three had its turn.
 
-    `durable` is deliveries to 20 webhooks of 5 agents by turns, `single` to one webhook. `ratio` and
-    `single_ratio` compare the two with `bare` within each round, so that a slow moment of the machine weighs on
-    both sides. `p99_ms`: from request to answer, 20 webhooks.
+    `durable` is deliveries to 20 webhooks of 5 agents in turn, `single` to one webhook. `ratio` and `single_ratio`
+    compare the two with `bare` within each round, so that a slow moment of the machine affects both sides.
+    `p99_ms`: from request to answer, 20 webhooks.
     """
 
     bare: float
@@ -53,7 +53,7 @@ class IntakeRatio:
 
 
 def bare_app() -> Flask:
-    """What is compared with: reads the body, answers 202."""
+    """The application to compare with: it reads the body and answers 202."""
     app = Flask(__name__)
 
     @app.post("/hooks/<token>")
@@ -65,7 +65,7 @@ def bare_app() -> Flask:
 
 
 def intake_ratio(databases: Databases, *, workers: int = 1, rounds: int = 7, seconds: float = 1.5) -> IntakeRatio:
-    """Measure it on a database of its own."""
+    """Measures on a new database."""
     url = databases.create()
     db = Database(sqlalchemy_url(url), pool_size=1)
     try:
@@ -87,9 +87,9 @@ def intake_ratio(databases: Databases, *, workers: int = 1, rounds: int = 7, sec
 
 @dataclass(frozen=True)
 class Attacked:
-    """Webhook intake and `/healthz` while 500 clients are slow, beside the same when all is calm.
+    """Webhook intake and `/healthz` while 500 clients are slow, compared with none.
 
-    Rates are medians over rounds by turns; `ratio` compares within each round. `slowest_ms` is of `/healthz`.
+    Rates are medians over alternating rounds; `ratio` compares within each round. `slowest_ms` is of `/healthz`.
     """
 
     calm: float
@@ -99,7 +99,7 @@ class Attacked:
 
 
 def intake_under_attack(databases: Databases, *, rounds: int = 5, seconds: float = 2.0) -> Attacked:
-    """Measure it on a database of its own."""
+    """Measures on a new database."""
     url = databases.create()
     db = Database(sqlalchemy_url(url), pool_size=1)
     try:
@@ -134,7 +134,7 @@ def _turn(bare: Web, ours: Web, paths: list[str], seconds: float) -> tuple[Load,
 
 
 def _make_webhooks(db: Database) -> list[str]:
-    """Webhooks whose windows neither fill up nor come due while it is measured; their paths."""
+    """Creates webhooks whose windows neither fill up nor become due during the measurement; returns their paths."""
     with db.begin() as conn:
         conn.execute(text("UPDATE tenants SET max_webhook_rate = :limit"), {"limit": NO_LIMIT})
     agents = [

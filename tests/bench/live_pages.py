@@ -1,4 +1,4 @@
-"""What 200 open live pages cost a web process while firings come in, and which connections they hold."""
+"""Measures what 200 open live pages cost a web process during firings, and which connections they hold."""
 
 from __future__ import annotations
 
@@ -36,7 +36,10 @@ CONNECTIONS = text("""
 
 @dataclass(frozen=True)
 class LivePages:
-    """`cores`: of the web process; `pictures`: that each page got a second; `connections`: to the database in all."""
+    """`cores`: of the web process;
+
+    `pictures`: that each page received per second; `connections`: to the database in all.
+    """
 
     cores: float
     pictures: float
@@ -44,7 +47,7 @@ class LivePages:
 
 
 def live_pages(databases: Databases) -> LivePages:
-    """Open the pages, let firings come in, and count."""
+    """Opens the pages, makes firings, and counts."""
     url = databases.create()
     db = Database(sqlalchemy_url(url))
     try:
@@ -63,7 +66,7 @@ def live_pages(databases: Databases) -> LivePages:
 
 
 class _Reader:
-    """Takes what the pages get, as browsers would, and counts the events."""
+    """Receives what the pages get, as browsers would, and counts the events."""
 
     def __init__(self, pages: list[socket.socket]) -> None:
         self.pages = pages
@@ -97,7 +100,7 @@ def _reading(pages: list[socket.socket]) -> Iterator[_Reader]:
 
 @contextmanager
 def _firing(db: Database, trigger_ids: list[UUID]) -> Iterator[None]:
-    """Fire one after the other, FIRINGS_A_SECOND, meanwhile."""
+    """Fires one trigger after another, FIRINGS_A_SECOND, meanwhile."""
     triggers, stopped = Triggers(db, BOX), Event()
 
     def fire() -> None:
@@ -134,7 +137,7 @@ def _cookie(db: Database) -> str:
 
 
 def _cpu_seconds(web: Web) -> float:
-    """Of gunicorn's master and its worker."""
+    """Returns the CPU seconds of gunicorn's master and its worker."""
     master = psutil.Process(web.process.pid)
     times = [process.cpu_times() for process in (master, *master.children(recursive=True))]
     return sum(each.user + each.system for each in times)

@@ -1,4 +1,4 @@
-"""An HTTP client that costs little: it posts over keep-alive connections, one request under way on each."""
+"""A cheap HTTP client: it posts over keep-alive connections, one request at a time on each."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ END = b"\r\n\r\n"
 
 @dataclass(slots=True)
 class Load:
-    """What a time of posting achieved: the number of 202 answers, and seconds from request to answer."""
+    """The result of posting for a while: the number of 202 responses, and seconds from request to response."""
 
     seconds: float = 0.0
     accepted: int = 0
@@ -25,7 +25,7 @@ class Load:
 
     @property
     def rate(self) -> float:
-        """Accepted requests a second."""
+        """Returns the accepted requests per second."""
         return self.accepted / self.seconds
 
 
@@ -40,7 +40,7 @@ class _Connection:
         self.sock.sendall(message)
 
     def answer(self) -> bytes | None:
-        """The status of the answer, once all of it is there."""
+        """Returns the status of the response, once it is complete."""
         data = self.sock.recv(65536)
         if not data:
             raise ConnectionError("The server closed a connection.")
@@ -54,7 +54,7 @@ class _Connection:
 
 
 def post(port: int, paths: Sequence[str], *, connections: int, seconds: float) -> Load:
-    """Post to `paths` by turns for `seconds`, then wait for the answers that are still to come."""
+    """Posts to `paths` in turn for `seconds`, then waits for the outstanding responses."""
     messages = cycle([HEAD % (path.encode(), len(BODY)) + BODY for path in paths])
     load = Load()
     with selectors.DefaultSelector() as selector:

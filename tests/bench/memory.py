@@ -1,4 +1,4 @@
-"""What a scheduler holds in memory: a process of its own, so that nothing else is counted."""
+"""Measures a scheduler's memory in a separate process."""
 
 from __future__ import annotations
 
@@ -19,7 +19,9 @@ PASSES = 50
 
 
 def resident_megabytes(databases: Databases, count: int) -> float:
-    """Resident memory of a scheduler with `count` triggers after PASSES passes, DUE triggers due in each tenth."""
+    """Returns the resident memory of a scheduler with `count` triggers after PASSES passes, DUE triggers due in
+    each tenth.
+    """
     url = databases.create()
     try:
         db = Database(sqlalchemy_url(url))
@@ -34,7 +36,7 @@ def resident_megabytes(databases: Databases, count: int) -> float:
 
 
 def measure(url: str) -> float:
-    """Run the passes in this process and return its resident memory in MB."""
+    """Runs the passes in this process and returns its resident memory in MB."""
     db = Database(sqlalchemy_url(url), pool_size=2)
     with stepped(db) as scheduler:
         for number in range(PASSES):

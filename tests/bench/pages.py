@@ -1,4 +1,4 @@
-"""The server's time for each list page: with a long history beside a short one, by turns."""
+"""Measures the server's time for each list page: a long history and a short one, in turn."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ PATHS = (
 
 @dataclass(frozen=True)
 class PageTime:
-    """Milliseconds for one page, medians; `ratio` is that of the two within each round."""
+    """Milliseconds for one page, medians; `ratio` compares the two within each round."""
 
     path: str
     short: float
@@ -55,14 +55,14 @@ class _Site:
     pictures: Pictures
 
     def milliseconds(self, path: str) -> float:
-        self.pictures._kept.clear()  # the picture of Now is kept for a second; here it is made anew
+        self.pictures._kept.clear()  # the picture of Now is cached for a second; here it is always rebuilt
         start = time.perf_counter()
         self.browser.get(path.format(**self.names))
         return (time.perf_counter() - start) * 1000
 
 
 def page_times(databases: Databases, few: int = 1_000, many: int = 100_000, each: int = 10) -> list[PageTime]:
-    """Measure it with `few` triggers of one firing, and with `many` triggers of `each` firings."""
+    """Measures with `few` triggers of one firing, and with `many` triggers of `each` firings."""
     with ExitStack() as stack:
         short = stack.enter_context(_site(databases, few, 1))
         long = stack.enter_context(_site(databases, many, each))

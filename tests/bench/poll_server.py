@@ -1,6 +1,6 @@
-"""`python -m tests.bench.poll_server`: a server for polls to look at. Prints its port, ends with its stdin.
+"""`python -m tests.bench.poll_server`: a server for polls. Prints its port, ends with its stdin.
 
-`/hang…` never answers; `/feed…` answers with a feed of 20 entries, built anew each time; any other path answers at
+`/hang…` never answers; `/feed…` answers with a feed of 20 entries, rebuilt each time; any other path answers at
 once with a small JSON document, always the same.
 """
 
@@ -30,13 +30,13 @@ built = itertools.count()
 
 
 def feed() -> bytes:
-    """The same entries, built at another time."""
+    """Returns the same entries with a new build time."""
     body = FEED.replace("{built}", str(next(built)))
     return (HEAD.format(len(body)) + body).encode()
 
 
 async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """One request, then the connection is closed."""
+    """Answers one request, then closes the connection."""
     with suppress(ConnectionError, asyncio.IncompleteReadError):
         head = await reader.readuntil(b"\r\n\r\n")
         if b" /hang" in head:
@@ -51,7 +51,7 @@ async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> 
 
 
 async def serve() -> None:
-    """Until stdin ends."""
+    """Serves until stdin ends."""
     server = await asyncio.start_server(answer, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201
     await asyncio.to_thread(sys.stdin.read)

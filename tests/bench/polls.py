@@ -1,4 +1,4 @@
-"""How many polls a minute one worker looks at, what that costs, and what polls that hang do to cron."""
+"""Measures how many polls one worker checks per minute, what that costs, and how hanging polls affect cron."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ START = text("""
     FROM triggers WHERE id = trigger_id AND type = :type RETURNING next_run_time
 """)
 
-# The next look is a day away, so what is counted happened in this measurement.
+# The next check is a day away, so everything that is counted happened in this measurement.
 CHECKED = text("""
     SELECT count(*), extract(epoch FROM max(checked_at) - CAST(:due AS timestamptz))::float8 FROM poll_states
     WHERE poll_version >= :version
@@ -71,8 +71,8 @@ LATENESS = text("""
 class PollCapacity:
     """What one worker process does with so many polls that are due at once, whose values have not changed.
 
-    `first_per_minute`: when each has something to store, a transaction of its own. `worker_cores` and
-    `database_cores`: processor time a second, of the worker and of all of PostgreSQL, in the former case.
+    `first_per_minute`: when each has something to store, in its own transaction. `worker_cores` and
+    `database_cores`: processor seconds per second, of the worker and of all of PostgreSQL, in the unchanged case.
     """
 
     polls: int
@@ -86,7 +86,7 @@ class PollCapacity:
 class CronLateness:
     """Seconds from slot to commit, of cron triggers due every second: without polls, and while polls hang.
 
-    `hanging`: the most polls that were in flight at once.
+    `hanging`: the largest number of polls in flight at once.
     """
 
     alone_p50: float
@@ -99,7 +99,7 @@ class CronLateness:
 def poll_capacity(
     databases: Databases, polls: int = 10_000, *, path: str = "", config: Mapping[str, str] = JSON
 ) -> PollCapacity:
-    """Measure it: the first look at each poll, then one that finds nothing new."""
+    """Measures the first check of each poll, then one that finds nothing new."""
     with _world(databases, path, polls=polls, crons=0, config=config) as world:
         first = world.look(polls, version=1)
         before = world.cpu()
@@ -109,12 +109,15 @@ def poll_capacity(
 
 
 def feed_capacity(databases: Databases, feeds: int = 5_000) -> PollCapacity:
-    """The same of feeds of 20 entries that say each time when they were built, so that each answer is parsed."""
+    """Measures the same with feeds of 20 entries that contain their build time, so that each answer is parsed."""
     return poll_capacity(databases, feeds, path="feed/", config={"read": "feed"})
 
 
 def cron_lateness(databases: Databases, *, hanging: int = 500, crons: int = 200, seconds: int = 9) -> CronLateness:
-    """Measure it for so many seconds alone, then for as many from when so many polls are due. A poll hangs for ten."""
+    """Measures for so many seconds alone, then for as many while so many polls are due.
+
+    A poll hangs for ten seconds.
+    """
     with _world(databases, "hang/", polls=hanging, crons=crons) as world:
         world.start("cron")
         time.sleep(3)
@@ -131,7 +134,7 @@ def cron_lateness(databases: Databases, *, hanging: int = 500, crons: int = 200,
 
 
 class _World:
-    """A worker process, the server that its polls look at, and their database."""
+    """A worker process, the server that its polls request, and their database."""
 
     def __init__(self, db: Database, processes: Fleet, server: psutil.Process) -> None:
         self._db = db
@@ -140,14 +143,14 @@ class _World:
         self._worker = psutil.Process(processes._processes["worker"].pid)
 
     def start(self, kind_name: str) -> datetime:
-        """Make the triggers of this type due with the next second; returns that second."""
+        """Makes the triggers of this type due with the next second; returns that second."""
         with self._db.begin() as conn:
             due: datetime = conn.scalars(START, {"type": kind_name}).all()[0]
             notify(conn)
         return due
 
     def look(self, polls: int, version: int) -> float:
-        """Make all polls due; returns the seconds until each was looked at so many times in all."""
+        """Makes all polls due; returns the seconds until each was checked so many times in all."""
         due, checked = self.start("poll"), 0
         for _ in range(LONGEST_SECONDS):
             with self._db.begin() as conn:
@@ -158,18 +161,18 @@ class _World:
         raise TimeoutError(f"{checked} of {polls} polls were looked at.\n{self._processes.log('worker')[-2000:]}")
 
     def lateness(self, seconds: int) -> tuple[list[float], int]:
-        """That of the slots of the next so many seconds, and the most connections that the server held then."""
+        """Returns the lateness in the next so many seconds, and the most connections that the server had."""
         most = 0
         with self._db.begin() as conn:
             since = conn.scalar(text("SELECT clock_timestamp()"))
         for _ in range(seconds * 2):
             time.sleep(0.5)
-            most = max(most, len(self._server.net_connections()) - 1)  # one listens
+            most = max(most, len(self._server.net_connections()) - 1)  # one is the listening socket
         with self._db.begin() as conn:
             return list(conn.scalars(LATENESS, {"since": since})), most
 
     def cpu(self) -> tuple[float, float]:
-        """Processor seconds so far, of the worker and of PostgreSQL."""
+        """Returns the processor seconds so far, of the worker and of PostgreSQL."""
         with self._db.begin() as conn:
             backend = psutil.Process(conn.scalar(text("SELECT pg_backend_pid()")))
         postmaster = backend.parent()

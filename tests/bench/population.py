@@ -1,4 +1,4 @@
-"""Many triggers at once, inserted set-wise: what the bench measures on."""
+"""Inserts many triggers in bulk, for the bench."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ MAKE_DUE = text("""
 
 
 def populate(db: Database, count: int, kind_name: str = "interval") -> None:
-    """`count` triggers, TRIGGERS_OF_AN_AGENT an agent, none due for a day; cron ones share 100 expressions."""
+    """Inserts `count` triggers, TRIGGERS_OF_AN_AGENT per agent, none due for a day; cron ones share 100
+    expressions.
+    """
     with db.begin() as conn:
         conn.execute(AGENTS, {"agents": count // TRIGGERS_OF_AN_AGENT + 1})
         conn.execute(TRIGGERS, {"triggers": count, "type": kind_name, "each": TRIGGERS_OF_AN_AGENT})

@@ -1,6 +1,6 @@
-"""What the removal of old history costs: lateness beside it, and the size of the database over a day that is sped up.
+"""Measures the removal of old history: lateness beside it, and the database's size over an accelerated day.
 
-`python -m tests.bench.retention` measures that alone.
+`python -m tests.bench.retention` runs only this.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ TRIGGERS = 20_000
 DUE, EVERY_SECONDS, ROUNDS = 300, 0.03, 3
 
 DAY_ROWS, STEPS, KEPT = 2_000_000, 100, 25
-"""Rows of the day, written in so many steps, each kept for so many."""
+"""The rows of the day, written in so many steps, each kept for so many."""
 FIRST_DAYS = 200
 
 OLD_FIRINGS = text(FIRINGS.text.replace("clock_timestamp()", "clock_timestamp() - make_interval(days => :days)"))
@@ -51,16 +51,16 @@ LATENESS = text("""
 
 @dataclass(frozen=True, slots=True)
 class Pruned:
-    """p99 of lateness in seconds, without the removal and beside it."""
+    """p99 of lateness in seconds, without and with the removal."""
 
     calm: float
     beside: float
     removed: int
-    """Rows that went meanwhile."""
+    """The rows that were removed meanwhile."""
 
 
 def lateness_beside_removal(databases: Databases, old: int = OLD) -> Pruned:
-    """Have single triggers due, by turns alone and while `old` firings are removed."""
+    """Makes single triggers due, alternately alone and while `old` firings are removed."""
     with fresh(databases) as db:
         populate(db, TRIGGERS)
         with db.begin() as conn:
@@ -85,7 +85,7 @@ def lateness_beside_removal(databases: Databases, old: int = OLD) -> Pruned:
 
 
 def _late(db: Database) -> list[float]:
-    """The lateness of DUE triggers, one after the other."""
+    """Returns the lateness of DUE triggers, one after another."""
     first = datetime.now(UTC) + timedelta(seconds=LONGEST_SLEEP + 1)  # noqa: TID251  # nobody wakes the scheduler
     with db.begin() as conn:
         conn.execute(ONE_BY_ONE, {"first": first, "every": EVERY_SECONDS, "count": DUE})
@@ -99,7 +99,7 @@ def _late(db: Database) -> list[float]:
 
 @contextmanager
 def _removal(db: Database) -> Iterator[list[int]]:
-    """Remove as the duty does, but without its rests; how many rows each look removed."""
+    """Removes rows as the duty does, but without its pauses; yields how many each pass removed."""
     ending, counts = threading.Event(), list[int]()
     pruner_db = Database(db.engine.url.render_as_string(hide_password=False), pool_size=1)
     pruner = Pruner(pruner_db, DEFAULT_DAYS)
@@ -119,10 +119,10 @@ def _removal(db: Database) -> Iterator[list[int]]:
 
 
 def sizes_of_a_day(databases: Databases, rows: int = DAY_ROWS) -> tuple[float, float]:
-    """MB of the database at half of a day that is sped up, and at its end.
+    """Returns the database's size in MB halfway through an accelerated day, and at its end.
 
-    Each step writes firings a day newer than those before and removes those of KEPT steps ago, while PostgreSQL vacuums
-    by itself, as much more often as the day is faster.
+    Each step writes firings a day newer than those before and removes those of KEPT steps ago, while autovacuum
+    runs more often by the same factor.
     """
     with psycopg.connect(databases.server.url_of(SUPERUSER, SUPERUSER), autocommit=True) as server:
         server.execute("ALTER SYSTEM SET autovacuum_naptime = '1s'")
@@ -146,7 +146,7 @@ def _step(db: Database, step: int, rows: int) -> float:
 
 
 def main() -> int:
-    """Print the figures."""
+    """Prints the figures."""
     with bench_server() as databases:
         found = lateness_beside_removal(databases)
         print(f"lateness p99 {found.calm * 1000:.1f} ms, beside the removal {found.beside * 1000:.1f} ms,")  # noqa: T201

@@ -1,4 +1,4 @@
-"""How fast firings are recorded, how late they are, and what an idle scheduler costs: ours, beside stock."""
+"""Measures how fast firings are recorded, how late they are, and what an idle scheduler costs: ours and stock."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ LATENESS = text("""
 
 @contextmanager
 def fresh(databases: Databases) -> Iterator[Database]:
-    """A database of its own for one measurement."""
+    """Creates a database for one measurement."""
     url = databases.create()
     db = Database(sqlalchemy_url(url), pool_size=3, options=BY_INDEX)
     try:
@@ -37,12 +37,12 @@ def fresh(databases: Databases) -> Iterator[Database]:
 
 
 def percentile(values: list[float], share: float) -> float:
-    """The value that `share` of `values` do not exceed."""
+    """Returns the value that `share` of `values` do not exceed."""
     return statistics.quantiles(values, n=1000, method="inclusive")[round(share * 1000) - 1]
 
 
 def throughput(databases: Databases, kind_name: str, count: int) -> float:
-    """Firings recorded a second by one scheduler, `count` triggers due at once, passes back to back."""
+    """Returns firings per second of one scheduler, `count` triggers due at once, passes back to back."""
     with fresh(databases) as db:
         populate(db, count, kind_name)
         with stepped(db) as scheduler:
@@ -50,7 +50,7 @@ def throughput(databases: Databases, kind_name: str, count: int) -> float:
                 conn.execute(MAKE_DUE, {"slot": _on_the_minute(), "count": count})
                 conn.execute(text("ANALYZE jobs"))
             started = time.perf_counter()
-            while scheduler.run_pass() == 0:  # a full pass asks for the next at once
+            while scheduler.run_pass() == 0:  # a full pass starts the next at once
                 pass
             took = time.perf_counter() - started
             assert _recorded(db) == count
@@ -58,7 +58,9 @@ def throughput(databases: Databases, kind_name: str, count: int) -> float:
 
 
 def lateness(databases: Databases, count: int) -> list[float]:
-    """Seconds from slot to commit, `count` triggers due in the same second, the scheduler running by itself."""
+    """Returns seconds from slot to commit, `count` triggers due in the same second, with the scheduler running by
+    itself.
+    """
     with fresh(databases) as db:
         populate(db, count)
         scheduler_db = Database(db.engine.url.render_as_string(hide_password=False), pool_size=1, options=BY_INDEX)
@@ -78,7 +80,7 @@ def lateness(databases: Databases, count: int) -> list[float]:
 
 
 def stock_lateness(databases: Databases, count: int) -> list[float]:
-    """The same for APScheduler as shipped."""
+    """Returns the same for APScheduler as shipped."""
     url = databases.create()
     try:
         return run_stock(url, count)
@@ -87,7 +89,7 @@ def stock_lateness(databases: Databases, count: int) -> list[float]:
 
 
 def idle_pass(databases: Databases, count: int, passes: int = 300) -> float:
-    """Milliseconds that a pass takes with `count` triggers of which none is due (median)."""
+    """Returns the median milliseconds of a pass with `count` triggers of which none is due."""
     with fresh(databases) as db:
         populate(db, count)
         with stepped(db) as scheduler:

@@ -1,4 +1,4 @@
-"""The PostgreSQL that everything in one run of the bench shares: the embedded one, as safe as in production."""
+"""The PostgreSQL shared by one run of the bench: the embedded one, with production safety."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from tests.support.postgres import Databases, running_server
 
 OPTIONS = {"max_connections": "100", "track_commit_timestamp": "on"}
-"""Commit timestamps: lateness is measured to the commit, when a firing can no longer be lost."""
+"""Commit timestamps: lateness is measured until the commit, when a firing can no longer be lost."""
 
 
 @contextmanager
 def bench_server() -> Iterator[Databases]:
-    """A server with a migrated template, in a temporary directory; fsync is on."""
+    """Runs a server with a migrated template, in a temporary directory; fsync is on."""
     with (
         tempfile.TemporaryDirectory(prefix="reveille-bench-") as directory,
         running_server(Path(directory), OPTIONS) as databases,
@@ -24,5 +24,5 @@ def bench_server() -> Iterator[Databases]:
 
 
 def sqlalchemy_url(url: str) -> str:
-    """`url` as SQLAlchemy wants it."""
+    """Converts `url` for SQLAlchemy."""
     return url.replace("postgresql:", "postgresql+psycopg:", 1)

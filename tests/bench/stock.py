@@ -1,4 +1,4 @@
-"""APScheduler 3.11 as shipped, doing what Reveille's scheduler does least: one row for each run."""
+"""APScheduler 3.11 as shipped, doing the minimum of what Reveille's scheduler does: one row per run."""
 
 from __future__ import annotations
 
@@ -17,14 +17,16 @@ POOL: ConnectionPool | None = None
 
 
 def insert_row(slot: float) -> None:
-    """The job: one row that says which slot ran."""
+    """The job: writes one row that says which slot ran."""
     assert POOL is not None
     with POOL.connection() as conn:
         conn.execute("INSERT INTO stock_runs (slot) VALUES (to_timestamp(%s))", [slot])
 
 
 def run_stock(url: str, count: int) -> list[float]:
-    """`count` jobs due in the same second; their latenesses in seconds, measured to each row's commit."""
+    """Runs `count` jobs due in the same second; returns their latenesses in seconds, measured until each row's
+    commit.
+    """
     global POOL  # a pickled job finds its function by name, and that function its pool
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute("CREATE TABLE stock_runs (slot timestamptz NOT NULL)")

@@ -1,6 +1,6 @@
-"""What stored triggers cost a scheduler that has nothing to do with most of them: a process of its own measures it.
+"""Measures in a separate process what stored triggers that are not due cost a scheduler.
 
-`python -m tests.bench.stored` measures that alone.
+`python -m tests.bench.stored` runs only this.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ class Stored:
     """The figures with so many triggers."""
 
     start_ms: float
-    """From nothing to the end of the first pass."""
+    """From the start to the end of the first pass."""
     idle_ms: float
     """An idle pass, the median."""
     late_ms: float
-    """The lateness, p99, of DUE triggers that are due in one second."""
+    """The p99 lateness of DUE triggers that are due in one second."""
     megabytes: float
-    """Resident, at the end."""
+    """Resident memory at the end."""
 
 
 def stored(databases: Databases, count: int) -> Stored:
-    """Store `count` triggers, and have a process measure its scheduler."""
+    """Stores `count` triggers, and measures a scheduler in a separate process."""
     url = databases.create()
     try:
         db = Database(sqlalchemy_url(url))
@@ -59,7 +59,7 @@ def stored(databases: Databases, count: int) -> Stored:
 
 
 def measure(url: str) -> Stored:
-    """Measure in this process."""
+    """Measures in this process."""
     began = time.perf_counter()
     db = Database(sqlalchemy_url(url), pool_size=2, options=BY_INDEX)
     scheduler = SteppedScheduler(db, SystemClock())
@@ -99,7 +99,7 @@ def _lateness(db: Database) -> list[float]:
 
 
 def main(arguments: list[str]) -> int:
-    """Print the figures: of the database that is named, or of FEW and MANY triggers."""
+    """Prints the figures: of the named database, or of FEW and MANY triggers."""
     if arguments:
         print(json.dumps(asdict(measure(arguments[0]))))  # noqa: T201
         return 0

@@ -1,4 +1,4 @@
-"""What thinking costs a worker: its memory for each run under way, and the time from first token to stored reply."""
+"""Measures what `llm` runs cost a worker: memory for each, and the time from first token to stored reply."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ STORED = text("""
 
 @dataclass(frozen=True)
 class Thinking:
-    """`kilobytes` of each of RUNS runs at once; milliseconds from first token to stored reply, 50 and 99 of 100."""
+    """`kilobytes` of each of RUNS concurrent runs; milliseconds from first token to stored reply, 50th and 99th
+    percentile.
+    """
 
     kilobytes: float
     p50_ms: float
@@ -62,7 +64,7 @@ class _Talks:
 
 
 def thinking_cost(databases: Databases) -> Thinking:
-    """One worker process, whose agents' provider is in this one."""
+    """Measures one worker process, whose agents' provider is in this process."""
     url = databases.create()
     db = Database(sqlalchemy_url(url))
     try:

@@ -1,6 +1,7 @@
-"""The whole road: agents due at one moment, recorded, closed, claimed, called and ended by real processes.
+"""Measures the whole path: agents due at one moment, recorded, closed, claimed, called and ended by real
+processes.
 
-Beside it, in the same run, a bare loop of asyncio and httpx that posts bodies of that size to the same server.
+In the same run, a plain loop of asyncio and httpx posts bodies of that size to the same server.
 """
 
 from __future__ import annotations
@@ -46,20 +47,20 @@ DUE = """
 
 @dataclass(frozen=True, slots=True)
 class Woken:
-    """What became of so many agents that were due at once, and of the bare loop beside them."""
+    """The results for so many agents that were due at once, and for the plain loop."""
 
     latencies: list[float]
     """Seconds from when each was due until its agent was called, in order."""
     rate: float
-    """Calls a second, up to the last one."""
+    """Calls per second, up to the last one."""
     cpu_ms: float
-    """Of the worker, for each."""
+    """CPU of the worker per call."""
     bare: float
-    """Posts a second of the bare loop, at its best."""
+    """Posts per second of the plain loop, at its best."""
 
 
 class Calls(asyncio.Protocol):
-    """Answers each post at once, and notes when it came and for which invocation."""
+    """Answers each post at once, and records when it came and for which invocation."""
 
     def __init__(self, calls: list[str]) -> None:
         self._calls = calls
@@ -108,7 +109,7 @@ def _serve(port: int, path: str) -> None:
 
 @contextmanager
 def called(directory: Path) -> Iterator[tuple[int, Path]]:
-    """A server for agents in a process of its own: its port, and the file of the times at which it was called."""
+    """Runs a server for agents in a separate process; yields its port and the file of call times."""
     port, path = free_port(), directory / "calls"
     path.touch()
     process = multiprocessing.get_context("spawn").Process(target=_serve, args=(port, str(path)), daemon=True)
@@ -134,7 +135,7 @@ def _wait_for_port(port: int) -> None:
 
 
 def bare_rate(port: int, count: int) -> float:
-    """Posts a second of an asyncio loop with one httpx client: the best over CONNECTIONS."""
+    """Returns posts per second of an asyncio loop with one httpx client: the best over CONNECTIONS."""
 
     async def run(connections: int) -> float:
         limits = httpx.Limits(max_connections=connections, max_keepalive_connections=connections)
@@ -154,7 +155,7 @@ def bare_rate(port: int, count: int) -> float:
 
 @contextmanager
 def woken_agents(databases: Databases, count: int, workers: int = 1) -> Iterator[tuple[Fleet, int, Path, str]]:
-    """Real processes with so many `http` agents, one trigger each, not due yet."""
+    """Runs real processes with so many `http` agents, one trigger each, not due yet."""
     url = databases.create()
     with (
         tempfile.TemporaryDirectory() as logs,
@@ -188,7 +189,7 @@ def woken_agents(databases: Databases, count: int, workers: int = 1) -> Iterator
 
 
 def wake(url: str, path: Path, count: int, ahead: float = 2.0) -> list[float]:
-    """Make all due at one moment: seconds from then to each call, in order, once all have ended."""
+    """Makes all due at one moment; returns seconds from then to each call, in order, once all have ended."""
     path.write_text("")
     with psycopg.connect(url, autocommit=True) as conn:
         slot = time.time() + ahead
@@ -203,7 +204,7 @@ def wake(url: str, path: Path, count: int, ahead: float = 2.0) -> list[float]:
 
 
 def waking(databases: Databases, count: int, workers: int = 1) -> Woken:
-    """Wake `count` agents that are due at once."""
+    """Wakes `count` agents that are due at once."""
     with woken_agents(databases, count, workers) as (processes, port, path, url):
         bare = bare_rate(port, 1000)
         processes_ = [psutil.Process(processes.pid(f"worker-{number}")) for number in range(workers)]
@@ -214,13 +215,15 @@ def waking(databases: Databases, count: int, workers: int = 1) -> Woken:
 
 
 def alone(databases: Databases, times: int) -> list[float]:
-    """Seconds from due to called of one agent alone, again and again."""
+    """Measures seconds from due to called of a single agent, repeatedly."""
     with woken_agents(databases, 1) as (_, _port, path, url):
         return sorted(wake(url, path, 1, ahead=0.5)[0] for _ in range(times))
 
 
 def statements(databases: Databases, count: int) -> float:
-    """Statements of the worker for each of `count` agents that are due at once, by PostgreSQL's own log."""
+    """Returns the worker's statements per agent for `count` agents that are due at once, from PostgreSQL's own
+    log.
+    """
     server = databases.server
     with (
         woken_agents(databases, count) as (_, _port, path, url),

@@ -1,4 +1,4 @@
-"""Finding and starting Chromium."""
+"""Finds and starts Chromium."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ MISSING = "There is no Chromium: `make test` installs it, or: .venv/bin/playwrig
 
 
 def start_chromium(playwright: Playwright) -> Browser | None:
-    """Playwright's own Chromium where it was downloaded, else the system's; None without either."""
+    """Starts Playwright's own Chromium if it was downloaded, else the system's; returns None without either."""
     own = playwright.chromium.executable_path
     for path in (own if Path(own).exists() else None, *map(shutil.which, NAMES)):
         if path is not None:

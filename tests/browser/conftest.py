@@ -1,4 +1,4 @@
-"""Real Chromium on the real application: one browser for all tests, a database and a context of its own for each."""
+"""Real Chromium on the real application: one browser for all tests, a database and a context for each."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from tests.browser.site import Site
 from tests.support.api import running_api, served
 
 PATIENCE_MS = 20_000
-"""For a busy machine; what is there sooner is not waited for."""
+"""Long enough for a busy machine; the tests do not wait for what is there sooner."""
 
 
-# While Playwright runs, its thread has a running event loop, in which nothing else can call asyncio.run: it ends with
-# the last of this directory's tests.
+# While Playwright runs, its thread has a running event loop, in which nothing else can call asyncio.run: it ends
+# with the last of this directory's tests.
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
-    """Chromium, of the system or of Playwright. Without it these tests are skipped, but not where CI=true."""
+    """Chromium, from the system or Playwright. Without it these tests are skipped, except with CI=true."""
     with sync_playwright() as playwright:
         started = start_chromium(playwright)
         if started is None:
@@ -33,7 +33,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def context(browser: Browser) -> Iterator[BrowserContext]:
-    """A browser that knows nothing yet."""
+    """A browser context without any state."""
     made = browser.new_context(viewport={"width": 1280, "height": 800})
     made.set_default_timeout(PATIENCE_MS)
     expect.set_options(timeout=PATIENCE_MS)
@@ -43,7 +43,7 @@ def context(browser: Browser) -> Iterator[BrowserContext]:
 
 @pytest.fixture
 def site(database_url: str, context: BrowserContext) -> Iterator[Site]:
-    """The application behind a real HTTP server, and a page of the browser; nothing may be wrong on the console."""
+    """The application behind a real HTTP server, and a page of the browser; the console must stay free of errors."""
     with running_api(database_url) as api, served(api) as url:
         site = Site(api, url, context)
         yield site

@@ -1,4 +1,4 @@
-"""An evening of an installation, for pictures: four agents, what woke them, what failed, what waits for a person."""
+"""Sample data for screenshots: four agents, what woke them, what failed, and what waits for a person."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ STEP = timedelta(seconds=95)
 
 
 def triggers_of(agent: str, now: datetime) -> list[dict[str, Any]]:
-    """What wakes one of the agents."""
+    """Returns the triggers of one of the agents."""
     launch = (now + timedelta(minutes=4)).isoformat()
     return [
         {
@@ -59,7 +59,7 @@ def triggers_of(agent: str, now: datetime) -> list[dict[str, Any]]:
 
 
 def play(api: Api) -> None:
-    """Make it all."""
+    """Creates all of it."""
     now = datetime.now(UTC)  # noqa: TID251
     for number, name in enumerate(AGENTS):
         agent = api.agent(name, dedup_delay_seconds=0, role_description=f"Looks after {name}.")
@@ -79,7 +79,7 @@ def play(api: Api) -> None:
 
 
 def _conversation(api: Api) -> None:
-    """What a person wrote to one of them."""
+    """Creates messages between a person and one of the agents."""
     api.post("/users", {"name": "grace"})
     support = next(each for each in api.get("/agents")["items"] if each["name"] == "support")
     sender = {"type": "user", "name": "grace"}
@@ -90,7 +90,7 @@ def _conversation(api: Api) -> None:
 def _wake(
     api: Api, name: str, agent_id: UUID, triggers: list[UUID], number: int, turn: int, now: datetime
 ) -> None:
-    """One wake by one to three firings, moved to its place in the past quarter of an hour."""
+    """Creates one wake by one to three firings, within the past quarter of an hour."""
     values: dict[str, Any] = {"payload": PAYLOAD, "content_type": "application/json", "trust": Trust.VERIFIED}
     causes = [triggers[(turn + extra * 2) % len(triggers)] for extra in range(1 + (turn + number) % 3)]
     firing_ids = [

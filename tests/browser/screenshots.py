@@ -19,11 +19,11 @@ from tests.support.postgres import running_server
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "screenshots"
 SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 SETTLE_MS = 600
-"""Until the first picture of the stream is there, and fonts are."""
+"""Waits until the stream's first picture and the fonts have loaded."""
 
 
 def pages(api: Api) -> Iterator[tuple[str, str]]:
-    """The name of each picture and the path that it is of."""
+    """Returns each screenshot's name with its path."""
     yield from (
         (name, f"/{path}")
         for name, path in [
@@ -46,7 +46,7 @@ def pages(api: Api) -> Iterator[tuple[str, str]]:
 
 
 def take(browser: Browser, api: Api, url: str, scheme: Literal["light", "dark"]) -> None:
-    """All pictures of one scheme."""
+    """Takes all screenshots in one colour scheme."""
     context = browser.new_context(color_scheme=scheme, viewport={"width": 1280, "height": 800})
     site = Site(api, url, context)
     site.open("/sign-in")
@@ -60,7 +60,7 @@ def take(browser: Browser, api: Api, url: str, scheme: Literal["light", "dark"])
 
 
 def main() -> int:
-    """Take them all; 1 without a browser."""
+    """Takes all of them; returns 1 without a browser."""
     TARGET.mkdir(parents=True, exist_ok=True)
     with sync_playwright() as playwright, tempfile.TemporaryDirectory(prefix="reveille-screenshots-") as directory:
         browser = start_chromium(playwright)

@@ -1,4 +1,4 @@
-"""What the browser's tests share: the running site, signing in, and the check of accessibility."""
+"""What the browser's tests share: the running site, signing in, and the accessibility check."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from tests.support.api import Api
 
 AXE = Axe()
 RULES = {"label-content-name-mismatch": {"enabled": True}}
-"""Rules of axe's besides those that it applies unasked."""
+"""Additional axe rules that are not on by default."""
 
 
 class Site:
-    """The site in a browser's page, with the API beside it."""
+    """The site in a browser's page, and its API."""
 
     def __init__(self, api: Api, url: str, context: BrowserContext) -> None:
         self.api = api
@@ -27,18 +27,18 @@ class Site:
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
 
     def open(self, path: str) -> None:
-        """Go to a path and wait until the page is there."""
+        """Opens a path and waits until the page has loaded."""
         self.page.goto(self.url + path)
 
     def sign_in(self, key: str | None = None) -> None:
-        """Sign in by a key, the operator's unless given."""
+        """Signs in with a key, by default the operator's."""
         self.open("/sign-in")
         self.page.get_by_label("API key").fill(key or self.api.key or "")
         self.page.get_by_role("button", name="Sign in with key").click()
         self.page.wait_for_url(self.url + "/")
 
     def check_accessible(self, *, only: tuple[str, ...] = ()) -> None:
-        """axe finds nothing of any weight on the page as it stands; `only` names the rules to be applied."""
+        """Checks that axe finds nothing on the current page; `only` names the rules to apply."""
         options: dict[str, object] = {"resultTypes": ["violations"], "rules": RULES}
         if only:
             options |= {"runOnly": {"type": "rule", "values": list(only)}}
@@ -48,7 +48,7 @@ class Site:
         assert [_told(each) for each in found] == [], self.page.url
 
     def check_width(self) -> None:
-        """The page itself cannot be scrolled sideways."""
+        """Checks that the page itself does not scroll sideways."""
         assert self.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), self.page.url
 
     def _note(self, message: ConsoleMessage) -> None:

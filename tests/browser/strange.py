@@ -1,4 +1,4 @@
-"""An installation whose names are as long and as strange as names may be, and one path for each of its pages."""
+"""An installation with names as long and unusual as allowed, and one path for each of its pages."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ KINDS: dict[str, dict[str, object]] = {
 
 
 def play(api: Api) -> dict[str, str]:
-    """Make it all; the paths' parameters, each with one of what was made."""
+    """Creates all of it; returns the paths' parameters, each with an example."""
     ids: dict[str, str] = {}
     api.post("/users", {"name": "grace"})
     for number, name in enumerate(NAMES):
@@ -53,7 +53,7 @@ def play(api: Api) -> dict[str, str]:
 
 
 def _happen(api: Api, hook: Hook, number: int) -> None:
-    """A failed invocation, one that is open, and a delivery that was refused."""
+    """Creates a failed invocation, an open one, and a refused delivery."""
     trigger = hook.trigger
     hook.accepted(trigger["name"].encode(), content_type="text/plain")
     for invocation_id in close(api.db).ready:

@@ -18,14 +18,14 @@ NO_PAGES = {
     "web_now.stream",
     "web_firings.download_payload",
     "web_firings.download_document",
-    "web_questions.end_session",  # of what the signing in makes: walked below
+    "web_questions.end_session",  # what the sign-in creates; covered below
 }
 PHONE: ViewportSize = {"width": 360, "height": 740}
 DESK: ViewportSize = {"width": 1280, "height": 800}
 
 
 def rules() -> Iterator[str]:
-    """The paths of all pages, with their parameters."""
+    """Returns the paths of all pages, with their parameters."""
     app = Flask("pages")
     for each in PAGES:
         app.register_blueprint(each)
@@ -35,7 +35,7 @@ def rules() -> Iterator[str]:
 
 
 def paths(ids: dict[str, str]) -> Iterator[str]:
-    """A path for each page, for each kind of trigger and for each runtime."""
+    """Returns a path for each page, each kind of trigger and each runtime."""
     for rule in rules():
         path = rule
         for name, id_ in ids.items():
@@ -52,14 +52,14 @@ def paths(ids: dict[str, str]) -> Iterator[str]:
 
 
 def check(site: Site, path: str) -> None:
-    """The page as it is on a desk and on a phone, in light and in the dark."""
+    """Checks a page on desktop and phone, in light and dark."""
     site.page.set_viewport_size(DESK)
     site.open(path)
     check_here(site)
 
 
 def check_here(site: Site) -> None:
-    """The same of the page that is open."""
+    """Checks the open page in the same way."""
     site.page.set_viewport_size(DESK)
     site.check_width()
     site.page.set_viewport_size(PHONE)

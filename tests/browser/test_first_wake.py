@@ -1,4 +1,4 @@
-"""From an installation with nothing in it to its first wake, as a newcomer goes: real processes, a real browser."""
+"""From an empty installation to its first wake, as a newcomer does it: real processes, a real browser."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AGENT = [sys.executable, "-c", "print('Good morning.')"]
 
 @pytest.fixture
 def installed(databases: Databases, tmp_path: Path) -> Iterator[Fleet]:
-    """A database that was only just made and migrated, a web process and a worker."""
+    """A newly created and migrated database, a web process and a worker."""
     url = databases.create("template0")
     with fleet(url, tmp_path, REVEILLE_COMMANDS=json.dumps({"greet": AGENT})) as processes:
         processes.migrate()

@@ -1,4 +1,4 @@
-"""Agents, the ledger and the settings, in a real browser."""
+"""Agents, the history and the settings, in a real browser."""
 
 from __future__ import annotations
 

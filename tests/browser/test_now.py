@@ -55,7 +55,7 @@ def test_the_first_page_is_readable_without_scripts(site: Site, context: Browser
 
 def test_a_picture_says_how_old_it_is_while_the_server_is_away(site: Site, context: BrowserContext) -> None:
     site.api.trigger(site.api.agent("ada")["id"], "tick")
-    # Chromium keeps a stream that is open when it goes offline: by that a picture might still come.
+    # Chromium keeps an open stream when it goes offline, so a picture might still arrive over it.
     site.page.route("**/now/stream*", lambda route: route.abort())
     site.page.clock.install()
     site.sign_in()

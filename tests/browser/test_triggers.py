@@ -1,4 +1,4 @@
-"""Triggers in a real browser: make, preview, pause, fire, a sample, many at once."""
+"""Triggers in a real browser: create, preview, pause, fire, send a sample, and change many at once."""
 
 from __future__ import annotations
 

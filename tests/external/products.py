@@ -1,4 +1,4 @@
-"""Products of others that `make external` has installed: each is started on loopback for a module of tests."""
+"""Products that `make external` has installed: each is started on loopback for a module of tests."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ import httpx
 import pytest
 
 FOLDER = os.environ.get("EXTERNAL")  # noqa: TID251  # no setting of the service
-"""Where `make external` installs; left out of every other run."""
+"""The folder in which `make external` installs; not set in any other run."""
 PATIENCE = 180.0
 
 
 def installed(program: str) -> Path:
-    """Returns the path of a program below the folder; skips the module where it is not installed."""
+    """Returns the path of a program below the folder; skips the module if it is not installed."""
     if not FOLDER:
         pytest.skip("needs products of others: make external", allow_module_level=True)
     path = Path(FOLDER).resolve() / program
@@ -30,13 +30,13 @@ def installed(program: str) -> Path:
 
 
 def with_node() -> dict[str, str]:
-    """Returns an environment whose `node` is the installed one, and no key of any service."""
+    """Returns an environment with the installed `node` and without keys of any service."""
     node = installed("node/node_modules/.bin/node").parent
     return {"PATH": f"{node}:/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 
 def free_port() -> int:
-    """Returns a port of loopback that nobody has."""
+    """Returns a free port of loopback."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port: int = held.getsockname()[1]
@@ -47,7 +47,7 @@ def free_port() -> int:
 def started(
     command: Sequence[str | Path], url: str, log: Path, *, env: Mapping[str, str], cwd: Path
 ) -> Iterator[None]:
-    """Starts a product and waits until `url` answers; ends it and all that it started."""
+    """Starts a product and waits until `url` answers; ends it and all its children."""
     with log.open("wb") as out:
         process = subprocess.Popen(
             [str(each) for each in command],

@@ -1,4 +1,4 @@
-"""A model that speaks OpenAI's chat API, streamed, and says the same each time: for products that think."""
+"""A model that speaks OpenAI's streaming chat API and always gives the same answer, for products that use one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 SAID = "The stand-in says hello."
 FAIL = "please fail"
-"""Asked for this, it answers 400."""
+"""A request for this gets a 400."""
 
 
 class _Chat(BaseHTTPRequestHandler):
@@ -34,7 +34,7 @@ class _Chat(BaseHTTPRequestHandler):
         self.wfile.write(b"data: " + json.dumps(whole).encode() + b"\n\n")
 
     def log_message(self, *_: object) -> None:
-        """Says nothing."""
+        """Logs nothing."""
 
 
 @contextmanager

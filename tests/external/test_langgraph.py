@@ -1,4 +1,4 @@
-"""The preset `langgraph` against LangGraph's own in-memory server."""
+"""The preset `langgraph` with LangGraph's own in-memory server."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The preset `n8n` against n8n itself, with a workflow that begins with a Webhook node."""
+"""The preset `n8n` with n8n itself, and a workflow that begins with a Webhook node."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ REPLY = f"={{{{ {{reply: {SAYS}, usage: {{input_tokens: 3}} }} }}}}"
 
 
 def workflow(name: str, *, respond: str, code: int = 200, then: dict[str, Any]) -> dict[str, Any]:
-    """A Webhook node, and one that makes the answer."""
+    """A workflow of a Webhook node and one that builds the answer."""
     webhook = {
         "httpMethod": "POST",
         "path": name,
@@ -99,7 +99,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _wait_for_workflows(log: Path, address: str) -> None:
-    """Waits until the webhooks are there: n8n is ready before them."""
+    """Waits until the webhooks exist: n8n answers before they do."""
     deadline = time.monotonic() + PATIENCE
     while isinstance(outcome := run(address, "says"), Failed) and "404" in outcome.error:
         assert time.monotonic() < deadline, log.read_text()[-3000:]

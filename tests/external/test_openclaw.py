@@ -1,4 +1,4 @@
-"""The presets `openclaw` and `openai-responses` against OpenClaw's own gateway, which thinks with a stand-in."""
+"""The presets `openclaw` and `openai-responses` with OpenClaw's own gateway, which uses a stand-in model."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def run(url: str, preset: str, token: str, request: RunRequest | None = None, **
     for _ in range(8):
         outcome = asyncio.run(call())
         if not (isinstance(outcome, Failed) and "HTTP 503" in outcome.error):
-            break  # else it still loads: a run that does not begin within 15 s is refused, and tried again
+            break  # otherwise it is still loading: a run that does not begin within 15 s is refused, and retried
     return outcome
 
 

@@ -1,1 +1,1 @@
-"""Helpers that tests share: databases, factories, clients and stand-ins."""
+"""Helpers that tests share: databases, factories, clients and stand-ins for other programs."""

@@ -1,4 +1,7 @@
-"""A remote A2A agent for tests: the sdk's own server, behind uvicorn on loopback, that does what a message says."""
+"""A remote A2A agent for tests: the SDK's own server, behind uvicorn on loopback.
+
+Its behaviour depends on the message.
+"""
 
 from __future__ import annotations
 
@@ -31,7 +34,7 @@ Behaviour = Callable[["Agent", TaskUpdater, EventQueue], Awaitable[None]]
 
 @dataclass
 class Agent(AgentExecutor):
-    """What the agent does, and what it has seen."""
+    """The agent's behaviour, and the calls that it received."""
 
     behaviour: Behaviour
     received: list[str] = field(default_factory=list)
@@ -66,7 +69,7 @@ class Agent(AgentExecutor):
 
 
 async def completes(_: Agent, updater: TaskUpdater, __: EventQueue) -> None:
-    """An artifact in two pieces, then done."""
+    """Sends an artifact in two pieces, then completes."""
     await updater.start_work()
     artifact = new_text_artifact("answer", "It is do")
     await updater.add_artifact(list(artifact.parts), artifact_id="a1", append=False, last_chunk=False)
@@ -105,7 +108,7 @@ async def hangs(_: Agent, updater: TaskUpdater, __: EventQueue) -> None:
 
 
 async def waits(agent: Agent, updater: TaskUpdater, _: EventQueue) -> None:
-    """Until it is told to go on."""
+    """Waits until the test releases it."""
     await updater.start_work()
     while not agent.go_on.is_set():
         await asyncio.sleep(0.02)
@@ -122,9 +125,9 @@ def remote_agent(
     card_url: str | None = None,
     binding: str | None = None,
 ) -> Iterator[Agent]:
-    """The agent, listening; `url` is its base. Its card leads to `card_url` by `binding` if these are given.
+    """Runs the agent; `url` is its base. Its card points to `card_url` with `binding` if these are given.
 
-    `refuse` may answer a call in the server's stead; calls named in `slow` are never answered.
+    `refuse` can answer a call instead of the server; calls named in `slow` are never answered.
     """
     agent = Agent(behaviour)
     port = free_port()
@@ -171,7 +174,7 @@ def _app(agent: Agent, interface: AgentInterface, *, streaming: bool, rest: bool
 
 
 class _Watched:
-    """Notes each call and its headers, and lets the agent refuse it."""
+    """Records each call and its headers, and lets the test refuse it."""
 
     def __init__(self, app: ASGIApp, agent: Agent) -> None:
         self._app = app

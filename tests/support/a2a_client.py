@@ -1,4 +1,4 @@
-"""A client of the sdk, and bare JSON-RPC, for the tests of our agents as A2A agents."""
+"""An SDK client and plain JSON-RPC calls, for tests of our agents as A2A agents."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def message(text: str = "hello", **fields: Any) -> SendMessageRequest:
 
 
 def talk(url: str, key: str | None, work: Talk, *, polling: bool = True) -> Any:
-    """What `work` gives with a connected client of the sdk."""
+    """Runs `work` with a connected SDK client and returns its result."""
 
     async def run() -> Any:
         headers = {"Authorization": f"Bearer {key}"}
@@ -37,13 +37,13 @@ async def sent(client: Client, request: SendMessageRequest) -> Task:
 
 
 def rpc(caller: Caller, agent_id: str, body: Any, version: str | None = "1.0") -> Any:
-    """The answer to a bare JSON-RPC request."""
+    """Sends a plain JSON-RPC request and returns the response."""
     headers = {"A2A-Version": version} if version else {}
     return caller.ok(caller.call("POST", f"//a2a/{agent_id}", body, headers=headers), 200)
 
 
 def immediate(message_id: str) -> dict[str, Any]:
-    """A bare request that does not wait."""
+    """Builds a plain request that does not wait."""
     sent_message = {"messageId": message_id, "role": "ROLE_USER", "parts": [{"text": "hi"}]}
     params = {"message": sent_message, "configuration": {"returnImmediately": True}}
     return {"jsonrpc": "2.0", "id": 1, "method": "SendMessage", "params": params}

@@ -1,4 +1,4 @@
-"""Trouble of each kind, the alerts that come of it, and what targets were told."""
+"""Creates each kind of problem, and reads the resulting alerts and notifications."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ TOLD = """
 
 
 def alerts(db: Database, *, is_open: bool | None = True) -> list[Alert]:
-    """The tenant's alerts after a look, while a scheduler runs."""
+    """Returns the tenant's alerts after a check, with a scheduler running."""
     change(db, "DELETE FROM scheduler_processes")
     change(db, "INSERT INTO scheduler_processes (id, name) VALUES (gen_random_uuid(), 'here')")
     change(db, "UPDATE watch SET since = now(), last_heartbeat_at = now()")
@@ -35,7 +35,7 @@ def alerts(db: Database, *, is_open: bool | None = True) -> list[Alert]:
 
 
 def told(db: Database) -> list[str]:
-    """What the targets were told, oldest first."""
+    """Returns the notifications that were sent to targets, oldest first."""
     return [row.event for row in rows(db, TOLD)]
 
 

@@ -22,7 +22,7 @@ COMMANDS = {"echo": ["/bin/echo"]}
 
 
 class Caller:
-    """A client that sends one key, and gives back answers of the API."""
+    """A client that sends one key and returns the API's responses."""
 
     def __init__(self, app: ReveilleApi, key: str | None, tenant_id: str | None = None) -> None:
         self._client = app.test_client()
@@ -32,7 +32,7 @@ class Caller:
             self.headers["Reveille-Tenant"] = tenant_id
 
     def call(self, method: str, path: str, body: object = None, **options: Any) -> TestResponse:
-        """One request below /api/v1, or at the root for a path that starts with two slashes."""
+        """Sends one request below /api/v1, or at the root for a path that starts with two slashes."""
         url = path[1:] if path.startswith("//") else f"/api/v1{path}"
         if body is not None:
             options |= {"data": json.dumps(body), "content_type": "application/json"}
@@ -40,25 +40,25 @@ class Caller:
         return self._client.open(url, method=method, headers=headers, buffered=True, **options)
 
     def get(self, path: str, **query: object) -> Any:
-        """The JSON of a 200."""
+        """Returns the JSON of a 200."""
         return self.ok(self.call("GET", path, query_string={k: str(v) for k, v in query.items()}), 200)
 
     def post(self, path: str, body: object = None, status: int = 201) -> Any:
-        """The JSON of a `status`."""
+        """Posts and returns the JSON of a `status`."""
         return self.ok(self.call("POST", path, body), status)
 
     def patch(self, path: str, body: object) -> Any:
-        """The JSON of a 200."""
+        """Patches and returns the JSON of a 200."""
         return self.ok(self.call("PATCH", path, body), 200)
 
     def delete(self, path: str) -> None:
-        """A 204."""
+        """Deletes; expects a 204."""
         response = self.call("DELETE", path)
         assert response.status_code == 204, response.text
         assert response.data == b""
 
     def refused(self, status: int, method: str, path: str, body: object = None, **options: Any) -> Any:
-        """The problem of a refusal with `status`."""
+        """Returns the problem of a response with `status`."""
         response = self.call(method, path, body, **options)
         assert response.status_code == status, f"{response.status_code}: {response.text}"
         assert response.content_type == "application/problem+json"
@@ -70,13 +70,13 @@ class Caller:
 
     @staticmethod
     def ok(response: TestResponse, status: int) -> Any:
-        """The JSON of an answer that must have `status`."""
+        """Returns the JSON of a response that must have `status`."""
         assert response.status_code == status, f"{response.status_code}: {response.text}"
         return response.json
 
 
 class Api(Caller):
-    """The application, called by its operator; `as_` calls it by others."""
+    """The application, called by its operator; `as_` calls it with other keys."""
 
     def __init__(self, app: ReveilleApi, key: str) -> None:
         super().__init__(app, key)
@@ -85,48 +85,48 @@ class Api(Caller):
         self.db: Database = self.services.db
 
     def as_(self, key: str | None, tenant_id: str | None = None) -> Caller:
-        """A caller with `key`."""
+        """Returns a caller with `key`."""
         return Caller(self.app, key, tenant_id)
 
     def with_key(self, *scopes: str, tenant_id: str | None = None) -> Caller:
-        """A caller with a new key of the default tenant, or of another."""
+        """Returns a caller with a new key of the default tenant, or of another."""
         body: dict[str, Any] = {"name": " ".join(scopes)[:50], "scopes": list(scopes)}
         if tenant_id is not None:
             body["tenant_id"] = tenant_id
         return self.as_(self.post("/api-keys", body)["key"])
 
     def tenant(self, name: str, **fields: object) -> str:
-        """A new tenant, its id."""
+        """Creates a tenant and returns its id."""
         return str(self.post("/tenants", {"name": name, **fields})["id"])
 
     def agent(self, name: str = "ada", **fields: object) -> Any:
-        """A new agent of the default tenant's."""
+        """Creates an agent of the default tenant."""
         return self.post("/agents", agent_body(name, **fields))
 
     def trigger(self, agent_id: str, name: str = "tick", **fields: object) -> Any:
-        """A new trigger; an interval of an hour unless told otherwise."""
+        """Creates a trigger; by default, an interval of an hour."""
         return self.post(f"/agents/{agent_id}/triggers", trigger_body(name, **fields))
 
 
 def agent_body(name: str = "ada", **fields: object) -> dict[str, object]:
-    """What makes an agent."""
+    """Returns the body that creates an agent."""
     return {"name": name, "runtime": {"kind": "command", "name": "echo"}, **fields}
 
 
 def trigger_body(name: str = "tick", **fields: object) -> dict[str, object]:
-    """What makes a trigger."""
+    """Returns the body that creates a trigger."""
     return {"name": name, "type": "interval", "config": {"minutes": 60}, **fields}
 
 
 def operator_key(db: Database) -> str:
-    """A new admin key of the operator's."""
+    """Creates an admin key of the operator."""
     with db.begin() as conn:
         return create_key(conn, tenant_id=None, name="operator", scopes=["admin"]).key
 
 
 @contextmanager
 def running_api(database_url: str, **settings: Any) -> Iterator[Api]:
-    """The application on `database_url`."""
+    """Runs the application on `database_url`."""
     fields: dict[str, Any] = {"secret_key": SecretStr("a secret key for tests"), "commands": COMMANDS, **settings}
     app = create_app(Settings(database_url=database_url, **fields))
     services: Services = app.extensions[EXTENSION]
@@ -139,7 +139,7 @@ def running_api(database_url: str, **settings: Any) -> Iterator[Api]:
 
 @contextmanager
 def served(api: Api) -> Iterator[str]:
-    """The application behind a real HTTP server; its address."""
+    """Serves the application with a real HTTP server; yields its address."""
     server = make_server("127.0.0.1", 0, api.app, threaded=True)
     thread = Thread(target=server.serve_forever)
     thread.start()

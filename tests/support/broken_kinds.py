@@ -1,4 +1,4 @@
-"""A kind of trigger that breaks when it is told to, and a neighbour that has to fire all the same."""
+"""A kind of trigger that breaks on demand, and a neighbour that must still fire."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class Odd(IntervalConfig):
     kind: ClassVar = "odd"
 
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
-        """Breaks once it is told to."""
+        """Raises once it is told to."""
         if BREAKS:
             raise BREAKS[0]
         return super().schedule(zone, anchor, seed)
 
 
 class Unchecked(IntervalConfig):
-    """A kind whose check does not exist."""
+    """A kind without a check."""
 
     kind: ClassVar = "odd"
     checked_by: ClassVar = "tests.integration.clock.no_such_module:check"
@@ -78,9 +78,9 @@ def look(conn: Connection, due: Sequence[LockedTrigger]) -> Sequence[NewFiring]:
 
 
 def make_both(db: Database, monkeypatch: pytest.MonkeyPatch, kind: type[IntervalConfig]) -> tuple[UUID, UUID]:
-    """A due trigger of the odd kind and a due neighbour, which is the later of the two."""
+    """Creates a due trigger of the odd kind and a due neighbour, which is the later of the two."""
     monkeypatch.setitem(KINDS, "odd", kind)
-    slots._config.cache_clear()  # else it would be of the class that had this name before
+    slots._config.cache_clear()  # otherwise it would have the class that had this name before
     agent = make_agent(db)
     odd = make_trigger(db, agent, "odd", config={"seconds": 60}).id
     neighbour = make_trigger(db, agent).id
@@ -90,7 +90,7 @@ def make_both(db: Database, monkeypatch: pytest.MonkeyPatch, kind: type[Interval
 
 
 def is_quarantined(db: Database, triggers: Triggers, trigger_id: UUID) -> bool:
-    """Whether it is out of the schedule, and that is told once."""
+    """Whether the trigger is quarantined, with exactly one audit event."""
     stopped = triggers.get(DEFAULT_TENANT, trigger_id)
     assert audited(db, trigger_id) == ["trigger.created", "trigger.quarantined"]
     assert (stopped.is_enabled, stopped.next_fire_at) == (False, None)

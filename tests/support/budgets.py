@@ -1,4 +1,4 @@
-"""Spending budgets, and letting time pass, for tests."""
+"""Spends budgets and moves time forward, for tests."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.invocations import Woken, fire, row_of, run_once
 def spend_tokens(
     db: Database, woken: Woken, tokens: int, zone: str = "UTC", tenant_id: UUID = DEFAULT_TENANT
 ) -> None:
-    """As a run would: half of them in, half out, on the agent's day of today."""
+    """Records token usage as a run would: half input, half output, on the agent's current day."""
     change(
         db,
         """
@@ -32,14 +32,14 @@ def spend_tokens(
 
 
 def run_times(db: Database, woken: Woken, count: int) -> None:
-    """So many whole invocations, now."""
+    """Creates so many complete invocations, now."""
     for _ in range(count):
         fire(db, woken)
         run_once(db, Replied("done"))
 
 
 def let_pass(db: Database, minutes: float) -> None:
-    """Move everything that an agent did, and what waits, so far into the past."""
+    """Moves everything that an agent did, and its waiting windows, so far into the past."""
     change(
         db,
         """
@@ -52,12 +52,12 @@ def let_pass(db: Database, minutes: float) -> None:
 
 
 def notices(db: Database) -> list[str]:
-    """What was audited of budgets, oldest first."""
+    """Returns the audited budget events, oldest first."""
     query = "SELECT action FROM audit_events WHERE action LIKE '%.budget_%' ORDER BY id"
     return [row.action for row in rows(db, query)]
 
 
 def carried(db: Database, invocation_id: UUID) -> Sequence[UUID]:
-    """The firings of a closed invocation."""
+    """Returns the firings of a closed invocation."""
     ids: Sequence[UUID] = row_of(db, invocation_id).firing_ids
     return ids

@@ -1,4 +1,4 @@
-"""A certificate for localhost that tests trust."""
+"""Creates a certificate for localhost that tests trust."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 
 def certificate(place: Path) -> Path:
-    """A key and a certificate for localhost in one file, of a day."""
+    """Writes a key and a certificate for localhost, valid for a day, to one file."""
     key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name.from_rfc4514_string("CN=localhost")
     now = datetime.now(UTC)  # noqa: TID251
     made = x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))

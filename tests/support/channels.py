@@ -1,4 +1,4 @@
-"""Channels under test: made through the API, called as their providers do."""
+"""Channels under test: created through the API, called as their providers would."""
 
 from __future__ import annotations
 
@@ -62,42 +62,42 @@ class Line:
         return f"/channels/{self.shown['id']}/events"
 
     def post(self, body: bytes, headers: dict[str, str] | None = None) -> TestResponse:
-        """One call, signed now unless it has headers of its own."""
+        """Makes one call, signed now unless it has its own headers."""
         given = SIGNED[self.kind](body, time.time()) if headers is None else headers
         return self.api.app.test_client().post(self.path, data=body, headers=given)
 
     def send(self, event: Any) -> Any:
-        """The JSON of the answer to one event, which must be 200."""
+        """Sends one event and returns the JSON of the response, which must be 200."""
         response = self.post(encrypted(event) if self.kind == "feishu" else dump(event))
         assert response.status_code == 200, response.text
         return response.json
 
     def messages(self) -> list[Row[Any]]:
-        """What is stored, oldest first."""
+        """Returns the stored messages, oldest first."""
         query = select(*Message.__table__.c).where(Message.to_agent_id == UUID(self.shown["agent_id"]))
         with self.api.db.begin() as conn:
             return list(conn.execute(query.order_by(Message.id)))
 
     def note(self) -> str | None:
-        """Why an event lately made no message."""
+        """Returns why the last rejected event made no message."""
         note: str | None = self.api.get(f"/channels/{self.shown['id']}")["note"]
         return note
 
 
 def open_line(api: Api, kind: str = "slack", name: str | None = None, **fields: Any) -> Line:
-    """A channel to an agent of its own, or to `agent_id`."""
+    """Creates a channel to a new agent, or to `agent_id`."""
     agent_id = fields.pop("agent_id", None) or api.agent(f"agent of {name or kind}")["id"]
     body = {"name": name or kind, "kind": kind, "agent_id": agent_id, "secrets": SECRETS[kind], **fields}
     return Line(api, api.post("/channels", body))
 
 
 def listen(line: Line, from_user: str, **config: Any) -> Any:
-    """A trigger of the channel's agent that listens for a user."""
+    """Creates a trigger of the channel's agent that listens to a user."""
     return line.api.trigger(
         line.shown["agent_id"], "listen", type="on_message", config={"from_user": from_user, **config}
     )
 
 
 def firings(line: Line) -> list[Any]:
-    """The firings of the channel's agent."""
+    """Returns the firings of the channel's agent."""
     return list(line.api.get("/firings", agent_id=line.shown["agent_id"])["items"])

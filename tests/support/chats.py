@@ -1,4 +1,4 @@
-"""Chat providers as they call us: events of their documented shapes, signed as each of them signs."""
+"""Chat events in the documented formats of their providers, with each provider's signature."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ LARK_TOKEN = "vtok"
 
 
 def dump(event: object) -> bytes:
-    """An event as it is sent."""
+    """Serializes an event as it is sent."""
     return json.dumps(event).encode()
 
 
 def slack_event(
     text: str = "hello", /, *, event_id: str = "Ev1", outer: Any = None, **fields: Any
 ) -> dict[str, Any]:
-    """A message that a person wrote in a channel."""
+    """Builds a message that a person wrote in a channel."""
     event = {
         "type": "message",
         "channel": "C123ABC456",
@@ -55,7 +55,7 @@ def slack_event(
 
 
 def slack_headers(body: bytes, at: float, secret: str = SLACK_SECRET) -> dict[str, str]:
-    """Slack's signature of `body` at `at`, in unix seconds."""
+    """Returns Slack's signature of `body` at `at`, in unix seconds."""
     signed = b"v0:%d:%b" % (at, body)
     return {
         "Content-Type": "application/json",
@@ -65,7 +65,7 @@ def slack_headers(body: bytes, at: float, secret: str = SLACK_SECRET) -> dict[st
 
 
 def discord_command(*options: dict[str, Any], **fields: Any) -> dict[str, Any]:
-    """A slash command that a member of a server used."""
+    """Builds a slash command that a member of a server used."""
     user = {"id": "80351110224678912", "username": "nelly", "global_name": "Nelly", "discriminator": "0"}
     return {
         "id": "786008729715212338",
@@ -83,12 +83,12 @@ def discord_command(*options: dict[str, Any], **fields: Any) -> dict[str, Any]:
 
 
 def option(value: Any, name: str = "question", type: int = 3) -> dict[str, Any]:  # noqa: A002
-    """An argument of a slash command."""
+    """Builds an argument of a slash command."""
     return {"name": name, "type": type, "value": value}
 
 
 def discord_headers(body: bytes, at: float, key: Ed25519PrivateKey = DISCORD_KEY) -> dict[str, str]:
-    """Discord's signature of `body` at `at`, in unix seconds."""
+    """Returns Discord's signature of `body` at `at`, in unix seconds."""
     timestamp = str(int(at))
     return {
         "Content-Type": "application/json",
@@ -98,7 +98,7 @@ def discord_headers(body: bytes, at: float, key: Ed25519PrivateKey = DISCORD_KEY
 
 
 def feishu_event(text: str = "hello", /, *, sender_type: str = "user", header: Any = None, **message: Any) -> Any:
-    """A message that a person wrote in a group."""
+    """Builds a message that a person wrote in a group."""
     ids = {"union_id": "on_8ed6aa67826108097d9ee143816345", "user_id": "e33ggbyz"}
     return {
         "schema": "2.0",
@@ -131,12 +131,12 @@ def feishu_event(text: str = "hello", /, *, sender_type: str = "user", header: A
 
 
 def feishu_challenge(token: str = LARK_TOKEN) -> dict[str, str]:
-    """What a request URL is tested with."""
+    """Builds the request that tests a request URL."""
     return {"challenge": "ajls384kdjx98XX", "token": token, "type": "url_verification"}
 
 
 def encrypted(event: object, key: str = LARK_KEY) -> bytes:
-    """An event as it is sent by an app with an Encrypt Key."""
+    """Encrypts an event as an app with an Encrypt Key sends it."""
     padder, vector = PKCS7(128).padder(), os.urandom(16)
     sealer = Cipher(AES(hashlib.sha256(key.encode()).digest()), CBC(vector)).encryptor()
     text = padder.update(dump(event)) + padder.finalize()
@@ -144,7 +144,7 @@ def encrypted(event: object, key: str = LARK_KEY) -> bytes:
 
 
 def feishu_headers(body: bytes, at: float, key: str = LARK_KEY) -> dict[str, str]:
-    """Feishu's signature of `body` at `at`, in unix seconds."""
+    """Returns Feishu's signature of `body` at `at`, in unix seconds."""
     signed = f"{int(at)}nonce-1{key}".encode() + body
     return {
         "Content-Type": "application/json",
@@ -155,7 +155,7 @@ def feishu_headers(body: bytes, at: float, key: str = LARK_KEY) -> dict[str, str
 
 
 def telegram_update(text: str = "hello", /, **fields: Any) -> dict[str, Any]:
-    """What a person wrote to a bot."""
+    """Builds a message that a person wrote to a bot."""
     person = {"id": 1111111, "is_bot": False, "first_name": "Ada", "last_name": "Byron", "username": "ada"}
     chat = {"id": -1001234567890, "type": "supergroup", "title": "Engines"}
     message = {"message_id": 1365, "from": person, "chat": chat, "date": 1441645532, "text": text}
@@ -166,7 +166,7 @@ TEAMS_TOKEN = "c2VjcmV0IG9mIHRoZSB0ZWFt"
 
 
 def teams_activity(text: str = "<at>Reveille</at> hello", /, **fields: Any) -> dict[str, Any]:
-    """What a person wrote to an outgoing webhook."""
+    """Builds a message that a person wrote to an outgoing webhook."""
     return {
         "type": "message",
         "id": "1485983408511",
@@ -185,7 +185,7 @@ def teams_activity(text: str = "<at>Reveille</at> hello", /, **fields: Any) -> d
 
 
 def mattermost_post(text: str = "hello", /, **fields: Any) -> dict[str, Any]:
-    """What a person wrote in a channel."""
+    """Builds a message that a person wrote in a channel."""
     return {
         "token": "t",
         "team_id": "rdc9bgriktyx9p4kowh3dmgqyc",

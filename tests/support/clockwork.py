@@ -1,4 +1,4 @@
-"""A scheduler that a test steps by hand: the real one, without its thread."""
+"""The real scheduler without its thread: a test runs each pass."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from scheduler.storage.engine import Database
 
 
 class SteppedScheduler(LedgerScheduler):
-    """Passes happen when `run_pass` is called, and only then."""
+    """Runs a pass only when `run_pass` is called."""
 
     def start(self) -> None:
-        """Start stores and executors, but no thread."""
+        """Starts stores and executors, but no thread."""
         self._event = Event()
         BaseScheduler.start(self)
 
     def shutdown(self, wait: bool = True) -> None:
-        """Stop stores and executors."""
+        """Stops stores and executors."""
         BaseScheduler.shutdown(self, wait)
 
 
 @contextmanager
 def stepped(db: Database) -> Iterator[SteppedScheduler]:
-    """A started scheduler to step."""
+    """Yields a started scheduler for stepping."""
     scheduler = SteppedScheduler(db, SystemClock())
     scheduler.start()
     try:

@@ -1,11 +1,10 @@
-"""Read the shared conformance cases, which live beside the project and are never copied into it.
+"""Reads the shared conformance cases, which are beside the project and are never copied into it.
 
-    CASES = conformance.load("cron/cases.json")     # at module level, ready to parametrise with
+CASES = conformance.load("cron/cases.json")     # at module level, ready for parametrize
 
-They are looked for in `REVEILLE_CONFORMANCE_DIR`, else in `../shared/conformance` from the project's
-root. Where they are missing, a run with CI=true fails; elsewhere the calling test, or the whole module
-when it loads at import, is skipped with one line. So a module that loads at import holds nothing
-but conformance tests.
+They are looked up in `REVEILLE_CONFORMANCE_DIR`, else in `../shared/conformance` from the project's root. If they
+are missing, a run with CI=true fails. Otherwise the calling test is skipped with one line, or the whole module
+when it loads them at import. So a module that loads them at import contains only conformance tests.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ _BESIDE_THE_PROJECT = Path(__file__).resolve().parents[3] / "shared" / "conforma
 
 
 def load(relative_path: str) -> Any:
-    """The JSON of one conformance file, such as `"cron/cases.json"`."""
+    """Returns the JSON of one conformance file, such as `"cron/cases.json"`."""
     directory = _directory()
     path = directory / relative_path
     if path.is_file():
         return json.loads(path.read_text(encoding="utf-8"))
-    # Naming the directory alone lets pytest fold all skips of a run into one line.
+    # Naming only the directory lets pytest merge all skips of a run into one line.
     missing = path if directory.is_dir() else directory
     reason = f"conformance cases are missing: {missing} (set REVEILLE_CONFORMANCE_DIR)"
     if _environment("CI") == "true":
@@ -40,5 +39,5 @@ def _directory() -> Path:
 
 
 def _environment(name: str) -> str:
-    # These two switches belong to the test run, not to the product, so config/settings.py has none.
+    # These two variables belong to the test run, not to the product, so config/settings.py does not have them.
     return os.environ.get(name, "")  # noqa: TID251

@@ -1,4 +1,4 @@
-"""A dispatcher whose runtime does what a test says."""
+"""A dispatcher with a scripted runtime."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Behaviour = Callable[[RunRequest], Awaitable[Outcome]]
 
 
 class Scripted:
-    """A runtime that does what the test says, and notes what it was given and made from."""
+    """A runtime that does what the test says, and records its requests and parts."""
 
     def __init__(self, behaviour: Behaviour) -> None:
         self._behaviour = behaviour
@@ -41,24 +41,24 @@ class Scripted:
 
 
 async def reply(_: RunRequest) -> Outcome:
-    """Done at once."""
+    """Replies at once."""
     return Replied("done")
 
 
 async def hang(_: RunRequest) -> Outcome:
-    """Never done."""
+    """Never ends."""
     await asyncio.Event().wait()
     raise AssertionError
 
 
 def make_dispatcher(db: Database, runtime: Callable[[RuntimeSpec], Runtime], **values: Any) -> Dispatcher:
-    """A dispatcher whose worker's heartbeat is fresh, unless told otherwise."""
+    """Creates a dispatcher whose worker's heartbeat is fresh, unless told otherwise."""
     fields: dict[str, Any] = {"box": BOX, "base_url": BASE_URL, "worker": "test:1", "heartbeat_age": lambda: 0.0}
     return Dispatcher(db, runtime, **(fields | values))
 
 
 def dispatch_once(db: Database, invocation_id: UUID, behaviour: Behaviour = reply, attempt: int = 1) -> Scripted:
-    """One run to its end, with nobody watching."""
+    """Runs one invocation to its end, without a watcher."""
 
     async def run() -> Scripted:
         runtime = Scripted(behaviour)

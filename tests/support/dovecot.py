@@ -1,4 +1,4 @@
-"""Debian's Dovecot, an IMAP server, where each user's password is `pw`; the token `tok` is that of `ada`."""
+"""Debian's Dovecot, an IMAP server. Each user's password is `pw`; the token `tok` belongs to `ada`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PATIENCE = 20.0
 
 
 class Dovecot:
-    """A server that runs."""
+    """A running server."""
 
     def __init__(self, port: int, place: Path) -> None:
         self.port = port
@@ -31,7 +31,7 @@ class Dovecot:
         self._place = place
 
     def number_anew(self, user: str) -> None:
-        """Forget the numbers of an inbox's mails: it gets another UIDVALIDITY, and each mail keeps its time."""
+        """Renumbers an inbox's mails: the inbox gets another UIDVALIDITY, and each mail keeps its time."""
         box = self._place / "mail" / user
         numbers = box / "dovecot-uidlist"
         version, validity, *_ = numbers.read_text().split()
@@ -41,14 +41,14 @@ class Dovecot:
 
 
 class _Tokens(BaseHTTPRequestHandler):
-    """Says whose a token is (RFC 7662)."""
+    """Tells which user a token belongs to (RFC 7662)."""
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Answers."""
         self._answer()
 
     def do_POST(self) -> None:
-        """Answer."""
+        """Answers."""
         self._answer()
 
     def _answer(self) -> None:
@@ -61,12 +61,12 @@ class _Tokens(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Logs nothing."""
 
 
 @contextmanager
 def dovecot(place: Path) -> Iterator[Dovecot]:
-    """Run one, by TLS with a certificate for localhost; the test is skipped where that cannot be."""
+    """Runs a server with TLS and a certificate for localhost; skips the test where that is impossible."""
     program = shutil.which("dovecot") or shutil.which("/usr/sbin/dovecot")
     if program is None or os.geteuid() != 0:
         pytest.skip("dovecot-imapd is not installed, or this is not root")

@@ -1,4 +1,4 @@
-"""Rows that many tests start from, made through the product's own code where that exists."""
+"""Rows that many tests start from, created through the product's own code where it exists."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ BOX = SecretBox("a key for tests")
 
 
 def make_tenant(db: Database, name: str, **values: object) -> UUID:
-    """A tenant, its id."""
+    """Creates a tenant and returns its id."""
     tenant_id = new_id()
     with db.begin() as conn:
         conn.execute(insert(Tenant).values(id=tenant_id, name=name, **values))
@@ -28,7 +28,7 @@ def make_tenant(db: Database, name: str, **values: object) -> UUID:
 
 
 def make_agent(db: Database, name: str = "ada", tenant_id: UUID = DEFAULT_TENANT, **values: object) -> UUID:
-    """An agent that runs a command `echo`, its id."""
+    """Creates an agent that runs the command `echo`, and returns its id."""
     agent_id = new_id()
     fields = {"runtime_kind": "command", "runtime": {"kind": "command", "name": "echo"}, "max_triggers": 100_000}
     with db.begin() as conn:
@@ -37,7 +37,7 @@ def make_agent(db: Database, name: str = "ada", tenant_id: UUID = DEFAULT_TENANT
 
 
 def make_trigger(db: Database, agent_id: UUID, type: str = "interval", **values: object) -> TriggerView:  # noqa: A002
-    """A trigger of the default tenant's agent; an interval of 60 s unless told otherwise."""
+    """Creates a trigger of an agent of the default tenant; by default, an interval of 60 s."""
     fields: dict[str, object] = {
         "name": f"t{new_id().hex[-8:]}",
         "config": {"seconds": 60} if type == "interval" else {},
@@ -47,7 +47,7 @@ def make_trigger(db: Database, agent_id: UUID, type: str = "interval", **values:
 
 
 def make_due(db: Database, trigger_id: UUID, seconds_ago: float = 0.0) -> None:
-    """Move a trigger's grid and next slot so that the slot was due `seconds_ago`."""
+    """Moves a trigger's grid and next slot so that the slot was due `seconds_ago`."""
     with db.begin() as conn:
         conn.execute(
             text("""

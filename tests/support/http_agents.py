@@ -1,4 +1,4 @@
-"""Agents behind HTTP on loopback: what they answer in bytes, and what comes of it."""
+"""HTTP agents on loopback: their answers as bytes, and the resulting outcomes."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from tests.support.runs import LOOPBACK, SECRET, make_parts, make_request
 
 
 def answered(status: str, body: bytes = b"", *headers: str) -> bytes:
-    """An answer on the wire."""
+    """Builds an answer as bytes."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 async def post(url: str, *, timeout: float = 10.0, allow: AllowedPrivate = LOOPBACK) -> Outcome:
-    """One try of an http agent at this address."""
+    """Makes one attempt at an http agent at this address."""
     async with make_parts(allow_private=allow) as parts:
         return await make_runtime(RuntimeSpec("http", {"url": url}, SECRET, timeout), parts).run(make_request())
 

@@ -1,4 +1,4 @@
-"""`http` agents with settings of their own, run against a loopback server that answers as a script says."""
+"""`http` agents with their own settings, run against a scripted loopback server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ Answers = Callable[["Seen"], bytes]
 
 @dataclass
 class Seen:
-    """One request as the server saw it."""
+    """A request as the server received it."""
 
     method: str
     target: str
@@ -36,7 +36,7 @@ class Seen:
 
 @dataclass
 class Script:
-    """Answers each request by `answer`, and keeps them."""
+    """Answers each request with `answer`, and stores the requests."""
 
     answer: Answers
     seen: list[Seen] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Script:
 
 
 def replied(document: object, status: str = "200 OK", *headers: str) -> bytes:
-    """A JSON answer on the wire."""
+    """Builds a JSON answer as bytes."""
     return answered(status, json.dumps(document).encode(), "Content-Type: application/json", *headers)
 
 
@@ -66,7 +66,7 @@ def run_shaped(
     allow: AllowedPrivate = LOOPBACK,
     base: str = "",
 ) -> Outcome:
-    """One try of an agent at the script's address, with these settings."""
+    """Makes one attempt at an agent at the script's address, with these settings."""
 
     async def run() -> Outcome:
         async with serve(script) as server, make_parts(allow_private=allow, remote_tasks=memory) as parts:

@@ -1,4 +1,4 @@
-"""Firings and invocations for tests, made and moved through the product's own code."""
+"""Firings and invocations for tests, created and moved through the product's own code."""
 
 from __future__ import annotations
 
@@ -25,20 +25,20 @@ WORKER = "test:1"
 
 @dataclass(frozen=True)
 class Woken:
-    """An agent and one trigger of it."""
+    """An agent and one of its triggers."""
 
     agent_id: UUID
     trigger_id: UUID
 
 
 def make_woken(db: Database, name: str = "ada", **agent: Any) -> Woken:
-    """An agent without a window's delay unless told otherwise, with a webhook trigger that never cools down."""
+    """Creates an agent without a window delay unless told otherwise, with a webhook trigger without a cooldown."""
     agent_id = make_agent(db, name, **({"dedup_delay_seconds": 0.0} | agent))
     return Woken(agent_id, make_trigger(db, agent_id, "webhook", cooldown_seconds=0.0).id)
 
 
 def fire(db: Database, woken: Woken, count: int = 1, **values: Any) -> list[UUID]:
-    """Record so many firings in one transaction; their ids, oldest first."""
+    """Records so many firings in one transaction and returns their ids, oldest first."""
     with db.begin() as conn:
         trigger = lock_triggers(conn, [woken.trigger_id])[woken.trigger_id]
         firings = [NewFiring(trigger, f"test-{new_id()}", **values) for _ in range(count)]
@@ -47,20 +47,20 @@ def fire(db: Database, woken: Woken, count: int = 1, **values: Any) -> list[UUID
 
 
 def close(db: Database, limit: int = 1000) -> Closed:
-    """One pass over the due windows."""
+    """Makes one pass over the due windows."""
     with db.begin() as conn:
         return close_due_windows(conn, limit)
 
 
 def ready_one(db: Database, woken: Woken | None = None, **values: Any) -> UUID:
-    """A ready invocation with one firing, of a new agent unless told otherwise."""
+    """Returns a ready invocation with one firing, of a new agent unless told otherwise."""
     fire(db, woken or make_woken(db), **values)
     [invocation_id] = close(db).ready
     return invocation_id
 
 
 def claim(conn: Connection, invocation_id: UUID, worker: str, attempt: int | None = None) -> Claimed | None:
-    """Take one invocation, for its next try unless told otherwise."""
+    """Claims an invocation, for its next attempt unless told otherwise."""
     if attempt is None:
         query = text("SELECT attempt + 1 FROM invocations WHERE id = :id")
         attempt = conn.execute(query, {"id": invocation_id}).scalar_one()
@@ -69,12 +69,12 @@ def claim(conn: Connection, invocation_id: UUID, worker: str, attempt: int | Non
 
 
 def finish(conn: Connection, invocation_id: UUID, attempt: int, outcome: Outcome) -> bool:
-    """End one try; whether it was running."""
+    """Ends an attempt and returns whether it was running."""
     return finish_all(conn, [(invocation_id, attempt, outcome)])[0]
 
 
 def start(db: Database, invocation_id: UUID) -> Claimed:
-    """Claim a ready invocation."""
+    """Claims a ready invocation."""
     with db.begin() as conn:
         claimed = claim(conn, invocation_id, WORKER)
     assert claimed is not None
@@ -82,20 +82,20 @@ def start(db: Database, invocation_id: UUID) -> Claimed:
 
 
 def end(db: Database, claimed: Claimed, outcome: Any) -> bool:
-    """End a try."""
+    """Ends an attempt."""
     with db.begin() as conn:
         return finish(conn, claimed.id, claimed.attempt, outcome)
 
 
 def run_once(db: Database, outcome: Any) -> UUID:
-    """Close the one due window, run it, end it."""
+    """Closes the only due window, runs it, and ends it."""
     [invocation_id] = close(db).ready
     end(db, start(db, invocation_id), outcome)
     return invocation_id
 
 
 def bring_to(db: Database, woken: Woken, state: InvocationState) -> UUID:
-    """A new invocation of the agent with one firing, taken to `state` the way the product takes it there."""
+    """Creates an invocation of the agent with one firing, and brings it to `state` as the product would."""
     fire(db, woken)
     invocation_id: UUID = window_of(db, woken).id
     if state is InvocationState.COLLECTING:
@@ -120,29 +120,29 @@ def bring_to(db: Database, woken: Woken, state: InvocationState) -> UUID:
 
 
 def row_of(db: Database, invocation_id: UUID) -> Row[Any]:
-    """An invocation, all columns, and the database's clock as `now`."""
+    """Returns an invocation with all columns, and the database's time as `now`."""
     [row] = rows(db, "SELECT *, clock_timestamp() AS now FROM invocations WHERE id = :id", id=invocation_id)
     return row
 
 
 def window_of(db: Database, woken: Woken) -> Row[Any]:
-    """The agent's collecting window."""
+    """Returns the agent's collecting window."""
     query = "SELECT * FROM invocations WHERE agent_id = :id AND state = 'collecting'"
     [row] = rows(db, query, id=woken.agent_id)
     return row
 
 
 def firing_states(db: Database, firing_ids: list[UUID]) -> set[str]:
-    """The states of these firings."""
+    """Returns the states of these firings."""
     return {row.state for row in rows(db, "SELECT state FROM firings WHERE id = ANY(:ids)", ids=firing_ids)}
 
 
 def audited(db: Database, subject_id: UUID) -> list[str]:
-    """The audited actions on a subject, oldest first."""
+    """Returns the audited actions on a subject, oldest first."""
     query = "SELECT action FROM audit_events WHERE subject_id = :id ORDER BY id"
     return [row.action for row in rows(db, query, id=subject_id)]
 
 
 def queued_jobs(db: Database) -> list[tuple[str, dict[str, Any]]]:
-    """Procrastinate's jobs: (status, arguments)."""
+    """Returns Procrastinate's jobs: (status, arguments)."""
     return [(row.status, row.args) for row in rows(db, "SELECT status, args FROM procrastinate_jobs ORDER BY id")]

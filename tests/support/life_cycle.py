@@ -1,4 +1,6 @@
-"""What must have become of a trigger, by rules written down a second time; and how time passes for one in a test."""
+"""A second implementation of the rules for triggers, which predicts a trigger's state; and time control for one
+trigger.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,7 @@ CONFIGS: dict[str, list[dict[str, Any]]] = {
         {"url": "https://example.org/b", "json_path": "$.a", "interval_min": 60},
     ],
 }
-"""Configs of each kind: but for one, none has a slot in the minutes that a test takes, unless the test makes one."""
+"""Configs of each kind. Only one has a slot during a test, unless the test creates one."""
 
 
 MAKE_DUE = """
@@ -67,13 +69,13 @@ ENDS = """
 
 
 def step_of(config: dict[str, Any]) -> float:
-    """Seconds from one slot of an interval to the next."""
+    """Returns the seconds from one slot of an interval to the next."""
     return float(config.get("seconds") or config.get("minutes", 0) * 60)
 
 
 @dataclass
 class Expected:
-    """A trigger as it must stand now."""
+    """The predicted state of a trigger."""
 
     id: UUID
     kind: str
@@ -83,18 +85,18 @@ class Expected:
     note: str | None = None
     fire_count: int = 0
     firings: int = 0
-    """All there ever were; `fire_count` begins anew when the trigger is resumed."""
+    """All firings; `fire_count` restarts when the trigger is resumed."""
     slots: int = 0
-    """All that lie in the ranges of the firings."""
+    """All slots in the ranges of the firings."""
     passed: int = 0
     """Slots that no pass has seen yet."""
     is_late: bool = False
-    """The newest of these is beyond the grace of policy `skip`."""
+    """Whether the newest of these is beyond the grace period of policy `skip`."""
     is_last: bool = False
-    """No slot comes after these."""
+    """Whether no slot follows these."""
     has_expired: bool = False
     fired_since_at: bool = False
-    """A once that has fired since its moment."""
+    """A once trigger that has fired since its moment."""
     is_deleted: bool = False
     events: Counter[str] = field(default_factory=Counter)
 
@@ -105,11 +107,11 @@ class Expected:
 
     @property
     def has_slots(self) -> bool:
-        """Whether a slot makes a firing: a poll only looks."""
+        """Whether a slot makes a firing; a poll only checks."""
         return self.kind in {"cron", "interval", "once"}
 
     def refusal(self) -> str | None:
-        """Why it does not fire when a person asks."""
+        """Returns why the trigger does not fire when a person asks."""
         if not self.is_enabled:
             return self.note
         return "expired" if self.has_expired else None
@@ -120,7 +122,7 @@ class Expected:
         self._end_at_limit()
 
     def see_pass(self) -> None:
-        """A scheduler looks."""
+        """A scheduler makes a pass."""
         if not self.is_enabled:
             return
         if self.has_expired:
@@ -129,7 +131,7 @@ class Expected:
             self._meet_policy()
 
     def settle(self) -> None:
-        """It is about to be changed: what is due is decided first, but the change says whether it ends."""
+        """Settles the due slots before a change; the change itself decides whether the trigger ends."""
         if self.is_enabled and self.passed and self.has_slots:
             if self.has_expired:
                 self.passed = 0
@@ -137,13 +139,13 @@ class Expected:
                 self._fire_by_policy()
 
     def change(self) -> None:
-        """It is changed in nothing that makes it fire more or less."""
+        """Applies a change that does not affect when it fires."""
         if self.has_slots:
             self.settle()
         self.end_if_done()
 
     def move(self) -> None:
-        """It comes to another zone: one that has expired is left to its expiry, unless its last slot was due."""
+        """Moves it to another zone. An expired trigger is left to its expiry, unless its last slot was due."""
         if not self.has_expired:
             self.change()
         elif self.is_enabled and self.has_slots and self.is_last and self.passed:
@@ -152,14 +154,14 @@ class Expected:
             self.settle()
 
     def end_if_done(self) -> None:
-        """It was changed: without a slot left, or at its limit, it ends."""
+        """Ends it after a change if it has no slot left or is at its limit."""
         if self.is_enabled and self.has_slots and self.is_last and not self.passed:
             self.end("finished", "finished")
         else:
             self._end_at_limit()
 
     def limit(self, max_fires: int | None) -> None:
-        """Its `max_fires` is changed."""
+        """Changes its `max_fires`."""
         self.settle()
         self.max_fires = max_fires
         self.end_if_done()
@@ -170,18 +172,18 @@ class Expected:
         return self.has_expired or self.max_fires == 0 or nothing_left
 
     def resume(self) -> None:
-        """It starts again, without the slots that passed meanwhile, except a once's."""
+        """Resumes it without the slots that passed meanwhile, except that of a once trigger."""
         if not self.is_enabled:
             self.is_enabled, self.note, self.fire_count = True, None, 0
             self.passed = int(self.kind == "once" and self.is_last)
             self.is_late = self.is_late and self.kind == "once"
 
     def begin_anew(self) -> None:
-        """Another config: all its slots are to come."""
+        """Applies another config: all its slots are in the future."""
         self.passed, self.is_late, self.is_last, self.fired_since_at = 0, False, False, False
 
     def end(self, note: str, event: str | None = None) -> None:
-        """It is disabled; with `event`, by itself."""
+        """Disables it; with `event`, by itself."""
         self.is_enabled, self.note, self.passed = False, note, 0
         if event is not None:
             self.events[event] += 1

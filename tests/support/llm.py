@@ -1,4 +1,4 @@
-"""A provider of models on loopback: it says what a test scripts, or replays what a real one once said."""
+"""A model provider on loopback: it sends scripted answers, or replays recorded ones."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ from tests.support.factories import BOX, DEFAULT_TENANT
 from tests.support.invocations import Woken, make_woken
 
 Saying = bytes | Callable[[Exchange], Awaitable[None]]
-"""An answer on the wire, or what is done with a request."""
+"""An answer as bytes, or a function that handles a request."""
 
 NOTHING_SET: Mapping[str, Any] = {}
 
 
 def http(status: int, body: str | bytes, **headers: str) -> bytes:
-    """An HTTP answer. `retry_after="2"` is the header `retry-after`."""
+    """Builds an HTTP answer. `retry_after="2"` is the header `retry-after`."""
     data = body.encode() if isinstance(body, str) else body
     fields = {"content-length": str(len(data)), **{name.replace("_", "-"): each for name, each in headers.items()}}
     head = "".join(f"{name}: {each}\r\n" for name, each in fields.items())
@@ -63,7 +63,7 @@ def _usage(tokens_in: int, tokens_out: int) -> bytes:
 
 
 def chunks(text: str, *, finish: str = "stop") -> list[bytes]:
-    """The events of a text, a word each."""
+    """Returns the events of a text, one word each."""
     words = [f"{word} " for word in text.split(" ")]
     words[-1] = words[-1].removesuffix(" ")
     return [
@@ -74,12 +74,14 @@ def chunks(text: str, *, finish: str = "stop") -> list[bytes]:
 
 
 def text(said: str, *, finish: str = "stop") -> bytes:
-    """A streamed text; it takes 100 tokens in and 20 out."""
+    """Streams a text; it uses 100 input tokens and 20 output tokens."""
     return STREAM_HEAD + b"".join(chunks(said, finish=finish))
 
 
 def calls(*asked: tuple[str, Any], said: str = "", finish: str = "tool_calls") -> bytes:
-    """Streamed tool calls of `(name, arguments)`; a text as arguments goes as it is. 50 tokens in and 10 out."""
+    """Streams tool calls of `(name, arguments)`; text arguments are sent as they are. 50 input and 10 output
+    tokens.
+    """
     parts = [_chunk({"role": "assistant", "content": said})] if said else []
     for index, (name, arguments) in enumerate(asked):
         written = arguments if isinstance(arguments, str) else json.dumps(arguments)
@@ -99,7 +101,7 @@ def calls(*asked: tuple[str, Any], said: str = "", finish: str = "tool_calls") -
 
 
 def replayed(recorded: Mapping[str, Any]) -> Saying:
-    """A recorded response; one that was aborted ends without the end of its body."""
+    """Replays a recorded response; an aborted one lacks the end of its body."""
     body = recorded["body"].encode()
     headers = {name: each for name, each in recorded["headers"] if name.lower() != "content-length"}
     if recorded.get("close") == "abort":
@@ -109,7 +111,7 @@ def replayed(recorded: Mapping[str, Any]) -> Saying:
 
 @dataclass
 class Provider:
-    """A running provider. It says one thing after another, the last one for ever."""
+    """A running provider. It sends its answers in order, and repeats the last one."""
 
     url: str = ""
     sayings: list[Saying] = field(default_factory=list)
@@ -123,14 +125,14 @@ class Provider:
         await (exchange.send(saying) if isinstance(saying, bytes) else saying(exchange))
 
     def told(self, number: int = -1) -> list[dict[str, Any]]:
-        """The messages of a request."""
+        """Returns the messages of a request."""
         messages: list[dict[str, Any]] = self.requests[number]["messages"]
         return messages
 
 
 @contextlib.asynccontextmanager
 async def providing(*sayings: Saying) -> AsyncIterator[Provider]:
-    """A provider on a free port."""
+    """Runs a provider on a free port."""
     provider = Provider(sayings=list(sayings))
     async with serve(provider.answer) as server:
         provider.url = f"{server.url}v1"
@@ -138,7 +140,7 @@ async def providing(*sayings: Saying) -> AsyncIterator[Provider]:
 
 
 def make_model(db: Database, url: str, **values: Any) -> UUID:
-    """A model of the default tenant, at 2 and 8 a million tokens unless told otherwise."""
+    """Creates a model of the default tenant that costs 2 and 8 per million tokens, unless told otherwise."""
     fields = {
         "name": f"m{new_id().hex[-8:]}",
         "provider": "openai-compatible",
@@ -153,13 +155,13 @@ def make_model(db: Database, url: str, **values: Any) -> UUID:
 
 
 def make_thinker(db: Database, model_id: UUID, settings: Mapping[str, Any] = NOTHING_SET, **agent: Any) -> Woken:
-    """An `llm` agent with a webhook trigger; `settings` are its runtime's further ones."""
+    """Creates an `llm` agent with a webhook trigger; `settings` are further settings of its runtime."""
     runtime = {"model_id": str(model_id), **settings}
     return make_woken(db, agent.pop("name", "thinker"), runtime_kind="llm", runtime=runtime, **agent)
 
 
 class Thinkers:
-    """A worker's part that runs `llm` agents."""
+    """The part of a worker that runs `llm` agents."""
 
     def __init__(self, db: Database, client: GuardedClient, tools: Sequence[Tool], stall_seconds: float) -> None:
         self._db = db
@@ -171,7 +173,7 @@ class Thinkers:
         self.dispatcher = make_dispatcher(db, self._runtime)
 
     async def run(self, invocation_id: UUID, attempt: int = 1) -> None:
-        """One try, to its end."""
+        """Makes one attempt, to its end."""
         await self.dispatcher.run([(invocation_id, attempt)])
 
     def close(self) -> None:
@@ -199,13 +201,13 @@ async def thinking(
 
 
 def notes(db: Database) -> list[str]:
-    """What people are told in the transcripts of what the model did not say or do."""
+    """Returns the notes for people in the transcripts: what the model did not say or do."""
     query = "SELECT text FROM messages WHERE from_type = 'system' AND to_agent_id IS NULL ORDER BY id"
     return [row.text for row in rows(db, query)]
 
 
 async def until(seen: Callable[[], bool]) -> None:
-    """Wait for something that another task will do."""
+    """Waits for something that another task will do."""
     async with asyncio.timeout(20):
         while not seen():
             await asyncio.sleep(0.01)

@@ -1,4 +1,4 @@
-"""Workers that took jobs and were not heard of again."""
+"""Workers that took jobs and then disappeared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ OLD, FRESH = timedelta(seconds=31), timedelta(seconds=9)
 
 
 def fetch_all_jobs(db: Database, heartbeat_age: timedelta) -> int:
-    """Be a worker that takes all jobs and whose last heartbeat is so old; its id."""
+    """Takes all jobs as a worker whose last heartbeat is too old, and returns its id."""
     with db.begin() as conn:
         worker_id = conn.execute(text("SELECT * FROM procrastinate_register_worker_v1()")).scalar_one()
         conn.execute(

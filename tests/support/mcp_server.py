@@ -1,4 +1,4 @@
-"""A real MCP server for tests: run as a program it speaks over stdio, `http_server` serves it on loopback."""
+"""A real MCP server for tests: as a program it uses stdio, `http_server` serves it on loopback."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PROGRAM = [sys.executable, str(Path(__file__).resolve())]
 
 @dataclass
 class HttpServer:
-    """A listening server, and the headers of each call."""
+    """A running server, and the headers of each call."""
 
     url: str
     headers: list[dict[str, str]] = field(default_factory=list)
@@ -34,38 +34,38 @@ def make_server() -> MCPServer:
 
     @server.tool()
     def read(path: str) -> str:
-        """Read a file."""
+        """Reads a file."""
         return f"content of {path}"
 
     @server.tool(name="odd name!")
     def odd() -> dict[str, int]:
-        """Give an object."""
+        """Returns an object."""
         return {"sum": 3}
 
     @server.tool()
     def broken() -> str:
-        """Fail."""
+        """Fails."""
         raise ToolError("the disk is full")
 
     @server.tool()
     async def slow() -> str:
-        """Hang."""
+        """Hangs."""
         await asyncio.Event().wait()
         return ""
 
     @server.tool()
     def environment() -> str:
-        """Tell the names of the variables."""
+        """Returns the names of the variables."""
         return " ".join(sorted(os.environ))  # noqa: TID251  # what the program was given
 
     @server.tool()
     def pid() -> str:
-        """Tell the process."""
+        """Returns the process id."""
         return str(os.getpid())
 
     @server.tool()
     def die() -> str:
-        """End the program at once."""
+        """Ends the program at once."""
         os._exit(1)
 
     return server
@@ -73,7 +73,7 @@ def make_server() -> MCPServer:
 
 @contextmanager
 def http_server(port: int) -> Iterator[HttpServer]:
-    """The server at `http://127.0.0.1:port/mcp`."""
+    """Serves at `http://127.0.0.1:port/mcp`."""
     running = HttpServer(f"http://127.0.0.1:{port}/mcp")
     app = _Watched(make_server().streamable_http_app(), running)
     config = uvicorn.Config(app, port=port, log_level="critical", timeout_graceful_shutdown=1)

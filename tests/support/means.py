@@ -1,4 +1,4 @@
-"""What looks of tests may use: real programs and real files, and a clock that can be set."""
+"""What checks use in tests: real programs and files, and a clock that can be set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ def means(
     now: Callable[[], datetime] | None = None,
     address_of: Callable[[str, int], str] | None = None,
 ) -> Means:
-    """Means with these permissions; `body` is what every URL answers. Without `now` files written just now are old."""
+    """Creates the means with these permissions;
+
+    `body` is the answer of every URL. Without `now`, files that were just written count as old.
+    """
 
     def fetch(url: str, headers: Mapping[str, str], most: int) -> Answer:  # noqa: ARG001
         assert body is not None

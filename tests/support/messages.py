@@ -1,4 +1,4 @@
-"""Messages for tests, taken in the way the API and the channels do."""
+"""Messages for tests, taken in by the code that the API and the channels use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.factories import DEFAULT_TENANT, make_trigger
 
 
 def make_user(db: Database, name: str = "grace", tenant_id: UUID = DEFAULT_TENANT, **values: Any) -> UUID:
-    """A user, its id."""
+    """Creates a user and returns its id."""
     fields: dict[str, Any] = {"display_name": "", "external_ids": {}}
     with db.begin() as conn:
         user_id: UUID = create_user(conn, tenant_id, name=name, **(fields | values)).id
@@ -25,30 +25,30 @@ def make_user(db: Database, name: str = "grace", tenant_id: UUID = DEFAULT_TENAN
 
 
 def listen(db: Database, agent_id: UUID, config: dict[str, Any], **values: Any) -> TriggerView:
-    """An on_message trigger that never cools down."""
+    """Creates an on_message trigger without a cooldown."""
     return make_trigger(db, agent_id, "on_message", config=config, **({"cooldown_seconds": 0.0} | values))
 
 
 def note(to_agent_id: UUID | None, text: str = "hello", **values: Any) -> NewMessage:
-    """A message of the default tenant's on the channel `web`."""
+    """Builds a message of the default tenant on the channel `web`."""
     fields: dict[str, Any] = {"tenant_id": DEFAULT_TENANT, "channel": "web"}
     return NewMessage(to_agent_id=to_agent_id, text=text, **(fields | values))
 
 
 def write(db: Database, to_agent_id: UUID | None, text: str = "hello", **values: Any) -> Received:
-    """Take a message in."""
+    """Takes in a message."""
     with db.begin() as conn:
         received = receive_message(conn, note(to_agent_id, text, **values))
     return hear(db, received)
 
 
 def hide_from_intake(db: Database, trigger_id: UUID) -> None:
-    """As if the trigger had begun to listen a minute ago, but had not been committed when intake looked."""
+    """Pretends that the trigger was created a minute ago, but was not committed when intake ran."""
     change(db, "UPDATE triggers SET is_enabled = false WHERE id = :id", id=trigger_id)
 
 
 def uncover(db: Database, trigger_id: UUID) -> None:
-    """It commits."""
+    """Commits it."""
     change(
         db,
         "UPDATE triggers SET is_enabled = true, anchor_at = clock_timestamp() - interval '1 minute' WHERE id = :id",
@@ -57,18 +57,18 @@ def uncover(db: Database, trigger_id: UUID) -> None:
 
 
 def all_due(db: Database) -> None:
-    """Every check is due now."""
+    """Makes every check due now."""
     change(db, "UPDATE jobs SET next_run_time = clock_timestamp() WHERE next_run_time IS NOT NULL")
 
 
 def look(db: Database, scheduler: SteppedScheduler) -> None:
-    """Every trigger's check once."""
+    """Runs every trigger's check once."""
     all_due(db)
     scheduler.run_pass()
 
 
 class counted:  # noqa: N801  # reads as a verb in `with counted(db)`
-    """The statements that a database is sent inside the block."""
+    """Counts the statements that are sent to a database inside the block."""
 
     def __init__(self, db: Database) -> None:
         self._engine = db.engine

@@ -1,4 +1,4 @@
-"""Debian's PgBouncer before the tests' PostgreSQL."""
+"""Debian's PgBouncer in front of the tests' PostgreSQL."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PATIENCE = 20.0
 
 
 def find_pgbouncer() -> Path:
-    """The program; the test is skipped where there is none. tools/setup installs it where it can."""
+    """Returns the program, or skips the test if there is none. tools/setup installs it where possible."""
     found = shutil.which("pgbouncer") or (str(PROGRAM) if PROGRAM.exists() else None)
     if found is None:
         pytest.skip("pgbouncer is not installed")
@@ -33,20 +33,20 @@ def find_pgbouncer() -> Path:
 
 
 class PgBouncer:
-    """A pooler that runs."""
+    """A running pooler."""
 
     def __init__(self, port: int) -> None:
         self.port = port
 
     def url(self, database_url: str) -> str:
-        """The address of a database of the tests' server through this pooler."""
+        """Returns the address of a database of the tests' server through this pooler."""
         name = psycopg.conninfo.conninfo_to_dict(database_url)["dbname"]
         return f"postgresql://{NAME}@127.0.0.1:{self.port}/{name}"
 
 
 @contextmanager
 def pgbouncer(databases: Databases, mode: str = "transaction", size: int = 6) -> Iterator[PgBouncer]:
-    """Run one in a mode, with `size` connections to each database."""
+    """Runs a pooler in a mode, with `size` connections to each database."""
     program, server, port = find_pgbouncer(), databases.server, free_port()
     account = choose_account(server.directory, server.directory, program)
     where = psycopg.conninfo.conninfo_to_dict(server.url)

@@ -1,4 +1,4 @@
-"""Polls under test: a site on loopback that answers as told, and the real path from a due slot to its result."""
+"""Polls under test: a scripted site on loopback, and the real path from a due slot to its result."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ Looks = list[tuple[UUID, int]]
 
 
 def answered(status: str = "200 OK", body: bytes = b"", **headers: str) -> bytes:
-    """A whole answer; `last_modified` is the header Last-Modified."""
+    """Builds a complete answer; `last_modified` is the header Last-Modified."""
     lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
     return "\r\n".join([f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *lines, "", ""]).encode() + body
 
 
 def json_answer(value: object, **headers: str) -> bytes:
-    """A 200 with `value` as JSON."""
+    """Builds a 200 with `value` as JSON."""
     return answered(body=json.dumps(value).encode(), **headers)
 
 
 class Site:
-    """A server in a thread of its own. `answer` is what the next request gets; `seen` is what was asked."""
+    """A server in its own thread. `answer` is what the next request gets; `seen` holds the requests."""
 
     def __init__(self) -> None:
         self.answer: bytes | Handler = json_answer(1)
@@ -50,18 +50,18 @@ class Site:
         self.url = ""
 
     async def talk(self, exchange: Exchange) -> None:
-        """Answer one request."""
+        """Answers one request."""
         self.seen.append(exchange)
         await (exchange.send(self.answer) if isinstance(self.answer, bytes) else self.answer(exchange))
 
     def says(self, value: object, **headers: str) -> None:
-        """From now on `value` is there."""
+        """Sets `value` as the answer from now on."""
         self.answer = json_answer(value, **headers)
 
 
 @contextmanager
 def running_site() -> Iterator[Site]:
-    """A site on a free port of 127.0.0.1."""
+    """Runs a site on a free port of 127.0.0.1."""
     site, loop = Site(), asyncio.new_event_loop()
     server = serve(site.talk)
 
@@ -84,7 +84,7 @@ def running_site() -> Iterator[Site]:
 
 
 class Polls:
-    """The polls of one agent, taken through their looks by hand."""
+    """The polls of one agent; a test runs each of their checks."""
 
     def __init__(self, db: Database, scheduler: SteppedScheduler, url: str) -> None:
         self.db = db
@@ -94,57 +94,57 @@ class Polls:
         self._scheduler = scheduler
 
     def make(self, config: Mapping[str, Any] | None = None, **values: Any) -> TriggerView:
-        """A new poll of the site."""
+        """Creates a poll of the site."""
         whole = {"url": self.url, "json_path": "$", **(config or {})}
         spec = TriggerSpec(name=f"p{new_id().hex[-8:]}", type="poll", config=whole, **values)
         return self.triggers.create(DEFAULT_TENANT, self.agent_id, spec, actor="test").trigger
 
     def edit(self, poll: TriggerView, **patch: Any) -> TriggerView:
-        """Change it as a person does."""
+        """Changes a poll as a person would."""
         return self.triggers.update(DEFAULT_TENANT, poll.id, patch, actor="test")
 
     def get(self, poll: TriggerView) -> TriggerView:
-        """As it is now."""
+        """Returns a poll as it is now."""
         return self.triggers.get(DEFAULT_TENANT, poll.id)
 
     def queue(self, *polls: TriggerView) -> list[Looks]:
-        """Make them due and let the scheduler pass; returns what it has put in the queue, taken from there."""
+        """Makes polls due and runs a pass; returns the jobs that it queued, removed from the queue."""
         for poll in polls:
             make_due(self.db, poll.id)
         return self.pass_over()
 
     def pass_over(self) -> list[Looks]:
-        """A pass of the scheduler; returns the jobs of checks in the queue, taken from there."""
+        """Runs a pass of the scheduler; returns the check jobs in the queue, removed from it."""
         self._scheduler.run_pass()
         query = "DELETE FROM procrastinate_jobs WHERE queue_name = 'io' RETURNING id, args"
         jobs = sorted(self.rows(query), key=lambda job: job.id)
         return [[(UUID(each), version) for each, version in job.args["polls"]] for job in jobs]
 
     def check(self, *jobs: Looks) -> None:
-        """Run queued jobs as a worker does, all at once."""
+        """Runs queued jobs as a worker does, all at once."""
         asyncio.run(check(self.db, *jobs))
 
     def look(self, *polls: TriggerView) -> None:
-        """One whole look at each."""
+        """Runs a complete check of each."""
         self.check(*self.queue(*polls))
 
     def rows(self, query: str, **values: object) -> list[Row[Any]]:
-        """What a query gives."""
+        """Returns the rows of a query."""
         with self.db.begin() as conn:
             return list(conn.execute(text(query), values))
 
     def state(self, poll: TriggerView) -> Row[Any]:
-        """What is kept of it between looks."""
+        """Returns the state that is stored between checks."""
         (state,) = self.rows("SELECT * FROM poll_states WHERE trigger_id = :id", id=poll.id)
         return state
 
     def data(self, poll: TriggerView) -> list[dict[str, Any]]:
-        """The data of its firings, oldest first."""
+        """Returns the data of a poll's firings, oldest first."""
         query = "SELECT data FROM firings WHERE trigger_id = :id ORDER BY id"
         return [row.data for row in self.rows(query, id=poll.id)]
 
     def audited(self, poll: TriggerView) -> list[str]:
-        """What happened to it besides its making, oldest first."""
+        """Returns a poll's audit events except its creation, oldest first."""
         query = (
             "SELECT action FROM audit_events WHERE subject_id = :id AND action <> 'trigger.created' ORDER BY id"
         )
@@ -152,7 +152,7 @@ class Polls:
 
 
 async def check(db: Database, *jobs: Looks) -> None:
-    """Run jobs of checks at once, with one client, as a worker does."""
+    """Runs check jobs concurrently with one client, as a worker does."""
     async with GuardedClient(allow_private=ONLY_127_0_0_1) as client:
         poller = Poller(db, BOX, client, SystemClock(), ONLY_127_0_0_1)
         try:

@@ -1,4 +1,4 @@
-"""A real PostgreSQL for tests: one server a session, one database a test, copied from a migrated template."""
+"""A real PostgreSQL for tests: one server per session, one database per test, copied from a migrated template."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Databases:
         self.server = server
 
     def create(self, template: str = TEMPLATE) -> str:
-        """A new database like `template`: its URL, `postgresql://…`, for the role that the application has."""
+        """Creates a copy of `template`; returns its URL, `postgresql://…`, for the role that the application uses."""
         name = f"test_{uuid4().hex[:12]}"
         self._execute(
             SQL("CREATE DATABASE {} TEMPLATE {} OWNER {}").format(
@@ -39,12 +39,12 @@ class Databases:
         return self.server.url_of(name)
 
     def drop(self, url: str) -> None:
-        """Remove a database, and whoever is still connected to it."""
+        """Removes a database and disconnects its clients."""
         name = psycopg.conninfo.conninfo_to_dict(url)["dbname"]
         self._execute(SQL("DROP DATABASE {} WITH (FORCE)").format(Identifier(str(name))))
 
     def make_template(self) -> None:
-        """Migrate the database that every other is copied from."""
+        """Migrates the database that the others are copied from."""
         self._execute(SQL("CREATE DATABASE {} OWNER {}").format(Identifier(TEMPLATE), Identifier(NAME)))
         upgrade(self.server.url_of(TEMPLATE).replace("postgresql:", "postgresql+psycopg:", 1))
 
@@ -55,7 +55,7 @@ class Databases:
 
 @contextmanager
 def running_server(directory: Path, options: Mapping[str, str] = UNSAFE_BUT_FAST) -> Iterator[Databases]:
-    """A server on `directory`, with a migrated template; stopped at the end."""
+    """Runs a server on `directory`, with a migrated template; stops it at the end."""
     server = EmbeddedPostgres(directory, options)
     server.start()
     try:

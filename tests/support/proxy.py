@@ -1,4 +1,4 @@
-"""A loopback TCP proxy before a PostgreSQL: it delays, swallows, or cuts what passes between."""
+"""A TCP proxy on loopback in front of PostgreSQL: it can delay, drop or cut connections."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class Link:
     name: str = ""
     """The client's application name."""
     is_lost: bool = False
-    """Whether it stays swallowed, whatever others do."""
+    """Whether it stays dead, whatever happens to others."""
 
     def cut(self) -> None:
-        """Close both ends at once."""
+        """Closes both ends at once."""
         for end in (self.client, self.server):
             with suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)
@@ -35,7 +35,7 @@ class Link:
 
 @dataclass
 class Cut:
-    """Cut a connection when a client sends these bytes: before they are handed on, or just after."""
+    """Cuts a connection when a client sends these bytes: before they are forwarded, or just after."""
 
     pattern: re.Pattern[bytes]
     name: str
@@ -46,35 +46,35 @@ class Cut:
 
 @dataclass
 class Proxy:
-    """Hands on what comes to `port`; what it does in between may be changed at any time."""
+    """Forwards connections to `port`; its behaviour can be changed at any time."""
 
     upstream: tuple[socket.AddressFamily, object]
     delay: float = 0.0
-    """Seconds that each message takes, either way."""
+    """The delay of each message in seconds, in both directions."""
     swallows: bool = False
-    """Take everything, hand nothing on, answer nobody."""
+    """Whether it accepts everything, forwards nothing and answers nothing."""
     port: int = 0
     links: set[Link] = field(default_factory=set)
     cuts: list[Cut] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def url(self, database_url: str) -> str:
-        """The address of a database through this proxy."""
+        """Returns the address of a database through this proxy."""
         where = psycopg.conninfo.conninfo_to_dict(database_url)
         return f"postgresql://{where['user']}@127.0.0.1:{self.port}/{where['dbname']}"
 
     def cut_all(self) -> None:
-        """Cut every connection now."""
+        """Cuts every current connection."""
         for link in self._links():
             link.cut()
 
     def lose_all(self) -> None:
-        """Swallow for ever what passes on the connections of now; new ones are good."""
+        """Makes the current connections dead forever; new ones work."""
         for link in self._links():
             link.is_lost = True
 
     def cut_at(self, pattern: bytes, name: str, *, after: bool, times: int = 1) -> Cut:
-        """Cut connections of an application when it sends `pattern`, so many times."""
+        """Cuts connections of an application when it sends `pattern`, so many times."""
         cut = Cut(re.compile(pattern, re.DOTALL), name, after, times)
         with self._lock:
             self.cuts.append(cut)
@@ -85,7 +85,7 @@ class Proxy:
             return list(self.links)
 
     def serve(self, listening: socket.socket) -> None:
-        """Accept until the socket is closed."""
+        """Accepts connections until the socket is closed."""
         while True:
             try:
                 client, _ = listening.accept()
@@ -135,7 +135,7 @@ class Proxy:
                     target.sendall(data)
                 if cut is not None:
                     if cut.after:
-                        time.sleep(0.02)  # the server is to have it, and its answer is not to arrive
+                        time.sleep(0.02)  # the server should receive it, but its answer should not arrive
                     break
         link.cut()
 
@@ -151,7 +151,7 @@ class Proxy:
 
 @contextmanager
 def proxy(database_url: str) -> Iterator[Proxy]:
-    """A proxy before the server of a database, by TCP or by its Unix socket."""
+    """Runs a proxy in front of a database server, over TCP or its Unix socket."""
     where = psycopg.conninfo.conninfo_to_dict(database_url)
     host, port = str(where.get("host", "127.0.0.1")), int(str(where.get("port", 5432)))
     upstream: tuple[socket.AddressFamily, object] = (

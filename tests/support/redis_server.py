@@ -28,7 +28,7 @@ class RedisServer:
         self.client: Any = Redis(port=self.port, password="pw", protocol=2, decode_responses=True)
 
     def start(self) -> None:
-        """Start it with what it had."""
+        """Starts it with its previous data."""
         options = [
             "--port",
             str(self.port),
@@ -50,7 +50,7 @@ class RedisServer:
         raise TimeoutError("redis-server does not listen")
 
     def stop(self) -> None:
-        """Stop it; what it has is kept."""
+        """Stops it and keeps its data."""
         assert self._process is not None
         self._process.terminate()
         self._process.wait()
@@ -58,7 +58,7 @@ class RedisServer:
 
 @contextmanager
 def redis_server(place: Path) -> Iterator[RedisServer]:
-    """Run one; the test is skipped where there is none. tools/setup installs it where it can."""
+    """Runs a server; skips the test if there is none. tools/setup installs it where possible."""
     program = shutil.which("redis-server")
     if program is None:
         pytest.skip("redis-server is not installed")

@@ -1,4 +1,4 @@
-"""Every route of the API: who may call it, and a body that it takes."""
+"""Every route of the API: who may call it, and a body that it accepts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.support.api import agent_body, trigger_body
 
-# Route -> (the least scope, whether an agent:ID key may call it for its own agent).
+# Route -> (the smallest scope, whether an agent:ID key may call it for its own agent).
 SCOPES: dict[str, tuple[str, bool]] = {
     "GET /alerts": ("read", False),
     "POST /alerts/mutes": ("write", False),

@@ -1,4 +1,4 @@
-"""What the tests of runtimes share: a request, and the parts that runtimes are made from."""
+"""What runtime tests share: a request, and the parts that runtimes are made from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SECRET = new_standard_secret()
 
 
 def make_request(**values: object) -> RunRequest:
-    """A request with one firing."""
+    """Creates a request with one firing."""
     firing = RunFiring(
         id=new_id(),
         trigger=RunTrigger(id=new_id(), name="daily", type="cron", reason="look at it", focus_ref=None),
@@ -51,6 +51,6 @@ async def make_parts(
     allow_private: AllowedPrivate = LOOPBACK,
     **values: Any,
 ) -> AsyncIterator[RuntimeParts]:
-    """Parts with a client that may reach loopback addresses."""
+    """Creates parts with a client that may reach loopback addresses."""
     async with GuardedClient(allow_private=allow_private) as client:
         yield RuntimeParts(client, SystemClock(), commands or {}, **values)

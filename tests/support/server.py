@@ -1,4 +1,4 @@
-"""The web server with limits of the test's own, in this process, around a small WSGI application."""
+"""The web server with test limits, in this process, around a small WSGI application."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ PATIENCE = 20.0
 
 @dataclass
 class Served:
-    """A server that runs."""
+    """A running server."""
 
     port: int
     gate: Gate
     said_goodbye: list[bool] = field(default_factory=list)
 
     def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
-        """A bare connection."""
+        """Opens a plain connection."""
         sock = socket.socket()
         if receive_buffer is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
@@ -37,7 +37,7 @@ class Served:
         return sock
 
     def ask(self, request: bytes) -> bytes:
-        """Everything that comes back until the connection ends."""
+        """Returns everything received until the connection ends."""
         with self.connect() as sock:
             sock.sendall(request)
             return read_all(sock)
@@ -45,7 +45,7 @@ class Served:
 
 @contextmanager
 def serving(app: Wsgi, limits: Limits = DEFAULTS, *, threads: int = 1, **options: Any) -> Iterator[Served]:
-    """Serve `app` by so few `threads` that a client who held one would be noticed."""
+    """Serves `app` with so few `threads` that a client that occupies one would be noticed."""
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
         served = Served(listener.getsockname()[1], Gate(limits))
         bridge = WsgiBridge(app, lambda: served.said_goodbye.append(True), threads=threads)
@@ -69,7 +69,7 @@ def serving(app: Wsgi, limits: Limits = DEFAULTS, *, threads: int = 1, **options
 
 
 def read_all(sock: socket.socket) -> bytes:
-    """What comes until the other side ends it, be it by a reset."""
+    """Returns what is received until the other side closes the connection, even by a reset."""
     received = b""
     try:
         while piece := sock.recv(65536):

@@ -1,4 +1,4 @@
-"""A shell beside a running service: where people type commands of the console client."""
+"""A shell beside a running service, for commands of the console client."""
 
 from __future__ import annotations
 
@@ -32,26 +32,26 @@ class Service:
 
 @dataclass
 class Shell:
-    """Where commands are typed, with the address and the key in the environment."""
+    """Runs commands with the address and the key in the environment."""
 
     capture: pytest.CaptureFixture[str]
     err: str = ""
 
     def __call__(self, *arguments: str, code: ExitCode = ExitCode.OK) -> str:
-        """What a command prints; it must end with `code`. `err` then holds what it complained about."""
+        """Returns the output of a command, which must end with `code`. `err` then holds its error output."""
         ended = run(arguments)
         out, self.err = self.capture.readouterr()
         assert ended == code, f"{ended}: {out}{self.err}"
         return out
 
     def json(self, *arguments: str) -> Any:
-        """What it prints with --json."""
+        """Returns the output with --json."""
         return json.loads(self(*arguments, "--json"))
 
 
 @contextmanager
 def running_service(database_url: str, **settings: str) -> Iterator[Service]:
-    """`reveille web` on a database and a free port of its own, with `settings` besides; gone at the end."""
+    """Runs `reveille web` on a database and a free port, with additional `settings`; stops it at the end."""
     db = Database(database_url.replace("postgresql:", "postgresql+psycopg:", 1))
     port = free_port()
     variables = environment(

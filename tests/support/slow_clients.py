@@ -1,6 +1,6 @@
-"""Clients that take their time: they trickle a head or a body, say nothing, or never read what they asked for.
+"""Slow clients: they send a head or a body slowly, send nothing, or never read the answer.
 
-`python -m tests.support.slow_clients PORT COUNT` is them in a process of their own, until its standard input ends.
+`python -m tests.support.slow_clients PORT COUNT` runs them in a separate process until its standard input ends.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ PIPELINED = 2
 
 
 class SlowClients:
-    """`count` of them at once, of every sort; whoever is cut off comes back. A context manager."""
+    """Runs `count` of them at once, of every kind; one that is disconnected reconnects. A context manager."""
 
     def __init__(self, port: int, count: int, *, every: float = 2.0, paths: Sequence[str] = PATHS) -> None:
-        """Each that trickles sends a byte `every` so many seconds."""
+        """Sets how often in seconds each slow sender sends a byte: `every`."""
         self._port = port
         self._every = every
         kinds = product(("head", "body", "silent", "deaf"), paths)
@@ -59,7 +59,7 @@ class _SlowClient:
         self._socket: socket.socket | None = None
 
     def open(self, port: int) -> None:
-        """Connect, and send the beginning."""
+        """Connects, and sends the beginning."""
         self.close()
         with suppress(OSError):
             self._socket = socket.socket()
@@ -71,7 +71,7 @@ class _SlowClient:
             self._socket.send(self._beginning())
 
     def go_on(self) -> bool:
-        """Send a byte more; False when it was cut off."""
+        """Sends one more byte; returns False when it was disconnected."""
         if self._socket is None:
             return False
         try:
@@ -86,7 +86,7 @@ class _SlowClient:
         return True
 
     def close(self) -> None:
-        """Be gone."""
+        """Closes the connection."""
         if self._socket is not None:
             self._socket.close()
             self._socket = None
@@ -104,7 +104,7 @@ class _SlowClient:
 
 @contextmanager
 def slow_clients(port: int, count: int) -> Iterator[None]:
-    """They, in a process of their own."""
+    """Runs them in a separate process."""
     command = [sys.executable, "-m", __name__, str(port), str(count)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdin is not None and process.stdout is not None
@@ -114,7 +114,7 @@ def slow_clients(port: int, count: int) -> Iterator[None]:
 
 
 def main(port: str, count: str) -> None:
-    """Take time until nobody wants it."""
+    """Runs until standard input ends."""
     with SlowClients(int(port), int(count)):
         sys.stdout.write("ready\n")
         sys.stdout.flush()

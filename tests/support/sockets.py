@@ -1,4 +1,4 @@
-"""A real web process with WebSockets, and a real client of them."""
+"""A real web process with WebSockets, and a real client."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from api.sockets.route import EXTENSION as SOCKETS
 from tests.support.web import Web
 
 FAST = "tests.support.sockets:fast_app()"
-"""For `running_web`: clients are pinged, and their keys looked at, five times a second."""
+"""For `running_web`: pings clients and checks their keys five times a second."""
 PATIENCE = 20.0
 
 
 def fast_app() -> ReveilleApi:
-    """The application with a hurried hub of sockets."""
+    """Creates the application with a fast socket hub."""
     app = create_app()
     services: Services = app.extensions[EXTENSION]
     app.extensions[SOCKETS] = Hub(services.live, services.db, services.clock, Pace(beat=0.2, silent=1.0))
@@ -33,7 +33,7 @@ def fast_app() -> ReveilleApi:
 def opened(
     web: Web, key: str | None, *, tenant_id: str | None = None, subprotocols: Any = None, **wanted: object
 ) -> Iterator[ClientConnection]:
-    """A socket, authenticated by the header if there is a key."""
+    """Opens a socket, authenticated by the header if there is a key."""
     headers = {} if key is None else {"Authorization": f"Bearer {key}"}
     if tenant_id is not None:
         headers["Reveille-Tenant"] = tenant_id
@@ -44,7 +44,7 @@ def opened(
 
 
 def pushed(client: ClientConnection) -> dict[str, Any]:
-    """The next message."""
+    """Returns the next message."""
     message = json.loads(client.recv(PATIENCE))
     assert isinstance(message, dict)
     return message

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Speaks the documented JSON of a coding agent's headless mode: stand_in_coder.py FOLDER claude|codex|gemini ARGUMENTS.
+"""Imitates the documented JSON output of a coding agent: stand_in_coder.py FOLDER claude|codex|gemini ARGUMENTS.
 
-It notes its arguments in FOLDER/calls, remembers its conversations there, and does what the prompt says.
+It records its arguments in FOLDER/calls, stores its conversations there, and does what the prompt says.
 """
 
 from __future__ import annotations

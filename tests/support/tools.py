@@ -1,4 +1,4 @@
-"""The tools of agents, called the way a runtime calls them."""
+"""The tools of agents, called as a runtime calls them."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class Toolbox:
         self._caller = ToolCaller(DEFAULT_TENANT, agent_id)
 
     def __call__(self, name: str, /, **arguments: Any) -> Any:
-        """What a tool gives."""
+        """Returns the result of a tool."""
         return self._tools[name].call(self._caller, arguments)
 
     def refused(self, name: str, /, **arguments: Any) -> str:
-        """What a tool says to what it refuses."""
+        """Returns a tool's error for a call that it refuses."""
         with pytest.raises(ReveilleError) as refusal:
             self(name, **arguments)
         return refusal.value.message

@@ -1,4 +1,4 @@
-"""The web process as it runs in production: gunicorn with our configuration, called over loopback."""
+"""The web process as in production: gunicorn with our configuration, called over loopback."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ class Web:
         return f"http://127.0.0.1:{self.port}"
 
     def kill(self) -> None:
-        """kill -9 for the master and its workers."""
+        """Kills the master and its workers with kill -9."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
     def connect(self) -> socket.socket:
-        """A bare connection."""
+        """Opens a plain connection."""
         return socket.create_connection(("127.0.0.1", self.port), timeout=20)
 
 
@@ -47,9 +47,9 @@ def running_web(
     env: Mapping[str, str] | None = None,
     options: Sequence[str] = (),
 ) -> Iterator[Web]:
-    """gunicorn on a free port of its own, with `env` beside what it needs; gone at the end.
+    """Runs gunicorn on a free port, with `env` in addition to the required variables; stops it at the end.
 
-    `options` of its command line stand against our configuration's.
+    `options` are command-line options that override our configuration.
     """
     port = free_port()
     environment = {
@@ -73,7 +73,7 @@ def running_web(
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Returns a port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])

@@ -1,4 +1,4 @@
-"""Whether anything is lost or doubled while processes, the database and the network between them fail under load.
+"""Checks whether anything is lost or doubled while processes, the database and the network fail under load.
 
-`python -m tests.acceptance.chaos [SECONDS] [SEED]` draws faults at random; the seed is printed, and repeats a run.
+`python -m tests.acceptance.chaos [SECONDS] [SEED]` chooses faults at random; the printed seed repeats a run.
 """

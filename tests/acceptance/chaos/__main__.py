@@ -1,4 +1,6 @@
-"""`python -m tests.acceptance.chaos [SECONDS] [SEED]`: SECONDS of faults by chance, 600 unless given; 0: each once."""
+"""`python -m tests.acceptance.chaos [SECONDS] [SEED]`: random faults for SECONDS, 600 by default; 0: each fault
+once.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,7 @@ from tests.acceptance.chaos.run import run_chaos
 
 
 def main(arguments: list[str]) -> int:
-    """Run it for SECONDS (default 600) with SEED (default: a new one)."""
+    """Runs the test for SECONDS (default 600) with SEED (default: a new one)."""
     seconds = float(arguments[0]) if arguments else 600.0
     seed = int(arguments[1]) if len(arguments) > 1 else random.SystemRandom().randrange(10**6)
     print(f"chaos for {seconds:.0f} s with seed {seed}", flush=True)  # noqa: T201

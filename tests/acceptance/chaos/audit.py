@@ -1,4 +1,4 @@
-"""Checks the promise by the tables alone, and by what the agents themselves have seen."""
+"""Checks the promise using only the tables and what the agents recorded."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ COUNTS = {
         SELECT count(*) FROM (SELECT unnest(firing_ids) FROM invocations GROUP BY 1 HAVING count(*) > 1) AS twice
     """,
 }
-"""Each of these is to be 0."""
+"""Each of these must be 0."""
 TOTALS = """
     SELECT count(*) AS firings, count(DISTINCT invocation_id) AS invocations,
         coalesce(sum(slot_count - 1), 0) AS late,
@@ -45,7 +45,7 @@ TOTALS = """
 
 @dataclass
 class Report:
-    """What was done and what was found; `failures` is empty when the promise held."""
+    """What was done and what was found; `failures` is empty if the promise was kept."""
 
     seed: int
     faults: list[str] = field(default_factory=list)
@@ -56,15 +56,15 @@ class Report:
     late_slots: int = 0
     calls: int = 0
     refused: int = 0
-    """How many webhooks were answered by 503, and sent again."""
+    """The number of webhook deliveries that got 503 and were sent again."""
     found: dict[str, object] = field(default_factory=dict)
 
     def failures(self) -> dict[str, object]:
-        """What broke the promise."""
+        """Returns the broken promises."""
         return {name: value for name, value in self.found.items() if value}
 
     def lines(self) -> list[str]:
-        """The report for people."""
+        """Returns the report for people."""
         counts = ", ".join(f"{number} × {name}" for name, number in sorted(Counter(self.faults).items()))
         return [
             f"{len(self.faults)} faults: {counts}",
@@ -76,7 +76,7 @@ class Report:
 
 
 def examine(url: str, agents: AgentServer, report: Report) -> None:
-    """Fill in what the tables and the agents say."""
+    """Adds the findings from the tables and the agents."""
     keys = query(url, "SELECT occurrence_key AS key FROM firings WHERE trigger_type = 'webhook'")
     webhooks = [str(row["key"]).rpartition(":")[2] for row in keys]
     done = query(url, "SELECT id::text, firing_ids::text[] AS ids FROM invocations WHERE state = 'succeeded'")
@@ -98,7 +98,7 @@ def examine(url: str, agents: AgentServer, report: Report) -> None:
 
 
 def stale_calls(runs: Sequence[Run]) -> list[str]:
-    """Calls of an attempt that was made twice, or after a later attempt of its invocation had begun."""
+    """Returns calls of an attempt that was made twice, or after a later attempt of its invocation had begun."""
     newest: dict[str, int] = {}
     stale = []
     for run in sorted(runs, key=lambda each: each.started):
@@ -109,18 +109,18 @@ def stale_calls(runs: Sequence[Run]) -> list[str]:
 
 
 def not_called(done: Mapping[str, Sequence[str]], runs: Sequence[Run]) -> list[str]:
-    """Invocations that ended well although no agent was called with just their firings."""
+    """Returns invocations that succeeded although no agent was called with exactly their firings."""
     seen = {run.invocation_id: sorted(run.firing_ids) for run in runs}
     return [each for each, firing_ids in done.items() if seen.get(each) != sorted(firing_ids)]
 
 
 def query(url: str, statement: str) -> list[dict[str, Any]]:
-    """Rows as dicts."""
+    """Returns rows as dicts."""
     with psycopg.connect(url, autocommit=True, row_factory=dict_row) as conn:
         return list(conn.execute(statement.encode()))
 
 
 def execute(url: str, statement: str) -> None:
-    """One statement, committed."""
+    """Runs one statement and commits it."""
     with psycopg.connect(url, autocommit=True) as conn:
         conn.execute(statement.encode())

@@ -1,4 +1,4 @@
-"""The faults, one function each; those of FAULTS are drawn at random."""
+"""The faults, one function each; those in FAULTS are chosen at random."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.acceptance.chaos import means
 from tests.acceptance.chaos.stage import BEHIND_THE_PROXY, PROCESSES, Stage
 
 LOOK_SECONDS = 6.0
-"""How long a connection is waited for to be at the point at which it is to be cut."""
+"""How long to wait for a connection to reach the point at which it is cut."""
 POINTS = {
     "mid-pass": ("reveille-scheduler", "INSERT INTO firings"),
     "mid-close": ("reveille-scheduler", "procrastinate_defer"),
@@ -20,7 +20,7 @@ POINTS = {
     "mid-end": ("reveille-worker", "finished_at"),
     "mid-record": ("reveille-web", "INSERT INTO firings"),
 }
-"""Whose connections are cut, while a statement like this is under way or the last of an open transaction."""
+"""Whose connections are cut while such a statement is running, or is the last of an open transaction."""
 TERMINATE = """
     SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE datname = current_database() AND application_name = %s AND state <> 'idle' AND query ~ %s
@@ -29,13 +29,13 @@ WRITERS = ("reveille-scheduler", "reveille-worker", "reveille-web", "reveille-jo
 
 
 def kill(on: Stage, name: str) -> None:
-    """`kill -9`."""
+    """Kills with `kill -9`."""
     on.again(name)
     on.note(f"kill -9 {name.partition('-')[0]}")
 
 
 def freeze(on: Stage, name: str, seconds: float) -> None:
-    """SIGSTOP, and SIGCONT after a while, beside other faults."""
+    """Sends SIGSTOP, and SIGCONT after a while, while other faults happen."""
 
     def frozen() -> None:
         on.processes.send(name, signal.SIGSTOP)
@@ -47,7 +47,7 @@ def freeze(on: Stage, name: str, seconds: float) -> None:
 
 
 def restart_database(on: Stage, seconds: float = 0.0) -> None:
-    """Stop PostgreSQL in good order, and start it again."""
+    """Stops PostgreSQL properly, and starts it again."""
     on.databases.server.stop()
     time.sleep(seconds)
     on.databases.server.start()
@@ -55,13 +55,13 @@ def restart_database(on: Stage, seconds: float = 0.0) -> None:
 
 
 def kill_database(on: Stage) -> None:
-    """`kill -9` of PostgreSQL."""
+    """Kills PostgreSQL with `kill -9`."""
     on.kill_database()
     on.note("kill -9 postgres")
 
 
 def cut_at(on: Stage, point: str, times: int = 2) -> None:
-    """Cut connections by the server, at a point of what they do."""
+    """Cuts connections at the server, at a given point of their work."""
     name, statement = POINTS[point]
     done, deadline = 0, time.monotonic() + LOOK_SECONDS
     with psycopg.connect(on.url, autocommit=True) as conn:
@@ -73,7 +73,7 @@ def cut_at(on: Stage, point: str, times: int = 2) -> None:
 
 
 def cut_commits(on: Stage, times: int = 2) -> None:
-    """Cut connections as they commit: before the server hears of it, and before its answer comes."""
+    """Cuts connections as they commit: before the server receives it, or before its answer arrives."""
     cuts = [
         on.proxy.cut_at(rb"COMMIT", name, after=after, times=times) for name in WRITERS for after in (False, True)
     ]
@@ -87,13 +87,13 @@ def cut_commits(on: Stage, times: int = 2) -> None:
 
 
 def cut_all(on: Stage) -> None:
-    """Cut every connection at once."""
+    """Cuts every connection at once."""
     on.proxy.cut_all()
     on.note("cut all")
 
 
 def slow(on: Stage, seconds: float = 4.0) -> None:
-    """Each message takes a fifth of a second."""
+    """Delays each message by a fifth of a second."""
     on.proxy.delay = 0.2
     time.sleep(seconds)
     on.proxy.delay = 0.0
@@ -101,7 +101,9 @@ def slow(on: Stage, seconds: float = 4.0) -> None:
 
 
 def black_hole(on: Stage, seconds: float) -> None:
-    """The network swallows everything for a while, beside other faults; then old connections stay dead."""
+    """Makes the network drop everything for a while, while other faults happen; afterwards old connections stay
+    dead.
+    """
 
     def swallow() -> None:
         on.proxy.swallows = True
@@ -114,7 +116,7 @@ def black_hole(on: Stage, seconds: float) -> None:
 
 
 def fill_disk(on: Stage, seconds: float = 5.0) -> None:
-    """PostgreSQL's disk is full, and then is not."""
+    """Fills PostgreSQL's disk, then frees it."""
     if on.disk is None:
         return
     ballast = means.fill(on.disk)
@@ -126,7 +128,7 @@ def fill_disk(on: Stage, seconds: float = 5.0) -> None:
 
 
 def draw(on: Stage) -> None:
-    """One fault by chance."""
+    """Causes one random fault."""
     on.chance.choice(FAULTS)(on)
 
 
@@ -151,7 +153,7 @@ FAULTS: list[Callable[[Stage], None]] = [
 
 
 def rehearse(on: Stage, stop_seconds: float = 40.0) -> None:
-    """Every fault once, in some 75 s."""
+    """Causes every fault once, in about 75 s."""
     freeze(on, "invoker-1", stop_seconds)
     for name in ("web", "scheduler-1", "worker-2"):
         kill(on, name)

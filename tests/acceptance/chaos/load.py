@@ -1,4 +1,4 @@
-"""What is going on while things fail: triggers of every second, webhooks posted until they are accepted."""
+"""The load during faults: triggers every second, and webhooks posted until they are accepted."""
 
 from __future__ import annotations
 
@@ -29,15 +29,15 @@ STOP = """
 
 @dataclass
 class Answers:
-    """What the senders of webhooks were told."""
+    """The responses that the webhook senders received."""
 
     accepted: set[str] = field(default_factory=set)
     refusals: list[tuple[int, str]] = field(default_factory=list)
-    """Status and content type of each answer that was not 202."""
+    """Status and content type of each response other than 202."""
 
 
 def populate(processes: Fleet, agents: AgentServer, url: str) -> list[str]:
-    """Agents with interval triggers of a second, and a webhook each; returns the webhooks' URLs."""
+    """Creates agents with interval triggers of one second and a webhook each; returns the webhooks' URLs."""
     hooks = []
     with processes.api() as api:
         for number in range(AGENTS):
@@ -63,7 +63,7 @@ def _made(response: httpx.Response) -> dict[str, str]:
 
 @contextmanager
 def posting(hooks: list[str], answers: Answers) -> Iterator[None]:
-    """Post webhooks all the while, each with an id, again and again until it is accepted, as providers do."""
+    """Keeps posting to webhooks, each delivery with an id and repeated until it is accepted, as providers do."""
     stop = Event()
 
     def post() -> None:
@@ -98,7 +98,7 @@ def _posted(client: httpx.Client, hook: str, delivery: str, answers: Answers) ->
 
 
 def stop_slots(url: str) -> None:
-    """Stop new slots, as a pause of every trigger would; the database may still be coming up."""
+    """Stops new slots, like pausing every trigger; the database may still be starting."""
     for _ in range(50):
         with suppress(psycopg.Error):
             return execute(url, STOP)
@@ -107,7 +107,7 @@ def stop_slots(url: str) -> None:
 
 
 def settle(url: str) -> None:
-    """Wait until every invocation has ended: lost workers are noticed after 30 s, retries wait 5 s and more."""
+    """Waits until every invocation has ended: lost workers are noticed after 30 s, retries wait 5 s or more."""
     deadline = time.monotonic() + SETTLE_SECONDS
     while time.monotonic() < deadline and query(url, OPEN):
         time.sleep(0.5)

@@ -1,4 +1,4 @@
-"""What faults need of the machine: a disk that can be filled, a clock that is wrong, an earlier version."""
+"""What the faults need from the machine: a disk that can be filled, a wrong clock, an earlier version."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CHUNK = 1 << 20
 
 @contextmanager
 def small_disk(directory: Path) -> Iterator[Path | None]:
-    """A small file system on `directory`; None where none may be mounted."""
+    """Mounts a small file system on `directory`; returns None where this is impossible."""
     directory.mkdir(parents=True, exist_ok=True)
     options = f"size={DISK_MEGABYTES}m,mode=755"
     if _run("mount", "-t", "tmpfs", "-o", options, "tmpfs", str(directory)) is None:
@@ -32,7 +32,7 @@ def small_disk(directory: Path) -> Iterator[Path | None]:
 
 
 def fill(disk: Path) -> Path:
-    """Use up every byte that is left; the file that does so."""
+    """Uses up all remaining space; returns the file that does so."""
     ballast = disk / "ballast"
     with suppress(OSError), ballast.open("ab", buffering=0) as file:
         for size in (CHUNK, 4096):
@@ -43,7 +43,7 @@ def fill(disk: Path) -> Path:
 
 
 def wrong_clock(offset: str) -> dict[str, str] | None:
-    """Variables with which a process has another time of day, such as "+1h"; None without libfaketime."""
+    """Returns variables that give a process another time, such as "+1h"; None without libfaketime."""
     libraries = sorted(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"))
     if not libraries:
         return None
@@ -51,7 +51,7 @@ def wrong_clock(offset: str) -> dict[str, str] | None:
 
 
 def earlier_version(directory: Path) -> Path | None:
-    """The newest version that lacks today's last migration, laid out in `directory`; None without a history."""
+    """Puts the newest version without today's last migration into `directory`; returns None without a history."""
     newest = max(path.name for path in (ROOT / VERSIONS).glob("[0-9]*.py"))
     added = _run("git", "log", "-1", "--format=%H", "--diff-filter=A", "--", f"{VERSIONS}/{newest}")
     archive = _run("git", "archive", f"{added.decode().strip()}^") if added and added.strip() else None
@@ -63,7 +63,7 @@ def earlier_version(directory: Path) -> Path | None:
 
 
 def _run(*command: str) -> bytes | None:
-    """What a command prints; None when it fails or is not there."""
+    """Returns the output of a command; None if it fails or does not exist."""
     try:
         return subprocess.run(command, cwd=ROOT, capture_output=True, check=True, env=os.environ).stdout  # noqa: TID251
     except (OSError, subprocess.CalledProcessError):

@@ -1,4 +1,4 @@
-"""One run: load, faults, and the audit when all has settled."""
+"""One run: load, faults, and the check when everything has settled."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNAVAILABLE = (int(httpx.codes.SERVICE_UNAVAILABLE), "application/problem+json")
 def run_chaos(
     directory: Path, *, seed: int, seconds: float | None = None, say: Callable[[str], None] = print
 ) -> Report:
-    """Every fault once, or those that chance draws for `seconds`; let all settle, and examine it."""
+    """Causes every fault once, or random ones for `seconds`; lets everything settle, and examines the result."""
     with stage(directory, seed, say) as on:
         begin(on, say)
         hooks = populate(on.processes, on.agents, on.url)

@@ -1,8 +1,8 @@
-"""Reveille on every PostgreSQL from 14 to 18 that can be had here: `python -m tests.acceptance.chaos.servers`.
+"""Reveille on every available PostgreSQL from 14 to 18: `python -m tests.acceptance.chaos.servers`.
 
-The embedded one, those that Debian has installed, and the binaries of an npm package, where npm is. On each: all
-migrations, down and up again, then triggers and webhooks while processes are killed, and the audit. One older than 14
-is refused.
+Uses the embedded one, those that Debian has installed, and the binaries of an npm package if npm is installed. On
+each: all migrations, down and up again, then triggers and webhooks while processes are killed, and the check. A
+server older than 14 is refused.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ SECONDS = 12.0
 
 
 def find_programs(directory: Path) -> dict[int, Path]:
-    """Directories of programs by major version."""
+    """Returns the directories of programs by major version."""
     found = {}
     with suppress(ConfigurationError):
         found[MAJOR] = binaries()
@@ -62,7 +62,7 @@ def _unpack(version: str, directory: Path) -> Path | None:
     native = directory / "package" / "native"
     for library in (native / "lib").glob(
         "*.so.*.*"
-    ):  # npm packs no links: libpq.so.5.14 is asked for as libpq.so.5
+    ):  # npm packages contain no links, and the program asks for libpq.so.5.14 as libpq.so.5
         name, _, number = library.name.partition(".so.")
         (native / "lib" / f"{name}.so.{number.split('.')[0]}").symlink_to(library.name)
     return native / "bin"
@@ -70,7 +70,7 @@ def _unpack(version: str, directory: Path) -> Path | None:
 
 @contextmanager
 def running(programs: Path, directory: Path) -> Iterator[str]:
-    """A server with an empty database on loopback; its address."""
+    """Runs a server with an empty database on loopback; yields its address."""
     account = choose_account(directory / "none", programs / "postgres", directory)
     os.chown(directory, account.uid, account.gid)
     data, port = directory / "data", free_port()
@@ -114,7 +114,7 @@ def _wait(address: str) -> None:
 
 
 def try_one(url: str, logs: Path) -> Report:
-    """Migrate up, down and up, then work on it while processes are killed."""
+    """Migrates up, down and up, then uses it while processes are killed."""
     address = url.replace("postgresql:", "postgresql+psycopg:", 1)
     upgrade(address)
     downgrade(address)
@@ -139,7 +139,7 @@ def try_one(url: str, logs: Path) -> Report:
 
 
 def refusal(url: str) -> str:
-    """What Reveille says of a server that is too old."""
+    """Returns Reveille's message about a server that is too old."""
     try:
         upgrade(url.replace("postgresql:", "postgresql+psycopg:", 1))
     except ConfigurationError as error:
@@ -148,7 +148,7 @@ def refusal(url: str) -> str:
 
 
 def main(say: Callable[[str], None] = print) -> int:
-    """Try each; 1 when one of them broke the promise."""
+    """Tries each; returns 1 if one of them broke the promise."""
     failed = False
     with tempfile.TemporaryDirectory(prefix="reveille-servers-") as place:
         Path(place).chmod(0o755)

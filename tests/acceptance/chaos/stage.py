@@ -1,4 +1,4 @@
-"""The processes under load, the database below them, and a network between them that can be broken."""
+"""The processes under load, their database, and a network between them that can be broken."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ PROCESSES = ("web", "scheduler-1", "scheduler-2", "invoker-1", "worker-1", "work
 BEHIND_THE_PROXY = ("web", "invoker-1", "worker-1")
 CLOCKS = {"worker-2": "+1h", "scheduler-2": "-1h"}
 ROLLED = ("web", "worker-1", "worker-2")
-"""Those that are of the earlier version at first."""
+"""The processes that start in the earlier version."""
 OPTIONS = {
-    "fsync": "off",  # nothing here cuts the power, and a process that is killed loses nothing by it
+    "fsync": "off",  # nothing here cuts the power, and a killed process loses nothing
     "full_page_writes": "off",
     "max_connections": "200",
     "max_wal_size": "128MB",
@@ -39,7 +39,7 @@ OPTIONS = {
 
 @dataclass
 class Stage:
-    """All that faults work on."""
+    """Everything that faults act on."""
 
     databases: Databases
     url: str
@@ -56,11 +56,11 @@ class Stage:
     errors: list[BaseException] = field(default_factory=list)
 
     def note(self, fault: str) -> None:
-        """Say that a fault took place."""
+        """Records that a fault happened."""
         self.report.faults.append(fault)
 
     def beside(self, what: Callable[[], None]) -> None:
-        """Do something while other faults go on."""
+        """Runs something while other faults happen."""
 
         def work() -> None:
             try:
@@ -72,7 +72,7 @@ class Stage:
         self._beside[-1].start()
 
     def join(self) -> None:
-        """Wait for what goes on beside."""
+        """Waits for what runs meanwhile."""
         for thread in self._beside:
             thread.join(timeout=180)
             assert not thread.is_alive()
@@ -80,12 +80,12 @@ class Stage:
             raise self.errors[0]
 
     def again(self, name: str, number: signal.Signals = signal.SIGKILL) -> None:
-        """End a process and start it again."""
+        """Ends a process and starts it again."""
         self.processes.kill(name, number)
         self.processes.start(name)
 
     def kill_database(self) -> None:
-        """`kill -9` the server, or one of its processes, by which it restarts itself."""
+        """Kills the server with `kill -9`, or one of its processes, which makes it restart itself."""
         pid = self.databases.server.pid
         assert pid is not None
         os.kill(pid, signal.SIGKILL)
@@ -93,12 +93,12 @@ class Stage:
         self.databases.server.start()
 
     def start_database(self) -> None:
-        """Start it if it has ended."""
+        """Starts the server if it has ended."""
         if self.databases.server.pid is None:
             self.databases.server.start()
 
     def wait_for_database(self) -> None:
-        """Wait until it takes connections."""
+        """Waits until the server accepts connections."""
         for _ in range(600):
             with suppress(psycopg.Error), psycopg.connect(self.url, connect_timeout=2):
                 return
@@ -108,7 +108,7 @@ class Stage:
 
 @contextmanager
 def stage(directory: Path, seed: int, say: Callable[[str], None]) -> Iterator[Stage]:
-    """A stage that is gone at the end; what this machine cannot do is said in a line each."""
+    """Yields a stage and removes it at the end; prints one line for each fault that this machine cannot cause."""
     logs = directory / "logs"
     logs.mkdir()
     with (
@@ -131,7 +131,7 @@ def stage(directory: Path, seed: int, say: Callable[[str], None]) -> Iterator[St
 
 
 def begin(on: Stage, say: Callable[[str], None]) -> None:
-    """Start the processes, those of ROLLED in the earlier version if there is one."""
+    """Starts the processes; those of ROLLED in the earlier version if there is one."""
     far = {"DATABASE_URL": on.proxy.url(on.url).replace("postgresql:", "postgres:", 1)}
     for name in PROCESSES:
         clock = means.wrong_clock(CLOCKS[name]) if name in CLOCKS else {}
@@ -148,7 +148,7 @@ def begin(on: Stage, say: Callable[[str], None]) -> None:
 
 
 def roll(on: Stage) -> None:
-    """Migrate under load and replace the earlier version, one process after the other."""
+    """Migrates under load and replaces the earlier version, one process after another."""
     if on.earlier is None:
         return
     on.processes.migrate()

@@ -1,4 +1,4 @@
-"""Other schedulers beside Reveille, each set up as its documentation says and run by an interpreter of its own.
+"""Other schedulers beside Reveille, each set up as its documentation says and run by its own interpreter.
 
-`make bench-peers` measures them. Not here: what is compared with Reveille in `make bench`.
+`make bench-peers` measures them. The comparisons of `make bench` are not here.
 """

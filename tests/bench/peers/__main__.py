@@ -1,6 +1,6 @@
 """`make bench-peers`: Reveille and other schedulers side by side. Arguments: the names of those to measure.
 
-The peers run in virtual environments of their own, `.venv-peers` and `.venv-peers-alpha`.
+The peers run in their own virtual environments, `.venv-peers` and `.venv-peers-alpha`.
 """
 
 from __future__ import annotations
@@ -31,13 +31,13 @@ PEERS = (
     Peer("loop of 15 s", ((f"{MODULE}tick",),)),
 )
 AHEAD = {"APScheduler 3.11": 60.0, "APScheduler 4 alpha": 60.0, "Celery RedBeat": 40.0}
-"""Seconds that a peer needs to make the schedules of all bursts, where that is more than some."""
+"""Seconds that a peer needs to create the schedules of all bursts, if that is long."""
 ROOT = Path(__file__).parents[3]
 PICTURE = ROOT / "docs" / "peers.svg"
 
 
 def measure_peer(at_services: Services, peer: Peer) -> Found:
-    """All measurements of one peer; one that fails is told, and the others are made."""
+    """Makes all measurements of one peer; reports one that fails and makes the others."""
     found = Found(peer.name)
     python = ROOT / f".venv-{peer.venv}" / "bin" / "python"
     for what in (lateness, idle, killed):
@@ -52,7 +52,7 @@ def measure_peer(at_services: Services, peer: Peer) -> Found:
 
 
 def table(rows: list[Found]) -> str:
-    """The rows in Markdown."""
+    """Returns the rows in Markdown."""
     heads = ["", *(f"{count:,} due, p50; p99" for count in BURSTS), "a second", "idle cores (stored)", "kill -9"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
@@ -72,7 +72,7 @@ def table(rows: list[Found]) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    """Measure, print a line as each is done, then the table; write the picture."""
+    """Measures, prints a line after each peer, then the table; writes the picture."""
     wanted = [each for each in arguments if not each.startswith("--")]
     rows = []
     with services() as at_services:

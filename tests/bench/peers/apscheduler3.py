@@ -13,7 +13,7 @@ from tests.bench.peers.spec import read_spec, work
 
 
 def main() -> None:
-    """Schedule until killed."""
+    """Schedules until killed."""
     spec = read_spec()
     scheduler = BackgroundScheduler(
         timezone=UTC,

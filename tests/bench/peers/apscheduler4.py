@@ -11,7 +11,7 @@ from tests.bench.peers.spec import read_spec, work
 
 
 def main() -> None:
-    """Schedule until killed."""
+    """Schedules until killed."""
     spec = read_spec()
     engine = create_engine(spec.database.replace("postgresql:", "postgresql+psycopg:"))
     with Scheduler(SQLAlchemyDataStore(engine)) as scheduler:

@@ -21,17 +21,17 @@ app.conf.update(timezone="UTC", redbeat_redis_url=SPEC.redis, worker_hijack_root
 
 @app.task(name="work", acks_late=True, ignore_result=True)
 def run(name: str) -> None:
-    """One run."""
+    """Does one run."""
     work(name)
 
 
 def once(slot: datetime) -> Any:
-    """A crontab of that minute alone."""
+    """Returns a crontab of only that minute."""
     return crontab(minute=slot.minute, hour=slot.hour, day_of_month=slot.day, month_of_year=slot.month)
 
 
 def main(part: str, *files: str) -> None:
-    """Run beat, or the worker, until killed."""
+    """Runs beat, or the worker, until killed."""
     if part == "worker":
         app.worker_main(["worker", "--concurrency=2", "--loglevel=ERROR"])
         return

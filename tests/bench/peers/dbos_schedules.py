@@ -17,18 +17,18 @@ DBOS(config=CONFIG)
 
 @DBOS.workflow()
 def run(scheduled: datetime, context: Any) -> None:  # noqa: ARG001  # as DBOS calls it
-    """One run."""
+    """Does one run."""
     step(context)
 
 
 @DBOS.step()
 def step(name: str) -> None:
-    """Its work."""
+    """Does its work."""
     work(name)
 
 
 def main() -> None:
-    """Run until killed."""
+    """Runs until killed."""
     DBOS.launch()
     if SPEC.is_first:
         DBOS.apply_schedules(

@@ -10,7 +10,7 @@ from tests.bench.peers.spec import read_spec, work
 
 
 def main() -> None:
-    """Consume until killed."""
+    """Consumes until killed."""
     spec = read_spec()
     huey = RedisHuey("peer", url=spec.redis)
     for name, slot in spec.in_time():

@@ -1,4 +1,4 @@
-"""Runs a peer through three measurements: lateness, idle CPU, and a kill in the middle."""
+"""Runs a peer through three measurements: lateness, idle CPU, and a kill during work."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from tests.support.web import free_port
 BURSTS = (1, 1000, 10_000)
 STORED, KILLED = 100_000, 300
 WORK_SECONDS = 0.02
-"""How long a job takes in the measurement of the kill, so that some are under way."""
+"""How long a job takes in the kill measurement, so that some are running."""
 LOAD_SECONDS = 60.0
 IDLE_SECONDS = 20.0
 PATIENCE = 60.0
@@ -34,7 +34,7 @@ REPEATS_OF_ONE = 1
 
 @dataclass(frozen=True)
 class Peer:
-    """How a peer is started: the arguments of its interpreter, a process each."""
+    """How a peer is started: the arguments of its interpreter, one process each."""
 
     name: str
     processes: tuple[tuple[str, ...], ...]
@@ -43,13 +43,13 @@ class Peer:
 
 @dataclass
 class Found:
-    """What was measured of a peer."""
+    """The measurements of a peer."""
 
     name: str
     lateness: dict[int, tuple[float, float]] = field(default_factory=dict)
     """p50 and p99 in seconds, by the number that was due."""
     rate: dict[int, float] = field(default_factory=dict)
-    """Runs a second."""
+    """Runs per second."""
     ran: dict[int, int] = field(default_factory=dict)
     """How many of them ran within PATIENCE."""
     stored: int = 0
@@ -69,7 +69,7 @@ class Services:
 
     @contextmanager
     def spec(self, slots: Sequence[tuple[int, int]], work_seconds: float = 0.0) -> Iterator[Spec]:
-        """An empty database of each kind, and a file for the runs."""
+        """Creates an empty database of each kind, and a file for the runs."""
         url = self.databases.create("template0")
         redis = f"redis://127.0.0.1:{self._redis_port}/{next(self._numbers) % 16}"
         subprocess.run(["redis-cli", "-u", redis, "flushdb"], check=True, capture_output=True)
@@ -82,7 +82,7 @@ class Services:
 
 @contextmanager
 def services() -> Iterator[Services]:
-    """Both servers, as safe as they are by default."""
+    """Runs both servers with their default safety."""
     port = free_port()
     with tempfile.TemporaryDirectory() as directory, bench_server() as databases:
         command = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--dir", directory]
@@ -97,7 +97,7 @@ def services() -> Iterator[Services]:
 
 @contextmanager
 def running(peer: Peer, spec: Spec, python: Path) -> Iterator[list[psutil.Popen]]:
-    """The processes of a peer, killed at the end."""
+    """Runs the processes of a peer, and kills them at the end."""
     environment = {**os.environ, VARIABLE: json.dumps(asdict(spec)), "C_FORCE_ROOT": "1"}  # noqa: TID251
     out = Path(spec.log).parent
     started = []
@@ -120,14 +120,14 @@ def running(peer: Peer, spec: Spec, python: Path) -> Iterator[list[psutil.Popen]
 
 
 def kill(process: psutil.Popen) -> None:
-    """End a process and its children as kill -9 does."""
+    """Kills a process and its children with kill -9."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
 
 
 def wait_loaded(spec: Spec, processes: Sequence[psutil.Popen]) -> None:
-    """Wait until the schedules have been made."""
+    """Waits until the schedules have been created."""
     out = Path(spec.log).parent / "out0"
     deadline = time.monotonic() + spec.load_seconds + 60
     while b"loaded all" not in out.read_bytes():
@@ -138,7 +138,7 @@ def wait_loaded(spec: Spec, processes: Sequence[psutil.Popen]) -> None:
 
 
 def check(spec: Spec, processes: Sequence[psutil.Popen]) -> None:
-    """Raise when a process has ended by itself."""
+    """Raises when a process has ended by itself."""
     for number, process in enumerate(processes):
         if process.poll() is not None:
             said = (Path(spec.log).parent / f"out{number}").read_bytes()[-300:].decode(errors="replace")
@@ -146,7 +146,7 @@ def check(spec: Spec, processes: Sequence[psutil.Popen]) -> None:
 
 
 def runs(spec: Spec) -> dict[str, list[float]]:
-    """When each schedule ran."""
+    """Returns when each schedule ran."""
     found: dict[str, list[float]] = {}
     for line in Path(spec.log).read_text().splitlines():
         name, at = line.split()
@@ -155,12 +155,12 @@ def runs(spec: Spec) -> dict[str, list[float]]:
 
 
 def next_minute(ahead: float) -> int:
-    """The first whole minute that is so many seconds ahead at least."""
+    """Returns the first whole minute that is at least so many seconds ahead."""
     return (int(time.time() + ahead) // 60 + 1) * 60
 
 
 def lateness(services: Services, peer: Peer, python: Path, found: Found, ahead: float) -> None:
-    """Have the BURSTS due, a minute between them."""
+    """Makes the BURSTS due, a minute apart."""
     first = next_minute(ahead)
     slots = [(first + 60 * number, count) for number, count in enumerate(BURSTS)]
     with services.spec(slots) as spec, running(peer, spec, python) as processes:
@@ -182,7 +182,7 @@ def lateness(services: Services, peer: Peer, python: Path, found: Found, ahead: 
 
 
 def idle(services: Services, peer: Peer, python: Path, found: Found) -> None:
-    """Store STORED schedules that are due tomorrow, and look what the processes use."""
+    """Stores STORED schedules that are due tomorrow, and measures what the processes use."""
     with services.spec([(next_minute(86_400), STORED)]) as spec, running(peer, spec, python) as processes:
         wait_loaded(spec, processes)
         said = (Path(spec.log).parent / "out0").read_text(errors="replace").splitlines()
@@ -195,13 +195,13 @@ def idle(services: Services, peer: Peer, python: Path, found: Found) -> None:
 
 
 def cpu(processes: Sequence[psutil.Popen]) -> float:
-    """Seconds that the processes and their children have used."""
+    """Returns the seconds of CPU that the processes and their children have used."""
     family = [each for process in processes for each in (process, *process.children(recursive=True))]
     return sum(sum(each.cpu_times()[:2]) for each in family)
 
 
 def killed(services: Services, peer: Peer, python: Path, found: Found) -> None:
-    """Kill all processes of a peer in the midst of KILLED runs, start them again, and count what ran."""
+    """Kills all processes of a peer during KILLED runs, starts them again, and counts the runs."""
     slot = next_minute(15)
     with services.spec([(slot, KILLED)], WORK_SECONDS) as spec:
         with running(peer, spec, python):

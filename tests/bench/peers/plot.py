@@ -1,4 +1,4 @@
-"""Draws the lateness of all peers as an SVG picture: a bar from p50 to p99 for each burst, on a logarithmic axis."""
+"""Draws the lateness of all peers as SVG: a bar from p50 to p99 for each burst, on a logarithmic axis."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _bars(row: Found, top: float) -> Iterator[str]:
 
 
 def picture(rows: Sequence[Found], where: str) -> str:
-    """The whole picture."""
+    """Returns the whole picture."""
     height = len(rows) * ROW + 70
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {LEFT + WIDTH + 40} {height}">',

@@ -14,12 +14,12 @@ app = App(connector=PsycopgConnector(conninfo=SPEC.database))
 
 @app.task(name="work")
 def run(timestamp: int, name: str) -> None:  # noqa: ARG001  # as Procrastinate calls it
-    """One run."""
+    """Does one run."""
     work(name)
 
 
 async def serve() -> None:
-    """Work until killed."""
+    """Works until killed."""
     for name, slot in SPEC.in_time():
         cron = f"{slot.minute} {slot.hour} {slot.day} {slot.month} *"
         app.periodic(cron=cron, periodic_id=name, task_kwargs={"name": name})(run)

@@ -1,4 +1,4 @@
-"""Draws the picture again from what `python -m tests.bench.peers` printed: `… redraw FILE "on which machine, when"`."""
+"""Draws the picture again from the output of `python -m tests.bench.peers`: `… redraw FILE "machine and date"`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.bench.peers.plot import picture
 
 
 def main(path: str, where: str) -> int:
-    """Print the table, and write the picture."""
+    """Prints the table, and writes the picture."""
     rows = []
     for line in Path(path).read_text().splitlines():
         fields = json.loads(line)

@@ -21,7 +21,7 @@ WOKEN = "SELECT count(*) FILTER (WHERE finished_at IS NOT NULL) FROM invocations
 
 
 def measure_reveille(databases: Databases) -> Found:
-    """All measurements."""
+    """Makes all measurements."""
     found = Found("Reveille")
     for count in BURSTS:
         with woken_agents(databases, count) as (_, _port, path, url):
@@ -47,7 +47,7 @@ def _idle(databases: Databases, found: Found) -> None:
 
 
 def _killed(databases: Databases, found: Found) -> None:
-    """Kill the worker in the midst of the calls. A call that was under way is made again, with the same id."""
+    """Kills the worker during the calls. A call that was under way is repeated with the same id."""
     with (
         woken_agents(databases, KILLED) as (processes, _port, path, url),
         psycopg.connect(url, autocommit=True) as conn,

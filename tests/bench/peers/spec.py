@@ -1,4 +1,4 @@
-"""What every peer is told, and what its job does: one line in a file for each run. Needs the standard library only."""
+"""The instructions for every peer, and its job: one line in a file for each run. Uses only the standard library."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ VARIABLE = "PEER_SPEC"
 
 @dataclass(frozen=True)
 class Spec:
-    """One measurement of one peer."""
+    """A measurement of one peer."""
 
     log: str
-    """The file that each run adds a line to."""
+    """The file to which each run appends a line."""
     database: str
     """The URL of an empty PostgreSQL database, `postgresql://…`."""
     redis: str
     """The URL of an empty Redis database."""
     slots: list[tuple[int, int]]
-    """Each second at which so many schedules are due, on the minute."""
+    """The seconds at which so many schedules are due, on the minute."""
     work_seconds: float
     """How long a job takes."""
     is_first: bool
-    """Whether schedules that are stored are to be made; else they are there from before."""
+    """Whether to create the schedules; otherwise they exist already."""
     load_seconds: float
-    """How long making them may take at most."""
+    """How long creating them may take."""
 
     def schedules(self) -> Iterator[tuple[str, datetime]]:
-        """The name of each schedule, and when it is due, once."""
+        """Returns the name of each schedule, and when it is due, once."""
         for slot, count in self.slots:
             for number in range(count):
                 yield f"{slot}-{number}", datetime.fromtimestamp(slot, UTC)
 
     def in_time(self) -> Iterator[tuple[str, datetime]]:
-        """The same, as many as can be made in `load_seconds`."""
+        """Yields the same, as many as can be created in `load_seconds`."""
         started = time.monotonic()
         for count, schedule in enumerate(self.schedules()):
             if time.monotonic() - started > self.load_seconds:
@@ -49,19 +49,19 @@ class Spec:
         self.say("loaded all")
 
     def say(self, words: str) -> None:
-        """Tell the bench how far it is."""
+        """Reports progress to the bench."""
         print(words, flush=True)  # noqa: T201
 
 
 def read_spec() -> Spec:
-    """The measurement that this process is part of."""
+    """Returns the measurement that this process is part of."""
     fields: dict[str, Any] = json.loads(os.environ[VARIABLE])  # noqa: TID251  # other interpreters
     fields["slots"] = [tuple(each) for each in fields["slots"]]
     return Spec(**fields)
 
 
 def work(name: str) -> None:
-    """The job: note that it ran, and when. A line this short is written whole."""
+    """The job: records that it ran, and when. A line this short is written atomically."""
     spec = read_spec()
     line = f"{name} {time.time()}\n".encode()
     if spec.work_seconds:

@@ -1,4 +1,6 @@
-"""A model of a loop that looks every 15 s: all enabled schedules are read and judged in Python, those due are run."""
+"""A model of a loop that checks every 15 s: it reads all enabled schedules, evaluates them in Python, and runs
+those due.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,7 @@ EVERY_SECONDS = 15.0
 
 
 def main() -> None:
-    """Look until killed."""
+    """Checks until killed."""
     spec = read_spec()
     with psycopg.connect(spec.database, autocommit=True) as conn:
         if spec.is_first:

@@ -1,4 +1,4 @@
-"""The graph that the test of LangGraph runs: it says what it was told, and fails or takes its time when asked to."""
+"""The graph for the LangGraph test: it repeats what it was told, and fails or takes its time on request."""
 
 from __future__ import annotations
 
