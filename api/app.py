@@ -15,6 +15,7 @@ from api.audit import audit
 from api.auth import Access
 from api.body import MAX_BODY_BYTES, JsonRequest, StrictJson, check_query
 from api.channels import channel_events, channels
+from api.definitions import definitions
 from api.deliveries import deliveries
 from api.docs import docs
 from api.firings import firings
@@ -66,6 +67,7 @@ RESOURCES = (
     notification_targets,
     models,
     insights,
+    definitions,
     audit,
     keys,
     web_users,

@@ -18,6 +18,8 @@ from scheduler.channels.registry import open_channel
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.manage.agents import Agents
 from scheduler.manage.channels import Channels
+from scheduler.manage.definitions.service import Definitions
+from scheduler.manage.definitions.work import Services as Joined
 from scheduler.manage.deliveries import Deliveries
 from scheduler.manage.invocations import Invocations
 from scheduler.manage.keys import Keys
@@ -55,6 +57,7 @@ class Services:
     pauses: Pauses
     alerts: Alerts
     targets: NotificationTargets
+    definitions: Definitions
     invocations: Invocations
     deliveries: Deliveries
     channels: Channels
@@ -82,6 +85,15 @@ def build_parts(settings: Settings) -> Services:
     operator = Operator(box, for_agents, settings.commands, settings.mcp_commands)
     triggers = Triggers(db, box, allow_private, settings.permitted)
     clock = SystemClock()
+
+    def join(upon: Database) -> Joined:
+        return Joined(
+            Models(upon, box, for_agents, lambda spec: ask_model(spec, for_agents, read_variable)),
+            Agents(upon, operator),
+            Triggers(upon, box, allow_private, settings.permitted),
+            NotificationTargets(upon, box, allow_private, clock),
+        )
+
     return Services(
         settings=settings,
         db=db,
@@ -95,6 +107,7 @@ def build_parts(settings: Settings) -> Services:
         pauses=Pauses(db),
         alerts=Alerts(db),
         targets=NotificationTargets(db, box, allow_private, clock),
+        definitions=Definitions(db, operator, join),
         invocations=Invocations(db),
         deliveries=Deliveries(db),
         channels=Channels(db, box, open_channel),

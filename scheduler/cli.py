@@ -14,6 +14,7 @@ from scheduler.commands import (
     alerts,
     backup,
     budgets,
+    definitions,
     doctor,
     history,
     insights,
@@ -49,6 +50,7 @@ insights.register(app)
 budgets.register(app, agents.group)
 pauses.register(app)
 alerts.register(app)
+definitions.register(app)
 app.add_typer(keys.group, name="keys")
 tools.register(app)
 web_password.register(app)

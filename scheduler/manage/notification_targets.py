@@ -7,6 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from threading import BoundedSemaphore
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -20,7 +21,13 @@ from scheduler.net.client import GuardedClient
 from scheduler.net.headers import check_address
 from scheduler.net.policy import AllowedPrivate, check_url
 from scheduler.notifications.deliveries import send
-from scheduler.notifications.target_statements import create_target, delete_target, get_target, list_targets
+from scheduler.notifications.target_statements import (
+    create_target,
+    delete_target,
+    get_target,
+    list_targets,
+    update_target,
+)
 from scheduler.notifications.targets.base import NotSent, Outgoing
 from scheduler.notifications.targets.registry import SIGNED, open_target
 from scheduler.storage.agents import get_agent
@@ -64,21 +71,33 @@ class NotificationTargets:
 
     def create(self, tenant_id: UUID, agent_id: UUID, spec: TargetSpec, *, actor: str) -> NewTarget:
         """Creates a target for an agent. Raises InvalidField, NotFound, or Conflict for its name or the limit."""
+        secret = _secret_of(spec)
+        values = self._columns(spec, secret)
+        with self._db.begin() as conn:
+            get_agent(conn, tenant_id, agent_id, lock=True)
+            row = create_target(conn, tenant_id, agent_id, values)
+            _audit(conn, "created", row, actor)
+        return NewTarget(row, secret if spec.kind == SIGNED else None)
+
+    def update(self, tenant_id: UUID, target_id: UUID, spec: TargetSpec, *, actor: str) -> NotificationTarget:
+        """Replaces a target's settings. Raises InvalidField, NotFound, or Conflict for its name."""
+        values = self._columns(spec, _secret_of(spec))
+        with self._db.begin() as conn:
+            get_target(conn, tenant_id, target_id, lock=True)
+            row = update_target(conn, target_id, values)
+            _audit(conn, "updated", row, actor)
+        return row
+
+    def _columns(self, spec: TargetSpec, secret: str | None) -> dict[str, Any]:
+        """Checks a target and returns its columns. Raises InvalidField."""
         check_address(spec.url, "url", self._allow_private)
-        is_signed = spec.kind == SIGNED
-        secret = spec.secret or (new_standard_secret() if is_signed else None)
         open_target(spec.kind, secret)
-        values = {
+        return {
             "name": spec.name,
             "kind": spec.kind,
             "host": check_url(spec.url, self._allow_private).host,
             "secrets": self._box.encrypt(json.dumps({"url": spec.url, "secret": secret})),
         }
-        with self._db.begin() as conn:
-            get_agent(conn, tenant_id, agent_id, lock=True)
-            row = create_target(conn, tenant_id, agent_id, values)
-            _audit(conn, "created", row, actor)
-        return NewTarget(row, secret if is_signed else None)
 
     def list(
         self, tenant_id: UUID, agent_id: UUID, *, limit: int, after: UUID | None = None
@@ -125,6 +144,10 @@ class NotificationTargets:
         held = json.loads(self._box.decrypt(row.secrets))
         async with GuardedClient(allow_private=self._allow_private) as client:
             return await send(client, self._clock, held["url"], open_target(row.kind, held["secret"]), note)
+
+
+def _secret_of(spec: TargetSpec) -> str | None:
+    return spec.secret or (new_standard_secret() if spec.kind == SIGNED else None)
 
 
 def _audit(conn: Connection, verb: str, row: NotificationTarget, actor: str) -> None:

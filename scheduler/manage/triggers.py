@@ -29,6 +29,7 @@ from scheduler.storage.idempotency import KeyedRequest
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.trigger_lists import EVERY_TRIGGER, TriggerFilter
 from scheduler.storage.trigger_views import TriggerView, find_system_view, get_view, list_views
+from scheduler.triggers.base import TriggerConfig, parse_config, resolve_config
 from scheduler.triggers.preview import Preview, preview
 from scheduler.triggers.registry import kind_of
 
@@ -101,6 +102,13 @@ class Triggers:
         return plan_trigger(
             conn, agent, spec, maker, room, self._allow_private, self._permitted, self._changes.seal
         )
+
+    def resolved(
+        self, conn: Connection, agent: AgentLimits, kind: type[TriggerConfig], config: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """Returns a config as it would be stored for a trigger of this agent. Raises InvalidField."""
+        context = rows.check_context(conn, agent, self._allow_private, self._permitted, by_agent=False)
+        return resolve_config(parse_config(kind, config, context), config, context)
 
     def get(self, tenant_id: UUID, trigger_id: UUID) -> TriggerView:
         """Returns one trigger. Raises NotFound."""

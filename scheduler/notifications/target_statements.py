@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Uuid, any_, delete, func, insert, literal, select, text
+from sqlalchemy import ARRAY, Connection, Uuid, any_, delete, func, insert, literal, select, text, update
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.ids import new_id
@@ -122,6 +122,13 @@ def list_targets(
     if after is not None:
         statement = statement.where(NotificationTarget.id < after)
     return rows_as(NotificationTarget, conn.execute(statement.order_by(NotificationTarget.id.desc()).limit(limit)))
+
+
+def update_target(conn: Connection, target_id: UUID, values: Mapping[str, Any]) -> NotificationTarget:
+    """Updates a target that the caller has locked; raises Conflict on its name."""
+    with refuse_duplicate("uq_notification_targets_name", DUPLICATE):
+        changed = update(NotificationTarget).where(NotificationTarget.id == target_id).values(**values)
+        return one_as(NotificationTarget, conn.execute(changed.returning(TARGETS)))
 
 
 def delete_target(conn: Connection, target_id: UUID) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from alembic import context
 
 import scheduler.storage.alert_tables  # importing the tables fills the metadata
+import scheduler.storage.definition_tables
 import scheduler.storage.firing_documents
 import scheduler.storage.log_tables
 import scheduler.storage.message_tables

@@ -1,0 +1,131 @@
+"""Definitions as code: applied and exported as a whole."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from flask import Response
+from pydantic import BaseModel
+
+from api.addresses import hook_address
+from api.auth import Level, caller, needs
+from api.resource import CHANGES, answer, blueprint
+from api.schemas.definitions import (
+    AgentDefinition,
+    AppliedOut,
+    ChangeOut,
+    DefinitionsIn,
+    DefinitionsOut,
+    ModelDefinition,
+    TargetDefinition,
+    TriggerDefinition,
+)
+from api.services import services
+from scheduler.manage.definitions.service import Found, Options
+from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, Change, Doc
+from scheduler.manage.definitions.triggers import HOOK
+from scheduler.manage.definitions.work import Kind
+from scheduler.manage.models import Author
+
+definitions = blueprint(
+    "definitions", "Models, agents, triggers and targets as code: applied and exported as a whole."
+)
+
+SHAPES: Mapping[str, type[BaseModel]] = {
+    MODEL: ModelDefinition,
+    AGENT: AgentDefinition,
+    TRIGGER: TriggerDefinition,
+    TARGET: TargetDefinition,
+}
+UNSAID = {"is_enabled": True, "is_paused": False}
+"""What need not be said, although nothing is assumed when it is left out."""
+
+
+@definitions.post("/definitions", responses={200: AppliedOut, **CHANGES})
+@needs(Level.WRITE)
+def apply_definitions(body: DefinitionsIn) -> Response:
+    """Make models, agents, triggers and targets as defined, all or none; a second time changes nothing.
+
+    Of what exists, every field is set, to its default if it is left out. Secrets, `is_enabled` and `is_paused` that
+    are left out stay. `errors` of a refusal names each invalid field, such as triggers.3.config.expr.
+    """
+    who = caller()
+    options = Options(body.set, body.dry_run, body.prune)
+    author = Author(who.actor, who.is_operator)
+    applied = services().definitions.apply(who.tenant_id, body.wanted(), author, options)
+    changes = [_change_out(each) for each in applied.changes]
+    told = AppliedOut(changes=changes, unchanged=applied.unchanged, notes=applied.notes, dry_run=body.dry_run)
+    if body.dry_run:
+        told = told.model_copy(
+            update={"changes": [each.model_copy(update={"secret": None, "hook_url": None}) for each in changes]}
+        )
+    return answer(told)
+
+
+@definitions.get("/definitions", responses={200: DefinitionsOut})
+@needs(Level.READ)
+def export_definitions() -> Response:
+    """Export all models, agents, triggers and targets, without secrets. Applied again, it changes nothing."""
+    found = {each.kind.name: each for each in services().definitions.read(caller().tenant_id)}
+    models = [_exported(found[MODEL].kind, each.doc, ("MODEL", each.name)) for each in found[MODEL].held]
+    own = sum(each.is_own for each in found[TRIGGER].held)
+    agents = [
+        _exported(found[AGENT].kind, each.doc, (each.name,))
+        | _nested(found[TRIGGER], each.name)
+        | _nested(found[TARGET], each.name)
+        for each in found[AGENT].held
+    ]
+    left_out = [f"{own} triggers that agents made themselves"] if own else []
+    return answer(DefinitionsOut(models=models, agents=agents, left_out=left_out))
+
+
+def _change_out(change: Change) -> ChangeOut:
+    shown = dict(change.shown_once)
+    token = shown.pop(HOOK, None)
+    return ChangeOut.model_validate(
+        asdict(change)
+        | {"secret": shown.get("secret"), "hook_url": None if token is None else hook_address(token)}
+    )
+
+
+def _nested(found: Found, agent: str) -> dict[str, Any]:
+    items = [
+        _exported(found.kind, each.doc, (agent, each.name))
+        for each in found.held
+        if each.agent == agent and not each.is_own
+    ]
+    return {f"{found.kind.name}s": items} if items else {}
+
+
+def _exported(kind: Kind, doc: Doc, names: Sequence[str]) -> dict[str, Any]:
+    """Returns a definition without what is assumed anyway, and with references in place of secrets."""
+    fields = SHAPES[kind.name].model_fields
+    shown = {}
+    for name in [*(each for each in fields if each in doc), *(each for each in doc if each not in fields)]:
+        value = doc[name]
+        is_default = (
+            name in fields
+            and not fields[name].is_required()
+            and value == fields[name].get_default(call_default_factory=True)
+        )
+        if value is None and (name not in fields or fields[name].default is None):
+            continue
+        if is_default or UNSAID.get(name, ...) == value or value in ({}, []):
+            continue
+        shown[name] = _referring(kind, value, name, names)
+    if "mcp_servers" in shown:
+        shown["mcp_servers"] = list(shown["mcp_servers"].values())
+    return shown
+
+
+def _referring(kind: Kind, value: Any, path: str, names: Sequence[str]) -> Any:
+    """Returns a value with `{env: NAME}` in place of each secret."""
+    if isinstance(value, Mapping):
+        return {name: _referring(kind, each, f"{path}.{name}", names) for name, each in value.items()}
+    if kind.is_secret(path):
+        words = [*names, *path.split(".")[1:]] if "." in path else [*names, path]
+        return {"env": re.sub(r"[^A-Z0-9]+", "_", "_".join(words).upper()).strip("_")}
+    return value

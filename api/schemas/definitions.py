@@ -1,0 +1,158 @@
+"""Definitions: models, agents, triggers and targets as files have them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints, model_validator
+from pydantic.json_schema import SkipJsonSchema
+
+from api.schemas.agents import AgentSettings
+from api.schemas.base import Answer, Name, Time
+from api.schemas.models import ModelIn
+from api.schemas.notification_targets import TargetIn
+from api.schemas.triggers import TriggerIn
+from scheduler.definitions.references import KEPT
+from scheduler.domain.shapes import Shape
+from scheduler.manage.definitions.service import DEFAULT_SET
+from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, Wanted
+
+MOST = 5000
+RENAMED = Field(None, description="The name it had: it is renamed instead of made anew.")
+PARTS = frozenset({"name", "agent", "renamed_from", "kept"})
+
+
+class Defined(Shape):
+    """A definition. Secrets may be left out: what is stored stays."""
+
+    kept: SkipJsonSchema[dict[str, str]] = Field(default_factory=dict)
+    """The paths of secrets without a value, and why; set here."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _take_kept(cls, value: object) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        return {**_without_kept(value), "kept": dict(_kept(value, ""))}
+
+
+class ModelDefinition(Defined, ModelIn):
+    """A model."""
+
+    renamed_from: Name | None = RENAMED
+
+
+class AgentDefinition(Defined, AgentSettings):
+    """An agent."""
+
+    name: Name
+    renamed_from: Name | None = RENAMED
+    runtime: dict[str, Any] = Field(
+        description="How it is woken: kind, and the settings of that kind. A model is named by its name, as model."
+    )
+    is_paused: bool | None = Field(None, description="Left out: it stays as it is.")
+
+
+class TriggerDefinition(Defined, TriggerIn):
+    """A trigger of an agent."""
+
+    agent: Name
+    renamed_from: Name | None = RENAMED
+    is_enabled: bool | None = Field(None, description="Left out: it stays as it is.")
+
+
+class TargetDefinition(Defined, TargetIn):
+    """A notification target of an agent."""
+
+    agent: Name
+    renamed_from: Name | None = RENAMED
+    url: Annotated[str, StringConstraints(min_length=1, max_length=2000)] | None = Field(  # type: ignore[assignment]
+        None, description="Left out, or without a value: what is stored stays.", repr=False
+    )
+
+
+class DefinitionsIn(Shape):
+    """Definitions to apply, all or none."""
+
+    models: list[ModelDefinition] = Field(default_factory=list, max_length=MOST)
+    agents: list[AgentDefinition] = Field(default_factory=list, max_length=MOST)
+    triggers: list[TriggerDefinition] = Field(default_factory=list, max_length=MOST)
+    targets: list[TargetDefinition] = Field(default_factory=list, max_length=MOST)
+    set: Name = Field(DEFAULT_SET, description="Files that are applied together; pruning looks only at its set.")
+    dry_run: bool = Field(False, description="Only say what would change.")
+    prune: bool = Field(False, description="Remove what an earlier apply of this set made and is not here.")
+
+    def wanted(self) -> list[Wanted]:
+        """Returns the service's input."""
+        sections = ((MODEL, self.models), (AGENT, self.agents), (TRIGGER, self.triggers), (TARGET, self.targets))
+        return [
+            _wanted(kind, f"{kind}s.{index}", item) for kind, items in sections for index, item in enumerate(items)
+        ]
+
+
+class FieldChangeOut(Answer):
+    """A field before and after; of a secret, neither."""
+
+    path: str
+    before: Any
+    after: Any
+    is_secret: bool
+    edited_by: str | None = Field(description="Who edited it by hand since the last apply; that is undone.")
+    edited_at: Time | None
+
+
+class ChangeOut(Answer):
+    """What becomes of one object."""
+
+    action: Literal["create", "update", "delete"]
+    kind: str
+    agent: str | None
+    name: str
+    fields: list[FieldChangeOut]
+    note: str | None
+    secret: str | None = Field(None, description="A generated secret: only in this response.")
+    hook_url: str | None = Field(None, description="A new webhook's address: only in this response.")
+
+
+class AppliedOut(Answer):
+    """What was changed, or, in a dry run, what would be."""
+
+    changes: list[ChangeOut]
+    unchanged: int
+    notes: list[str]
+    dry_run: bool
+
+
+class DefinitionsOut(Answer):
+    """Everything that can be defined, without defaults. A secret is given as `{env: NAME}`."""
+
+    models: list[dict[str, Any]]
+    agents: list[dict[str, Any]]
+    left_out: list[str] = Field(description="What is not included, and why.")
+
+
+def _wanted(kind: str, place: str, item: Any) -> Wanted:
+    fields = {name: getattr(item, name) for name in type(item).model_fields if name not in PARTS}
+    agent = getattr(item, "agent", None)
+    return Wanted(kind, place, item.name, agent, item.renamed_from, fields, item.kept)
+
+
+def _kept(value: Any, path: str) -> Iterator[tuple[str, str]]:
+    """Yields the paths of secrets without a value."""
+    if isinstance(value, Mapping) and value.keys() == {KEPT}:
+        yield path, str(value[KEPT])[:500]
+    elif isinstance(value, Mapping | list):
+        pairs = value.items() if isinstance(value, Mapping) else enumerate(value)
+        for name, each in pairs:
+            yield from _kept(each, f"{path}.{name}" if path else str(name))
+
+
+def _without_kept(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {name: _without_kept(each) for name, each in value.items() if not _is_kept(each)}
+    return [_without_kept(each) for each in value] if isinstance(value, list) else value
+
+
+def _is_kept(value: object) -> bool:
+    return isinstance(value, Mapping) and value.keys() == {KEPT}

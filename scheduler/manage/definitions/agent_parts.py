@@ -1,0 +1,80 @@
+"""The parts of an agent's definition that are written in other ways than they are stored: models and MCP servers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from scheduler.domain.errors import InvalidField
+from scheduler.manage.agents import SavedAgent
+from scheduler.manage.definitions.shapes import Doc
+from scheduler.manage.mcp_servers import McpServer
+from scheduler.runtimes.registry import RUNTIMES, fields_of
+
+BY_ID = "_id"
+"""The end of a runtime's field that refers to a model by its id; without it, the field refers by name."""
+SECRETS = frozenset(name for runtime in RUNTIMES.values() for name in runtime.secrets)
+
+
+def with_model_names(runtime: Doc, models: Mapping[UUID, str]) -> Doc:
+    """Returns a runtime that refers to models by name."""
+    doc = dict(runtime)
+    for field in fields_of(str(doc.get("kind")), "models"):
+        id_ = doc.pop(field, None)
+        if id_ is not None:
+            doc[field.removesuffix(BY_ID)] = models.get(UUID(id_), id_)
+    return doc
+
+
+def with_model_ids(runtime: Doc, models: Mapping[str, UUID]) -> Doc:
+    """Returns a runtime that refers to models by id. Raises InvalidField for an unknown name."""
+    doc = dict(runtime)
+    for field in fields_of(str(doc.get("kind")), "models"):
+        short = field.removesuffix(BY_ID)
+        model = doc.pop(short, None)
+        if model is None:
+            continue
+        if not isinstance(model, str) or model not in models:
+            known = ", ".join(sorted(models)) or "none"
+            raise InvalidField(f"There is no model {model!r}; there are: {known}.", field=f"runtime.{short}")
+        doc[field] = str(models[model])
+    return doc
+
+
+def server_docs(servers: Sequence[McpServer], held: Mapping[str, Any]) -> dict[str, Doc]:
+    """Returns MCP servers by name; headers that are not given stay with their server's address."""
+    docs = {}
+    for server in servers:
+        doc: Doc = server.model_dump(exclude_none=True, exclude={"headers"})
+        stored = held.get(server.name, {})
+        headers = server.headers
+        if headers is None and stored.get("url") == server.url:
+            headers = stored.get("headers")
+        docs[server.name] = doc | ({"headers": dict(headers)} if headers else {})
+    return docs
+
+
+def by_server(path: str, servers: Sequence[McpServer]) -> str:
+    """Returns the path of a header by its server's name instead of its place in the list."""
+    first, *rest = path.split(".", 2)
+    if first != "mcp_servers" or not rest[0].isdecimal():
+        return path
+    return ".".join([first, servers[int(rest[0])].name, *rest[1:]])
+
+
+def server_patch(before: Mapping[str, Doc], after: Mapping[str, Doc]) -> list[McpServer]:
+    """Returns the servers as a change of an agent takes them: headers that are gone are named as null."""
+    servers = []
+    for name, doc in after.items():
+        given = doc.get("headers", {})
+        named = {each.lower() for each in given}
+        old = before.get(name, {}).get("headers", {})
+        headers = {each: None for each in old if each.lower() not in named} | given
+        servers.append(McpServer.model_validate({**doc, "headers": headers or None}))
+    return servers
+
+
+def generated_secrets(saved: SavedAgent, given: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the secrets that were made for an agent, which are shown only this once."""
+    return {name: str(value) for name, value in saved.new_secrets.items() if not given.get(name)}

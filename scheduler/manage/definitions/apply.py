@@ -1,0 +1,186 @@
+"""Applies definitions, kind by kind: finds what is there, changes what differs, removes what is no longer wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from uuid import UUID
+
+from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.manage.definitions.compare import changed_fields, pick, without
+from scheduler.manage.definitions.shapes import AGENT, MODEL, Applied, Change, Doc, FieldChange, Held, Key, Wanted
+from scheduler.manage.definitions.work import Kind, Work
+from scheduler.storage.definition_tables import Definition
+from scheduler.storage.definitions import drop_marks, last_change, write_marks
+
+Pairs = list[tuple[Wanted, Held | None]]
+
+
+class Apply:
+    """One apply to one tenant."""
+
+    def __init__(self, work: Work, set_name: str, marks: Mapping[UUID, Definition]) -> None:
+        self.applied = Applied()
+        self._work = work
+        self._set = set_name
+        self._marks = dict(marks)
+        self._written: list[dict[str, object]] = []
+        self._wanted: set[UUID] = set()
+        self._gone: set[UUID] = set()
+        self._applied_before = {
+            (mark.kind, mark.applied.get("agent"), mark.applied["name"]) for mark in marks.values()
+        }
+
+    def all(self, kinds: Sequence[Kind], wanted: Sequence[Wanted], *, prune: bool) -> None:
+        """Applies every kind, then removes what is left over, in the opposite order."""
+        defined = frozenset(each.name for each in wanted if each.kind == AGENT)
+        for kind in kinds:
+            mine = [each for each in wanted if each.kind == kind.name]
+            if kind.name not in (MODEL, AGENT):
+                mine = self._with_agent(mine, defined)
+            self._apply(kind, mine)
+        if not self._work.errors.found:
+            for kind in reversed(kinds):
+                self._leave(kind, prune=prune)
+            write_marks(self._work.conn, self._written)
+            drop_marks(self._work.conn, self._gone)
+
+    def _with_agent(self, wanted: Sequence[Wanted], defined: frozenset[str]) -> list[Wanted]:
+        """Returns those whose agent exists; records an error for an agent that nobody defines."""
+        known = self._work.agent_ids
+        for each in wanted:
+            if each.agent not in known and each.agent not in defined:
+                text = f"There is no agent {each.agent!r}: define it under agents, or create it first."
+                self._work.errors.note(each.place, InvalidField(text, field="agent"))
+        return [each for each in wanted if each.agent in known]
+
+    def _apply(self, kind: Kind, wanted: Sequence[Wanted]) -> None:
+        held = kind.read()
+        pairs = self._matched(wanted, held)
+        kind.prepare(pairs)
+        new = []
+        for each, found in pairs:
+            with self._work.errors.at(each.place):
+                desired = kind.desired(each, found)
+                if found is None:
+                    new.append((each, desired))
+                else:
+                    self._update(kind, each, found, desired)
+        for each, made in kind.create(new):
+            self._mark(kind, made.id, each, made.doc, is_made=True)
+            note = "It was deleted by hand." if (kind.name, *each.key) in self._applied_before else None
+            fields = tuple(
+                change
+                for change in changed_fields({}, made.doc, kind.is_secret, kind.whole)
+                if change.path != "name" and change.after not in (None, "", {}, [])
+            )
+            self.applied.changes.append(
+                Change("create", kind.name, each.agent, each.name, fields, note, made.shown_once)
+            )
+        kind.learn(kind.read() if wanted else held)
+
+    def _matched(self, wanted: Sequence[Wanted], held: Sequence[Held]) -> Pairs:
+        """Returns each definition with what is there under its name, or under the one it had."""
+        by_key = {each.key: each for each in held}
+        seen: dict[Key, str] = {}
+        pairs: Pairs = []
+        for each in wanted:
+            with self._work.errors.at(each.place):
+                if each.key in seen:
+                    raise Conflict(f"It is defined twice: {seen[each.key]} has the same name.", field="name")
+                seen[each.key] = each.place
+                pairs.append((each, _found(each, by_key)))
+        return pairs
+
+    def _update(self, kind: Kind, wanted: Wanted, held: Held, desired: Doc) -> None:
+        left_out = {name for name in held.doc if name not in desired and name in kind.keeps}
+        before = {name: value for name, value in held.doc.items() if name not in left_out}
+        changes = changed_fields(before, desired, kind.is_secret, kind.whole)
+        mark = self._marks.get(held.id)
+        if mark is not None and mark.set_name != self._set:
+            self.applied.notes.append(
+                f"{_said(kind.name, wanted.agent, wanted.name)} was in set {mark.set_name}; now it is in {self._set}."
+            )
+        self._mark(kind, held.id, wanted, desired, is_made=False)
+        if not changes:
+            self.applied.unchanged += 1
+            return
+        told = tuple(self._edited(kind, held, mark, change) for change in changes)
+        shown = kind.update(wanted, held, desired, changes)
+        note = None if mark is not None else "It was made by hand; now it is also in the files."
+        self.applied.changes.append(Change("update", kind.name, wanted.agent, wanted.name, told, note, shown))
+
+    def _edited(self, kind: Kind, held: Held, mark: Definition | None, change: FieldChange) -> FieldChange:
+        """Says who edited by hand what this change undoes."""
+        if mark is None or change.is_secret or pick(mark.applied, change.path) == change.before:
+            return change
+        if change.path == "is_enabled" and "is_enabled" not in mark.applied:
+            return change
+        last = last_change(self._work.conn, self._work.tenant.id, held.id)
+        return replace(change, edited_by=last.actor if last else "somebody", edited_at=last.at if last else None)
+
+    def _mark(self, kind: Kind, object_id: UUID, wanted: Wanted, doc: Doc, *, is_made: bool) -> None:
+        """Marks an object as wanted, if its mark is not so already."""
+        self._wanted.add(object_id)
+        applied, mark = without(doc, kind.is_secret), self._marks.get(object_id)
+        if mark is not None and mark.set_name == self._set and mark.applied == applied | {"agent": wanted.agent}:
+            return
+        self._written.append(
+            {
+                "object_id": object_id,
+                "tenant_id": self._work.tenant.id,
+                "kind": kind.name,
+                "set_name": self._set,
+                "is_made": is_made,
+                "applied": applied | {"agent": wanted.agent},
+                "applied_by": self._work.actor,
+            }
+        )
+
+    def _leave(self, kind: Kind, *, prune: bool) -> None:
+        """Removes what apply made and no file has any longer; forgets what is gone or was taken over."""
+        held = {each.id: each for each in kind.read()}
+        for id_, mark in self._marks.items():
+            if mark.kind != kind.name or id_ in self._wanted:
+                continue
+            found = held.get(id_)
+            if found is None:
+                self._gone.add(id_)
+            elif mark.set_name == self._set:
+                self._leave_one(kind, found, mark, prune=prune)
+
+    def _leave_one(self, kind: Kind, held: Held, mark: Definition, *, prune: bool) -> None:
+        said = _said(kind.name, held.agent, held.name)
+        if not mark.is_made:
+            if prune:
+                self._gone.add(held.id)
+                self.applied.notes.append(f"{said} is no longer in the files; it was made by hand, and stays.")
+            return
+        if not prune:
+            self.applied.notes.append(f"{said} is no longer in the files; --prune removes it.")
+            return
+        with self._work.errors.at(said):
+            why = kind.delete(held)
+            if why is not None:
+                self.applied.notes.append(f"{said} is no longer in the files, but stays: {why}.")
+                return
+            self._gone.add(held.id)
+            self.applied.changes.append(Change("delete", kind.name, held.agent, held.name))
+
+
+def _found(wanted: Wanted, by_key: Mapping[Key, Held]) -> Held | None:
+    """Returns what is there. Raises Conflict when both the new and the former name are taken."""
+    found = by_key.get(wanted.key)
+    if wanted.renamed_from is None or wanted.renamed_from == wanted.name:
+        return found
+    former = by_key.get((wanted.agent, wanted.renamed_from))
+    if found is not None and former is not None:
+        raise Conflict(
+            f"There are both {wanted.name!r} and {wanted.renamed_from!r}: leave out renamed_from, or delete one.",
+            field="renamed_from",
+        )
+    return found or former
+
+
+def _said(kind: str, agent: str | None, name: str) -> str:
+    return f"{kind} {name}" if agent is None else f"{kind} {agent}/{name}"

@@ -1,0 +1,83 @@
+"""Definitions of models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from sqlalchemy import select
+
+from scheduler.domain.errors import Conflict
+from scheduler.manage.definitions.compare import keep
+from scheduler.manage.definitions.shapes import MODEL, Doc, FieldChange, Held, Wanted, as_json
+from scheduler.manage.definitions.work import Kind, Made
+from scheduler.storage.model_tables import Model
+from scheduler.storage.models import MODELS
+from scheduler.storage.rows import rows_as
+
+FIELDS = (
+    "name", "provider", "model", "base_url", "key_env", "is_enabled", "max_output_tokens", "input_price",
+    "output_price",
+)  # fmt: skip
+
+
+class Models(Kind):
+    """Models, with their keys."""
+
+    name: ClassVar = MODEL
+
+    def read(self) -> list[Held]:
+        """Returns the tenant's models."""
+        found = rows_as(
+            Model, self.work.conn.execute(select(MODELS).where(Model.tenant_id == self.work.tenant.id))
+        )
+        return [Held(row.id, None, row.name, self._doc(row), row) for row in found]
+
+    def _doc(self, row: Model) -> Doc:
+        doc: Doc = {name: as_json(getattr(row, name)) for name in FIELDS}
+        if row.key is not None:
+            doc["key"] = self.work.operator.box.decrypt(row.key)
+        return doc
+
+    def is_secret(self, path: str) -> bool:
+        """The key is."""
+        return path == "key"
+
+    def desired(self, wanted: Wanted, held: Held | None) -> Doc:
+        """Returns the definition; a key that is not given stays, unless a variable takes its place."""
+        doc: Doc = as_json(dict(wanted.fields)) | {"name": wanted.name}
+        stored = None if held is None else held.doc
+        for path, why in wanted.kept.items():
+            keep(doc, path, why, stored)
+        if stored is not None and doc.get("key") is None and doc.get("key_env") is None and "key" in stored:
+            doc["key"] = stored["key"]
+        return doc
+
+    def create(self, new: Sequence[tuple[Wanted, Doc]]) -> list[tuple[Wanted, Made]]:
+        """Creates models one by one: there are few."""
+        made = []
+        for wanted, doc in new:
+            with self.work.errors.at(wanted.place):
+                values = {"key": None, **wanted.fields, "name": wanted.name}
+                row = self.work.services.models.create(self.work.tenant.id, values, self.work.author)
+                made.append((wanted, Made(row.id, doc)))
+        return made
+
+    def update(self, wanted: Wanted, held: Held, desired: Doc, changes: Sequence[FieldChange]) -> dict[str, str]:
+        """Changes the fields that differ."""
+        given = {**wanted.fields, "name": wanted.name, "key": desired.get("key")}
+        patch = {change.path: given[change.path] for change in changes}
+        self.work.services.models.update(self.work.tenant.id, held.id, patch, self.work.author)
+        return {}
+
+    def delete(self, held: Held) -> str | None:
+        """Deletes a model that no agent uses."""
+        try:
+            self.work.services.models.delete(self.work.tenant.id, held.id, actor=self.work.actor)
+        except Conflict as error:
+            return error.message
+        return None
+
+    def learn(self, held: Sequence[Held]) -> None:
+        """Notes the ids, which agents refer to by name."""
+        self.work.model_ids = {each.name: each.id for each in held}
