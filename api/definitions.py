@@ -25,10 +25,11 @@ from api.schemas.definitions import (
 )
 from api.services import services
 from scheduler.manage.definitions.service import Found, Options
-from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, Change, Doc
+from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, Change, Doc, FieldChange
 from scheduler.manage.definitions.triggers import HOOK
 from scheduler.manage.definitions.work import Kind
 from scheduler.manage.models import Author
+from scheduler.runtimes.registry import runtime_of
 
 definitions = blueprint(
     "definitions", "Models, agents, triggers and targets as code: applied and exported as a whole."
@@ -40,6 +41,8 @@ SHAPES: Mapping[str, type[BaseModel]] = {
     TRIGGER: TriggerDefinition,
     TARGET: TargetDefinition,
 }
+FIRST = ("name", "type", "kind", "provider", "model", "runtime", "config", "reason")
+"""The fields that come first in an export."""
 UNSAID = {"is_enabled": True, "is_paused": False}
 """What need not be said, although nothing is assumed when it is left out."""
 
@@ -56,13 +59,10 @@ def apply_definitions(body: DefinitionsIn) -> Response:
     options = Options(body.set, body.dry_run, body.prune)
     author = Author(who.actor, who.is_operator)
     applied = services().definitions.apply(who.tenant_id, body.wanted(), author, options)
-    changes = [_change_out(each) for each in applied.changes]
-    told = AppliedOut(changes=changes, unchanged=applied.unchanged, notes=applied.notes, dry_run=body.dry_run)
-    if body.dry_run:
-        told = told.model_copy(
-            update={"changes": [each.model_copy(update={"secret": None, "hook_url": None}) for each in changes]}
-        )
-    return answer(told)
+    changes = [_change_out(each, is_done=not body.dry_run) for each in applied.changes]
+    return answer(
+        AppliedOut(changes=changes, unchanged=applied.unchanged, notes=applied.notes, dry_run=body.dry_run)
+    )
 
 
 @definitions.get("/definitions", responses={200: DefinitionsOut})
@@ -82,13 +82,28 @@ def export_definitions() -> Response:
     return answer(DefinitionsOut(models=models, agents=agents, left_out=left_out))
 
 
-def _change_out(change: Change) -> ChangeOut:
-    shown = dict(change.shown_once)
+def _change_out(change: Change, *, is_done: bool) -> ChangeOut:
+    shown = dict(change.shown_once) if is_done else {}
     token = shown.pop(HOOK, None)
+    fields = [asdict(each) for each in change.fields if change.action != "create" or not _is_assumed(change, each)]
     return ChangeOut.model_validate(
         asdict(change)
-        | {"secret": shown.get("secret"), "hook_url": None if token is None else hook_address(token)}
+        | {
+            "fields": fields,
+            "secret": shown.get("secret"),
+            "hook_url": None if token is None else hook_address(token),
+        }
     )
+
+
+def _is_assumed(change: Change, field: FieldChange) -> bool:
+    """Whether a new object has this field without saying so."""
+    shape: type[BaseModel] = SHAPES[change.kind]
+    name = field.path
+    if name.startswith("runtime."):
+        kind = next((each.after for each in change.fields if each.path == "runtime.kind"), "")
+        shape, name = runtime_of(kind), name.removeprefix("runtime.")
+    return not field.is_secret and is_default(shape, name, field.after)
 
 
 def _nested(found: Found, agent: str) -> dict[str, Any]:
@@ -102,23 +117,33 @@ def _nested(found: Found, agent: str) -> dict[str, Any]:
 
 def _exported(kind: Kind, doc: Doc, names: Sequence[str]) -> dict[str, Any]:
     """Returns a definition without what is assumed anyway, and with references in place of secrets."""
-    fields = SHAPES[kind.name].model_fields
-    shown = {}
-    for name in [*(each for each in fields if each in doc), *(each for each in doc if each not in fields)]:
-        value = doc[name]
-        is_default = (
-            name in fields
-            and not fields[name].is_required()
-            and value == fields[name].get_default(call_default_factory=True)
-        )
-        if value is None and (name not in fields or fields[name].default is None):
-            continue
-        if is_default or UNSAID.get(name, ...) == value or value in ({}, []):
-            continue
-        shown[name] = _referring(kind, value, name, names)
+    shape = SHAPES[kind.name]
+    shown = {
+        name: _referring(kind, doc[name], name, names)
+        for name in sorted(doc, key=_rank)
+        if not is_default(shape, name, doc[name]) and UNSAID.get(name, ...) != doc[name]
+    }
+    if "runtime" in shown:
+        runtime = runtime_of(doc["runtime"]["kind"])
+        shown["runtime"] = {
+            name: value for name, value in shown["runtime"].items() if not is_default(runtime, name, value)
+        }
     if "mcp_servers" in shown:
         shown["mcp_servers"] = list(shown["mcp_servers"].values())
     return shown
+
+
+def is_default(shape: type[BaseModel], name: str, value: Any) -> bool:
+    """Whether a field has this value if it is left out."""
+    field = shape.model_fields.get(name)
+    if field is None or field.is_required():
+        return field is None and value is None
+    default = field.get_default(call_default_factory=True)
+    return bool(value == default) or (not value and not default and value not in (False, 0))
+
+
+def _rank(name: str) -> int:
+    return FIRST.index(name) if name in FIRST else len(FIRST)
 
 
 def _referring(kind: Kind, value: Any, path: str, names: Sequence[str]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
 from typing import Any, Self
@@ -25,6 +25,7 @@ from scheduler.domain.errors import (
 
 TIMEOUT = 30.0
 """The timeout of one call in seconds."""
+LONG_TIMEOUT = 300.0
 PAGE = 100
 """The page size of listings."""
 LOCAL = ("all://127.0.0.1", "all://localhost", "all://[::1]")
@@ -44,6 +45,15 @@ _ERRORS: dict[int, type[ReveilleError]] = {
 _REMEDY = "Pass another key with --key or REVEILLE_API_KEY."
 
 
+class Refused(ReveilleError):
+    """The API refused the fields of a request."""
+
+    def __init__(self, whole: ReveilleError, errors: Sequence[Mapping[str, str]]) -> None:
+        super().__init__(whole.message)
+        self.whole = whole
+        self.errors = errors
+
+
 class Client:
     """Calls `URL/api/v1`. Every failure is a ReveilleError that says what to do."""
 
@@ -57,6 +67,7 @@ class Client:
             raise UsageFault(f"--url {url!r} is not an address such as http://127.0.0.1:8080.")
         self._url = url
         self._has_key = bool(key)
+        self._errors: Sequence[Mapping[str, str]] = []
         self._http = httpx.Client(
             base_url=f"{url}/api/v1", headers=headers, timeout=TIMEOUT, mounts=dict.fromkeys(LOCAL)
         )
@@ -76,6 +87,15 @@ class Client:
     def post(self, *path: str, body: Mapping[str, Any] | None = None) -> Any:
         """POSTs `body` as JSON, if given."""
         return self._call("POST", path, body=body)
+
+    def post_whole(self, *path: str, body: Mapping[str, Any]) -> Any:
+        """POSTs what may take long. Raises Refused, with each invalid field, when some are."""
+        try:
+            return self._call("POST", path, body=body, timeout=LONG_TIMEOUT)
+        except ReveilleError as error:
+            if self._errors:
+                raise Refused(error, self._errors) from None
+            raise
 
     def patch(self, *path: str, body: Mapping[str, Any]) -> Any:
         """PATCHes with `body` as JSON."""
@@ -102,15 +122,16 @@ class Client:
         *,
         query: Mapping[str, object] | None = None,
         body: Mapping[str, Any] | None = None,
+        timeout: float = TIMEOUT,
     ) -> Any:
         target = "/" + "/".join(map(_escaped, path))
         params = {name: str(value) for name, value in (query or {}).items() if value is not None}
         try:
-            response = self._http.request(method, target, params=params, json=body)
+            response = self._http.request(method, target, params=params, json=body, timeout=timeout)
         except (UnicodeError, RecursionError, ValueError) as error:
             raise UsageFault(f"The input cannot be sent as JSON: {error}.") from None
         except httpx.TimeoutException:
-            raise Unreachable(f"{self._url} did not answer within {TIMEOUT:.0f} s; try again.") from None
+            raise Unreachable(f"{self._url} did not answer within {timeout:.0f} s; try again.") from None
         except (httpx.TransportError, httpx.InvalidURL) as error:
             raise Unreachable(
                 f"{self._url} does not answer ({error}); start it with `reveille run` (in a checkout: `make run`), "
@@ -130,6 +151,7 @@ class Client:
         raise self._failure(response.status_code, answer if isinstance(answer, dict) else {})
 
     def _failure(self, status: int, problem: Mapping[str, Any]) -> ReveilleError:
+        self._errors = problem.get("errors") or []
         text = problem.get("detail") or problem.get("title")
         if not isinstance(text, str):
             return ReveilleError(

@@ -9,8 +9,8 @@ from typing import Any
 
 import typer
 
+from scheduler.commands.exits import complain
 from scheduler.commands.output import printable, say
-from scheduler.commands.streams import complain
 
 MARKS = {"create": "+", "update": "~", "delete": "-"}
 COLOURS = {"+": typer.colors.GREEN, "~": typer.colors.YELLOW, "-": typer.colors.RED}

@@ -11,9 +11,8 @@ import typer
 
 from scheduler.commands.console import Console, client_command
 from scheduler.commands.definition_diff import show_changes
-from scheduler.commands.exits import UsageFault
+from scheduler.commands.exits import UsageFault, complain
 from scheduler.commands.output import printable, say, show_json
-from scheduler.commands.streams import complain
 
 if TYPE_CHECKING:
     from scheduler.definitions.files import Bundle
@@ -22,7 +21,9 @@ DIFFERENT = 3
 """The exit code of `apply --dry-run` when something would change."""
 Files = Annotated[
     list[str],
-    typer.Option("--file", "-f", metavar="FILE", help="A YAML or JSON file, a folder, or - for stdin. Repeatable."),
+    typer.Option(
+        "--file", "-f", metavar="FILE", help="A YAML or JSON file, a folder, or - for stdin. Repeatable."
+    ),
 ]
 _PLACE = re.compile(r"\b(?:models|agents|triggers|targets)\.\d+\b")
 
@@ -47,7 +48,7 @@ def apply(
         str, typer.Option("--set", metavar="NAME", help="Files applied together; pruning looks only at its set.")
     ] = "default",
 ) -> None:
-    """Make models, agents, triggers and targets as files define them.
+    """Make agents and triggers as files define them.
 
     All or nothing: with any error nothing is changed. A second time changes nothing.
     """
@@ -63,7 +64,10 @@ def apply(
 
 
 def export(console: Console) -> None:
-    """Print all models, agents, triggers and targets as a file for apply, without secrets."""
+    """Print what there is as a file for apply.
+
+    All models, agents, triggers and targets, without secrets.
+    """
     from scheduler.definitions.dump import dump_yaml
 
     answer = console.client.get("definitions")
@@ -78,7 +82,7 @@ def export(console: Console) -> None:
 
 
 def schema() -> None:
-    """Print the JSON Schema of files of definitions, for editors."""
+    """Print the JSON Schema of definitions."""
     from scheduler.commands.definition_schema import definition_schema
 
     show_json(definition_schema())
@@ -104,7 +108,7 @@ def _send(console: Console, bundle: Bundle, body: Mapping[str, Any]) -> Any:
     from scheduler.commands.client import Refused
 
     try:
-        return console.client.post("definitions", body=body, timeout=300)
+        return console.client.post_whole("definitions", body=body)
     except Refused as refusal:
         for error in refusal.errors:
             place = bundle.place(error["field"])
@@ -119,5 +123,3 @@ def _told(error: Mapping[str, str], bundle: Bundle) -> str:
     field = ".".join(error["field"].split(".")[2:])
     text = _PLACE.sub(lambda found: str(bundle.place(f"{found[0]}.name") or found[0]), error["message"])
     return text if not field or field in text else f"{field}: {text}"
-
-

@@ -7,14 +7,20 @@ from typing import Any
 from uuid import UUID
 
 from scheduler.domain.errors import InvalidField
+from scheduler.manage.agent_remotes import McpServer
 from scheduler.manage.agents import SavedAgent
 from scheduler.manage.definitions.shapes import Doc
-from scheduler.manage.mcp_servers import McpServer
 from scheduler.runtimes.registry import RUNTIMES, fields_of
 
 BY_ID = "_id"
 """The end of a runtime's field that refers to a model by its id; without it, the field refers by name."""
 SECRETS = frozenset(name for runtime in RUNTIMES.values() for name in runtime.secrets)
+
+
+def model_names(runtime: Doc) -> set[str]:
+    """Returns the names of the models that a runtime refers to."""
+    shorts = (field.removesuffix(BY_ID) for field in fields_of(str(runtime.get("kind")), "models"))
+    return {str(runtime[short]) for short in shorts if short in runtime}
 
 
 def with_model_names(runtime: Doc, models: Mapping[UUID, str]) -> Doc:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from uuid import UUID
 
 from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.manage.definitions.agent_parts import model_names
 from scheduler.manage.definitions.compare import changed_fields, pick, without
 from scheduler.manage.definitions.shapes import AGENT, MODEL, Applied, Change, Doc, FieldChange, Held, Key, Wanted
 from scheduler.manage.definitions.work import Kind, Work
@@ -36,7 +37,10 @@ class Apply:
         defined = frozenset(each.name for each in wanted if each.kind == AGENT)
         for kind in kinds:
             mine = [each for each in wanted if each.kind == kind.name]
-            if kind.name not in (MODEL, AGENT):
+            if kind.name == AGENT:
+                lost = {each.name for each in wanted if each.kind == MODEL} - set(self._work.model_ids)
+                mine = [each for each in mine if not lost & model_names(each.fields["runtime"])]
+            elif kind.name != MODEL:
                 mine = self._with_agent(mine, defined)
             self._apply(kind, mine)
         if not self._work.errors.found:

@@ -11,14 +11,15 @@ from scheduler.domain.errors import Conflict
 from scheduler.manage.definitions.compare import keep
 from scheduler.manage.definitions.shapes import MODEL, Doc, FieldChange, Held, Wanted, as_json
 from scheduler.manage.definitions.work import Kind, Made
-from scheduler.storage.model_tables import Model
 from scheduler.storage.models import MODELS
 from scheduler.storage.rows import rows_as
+from scheduler.storage.tenant_tables import Model
 
 FIELDS = (
     "name", "provider", "model", "base_url", "key_env", "is_enabled", "max_output_tokens", "input_price",
     "output_price",
 )  # fmt: skip
+SECRETS = frozenset({"key"})
 
 
 class Models(Kind):
@@ -41,7 +42,7 @@ class Models(Kind):
 
     def is_secret(self, path: str) -> bool:
         """The key is."""
-        return path == "key"
+        return path in SECRETS
 
     def desired(self, wanted: Wanted, held: Held | None) -> Doc:
         """Returns the definition; a key that is not given stays, unless a variable takes its place."""

@@ -19,8 +19,7 @@ from scheduler.manage.definitions.compare import keep, patch_to, pick, put
 from scheduler.manage.definitions.shapes import TRIGGER, Doc, FieldChange, Held, Wanted, as_json
 from scheduler.manage.definitions.work import Kind, Made, create_in_bulk
 from scheduler.manage.new_triggers import CreatedTrigger
-from scheduler.manage.stored_triggers import AgentLimits
-from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.trigger_spec import AgentLimits, TriggerSpec
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import Agent, Trigger
 from scheduler.triggers.base import join_secrets

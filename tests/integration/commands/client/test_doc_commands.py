@@ -37,6 +37,7 @@ SNIPPETS = (
 """Pages whose blocks are run by the test here, in one shell each."""
 RUN_BY: dict[str, tuple[str, ...]] = {
     "tests/integration/commands/client/test_doc_commands.py": ("README.md", "cli.md", "network.md", *SNIPPETS),
+    "tests/integration/commands/client/test_definitions.py": ("definitions.md",),
     "tests/integration/docs/test_api_docs.py": ("api.md",),
     "tests/integration/docs/test_message_docs.py": (
         "triggers/on_message.md",
