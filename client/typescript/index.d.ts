@@ -1015,6 +1015,116 @@ export interface TriggerFiguresOut {
   firings: number;
 }
 
+export interface AppliedOut {
+  changes: Array<ChangeOut>;
+  unchanged: number;
+  notes: Array<string>;
+  dry_run: boolean;
+}
+
+export interface ChangeOut {
+  action: "create" | "update" | "delete";
+  kind: string;
+  agent: string | null;
+  name: string;
+  fields: Array<FieldChangeOut>;
+  note: string | null;
+  secret: string | null;
+  hook_url: string | null;
+}
+
+export interface FieldChangeOut {
+  path: string;
+  before: unknown;
+  after: unknown;
+  is_secret: boolean;
+  edited_by: string | null;
+  edited_at: string | null;
+}
+
+export interface DefinitionsIn {
+  models?: Array<ModelDefinition>;
+  agents?: Array<AgentDefinition>;
+  triggers?: Array<TriggerDefinition>;
+  targets?: Array<TargetDefinition>;
+  set?: string;
+  dry_run?: boolean;
+  prune?: boolean;
+}
+
+export interface AgentDefinition {
+  role_description: string;
+  language: "en" | "zh";
+  timezone: string | null;
+  dedup_delay_seconds: number;
+  max_batch: number;
+  timeout_seconds: number;
+  max_triggers: number | null;
+  min_poll_interval_min: number | null;
+  webhook_rate_limit: number | null;
+  max_tokens_per_day: number | null;
+  max_invocations_per_hour: number | null;
+  expect_wake_within: number | null;
+  expires_at: string | null;
+  mcp_servers: Array<McpServer>;
+  approve_triggers: boolean;
+  public_card: boolean;
+  name: string;
+  renamed_from: string | null;
+  runtime: Record<string, unknown>;
+  is_paused: boolean | null;
+}
+
+export interface ModelDefinition {
+  base_url: string | null;
+  key: string | null;
+  key_env: string | null;
+  is_enabled: boolean;
+  max_output_tokens: number | null;
+  input_price: number;
+  output_price: number;
+  name: string;
+  provider: "openai" | "openai-compatible" | "anthropic" | "google";
+  model: string;
+  renamed_from: string | null;
+}
+
+export interface TargetDefinition {
+  name: string;
+  kind: string;
+  url: string | null;
+  secret: string | null;
+  agent: string;
+  renamed_from: string | null;
+}
+
+export interface TriggerDefinition {
+  reason: string;
+  focus_ref: string | null;
+  urgent: boolean;
+  max_fires: number | null;
+  cooldown_seconds: number;
+  expires_at: string | null;
+  misfire_policy: "latest" | "all" | "skip";
+  grace_seconds: number;
+  notification_summary: string | null;
+  expect_within: number | null;
+  expect: "firing" | "success";
+  managed_by_agent: boolean;
+  name: string;
+  type: string;
+  config: Record<string, unknown>;
+  agent: string;
+  renamed_from: string | null;
+  is_enabled: boolean | null;
+}
+
+export interface DefinitionsOut {
+  models: Array<Record<string, unknown>>;
+  agents: Array<Record<string, unknown>>;
+  left_out: Array<string>;
+}
+
 export interface AuditPage {
   items: Array<AuditOut>;
   next: string | null;

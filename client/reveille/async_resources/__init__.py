@@ -12,6 +12,7 @@ from reveille.async_resources.alerts import AsyncAlerts
 from reveille.async_resources.api_keys import AsyncApiKeys
 from reveille.async_resources.audit import AsyncAudit
 from reveille.async_resources.channels import AsyncChannels
+from reveille.async_resources.definitions import AsyncDefinitions
 from reveille.async_resources.deliveries import AsyncDeliveries
 from reveille.async_resources.firings import AsyncFirings
 from reveille.async_resources.insights import AsyncInsights
@@ -45,6 +46,7 @@ class AsyncResources:
         self.notification_targets = AsyncNotificationTargets(client)
         self.models = AsyncModels(client)
         self.insights = AsyncInsights(client)
+        self.definitions = AsyncDefinitions(client)
         self.audit = AsyncAudit(client)
         self.api_keys = AsyncApiKeys(client)
         self.web_users = AsyncWebUsers(client)

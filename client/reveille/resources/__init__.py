@@ -12,6 +12,7 @@ from reveille.resources.alerts import Alerts
 from reveille.resources.api_keys import ApiKeys
 from reveille.resources.audit import Audit
 from reveille.resources.channels import Channels
+from reveille.resources.definitions import Definitions
 from reveille.resources.deliveries import Deliveries
 from reveille.resources.firings import Firings
 from reveille.resources.insights import Insights
@@ -45,6 +46,7 @@ class Resources:
         self.notification_targets = NotificationTargets(client)
         self.models = Models(client)
         self.insights = Insights(client)
+        self.definitions = Definitions(client)
         self.audit = Audit(client)
         self.api_keys = ApiKeys(client)
         self.web_users = WebUsers(client)
