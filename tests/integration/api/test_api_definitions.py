@@ -63,11 +63,11 @@ def said(answer: Any) -> list[str]:
 
 def flat(exported: Any) -> dict[str, Any]:
     """An export as a request, with its secrets left to what is stored."""
-    nested = {"triggers": [], "targets": []}  # type: dict[str, list[Any]]
+    nested: dict[str, list[Any]] = {"triggers": [], "targets": []}
     for agent in exported["agents"]:
         for section, items in nested.items():
             items += [each | {"agent": agent["name"]} for each in agent.pop(section, [])]
-    return {"models": exported["models"], "agents": exported["agents"]} | _unset(nested) | {}
+    return dict(_unset({"models": exported["models"], "agents": exported["agents"], **nested}))
 
 
 def _unset(value: Any) -> Any:
