@@ -5,9 +5,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from scheduler.storage.engine import Database
-from tests.support.postgres import Databases, running_server
+from tests.support.postgres import Databases, fastest_place, running_server
+
+# How long an example takes says how busy the machine is; a test whose subject is speed counts processor time.
+settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any-machine")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -19,7 +24,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def databases() -> Iterator[Databases]:
     """The session's PostgreSQL server, for tests that need several databases or the server itself."""
     with (
-        tempfile.TemporaryDirectory(prefix="reveille-tests-") as directory,
+        tempfile.TemporaryDirectory(prefix="reveille-tests-", dir=fastest_place()) as directory,
         running_server(Path(directory)) as running,
     ):
         yield running

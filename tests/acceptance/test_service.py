@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -101,12 +102,12 @@ def test_a_pause_an_edit_and_a_delete_hold_on_a_running_worker_at_once(
         def fired_twice(name: str) -> bool:
             return fired(name) >= 2
 
-        def stops_at_once(name: str) -> None:
-            """Checks that nothing was fired later than a second after the change was answered."""
+        def stopped_at_once() -> None:
+            """Checks that nothing was fired later than a second after the changes were answered."""
             changed_at = conn.execute("SELECT clock_timestamp()").fetchone()
             time.sleep(3)
-            late = "SELECT 1 FROM firings WHERE trigger_name = %s AND fired_at > %s + interval '1 second'"
-            assert conn.execute(late, [name, changed_at and changed_at[0]]).fetchall() == []
+            late = "SELECT 1 FROM firings WHERE fired_at > %s + interval '1 second'"
+            assert conn.execute(late, [changed_at and changed_at[0]]).fetchall() == []
 
         agent_id = make_agent(api, agents)
         path = f"/agents/{agent_id}/triggers"
@@ -119,13 +120,12 @@ def test_a_pause_an_edit_and_a_delete_hold_on_a_running_worker_at_once(
         api.post(f"/triggers/{ids['paused']}/pause").raise_for_status()
         api.patch(f"/triggers/{ids['edited']}", json={"config": {"seconds": 3600}}).raise_for_status()
         api.delete(f"/triggers/{ids['deleted']}").raise_for_status()
-        for name in ids:
-            stops_at_once(name)
-        resumed_at = time.monotonic()
+        stopped_at_once()
         before = fired("paused")
-        api.post(f"/triggers/{ids['paused']}/resume").raise_for_status()
-        eventually(lambda: fired("paused") > before, seconds=10)
-        assert time.monotonic() - resumed_at < 3
+        resumed = api.post(f"/triggers/{ids['paused']}/resume").raise_for_status().json()
+        wait = datetime.fromisoformat(resumed["next_fire_at"]) - datetime.fromisoformat(resumed["updated_at"])
+        assert wait <= timedelta(seconds=1)
+        eventually(lambda: fired("paused") > before)
 
 
 def _variables(databases: Databases, port: int) -> dict[str, str]:

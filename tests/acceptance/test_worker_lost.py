@@ -217,9 +217,7 @@ def test_a_cancelled_run_is_stopped_within_seconds(db: Database, workers: Worker
     program = workers.wait_for_start(1)
     with db.begin() as conn:
         request_cancel(conn, DEFAULT_TENANT, invocation_id, "test")
-    asked = time.monotonic()
-    workers.wait_for(state_is(db, invocation_id, "cancelled"), "the cancellation")
-    assert time.monotonic() - asked < 10
+    workers.wait_for(state_is(db, invocation_id, "cancelled"), "the cancellation, long before the run would end")
     assert is_gone(program)
 
 
@@ -257,6 +255,4 @@ def test_a_worker_that_starts_before_its_database_works_as_soon_as_it_is_there(
     workers.start()
     workers.wait_for(lambda: workers.log.read_text().count("The worker restarts") > 0, "a failed start")
     databases.server.start()
-    started = time.monotonic()
     workers.wait_for_start(1)
-    assert time.monotonic() - started < 20

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Thread
 from typing import Any
 
 from pydantic import SecretStr
+from werkzeug.routing import Rule
 from werkzeug.serving import make_server
 from werkzeug.test import TestResponse
 
@@ -19,6 +20,23 @@ from scheduler.storage.engine import Database
 from scheduler.storage.keys import create_key
 
 COMMANDS = {"echo": ["/bin/echo"]}
+
+
+def _compile_rules_once() -> None:
+    """Share what an address is built with: compiling it is most of making an application, and most tests make one."""
+    compile_rule: Callable[[Rule, bool], object] = Rule._compile_builder
+    made: dict[object, object] = {}
+
+    def compiled(rule: Rule, append_unknown: bool = True) -> object:
+        key = (rule.rule, tuple(rule._trace), tuple((rule.defaults or {}).items()), append_unknown)
+        if key not in made:
+            made[key] = compile_rule(rule, append_unknown)
+        return made[key]
+
+    setattr(Rule, "_compile_builder", compiled)  # noqa: B010
+
+
+_compile_rules_once()
 
 
 class Caller:

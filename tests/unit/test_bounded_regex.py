@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
 
 import pytest
@@ -10,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.bounded_regex import compile_bounded
+from tests.support.processor import spends_less_than
 
 PIECES = [
     "a",
@@ -38,10 +38,8 @@ PIECES += ["\\", "\\1", "\\w", "\\p{L}", "[", "]", "{", "}", "^", "$", "(?i)", "
 @pytest.mark.parametrize("group", ["(", "(?:", "(?P<n{0}>", "(?>", "(?i:"])
 def test_nested_repetitions_are_refused_before_they_are_written_out(group: str, repeat: str, depth: int) -> None:
     pattern = "".join(group.replace("{0}", str(n)) for n in range(depth)) + "ab" + f"){repeat}" * depth
-    started = time.thread_time()
-    with pytest.raises(ValueError, match="is too large"):
+    with spends_less_than(0.5), pytest.raises(ValueError, match="is too large"):
         compile_bounded(pattern)
-    assert time.thread_time() - started < 0.5
 
 
 @pytest.mark.parametrize("pattern", ["a{2001}", "(?:abc){1000}", "(a{50}){50}", "(" * 51 + ")" * 51])
@@ -57,8 +55,8 @@ def test_a_reasonable_pattern_is_compiled(pattern: str) -> None:
     assert compile_bounded(pattern).fullmatch("b", timeout=1) is None
 
 
-@settings(max_examples=500, deadline=1000)
+@settings(max_examples=500)
 @given(st.lists(st.sampled_from(PIECES), max_size=40).map("".join), st.integers(0, 40))
 def test_any_text_compiles_fast_or_is_refused(pattern: str, wraps: int) -> None:
-    with suppress(ValueError):
+    with spends_less_than(1), suppress(ValueError):
         compile_bounded("(" * wraps + pattern + ")+" * wraps)

@@ -219,7 +219,7 @@ def test_the_heartbeat_tells_of_passes_and_recorded_firings(db: Database, schedu
     scheduler.run_pass()
     (beat,) = rows(db, "SELECT passes, recorded, clock_timestamp() - last_pass_at AS age FROM scheduler_processes")
     assert (beat.passes, beat.recorded) == (1, 1)
-    assert beat.age < timedelta(seconds=5)
+    assert beat.age < timedelta(seconds=60)
 
 
 def test_a_shutdown_lets_the_pass_that_runs_end(db: Database) -> None:

@@ -53,7 +53,7 @@ def test_nobody_waits_long_for_a_network_that_swallows_everything(between: Proxy
     began = time.monotonic()
     with pytest.raises(DatabaseUnavailable):
         ask(far)
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < 60, "and the kernel would wait for a quarter of an hour"
     between.swallows = False
     ask(far)
 
