@@ -221,7 +221,7 @@ def _send(agent_id: UUID, params: Any) -> Task:
         raise UnsupportedOperationError(refusal.message) from None
     view = _read(agent_id, str(task_id))
     if not params.configuration.return_immediately:
-        view = _awaited(agent_id, view)
+        view = _awaited(agent_id, view, WAIT_SECONDS)
     return shapes.show_task(view, history=_history(params.configuration))
 
 
@@ -270,7 +270,7 @@ def _read(agent_id: UUID, task_id: str) -> TaskView:
         raise TaskNotFoundError from None
 
 
-def _awaited(agent_id: UUID, view: TaskView, seconds: float = WAIT_SECONDS) -> TaskView:
+def _awaited(agent_id: UUID, view: TaskView, seconds: float) -> TaskView:
     """Returns the task when it has ended, or when nobody waits any longer."""
     if not _waiting.acquire(blocking=False):
         return view
