@@ -19,6 +19,7 @@ from api.services import services
 from scheduler.channels.intake import receive_event
 from scheduler.domain.ids import parse_id
 from scheduler.domain.signatures import SignedRequest
+from scheduler.metrics import INTAKE_DURATION
 from scheduler.storage.message_tables import Channel
 
 channels = blueprint("channels", "Connections to chat services through which people reach an agent.")
@@ -76,4 +77,5 @@ def _show(row: Channel) -> ChannelOut:
 def receive(channel_id: str) -> dict[str, Any]:
     """Accept one event: 200 with the response that its provider expects, once its message is durable."""
     signed = SignedRequest(dict(request.headers), read_bytes())
-    return receive_event(services().db, services().box, parse_id(channel_id, "channel"), signed)
+    with INTAKE_DURATION.labels("channel").time():
+        return receive_event(services().db, services().box, parse_id(channel_id, "channel"), signed)

@@ -19,6 +19,7 @@ from scheduler.domain.webhook_parts import Echo, echo_of_get
 from scheduler.intake.webhooks.address_test import Peek, peek
 from scheduler.intake.webhooks.delivery import too_large
 from scheduler.intake.webhooks.intake import Delivery, Intake
+from scheduler.metrics import INTAKE_DURATION
 from scheduler.triggers.webhook import MOST_BODY, USUAL_BODY
 
 hooks = APIBlueprint(
@@ -51,7 +52,8 @@ def receive_delivery(path: HookPath) -> Response:
     """
     hashed = token_hash(path.token)
     body = _read_body(hashed)
-    receipt = _intake().receive(Delivery(hashed, _headers(), body, _public_url(), _query()))
+    with INTAKE_DURATION.labels("webhook").time():
+        receipt = _intake().receive(Delivery(hashed, _headers(), body, _public_url(), _query()))
     if receipt.echo is not None:
         return _echoed(receipt.echo)
     shown = {"firing_id": receipt.firing_id and str(receipt.firing_id), "duplicate": receipt.duplicate}

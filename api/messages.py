@@ -26,6 +26,7 @@ from api.schemas.messages import (
 from api.services import services
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.intake.messages.intake import NewMessage, hear, receive_message
+from scheduler.metrics import INTAKE_DURATION
 from scheduler.storage.idempotency import answered_before, keep_answer
 from scheduler.storage.references import find_agent, find_user
 from scheduler.storage.sessions import (
@@ -49,7 +50,7 @@ def send_message(body: MessageIn) -> Response:
     200 when its event_id or Idempotency-Key was used before.
     """
     who = caller()
-    with services().db.begin() as conn:
+    with INTAKE_DURATION.labels("message").time(), services().db.begin() as conn:
         user_id, agent_id = _sender(conn, who, body.sender)
         receiver = find_agent(conn, who.tenant_id, "to_agent_id", str(body.to_agent_id))
         request = keyed_request(f"message:{receiver}", body.model_dump(mode="json"))

@@ -1,4 +1,6 @@
-"""/metrics for Prometheus, read from the database at each scrape and so identical in every web process; no key."""
+"""/metrics for Prometheus, without a key: the state of the service, read from the database at each scrape, and what the
+processes of this web server have counted.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +10,16 @@ from flask import Blueprint, Response
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
 from api.services import services
+from config.settings import shared_metrics
+from scheduler.alerts.service import ADVICE
+from scheduler.alerts.service_rules import room_of
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.model import FINAL_STATES, FiringState, InvocationState
+from scheduler.metrics import REGISTRY
 from scheduler.storage.retention import read_removed
 from scheduler.storage.status import Figures, read_figures
 
@@ -20,7 +27,7 @@ RECENT = "of the newest 10,000, those of the last 15 minutes"
 OPEN_STATES = [
     state.value for state in InvocationState if state not in FINAL_STATES | {InvocationState.COLLECTING}
 ]
-QUANTILES = ("0.5", "0.99", "1")
+PERCENTILES = ("50", "99", "100")
 
 metrics = Blueprint("metrics", __name__)
 
@@ -30,7 +37,17 @@ def show_metrics() -> Response:
     """Return the metrics in Prometheus' text format. During a database outage only `reveille_database_up 0`."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Scrape())
-    return Response(generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+    return Response(generate_latest(_counted()) + generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
+
+
+def _counted() -> CollectorRegistry:
+    """What this process has counted; under gunicorn, what all processes of the server have."""
+    directory = shared_metrics()
+    if directory is None:
+        return REGISTRY
+    everything = CollectorRegistry()
+    MultiProcessCollector(everything, directory)  # type: ignore[no-untyped-call]
+    return everything
 
 
 class _Scrape(Collector):
@@ -49,6 +66,7 @@ class _Scrape(Collector):
         yield from _recent(figures)
         yield from _ages(figures)
         yield _pruned(pruned)
+        yield from _stock(figures)
 
 
 def _under_way(figures: Figures) -> Iterator[GaugeMetricFamily]:
@@ -71,8 +89,8 @@ def _recent(figures: Figures) -> Iterator[GaugeMetricFamily]:
     ends = {state.value: figures.recent_ends.get(state, 0) for state in sorted(FINAL_STATES)}
     yield labelled("recent_invocations", f"Ended invocations by state, {RECENT}", "state", ends)
     if figures.lateness is not None:
-        late = dict(zip(QUANTILES, figures.lateness, strict=True))
-        yield labelled("lateness_seconds", f"Between slot and firing, {RECENT}", "quantile", late)
+        late = dict(zip(PERCENTILES, figures.lateness, strict=True))
+        yield labelled("recent_lateness_seconds", f"Between slot and firing, {RECENT}", "percentile", late)
 
 
 def _ages(figures: Figures) -> Iterator[GaugeMetricFamily]:
@@ -84,6 +102,19 @@ def _ages(figures: Figures) -> Iterator[GaugeMetricFamily]:
     if figures.signs.worker_heartbeat_age is not None:
         age = figures.signs.worker_heartbeat_age
         yield gauge("worker_heartbeat_age_seconds", "Since a worker's last heartbeat", age)
+
+
+def _stock(figures: Figures) -> Iterator[GaugeMetricFamily]:
+    stock = figures.stock
+    yield labelled("queue_jobs", "Jobs in the queue that no worker has taken", "queue", stock.queue)
+    yield labelled("rows", "Rows of a table, as PostgreSQL estimates them", "table", stock.rows)
+    yield labelled("alerts_open", "Open alerts", "rule", dict.fromkeys(ADVICE, 0) | stock.alerts)
+    drifted = stock.alerts.get("schedule_drift", 0)
+    yield gauge("drifted_triggers", "Triggers that disagreed with their jobs at the last look", drifted)
+    yield gauge("database_size_bytes", "Size of the database", stock.size)
+    free = room_of(services().settings).free()
+    if free is not None:
+        yield gauge("disk_free_bytes", "Free space on the disk of the embedded database", free)
 
 
 def _pruned(removed: Mapping[str, int]) -> CounterMetricFamily:

@@ -15,6 +15,7 @@ from api.schemas.triggers import FiredOut, HeartbeatIn, TriggerOut
 from api.services import services
 from scheduler.intake.wakes.intake import Call, wake
 from scheduler.manage.agent_heartbeat import HeartbeatSettings, set_heartbeat
+from scheduler.metrics import INTAKE_DURATION
 from scheduler.storage.references import find_agent
 
 wakes = blueprint("wakes", "Calls of an agent by people and other agents, and its heartbeat.")
@@ -36,7 +37,8 @@ def wake_agent(path: AgentPath, body: WakeIn) -> Response:
     sender = who.agent_id or body.from_agent_id
     call = Call(who.tenant_id, path.agent_id, body.message, sender, body.skip_dedup)
     request = keyed_request(f"wake:{path.agent_id}", body.model_dump(mode="json"))
-    woken = wake(services().db, call, actor=who.actor, request=request)
+    with INTAKE_DURATION.labels("wake").time():
+        woken = wake(services().db, call, actor=who.actor, request=request)
     return answer(FiredOut.model_validate(asdict(woken)), 202)
 
 

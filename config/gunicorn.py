@@ -5,8 +5,11 @@ There is no access log, because a webhook's address contains its token.
 
 from __future__ import annotations
 
+import shutil
 import sys
+import tempfile
 from pathlib import Path
+from typing import Any
 
 from gunicorn.glogging import Logger  # type: ignore[import-untyped]
 from loguru import logger
@@ -16,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from config.logging import configure_logging
-from config.settings import load_settings, unknown_settings
+from config.settings import load_settings, share_metrics, unknown_settings
 from scheduler.domain.errors import ConfigurationError
 
 try:
@@ -28,6 +31,10 @@ except ConfigurationError as error:
 configure_logging(_settings.log_level, as_json=_settings.log_json)
 for _warning in unknown_settings():
     logger.warning(_warning)
+
+
+_METRICS = tempfile.mkdtemp(prefix="reveille-metrics-")
+share_metrics(_METRICS)
 
 
 class RoutedLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -54,6 +61,18 @@ logger_class = RoutedLogger
 control_socket_disable = True
 forwarded_allow_ips = _settings.trusted_proxies
 """The proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted; none by default."""
+
+
+def child_exit(_server: object, worker: Any) -> None:
+    """Takes what a process that ended shows as its state out of the metrics; what it counted stays."""
+    from prometheus_client.multiprocess import mark_process_dead
+
+    mark_process_dead(worker.pid, _METRICS)  # type: ignore[no-untyped-call]
+
+
+def on_exit(_server: object) -> None:
+    """Removes the metrics' files."""
+    shutil.rmtree(_METRICS, ignore_errors=True)
 
 
 def on_starting(_server: object) -> None:

@@ -46,6 +46,8 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.permitted import Permitted
 
 SECRETS = ("DATABASE_URL", "DATABASE_DIRECT_URL", "REVEILLE_ADMIN_KEY", "REVEILLE_SECRET_KEY", "REVEILLE_API_KEY")
+SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"
+"""A name of prometheus_client's."""
 _KUBERNETES = re.compile(
     r"^REVEILLE_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$"
 )
@@ -94,6 +96,7 @@ class Settings(BaseSettings):
     )
     api_key: Key | None = Field(None, validation_alias="REVEILLE_API_KEY")
     retention: Retention = Field("", validation_alias="REVEILLE_RETENTION")
+    metrics_port: int = Field(9464, ge=0, le=65535, validation_alias="REVEILLE_METRICS_PORT")
     database_limit: Bytes | None = Field(None, validation_alias="REVEILLE_DATABASE_LIMIT")
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", validation_alias="REVEILLE_CURRENCY")
     log_level: LogLevel = Field("INFO", validation_alias="REVEILLE_LOG_LEVEL")
@@ -202,6 +205,19 @@ def read_variable(name: str) -> str | None:
     """Reads a variable that an operator named as holding a model's key; returns None for Reveille's own secrets."""
     own = name.startswith("REVEILLE_") or name.removesuffix("_FILE") in SECRETS
     return None if own else os.environ.get(name)  # noqa: TID251  # the one place
+
+
+def share_metrics(directory: str) -> None:
+    """Lets the processes of a web server, begun after this, count in files of one directory, and any of them show all.
+
+    It must come before `prometheus_client` is imported.
+    """
+    os.environ[SHARED_METRICS] = directory  # noqa: TID251
+
+
+def shared_metrics() -> str | None:
+    """Returns that directory; None for a process that counts for itself."""
+    return os.environ.get(SHARED_METRICS)  # noqa: TID251
 
 
 def unknown_settings() -> list[str]:

@@ -24,6 +24,7 @@ from config.settings import Settings, read_variable
 from scheduler import bootstrap
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.roles import Role
+from scheduler.exporter import serve_metrics
 from scheduler.intake.polls.check import MAX_OPEN_REQUESTS, Poller
 from scheduler.invocations.dispatch import Dispatcher
 from scheduler.invocations.recovery import STALLED_AFTER
@@ -95,6 +96,7 @@ def run_worker(
     """
     settings.for_server()
     logger.info("The worker starts: {}", WHAT[role])
+    serve_metrics(settings)
     size = DATABASE_CONNECTIONS if role.invokes else DUTY_CONNECTIONS
     db = Database(settings.sqlalchemy_url, pool_size=size, application_name="reveille-worker")
     try:

@@ -25,6 +25,7 @@ from sqlalchemy import Connection
 from scheduler.clock.jobs import LedgerJob, Strikes
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import stops_process
+from scheduler.metrics import TALLY, open_tally, settle
 from scheduler.storage.engine import Database
 from scheduler.storage.fair_shares import has_neighbours
 from scheduler.storage.faults import blames_rows, first_line
@@ -143,7 +144,9 @@ class LedgerStore(BaseJobStore):
         self.abandon()
         self._wait = RETRY_SECONDS
         try:
-            self._pass = self.new_pass(self._db.engine.connect())
+            conn = self._db.engine.connect()
+            open_tally(conn)
+            self._pass = self.new_pass(conn)
             self._claim(self._pass)
         except BaseException as error:  # whatever a row or a kind raises, the others are still claimed
             if stops_process(error):
@@ -215,6 +218,7 @@ class LedgerStore(BaseJobStore):
                 done.write()
                 due_in = self.next_due_in(done.conn)
                 done.conn.commit()
+                settle(done.conn.get_execution_options()[TALLY])
             except BaseException as error:  # as the driver or a kind raises it
                 if stops_process(error):
                     raise

@@ -27,6 +27,7 @@ from scheduler.clock.trigger_store import TriggerStore
 from scheduler.clock.window_store import WINDOWS, WindowStore
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.metrics import PASS_DURATION
 from scheduler.storage.engine import SOON, Database
 
 LONGEST_SLEEP = SOON.total_seconds()
@@ -130,6 +131,7 @@ class LedgerScheduler(BackgroundScheduler):
             self.express.send_away()
         # APScheduler counts its wait from the start of the pass, so subtract the duration of the pass.
         took = self._clock.monotonic() - started
+        PASS_DURATION.observe(took)
         return LONGEST_SLEEP if wait is None else min(max(wait - took, 0.0), LONGEST_SLEEP)
 
     def shutdown(self, wait: bool = True) -> None:  # APScheduler's signature

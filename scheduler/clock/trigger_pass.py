@@ -19,6 +19,7 @@ from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate
 from scheduler.firings.record import Batch, record_firings
 from scheduler.firings.slots import Definition, decide_due, skipped_event, slots_before
 from scheduler.intake.checks import run_checks
+from scheduler.metrics import FIRINGS, later, tally_by
 from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
@@ -177,6 +178,9 @@ class TriggerPass(LedgerPass):
                 DISABLE_TRIGGERS,
                 {"ids": list(ended), "notes": [claim.disabled for claim in ended.values()]},
             )
+        missed = [(claim.trigger.type, claim.skipped.count) for claim in self.submitted if claim.skipped]
+        if missed:
+            later(self.conn, tally_by(FIRINGS, [((kind, "missed"), number) for kind, number in missed]))
         events = [
             skipped_event(claim.trigger, claim.skipped, why=claim.disabled)
             for claim in self.submitted

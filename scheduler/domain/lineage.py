@@ -38,6 +38,8 @@ class Lineage:
         return self.depth > MAX_DEPTH
 
 
+DEPTH, PAIR = "depth", "pair"
+"""The names of the two limits on wakes between agents."""
 ROOT = Lineage()
 """The lineage of what no agent caused: a person, a clock, a webhook."""
 

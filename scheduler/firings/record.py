@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import compress, count, repeat
@@ -27,6 +27,7 @@ from scheduler.firings.statements import (
     RECORD_ONCE_EACH,
     SHRINK_WINDOWS,
 )
+from scheduler.metrics import FIRINGS, LATENESS, later
 from scheduler.storage.arrays import array, id_array, text_array, time_array, unless_all, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import SOON, notify
@@ -111,6 +112,7 @@ class Batch:
         by_agent = self._open_windows(conn)
         windows = [by_agent[agent_id] for agent_id in self._agent_ids]
         counting, duplicates = self._insert_and_count(conn, windows)
+        later(conn, lambda: self._tally(duplicates))
         keep_paces(conn, self._now, self._own_wakes(windows))
         next_due = min((window.due_at for window in by_agent.values() if window.due_at), default=None)
         if announce and next_due is not None and next_due <= self._now + SOON:
@@ -119,6 +121,16 @@ class Batch:
         tell(conn, [Change(tenant_id, "firing") for tenant_id in tenants])
         carried = [(firing, window.id) for firing, window in zip(self.firings, windows, strict=True)]
         return Recorded(carried, duplicates, frozenset(trigger.id for trigger in counting.exhausted), next_due)
+
+    def _tally(self, duplicates: Mapping[UUID, UUID]) -> None:
+        """Counts the firings by kind, and how late those are that had a time."""
+        outcomes = Counter([(each.trigger.type, each.id in duplicates) for each in self.firings])
+        for (kind, is_duplicate), number in outcomes.items():
+            FIRINGS.labels(kind, "duplicate" if is_duplicate else "recorded").inc(number)
+        for each in self.firings:
+            due_at = each.due_at or each.scheduled_for
+            if due_at is not None and each.id not in duplicates:
+                LATENESS.observe((self._now - due_at).total_seconds())
 
     def _own_wakes(self, windows: Sequence[_Window]) -> dict[LockedTrigger, datetime]:
         """Returns when each agent is woken by one of its own triggers in this batch."""

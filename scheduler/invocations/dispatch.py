@@ -246,7 +246,7 @@ class Dispatcher:
         if asyncio.get_running_loop().time() - run.claimed_at > STALE_SECONDS:
             return FROZEN
         run.request = work.request
-        return await run.outcome_of(runtime.run(work.request))
+        return await run.timed(runtime.run(work.request), work.spec.kind, work.waited)
 
     async def _write_ends(self, ends: Sequence[tuple[Run, Outcome]]) -> list[bool | None]:
         """Writes ends; returns for each whether the attempt was still ours, or None when the database stayed

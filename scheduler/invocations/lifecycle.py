@@ -8,6 +8,7 @@ from __future__ import annotations
 import hmac
 from collections.abc import Collection
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, func, select, text, update
@@ -65,6 +66,8 @@ class Claimed:
     complete_token: str
     context: str | None = None
     """The context given to an earlier attempt."""
+    waited: timedelta | None = None
+    """How long it was ready before."""
 
 
 def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str) -> list[Claimed]:
@@ -94,6 +97,7 @@ def claim_all(conn: Connection, runs: Collection[tuple[UUID, int]], worker: str)
             each.firing_ids or [],
             tokens[each.id],
             each.context,
+            each.waited,
         )
         for each in moved
     ]

@@ -7,6 +7,7 @@ import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -80,6 +81,8 @@ class Work:
 
     spec: RuntimeSpec
     request: RunRequest
+    waited: timedelta | None = None
+    """How long the invocation was ready before it was claimed."""
 
 
 def prepare_all(
@@ -136,7 +139,7 @@ def _make(
     except Exception as error:  # noqa: BLE001  # it is this invocation's alone
         return error
     spec = RuntimeSpec(agent.runtime_kind, agent.runtime, secret, agent.timeout_seconds, thinking)
-    return Work(spec, request)
+    return Work(spec, request, claimed.waited)
 
 
 def _keep_contexts(

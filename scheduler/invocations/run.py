@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Coroutine
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +13,7 @@ from loguru import logger
 
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, RunRequest, Skipped
 from scheduler.invocations.places import Candidate
+from scheduler.metrics import CLOSE_TO_CALL, RUN_DURATION
 
 SHOWN_REPLY = 200
 SHOWN_TRIGGERS = 5
@@ -41,6 +43,17 @@ class Run:
         self._stopped = self._stopped or outcome
         if self._task is not None:
             self._task.cancel()
+
+    async def timed(self, running: Coroutine[Any, Any, Outcome], kind: str, waited: timedelta | None) -> Outcome:
+        """Does as `outcome_of`; notes how long that took, and how long the invocation was ready before."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        if waited is not None:
+            CLOSE_TO_CALL.observe(waited.total_seconds() + began - self.claimed_at)
+        try:
+            return await self.outcome_of(running)
+        finally:
+            RUN_DURATION.labels(kind).observe(clock() - began)
 
     async def outcome_of(self, running: Coroutine[Any, Any, Outcome]) -> Outcome:
         """Runs a runtime to its end. A result that was there before `stop` took effect counts."""

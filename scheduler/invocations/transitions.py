@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -33,6 +35,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 
 from scheduler.domain.errors import Conflict
 from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, FiringState, InvocationState
+from scheduler.metrics import FIRINGS, INVOCATIONS, RETRIES, add, later, tally_by
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.live import Change, tell
@@ -116,6 +119,8 @@ class Moved:
     attempt: int
     firing_ids: list[UUID] | None
     context: str | None = None
+    waited: timedelta | None = None
+    """Since it was ready, if it was."""
 
 
 def check_move(source: InvocationState, target: InvocationState) -> None:
@@ -199,6 +204,7 @@ def _update(
             Invocation.attempt,
             Invocation.firing_ids,
             Invocation.context,
+            (NOW - Invocation.ready_at).label("waited"),
         )
     )
     return rows_as(Moved, conn.execute(statement, parameters))
@@ -215,8 +221,11 @@ def _follow(
     """Applies the side effects of a transition."""
     if moved and target in FINAL_STATES:
         _mark_firings(conn, moved, target)
+        later(conn, add(INVOCATIONS, len(moved), target.value))
         if source in ACTIVE_STATES:
             _free_agents(conn, moved)
+    if moved and target is InvocationState.RETRYING:
+        later(conn, add(RETRIES, len(moved)))
     if target in _AUDITED:
         _audit(conn, moved, target, actor, details)
     tell(conn, [Change(each.tenant_id, "invocation", each.id) for each in moved])
@@ -227,11 +236,15 @@ def _is_any(column: InstrumentedAttribute[UUID], ids: Collection[UUID]) -> Colum
 
 
 def _mark_firings(conn: Connection, moved: Collection[Moved], target: InvocationState) -> None:
-    conn.execute(
+    state = FIRING_STATES[target]
+    kinds = conn.scalars(
         update(Firing)
         .where(_is_any(Firing.invocation_id, [each.id for each in moved]))
-        .values(state=FIRING_STATES[target])
+        .values(state=state)
+        .returning(Firing.trigger_type)
     )
+    counts = Counter(kinds.all())
+    later(conn, tally_by(FIRINGS, [((kind, state.value), number) for kind, number in counts.items()]))
 
 
 def _free_agents(conn: Connection, moved: Collection[Moved]) -> None:

@@ -9,15 +9,16 @@ from concurrent.futures import Executor
 from contextlib import contextmanager
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar, cast
 
 import psycopg
 from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, InvalidatePoolError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.pool import ConnectionPoolEntry, NullPool
+from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.metrics import CONNECTIONS, MOST_CONNECTIONS, open_tally, settle
 from scheduler.storage.base import CHANNEL
 from scheduler.storage.patience import CONNECTION, SESSION, PatientConnection
 from scheduler.storage.pooler import open_session
@@ -67,6 +68,7 @@ class Database:
         )
         _open_sessions(self.engine, options)
         _ping_idle(self.engine)
+        _count_use(self.engine, application_name, pool_size)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -76,7 +78,9 @@ class Database:
         """
         try:
             with self.engine.begin() as conn:
+                tally = open_tally(conn)
                 yield conn
+            settle(tally)
         except (PoolTimeout, DBAPIError) as error:
             ours = _as_ours(error)
             if ours is error:
@@ -128,6 +132,21 @@ def _ping_idle(engine: Engine) -> None:
             engine.dialect.do_ping(connection)  # type: ignore[arg-type]  # psycopg's are no typed DBAPI
         except psycopg.Error as error:
             raise InvalidatePoolError from error
+
+
+def _count_use(engine: Engine, name: str, size: int) -> None:
+    """Shows in the metrics how many of the pool's connections are in use."""
+    used = CONNECTIONS.labels(name)
+    MOST_CONNECTIONS.labels(name).set(size)
+    pool = cast("QueuePool", engine.pool)
+
+    @event.listens_for(engine, "checkout")
+    def checkout(_connection: psycopg.Connection, _record: ConnectionPoolEntry, _proxy: object) -> None:
+        used.set(pool.checkedout())
+
+    @event.listens_for(engine, "checkin")
+    def checkin(_connection: psycopg.Connection | None, _record: ConnectionPoolEntry) -> None:
+        used.set(pool.checkedout() - 1)
 
 
 def _open_sessions(engine: Engine, options: Mapping[str, str] = NO_SETTINGS) -> None:

@@ -49,6 +49,25 @@ OVERDUE = text("""
     FROM jobs WHERE next_run_time IS NOT NULL
 """)
 
+QUEUES = ("invocations", "io")
+QUEUED = text("SELECT queue_name, count(*) FROM procrastinate_jobs WHERE status = 'todo' GROUP BY queue_name")
+ROWS = text("""
+    SELECT relname, greatest(reltuples, 0)::bigint FROM pg_class
+    WHERE relname = ANY(CAST(:tables AS text[])) AND relkind = 'r' AND relnamespace = current_schema()::regnamespace
+""")
+ALERTS = text("SELECT rule, count(*) FROM alerts WHERE closed_at IS NULL GROUP BY rule")
+SIZE = text("SELECT pg_database_size(current_database())")
+COUNTED_TABLES = (
+    "agents",
+    "audit_events",
+    "firings",
+    "invocations",
+    "messages",
+    "notifications",
+    "triggers",
+    "webhook_deliveries",
+)
+
 SAMPLE = 10_000
 """The newest firings and invocations that the recent figures are computed from."""
 
@@ -73,6 +92,16 @@ class OpenInvocations:
 
 
 @dataclass(frozen=True, slots=True)
+class Stock:
+    """What there is: jobs by queue, rows by table (estimates), open alerts by rule, and the database's bytes."""
+
+    queue: dict[str, int]
+    rows: dict[str, int]
+    alerts: dict[str, int]
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """The figures of a metrics scrape. `recent` covers the last 15 minutes of the newest SAMPLE rows."""
 
@@ -84,6 +113,7 @@ class Figures:
     overdue: float
     """The delay in seconds of the most overdue job."""
     signs: SignsOfLife
+    stock: Stock
 
 
 def read_signs_of_life(conn: Connection) -> SignsOfLife:
@@ -103,4 +133,15 @@ def read_figures(conn: Connection) -> Figures:
         lateness=None if lateness is None else tuple(lateness),
         overdue=conn.scalar(OVERDUE) or 0.0,
         signs=read_signs_of_life(conn),
+        stock=_read_stock(conn),
+    )
+
+
+def _read_stock(conn: Connection) -> Stock:
+    queued: dict[str, int] = {row[0]: row[1] for row in conn.execute(QUEUED)}
+    return Stock(
+        queue=dict.fromkeys(QUEUES, 0) | queued,
+        rows={row[0]: row[1] for row in conn.execute(ROWS, {"tables": list(COUNTED_TABLES)})},
+        alerts={row[0]: row[1] for row in conn.execute(ALERTS)},
+        size=conn.execute(SIZE).scalar_one(),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, select, text
 
 from scheduler.domain.llm import Spent
+from scheduler.metrics import COST, TOKENS, later
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.rows import as_json, rows_as
@@ -96,6 +97,7 @@ class TriggerUsage:
 def count_spent(conn: Connection, invocation_id: UUID, spent: Spent) -> None:
     """Adds a response's usage to its invocation and to its agent's day."""
     values = {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out, "cost": spent.cost}
+    later(conn, lambda: _tally([spent]))
     conn.execute(_ON_INVOCATION, values | {"invocation_id": invocation_id})
     conn.execute(_COUNT, values | {"invocation_id": invocation_id, "invocations": 0})
 
@@ -106,8 +108,16 @@ def count_all_spent(conn: Connection, spent: Mapping[UUID, Spent]) -> None:
         {"id": each, "tokens_in": taken.tokens_in, "tokens_out": taken.tokens_out, "cost": f"{taken.cost:f}"}
         for each, taken in spent.items()
     ]
+    later(conn, lambda: _tally(spent.values()))
     conn.execute(_ON_INVOCATIONS, {"rows": as_json(rows)})
     conn.execute(_COUNT_SPENT, {"rows": as_json(rows)})
+
+
+def _tally(spent: Iterable[Spent]) -> None:
+    for each in spent:
+        TOKENS.labels("in").inc(each.tokens_in)
+        TOKENS.labels("out").inc(each.tokens_out)
+        COST.inc(float(each.cost))
 
 
 def count_invocations(conn: Connection, ids: Collection[UUID]) -> None:

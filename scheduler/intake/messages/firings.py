@@ -14,12 +14,13 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from scheduler.domain.bounded_regex import TextMatch
-from scheduler.domain.lineage import too_deep, too_often
+from scheduler.domain.lineage import DEPTH, PAIR, too_deep, too_often
 from scheduler.domain.model import MAX_DEPTH, Trust
 from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.intake.messages.statements import Listener, StoredMessage, refuse_for
 from scheduler.intake.processor_time import ProcessorTime, Spent
 from scheduler.intake.wakes.statements import Pair, PairLimit, chain_of, name_of
+from scheduler.metrics import REFUSED_WAKES, add, later
 from scheduler.storage.audit import Event, record_events
 
 KEPT_TEXT = 2_000
@@ -99,9 +100,9 @@ def firing_of(heard: Heard) -> NewFiring:
 
 def _refusal(heard: Heard, firing: NewFiring, limit: PairLimit) -> str | None:
     if heard.message.lineage.is_too_deep:
-        return "depth"
+        return DEPTH
     if heard.pair is not None and limit.admit(heard.pair, firing.id) is not None:
-        return "pair"
+        return PAIR
     return None
 
 
@@ -110,6 +111,7 @@ def _note(conn: Connection, refused: Sequence[tuple[Heard, str]]) -> list[str]:
     by_message: dict[UUID, list[UUID]] = defaultdict(list)
     events: list[Event] = []
     for heard, why in refused:
+        later(conn, add(REFUSED_WAKES, 1, why))
         trigger, message = heard.trigger, heard.message
         by_message[message.id].append(trigger.agent_id)
         notes.append(_told(conn, heard, why))
@@ -134,7 +136,7 @@ def _told(conn: Connection, heard: Heard, why: str) -> str:
         *chain_of(conn, message.from_id, message.root_id, MAX_DEPTH + 1),
         name_of(conn, heard.trigger.agent_id),
     ]
-    if why == "depth":
+    if why == DEPTH:
         return too_deep(message.lineage, names).message
     return too_often(None, names).message
 

@@ -16,10 +16,11 @@ from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
 from scheduler.firings.quarantine import quarantine_trigger
 from scheduler.intake.polls.look import Looker
 from scheduler.intake.polls.means import Parts
-from scheduler.intake.polls.results import LookFailed, Sighted
+from scheduler.intake.polls.results import LookFailed, Sighted, Unchanged
 from scheduler.intake.polls.settle import Looked, Poll, Result, open_poll, quiet_end, settle
 from scheduler.intake.polls.statements import QuietEnd, StoredPoll, end_quietly, read_polls
 from scheduler.intake.polls.watch import Watch, Watcher, is_watch, open_watch
+from scheduler.metrics import POLLS
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database, transact
@@ -84,6 +85,7 @@ class Poller:
         except Exception as error:  # noqa: BLE001  # whatever is wrong with this poll is wrong with this poll only
             await self._quarantine(stored, error)
             return None
+        POLLS.labels(stored.type, _result(look, is_quiet=end is not None)).inc()
         if end is not None:
             return poll, look, end
         await self._settle(poll, look)
@@ -125,6 +127,12 @@ class Poller:
             await transact(self._db, self._writing, quarantine_trigger, stored.id, error)
         except Exception as second:  # noqa: BLE001  # it is looked at when next due
             logger.error("Trigger {} cannot be quarantined: {}", stored.id, first_line(second))
+
+
+def _result(look: Result, *, is_quiet: bool) -> str:
+    if isinstance(look, LookFailed):
+        return "failed"
+    return "unchanged" if is_quiet or isinstance(look, Unchanged) else "changed"
 
 
 def _settle(conn: Connection, poll: Looked, look: Result) -> Sequence[str] | None:

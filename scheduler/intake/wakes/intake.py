@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict, LimitReached, NotFound
 from scheduler.domain.ids import new_id
-from scheduler.domain.lineage import ROOT, Lineage, too_deep, too_often
+from scheduler.domain.lineage import DEPTH, PAIR, ROOT, Lineage, too_deep, too_often
 from scheduler.domain.model import MAX_DEPTH, Trust
 from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate, lock_triggers
 from scheduler.firings.record import record_firings
@@ -25,6 +25,7 @@ from scheduler.intake.wakes.statements import (
     name_of,
     wake_trigger_of,
 )
+from scheduler.metrics import REFUSED_WAKES, add, later
 from scheduler.storage.agents import get_agent
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
@@ -167,6 +168,7 @@ def _refusal(
         if lineage.is_too_deep or wait is not None:
             chain = chain_of(conn, pair.from_agent_id, lineage.root_id, MAX_DEPTH + 1)
             names = [*chain, name_of(conn, pair.agent_id)]
+            later(conn, add(REFUSED_WAKES, 1, DEPTH if wait is None else PAIR))
             return too_deep(lineage, names) if wait is None else too_often(wait, names)
     limit.write()
     return None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -39,6 +39,7 @@ from scheduler.intake.webhooks.statements import (
     insert_deliveries,
     lock_hooks,
 )
+from scheduler.metrics import WEBHOOKS, later, tally_by
 from scheduler.storage.audit import Event, record_events
 from scheduler.triggers.webhook import WebhookConfig
 
@@ -197,6 +198,8 @@ class _Ledger:
     def write(self, conn: Connection) -> None:
         """Writes what was decided."""
         record_firings(conn, self._firings)
+        verdicts = Counter(each.verdict for each in (*self._accepted, *self._unaccepted))
+        later(conn, tally_by(WEBHOOKS, [((verdict.value,), number) for verdict, number in verdicts.items()]))
         insert_deliveries(conn, [*self._accepted, *self._bounded(conn)])
 
     def _accept(self, arrival: _Arrival) -> Receipt:

@@ -1,0 +1,33 @@
+"""Shows what a worker counts to Prometheus, on a port of its own, since a worker has no web server."""
+
+from __future__ import annotations
+
+from loguru import logger
+from prometheus_client import ProcessCollector, start_http_server
+
+from config.settings import Settings
+from scheduler.metrics import REGISTRY
+
+LOOPBACK = "127.0.0.1"
+PORTS = 10
+"""How many ports are tried, one after the other, so that several workers of a machine do not collide."""
+
+
+def serve_metrics(settings: Settings) -> int | None:
+    """Serves /metrics in a thread until the process ends; returns the port, or None where there is none.
+
+    That no port is free keeps nobody from working.
+    """
+    first = settings.metrics_port
+    if first == 0:
+        return None
+    ProcessCollector(registry=REGISTRY)
+    for port in range(first, min(first + PORTS, 65536)):
+        try:
+            start_http_server(port, settings.host or LOOPBACK, REGISTRY)
+        except OSError:
+            continue
+        logger.debug("Metrics are at port {}", port)
+        return port
+    logger.warning("No port from {} on is free for metrics: set REVEILLE_METRICS_PORT", first)
+    return None

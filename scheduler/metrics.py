@@ -1,0 +1,98 @@
+"""What each process counts and times of its own work, for Prometheus. docs/metrics.md explains every name.
+
+Labels are kinds, states and names of ours, never ids or names of users, so their number is bounded. What belongs to
+a transaction is counted once that is committed: `later`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from sqlalchemy import Connection
+
+disable_created_metrics()
+REGISTRY = CollectorRegistry()
+TALLY = "reveille_tally"
+"""The execution option of a connection whose transaction counts at its commit."""
+
+SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+LATE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+LONG = (0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+
+
+def _counter(name: str, text: str, *labels: str) -> Counter:
+    return Counter(f"reveille_{name}", text, labels, registry=REGISTRY)
+
+
+def _histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+    return Histogram(f"reveille_{name}", text, labels, buckets=buckets, registry=REGISTRY)
+
+
+LATENESS = _histogram("firing_lateness_seconds", "From the time a firing was due to its record", LATE)
+PASS_DURATION = _histogram("pass_duration_seconds", "Duration of a scheduler's pass", SHORT)
+CLOSE_TO_CALL = _histogram("close_to_call_seconds", "From the close of a window to the call of its agent", LATE)
+RUN_DURATION = _histogram("run_duration_seconds", "Duration of a run until its end or a 202", LONG, "runtime")
+INTAKE_DURATION = _histogram("intake_duration_seconds", "From a request to its durable record", SHORT, "door")
+
+FIRINGS = _counter("firings", "Firings recorded, repeated, missed and ended", "kind", "outcome")
+INVOCATIONS = _counter("invocations_ended", "Invocations that ended", "state")
+RETRIES = _counter("retries", "Attempts after which another one was planned")
+WEBHOOKS = _counter("webhook_deliveries", "Deliveries to webhooks", "verdict")
+POLLS = _counter("polls", "Looks of polls and other checks", "kind", "result")
+REFUSED_WAKES = _counter("wakes_refused", "Wakes that a limit between agents refused", "rule")
+TOKENS = _counter("tokens", "Tokens that agents used", "direction")
+COST = _counter("cost", "What agents cost, in the currency of the models' prices")
+
+CONNECTIONS = Gauge(
+    "reveille_database_connections_used",
+    "Connections of a pool that are in use",
+    ("pool",),
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+MOST_CONNECTIONS = Gauge(
+    "reveille_database_connections_limit",
+    "Connections that a pool may open",
+    ("pool",),
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+
+
+def later(conn: Connection, count: Callable[[], object]) -> None:
+    """Calls `count` when the transaction of `conn` is committed, and not if it is rolled back."""
+    waiting = conn.get_execution_options().get(TALLY)
+    if waiting is None:
+        count()
+    else:
+        waiting.append(count)
+
+
+def open_tally(conn: Connection) -> list[Callable[[], object]]:
+    """Lets `later` wait for the end of the transaction that begins on `conn`; returns what is to be settled then."""
+    waiting: list[Callable[[], object]] = []
+    conn.execution_options(**{TALLY: waiting})
+    return waiting
+
+
+def settle(waiting: Iterable[Callable[[], object]]) -> None:
+    """Counts what has waited for a commit."""
+    for count in waiting:
+        count()
+
+
+def add(counter: Counter, amount: float, *labels: str) -> Callable[[], object]:
+    """Returns what adds to a counter, for `later`."""
+    return lambda: (counter.labels(*labels) if labels else counter).inc(amount)
+
+
+def tally_by(counter: Counter, counts: Iterable[tuple[tuple[str, ...], float]]) -> Callable[[], object]:
+    """Returns what adds to each of a counter's labels, for `later`."""
+    found = list(counts)
+
+    def count() -> None:
+        for labels, amount in found:
+            counter.labels(*labels).inc(amount)
+
+    return count
