@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from flask import Blueprint, Response
 from prometheus_client import CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
@@ -27,14 +27,14 @@ RECENT = "of the newest 10,000, those of the last 15 minutes"
 OPEN_STATES = [
     state.value for state in InvocationState if state not in FINAL_STATES | {InvocationState.COLLECTING}
 ]
-PERCENTILES = ("50", "99", "100")
+QUANTILES = ("0.5", "0.99", "1")
 
 metrics = Blueprint("metrics", __name__)
 
 
 @metrics.get("/metrics")
 def show_metrics() -> Response:
-    """Return the metrics in Prometheus' text format. During a database outage only `reveille_database_up 0`."""
+    """Return the metrics in Prometheus' text format. In an outage the database's are only `reveille_database_up 0`."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(_Scrape())
     return Response(generate_latest(_counted()) + generate_latest(registry), content_type=CONTENT_TYPE_PLAIN_0_0_4)
@@ -53,7 +53,7 @@ def _counted() -> CollectorRegistry:
 class _Scrape(Collector):
     """One scrape."""
 
-    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+    def collect(self) -> Iterator[Metric]:
         """Reads and yields the metrics."""
         try:
             with services().db.begin() as conn:
@@ -83,14 +83,17 @@ def _under_way(figures: Figures) -> Iterator[GaugeMetricFamily]:
     yield gauge("firings_pending", "Firings recorded and not yet delivered, in windows and invocations", pending)
 
 
-def _recent(figures: Figures) -> Iterator[GaugeMetricFamily]:
+def _recent(figures: Figures) -> Iterator[Metric]:
     firings = {state.value: figures.recent_firings.get(state, 0) for state in FiringState}
     yield labelled("recent_firings", f"Firings by state, {RECENT}", "state", firings)
     ends = {state.value: figures.recent_ends.get(state, 0) for state in sorted(FINAL_STATES)}
     yield labelled("recent_invocations", f"Ended invocations by state, {RECENT}", "state", ends)
     if figures.lateness is not None:
-        late = dict(zip(PERCENTILES, figures.lateness, strict=True))
-        yield labelled("recent_lateness_seconds", f"Between slot and firing, {RECENT}", "percentile", late)
+        late = dict(zip(QUANTILES, figures.lateness, strict=True))
+        summary = Metric("reveille_lateness_seconds", f"Between slot and firing, {RECENT}", "summary")
+        for quantile, seconds in late.items():
+            summary.add_sample(summary.name, {"quantile": quantile}, seconds)
+        yield summary
 
 
 def _ages(figures: Figures) -> Iterator[GaugeMetricFamily]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from loguru import logger
-from prometheus_client import ProcessCollector, start_http_server
+from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
 from config.settings import Settings
 from scheduler.metrics import REGISTRY
@@ -21,10 +21,12 @@ def serve_metrics(settings: Settings) -> int | None:
     first = settings.metrics_port
     if first == 0:
         return None
-    ProcessCollector(registry=REGISTRY)
+    shown = CollectorRegistry()
+    shown.register(REGISTRY)
+    ProcessCollector(registry=shown)
     for port in range(first, min(first + PORTS, 65536)):
         try:
-            start_http_server(port, settings.host or LOOPBACK, REGISTRY)
+            start_http_server(port, settings.host or LOOPBACK, shown)
         except OSError:
             continue
         logger.debug("Metrics are at port {}", port)

@@ -112,3 +112,27 @@ def test_the_heroku_button_makes_what_the_procfile_starts() -> None:
     started = {line.partition(":")[0] for line in (ROOT / "Procfile").read_text().splitlines()}
     assert set(app["formation"]) <= started
     assert app["addons"]
+
+
+def metrics_of(text: str) -> set[str]:
+    """The metrics that expressions name, without the endings of histograms."""
+    return {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\breveille_\w+", text)}
+
+
+def test_dashboard_and_alert_rules_name_metrics_that_exist() -> None:
+    explained = set(re.findall(r"`(reveille_\w+)", (ROOT / "docs/metrics.md").read_text(encoding="utf-8")))
+    dashboard = json.loads((DEPLOY / "grafana/reveille.json").read_text(encoding="utf-8"))
+    asked = [target["expr"] for panel in dashboard["panels"] for target in panel["targets"]]
+    rules = yaml.safe_load((DEPLOY / "prometheus/reveille.yaml").read_text(encoding="utf-8"))["groups"][0]["rules"]
+    assert all(metrics_of(expression) <= explained for expression in asked)
+    assert all(metrics_of(rule["expr"]) <= explained for rule in rules)
+    assert explained - metrics_of(" ".join(asked)) < explained
+
+
+def test_promtool_accepts_the_alert_rules() -> None:
+    program = shutil.which("promtool")
+    if program is None:
+        pytest.skip("promtool is not installed")
+    command = [program, "check", "rules", str(DEPLOY / "prometheus/reveille.yaml")]
+    done = subprocess.run(command, capture_output=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
