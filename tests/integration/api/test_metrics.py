@@ -68,7 +68,7 @@ def test_promtool_finds_nothing_to_say(api: Api) -> None:
 
 def test_what_is_rolled_back_is_not_counted(db: Database) -> None:
     def counted() -> float:
-        return FIRINGS.labels("test", "recorded")._value.get()
+        return float(FIRINGS.labels("test", "recorded")._value.get())
 
     with db.begin() as conn:
         later(conn, add(FIRINGS, 1, "test", "recorded"))
