@@ -28,6 +28,7 @@ from scheduler.exporter import serve_metrics
 from scheduler.intake.polls.check import MAX_OPEN_REQUESTS, Poller
 from scheduler.invocations.dispatch import Dispatcher
 from scheduler.invocations.recovery import STALLED_AFTER
+from scheduler.invocations.remote_cancels import Canceller
 from scheduler.manage.triggers import Triggers
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
@@ -159,6 +160,7 @@ async def _invoke(
         dispatcher = _dispatcher(settings, db, box, parts, pulse, concurrency)
         poller = Poller(db, box, client, clock, allow_private, settings.permitted)
         deliverer = Deliverer(db, box, client, clock)
+        canceller = Canceller(db, lambda spec: make_runtime(spec, parts), box)
         watching = asyncio.ensure_future(dispatcher.watch())
         # One worker per queue, so that neither waits for the other.
         runs: WorkerOptions = {"queues": [QUEUE], "concurrency": concurrency, **_options(timing)}
@@ -185,7 +187,12 @@ async def _invoke(
                 ),
                 (
                     lambda: make_check_app(
-                        settings.libpq_url, poller.check, Pulse(clock), deliverer.deliver, timing.heartbeat
+                        settings.libpq_url,
+                        poller.check,
+                        Pulse(clock),
+                        deliverer.deliver,
+                        canceller.cancel,
+                        timing.heartbeat,
                     ),
                     checks,
                 ),

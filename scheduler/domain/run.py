@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict
@@ -138,4 +138,13 @@ class Runtime(Protocol):
 
         Cancelling the task stops the agent's work as far as possible and leaves nothing behind.
         """
+        ...
+
+
+@runtime_checkable
+class CancelsRuns(Protocol):
+    """A runtime whose runs go on elsewhere, where they are cancelled after the invocation has ended."""
+
+    async def cancel(self, request: RunRequest, address: str) -> None:
+        """Cancels the run at `address`; one that is over or gone counts. Raises ReveilleError."""
         ...

@@ -36,9 +36,11 @@ from sqlalchemy.orm import InstrumentedAttribute
 from scheduler.domain.errors import Conflict
 from scheduler.domain.model import ACTIVE_STATES, FINAL_STATES, MOVES, FiringState, InvocationState
 from scheduler.metrics import FIRINGS, INVOCATIONS, RETRIES, add, later, tally_by
+from scheduler.queue.tasks import defer_cancels
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import notify
 from scheduler.storage.live import Change, tell
+from scheduler.storage.remote_tasks import find_cancellable
 from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.tables import Firing, Invocation
 
@@ -226,6 +228,8 @@ def _follow(
             _free_agents(conn, moved)
     if moved and target is InvocationState.RETRYING:
         later(conn, add(RETRIES, len(moved)))
+    if moved and target is InvocationState.CANCELLED:
+        defer_cancels(conn, find_cancellable(conn, [each.id for each in moved]))
     if target in _AUDITED:
         _audit(conn, moved, target, actor, details)
     tell(conn, [Change(each.tenant_id, "invocation", each.id) for each in moved])

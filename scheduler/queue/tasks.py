@@ -1,7 +1,7 @@
 """Defers Procrastinate jobs, always in the transaction that makes them due.
 
-One job holds up to 50 ready invocations or 50 due polls, or one outgoing notification. Polls and notifications use
-a queue of their own, so that they and the invocations do not wait for each other.
+One job holds up to 50 ready invocations or 50 due polls, one outgoing notification, or one run to cancel at its
+service. All but the invocations use a queue of their own, so that they and the invocations do not wait for each other.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ RUN_TASK = "reveille.run_invocation"
 IO_QUEUE = "io"
 CHECK_TASK = "reveille.check_polls"
 DELIVER_TASK = "reveille.deliver_notification"
+CANCEL_TASK = "reveille.cancel_remote_run"
 RUNS_OF_A_JOB = 50
 
 KEEP = text("UPDATE procrastinate_jobs SET args = CAST(:args AS jsonb) WHERE id = :id")
@@ -139,4 +140,13 @@ def defer_deliveries(conn: Connection, tries: Collection[tuple[UUID, int]]) -> N
         return
     task = _deferring.configure_task(DELIVER_TASK, queue=IO_QUEUE, connection=conn.connection.driver_connection)
     jobs: list[JSONDict] = [{"delivery_id": str(each), "attempt": attempt} for each, attempt in tries]
+    task.batch_defer(*jobs)
+
+
+def defer_cancels(conn: Connection, invocation_ids: Collection[UUID]) -> None:
+    """Defers a job for each cancelled invocation whose run goes on elsewhere, in the caller's transaction."""
+    if not invocation_ids:
+        return
+    task = _deferring.configure_task(CANCEL_TASK, queue=IO_QUEUE, connection=conn.connection.driver_connection)
+    jobs: list[JSONDict] = [{"invocation_id": str(each)} for each in invocation_ids]
     task.batch_defer(*jobs)

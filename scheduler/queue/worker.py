@@ -20,7 +20,7 @@ from procrastinate.jobs import Job, Status
 from procrastinate.manager import JobManager, NotificationCallback
 
 from scheduler.domain.clock import Clock
-from scheduler.queue.tasks import CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK, Run, RunsJob
+from scheduler.queue.tasks import CANCEL_TASK, CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK, Run, RunsJob
 from scheduler.storage.patience import CONNECTION, PatientAsyncConnection
 from scheduler.storage.pooler import hears_async, open_async_session, open_quick_session
 
@@ -206,12 +206,13 @@ def make_check_app(
     check: Callable[[Sequence[tuple[UUID, int]]], Awaitable[None]],
     pulse: Pulse,
     deliver: Callable[[UUID, int], Awaitable[None]],
+    cancel: Callable[[UUID], Awaitable[None]],
     beat_seconds: float,
 ) -> App:
-    """Creates the app of the worker that checks polls and sends notifications, not yet open.
+    """Creates the app of the worker that checks polls, sends notifications and cancels runs elsewhere, not yet open.
 
-    Its tasks are `check([(trigger_id, version), …])` and `deliver(delivery_id, attempt)`. It takes one connection
-    if it runs without a listener: both can wait a second.
+    Its tasks are `check([(trigger_id, version), …])`, `deliver(delivery_id, attempt)` and `cancel(invocation_id)`.
+    It takes one connection if it runs without a listener: all can wait a second.
     """
     connector = _connector(libpq_url, min_size=1, max_size=1)
     app = _app(connector, libpq_url, pulse, beat_seconds)
@@ -223,6 +224,10 @@ def make_check_app(
     @app.task(name=DELIVER_TASK, queue=IO_QUEUE)
     async def deliver_notification(delivery_id: str, attempt: int) -> None:
         await deliver(UUID(delivery_id), attempt)
+
+    @app.task(name=CANCEL_TASK, queue=IO_QUEUE)
+    async def cancel_remote_run(invocation_id: str) -> None:
+        await cancel(UUID(invocation_id))
 
     return app
 

@@ -15,16 +15,19 @@ from scheduler.domain.run import Accepted, Failed, Outcome, RunRequest, Runtime,
 from scheduler.domain.signatures import new_standard_secret
 from scheduler.domain.signatures.standard_webhooks import StandardWebhooks
 from scheduler.domain.templates import PLAIN, WAKE_VALUES, check_template, names_in
-from scheduler.net.errors import TimedOut
+from scheduler.net.client import Answer
+from scheduler.net.errors import AnswerBroken, TimedOut
 from scheduler.net.headers import check_address, check_headers
 from scheduler.runtimes.base import Operator, RuntimeParts
 from scheduler.runtimes.http_answers import Reading
-from scheduler.runtimes.http_call import TOKEN, Caller, joined
+from scheduler.runtimes.http_call import TOKEN, Call, Caller, joined
 from scheduler.runtimes.http_follow import ANSWER, Following
 from scheduler.runtimes.http_presets import merged, preset_of, presets
 from scheduler.runtimes.http_settings import Follow, HttpSettings
 
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,49}")
+OVER = (HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT, HTTPStatus.GONE)
+"""The answers to a cancellation that say that there is no such run, or that it is over."""
 LACKING = "The agent's http runtime lacks its url or its secret; set them again."
 
 
@@ -123,9 +126,25 @@ class HttpRun:
             reason = "timeout" if isinstance(error, TimedOut) else "failed"
             return Failed(error.message, permanent=error.permanent, reason=reason)
 
+    async def cancel(self, request: RunRequest, address: str) -> None:
+        """Cancels a run that was followed. Raises ReveilleError; one that is over or gone counts as cancelled."""
+        caller = Caller(self._settings, request, self._parts.clock)
+        method = (self._settings.follow and self._settings.follow.cancel_method) or "POST"
+        answer = await self._send(caller.at(address, method))
+        if answer.status < 300 or answer.status in OVER:
+            return
+        ended = self._reading.outcome(answer, self._parts.clock.now())
+        if isinstance(ended, Failed):
+            raise ConfigurationError(ended.error) if ended.permanent else AnswerBroken(ended.error)
+
     async def _call(self, caller: Caller) -> Outcome:
-        call = caller.wake()
-        answer = await self._parts.client.request(
+        answer = await self._send(caller.wake())
+        if answer.status == HTTPStatus.ACCEPTED and self._settings.accepted != "done":
+            return Accepted()
+        return self._reading.outcome(answer, self._parts.clock.now())
+
+    async def _send(self, call: Call) -> Answer:
+        return await self._parts.client.request(
             call.method,
             call.url,
             headers=call.headers,
@@ -135,9 +154,6 @@ class HttpRun:
             truncate=True,
             lenient=True,
         )
-        if answer.status == HTTPStatus.ACCEPTED and self._settings.accepted != "done":
-            return Accepted()
-        return self._reading.outcome(answer, self._parts.clock.now())
 
 
 def _check_parameters(parameters: Mapping[str, str]) -> None:
@@ -167,7 +183,8 @@ def _check_templates(whole: HttpSettings) -> None:
 
 
 def _check_addresses(follow: Follow, known: Sequence[str]) -> None:
-    for field, template in (("poll_path", follow.poll_path), ("result_path", follow.result_path)):
+    for field in ("poll_path", "result_path", "cancel_path"):
+        template = getattr(follow, field)
         if template is None or not template.startswith("/"):
             continue
         of_answer = [name for name in names_in(template) if name.startswith(f"{ANSWER}.")]
@@ -189,6 +206,10 @@ def _check_sense(whole: HttpSettings) -> None:
         raise InvalidField(
             "location and poll_path both say where the run is; leave one of them out.",
             field="runtime.async.location",
+        )
+    if follow.cancel_method is not None and follow.cancel_path is None:
+        raise InvalidField(
+            "cancel_method is of a request to cancel_path; give that too.", field="runtime.async.cancel_path"
         )
     if follow.done_path is None and (follow.done_values or follow.failed_values):
         raise InvalidField(

@@ -49,11 +49,11 @@ class Caller:
         content = None if method == "GET" else self._content(headers)
         return Call(method, self.address(), headers | self._signature(content or b""), content)
 
-    def look(self, url: str) -> Call:
-        """Returns a request for the state of a run. Another host gets nothing that may be secret."""
+    def at(self, url: str, method: str = "GET") -> Call:
+        """Returns a request about a run that was begun. Another host gets nothing that may be secret."""
         if urlsplit(url)[:2] != urlsplit(self._settings.url)[:2]:
-            return Call("GET", url, {}, None)
-        return Call("GET", url, dict(self._own_headers()) | self._signature(b""), None)
+            return Call(method, url, {}, None)
+        return Call(method, url, dict(self._own_headers()) | self._signature(b""), None)
 
     def address(self) -> str:
         """Returns the agent's URL."""

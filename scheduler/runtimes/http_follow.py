@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
@@ -12,7 +12,7 @@ from uuid import UUID
 
 from loguru import logger
 
-from scheduler.domain.errors import ConfigurationError, ReveilleError
+from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleError
 from scheduler.domain.json_values import matches
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.domain.templates import fill_path
@@ -28,6 +28,8 @@ ANSWER = "answer"
 """The prefix of names from the first response, in the paths of `async`."""
 FIRST_LOOK, LONGEST_LOOK = 1.0, 10.0
 """The seconds between two polls of a run."""
+START_SECONDS = 3.0
+"""How much longer the start of a run may take when the invocation is stopped meanwhile: its address is needed."""
 LOOK_SECONDS = 60.0
 """The timeout of a poll."""
 MAX_MISSES = 5
@@ -71,13 +73,12 @@ class Following:
             return Failed(f"The run was not over within {self._timeout:g} s.", reason="timeout")
 
     async def _begin(self, invocation_id: UUID) -> Outcome:
-        answer = await self._request(self._caller.wake(), self._timeout)
+        answer, url = await _with_time(self._start(invocation_id))
         if not 200 <= answer.status < 300:
             return self._reading.outcome(answer, self._parts.clock.now())
         over = self._end_of(answer) if self._follow.done_path else None
         if over is not None:
             return await self._result(answer, over)
-        url = self._address(answer, self._follow.poll_path)
         if url is None and answer.status != HTTPStatus.ACCEPTED:
             return self._reading.outcome(answer, self._parts.clock.now())
         if url is None:
@@ -85,8 +86,17 @@ class Following:
                 f"The agent answered HTTP {answer.status} and did not say where its run is "
                 f"({self._follow.poll_path or self._header()}); set the runtime's async to where it says so."
             )
-        await self._remember(invocation_id, url)
         return await self._watch(url, answer)
+
+    async def _start(self, invocation_id: UUID) -> tuple[Answer, str | None]:
+        """Starts a run. Returns the answer and, of a run that is not over, its address, which is remembered."""
+        answer = await self._request(self._caller.wake(), self._timeout)
+        if not 200 <= answer.status < 300 or (self._follow.done_path and self._end_of(answer) is not None):
+            return answer, None
+        url = self._address(answer, self._follow.poll_path)
+        if url is not None:
+            await self._remember(invocation_id, url, answer)
+        return answer, url
 
     async def _resume(self, url: str) -> Outcome | None:
         """Follows the run of an earlier attempt.
@@ -187,6 +197,19 @@ class Following:
                 return None
         return urljoin(answer.url, said) if isinstance(said, str) and said else None
 
+    def _cancel_address(self, answer: Answer) -> str | None:
+        if self._follow.cancel_path is None:
+            return None
+        try:
+            found = self._address(answer, self._follow.cancel_path)
+        except InvalidField as error:
+            found, why = None, error.message
+        else:
+            why = "nothing is there"
+        if found is None:
+            logger.warning("The run cannot be cancelled by {}: {}", self._follow.cancel_path, why)
+        return found
+
     def _value(self, name: str, answer: Answer) -> Any:
         if not name.startswith(f"{ANSWER}."):
             return self._caller.value(name)
@@ -205,7 +228,7 @@ class Following:
         return max(self._follow.poll_seconds or pause, wait or 0.0)
 
     async def _look(self, url: str) -> Answer:
-        return await self._request(self._caller.look(url), min(self._timeout, LOOK_SECONDS))
+        return await self._request(self._caller.at(url), min(self._timeout, LOOK_SECONDS))
 
     async def _request(self, call: Call, timeout: float) -> Answer:
         return await self._parts.client.request(
@@ -225,14 +248,28 @@ class Following:
         known = await self._parts.remote_tasks.recall(invocation_id)
         return known.task_id if known is not None and known.url == self._caller.address() else None
 
-    async def _remember(self, invocation_id: UUID, url: str) -> None:
+    async def _remember(self, invocation_id: UUID, url: str, answer: Answer) -> None:
         if self._parts.remote_tasks is None:
             return
         try:
-            await self._parts.remote_tasks.remember(invocation_id, KnownTask(self._caller.address(), url))
+            task = KnownTask(self._caller.address(), url, self._cancel_address(answer))
+            await self._parts.remote_tasks.remember(invocation_id, task)
         except ReveilleError as error:
             # A try that cannot be resumed is better than none.
             logger.warning("The run {} could not be kept: {}", url, error.message)
+
+
+async def _with_time(start: Coroutine[Any, Any, tuple[Answer, str | None]]) -> tuple[Answer, str | None]:
+    """Waits for the start of a run, and a moment longer when stopped: a run without an address is nobody's."""
+    task = asyncio.ensure_future(start)
+    try:
+        return await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait({task}, timeout=START_SECONDS)
+        raise
+    finally:
+        task.cancel()
+        task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
 def _is_miss(answer: Answer) -> bool:

@@ -69,6 +69,15 @@ class Follow(Shape):
     result_path: Path | None = Field(
         None, title="Result path", description="Where the result is, if not in what is polled; as the poll path."
     )
+    cancel_path: Path | None = Field(
+        None,
+        title="Cancel path",
+        description="Where the run is cancelled when its invocation is, such as /runs/{{answer.id}}/cancel; as the "
+        "poll path. Left out: it goes on there.",
+    )
+    cancel_method: Literal["POST", "DELETE", "PUT", "PATCH"] | None = Field(
+        None, title="Cancel method", description="Left out: POST."
+    )
     poll_seconds: float | None = Field(
         None,
         ge=0.5,
@@ -83,7 +92,7 @@ class Follow(Shape):
     def _check_path(cls, value: str | None) -> str | None:
         return _is_json_path(value)
 
-    @field_validator("poll_path", "result_path")
+    @field_validator("poll_path", "result_path", "cancel_path")
     @classmethod
     def _check_address(cls, value: str | None) -> str | None:
         if value is None or value.startswith("/"):

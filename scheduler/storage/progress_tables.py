@@ -56,6 +56,8 @@ class RemoteTask(Base):
     """The agent's address when the task was created."""
     task_id: Mapped[str]
     created_at: Mapped[datetime] = mapped_column(server_default=NOW)
+    cancel_url: Mapped[str | None]
+    """Where it is cancelled; null if it cannot be, or if its runtime does that itself."""
 
 
 class A2aTask(Base):

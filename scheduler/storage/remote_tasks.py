@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import Connection, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from scheduler.storage.engine import Database
@@ -19,6 +20,16 @@ class KnownTask:
 
     url: str
     task_id: str
+    cancel_url: str | None = None
+    """Where it is cancelled when its invocation is."""
+
+
+def find_cancellable(conn: Connection, invocation_ids: Collection[UUID]) -> list[UUID]:
+    """Returns those of the invocations whose run can be cancelled at its service."""
+    query = select(RemoteTask.invocation_id).where(
+        RemoteTask.invocation_id.in_(invocation_ids), RemoteTask.cancel_url.is_not(None)
+    )
+    return list(conn.execute(query).scalars())
 
 
 class RemoteTasks:
@@ -36,13 +47,14 @@ class RemoteTasks:
         await asyncio.to_thread(self._remember, invocation_id, task)
 
     def _recall(self, invocation_id: UUID) -> KnownTask | None:
-        query = select(RemoteTask.url, RemoteTask.task_id).where(RemoteTask.invocation_id == invocation_id)
+        columns = (RemoteTask.url, RemoteTask.task_id, RemoteTask.cancel_url)
+        query = select(*columns).where(RemoteTask.invocation_id == invocation_id)
         with self._db.begin() as conn:
             row = conn.execute(query).one_or_none()
-        return None if row is None else KnownTask(row.url, row.task_id)
+        return None if row is None else KnownTask(*row)
 
     def _remember(self, invocation_id: UUID, task: KnownTask) -> None:
-        made = {"url": task.url, "task_id": task.task_id, "created_at": func.clock_timestamp()}
+        made = asdict(task) | {"created_at": func.clock_timestamp()}
         with self._db.begin() as conn:
             conn.execute(
                 insert(RemoteTask)

@@ -120,7 +120,7 @@ def test_procrastinate_runs_the_job(db: Database, woken: Woken, site: Site, data
     async def run() -> None:
         async with GuardedClient(allow_private=AllowedPrivate.parse("127.0.0.1")) as client:
             deliverer = Deliverer(db, BOX, client, SystemClock())
-            app = make_check_app(database_url, check, Pulse(SystemClock()), deliverer.deliver, 5.0)
+            app = make_check_app(database_url, check, Pulse(SystemClock()), deliverer.deliver, check, 5.0)
             async with app.open_async():
                 # Without LISTEN: a worker that ends at once would cancel its listener while that connects.
                 await app.run_worker_async(

@@ -1,0 +1,115 @@
+"""Cancels at its service the run of an invocation that was cancelled here."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+from loguru import logger
+from sqlalchemy import Connection, Row, select
+
+from scheduler.domain.errors import ReveilleError
+from scheduler.domain.run import CancelsRuns, RunAgent, RunRequest, Runtime, RuntimeSpec
+from scheduler.storage.audit import record_event
+from scheduler.storage.engine import Database
+from scheduler.storage.progress_tables import RemoteTask
+from scheduler.storage.secrets import SecretBox
+from scheduler.storage.tables import Agent, Invocation
+
+PAUSES = (0.0, 1.0, 4.0, 15.0)
+"""The seconds before each try while the service cannot be reached."""
+TIMEOUT_SECONDS = 15.0
+
+_COLUMNS = (
+    RemoteTask.cancel_url,
+    Invocation.tenant_id,
+    Invocation.attempt,
+    Agent.id,
+    Agent.name,
+    Agent.runtime_kind,
+    Agent.runtime,
+    Agent.runtime_secret,
+)
+
+
+class Canceller:
+    """Cancels runs, with the settings that their agents have now. What became of it is audited."""
+
+    def __init__(self, db: Database, make_runtime: Callable[[RuntimeSpec], Runtime], box: SecretBox) -> None:
+        self._db = db
+        self._make_runtime = make_runtime
+        self._box = box
+
+    async def cancel(self, invocation_id: UUID) -> None:
+        """The Procrastinate job: cancels the run of an invocation. Tries again while the service is unavailable."""
+        row = await asyncio.to_thread(self._read, invocation_id)
+        if row is None or row.cancel_url is None:
+            return
+        problem = await self._try(invocation_id, row)
+        if problem is not None:
+            logger.warning("The run of invocation {} was not cancelled at its service: {}", invocation_id, problem)
+        await asyncio.to_thread(self._tell, invocation_id, row, problem)
+
+    async def _try(self, invocation_id: UUID, row: Row[Any]) -> str | None:
+        """Returns why it could not be cancelled; None if it was."""
+        problem = ""
+        for pause in PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                runtime = self._make_runtime(self._spec(row))
+                if not isinstance(runtime, CancelsRuns):
+                    return f"Agents of the runtime {row.runtime_kind} cannot cancel a run."
+                await runtime.cancel(_request(invocation_id, row), row.cancel_url)
+            except ReveilleError as error:
+                problem = error.message
+                if error.permanent:
+                    break
+            else:
+                return None
+        return problem
+
+    def _spec(self, row: Row[Any]) -> RuntimeSpec:
+        secret = None if row.runtime_secret is None else self._box.decrypt(row.runtime_secret)
+        return RuntimeSpec(row.runtime_kind, row.runtime, secret, TIMEOUT_SECONDS)
+
+    def _read(self, invocation_id: UUID) -> Row[Any] | None:
+        query = (
+            select(*_COLUMNS)
+            .join(Invocation, Invocation.id == RemoteTask.invocation_id)
+            .join(Agent, Agent.id == Invocation.agent_id)
+            .where(RemoteTask.invocation_id == invocation_id)
+        )
+        with self._db.begin() as conn:
+            return conn.execute(query).one_or_none()
+
+    def _tell(self, invocation_id: UUID, row: Row[Any], problem: str | None) -> None:
+        with self._db.begin() as conn:
+            record_end(conn, invocation_id, row, problem)
+
+
+def record_end(conn: Connection, invocation_id: UUID, row: Row[Any], problem: str | None) -> None:
+    """Audits what became of it."""
+    record_event(
+        conn,
+        action="invocation.run_cancelled" if problem is None else "invocation.run_not_cancelled",
+        tenant_id=row.tenant_id,
+        subject_id=invocation_id,
+        agent_id=row.id,
+        attempt=row.attempt,
+        **({} if problem is None else {"error": problem[:500]}),
+    )
+
+
+def _request(invocation_id: UUID, row: Row[Any]) -> RunRequest:
+    """Returns a request without content: of it, headers can have ids only."""
+    return RunRequest(
+        invocation_id=invocation_id,
+        attempt=row.attempt,
+        complete_url="",
+        complete_token="",
+        agent=RunAgent(id=row.id, name=row.name),
+        context="",
+        firings=(),
+    )
