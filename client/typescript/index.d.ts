@@ -45,6 +45,8 @@ export interface Follow {
   done_values: Array<string | boolean | number> | null;
   failed_values: Array<string | boolean | number> | null;
   result_path: string | null;
+  cancel_path: string | null;
+  cancel_method: "POST" | "DELETE" | "PUT" | "PATCH" | null;
   poll_seconds: number | null;
 }
 

@@ -60,6 +60,8 @@ class Follow(TypedDict):
     done_values: list[str | bool | int | float] | None
     failed_values: list[str | bool | int | float] | None
     result_path: str | None
+    cancel_path: str | None
+    cancel_method: Literal["POST", "DELETE", "PUT", "PATCH"] | None
     poll_seconds: float | None
 
 
