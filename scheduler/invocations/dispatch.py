@@ -19,7 +19,7 @@ from scheduler.domain.run import Failed, HandedBack, Outcome, Runtime, RuntimeSp
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.group_commit import Gatherer
 from scheduler.invocations.lifecycle import claim_all
-from scheduler.invocations.places import Places, read_candidates, rooms_of_tenants
+from scheduler.invocations.places import MOST_WAITS, Places, Returns, read_candidates, rooms_of_tenants
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.invocations.run import Run, told
 from scheduler.queue.tasks import RUNS_OF_A_JOB, RunsJob, defer_rest, keep_runs
@@ -33,18 +33,6 @@ STALE_SECONDS = 20.0
 """The age of this worker's heartbeat at which it gives up its runs, before others take them as lost at 30 s."""
 PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
 """The pauses between attempts to write an end while the database is unavailable, about a minute in all."""
-
-LOOK_SECONDS = 0.005
-ROOM_SECONDS = 0.05
-FULL_SECONDS = 0.2
-"""With fewer free places than a job has runs: how often to check for more before fetching, how long while a few
-are free, and how long while none is.
-"""
-
-FIRST_WAIT, LONGEST_WAIT, MOST_WAITS = 0.05, 2.0, 6
-"""The seconds after which a run is tried again when its tenant or host has too many in progress; doubled each time
-that no run of a job could start.
-"""
 
 NO_JOB = RunsJob()
 T = TypeVar("T")
@@ -93,18 +81,14 @@ class Dispatcher:
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dispatch")
         self._runs: set[Run] = set()
         self._places = Places(places)
+        self._returns = Returns()
         self._ends: Gatherer[tuple[Run, Outcome], bool | None] = Gatherer(self._write_ends)
         self.is_stopping = False
         """Whether this worker was told to stop: a run that it has to give up then costs no try."""
 
     async def has_room(self) -> bool:
         """Whether it can take more runs. With few free places it waits a moment, to fetch several at once."""
-        for waited in range(round(FULL_SECONDS / LOOK_SECONDS)):
-            free = self._places.free
-            if free >= RUNS_OF_A_JOB or (free > 0 and waited * LOOK_SECONDS >= ROOM_SECONDS):
-                break
-            await asyncio.sleep(LOOK_SECONDS)
-        return self._places.free > 0
+        return await self._places.have_room(RUNS_OF_A_JOB)
 
     async def run(self, runs: Sequence[tuple[UUID, int]], job: RunsJob = NO_JOB) -> None:
         """The Procrastinate job: attempts each (invocation id, attempt) that can still be claimed.
@@ -139,15 +123,26 @@ class Dispatcher:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def _carry_all(self, tries: Sequence[Run], job: RunsJob) -> None:
-        made = await self._claim(tries, job, [])
-        ends = {run: asyncio.ensure_future(self._carry(run, work)) for run, work in made.items()}
-        for run, end in ends.items():
-            end.add_done_callback(partial(self._leave, run))
+        ends: dict[Run, asyncio.Future[None]] = {}
+        left = list(tries)
+        self._places.asked += len(left)
+        try:
+            while left:
+                for run, work in (await self._claim(left, job, [*ends])).items():
+                    ends[run] = asyncio.ensure_future(self._carry(run, work))
+                    ends[run].add_done_callback(partial(self._leave, run))
+                held = [run for run in left if run.is_held]
+                self._places.asked -= len(left) - len(held)
+                left = held
+                await self._places.freed(len(left))
+        finally:
+            self._places.asked -= len(left)
         for error in await asyncio.gather(*ends.values(), return_exceptions=True):
             if isinstance(error, BaseException):
                 logger.opt(exception=error).error("The end of a run could not be written down")
 
     def _leave(self, run: Run, _: object = None) -> None:
+        run.is_held = False
         if run.place is not None:
             self._places.give_back(run.place)
             run.place = None
@@ -194,7 +189,8 @@ class Dispatcher:
         if len(runs) > 1:
             middle = len(runs) // 2
             first = await self._claim(runs[:middle], job, kept)
-            return first | await self._claim(runs[middle:], job, [*kept, *first])
+            kept = [*kept, *first, *(run for run in runs[:middle] if run.is_held)]
+            return first | await self._claim(runs[middle:], job, kept)
         logger.opt(exception=error).error("Invocation {} cannot be read", runs[0].invocation_id)
         claimed = await self._persist("A claim", claim_all, [run.key for run in runs], self._worker)
         self._ends.expect(len(claimed or ()))
@@ -213,9 +209,12 @@ class Dispatcher:
         made = prepare_all(conn, claimed, self._base_url, self._box) if claimed else {}
         ours = [run for run in runs if run.invocation_id in made]
         self._leave_all([run for run in runs if run.invocation_id not in made])
-        if len(taken) < len(candidates):
-            left = [by_id[each.id] for each in candidates if by_id[each.id].place is None]
-            self._put_back(conn, job, [*kept, *ours], left)
+        left = [each for each in candidates if by_id[each.id].place is None]
+        held = not self.is_stopping and self._places.frees_soon(left)
+        for each in candidates:
+            by_id[each.id].is_held = held and each in left
+        if left and not held:
+            self._put_back(conn, job, [*kept, *ours], [by_id[each.id] for each in left])
         return {run: made[run.invocation_id] for run in ours}
 
     def _put_back(self, conn: Connection, job: RunsJob, ours: Sequence[Run], left: Sequence[Run]) -> None:
@@ -223,7 +222,7 @@ class Dispatcher:
             keep_runs(conn, job.id, [run.key for run in ours])
         # With places left, their tenant or host has too many: they wait longer each time.
         waits = 0 if ours else job.waits
-        delay = min(FIRST_WAIT * 2**waits, LONGEST_WAIT) if self._places.free > 0 else 0.0
+        delay = self._returns.delay(waits) if self._places.free > 0 else 0.0
         waits = min(waits + 1, MOST_WAITS) if delay else 0
         defer_rest(conn, [run.key for run in left], job.priority, waits, delay)
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import math
+import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from threading import Lock
 from urllib.parse import urlsplit
@@ -20,6 +23,27 @@ SHARE = 3
 """A host, or one of several tenants, may take up to this many times the free places: of 200 it may have 150, two
 of them 85 each. However many do not answer, there are places left for others.
 """
+
+LOOK_SECONDS = 0.005
+ROOM_SECONDS = 0.05
+FULL_SECONDS = 0.2
+"""With fewer free places than a job has runs: how often to check for more before fetching, how long while a few
+are free, and how long while none is.
+"""
+
+HOLD_SECONDS = 0.2
+"""A run without a place is kept if there will be one for it within this time; else it goes back to the queue."""
+RATE_SECONDS = 0.5
+"""The time over which the rate is taken at which the runs of a host end."""
+MOST_HOSTS = 1000
+"""So many hosts may have a rate before those whose runs ended long ago are forgotten."""
+
+FIRST_WAIT, LONGEST_WAIT, MOST_WAITS = 0.05, 2.0, 6
+"""The seconds after which a job that was put back is fetched again; doubled each time that none of its runs could
+start.
+"""
+BETWEEN_RETURNS = 0.05
+"""The seconds between two jobs that come back, so that thousands that have to wait do not occupy the worker."""
 
 CANDIDATES = text(f"""
     SELECT i.id, i.tenant_id, coalesce(a.runtime->>'url', '') AS url,
@@ -73,11 +97,17 @@ def rooms_of_tenants(conn: Connection, candidates: Sequence[Candidate]) -> dict[
 class Places:
     """Counts what runs on this worker. Thread-safe."""
 
-    def __init__(self, total: int) -> None:
+    def __init__(self, total: int, now: Callable[[], float] = time.monotonic) -> None:
         self.free = total
+        self.asked = 0
+        """For how many runs of fetched jobs it is not decided yet whether they have a place."""
         self._lock = Lock()
         self._of_hosts: Counter[str] = Counter()
         self._of_tenants: Counter[UUID] = Counter()
+        self._given_back = 0
+        self._now = now
+        self._ended: dict[str, tuple[float, float]] = {}
+        """Of each host, how many runs ended, those of long ago counting less; and when the last one did."""
 
     def take(self, candidates: Sequence[Candidate], rooms: dict[UUID, int]) -> list[Candidate]:
         """Takes a place for each candidate that may have one now, in order. `rooms` are what is left to tenants."""
@@ -93,6 +123,48 @@ class Places:
             # remove entries at zero, so that the counters do not grow
             self._of_tenants += Counter()
             self._of_hosts += Counter()
+            self._given_back += 1
+            self._note_end(candidate.host)
+
+    def frees_soon(self, candidates: Sequence[Candidate]) -> bool:
+        """Whether all of them will have a place within HOLD_SECONDS, at the rate at which runs end now.
+
+        Of a tenant with a `max_concurrent_runs` that is not known, since its runs may be on other workers.
+        """
+        wanted = Counter(each.host for each in candidates)
+        with self._lock:
+            return all(each.max_concurrent_runs is None for each in candidates) and all(
+                count <= self._ended_lately(host) / RATE_SECONDS * HOLD_SECONDS for host, count in wanted.items()
+            )
+
+    async def have_room(self, wanted: int) -> bool:
+        """Whether there are free places that nobody asks for. Waits a moment if there are fewer than `wanted`."""
+        for look in range(round(FULL_SECONDS / LOOK_SECONDS)):
+            room = self.free - self.asked
+            if room >= wanted or (room > 0 and look * LOOK_SECONDS >= ROOM_SECONDS):
+                return True
+            await asyncio.sleep(LOOK_SECONDS)
+        return self.free > self.asked
+
+    async def freed(self, count: int) -> None:
+        """Waits until so many runs have ended, HOLD_SECONDS at most."""
+        enough = self._given_back + count
+        for _ in range(round(HOLD_SECONDS / LOOK_SECONDS)):
+            if self._given_back >= enough:
+                return
+            await asyncio.sleep(LOOK_SECONDS)
+
+    def _note_end(self, host: str) -> None:
+        now = self._now()
+        self._ended[host] = self._ended_lately(host) + 1, now
+        if len(self._ended) > MOST_HOSTS:
+            self._ended = {
+                each: ended for each, ended in self._ended.items() if now - ended[1] < 10 * RATE_SECONDS
+            }
+
+    def _ended_lately(self, host: str) -> float:
+        count, at = self._ended.get(host, (0.0, 0.0))
+        return count * math.exp((at - self._now()) / RATE_SECONDS)
 
     def _take(self, candidate: Candidate, rooms: dict[UUID, int]) -> bool:
         tenant_id, host = candidate.tenant_id, candidate.host
@@ -110,3 +182,19 @@ class Places:
         if tenant_id in rooms:
             rooms[tenant_id] -= 1
         return True
+
+
+class Returns:
+    """Decides when the jobs come back that were put back. Thread-safe."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        self._now = now
+        self._last = 0.0
+        self._lock = Lock()
+
+    def delay(self, waits: int) -> float:
+        """Returns the seconds until the next job may be fetched again, of which no run could start `waits` times."""
+        now = self._now()
+        with self._lock:
+            self._last = max(now + min(FIRST_WAIT * 2**waits, LONGEST_WAIT), self._last + BETWEEN_RETURNS)
+            return self._last - now

@@ -28,6 +28,8 @@ class Run:
         self.request: RunRequest | None = None
         self.place: Candidate | None = None
         """What it is counted for while it takes a place."""
+        self.is_held = False
+        """Whether it waits on this worker for a place that will soon be free."""
         self.claimed_at = float("inf")
         """The time of the event loop's clock just before the claim."""
         self._stopped: Outcome | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from sqlalchemy import text
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Outcome, Replied, RunRequest
-from scheduler.invocations.places import Candidate, Places
+from scheduler.invocations.places import BETWEEN_RETURNS, LONGEST_WAIT, Candidate, Places, Returns
 from scheduler.queue.tasks import RunsJob
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
@@ -63,6 +64,55 @@ def test_a_tenants_own_limit_is_kept() -> None:
     places = Places(200)
     assert take(places, [candidate()] * 10, room=4) == 4
     assert take(places, [candidate()] * 10, room=0) == 0
+
+
+def test_a_run_is_kept_when_its_host_ends_runs_so_fast_that_it_has_a_place_soon() -> None:
+    now = 100.0
+    places = Places(200, lambda: now)
+    for each in places.take([candidate("one:80")] * 30, {}):
+        places.give_back(each)
+    assert places.frees_soon([candidate("one:80")] * 12)
+    assert not places.frees_soon([candidate("one:80")] * 13)
+    assert not places.frees_soon([candidate("two:80")])
+    assert not places.frees_soon([Candidate(new_id(), DEFAULT_TENANT, "http://one:80/run", 5, False)])
+    now += 2
+    assert not places.frees_soon([candidate("one:80")] * 12)
+
+
+def test_runs_that_ask_for_a_place_leave_no_room_for_another_job() -> None:
+    places = Places(60)
+    places.asked = 50
+    assert asyncio.run(places.have_room(50))
+    places.asked = 60
+    assert not asyncio.run(places.have_room(50))
+
+
+def test_jobs_that_were_put_back_return_one_after_another() -> None:
+    returns = Returns(lambda: 100.0)
+    delays = [returns.delay(0) for _ in range(100)]
+    assert delays[0] == pytest.approx(0.05)
+    assert delays[-1] == pytest.approx(0.05 + 99 * BETWEEN_RETURNS)
+    assert Returns(lambda: 100.0).delay(20) == pytest.approx(LONGEST_WAIT)
+
+
+def test_a_job_waits_on_its_worker_for_places_that_are_soon_free(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frozen = partial(Places, now=lambda: 100.0)  # so that the rate does not depend on the machine
+    monkeypatch.setattr("scheduler.invocations.dispatch.Places", frozen)
+    ids = flood(db, 29)
+    [job] = rows(db, "UPDATE procrastinate_jobs SET status = 'doing' RETURNING id")
+
+    async def run() -> None:
+        dispatcher = make_dispatcher(db, Scripted(reply), places=8)
+        for start in (0, 8):
+            await dispatcher.run([(each, 1) for each in ids[start : start + 8]])
+        await dispatcher.run([(each, 1) for each in ids[16:]], RunsJob(job.id))
+        dispatcher.close()
+
+    asyncio.run(run())
+    assert {row.state for row in rows(db, "SELECT state FROM invocations")} == {"succeeded"}
+    assert [each.id for each in jobs(db)] == [job.id], "none was put back"
 
 
 def flood(db: Database, count: int) -> list[UUID]:
