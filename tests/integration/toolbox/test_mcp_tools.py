@@ -74,7 +74,7 @@ def test_the_tools_of_all_servers_are_offered_under_their_servers_names(files: H
             assert len(names) == 14
             assert {"far_read", "far_odd_name_", "local_read", "local_odd_name_"} <= set(names)
             read = next(tool for tool in tools if tool.name == "far_read")
-            assert read.description == "Read a file."
+            assert read.description == "Reads a file."
             assert read.schema["properties"]["path"]["type"] == "string"
             assert await call(tools, "far_read", {"path": "a"}) == "content of a"
             assert await call(tools, "local_read", {"path": "b"}) == "content of b"
