@@ -14,20 +14,20 @@ from tests.support.postgres import Databases
 
 @pytest.fixture
 def scheduler(db: Database) -> Iterator[SteppedScheduler]:
-    """A started scheduler to step by hand."""
+    """A started scheduler for stepping."""
     with stepped(db) as one:
         yield one
 
 
 @pytest.fixture
 def triggers(db: Database) -> Triggers:
-    """The triggers of the test's database."""
+    """The triggers service on the test's database."""
     return Triggers(db, BOX)
 
 
 @pytest.fixture
 def api(database_url: str) -> Iterator[Api]:
-    """The web application on a fresh database, called with an operator's admin key."""
+    """The web application on a new database, called with an operator's admin key."""
     with running_api(database_url) as running:
         yield running
 
@@ -49,7 +49,7 @@ def agent_id(shared: Api) -> str:
 
 @pytest.fixture
 def nothing_is_made(shared: Api, agent_id: str) -> Iterator[None]:
-    """Whatever was refused left nothing behind."""
+    """Checks that refused requests left nothing behind."""
     yield
     assert [agent["id"] for agent in shared.get("/agents")["items"]] == [agent_id]
     assert shared.get("/triggers")["items"] == []

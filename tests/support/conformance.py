@@ -1,6 +1,6 @@
 """Reads the shared conformance cases, which are beside the project and are never copied into it.
 
-CASES = conformance.load("cron/cases.json")     # at module level, ready for parametrize
+    CASES = conformance.load("cron/cases.json")     # at module level, ready for parametrize
 
 They are looked up in `REVEILLE_CONFORMANCE_DIR`, else in `../shared/conformance` from the project's root. If they
 are missing, a run with CI=true fails. Otherwise the calling test is skipped with one line, or the whole module

@@ -1,4 +1,4 @@
-"""The cases of the context's golden files. `python -m tests.unit.context_cases` writes the files anew."""
+"""The cases of the context's golden files. `python -m tests.unit.context_cases` rewrites the files."""
 
 from __future__ import annotations
 
@@ -134,7 +134,7 @@ CASES: dict[str, Sequence[ContextFiring]] = {
 
 
 def built(case: str, language: Language) -> str:
-    """The context of a case, as its golden file holds it."""
+    """Builds the context of a case, as its golden file contains it."""
     firings = [
         replace(firing, data_headings=PollConfig.data_headings[language]) if firing.data_headings else firing
         for firing in CASES[case]
@@ -143,7 +143,7 @@ def built(case: str, language: Language) -> str:
 
 
 def golden_file(case: str, language: Language) -> Path:
-    """Where the expected context of a case is."""
+    """Returns the path of the expected context of a case."""
     return GOLDEN / f"{case}.{language}.txt"
 
 

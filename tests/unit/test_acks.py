@@ -1,4 +1,4 @@
-"""Reading acknowledgements out of whatever an agent sends."""
+"""Acknowledgements are read from whatever an agent sends."""
 
 from __future__ import annotations
 

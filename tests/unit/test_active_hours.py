@@ -1,4 +1,4 @@
-"""`only_between`: against a plain walk over every slot of the schedule inside, clock changes included."""
+"""`only_between`, compared with a walk over every slot of the inner schedule, including clock changes."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from scheduler.triggers.schedule_rules import Narrowed
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu")
 START = datetime(2030, 1, 1, tzinfo=UTC)
-# Where clocks change, in and around the zones above.
+# Days of clock changes, in and around the zones above.
 CHANGES = [
     datetime(2030, 3, 10, 7, tzinfo=UTC),
     datetime(2030, 3, 31, 1, tzinfo=UTC),
@@ -46,17 +46,17 @@ steps = st.sampled_from([7, 15, 20, 60, 97, 240])
 
 
 def grid(minutes: float, anchor: datetime = START) -> IntervalSchedule:
-    """An even grid."""
+    """An evenly spaced schedule."""
     return IntervalSchedule(anchor, timedelta(minutes=minutes))
 
 
 def within(inner: Schedule, span: str, zone: str) -> Narrowed:
-    """`inner` kept to the hours `span` of `zone`."""
+    """Limits `inner` to the hours `span` of `zone`."""
     return Narrowed(inner, ZoneInfo(zone), (Hours.parse(span),))
 
 
 def slots(schedule: Schedule, hours: Hours, zone: ZoneInfo, first: datetime, last: datetime) -> list[datetime]:
-    """Every slot of `schedule` in [first, last] whose local time is in `hours`, walked one by one."""
+    """Returns every slot of `schedule` in [first, last] whose local time is in `hours`, one by one."""
     found, slot = [], schedule.next_after(first - TICK)
     while slot is not None and slot <= last:
         if hours.allow(slot.astimezone(zone).replace(tzinfo=None)):

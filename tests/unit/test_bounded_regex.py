@@ -1,4 +1,4 @@
-"""Regular expressions whose mere compilation would take the process with them."""
+"""Regular expressions that would exhaust the process merely by compiling them."""
 
 from __future__ import annotations
 

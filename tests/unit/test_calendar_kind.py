@@ -1,4 +1,4 @@
-"""calendar: before each occurrence once, whatever the calendar does; and its changes."""
+"""calendar: fires once before each occurrence, however the calendar changes, and reports changes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def event(uid: str, start: str = "DTSTART:20300102T090000Z", *more: str) -> str:
 
 
 class Calendar:
-    """A calendar that says what it is told to, looked at through the day."""
+    """A scripted calendar, checked throughout a day."""
 
     def __init__(self, **config: Any) -> None:
         self.says: bytes | Answer = ics()

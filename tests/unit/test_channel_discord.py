@@ -1,4 +1,4 @@
-"""Discord: what proves an interaction, PING, and what of a slash command becomes a message."""
+"""Discord: signatures, PING, and the parts of a slash command that become a message."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_timestamp_more_than_five_minutes_away_is_refused(seconds: int) -> Non
     ],
 )
 def test_what_is_not_signed_by_the_app_is_refused(headers: dict[str, str]) -> None:
-    """Discord sends such itself now and then, and drops an address that takes one."""
+    """Discord sometimes sends such requests itself, and disables an address that accepts one."""
     with pytest.raises(BadSignature):
         CHANNEL.verify(SignedRequest(headers, BODY), NOW)
 
@@ -140,7 +140,7 @@ def test_the_text_is_the_only_argument_or_the_command_as_typed() -> None:
     ],
 )
 def test_whatever_is_no_slash_command_is_ignored_with_a_reason_and_answered(event: Json, answer_type: int) -> None:
-    """An interaction without an answer shows its user an error."""
+    """Without a response, the user would see an error."""
     parsed = CHANNEL.parse(event)
     assert parsed.messages == () and parsed.ignored
     assert parsed.answer["type"] == answer_type

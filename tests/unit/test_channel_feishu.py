@@ -46,12 +46,12 @@ def refusal(body: bytes, headers: dict[str, str]) -> str:
 
 
 def test_feishus_published_example_opens() -> None:
-    """AES-256-CBC under SHA-256 of the key, the vector before the text."""
+    """AES-256-CBC with the SHA-256 of the key; the initialization vector precedes the text."""
     assert decrypt("test key", "P37w+VZImNgPEO1RBhJ6RtKl7n6zymIbEG1pReEzghk=") == b"hello world"
 
 
 def test_an_event_sealed_and_signed_by_openssl_is_accepted() -> None:
-    """So that our own signer in the tests does not prove itself."""
+    """Made independently, so that the tests' own signer does not merely confirm itself."""
     sealed = (
         b"AAECAwQFBgcICQoLDA0ODygg1YwkkdKg3+mjeIpp5A8tCCmQjER722iBjBj+"
         b"j00jVFgADb0IgFctcdzzTVUEZ452anI3VOJckesm3qTfhpA="
@@ -76,7 +76,9 @@ def test_a_timestamp_more_than_five_minutes_away_is_refused(seconds: int) -> Non
 
 
 def test_what_is_not_signed_is_refused_whatever_is_in_it() -> None:
-    """Equal answers to what opens and what does not: else one could read a recorded event by asking (CBC)."""
+    """Requests that can and cannot be decrypted get the same response; otherwise an attacker could decrypt a
+    recorded event by asking (CBC).
+    """
     headers = feishu_headers(b"another body", UNIX)
     opens = encrypted(feishu_event())
     broken = bytearray(opens)
@@ -95,14 +97,14 @@ def test_each_of_the_three_headers_is_covered(name: str) -> None:
 
 
 def test_what_is_appended_to_a_signed_body_makes_it_unreadable() -> None:
-    """The signature is a plain hash, to which anyone can append; not so the JSON."""
+    """The signature is a plain hash, to which anyone can append, but not so that the JSON stays valid."""
     body = encrypted(feishu_event()) + b"\x80\x00more"
     with pytest.raises(UnreadableEvent):
         verified(body)
 
 
 def test_a_challenge_is_answered_without_a_signature_by_its_token() -> None:
-    """Feishu signs no url_verification."""
+    """Feishu does not sign url_verification."""
     for channel, body in ((OPEN, dump(feishu_challenge())), (SEALED, encrypted(feishu_challenge()))):
         event = verified(body, {}, channel=channel)
         assert channel.handshake(event) == {"challenge": "ajls384kdjx98XX"}
@@ -144,7 +146,7 @@ def test_an_encrypted_event_to_a_channel_without_a_key_says_what_is_missing() ->
 
 
 def test_with_an_encrypt_key_a_plain_event_is_not_taken() -> None:
-    """The token alone is as good as a password in the clear; who sets a key wants better."""
+    """The token alone is no better than a password in clear text; whoever sets an Encrypt Key wants more."""
     with pytest.raises(BadSignature):
         verified(dump(feishu_event()), {})
     with pytest.raises(UnreadableEvent):
@@ -169,7 +171,7 @@ def test_a_topic_is_a_conversation_of_its_own() -> None:
 
 
 def test_mentions_become_names() -> None:
-    """`@_user_1` must not be found in `@_user_10`."""
+    """`@_user_1` must not match inside `@_user_10`."""
     mentions = [
         {"key": "@_user_1", "id": {"open_id": "ou_1"}, "name": "Tom"},
         {"key": "@_user_10", "id": {"open_id": "ou_2"}, "name": "李"},

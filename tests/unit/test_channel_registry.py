@@ -1,4 +1,4 @@
-"""What a channel is made with, and the kinds there are."""
+"""The fields that create a channel, and the available kinds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whatever a provider sends in place of what it documents, an event is read or ignored, never an error."""
+"""Whatever a provider sends instead of its documented format, an event is read or ignored, never an error."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ JSON = st.recursive(
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """The path of everything inside `value`."""
+    """Returns the paths of everything inside `value`."""
     for key, item in value.items() if isinstance(value, dict) else enumerate(value):
         yield (*path, key)
         if isinstance(item, dict | list):

@@ -1,4 +1,4 @@
-"""Slack: what proves an event, the handshake, and which events are messages."""
+"""Slack: signatures, the handshake, and which events are messages."""
 
 from __future__ import annotations
 
@@ -28,7 +28,9 @@ def message(event: Json) -> IncomingMessage:
 
 
 def test_a_signature_made_by_openssl_is_accepted() -> None:
-    """HMAC-SHA256 over `v0:TIMESTAMP:BODY`, so that our own signer in the tests does not prove itself."""
+    """HMAC-SHA256 over `v0:TIMESTAMP:BODY`, made with openssl, so that the tests' own signer does not merely
+    confirm itself.
+    """
     body = b'{"type":"url_verification","challenge":"c-1"}'
     signature = "v0=1aa52f2c426e5733407bac1c6a077a8e8b7e23c673e4afaae6923ed06407bd3d"
     headers = {"x-slack-request-timestamp": str(UNIX), "x-slack-signature": signature}
@@ -36,7 +38,9 @@ def test_a_signature_made_by_openssl_is_accepted() -> None:
 
 
 def test_slacks_published_example_is_accepted_and_is_no_event() -> None:
-    """It is a slash command's form: well signed, so not a 401, but a 400 that says what came."""
+    """It is the form of a slash command: correctly signed, so the response is not a 401, but a 400 that says what
+    arrived.
+    """
     body = (
         b"token=xyzz0WbapA4vBCDEFasx0q6G&team_id=T1DC2JH3J&team_domain=testteamnow&channel_id=G8PSS9T3V"
         b"&channel_name=foobar&user_id=U2CERLKJA&user_name=roadrunner&command=%2Fwebhook-collect&text="
@@ -54,7 +58,7 @@ def test_slacks_published_example_is_accepted_and_is_no_event() -> None:
 
 @pytest.mark.parametrize("seconds", [-301, 301])
 def test_a_timestamp_more_than_five_minutes_away_is_refused(seconds: int) -> None:
-    """A recorded call is of no use later; nor is one from a clock that runs ahead."""
+    """A recorded call cannot be replayed later, nor is one from a fast clock accepted."""
     with pytest.raises(BadSignature, match="timestamp"):
         verified(b"{}", now=NOW + timedelta(seconds=seconds))
 
@@ -102,7 +106,7 @@ def test_a_thread_is_a_conversation_of_its_own() -> None:
 
 
 def test_a_mention_is_the_same_message_as_the_one_read_in_the_channel() -> None:
-    """An app that hears both gets two events of two ids for one thing that somebody wrote."""
+    """An app that receives both gets two events with different ids for one message."""
     heard = slack_event("<@UBOT> hi", event_id="Ev1")
     mentioned = slack_event("<@UBOT> hi", event_id="Ev2", type="app_mention")
     assert message(heard).message_id == message(mentioned).message_id
@@ -122,7 +126,7 @@ def test_what_somebody_wrote_in_another_form_is_read(subtype: str) -> None:
     ],
 )
 def test_bots_are_told_from_people(fields: dict[str, Any]) -> None:
-    """The app's own messages come back to it, and answering them would never end."""
+    """The app receives its own messages too, and answering them would never end."""
     assert message(slack_event(**fields)).is_bot
     assert not message(slack_event()).is_bot
 
@@ -148,7 +152,7 @@ def test_bots_are_told_from_people(fields: dict[str, Any]) -> None:
     ],
 )
 def test_whatever_is_no_new_message_is_ignored_with_a_reason(event: Json) -> None:
-    """Slack adds kinds of events and fields at any time; none of them is an error."""
+    """Slack may add kinds of events and fields at any time; none of them is an error."""
     parsed = CHANNEL.parse(event)
     assert parsed.messages == () and parsed.ignored
 
@@ -179,7 +183,7 @@ def test_whatever_is_no_new_message_is_ignored_with_a_reason(event: Json) -> Non
     ],
 )
 def test_markup_becomes_what_people_see(sent: str, shown: str) -> None:
-    """A text_match written for what people type must match it."""
+    """A text_match for what people type must match it."""
     assert plain_text(sent) == shown
 
 
@@ -189,7 +193,7 @@ def test_a_megabyte_of_brackets_is_read_at_once() -> None:
 
 
 def test_half_a_surrogate_pair_is_replaced_and_nul_is_left_to_the_intake() -> None:
-    """JSON can escape both; the first cannot even be encoded."""
+    """JSON can escape both; a lone surrogate cannot even be encoded."""
     body = dump(slack_event("a\x00b")).replace(b'b"', b'\\ud800"', 1)
     assert message(verified(body)).text == "a\x00?"
 

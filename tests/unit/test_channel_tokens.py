@@ -1,4 +1,4 @@
-"""Telegram, Teams and Mattermost: what proves an event, and which events are messages."""
+"""Telegram, Teams and Mattermost: tokens and signatures, and which events are messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""check: a program says by what it prints whether to fire; whatever else it does is a failure."""
+"""check: a program's output decides whether to fire; anything else it does is a failure."""
 
 from __future__ import annotations
 

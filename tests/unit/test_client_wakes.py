@@ -1,4 +1,4 @@
-"""The agent's side of the client: who is believed, what is run once, and how long work is reported."""
+"""The agent's side of the client: signatures, repeated wakes, and late reports."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ OTHER = "whsec_c29tZWJvZHkgZWxzZSBlbnRpcmVseQ=="
 
 
 def signed(call: dict[str, Any], secret: str = SECRET) -> tuple[dict[str, str], bytes]:
-    """The headers and the body that Reveille would send."""
+    """Returns the headers and the body that Reveille would send."""
     body = json.dumps(call)
     at = datetime.now(UTC)  # noqa: TID251  # the library compares with the real clock
     signature = Webhook(secret).sign(call["invocation_id"], at, body)
@@ -97,7 +97,7 @@ def test_a_failure_is_told_and_the_retry_runs() -> None:
 
 
 class Reports:
-    """A Reveille that takes reports: the first is answered 503."""
+    """A Reveille that accepts reports, but answers the first with 503."""
 
     def __init__(self) -> None:
         self.taken: list[tuple[str, dict[str, Any]]] = []

@@ -1,4 +1,4 @@
-"""What the command shows is what the API answers, by the shapes that the Python client has of it."""
+"""The command shows the same fields as the API, compared using the Python client's types."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from scheduler.commands import triggers as trigger_commands
 from scheduler.commands.output import Columns
 
 ADDED = {"agent_name", "reference"}
-"""What the command adds: the name behind an id, and the short form of one."""
+"""Additions by the command: the name for an id, and the short form of one."""
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The conformance helper finds the shared cases, and is loud about it when CI cannot."""
+"""The conformance helper finds the shared cases, and fails in CI when it cannot."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an agent reads when it is woken: the golden files, and what no text from outside can do to the frame."""
+"""The context that an agent reads: the golden files, and what text from outside cannot do to the frame."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_there_is_no_golden_file_without_its_case() -> None:
 
 
 def _outside(context: str) -> Iterator[str]:
-    """The lines of the frame; fails if a fence is opened twice, closed twice or left open."""
+    """Returns the lines of the frame; fails if a fence is opened twice, closed twice or left open."""
     fenced = False
     for line in context.split("\n"):
         if OPENING.fullmatch(line) or line == CLOSING:

@@ -1,4 +1,4 @@
-"""Every row of the shared cron cases: kept, or listed here and in docs/conformance.md with its reason."""
+"""Every row of the shared cron cases passes, or is listed here and in docs/conformance.md with the reason."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 
 def rows(kind: str, *tiers: str) -> list[Any]:
-    """The rows of a kind in the tiers, a known miss marked to fail."""
+    """Returns the rows of a kind in the tiers; known misses are marked to fail."""
     return [
         pytest.param(row, id=row["id"], marks=_marks(row))
         for row in CASES[kind]

@@ -1,4 +1,4 @@
-"""What a cron expression may say, and what the refusal of any other tells its author."""
+"""Valid cron expressions, and the messages for invalid ones."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_the_text_is_kept_in_one_spelling() -> None:
     ("expr", "days"),
     [
         ("0 0 13 * fri", {1, 8, 13, 15, 22, 29}),  # either
-        ("0 0 1-31 * fri", set(range(1, 32))),  # either, and no star is in sight
+        ("0 0 1-31 * fri", set(range(1, 32))),  # either, and there is no star
         ("0 0 */10 * fri", {1}),  # both: one of them starts with a star
         ("0 0 13 * */6", set()),  # both: the 13th is no weekend
         ("0 0 */31,1-7 * mon", {4}),  # the first Monday by the star rule

@@ -1,5 +1,7 @@
-"""What must hold of every cron schedule, against an oracle that walks the clock minute by minute and
-against cronsim, an independent implementation."""
+"""Properties of every cron schedule, compared with a slow minute-by-minute implementation and
+
+with cronsim, an independent implementation.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,7 @@ few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChec
 
 @dataclass(frozen=True)
 class Fields:
-    """An expression built from sets, so that the oracle needs no parser."""
+    """An expression built from sets, so that the comparison needs no parser."""
 
     minute: str
     minutes: frozenset[int]
@@ -87,7 +89,7 @@ def any_fields(draw: st.DrawFn) -> Fields:
 
 @cache
 def clock_changes(zone: str) -> list[datetime]:
-    """The instants, to the hour before, at which the zone's offset changes."""
+    """Returns the instants, to the hour before, at which the zone's offset changes."""
     info = ZoneInfo(zone)
     days = [datetime(YEARS[0], 1, 1, tzinfo=UTC) + timedelta(days=n) for n in range(len(YEARS) * 365)]
     changed = [a for a, b in pairwise(days) if a.astimezone(info).utcoffset() != b.astimezone(info).utcoffset()]
@@ -97,7 +99,7 @@ def clock_changes(zone: str) -> list[datetime]:
 
 @st.composite
 def around_a_change(draw: st.DrawFn) -> tuple[str, datetime]:
-    """A zone and an instant at most an hour before one of its clock changes."""
+    """Generates a zone and an instant at most an hour before one of its clock changes."""
     zone = draw(st.sampled_from(ZONES))
     return zone, draw(st.sampled_from(clock_changes(zone)))
 
@@ -107,7 +109,7 @@ def wall_of(moment: datetime, zone: str) -> datetime:
 
 
 def oracle(fields: Fields, zone: str, start: datetime, end: datetime) -> list[datetime]:
-    """The slots in (start, end], found by looking at the local clock once a minute."""
+    """Returns the slots in (start, end], found by checking the local time once a minute."""
     slots = []
     reached = wall_of(start, zone)
     moment = start
@@ -207,7 +209,7 @@ def test_croniter_and_the_calendar_agree_where_both_carry_an_expression(
     assume(rule.first(date(2000, 1, 1)))
     start = naive.replace(microsecond=0)
     by_croniter = wall_times(fields, rule)
-    # A sixth weekday never comes, so this changes nothing but the engine.
+    # There is no sixth weekday, so this changes only which engine is used.
     by_calendar = wall_times(
         fields, DayRule(months, rule.days, frozenset(), rule.weekdays, frozenset({(0, 6)}), both)
     )
@@ -265,7 +267,7 @@ def test_cronsim_finds_the_same_times_without_a_zone(
 
 
 def has_midnights(local: datetime, days: int) -> bool:
-    """Whether each of the next `days` days has a midnight, which clocks that go forward then leave out."""
+    """Whether each of the next `days` days has a midnight, which clocks that go forward at midnight then skip."""
     midnights = [
         datetime.combine(local.date() + timedelta(days=n), time.min, local.tzinfo) for n in range(1, days + 1)
     ]
@@ -278,11 +280,11 @@ def test_cronsim_finds_the_same_instants_around_clock_changes(
     fields: Fields, place: tuple[str, datetime], minutes: int
 ) -> None:
     zone, change = place
-    # cronsim loses repeats of half an hour, and a day that the calendar leaves out.
+    # cronsim loses repetitions of half an hour, and a day that the calendar leaves out.
     assume(zone not in {"Australia/Lord_Howe", "Pacific/Apia", "Asia/Kathmandu"})
     local = (change - 3 * HOUR + minutes * MINUTE).astimezone(ZoneInfo(zone))
-    assume(fields.recurs or local.fold == 0)  # it forgets which pass it starts in
-    # It passes over a whole day that was asked for and has no midnight.
+    assume(fields.recurs or local.fold == 0)  # it forgets in which pass it starts
+    # It skips a requested day that has no midnight.
     assume((fields.day == "*" and fields.weekday == "*") or has_midnights(local, days=2))
     schedule = CronSchedule.parse(fields.text, zone)
     other = CronSim(fields.text, local)
@@ -290,7 +292,7 @@ def test_cronsim_finds_the_same_instants_around_clock_changes(
     theirs = None
     for _ in range(4):
         previous, theirs = theirs, next(other).astimezone(UTC)
-        # It gives a merged slot twice, and where midnight is left out a time that does not match.
+        # It returns a merged slot twice, and where midnight is skipped a time that does not match.
         while theirs == previous or (fields.recurs and not fields.match(wall_of(theirs, zone))):
             theirs = next(other).astimezone(UTC)
         assert slot == theirs

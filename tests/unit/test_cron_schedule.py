@@ -1,4 +1,4 @@
-"""Slots of cron schedules across clock changes, their notes, and the memory of recent answers."""
+"""Slots of cron schedules across clock changes, their notes, and the cache of recent answers."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def moment(text: str) -> datetime:
 
 
 def slots(expr: str, zone: str, start: str, count: int, seconds: Literal["first"] | None = None) -> list[str]:
-    """The next slots in local time, as `MM-DDTHH:MM:SS+offset`."""
+    """Returns the next slots in local time, as `MM-DDTHH:MM:SS+offset`."""
     schedule = CronSchedule.parse(expr, zone, seconds=seconds)
     found: list[str] = []
     at = schedule.next_after(moment(start))
@@ -40,7 +40,7 @@ def slots(expr: str, zone: str, start: str, count: int, seconds: Literal["first"
         ("0,30 2 * * *", ["03-08T03:00:00-04:00", "03-09T02:00:00-04:00"]),  # once, not twice
         ("0 2,3 * * *", ["03-08T03:00:00-04:00", "03-09T02:00:00-04:00"]),  # merged with 03:00
         ("30 2 8 3 *", ["03-08T03:00:00-04:00", "03-08T02:30:00-05:00"]),  # next year it exists
-        ("30 0-23/2 * * *", ["03-08T03:00:00-04:00", "03-08T04:30:00-04:00"]),  # no star: times of the day
+        ("30 0-23/2 * * *", ["03-08T03:00:00-04:00", "03-08T04:30:00-04:00"]),  # no star: times of day
         ("0 */2 * * *", ["03-08T04:00:00-04:00", "03-08T06:00:00-04:00"]),  # real time: nothing made up
         ("*/30 2 * * *", ["03-09T02:00:00-04:00", "03-09T02:30:00-04:00"]),
         ("*/30 * * * *", ["03-08T03:00:00-04:00", "03-08T03:30:00-04:00"]),
@@ -107,7 +107,7 @@ def test_a_day_left_out_of_the_calendar_fires_once_after_it() -> None:
 @pytest.mark.parametrize(
     ("expr", "expected"),
     [
-        ("30 30 2 * * *", ["03-08T03:00:00-04:00", "03-09T02:30:30-04:00"]),  # one second: a time of the day
+        ("30 30 2 * * *", ["03-08T03:00:00-04:00", "03-09T02:30:30-04:00"]),  # one second: a time of day
         ("0,30 30 2 * * *", ["03-09T02:30:00-04:00", "03-09T02:30:30-04:00"]),  # several: real time
     ],
 )

@@ -1,4 +1,4 @@
-"""Which failures of a pass are a row's, and which are the database's or the network's."""
+"""Which failures of a pass are a row's fault, and which are the database's or the network's."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ WRAPS = [lambda cause: cause, through_procrastinate, through_sqlalchemy]
 
 
 class Job:
-    """As much of a job as strikes look at."""
+    """The part of a job that the strike count uses."""
 
     def __init__(self, job_id: str) -> None:
         self.id = job_id

@@ -1,4 +1,4 @@
-"""What identifies a webhook's delivery."""
+"""The identity of a webhook delivery."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from scheduler.intake.webhooks.delivery import Recorded, identify
     ],
 )
 def test_each_header_names_a_delivery_of_its_own_kind(scheme: str | None, name: str) -> None:
-    """The header is part of the key, so that equal ids of two senders stay two."""
+    """The header is part of the key, so that equal ids of two senders stay different."""
     assert key_of({name: " id 1 "}, scheme) == f"delivery:{name}:id 1"
 
 
 def test_a_provider_that_sends_no_header_names_its_event_in_the_body() -> None:
-    """Stripe and Slack sign it; no header beside it counts."""
+    """Stripe and Slack sign it; no other header counts."""
     beside = {"idempotency-key": "new"}
     assert key_of(beside, "stripe", b'{"id": "evt_1"}') == "delivery:body.id:evt_1"
     assert key_of(beside, "slack", b'{"event_id": "Ev1"}') == "delivery:body.event_id:Ev1"
@@ -51,7 +51,9 @@ def test_a_provider_that_sends_no_header_names_its_event_in_the_body() -> None:
     ],
 )
 def test_a_vendor_without_a_preset_names_its_event_in_the_body(signature: str, body: bytes, name: str) -> None:
-    """Signed, the id alone counts, for a retry may count itself; not signed, with the body."""
+    """If signed, the id alone counts, because a retry may contain its own number; otherwise the id together with
+    the body.
+    """
     signed = identify("generic-hmac", {signature: "s"}, body)
     unsigned = identify(None, {signature: "s", "idempotency-key": "k"}, body)
     assert signed is not None and unsigned is not None
@@ -88,7 +90,7 @@ def test_a_vendor_without_a_preset_names_its_event_in_the_body(signature: str, b
 def test_a_retry_that_counts_itself_in_its_body_is_the_same_delivery(
     signature: str, body: bytes, retry: bytes, other: bytes
 ) -> None:
-    """Not signed, all the rest has to be the same; signed, the id is enough, but where a vendor uses it again."""
+    """If not signed, everything else must be the same; if signed, the id is enough, unless the vendor reuses ids."""
     assert key_of({signature: "s"}, None, body) == key_of({signature: "t"}, None, retry)
     assert key_of({signature: "s"}, None, body) not in (None, key_of({signature: "s"}, None, other))
     signed = {each: key_of({signature: "s"}, "generic-hmac", each) for each in (body, retry, other)}
@@ -97,7 +99,9 @@ def test_a_retry_that_counts_itself_in_its_body_is_the_same_delivery(
 
 
 def test_a_batch_is_named_by_all_of_its_events() -> None:
-    """With the body, as anybody could have written it; a batch of which one has no id has none."""
+    """The key includes the body, since anyone could have written it; a batch in which one event has no id has no
+    key.
+    """
     header = {"x-twilio-email-event-webhook-signature": "s"}
     named = identify(None, header, b'[{"sg_event_id": "a"}, {"sg_event_id": "b"}]')
     assert named is not None
@@ -107,7 +111,7 @@ def test_a_batch_is_named_by_all_of_its_events() -> None:
 
 
 def test_what_is_no_notification_of_intercom_goes_by_its_headers() -> None:
-    """The header of its signature is GitHub's of old."""
+    """The header of its signature is GitHub's old one."""
     headers = {"x-hub-signature": "sha1=0", "x-github-delivery": "d1"}
     for body in (b'{"id": 1}', b'{"id": "evt_1"}', b"[1]", b"no JSON"):
         assert key_of(headers, None, body) == "delivery:x-github-delivery:d1"
@@ -124,14 +128,14 @@ def test_headers_of_further_vendors_count_last_and_with_the_body(scheme: str | N
 
 
 def test_a_shopify_event_of_two_topics_is_two_deliveries() -> None:
-    """Where the delivery itself has no id, event and topic together are one."""
+    """If the delivery itself has no id, event and topic together identify it."""
     event = {"x-shopify-event-id": "e1", "x-shopify-topic": "orders/create"}
     assert key_of(event, "shopify") != key_of(event | {"x-shopify-topic": "orders/paid"}, "shopify")
     assert key_of(event | {"x-shopify-webhook-id": "w1"}, "shopify") == "delivery:x-shopify-webhook-id:w1"
 
 
 def test_an_older_gitlab_names_its_event_alone() -> None:
-    """Hooks that set each other off share that id, so that it counts with the body, and behind every other one."""
+    """Hooks that trigger each other share that id, so it counts only with the body, and after every other id."""
     event = {"x-gitlab-event-uuid": "e1"}
     first, other = (identify("gitlab-token", event, body) for body in (b"a", b"b"))
     assert first is not None and other is not None
@@ -141,12 +145,12 @@ def test_an_older_gitlab_names_its_event_alone() -> None:
 
 
 def test_every_preset_says_how_its_deliveries_are_named() -> None:
-    """A new preset cannot be forgotten here."""
+    """This test fails if a new preset forgets to say."""
     assert {*OWN, "standard-webhooks", "standard-webhooks-ed25519"} == {*PRESETS}
 
 
 def test_an_id_that_anybody_can_write_is_believed_with_its_body_alone() -> None:
-    """The first comer takes the id; another body under it is another delivery, and is its own duplicate."""
+    """The first sender takes the id; another body with it is another delivery, with its own duplicates."""
     first, other = (identify(None, {"webhook-id": "1"}, body) for body in (b"a", b"b"))
     assert first is not None and other is not None
     recorded = {first.free_key({}): Recorded(uuid4(), first.body_hash)}
@@ -160,12 +164,12 @@ def test_an_id_that_anybody_can_write_is_believed_with_its_body_alone() -> None:
 
 @pytest.mark.parametrize("headers", [{}, {"webhook-id": ""}, {"idempotency-key": "  "}, {"x-request-id": "1"}])
 def test_without_an_id_there_is_no_key(headers: dict[str, str]) -> None:
-    """An empty id is none."""
+    """An empty id counts as none."""
     assert identify(None, headers, b"") is None
 
 
 def test_ids_that_are_long_or_unprintable_are_hashed() -> None:
-    """A key has a bounded length, and no id can be written so that it equals the hash of another."""
+    """A key has a limited length, and no id can be written so that it equals the hash of another."""
     long = key_of({"webhook-id": "x" * 201}, None)
     assert long is not None
     assert long.startswith("delivery-sha256:webhook-id:") and len(long) < 120
@@ -185,6 +189,6 @@ def test_where_the_id_is_signed_no_other_header_counts() -> None:
 
 
 def key_of(headers: dict[str, str], scheme: str | None, body: bytes = b"") -> str | None:
-    """The key of the first delivery of its id."""
+    """Returns the key of the first delivery with its id."""
     found = identify(scheme, headers, body)
     return None if found is None else found.key

@@ -1,4 +1,4 @@
-"""The files that ship Reveille name what there is: commands, settings, paths, health checks."""
+"""The deployment files name commands, settings, paths and health checks that exist."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def test_the_units_are_understood_by_systemd() -> None:
         ["systemd-analyze", "verify", *SERVICES], capture_output=True, text=True, check=False, timeout=60
     )
     ours = [line for line in done.stderr.splitlines() if "reveille" in line]
-    assert [line for line in ours if "is not executable" not in line] == []  # it is installed nowhere here
+    assert [line for line in ours if "is not executable" not in line] == []  # it is not installed anywhere here
 
 
 def test_the_heroku_button_makes_what_the_procfile_starts() -> None:

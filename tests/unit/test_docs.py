@@ -1,4 +1,4 @@
-"""What the pages refer to exists."""
+"""Everything that the pages refer to exists."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_every_test_that_is_named_without_its_file_exists() -> None:
 
 
 def linked_tests(page: str) -> dict[str, dict[str, str]]:
-    """The tests of each row of a page's tables: file and name, by the row's first cell."""
+    """Returns the tests of each row of a page's tables: file and name, by the row's first cell."""
     tests: dict[str, dict[str, str]] = {}
     for line in (Path(__file__).parent / f"pages/{page}.txt").read_text().splitlines():
         row, _, test = line.rpartition(" | ")

@@ -1,4 +1,4 @@
-"""Feeds as they are found: every kind and many faults, each a small document."""
+"""Feeds as found on the web: every format and many faults, each a small document."""
 
 from __future__ import annotations
 

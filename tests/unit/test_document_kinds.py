@@ -1,4 +1,4 @@
-"""Documents as they are found in public places, each small: feeds, pages, calendars, and entries of queues."""
+"""Documents as found in public places, each small: feeds, pages, calendars, and queue entries."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ FEEDS: list[tuple[bytes, dict[str, str]]] = [
         atom("<id>yt:video:a1</id><link rel='alternate' href='https://e.org/watch?v=a1&amp;t=2'/>"),
         {"id": "yt:video:a1", "link": "https://e.org/watch?v=a1&t=2"},
     ),
-    (  # releases of a forge
+    (  # releases of a Git server
         atom("<id>tag:e.org:1/v1.2</id><content type='html'>&lt;h2&gt;Fixes&lt;/h2&gt;&lt;li&gt;One</content>"),
         {"id": "tag:e.org:1/v1.2", "text": "Fixes\nOne"},
     ),

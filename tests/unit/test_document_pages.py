@@ -1,4 +1,4 @@
-"""Pages and texts as they are found, the process apart that reads them, and the difference of two texts."""
+"""Pages and texts as found on the web, the separate process that reads them, and diffs of two texts."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_an_expression_that_takes_too_long_is_given_up() -> None:
 
 @pytest.fixture
 def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Apart]:
-    """A process apart with little time."""
+    """A separate process with little time."""
     monkeypatch.setattr(apart, "PROCESSOR_SECONDS", 0.5)
     reader = Apart()
     yield reader

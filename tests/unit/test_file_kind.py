@@ -1,4 +1,4 @@
-"""file: what came, changed and went below a directory, by a pattern, and never outside."""
+"""file: reports files added, changed and removed below a directory that match a pattern, and never outside it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from tests.unit.test_poll_config import NOW
 
 
 class Watched:
-    """A directory, looked at again and again."""
+    """A directory that is checked repeatedly."""
 
     def __init__(self, root: Path, **config: Any) -> None:
         self.root = root

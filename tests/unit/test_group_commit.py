@@ -1,4 +1,4 @@
-"""What waits at the same time is committed together, and each thread gets its own answer."""
+"""Items that wait at the same time are committed together, and each thread gets its own answer."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scheduler.intake.webhooks.intake import GroupCommit
 
 
 class Journal:
-    """A `commit` that notes its batches; the first waits until `expected` items are in the queue behind it."""
+    """A `commit` that records its batches; the first waits until `expected` items are queued behind it."""
 
     def __init__(self, fails: Callable[[Sequence[int]], Exception | None] = lambda _: None) -> None:
         self.batches: list[list[int]] = []
@@ -37,7 +37,7 @@ class Journal:
 
 
 def submit_together(journal: Journal, group: GroupCommit[int, str], items: Sequence[int]) -> list[Future[str]]:
-    """Submit item 0, and the rest while its commit is under way."""
+    """Submits item 0, and the rest while its commit is running."""
     with ThreadPoolExecutor(len(items)) as pool:
         futures = [pool.submit(group.submit, items[0])]
         assert journal.first_is_in.wait(10)
@@ -50,7 +50,7 @@ def submit_together(journal: Journal, group: GroupCommit[int, str], items: Seque
 
 
 def test_what_waits_meanwhile_is_one_batch_in_order() -> None:
-    """Nine items that arrive during the first one's commit take one commit more, not nine."""
+    """Nine items that arrive during the first one's commit take one more commit, not nine."""
     journal = Journal()
     futures = submit_together(journal, GroupCommit(journal.commit), range(10))
     assert journal.batches == [[0], list(range(1, 10))]
@@ -58,7 +58,7 @@ def test_what_waits_meanwhile_is_one_batch_in_order() -> None:
 
 
 def test_a_batch_has_a_limit() -> None:
-    """What is over the limit goes into the next batch."""
+    """Items above the limit go into the next batch."""
     journal = Journal()
     futures = submit_together(journal, GroupCommit(journal.commit, limit=4), range(10))
     assert journal.batches == [[0], [1, 2, 3, 4], [5, 6, 7, 8], [9]]
@@ -66,7 +66,7 @@ def test_a_batch_has_a_limit() -> None:
 
 
 def test_a_poisoned_item_fails_alone() -> None:
-    """Its neighbours in the same batch are done; only its own thread gets its error."""
+    """Its neighbours in the same batch succeed; only its own thread gets the error."""
     journal = Journal(lambda items: ValueError("poison") if 5 in items else None)
     futures = submit_together(journal, GroupCommit(journal.commit), range(10))
     with pytest.raises(ValueError, match="poison"):
@@ -77,7 +77,7 @@ def test_a_poisoned_item_fails_alone() -> None:
 
 
 def test_an_outage_fails_all_at_once() -> None:
-    """Nobody is made to wait for one try after another when the database is away."""
+    """Nobody has to wait for one attempt after another when the database is unavailable."""
     journal = Journal(lambda items: DatabaseUnavailable() if 5 in items else None)
     futures = submit_together(journal, GroupCommit(journal.commit), range(10))
     assert futures[0].result() == "done 0"
@@ -88,7 +88,7 @@ def test_an_outage_fails_all_at_once() -> None:
 
 
 def test_a_thread_that_is_stopped_leaves_nobody_waiting() -> None:
-    """A leader that ends by SystemExit fails its batch and passes the lead on."""
+    """A leader that ends with SystemExit fails its batch and passes on the lead."""
 
     class Stopping:
         stopped = False
@@ -106,7 +106,7 @@ def test_a_thread_that_is_stopped_leaves_nobody_waiting() -> None:
 
 
 def test_a_lone_thread_waits_for_nobody() -> None:
-    """After a busy time the one thread that is left waits for the others once, then no more."""
+    """After a busy time, the only remaining thread waits for the others once, then no more."""
     journal = Journal()
     group = GroupCommit(journal.commit)
     submit_together(journal, group, range(10))

@@ -1,4 +1,4 @@
-"""Jitter: each slot put off by an amount of the trigger's own, without a change to what is a slot."""
+"""Jitter: each slot is delayed by an amount of its trigger, without changing which slots exist."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ few = settings(max_examples=100, deadline=None)
 
 @st.composite
 def inners(draw: st.DrawFn) -> tuple[Schedule, datetime]:
-    """A schedule to spread, and a moment near a clock change."""
+    """Generates a schedule to spread, and a moment near a clock change."""
     start = draw(st.sampled_from(STARTS))
     zone = draw(st.sampled_from(["Europe/Berlin", "Australia/Lord_Howe"]))
     inner: Schedule = draw(
@@ -118,7 +118,7 @@ def test_after_an_outage_each_slot_lies_in_one_firings_range() -> None:
 
 
 def forwards(schedule: Schedule, moment: datetime, count: int) -> list[datetime]:
-    """The next `count` slots after `moment`, or as many as there are."""
+    """Returns the next `count` slots after `moment`, or as many as exist."""
     slots: list[datetime] = []
     slot = schedule.next_after(moment)
     while slot is not None and len(slots) < count:

@@ -1,4 +1,4 @@
-"""JSON paths as the standard (RFC 9535) has them, within bounds on whatever documents and expressions come."""
+"""JSON paths follow the standard (RFC 9535), within limits for any document and expression."""
 
 from __future__ import annotations
 

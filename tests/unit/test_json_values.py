@@ -1,4 +1,4 @@
-"""Values weighed and measured as JSON."""
+"""JSON values are compared and measured."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_no_depth_is_too_deep_to_be_measured() -> None:
         value = [value]
     assert deeper_than(99_999, value)
     assert not deeper_than(100_000, value)
-    while isinstance(value, list):  # taken apart layer by layer: its end would recurse
+    while isinstance(value, list):  # taken apart layer by layer, because freeing it would recurse
         value = value.pop()
 
 

@@ -1,4 +1,4 @@
-"""Depth and pairs: the pure rules."""
+"""Depth and pair limits: the pure rules."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 
 def ago(*seconds: float) -> list[datetime]:
-    """Moments so long before NOW."""
+    """Returns moments so long before NOW."""
     return [NOW - timedelta(seconds=each) for each in seconds]
 
 

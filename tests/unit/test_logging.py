@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def stream() -> Iterator[io.StringIO]:
-    """Where the logs of a test go; afterwards logging is as it was."""
+    """Captures the logs of a test; restores logging afterwards."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield io.StringIO()

@@ -1,4 +1,4 @@
-"""Mails as they are found, each small: of many makers, nested, signed, forwarded and broken."""
+"""Mails as found in practice, each small: from many programs, nested, signed, forwarded and broken."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def nested(levels: int) -> bytes:
 
 
 def lines(text: str, charset: str = "utf-8") -> bytes:
-    """A mail as it is sent."""
+    """Builds a mail as it is sent."""
     return text.strip("\n").replace("\n", "\r\n").encode(charset)
 
 

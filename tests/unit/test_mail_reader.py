@@ -1,4 +1,4 @@
-"""Mails as they come: nested, in many charsets, broken; each is read, and none stops the others."""
+"""Nested, broken and unusually encoded mails are all read, and none stops the others."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""Migrations only expand, so that processes of the version before go on while a release migrates and replaces them."""
+"""Migrations only expand, so that processes of the previous version keep running while a release migrates and
+replaces them.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,7 @@ UNRELEASED = {
     "0004_messages.py": ["a unique index goes"],
     "0013_events_of_senders.py": ["a unique index goes"],
 }
-"""What was written before the first release, when there was no version before."""
+"""Migrations from before the first release, when there was no previous version."""
 
 CONTRACTING = {
     "a table, column, type or function goes": r"\bDROP\s+(TABLE|COLUMN|TYPE|FUNCTION|VIEW|SEQUENCE)\b",
@@ -32,7 +34,7 @@ CALLS = {"drop_table", "drop_column", "alter_column", "rename_table", "drop_cons
 
 
 def contractions(source: str) -> list[str]:
-    """What of a migration's way up takes something away from the version before."""
+    """Returns what a migration's upgrade takes away from the previous version."""
     tree = ast.parse(source)
     tree.body = [each for each in tree.body if not _is_way_down(each)]
     found = {
@@ -57,7 +59,7 @@ def _is_way_down(statement: ast.stmt) -> bool:
 
 
 def _texts(tree: ast.AST) -> Iterator[str]:
-    """Strings, those with inserted parts as a whole, without SQL's comments."""
+    """Returns strings, including f-strings as a whole, without SQL's comments."""
     for node in ast.walk(tree):
         if isinstance(node, ast.JoinedStr):
             parts = [each.value if isinstance(each, ast.Constant) else "x" for each in node.values]

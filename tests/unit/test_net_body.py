@@ -1,4 +1,4 @@
-"""Bodies: how they are decoded, and where reading stops."""
+"""Bodies: decoding, and where reading stops."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def anyio_backend() -> str:
 
 
 class Chunks:
-    """A body in pieces that counts how many were taken."""
+    """A body in pieces that counts how many were read."""
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         self._pieces = iter(pieces)

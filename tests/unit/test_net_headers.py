@@ -1,4 +1,4 @@
-"""Request headers: what callers may set, and what follows a redirect."""
+"""Request headers: which ones callers may set, and which follow a redirect."""
 
 from __future__ import annotations
 

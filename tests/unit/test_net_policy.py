@@ -1,4 +1,4 @@
-"""The rules on URLs that need no name server, and the operator's list."""
+"""The rules for URLs that need no name server, and the operator's list."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What people are told of a run."""
+"""The texts of notifications about runs."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_the_default_is_in_the_agents_language() -> None:
 
 
 def from_system(kind: str, **told: str) -> Cause:
-    """A firing whose reason the system wrote, for the agent."""
+    """A firing whose reason the system wrote for the agent."""
     return Cause(kind, INTERNAL, type=kind, is_system=True, **told)
 
 
@@ -76,7 +76,9 @@ def test_each_source_has_words_for_people_in_both_languages(source: str) -> None
 @pytest.mark.parametrize("language", LANGUAGES)
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_words_of_the_system_for_agents_reach_people(kind: str, language: str) -> None:
-    """Whatever the kind of a trigger: what the system wrote for the agent is nowhere in the header."""
+    """Whatever the kind of trigger, the notification's header contains nothing that the system wrote for the
+    agent.
+    """
     for sender in (None, "user", "agent", "caller"):
         header = summary_of([from_system(kind, **({"sender_kind": sender} if sender else {}))], language)
         assert header

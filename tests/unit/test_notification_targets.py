@@ -1,4 +1,4 @@
-"""What each kind of target is sent, and which answers it counts as a refusal."""
+"""The requests that each kind of target receives, and which answers count as a refusal."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_discord_is_sent_as_much_as_it_takes_and_mentions_nobody() -> None:
 
 
 def test_feishu_is_signed_when_it_has_a_secret() -> None:
-    """The signature is the HMAC of nothing under `timestamp LF secret`, as its documentation shows."""
+    """The signature is the HMAC of an empty text with the key `timestamp LF secret`, as documented."""
     assert sent("feishu") == {"msg_type": "text", "content": {"text": "⚡ Mail\n\nDone."}}
     signed = sent("feishu", secret="demo")
     assert signed["timestamp"] == str(int(NOW.timestamp()))

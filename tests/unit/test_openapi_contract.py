@@ -1,4 +1,4 @@
-"""What people build on stays: paths, parameters, status codes, shapes and their fields, and what each may hold.
+"""The stable parts of the API: paths, parameters, status codes, schemas, their fields and allowed values.
 
 `openapi_contract.txt` has a line for each promise of the first description of the API, such as
 
@@ -8,7 +8,7 @@
     AgentOut.name: string
     AgentIn.name is required
 
-Lines are added to it; none is taken away without a new version of the API. Nothing that may be sent becomes required.
+Lines are only added to it; removing one requires a new version of the API. Nothing optional becomes required.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ REQUIRED = " is required"
 
 
 def kinds(schema: Mapping[str, Any]) -> set[str]:
-    """What a value may be: JSON types, constants, and shapes by name."""
+    """Returns the allowed values: JSON types, constants, and schemas by name."""
     if "$ref" in schema:
         return {schema["$ref"].rsplit("/", 1)[1]}
     for several in ("anyOf", "oneOf", "allOf"):
@@ -42,7 +42,7 @@ def kinds(schema: Mapping[str, Any]) -> set[str]:
 
 
 def of_operation(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
-    """The promises of one operation."""
+    """Returns the promises of one operation."""
     for status, response in operation["responses"].items():
         for content_type, body in response.get("content", {"": {}}).items():
             yield from (f"{name} {status} {content_type} {each}" for each in kinds(body.get("schema", {})))
@@ -56,20 +56,20 @@ def of_operation(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
 
 
 def promises(document: Mapping[str, Any]) -> Iterator[str]:
-    """All that a description says."""
+    """Returns all promises of a description."""
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             yield from of_operation(f"{method.upper()} {path}", operation)
     for name, shape in document["components"]["schemas"].items():
         for field, schema in shape.get("properties", {}).items():
             yield from (f"{name}.{field}: {each}" for each in kinds(schema))
-        if name.endswith(("In", "Patch", "Runtime")):  # the shapes that are sent
+        if name.endswith(("In", "Patch", "Runtime")):  # the schemas of requests
             yield from (f"{name}.{field}{REQUIRED}" for field in shape.get("required", ()))
 
 
 @pytest.fixture(scope="module")
 def now() -> set[str]:
-    """The promises of today's description."""
+    """Returns the promises of the current description."""
     settings = {"DATABASE_URL": "postgres://nobody@localhost/none", "REVEILLE_SECRET_KEY": "-" * 32}
     document = json.loads(create_app(load_settings(settings)).test_client().get("/openapi.json").data)
     return set(promises(document))
@@ -77,7 +77,7 @@ def now() -> set[str]:
 
 @pytest.fixture(scope="module")
 def kept() -> set[str]:
-    """The promises of the first description."""
+    """Returns the promises of the first description."""
     return set(CONTRACT.read_text(encoding="utf-8").splitlines())
 
 

@@ -1,4 +1,4 @@
-"""Where rules live: pages call services, never a view of the API, and the API writes no SQL."""
+"""Where rules are: pages call services, never a view of the API, and the API contains no SQL."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ WRITES = {"insert", "update", "delete"}
 
 
 def _imported(path: Path) -> Iterator[tuple[str, str]]:
-    """Each name that a module imports, with the module it comes from."""
+    """Returns each name that a module imports, with its module."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module is not None:
             yield from ((node.module, alias.name) for alias in node.names)
 
 
 def _is_view(module: str, name: str) -> bool:
-    """Whether it is a view of the API, or a whole module that holds some."""
+    """Whether it is a view of the API, or a module that contains some."""
     found = getattr(importlib.import_module(module), name)
     if isinstance(found, ModuleType):
         return any(hasattr(each, "access") for each in vars(found).values())

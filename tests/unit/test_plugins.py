@@ -1,4 +1,4 @@
-"""Channels and notification targets of an installed package, and what is left out of a broken one."""
+"""Channels and notification targets from an installed package, and what is left out if it is broken."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ print("zulip" in str(ChannelIn.model_json_schema()))
 def run_beside(
     tmp_path: Path, name: str, entries: str, module: str, script: str
 ) -> subprocess.CompletedProcess[str]:
-    """Runs `script` where a package `name` of one module is installed, which has these entry points."""
+    """Runs `script` with an installed package `name` of one module that has these entry points."""
     info = tmp_path / f"{name}-1.0.dist-info"
     info.mkdir()
     info.joinpath("METADATA").write_text(f"Metadata-Version: 2.1\nName: {name.replace('_', '-')}\nVersion: 1.0\n")

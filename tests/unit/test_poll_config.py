@@ -1,4 +1,4 @@
-"""The config of polls: every field wrong in type, range and combination is refused by its name."""
+"""The config of polls: every wrong type, range and combination is refused with the field's name."""
 
 from __future__ import annotations
 

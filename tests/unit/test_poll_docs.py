@@ -1,4 +1,4 @@
-"""docs/triggers/poll.md says what the code does."""
+"""docs/triggers/poll.md matches the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fields of a poll that go with each way to read."""
+"""The fields of a poll for each way of reading."""
 
 from __future__ import annotations
 

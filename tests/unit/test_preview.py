@@ -1,4 +1,4 @@
-"""A preview says when a trigger would fire, in its own local time, and why that is odd where it is."""
+"""A preview shows when a trigger would fire, in its local time, and explains unusual times."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NAIVE = datetime.fromisoformat("2026-01-01")
 
 
 class StoppedClock:
-    """Always the same moment."""
+    """A clock that always shows the same moment."""
 
     def now(self) -> datetime:
         return NOON

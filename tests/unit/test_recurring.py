@@ -1,4 +1,4 @@
-"""Fields that narrow and spread cron and interval: in previews, and refused by name when they make no sense."""
+"""Fields that limit and spread cron and interval schedules: in previews, and refused by name when invalid."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def shown(config: dict[str, Any], kind: str = "cron", **options: Any) -> Preview
 
 
 def kinds(found: Preview) -> dict[str, str]:
-    """Kind to text of each note; of the kinds tested here each comes once."""
+    """Returns each note's text by its kind; each kind tested here occurs once."""
     return {note["kind"]: note["text"] for note in found.notes}
 
 
@@ -67,7 +67,7 @@ def test_until_is_local_and_a_date_is_included_whole(until: str, last: str) -> N
 
 
 def test_until_a_day_whose_midnight_the_clocks_leap_over_includes_its_last_hour_only() -> None:
-    """In Santiago 8 September 2030 begins at 01:00."""
+    """In Santiago, 8 September 2030 begins at 01:00."""
     config = {"minutes": 30, "until": "2030-09-07"}
     found = shown(config, "interval", zone="America/Santiago", after=datetime(2030, 9, 8, 2, tzinfo=UTC))
     assert found.fire_times == [

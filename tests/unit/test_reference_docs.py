@@ -1,4 +1,4 @@
-"""What the pages list is what the code has: settings, fields, runtimes."""
+"""The settings, fields and runtimes that the pages list are those in the code."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ API = (DOCS / "api.md").read_text(encoding="utf-8")
 
 
 def rows(page: str, heading: str) -> list[list[str]]:
-    """The cells of the table whose first column is headed so."""
+    """Returns the cells of the table with this first heading."""
     table = page.split(f"| {heading} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in table]
 
@@ -41,7 +41,7 @@ def test_the_defaults_of_settings_are_those_that_are_listed() -> None:
     for name, default, *_ in rows(SETTINGS, "name"):
         value = getattr(defaults, aliases[name.strip("`")])
         if not default.startswith("`"):
-            assert not value, name  # told in words
+            assert not value, name  # described in words
         elif name in ("`REVEILLE_DATA_DIR`", "`REVEILLE_URL`"):
             assert str(value).endswith(default.strip("`").removeprefix("./").replace("PORT", "8080")), name
         elif name != "`REVEILLE_SECRET_KEY`":

@@ -1,4 +1,4 @@
-"""Rows that cross a function's border are typed: a dataclass, a NamedTuple or a table says which columns they have."""
+"""Rows passed between functions are typed: a dataclass, a NamedTuple or a table says which columns they have."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def annotated(tree: ast.AST) -> Iterator[ast.expr]:
-    """Every annotation of a module."""
+    """Returns every annotation of a module."""
     for node in ast.walk(tree):
         if isinstance(node, ast.arg | ast.AnnAssign) and node.annotation is not None:
             yield node.annotation

@@ -1,4 +1,4 @@
-"""What is handed in at once is written together, a lone item at once, and one that cannot be written stands alone."""
+"""Concurrent items are written together, a single item at once, and one that cannot be written alone."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scheduler.invocations.group_commit import Gatherer
 
 
 class Writer:
-    """Notes its batches; an item `bad` cannot be written."""
+    """Records its batches; an item `bad` cannot be written."""
 
     def __init__(self) -> None:
         self.batches: list[list[str]] = []

@@ -1,4 +1,4 @@
-"""`exclude`, `only_between` and `until` together: against a plain walk over every slot of the schedule inside."""
+"""`exclude`, `only_between` and `until` together, compared with a walk over every slot of the inner schedule."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CHANGES = [
     ("Europe/Berlin", date(2030, 3, 31)),
     ("Europe/Berlin", date(2030, 10, 27)),
     ("Australia/Lord_Howe", date(2030, 4, 7)),  # by half an hour
-    ("America/Santiago", date(2030, 9, 8)),  # midnight is left out
+    ("America/Santiago", date(2030, 9, 8)),  # midnight is skipped
     ("America/Havana", date(2030, 11, 3)),  # midnight comes twice
     ("America/St_Johns", date(2010, 11, 7)),  # from 00:01 back to 23:01 of the day before
     ("America/St_Johns", date(2010, 3, 14)),
@@ -43,7 +43,7 @@ hours = st.one_of(
 
 @st.composite
 def narrowed(draw: st.DrawFn) -> tuple[Narrowed, datetime]:
-    """A schedule narrowed at random around a clock change, and a moment near it."""
+    """Generates a limited schedule around a clock change, and a moment near it."""
     zone_name, day = draw(st.sampled_from(CHANGES))
     zone = ZoneInfo(zone_name)
     middle = datetime(day.year, day.month, day.day, 12, tzinfo=UTC)
@@ -71,7 +71,7 @@ def narrowed(draw: st.DrawFn) -> tuple[Narrowed, datetime]:
 
 
 def walk(schedule: Schedule, first: datetime, last: datetime) -> list[datetime]:
-    """The slots in [first, last] one by one."""
+    """Returns the slots in [first, last] one by one."""
     slots, slot = [], schedule.next_after(first - TICK)
     while slot is not None and slot <= last:
         slots.append(slot)
@@ -80,7 +80,7 @@ def walk(schedule: Schedule, first: datetime, last: datetime) -> list[datetime]:
 
 
 def wanted(schedule: Narrowed, first: datetime, last: datetime) -> list[datetime]:
-    """The slots inside in [first, last] that the rules and the end leave, asked one by one."""
+    """Returns the inner slots in [first, last] that the rules and the end leave, checked one by one."""
 
     def allow(slot: datetime) -> bool:
         local = slot.astimezone(schedule.zone).replace(tzinfo=None)

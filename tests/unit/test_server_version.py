@@ -1,4 +1,4 @@
-"""Which PostgreSQL is refused, and how."""
+"""Which versions of PostgreSQL are refused, and how."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries signed by each preset, and what is done to them on the way. The signatures were made with openssl."""
+"""Deliveries signed by each preset, and manipulated ones. The signatures were made with openssl."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def _config(scheme: str, **changes: object) -> SignatureConfig:
 
 
 def _request(scheme: str, change: Callable[[str], str] = str) -> SignedRequest:
-    """The signed request of a scheme, its signature header changed."""
+    """Returns the signed request of a scheme with its signature header changed."""
     request = SIGNED[scheme][1]
     name = list(request.headers)[-1]
     return replace(request, headers={**request.headers, name: change(request.headers[name])})

@@ -1,4 +1,4 @@
-"""What a webhook trigger's `config.signature` may hold, and the secrets and signatures we make ourselves."""
+"""The valid contents of a webhook's `config.signature`, and the secrets and signatures that Reveille makes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""No key takes the places of the others."""
+"""One key cannot take the places of others."""
 
 from __future__ import annotations
 

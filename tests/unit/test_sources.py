@@ -1,4 +1,4 @@
-"""Words by source: who waits for an answer, and what an agent that thinks here is told of it."""
+"""Texts by source: who waits for an answer, and what an `llm` agent is told about it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The moves of an invocation: which there are, and that no other is made."""
+"""The transitions of an invocation: which exist, and that no others are made."""
 
 from __future__ import annotations
 

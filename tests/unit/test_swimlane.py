@@ -1,4 +1,4 @@
-"""The geometry of the picture of now."""
+"""The geometry of the picture on the page *Now*."""
 
 from __future__ import annotations
 

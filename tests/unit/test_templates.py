@@ -1,4 +1,4 @@
-"""JSON templates: what is refused when they are saved, and how their values are placed."""
+"""JSON templates: what is refused when they are saved, and how values are inserted."""
 
 from __future__ import annotations
 

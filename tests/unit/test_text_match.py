@@ -1,4 +1,4 @@
-"""A substring or a regular expression of a stranger's, on a text of another stranger's."""
+"""User-supplied substrings and regular expressions, applied to text from strangers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What agents read about the kinds of trigger."""
+"""The texts about kinds of trigger that agents read."""
 
 from __future__ import annotations
 

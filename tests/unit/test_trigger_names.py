@@ -1,4 +1,4 @@
-"""The name that the command gives a trigger that was added without one."""
+"""The name that the command gives to a trigger that was added without one."""
 
 from __future__ import annotations
 

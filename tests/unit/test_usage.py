@@ -1,4 +1,4 @@
-"""What a run says that it used: read where it is a number, told where it is none."""
+"""The usage that a run reports: valid numbers are counted, others are noted."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Names that people have, and names that deceive."""
+"""Real names, and deceptive ones."""
 
 from __future__ import annotations
 

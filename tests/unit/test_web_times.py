@@ -1,4 +1,4 @@
-"""How pages say a time, and a cron expression in words."""
+"""How pages show a time, and a cron expression in words."""
 
 from __future__ import annotations
 
@@ -39,11 +39,11 @@ def test_a_time_is_relative_and_exact_without_what_goes_without_saying(
         ("0 9 1 * mon", "At 09:00, on day 1 of the month, or on Monday"),
         ("0 0 * * 7", "At 00:00, only on Sunday"),
         ("0 9 L * *", "At 09:00, on the last day of the month"),
-        # Not every seven minutes, five days or two weekdays: there is a shorter step at the end.
+        # Not every seven minutes, five days or two weekdays: the last step is shorter.
         ("*/7 * * * *", ""),
         ("0 0 */5 * *", ""),
         ("0 9 * * */2", ""),
-        # Both must match here, which the words would not say.
+        # Both must match here, which the words would not convey.
         ("0 9 */2 * mon", ""),
         ("0 9 * * mon#1,fri#1", ""),
         ("nonsense", ""),

@@ -1,4 +1,4 @@
-"""The body of a delivery as its sender meant it, whatever it is packed and written in."""
+"""The body of a delivery as its sender meant it, whatever its compression and charset."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ BARE = zlib.compress(TEXT)[2:-4]
     ],
 )
 def test_a_body_is_unpacked_as_it_was_packed(encoding: str, body: bytes) -> None:
-    """Several members, bare deflate, two codings; a name that is no coding packs nothing."""
+    """Several members, raw deflate, two encodings; an unknown name means no compression."""
     assert unpacked({"content-encoding": encoding}, body) == TEXT
 
 

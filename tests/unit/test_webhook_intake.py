@@ -1,4 +1,4 @@
-"""The pure parts of webhook intake: the sliding minute, the filter."""
+"""The pure parts of webhook intake: the rate limit and the filter."""
 
 from __future__ import annotations
 
@@ -22,7 +22,9 @@ SECOND = timedelta(seconds=1)
 
 
 def test_a_meter_refuses_what_is_over_its_limit_until_the_oldest_leaves() -> None:
-    """Three in the minute before, a limit of five: two more, then a wait for the oldest."""
+    """Three in the last minute, a limit of five: two more are accepted, then the sender waits for the oldest to
+    expire.
+    """
     meter = Meter(5, deque(NOW - each * SECOND for each in (50, 30, 10)))
     for _ in range(2):
         assert meter.wait(NOW) is None
@@ -31,14 +33,14 @@ def test_a_meter_refuses_what_is_over_its_limit_until_the_oldest_leaves() -> Non
 
 
 def test_a_meter_whose_limit_was_lowered_waits_for_enough_to_leave() -> None:
-    """With three in the minute and a limit of one, all three have to go."""
+    """With three in the minute and a limit of one, all three have to expire."""
     meter = Meter(1, deque(NOW - each * SECOND for each in (50, 30, 10)))
     assert meter.wait(NOW) == 50 * SECOND
 
 
 @pytest.mark.parametrize(("limit", "taken"), [(0, 0), (2, 2)])
 def test_a_meter_filled_by_what_came_now_waits_a_whole_minute(limit: int, taken: int) -> None:
-    """Also with a limit of 0, which takes nothing."""
+    """Also with a limit of 0, which accepts nothing."""
     assert Meter(limit, deque(), taken).wait(NOW) == MINUTE
 
 
@@ -63,13 +65,15 @@ def test_a_meter_filled_by_what_came_now_waits_a_whole_minute(limit: int, taken:
 def test_a_filter_lets_fire_what_meets_all_of_its_rules(
     rule: dict[str, str], headers: dict[str, str], body: bytes, fires: bool
 ) -> None:
-    """A path needs one node at least, a header its very value; what is passed over says why."""
+    """A path must match at least one node, a header its exact value; what is filtered says why."""
     reason = WebhookFilter.model_validate(rule).look(headers, body)[0]
     assert (reason is None) is fires, reason
 
 
 def test_a_path_that_costs_too_much_passes_the_delivery_over() -> None:
-    """A stranger's body cannot hold up the intake: it is stopped after some tens of milliseconds of processor time."""
+    """A stranger's body cannot hold up intake: the filter is stopped after some tens of milliseconds of processor
+    time.
+    """
     many = b"[" + b",".join([b'"' + b"a" * 40 + b'b"'] * 50) + b"]"
     nested = json.dumps([{"k": [{"z": [1, 2, {"q": [3, {"r": 4}]}]}] * 6}] * 210).encode()
     for path, body in (
@@ -82,7 +86,7 @@ def test_a_path_that_costs_too_much_passes_the_delivery_over() -> None:
         began = thread_time()
         reason, was_stopped = WebhookFilter(json_path=path).look({}, body)
         assert (reason is not None, was_stopped) == (True, True), path
-        assert thread_time() - began < 10 * FILTER_SECONDS  # reading 1 MiB of JSON is part of it
+        assert thread_time() - began < 10 * FILTER_SECONDS  # this includes reading 1 MiB of JSON
 
 
 @pytest.mark.parametrize(
@@ -119,5 +123,5 @@ def test_a_filter_that_cannot_be_is_refused(rule: object, field: str) -> None:
 def test_an_agent_reads_a_packed_payload_unpacked(
     body: bytes | None, parts: dict[str, Any] | None, read: bytes | None
 ) -> None:
-    """What cannot be unpacked is shown as it came."""
+    """A payload that cannot be decompressed is shown as it arrived."""
     assert readable(body, parts) == read

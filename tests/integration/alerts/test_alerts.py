@@ -1,4 +1,4 @@
-"""Each rule opens an alert, which closes when the trouble is over."""
+"""Each rule opens an alert, which closes when the problem is over."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A web process looks too, and tells of a service of which no worker runs."""
+"""A web process checks too, and notifies when no worker runs."""
 
 from __future__ import annotations
 

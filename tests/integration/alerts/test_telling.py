@@ -1,4 +1,4 @@
-"""People are told of alerts once, unless these are muted or it is quiet."""
+"""Each alert is notified once, unless it is muted or within quiet hours."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_reminders_are_sent_if_asked_for(db: Database) -> None:
 
 
 def be_quiet(db: Database) -> None:
-    """Makes these the quiet hours."""
+    """Sets these quiet hours."""
     [now] = rows(db, "SELECT to_char(now() AT TIME ZONE 'UTC', 'HH24') AS hour")
     hour = int(now.hour)
     quiet = f"{(hour - 1) % 24:02}:00-{(hour + 2) % 24:02}:00"

@@ -1,4 +1,4 @@
-"""The recorded exchanges with an A2A 1.0 agent, served to the `a2a` runtime."""
+"""Recorded exchanges with an A2A 1.0 agent, replayed to the `a2a` runtime."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ SENT = {
 
 
 def raw(name: str) -> bytes:
-    """The recorded answer, on a connection that is then closed."""
+    """Returns the recorded answer, on a connection that is then closed."""
     response = RECORDED[name]["response"]
     body: bytes = response["body"].encode()
     lines = [f"HTTP/1.1 {response['status']} Recorded", f"Content-Length: {len(body)}"]
@@ -45,7 +45,7 @@ def raw(name: str) -> bytes:
 
 
 def played(answers: dict[str, str], *, streaming: bool = False, rest: bool = False) -> tuple[Outcome, list[str]]:
-    """The outcome with a server that gives each called method its recorded answer; and the calls."""
+    """Returns the outcome with a server that gives each called method its recorded answer; and the calls."""
 
     async def run() -> tuple[Outcome, list[str]]:
         calls: list[str] = []

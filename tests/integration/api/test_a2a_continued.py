@@ -1,4 +1,4 @@
-"""Further messages to a task: each wakes the agent, and the task goes on until the last one is answered."""
+"""Further messages to a task: each wakes the agent, and the task continues until the last one is answered."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def call(api: Api, agent_id: str, method: str, **params: Any) -> Any:
 
 
 def send(api: Api, agent_id: str, message_id: str, **message: Any) -> Any:
-    """The answer to a message, which says its own id."""
+    """Returns the response to a message, which contains its own id."""
     body = immediate(message_id)
     body["params"]["message"] |= {"parts": [{"text": message_id}]} | message
     return rpc(api, agent_id, body)
@@ -33,14 +33,14 @@ def begun(api: Api, agent_id: str) -> Any:
 
 
 def told(task: Any) -> tuple[str, list[str], list[str]]:
-    """State, messages and replies."""
+    """Returns state, messages and replies."""
     said = [each["parts"][0]["text"] for each in task.get("history", [])]
     replies = [each["parts"][0]["text"] for each in task.get("artifacts", [])]
     return task["status"]["state"].removeprefix("TASK_STATE_"), said, replies
 
 
 def test_a_message_joins_a_task_that_still_waits(api: Api, agent_id: str) -> None:
-    """Both are told at once, in one run, whose reply is one artifact."""
+    """Both are delivered at once, in one run, whose reply is one artifact."""
     task = begun(api, agent_id)
     again = send(api, agent_id, "two", taskId=task["id"])["result"]["task"]
     assert (again["id"], again["contextId"], told(again)) == (
@@ -119,7 +119,7 @@ def test_the_newest_messages_are_shown_as_many_as_are_asked_for(api: Api, agent_
 
 
 def test_a_task_is_cancelled_with_all_its_messages(api: Api, agent_id: str) -> None:
-    """They may share a window; what others sent may not."""
+    """They may share a window; other senders' messages may not be in it."""
     task = begun(api, agent_id)
     send(api, agent_id, "two", taskId=task["id"])
     assert told(call(api, agent_id, "CancelTask", id=task["id"])["result"])[0] == "CANCELED"

@@ -1,4 +1,4 @@
-"""Our agents by A2A, on the wire: who may call, the card, both versions, errors; the recorded exchanges hold."""
+"""Our agents over plain A2A: permissions, the card, both versions, errors; compared with recorded exchanges."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def test_another_tenants_agent_is_not_there(api: Api, url: str, agent_id: str) -
 
 
 def test_keys_reach_as_far_as_they_do_elsewhere(api: Api, agent_id: str) -> None:
-    """write, or the agent's own; a read key sees the card."""
+    """A write key or the agent's own; a read key sees the card."""
     get = {"jsonrpc": "2.0", "id": 1, "method": "GetTask", "params": {"id": "nope"}}
     card, path = f"//a2a/{agent_id}/.well-known/agent-card.json", f"//a2a/{agent_id}"
     other_id = api.agent("grace")["id"]
@@ -59,7 +59,7 @@ def test_keys_reach_as_far_as_they_do_elsewhere(api: Api, agent_id: str) -> None
 
 
 def test_a_wake_that_comes_too_often_is_429(api: Api, agent_id: str) -> None:
-    """The pair limit counts here too: the agent's own key calls as the agent."""
+    """The pair limit applies here too: the agent's own key calls as the agent."""
     own = api.with_key(f"agent:{agent_id}")
     for number in range(3):
         rpc(own, agent_id, immediate(str(number)))
@@ -122,7 +122,7 @@ def test_a_caller_of_0_3_is_understood(api: Api, agent_id: str) -> None:
 
 
 def exchange(name: str) -> Any:
-    """A recorded exchange. Read by the tests that need it, so that the others run without."""
+    """Reads a recorded exchange; called by the tests that need it, so that the others run without."""
     return next(each for each in conformance.load("a2a/exchanges.json")["exchanges"] if each["name"] == name)
 
 
@@ -139,7 +139,7 @@ def test_an_error_is_that_of_the_recorded_exchange(api: Api, agent_id: str, name
 
 
 def test_a_completed_task_has_the_shape_of_the_recorded_one(api: Api, agent_id: str) -> None:
-    """And it can be neither cancelled nor lost."""
+    """It can neither be cancelled nor lost."""
     sending = dict(exchange("send_message_artifact")["request"]["json"])
     sending["params"] = sending["params"] | {"configuration": {"returnImmediately": True}}
     task = rpc(api, agent_id, sending)["result"]["task"]
@@ -158,7 +158,7 @@ def test_a_completed_task_has_the_shape_of_the_recorded_one(api: Api, agent_id: 
 
 
 def outline(answer: dict[str, Any]) -> dict[str, Any]:
-    """An error without its texts."""
+    """Returns an error without its texts."""
     error = answer["error"]
     reasons = [(each["@type"], each["reason"], each["domain"]) for each in error.get("data", [])]
     return {"id": answer["id"], "jsonrpc": answer["jsonrpc"], "code": error["code"], "reasons": reasons}
@@ -201,7 +201,7 @@ def test_a_body_that_is_too_large_is_413(api: Api, agent_id: str) -> None:
 
 @pytest.mark.parametrize("version", ["1.0", "0.3"])
 def test_data_is_told_as_it_was_sent(api: Api, agent_id: str, version: str) -> None:
-    """The shapes of the protocol make doubles of numbers."""
+    """The SDK's types would turn numbers into doubles."""
     written = '{"id": 12345678901234567890, "price": 10.00, "huge": 1e400, "é": [1]}'
     body = immediate("data")
     if version == "0.3":

@@ -1,4 +1,4 @@
-"""Our agents by A2A: a real client, and our own runtime, drive them."""
+"""Our agents over A2A, called by a real client and by our own runtime."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_the_answer_to_a_cancelled_run_waits_until_it_has_stopped(api: Api, url:
 
 
 def test_a_task_that_shares_its_invocation_is_not_cancelled(api: Api, url: str, agent_id: str) -> None:
-    """What else woke the agent must not be lost by it."""
+    """Whatever else woke the agent must not be lost."""
     task = talk(url, api.key, lambda client: sent(client, message()))
     api.post(f"/agents/{agent_id}/wake", {"message": "and this"}, 202)
     with pytest.raises(TaskNotCancelableError):
@@ -101,7 +101,7 @@ def test_a_task_that_shares_its_invocation_is_not_cancelled(api: Api, url: str, 
 
 
 def test_a_repeated_message_is_taken_once(api: Api, url: str) -> None:
-    """And an id that was another message's is refused; of another key it is another."""
+    """An id with another text is refused; with another key it is a different message."""
 
     async def twice(client: Client) -> tuple[Task, Task]:
         return await sent(client, message("one")), await sent(client, message("one"))
@@ -183,7 +183,7 @@ def test_wakes_that_are_paused_are_refused(api: Api, url: str) -> None:
 
 
 def test_a_run_that_sends_is_known_as_its_agent(api: Api, url: str, agent_id: str) -> None:
-    """Depth and pairs are counted over A2A as well, whatever key is used: two agents cannot keep each other awake."""
+    """Depth and pairs are counted over A2A too, whatever key is used: two agents cannot keep each other awake."""
     caller_id = api.agent("caller", dedup_delay_seconds=0)["id"]
     api.post(f"/agents/{caller_id}/wake", {"message": "go"}, 202)
     [run_id] = close(api.db).ready
@@ -214,7 +214,7 @@ def test_a_run_that_is_none_is_nobodys(api: Api, agent_id: str, said: object) ->
 
 
 def test_reveille_runs_an_agent_of_reveille(api: Api, url: str) -> None:
-    """Both ways at once: our runtime sends, our server takes it, and the reply comes back."""
+    """Both directions at once: our runtime sends, our server accepts, and the reply returns."""
 
     async def run() -> Any:
         async with make_parts() as parts:

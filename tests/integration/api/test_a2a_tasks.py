@@ -1,4 +1,4 @@
-"""Listing tasks by A2A, what the protocol refuses, and cards that anybody may read."""
+"""Listing tasks over A2A, what the protocol refuses, and public cards."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def test_an_id_is_a_text_or_an_integer(api: Api, agent_id: str, id_: object) -> 
 
 
 def test_a_public_card_is_read_without_a_key(api: Api, agent_id: str) -> None:
-    """And nothing else is."""
+    """Only the card is public."""
     card = f"//a2a/{agent_id}/.well-known/agent-card.json"
     nobody = api.as_(None)
     assert nobody.call("GET", card).status_code == 401

@@ -1,4 +1,4 @@
-"""Acknowledgements by the API, and their counts."""
+"""Acknowledgements over the API, and their counts."""
 
 from __future__ import annotations
 

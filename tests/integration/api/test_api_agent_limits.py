@@ -62,7 +62,7 @@ def test_a_heartbeat_is_no_faster_than_its_tenant_allows(api: Api) -> None:
 
 
 def test_a_model_in_use_is_not_deleted(api: Api) -> None:
-    """As the first choice or as the fallback; the names are told."""
+    """As the first choice or as the fallback; the agents are named."""
     first, second = (api.post("/models", MODEL | {"name": name})["id"] for name in ("small", "large"))
     runtime = {"kind": "llm", "model_id": first, "fallback_model_id": second}
     agent = api.agent("ada", runtime=runtime)

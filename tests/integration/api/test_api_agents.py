@@ -10,7 +10,7 @@ from tests.support.api import Api, agent_body, running_api
 
 
 def test_an_agent_has_the_tenants_limits_unless_it_has_its_own(api: Api) -> None:
-    """Limits left out, or null, are the tenant's at that moment."""
+    """Limits that are left out or null are the tenant's at that moment."""
     tenant_id = api.tenant("acme", default_max_triggers=7, max_webhook_rate=50, min_poll_interval_min=9)
     acme = api.as_(api.key, tenant_id)
     agent = acme.post("/agents", agent_body())
@@ -22,7 +22,7 @@ def test_an_agent_has_the_tenants_limits_unless_it_has_its_own(api: Api) -> None
 
 
 def test_an_http_agents_secret_is_made_and_shown_once(api: Api) -> None:
-    """In the creation's answer only; stored encrypted; a new one can be given or made."""
+    """Only in the creation's response; stored encrypted; a new one can be given or generated."""
     runtime = {"kind": "http", "url": "https://agent.example.org/wake"}
     made = api.post("/agents", {"name": "ada", "runtime": runtime})
     secret = made["runtime"]["secret"]
@@ -42,7 +42,7 @@ def test_an_http_agents_secret_is_made_and_shown_once(api: Api) -> None:
 
 
 def test_what_202_means_is_set_and_taken_back(api: Api) -> None:
-    """It is one of two words, and goes with a patch to null; the secret and the address stay."""
+    """It is one of two words, and a patch to null removes it; the secret and the address stay."""
     runtime = {"kind": "http", "url": "https://agent.example.org/wake", "accepted": "done"}
     path = f"/agents/{api.post('/agents', {'name': 'ada', 'runtime': runtime})['id']}"
     assert api.get(path)["runtime"] == runtime | {"secret": None}
@@ -54,7 +54,7 @@ def test_what_202_means_is_set_and_taken_back(api: Api) -> None:
 
 
 def test_a_runtime_can_become_another_kind(api: Api) -> None:
-    """A patch of another kind replaces it, its secret too."""
+    """A patch with another kind replaces the runtime, including its secret."""
     agent = api.agent()
     path = f"/agents/{agent['id']}"
     changed = api.patch(path, {"runtime": {"kind": "http", "url": "https://agent.example.org"}})
@@ -69,7 +69,7 @@ def test_a_runtime_can_become_another_kind(api: Api) -> None:
 
 
 def test_the_operator_may_open_private_addresses(database_url: str) -> None:
-    """REVEILLE_ALLOW_PRIVATE_HOSTS holds when an agent is made as well."""
+    """REVEILLE_ALLOW_PRIVATE_HOSTS also applies when an agent is created."""
     runtime = {"kind": "http", "url": "http://127.0.0.1:9000/"}
     with running_api(database_url, allow_private_hosts="127.0.0.0/8") as api:
         api.post("/agents", {"name": "ada", "runtime": runtime})
@@ -81,7 +81,7 @@ def test_the_operator_may_open_private_addresses(database_url: str) -> None:
 def test_agents_and_models_live_on_a_machine_that_nobody_else_reaches(
     database_url: str, host: str | None, is_taken: bool
 ) -> None:
-    """Polls and notification targets do not, nor do agents on other private addresses."""
+    """Polls and notification targets may not be, nor agents on other private addresses."""
     near = {"kind": "http", "url": "http://localhost:9000/"}
     model = {"name": "m", "provider": "openai-compatible", "model": "m", "base_url": "http://127.0.0.1:9000/"}
     poll = {"url": "http://127.0.0.1:9000/", "json_path": "$.a"}
@@ -102,7 +102,7 @@ def test_agents_and_models_live_on_a_machine_that_nobody_else_reaches(
 
 
 def test_a_name_is_taken_once_and_free_after_its_agent_is_gone(api: Api) -> None:
-    """409 at creation and at a change; another tenant may have the same."""
+    """409 at creation and at a change; another tenant may use the same name."""
     agent = api.agent("ada")
     assert api.refused(409, "POST", "/agents", agent_body("ada"))["field"] == "name"
     other = api.agent("bob")
@@ -113,7 +113,7 @@ def test_a_name_is_taken_once_and_free_after_its_agent_is_gone(api: Api) -> None
 
 
 def test_a_patch_changes_what_it_names(api: Api) -> None:
-    """Null clears what may be empty; an unknown or null other field changes nothing at all."""
+    """Null clears optional fields; an unknown field, or null for a required one, changes nothing at all."""
     agent = api.agent(timezone="Europe/Berlin", expires_at="2090-01-01T00:00:00Z", role_description="helps")
     path = f"/agents/{agent['id']}"
     changed = api.patch(path, {"timezone": None, "expires_at": None, "dedup_delay_seconds": 0})
@@ -130,7 +130,7 @@ def test_a_patch_changes_what_it_names(api: Api) -> None:
 
 
 def test_a_changed_timezone_moves_the_triggers_that_have_none(api: Api) -> None:
-    """The chain trigger, agent, tenant holds from the moment of the change."""
+    """The order trigger, agent, tenant applies from the moment of the change."""
     agent = api.agent()
     cron = {"type": "cron", "config": {"expr": "0 9 * * *"}}
     follows = api.trigger(agent["id"], "follows", **cron)
@@ -153,7 +153,7 @@ def test_an_unknown_timezone_is_refused_with_the_nearest_names(api: Api) -> None
 
 
 def test_pause_and_resume_are_idempotent_and_keep_a_note(api: Api) -> None:
-    """Repeated without a body nothing changes; a note can be given anew."""
+    """Repeating it without a body changes nothing; a note can be replaced."""
     agent = api.agent()
     path = f"/agents/{agent['id']}"
     paused = api.post(f"{path}/pause", {"note": "holidays"}, 200)
@@ -168,7 +168,7 @@ def test_pause_and_resume_are_idempotent_and_keep_a_note(api: Api) -> None:
 
 
 def test_resume_makes_a_held_window_due(api: Api) -> None:
-    """What waited for the agent is delivered at once."""
+    """Waiting firings are delivered at once."""
     agent = api.agent()
     trigger = api.trigger(agent["id"])
     api.post(f"/agents/{agent['id']}/pause", None, 200)
@@ -182,7 +182,7 @@ def test_resume_makes_a_held_window_due(api: Api) -> None:
 
 
 def test_a_deleted_agent_takes_its_triggers_and_keys_with_it(api: Api) -> None:
-    """No trigger, job or key of its own is left; what was recorded stays readable."""
+    """No trigger, job or key of its own remains; what was recorded stays readable."""
     agent = api.agent()
     trigger = api.trigger(agent["id"])
     hook = api.trigger(agent["id"], "hook", type="webhook", config={})
@@ -205,7 +205,7 @@ def test_a_deleted_agent_takes_its_triggers_and_keys_with_it(api: Api) -> None:
 
 
 def stored_secret(api: Api) -> str | None:
-    """What the database holds of the only agent's secret, opened."""
+    """Returns the secret of the only agent, decrypted."""
     with api.db.begin() as conn:
         blob = conn.scalar(Agent.__table__.select().with_only_columns(Agent.runtime_secret))
     return None if blob is None else api.services.box.decrypt(blob)

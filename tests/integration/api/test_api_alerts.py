@@ -1,4 +1,4 @@
-"""Alerts as the API, the pages and the badge show them."""
+"""Alerts in the API, on the pages and in the badge."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from tests.support.pages import signed_in
 
 
 def open_one(api: Api) -> str:
-    """An agent that nobody woke."""
+    """Opens an alert about an agent that was not woken."""
     agent = str(api.agent("ada", expect_wake_within="1m")["id"])
     change(api.db, "UPDATE agents SET expected_since = now() - interval '1 hour'")
     change(api.db, "INSERT INTO scheduler_processes (id, name) VALUES (gen_random_uuid(), 'here')")

@@ -1,4 +1,4 @@
-"""A person approves what an agent set up, and nothing else enables it."""
+"""A person approves what an agent creates, and nothing else enables it."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tests.support.database import rows
 
 @pytest.fixture
 def own(api: Api) -> Caller:
-    """The key of an agent whose triggers have to be approved."""
+    """Returns the key of an agent whose triggers require approval."""
     return api.with_key(f"agent:{api.agent('ada', approve_triggers=True)['id']}")
 
 
 def make(own: Caller, name: str = "tick", **fields: object) -> Any:
-    """A trigger that the agent makes."""
+    """Creates a trigger as the agent."""
     agent_id = own.get("/agents")["items"][0]["id"]
     return own.post(f"/agents/{agent_id}/triggers", trigger_body(name, **fields))
 
@@ -46,7 +46,7 @@ def test_what_an_agent_makes_waits_for_approval_and_fires_after_it(api: Api, own
 
 
 def test_nothing_enables_a_trigger_that_nobody_approved(api: Api, own: Caller) -> None:
-    """Not the agent, and not a person by mistake either: approving is an act of its own."""
+    """Neither the agent nor, by mistake, a person: approving is a separate action."""
     made = make(own, "hook", type="webhook", config={})
     path = f"/triggers/{made['id']}"
     for who in (own, api):
@@ -76,7 +76,7 @@ def test_a_rejected_trigger_stays_off_until_the_agent_asks_again(api: Api, own: 
 
 
 def test_what_was_approved_is_what_runs(api: Api, own: Caller) -> None:
-    """A change by the agent asks again; one by a person does not."""
+    """A change by the agent requires a new approval; one by a person does not."""
     path = f"/triggers/{make(own)['id']}"
     api.post(f"{path}/approve", None, 200)
     assert api.patch(path, {"reason": "as I like it"})["is_enabled"] is True
@@ -88,7 +88,7 @@ def test_what_was_approved_is_what_runs(api: Api, own: Caller) -> None:
 
 
 def test_nothing_is_approved_unseen(api: Api, own: Caller) -> None:
-    """Between a person's look and the approval the agent may have changed what it asks for."""
+    """The agent may have changed its request between the person's look and the approval."""
     made = make(own)
     path = f"/triggers/{made['id']}"
     changed = own.patch(path, {"config": {"minutes": 1}})

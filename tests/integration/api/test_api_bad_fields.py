@@ -1,4 +1,4 @@
-"""Fields that must be refused by name, each alone. The tests share one database: nothing is made."""
+"""Invalid fields are refused by name, one at a time. The tests share one database: nothing is created."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ pytestmark = pytest.mark.usefixtures("nothing_is_made")
     ids=str,
 )
 def test_an_agents_field_out_of_range(shared: Api, agent_id: str, change: dict[str, Any]) -> None:
-    """422 naming the field, at creation and at a change."""
+    """422 with the field's name, at creation and at a change."""
     (field,) = change
     made = shared.refused(422, "POST", "/agents", agent_body("new") | change)
     changed = shared.refused(422, "PATCH", f"/agents/{agent_id}", change)
@@ -81,7 +81,7 @@ def test_an_agents_field_out_of_range(shared: Api, agent_id: str, change: dict[s
     ids=str,
 )
 def test_a_triggers_field_out_of_range(shared: Api, agent_id: str, change: dict[str, Any]) -> None:
-    """422 naming the field."""
+    """422 with the field's name."""
     (field,) = change
     problem = shared.refused(422, "POST", f"/agents/{agent_id}/triggers", trigger_body() | change)
     assert problem["field"] == field
@@ -92,7 +92,7 @@ def test_a_triggers_field_out_of_range(shared: Api, agent_id: str, change: dict[
     [("max_triggers", 21), ("webhook_rate_limit", 6), ("min_poll_interval_min", 4)],
 )
 def test_an_agent_stays_within_its_tenants_limits(shared: Api, agent_id: str, field: str, value: int) -> None:
-    """Refused at creation and at a change, by the name of the field."""
+    """Refused at creation and at a change, with the field's name."""
     assert shared.refused(422, "POST", "/agents", agent_body("new", **{field: value}))["field"] == field
     assert shared.refused(422, "PATCH", f"/agents/{agent_id}", {field: value})["field"] == field
 
@@ -116,7 +116,7 @@ def test_an_agent_stays_within_its_tenants_limits(shared: Api, agent_id: str, fi
     ],
 )
 def test_a_runtime_that_cannot_run_is_refused(shared: Api, runtime: object, field: str) -> None:
-    """422 naming the field below `runtime`."""
+    """422 with the field's name below `runtime`."""
     problem = shared.refused(422, "POST", "/agents", {"name": "new", "runtime": runtime})
     assert problem["field"] == field
 
@@ -145,7 +145,7 @@ def test_a_runtime_that_cannot_run_is_refused(shared: Api, runtime: object, fiel
 def test_a_config_that_cannot_be_is_refused(
     shared: Api, agent_id: str, kind_name: str, config: object, field: str
 ) -> None:
-    """422 naming the field below `config`, and no trigger is made."""
+    """422 with the field's name below `config`, and no trigger is created."""
     body = {"name": "x", "type": kind_name, "config": config}
     problem = shared.refused(422, "POST", f"/agents/{agent_id}/triggers", body)
     assert problem["field"] == field, problem
@@ -165,6 +165,6 @@ def test_a_config_that_cannot_be_is_refused(
     ],
 )
 def test_a_preview_that_cannot_be_is_refused(shared: Api, change: dict[str, object], field: str) -> None:
-    """422 by the name of the field."""
+    """422 with the field's name."""
     body = {"type": "cron", "config": {"expr": "0 9 * * *"}} | change
     assert shared.refused(422, "POST", "/triggers/preview", body)["field"] == field

@@ -1,4 +1,4 @@
-"""Input that must be refused with a clear problem, never a 500. The tests share one database: nothing is made."""
+"""Invalid input is refused with a clear problem, never a 500. The tests share one database: nothing is created."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ pytestmark = pytest.mark.usefixtures("nothing_is_made")
     ],
 )
 def test_a_body_that_is_no_json_object(shared: Api, data: bytes, content_type: str | None, status: int) -> None:
-    """400 for what is not JSON, 415 for what does not say that it is, 422 for JSON that is no object."""
+    """400 for what is not JSON, 415 for a missing content type, 422 for JSON that is not an object."""
     for method, path in (("POST", "/agents"), ("PATCH", f"/agents/{UNKNOWN}"), ("POST", "/triggers/preview")):
         shared.refused(status, method, path, data=data, content_type=content_type)
 
 
 def test_malformed_json_says_where(shared: Api) -> None:
-    """Line and column, for whoever wrote it by hand."""
+    """Line and column, for people who wrote it by hand."""
     problem = shared.refused(400, "POST", "/agents", data=b'{"name" "x"}', content_type="application/json")
     assert "line 1 column 9" in problem["detail"]
 
@@ -66,7 +66,7 @@ def test_a_body_beyond_a_mebibyte(shared: Api, size: int) -> None:
     [("a\0b", "nul"), ("a\ud800b", "surrogate"), ("\udfff", "surrogate"), ("x" * 10_001, "string_too_long")],
 )
 def test_text_that_cannot_be_kept(shared: Api, agent_id: str, text: str, rule: str) -> None:
-    """NUL and half surrogates have no place in a database or a page; each names its field."""
+    """NUL and lone surrogates cannot be stored or shown; the problem names the field."""
     nested: dict[str, Any] = {"signature": {"scheme": "github", "secret": text}}
     role = shared.refused(422, "POST", "/agents", agent_body("new", role_description=text))
     assert role["errors"] == [{"field": "role_description", "rule": rule, "message": role["errors"][0]["message"]}]
@@ -80,7 +80,7 @@ def test_text_that_cannot_be_kept(shared: Api, agent_id: str, text: str, rule: s
 
 
 def test_a_number_beyond_every_type(shared: Api) -> None:
-    """What JSON may spell and no float can hold."""
+    """JSON can express it, but no float can hold it."""
     data = b'{"name": "new", "runtime": {"kind": "command", "name": "echo"}, "dedup_delay_seconds": 1e999}'
     problem = shared.refused(422, "POST", "/agents", data=data, content_type="application/json")
     assert problem["field"] == "dedup_delay_seconds"
@@ -106,7 +106,7 @@ def test_a_problem_repeats_little_of_what_was_sent(shared: Api) -> None:
 
 
 def test_a_body_nested_too_deeply(shared: Api, agent_id: str) -> None:
-    """422 before anything looks at it."""
+    """422 before anything else reads it."""
     config: dict[str, Any] = {}
     for _ in range(40):
         config = {"a": config}
@@ -136,7 +136,7 @@ def test_a_body_nested_too_deeply(shared: Api, agent_id: str) -> None:
     ],
 )
 def test_a_query_that_means_nothing(shared: Api, path: str, query: dict[str, str], field: str) -> None:
-    """422 naming the parameter, an unknown one too: a mistyped filter must not show everything."""
+    """422 with the parameter's name, also for an unknown one: a mistyped filter must not show everything."""
     assert shared.refused(422, "GET", path, query_string=query)["field"] == field
 
 
@@ -158,14 +158,14 @@ def test_a_query_that_means_nothing(shared: Api, path: str, query: dict[str, str
     ids=str,
 )
 def test_a_key_that_cannot_be(shared: Api, change: dict[str, Any]) -> None:
-    """422 naming the field, and no key is made."""
+    """422 with the field's name, and no key is created."""
     problem = shared.refused(422, "POST", "/api-keys", {"name": "new", "scopes": ["read"]} | change)
     assert problem["field"].partition(".")[0] == next(iter(change))
     assert len(shared.get("/api-keys")["items"]) == 1
 
 
 def test_a_key_of_an_unknown_tenant(shared: Api) -> None:
-    """404, as for every id that is not there."""
+    """404, as for every unknown id."""
     shared.refused(404, "POST", "/api-keys", {"name": "new", "scopes": ["read"], "tenant_id": UNKNOWN})
 
 
@@ -183,7 +183,7 @@ def test_a_key_of_an_unknown_tenant(shared: Api) -> None:
     ],
 )
 def test_routes_that_are_not_there(shared: Api, method: str, path: str, status: int) -> None:
-    """Problems too, and a 405 says what is allowed."""
+    """These are problems too, and a 405 says what is allowed."""
     shared.refused(status, method, path)
     if status == 405:
         assert shared.call(method, path).headers["Allow"]

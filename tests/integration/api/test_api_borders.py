@@ -1,4 +1,4 @@
-"""What the service says to strangers: unknown hosts, other sites' forms, headers, ends and traces of keys."""
+"""The service and strangers: unknown hosts, other sites' forms, headers, expired keys and traces of keys."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_without_a_public_url_a_strange_host_writes_no_address(api: Api, host: s
     ["", "ada@localhost", "localhost@evil", "localhost/evil", "localhost evil", "localhost, evil", "localhost:x"],
 )
 def test_what_is_no_host_writes_no_address(api: Api, host: str) -> None:
-    """So does a header that came twice; the server joins both by a comma."""
+    """So does a repeated header; the server joins both with a comma."""
     agent = api.agent("ada")["id"]
     answer = api.call(
         "POST", f"/agents/{agent}/triggers", {"name": "t", "type": "webhook"}, headers={"Host": host}
@@ -185,7 +185,7 @@ def test_one_key_with_commas_still_opens_what_it_has_sealed() -> None:
 
 
 def test_wrong_keys_are_slowed_and_the_right_one_is_not(api: Api) -> None:
-    """By address; the web's sign-in counts with the API."""
+    """Counted by address; the web's sign-in counts together with the API."""
     wrong = [
         api.app.test_client().get("/api/v1/agents", headers={"Authorization": f"Bearer rvl_wrong_{tried}"})
         for tried in range(62)

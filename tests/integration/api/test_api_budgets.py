@@ -1,4 +1,4 @@
-"""Budgets as the API sets and shows them."""
+"""Budgets in the API."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.support.invocations import Woken, close, fire, make_woken, window_of
 
 
 def limited(api: Api, **limits: int) -> Woken:
-    """An agent that has run once within the hour, with these limits."""
+    """Creates an agent with these limits that has run once within the hour."""
     woken = make_woken(api.db)
     run_times(api.db, woken, 1)
     api.patch(f"/agents/{woken.agent_id}", limits)

@@ -1,4 +1,4 @@
-"""Many agents and triggers in one request: all or none, and every fault is told with its row."""
+"""Many agents and triggers in one request: all or none, and every fault is reported with its row."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Channels through the API: made, shown without their secrets, changed, deleted."""
+"""Channels through the API: created, shown without their secrets, changed, deleted."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ SLACK = {"signing_secret": "hush"}
 
 
 def channel_body(agent_id: str, name: str = "support", **fields: object) -> dict[str, object]:
-    """What makes a channel."""
+    """Returns the body that creates a channel."""
     return {"name": name, "kind": "slack", "agent_id": agent_id, "secrets": SLACK, **fields}
 
 
@@ -78,7 +78,7 @@ def test_secrets_are_stored_encrypted(api: Api) -> None:
 def test_a_wrong_field_is_refused_by_name(
     api: Api, agent_id: str, channel: Any, fields: dict[str, Any], field: str
 ) -> None:
-    """At creation and at a change alike; no secret is repeated."""
+    """At creation and at a change; no secret is repeated."""
     body = channel_body(agent_id, "other") | fields
     assert api.refused(422, "POST", "/channels", body)["field"] == field
     if "kind" in fields:
@@ -108,7 +108,7 @@ def test_an_agent_of_another_tenant_is_not_there(api: Api, channel: Any) -> None
 
 
 def test_a_change_leaves_what_it_does_not_name(api: Api, channel: Any) -> None:
-    """An empty one changes nothing; a kind may be repeated."""
+    """An empty change changes nothing; a kind may be repeated."""
     path = f"/channels/{channel['id']}"
     assert api.patch(path, {}) == channel
     other = api.agent("eve")["id"]
@@ -124,7 +124,7 @@ def test_a_change_leaves_what_it_does_not_name(api: Api, channel: Any) -> None:
 
 
 def test_secrets_are_merged(api: Api, agent_id: str) -> None:
-    """Null takes one away, unless it is needed."""
+    """Null removes one, unless it is required."""
     secrets = {"verification_token": "t", "encrypt_key": "k"}
     made = api.post("/channels", channel_body(agent_id, kind="feishu", secrets=secrets))
     path = f"/channels/{made['id']}"

@@ -1,4 +1,4 @@
-"""References of follow-ups reach the one that is meant, whatever characters they hold."""
+"""References of follow-ups reach exactly the one that is meant, whatever characters they contain."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def enabled(api: Api, agent_id: str) -> set[str]:
 
 @pytest.mark.parametrize("ref", REFS)
 def test_an_escaped_reference_ends_its_own_triggers_and_no_others(shared: Api, ref: str) -> None:
-    """Each of these is a neighbour of the others; only one of them is ended."""
+    """Each of these is similar to the others; only one of them is ended."""
     agent_id = shared.agent(f"of {quote(ref)}")["id"]
     for each in REFS:
         shared.trigger(agent_id, f"for {quote(each)}", focus_ref=each)
@@ -47,7 +47,7 @@ def test_an_escaped_reference_ends_its_own_triggers_and_no_others(shared: Api, r
 
 
 def test_slashes_need_no_escaping_and_lead_nowhere_else(shared: Api) -> None:
-    """A leading or doubled slash belongs to the reference: no redirect, no other one."""
+    """A leading or doubled slash belongs to the reference: no redirect, and no other one."""
     agent_id = shared.agent("slashes")["id"]
     for each in ("orders/42", "/orders/42"):
         shared.trigger(agent_id, each, focus_ref=each)
@@ -60,7 +60,7 @@ def test_slashes_need_no_escaping_and_lead_nowhere_else(shared: Api) -> None:
 
 
 def test_a_question_mark_that_was_not_escaped_ends_nothing(shared: Api) -> None:
-    """`a/resolve?b` would otherwise end `a`."""
+    """Otherwise `a/resolve?b` would end `a`."""
     agent_id = shared.agent("questions")["id"]
     shared.trigger(agent_id, "a", focus_ref="a")
     shared.trigger(agent_id, "b", focus_ref="a/resolve?b")

@@ -23,7 +23,7 @@ NO_DATABASE = "postgresql://nobody@127.0.0.1:1/none"
 
 
 def beat(api: Api, *, passed: float = 0.0, worker: float = 0.0) -> None:
-    """A scheduler that passed, and a worker that beat, so many seconds ago."""
+    """Records a scheduler's pass and a worker's heartbeat, so many seconds ago."""
     with api.db.begin() as conn:
         conn.execute(text("DELETE FROM scheduler_processes"))
         conn.execute(text("DELETE FROM procrastinate_workers"))
@@ -44,7 +44,7 @@ def beat(api: Api, *, passed: float = 0.0, worker: float = 0.0) -> None:
 
 
 def test_healthz_needs_nothing() -> None:
-    """No key, no database: the process answers."""
+    """No key and no database: the process answers."""
     with pytest.raises(ConfigurationError):
         create_app(Settings())
     app = create_app(Settings(database_url=NO_DATABASE, secret_key=SecretStr("a secret key for tests")))
@@ -53,7 +53,7 @@ def test_healthz_needs_nothing() -> None:
 
 
 def test_readyz_names_each_check(api: Api) -> None:
-    """200 while a scheduler passes and a worker beats; 503 with the one that does not."""
+    """200 with a recent pass and heartbeat; 503 names what is missing."""
     nobody = api.ok(api.call("GET", "//readyz"), 503)
     assert nobody["checks"]["scheduler"] == {"ok": False, "last_pass_age_seconds": None}
     beat(api)
@@ -72,7 +72,7 @@ def test_readyz_names_each_check(api: Api) -> None:
 
 
 def test_readyz_of_a_database_that_is_behind(api: Api, sqlalchemy_url: str) -> None:
-    """A release that was not migrated is not ready, and says from where to where."""
+    """A release that was not migrated is not ready, and reports both versions."""
     beat(api)
     with api.db.begin() as conn:
         conn.execute(text("UPDATE alembic_version SET version_num = '0001'"))
@@ -110,7 +110,7 @@ def test_without_a_database(database_url: str) -> None:
 
 
 def test_metrics_show_what_waits(api: Api) -> None:
-    """Windows by why they wait, invocations and firings by state, lateness and ages; no name of anything."""
+    """Windows by the reason why they wait, invocations and firings by state, lateness and ages; no names."""
     beat(api, passed=3, worker=4)
     agent = api.agent("very-secret-name")
     trigger = api.trigger(agent["id"])
@@ -150,7 +150,7 @@ def test_metrics_show_what_waits(api: Api) -> None:
 
 
 def test_every_answer_has_its_security_headers(api: Api) -> None:
-    """No sniffing; nothing of the API is kept in a cache."""
+    """No sniffing; nothing of the API is cached."""
     for path in ("/agents", "/nothing", "//healthz", "//metrics", "//openapi.json", "//docs"):
         headers = api.call("GET", path).headers
         assert headers["X-Content-Type-Options"] == "nosniff", path
@@ -160,7 +160,7 @@ def test_every_answer_has_its_security_headers(api: Api) -> None:
 
 
 def test_the_documentation_works_offline(api: Api) -> None:
-    """Everything that the page asks for is here, and nothing of it is elsewhere."""
+    """Everything that the page loads is served here."""
     page = api.as_(None).call("GET", "//docs")
     assert page.content_type.startswith("text/html")
     asked = re.findall(r'(?:src|href|url)[=:] ?"([^"]+)"', page.text)
@@ -171,7 +171,7 @@ def test_the_documentation_works_offline(api: Api) -> None:
 
 
 def test_the_description_is_whole(api: Api) -> None:
-    """Every route is in it, with its security and its problems, and every reference leads somewhere."""
+    """It contains every route with its security and problems, and every reference resolves."""
     spec = api.get("//openapi.json")
     assert spec["openapi"].startswith("3.")
     for path, operations in spec["paths"].items():
@@ -205,13 +205,13 @@ def test_importing_the_application_does_nothing() -> None:
 
 
 def failing(api: Api) -> list[str]:
-    """The checks of a readyz that is not ready."""
+    """Returns the failing checks of a readyz that is not ready."""
     checks = api.ok(api.call("GET", "//readyz"), 503)["checks"]
     return [name for name, check in checks.items() if not check["ok"]]
 
 
 def figures(api: Api) -> dict[str, float]:
-    """Every sample of /metrics by its name and labels."""
+    """Returns every sample of /metrics by its name and labels."""
     response = api.as_(None).call("GET", "//metrics")
     assert response.status_code == 200
     assert response.content_type.startswith("text/plain")

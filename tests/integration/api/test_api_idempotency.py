@@ -1,4 +1,4 @@
-"""Idempotency-Key: a request that is sent again does nothing, and is answered as before."""
+"""Idempotency-Key: a repeated request does nothing, and gets the same response."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ KEYED = {"Idempotency-Key": "k1"}
 
 @pytest.fixture
 def paths(api: Api) -> dict[str, tuple[str, Any, Any]]:
-    """For each kind of request its path, its body and another body."""
+    """Returns, for each kind of request, its path, its body and another body."""
     agent = api.agent("worker")
     user = api.post("/users", {"name": "ada"})
     trigger = api.post(f"/agents/{agent['id']}/triggers", trigger_body("hook", type="webhook", config={}))
@@ -31,7 +31,7 @@ def paths(api: Api) -> dict[str, tuple[str, Any, Any]]:
 
 @pytest.mark.parametrize("kind", ["fire", "wake", "messages"])
 def test_a_request_that_is_sent_again_is_answered_as_before(api: Api, paths: Any, kind: str) -> None:
-    """With the first firing; without a key each is its own. Another content under the key is refused."""
+    """With the first firing; without a key each is a new one. Another content with the key is refused."""
     path, body, other = paths[kind]
     first = call(api, path, body, KEYED)
     again = call(api, path, body, KEYED)
@@ -48,7 +48,7 @@ def test_a_request_that_is_sent_again_is_answered_as_before(api: Api, paths: Any
 
 @pytest.mark.parametrize("kind", ["fire", "wake", "messages"])
 def test_many_at_once_do_it_once(api: Api, paths: Any, kind: str) -> None:
-    """Those that wait for the first are answered as it was."""
+    """Those that wait for the first get its response."""
     path, body, _ = paths[kind]
     with ThreadPoolExecutor(6) as pool:
         answers = list(pool.map(lambda _: call(api, path, body, KEYED), range(6)))
@@ -58,7 +58,7 @@ def test_many_at_once_do_it_once(api: Api, paths: Any, kind: str) -> None:
 
 
 def test_a_key_belongs_to_its_caller_and_to_what_it_is_sent_to(api: Api, paths: Any) -> None:
-    """Another key's, and another receiver's, are others."""
+    """The same key of another caller, or for another receiver, is independent."""
     path, body, _ = paths["wake"]
     call(api, path, body, KEYED)
     another = api.agent("another")
@@ -70,7 +70,7 @@ def test_a_key_belongs_to_its_caller_and_to_what_it_is_sent_to(api: Api, paths: 
 
 
 def test_a_repetition_is_told_so_when_nothing_may_fire_any_more(api: Api, paths: Any) -> None:
-    """A refused request uses no key up, and what was done stays done."""
+    """A refused request does not use up the key, and what was done stays done."""
     path, _, _ = paths["fire"]
     trigger = path.split("/")[2]
     api.patch(f"/triggers/{trigger}", {"max_fires": 1})
@@ -83,13 +83,13 @@ def test_a_repetition_is_told_so_when_nothing_may_fire_any_more(api: Api, paths:
 
 @pytest.mark.parametrize("key", ["", "  ", "x" * 256, "a\tb", "ü"])
 def test_a_key_that_cannot_be_one_is_refused(api: Api, paths: Any, key: str) -> None:
-    """Rather than left aside: the caller relies on it."""
+    """Instead of being ignored, because the caller relies on it."""
     path, body, _ = paths["wake"]
     assert api.refused(422, "POST", path, body, headers={"Idempotency-Key": key})["field"] == "Idempotency-Key"
 
 
 def test_keys_are_forgotten_after_a_week(api: Api, paths: Any) -> None:
-    """By the requests that come later."""
+    """By later requests."""
     path, body, _ = paths["wake"]
     call(api, path, body, KEYED)
     with api.db.begin() as conn:
@@ -100,12 +100,12 @@ def test_keys_are_forgotten_after_a_week(api: Api, paths: Any) -> None:
 
 
 def call(api: Api, path: str, body: object, headers: dict[str, str]) -> Any:
-    """The answer to a request that is taken."""
+    """Returns the response to an accepted request."""
     response = api.call("POST", path, body, headers=headers)
     assert response.status_code in (200, 201, 202), response.text
     return response.json
 
 
 def firings(api: Api) -> int:
-    """How many there are."""
+    """Returns the number of firings."""
     return len(api.get("/firings")["items"])

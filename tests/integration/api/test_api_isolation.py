@@ -1,4 +1,4 @@
-"""Who may call what, over every route that the application has."""
+"""Permissions on every route of the application."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ LEVELS = ("read", "write", "admin", "operator")
 
 @dataclass
 class World:
-    """A tenant with one of everything, and the ids of all that."""
+    """A tenant with one object of each kind, and their ids."""
 
     ids: dict[str, str]
     admin: Caller
 
 
 def world(api: Api, name: str) -> World:
-    """A new tenant with an agent, triggers, a firing, its invocation, a user, a message, a channel and a key."""
+    """Creates a tenant with an agent, triggers, a firing, its invocation, a user, a message, a channel and a key."""
     tenant_id = api.tenant(name)
     as_tenant = api.as_(api.key, tenant_id)
     agent_id = as_tenant.post("/agents", agent_body())["id"]
@@ -65,7 +65,7 @@ def world(api: Api, name: str) -> World:
 
 
 def routes(api: Api) -> list[str]:
-    """Every route below /api/v1 as `METHOD /path/<id>`."""
+    """Returns every route below /api/v1 as `METHOD /path/<id>`."""
     return [
         f"{method} {rule.rule.removeprefix(PREFIX)}".replace("<item:", "<").replace("<reference:", "<")
         for rule in api.app.url_map.iter_rules()
@@ -75,7 +75,7 @@ def routes(api: Api) -> list[str]:
 
 
 def call(caller: Caller, route: str, ids: dict[str, str]) -> tuple[int, Any]:
-    """The status and the JSON of a call of `route` with its ids filled in."""
+    """Returns the status and the JSON of a call of `route` with its ids filled in."""
     method, path = route.replace("<number>", "1").split(" ")
     body = dict(BODIES[route]) if route in BODIES else None
     for name, value in ids.items():
@@ -87,24 +87,24 @@ def call(caller: Caller, route: str, ids: dict[str, str]) -> tuple[int, Any]:
 
 
 def test_every_route_is_in_the_table_of_scopes(api: Api) -> None:
-    """A new route must say here who may call it."""
+    """A new route must be added with its scope."""
     assert sorted(routes(api)) == sorted(SCOPES)
 
 
 def test_every_route_refuses_a_caller_without_a_key(api: Api) -> None:
-    """401, with the header that says what to send; whatever is sent beside it."""
+    """401, with the header that says what to send, whatever else is sent."""
     ids = world(api, "acme").ids
     for key in (None, "rvl_wrong"):
         for route in SCOPES:
             status, problem = call(api.as_(key), route, ids)
-            # The one route with tokens of its own tells that this token does not fit what it names.
+            # The only route with its own tokens answers that this token does not match.
             expected = {401, 409} if key and route.endswith("/complete") else {401, 429} if key else {401}
             assert status in expected, f"{route}: {status} {problem}"
     assert api.as_(None).call("GET", "/agents").headers["WWW-Authenticate"].startswith("Bearer")
 
 
 def test_another_tenants_ids_are_not_there_on_any_route(api: Api) -> None:
-    """404 for every id of another tenant, read and write alike, and nothing of it changes."""
+    """404 for every id of another tenant, for reading and writing, and nothing changes."""
     acme, rival = world(api, "acme"), world(api, "rival")
     before = state_of(acme)
     named = [route for route in SCOPES if "<" in route]
@@ -116,7 +116,7 @@ def test_another_tenants_ids_are_not_there_on_any_route(api: Api) -> None:
 
 
 def test_an_operator_too_sees_only_the_tenant_it_acts_on(api: Api) -> None:
-    """Without the header an operator's key acts on `default`, where another tenant's ids are not there."""
+    """Without the header, an operator's key acts on `default`, where another tenant's ids do not exist."""
     acme = world(api, "acme")
     for route in SCOPES:
         if "<" in route and "<tenant_id>" not in route:
@@ -124,7 +124,7 @@ def test_an_operator_too_sees_only_the_tenant_it_acts_on(api: Api) -> None:
 
 
 def test_lists_hold_nothing_of_another_tenant(api: Api) -> None:
-    """Not even when asked by another tenant's ids."""
+    """Not even when filtered by another tenant's ids."""
     acme, rival = world(api, "acme"), world(api, "rival")
     foreign = set(acme.ids.values())
     for path in LISTS:
@@ -141,7 +141,7 @@ def test_lists_hold_nothing_of_another_tenant(api: Api) -> None:
 
 
 def test_a_tenants_key_cannot_name_another_tenant(api: Api) -> None:
-    """The header is the operator's; for a tenant's key every other tenant is not there."""
+    """The header is the operator's; for a tenant's key, other tenants do not exist."""
     acme, rival = world(api, "acme"), world(api, "rival")
     assert api.as_(rival.admin.key, rival.ids["tenant_id"]).get("/agents")["items"]
     api.as_(rival.admin.key, acme.ids["tenant_id"]).refused(404, "GET", "/agents")
@@ -151,7 +151,7 @@ def test_a_tenants_key_cannot_name_another_tenant(api: Api) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_scopes_reach_as_far_as_the_table_says(api: Api, level: str) -> None:
-    """403 exactly where the table asks for more than the key has."""
+    """403 exactly where the table requires more than the key has."""
     acme = world(api, "acme")
     caller = (
         api.as_(api.key, acme.ids["tenant_id"])
@@ -167,7 +167,7 @@ def test_scopes_reach_as_far_as_the_table_says(api: Api, level: str) -> None:
 
 
 def test_an_agents_key_reaches_its_own_agent_only(api: Api) -> None:
-    """What is its own it may read, its own triggers it may write; another agent of the tenant is not there."""
+    """It may read its own data and write its own triggers; other agents of the tenant do not exist for it."""
     acme = world(api, "acme")
     tenant_id = acme.ids["tenant_id"]
     other_id = acme.admin.post("/agents", agent_body("other"))["id"]
@@ -181,7 +181,7 @@ def test_an_agents_key_reaches_its_own_agent_only(api: Api) -> None:
         assert status in expected, f"stranger {route}: {status} {problem}"
         status, problem = call(own, route, acme.ids)
         if route.endswith("/documents/<number>"):
-            assert "has no document" in problem["detail"], problem  # the firing is reached; a webhook's has none
+            assert "has no document" in problem["detail"], problem  # the firing exists; only a webhook's has none
             continue
         assert (status not in (403, 404)) == reaches, f"own {route}: {status} {problem}"
     for path in ("/triggers", "/firings", "/invocations"):
@@ -191,7 +191,7 @@ def test_an_agents_key_reaches_its_own_agent_only(api: Api) -> None:
 
 
 def test_a_mistyped_id_is_not_found_on_every_route(api: Api) -> None:
-    """What is no UUID names nothing: 404, not 422 and not 500. NUL is in no text at all: 422."""
+    """An invalid UUID names nothing: 404, not 422 and not 500. NUL is always 422."""
     for mistyped, expected in (("x'y", 404), ("x%00", 422)):
         ids = dict.fromkeys(re.findall(r"<(\w+)>", " ".join(SCOPES)), mistyped)
         for route in SCOPES:
@@ -201,5 +201,5 @@ def test_a_mistyped_id_is_not_found_on_every_route(api: Api) -> None:
 
 
 def state_of(seen: World) -> list[Any]:
-    """All that its own admin sees of a tenant, but for the trail of looking."""
+    """Returns everything that a tenant's own admin sees, except the audit of reading it."""
     return [seen.admin.get(path) for path in LISTS if path != "/audit"]

@@ -11,7 +11,7 @@ from tests.support.api import Api, agent_body
 
 
 def test_a_key_is_shown_once_and_stored_as_its_hash(api: Api) -> None:
-    """In the creation's answer only; afterwards it is known by how it begins."""
+    """Only in the creation's response; afterwards it is identified by its beginning."""
     made = api.post("/api-keys", {"name": "ci", "scopes": ["write"]})
     key = made.pop("key")
     assert key.startswith(made["prefix"])
@@ -26,7 +26,7 @@ def test_a_key_is_shown_once_and_stored_as_its_hash(api: Api) -> None:
 
 
 def test_a_revoked_key_is_refused_at_once(api: Api) -> None:
-    """401, and the key is gone from the list; that it was made and revoked stays in the audit."""
+    """401, and the list no longer has the key; its creation and revocation stay in the audit."""
     made = api.post("/api-keys", {"name": "ci", "scopes": ["read"]})
     caller = api.as_(made["key"])
     caller.get("/agents")
@@ -40,7 +40,7 @@ def test_a_revoked_key_is_refused_at_once(api: Api) -> None:
 
 
 def test_the_operators_last_admin_key_stays(api: Api) -> None:
-    """Nobody could make another; a tenant's last admin key may go, for the operator can."""
+    """Nobody could create another; a tenant's last admin key may be revoked, because the operator can."""
     (own,) = api.get("/api-keys")["items"]
     api.refused(409, "DELETE", f"/api-keys/{own['id']}")
     reader = api.post("/api-keys", {"name": "looks", "scopes": ["read"], "tenant_id": None})
@@ -68,7 +68,7 @@ def test_a_tenants_admin_makes_keys_of_its_tenant_only(api: Api) -> None:
 
 
 def test_an_operators_key_acts_on_default_or_on_the_named_tenant(api: Api) -> None:
-    """The header chooses; keys made then are that tenant's."""
+    """The header chooses; keys created then belong to that tenant."""
     acme_id = api.tenant("acme")
     acme = api.as_(api.key, acme_id)
     assert acme.post("/agents", agent_body())["tenant_id"] == acme_id
@@ -81,7 +81,7 @@ def test_an_operators_key_acts_on_default_or_on_the_named_tenant(api: Api) -> No
 
 
 def test_any_text_can_be_the_operators_own_key(api: Api) -> None:
-    """Nothing is shown of it."""
+    """No part of it is shown."""
     with api.db.begin() as conn:
         made = create_key(conn, tenant_id=None, name="own", scopes=["admin"], key="tiny")
     assert made.row.prefix == ""
@@ -89,7 +89,7 @@ def test_any_text_can_be_the_operators_own_key(api: Api) -> None:
 
 
 def test_the_authorization_header_is_read_as_the_standard_has_it(api: Api) -> None:
-    """The scheme in any case, nothing but Bearer, and no crash on odd bytes."""
+    """The scheme in any case, only Bearer, and no crash on invalid bytes."""
     for header, status in (
         (f"bearer {api.key}", 200),
         (f"Bearer   {api.key} ", 200),
@@ -103,7 +103,7 @@ def test_the_authorization_header_is_read_as_the_standard_has_it(api: Api) -> No
 
 
 def test_tenants(api: Api) -> None:
-    """Made, changed, listed and deleted by the operator."""
+    """Created, changed, listed and deleted by the operator."""
     response = api.call("POST", "/tenants", {"name": "acme", "timezone": "Asia/Tokyo"})
     acme = api.ok(response, 201)
     path = f"/tenants/{acme['id']}"
@@ -120,7 +120,7 @@ def test_tenants(api: Api) -> None:
 
 
 def test_a_tenants_timezone_moves_its_triggers(api: Api) -> None:
-    """Those that follow it: no zone of their own, none of their agent's."""
+    """Those without a zone of their own or of their agent."""
     tenant_id = api.tenant("acme")
     acme = api.as_(api.key, tenant_id)
     agent_id = acme.post("/agents", agent_body())["id"]
@@ -133,7 +133,7 @@ def test_a_tenants_timezone_moves_its_triggers(api: Api) -> None:
 
 
 def test_a_tenant_is_deleted_without_its_history(api: Api) -> None:
-    """Not while it has agents, and never the default one; its keys are gone with it."""
+    """Not while it has agents, and never the default one; its keys are deleted too."""
     tenant_id = api.tenant("acme")
     path = f"/tenants/{tenant_id}"
     acme = api.with_key("admin", tenant_id=tenant_id)

@@ -1,4 +1,4 @@
-"""What was recorded, through the API: firings, invocations and the audit trail."""
+"""History through the API: firings, invocations and the audit trail."""
 
 from __future__ import annotations
 
@@ -37,13 +37,13 @@ def scene(api: Api) -> Scene:
 
 
 def deliver(api: Api, scene: Scene, body: bytes, content_type: str = "text/plain") -> str:
-    """Deliver to the webhook; the firing's id."""
+    """Delivers to the webhook and returns the firing's id."""
     answer = api.ok(api.call("POST", scene.hook, data=body, content_type=content_type), 202)
     return str(answer["firing_id"])
 
 
 def run(api: Api) -> Claimed:
-    """Close the window that is open and take its invocation, as a worker would."""
+    """Closes the open window and claims its invocation, as a worker would."""
     with api.db.begin() as conn:
         conn.execute(text("UPDATE invocations SET due_at = clock_timestamp() WHERE state = 'collecting'"))
     with api.db.begin() as conn:
@@ -55,13 +55,13 @@ def run(api: Api) -> Claimed:
 
 
 def end(api: Api, claimed: Claimed, outcome: Any) -> None:
-    """End the try of `claimed`."""
+    """Ends the attempt `claimed`."""
     with api.db.begin() as conn:
         assert finish(conn, claimed.id, claimed.attempt, outcome)
 
 
 def test_a_payload_is_kept_byte_by_byte(api: Api, scene: Scene) -> None:
-    """Text as text, other bytes as base64, and the raw bytes as a download that no browser shows."""
+    """Text as text, other bytes as base64, and the raw bytes as a download that no browser displays."""
     plain = deliver(api, scene, "grüße \0".encode(), "text/html")
     odd = deliver(api, scene, b"\xff\x00", "image/png")
     empty = deliver(api, scene, b"")
@@ -140,7 +140,7 @@ def test_an_invocation_shows_what_it_carries_and_how_it_went(api: Api, scene: Sc
 
 
 def test_cancel(api: Api, scene: Scene) -> None:
-    """A window at once, a running one at its end, an ended one not."""
+    """A window at once, a running one at its end, an ended one not at all."""
     deliver(api, scene, b"1")
     window = api.get("/invocations")["items"][0]
     assert api.post(f"/invocations/{window['id']}/cancel", None, 200)["state"] == "cancelled"
@@ -171,7 +171,7 @@ def test_replay(api: Api, scene: Scene) -> None:
 
 
 def test_complete_by_the_token_of_the_try(api: Api, scene: Scene) -> None:
-    """What an agent that answered 202 calls: its token is enough; a second report is a conflict."""
+    """An agent that answered 202 needs only its token; a second report is a conflict."""
     deliver(api, scene, b"1")
     claimed = run(api)
     end(api, claimed, Accepted())
@@ -188,7 +188,7 @@ def test_complete_by_the_token_of_the_try(api: Api, scene: Scene) -> None:
 
 
 def test_complete_by_a_write_key(api: Api, scene: Scene) -> None:
-    """An error is a failed try, to be tried again; a read key does not reach."""
+    """An error is a failed attempt, to be retried; a read key is not enough."""
     deliver(api, scene, b"1")
     claimed = run(api)
     end(api, claimed, Accepted())
@@ -200,7 +200,7 @@ def test_complete_by_a_write_key(api: Api, scene: Scene) -> None:
 
 
 def test_the_audit_holds_who_and_what_and_every_firing(api: Api, scene: Scene) -> None:
-    """Firings are read where they are recorded: one by hand has its person, others are the system's."""
+    """Firings are read where they are recorded: a manual one has its person, others are the system's."""
     writer = api.with_key("write")
     fired = writer.post(f"/triggers/{scene.trigger_id}/fire", None, 202)["firing_id"]
     delivered = deliver(api, scene, b"1")
@@ -225,7 +225,7 @@ def test_the_audit_holds_who_and_what_and_every_firing(api: Api, scene: Scene) -
 
 
 def test_what_belongs_to_no_tenant_is_the_operators_to_see(api: Api) -> None:
-    """Tenants are made and deleted by the operator, and no tenant reads of another's."""
+    """The operator creates and deletes tenants, and no tenant sees another's events."""
     tenant_id = api.tenant("acme")
     admin = api.with_key("admin", tenant_id=tenant_id)
     assert [event["action"] for event in api.get("/audit")["items"]] == ["tenant.created"]
@@ -234,7 +234,7 @@ def test_what_belongs_to_no_tenant_is_the_operators_to_see(api: Api) -> None:
 
 
 def test_the_audit_pages_over_events_and_firings_together(api: Api, scene: Scene) -> None:
-    """Page by page it is the same trail, with nothing twice and nothing left out."""
+    """Page by page it is the same trail, without repetitions or gaps."""
     for body in (b"1", b"2", b"3"):
         deliver(api, scene, body)
         api.post(f"/triggers/{scene.trigger_id}/pause", {"note": "x"}, 200)

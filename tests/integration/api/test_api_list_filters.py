@@ -1,4 +1,4 @@
-"""The filters of the API's lists: what each leaves, and what is refused."""
+"""The filters of the API's lists: what each returns, and what is refused."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def test_the_ledger_is_filtered_by_agent_trigger_state_time_and_error(api: Api) 
         assert ids(api, f"/{path}", to=BEFORE) == set(), path
     for path in ("firings", "invocations"):
         assert len(ids(api, f"/{path}", **{"from": BEFORE, "to": AFTER})) == 2
-    # A plus sign that nobody escaped is a space by the time it arrives.
+    # An unescaped plus sign arrives as a space.
     assert len(ids(api, "/firings", **{"from": BEFORE.replace("+", " ")})) == 2
 
 

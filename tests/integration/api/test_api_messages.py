@@ -12,17 +12,17 @@ TOO_LONG = 65_537
 
 
 def user(api: Api, name: str = "grace", **fields: object) -> Any:
-    """A new user."""
+    """Creates a user."""
     return api.post("/users", {"name": name, **fields})
 
 
 def said(to: Any, text: str = "hello", *, by: str = "grace", **fields: object) -> dict[str, object]:
-    """A user's message."""
+    """Sends a user's message."""
     return {"from": {"type": "user", "name": by}, "to_agent_id": to["id"], "text": text, **fields}
 
 
 def test_a_message_wakes_its_agent_and_is_found_again(api: Api) -> None:
-    """201 with Location and the firings; whole by id, cut in the session's list."""
+    """201 with Location and the firings; complete by id, truncated in the session's list."""
     ada, grace = api.agent(), user(api, display_name="Grace H.")
     config = {"from_user": "grace", "channels": ["web"]}
     trigger = api.trigger(ada["id"], type="on_message", config=config)
@@ -46,7 +46,7 @@ def test_a_message_wakes_its_agent_and_is_found_again(api: Api) -> None:
 
 
 def test_an_event_that_comes_again_answers_200_with_the_first_message(api: Api) -> None:
-    """A sender that repeats itself finds what it sent."""
+    """A sender that repeats itself gets the original."""
     ada = api.agent()
     user(api)
     first = api.post("/messages", said(ada, event_id="Ev1"))
@@ -70,7 +70,7 @@ def test_messages_are_paged_newest_first(api: Api) -> None:
 
 
 def test_agents_write_as_themselves(api: Api) -> None:
-    """Their key is enough; they are not let to speak for others."""
+    """Their key is enough; they cannot write as others."""
     ada, bob = api.agent("ada"), api.agent("bob")
     user(api)
     api.trigger(bob["id"], type="on_message", config={"from_agent": "ada"})
@@ -95,7 +95,7 @@ def test_agents_write_as_themselves(api: Api) -> None:
 
 
 def test_an_agent_reads_the_message_that_woke_it_wherever_that_was_written(api: Api) -> None:
-    """`any_session` shows a message of another's session; the session itself stays out of reach."""
+    """`any_session` shows a message of another user's session; the session itself stays inaccessible."""
     ada, bob, cleo = (api.agent(name) for name in ("ada", "bob", "cleo"))
     api.trigger(cleo["id"], type="on_message", config={"from_agent": "ada", "any_session": True})
     message = {"from": {"type": "agent", "id": ada["id"]}, "to_agent_id": bob["id"], "text": "for bob"}
@@ -107,7 +107,7 @@ def test_an_agent_reads_the_message_that_woke_it_wherever_that_was_written(api: 
 
 
 def test_what_a_message_cannot_be(api: Api) -> None:
-    """Each with the field that is wrong."""
+    """Each with the wrong field."""
     ada, bob = api.agent(), api.agent("bob")
     user(api)
     user(api, "eve")
@@ -147,7 +147,7 @@ def test_a_megabyte_of_text_is_refused_with_a_clear_message(api: Api) -> None:
 
 
 def test_users_are_made_listed_and_told_apart(api: Api) -> None:
-    """Names are unique in the tenant, so are ids on a channel; other tenants have their own."""
+    """Names are unique in the tenant, and so are ids on a channel; other tenants are independent."""
     grace = user(api, display_name="Grace", external_ids={"slack": "U1", "discord": "7"})
     assert grace["external_ids"] == {"slack": "U1", "discord": "7"}
     assert api.get(f"/users/{grace['id']}") == grace
@@ -164,7 +164,7 @@ def test_users_are_made_listed_and_told_apart(api: Api) -> None:
 
 @pytest.mark.parametrize("field", ["from_agent", "from_user"])
 def test_names_of_another_tenant_are_unknown(api: Api, field: str) -> None:
-    """As if they had never been."""
+    """As if they did not exist."""
     rival = api.as_(api.key, api.tenant("rival"))
     rival.post("/users", {"name": "grace"})
     rival.post("/agents", {"name": "bob", "runtime": {"kind": "command", "name": "echo"}})

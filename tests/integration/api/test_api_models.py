@@ -1,4 +1,4 @@
-"""Models through the API: what is shown of them, where their keys may go, and who thinks with them."""
+"""Models through the API: what is shown, where their keys may be sent, and which agents use them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists page by a cursor that inserts do not move."""
+"""Lists are paged with a cursor that inserts do not move."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.api import Api, agent_body, trigger_body
 
 
 def all_pages(api: Api, path: str, between: Callable[[], object], **query: object) -> list[str]:
-    """The ids on all pages of two, with something happening between any two of them."""
+    """Returns the ids on all pages of two, and does something between any two of them."""
     ids: list[str] = []
     after: dict[str, object] = {}
     while True:
@@ -28,12 +28,12 @@ def all_pages(api: Api, path: str, between: Callable[[], object], **query: objec
 
 
 def make_next(make: Callable[[int], Any], numbers: Iterator[int]) -> None:
-    """Make one more."""
+    """Creates one more."""
     make(next(numbers))
 
 
 def makers(api: Api) -> dict[str, Callable[[int], Any]]:
-    """What makes the n-th item of each list."""
+    """Returns a function that creates the n-th item, for each list."""
     agent_id = api.agent("first")["id"]
     trigger_id = api.trigger(agent_id, "fires")["id"]
 
@@ -52,7 +52,7 @@ def makers(api: Api) -> dict[str, Callable[[int], Any]]:
 
 
 def test_pages_are_stable_while_items_are_made(api: Api) -> None:
-    """Newest first; whoever pages sees what was there at the first page, each once, and nothing newer."""
+    """Newest first; a reader sees each item that existed at the first page once, and nothing newer."""
     for path, make in makers(api).items():
         for number in range(3):
             make(number)
@@ -62,7 +62,7 @@ def test_pages_are_stable_while_items_are_made(api: Api) -> None:
 
 
 def test_an_item_that_is_gone_breaks_no_page(api: Api) -> None:
-    """The cursor is a place in the order, not an item: its own item may be deleted meanwhile."""
+    """The cursor is a position, not an item: its own item may be deleted meanwhile."""
     agents = [api.agent(f"a{number}") for number in range(4)]
     page = api.get("/agents", limit=2)
     api.delete(f"/agents/{page['next']}")
@@ -73,7 +73,7 @@ def test_an_item_that_is_gone_breaks_no_page(api: Api) -> None:
 
 @pytest.mark.parametrize(("made", "expected"), [(2, [2]), (3, [2, 1]), (4, [2, 2]), (0, [0])])
 def test_the_last_page_says_so(api: Api, made: int, expected: list[int]) -> None:
-    """`next` is null exactly on the last page, also when that is full."""
+    """`next` is null exactly on the last page, even if that is full."""
     for number in range(made):
         api.agent(f"a{number}")
     sizes = []

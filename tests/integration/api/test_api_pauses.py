@@ -1,4 +1,4 @@
-"""A tenant, or everything, is paused and resumed by the API, the pages and the command."""
+"""A tenant, or everything, is paused and resumed with the API, the pages and the command."""
 
 from __future__ import annotations
 

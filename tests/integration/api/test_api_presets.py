@@ -1,4 +1,4 @@
-"""Shaped `http` agents and presets, through the API and the form: what is kept, what is shown, what is refused."""
+"""Shaped `http` agents and presets, through the API and the form: what is stored, shown and refused."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def http(**fields: Any) -> dict[str, Any]:
 
 
 def stored(api: Api, agent_id: str) -> Any:
-    """The secrets of an agent, in the clear."""
+    """Returns the decrypted secrets of an agent."""
     with api.db.begin() as conn:
         sealed = conn.execute(select(Agent.runtime_secret).where(Agent.id == agent_id)).scalar_one()
     return None if sealed is None else api.services.box.decrypt(sealed)

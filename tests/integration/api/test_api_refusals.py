@@ -1,4 +1,4 @@
-"""How refusals read: titled for what they are, without words that only pydantic means."""
+"""Error messages have clear titles, without pydantic's jargon."""
 
 from __future__ import annotations
 

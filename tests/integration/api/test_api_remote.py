@@ -1,4 +1,4 @@
-"""Agents that are run by A2A, and the MCP servers of agents, through the API."""
+"""`a2a` agents, and the MCP servers of agents, through the API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def a2a(**fields: Any) -> dict[str, Any]:
 
 
 def stored(api: Api, agent_id: str, column: str) -> Any:
-    """What of an agent is kept encrypted, in the clear."""
+    """Returns the decrypted secrets of an agent."""
     with api.db.begin() as conn:
         sealed = conn.execute(select(getattr(Agent, column)).where(Agent.id == agent_id)).scalar_one()
     return None if sealed is None else json.loads(api.services.box.decrypt(sealed))

@@ -13,13 +13,13 @@ YEAR = timedelta(days=365)
 
 
 def later(delta: timedelta) -> str:
-    """A moment from now on, as the API shows times."""
+    """Returns a moment relative to now, as the API shows times."""
     moment = (SystemClock().now() + delta).replace(microsecond=0)
     return moment.isoformat().replace("+00:00", "Z")
 
 
 def test_a_trigger_is_answered_whole_and_found_again(api: Api) -> None:
-    """Made with 201 and Location, then the same by id, by agent and in the list."""
+    """Created with 201 and Location, then the same by id, by agent and in the list."""
     agent = api.agent(timezone="Europe/Berlin")
     body = {
         "name": "standup",
@@ -58,7 +58,7 @@ def test_a_past_once_is_made_when_that_is_meant(api: Api) -> None:
 
 
 def test_limits_and_names_of_an_agents_triggers(api: Api) -> None:
-    """409 beyond max_triggers and for a name that is taken; a deleted one frees both."""
+    """409 beyond max_triggers and for a name that is in use; a deleted one frees both."""
     agent = api.agent(max_triggers=1)
     path = f"/agents/{agent['id']}/triggers"
     trigger = api.post(path, trigger_body("one"))
@@ -71,7 +71,7 @@ def test_limits_and_names_of_an_agents_triggers(api: Api) -> None:
 
 
 def test_a_patch_merges_and_keeps_what_must_not_be_lost(api: Api) -> None:
-    """The config is merged and checked as at creation; count and hook stay."""
+    """The config is merged and validated as at creation; count and hook stay."""
     agent = api.agent()
     config = {"signature": {"scheme": "github", "secret": "s3cret-s3cret"}}
     hook = api.trigger(agent["id"], type="webhook", config=config)
@@ -104,7 +104,7 @@ def test_pause_and_resume(api: Api) -> None:
 
 
 def test_fire_counts_and_ends_with_max_fires(api: Api) -> None:
-    """202 with the firing and its invocation; 409 when it may fire no more."""
+    """202 with the firing and its invocation; 409 when it may not fire any more."""
     agent = api.agent()
     trigger = api.trigger(agent["id"], max_fires=2)
     path = f"/triggers/{trigger['id']}"
@@ -118,7 +118,7 @@ def test_fire_counts_and_ends_with_max_fires(api: Api) -> None:
 
 
 def test_a_hook_url_is_shown_once_and_can_be_rotated(api: Api) -> None:
-    """On creation and rotation; the old one is unknown from then on."""
+    """At creation and rotation; afterwards the old one is unknown."""
     agent = api.agent()
     trigger = api.trigger(agent["id"], type="webhook", config={})
     old = trigger["hook_url"]
@@ -134,14 +134,14 @@ def test_a_hook_url_is_shown_once_and_can_be_rotated(api: Api) -> None:
 
 
 def test_hook_urls_start_with_the_public_url(database_url: str) -> None:
-    """REVEILLE_PUBLIC_URL, when the application cannot know its address."""
+    """REVEILLE_PUBLIC_URL, since the application cannot know its address."""
     with running_api(database_url, public_url="https://wake.example.org/base") as api:
         trigger = api.trigger(api.agent()["id"], type="webhook", config={})
         assert trigger["hook_url"].startswith("https://wake.example.org/base/hooks/")
 
 
 def test_preview_of_a_config(api: Api) -> None:
-    """Local times with offset and what the clock change does; the config's own zone wins; else UTC."""
+    """Local times with offset and the effect of clock changes; the config's own zone takes precedence; else UTC."""
     body = {
         "type": "cron",
         "config": {"expr": "30 2 * * *"},
@@ -161,7 +161,7 @@ def test_preview_of_a_config(api: Api) -> None:
 
 
 def test_preview_of_a_trigger_counts_from_its_own_grid(api: Api) -> None:
-    """Its zone, its interval's anchor; paused or not."""
+    """Its zone and its interval's anchor, paused or not."""
     agent = api.agent(timezone="Asia/Tokyo")
     trigger = api.trigger(agent["id"])
     path = f"/triggers/{trigger['id']}"
@@ -193,7 +193,7 @@ def test_deliveries_of_a_webhook(api: Api) -> None:
 
 
 def test_a_trigger_of_a_paused_scheduler_is_only_rows(api: Api) -> None:
-    """The web process writes trigger and job in one transaction and constructs no scheduler."""
+    """The web process writes trigger and job in one transaction and creates no scheduler."""
     trigger = api.trigger(api.agent()["id"])
     with api.db.begin() as conn:
         job = conn.execute(text("SELECT trigger_id, kind FROM jobs")).one()

@@ -1,4 +1,4 @@
-"""Calls, heartbeats and follow-ups through the API."""
+"""Wakes, heartbeats and follow-ups through the API."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ NOBODY = "00000000-0000-7000-8000-0000000000ff"
 
 
 def test_a_call_answers_its_firing_and_its_trigger_is_in_no_list(api: Api) -> None:
-    """202 with firing and invocation; the system trigger shows by its id, cannot be deleted, only paused."""
+    """202 with firing and invocation; the system trigger is shown by its id, and can only be paused, not deleted."""
     ada = api.agent()
     woken = api.post(f"/agents/{ada['id']}/wake", {"message": "look at this"}, 202)
     firing = api.get(f"/firings/{woken['firing_id']}")
@@ -33,7 +33,7 @@ def test_a_call_answers_its_firing_and_its_trigger_is_in_no_list(api: Api) -> No
 
 
 def test_nobody_else_makes_a_trigger_of_the_systems_type(api: Api) -> None:
-    """But its name is free: the system's own stands beside it."""
+    """Its name is free, though: the system's own trigger exists beside it."""
     ada = api.agent(max_triggers=1)
     path = f"/agents/{ada['id']}/triggers"
     assert api.refused(422, "POST", path, trigger_body(type="wake", config={}))["field"] == "type"
@@ -43,7 +43,7 @@ def test_nobody_else_makes_a_trigger_of_the_systems_type(api: Api) -> None:
 
 
 def test_an_agent_that_fires_its_own_trigger_in_each_run_is_stopped(api: Api) -> None:
-    """By its own key; a person's firing begins a chain anew."""
+    """With its own key; a person's firing starts a new chain."""
     ada = api.agent(dedup_delay_seconds=0)
     own = api.with_key(f"agent:{ada['id']}")
     path = f"/triggers/{api.trigger(ada['id'])['id']}/fire"
@@ -61,7 +61,7 @@ def test_an_agent_that_fires_its_own_trigger_in_each_run_is_stopped(api: Api) ->
 
 
 def test_an_agents_key_calls_as_its_agent_and_the_fourth_call_is_429(api: Api) -> None:
-    """With Retry-After, by the database's own count."""
+    """With Retry-After, counted in the database."""
     ada = api.agent(dedup_delay_seconds=0)
     key = api.with_key(f"agent:{ada['id']}")
     path = f"/agents/{ada['id']}/wake"
@@ -79,7 +79,7 @@ def test_an_agents_key_calls_as_its_agent_and_the_fourth_call_is_429(api: Api) -
 
 
 def test_what_a_call_cannot_be(api: Api) -> None:
-    """Each with the field that is wrong."""
+    """Each with the wrong field."""
     path = f"/agents/{api.agent()['id']}/wake"
     wrong: list[tuple[dict[str, object], str]] = [
         ({}, "message"),
@@ -96,7 +96,7 @@ def test_what_a_call_cannot_be(api: Api) -> None:
 
 
 def test_a_heartbeat_is_a_system_trigger_that_is_changed_and_paused_but_not_deleted(api: Api) -> None:
-    """PUT makes it and changes it as a whole; it counts for no limit."""
+    """PUT creates it and replaces it; it counts for no limit."""
     ada = api.agent(timezone="Europe/Berlin", max_triggers=0)
     path = f"/agents/{ada['id']}/heartbeat"
     api.patch(f"/tenants/{ada['tenant_id']}", {"min_heartbeat_interval": 30})
@@ -134,7 +134,7 @@ def test_a_heartbeat_is_a_system_trigger_that_is_changed_and_paused_but_not_dele
 
 
 def test_what_a_heartbeat_cannot_be(api: Api) -> None:
-    """Each with the field that is wrong."""
+    """Each with the wrong field."""
     path = f"/agents/{api.agent()['id']}/heartbeat"
     for body, field in (
         ({"minutes": 0}, "minutes"),
@@ -149,7 +149,7 @@ def test_what_a_heartbeat_cannot_be(api: Api) -> None:
 
 
 def test_follow_ups_are_found_by_what_they_belong_to_and_ended_together(api: Api) -> None:
-    """One call ends them with a note; what they recorded stays, other follow-ups go on."""
+    """One call ends them with a note; what they recorded stays, other follow-ups continue."""
     ada, bob = api.agent("ada"), api.agent("bob")
     ref = "project:x/offer 7"
     first, second = (api.trigger(ada["id"], name, focus_ref=ref) for name in ("first", "second"))

@@ -1,4 +1,4 @@
-"""Live events: what is committed reaches whoever watches, in batches, by one connection, across outages."""
+"""Live events: committed changes reach watchers, in batches, over one connection, across outages."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def ended(db: Database) -> None:
 
 
 def listening(subscription: Subscription, db: Database) -> None:
-    """Wait until the hub listens: it says so by EVERYTHING, first at once and then once it is connected."""
+    """Waits until the hub listens: it sends EVERYTHING, first at once and then after it has connected."""
     while not rows(db, CONNECTIONS):
         subscription.get(0.01)
     commit(db, Change(None, "probe"))
@@ -54,7 +54,7 @@ def commit(db: Database, *changes: Change) -> None:
 
 
 def until(subscription: Subscription, wanted: Change) -> list[Change]:
-    """What came, up to `wanted`."""
+    """Returns what arrived, up to `wanted`."""
     seen: list[Change] = []
     while wanted not in seen:
         got = subscription.get(10)

@@ -1,4 +1,4 @@
-"""What tells the watchers: firings, the moves of invocations, changes of triggers and agents."""
+"""Firings, transitions of invocations, and changes of triggers and agents notify watchers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The API against its own description, by generated requests: every operation alone, then in sequences."""
+"""The API against its own description, with generated requests: every operation alone, then in sequences."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ SEQUENCES = 25
 ALONE = ("examples", "coverage", "fuzzing")
 IN_SEQUENCES = ("stateful",)
 SLOW = 900
-"""Seconds. Thousands of requests: what takes two minutes on a free machine takes more on a busy one."""
+"""Seconds. Thousands of requests that take two minutes on an idle machine take longer on a busy one."""
 
-# A config's content and a time zone's name are beyond what a schema can say: a request that fits the schema may
-# still be refused, so that is not checked.
+# A schema cannot express the content of a config or a time zone's name: a request that fits the schema may still
+# be refused, so that is not checked.
 SETTINGS: dict[str, Any] = {
     "generation": {"max-examples": EXAMPLES, "deterministic": True, "database": "none"},
     "checks": {"positive_data_acceptance": {"enabled": False}},
@@ -32,7 +32,7 @@ SETTINGS: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def described(databases: Databases) -> Iterator[Api]:
-    """The application on a database of its own, with one of most things."""
+    """Runs the application on a new database, with one object of most kinds."""
     url = databases.create()
     with running_api(url) as api:
         agent = api.agent("described")
@@ -44,20 +44,20 @@ def described(databases: Databases) -> Iterator[Api]:
 @pytest.mark.long
 @pytest.mark.timeout(SLOW)
 def test_every_operation_keeps_to_its_description(described: Api) -> None:
-    """Whatever is sent: no 500, nothing undescribed, and what breaks the description is refused."""
+    """Whatever is sent: no 500, nothing undescribed, and what violates the description is refused."""
     phases = keep_to_description(described, ALONE)
     assert all(phases[name] > 50 for name in ("COVERAGE", "FUZZING")), phases
 
 
 @pytest.mark.timeout(SLOW)
 def test_sequences_of_operations_keep_to_their_description(described: Api) -> None:
-    """The same for calls that use what the calls before them made."""
+    """The same for calls that use the results of earlier calls."""
     phases = keep_to_description(described, IN_SEQUENCES)
     assert phases["STATEFUL_TESTING"] > 50, phases
 
 
 def keep_to_description(described: Api, enabled: tuple[str, ...]) -> Counter[str]:
-    """Test the phases named; how many requests each made."""
+    """Tests the named phases; returns how many requests each made."""
     phases: dict[str, Any] = {name: {"enabled": name in enabled} for name in ALONE + IN_SEQUENCES}
     phases["stateful"]["generation"] = {"max-examples": SEQUENCES}
     config = SchemathesisConfig.from_dict(
@@ -71,7 +71,7 @@ def keep_to_description(described: Api, enabled: tuple[str, ...]) -> Counter[str
 
 
 def run(schema: Any) -> tuple[Counter[str], list[str]]:
-    """Test everything; how many requests each phase made, and the failures."""
+    """Tests everything; returns how many requests each phase made, and the failures."""
     phases: Counter[str] = Counter()
     failures: list[str] = []
     for event in from_schema(schema).execute():
@@ -86,11 +86,11 @@ def run(schema: Any) -> tuple[Counter[str], list[str]]:
 
 
 SLOWED = "Expected 401 or 403, got `429 Too Many Requests`"
-"""Wrong keys of one address are slowed after some, and all of these come from one."""
+"""Wrong keys of one address are slowed down, and all of these come from one."""
 
 
 def failures_of(event: events.ScenarioFinished) -> list[str]:
-    """Each failed check of a scenario, with the request that shows it."""
+    """Returns each failed check of a scenario, with its request."""
     return [
         f"{event.recorder.label}: {check.failure_info.failure}\n{check.failure_info.code_sample}"
         for checks in event.recorder.checks.values()

@@ -1,4 +1,4 @@
-"""OPTIONS and the ways in which a time may be written."""
+"""OPTIONS, and the accepted notations of a time."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from tests.support.api import Api
 
 
 def address(rule: Rule) -> str:
-    """An address that a rule serves."""
+    """Returns an address that a rule serves."""
     numbered = rule.rule.replace("<int:number>", "1")
     return re.sub(r"<[^>]+>", "0198c0de-0000-7000-8000-000000000001", numbered)
 
 
 def test_options_tells_what_may_be_done_with_every_address_without_a_key(shared: Api) -> None:
-    """204 and Allow, on every route there is; no route, no answer."""
+    """204 and Allow, on every existing route; unknown routes get no answer."""
     nobody = shared.as_(None)
     for rule in shared.app.url_map.iter_rules():
         if rule.websocket:
@@ -36,7 +36,7 @@ def test_options_names_the_methods_of_all_views_of_an_address(shared: Api) -> No
 
 @pytest.mark.parametrize("at", ["2030-01-31T09:00:00z", "2030-01-31t09:00:00z", "2030-01-31t10:00:00.000+01:00"])
 def test_times_may_have_small_letters(shared: Api, agent_id: str, at: str) -> None:
-    """RFC 3339 section 5.6: `t` and `z` are `T` and `Z`, in every field that takes a time."""
+    """RFC 3339 section 5.6: `t` and `z` mean `T` and `Z`, in every field with a time."""
     body = {"name": at, "type": "once", "config": {"at": at}, "expires_at": at.replace("2030", "2031")}
     made = shared.post(f"/agents/{agent_id}/triggers", body)
     assert made["next_fire_at"] == "2030-01-31T09:00:00Z"

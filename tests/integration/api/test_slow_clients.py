@@ -1,4 +1,4 @@
-"""A slow or silent client costs no thread, and is ended in time. Where it is short, there is one thread in all."""
+"""A slow or silent client occupies no thread, and is disconnected in time. The short tests have only one thread."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ POST = b"POST /in HTTP/1.1\r\nHost: x\r\n"
 
 
 def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
-    """What came, as JSON; at /big a long answer."""
+    """Returns what was sent, as JSON; at /big a long answer."""
     if environ["PATH_INFO"] == "/big":
         start_response("200 OK", [("Content-Length", str(BIG))])
         return [b"x" * BIG]
@@ -45,7 +45,7 @@ def hurried() -> Iterator[Served]:
 
 
 def is_served(served: Served) -> bool:
-    """Whether an ordinary request is answered, which takes the only thread."""
+    """Whether an ordinary request is answered, which needs the only thread."""
     return httpx.get(f"http://127.0.0.1:{served.port}/", timeout=20).status_code == 200
 
 
@@ -193,7 +193,7 @@ def test_a_proxys_word_counts_only_where_it_is_trusted(trusted: str, seen: str) 
 
 
 def test_five_hundred_slow_clients_stop_nobody(api: Api, database_url: str) -> None:
-    """The whole web process: it answers, takes webhooks, and starts no thread for any of them."""
+    """The whole web process: it answers, accepts webhooks, and starts no thread for any of them."""
     hook = api.trigger(api.agent("ada")["id"], "hook", type="webhook", config={})["hook_url"]
     path = hook[hook.index("/hooks/") :]
     with running_web(database_url, env={"WEB_CONCURRENCY": "1"}) as web, SlowClients(web.port, 500):

@@ -1,4 +1,4 @@
-"""/ws: a real client at real web processes, told by a run that ends in another process."""
+"""/ws: a real client of real web processes, notified by a run that ends in another process."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def reply(db: Database, woken: Woken, text: str = "All quiet.") -> UUID:
 
 
 def nothing_more(client: Any, db: Database, other: Woken) -> None:
-    """Nothing but the notification of `other`, made now, comes next."""
+    """Checks that the next event is the notification of `other`, made now, and nothing else."""
     reply(db, other, "the next")
     assert "the next" in pushed(client)["content"]
 
 
 def until(db: Database, query: str, expected: int) -> None:
-    """Wait until a count is as expected."""
+    """Waits until a count is as expected."""
     deadline = 200
     while rows(db, query)[0][0] != expected:
         deadline -= 1
@@ -183,7 +183,7 @@ def test_a_revoked_key_sees_nothing_more(db: Database, api: Api, web: Web) -> No
 
 
 def test_a_revoked_key_is_pushed_nothing_and_cannot_stay(db: Database, api: Api, web: Web, woken: Woken) -> None:
-    """A client that does not answer the goodbye is let go of all the same."""
+    """A client that does not answer the close message is disconnected anyway."""
     handshake = (
         f"GET /ws HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
         f"Authorization: Bearer {api.with_key('read').key}\r\nSec-WebSocket-Version: 13\r\n"
@@ -202,7 +202,7 @@ def test_a_revoked_key_is_pushed_nothing_and_cannot_stay(db: Database, api: Api,
 
 
 def test_who_does_not_say_who_it_is_has_a_place_apart(web: Web, api: Api) -> None:
-    """Of one address the oldest makes way, and those with a key are not refused for it."""
+    """The oldest of one address is closed, and clients with a key are not refused because of it."""
     with ExitStack() as stack:
         silent = [stack.enter_context(opened(web, None)) for _ in range(PER_ADDRESS + 5)]
         for client in silent[:5]:
@@ -249,7 +249,8 @@ def test_two_hundred_sockets_take_neither_connections_nor_threads(
     with ExitStack() as stack:
         clients = [stack.enter_context(opened(web, api.key, user_id=user_id)) for _ in range(200)]
         query = "SELECT count(*) FROM pg_stat_activity WHERE application_name IN ('reveille-web', 'reveille-live')"
-        assert rows(db, query + " AND datname = current_database()")[0][0] <= 3 + 3 + 1  # this test's own API too
+        # including this test's own API
+        assert rows(db, query + " AND datname = current_database()")[0][0] <= 3 + 3 + 1
         assert httpx.get(f"{web.url}/healthz", timeout=5).status_code == 200
         reply(db, woken)
         assert {pushed(client)["type"] for client in clients} == {"trigger_notification"}
@@ -280,7 +281,7 @@ def test_a_server_that_cannot_keep_it_says_so(api: Api) -> None:
 
 
 def test_a_socket_is_not_a_way_to_hold_a_thread(web: Web) -> None:
-    """Forty that never say who they are, and the process still answers."""
+    """Forty sockets never authenticate, and the process still answers."""
     with ExitStack() as stack:
         for _ in range(40):
             stack.enter_context(opened(web, None))

@@ -1,4 +1,4 @@
-"""Text that can be neither stored nor shown, in every place where a caller can put one: never a failure of ours."""
+"""Text that can be neither stored nor shown, in every place where a caller can put it: never an internal error."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ STRANGE: dict[str, str | bytes] = {
 
 
 def encoded(name: str, value: str | bytes) -> bytes:
-    """A form or a query of one field, percent-encoded byte for byte."""
+    """Returns a form or a query of one field, percent-encoded byte by byte."""
     data = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
     return name.encode() + b"=" + b"".join(b"%%%02X" % byte for byte in data)
 

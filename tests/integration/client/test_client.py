@@ -1,4 +1,4 @@
-"""The client against a web process: resources, pages, refusals, both forms; and what is written from the API."""
+"""The client against a web process: resources, pages, errors, both variants; and the generated parts."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_coroutine_does_the_same(service: Service) -> None:
 
 
 def test_what_is_written_from_the_api_is_up_to_date(tmp_path: Path) -> None:
-    """If not: `.venv/bin/python -m tools.clients`."""
+    """If not, run `.venv/bin/python -m tools.clients`."""
     subprocess.run([sys.executable, "-m", "tools.clients", tmp_path], cwd=ROOT, check=True, capture_output=True)
     made = [path for path in tmp_path.rglob("*") if path.is_file() and ".ruff_cache" not in path.parts]
     assert len(made) > 30

@@ -1,4 +1,4 @@
-"""A check that breaks, or ends what it is given to work with, stops only the triggers that it breaks over."""
+"""A check that breaks, or ends its connection or transaction, stops only the triggers that it breaks on."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def test_of_a_check_that_breaks_over_one_trigger_the_others_are_looked_at(
     assert is_quarantined(db, triggers, odd)
     for each in [neighbour, *fine]:
         assert len(firings_by_slot(db, each)) == 1
-    # What a look did before it broke is undone with it.
+    # What a check did before it broke is rolled back with it.
     assert {row.reason for row in rows(db, "SELECT reason FROM triggers WHERE type = 'odd'")} == {"", "+"}
 
 

@@ -1,4 +1,4 @@
-"""A kind that breaks stops only itself: whatever it raises, wherever, its neighbours fire in the same pass."""
+"""A kind that breaks stops only itself: whatever it raises, its neighbours fire in the same pass."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def test_the_repair_of_jobs_leaves_out_a_trigger_that_breaks(
     assert {drift.trigger_id for drift in reconcile_jobs(db)} == {odd, neighbour}
     assert is_quarantined(db, triggers, odd)
     assert triggers.get(DEFAULT_TENANT, neighbour).is_enabled
-    assert [drift.trigger_id for drift in reconcile_jobs(db)] == [odd]  # stopped, it still takes its zone
+    assert [drift.trigger_id for drift in reconcile_jobs(db)] == [odd]  # stopped, it still changes its zone
     assert reconcile_jobs(db) == []
 
 

@@ -1,4 +1,4 @@
-"""Nobody waits for all of a neighbour's: when more is due than a pass may take, each tenant has its share of it."""
+"""Nobody waits for all of a neighbour's triggers: when more is due than a pass may take, each tenant has a share."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_the_express_lane_takes_those_with_few_and_passes_leave_them_to_it(db: D
         full.leaves_few = True
         tenants = {job.claim.trigger.tenant_id for job in full.claim(FEW)}
         assert tenants == {DEFAULT_TENANT}
-        ExpressLane(db, Heartbeat(SystemClock())).look()  # while the full pass holds its rows
+        ExpressLane(db, Heartbeat(SystemClock())).look()  # while the full pass has locked its rows
     assert rows(db, "SELECT tenant_id, count(*) FROM firings GROUP BY tenant_id") == [(neighbour, 3)]
 
 

@@ -1,4 +1,4 @@
-"""The scheduler beside others: crashes, bad rows, rivals, native jobs."""
+"""The scheduler and failures: crashes, bad rows, other schedulers, native jobs."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_a_row_that_cannot_be_written_is_found_by_halving_and_quarantined(
     for each in all_ids:
         make_due(db, each)
     bad = all_ids[4]
-    with db.begin() as conn:  # as a constraint of a later version, or a full type, would
+    with db.begin() as conn:  # like a constraint of a later version, or a type overflow
         conn.execute(text(f"ALTER TABLE firings ADD CONSTRAINT no_bad CHECK (trigger_id <> '{bad}')"))
     for _ in range(12):
         scheduler.run_pass()
@@ -223,7 +223,7 @@ def test_the_heartbeat_tells_of_passes_and_recorded_firings(db: Database, schedu
 
 
 def test_a_shutdown_lets_the_pass_that_runs_end(db: Database) -> None:
-    """A once is the job that APScheduler removes, which it refuses to do once it calls itself stopped."""
+    """APScheduler removes the job of a once trigger, which it refuses to do after it considers itself stopped."""
     agent = make_agent(db)
     scheduler = LedgerScheduler(db, SystemClock())
     for _ in range(50):

@@ -1,4 +1,4 @@
-"""What is done to a native job through APScheduler is done to its trigger, as the API would do it."""
+"""Changes to a native job through APScheduler apply to its trigger, as the API would make them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`reveille run`, its web server and worker replaced by two that need nothing but their environment."""
+"""`reveille run` with stand-ins for its web server and worker that need only their environment."""
 
 from __future__ import annotations
 

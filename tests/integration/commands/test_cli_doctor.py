@@ -1,4 +1,4 @@
-"""The doctor names what is wrong and what to do about it; an embedded database of an older version is upgraded."""
+"""The doctor names problems and remedies; an embedded database of an older version is upgraded."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ from tests.support.postgres import UNSAFE_BUT_FAST
 from tests.support.web import free_port
 
 OLD = 16
-"""The older version whose programs the wheel carries."""
+"""The older version whose programs the wheel includes."""
 
 
 class OffClock(SystemClock):
-    """A clock that is wrong by so many seconds."""
+    """A clock that is off by so many seconds."""
 
     def __init__(self, seconds: float) -> None:
         self._off = timedelta(seconds=seconds)

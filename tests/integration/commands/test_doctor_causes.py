@@ -1,4 +1,4 @@
-"""The doctor's causes: why a database is not reached, and who answers on the port."""
+"""The doctor's causes: why a database cannot be reached, and what answers on the port."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_what_answers_on_the_port_is_told_apart(body: bytes, words: str, tmp_pat
             self.wfile.write(body)
 
         def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
+            """Logs nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Other) as server:
         thread = Thread(target=server.serve_forever)

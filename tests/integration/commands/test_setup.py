@@ -1,4 +1,4 @@
-"""What tools/setup does about the browser of the tests, run on a copy whose installers are stand-ins."""
+"""How tools/setup handles the browser of the tests, run on a copy with stand-in installers."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 NEEDED = ("sh", "cat", "cksum", "dirname", "id", "rm", "touch")
 SERVERS = ("pgbouncer", "dovecot", "redis-server", "libfaketime")
-"""Whether these are there is no matter of the browser."""
+"""These do not depend on the browser."""
 PYTHON = """#!/bin/sh
 case "$*" in
     *"playwright install"*) echo tried >>tries; {install} ;;
@@ -22,7 +22,7 @@ esac
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    """A place with tools/setup in which every installation of packages succeeds and nothing is a Chromium."""
+    """Creates a copy of tools/setup in which every package installation succeeds and there is no Chromium."""
     for directory in ("tools", "requirements", ".venv/bin", "bin"):
         (tmp_path / directory).mkdir(parents=True)
     shutil.copy(ROOT / "tools/setup", tmp_path / "tools/setup")

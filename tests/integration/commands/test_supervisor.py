@@ -29,7 +29,7 @@ ROOT = Path(__file__).parents[3]
 
 
 class Lines:
-    """What children printed, and a way to react to it."""
+    """The lines that children printed, and a way to react to them."""
 
     def __init__(self) -> None:
         self.all: list[str] = []
@@ -167,7 +167,7 @@ def test_a_postgresql_that_died_is_started_again(tmp_path: Path) -> None:
 def test_a_postgresql_that_cannot_be_started_is_tried_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As when its disk is full: the run goes on, and the database is back once it can be."""
+    """For example because its disk is full: the run continues, and the database returns once it can start."""
     monkeypatch.setattr(supervisor, "DATABASE_PAUSE_SECONDS", 0.1)
     postgres = EmbeddedPostgres(tmp_path, UNSAFE_BUT_FAST)
     postgres.start()
@@ -202,7 +202,7 @@ def _lives(pid: int) -> bool:
 
 
 class Running:
-    """`reveille run` with stand-ins for web and worker, as a process of its own."""
+    """`reveille run` with stand-ins for web and worker, in a separate process."""
 
     def __init__(self, data_dir: Path) -> None:
         environment = {"PATH": os.defpath, "REVEILLE_DATA_DIR": str(data_dir), "PORT": str(free_port())}
@@ -217,7 +217,7 @@ class Running:
         self.lines: list[str] = []
 
     def wait_for(self, *texts: str) -> None:
-        """Read the console until each of `texts` was on it."""
+        """Reads the console until it contains each of `texts`."""
         assert self.process.stdout is not None
         while not all(any(text in line for line in self.lines) for text in texts):
             line = self.process.stdout.readline()

@@ -1,4 +1,4 @@
-"""What docs/a2a.md and docs/mcp-servers.md show is so."""
+"""The examples in docs/a2a.md and docs/mcp-servers.md work."""
 
 from __future__ import annotations
 

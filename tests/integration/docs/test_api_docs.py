@@ -1,4 +1,4 @@
-"""docs/api.md is run as a reader would run it, over real HTTP, and held to what the application does."""
+"""Runs docs/api.md as a reader would, over real HTTP, and compares it with the application."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ DOCUMENT = (Path(__file__).parents[3] / "docs/api.md").read_text(encoding="utf-8
 
 
 def block(language: str) -> str:
-    """The first code block in `language`."""
+    """Returns the first code block in `language`."""
     return str(re.findall(rf"^```{language}\n(.*?)^```", DOCUMENT, re.MULTILINE | re.DOTALL)[0])
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="the tour is made of curl calls")
 def test_the_tour_works_line_by_line(api: Api) -> None:
-    """Every call succeeds, and leaves what the text says."""
+    """Every call succeeds, with the result that the text describes."""
     with served(api) as address:
         settings = f"set -euo pipefail\nexport REVEILLE_URL={address} REVEILLE_API_KEY={api.key}\n"
         # this service is not local, so it refuses an agent on loopback
@@ -41,7 +41,7 @@ def test_the_tour_works_line_by_line(api: Api) -> None:
 
 
 def test_the_example_of_a_problem_is_one(api: Api) -> None:
-    """Word by word, but for the nearest names."""
+    """Word for word, except for the nearest names."""
     shown = json.loads(block("json"))
     problem = api.refused(422, "POST", "/agents", agent_body(timezone="Europe/Berlni", colour="red"))
     assert set(problem) == set(shown)
@@ -54,7 +54,7 @@ def test_the_example_of_a_problem_is_one(api: Api) -> None:
 
 
 def test_every_metric_is_explained(api: Api) -> None:
-    """Those that are shown, and no others."""
+    """Those that exist, and no others."""
     shown = set(re.findall(r"^# TYPE (\w+)", api.call("GET", "//metrics").text, re.MULTILINE))
     document = (Path(__file__).parents[3] / "docs/metrics.md").read_text(encoding="utf-8")
     explained = set(re.findall(r"`(reveille_\w+)", document))

@@ -1,4 +1,4 @@
-"""The changes that docs/contributing.md counts, made in a copy of the tree, and tried."""
+"""Makes the changes that docs/contributing.md counts in a copy of the tree, and tries them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[3]
 PAGE = (ROOT / "docs/contributing.md").read_text(encoding="utf-8")
 COPIED = ("api", "config", "scheduler", "docs", "tests/support")
 Change = Mapping[str, str | tuple[str, str]]
-"""Path to a new file's text, or to an anchor and what is written before it."""
+"""The path of a new file with its text, or of an existing one with an anchor and the text before it."""
 
 KIND = '''"""{name}: a kind."""
 
@@ -191,7 +191,7 @@ def upgrade() -> None:
 
 @pytest.fixture(scope="module")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the tree in which all of them are made."""
+    """Creates a copy of the tree with all of the changes."""
     tree = tmp_path_factory.mktemp("tree")
     for each in COPIED:
         ignored = shutil.ignore_patterns("__pycache__", "*.png", "node_modules")
@@ -205,7 +205,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make(file: Path, change: str | tuple[str, str]) -> None:
-    """Make one change."""
+    """Makes one change."""
     if isinstance(change, str):
         file.write_text(change, encoding="utf-8")
         return

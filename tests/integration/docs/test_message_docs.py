@@ -1,4 +1,4 @@
-"""The pages on messages, heartbeats and follow-ups are run as a reader would run them, over real HTTP."""
+"""Runs the pages on messages, heartbeats and follow-ups as a reader would, over real HTTP."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ DOCS = Path(__file__).parents[3] / "docs"
 
 
 def blocks(page: str, language: str) -> list[str]:
-    """The code blocks in `language` of a page."""
+    """Returns the code blocks in `language` of a page."""
     text = (DOCS / page).read_text(encoding="utf-8")
     return re.findall(rf"^```{language}\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
 
 
 def helpers() -> str:
-    """What the API's tour defines first."""
+    """Returns the functions that the API's tour defines."""
     return "\n".join(line for line in blocks("api.md", "sh")[0].splitlines() if "() {" in line)
 
 
 def follow(api: Api, agent_id: str, *snippets: str) -> str:
-    """Run snippets in one shell, each line of which must succeed; what they printed."""
+    """Runs snippets in one shell, each line of which must succeed; returns the output."""
     with served(api) as address:
         settings = (
             f"set -euo pipefail\nexport REVEILLE_URL={address} REVEILLE_API_KEY={api.key} AGENT={agent_id}\n"
@@ -41,7 +41,7 @@ def follow(api: Api, agent_id: str, *snippets: str) -> str:
 
 
 def only_firing(api: Api, **wanted: str) -> Any:
-    """The whole of the one firing of this type."""
+    """Returns the only firing of this type."""
     (firing,) = (each for each in api.get("/firings")["items"] if each["trigger_type"] == wanted["type"])
     return api.get(f"/firings/{firing['id']}")
 
@@ -63,7 +63,7 @@ def test_the_examples_of_on_message_wake_as_they_say(api: Api) -> None:
 
 
 def test_every_field_of_the_config_is_explained() -> None:
-    """Those that there are, and no others."""
+    """Those that exist, and no others."""
     page = (DOCS / "triggers/on_message.md").read_text(encoding="utf-8")
     table = page.partition("## Config")[2].partition("##")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == set(OnMessageConfig.model_fields)

@@ -1,4 +1,4 @@
-"""The examples on the page of models are taken as they stand."""
+"""The examples on the models page are accepted unchanged."""
 
 from __future__ import annotations
 

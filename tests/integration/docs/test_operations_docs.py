@@ -1,4 +1,4 @@
-"""The backup that docs/operations.md shows is one: what it restores is what there was, and the key beside it."""
+"""The backup in docs/operations.md works: it restores the data, and the key beside it."""
 
 from __future__ import annotations
 
@@ -34,7 +34,9 @@ COUNT = "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespa
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """Where `make run` has run: with data in `var`, and a short path, for a socket has to fit."""
+    """A directory in which `make run` has run: with data in `var`, and a short path, because a socket's path is
+    limited.
+    """
     with tempfile.TemporaryDirectory(prefix="reveille-backup-") as path:
         yield Path(path)
 
@@ -90,7 +92,7 @@ def debian() -> Iterator[str]:
 
 @pytest.fixture
 def running(place: Path) -> Iterator[str]:
-    """A migrated embedded database in `var`, with something in it."""
+    """Runs a migrated embedded database in `var` with some data."""
     server = EmbeddedPostgres(place / "var", UNSAFE_BUT_FAST)
     url = server.start()
     try:

@@ -1,4 +1,4 @@
-"""What docs/runtimes.md and docs/state-machine.md show is so."""
+"""The examples and tables in docs/runtimes.md and docs/state-machine.md are true."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("retrying", "ready"): ("test_a_retry_whose_wait_is_over_becomes_ready_with_a_job_of_its_next_attempt",),
     ("retrying", "cancelled"): ("test_cancelling_ends_what_waits",),
 }
-"""The test of each move."""
+"""The tests of each transition."""
 
 
 def block(language: str, containing: str) -> str:

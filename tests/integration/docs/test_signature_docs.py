@@ -1,4 +1,4 @@
-"""Every example of docs/triggers/webhook-signatures.md is run as a reader would run it, over real HTTP."""
+"""Runs every example of docs/triggers/webhook-signatures.md as a reader would, over real HTTP."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def _blocks(section: str, language: str) -> list[str]:
 
 @contextmanager
 def _recording_server() -> Iterator[tuple[str, list[SignedRequest]]]:
-    """A hook on loopback that keeps each delivery; yields its URL and the deliveries."""
+    """Runs a webhook on loopback that stores each delivery; yields its URL and the deliveries."""
     deliveries: list[SignedRequest] = []
 
     class Hook(BaseHTTPRequestHandler):
@@ -47,7 +47,7 @@ def _recording_server() -> Iterator[tuple[str, list[SignedRequest]]]:
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-            """Keep the test's output quiet."""
+            """Keeps the test's output quiet."""
 
     server = HTTPServer(("127.0.0.1", 0), Hook)
     url = f"http://127.0.0.1:{server.server_port}/"

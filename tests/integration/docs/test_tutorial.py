@@ -1,4 +1,4 @@
-"""The tutorial is done as a reader does it: `reveille run`, its agent, its commands, a signed wake."""
+"""Follows the tutorial as a reader would: `reveille run`, its agent, its commands, a signed wake."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ PATIENCE_SECONDS = 60.0
 
 @dataclass
 class Reader:
-    """Somebody with a terminal, whose Reveille and agent are on ports of their own."""
+    """A reader with a terminal, whose Reveille and agent have their own ports."""
 
     port: int
     agent_port: int
     exports: str = ""
 
     def own(self, text: str) -> str:
-        """What the page says, with the reader's ports."""
+        """Returns the page's text with the reader's ports."""
         return text.replace(":8080", f":{self.port}").replace("9000", str(self.agent_port))
 
     def type(self, text: str) -> str:
-        """What the commands print; each must succeed."""
+        """Returns the output of the commands; each must succeed."""
         lines = ["set -euo pipefail", self.exports, self.own(text)]
         done = subprocess.run(
             ["bash", "-c", "\n".join(lines)],
@@ -53,7 +53,7 @@ class Reader:
 
 
 class Console:
-    """The lines that a process prints, as they come."""
+    """The lines that a process prints, as they arrive."""
 
     def __init__(self, stream: IO[str] | None) -> None:
         assert stream is not None
@@ -65,7 +65,7 @@ class Console:
             self.lines.append(line.rstrip("\n"))  # seen while more is read
 
     def line_with(self, words: str) -> str:
-        """The first line that has `words`, waited for."""
+        """Returns the first line that contains `words`; waits for it."""
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             if found := [line for line in list(self.lines) if words in line]:
@@ -76,7 +76,7 @@ class Console:
 
 @pytest.fixture
 def reader(databases: Databases) -> Iterator[Reader]:
-    """One who has typed the first two blocks; `make run` is `reveille run`, on the tests' PostgreSQL."""
+    """A reader who has typed the first two blocks; `make run` is `reveille run`, on the tests' PostgreSQL."""
     url = databases.create()
     one = Reader(free_port(), free_port())
     words = one.own(START).split()

@@ -1,4 +1,4 @@
-"""What Slack, Discord and Feishu post to a channel: proven, stored once, answered before any agent runs."""
+"""Events that Slack, Discord and Feishu post to a channel: verified, stored once, answered before any agent runs."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from tests.support.chats import (
 
 @pytest.mark.parametrize("kind", SECRETS)
 def test_a_message_is_stored_with_its_writer_and_its_conversation(api: Api, kind: str) -> None:
-    """The first message makes user, account and session; the next of the same person finds them."""
+    """The first message creates user, account and session; the next one of the same person finds them."""
     line = open_line(api, kind)
     line.send(EVENTS[kind]("good morning"))
     [stored] = line.messages()
@@ -49,7 +49,7 @@ def test_a_message_is_stored_with_its_writer_and_its_conversation(api: Api, kind
 
 @pytest.mark.parametrize("kind", SECRETS)
 def test_an_event_that_came_before_is_answered_alike_and_changes_nothing(api: Api, kind: str) -> None:
-    """A retry, or a recorded call that somebody repeats within five minutes."""
+    """A retry, or a recorded call that is replayed within five minutes."""
     line = open_line(api, kind)
     first = line.send(EVENTS[kind]("once"))
     assert line.send(EVENTS[kind]("once")) == first
@@ -57,7 +57,7 @@ def test_an_event_that_came_before_is_answered_alike_and_changes_nothing(api: Ap
 
 
 def test_an_id_that_comes_again_with_another_text_is_kept_as_another_message(api: Api) -> None:
-    """A provider that reuses an id cannot be told to stop; what was written is not dropped."""
+    """A provider that reuses an id cannot be told to stop; the message is not dropped."""
     line = open_line(api)
     for text in ("first", "second", "second", "first"):
         line.send(slack_event(text))
@@ -65,7 +65,7 @@ def test_an_id_that_comes_again_with_another_text_is_kept_as_another_message(api
 
 
 def test_a_storm_of_fifty_retries_is_one_message_and_one_firing(api: Api) -> None:
-    """All at once, from a person not seen before, so that everything races."""
+    """All at once, from a new person, so that everything races."""
     line = open_line(api)
     line.send(slack_event("hello", ts="1.000001", event_ts="1.000001"))
     trigger = listen(line, "slack:U123ABC456")
@@ -85,7 +85,7 @@ def test_a_storm_of_fifty_retries_is_one_message_and_one_firing(api: Api) -> Non
 
 
 def test_fifty_first_messages_of_one_person_at_once_are_fifty_messages_of_one_user(api: Api) -> None:
-    """User, account and session are made by whoever comes first."""
+    """Whichever comes first creates user, account and session."""
     line = open_line(api)
     bodies = [dump(slack_event(f"n{number}", ts=f"{number}.5")) for number in range(50)]
     barrier = Barrier(50)
@@ -102,7 +102,7 @@ def test_fifty_first_messages_of_one_person_at_once_are_fifty_messages_of_one_us
 
 
 def test_nothing_is_run_before_the_answer(api: Api) -> None:
-    """Slack and Discord wait for 3 s, an agent for minutes: what listens is only recorded."""
+    """Slack and Discord wait for 3 s, an agent for minutes: firings are only recorded."""
     line = open_line(api)
     line.send(slack_event("hello"))
     listen(line, "slack:U123ABC456", channels=["slack"], text_match={"contains": "deploy"})
@@ -132,7 +132,7 @@ def test_a_mention_that_comes_as_two_events_is_one_message(api: Api) -> None:
 
 
 def test_two_channels_that_hear_the_same_message_have_it_each(api: Api) -> None:
-    """Two apps in one Slack channel, for two agents: to each of them it was written."""
+    """Two apps in one Slack channel, for two agents: it was written to each of them."""
     one, two = open_line(api, name="one"), open_line(api, name="two")
     for line in (one, two):
         line.send(slack_event("both of you"))
@@ -141,7 +141,7 @@ def test_two_channels_that_hear_the_same_message_have_it_each(api: Api) -> None:
 
 
 def test_handshakes_are_answered(api: Api) -> None:
-    """And make no message."""
+    """They make no message."""
     slack, discord, feishu = (open_line(api, kind) for kind in ("slack", "discord", "feishu"))
     assert slack.send({"type": "url_verification", "token": "t", "challenge": "c-1"}) == {"challenge": "c-1"}
     assert discord.send({"id": "1", "application_id": "2", "type": 1, "version": 1}) == {"type": 1}
@@ -160,7 +160,7 @@ def test_feishu_without_an_encrypt_key_is_proven_by_its_token(api: Api) -> None:
 
 @pytest.mark.parametrize("kind", SECRETS)
 def test_what_is_not_proven_is_refused_and_noted(api: Api, kind: str) -> None:
-    """401 with a reason, nothing stored; the channel tells its owner what was wrong."""
+    """401 with a reason, nothing is stored; the channel tells its owner what was wrong."""
     line = open_line(api, kind)
     body = encrypted(feishu_event()) if kind == "feishu" else dump(EVENTS[kind]("hi"))
     late = SIGNED[kind](body, time.time() - 400)
@@ -173,7 +173,7 @@ def test_what_is_not_proven_is_refused_and_noted(api: Api, kind: str) -> None:
 
 
 def test_a_channel_that_is_not_there_or_is_closed_is_not_found(api: Api) -> None:
-    """Whoever signs what: a disabled channel, a deleted one, one whose agent is gone, a mistyped id."""
+    """Even with a valid signature: a disabled or deleted channel, one whose agent is deleted, a mistyped id."""
     disabled, deleted, orphan = (open_line(api, name=name) for name in ("a", "b", "c"))
     api.patch(f"/channels/{disabled.shown['id']}", {"is_enabled": False})
     api.delete(f"/channels/{deleted.shown['id']}")
@@ -197,7 +197,7 @@ def test_new_secrets_hold_from_the_next_event_on(api: Api) -> None:
 
 
 def test_what_bots_write_is_ignored(api: Api) -> None:
-    """The app's own messages come back to it: by Slack's word, or by the user id that the channel knows."""
+    """An app receives its own messages too, recognized by Slack's marker or by the channel's own user id."""
     line = open_line(api, bot_user_id="UBOT")
     line.send(slack_event("beep", bot_id="B1"))
     assert line.note() == "ignored: a bot wrote it"
@@ -219,7 +219,7 @@ def test_what_bots_write_is_ignored(api: Api) -> None:
     ],
 )
 def test_what_is_no_message_is_answered_and_noted(api: Api, kind: str, event: Any) -> None:
-    """200, or the provider would come again and in the end switch the address off."""
+    """200, since otherwise the provider would repeat it and in the end disable the address."""
     line = open_line(api, kind)
     line.send(event)
     assert line.messages() == []
@@ -227,7 +227,7 @@ def test_what_is_no_message_is_answered_and_noted(api: Api, kind: str, event: An
 
 
 def test_a_form_at_the_address_of_events_is_refused_as_no_json(api: Api) -> None:
-    """Slack's slash commands are signed as well, but they are forms."""
+    """Slack's slash commands are signed too, but they are forms."""
     line = open_line(api)
     response = line.post(b"token=x&command=%2Fask")
     assert response.status_code == 400
@@ -257,7 +257,7 @@ def test_a_text_of_almost_a_megabyte_is_cut_and_one_over_it_is_refused(api: Api)
 
 
 def test_a_chunked_body_over_a_megabyte_is_refused_not_cut(api: Api) -> None:
-    """Cut, its signature would be wrong: 401 would send its sender looking for the wrong thing."""
+    """If it were truncated, its signature would be wrong, and a 401 would mislead the sender."""
     line = open_line(api)
     body = dump(slack_event("x" * 1_100_000))
     chunked = {"wsgi.input": BytesIO(body), "wsgi.input_terminated": True}

@@ -1,4 +1,4 @@
-"""Filters of webhooks: what they pass over, what they may cost, and whom."""
+"""Filters of webhooks: what they filter, what they may cost, and who pays."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NESTED = json.dumps([{"k": [{"z": [1, 2, {"q": [3, {"r": 4}]}]}] * 6}] * 210).en
 
 
 def test_a_filtered_delivery_is_kept_with_its_reason_and_wakes_nobody(api: Api) -> None:
-    """It spends no rate, and its body is kept for a replay."""
+    """It uses up no rate, and its body is stored for a replay."""
     hook = make_hook(api, {"filter": {"json_path": "$.issue"}}, rate=1)
     for _ in range(3):
         response = hook.post(b'{"noise": 1}')
@@ -39,7 +39,7 @@ def test_a_filtered_delivery_is_kept_with_its_reason_and_wakes_nobody(api: Api) 
 
 
 def test_a_spent_rate_is_answered_before_the_filter_is_asked(api: Api) -> None:
-    """What may not fire anyway costs no look."""
+    """What may not fire anyway is not filtered."""
     hook = make_hook(api, {"filter": {"json_path": "$.issue"}}, rate=1)
     hook.accepted(b'{"issue": 1}')
     hook.refused(429, b'{"noise": 1}')
@@ -47,7 +47,7 @@ def test_a_spent_rate_is_answered_before_the_filter_is_asked(api: Api) -> None:
 
 
 def test_a_filter_that_takes_too_long_is_stopped_with_a_note(api: Api) -> None:
-    """The delivery is kept, so that it can be let through; its trigger's audit trail says what happened."""
+    """The delivery is stored, so it can be released; its trigger's audit trail says what happened."""
     hook = make_hook(api, {"filter": {"json_path": COSTLY}}, rate=NO_LIMIT)
     assert hook.post(NESTED).json == {"firing_id": None, "duplicate": False, "filtered": True}
     (delivery,) = hook.deliveries()
@@ -58,7 +58,7 @@ def test_a_filter_that_takes_too_long_is_stopped_with_a_note(api: Api) -> None:
 
 
 def test_costly_filters_hold_no_transaction_and_delay_nobody_else(api: Api) -> None:
-    """While twenty are at work, a webhook of another tenant is answered as always."""
+    """While twenty are running, a webhook of another tenant is answered as usual."""
     costly = make_hook(api, {"filter": {"json_path": COSTLY}}, rate=NO_LIMIT)
     plain = make_hook(api, rate=NO_LIMIT)
     plain.accepted()
@@ -73,7 +73,7 @@ def test_costly_filters_hold_no_transaction_and_delay_nobody_else(api: Api) -> N
 
 
 def test_a_filter_that_is_changed_meanwhile_is_asked_anew(api: Api) -> None:
-    """The one that holds when the delivery is recorded decides."""
+    """The filter in effect when the delivery is recorded decides."""
     hook = make_hook(api, {"filter": {"json_path": "$.old"}}, rate=NO_LIMIT)
     intake = api.app.extensions.get("reveille.intake")
     assert intake is None
@@ -95,7 +95,9 @@ def test_a_filter_that_is_changed_meanwhile_is_asked_anew(api: Api) -> None:
 
 
 def test_the_filters_of_an_agent_use_up_its_own_purse() -> None:
-    """Then they are refused for a while; another agent's are not, until the tenant's is used up too."""
+    """Then its deliveries are refused for a while; another agent's are not, until the tenant's time is used up
+    too.
+    """
     filters = Filters(agent_seconds=0.1, tenant_seconds=1.0)
     rule, tenant = WebhookFilter(json_path=COSTLY), uuid4()
     delivery = Delivery(b"", {}, NESTED)
@@ -111,7 +113,7 @@ def test_the_filters_of_an_agent_use_up_its_own_purse() -> None:
 
 
 def test_a_purse_fills_again_as_its_uses_leave_the_minute() -> None:
-    """The wait is until enough of them have left."""
+    """The wait lasts until enough of them have expired."""
     purse, owner = Purse(1.0), uuid4()
     assert purse.wait(owner, 0.0) == 0
     purse.spend(owner, 0.0, 0.6)
@@ -121,7 +123,7 @@ def test_a_purse_fills_again_as_its_uses_leave_the_minute() -> None:
 
 
 def test_those_who_wait_take_turns_by_owner() -> None:
-    """Who hands in much waits behind whoever hands in little."""
+    """An owner with many items waits behind one with few."""
     turns, order = Turns(), list[str]()
     greedy, modest = uuid4(), uuid4()
 

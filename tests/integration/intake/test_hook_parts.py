@@ -1,4 +1,4 @@
-"""What of a delivery is kept beside its body, how large it may be, and how a sender tests the address."""
+"""What is stored of a delivery besides its body, how large it may be, and how a sender tests the address."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SIGNED = {"scheme": "github", "secret": SECRET}
 
 
 def test_named_headers_and_the_query_are_kept_with_the_firing(api: Api) -> None:
-    """As they came; what is secret by its name is not told, unless the trigger says so."""
+    """Unchanged, except that secrets, recognized by name, are hidden unless the trigger says otherwise."""
     names = ["X-GitHub-Event", "Authorization", "X-Hub-Signature-256", "X-Absent"]
     hook = make_hook(api, {"signature": SIGNED, "keep_headers": names})
     signature = github_signature(b"{}", SECRET)
@@ -60,7 +60,7 @@ def test_what_was_kept_is_there_again_in_a_replay(api: Api) -> None:
 
 
 def _gzip(body: bytes) -> bytes:
-    """Without the time, which may be another second's when the body is packed again."""
+    """Compresses without the time, which may differ when the body is compressed again."""
     return gzip.compress(body, mtime=0)
 
 
@@ -94,14 +94,14 @@ def test_a_packed_body_is_kept_as_it_came_and_looked_into(api: Api, encoding: st
 def test_a_body_that_cannot_be_unpacked_is_passed_over_with_the_reason(
     api: Api, encoding: str, body: bytes
 ) -> None:
-    """Broken, cut off, of an unknown encoding, or far larger than it says."""
+    """Broken, truncated, of an unknown encoding, or far larger than declared."""
     hook = make_hook(api, {"filter": {"json_path": "$"}})
     assert hook.post(body, content_encoding=encoding).json["filtered"] is True  # type: ignore[index]
     assert "cannot be read" in hook.deliveries()[0]["reason"]
 
 
 def test_a_form_is_looked_into(api: Api) -> None:
-    """GitHub and Slack send JSON in a field; others are an object of their fields."""
+    """GitHub and Slack send JSON in a field; other forms become an object of their fields."""
     hook = make_hook(api, {"filter": {"json_path": "$[?@ == 'opened']"}}, rate=NO_LIMIT)
     opened, closed = ({"payload": json.dumps({"action": action})} for action in ("opened", "closed"))
     plain, other = {"state": "opened"}, {"payload": "opened", "x": "1"}
@@ -116,7 +116,7 @@ def test_a_form_is_looked_into(api: Api) -> None:
 
 
 def test_a_trigger_takes_larger_bodies_within_its_tenants_limit(api: Api) -> None:
-    """Up to 1 MiB where it says so; whoever does not know the token learns nothing of it."""
+    """Up to 1 MiB if configured; a sender without the token learns nothing about it."""
     hook = make_hook(api, {"max_body_bytes": 500_000}, rate=NO_LIMIT)
     usual, small = make_hook(api, rate=NO_LIMIT), make_hook(api, {"max_body_bytes": 10}, rate=NO_LIMIT)
     assert hook.accepted(b"x" * 457_000)
@@ -136,7 +136,7 @@ def test_a_trigger_takes_larger_bodies_within_its_tenants_limit(api: Api) -> Non
 
 
 def test_a_large_repetition_is_told_so_when_the_trigger_is_used_up(api: Api) -> None:
-    """Its size is asked of the trigger, whether that takes more or not."""
+    """Its size is compared with the trigger's limit, whether the trigger accepts more or not."""
     hook = make_hook(api, {"max_body_bytes": 100_000}, rate=NO_LIMIT, max_fires=1)
     first = hook.accepted(b"x" * 90_000, webhook_id="1")
     assert hook.post(b"x" * 90_000, webhook_id="1").json == {"firing_id": first, "duplicate": True}
@@ -144,7 +144,7 @@ def test_a_large_repetition_is_told_so_when_the_trigger_is_used_up(api: Api) -> 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_look_at_the_address_fires_nothing(api: Api, method: str) -> None:
-    """200 while it takes deliveries, else 404 as for any other address."""
+    """200 while it accepts deliveries, else 404 as for any other address."""
     hook = make_hook(api)
     assert call(hook, method).status_code == 200
     api.post(f"/triggers/{hook.id}/pause", status=200)
@@ -178,7 +178,7 @@ def test_a_look_at_the_address_fires_nothing(api: Api, method: str) -> None:
 def test_a_test_of_the_address_is_echoed_by_preset(
     api: Api, challenge: str, method: str, query: str, body: bytes, headers: dict[str, str], answer: object
 ) -> None:
-    """It fires nothing and spends nothing. Without the preset a POST is a delivery as any other."""
+    """It fires nothing and uses up nothing. Without the preset, a POST is an ordinary delivery."""
     hook = make_hook(api, {"challenge": challenge}, rate=0)
     response = call(hook, method, query, body, headers)
     assert response.status_code == 200, response.text
@@ -193,7 +193,7 @@ def test_a_test_of_the_address_is_echoed_by_preset(
 
 
 def test_slacks_test_is_echoed_once_it_is_signed(api: Api) -> None:
-    """By the preset of the signature alone."""
+    """With only the preset of the signature."""
     hook = make_hook(api, {"signature": {"scheme": "slack", "secret": "s"}})
     body = b'{"type": "url_verification", "challenge": "c"}'
     now = str(int(time.time()))
@@ -221,7 +221,7 @@ def test_slacks_test_is_echoed_once_it_is_signed(api: Api) -> None:
 def test_what_would_never_hold_is_refused_when_the_trigger_is_made(
     api: Api, config: dict[str, Any], field: str
 ) -> None:
-    """With the field; changed later too."""
+    """With the field; also when it is changed later."""
     hook = make_hook(api)
     body = trigger_body("another", type="webhook", config=config)
     for method, path, sent in (
@@ -232,7 +232,7 @@ def test_what_would_never_hold_is_refused_when_the_trigger_is_made(
 
 
 def test_a_secret_that_was_stored_with_a_line_end_still_works(api: Api) -> None:
-    """The rule is one for what is made now: nothing that worked is broken."""
+    """The rule applies to new triggers: nothing that worked is broken."""
     hook = make_hook(api, {"signature": {"scheme": "github", "secret": "octopus"}})
     stored = api.app.extensions[EXTENSION].box.encrypt(json.dumps({"signature.secret": "octopus\n"}))
     with api.db.begin() as conn:
@@ -243,6 +243,6 @@ def test_a_secret_that_was_stored_with_a_line_end_still_works(api: Api) -> None:
 def call(
     hook: Hook, method: str, query: str = "", body: bytes = b"", headers: dict[str, str] | None = None
 ) -> Any:
-    """Any call of the address."""
+    """Makes any call of the address."""
     client = hook.api.app.test_client()
     return client.open(hook.path + query, method=method, data=body, headers=headers or {})

@@ -1,4 +1,4 @@
-"""POST /hooks/{token}: what is taken, what is refused, in which order, and what is kept of it."""
+"""POST /hooks/{token}: what is accepted, what is refused, in which order, and what is stored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ SIGNED = {"signature": {"scheme": "github", "secret": SECRET}}
 
 
 def test_a_delivery_is_kept_byte_for_byte(api: Api) -> None:
-    """Body and content type of the firing are those that came, text or not."""
+    """Body and content type of the firing are unchanged, text or not."""
     hook = make_hook(api)
     body = bytes(range(256))
     firing_id = hook.accepted(body, content_type="text/x-odd; charset=nonsense")
@@ -62,7 +62,7 @@ def test_the_largest_body_is_taken_and_one_byte_more_is_not(api: Api) -> None:
 
 
 def test_size_comes_before_the_token_and_the_token_before_the_signature(api: Api) -> None:
-    """A caller without the token learns nothing of what is behind it."""
+    """A caller without the token learns nothing about the webhook."""
     hook = make_hook(api, SIGNED)
     unknown = Hook(api, {"id": hook.id, "hook_url": "/hooks/unknown"})
     unknown.refused(413, b"x" * (MAX_BODY + 1))
@@ -73,7 +73,7 @@ def test_size_comes_before_the_token_and_the_token_before_the_signature(api: Api
 
 @pytest.mark.parametrize("how", ["paused", "deleted", "expired", "agent deleted", "rotated", "max_fires"])
 def test_a_webhook_that_may_not_fire_answers_as_if_there_were_none(api: Api, how: str) -> None:
-    """404 whatever the reason, and nothing is kept. What was taken before is still answered as taken."""
+    """404 whatever the reason, and nothing is stored. What was accepted before is still a duplicate."""
     soon = (SystemClock().now() + timedelta(hours=1)).isoformat()
     hook = make_hook(api, max_fires=1 if how == "max_fires" else None, expires_at=soon)
     firing_id = hook.accepted(webhook_id="1")
@@ -99,7 +99,7 @@ def test_a_webhook_that_may_not_fire_answers_as_if_there_were_none(api: Api, how
 
 
 def test_a_wrong_signature_is_refused_before_the_duplicate(api: Api) -> None:
-    """Whoever cannot sign does not learn which ids came, and cannot spend the rate."""
+    """A sender that cannot sign does not learn which ids exist, and cannot use up the rate."""
     hook = make_hook(api, SIGNED, rate=1)
     signature = github_signature(b"{}", SECRET)
     firing_id = hook.accepted(x_github_delivery="1", x_hub_signature_256=signature)
@@ -111,7 +111,7 @@ def test_a_wrong_signature_is_refused_before_the_duplicate(api: Api) -> None:
 
 
 def test_a_changed_secret_holds_at_once(api: Api) -> None:
-    """What a process remembers of a webhook never outlives the row that it was read from."""
+    """What a process caches about a webhook never outlives the row that it was read from."""
     hook = make_hook(api, SIGNED)
     hook.accepted(x_hub_signature_256=github_signature(b"{}", SECRET))
     both = {"signature": {"secret": ["new", SECRET]}}
@@ -139,7 +139,7 @@ def test_a_replayed_standard_webhook_is_a_duplicate_whatever_is_put_beside_it(ap
 def test_a_signature_over_the_address_is_checked_against_the_public_one(
     database_url: str, public_url: str | None
 ) -> None:
-    """Twilio signs the URL that it called, letter for letter, which a proxy in between may have changed."""
+    """Twilio signs the exact URL that it called, which a proxy may have changed."""
     with running_api(database_url, public_url=public_url) as api:
         hook = make_hook(api, {"signature": {"scheme": "twilio", "secret": "token"}}, rate=NO_LIMIT)
         path = f"{hook.path}?a=b%20c%2F&d"
@@ -154,7 +154,7 @@ def test_a_signature_over_the_address_is_checked_against_the_public_one(
 
 
 def test_an_id_that_anybody_can_write_never_drops_another_body(api: Api) -> None:
-    """Without a signature the same id with another body is a delivery of its own, and has its own duplicates."""
+    """Without a signature, the same id with another body is a separate delivery, with its own duplicates."""
     hook = make_hook(api, rate=NO_LIMIT)
     bodies = (b"first", b"second", b"")
     firings = [hook.accepted(body, webhook_id="1") for body in bodies]
@@ -164,7 +164,7 @@ def test_an_id_that_anybody_can_write_never_drops_another_body(api: Api) -> None
 
 
 def test_a_known_sender_that_repeats_an_id_is_believed(api: Api) -> None:
-    """GitHub signs: the id alone tells, and what differs in the repetition is noted."""
+    """GitHub signs: the id alone decides, and differences in the repetition are noted."""
     hook = make_hook(api, SIGNED)
     first = hook.accepted(b"a", x_github_delivery="1", x_hub_signature_256=github_signature(b"a", SECRET))
     again = hook.post(b"b", x_github_delivery="1", x_hub_signature_256=github_signature(b"b", SECRET))
@@ -173,7 +173,7 @@ def test_a_known_sender_that_repeats_an_id_is_believed(api: Api) -> None:
 
 
 def test_a_duplicate_is_answered_with_the_first_firing_and_spends_no_rate(api: Api) -> None:
-    """Also once the rate is spent: a sender that retries is told that its delivery is there."""
+    """Even when the rate is used up: a sender that retries is told that its delivery arrived."""
     hook = make_hook(api, rate=2)
     first = hook.accepted(idempotency_key="a")
     for _ in range(4):
@@ -185,7 +185,7 @@ def test_a_duplicate_is_answered_with_the_first_firing_and_spends_no_rate(api: A
 
 
 def test_the_rate_is_the_agents_under_the_tenants_ceiling(api: Api) -> None:
-    """Lowering the tenant's ceiling holds for the agents that there are."""
+    """Lowering the tenant's ceiling applies to existing agents."""
     hook = make_hook(api, rate=4)
     hook.accepted()
     with api.db.begin() as conn:
@@ -195,7 +195,7 @@ def test_the_rate_is_the_agents_under_the_tenants_ceiling(api: Api) -> None:
 
 
 def test_the_minute_slides_and_retry_after_says_when_the_oldest_leaves_it(api: Api, database_url: str) -> None:
-    """A web process that never saw these deliveries counts them all the same."""
+    """A web process that never saw these deliveries counts them too."""
     hook = make_hook(api, rate=3)
     for _ in range(3):
         hook.accepted()
@@ -215,7 +215,7 @@ def test_the_minute_slides_and_retry_after_says_when_the_oldest_leaves_it(api: A
 
 
 def test_what_a_process_remembers_leaves_the_minute_too(api: Api) -> None:
-    """Times that were remembered a minute ago count no more, and the floor of what is read moves on."""
+    """Cached times expire after a minute too, and the lower bound of what is read moves on."""
     hook = make_hook(api, rate=5)
     for _ in range(2):
         hook.accepted()
@@ -235,7 +235,7 @@ def test_what_a_process_remembers_leaves_the_minute_too(api: Api) -> None:
 
 
 def test_max_fires_holds_within_one_transaction(api: Api) -> None:
-    """Of many deliveries that are recorded together, no more fire than may."""
+    """Of many deliveries that are recorded together, no more fire than allowed."""
     hook = make_hook(api, rate=NO_LIMIT, max_fires=3)
     with ThreadPoolExecutor(12) as pool:
         codes = [each.status_code for each in pool.map(lambda _: hook.post(), range(12))]
@@ -245,7 +245,7 @@ def test_max_fires_holds_within_one_transaction(api: Api) -> None:
 
 
 def test_a_flood_of_refused_deliveries_is_bounded_and_audited_once(api: Api) -> None:
-    """Twenty of each kind a minute are kept, without bodies; the audit trail tells of each kind once."""
+    """Twenty of each kind per minute are stored, without bodies; the audit trail mentions each kind once."""
     hook = make_hook(api, SIGNED, rate=1)
     signature = github_signature(b"{}", SECRET)
     hook.accepted(x_hub_signature_256=signature)
@@ -264,7 +264,7 @@ def test_a_flood_of_refused_deliveries_is_bounded_and_audited_once(api: Api) -> 
 
 
 def test_ids_of_any_length_and_kind_tell_deliveries_apart(api: Api) -> None:
-    """Long ids that differ only at their end are two; each is its own duplicate."""
+    """Long ids that differ only at their end are different; each has its own duplicates."""
     hook = make_hook(api, rate=NO_LIMIT)
     ids = ["x" * 3000 + "1", "x" * 3000 + "2", "%00'\"\\{,}", "ünï"]
     firings = [hook.accepted(webhook_id=each) for each in ids]
@@ -274,7 +274,7 @@ def test_ids_of_any_length_and_kind_tell_deliveries_apart(api: Api) -> None:
 
 
 def test_a_webhook_that_cannot_be_read_does_not_fail_its_neighbours(api: Api) -> None:
-    """A stored secret under a lost key: its own deliveries fail, those recorded together with it do not."""
+    """A stored secret whose key was lost: its own deliveries fail, those recorded together with it do not."""
     good, bad = make_hook(api, rate=NO_LIMIT), make_hook(api, SIGNED, rate=NO_LIMIT)
     with api.db.begin() as conn:
         conn.execute(text("UPDATE triggers SET secret = 'x' WHERE id = :id"), {"id": bad.id})

@@ -1,4 +1,4 @@
-"""Webhooks as web processes take them: over real connections, by several processes, killed at any moment."""
+"""Webhooks in real web processes: over real connections, in several processes, killed at any moment."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def web(database_url: str) -> Iterator[Web]:
 
 
 def post_together(webs: tuple[Web, Web], path: str, ids: list[str]) -> list[httpx.Response]:
-    """One delivery for each id, all at once, by turns to both processes."""
+    """Makes one delivery for each id, all at once, alternating between both processes."""
     urls = itertools.cycle(web.url + path for web in webs)
     with httpx.Client(timeout=30) as client, ThreadPoolExecutor(len(ids)) as pool:
         return list(
@@ -48,7 +48,7 @@ def post_together(webs: tuple[Web, Web], path: str, ids: list[str]) -> list[http
 
 
 def test_one_id_posted_at_once_to_two_processes_is_one_firing(api: Api, webs: tuple[Web, Web]) -> None:
-    """Twenty at once: all are answered with the same firing, one of them as new."""
+    """Twenty at once: all get the same firing, one of them as new."""
     hook = make_hook(api, rate=NO_LIMIT)
     answers = [response.json() for response in post_together(webs, hook.path, ["same"] * 20)]
     assert len({answer["firing_id"] for answer in answers}) == 1
@@ -57,7 +57,7 @@ def test_one_id_posted_at_once_to_two_processes_is_one_firing(api: Api, webs: tu
 
 
 def test_two_processes_count_one_rate(api: Api, webs: tuple[Web, Web]) -> None:
-    """Of forty at once with a limit of ten, exactly ten are taken, and the others told when to come again."""
+    """Of forty at once with a limit of ten, exactly ten are accepted, and the others are told when to retry."""
     hook = make_hook(api, rate=10)
     responses = post_together(webs, hook.path, [str(each) for each in range(40)])
     assert Counter(response.status_code for response in responses) == {202: 10, 429: 30}
@@ -66,14 +66,14 @@ def test_two_processes_count_one_rate(api: Api, webs: tuple[Web, Web]) -> None:
 
 
 def test_a_huge_body_is_refused_unread(web: Web) -> None:
-    """The answer is there while the sender still holds its 10 MB back, and the connection ends."""
+    """The response arrives while the sender still holds back its 10 MB, and the connection ends."""
     with web.connect() as sender:
         sender.sendall(b"POST /hooks/x HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n\r\n" % TEN_MEGABYTES)
         assert sender.recv(1000).startswith(b"HTTP/1.1 413 ")
 
 
 def test_a_huge_chunked_body_is_refused_after_the_servers_limit(web: Web) -> None:
-    """Without a Content-Length the limit is found while reading; the rest is never waited for."""
+    """Without a Content-Length, the limit is noticed while reading; the rest is not waited for."""
     with web.connect() as sender:
         sender.sendall(b"POST /hooks/x HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n")
         sender.sendall(b"%x\r\n" % TEN_MEGABYTES + b"x" * (DEFAULTS.body_bytes + 1))
@@ -89,7 +89,9 @@ def test_a_small_chunked_body_is_taken(api: Api, web: Web) -> None:
 
 
 def test_whatever_was_answered_202_survives_kill_9(api: Api, database_url: str) -> None:
-    """Eight senders, the process killed among them: all they were told is there, and a retry makes it one."""
+    """Eight senders, and the process killed meanwhile: every accepted delivery is stored, and a retry does not
+    double it.
+    """
     hook = make_hook(api, rate=NO_LIMIT)
     told: dict[str, str] = {}
     unsure: list[str] = []

@@ -1,4 +1,4 @@
-"""email against real IMAP servers behind TLS: pymap everywhere, Debian's Dovecot where it is installed."""
+"""email with real IMAP servers behind TLS: pymap everywhere, Debian's Dovecot where it is installed."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from tests.support.certificates import certificate
 from tests.support.dovecot import Dovecot, dovecot
 from tests.support.means import means
 
-# The TLS before pymap goes with the loop's thread.
+# The TLS in front of pymap ends with the loop's thread.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 PYMAP = Path(sys.executable).with_name("pymap")
 WAYS = replace(means(address_of=lambda _host, _port: "127.0.0.1"), trigger_id=uuid4())
@@ -39,7 +39,7 @@ def free_port() -> int:
 
 
 async def end() -> None:
-    """End the other tasks of this loop."""
+    """Ends the other tasks of this loop."""
     others = asyncio.all_tasks() - {asyncio.current_task()}
     for each in others:
         if each is not None:
@@ -55,7 +55,7 @@ async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 @contextmanager
 def pymap(place: Path) -> Iterator[int]:
-    """The port at which pymap is."""
+    """Returns pymap's port."""
     both, plain, secured = certificate(place), free_port(), free_port()
     options = [
         "--port",
@@ -136,7 +136,7 @@ def signed_in(port: int, username: str = "ada") -> Iterator[Mailbox]:
 
 
 def send(box: Mailbox, subject: str, *, at: datetime | None = None, text: str = "Hello", number: str = "") -> None:
-    """A mail comes, at a time of the server's clock."""
+    """Delivers a mail, at a time of the server's clock."""
     head = f"From: x@e.org\r\nSubject: {subject}\r\nMessage-ID: <{number or subject}@e.org>\r\n\r\n"
     box.append((head + text).encode(), "INBOX", dt=at)
 

@@ -1,4 +1,4 @@
-"""The interval check of on_message triggers: finds what intake could not, once, by a constant number of queries."""
+"""The periodic check of on_message triggers finds what intake missed, once, with a constant number of queries."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tests.support.messages import (
 
 @pytest.fixture(autouse=True)
 def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A scheduler process that has looked at nothing yet."""
+    """Imitates a scheduler process that has not checked anything yet."""
     monkeypatch.setattr(message_check, "MISSES", Misses(1000))
 
 
@@ -200,7 +200,7 @@ def test_texts_that_do_not_match_are_judged_once(
 
 
 def test_a_flood_of_messages_does_not_hide_the_newest(db: Database, scheduler: SteppedScheduler) -> None:
-    """Misses are remembered in each process: a new one meets the newest hundred again, not the flood."""
+    """Misses are cached per process: a new one checks the newest hundred again, not the flood."""
     ada, grace = make_agent(db), make_user(db)
     trigger = listen(db, ada, {"from_user": "grace", "text_match": {"contains": "now"}})
     session = write(db, ada, "first", from_user_id=grace).session_id

@@ -1,4 +1,4 @@
-"""What the check of on_message triggers costs: queries a pass, however many triggers there are."""
+"""The cost of the check of on_message triggers: queries per pass, however many triggers there are."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def test_ten_thousand_message_triggers_cost_one_query_for_each_pass(
 
 
 def crowd(db: Database, count: int) -> None:
-    """So many on_message triggers, each of an agent of its own and listening for one user."""
+    """Creates so many on_message triggers, each of a separate agent and listening to one user."""
     make_user(db)
     listen(db, make_agent(db), {"from_user": "grace"})
     change(
@@ -49,7 +49,7 @@ def crowd(db: Database, count: int) -> None:
 
 
 def write_to_all(db: Database) -> None:
-    """A message to every agent, which intake did not get to see the triggers for."""
+    """Stores a message for every agent, as if intake had not seen the triggers."""
     change(
         db,
         """

@@ -1,4 +1,4 @@
-"""What a sender's own id of a message tells it from."""
+"""What a sender's own id of a message is compared with."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ TOLD = "SELECT id FROM firings WHERE trigger_id = :id"
 
 
 def test_an_event_id_belongs_to_its_sender_and_its_receiver(db: Database) -> None:
-    """Everybody may count from 1."""
+    """Everyone may count from 1."""
     ada, bob, grace, joan = make_agent(db, "ada"), make_agent(db, "bob"), make_user(db), make_user(db, "joan")
     sent = [
         write(db, ada, "one", from_user_id=grace, event_id="1"),

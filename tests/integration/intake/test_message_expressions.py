@@ -1,4 +1,4 @@
-"""Regular expressions of on_message triggers: whom they keep waiting, and whom they do not."""
+"""Regular expressions of on_message triggers: who has to wait for them, and who does not."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.support.messages import listen, make_user, note
 
 
 def test_expressions_at_work_hold_no_connection(db: Database, sqlalchemy_url: str) -> None:
-    """With one connection for all, others go on while slow expressions look at a message."""
+    """With a single connection, others continue while slow expressions examine a message."""
     ada, grace = make_agent(db), make_user(db)
     for place in range(8):
         listen(db, ada, {"from_user": "grace", "text_match": {"regex": f"(a|aa)+{place}"}}, name=f"slow {place}")
@@ -36,13 +36,13 @@ def test_expressions_at_work_hold_no_connection(db: Database, sqlalchemy_url: st
         assert len(heard.result().firing_ids) <= 1
     finally:
         narrow.dispose()
-    if not heard.result().firing_ids:  # the time of one message was used up before: the check finds it
+    if not heard.result().firing_ids:  # the time for one message was used up before: the check finds it
         with db.begin() as conn:
             assert [each[0].trigger_id for each in find_unfired(conn, [quick.id])] == [quick.id]
 
 
 def test_what_uses_up_the_time_of_its_agent_is_left_to_the_check(db: Database) -> None:
-    """The message is stored, and nothing is a miss."""
+    """The message is stored, and nothing counts as a miss."""
     ada, grace = make_agent(db), make_user(db)
     trigger = listen(db, ada, {"from_user": "grace", "text_match": {"regex": "o$"}})
     with db.begin() as conn:

@@ -1,4 +1,4 @@
-"""Message intake: what is stored, and which triggers fire with it."""
+"""Message intake: what is stored, and which triggers fire."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from tests.support.messages import listen, make_user, note, write
 
 
 def told(db: Database, trigger_id: UUID) -> list[str]:
-    """The texts that a trigger's firings carry, oldest first."""
+    """Returns the texts that a trigger's firings carry, oldest first."""
     found = rows(db, "SELECT data FROM firings WHERE trigger_id = :id ORDER BY id", id=trigger_id)
     return [row.data["messages"][0]["text"] for row in found]
 

@@ -1,4 +1,4 @@
-"""Replaying webhook deliveries: one, or all of a time."""
+"""Replaying webhook deliveries: one, or all within a period."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def all_again(hook: Hook, since: datetime = LONG_AGO) -> list[Redelivered]:
 
 
 def test_an_accepted_delivery_fires_again_as_it_came(api: Api) -> None:
-    """Same body, type and trust; a firing of its own each time; counted, and audited with who did it."""
+    """Same body, type and trust; a new firing each time; counted, and audited with the person."""
     hook = make_hook(api, {"signature": {"scheme": "github", "secret": "s"}})
     signature = github_signature(b"\xff", "s")
     first = hook.accepted(b"\xff", content_type="a/b", webhook_id="1", x_hub_signature_256=signature)
@@ -47,7 +47,7 @@ def test_an_accepted_delivery_fires_again_as_it_came(api: Api) -> None:
 
 
 def test_a_filtered_delivery_can_be_let_through(api: Api) -> None:
-    """What the filter passed over fires after all; neither filter nor rate is asked."""
+    """A filtered delivery fires after all; neither filter nor rate applies."""
     hook = make_hook(api, {"filter": {"json_path": "$.never"}}, rate=1)
     assert hook.post(b"[1]").json == {"firing_id": None, "duplicate": False, "filtered": True}
     filtered = hook.deliveries()[0]["id"]
@@ -74,7 +74,7 @@ def test_a_range_fires_again_in_the_order_of_arrival(api: Api) -> None:
 
 
 def test_what_cannot_be_replayed_is_refused_and_fires_nothing(api: Api) -> None:
-    """Unknown, another trigger's or tenant's, refused ones, and bodies that are gone."""
+    """Unknown ones, another trigger's or tenant's, refused ones, and those whose body was removed."""
     hook, other = make_hook(api, rate=1), make_hook(api)
     hook.accepted()
     hook.refused(429)
@@ -100,7 +100,7 @@ def test_what_cannot_be_replayed_is_refused_and_fires_nothing(api: Api) -> None:
 
 
 def test_a_replay_does_not_pass_the_gates(api: Api) -> None:
-    """A paused trigger is a Conflict; so is a range that max_fires has no room for, as a whole."""
+    """A paused trigger is a Conflict; so is a range that exceeds max_fires, as a whole."""
     hook = make_hook(api, max_fires=5)
     for _ in range(3):
         hook.accepted()
@@ -123,7 +123,7 @@ def test_a_range_is_bounded(api: Api) -> None:
 
 
 def test_the_api_replays_one_delivery_or_those_of_a_time(api: Api) -> None:
-    """202 with the new firings; a range that holds nothing replays nothing."""
+    """202 with the new firings; an empty range replays nothing."""
     hook = make_hook(api)
     hook.accepted(b"one")
     hook.accepted(b"two")

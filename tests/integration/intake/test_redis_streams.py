@@ -1,4 +1,4 @@
-"""queue against Debian's Redis: what is taken is acknowledged after its firing, and nothing of it fires twice."""
+"""queue with Debian's Redis: entries are acknowledged after their firing, and none fires twice."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from tests.support.redis_server import RedisServer, redis_server
 from tests.unit.test_poll_config import NOW
 
 MOST = 2 * 1024 * 1024
-"""Bytes that a look reads in the test of large entries."""
+"""How many bytes a check reads in the test of large entries."""
 WAYS = replace(means(address_of=lambda _host, _port: "127.0.0.1"), trigger_id=uuid4())
 
 
@@ -33,7 +33,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
 
 
 class Consumer:
-    """A trigger, looked for by hand."""
+    """A trigger whose checks the test runs."""
 
     def __init__(self, server: RedisServer, **config: Any) -> None:
         self.redis, self.stream, self.cursor = server.client, f"s{uuid4().hex[:6]}", None
@@ -46,7 +46,7 @@ class Consumer:
         return [self.redis.xadd(self.stream, {"n": each}) for each in values]
 
     def look(self, *, is_stored: bool = True, is_acknowledged: bool = True) -> Sighting:
-        """Look; the worker may end before the result is stored, or before it is acknowledged."""
+        """Runs a check; the worker may end before the result is stored, or before it is acknowledged."""
         assert isinstance(self._config, QueueConfig)
         seen = self._config.look_with(self.cursor, self.ways)
         if is_stored:
@@ -56,7 +56,7 @@ class Consumer:
         return seen
 
     def pending(self) -> int:
-        """How many entries were taken and not acknowledged."""
+        """Returns the number of entries that were taken and not acknowledged."""
         (group,) = self.redis.xinfo_groups(self.stream)
         return int(group["pending"])
 
@@ -71,7 +71,7 @@ def keys(*seen: Sighting) -> Sequence[str]:
 
 @pytest.fixture
 def consumer(server: RedisServer) -> Consumer:
-    """A consumer of a stream that is there, before its first look."""
+    """A consumer of an existing stream, before its first check."""
     made = Consumer(server)
     made.add("old")
     return made

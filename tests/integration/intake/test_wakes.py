@@ -1,4 +1,4 @@
-"""Wakes by a call, and what keeps agents from waking each other for ever."""
+"""Wakes by a call, and what keeps agents from waking each other endlessly."""
 
 from __future__ import annotations
 
@@ -32,19 +32,19 @@ def agent(db: Database, name: str) -> UUID:
 
 
 def call(db: Database, agent_id: UUID, **values: Any) -> Woken:
-    """A call of an agent of the default tenant's."""
+    """Makes a call as an agent of the default tenant."""
     fields: dict[str, Any] = {"message": "wake up"}
     return wake(db, Call(DEFAULT_TENANT, agent_id, **(fields | values)), actor="key:test")
 
 
 def start_next(db: Database) -> Any:
-    """Close the window that is due, and begin to run it."""
+    """Closes the due window, and begins to run it."""
     [invocation_id] = close(db).ready
     return start(db, invocation_id)
 
 
 def run_next(db: Database) -> None:
-    """Close the window that is due, and run it to its end."""
+    """Closes the due window, and runs it to its end."""
     end(db, start_next(db), Replied("done"))
 
 
@@ -166,7 +166,7 @@ def test_a_wake_that_is_merged_or_refused_spends_none(db: Database) -> None:
 
 
 def test_a_window_that_closes_under_a_call_is_not_opened_again_for_free(db: Database) -> None:
-    """The call waits to see what becomes of the window that it would join."""
+    """The call waits for the outcome of the window that it would join."""
     ada, bob = agent(db, "ada"), agent(db, "bob")
     call(db, bob, from_agent_id=ada)
     with ThreadPoolExecutor(1) as pool:
@@ -180,7 +180,7 @@ def test_a_window_that_closes_under_a_call_is_not_opened_again_for_free(db: Data
 
 
 def until_blocked(db: Database) -> None:
-    """Wait until a transaction waits for another one's lock."""
+    """Waits until a transaction waits for another one's lock."""
     deadline = time.monotonic() + 20
     query = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()"
     while rows(db, query) == [(0,)]:
@@ -189,7 +189,7 @@ def until_blocked(db: Database) -> None:
 
 
 def test_calls_at_once_count_one_limit(db: Database) -> None:
-    """Each window is closed at once, so that every call would open one."""
+    """Each window is closed at once, so every call would open one."""
     ada, bob = agent(db, "ada"), agent(db, "bob")
 
     def call_and_run(_: int) -> int:

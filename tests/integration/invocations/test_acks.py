@@ -1,4 +1,4 @@
-"""Acknowledgements: whose firings, when, and how deferred ones come back."""
+"""Acknowledgements: for which firings, when, and how deferred ones return."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def acks_of(db: Database, firing_ids: list[UUID]) -> list[str | None]:
 def delivered(
     db: Database, woken: Woken, count: int = 1, acks: list[Any] | None = None
 ) -> tuple[UUID, list[UUID]]:
-    """An invocation that succeeded with so many firings, and these."""
+    """Returns an invocation that succeeded with so many firings, and these."""
     firings = fire(db, woken, count)
     return run_once(db, Replied("done", acks=acks)), firings
 

@@ -1,4 +1,4 @@
-"""Spent budgets: whose windows are held, and until when."""
+"""Spent budgets: which windows are held, and until when."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.database import change, rows
 from tests.support.factories import make_trigger
 from tests.support.invocations import Woken, close, end, fire, make_woken, row_of, run_once, start, window_of
 
-# Invocations an hour
+# Invocations per hour
 
 
 def test_an_agent_that_has_spent_its_hour_is_held_until_its_first_invocation_is_an_hour_old(db: Database) -> None:
@@ -109,7 +109,7 @@ def test_what_budgets_hold_is_skipped_when_its_agent_is_gone(db: Database) -> No
     assert close(db).skipped == 1
 
 
-# Tokens a day
+# Tokens per day
 
 
 @pytest.mark.parametrize("zone", ["UTC", "Asia/Tokyo", "America/New_York"])

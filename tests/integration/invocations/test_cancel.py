@@ -1,4 +1,4 @@
-"""Cancelling: what a run that was told to stop may still do, and what a cancelled invocation sets free."""
+"""Cancelling: what a run that was told to stop may still do, and what a cancelled invocation frees."""
 
 from __future__ import annotations
 

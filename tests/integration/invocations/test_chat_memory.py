@@ -1,4 +1,4 @@
-"""An agent that a message wakes is told what was said before in that conversation."""
+"""An agent that a message wakes sees the earlier messages of that conversation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.support.invocations import close, end, run_once, start
 
 
 def given(db: Database, agent_id: str) -> list[GivenFiring]:
-    """All that was given to an agent, in order."""
+    """Returns everything that an agent was given, in order."""
     with db.begin() as conn:
         query = text("SELECT * FROM firings WHERE agent_id = :id ORDER BY id")
         return rows_as(GivenFiring, conn.execute(query, {"id": agent_id}))
@@ -58,7 +58,7 @@ def test_the_last_messages_of_the_conversation_are_told_bounded_and_fenced(api: 
 
 
 def test_what_was_asked_and_replied_before_by_a2a_is_told(api: Api) -> None:
-    """That of the key and the contextId that wake the agent, and of no other; one reply to all that its run had."""
+    """Messages of the same key and contextId, and no others; one reply for everything in its run."""
     agent_id = str(api.agent("ada", dedup_delay_seconds=0)["id"])
 
     def say(text: str, context: str, key: str | None = api.key, **message: str) -> str:

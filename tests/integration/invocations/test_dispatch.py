@@ -1,4 +1,4 @@
-"""Running invocations on the worker's event loop: what an agent is given, and how its run can end."""
+"""Running invocations on the worker's event loop: what an agent receives, and how its run can end."""
 
 from __future__ import annotations
 

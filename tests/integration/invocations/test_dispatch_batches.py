@@ -1,4 +1,4 @@
-"""Jobs of many invocations: claimed and ended together, each still all or nothing, and none waits for another."""
+"""Jobs of many invocations: claimed and ended together, each still atomic, and none waits for another."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.invocations import audited, close, fire, make_woken, queued_j
 
 
 def ready_many(db: Database, count: int) -> list[UUID]:
-    """Ready invocations, each of an agent of its own."""
+    """Creates ready invocations, each of a separate agent."""
     for number in range(count):
         fire(db, make_woken(db, f"agent {number}"))
     return close(db).ready

@@ -1,4 +1,4 @@
-"""Runs that are stopped: cancelled, taken away, given up or handed back, and none is left behind."""
+"""Runs that are stopped: cancelled, taken over, given up or handed back, and none is left behind."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def run_watched(
     monkeypatch: pytest.MonkeyPatch,
     **values: Any,
 ) -> Scripted:
-    """Start a run that hangs, do `meanwhile`, and wait until the watch has ended it."""
+    """Starts a run that hangs, calls `meanwhile`, and waits until the watch has ended it."""
     monkeypatch.setattr(dispatch, "WATCH_SECONDS", 0.02)
 
     async def run() -> Scripted:
@@ -47,7 +47,7 @@ def run_watched(
 
 
 def shut_down(db: Database, invocation_id: UUID, runtime: Scripted) -> bool:
-    """Cancel the job once its agent runs, as a worker's shutdown does; whether the job then ended cancelled."""
+    """Cancels the job once its agent runs, as a worker's shutdown does; returns whether the job ended cancelled."""
 
     async def run() -> bool:
         dispatcher = make_dispatcher(db, runtime)

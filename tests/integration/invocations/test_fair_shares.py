@@ -1,4 +1,4 @@
-"""Nobody takes all: neither a tenant with thousands of invocations nor a host whose agents do not answer."""
+"""Nobody takes everything: neither a tenant with thousands of invocations nor a host whose agents do not answer."""
 
 from __future__ import annotations
 

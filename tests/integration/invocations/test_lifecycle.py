@@ -1,4 +1,4 @@
-"""From ready to its end: every operation in every state, what a try leaves behind, and what it sets free."""
+"""From ready to the end: every operation in every state, what an attempt leaves behind, and what it frees."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ from tests.support.invocations import (
 S = InvocationState
 EVERY_STATE = list(InvocationState)
 
-# The machine in the database
+# The state machine in the database
 
 
 @pytest.fixture
 def in_every_state(db: Database) -> dict[InvocationState, UUID]:
-    """An invocation in each state, each of an agent of its own."""
+    """Creates an invocation in each state, each of a separate agent."""
     return {state: bring_to(db, make_woken(db, state), state) for state in reversed(EVERY_STATE)}
 
 
@@ -56,7 +56,7 @@ def states_of(db: Database, invocations: dict[InvocationState, UUID]) -> dict[In
 def test_a_move_takes_only_rows_that_are_where_it_starts_and_no_other_move_exists(
     db: Database, in_every_state: dict[InvocationState, UUID]
 ) -> None:
-    """Every pair of states, against rows in every state."""
+    """Every pair of states, with rows in every state."""
     for source, target in itertools.product(EVERY_STATE, EVERY_STATE):
         with db.engine.connect() as conn:
             if target in MOVES[source]:

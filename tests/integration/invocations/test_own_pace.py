@@ -1,4 +1,4 @@
-"""An agent's own triggers keep one pace together, whatever it makes anew, and stand in the chain of their run."""
+"""An agent's own triggers share one rate limit, whatever it creates anew, and belong to the chain of their run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LATER = "2090-01-01T00:00:00Z"
 
 
 def once(db: Database, agent_id: UUID, name: str) -> Woken:
-    """A once that the agent sets, which is due now."""
+    """Creates a once trigger of the agent that is due now."""
     tools = Toolbox(db, agent_id)
     made = tools("set_trigger", name=name, type="once", config={"at": LATER}, reason="again", cooldown_seconds=0)
     make_due(db, UUID(made["id"]))
@@ -28,7 +28,7 @@ def once(db: Database, agent_id: UUID, name: str) -> Woken:
 
 
 def until_due(db: Database, woken: Woken) -> timedelta:
-    """How long the agent's window still waits."""
+    """Returns how long the agent's window still waits."""
     query = "SELECT due_at - clock_timestamp() FROM invocations WHERE state = 'collecting' AND agent_id = :id"
     ((left,),) = rows(db, query, id=woken.agent_id)
     assert isinstance(left, timedelta)
@@ -36,7 +36,7 @@ def until_due(db: Database, woken: Woken) -> timedelta:
 
 
 def run_next(db: Database) -> UUID:
-    """Run what is due, or else what waits for the pace, once."""
+    """Runs what is due, else what waits for the rate limit, once."""
     ready = list(close(db).ready)
     if not ready:
         change(db, "UPDATE invocations SET due_at = clock_timestamp() WHERE state = 'collecting'")
@@ -48,7 +48,7 @@ def run_next(db: Database) -> UUID:
 def test_a_loop_of_cancelled_and_new_triggers_wakes_once_a_minute(
     db: Database, scheduler: SteppedScheduler
 ) -> None:
-    """Without a window's delay and without a cooldown; the audit trail names the loop, once."""
+    """Without a window delay and without a cooldown; the audit trail names the loop, once."""
     woken = make_woken(db)
     fire(db, woken)
     tools = Toolbox(db, woken.agent_id)
@@ -87,7 +87,7 @@ def test_neither_urgency_nor_other_triggers_break_the_pace(db: Database, how: di
 
 
 def test_waits_do_not_add_up(db: Database) -> None:
-    """A window that closed early for something else counts as the wake that it was."""
+    """A window that closed early for another reason counts as the wake that it was."""
     woken = make_woken(db)
     for number in range(4):
         fire(db, once(db, woken.agent_id, f"again {number}"))
@@ -136,7 +136,7 @@ def test_a_change_in_a_deeper_run_goes_down_with_it(db: Database) -> None:
 
 
 def test_a_firing_is_not_put_off_for_ever(db: Database) -> None:
-    """Twenty times; each time it comes back, and at last it is said so."""
+    """Twenty times; each time it returns, and in the end this is noted."""
     woken = make_woken(db)
     (firing_id,) = fire(db, woken)
     tools = Toolbox(db, woken.agent_id)

@@ -1,4 +1,4 @@
-"""A tenant, or everything, is paused: nothing is woken, everything is recorded, and what was paused before stays so."""
+"""A tenant, or everything, is paused: nothing is woken, everything is recorded, and earlier pauses stay."""
 
 from __future__ import annotations
 

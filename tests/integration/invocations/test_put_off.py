@@ -1,4 +1,4 @@
-"""Tries that an agent or its model puts off: they wait, and use up none of the five for a time."""
+"""Attempts that an agent or its model postpones: they wait, and use up none of the five for a time."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is put right after a process died or a message got lost."""
+"""Recovery after a process died or a message was lost."""
 
 from __future__ import annotations
 
@@ -140,7 +140,7 @@ def test_an_agent_that_accepted_and_did_not_report_is_retried_at_its_deadline(
 
 @pytest.mark.parametrize("duty", [sweep_stalled, reconcile])
 def test_an_agent_that_says_202_by_habit_is_called_once(db: Database, duty: object) -> None:
-    """It has never reported: at its deadline its work counts as done, for another try would do that again."""
+    """It has never reported: at its deadline its work counts as done, because another attempt would repeat it."""
     assert callable(duty)
     woken = make_woken(db)
     invocation_id = bring_to(db, woken, S.AWAITING)

@@ -1,4 +1,4 @@
-"""Jobs of many invocations whose worker is gone, and jobs of an earlier version."""
+"""Jobs of many invocations whose worker is lost, and jobs of an earlier version."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A replay: the firings of an invocation that has ended ride once more, in the agent's window."""
+"""A replay: the firings of an ended invocation are sent again, in the agent's window."""
 
 from __future__ import annotations
 

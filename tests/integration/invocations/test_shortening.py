@@ -1,4 +1,4 @@
-"""A delay or a cooldown that is lowered brings the open window forward, and no cooldown of another is broken by it."""
+"""Lowering a delay or a cooldown moves the open window to an earlier time, and breaks no other trigger's cooldown."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.support.invocations import Woken, close, fire, make_woken
 
 
 def waits(db: Database, woken: Woken) -> float:
-    """Seconds until the agent's window is due, at most 0 when it is."""
+    """Returns the seconds until the agent's window is due, at most 0 when it is."""
     query = (
         "SELECT extract(epoch FROM due_at - clock_timestamp())::float8 AS waits FROM invocations "
         "WHERE agent_id = :id AND state = 'collecting'"
@@ -28,7 +28,7 @@ def patch(db: Database, trigger_id: UUID, **values: object) -> None:
 
 
 def cooling(db: Database) -> Woken:
-    """An agent that was woken, whose trigger fired again while it cools down for an hour."""
+    """An agent that was woken, whose trigger fired again during its cooldown of an hour."""
     woken = make_woken(db)
     patch(db, woken.trigger_id, cooldown_seconds=3600)
     fire(db, woken)

@@ -1,4 +1,4 @@
-"""Intake, closing, running, cancelling and replaying at once: nothing lost, overlapping, stuck, or deadlocked."""
+"""Intake, closing, running, cancelling and replaying at once: nothing is lost, overlapping, stuck, or deadlocked."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ AGENTS = 8
 
 
 class Storm:
-    """What the threads do, and what they saw."""
+    """The actions of the threads, and what they saw."""
 
     def __init__(self, db: Database, woken: list[Woken]) -> None:
         self.db = db
@@ -46,7 +46,7 @@ class Storm:
         self._lock = Lock()
 
     def take_in(self, rng: random.Random) -> None:
-        """Record firings for several agents in one transaction, as a scheduler's pass does."""
+        """Records firings for several agents in one transaction, like a scheduler's pass."""
         with self.db.begin() as conn:
             chosen = rng.sample(self.woken, rng.randint(1, 4))
             triggers = lock_triggers(conn, [each.trigger_id for each in chosen])
@@ -58,12 +58,12 @@ class Storm:
             self.recorded += [firing.id for firing in firings]
 
     def close(self, rng: random.Random) -> None:
-        """Close what is due."""
+        """Closes what is due."""
         with self.db.begin() as conn:
             close_due_windows(conn, rng.choice([1, 3, 100]))
 
     def run(self, rng: random.Random) -> None:
-        """Be a worker: take a job, run it, end it; sometimes it fails, sometimes it is handed back."""
+        """Acts as a worker: takes a job, runs it, ends it; sometimes it fails, sometimes it is handed back."""
         with self.db.begin() as conn:
             job = conn.execute(
                 text("""
@@ -74,7 +74,7 @@ class Storm:
             ).scalar_one_or_none()
             if job is None:
                 return
-            # In one transaction with the taking of the job, so that no reconciler finds them without one.
+            # In one transaction with taking the job, so that no reconciler finds them without one.
             taken = claim_all(conn, [(UUID(each), attempt) for each, attempt in job["runs"]], "storm:1")
         with self._lock:
             for claimed in taken:
@@ -95,7 +95,7 @@ class Storm:
         return Failed("HTTP 500", permanent=chance < 0.03) if chance < 0.15 else Replied("done")
 
     def hurry(self, rng: random.Random) -> None:
-        """Shorten the wait of a retry, as time would."""
+        """Shortens the wait of a retry, as time would."""
         with self.db.begin() as conn:
             conn.execute(
                 text("""
@@ -107,7 +107,7 @@ class Storm:
         time.sleep(rng.uniform(0, 0.02))
 
     def meddle(self, rng: random.Random) -> None:
-        """Be a person: pause and resume agents, cancel and replay invocations."""
+        """Acts as a person: pauses and resumes agents, cancels and replays invocations."""
         agent = rng.choice(self.woken).agent_id
         with self.db.begin() as conn:
             pause = rng.random() < 0.5
@@ -136,7 +136,7 @@ def until(stop: Event, step: Callable[[random.Random], None], seed: int) -> None
 
 
 def drain(storm: Storm) -> None:
-    """Resume everything, and work until nothing is left to do."""
+    """Resumes everything, and works until nothing is left to do."""
     rng = random.Random(0)
     with storm.db.begin() as conn:
         conn.execute(text("UPDATE agents SET is_paused = false"))
@@ -168,7 +168,7 @@ def test_nothing_is_lost_overlaps_gets_stuck_or_deadlocks(db: Database) -> None:
         stop.wait(SECONDS)
         stop.set()
         for each in working:
-            each.result()  # a deadlock would be an error here
+            each.result()  # a deadlock would raise an error here
     drain(storm)
 
     assert storm.overlaps == 0
@@ -191,4 +191,4 @@ def test_nothing_is_lost_overlaps_gets_stuck_or_deadlocks(db: Database) -> None:
     assert (wrong_counts, too_many, open_states) == (0, 0, set())
     assert sweep_stalled(db).stalled == 0
     assert reconcile(db, newer_than=None) == Reconciled()
-    assert len(stored) > 50  # so many that they met, on a slow machine too
+    assert len(stored) > 50  # enough of them to meet, even on a slow machine

@@ -1,4 +1,4 @@
-"""What an agent may do with a trigger, by every door: what a person made or paused is not its own to undo."""
+"""What an agent may do with a trigger, through every interface: it cannot undo what a person created or paused."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.support.database import rows
 from tests.support.tools import Toolbox
 
 Door = Callable[[str, dict[str, Any]], tuple[bool, str]]
-"""An agent's try to do something to a trigger: whether it was let, and what it was told."""
+"""An agent's attempt to change a trigger: whether it was allowed, and the message."""
 
 REFUSED = {403}
 HANDS: dict[str, tuple[str, str, Any]] = {
@@ -50,14 +50,14 @@ GRANTED = {"granted": {"managed_by_agent": True}}
 
 
 def by_rest(own: Caller, hand: tuple[str, str, Any], names: dict[str, str]) -> tuple[int, str]:
-    """The status and the text of what the agent's own key is answered."""
+    """Returns the status and the text of the response to the agent's own key."""
     method, path, body = hand
     answer = own.call(method, path.format(**names), body)
     return answer.status_code, answer.text
 
 
 def by_mcp(own: Caller, name: str, arguments: dict[str, Any]) -> tuple[bool, str]:
-    """Whether a tool is refused over MCP, and its words."""
+    """Returns whether a tool is refused over MCP, and its message."""
     message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments}}
     headers = {"Accept": "application/json"}
     answer = own.call("POST", "//mcp", message, headers=headers).json
@@ -68,7 +68,7 @@ def by_mcp(own: Caller, name: str, arguments: dict[str, Any]) -> tuple[bool, str
 
 @pytest.fixture
 def api(shared: Api) -> Api:
-    """The application on a database that this module shares; each test has an agent of its own."""
+    """The application on a database that this module shares; each test has its own agent."""
     return shared
 
 
@@ -85,7 +85,7 @@ def own(api: Api, agent_id: str) -> Caller:
 
 
 def hook(maker: Caller, agent_id: str, **fields: Any) -> dict[str, str]:
-    """A webhook with a delivery, made by a person or by the agent; what paths name."""
+    """Creates a webhook with a delivery, as a person or as the agent; returns what paths need."""
     body = {"name": "hook", "type": "webhook", "config": {}, "focus_ref": "order", **fields}
     made = maker.post(f"/agents/{agent_id}/triggers", body)
     token = made["hook_url"].rsplit("/", 1)[1]

@@ -1,4 +1,4 @@
-"""Changes at the very moment of a slot, by other processes and at random: each slot is fired once or audited."""
+"""Changes at the exact moment of a slot, by other processes and at random: each slot is fired once or audited."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ scheduler.shutdown()
 
 
 def ranges(db: Database, trigger_id: UUID) -> list[tuple[datetime, datetime, int]]:
-    """What every slot that is accounted for lies in: firings, and what was audited as skipped; oldest first."""
+    """Returns the ranges of all recorded slots: of firings, and of those audited as skipped; oldest first."""
     found = [
         (row.first_scheduled_for, row.scheduled_for, row.slot_count)
         for row in firings_by_slot(db, trigger_id)
@@ -49,7 +49,7 @@ def ranges(db: Database, trigger_id: UUID) -> list[tuple[datetime, datetime, int
 
 
 def assert_each_slot_once(found: Sequence[tuple[datetime, datetime, int]], step: timedelta) -> None:
-    """Every slot from the first to the last lies in exactly one range."""
+    """Checks that every slot from the first to the last is in exactly one range."""
     for before, after in pairwise(found):
         assert after[0] - before[1] == step
     for first, last, count in found:
@@ -107,7 +107,7 @@ def test_changes_at_random_lose_and_double_no_slot(
 
 
 def _let_time_pass(db: Database, trigger_id: UUID, step: timedelta, slots: int) -> None:
-    """Move all that was back by some steps: the same as letting them pass, without waiting."""
+    """Moves everything back by some steps, which is the same as letting time pass, without waiting."""
     values = {"id": trigger_id, "by": slots * step}
     change(db, "UPDATE triggers SET anchor_at = anchor_at - CAST(:by AS interval) WHERE id = :id", **values)
     change(
@@ -145,7 +145,7 @@ def _do(
     trigger_id: UUID,
     number: int,
 ) -> None:
-    """One thing that may happen to a trigger, or to a scheduler."""
+    """Does one thing that may happen to a trigger, or to a scheduler."""
     if what == 0:
         scheduler.run_pass()
     elif what == 1:

@@ -1,4 +1,4 @@
-"""A change loses and doubles no slot that was due before it: it is fired, counted or skipped, and audited."""
+"""A change neither loses nor doubles a slot that was due before it: it is fired, counted or skipped, and audited."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ PATCHES: list[dict[str, Any]] = [
 
 
 def settled(db: Database, trigger_id: UUID) -> list[dict[str, Any]]:
-    """What the audit trail says of slots that were settled at a change."""
+    """Returns the audit events of slots that were settled by a change."""
     query = "SELECT detail FROM audit_events WHERE subject_id = :id AND action = 'trigger.settled' ORDER BY id"
     return [row.detail for row in rows(db, query, id=trigger_id)]
 
@@ -80,7 +80,7 @@ def test_a_change_of_any_field_fires_what_was_due_before_it(
 
 @dataclass(frozen=True)
 class Scene:
-    """A trigger of which slots are due, and those who can do something to it."""
+    """A trigger with due slots, and those who can change it."""
 
     db: Database
     triggers: Triggers

@@ -1,4 +1,4 @@
-"""A once that is due when its agent moves, or when it is changed, is decided once."""
+"""A once trigger that is due when its agent changes zone, or when it is edited, is decided once."""
 
 from __future__ import annotations
 

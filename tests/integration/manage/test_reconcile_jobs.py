@@ -1,4 +1,4 @@
-"""Drift between triggers and jobs: none by ourselves; what somebody else made is found, repaired and audited."""
+"""Drift between triggers and jobs: the product makes none; drift from elsewhere is found, repaired and audited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The first reconcile pass is whole, however often it has to be made; and a deadline is no repair."""
+"""The first reconcile pass is complete, however often it has to be repeated; and a deadline is not a repair."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ RECONCILE_LOCK = 7_383_003
 
 
 def strand_of_old(db: Database) -> UUID:
-    """A firing of long ago that is pending in an invocation that is gone."""
+    """Creates an old firing that is pending in an invocation that no longer exists."""
     fire(db, make_woken(db))
     long_ago = UUID(int=1 << 96)
     change(db, "UPDATE firings SET id = :id", id=long_ago)

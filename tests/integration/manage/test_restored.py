@@ -1,4 +1,4 @@
-"""Slots that passed since a backup are left out on request, whatever the misfire policies say."""
+"""Slots that passed since a backup are skipped on request, whatever the misfire policies say."""
 
 from __future__ import annotations
 

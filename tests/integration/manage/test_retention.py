@@ -1,4 +1,4 @@
-"""History is removed once its days have passed, of each kind and tenant by its own; what is under way stays."""
+"""History is removed after its retention time, by kind and tenant; what is still active stays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ TABLES = {
 
 
 def age(db: Database, days: float, *kinds: History) -> None:
-    """Let what is there be older."""
+    """Makes existing rows older."""
     for kind in kinds or tuple(History):
         table, column = TABLES[kind]
         change(
@@ -41,7 +41,7 @@ def left(db: Database, kind: History, where: str = "true") -> int:
 
 
 def prune(db: Database, **days: int) -> dict[History, int]:
-    """What was removed, over all tenants."""
+    """Returns what was removed, over all tenants."""
     removed = Pruner(db, dict(DEFAULT_DAYS) | {History(kind): number for kind, number in days.items()}).remove()
     total: dict[History, int] = {}
     for counts in removed.values():

@@ -1,4 +1,4 @@
-"""A slot is its nominal time: jitter moves when it fires, and no change of it fires a slot twice or loses one."""
+"""A slot is its nominal time: jitter moves when it fires, and changing it neither doubles nor loses a slot."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ HOUR = timedelta(hours=1)
 
 
 def make_jittered(db: Database, jitter: float | None, nominal_ago: timedelta) -> tuple[UUID, datetime]:
-    """An hourly trigger whose next slot's nominal time was `nominal_ago`; and that slot."""
+    """Creates an hourly trigger whose next slot's nominal time was `nominal_ago`; returns it with that slot."""
     config = {"seconds": 3600} | ({} if jitter is None else {"jitter_seconds": jitter})
     trigger = make_trigger(db, make_agent(db), config=config)
     (row,) = rows(db, "SELECT clock_timestamp() - CAST(:ago AS interval) AS slot", ago=nominal_ago)
@@ -33,7 +33,7 @@ def make_jittered(db: Database, jitter: float | None, nominal_ago: timedelta) ->
 
 
 def fires_late(db: Database, jitter: float, nominal_ago: timedelta) -> tuple[UUID, datetime]:
-    """As `make_jittered`, of a trigger whose jitter holds the slot back beyond now: most do."""
+    """Like `make_jittered`, with a trigger whose jitter delays the slot beyond now: most do."""
     while True:
         change(db, "UPDATE agents SET deleted_at = clock_timestamp(), name = gen_random_uuid()::text")
         trigger_id, slot = make_jittered(db, jitter, nominal_ago)

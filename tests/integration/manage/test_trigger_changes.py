@@ -1,4 +1,4 @@
-"""What a change leaves of a schedule: slots that are due, the grid, the last one, and one word in the audit trail."""
+"""How a change affects a schedule: due slots, the grid, the last slot, and one audit event."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def no_drift(db: Database) -> bool:
 
 
 def move(db: Database, agent_id: UUID, zone: str) -> None:
-    """Give an agent another zone, its triggers with it."""
+    """Gives an agent another zone, which its triggers follow."""
     change(db, "UPDATE agents SET timezone = :zone WHERE id = :id", zone=zone, id=agent_id)
     with db.begin() as conn:
         rezone_agent(conn, agent_id)
@@ -190,7 +190,7 @@ def test_a_repair_ends_a_trigger_that_has_nothing_left_in_its_zone(db: Database,
 
 
 def test_a_patch_that_may_not_resume_changes_nothing_at_all(db: Database, triggers: Triggers) -> None:
-    """All of a patch is one transaction, `is_enabled` too."""
+    """The whole patch is one transaction, including `is_enabled`."""
     trigger = make_trigger(db, make_agent(db), reason="before")
     triggers.pause(DEFAULT_TENANT, trigger.id, actor="test")
     with pytest.raises(Conflict, match="max_fires"):

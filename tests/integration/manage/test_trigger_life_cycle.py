@@ -1,4 +1,4 @@
-"""A trigger's life in any order, against a model: whatever is done to it, nothing fires twice, late or unseen."""
+"""Random sequences of trigger operations, compared with a model: nothing fires twice, late or unnoticed."""
 
 from __future__ import annotations
 
@@ -38,14 +38,14 @@ from tests.support.life_cycle import CONFIGS, COUNTED, ENDS, EXPIRE, MAKE_DUE, W
 ACTOR = "test"
 IN_AGES = datetime(2999, 1, 1, tzinfo=UTC)
 KINDS = [*CONFIGS, "interval", "interval"]
-"""Of intervals there is most to find out: several slots may pass at once."""
+"""Intervals are the most interesting: several slots may pass at once."""
 
 picks = st.integers(0, 99)
 limits = st.sampled_from([None, None, None, 0, 1, 2, 5])
 
 
 class LifeCycle(RuleBasedStateMachine):
-    """Two agents: one is woken at once by few firings at a time, one gathers them."""
+    """Two agents: one is woken at once by few firings at a time, one collects them."""
 
     def __init__(self, db: Database, scheduler: SteppedScheduler) -> None:
         super().__init__()
@@ -59,7 +59,7 @@ class LifeCycle(RuleBasedStateMachine):
         max_fires=limits,
     )
     def begin(self, policies: list[str], max_fires: int | None) -> None:
-        """Agents with a trigger of each kind."""
+        """Creates agents with a trigger of each kind."""
         self.agents = [
             make_agent(self.db, new_id().hex, dedup_delay_seconds=0, max_batch=2),
             make_agent(self.db, new_id().hex),
@@ -92,7 +92,7 @@ class LifeCycle(RuleBasedStateMachine):
         pick=picks, missed=st.integers(0, 3), is_last=st.sampled_from([False, False, True]), is_seen=st.booleans()
     )
     def come_due(self, pick: int, missed: int, is_last: bool, is_seen: bool) -> None:
-        """One that waits comes due, an interval perhaps several times; `is_seen` by a pass at once."""
+        """Makes a waiting trigger due, an interval perhaps several times; `is_seen` by a pass at once."""
         one = self._pick(pick, lambda each: each.kind == "interval", self._waiting())
         is_last = is_last or one.kind == "once"
         step = step_of(self.triggers.get(DEFAULT_TENANT, one.id).config)
@@ -162,7 +162,7 @@ class LifeCycle(RuleBasedStateMachine):
     def pause(self, pick: int, note: str | None) -> None:
         one = self._pick(pick, lambda each: each.passed > 0)
         self.triggers.pause(DEFAULT_TENANT, one.id, actor=ACTOR, note=note)
-        if one.kind != "once":  # its slot comes again when it is resumed
+        if one.kind != "once":  # its slot returns when it is resumed
             one.settle()
         if one.is_enabled or note:
             one.end(note or "paused")
@@ -267,13 +267,13 @@ class LifeCycle(RuleBasedStateMachine):
         return [one for one in self.expected if not one.is_deleted]
 
     def _waiting(self) -> list[Expected]:
-        """The enabled time triggers none of whose slots has passed."""
+        """Returns the enabled time triggers none of whose slots has passed."""
         return [one for one in self._alive() if one.is_enabled and one.has_slots and not one.passed]
 
     def _pick(
         self, pick: int, wanted: Callable[[Expected], bool], candidates: list[Expected] | None = None
     ) -> Expected:
-        """A trigger to do something to: mostly one that is `wanted`, of which there is most to find out."""
+        """Returns a trigger to act on: mostly one that is `wanted`, which is the most interesting."""
         candidates = candidates or self._alive()
         chosen = (pick % 4 and [one for one in candidates if wanted(one)]) or candidates
         return chosen[pick // 4 % len(chosen)]
@@ -288,8 +288,8 @@ def test_a_trigger_lives_as_the_model_says(db: Database, scheduler: SteppedSched
         def __init__(self) -> None:
             super().__init__(db, scheduler)
 
-    # No Phase.shrink: it takes minutes on a database, and the steps of a failure are printed all the same.
-    # With CI=true Hypothesis itself takes the same examples each time.
+    # No Phase.shrink: it takes minutes on a database, and the steps of a failure are printed anyway. With CI=true
+    # Hypothesis itself uses the same examples each time.
     phases = [Phase.explicit, Phase.reuse, Phase.generate]
     run_state_machine_as_test(
         Here, settings=settings(max_examples=25, stateful_step_count=30, deadline=None, phases=phases)

@@ -1,4 +1,4 @@
-"""Bad input is refused by the name of its field, and nothing is made."""
+"""Bad input is refused with its field's name, and nothing is created."""
 
 from __future__ import annotations
 

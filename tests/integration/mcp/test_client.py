@@ -20,7 +20,7 @@ Work = Callable[[Client], Awaitable[Any]]
 
 
 def drive(url: str, key: str, work: Work, **options: Any) -> Any:
-    """What `work` gives, done by a connected client."""
+    """Runs `work` with a connected client and returns its result."""
 
     async def run() -> Any:
         headers = {"Authorization": f"Bearer {key}"}
@@ -33,7 +33,7 @@ def drive(url: str, key: str, work: Work, **options: Any) -> Any:
 
 
 async def call(client: Client, tool: str, /, **arguments: Any) -> Any:
-    """A tool's structured result, which its text repeats."""
+    """Returns a tool's structured result, which its text repeats."""
     result = await client.call_tool(tool, arguments)
     assert not result.is_error, result.content
     assert json.loads(text_of(result)) == result.structured_content
@@ -41,14 +41,14 @@ async def call(client: Client, tool: str, /, **arguments: Any) -> Any:
 
 
 async def refused(client: Client, tool: str, /, **arguments: Any) -> str:
-    """What a tool says to what it refuses."""
+    """Returns a tool's message for a refused call."""
     result = await client.call_tool(tool, arguments)
     assert result.is_error
     return text_of(result)
 
 
 def text_of(result: CallToolResult) -> str:
-    """The one text that a result holds."""
+    """Returns the only text of a result."""
     (content,) = result.content
     assert isinstance(content, TextContent)
     return content.text
@@ -101,7 +101,7 @@ def test_an_agent_elsewhere_sets_its_alarm_clock_and_reads_what_woke_it(api: Api
 
 
 def test_the_web_process_serves_it_as_in_production(api: Api, database_url: str) -> None:
-    """gunicorn with our configuration, in a process of its own."""
+    """gunicorn with our configuration, in a separate process."""
     key = api.with_key(f"agent:{api.agent('ada')['id']}").key
 
     async def work(client: Client) -> None:

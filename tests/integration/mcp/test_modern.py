@@ -19,12 +19,12 @@ META = {VERSION_KEY: "2026-07-28", CAPABILITIES_KEY: {}}
 
 @pytest.fixture
 def own(api: Api) -> Caller:
-    """An agent's own key."""
+    """Returns an agent's own key."""
     return api.with_key(f"agent:{api.agent('ada')['id']}")
 
 
 def ask(own: Caller, method: str, headers: dict[str, str] | None = None, **params: Any) -> TestResponse:
-    """One request with an envelope and the headers that go with it."""
+    """Sends one request with an envelope and the matching headers."""
     body = {"jsonrpc": "2.0", "id": "x", "method": method, "params": {"_meta": META, **params}}
     sent = {
         "Accept": "application/json, text/event-stream",
@@ -38,7 +38,7 @@ def ask(own: Caller, method: str, headers: dict[str, str] | None = None, **param
 
 
 def result(response: TestResponse) -> Any:
-    """The result of a 200, which says that it is whole, and whose."""
+    """Returns the result of a 200, which says that it is complete, and whose it is."""
     assert response.status_code == 200, response.text
     assert response.json is not None
     found = response.json["result"]

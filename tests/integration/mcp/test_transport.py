@@ -14,7 +14,7 @@ ACCEPT = {"Accept": "application/json, text/event-stream"}
 
 
 def post(caller: Caller, body: object, **options: Any) -> TestResponse:
-    """One POST of a message."""
+    """POSTs one message."""
     headers = ACCEPT | options.pop("headers", {})
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     options = {"content_type": "application/json"} | options
@@ -22,18 +22,18 @@ def post(caller: Caller, body: object, **options: Any) -> TestResponse:
 
 
 def request(method: str, id_: object = 1, **params: Any) -> dict[str, Any]:
-    """A JSON-RPC request."""
+    """Builds a JSON-RPC request."""
     return {"jsonrpc": "2.0", "id": id_, "method": method, "params": params}
 
 
 @pytest.fixture
 def own(api: Api) -> Caller:
-    """An agent's own key."""
+    """Returns an agent's own key."""
     return api.with_key(f"agent:{api.agent('ada')['id']}")
 
 
 def error_of(response: TestResponse, status: int) -> Any:
-    """The JSON-RPC error of a refusal."""
+    """Returns the JSON-RPC error of a refusal."""
     assert response.status_code == status, response.text
     assert response.content_type == "application/json"
     message = response.json
@@ -110,7 +110,7 @@ def test_headers_that_do_not_fit_are_refused(own: Caller) -> None:
 
 
 def test_a_page_of_a_stranger_is_refused(own: Caller) -> None:
-    """A browser tells whose page calls; DNS rebinding gives the stranger's host as ours."""
+    """A browser names the page that calls; DNS rebinding sends the stranger's host as ours."""
     ping = request("ping")
     for origin in ("http://evil.example", "null", "http://localhost.evil.example", "https://evil.example:8080"):
         error_of(post(own, ping, headers={"Origin": origin}), 403)
@@ -132,7 +132,7 @@ def test_it_takes_an_agents_own_key(api: Api) -> None:
 
 
 def test_what_cannot_be_stored_stops_no_tool(own: Caller) -> None:
-    """U+0000, half a surrogate pair and deep nesting come as easily as any other JSON."""
+    """U+0000, a lone surrogate and deep nesting are as easy to send as any other JSON."""
     deep: Any = {}
     for _ in range(50):
         deep = {"a": deep}

@@ -33,7 +33,7 @@ def addresses(*texts: str) -> list[IPAddress]:
 
 
 def names(**hosts: str) -> FixtureResolver:
-    """`names(shop="127.0.0.1")` knows `shop.example`."""
+    """`names(shop="127.0.0.1")` resolves `shop.example`."""
     return FixtureResolver({f"{name}.example": addresses(text) for name, text in hosts.items()})
 
 
@@ -64,7 +64,7 @@ Handler = Callable[[Exchange], Awaitable[None]]
 
 @dataclass
 class Server:
-    """A listening server; `exchanges` holds every request so far."""
+    """A running server; `exchanges` holds every request so far."""
 
     host: str
     port: int = 0
@@ -80,7 +80,7 @@ class Server:
 async def serve(
     answer: bytes | Handler, *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
 ) -> AsyncIterator[Server]:
-    """Answer each connection's one request with bytes or by a handler, then close it."""
+    """Answers each connection's only request with bytes or a handler, then closes it."""
     server = Server(host)
     tasks: set[asyncio.Task[None]] = set()
 
@@ -113,18 +113,18 @@ async def serve(
 
 
 async def never(_: Exchange) -> None:
-    """Never answer."""
+    """Never answers."""
     await asyncio.Event().wait()
 
 
 class ServerContext(ssl.SSLContext):
-    """Notes the server name that each client asks for (SNI, RFC 6066)."""
+    """Records the server name that each client requests (SNI, RFC 6066)."""
 
     server_names: list[str | None]
 
 
 def certificate(directory: Path, *hosts: str) -> tuple[ServerContext, ssl.SSLContext]:
-    """A server context with a fresh certificate for `hosts`, and a client context that trusts it."""
+    """Returns a server context with a new certificate for `hosts`, and a client context that trusts it."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "test")])
     now = datetime.now(UTC)  # noqa: TID251 - the TLS library compares with the real clock
@@ -152,7 +152,7 @@ def certificate(directory: Path, *hosts: str) -> tuple[ServerContext, ssl.SSLCon
 
 
 class Rebound:
-    """A resolver that gives one list of answers after the other, the last one for ever."""
+    """A resolver that gives one list of answers after another, and repeats the last one."""
 
     def __init__(self, answers: Iterable[Sequence[str]]) -> None:
         self._answers = [addresses(*texts) for texts in answers]
@@ -164,7 +164,7 @@ class Rebound:
 
 
 class RecordingBackend(httpcore.AsyncNetworkBackend):
-    """Notes where each connection was to go, and leads it to a loopback server instead."""
+    """Records the destination of each connection, and connects to a loopback server instead."""
 
     def __init__(self, ports: dict[int, int]) -> None:
         self.connected: list[tuple[str, int]] = []
@@ -185,7 +185,7 @@ class RecordingBackend(httpcore.AsyncNetworkBackend):
 
 
 def recorded(backend: RecordingBackend, trusting: ssl.SSLContext | None = None) -> httpx.AsyncHTTPTransport:
-    """httpx's own transport on top of `backend`."""
+    """Returns httpx's own transport on top of `backend`."""
     transport = httpx.AsyncHTTPTransport(verify=trusting or ssl.create_default_context())
     transport._pool = httpcore.AsyncConnectionPool(ssl_context=trusting, network_backend=backend)
     return transport
@@ -205,7 +205,7 @@ sys.addaudithook(_watch)
 
 @contextlib.contextmanager
 def watched_sockets() -> Iterator[list[tuple[str, int]]]:
-    """Every address that this process's sockets connect to meanwhile, as the interpreter reports them."""
+    """Records every address that this process's sockets connect to, as reported by the interpreter."""
     seen: list[tuple[str, int]] = []
     _watchers.append(seen)
     try:

@@ -1,4 +1,4 @@
-"""The transport that carries each request over a connection of its own."""
+"""The transport that uses a separate connection for each request."""
 
 from __future__ import annotations
 

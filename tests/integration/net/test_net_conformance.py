@@ -1,6 +1,6 @@
 """Every URL and redirect of the shared SSRF cases, through the whole client.
 
-A backend under httpx notes where each connection was to go and leads it to a loopback server; beside it the
+A backend under httpx records the destination of each connection and connects to a loopback server; the
 interpreter's own audit events show every socket that was connected.
 """
 
@@ -48,14 +48,14 @@ def anyio_backend() -> str:
 
 
 def fixture_resolver() -> Resolver:
-    """The cases' own answers; what they do not list (numeric oddities, localhost) is really resolved."""
+    """Resolves names as the cases say; others (unusual numbers, localhost) are really resolved."""
     listed = {host: addresses(*texts) for host, texts in DNS.items()}
     return FixtureResolver(listed, fallback=SystemResolver())
 
 
 @dataclass
 class World:
-    """A client whose connections are recorded, and what they were."""
+    """A client whose connections are recorded."""
 
     client: GuardedClient
     backend: RecordingBackend
@@ -70,7 +70,7 @@ class World:
 
     def assert_only_public_addresses(self) -> None:
         for address, _ in self.backend.connected:
-            # The interpreter's own notion, as a second opinion on ours.
+            # The interpreter's own classification, as a second opinion.
             assert ip_address(address).is_global, address
         assert len(self.sockets) == len(self.backend.connected)
 

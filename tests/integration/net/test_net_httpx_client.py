@@ -1,4 +1,4 @@
-"""Clients of libraries on httpx go through the guard: what it refuses, they cannot reach."""
+"""Library clients based on httpx use the guard: they cannot reach what it refuses."""
 
 from __future__ import annotations
 

@@ -23,13 +23,13 @@ def anyio_backend() -> str:
 
 
 async def slow_headers(exchange: Exchange) -> None:
-    """A header line now and then, never the last one."""
+    """Sends a header line now and then, and never the last one."""
     await exchange.send(b"HTTP/1.1 200 OK\r\nX-One: 1\r\n")
     await never(exchange)
 
 
 async def slow_body(exchange: Exchange) -> None:
-    """A byte every few milliseconds, so that no single read ever takes long."""
+    """Sends a byte every few milliseconds, so that no single read takes long."""
     await exchange.send(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
     while True:
         await exchange.send(b"x")
@@ -74,7 +74,7 @@ async def test_a_body_over_the_limit_is_refused_or_cut() -> None:
 
 
 def bomb() -> bytes:
-    """256 MiB of zeros in 256 KiB of gzip, headers included."""
+    """256 MiB of zeros in 256 KiB of gzip, including headers."""
     deflater = zlib.compressobj(wbits=zlib.MAX_WBITS | 16)
     zeros = bytes(16 * MIB)
     body = b"".join([*(deflater.compress(zeros) for _ in range(16)), deflater.flush()])

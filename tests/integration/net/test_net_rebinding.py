@@ -1,4 +1,4 @@
-"""DNS rebinding: a real name server whose answer changes between two look-ups."""
+"""DNS rebinding: a real name server whose answer changes between two lookups."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def anyio_backend() -> str:
 
 
 class NameServer(asyncio.DatagramProtocol):
-    """Answers each A query (RFC 1035) with the next address, the last one for ever, and a TTL of 0."""
+    """Answers each A query (RFC 1035) with the next address, repeats the last one, and uses a TTL of 0."""
 
     def __init__(self, *answers: IPv4Address) -> None:
         self._answers = answers
@@ -47,7 +47,7 @@ class NameServer(asyncio.DatagramProtocol):
 
 
 class StubResolver:
-    """Asks one name server over UDP; `getaddrinfo` cannot be pointed at a port of ours."""
+    """Asks one name server over UDP; `getaddrinfo` cannot use a port of our own."""
 
     def __init__(self, port: int) -> None:
         self._port = port

@@ -1,4 +1,4 @@
-"""Notifications sent on: queued with the run's end, tried again, given up, and never a harm to the run."""
+"""Sending notifications to targets: queued with the run's end, retried, given up, and never affecting the run."""
 
 from __future__ import annotations
 
@@ -56,14 +56,14 @@ def reply(db: Database, woken: Woken, text: str = "All quiet.") -> UUID:
 
 
 def jobs(db: Database) -> list[tuple[UUID, int]]:
-    """The queued deliveries, taken from the queue."""
+    """Returns the queued deliveries, removed from the queue."""
     query = "DELETE FROM procrastinate_jobs WHERE queue_name = 'io' RETURNING id, args"
     found = sorted(rows(db, query), key=lambda job: job.id)
     return [(UUID(job.args["delivery_id"]), job.args["attempt"]) for job in found]
 
 
 def work(db: Database, *tries: tuple[UUID, int], allow: str = "127.0.0.1") -> None:
-    """Do these tries at once."""
+    """Makes these attempts at once."""
 
     async def run() -> None:
         async with GuardedClient(allow_private=AllowedPrivate.parse(allow)) as client:

@@ -1,4 +1,4 @@
-"""Who is told of a reply: the open sessions, else the latest one, in the transaction that ends the run."""
+"""Who is notified of a reply: the open sessions, else the latest one, in the transaction that ends the run."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.support.messages import listen, look, make_user, write
 
 @pytest.fixture
 def woken(db: Database) -> Woken:
-    """An agent with a trigger that has a reason."""
+    """Creates an agent with a trigger that has a reason."""
     agent_id = make_agent(db, "ada", dedup_delay_seconds=0.0)
     trigger = make_trigger(db, agent_id, "webhook", cooldown_seconds=0.0, reason="Look at the queue.")
     return Woken(agent_id, trigger.id)
 
 
 def told(db: Database, session_id: UUID) -> list[str]:
-    """What the agent said in a session."""
+    """Returns what the agent said in a session."""
     query = "SELECT text FROM messages WHERE session_id = :id AND from_type = 'agent' ORDER BY id"
     return [row.text for row in rows(db, query, id=session_id)]
 
@@ -38,7 +38,7 @@ def notifications(db: Database) -> list[Any]:
 
 
 def open_socket(db: Database, age: float = 0.0, **columns: UUID) -> None:
-    """A socket that its process showed `age` seconds ago."""
+    """Creates an open socket that its process reported `age` seconds ago."""
     fields = {"agent_id": None, "user_id": None, "session_id": None, "tenant_id": DEFAULT_TENANT} | columns
     change(
         db,

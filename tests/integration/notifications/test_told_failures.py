@@ -1,4 +1,4 @@
-"""A run that died is told to the person who asked, where they asked, and to nobody else."""
+"""A run that failed is reported to the person who asked, where they asked, and to nobody else."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SENTENCES = {
 
 
 def said(db: Database) -> list[tuple[str, str]]:
-    """What the agent said, with the channel of the session."""
+    """Returns what the agent said, with the channel of the session."""
     query = "SELECT channel, text FROM messages WHERE from_type = 'agent' ORDER BY id"
     return [(row.channel, row.text) for row in rows(db, query)]
 

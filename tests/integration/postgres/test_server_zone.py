@@ -1,4 +1,4 @@
-"""A server whose own time zone is not UTC changes nothing: sessions are in UTC."""
+"""A server whose own time zone is not UTC changes nothing: sessions use UTC."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_an_interval_keeps_its_grid_and_a_slot_its_key(db: Database, sqlalchemy_
     (firing,) = firings_by_slot(db, trigger.id)
     assert firing.occurrence_key == f"slot:{firing.scheduled_for.astimezone(UTC).isoformat()}"
 
-    # The next forward change in Berlin is within a year: then a day of its clocks has 23 hours.
+    # The next forward change in Berlin is within a year: that local day has 23 hours.
     times = [
         datetime.fromisoformat(each)
         for each in Triggers(db, BOX).preview(DEFAULT_TENANT, trigger.id, 366).fire_times

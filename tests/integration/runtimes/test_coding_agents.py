@@ -1,4 +1,4 @@
-"""The wrapper of examples/coding-agents as a `command` agent, with a stand-in that speaks each tool's JSON."""
+"""The wrapper of examples/coding-agents as a `command` agent, with a stand-in that imitates each tool's JSON."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ADA = RunAgent(id=new_id(), name="ada")
 
 
 class Coder:
-    """One tool, in a folder of its own."""
+    """One tool, in its own folder."""
 
     def __init__(self, tool: str, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Each preset against a loopback server that answers in the product's published shape."""
+"""Each preset with a loopback server that answers in the product's published format."""
 
 from __future__ import annotations
 

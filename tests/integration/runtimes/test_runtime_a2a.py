@@ -1,4 +1,4 @@
-"""The `a2a` runtime against a real A2A server: what it sends, how it follows a task, what each end comes to."""
+"""The `a2a` runtime with a real A2A server: what it sends, how it follows a task, and the outcome of each end."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_cancelling_the_run_cancels_the_remote_task(db: Database, *, streaming: 
                 await asyncio.sleep(0.02)
             running.cancel()
             await asyncio.sleep(0)
-            running.cancel()  # whoever is impatient must not keep the agent from being told
+            running.cancel()  # an impatient caller must not keep the agent from being told
             with pytest.raises(asyncio.CancelledError):
                 await running
 
@@ -113,7 +113,7 @@ def test_a_cancelled_run_does_not_wait_long_for_an_agent_that_does_not_listen(
 
 
 def test_a_retry_follows_the_task_of_a_lost_worker(db: Database) -> None:
-    """Not a second message, although the first try ended without a word to the agent."""
+    """Not a second message, although the first attempt ended without telling the agent."""
     memory, request = RemoteTasks(db), make_request()
     with remote_agent(far.waits) as agent:
 

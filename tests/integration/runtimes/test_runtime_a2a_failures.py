@@ -1,4 +1,4 @@
-"""The `a2a` runtime and agents that refuse, break or are not there: whether another try can help."""
+"""The `a2a` runtime with agents that refuse, break or do not exist: whether another attempt can help."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The `command` runtime with real programs: what they get, what their ends mean, that nothing of them stays."""
+"""The `command` runtime with real programs: their input, the meaning of their ends, and that nothing of them
+remains.
+"""
 
 from __future__ import annotations
 
@@ -174,7 +176,7 @@ FAMILY = """
 
 
 def family(path: Path, then: str) -> list[str]:
-    """A program with two children that ignore SIGTERM, on Linux one of them in a session of its own."""
+    """A program with two children that ignore SIGTERM; on Linux, one of them in its own session."""
     return python(FAMILY.format(path=str(path), then=then))
 
 
@@ -235,7 +237,7 @@ def test_sigterm_lets_a_program_end_by_itself(tmp_path: Path) -> None:
 
 
 def test_a_worker_that_is_killed_takes_its_programs_with_it(tmp_path: Path) -> None:
-    """The agent would else run on beside the retry."""
+    """Otherwise the program would continue beside the retry."""
     read_end, write_end = os.pipe()
     leash = [sys.executable, "-I", "-S", str(command_module.CHILD_GUARD), str(read_end)]
     holder = subprocess.Popen(
@@ -245,7 +247,7 @@ def test_a_worker_that_is_killed_takes_its_programs_with_it(tmp_path: Path) -> N
     wait_for((tmp_path / "pids").exists, "the program's start")
     pids = pids_in(tmp_path / "pids")
     assert not any(map(is_gone, pids))
-    os.close(write_end)  # what the kernel does for a process that is killed
+    os.close(write_end)  # what the kernel does for a killed process
     assert holder.wait(PATIENCE) == 128 + signal.SIGKILL
     assert all(map(is_gone, pids))
 

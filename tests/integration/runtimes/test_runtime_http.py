@@ -1,4 +1,4 @@
-"""The `http` runtime against a real server: what it sends, and what each answer comes to."""
+"""The `http` runtime with a real server: what it sends, and the outcome of each answer."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`http` agents whose answer begins a run: it is followed to its end, once, and by whoever comes next."""
+"""`http` agents whose answer starts a run: it is followed to its end, once, even by another worker."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _no_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def story(*answers: bytes) -> Script:
-    """Answers one after the other; the last again and again."""
+    """Gives one answer after another, and repeats the last."""
     left: Iterator[bytes] = iter(answers)
     last = [b""]
 
@@ -161,7 +161,7 @@ def test_another_host_is_told_nothing_that_is_secret() -> None:
 
 
 class Service:
-    """Runs that begin by POST / and are looked at by GET /runs/N."""
+    """Runs that start with POST / and are checked with GET /runs/N."""
 
     def __init__(self) -> None:
         self.script = Script(self.answer)

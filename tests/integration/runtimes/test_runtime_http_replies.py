@@ -1,4 +1,4 @@
-"""Replies of `http` agents: whole ones count, however their headers and their text are written."""
+"""Replies of `http` agents: complete ones count, however their headers and their text are written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`http` agents with a request and a reading of their own, against a real server."""
+"""`http` agents with their own request and reply formats, with a real server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.support.runs import SECRET, make_request
 
 
 def sent_by(settings: dict[str, Any], **values: Any) -> Any:
-    """The one request that an agent with these settings makes."""
+    """Returns the only request that an agent with these settings makes."""
     script = Script(lambda _: replied({"reply": "ok"}))
     assert run_shaped(script, settings, **values) == Replied("ok")
     [seen] = script.seen

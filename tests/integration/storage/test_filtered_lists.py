@@ -1,4 +1,4 @@
-"""Lists that are filtered give the same rows whichever index they are read by."""
+"""Filtered lists return the same rows whichever index is used."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ DELIVERED = text("""
 
 @pytest.fixture
 def woken(db: Database) -> list[Woken]:
-    """Two agents, each with invocations of several states and with deliveries."""
+    """Two agents, each with invocations in several states and with deliveries."""
     made = [make_woken(db, "ada"), make_woken(db, "bob")]
     for one, state in product(made, STATES):
         bring_to(db, one, state)

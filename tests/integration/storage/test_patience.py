@@ -1,4 +1,4 @@
-"""A server, or a network, that goes without a word is noticed; one that works for long is waited for."""
+"""A server or network that silently stops answering is noticed; one that is merely slow is waited for."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tests.support.proxy import Proxy, proxy
 
 @pytest.fixture
 def between(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    """A proxy before the database, and a watch that asks after a third of a second."""
+    """A proxy in front of the database, and a watch that asks after a third of a second."""
     monkeypatch.setattr(patience, "ASK_AFTER", 0.3)
     monkeypatch.setattr(patience, "LOOK_SECONDS", 0.1)
     monkeypatch.setattr(patience, "CONNECT_TIMEOUT", 2)

@@ -1,4 +1,4 @@
-"""Through a pooler that lends a session for a transaction, everything works but LISTEN, which goes past it."""
+"""With a transaction pooler everything works except LISTEN, which bypasses it."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_repeated_statements_times_and_options_come_through(database_url: str, b
 
     def ask(db: Database) -> set[tuple[object, ...]]:
         found: set[tuple[object, ...]] = set()
-        for _ in range(12):  # more often than the driver runs a statement before it prepares it
+        for _ in range(12):  # more often than the driver runs a statement before preparing it
             with db.begin() as conn:
                 row = conn.execute(
                     text("SELECT current_setting('enable_hashjoin'), CAST(:at AS timestamptz)"),

@@ -1,4 +1,4 @@
-"""A server process says in one line that its database was not migrated, and what gunicorn refuses is a problem too."""
+"""A server process says in one line that its database was not migrated, and gunicorn's refusals are problems too."""
 
 from __future__ import annotations
 

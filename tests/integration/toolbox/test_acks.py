@@ -1,4 +1,4 @@
-"""The tool by which an agent acknowledges."""
+"""The tool with which an agent acknowledges firings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One agent gives work to another and is woken with the answer, or when there is none."""
+"""One agent delegates work to another and is woken with the answer, or when there is none."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ def bob(db: Database) -> UUID:
 
 
 def start_next(db: Database) -> Claimed:
-    """Close the window that is due, and begin to run it."""
+    """Closes the due window, and begins to run it."""
     [invocation_id] = close(db).ready
     return start(db, invocation_id)
 
 
 def context_of(db: Database, claimed: Claimed) -> str:
-    """What the agent reads."""
+    """Returns what the agent reads."""
     with db.begin() as conn:
         work = prepare_all(conn, [claimed], "http://localhost", BOX)[claimed.id]
     assert isinstance(work, Work)
@@ -50,7 +50,7 @@ def context_of(db: Database, claimed: Claimed) -> str:
 
 
 def waits(db: Database) -> list[Any]:
-    """The waits there are."""
+    """Returns the existing waits."""
     return rows(db, "SELECT *, expires_at - created_at AS life FROM triggers WHERE type = 'a2a_wait' ORDER BY id")
 
 
@@ -194,12 +194,12 @@ def test_what_cannot_be_delegated(db: Database, ada: UUID) -> None:
 
 
 def ring(db: Database, names: str) -> dict[str, Toolbox]:
-    """Agents by their names, each with its tools."""
+    """Creates agents by name, each with its tools."""
     return {name: Toolbox(db, make_agent(db, name, dedup_delay_seconds=0.0)) for name in names.split()}
 
 
 def test_a_loop_of_delegations_and_answers_ends_by_its_depth(db: Database) -> None:
-    """Each answer makes the other delegate again; the refusal names the loop, and so does the audit trail."""
+    """Each answer makes the other delegate again; the refusal and the audit trail name the loop."""
     agents = ring(db, "ada bob")
     agents["ada"]("delegate", agent="bob", task="ping")
     ids = {row.id: row.name for row in rows(db, "SELECT id, name FROM agents")}

@@ -1,4 +1,4 @@
-"""Agents know what time it is where they are, and a time without an offset means there."""
+"""Agents know their local time, and a time without an offset means local time."""
 
 from __future__ import annotations
 

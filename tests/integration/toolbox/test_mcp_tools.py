@@ -1,4 +1,4 @@
-"""The tools of MCP servers, over HTTP and as programs: what a run is offered, and how failures stay theirs."""
+"""The tools of MCP servers, over HTTP and as programs: what a run is offered, and how failures are contained."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def files() -> Iterator[HttpServer]:
 
 @pytest.fixture
 def logged() -> Iterator[list[str]]:
-    """What is logged meanwhile."""
+    """Captures what is logged."""
     lines: list[str] = []
     sink = logger.add(lambda message: lines.append(str(message)), level="WARNING")
     yield lines
@@ -96,7 +96,7 @@ def test_the_headers_go_with_every_call(files: HttpServer) -> None:
 
 
 def test_a_tool_that_fails_says_why(files: HttpServer) -> None:
-    """And the next call works."""
+    """The next call works."""
 
     async def work(parts: RuntimeParts) -> None:
         async with open_tools(servers(files), parts, timing=STEADY) as tools:
@@ -121,7 +121,7 @@ def test_a_tool_that_hangs_is_given_up(files: HttpServer) -> None:
 
 
 def test_a_server_that_fails_is_left_out_and_the_others_are_there(files: HttpServer, logged: list[str]) -> None:
-    """Not there, no MCP, not allowed: each with its reason in the log."""
+    """Unreachable, not MCP, not allowed: each with its reason in the log."""
 
     async def work(parts: RuntimeParts) -> list[str]:
         async with serve(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello") as page:

@@ -1,4 +1,4 @@
-"""An agent keeps notes from run to run, and people see and correct them."""
+"""An agent keeps notes between runs, and people can see and correct them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An agent sets, shows, changes and cancels its own alarm clock, within its limits."""
+"""An agent creates, lists, changes and cancels its own triggers, within its limits."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_an_agent_says_what_heads_its_reply_and_takes_it_back(db: Database) -> N
 
 
 def test_what_an_agent_makes_ends_by_itself(db: Database) -> None:
-    """By default after 7 days and 100 fires; what starts later lives a day beyond its first slot."""
+    """By default after 7 days and 100 fires; a later start extends this to a day after its first slot."""
     tools, now = Toolbox(db, make_agent(db)), datetime.now(UTC)  # noqa: TID251
     made = tools("set_trigger", name="mail", **DAILY)
     assert made["max_fires"] == 100
@@ -115,7 +115,7 @@ def test_a_name_is_what_people_can_read_and_one_of_before_is_let_be(db: Database
 
 
 def test_a_config_that_is_written_as_json_text_is_taken(db: Database) -> None:
-    """As some models write it; what it holds is stored as if it had come as an object."""
+    """As some models write it; it is stored as if it had been sent as an object."""
     tools = Toolbox(db, make_agent(db))
     made = tools("set_trigger", name="x", type="interval", config='{"minutes": 30}', reason="Try.")
     assert made["config"] == {"minutes": 30}

@@ -1,4 +1,4 @@
-"""An agent reads whole what woke it, and nothing of anybody else."""
+"""An agent can read everything that woke it, and nothing of others."""
 
 from __future__ import annotations
 

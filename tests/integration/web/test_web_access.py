@@ -1,4 +1,4 @@
-"""Who sees what on the pages of the ledger, and who may change it."""
+"""Who sees what on the history pages, and who may change it."""
 
 from __future__ import annotations
 

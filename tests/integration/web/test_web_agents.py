@@ -1,4 +1,4 @@
-"""The pages on which agents are set up: agents, approvals, keys, limits and models."""
+"""The pages for setting up agents: agents, approvals, keys, limits and models."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many triggers at once: what is asked before, and what is left alone."""
+"""Changing many triggers at once: what is confirmed first, and what is left alone."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def browser(api: Api) -> Browser:
 
 @pytest.fixture
 def ids(api: Api) -> dict[str, str]:
-    """One that is enabled, one paused without a word, one paused for a reason, and one that has finished."""
+    """Creates an enabled one, one paused without a note, one paused for a reason, and one that has finished."""
     agent = api.agent("ada")["id"]
     made = {name: api.trigger(agent, name)["id"] for name in ("running", "silent", "noted", "done")}
     api.post(f"/triggers/{made['silent']}/pause", status=200)

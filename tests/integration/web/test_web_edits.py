@@ -1,4 +1,4 @@
-"""Changing agents, models and settings by their forms: what stays, what is said, what is logged."""
+"""Changing agents, models and settings with their forms: what stays, what is shown, what is audited."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.support.pages import Browser, signed_in
 
 
 def filled_form(browser: Browser, path: str) -> dict[str, str]:
-    """What a browser would send of the page's form, unchanged."""
+    """Returns what a browser would send from the page's unchanged form."""
     form = browser.get(path).partition(f'action="{path}"')[2].partition("</form>")[0]
     inputs = {}
     for tag in re.findall(r"<input [^>]*>", form):

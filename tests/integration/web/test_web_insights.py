@@ -1,4 +1,4 @@
-"""Figures over time, as the API and the pages give them."""
+"""Figures over time, in the API and on the pages."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tests.support.invocations import Woken, bring_to, make_woken
 from tests.support.pages import signed_in
 
 NOW = datetime(2030, 3, 31, 12, tzinfo=UTC)
-"""On the day that Berlin's clocks go forward."""
+"""The day on which Berlin's clocks go forward."""
 
 
 def put(db: Database, woken: Woken, at: datetime, state: str = "succeeded", *, late: float = 0.0) -> None:
-    """A firing at `at` and the invocation that carried it, of 90 tokens."""
+    """Creates a firing at `at` and the invocation that carried it, with 90 tokens."""
     count = rows(db, "SELECT count(*) FROM firings")[0][0]
     id_ = UUID(int=first_id(at).int + count)
     change(

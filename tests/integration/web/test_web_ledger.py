@@ -1,4 +1,4 @@
-"""The pages of what was recorded: invocations, firings, sessions, the audit trail."""
+"""The history pages: invocations, firings, sessions, the audit trail."""
 
 from __future__ import annotations
 

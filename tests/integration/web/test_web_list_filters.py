@@ -1,4 +1,4 @@
-"""The filters of lists: what each leaves, and what is said of one that is wrong."""
+"""The filters of lists: what each shows, and the message for a wrong one."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ LISTS = {
     "/settings/sign-ins": ("kind", "from", "to"),
 }
 FREE = ("error",)
-"""Filters for which any text may be looked for."""
+"""Filters that accept any text."""
 BEFORE = (datetime.now(UTC) - timedelta(days=1)).isoformat()  # noqa: TID251  # of the database's clock
 AFTER = (datetime.now(UTC) + timedelta(days=1)).isoformat()  # noqa: TID251
 SPANS: list[dict[str, Any]] = [{"from": AFTER}, {"to": BEFORE}]

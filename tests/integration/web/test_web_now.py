@@ -19,7 +19,7 @@ from tests.support.pages import signed_in
 from tests.support.web import Web, running_web
 
 PATIENCE = 5.0
-"""Seconds; it is within one, but on a machine that is busy with other things."""
+"""Seconds; usually it takes less than one, but longer on a busy machine."""
 LISTENERS = (
     "SELECT pid FROM pg_stat_activity WHERE application_name = 'reveille-live' AND datname = current_database()"
 )
@@ -64,7 +64,7 @@ def web(database_url: str) -> Iterator[Web]:
 
 
 def session_cookie(database_url: str, db: Database) -> str:
-    """The cookie of an operator that any process on this database knows."""
+    """Returns the cookie of an operator that any process on this database accepts."""
     with running_api(database_url) as api:
         browser = signed_in(api, operator_key(db))
         cookie = browser.client.get_cookie("reveille_session")
@@ -73,7 +73,7 @@ def session_cookie(database_url: str, db: Database) -> str:
 
 
 class Stream:
-    """A page that is live: its connection, and the events that came."""
+    """A live page: its connection, and the events that arrived."""
 
     def __init__(self, web: Web, cookie: str) -> None:
         self.socket = web.connect()
@@ -82,7 +82,7 @@ class Stream:
         self.received = ""
 
     def wait_for(self, text: str) -> None:
-        """Read until `text` has come; raises TimeoutError after the socket's time."""
+        """Reads until `text` has arrived; raises TimeoutError after the socket's timeout."""
         while text not in self.received:
             piece = self.socket.recv(65536)
             assert piece, f"closed before {text!r}: {self.received[:500]}"
@@ -128,7 +128,7 @@ def test_a_server_without_a_socket_to_take_streams_by_itself(api: Api) -> None:
 
 
 def test_live_pages_come_back_after_the_database_was_away(web: Web, database_url: str, db: Database) -> None:
-    """Every connection of the web process is cut; the next firing still reaches the page that was open."""
+    """Every connection of the web process is cut; the next firing still reaches the open page."""
     cookie = session_cookie(database_url, db)
     with running_api(database_url) as api, Stream(web, cookie) as page:
         trigger = api.trigger(api.agent("ada")["id"], "tick", config={"minutes": 3})
@@ -153,7 +153,7 @@ REVOKED = {
 def test_a_live_page_ends_at_once_with_what_it_was_opened_by(
     web: Web, database_url: str, db: Database, change_: str
 ) -> None:
-    """And nothing that happens afterwards is shown."""
+    """Nothing that happens afterwards is shown."""
     cookie = session_cookie(database_url, db)
     with running_api(database_url) as api, Stream(web, cookie) as page:
         page.wait_for("data:")

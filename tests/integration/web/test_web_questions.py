@@ -1,4 +1,4 @@
-"""What cannot be undone is asked on a page first, with or without a script."""
+"""Irreversible actions are confirmed on a page first, with or without a script."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ TARGET = {"name": "pager", "kind": "webhook", "url": "https://192.0.2.1.invalid/
 
 
 def answer(browser: Browser, listed: str, path: str, question: str) -> str:
-    """Follow the link to `path` on the page `listed`, and press the button there; where that leads."""
+    """Follows the link to `path` on the page `listed`, presses the button there, and returns the new location."""
     assert f'href="{path}"' in browser.get(listed)
     address = path.partition("?")[0]
     page = browser.get(path)

@@ -1,4 +1,4 @@
-"""The pages of deliveries and of what is dead, where things are replayed, one or many."""
+"""The pages of deliveries and failed invocations, where one or many are replayed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds of every page, whoever wrote it: who may see it, and that no form works without its token."""
+"""Rules for every page: who may see it, and that no form works without its token."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NOBODY = "00000000-0000-7000-8000-0000000000ff"
 
 
 def pages(api: Api, method: str) -> Iterator[tuple[str, str]]:
-    """The endpoint and the path, with ids of nothing, of every page that takes `method`."""
+    """Returns the endpoint and the path, with empty ids, of every page that accepts `method`."""
     for rule in api.app.url_map.iter_rules():
         blueprint = rule.endpoint.partition(".")[0]
         if blueprint.startswith("web_") and blueprint not in PUBLIC and method in (rule.methods or set()):
@@ -39,7 +39,7 @@ def test_every_form_is_refused_without_its_token(api: Api) -> None:
 
 
 def test_every_page_asks_as_much_as_it_changes(api: Api) -> None:
-    """Who may only read can send no form but those about the own session, and looks at nothing that changes."""
+    """A reader can submit no form except those about their own session, and sees no page that changes anything."""
     reader = signed_in(api, api.with_key("read").key)
     token = reader.token("/")
     harmless = {"/zone", "/sign-out", "/tenant", "/triggers/preview"}

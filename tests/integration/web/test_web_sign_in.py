@@ -1,4 +1,4 @@
-"""Signing in to the pages, and what is there for whom."""
+"""Signing in to the pages, and what each user sees."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_too_many_failures_are_refused_even_with_the_right_password(api: Api) ->
 
 
 def test_wrong_tries_lock_nobody_else_out(api: Api) -> None:
-    """Neither the name at another address, nor another name or the right key at the same."""
+    """Neither the name at another address, nor another name or the right key at the same one."""
     make_user(api)
     make_user(api, "linus")
     browser, elsewhere = Browser(api), Browser(api)
@@ -112,7 +112,7 @@ def test_right_passwords_do_not_count(api: Api) -> None:
 
 
 def test_a_hundred_sign_ins_at_once_pass_no_limit_and_take_little(api: Api, database_url: str) -> None:
-    """Ten are tried, two at a time; the rest is told so, and the process answers meanwhile."""
+    """Ten are tried, two at a time; the rest are refused, and the process answers meanwhile."""
     make_user(api)
     with running_web(database_url, env={"WEB_CONCURRENCY": "1"}) as web:
         (worker,) = psutil.Process(web.process.pid).children()

@@ -1,4 +1,4 @@
-"""Sessions that end: what was typed is kept, who is signed in is listed, and what leaves a trace."""
+"""Sessions that end: unsent input is kept, current sign-ins are listed, and events are audited."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The triggers' pages before those who may not use them, and before what people typed."""
+"""The triggers' pages for people without permission, and with malicious texts."""
 
 from __future__ import annotations
 

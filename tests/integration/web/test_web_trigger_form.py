@@ -1,4 +1,4 @@
-"""The form of a trigger that was made by other means, and what it says of wrong fields."""
+"""The form of a trigger that was created by other means, and its messages about wrong fields."""
 
 from __future__ import annotations
 

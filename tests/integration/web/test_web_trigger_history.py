@@ -1,4 +1,4 @@
-"""A trigger's history on its page, and what its firings' pages say of a trigger that is gone."""
+"""A trigger's history on its page, and the pages of firings whose trigger was deleted."""
 
 from __future__ import annotations
 

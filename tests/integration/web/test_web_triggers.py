@@ -26,7 +26,7 @@ def agent_id(api: Api) -> str:
 
 
 def made(api: Api) -> dict[str, Any]:
-    """The only trigger."""
+    """Returns the only trigger."""
     (found,) = api.get("/triggers")["items"]
     return dict(found)
 
@@ -94,7 +94,7 @@ def test_the_form_of_messages_makes_a_trigger(api: Api, browser: Browser, agent_
 
 @pytest.mark.parametrize("kind", FORMS)
 def test_saving_a_form_as_it_is_changes_nothing(api: Api, browser: Browser, agent_id: str, kind: str) -> None:
-    """Secrets included, which the form does not show."""
+    """Including secrets, which the form does not show."""
     fields, _ = FORMS[kind]
     browser.post("/triggers/new", type=kind, agent_id=agent_id, name="wake", **fields)
     before, secret = made(api), rows(api.db, "SELECT secret FROM triggers")[0].secret
@@ -108,7 +108,7 @@ def test_saving_a_form_as_it_is_changes_nothing(api: Api, browser: Browser, agen
 
 
 def shown(form: str) -> dict[str, Any]:
-    """What a browser would send of a form that nobody touched."""
+    """Returns what a browser would send from an unchanged form."""
     fields: dict[str, Any] = {}
     for tag in re.findall(r"<input [^>]*>", form):
         attributes = {name: html.unescape(value) for name, value in re.findall(r'(\w+)="([^"]*)"', tag)}
@@ -211,7 +211,7 @@ def test_a_sample_becomes_a_firing_with_its_payload(api: Api, browser: Browser, 
 
 
 def test_a_poll_is_tried_without_a_trace(api: Api, browser: Browser, agent_id: str) -> None:
-    """The address is a private one, which the guard refuses: the page says so."""
+    """The address is private, which the guard refuses: the page says so."""
     config = {"config.url": "http://127.0.0.1:1/", "config.interval_min": "5"}
     tried = browser.post("/triggers/new", do="try", type="poll", agent_id=agent_id, name="x", **config)
     assert tried.status_code in (200, 422)

@@ -1,4 +1,4 @@
-"""Web users by the API and the command: who may make them, and what becomes of their sessions."""
+"""Web users through the API and the command: who may create them, and what happens to their sessions."""
 
 from __future__ import annotations
 

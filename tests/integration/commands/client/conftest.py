@@ -20,7 +20,7 @@ def service(databases: Databases) -> Iterator[Service]:
 
 @pytest.fixture
 def shell(service: Service, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
-    """A shell whose environment names the service, and a proxy that must not be asked."""
+    """A shell whose environment names the service, and a proxy that must not be used."""
     monkeypatch.setenv("REVEILLE_URL", service.url)
     monkeypatch.setenv("REVEILLE_API_KEY", service.key)
     monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")

@@ -1,4 +1,4 @@
-"""The commands and calls that the README and the pages show are run, against a running service."""
+"""Runs the commands and calls that the README and the pages show, against a running service."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SNIPPETS = (
     "mcp.md",
     "presets/README.md",
 )
-"""Pages whose blocks are run by the test here, in one shell each."""
+"""Pages whose blocks this module runs, in one shell each."""
 RUN_BY: dict[str, tuple[str, ...]] = {
     "tests/integration/commands/client/test_doc_commands.py": ("README.md", "cli.md", "network.md", *SNIPPETS),
     "tests/integration/commands/client/test_definitions.py": ("definitions.md",),
@@ -66,7 +66,7 @@ def blocks(name: str, language: str = r"\w*") -> list[str]:
 
 
 def bash(script: str, **variables: str) -> str:
-    """What it prints; every line of it must succeed."""
+    """Returns the output; every line must succeed."""
     reveille = f'reveille() {{ "{sys.executable}" -m scheduler.cli "$@"; }}'
     tour = blocks("api.md", "sh")[0].splitlines()
     lines = ["set -euo pipefail", reveille, *(line for line in tour if "() {" in line), script]
@@ -101,7 +101,7 @@ def test_the_calls_of_a_page_succeed(shell: Shell, service: Service, agent: str,
 def test_the_tour_of_the_console_client_succeeds(
     shell: Shell, service: Service, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Line by line, with an invocation's and a firing's id put in where the page leaves them out."""
+    """Line by line, with an invocation's and a firing's id inserted where the page leaves them out."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "secret.txt").write_text("hush\n", encoding="utf-8")
     (tmp_path / "slack-webhook-url.txt").write_text("https://nowhere.invalid/\n", encoding="utf-8")
@@ -114,7 +114,7 @@ def test_the_tour_of_the_console_client_succeeds(
             shell("triggers", "fire", "night-watch/interval 20s")
         if words[0] == "ack":
             change(service.db, "UPDATE firings SET state = 'delivered'")
-        if words[:2] == ["targets", "test"]:  # the people at nowhere.invalid cannot be told
+        if words[:2] == ["targets", "test"]:  # nowhere.invalid cannot be reached
             (target,) = shell.json("targets", "list", "night-watch")["items"]
             shell("targets", "test", target["id"], code=ExitCode.FAILED)
             continue
@@ -126,7 +126,7 @@ def test_the_tour_of_the_console_client_succeeds(
 
 @pytest.mark.parametrize("name", ["README.md", "cli.md", "network.md"])
 def test_the_tools_answer_as_the_page_shows(name: str) -> None:
-    """What follows `$ echo '…' | reveille TOOL` is its answer; `…` stands for what the page leaves out."""
+    """The line after `$ echo '…' | reveille TOOL` is its answer; `…` stands for what the page leaves out."""
     shown = [block for block in blocks(name) if block.startswith("$ echo")]
     assert shown
     for block in shown:
@@ -138,7 +138,7 @@ def test_the_tools_answer_as_the_page_shows(name: str) -> None:
 
 
 def similar(said: object, written: object) -> bool:
-    """Whether an answer is the one that is written down, as far as it is."""
+    """Whether an answer matches the written one, as far as that goes."""
     if isinstance(said, dict) and isinstance(written, dict):
         return said.keys() == written.keys() and all(similar(said[key], written[key]) for key in said)
     if isinstance(said, list) and isinstance(written, list):
@@ -150,7 +150,7 @@ def similar(said: object, written: object) -> bool:
 
 @pytest.fixture
 def own_service(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
-    """One that listens where `make run` does, in the shell's environment."""
+    """A service that listens like `make run`, in the shell's environment."""
     url = databases.create()
     with running_service(url, REVEILLE_HOST="127.0.0.1") as running:
         monkeypatch.setenv("REVEILLE_URL", running.url)
@@ -161,7 +161,7 @@ def own_service(databases: Databases, monkeypatch: pytest.MonkeyPatch) -> Iterat
 
 @pytest.mark.usefixtures("own_service")
 def test_the_commands_of_the_readme_succeed_one_after_another(capsys: pytest.CaptureFixture[str]) -> None:
-    """With an agent and an invocation of one's own in place of the demo's."""
+    """With a new agent and invocation instead of the demo's."""
     shell = Shell(capsys)
     shell("agents", "create", "demo", "--command", "echo")
     shell("triggers", "add", "demo", "--every", "1h", "--name", "tick")

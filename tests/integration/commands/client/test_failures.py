@@ -95,7 +95,7 @@ def test_what_answers_strangely_is_no_traceback(shell: Shell, status: int, body:
             self.wfile.write(body)
 
         def log_message(self, *arguments: object) -> None:
-            """Say nothing."""
+            """Logs nothing."""
 
     with HTTPServer(("127.0.0.1", 0), Strange) as server:
         thread = Thread(target=server.serve_forever)

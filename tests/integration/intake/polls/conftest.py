@@ -19,7 +19,7 @@ def db(sqlalchemy_url: str) -> Iterator[Database]:
 
 @pytest.fixture
 def site() -> Iterator[Site]:
-    """A server that polls may look at."""
+    """A server that polls may request."""
     with running_site() as running:
         yield running
 

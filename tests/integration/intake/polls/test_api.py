@@ -1,4 +1,4 @@
-"""Polls through the API: tried before they are made, shown with what they saw, their headers never."""
+"""Polls through the API: tried before they are created, shown with what they saw, but never with their headers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def api(database_url: str) -> Iterator[Api]:
 
 
 def make_poll(api: Api, site: Site, **config: Any) -> Any:
-    """A poll of the site."""
+    """Creates a poll of the site."""
     agent = api.agent(f"agent {len(api.get('/agents')['items'])}")
     body = trigger_body("poll", type="poll", config={"url": site.url, **config})
     return api.post(f"/agents/{agent['id']}/triggers", body)
 
 
 def try_config(api: Api, **config: Any) -> Any:
-    """What a poll of this config would see."""
+    """Returns what a poll with this config would see."""
     return api.post("/triggers/try", {"type": "poll", "config": config}, 200)
 
 
@@ -207,7 +207,7 @@ def test_tries_that_hang_leave_threads_for_the_others(api: Api, site: Site) -> N
 
 
 def test_tries_are_audited_and_keep_a_pace(api: Api, site: Site) -> None:
-    """Each is a request to wherever its caller likes: none goes out without a trace, nor a storm of them."""
+    """Each is a request to an address of the caller's choice: all are audited and their number is limited."""
     url = f"{site.url.rstrip('/')}/a?key=sesame"
     for _ in range(30):
         try_config(api, url=url)

@@ -1,4 +1,4 @@
-"""Polls whose server does not answer well: nothing fires, the baseline stays, and the failures are told."""
+"""Polls whose server answers badly: nothing fires, the baseline stays, and the failures are reported."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ MINUTE = timedelta(minutes=1)
 
 
 def wait_of(polls: Polls, poll: TriggerView) -> timedelta:
-    """From the last look to the next."""
+    """Returns the time from the last check to the next."""
     (row,) = polls.rows(
         "SELECT j.next_run_time - s.checked_at AS wait FROM jobs j JOIN poll_states s USING (trigger_id) "
         "WHERE trigger_id = :id",

@@ -1,4 +1,4 @@
-"""Polls from a due slot to their firing, against a real server: what fires, and what is kept."""
+"""Polls from a due slot to their firing, against a real server: what fires, and what is stored."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Entries of a queue on the whole way from a due slot: a firing for each, acknowledged after the commit."""
+"""Queue entries, all the way from a due slot: a firing for each, acknowledged after the commit."""
 
 from __future__ import annotations
 
@@ -40,16 +40,16 @@ class Stream:
         polls.look(self.trigger)
 
     def add(self, *values: str) -> None:
-        """Entries come."""
+        """Adds entries."""
         for each in values:
             self.redis.xadd(self.name, {"n": each})
 
     def fired(self) -> list[str]:
-        """What it fired with, oldest first."""
+        """Returns what it fired with, oldest first."""
         return [each["fields"]["n"][:10] for each in self._polls.data(self.trigger)]
 
     def pending(self) -> int:
-        """How many entries are not acknowledged."""
+        """Returns the number of entries that are not acknowledged."""
         return int(self.redis.xinfo_groups(self.name)[0]["pending"])
 
 
@@ -71,7 +71,7 @@ def test_a_worker_that_ends_between_commit_and_acknowledgement_doubles_nothing(
     stream.add("1", "2")
 
     async def end(*_: object) -> None:
-        """The worker is gone."""
+        """Ends the worker."""
 
     with monkeypatch.context() as patched:
         patched.setattr(Watcher, "tell_settled", end)
@@ -87,7 +87,7 @@ def test_what_is_not_committed_stays_in_the_stream(polls: Polls, redis: RedisSer
     stream = Stream(polls, redis)
     stream.add("1")
     queued = polls.queue(stream.trigger)
-    polls.edit(stream.trigger, reason="Another.")  # the result of the look is worth nothing now
+    polls.edit(stream.trigger, reason="Another.")  # the result of the check is now invalid
     polls.check(*queued)
     polls.triggers.update(DEFAULT_TENANT, stream.trigger.id, {"is_enabled": False}, actor="test")
     assert stream.pending() in (0, 1)

@@ -1,4 +1,4 @@
-"""Polls and what happens while a look is under way: crashes, edits, pauses, full windows. No change is lost."""
+"""Polls and events during a check: crashes, edits, pauses, full windows. No change is lost."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tests.support.polls import ONLY_127_0_0_1, Polls, Site, check, json_answer
 def look_while(
     polls: Polls, site: Site, poll: TriggerView, value: object, meanwhile: Callable[[], object]
 ) -> None:
-    """A look that finds `value`, with `meanwhile` done after the request has come and before its answer."""
+    """Runs a check that finds `value`, and calls `meanwhile` after the request has arrived and before its answer."""
     jobs = polls.queue(poll)
 
     async def answer(exchange: Exchange) -> None:

@@ -1,4 +1,4 @@
-"""What a look sees: lists, nothing, numbers and letters exactly, and validators that hide no change."""
+"""What a check sees: lists, missing values, exact numbers and letters, and validators that hide no change."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_a_failure_or_a_missing_document_keeps_what_was_seen(polls: Polls, site:
 def test_what_an_older_version_saw_fires_for_no_other_reason_than_a_change(
     polls: Polls, site: Site, path: str, baseline: str, same: object, other: object
 ) -> None:
-    """It gave the one node of a list bare, and kept a value when nothing was there."""
+    """It stored the only node of a list without the list, and kept a value when nothing was there."""
     poll = polls.make({"json_path": path})
     site.says(same)
     polls.look(poll)

@@ -1,4 +1,4 @@
-"""Responses that a limit of tokens cut: they go on, or end with a note; one without a word is a failure."""
+"""Responses that a token limit truncated: they continue, or end with a note; an empty one is a failure."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ TOKENS = {"openai-compatible": 20, "anthropic": 7, "google": 7}
 
 
 async def ended(db: Database, provider: str, saying: bytes, **model: Any) -> Any:
-    """The row of a run whose provider says just this."""
+    """Returns the row of a run whose provider says exactly this."""
 
     async def answer(exchange: Exchange) -> None:
         await exchange.send(saying)

@@ -1,4 +1,4 @@
-"""What becomes of a run when its provider fails, says nonsense, or falls silent."""
+"""The outcome of a run when its provider fails, answers nonsense, or falls silent."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def anyio_backend() -> str:
 
 
 async def run(db: Database, *sayings: Any, tools: tuple[Tool, ...] = (), stall_seconds: float = 20.0) -> Any:
-    """One try of a new agent's run; its row."""
+    """Makes one attempt of a new agent's run; returns its row."""
     async with providing(*sayings) as provider, thinking(db, tools=tools, stall_seconds=stall_seconds) as thinkers:
         invocation_id = ready_one(db, make_thinker(db, make_model(db, provider.url)))
         await thinkers.run(invocation_id)
@@ -47,7 +47,7 @@ async def run(db: Database, *sayings: Any, tools: tuple[Tool, ...] = (), stall_s
 
 
 def waits(row: Any) -> float:
-    """Seconds until the next try."""
+    """Returns the seconds until the next attempt."""
     return float((row.due_at - row.now).total_seconds())
 
 
@@ -176,7 +176,7 @@ async def test_a_slow_model_is_waited_for_as_long_as_it_speaks(db: Database) -> 
     async def slowly(exchange: Exchange) -> None:
         await exchange.send(STREAM_HEAD)
         for chunk in chunks("one two three four five"):
-            await asyncio.sleep(0.2)  # its speed is what is tested
+            await asyncio.sleep(0.2)  # its speed is tested
             await exchange.send(chunk)
 
     row = await run(db, slowly, stall_seconds=1.0)

@@ -1,4 +1,4 @@
-"""Two hundred agents think at once on one event loop."""
+"""Two hundred `llm` agents run at once on one event loop."""
 
 from __future__ import annotations
 

@@ -1,4 +1,6 @@
-"""The tools of an agent's MCP servers in a run: the model is offered them, and their results are in the transcript."""
+"""The tools of an agent's MCP servers in a run: they are offered to the model, and their results are in the
+transcript.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Each provider by its own protocol, at an address of ours: its library brings no address and no key of its own."""
+"""Each provider with its own protocol, at our own address: its library uses no address and no key of its own."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def anyio_backend() -> str:
 
 
 def anthropic_events(block: dict[str, Any], delta: dict[str, Any], why: str) -> bytes:
-    """A stream of Anthropic's Messages API with one block of content; 25 tokens in and 7 out."""
+    """Returns a stream of Anthropic's Messages API with one content block; 25 input and 7 output tokens."""
     usage = {"input_tokens": 25, "output_tokens": 1}
     message = {"id": "m1", "type": "message", "role": "assistant", "model": "c-1", "content": [], "usage": usage}
     events: list[dict[str, Any]] = [
@@ -45,7 +45,7 @@ def anthropic_events(block: dict[str, Any], delta: dict[str, Any], why: str) -> 
 
 
 def google_events(part: dict[str, Any], why: str = "STOP") -> bytes:
-    """A stream of Google's generateContent with one part; 25 tokens in and 7 out."""
+    """Returns a stream of Google's generateContent with one part; 25 input and 7 output tokens."""
     candidate = {"content": {"role": "model", "parts": [part]}, "finishReason": why, "index": 0}
     usage = {"promptTokenCount": 25, "candidatesTokenCount": 7, "totalTokenCount": 32}
     event = {"candidates": [candidate], "usageMetadata": usage, "modelVersion": "g-1", "responseId": "r1"}

@@ -1,4 +1,4 @@
-"""A run that is stopped and tried again goes on where it was: nothing is asked for or done twice."""
+"""A run that is stopped and retried continues where it was: nothing is requested or done twice."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def anyio_backend() -> str:
 
 
 def retry(db: Database, invocation_id: UUID) -> None:
-    """Make a failed invocation ready again."""
+    """Makes a failed invocation ready again."""
     change(db, "UPDATE invocations SET due_at = now() WHERE state = 'retrying'")
     assert invocation_id in close(db).ready
 
 
 def states(db: Database) -> list[tuple[str, str]]:
-    """Of each tool call its state and its result."""
+    """Returns the state and the result of each tool call."""
     found = rows(db, "SELECT tool_state, text FROM messages WHERE tool_key <> '' ORDER BY id")
     return [(row.tool_state, row.text) for row in found]
 
@@ -139,7 +139,7 @@ async def test_a_reply_that_was_heard_but_not_stored_is_not_asked_for_again(db: 
     async with providing(text("Once.")) as provider, thinking(db) as thinkers:
         invocation_id = ready_one(db, make_thinker(db, make_model(db, provider.url)))
         await thinkers.run(invocation_id)
-        # As if the worker had been lost before it wrote the end down.
+        # As if the worker had been lost before it wrote the end.
         change(db, "DELETE FROM notifications")
         change(db, "UPDATE invocations SET state = 'retrying', due_at = now(), reply = NULL, finished_at = NULL")
         retry(db, invocation_id)

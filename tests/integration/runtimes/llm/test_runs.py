@@ -1,4 +1,4 @@
-"""A run of an agent that thinks: what the model is told, what becomes of its response, what people find of it."""
+"""A run of an `llm` agent: what the model is told, how its response is used, what people see of it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def anyio_backend() -> str:
 
 
 class Notebook:
-    """A tool that remembers what it was called with."""
+    """A tool that records its calls."""
 
     def __init__(self, result: Any = "London") -> None:
         self.called: list[tuple[ToolCaller, dict[str, Any]]] = []
@@ -44,7 +44,7 @@ class Notebook:
 
 
 def transcript(db: Database, invocation_id: Any) -> list[tuple[str, str | None, str | None, str]]:
-    """Of each message its sender's type, its tool, its state and its text."""
+    """Returns the sender's type, tool, state and text of each message."""
     query = """
         SELECT m.from_type, m.tool_name, m.tool_state, m.text FROM sessions s JOIN messages m ON m.session_id = s.id
         WHERE s.invocation_id = :id ORDER BY m.id
@@ -204,7 +204,7 @@ async def test_a_model_that_goes_on_calling_tools_is_stopped(db: Database) -> No
         woken = make_thinker(db, make_model(db, provider.url))
         invocation_id = ready_one(db, woken, trust=Trust.AGENT)
         await thinkers.run(invocation_id)
-    assert len(notebook.called) == 2  # agents alone woke it
+    assert len(notebook.called) == 2  # only agents woke it
     assert row_of(db, invocation_id).state == "succeeded"
 
 

@@ -1,4 +1,4 @@
-"""What people find of a run through the API: its transcript, tokens and cost."""
+"""What people see of a run through the API: its transcript, tokens and cost."""
 
 from __future__ import annotations
 

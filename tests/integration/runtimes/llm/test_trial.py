@@ -1,4 +1,4 @@
-"""A model is asked one short question before an agent relies on it."""
+"""A model answers one short question before an agent relies on it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def api(database_url: str) -> Iterator[Api]:
 
 
 def make(api: Api, url: str, **fields: object) -> str:
-    """A model of a server; its path."""
+    """Creates a model of a server; returns its path."""
     body = {"name": "small", "provider": "openai-compatible", "model": "m-1", "key": "sk-secret"}
     return f"/models/{api.post('/models', {**body, 'base_url': url, **fields})['id']}"
 
