@@ -17,6 +17,7 @@ from scheduler.commands import (
     definitions,
     doctor,
     history,
+    imports,
     insights,
     keys,
     pauses,
@@ -51,6 +52,7 @@ budgets.register(app, agents.group)
 pauses.register(app)
 alerts.register(app)
 definitions.register(app)
+app.add_typer(imports.group, name="import")
 app.add_typer(keys.group, name="keys")
 tools.register(app)
 web_password.register(app)
