@@ -47,7 +47,7 @@ class CalendarConfig(LookConfig):
         '{"url": "https://…/basic.ics", "before_minutes"?: 10, "on_change"?: false, "refresh_min"?: 15}: '
         "before each event of a calendar starts; with on_change also when its events change"
     )
-    icon: ClassVar = "M-5-4H5V5H-5ZM-5-1H5"
+    icon: ClassVar = "M-5-5H5V5H-5ZM-3.2-1.5V3.2H3.2V-1.5Z"
     docs: ClassVar = "docs/triggers/calendar.md"
     secrets: ClassVar = ("headers",)
     can_try: ClassVar = True

@@ -46,7 +46,7 @@ class EmailConfig(LookConfig):
         '{"host": "imap.example.org", "username": "…", "password": "…", "from"?: "@example.org", '
         '"subject"?: "order"}: when mails come (only where the operator lets agents make these)'
     )
-    icon: ClassVar = "M-5.5-4h11v8h-11ZM-5.5-4 0 1 5.5-4"
+    icon: ClassVar = "M-5.5-4h11L0 .8ZM-5.5-2.6V4h11v-6.6L0 2.6Z"
     docs: ClassVar = "docs/triggers/email.md"
     secrets: ClassVar = ("password", "token")
     can_try: ClassVar = True

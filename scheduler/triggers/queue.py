@@ -41,7 +41,7 @@ class QueueConfig(LookConfig):
         '{"url": "rediss://queue.example.org", "stream": "orders", "username"?: "…", "password"?: "…"}: for each entry '
         "of a Redis stream (only where the operator lets agents make these)"
     )
-    icon: ClassVar = "M-5.5-4h7M-5.5 0h11M-5.5 4h7"
+    icon: ClassVar = "M-5.5-5h7v2.4h-7ZM-5.5-1.2h11v2.4h-11ZM-5.5 2.6h7v2.4h-7Z"
     docs: ClassVar = "docs/triggers/queue.md"
     secrets: ClassVar = ("password",)
     can_try: ClassVar = True

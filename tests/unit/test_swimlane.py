@@ -12,6 +12,7 @@ import pytest
 from api.web.swimlane import NOW_AT, Scale, causes, lanes_of, page_of, percentile
 from scheduler.domain.ids import new_id
 from scheduler.storage.timeline import first_id
+from scheduler.triggers.registry import KINDS, icon_of
 
 NOW = datetime(2026, 3, 1, 12, 0, 7, tzinfo=UTC)
 SCALE = Scale(NOW, timedelta(minutes=15), "Europe/Berlin")
@@ -145,3 +146,9 @@ def test_the_first_id_of_a_moment_comes_before_all_ids_made_since() -> None:
     assert first_id(moment) < new_id()
     assert first_id(moment + timedelta(seconds=10)) > new_id()
     assert isinstance(first_id(moment), UUID)
+
+
+@pytest.mark.parametrize("kind", sorted(KINDS))
+def test_each_part_of_an_icon_is_closed_since_marks_are_filled(kind: str) -> None:
+    icon = icon_of(kind)
+    assert icon.upper().count("M") == icon.upper().count("Z") > 0
