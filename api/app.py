@@ -39,6 +39,7 @@ from api.problems import Problem, install, refuse_invalid
 from api.refusals import EXTENSION as REFUSALS
 from api.refusals import Refusals
 from api.resource import PREFIX, ItemConverter, ReferenceConverter
+from api.search import finder
 from api.services import EXTENSION, build_parts
 from api.sockets.route import register as register_sockets
 from api.tenants import tenants
@@ -68,6 +69,7 @@ RESOURCES = (
     models,
     insights,
     definitions,
+    finder,
     audit,
     keys,
     web_users,

@@ -2,22 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from flask import Response
 
 from api.auth import Level, caller, needs
+from api.presenters import text_or_base64
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.deliveries import (
     DeliveryPage,
     DeliveryPath,
     DeliveryQuery,
     DeliveryRange,
+    DeliveryWhole,
     RedeliveredListOut,
     RedeliveredOut,
 )
 from api.schemas.triggers import TriggerPath
 from api.services import services
 from api.triggers import reached
-from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries
+from scheduler.domain.errors import NotFound
+from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries, get_delivery
 
 deliveries = blueprint("deliveries", "The requests that webhooks received.")
 
@@ -30,6 +35,19 @@ def show_deliveries(path: TriggerPath, query: DeliveryQuery) -> Response:
     wanted = DeliveryFilter(trigger_id=path.trigger_id, verdict=query.verdict, span=query.span, error=query.error)
     with services().db.begin() as conn:
         return page(DeliveryPage, find_deliveries(conn, caller().tenant_id, wanted, **one_more(query)), query)
+
+
+@deliveries.get("/triggers/<trigger_id>/deliveries/<delivery_id>", responses={200: DeliveryWhole})
+@needs(Level.READ, own=True)
+def show_delivery(path: DeliveryPath) -> Response:
+    """Show a delivery with its body; of a refused one the first 2,000 bytes are kept."""
+    reached(path.trigger_id)
+    with services().db.begin() as conn:
+        row = get_delivery(conn, caller().tenant_id, path.delivery_id)
+    if row.trigger_id != path.trigger_id:
+        raise NotFound(f"There is no delivery '{path.delivery_id}'.")
+    text, encoded = text_or_base64(row.body)
+    return answer(DeliveryWhole.model_validate({**asdict(row), "body": text, "body_base64": encoded}))
 
 
 @deliveries.post("/triggers/<trigger_id>/deliveries/replay", responses={202: RedeliveredListOut, **CHANGES})

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -10,7 +9,7 @@ from uuid import UUID
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.presenters import document_file, payload_file
+from api.presenters import document_file, payload_file, text_or_base64
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.history import AckIn, DocumentPath, FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
 from api.services import services
@@ -43,7 +42,7 @@ def show_firings(query: FiringQuery) -> Response:
 def show_firing(path: FiringPath) -> Response:
     """Show a firing with its whole payload."""
     row = _reached(path.firing_id)
-    text, encoded = _payload(row.payload)
+    text, encoded = text_or_base64(row.payload)
     with services().db.begin() as conn:
         documents = list_documents(conn, row.id)
     shown = {**asdict(row), "payload": text, "payload_base64": encoded}
@@ -85,13 +84,3 @@ def _reached(firing_id: UUID) -> WholeFiring:
         row = get_firing(conn, who.tenant_id, firing_id)
     who.must_reach(row.agent_id, "firing", firing_id)
     return row
-
-
-def _payload(payload: bytes | None) -> tuple[str | None, str | None]:
-    """Returns UTF-8 as text, other bytes as base64."""
-    if payload is None:
-        return None, None
-    try:
-        return payload.decode(), None
-    except UnicodeDecodeError:
-        return None, b64encode(payload).decode()

@@ -28,6 +28,15 @@ class DeliveryOut(Answer):
     firing_id: UUID | None
 
 
+class DeliveryWhole(DeliveryOut):
+    """A delivery with its body as text, or as base64 when it is not UTF-8; `size` is that of the whole body."""
+
+    body: str | None = Field(
+        description="Of a delivery that was neither accepted nor filtered its first 2,000 bytes."
+    )
+    body_base64: str | None
+
+
 class DeliveryPage(Listed[DeliveryOut]):
     """A page of deliveries."""
 

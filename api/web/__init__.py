@@ -31,6 +31,7 @@ from api.web.now import install as install_now
 from api.web.now import now
 from api.web.pauses import pauses
 from api.web.questions import questions
+from api.web.search import finder
 from api.web.sessions import sessions
 from api.web.settings import settings
 from api.web.sign_in import sign_in, signed_in
@@ -47,6 +48,7 @@ PAGES: tuple[Blueprint, ...] = (
     signed_in,
     now,
     insights,
+    finder,
     bulk,
     triggers,
     trigger_edit,

@@ -14,6 +14,7 @@ from api.schemas.base import NoteIn
 from api.schemas.messages import WakeIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
+from api.web.insights import read_panel
 from api.web.list_filters import FROM, TO, Filter, choice, read_filters
 from api.web.runtime_forms import address_of
 from api.web.shapes import filled, shaped
@@ -77,6 +78,7 @@ def show_agent(agent_id: str) -> Response:
             wakers=woken_by(conn, [row.id for row in latest]),
             notes=read_notes(conn, path.agent_id),
             most_notes=MOST_CHARACTERS,
+            panel=read_panel(conn, agent_id=path.agent_id),
             sessions=list_sessions(conn, who.tenant_id, SessionFilter(path.agent_id), limit=LATEST),
         )
 

@@ -17,6 +17,7 @@ from api.web.questions import ask
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import InvocationState
+from scheduler.storage.failures import list_error_kinds
 from scheduler.storage.overviews import MOST_COUNTED, agent_names, count_dead, list_dead, woken_by
 
 dead = page_blueprint("dead")
@@ -35,7 +36,9 @@ def show_dead() -> Response:
         asked = read_filters(conn, who.tenant_id, FILTERS)
         wanted = ledger_filter(asked)
         page = asked.page(lambda **span: list_dead(conn, who.tenant_id, wanted, **span))
-        names = agent_names(conn, who.tenant_id, {row.agent_id for row in page})
+        kinds = [] if asked.errors else list_error_kinds(conn, who.tenant_id, wanted)
+        named = {row.agent_id for row in page}.union(*(each.agent_ids for each in kinds))
+        names = agent_names(conn, who.tenant_id, named)
         wakers = woken_by(conn, [row.id for row in page])
         count = count_dead(conn, who.tenant_id, wanted)
     return render(
@@ -44,6 +47,7 @@ def show_dead() -> Response:
         page=page,
         names=names,
         wakers=wakers,
+        kinds=kinds,
         count=count,
         most=MOST_COUNTED,
         asked=asked,

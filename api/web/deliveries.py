@@ -12,14 +12,18 @@ from api.auth import Level, caller, needs
 from api.schemas.deliveries import DeliveryRange
 from api.services import services
 from api.web.base import done, page_blueprint, render
+from api.web.contents import readable, shown_data
 from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, choice, read_filters
 from api.web.progress import STEP, cursor, take, tell
 from api.web.shapes import filled, shaped
 from scheduler.domain.ids import parse_id
 from scheduler.intake.webhooks.statements import Verdict, kept_between
-from scheduler.storage.delivery_lists import REFUSED, DeliveryFilter, find_deliveries
+from scheduler.storage.delivery_lists import REFUSED, DeliveryFilter, find_deliveries, get_delivery
 from scheduler.storage.overviews import owned_triggers, triggers_with_pages
 from scheduler.storage.trigger_views import TriggerView, get_view
+
+WHOLE = 1024 * 1024
+"""More than any body that a webhook takes."""
 
 deliveries = page_blueprint("deliveries")
 
@@ -49,6 +53,21 @@ def show_deliveries() -> Response:
         page = asked.page(lambda **span: find_deliveries(conn, who.tenant_id, wanted, **span))
         owners = owned_triggers(conn, who.tenant_id, {row.trigger_id for row in page})
     return render("deliveries.html", asked.status, page=page, owners=owners, trigger=trigger, asked=asked)
+
+
+@deliveries.get("/deliveries/<delivery_id>")
+@needs(Level.READ)
+def show_delivery(delivery_id: str) -> Response:
+    """Shows a delivery with what it carried."""
+    who = caller()
+    with services().db.begin() as conn:
+        row = get_delivery(conn, who.tenant_id, parse_id(delivery_id, "delivery"))
+        owner = owned_triggers(conn, who.tenant_id, [row.trigger_id]).get(row.trigger_id)
+        is_listed = bool(triggers_with_pages(conn, who.tenant_id, [row.trigger_id]))
+    body = readable(None if row.body is None else row.body[:WHOLE], row.size)
+    return render(
+        "delivery.html", delivery=row, owner=owner, is_listed=is_listed, body=body, data=shown_data(row.data)
+    )
 
 
 @deliveries.post("/triggers/<trigger_id>/deliveries/<delivery_id>/replay")

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from urllib.parse import urlencode
+from uuid import UUID
 
 from flask import Response
+from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
 from api.insights import read_month
 from api.services import services
 from api.web.base import page_blueprint, render
-from api.web.charts import charts_of, times_query
+from api.web.charts import Chart, charts_of, times_query
 from api.web.list_filters import AGENT, FROM, TO, TRIGGER, choice, read_filters
 from api.web.list_filters import Asked as Filters
 from api.web.zones import shown_zone, tenant_zone
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.periods import Period, Step, period
-from scheduler.storage.insights import Asked, Month, read_insights
+from scheduler.storage.insights import Asked, Bucket, Figures, Month, read_buckets, read_insights, sum_of
 
 RANGE_WORDS = {"24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days", "90d": "last 90 days"}
 FILTERS = (
@@ -59,6 +62,29 @@ def show_insights() -> Response:
         query=times_query(span.since, span.until, span.zone),
         narrowed=urlencode(narrowed),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The last week on the page of an agent or trigger."""
+
+    rows: Sequence[Bucket]
+    totals: Figures
+    drawn: Sequence[Chart]
+    step: Step
+    zone: str
+    narrowed: str
+    """The filter of lists, as the query of a link."""
+
+
+def read_panel(conn: Connection, **owner: UUID) -> Panel:
+    """Reads the last week of an agent (`agent_id`) or a trigger (`trigger_id`), by day."""
+    now = services().clock.now()
+    span = period(now - timedelta(days=6), now, Step.DAY, shown_zone(), now)
+    rows = read_buckets(conn, Asked(caller().tenant_id, span, **owner))
+    drawn = charts_of(rows, span.step, span.zone, services().settings.currency)
+    shown = [each for each in drawn if each.name in ("Firings", "Wakes") or not each.is_empty]
+    return Panel(rows, sum_of(rows), shown, span.step, span.zone, urlencode(owner))
 
 
 def _period(asked: Filters, now: datetime) -> Period | None:

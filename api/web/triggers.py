@@ -13,6 +13,7 @@ from api.auth import Level, caller, needs
 from api.polls import look, opened, poll_detail, seen_now
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render
+from api.web.insights import read_panel
 from api.web.trigger_filters import wanted_triggers
 from api.web.trigger_history import passed_in_pauses
 from scheduler.domain.errors import InvalidField, NotFound
@@ -151,6 +152,7 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
             can_try=kind is not None and kind.can_try,
             has_address=is_hook,
             deliveries=_latest_deliveries(conn, trigger) if is_hook else [],
+            panel=read_panel(conn, trigger_id=trigger.id),
             history=history,
             passed=passed_in_pauses(trigger, history, services().clock.now()),
             sample=SAMPLE,

@@ -8,13 +8,14 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, literal, select, tuple_
+from sqlalchemy import Connection, case, literal, select, tuple_
 
+from scheduler.domain.errors import NotFound
 from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.newest import newest_of, triggers_of
-from scheduler.storage.rows import rows_as
+from scheduler.storage.rows import row_as, rows_as
 from scheduler.storage.spans import EVER, Span, within
-from scheduler.storage.tables import Trigger
+from scheduler.storage.tables import Firing, Trigger
 
 DELIVERY: tuple[Any, ...] = tuple(column for column in WebhookDelivery.__table__.columns if column.name != "body")
 ACCEPTED = "accepted"
@@ -49,6 +50,25 @@ class DeliveryRow:
     size: int
     firing_id: UUID | None
     data: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class WholeDelivery(DeliveryRow):
+    """A delivery with what is kept of its body: that of an accepted one is its firing's payload."""
+
+    body: bytes | None
+
+
+def get_delivery(conn: Connection, tenant_id: UUID, delivery_id: UUID) -> WholeDelivery:
+    """Returns a delivery; raises NotFound."""
+    is_first = WebhookDelivery.verdict == literal(ACCEPTED)
+    query = select(*DELIVERY, case((is_first, Firing.payload), else_=WebhookDelivery.body).label("body"))
+    query = query.outerjoin(Firing, Firing.id == WebhookDelivery.firing_id)
+    found = conn.execute(query.where(WebhookDelivery.id == delivery_id, WebhookDelivery.tenant_id == tenant_id))
+    row = row_as(WholeDelivery, found)
+    if row is None:
+        raise NotFound(f"There is no delivery '{delivery_id}'.")
+    return row
 
 
 def find_deliveries(

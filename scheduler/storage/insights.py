@@ -6,16 +6,17 @@ part of the bar of wakes above it. Every scan is bounded by the index of its own
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, TextClause, text
+from sqlalchemy import Connection, Row, TextClause, text
 
 from scheduler.domain.periods import LENGTHS, Period
+from scheduler.storage.arrays import uuid_array
 from scheduler.storage.newest import triggers_of
 from scheduler.storage.rows import one_as, rows_as
 from scheduler.storage.spans import SLACK, first_id
@@ -67,12 +68,9 @@ SUMS = """
     coalesce(sum(cost * share), 0) AS cost
 """
 
-WAKES = f"SELECT date_trunc(:step, ready_at, :zone) AS start, {SUMS} FROM ({{woken}}) w GROUP BY 1"  # noqa: S608
+WAKES = f"SELECT date_trunc(:step, ready_at, :zone) AS start, agent_id, {SUMS} FROM ({{woken}}) w GROUP BY 1, 2"  # noqa: S608
 
-AGENTS = f"""
-    SELECT w.*, a.name, a.deleted_at IS NULL AS exists
-    FROM (SELECT agent_id AS id, {SUMS} FROM ({{woken}}) w GROUP BY agent_id) w JOIN agents a ON a.id = w.id
-"""  # noqa: S608
+AGENTS = text("SELECT id, name, deleted_at IS NULL AS exists FROM agents WHERE id = ANY(CAST(:ids AS uuid[]))")
 
 TRIGGERS = """
     SELECT f.*, a.name AS agent_name, t.id IS NOT NULL AS exists FROM (
@@ -193,9 +191,10 @@ class Insights:
 
 def read_insights(conn: Connection, asked: Asked) -> Insights:
     """Reads the figures."""
-    buckets = read_buckets(conn, asked)
     statements, values = _prepared(conn, asked)
-    agents = rows_as(AgentFigures, conn.execute(_text(AGENTS, statements), values))
+    woken = conn.execute(_text(WAKES, statements), values).all()
+    buckets = _buckets(conn, asked, statements, values, woken)
+    agents = _agents(conn, woken)
     failing = sorted((each for each in agents if each.failures), key=lambda each: (-each.failures, each.name))
     spending = sorted(
         (each for each in agents if each.cost or each.tokens_in or each.tokens_out),
@@ -203,17 +202,43 @@ def read_insights(conn: Connection, asked: Asked) -> Insights:
     )
     triggers = conn.execute(_text(TRIGGERS, statements), values | {"top": TOP})
     return Insights(
-        asked, buckets, _sum(buckets), failing[:TOP], spending[:TOP], rows_as(TriggerFigures, triggers)
+        asked, buckets, sum_of(buckets), failing[:TOP], spending[:TOP], rows_as(TriggerFigures, triggers)
     )
 
 
 def read_buckets(conn: Connection, asked: Asked) -> list[Bucket]:
     """Reads the figures over time alone, with empty buckets for hours or days without any."""
     statements, values = _prepared(conn, asked)
-    starts = conn.scalars(BUCKETS, values | {"length": LENGTHS[asked.period.step]}).all()
+    return _buckets(conn, asked, statements, values, conn.execute(_text(WAKES, statements), values).all())
+
+
+def _buckets(
+    conn: Connection,
+    asked: Asked,
+    statements: Mapping[str, str],
+    values: Mapping[str, Any],
+    woken: Sequence[Row[Any]],
+) -> list[Bucket]:
+    starts = conn.scalars(BUCKETS, {**values, "length": LENGTHS[asked.period.step]}).all()
     fired = {row.start: row for row in conn.execute(_text(FIRINGS, statements), values)}
-    woken = {row.start: row for row in conn.execute(_text(WAKES, statements), values)}
-    return [_bucket(start, fired.get(start), woken.get(start)) for start in starts]
+    wakes = _summed(woken, lambda row: row.start)
+    return [_bucket(start, fired.get(start), wakes.get(start, {})) for start in starts]
+
+
+def _agents(conn: Connection, woken: Sequence[Row[Any]]) -> list[AgentFigures]:
+    sums = _summed(woken, lambda row: row.agent_id)
+    found = conn.execute(AGENTS, {"ids": uuid_array(sums)})
+    return [AgentFigures(row.id, row.name, row.exists, **sums[row.id]) for row in found]
+
+
+def _summed(rows: Sequence[Row[Any]], key: Callable[[Row[Any]], Any]) -> dict[Any, dict[str, Any]]:
+    """Adds up the sums of rows with the same key."""
+    found: dict[Any, dict[str, Any]] = {}
+    for row in rows:
+        sums = found.setdefault(key(row), dict.fromkeys(WAKE_SUMS, 0))
+        for name in WAKE_SUMS:
+            sums[name] += getattr(row, name)
+    return found
 
 
 def read_spent(
@@ -253,21 +278,22 @@ def _text(statement: str, parts: Mapping[str, str]) -> TextClause:
     return text(statement.format(**parts))
 
 
-def _bucket(start: datetime, fired: Any, woken: Any) -> Bucket:
+def _bucket(start: datetime, fired: Any, wakes: Mapping[str, Any]) -> Bucket:
     late = (fired.late if fired else None) or (None, None, None)
-    sums = {} if woken is None else {name: getattr(woken, name) for name in SUMMED if name != "firings"}
     return Bucket(
         start=start,
         firings=fired.firings if fired else 0,
         lateness_p50=late[0],
         lateness_p95=late[1],
         lateness_max=late[2],
-        **sums,
+        **wakes,
     )
 
 
 SUMMED = tuple(each.name for each in fields(Figures))
+WAKE_SUMS = tuple(name for name in SUMMED if name != "firings")
 
 
-def _sum(buckets: Sequence[Bucket]) -> Figures:
+def sum_of(buckets: Sequence[Bucket]) -> Figures:
+    """Adds up buckets."""
     return Figures(**{name: sum(getattr(each, name) for each in buckets) for name in SUMMED})

@@ -36,6 +36,7 @@ class WebhookDelivery(Base):
     content_type: Mapped[str | None]
     size: Mapped[int]
     body: Mapped[bytes | None]
+    """Of a filtered delivery the whole, of a refused one the beginning; null when accepted."""
     firing_id: Mapped[UUID | None]
     data: Mapped[dict[str, Any] | None]
     """For a filtered delivery: what a firing would keep besides its body."""

@@ -48,6 +48,7 @@ def play(api: Api) -> dict[str, str]:
     ids["model_id"] = api.get("/models")["items"][0]["id"]
     for one in ("invocation", "firing", "session"):
         ids[f"{one}_id"] = api.get(f"/{one}s")["items"][0]["id"]
+    ids["delivery_id"] = api.get(f"/triggers/{ids['webhook']}/deliveries")["items"][0]["id"]
     ids["message_id"] = api.get(f"/sessions/{ids['session_id']}/messages")["items"][0]["id"]
     return ids
 

@@ -47,6 +47,8 @@ KEPT_A_MINUTE = 20
 """How many unaccepted deliveries are kept for each trigger and verdict per minute, so that a flood does not fill
 the disk.
 """
+REFUSED_BYTES = 2_000
+"""How much of a body is kept of a delivery that did not fire, so that a person sees what it carried."""
 
 AUDITED = {Verdict.BAD_SIGNATURE: "webhook.rejected", Verdict.RATE_LIMITED: "webhook.rate_limited"}
 STOPPED = "webhook.filter_stopped"
@@ -238,7 +240,10 @@ class _Ledger:
         data: dict[str, Any] | None = None,
         was_stopped: bool = False,
     ) -> None:
-        rows = self._accepted if verdict is Verdict.ACCEPTED else self._unaccepted
+        is_accepted = verdict is Verdict.ACCEPTED
+        rows = self._accepted if is_accepted else self._unaccepted
+        if body is None and not is_accepted:
+            body = arrival.delivery.body[:REFUSED_BYTES]
         rows.append(
             NewDelivery(
                 arrival.hook.trigger,
