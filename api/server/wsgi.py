@@ -29,6 +29,9 @@ HEAVY_THREADS = 2
 APART = "reveille.apart"
 """A key in a request's environment: whether it already runs in one of those threads."""
 
+STREAMS = "reveille.streams"
+"""A key by which the application says that its answer is long and made while it is sent."""
+
 
 class MoveApart(Exception):
     """The application asks to be called again in a thread for heavy work."""
@@ -63,7 +66,21 @@ class WsgiBridge:
         if answer is not None:
             status, headers, content = answer
             await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body", "body": content})
+            if isinstance(content, bytes):
+                await send({"type": "http.response.body", "body": content})
+            else:
+                await self._stream(content, receive, send)
+
+    async def _stream(self, chunks: Chunks, receive: Receive, send: Send) -> None:
+        """Sends chunks as the client reads them: a thread works on one chunk at a time, and none while it waits."""
+        gone = asyncio.ensure_future(receive())
+        try:
+            while not gone.done() and (chunk := await self._heavy.run(chunks.take)) is not None:
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        finally:
+            gone.cancel()
+            await self._heavy.run(chunks.close)
 
     async def _live(self, receive: Receive, send: Send) -> None:
         await receive()
@@ -71,6 +88,24 @@ class WsgiBridge:
         await receive()
         await asyncio.get_running_loop().run_in_executor(None, self._goodbye)
         await send({"type": "lifespan.shutdown.complete"})
+
+
+class Chunks:
+    """The chunks of an answer of unknown length."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = chunks
+        self._rest = iter(chunks)
+
+    def take(self) -> bytes | None:
+        """Returns the next chunk, or None."""
+        return next(self._rest, None)
+
+    def close(self) -> None:
+        """Tells the application that nobody takes more."""
+        close = getattr(self._chunks, "close", None)
+        if close is not None:
+            close()
 
 
 class _Taker:
@@ -93,8 +128,11 @@ class Taken(Exception):
     """The application took over the connection: there is nothing to answer."""
 
 
-def _run(app: Wsgi, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes] | None:
-    """Calls the application; returns status, headers and content, or None when it took over the connection."""
+def _run(app: Wsgi, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, bytes]], bytes | Chunks] | None:
+    """Calls the application; returns status, headers and content, or None when it took over the connection.
+
+    The content is bytes unless the application streams it (STREAMS).
+    """
     started: list[Any] = []
 
     def start_response(status: str, headers: list[tuple[str, str]], _exc_info: Any = None) -> None:
@@ -107,12 +145,13 @@ def _run(app: Wsgi, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, byt
         chunks = app(environ, start_response)
     except Taken:
         return None
+    rest = Chunks(chunks)
+    if environ.get(STREAMS):
+        return started[0], started[1], rest
     try:
         content = b"".join(chunks)
     finally:
-        close = getattr(chunks, "close", None)
-        if close is not None:
-            close()
+        rest.close()
     return started[0], started[1], content
 
 

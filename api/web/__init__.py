@@ -18,6 +18,7 @@ from api.web.approvals import approvals
 from api.web.audit import audit
 from api.web.base import secure, show_unknown
 from api.web.bulk import bulk
+from api.web.csv_lists import csv_lists
 from api.web.dead import dead
 from api.web.deliveries import deliveries
 from api.web.firings import firings
@@ -49,6 +50,7 @@ PAGES: tuple[Blueprint, ...] = (
     now,
     insights,
     finder,
+    csv_lists,
     bulk,
     triggers,
     trigger_edit,

@@ -46,7 +46,7 @@ def show_insights() -> Response:
     who, now = caller(), services().clock.now()
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)
-        span = None if asked.errors else _period(asked, now)
+        span = None if asked.errors else period_of(asked, now)
         if span is None:
             return render("insights.html", asked.status, asked=asked, found=None)
         found = read_insights(conn, Asked(who.tenant_id, span, asked.get(AGENT.name), asked.get(TRIGGER.name)))
@@ -87,7 +87,7 @@ def read_panel(conn: Connection, **owner: UUID) -> Panel:
     return Panel(rows, sum_of(rows), shown, span.step, span.zone, urlencode(owner))
 
 
-def _period(asked: Filters, now: datetime) -> Period | None:
+def period_of(asked: Filters, now: datetime) -> Period | None:
     """Returns the period of the filters; None when it is not valid, which the form says."""
     since, until = asked.get(FROM.name), asked.get(TO.name)
     if since is None:
