@@ -435,6 +435,20 @@ export interface DeliveryOut {
   firing_id: string | null;
 }
 
+export interface DeliveryWhole {
+  id: string;
+  trigger_id: string;
+  received_at: string;
+  verdict: string;
+  reason: string | null;
+  delivery_key: string | null;
+  content_type: string | null;
+  size: number;
+  firing_id: string | null;
+  body: string | null;
+  body_base64: string | null;
+}
+
 export interface RedeliveredListOut {
   items: Array<RedeliveredOut>;
 }
@@ -1125,6 +1139,18 @@ export interface DefinitionsOut {
   models: Array<Record<string, unknown>>;
   agents: Array<Record<string, unknown>>;
   left_out: Array<string>;
+}
+
+export interface SearchOut {
+  items: Array<MatchOut>;
+}
+
+export interface MatchOut {
+  kind: string;
+  id: string;
+  title: string | null;
+  detail: string | null;
+  at: string | null;
 }
 
 export interface AuditPage {

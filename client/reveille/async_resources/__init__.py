@@ -22,6 +22,7 @@ from reveille.async_resources.models import AsyncModels
 from reveille.async_resources.mutes import AsyncMutes
 from reveille.async_resources.notification_targets import AsyncNotificationTargets
 from reveille.async_resources.pauses import AsyncPauses
+from reveille.async_resources.search import AsyncSearch
 from reveille.async_resources.tenants import AsyncTenants
 from reveille.async_resources.triggers import AsyncTriggers
 from reveille.async_resources.users import AsyncUsers
@@ -47,6 +48,7 @@ class AsyncResources:
         self.models = AsyncModels(client)
         self.insights = AsyncInsights(client)
         self.definitions = AsyncDefinitions(client)
+        self.search = AsyncSearch(client)
         self.audit = AsyncAudit(client)
         self.api_keys = AsyncApiKeys(client)
         self.web_users = AsyncWebUsers(client)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
         DeliveryOut,
         DeliveryPage,
         DeliveryRange,
+        DeliveryWhole,
         RedeliveredListOut,
         RedeliveredOut,
     )
@@ -60,6 +61,13 @@ class Deliveries:
             f"/triggers/{self._client.quote(trigger_id)}/deliveries",
             query={"from": from_, "to": to, "verdict": verdict, "error": error},
         )
+
+    def get(self, trigger_id: str, delivery_id: str, /) -> DeliveryWhole:
+        """Show a delivery with its body; of a refused one the first 2,000 bytes are kept."""
+        answer: DeliveryWhole = self._client.call(
+            "GET", f"/triggers/{self._client.quote(trigger_id)}/deliveries/{self._client.quote(delivery_id)}"
+        )
+        return answer
 
     def replay_range(self, trigger_id: str, /, **fields: Unpack[DeliveryRange]) -> RedeliveredListOut:
         """Fire again with each accepted or filtered delivery of a range, oldest first; all or none."""

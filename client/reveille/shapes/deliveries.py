@@ -25,6 +25,20 @@ class DeliveryPage(TypedDict):
     next: str | None
 
 
+class DeliveryWhole(TypedDict):
+    id: str
+    trigger_id: str
+    received_at: str
+    verdict: str
+    reason: str | None
+    delivery_key: str | None
+    content_type: str | None
+    size: int
+    firing_id: str | None
+    body: str | None
+    body_base64: str | None
+
+
 class DeliveryRange(TypedDict, total=False):
     since: Required[str]
     until: Required[str]
