@@ -1,7 +1,4 @@
-"""Properties of every cron schedule, compared with a slow minute-by-minute implementation and
-
-with cronsim, an independent implementation.
-"""
+"""Properties of every cron schedule, compared with two others: one that walks minute by minute, and cronsim."""
 
 from __future__ import annotations
 
