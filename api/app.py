@@ -13,6 +13,8 @@ from api.alerts import alerts, badges, mutes
 from api.approvals import approvals
 from api.audit import audit
 from api.auth import Access
+from api.auth_failures import EXTENSION as REFUSALS
+from api.auth_failures import Refusals
 from api.body import MAX_BODY_BYTES, JsonRequest, StrictJson, check_query
 from api.channels import channel_events, channels
 from api.definitions import definitions
@@ -36,8 +38,6 @@ from api.options import answer_options
 from api.pauses import pauses
 from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
-from api.refusals import EXTENSION as REFUSALS
-from api.refusals import Refusals
 from api.resource import PREFIX, ItemConverter, ReferenceConverter
 from api.search import finder
 from api.services import EXTENSION, build_parts

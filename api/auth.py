@@ -24,7 +24,7 @@ from uuid import UUID
 from flask import current_app, g, request
 from sqlalchemy import Connection
 
-from api.refusals import note_refusal, slow_wrong_keys
+from api.auth_failures import note_refusal, slow_wrong_keys
 from api.services import services
 from scheduler.domain.errors import Forbidden, NotFound, Unauthorized
 from scheduler.domain.ids import parse_id

@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from api.server.gate import Gate, Limits, group_of
+from api.server.connection_limits import Gate, Limits, group_of
 
 TAKE = "reveille.take_socket"
 """The extension of a scope with which the application takes over the connection's socket."""

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
 from api.server.connection import protocol_of
-from api.server.gate import Gate
+from api.server.connection_limits import Gate
 from api.server.wsgi import WsgiBridge
 
 STOP_SECONDS = 18

@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from api.server.connection import TAKE
-from api.server.gate import DEFAULTS
+from api.server.connection_limits import DEFAULTS
 from api.server.threads import Threads
 
 Scope = MutableMapping[str, Any]

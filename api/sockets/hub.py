@@ -24,8 +24,8 @@ from wsproto.frame_protocol import CloseReason
 
 from api.live import Live, Subscription
 from api.sockets.connection import WebSocket
-from api.sockets.places import Pending, Places
-from api.sockets.watch import Filter, Watch, admit, parsed
+from api.sockets.socket_limits import Pending, Places
+from api.sockets.subscription import Filter, Watch, admit, parsed
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError, Unauthorized
 from scheduler.domain.notification import content_of

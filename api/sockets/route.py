@@ -14,11 +14,11 @@ from http import HTTPStatus
 from flask import Blueprint, Flask, Response, current_app, request
 
 from api.auth import TENANT_HEADER, bearer
-from api.server.answers import Taken, take_socket
+from api.server.responses import Taken, take_socket
 from api.services import Services
 from api.sockets.connection import accepting
 from api.sockets.hub import Hub
-from api.sockets.watch import read_filter
+from api.sockets.subscription import read_filter
 from scheduler.domain.errors import ReveilleError, Unauthorized
 
 EXTENSION = "reveille_sockets"

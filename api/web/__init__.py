@@ -8,7 +8,7 @@ from pathlib import Path
 from flask import Blueprint, Flask
 
 from api.auth import Access
-from api.refusals import LIMITS
+from api.auth_failures import LIMITS
 from api.services import Services
 from api.web import charts, filters
 from api.web.agent_edit import agent_edit
@@ -18,9 +18,10 @@ from api.web.approvals import approvals
 from api.web.audit import audit
 from api.web.base import secure, show_unknown
 from api.web.bulk import bulk
+from api.web.confirmations import questions
 from api.web.csv_lists import csv_lists
-from api.web.dead import dead
 from api.web.deliveries import deliveries
+from api.web.failed import dead
 from api.web.firings import firings
 from api.web.insights import insights
 from api.web.invocations import invocations
@@ -31,7 +32,6 @@ from api.web.notifications import notifications
 from api.web.now import install as install_now
 from api.web.now import now
 from api.web.pauses import pauses
-from api.web.questions import questions
 from api.web.search import finder
 from api.web.sessions import sessions
 from api.web.settings import settings

@@ -13,11 +13,11 @@ from api.resource import given
 from api.schemas.agents import AgentPatch, AgentPath
 from api.services import services
 from api.web.base import done, page_blueprint
+from api.web.confirmations import ask
 from api.web.form_fields import same_lines
+from api.web.form_validation import shaped
 from api.web.new_agent import CHECKS, FIELDS, LIMITS, agent_form
-from api.web.questions import ask
 from api.web.runtime_forms import errors_of, read_changes, values_of
-from api.web.shapes import shaped
 from scheduler.domain.errors import ReveilleError
 from scheduler.storage.overviews import standing_of
 

@@ -19,8 +19,8 @@ from api.web.approvals import FILTERS as OF_APPROVALS
 from api.web.audit import FILTERS as OF_AUDIT
 from api.web.base import page_blueprint
 from api.web.csv_files import Column, columns_of, csv_file, csv_of
-from api.web.dead import FILTERS as OF_DEAD
 from api.web.deliveries import FILTERS as OF_DELIVERIES
+from api.web.failed import FILTERS as OF_DEAD
 from api.web.firings import FILTERS as OF_FIRINGS
 from api.web.insights import FILTERS as OF_INSIGHTS
 from api.web.insights import period_of

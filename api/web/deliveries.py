@@ -13,9 +13,9 @@ from api.schemas.deliveries import DeliveryRange
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.contents import readable, shown_data
+from api.web.form_validation import filled, shaped
 from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, choice, read_filters
 from api.web.progress import STEP, cursor, take, tell
-from api.web.shapes import filled, shaped
 from scheduler.domain.ids import parse_id
 from scheduler.intake.webhooks.statements import Verdict, kept_between
 from scheduler.storage.delivery_lists import REFUSED, DeliveryFilter, find_deliveries, get_delivery

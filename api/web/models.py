@@ -14,8 +14,8 @@ from api.resource import given
 from api.schemas.models import ModelIn, ModelPatch
 from api.services import services
 from api.web.base import done, page_blueprint, render
+from api.web.form_validation import filled, shaped, wrong_fields
 from api.web.list_filters import FROM, TO, Asked, Filter, choice, read_filters
-from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.domain.llm import Provider

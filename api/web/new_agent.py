@@ -12,8 +12,8 @@ from api.presenters import agent_out
 from api.schemas.agents import AgentIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
+from api.web.form_validation import filled, shaped
 from api.web.runtime_forms import errors_of, form_of, lacking, read_new, values_of
-from api.web.shapes import filled, shaped
 from scheduler.domain.errors import NotFound, ReveilleError
 from scheduler.runtimes.registry import RUNTIMES
 from scheduler.storage.models import list_models
@@ -64,7 +64,7 @@ def make() -> Response:
         secrets = {
             RUNTIMES[kind].model_fields[name].title or name: value for name, value in saved.new_secrets.items()
         }
-        return render("made_agent.html", 201, agent=made, secrets=secrets)
+        return render("agent_created.html", 201, agent=made, secrets=secrets)
     return done(f"/agents/{saved.row.id}", f"{saved.row.name} was created. Add a trigger, or wake it now.")
 
 

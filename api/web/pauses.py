@@ -9,8 +9,8 @@ from api.pauses import whole
 from api.schemas.tenants_and_keys import PauseIn
 from api.services import services
 from api.web.base import done, page_blueprint
-from api.web.questions import ask
-from api.web.shapes import shaped
+from api.web.confirmations import ask
+from api.web.form_validation import shaped
 
 pauses = page_blueprint("pauses")
 

@@ -13,8 +13,8 @@ from api.resource import given
 from api.schemas.tenants_and_keys import KeyIn, TenantPatch
 from api.services import services
 from api.web.base import done, page_blueprint, render
+from api.web.form_validation import filled, shaped, wrong_fields
 from api.web.list_filters import FROM, TO, Asked, Filter, choice, read_filters
-from api.web.shapes import filled, shaped, wrong_fields
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.domain.retention import History, read_days

@@ -9,12 +9,12 @@ from flask import Response, current_app, g, request
 from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
-from api.refusals import LIMITS, note_refusal, slow_wrong_keys
-from api.server.answers import Moved, has_moved, must_move
+from api.auth_failures import LIMITS, note_refusal, slow_wrong_keys
+from api.server.responses import Moved, has_moved, must_move
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.kept_form import KeptForm, keep_form, open_form
 from api.web.limits import SignInLimit
+from api.web.saved_form import KeptForm, keep_form, open_form
 from api.web.session import (
     COOKIE,
     FORM_COOKIE,
@@ -185,7 +185,7 @@ def _audit(conn: Connection, tenant_id: UUID | None, who: UUID, actor: str, verb
 
 def _ask_to_go_on(kept: KeptForm, token: str) -> Response:
     """Shows the page after a sign-in in the middle of a form: one press returns to it with its values."""
-    return render("go_on.html", kept=kept, csrf=csrf_token(token))
+    return render("continue.html", kept=kept, csrf=csrf_token(token))
 
 
 def _form(target: str, error: ReveilleError | None = None, name: str = "", kept: str = "") -> Response:

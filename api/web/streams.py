@@ -20,7 +20,7 @@ from flask import Response
 from loguru import logger
 
 from api.live import Live
-from api.server.answers import Taken, take_socket
+from api.server.responses import Taken, take_socket
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import LimitReached
 

@@ -122,7 +122,7 @@ def rotate(trigger_id: str) -> Response:
 
 def made_page(trigger: TriggerView, hook_token: str | None) -> Response:
     """Shows a webhook's address with a `curl` command, only this once, since only its hash is stored."""
-    return render("trigger_made.html", trigger=trigger, hook_url=hook_address(str(hook_token)), sample=SAMPLE)
+    return render("trigger_created.html", trigger=trigger, hook_url=hook_address(str(hook_token)), sample=SAMPLE)
 
 
 def _found(trigger_id: str) -> TriggerView:

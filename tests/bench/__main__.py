@@ -10,9 +10,11 @@ from dataclasses import asdict, dataclass
 
 from tests.bench import scheduling
 from tests.bench.delivery import close_to_call
+from tests.bench.due_to_called import alone, statements, waking
 from tests.bench.fairness import FLOOD, fairness
 from tests.bench.intake import intake_ratio, intake_under_attack
 from tests.bench.live_pages import PAGES, live_pages
+from tests.bench.llm_runs import RUNS, thinking_cost
 from tests.bench.memory import resident_megabytes
 from tests.bench.pages import page_times
 from tests.bench.polls import feed_capacity, poll_capacity
@@ -21,8 +23,6 @@ from tests.bench.server import bench_server
 from tests.bench.stored import FEW as FEW_STORED
 from tests.bench.stored import MANY as MANY_STORED
 from tests.bench.stored import stored
-from tests.bench.thinking import RUNS, thinking_cost
-from tests.bench.waking import alone, statements, waking
 from tests.support.postgres import Databases
 
 STOCK_COUNT = 2000

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import psycopg
 
+from tests.bench.due_to_called import PATIENCE, woken_agents
 from tests.bench.scheduling import percentile
 from tests.bench.server import bench_server
-from tests.bench.waking import PATIENCE, woken_agents
 from tests.support.postgres import Databases
 
 FLOOD = 50_000

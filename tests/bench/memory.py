@@ -11,8 +11,8 @@ import psutil
 from scheduler.storage.engine import Database
 from tests.bench.population import MAKE_DUE, populate
 from tests.bench.server import sqlalchemy_url
-from tests.support.clockwork import stepped
 from tests.support.postgres import Databases
+from tests.support.stepped_scheduler import stepped
 
 DUE = 1000
 PASSES = 50

@@ -15,9 +15,9 @@ from scheduler.domain.clock import SystemClock
 from scheduler.storage.engine import BY_INDEX, Database
 from tests.bench.population import MAKE_DUE, populate
 from tests.bench.server import sqlalchemy_url
-from tests.bench.stock import run_stock
-from tests.support.clockwork import stepped
+from tests.bench.stock_apscheduler import run_stock
 from tests.support.postgres import Databases
+from tests.support.stepped_scheduler import stepped
 
 LATENESS = text("""
     SELECT extract(epoch FROM pg_xact_commit_timestamp(xmin) - scheduled_for)::float8 FROM firings

@@ -22,8 +22,8 @@ from scheduler.storage.engine import BY_INDEX, Database
 from tests.bench.population import MAKE_DUE, populate
 from tests.bench.scheduling import LATENESS, percentile
 from tests.bench.server import bench_server, sqlalchemy_url
-from tests.support.clockwork import SteppedScheduler
 from tests.support.postgres import Databases
+from tests.support.stepped_scheduler import SteppedScheduler
 
 FEW, MANY = 1000, 1_000_000
 DUE = 1000

@@ -11,7 +11,7 @@ from typing import Literal
 from playwright.sync_api import Browser, sync_playwright
 
 from tests.browser.chromium import MISSING, start_chromium
-from tests.browser.scene import play
+from tests.browser.sample_data import play
 from tests.browser.site import Site
 from tests.support.api import Api, running_api, served
 from tests.support.postgres import running_server

@@ -10,7 +10,7 @@ from playwright.sync_api import ViewportSize, expect
 from api.web import PAGES
 from scheduler.triggers.registry import OFFERED
 from tests.browser.site import Site
-from tests.browser.strange import KINDS, LONG, play
+from tests.browser.strange_names import KINDS, LONG, play
 from tests.support.database import change
 
 NO_PAGES = {
@@ -41,7 +41,7 @@ def paths(ids: dict[str, str]) -> Iterator[str]:
         path = rule
         for name, id_ in ids.items():
             path = path.replace(f"<{name}>", id_)
-        assert "<" not in path, f"tests.browser.strange makes nothing for {path}"
+        assert "<" not in path, f"tests.browser.strange_names makes nothing for {path}"
         yield path
     yield from (f"/triggers/new?type={kind}" for kind in OFFERED)
     yield from (f"/triggers/{ids[kind]}" for kind in KINDS)

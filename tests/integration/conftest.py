@@ -7,9 +7,9 @@ import pytest
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.support.api import Api, running_api
-from tests.support.clockwork import SteppedScheduler, stepped
 from tests.support.factories import BOX
 from tests.support.postgres import Databases
+from tests.support.stepped_scheduler import SteppedScheduler, stepped
 
 
 @pytest.fixture

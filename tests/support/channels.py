@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from scheduler.storage.message_tables import Message
 from tests.support.api import Api
-from tests.support.chats import (
+from tests.support.chat_events import (
     DISCORD_PUBLIC_KEY,
     LARK_KEY,
     LARK_TOKEN,

@@ -11,9 +11,9 @@ from scheduler.intake.messages.intake import NewMessage, Received, hear, receive
 from scheduler.storage.channels import create_user
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change
 from tests.support.factories import DEFAULT_TENANT, make_trigger
+from tests.support.stepped_scheduler import SteppedScheduler
 
 
 def make_user(db: Database, name: str = "grace", tenant_id: UUID = DEFAULT_TENANT, **values: Any) -> UUID:

@@ -22,8 +22,8 @@ from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
 from tests.integration.net.net_servers import Exchange, Handler, serve
-from tests.support.clockwork import SteppedScheduler
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_due
+from tests.support.stepped_scheduler import SteppedScheduler
 
 ONLY_127_0_0_1 = AllowedPrivate.parse("127.0.0.1")
 

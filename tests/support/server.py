@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from api.server.connection import protocol_of
-from api.server.gate import DEFAULTS, Gate, Limits
+from api.server.connection_limits import DEFAULTS, Gate, Limits
 from api.server.wsgi import Wsgi, WsgiBridge
 
 PATIENCE = 20.0

@@ -18,7 +18,7 @@ from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.net.client import Answer
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.calendar import CalendarConfig
-from tests.support.means import means
+from tests.support.check_resources import means
 
 START = datetime(2030, 1, 2, 8, tzinfo=UTC)
 URL = "https://calendar.example/basic.ics"

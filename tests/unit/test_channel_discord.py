@@ -12,7 +12,7 @@ from scheduler.channels.base import IncomingMessage, Json, UnreadableEvent
 from scheduler.channels.discord import DiscordChannel
 from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
-from tests.support.chats import DISCORD_PUBLIC_KEY, discord_command, discord_headers, dump, option
+from tests.support.chat_events import DISCORD_PUBLIC_KEY, discord_command, discord_headers, dump, option
 
 UNIX = 1767225600
 NOW = datetime.fromtimestamp(UNIX, UTC)

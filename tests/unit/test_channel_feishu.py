@@ -11,7 +11,7 @@ from scheduler.channels.base import IncomingMessage, Json, UnreadableEvent
 from scheduler.channels.feishu import FeishuChannel, decrypt
 from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
-from tests.support.chats import (
+from tests.support.chat_events import (
     LARK_KEY,
     LARK_TOKEN,
     dump,

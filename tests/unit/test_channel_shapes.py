@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from scheduler.channels.base import ChannelKind
 from scheduler.channels.registry import open_channel
-from tests.support.chats import (
+from tests.support.chat_events import (
     DISCORD_PUBLIC_KEY,
     LARK_TOKEN,
     SLACK_SECRET,

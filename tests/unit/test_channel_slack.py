@@ -11,7 +11,7 @@ from scheduler.channels.base import IncomingMessage, Json, UnreadableEvent
 from scheduler.channels.slack import SlackChannel, plain_text
 from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
-from tests.support.chats import SLACK_SECRET, dump, slack_event, slack_headers
+from tests.support.chat_events import SLACK_SECRET, dump, slack_event, slack_headers
 
 UNIX = 1767225600
 NOW = datetime.fromtimestamp(UNIX, UTC)

@@ -13,7 +13,7 @@ from scheduler.channels.registry import open_channel
 from scheduler.channels.teams import plain_text
 from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
-from tests.support.chats import TEAMS_TOKEN, dump, mattermost_post, teams_activity, telegram_update
+from tests.support.chat_events import TEAMS_TOKEN, dump, mattermost_post, teams_activity, telegram_update
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 TELEGRAM = open_channel("telegram", {"secret_token": "our_own-token"})

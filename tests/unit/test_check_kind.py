@@ -19,7 +19,7 @@ from scheduler.intake.polls.programs import CHILD_GUARD
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.check import CheckConfig, CheckFailed, _sighting
 from scheduler.triggers.looks import Sighting
-from tests.support.means import means
+from tests.support.check_resources import means
 from tests.unit.test_poll_config import NOW
 
 NEW: dict[str, Any] = {"cursor": None, "keys": []}

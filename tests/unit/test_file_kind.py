@@ -18,7 +18,7 @@ from scheduler.domain.permitted import Permitted
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.file import DirectoryUnreadable, FileConfig, is_match, pack, unpack
 from scheduler.triggers.looks import Sighting
-from tests.support.means import means
+from tests.support.check_resources import means
 from tests.support.processor import spends_less_than
 from tests.unit.test_poll_config import NOW
 

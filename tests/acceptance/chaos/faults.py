@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 import psycopg
 
-from tests.acceptance.chaos import means
+from tests.acceptance.chaos import machine
 from tests.acceptance.chaos.stage import BEHIND_THE_PROXY, PROCESSES, Stage
 
 LOOK_SECONDS = 6.0
@@ -119,7 +119,7 @@ def fill_disk(on: Stage, seconds: float = 5.0) -> None:
     """Fills PostgreSQL's disk, then frees it."""
     if on.disk is None:
         return
-    ballast = means.fill(on.disk)
+    ballast = machine.fill(on.disk)
     time.sleep(seconds)
     ballast.unlink()
     on.start_database()

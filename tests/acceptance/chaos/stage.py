@@ -15,7 +15,7 @@ from threading import Thread
 import psycopg
 
 from tests.acceptance.agent_server import AgentServer, agent_server
-from tests.acceptance.chaos import means
+from tests.acceptance.chaos import machine
 from tests.acceptance.chaos.audit import Report
 from tests.acceptance.chaos.load import Answers
 from tests.acceptance.fleet import ROOT, Fleet, fleet
@@ -112,7 +112,7 @@ def stage(directory: Path, seed: int, say: Callable[[str], None]) -> Iterator[St
     logs = directory / "logs"
     logs.mkdir()
     with (
-        means.small_disk(directory / "disk") as disk,
+        machine.small_disk(directory / "disk") as disk,
         running_server(directory / "disk" / "data", OPTIONS) as databases,
         agent_server(takes_seconds=0.03) as agents,
         proxy(databases.server.url) as between,
@@ -120,7 +120,7 @@ def stage(directory: Path, seed: int, say: Callable[[str], None]) -> Iterator[St
         if disk is None:
             say("no file system may be mounted here: the disk is not filled")
         url = databases.create("template0")
-        earlier = means.earlier_version(directory / "earlier")
+        earlier = machine.earlier_version(directory / "earlier")
         if earlier is None:
             say("there is no history of versions here: no earlier one runs beside")
         variables = {"REVEILLE_ALLOW_PRIVATE_HOSTS": "127.0.0.1", "REVEILLE_LOG_LEVEL": "WARNING"}
@@ -134,7 +134,7 @@ def begin(on: Stage, say: Callable[[str], None]) -> None:
     """Starts the processes; those of ROLLED in the earlier version if there is one."""
     far = {"DATABASE_URL": on.proxy.url(on.url).replace("postgresql:", "postgres:", 1)}
     for name in PROCESSES:
-        clock = means.wrong_clock(CLOCKS[name]) if name in CLOCKS else {}
+        clock = machine.wrong_clock(CLOCKS[name]) if name in CLOCKS else {}
         if clock is None:
             say(f"there is no libfaketime here: the clock of {name} is right")
         own = (clock or {}) | (far if name in BEHIND_THE_PROXY else {})

@@ -11,10 +11,10 @@ import psutil
 import psycopg
 
 from scheduler.storage.engine import Database
+from tests.bench.due_to_called import DUE, wake, woken_agents
 from tests.bench.peers.measure import BURSTS, IDLE_SECONDS, KILLED, PATIENCE, STORED, Found
 from tests.bench.population import populate
 from tests.bench.server import sqlalchemy_url
-from tests.bench.waking import DUE, wake, woken_agents
 from tests.support.postgres import Databases
 
 WOKEN = "SELECT count(*) FILTER (WHERE finished_at IS NOT NULL) FROM invocations"

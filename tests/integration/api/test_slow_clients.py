@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from api.server.gate import Limits
+from api.server.connection_limits import Limits
 from api.server.wsgi import THREADS, Taken
 from tests.support.api import Api
 from tests.support.server import Served, read_all, serving

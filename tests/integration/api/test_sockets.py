@@ -16,7 +16,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import CloseCode
 from websockets.typing import Subprotocol
 
-from api.sockets.places import PER_ADDRESS
+from api.sockets.socket_limits import PER_ADDRESS
 from scheduler.domain.run import Replied
 from scheduler.storage.engine import Database
 from tests.support.api import Api

@@ -19,9 +19,9 @@ from tests.support.broken_kinds import (
     make_both,
     names,
 )
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import firings_by_slot, rows
 from tests.support.factories import make_agent, make_due, make_trigger
+from tests.support.stepped_scheduler import SteppedScheduler
 
 
 @pytest.fixture(autouse=True)

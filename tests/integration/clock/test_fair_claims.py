@@ -15,9 +15,9 @@ from scheduler.domain.clock import SystemClock
 from scheduler.invocations.windows import claim_due_windows
 from scheduler.storage.engine import Database
 from scheduler.storage.fair_shares import FEW, divide
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_tenant
+from tests.support.stepped_scheduler import SteppedScheduler
 
 TRIGGERS = text("""
     INSERT INTO triggers (id, tenant_id, agent_id, name, type, config, zone, reason)

@@ -9,9 +9,9 @@ from sqlalchemy import text
 
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import firings_by_slot, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_due, make_trigger
+from tests.support.stepped_scheduler import SteppedScheduler
 
 
 def test_a_due_job_becomes_a_firing_in_a_window_and_runs_next_one_step_on(

@@ -16,9 +16,9 @@ from scheduler.domain.clock import SystemClock
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from tests.bench.population import populate
-from tests.support.clockwork import SteppedScheduler, stepped
 from tests.support.database import firings_by_slot, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_due, make_trigger
+from tests.support.stepped_scheduler import SteppedScheduler, stepped
 
 
 def test_a_row_that_cannot_be_read_is_quarantined_and_stops_nobody_else(

@@ -12,10 +12,10 @@ from scheduler.manage.approvals import reject
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
 from tests.support.invocations import audited
+from tests.support.stepped_scheduler import SteppedScheduler
 
 
 def test_removing_a_job_takes_the_triggers_expiry_with_it(

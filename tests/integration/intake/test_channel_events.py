@@ -16,7 +16,7 @@ from scheduler.storage.message_tables import Session, User, UserAccount
 from scheduler.storage.tables import Firing, Invocation
 from tests.support.api import Api
 from tests.support.channels import EVENTS, SECRETS, SIGNED, firings, listen, open_line
-from tests.support.chats import (
+from tests.support.chat_events import (
     LARK_TOKEN,
     discord_command,
     dump,

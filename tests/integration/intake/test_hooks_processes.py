@@ -13,7 +13,7 @@ from uuid import UUID
 import httpx
 import pytest
 
-from api.server.gate import DEFAULTS
+from api.server.connection_limits import DEFAULTS
 from tests.support.api import Api
 from tests.support.hooks import NO_LIMIT, make_hook
 from tests.support.web import Web, running_web

@@ -23,8 +23,8 @@ from scheduler.triggers.email import EmailConfig
 from scheduler.triggers.looks import Sighting
 from scheduler.triggers.mailbox import Account, Mailbox, MailboxUnread
 from tests.support.certificates import certificate
+from tests.support.check_resources import means
 from tests.support.dovecot import Dovecot, dovecot
-from tests.support.means import means
 
 # The TLS in front of pymap ends with the loop's thread.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")

@@ -12,7 +12,6 @@ from scheduler.intake.messages.firings import Misses
 from scheduler.intake.messages.intake import receive_message
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler, stepped
 from tests.support.database import change, rows
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent
 from tests.support.messages import (
@@ -26,6 +25,7 @@ from tests.support.messages import (
     uncover,
     write,
 )
+from tests.support.stepped_scheduler import SteppedScheduler, stepped
 
 
 @pytest.fixture(autouse=True)

@@ -6,10 +6,10 @@ import math
 
 from scheduler.clock.trigger_store import TriggerStore
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, rows
 from tests.support.factories import make_agent
 from tests.support.messages import all_due, counted, listen, make_user
+from tests.support.stepped_scheduler import SteppedScheduler
 
 
 def test_ten_thousand_message_triggers_cost_one_query_for_each_pass(

@@ -16,7 +16,7 @@ from scheduler.triggers.looks import Sighting
 from scheduler.triggers.queue import QueueConfig
 from scheduler.triggers.queues import redis_stream
 from scheduler.triggers.queues.base import Meter, QueueUnread
-from tests.support.means import means
+from tests.support.check_resources import means
 from tests.support.redis_server import RedisServer, redis_server
 from tests.unit.test_poll_config import NOW
 

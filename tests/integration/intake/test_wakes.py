@@ -19,11 +19,11 @@ from scheduler.intake.wakes.intake import Call, Woken, wake
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
-from tests.support.clockwork import stepped
 from tests.support.database import rows
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_tenant
 from tests.support.invocations import close, end, start
 from tests.support.messages import listen, make_user, write
+from tests.support.stepped_scheduler import stepped
 
 
 def agent(db: Database, name: str) -> UUID:

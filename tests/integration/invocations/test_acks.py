@@ -15,7 +15,6 @@ from scheduler.invocations.recovery import Reconciled, reconcile
 from scheduler.invocations.replay import replay
 from scheduler.invocations.windows import claim_due_windows, next_window_due_in
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, rows
 from tests.support.dispatching import dispatch_once
 from tests.support.factories import DEFAULT_TENANT
@@ -32,6 +31,7 @@ from tests.support.invocations import (
     start,
     window_of,
 )
+from tests.support.stepped_scheduler import SteppedScheduler
 
 LATER = "2031-01-01T00:00:00Z"
 

@@ -14,10 +14,10 @@ from scheduler.invocations.lifecycle import complete
 from scheduler.invocations.windows import next_window_due_in
 from scheduler.storage.engine import Database
 from tests.support.budgets import carried, let_pass, notices, run_times, spend_tokens
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, rows
 from tests.support.factories import make_trigger
 from tests.support.invocations import Woken, close, end, fire, make_woken, row_of, run_once, start, window_of
+from tests.support.stepped_scheduler import SteppedScheduler
 
 # Invocations per hour
 

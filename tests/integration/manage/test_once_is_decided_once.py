@@ -9,9 +9,9 @@ import pytest
 from scheduler.manage.trigger_jobs import rezone_agent
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, firings_by_slot, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
+from tests.support.stepped_scheduler import SteppedScheduler
 
 LATER = datetime(2040, 1, 1, tzinfo=UTC)
 

@@ -11,8 +11,8 @@ from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.drift import find_drift
 from scheduler.storage.engine import Database
-from tests.support.clockwork import stepped
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_due, make_trigger
+from tests.support.stepped_scheduler import stepped
 
 
 def test_everything_that_we_do_ourselves_leaves_no_drift(db: Database) -> None:

@@ -12,9 +12,9 @@ from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.triggers.interval import IntervalSchedule
 from scheduler.triggers.jitter import Jittered
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, firings_by_slot, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
+from tests.support.stepped_scheduler import SteppedScheduler
 
 HOUR = timedelta(hours=1)
 

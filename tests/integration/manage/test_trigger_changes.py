@@ -14,10 +14,10 @@ from scheduler.manage.trigger_jobs import rezone_agent
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.drift import find_drift
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, firings_by_slot, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_due, make_trigger
 from tests.support.invocations import audited
+from tests.support.stepped_scheduler import SteppedScheduler
 
 
 def no_drift(db: Database) -> bool:

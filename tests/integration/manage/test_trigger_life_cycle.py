@@ -29,11 +29,11 @@ from scheduler.manage.triggers import Triggers
 from scheduler.storage.drift import find_drift
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, rows
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent
 from tests.support.invocations import end, start
-from tests.support.life_cycle import CONFIGS, COUNTED, ENDS, EXPIRE, MAKE_DUE, WINDOWS, Expected, step_of
+from tests.support.stepped_scheduler import SteppedScheduler
+from tests.support.trigger_model import CONFIGS, COUNTED, ENDS, EXPIRE, MAKE_DUE, WINDOWS, Expected, step_of
 
 ACTOR = "test"
 IN_AGES = datetime(2999, 1, 1, tzinfo=UTC)

@@ -12,11 +12,11 @@ from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
 from scheduler.domain.run import Failed, Replied
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
 from tests.support.invocations import Woken, close, end, fire, make_woken, ready_one, row_of, run_once, start
 from tests.support.messages import listen, look, make_user, write
+from tests.support.stepped_scheduler import SteppedScheduler
 
 
 @pytest.fixture

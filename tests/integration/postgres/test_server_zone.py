@@ -7,9 +7,9 @@ from itertools import pairwise
 
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
-from tests.support.clockwork import stepped
 from tests.support.database import change, firings_by_slot
 from tests.support.factories import BOX, DEFAULT_TENANT, make_agent, make_due, make_trigger
+from tests.support.stepped_scheduler import stepped
 
 
 def test_an_interval_keeps_its_grid_and_a_slot_its_key(db: Database, sqlalchemy_url: str) -> None:

@@ -15,11 +15,11 @@ from scheduler.invocations.lifecycle import Claimed
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, rows
 from tests.support.factories import BOX, make_agent
 from tests.support.invocations import close, end, start
 from tests.support.messages import listen, write
+from tests.support.stepped_scheduler import SteppedScheduler
 from tests.support.tools import Toolbox
 
 

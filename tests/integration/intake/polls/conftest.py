@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from scheduler.storage.engine import Database
-from tests.support.clockwork import stepped
 from tests.support.polls import Polls, Site, running_site
+from tests.support.stepped_scheduler import stepped
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from sqlalchemy import text
 from scheduler.triggers.poll import PollConfig
 from tests.integration.net.net_servers import Exchange
 from tests.support.api import Api, running_api, trigger_body
-from tests.support.clockwork import stepped
 from tests.support.polls import Site, answered
+from tests.support.stepped_scheduler import stepped
 
 
 @pytest.fixture

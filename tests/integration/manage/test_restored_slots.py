@@ -8,9 +8,9 @@ import pytest
 
 from scheduler.cli import run
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, rows
 from tests.support.factories import make_agent, make_due, make_trigger
+from tests.support.stepped_scheduler import SteppedScheduler
 
 
 def doctor(monkeypatch: pytest.MonkeyPatch, url: str, *options: str) -> int:

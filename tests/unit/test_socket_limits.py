@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from api.sockets.places import PER_KEY, Places
+from api.sockets.socket_limits import PER_KEY, Places
 from scheduler.domain.errors import LimitReached
 
 

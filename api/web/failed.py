@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 from api.auth import Level, caller, needs
 from api.services import services
 from api.web.base import PAGE_SIZE, done, page_blueprint, render, wants_json
+from api.web.confirmations import ask
 from api.web.list_filters import AGENT, ERROR, FROM, TO, TRIGGER, Asked, choice, ledger_filter, read_filters
 from api.web.progress import STEP, Step, cursor, take, tell
-from api.web.questions import ask
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import InvocationState
@@ -42,7 +42,7 @@ def show_dead() -> Response:
         wakers = woken_by(conn, [row.id for row in page])
         count = count_dead(conn, who.tenant_id, wanted)
     return render(
-        "dead.html",
+        "failed.html",
         asked.status,
         page=page,
         names=names,

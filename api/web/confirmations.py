@@ -35,7 +35,7 @@ def ask(
     `is_long`: the action is done in steps. `asks_note`: the form has a field for a note.
     """
     return render(
-        "question.html",
+        "confirmation.html",
         question=question,
         button=button,
         back=back,

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from wsproto.frame_protocol import CloseReason
 
-from api.server.gate import group_of
+from api.server.connection_limits import group_of
 from api.sockets.connection import WebSocket
 from scheduler.domain.errors import LimitReached
 

@@ -10,10 +10,10 @@ import pytest
 from scheduler.domain.acks import MAX_DEFERRALS
 from scheduler.domain.run import Replied
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler
 from tests.support.database import change, rows
 from tests.support.factories import make_due, make_trigger
 from tests.support.invocations import Woken, close, end, fire, make_woken, row_of, run_once, start, window_of
+from tests.support.stepped_scheduler import SteppedScheduler
 from tests.support.tools import Toolbox
 
 LATER = "2090-01-01T00:00:00Z"
