@@ -67,6 +67,7 @@ class _Scrape(Collector):
         yield from _ages(figures)
         yield _pruned(pruned)
         yield from _stock(figures)
+        yield from _canary(figures)
 
 
 def _under_way(figures: Figures) -> Iterator[GaugeMetricFamily]:
@@ -105,6 +106,12 @@ def _ages(figures: Figures) -> Iterator[GaugeMetricFamily]:
     if figures.signs.worker_heartbeat_age is not None:
         age = figures.signs.worker_heartbeat_age
         yield gauge("worker_heartbeat_age_seconds", "Since a worker's last heartbeat", age)
+
+
+def _canary(figures: Figures) -> Iterator[GaugeMetricFamily]:
+    if figures.canary is not None:
+        text = "From a slot of the canary to the end of its invocation"
+        yield gauge("canary_duration_seconds", text, figures.canary)
 
 
 def _stock(figures: Figures) -> Iterator[GaugeMetricFamily]:

@@ -96,6 +96,7 @@ class Settings(BaseSettings):
     )
     api_key: Key | None = Field(None, validation_alias="REVEILLE_API_KEY")
     retention: Retention = Field("", validation_alias="REVEILLE_RETENTION")
+    canary: bool = Field(default=True, validation_alias="REVEILLE_CANARY")
     metrics_port: int = Field(9464, ge=0, le=65535, validation_alias="REVEILLE_METRICS_PORT")
     database_limit: Bytes | None = Field(None, validation_alias="REVEILLE_DATABASE_LIMIT")
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", validation_alias="REVEILLE_CURRENCY")

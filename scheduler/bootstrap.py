@@ -12,7 +12,8 @@ from config.installation import command, run_command
 from config.settings import Settings
 from scheduler.alerts.rules import rules_with
 from scheduler.alerts.service_rules import NOTHING_KNOWN, Room, room_of
-from scheduler.alerts.watch import EVERY_SECONDS, LEASE_SECONDS, Watch
+from scheduler.alerts.watch import EVERY_SECONDS as WATCH_SECONDS
+from scheduler.alerts.watch import LEASE_SECONDS, Watch
 from scheduler.clock.listener import Listener
 from scheduler.clock.scheduler import Duty, LedgerScheduler
 from scheduler.demo import Demo, make_demo
@@ -21,8 +22,10 @@ from scheduler.domain.ids import token_hash
 from scheduler.domain.retention import DEFAULT_DAYS, History, read_days
 from scheduler.intake.polls.queue import sweep_checks
 from scheduler.invocations.recovery import Reconciled, reconcile, sweep_stalled
+from scheduler.manage.canary import EVERY_SECONDS, Canary
 from scheduler.manage.reconcile import reconcile_jobs
 from scheduler.manage.retention import Pruner
+from scheduler.manage.triggers import Triggers
 from scheduler.notifications.deliveries import send_again
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import BY_INDEX, Database
@@ -70,7 +73,11 @@ class Clockwork:
 
 def start_scheduler(settings: Settings, db: Database) -> Clockwork:
     """Starts this process's scheduler. Its duties use `db`, the worker's own pool."""
-    clockwork = Clockwork(settings, duties(db, read_days(settings.retention), room_of(settings)))
+    assert settings.secret_key is not None  # noqa: S101  # for_server has seen to it
+    triggers = Triggers(db, SecretBox(settings.secret_key.get_secret_value()))
+    canary = Canary(db, triggers, is_wanted=settings.canary)
+    every = [*duties(db, read_days(settings.retention), room_of(settings)), keep_canary(canary)]
+    clockwork = Clockwork(settings, every)
     clockwork.start()
     return clockwork
 
@@ -100,9 +107,14 @@ def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS, room: Room 
         Duty("send notifications again", 5, lambda: send_again(db)),
         Duty("reconcile invocations", 300, Reconciliation(db).look),
         Duty("reconcile jobs", 300, lambda: reconcile_jobs(db)),
-        Duty("watch for trouble", EVERY_SECONDS, Watch(db, rules_with(room), every=LEASE_SECONDS).look),
+        Duty("watch for trouble", WATCH_SECONDS, Watch(db, rules_with(room), every=LEASE_SECONDS).look),
         Duty("remove old history", 60, Pruner(db, days).look),
     ]
+
+
+def keep_canary(canary: Canary) -> Duty:
+    """Returns the duty that keeps the canary. It begins after a minute, so that a short trial has none."""
+    return Duty("keep the canary", EVERY_SECONDS, canary.look, first_after=EVERY_SECONDS)
 
 
 def first_start(settings: Settings) -> FirstStart:

@@ -42,7 +42,7 @@ def with_demo_command(settings: Settings) -> Settings:
 def make_demo(db: Database, box: SecretBox, tenant_id: UUID) -> Demo | None:
     """Creates the demo agent in a database that has never had an agent; returns None otherwise."""
     with db.begin() as conn:
-        if conn.scalar(text("SELECT EXISTS (SELECT FROM agents)")):
+        if conn.scalar(text("SELECT EXISTS (SELECT FROM agents WHERE runtime_kind <> 'canary')")):
             return None
         values = {
             "name": "demo",

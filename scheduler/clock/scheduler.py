@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from apscheduler.executors.base import BaseExecutor
@@ -51,6 +51,8 @@ class Duty:
     name: str
     every_seconds: float
     run: Callable[[], object]
+    first_after: float = 0.0
+    """The seconds after the start before the first time."""
 
     def look(self) -> None:
         """Runs the duty once. Ignores a database outage: the duty simply runs again later."""
@@ -114,7 +116,7 @@ class LedgerScheduler(BackgroundScheduler):
                 id=duty.name,
                 name=duty.name,
                 jobstore=DUTIES,
-                next_run_time=clock.now(),
+                next_run_time=clock.now() + timedelta(seconds=duty.first_after),
             )
 
     def start(self, *args: Any, **kwargs: Any) -> None:  # APScheduler's signature

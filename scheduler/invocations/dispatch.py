@@ -23,6 +23,7 @@ from scheduler.invocations.places import MOST_WAITS, Places, Returns, read_candi
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.invocations.run import Run, told
 from scheduler.queue.tasks import RUNS_OF_A_JOB, RunsJob, defer_rest, keep_runs
+from scheduler.runtimes.canary import CANARY_KIND
 from scheduler.storage.engine import Database, transact
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Invocation
@@ -244,7 +245,7 @@ class Dispatcher:
             return Failed(f"The run could not be prepared: {type(error).__name__}: {error}")
         if asyncio.get_running_loop().time() - run.claimed_at > STALE_SECONDS:
             return FROZEN
-        run.request = work.request
+        run.request = None if work.spec.kind == CANARY_KIND else work.request  # no line of it in the log
         return await run.timed(runtime.run(work.request), work.spec.kind, work.waited)
 
     async def _write_ends(self, ends: Sequence[tuple[Run, Outcome]]) -> list[bool | None]:

@@ -12,6 +12,7 @@ from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Runtime, RuntimeSpec
 from scheduler.runtimes.a2a import A2aRuntime
 from scheduler.runtimes.base import RuntimeConfig, RuntimeParts
+from scheduler.runtimes.canary import CANARY_KIND, CanaryRuntime
 from scheduler.runtimes.command import CommandRuntime
 from scheduler.runtimes.http import HttpRuntime
 from scheduler.runtimes.llm import LlmRuntime
@@ -60,6 +61,8 @@ def make_runtime(spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
 
     Raises ConfigurationError for an unknown kind or settings that cannot be run.
     """
+    if spec.kind == CANARY_KIND:
+        return CanaryRuntime()
     runtime = RUNTIMES.get(spec.kind)
     if runtime is None:
         raise ConfigurationError(f"There is no runtime {spec.kind!r}; there are {', '.join(RUNTIMES)}.")

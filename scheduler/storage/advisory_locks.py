@@ -22,6 +22,7 @@ class AdvisoryLock(IntEnum):
     RETURN_DEFERRED = 7_383_005
     PRUNE = 7_383_006
     WATCH = 7_383_007
+    CANARY = 7_383_008
     PLACES = 7_383_010
     """Taken with a second number: the hash of a tenant's id."""
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import IS_ACTIVE
+from scheduler.storage.tenants import CANARY_TENANT
 
 SIGNS_OF_LIFE = text("""
     SELECT (SELECT extract(epoch FROM clock_timestamp() - max(last_pass_at))::float8 FROM scheduler_processes)
@@ -43,6 +44,19 @@ RECENT_FIRINGS = text("""
     UNION ALL
     SELECT '', 0, percentile_cont(ARRAY[0.5, 0.99, 1]) WITHIN GROUP (ORDER BY lateness) FROM newest
 """)
+
+# The time of the last one, or, if that is more, of the one that is due or under way. None while all is paused.
+CANARY = text(f"""
+    SELECT greatest(extract(epoch FROM clock_timestamp() - j.next_run_time), (
+        SELECT extract(epoch FROM coalesce(i.finished_at, clock_timestamp()) - greatest(f.scheduled_for, s.resumed_at))
+        FROM firings f JOIN invocations i ON i.id = f.invocation_id
+        WHERE f.trigger_id = t.id ORDER BY f.id DESC LIMIT 1
+    ))::float8
+    FROM triggers t JOIN jobs j ON j.trigger_id = t.id AND j.kind = 'fire' CROSS JOIN service_pause s
+    WHERE t.tenant_id = '{CANARY_TENANT}' AND t.is_system AND t.type = 'interval' AND t.is_enabled
+        AND t.deleted_at IS NULL AND NOT s.is_paused
+    LIMIT 1
+""")  # noqa: S608  # our own constant
 
 OVERDUE = text("""
     SELECT greatest(extract(epoch FROM clock_timestamp() - min(next_run_time)), 0)::float8
@@ -114,6 +128,7 @@ class Figures:
     """The delay in seconds of the most overdue job."""
     signs: SignsOfLife
     stock: Stock
+    canary: float | None
 
 
 def read_signs_of_life(conn: Connection) -> SignsOfLife:
@@ -134,7 +149,14 @@ def read_figures(conn: Connection) -> Figures:
         overdue=conn.scalar(OVERDUE) or 0.0,
         signs=read_signs_of_life(conn),
         stock=_read_stock(conn),
+        canary=read_canary(conn),
     )
+
+
+def read_canary(conn: Connection) -> float | None:
+    """Returns how many seconds a firing takes from its slot to its end; None when that is not timed."""
+    seconds: float | None = conn.scalar(CANARY)
+    return None if seconds is None or seconds < 0 else seconds
 
 
 def _read_stock(conn: Connection) -> Stock:

@@ -17,6 +17,9 @@ from scheduler.storage.tenant_tables import Tenant
 DEFAULT_TENANT = UUID("00000000-0000-7000-8000-000000000001")
 """The tenant that the first migration creates."""
 
+CANARY_TENANT = UUID("00000000-0000-7000-8000-00000000000c")
+"""The system's own tenant, in which the canary lives once a scheduler has made it."""
+
 TENANTS = Tenant.__table__
 MISSING = "There is no tenant '{}'."
 DUPLICATE = "There is already a tenant with that name; choose another."
@@ -34,8 +37,8 @@ def get_tenant(conn: Connection, tenant_id: UUID, *, keep: bool = False) -> Tena
 
 
 def list_tenants(conn: Connection, *, limit: int, after: UUID | None = None) -> Sequence[Tenant]:
-    """Lists up to `limit` tenants, newest first, older than `after`."""
-    statement = select(TENANTS).order_by(Tenant.id.desc()).limit(limit)
+    """Lists up to `limit` tenants, newest first, older than `after`, except the system's own."""
+    statement = select(TENANTS).where(Tenant.is_system.is_(False)).order_by(Tenant.id.desc()).limit(limit)
     if after is not None:
         statement = statement.where(Tenant.id < after)
     return rows_as(Tenant, conn.execute(statement))

@@ -46,6 +46,7 @@ class Fleet:
             "PORT": str(self.port),
             "REVEILLE_ADMIN_KEY": ADMIN_KEY,
             "REVEILLE_SECRET_KEY": SECRET_KEY,
+            "REVEILLE_CANARY": "false",
             **variables,
         }
 

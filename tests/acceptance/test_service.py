@@ -134,6 +134,7 @@ def _variables(databases: Databases, port: int) -> dict[str, str]:
         "DATABASE_URL": databases.create().replace("postgresql:", "postgres:", 1),
         "REVEILLE_ADMIN_KEY": ADMIN_KEY,
         "REVEILLE_SECRET_KEY": SECRET_KEY,
+        "REVEILLE_CANARY": "false",
         "WEB_CONCURRENCY": "2",
         "PORT": str(port),
         "PATH": f"{Path(sys.executable).parent}:{inherited['PATH']}",

@@ -20,7 +20,7 @@ def command(*arguments: str) -> list[str]:
 
 def environment(**variables: str) -> dict[str, str]:
     """Returns an environment without the caller's own settings, with `variables`."""
-    return {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "HOME": "/", **variables}
+    return {"PATH": os.defpath, "PYTHONPATH": str(ROOT), "HOME": "/", "REVEILLE_CANARY": "false", **variables}
 
 
 def feed(tool: str, lines: Sequence[bytes], **variables: str) -> tuple[int, list[dict[str, Any]], str]:

@@ -60,6 +60,7 @@ def test_every_metric_is_explained(api: Api) -> None:
     explained = set(re.findall(r"`(reveille_\w+)", document))
     assert shown <= explained
     assert explained - shown == {  # shown once there is something to show
+        "reveille_canary_duration_seconds",
         "reveille_disk_free_bytes",
         "reveille_lateness_seconds",
         "reveille_last_pass_age_seconds",

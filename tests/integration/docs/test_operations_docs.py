@@ -14,12 +14,15 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from scheduler.bootstrap import duties
+from scheduler.bootstrap import duties, keep_canary
+from scheduler.manage.canary import Canary
+from scheduler.manage.triggers import Triggers
 from scheduler.postgres.embedded import NAME, SUPERUSER, EmbeddedPostgres
 from scheduler.postgres.os_account import choose_account
 from scheduler.storage.engine import Database
 from scheduler.storage.migrate import upgrade
 from scheduler.supervisor import secret_key
+from tests.support.factories import BOX
 from tests.support.postgres import UNSAFE_BUT_FAST
 
 ROOT = Path(__file__).parents[3]
@@ -159,7 +162,7 @@ def test_each_duty_of_a_worker_is_listed_with_its_period(database_url: str) -> N
             duty.name: f"{duty.every_seconds:.0f} s"
             if duty.every_seconds < 60
             else f"{duty.every_seconds / 60:.0f} min"
-            for duty in duties(db)
+            for duty in [*duties(db), keep_canary(Canary(db, Triggers(db, BOX), is_wanted=True))]
         }
     finally:
         db.dispose()

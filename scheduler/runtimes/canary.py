@@ -1,0 +1,15 @@
+"""The canary's runtime, which replies at once. The registry does not list it: nobody else's agent can have it."""
+
+from __future__ import annotations
+
+from scheduler.domain.run import Outcome, Replied, RunRequest
+
+CANARY_KIND = "canary"
+
+
+class CanaryRuntime:
+    """Replies with nothing."""
+
+    async def run(self, request: RunRequest) -> Outcome:  # what woke it does not matter
+        """Ends the run."""
+        return Replied("")
