@@ -15,10 +15,10 @@ from scheduler.storage.fair_shares import has_neighbours
 from scheduler.storage.status import read_canary
 from scheduler.storage.tenants import CANARY_TENANT
 from tests.support.api import Api
-from tests.support.clockwork import stepped
 from tests.support.database import change, rows
 from tests.support.dispatching import make_dispatcher
 from tests.support.factories import BOX
+from tests.support.stepped_scheduler import stepped
 
 
 def canary(db: Database, *, is_wanted: bool = True) -> Canary:
