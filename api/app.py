@@ -28,6 +28,7 @@ from api.hosts import check_host, tell_borders
 from api.insights import insights
 from api.invocations import invocations
 from api.keys import keys
+from api.live_changes import register as register_changes
 from api.mcp import mcp
 from api.messages import messages
 from api.metrics import metrics
@@ -119,6 +120,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
         app.register_blueprint(plain)
     register_pages(app, parts)
     register_sockets(app, parts)
+    register_changes(app, parts)
     app.after_request(_secure)
     _check_marks(app)
     return app

@@ -10,21 +10,30 @@ from typing import Annotated
 import typer
 
 from scheduler.commands import (
+    agent_state,
     agents,
     alerts,
+    audit,
     backup,
     budgets,
     definitions,
+    completion,
+    conversations,
+    deliveries,
     doctor,
     history,
     imports,
     insights,
     keys,
+    models,
     pauses,
     prune,
     server,
+    tail,
     targets,
+    tenants,
     tools,
+    trigger_actions,
     triggers,
     web_password,
 )
@@ -46,16 +55,25 @@ prune.register(app)
 app.add_typer(agents.group, name="agents")
 app.add_typer(triggers.group, name="triggers")
 app.add_typer(targets.group, name="targets")
+agent_state.register(agents.group)
+trigger_actions.register(app, triggers.group)
+app.add_typer(deliveries.group, name="deliveries")
 history.register(app)
+tail.register(app)
 insights.register(app)
-budgets.register(app, agents.group)
-pauses.register(app)
 alerts.register(app)
 definitions.register(app)
 app.add_typer(imports.group, name="import")
+audit.register(app)
+pauses.register(app)
+budgets.register(app, agents.group)
+conversations.register(app)
+app.add_typer(models.group, name="models")
 app.add_typer(keys.group, name="keys")
-tools.register(app)
+app.add_typer(tenants.group, name="tenants")
 web_password.register(app)
+tools.register(app)
+completion.register(app)
 
 
 def _show_version(wanted: bool) -> None:

@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from scheduler.commands import refs
 from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
+from scheduler.commands.edits import Resource, edited, shown
 from scheduler.commands.exits import UsageFault
 from scheduler.commands.lookup import agent_id
 from scheduler.commands.output import Columns, say
@@ -38,8 +40,6 @@ class _Group(TyperGroup):
 
 group = typer.Typer(help="Manage agents.", cls=_Group)
 
-Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Its id or exact name.")]
-
 COLUMNS: Columns = (
     ("ID", "id"),
     ("NAME", "name"),
@@ -56,26 +56,35 @@ FIELDS: Columns = (
     ("language", "language"),
     ("window, seconds", "dedup_delay_seconds"),
     ("maximum firings per wake", "max_batch"),
+    ("time for a run, seconds", "timeout_seconds"),
     ("maximum triggers", "max_triggers"),
     ("maximum tokens per day", "max_tokens_per_day"),
     ("maximum invocations per hour", "max_invocations_per_hour"),
     ("paused", "is_paused"),
     ("note", "paused_note"),
+    ("alert when not woken for, seconds", "expect_wake_within"),
+    ("MCP servers", "mcp_servers"),
+    ("its triggers need approval", "approve_triggers"),
     ("expires", "expires_at"),
     ("created", "created_at"),
+    ("changed", "updated_at"),
 )
+
+AGENT = Resource("agent", "agents", refs.Agent, agent_id, FIELDS, COLUMNS)
+ONCE = "The secret in it signs the calls to this agent. Keep it: it is not shown again."
+
+
+def _new_secret(agent: Mapping[str, Any]) -> str | None:
+    return ONCE if isinstance(agent["runtime"].get("secret"), str) else None
 
 
 @client_command(group, "list")
 def list_agents(console: Console, limit: Limit = 50, after: After = None) -> None:
     """List agents."""
-    console.table(console.client.get("agents", limit=limit, after=after), COLUMNS, "agents")
+    console.listing(("agents",), COLUMNS, "agents", limit=limit, after=after)
 
 
-@client_command(group, "show")
-def show(console: Console, agent: Agent) -> None:
-    """Show an agent."""
-    console.details(console.client.get("agents", agent_id(console.client, agent)), FIELDS)
+shown(group, AGENT)
 
 
 def create(
@@ -90,6 +99,7 @@ def create(
     window: Annotated[
         str | None, typer.Option(metavar="30s|5m", help="How long firings are gathered into one wake.")
     ] = None,
+    given: refs.Set = None,
     *,
     own: Mapping[str, Any],
 ) -> None:
@@ -102,16 +112,20 @@ def create(
         "language": language,
         "dedup_delay_seconds": None if window is None else parse_duration("--window", window),
     }
-    agent = console.client.post("agents", body={key: value for key, value in body.items() if value is not None})
+    whole = refs.put_fields({key: value for key, value in body.items() if value is not None}, given)
+    agent = console.client.post("agents", body=whole)
     console.details(agent, FIELDS)
-    if not console.as_json and isinstance(agent["runtime"].get("secret"), str):
-        say("\nThe secret in it signs the calls to this agent. Keep it: it is not shown again.")
+    if not console.as_json and _new_secret(agent):
+        say(f"\n{ONCE}")
+
+
+edited(group, AGENT, _new_secret)
 
 
 @client_command(group, "pause")
 def pause(
     console: Console,
-    agent: Agent,
+    agent: refs.Agent,
     note: Annotated[str | None, typer.Option(help="The reason, shown to others.")] = None,
 ) -> None:
     """Pause an agent; its firings are recorded and kept."""
@@ -121,14 +135,14 @@ def pause(
 
 
 @client_command(group, "resume")
-def resume(console: Console, agent: Agent) -> None:
+def resume(console: Console, agent: refs.Agent) -> None:
     """Resume an agent and deliver what came meanwhile."""
     answer = console.client.post("agents", agent_id(console.client, agent), "resume")
     console.done(answer, f"Resumed agent {answer['name']}.")
 
 
 @client_command(group, "delete")
-def delete(console: Console, agent: Agent, yes: Yes = False) -> None:
+def delete(console: Console, agent: refs.Agent, yes: Yes = False) -> None:
     """Delete an agent and its triggers, after confirmation."""
     found = console.client.get("agents", agent_id(console.client, agent))
     count = sum(1 for _ in console.client.every("triggers", agent_id=found["id"]))

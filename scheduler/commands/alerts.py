@@ -6,8 +6,13 @@ from typing import Annotated
 
 import typer
 
+from scheduler.commands import refs
 from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.exits import UsageFault
+from scheduler.commands.lookup import agent_id, checked_id, trigger_id
 from scheduler.commands.output import Columns
+
+group = typer.Typer(help="What is in trouble; lists open alerts by itself.", cls=refs.DefaultsToList)
 
 COLUMNS: Columns = (
     ("SUBJECT", "subject_name"),
@@ -18,11 +23,22 @@ COLUMNS: Columns = (
 )
 
 
+MUTE_COLUMNS: Columns = (
+    ("ID", "id"),
+    ("RULE", "rule"),
+    ("SUBJECT", "subject_id"),
+    ("UNTIL", "until"),
+    ("BY", "created_by"),
+    ("NOTE", "note"),
+)
+
+
 def register(app: typer.Typer) -> None:
-    """Adds the command to the root command."""
-    client_command(app, "alerts")(alerts)
+    """Adds the group to the root command."""
+    app.add_typer(group, name="alerts")
 
 
+@client_command(group, "list")
 def alerts(
     console: Console,
     every: Annotated[bool, typer.Option("--all", help="Closed ones too.")] = False,
@@ -31,4 +47,49 @@ def alerts(
 ) -> None:
     """List open alerts."""
     is_open = None if every else "true"
-    console.table(console.client.get("alerts", open=is_open, limit=limit, after=after), COLUMNS, "alerts")
+    console.listing(("alerts",), COLUMNS, "alerts", limit=limit, after=after, query={"open": is_open})
+
+
+@client_command(group, "mutes")
+def mutes(console: Console, limit: Limit = 50, after: After = None) -> None:
+    """List what nobody is told of."""
+    console.listing(("alerts", "mutes"), MUTE_COLUMNS, "mutes", limit=limit, after=after)
+
+
+@client_command(group, "mute")
+def mute(
+    console: Console,
+    rule: Annotated[str | None, typer.Option(help="This rule, such as agent_asleep; see docs/alerts.md.")] = None,
+    agent: refs.OfAgent = None,
+    trigger: refs.OfTrigger = None,
+    until: Annotated[
+        str | None, typer.Option(metavar="TIME", help="Until then (ISO 8601); default: for good.")
+    ] = None,
+    note: Annotated[str | None, typer.Option(help="The reason, shown to others.")] = None,
+) -> None:
+    """Tell nobody of some alerts: of a rule, of an agent or trigger, or of both."""
+    if agent is not None and trigger is not None:
+        raise UsageFault("--agent and --trigger cannot be combined.")
+    client = console.client
+    subject = None if agent is None else agent_id(client, agent)
+    subject = subject if trigger is None else trigger_id(client, trigger)
+    body = {"rule": rule, "subject_id": subject, "until": until, "note": note}
+    answer = client.post(
+        "alerts", "mutes", body={name: value for name, value in body.items() if value is not None}
+    )
+    console.done(answer, f"Muted: {answer['id']}.")
+
+
+@client_command(group, "unmute")
+def unmute(console: Console, muted: Annotated[str, typer.Argument(metavar="MUTE", help="Its id.")]) -> None:
+    """End a mute."""
+    client = console.client
+    client.delete("alerts", "mutes", checked_id(client, muted, "mute", "alerts", "mutes"))
+    console.done(None, f"Ended mute {muted}.")
+
+
+@client_command(group, "badge")
+def badge(console: Console) -> None:
+    """Make the address of a picture that says whether all is quiet; the former address ends."""
+    answer = console.client.post("alerts", "badge")
+    console.done(answer, f"{answer['url']}\nSave this address: it is not shown again.")

@@ -1,4 +1,4 @@
-"""`reveille agents budget`, `reveille tenants`, and `reveille ack`: limits, usage, and acknowledgements."""
+"""`reveille agents budget` and `reveille ack`: limits, usage, and acknowledgements."""
 
 from __future__ import annotations
 
@@ -6,28 +6,13 @@ from typing import Annotated, Any
 
 import typer
 
-from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands import refs
+from scheduler.commands.console import Console, client_command
 from scheduler.commands.exits import UsageFault
-from scheduler.commands.lookup import agent_id, checked_id, tenant_id
+from scheduler.commands.lookup import agent_id, checked_id
 from scheduler.commands.output import Columns
 from scheduler.domain.acks import AckStatus
 
-tenants = typer.Typer(help="Manage tenants; requires an operator's key.")
-
-TENANT_COLUMNS: Columns = (
-    ("ID", "id"),
-    ("NAME", "name"),
-    ("ZONE", "timezone"),
-    ("TOKENS PER DAY", "max_tokens_per_day"),
-    ("INVOCATIONS PER HOUR", "max_invocations_per_hour"),
-)
-TENANT_FIELDS: Columns = (
-    ("id", "id"),
-    ("name", "name"),
-    ("zone", "timezone"),
-    ("maximum tokens per day", "max_tokens_per_day"),
-    ("maximum invocations per hour", "max_invocations_per_hour"),
-)
 AGENT_FIELDS: Columns = (
     ("agent", "name"),
     ("maximum tokens per day", "budget.tokens_per_day.limit"),
@@ -54,12 +39,11 @@ def register(app: typer.Typer, agents: typer.Typer) -> None:
     """Adds the commands to the root command and to the group of agents."""
     client_command(agents, "budget")(agent_budget)
     client_command(app, "ack")(ack)
-    app.add_typer(tenants, name="tenants")
 
 
 def agent_budget(
     console: Console,
-    agent: Annotated[str, typer.Argument(metavar="AGENT", help="Its id or exact name.")],
+    agent: refs.Agent,
     tokens_per_day: TokensPerDay = None,
     invocations_per_hour: InvocationsPerHour = None,
 ) -> None:
@@ -68,39 +52,15 @@ def agent_budget(
     With options, set the budget first.
     """
     chosen = agent_id(console.client, agent)
-    limits = _limits(tokens_per_day, invocations_per_hour)
-    if limits:
-        console.client.patch("agents", chosen, body=limits)
+    new = limits(tokens_per_day, invocations_per_hour)
+    if new:
+        console.client.patch("agents", chosen, body=new)
     console.details(console.client.get("agents", chosen), AGENT_FIELDS)
-
-
-@client_command(tenants, "list")
-def list_tenants(console: Console, limit: Limit = 50, after: After = None) -> None:
-    """List tenants."""
-    console.table(console.client.get("tenants", limit=limit, after=after), TENANT_COLUMNS, "tenants")
-
-
-@client_command(tenants, "budget")
-def tenant_budget(
-    console: Console,
-    owner: Annotated[str, typer.Argument(metavar="TENANT", help="Its id or exact name.")],
-    tokens_per_day: TokensPerDay = None,
-    invocations_per_hour: InvocationsPerHour = None,
-) -> None:
-    """Show the shared budget of a tenant's agents.
-
-    With options, set it first.
-    """
-    chosen = tenant_id(console.client, owner)
-    limits = _limits(tokens_per_day, invocations_per_hour)
-    if limits:
-        console.client.patch("tenants", chosen, body=limits)
-    console.details(console.client.get("tenants", chosen), TENANT_FIELDS)
 
 
 def ack(
     console: Console,
-    firing: Annotated[str, typer.Argument(metavar="FIRING", help="Its id.")],
+    firing: refs.Firing,
     status: Annotated[AckStatus, typer.Argument(help="The outcome.")],
     until: Annotated[
         str | None, typer.Option(help="With deferred: when it comes back, ISO 8601; UTC without an offset.")
@@ -108,11 +68,13 @@ def ack(
 ) -> None:
     """Acknowledge a firing on behalf of its agent."""
     body: dict[str, Any] = {"status": status.value} | ({} if until is None else {"until": until})
-    answer = console.client.post("firings", checked_id(firing, "firing"), "ack", body=body)
+    answer = console.client.post(
+        "firings", checked_id(console.client, firing, "firing", "firings"), "ack", body=body
+    )
     console.details(answer, ACK_FIELDS)
 
 
-def _limits(tokens_per_day: str | None, invocations_per_hour: str | None) -> dict[str, int | None]:
+def limits(tokens_per_day: str | None, invocations_per_hour: str | None) -> dict[str, int | None]:
     """Returns the fields that a PATCH sets."""
     given = {
         "max_tokens_per_day": ("--tokens-per-day", tokens_per_day),

@@ -26,6 +26,10 @@ from scheduler.domain.errors import (
 TIMEOUT = 30.0
 """The timeout of one call in seconds."""
 LONG_TIMEOUT = 300.0
+SILENT = 40.0
+"""How long a stream of changes may be silent, in seconds; the service sends something every 10."""
+AWAY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
+"""What a proxy answers when the service behind it does not."""
 PAGE = 100
 """The page size of listings."""
 LOCAL = ("all://127.0.0.1", "all://localhost", "all://[::1]")
@@ -57,20 +61,26 @@ class Refused(ReveilleError):
 class Client:
     """Calls `URL/api/v1`. Every failure is a ReveilleError that says what to do."""
 
-    def __init__(self, url: str, key: str | None, tenant: str | None = None) -> None:
+    def __init__(self, url: str, key: str | None, timeout: float = TIMEOUT) -> None:
         headers = {"Accept": "application/json"}
         if key:
             headers["Authorization"] = f"Bearer {_header('--key', key)}"
-        if tenant:
-            headers["Reveille-Tenant"] = _header("--tenant", tenant)
         if not _is_address(url):
             raise UsageFault(f"--url {url!r} is not an address such as http://127.0.0.1:8080.")
-        self._url = url
+        self.url = url
         self._has_key = bool(key)
+        self._timeout = timeout
         self._errors: Sequence[Mapping[str, str]] = []
-        self._http = httpx.Client(
-            base_url=f"{url}/api/v1", headers=headers, timeout=TIMEOUT, mounts=dict.fromkeys(LOCAL)
-        )
+        try:
+            self._http = httpx.Client(
+                base_url=f"{url}/api/v1", headers=headers, timeout=timeout, mounts=dict.fromkeys(LOCAL)
+            )
+        except (ValueError, ImportError, httpx.InvalidURL) as error:  # of HTTP_PROXY and the like
+            raise UsageFault(f"The proxy in the environment cannot be used: {error}.") from None
+
+    def act_on(self, tenant: str) -> None:
+        """Acts on this tenant, by its id, from now on."""
+        self._http.headers["Reveille-Tenant"] = _header("--tenant", tenant)
 
     def __enter__(self) -> Self:
         return self
@@ -84,9 +94,10 @@ class Client:
         """Sends a GET; omits query values of None."""
         return self._call("GET", path, query=query)
 
-    def post(self, *path: str, body: Mapping[str, Any] | None = None) -> Any:
+    def post(self, *path: str, body: Mapping[str, Any] | None = None, idempotency_key: str | None = None) -> Any:
         """POSTs `body` as JSON, if given."""
-        return self._call("POST", path, body=body)
+        headers = {"Idempotency-Key": _header("--idempotency-key", idempotency_key)} if idempotency_key else {}
+        return self._call("POST", path, body=body, headers=headers)
 
     def post_whole(self, *path: str, body: Mapping[str, Any]) -> Any:
         """POSTs what may take long. Raises Refused, with each invalid field, when some are."""
@@ -96,6 +107,29 @@ class Client:
             if self._errors:
                 raise Refused(error, self._errors) from None
             raise
+
+    def put(self, *path: str, body: Mapping[str, Any]) -> Any:
+        """PUTs `body` as JSON."""
+        return self._call("PUT", path, body=body)
+
+    def download(self, *path: str) -> bytes:
+        """Returns the bytes of a response."""
+        response = self._send("GET", path)
+        if response.is_success:
+            return response.content
+        return bytes(self._read(response))  # raises
+
+    def changes(self) -> Iterator[str]:
+        """Yields the lines of the stream of changes, until the service ends it. Raises as the others do."""
+        timeout = httpx.Timeout(self._timeout, read=SILENT)
+        try:
+            with self._http.stream("GET", f"{self.url}/live", timeout=timeout) as response:
+                if not response.is_success:
+                    response.read()
+                    self._read(response)
+                yield from response.iter_lines()
+        except httpx.HTTPError as error:
+            raise self._unreachable(error) from None
 
     def patch(self, *path: str, body: Mapping[str, Any]) -> Any:
         """PATCHes with `body` as JSON."""
@@ -122,22 +156,42 @@ class Client:
         *,
         query: Mapping[str, object] | None = None,
         body: Mapping[str, Any] | None = None,
-        timeout: float = TIMEOUT,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
     ) -> Any:
+        return self._read(self._send(method, path, query=query, body=body, headers=headers, timeout=timeout))
+
+    def _send(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        query: Mapping[str, object] | None = None,
+        body: Mapping[str, Any] | None = None,
+        headers: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> httpx.Response:
         target = "/" + "/".join(map(_escaped, path))
         params = {name: str(value) for name, value in (query or {}).items() if value is not None}
+        patience = timeout or self._timeout
         try:
-            response = self._http.request(method, target, params=params, json=body, timeout=timeout)
+            return self._http.request(
+                method, target, params=params, json=body, headers=headers, timeout=patience
+            )
+        except httpx.TimeoutException:
+            raise Unreachable(f"{self.url} did not answer within {patience:g} s; try again.") from None
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise self._unreachable(error) from None
         except (UnicodeError, RecursionError, ValueError) as error:
             raise UsageFault(f"The input cannot be sent as JSON: {error}.") from None
-        except httpx.TimeoutException:
-            raise Unreachable(f"{self._url} did not answer within {timeout:.0f} s; try again.") from None
-        except (httpx.TransportError, httpx.InvalidURL) as error:
-            raise Unreachable(
-                f"{self._url} does not answer ({error}); start it with `reveille run` (in a checkout: `make run`), "
-                "or pass its address with --url or REVEILLE_URL."
-            ) from None
-        return self._read(response)
+
+    def _unreachable(self, error: Exception) -> ReveilleError:
+        if isinstance(error, httpx.DecodingError):
+            return Unreachable(f"The response of {self.url} is broken: {error}.")
+        return Unreachable(
+            f"{self.url} does not answer ({error}); start it with `reveille run` (in a checkout: `make run`), "
+            "or pass its address with --url or REVEILLE_URL."
+        )
 
     def _read(self, response: httpx.Response) -> Any:
         if response.status_code == HTTPStatus.NO_CONTENT:
@@ -148,15 +202,17 @@ class Client:
             answer = None
         if response.is_success and answer is not None:
             return answer
+        if response.is_redirect:
+            place = response.headers.get("Location", "")
+            raise ReveilleError(f"{self.url} redirects to {place[:200]!r}; pass the address there with --url.")
         raise self._failure(response.status_code, answer if isinstance(answer, dict) else {})
 
     def _failure(self, status: int, problem: Mapping[str, Any]) -> ReveilleError:
         self._errors = problem.get("errors") or []
         text = problem.get("detail") or problem.get("title")
         if not isinstance(text, str):
-            return ReveilleError(
-                f"{self._url} answered {status}, which is not a Reveille response; check the address."
-            )
+            kind = Unreachable if status in AWAY else ReveilleError
+            return kind(f"{self.url} answered {status}, which is not a Reveille response; check the address.")
         field = problem.get("field")
         if isinstance(field, str) and field not in text:
             text = f"{field}: {text}"

@@ -5,13 +5,15 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from scheduler.commands.exits import UsageFault, complain
-from scheduler.commands.output import Columns, printable, say, show_details, show_json, show_table
+from scheduler.commands.exits import UsageFault, complain, printable
+from scheduler.commands.lookup import checked_id, tenant_id
+from scheduler.commands.output import Columns, View, say, show_details, show_json, show_table
+from scheduler.domain.errors import ReveilleError
 
 if TYPE_CHECKING:
     from scheduler.commands.client import Client  # imports httpx, which is slow
@@ -31,6 +33,23 @@ class Console:
 
     client: Client
     as_json: bool
+    view: View = field(default_factory=View)
+
+    def listing(
+        self,
+        path: Sequence[str],
+        columns: Columns,
+        what: str,
+        *,
+        limit: int,
+        after: str | None,
+        named: Callable[[list[dict[str, Any]]], Sequence[Mapping[str, Any]]] | None = None,
+        query: Mapping[str, object] | None = None,
+    ) -> None:
+        """Shows a page of the listing at `path`."""
+        cursor = None if after is None else checked_id(self.client, after, "cursor", *path)
+        page = self.client.get(*path, **(query or {}), limit=limit, after=cursor)
+        self.table(page, columns, what, named=None if named is None else lambda: named(page["items"]))
 
     def table(
         self,
@@ -45,16 +64,20 @@ class Console:
             show_json(page)
             return
         items = named() if named is not None and page["items"] else page["items"]
-        show_table(items, columns, empty=f"There are no {what}.")
+        self.rows(items, columns, empty=f"There are no {what}.")
         if page["next"] is not None:
             complain(f"More: --after {page['next']}")
+
+    def rows(self, rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: str) -> None:
+        """Shows a table for people."""
+        show_table(rows, columns, empty=empty, view=self.view)
 
     def details(self, row: Mapping[str, Any], fields: Columns) -> None:
         """Shows a single object."""
         if self.as_json:
             show_json(row)
         else:
-            show_details(row, fields)
+            show_details(row, fields, self.view)
 
     def done(self, answer: Mapping[str, Any] | None, text: str) -> None:
         """Shows the result of an action: `text`, or the API's response; with --json an empty response prints
@@ -82,9 +105,24 @@ def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Comm
     """Registers a command of the console client. It receives a Console made from the shared options."""
 
     def register(function: Command[P]) -> Command[P]:
-        def command(*, url: str | None, key: str | None, tenant: str | None, as_json: bool, **own: Any) -> None:
-            with _connect(url, key, tenant) as client:
-                function(Console(client, as_json), **own)  # type: ignore[call-arg]
+        def command(
+            *,
+            url: str | None,
+            key: str | None,
+            tenant: str | None,
+            as_json: bool,
+            wide: bool,
+            utc: bool,
+            **own: Any,
+        ) -> None:
+            with connect(url, key, tenant) as client:
+                try:
+                    function(Console(client, as_json, View(wide, utc)), **own)  # type: ignore[call-arg]
+                except (KeyError, TypeError, AttributeError) as error:
+                    raise StrangeAnswer(
+                        f"{client.url} answered with something else than expected; it may be another version of "
+                        "Reveille, or another service."
+                    ) from error
 
         command.__doc__ = function.__doc__
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
@@ -95,15 +133,24 @@ def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Comm
     return register
 
 
-def _connect(url: str | None, key: str | None, tenant: str | None) -> Client:
+class StrangeAnswer(ReveilleError):
+    """The service answered with JSON of another shape."""
+
+
+def connect(url: str | None, key: str | None, tenant: str | None, *, timeout: float | None = None) -> Client:
+    """Makes the client from the shared options and the settings."""
     from config.settings import load_settings, unknown_settings
-    from scheduler.commands.client import Client
+    from scheduler.commands.client import TIMEOUT, Client
 
     settings = load_settings()
-    for warning in unknown_settings():
-        complain(f"reveille: {warning}")
+    if timeout is None:
+        for warning in unknown_settings():
+            complain(f"reveille: {warning}")
     stored = settings.api_key.get_secret_value() if settings.api_key else None
-    return Client((url or settings.url).rstrip("/"), key or stored, tenant)
+    client = Client((url or settings.url).rstrip("/"), key or stored, timeout or TIMEOUT)
+    if tenant:
+        client.act_on(tenant_id(client, tenant))
+    return client
 
 
 def _shared_option(name: str, annotation: Any, default: object) -> inspect.Parameter:
@@ -125,8 +172,21 @@ _SHARED = (
     ),
     _shared_option(
         "tenant",
-        Annotated[str | None, typer.Option(metavar="ID", help="With an operator's key: the tenant to act on.")],
+        Annotated[
+            str | None,
+            typer.Option(metavar="TENANT", help="With an operator's key: the tenant to act on, id or name."),
+        ],
         None,
+    ),
+    _shared_option(
+        "wide",
+        Annotated[bool, typer.Option("--wide", help="Do not fit tables to the terminal; show whole ids.")],
+        False,
+    ),
+    _shared_option(
+        "utc",
+        Annotated[bool, typer.Option("--utc", help="Show times in UTC instead of the local zone.")],
+        False,
     ),
     _shared_option(
         "as_json",

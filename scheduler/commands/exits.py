@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import os
 import sys
+import unicodedata
 from collections.abc import Sequence
 from contextlib import suppress
 from enum import IntEnum
@@ -77,10 +78,25 @@ def texts_of(arguments: Sequence[str]) -> list[str]:
         raise UsageFault("An argument is not UTF-8 text.") from None
 
 
+KEPT = "\t\u200c\u200d"
+"""Invisible characters that are allowed: tabs, and the joiners in Persian or in emoji."""
+
+
+def printable(text: str) -> str:
+    """Escapes control and bidirectional characters, so that other people's text cannot control the terminal."""
+    return "".join(char if char.isprintable() or char in KEPT else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    """Returns a space for another kind of space, as between Chinese words, else the escaped character."""
+    is_space = unicodedata.category(char) == "Zs"
+    return " " if is_space else char.encode("unicode_escape").decode("ascii")
+
+
 def complain(text: str) -> None:
-    """Prints a line to stderr, ignoring errors."""
+    """Prints a line to stderr, ignoring errors. What others wrote in it cannot control the terminal."""
     try:
-        sys.stderr.write(f"{text}\n")
+        sys.stderr.write(f"{printable(text)}\n")
         sys.stderr.flush()
     except (OSError, ValueError):
         _let_go_of(sys.stderr)

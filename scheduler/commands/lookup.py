@@ -1,24 +1,39 @@
-"""Resolves names to ids, as the API only accepts ids. An id is used as it is, anything else must be an exact name."""
+"""Resolves names and short ids to ids, as the API only accepts ids.
+
+An id is used as it is, a name must be exact, and a short id is the beginning of one, as tables show it.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
+from scheduler.commands.exits import UsageFault
 from scheduler.domain.errors import NotFound
 
 if TYPE_CHECKING:
     from scheduler.commands.client import Client
 
+DIGITS = 32
+"""The digits of an id."""
+FEWEST = 4
+"""The fewest digits of a short id."""
+TIME_DIGITS = 12
+"""The first digits of an id, which are the milliseconds at which it was made (RFC 9562 section 5.7)."""
+MARGIN_SECONDS = 60.0
+LAST_SECONDS = 250_000_000_000.0
+"""In the year 9892."""
+SHOWN = 5
+"""The most candidates that are named for an ambiguous short id."""
+
+Row = Mapping[str, Any]
+
 
 def agent_id(client: Client, text: str) -> str:
     """Returns the id of the agent with this id or name."""
-    if _is_id(text):
-        return text
-    for agent in client.every("agents"):
-        if agent["name"] == text:
-            return str(agent["id"])
-    raise NotFound(f"There is no agent {text!r}; `reveille agents list` shows all agents.")
+    return named_id(client, text, "agent", "agents", hint="`reveille agents list` shows all agents")
 
 
 def agent_names(client: Client) -> dict[str, str]:
@@ -28,32 +43,104 @@ def agent_names(client: Client) -> dict[str, str]:
 
 def tenant_id(client: Client, text: str) -> str:
     """Returns the id of the tenant with this id or name; requires an operator's key."""
-    if _is_id(text):
-        return text
-    for tenant in client.every("tenants"):
-        if tenant["name"] == text:
-            return str(tenant["id"])
-    raise NotFound(f"There is no tenant {text!r}; `reveille tenants list` shows all tenants.")
+    return named_id(client, text, "tenant", "tenants", hint="`reveille tenants list` shows all tenants")
 
 
 def trigger_id(client: Client, text: str) -> str:
     """Returns the id of the trigger with this id or `AGENT/NAME`; either name may contain a slash."""
+    return _below_agent(client, text, lambda agent: client.every("triggers", agent_id=agent)) or checked_id(
+        client, text, "trigger", "triggers", hint="give its id, or AGENT/NAME as `reveille triggers list` shows"
+    )
+
+
+def target_id(client: Client, text: str) -> str:
+    """Returns the id of the notification target with this id or `AGENT/NAME`."""
+    found = _below_agent(client, text, lambda agent: client.every("agents", agent, "notification-targets"))
+    if found is not None:
+        return found
+    targets = (
+        target
+        for agent in client.every("agents")
+        for target in client.every("agents", agent["id"], "notification-targets")
+    )
+    return str(one_of(targets, text, "target", "give its id, or AGENT/NAME")["id"])
+
+
+def named_id(client: Client, text: str, what: str, *path: str, hint: str = "give its id or exact name") -> str:
+    """Returns the id of the object of a listing with this id or name."""
     if _is_id(text):
         return text
+    same = [row for row in client.every(*path) if row["name"] == text]
+    if len(same) > 1:
+        raise UsageFault(f"Several are named {text!r}: {_listed(same)}; give the id.")
+    if same:
+        return str(same[0]["id"])
+    return checked_id(client, text, what, *path, hint=hint)
+
+
+def checked_id(client: Client, text: str, what: str, *path: str, hint: str = "give its id") -> str:
+    """Returns the id that `text` is, or begins in the listing at `path`, which is in the order of ids."""
+    if _is_id(text):
+        return text
+    begin = _digits(text)
+    if begin is None:
+        raise NotFound(f"There is no {what} {text!r}; {hint}.")
+    rows = client.get(*path, after=str(UUID(begin.ljust(DIGITS, "f"))), limit=SHOWN + 1)["items"]
+    return str(one_of(rows, text, what, hint)["id"])
+
+
+def one_of(among: Iterable[dict[str, Any]], text: str, what: str, hint: str) -> dict[str, Any]:
+    """Returns the one with this id or short id. Raises UsageFault that names several, and NotFound."""
+    begin = text.replace("-", "").lower() if _is_id(text) else _digits(text)
+    rows = [] if begin is None else [row for row in among if _hex(row).startswith(begin)]
+    if len(rows) == 1:
+        return rows[0]
+    if not rows:
+        raise NotFound(f"There is no {what} {text!r}; {hint}.")
+    raise UsageFault(f"{text!r} is the beginning of several ids: {_listed(rows)}; give more of it.")
+
+
+def _listed(rows: Sequence[Row]) -> str:
+    names = [f" ({row['name']})" if row.get("name") else "" for row in rows]
+    shown = [f"{row['id']}{name}" for row, name in zip(rows, names, strict=True)]
+    return ", ".join(shown[:SHOWN]) + (" and more" if len(rows) > SHOWN else "")
+
+
+def _below_agent(client: Client, text: str, rows: Callable[[str], Iterable[Row]]) -> str | None:
+    """Returns the id of the object `AGENT/NAME`, None for a text that is none."""
+    if _is_id(text):
+        return text
+    if "/" not in text:
+        return None
     for agent in client.every("agents"):
         if not text.startswith(f"{agent['name']}/"):
             continue
-        for trigger in client.every("triggers", agent_id=agent["id"]):
-            if text == f"{agent['name']}/{trigger['name']}":
-                return str(trigger["id"])
-    raise NotFound(f"There is no trigger {text!r}; give its id, or AGENT/NAME as `reveille triggers list` shows.")
+        for row in rows(agent["id"]):
+            if text == f"{agent['name']}/{row['name']}":
+                return str(row["id"])
+    return None
 
 
-def checked_id(text: str, what: str) -> str:
-    """Returns `text`, which must be an id: invocations and keys have no names."""
-    if _is_id(text):
-        return text
-    raise NotFound(f"There is no {what} {text!r}; give its id.")
+def times_of(text: str) -> tuple[str, str] | None:
+    """Returns about when the object with this id or short id was made, from and to; None for a text that is none."""
+    digits = text.replace("-", "").lower() if _is_id(text) else _digits(text)
+    if digits is None:
+        return None
+    begin, end = (int(digits[:TIME_DIGITS].ljust(TIME_DIGITS, fill), 16) / 1000 for fill in "0f")
+    span = max(begin - MARGIN_SECONDS, 0), min(end + MARGIN_SECONDS, LAST_SECONDS)
+    since, until = (datetime.fromtimestamp(min(at, LAST_SECONDS), UTC).isoformat() for at in span)
+    return since, until
+
+
+def _digits(text: str) -> str | None:
+    """Returns the digits of a short id; None for a text that is none."""
+    digits = text.replace("-", "").lower()
+    is_short = FEWEST <= len(digits) < DIGITS and all(digit in "0123456789abcdef" for digit in digits)
+    return digits if is_short else None
+
+
+def _hex(row: Row) -> str:
+    return str(row["id"]).replace("-", "").lower()
 
 
 def _is_id(text: str) -> bool:

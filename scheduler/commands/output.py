@@ -1,27 +1,66 @@
-"""Prints results: tables with rich on a terminal, plain columns elsewhere."""
+"""Prints results: tables that fit a terminal, plain columns elsewhere."""
 
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Any
 
 import typer
 
-from scheduler.commands.exits import complain
+from scheduler.commands.exits import complain, printable
 
 Columns = Sequence[tuple[str, str]]
 """The heading and dotted path of each column, e.g. `("RUNTIME", "runtime.kind")`."""
 
 NOTHING = "-"
-FOLDABLE = ("ERROR", "NOTE", "REASON", "SCOPES")
+FOLDABLE = ("ADVICE", "DETAIL", "ERROR", "NOTE", "REASON", "SCOPES", "SUMMARY", "TEXT", "TITLE", "WHAT TO DO")
 """Columns of free text, which may wrap when the terminal is narrow."""
 FOLDED_WIDTH = 20
 GAP = 2
 """Between columns."""
-KEPT = "\t\u200c\u200d"
-"""Invisible characters that are allowed: tabs, and the joiners in Persian or in emoji."""
+SHORTEST_ID = 8
+SPARE_DIGITS = 2
+"""Shown beyond what tells the ids of a table apart, so that one that is made a moment later differs too."""
+
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
+_TIMES = re.compile(r"(?:.*\.)?(?:.*_)?(?:at|until|scheduled_for)")
+_IDS = re.compile(r"(?:.*\.)?(?:.*_)?id")
+_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class View:
+    """How results are shown: `wide` tables are not fitted to the terminal, and `utc` times are not local."""
+
+    wide: bool = False
+    utc: bool = False
+
+    @property
+    def fits(self) -> bool:
+        """Whether tables are fitted to a terminal."""
+        return sys.stdout.isatty() and not self.wide
+
+    def cell(self, path: str, value: object) -> str:
+        """Formats a field of a result on one line."""
+        if isinstance(value, str) and _TIMES.fullmatch(path) and _MOMENT.fullmatch(value):
+            return self.time(value)
+        return _one_line(cell(value))
+
+    def time(self, text: str) -> str:
+        """Formats a time with its zone: by name on a terminal, elsewhere as RFC 3339, which programs read."""
+        try:
+            moment = datetime.fromisoformat(text).astimezone(UTC if self.utc else None)
+        except (ValueError, OverflowError):
+            return text
+        if sys.stdout.isatty():
+            return f"{moment:%Y-%m-%d %H:%M:%S} {moment.tzname()}"
+        return moment.isoformat().replace("+00:00", "Z")
 
 
 def say(text: str) -> None:
@@ -29,29 +68,34 @@ def say(text: str) -> None:
     typer.echo("\n".join(printable(line) for line in text.split("\n")))
 
 
-def show_json(value: object) -> None:
+def show_json(value: object, *, indent: int | None = 2) -> None:
     """Prints the API's JSON, indented; escapes terminal control characters as JSON does (RFC 8259 section 7)."""
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = json.dumps(value, indent=indent, ensure_ascii=False)
     shown = "".join(char if char.isprintable() or char == "\n" else _json_escape(char) for char in text)
     typer.echo(shown.encode("utf-8", "backslashreplace"))
 
 
-def show_table(rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: str) -> None:
+def show_table(
+    rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: str, view: View | None = None
+) -> None:
     """Prints one line for each row; prints `empty` to stderr when there are none."""
     if not rows:
         complain(empty)
         return
+    seen = view or View()
     heads = [head for head, _ in columns]
-    cells = [[_one_line(cell(pick(row, path))) for _, path in columns] for row in rows]
-    if sys.stdout.isatty():
+    cells = [[seen.cell(path, pick(row, path)) for _, path in columns] for row in rows]
+    if seen.fits:
+        _shorten([path for _, path in columns], cells)
         _fitting_table(heads, cells)
     else:
         _plain_table([heads, *cells])
 
 
-def show_details(row: Mapping[str, Any], fields: Columns) -> None:
+def show_details(row: Mapping[str, Any], fields: Columns, view: View | None = None) -> None:
     """Prints one line for each field that has a value."""
-    shown = [(head, _one_line(cell(pick(row, path)))) for head, path in fields if pick(row, path) is not None]
+    seen = view or View()
+    shown = [(head, seen.cell(path, pick(row, path))) for head, path in fields if pick(row, path) is not None]
     width = max((len(head) for head, _ in shown), default=0)
     for head, text in shown:
         say(f"{head:<{width}}  {text}")
@@ -84,9 +128,25 @@ def cell(value: object) -> str:
     return str(value)
 
 
-def printable(text: str) -> str:
-    """Escapes terminal control characters, so that other people's text cannot control the terminal."""
-    return "".join(char if char.isprintable() or char in KEPT else _escape(char) for char in text)
+def short_ids(ids: Sequence[str]) -> dict[str, str]:
+    """Returns for each id the first characters that tell it from the others, and a few more."""
+    ordered = sorted(set(ids))
+    common = max((_common(one, next_) for one, next_ in pairwise(ordered)), default=0)
+    length = max(SHORTEST_ID, common + 1 + SPARE_DIGITS)
+    return {each: each[:length].rstrip("-") for each in ordered}
+
+
+def _common(one: str, other: str) -> int:
+    return next((place for place, (a, b) in enumerate(zip(one, other, strict=False)) if a != b), len(one))
+
+
+def _shorten(paths: Sequence[str], cells: Sequence[list[str]]) -> None:
+    """Shortens the columns of ids, in place."""
+    for column, path in enumerate(paths):
+        if _IDS.fullmatch(path):
+            short = short_ids([line[column] for line in cells if _ID.fullmatch(line[column])])
+            for line in cells:
+                line[column] = short.get(line[column], line[column])
 
 
 def _one_line(text: str) -> str:
@@ -97,14 +157,12 @@ def _json_escape(char: str) -> str:
     return json.dumps(char)[1:-1]
 
 
-def _escape(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
-
-
 def _plain_table(lines: Sequence[Sequence[str]]) -> None:
-    widths = [max(len(line[index]) for line in lines) for index in range(len(lines[0]))]
+    from rich.cells import cell_len
+
+    widths = [max(cell_len(line[index]) for line in lines) for index in range(len(lines[0]))]
     for line in lines:
-        padded = (f"{text:<{width}}" for text, width in zip(line, widths, strict=True))
+        padded = (text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True))
         typer.echo("  ".join(padded).rstrip())
 
 

@@ -7,6 +7,15 @@ from typing import Annotated, Any
 import typer
 
 from scheduler.commands.console import Console, client_command
+from scheduler.commands.output import Columns, show_json
+
+COLUMNS: Columns = (
+    ("WHAT", "what"),
+    ("PAUSED", "is_paused"),
+    ("BY", "paused_by"),
+    ("SINCE", "paused_at"),
+    ("NOTE", "paused_note"),
+)
 
 Everything = Annotated[
     bool,
@@ -18,6 +27,7 @@ def register(app: typer.Typer) -> None:
     """Add the commands to the root command."""
     client_command(app, "pause")(pause)
     client_command(app, "resume")(resume)
+    client_command(app, "paused")(paused)
 
 
 def pause(
@@ -36,6 +46,16 @@ def resume(console: Console, everything: Everything = False) -> None:
     other = answer["tenant" if everything else "service"]["is_paused"]
     still = f" {_what(not everything).capitalize()} is still paused." if other else ""
     console.done(answer, f"Resumed {_what(everything)}.{still}")
+
+
+def paused(console: Console) -> None:
+    """Show whether the tenant or all of it is paused, why, by whom and since when."""
+    answer = console.client.get("pause")
+    if console.as_json:
+        show_json(answer)
+        return
+    rows = [{"what": _what(every), **answer["service" if every else "tenant"]} for every in (False, True)]
+    console.rows(rows, COLUMNS, empty="")
 
 
 def _what(everything: bool) -> str:

@@ -6,16 +6,15 @@ from typing import Annotated
 
 import typer
 
-from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
-from scheduler.commands.lookup import agent_id, checked_id
+from scheduler.commands import refs
+from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.edits import Resource, deleted, shown
+from scheduler.commands.lookup import agent_id, target_id
 from scheduler.commands.output import Columns, say
 from scheduler.commands.trigger_options import read_text
 from scheduler.domain.errors import ReveilleError
 
 group = typer.Typer(help="Manage notification targets, to which replies are sent.")
-
-Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Its id or exact name.")]
-Target = Annotated[str, typer.Argument(metavar="TARGET", help="Its id.")]
 
 COLUMNS: Columns = (
     ("ID", "id"),
@@ -31,21 +30,30 @@ FIELDS: Columns = (
     ("name", "name"),
     ("kind", "kind"),
     ("host", "host"),
+    ("delivered", "delivered_at"),
+    ("note", "note"),
+    ("noted", "noted_at"),
+    ("created", "created_at"),
     ("secret", "secret"),
 )
 
+TARGET = Resource("target", "notification-targets", refs.Target, target_id, FIELDS)
+
 
 @client_command(group, "list")
-def list_targets(console: Console, agent: Agent, limit: Limit = 50, after: After = None) -> None:
+def list_targets(console: Console, agent: refs.Agent, limit: Limit = 50, after: After = None) -> None:
     """List the targets of an agent."""
     path = ("agents", agent_id(console.client, agent), "notification-targets")
-    console.table(console.client.get(*path, limit=limit, after=after), COLUMNS, "targets")
+    console.listing(path, COLUMNS, "targets", limit=limit, after=after)
+
+
+shown(group, TARGET)
 
 
 @client_command(group, "add")
 def add(
     console: Console,
-    agent: Agent,
+    agent: refs.Agent,
     name: Annotated[str, typer.Argument(help="Its name, unique for the agent.")],
     kind: Annotated[str, typer.Option(metavar="KIND", help="webhook, or a chat service such as slack.")],
     target_url: Annotated[str, typer.Option(metavar="URL|@FILE", help="The destination; not shown again.")],
@@ -65,23 +73,15 @@ def add(
 
 
 @client_command(group, "test")
-def test(console: Console, target: Target) -> None:
+def test(console: Console, target: refs.Target) -> None:
     """Send a test to a target.
 
     The exit code is 1 if it is not delivered.
     """
-    answer = console.client.post("notification-targets", checked_id(target, "target"), "test")
+    answer = console.client.post("notification-targets", target_id(console.client, target), "test")
     if not answer["delivered"]:
         raise ReveilleError(f"Not delivered: {answer['error']}")
     console.done(answer, "It arrived.")
 
 
-@client_command(group, "delete")
-def delete(console: Console, target: Target, yes: Yes = False) -> None:
-    """Delete a target, after confirmation.
-
-    Pending deliveries to it are dropped.
-    """
-    confirm(f"Delete target {target}?", yes=yes)
-    console.client.delete("notification-targets", checked_id(target, "target"))
-    console.done(None, f"Deleted target {target}.")
+deleted(group, TARGET, " Pending deliveries to it are dropped.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
 from functools import cache
@@ -13,12 +13,14 @@ import typer
 from typer.core import TyperGroup
 from typer.main import get_command
 
+from scheduler.commands import refs
 from scheduler.commands import trigger_options as given
-from scheduler.commands.agents import Agent
 from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
+from scheduler.commands.edits import Resource, edited, shown
 from scheduler.commands.exits import UsageFault
-from scheduler.commands.lookup import agent_id, agent_names, trigger_id
+from scheduler.commands.lookup import agent_id, trigger_id
 from scheduler.commands.output import Columns, say, show_json, show_table
+from scheduler.commands.trigger_actions import referenced, try_now
 
 
 class _Group(TyperGroup):
@@ -34,8 +36,6 @@ class _Group(TyperGroup):
 
 
 group = typer.Typer(help="Manage triggers, which wake agents.", cls=_Group)
-
-TriggerRef = Annotated[str, typer.Argument(metavar="TRIGGER", help="Its id, or AGENT/NAME.")]
 
 COLUMNS: Columns = (
     ("ID", "id"),
@@ -71,6 +71,8 @@ FIELDS: Columns = (
     ("hook", "hook_url"),
 )
 
+TRIGGER = Resource("trigger", "triggers", refs.Trigger, trigger_id, FIELDS)
+
 
 class Misfire(StrEnum):
     """What happens to missed fire times."""
@@ -82,7 +84,7 @@ class Misfire(StrEnum):
 
 def add(
     console: Console,
-    agent: Agent,
+    agent: refs.Agent,
     name: Annotated[
         str | None, typer.Option(help="Unique for the agent; default: its schedule, or its type.")
     ] = None,
@@ -140,12 +142,12 @@ def add(
 @client_command(group, "list")
 def list_triggers(
     console: Console,
-    agent: Annotated[
-        str | None, typer.Argument(metavar="[AGENT]", help="Only for this agent: id or name.")
-    ] = None,
-    of_agent: Annotated[
-        str | None, typer.Option("--agent", metavar="AGENT", help="The same, as an option.")
-    ] = None,
+    agent: refs.AgentOrNone = None,
+    of_agent: refs.OfAgent = None,
+    kind: Annotated[str | None, typer.Option("--type", help="Only of this type.")] = None,
+    enabled: Annotated[bool | None, typer.Option("--enabled/--disabled", help="Only those.")] = None,
+    focus: Annotated[str | None, typer.Option(help="Only of this focus.")] = None,
+    text: refs.Search = None,
     limit: Limit = 50,
     after: After = None,
 ) -> None:
@@ -153,21 +155,31 @@ def list_triggers(
     if agent is not None and of_agent is not None:
         raise UsageFault("The agent was given twice.")
     agent = agent or of_agent
-    chosen = None if agent is None else agent_id(console.client, agent)
-    page = console.client.get("triggers", agent_id=chosen, limit=limit, after=after)
-    console.table(page, COLUMNS, "triggers", named=lambda: _references(console, page["items"]))
+    console.listing(
+        ("triggers",),
+        COLUMNS,
+        "triggers",
+        limit=limit,
+        after=after,
+        named=lambda items: referenced(console, items),
+        query={
+            "agent_id": None if agent is None else agent_id(console.client, agent),
+            "type": kind,
+            "is_enabled": None if enabled is None else str(enabled).lower(),
+            "focus_ref": focus,
+            "text": text,
+        },
+    )
 
 
-@client_command(group, "show")
-def show(console: Console, trigger: TriggerRef) -> None:
-    """Show a trigger."""
-    console.details(console.client.get("triggers", trigger_id(console.client, trigger)), FIELDS)
+shown(group, TRIGGER)
+edited(group, TRIGGER)
 
 
 @client_command(group, "pause")
 def pause(
     console: Console,
-    trigger: TriggerRef,
+    trigger: refs.Trigger,
     note: Annotated[str | None, typer.Option(help="The reason, shown to others.")] = None,
 ) -> None:
     """Pause a trigger."""
@@ -177,23 +189,26 @@ def pause(
 
 
 @client_command(group, "resume")
-def resume(console: Console, trigger: TriggerRef) -> None:
+def resume(console: Console, trigger: refs.Trigger) -> None:
     """Resume a trigger from now on."""
     answer = console.client.post("triggers", trigger_id(console.client, trigger), "resume")
-    following = f" It fires next at {answer['next_fire_at']}." if answer["next_fire_at"] else ""
+    next_at = answer["next_fire_at"]
+    following = f" It fires next at {console.view.time(next_at)}." if next_at else ""
     console.done(answer, f"Resumed trigger {answer['name']}.{following}")
 
 
 @client_command(group, "fire")
-def fire(console: Console, trigger: TriggerRef) -> None:
+def fire(console: Console, trigger: refs.Trigger, once_key: refs.IdempotencyKey = None) -> None:
     """Fire a trigger now."""
-    answer = console.client.post("triggers", trigger_id(console.client, trigger), "fire")
-    console.done(answer, f"Fired: firing {answer['firing_id']}, in invocation {answer['invocation_id']}.")
+    path = ("triggers", trigger_id(console.client, trigger), "fire")
+    answer = console.client.post(*path, idempotency_key=once_key)
+    before = " before" if answer["duplicate"] else ""
+    console.done(answer, f"Fired{before}: firing {answer['firing_id']}, in invocation {answer['invocation_id']}.")
 
 
 def preview(
     console: Console,
-    trigger: Annotated[str | None, typer.Argument(metavar="[TRIGGER]", help="Its id, or AGENT/NAME.")] = None,
+    trigger: refs.TriggerOrNone = None,
     count: Annotated[int, typer.Option(min=1, max=100, help="How many times to show.")] = 10,
     kind: given.Type = None,
     config: given.ConfigJson = None,
@@ -216,13 +231,14 @@ def preview(
 
 
 @client_command(group, "rm")
-def remove(console: Console, trigger: TriggerRef, yes: Yes = False) -> None:
+def remove(console: Console, trigger: refs.Trigger, yes: Yes = False) -> None:
     """Delete a trigger, after confirmation.
 
     What has already fired is still delivered.
     """
+    chosen = trigger_id(console.client, trigger)
     confirm(f"Delete trigger {trigger}?", yes=yes)
-    console.client.delete("triggers", trigger_id(console.client, trigger))
+    console.client.delete("triggers", chosen)
     console.done(None, f"Deleted trigger {trigger}.")
 
 
@@ -241,27 +257,20 @@ def _say_pace(console: Console, trigger: Mapping[str, Any], *, chosen: bool) -> 
         say(f"\nIts cooldown is {cooldown:g} s, to match its interval, instead of {given.DEFAULT_COOLDOWN:g} s.")
 
 
-def _references(console: Console, triggers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Adds to triggers the references that other commands accept."""
-    names = agent_names(console.client)
-    return [
-        {**each, "reference": f"{names.get(each['agent_id'], each['agent_id'])}/{each['name']}"}
-        for each in triggers
-    ]
-
-
 def _show_preview(console: Console, answer: dict[str, Any]) -> None:
     if console.as_json:
         show_json(answer)
         return
     show_table(
-        [{"at": at} for at in answer["fire_times"]], (("FIRES AT", "at"),), empty="It does not fire by itself."
+        [{"fires": at} for at in answer["fire_times"]],
+        (("FIRES AT", "fires"),),
+        empty="It does not fire by itself.",
     )
     for note in answer["notes"]:
         say(f"{note['at']} ({note['kind']}): {note['text']}")
 
 
-WITH_KIND_OPTIONS: dict[str, Callable[..., None]] = {"add": add, "preview": preview}
+WITH_KIND_OPTIONS: dict[str, Callable[..., None]] = {"add": add, "preview": preview, "try": try_now}
 
 
 @cache

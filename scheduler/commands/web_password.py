@@ -3,19 +3,48 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from scheduler.commands.console import Console, Yes, client_command, confirm
+from scheduler.commands.edits import Resource, listed, shown
+from scheduler.commands.lookup import named_id
+from scheduler.commands.output import Columns
 from scheduler.domain.ids import new_token
 
+if TYPE_CHECKING:
+    from scheduler.commands.client import Client
+
 GENERATED_BITS = 128
+
+users = typer.Typer(help="List web users; web-password creates, changes and removes them.")
+
+COLUMNS: Columns = (
+    ("ID", "id"),
+    ("NAME", "name"),
+    ("SCOPE", "scope"),
+    ("TENANT", "tenant_id"),
+    ("CREATED", "created_at"),
+)
+FIELDS: Columns = tuple((head.lower(), path) for head, path in COLUMNS)
+Ref = Annotated[str, typer.Argument(metavar="NAME", help="Its id or exact name.")]
+
+
+def _user_id(client: Client, text: str) -> str:
+    return named_id(client, text, "web user", "web-users")
+
+
+USER = Resource("web user", "web-users", Ref, _user_id, FIELDS, COLUMNS)
+
+listed(users, USER)
+shown(users, USER)
 
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the root command."""
     client_command(app, "web-password")(web_password)
+    app.add_typer(users, name="web-users")
 
 
 def web_password(

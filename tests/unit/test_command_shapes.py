@@ -10,6 +10,7 @@ from reveille.shapes import agents, api_keys, firings, invocations, notification
 from scheduler.commands import agents as agent_commands
 from scheduler.commands import budgets as budget_commands
 from scheduler.commands import history, keys, targets
+from scheduler.commands import tenants as tenant_commands
 from scheduler.commands import triggers as trigger_commands
 from scheduler.commands.output import Columns
 
@@ -23,7 +24,7 @@ ADDED = {"agent_name", "reference"}
         (agent_commands.COLUMNS, agents.AgentOut),
         (agent_commands.FIELDS, agents.AgentOut),
         (budget_commands.AGENT_FIELDS, agents.AgentWhole),
-        (budget_commands.TENANT_COLUMNS, tenants.TenantOut),
+        (tenant_commands.COLUMNS, tenants.TenantOut),
         (history.COLUMNS, invocations.InvocationOut),
         (history.FIELDS, invocations.InvocationWhole),
         (history.TRY_COLUMNS, invocations.TryOut),

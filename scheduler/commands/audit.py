@@ -1,0 +1,54 @@
+"""`reveille audit`: who did what, and when."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from scheduler.commands import refs
+from scheduler.commands.console import After, Console, Limit, client_command
+from scheduler.commands.lookup import agent_id, trigger_id
+from scheduler.commands.output import Columns
+
+COLUMNS: Columns = (
+    ("ID", "id"),
+    ("AT", "at"),
+    ("WHO", "actor"),
+    ("ACTION", "action"),
+    ("SUBJECT", "subject_id"),
+    ("DETAIL", "detail"),
+)
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command to the root command."""
+    client_command(app, "audit")(audit)
+
+
+def audit(
+    console: Console,
+    agent: refs.OfAgent = None,
+    trigger: refs.OfTrigger = None,
+    subject: Annotated[
+        str | None, typer.Option(metavar="ID", help="Only about the object with this whole id.")
+    ] = None,
+    action: Annotated[
+        str | None, typer.Option(help="Only this, such as trigger.paused, or of this subject, such as trigger.")
+    ] = None,
+    since: refs.Since = None,
+    until: refs.Until = None,
+    limit: Limit = 50,
+    after: After = None,
+) -> None:
+    """List who did what, and when."""
+    client = console.client
+    query = {
+        "agent_id": None if agent is None else agent_id(client, agent),
+        "trigger_id": None if trigger is None else trigger_id(client, trigger),
+        "subject_id": subject,
+        "action": action,
+        "from": since,
+        "to": until,
+    }
+    console.listing(("audit",), COLUMNS, "events", limit=limit, after=after, query=query)
