@@ -1,4 +1,4 @@
-"""`reveille audit`: who did what, and when."""
+"""`reveille audit` and `reveille search`: who did what, and where something is."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import typer
 from scheduler.commands import refs
 from scheduler.commands.console import After, Console, Limit, client_command
 from scheduler.commands.lookup import agent_id, trigger_id
-from scheduler.commands.output import Columns
+from scheduler.commands.output import Columns, show_json
 
 COLUMNS: Columns = (
     ("ID", "id"),
@@ -20,9 +20,12 @@ COLUMNS: Columns = (
     ("DETAIL", "detail"),
 )
 
+FOUND: Columns = (("ID", "id"), ("KIND", "kind"), ("AT", "at"), ("TITLE", "title"), ("DETAIL", "detail"))
+
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the root command."""
+    client_command(app, "search")(search)
     client_command(app, "audit")(audit)
 
 
@@ -52,3 +55,15 @@ def audit(
         "to": until,
     }
     console.listing(("audit",), COLUMNS, "events", limit=limit, after=after, query=query)
+
+
+def search(
+    console: Console,
+    words: Annotated[list[str], typer.Argument(help="Part of a name, reason or error, or of an id.")],
+) -> None:
+    """Find agents, triggers, invocations, firings and more by names, reasons, errors and ids."""
+    answer = console.client.get("search", q=" ".join(words))
+    if console.as_json:
+        show_json(answer)
+    else:
+        console.rows(answer["items"], FOUND, empty="Nothing was found.")

@@ -175,9 +175,7 @@ class Client:
         params = {name: str(value) for name, value in (query or {}).items() if value is not None}
         patience = timeout or self._timeout
         try:
-            return self._http.request(
-                method, target, params=params, json=body, headers=headers, timeout=patience
-            )
+            return self._http.request(method, target, params=params, json=body, headers=headers, timeout=patience)
         except httpx.TimeoutException:
             raise Unreachable(f"{self.url} did not answer within {patience:g} s; try again.") from None
         except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -9,8 +9,8 @@ from typing import Any
 
 import typer
 
-from scheduler.commands.exits import complain
-from scheduler.commands.output import printable, say
+from scheduler.commands.exits import complain, printable
+from scheduler.commands.output import say
 
 MARKS = {"create": "+", "update": "~", "delete": "-"}
 COLOURS = {"+": typer.colors.GREEN, "~": typer.colors.YELLOW, "-": typer.colors.RED}

@@ -11,8 +11,8 @@ import typer
 
 from scheduler.commands.console import Console, client_command
 from scheduler.commands.definition_diff import show_changes
-from scheduler.commands.exits import UsageFault, complain
-from scheduler.commands.output import printable, say, show_json
+from scheduler.commands.exits import UsageFault, complain, printable
+from scheduler.commands.output import say, show_json
 
 if TYPE_CHECKING:
     from scheduler.definitions.files import Bundle

@@ -59,16 +59,14 @@ def list_deliveries(
 
 @client_command(group, "show")
 def show(console: Console, trigger: refs.Trigger, delivery: Delivery) -> None:
-    """Show a delivery and what it carried, if that was kept."""
+    """Show a delivery and what it carried; of a refused one the beginning is kept."""
     path = _path(console, trigger)
-    answer = _find(console, path, delivery)
-    firing: dict[str, Any] = console.client.get("firings", answer["firing_id"]) if answer["firing_id"] else {}
+    answer = console.client.get(*path, _find(console, path, delivery)["id"])
     if console.as_json:
-        show_json({**answer, "firing": firing or None})
+        show_json(answer)
         return
     console.details(answer, FIELDS)
-    text = firing.get("payload") or firing.get("payload_base64")
-    show_block("What it carried", text or (None if firing else "It did not fire, so nothing of it was kept."))
+    show_block("What it carried", answer["body"] or answer["body_base64"])
 
 
 @client_command(group, "replay")

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.commands.exits import complain
-from scheduler.commands.output import printable, say
+from scheduler.commands.exits import complain, printable
+from scheduler.commands.output import say
 from scheduler.domain.errors import InvalidField
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from scheduler.commands.exits import UsageFault
-from scheduler.domain.errors import NotFound
+from scheduler.domain.errors import Forbidden, NotFound
 
 if TYPE_CHECKING:
     from scheduler.commands.client import Client
@@ -25,6 +25,7 @@ TIME_DIGITS = 12
 MARGIN_SECONDS = 60.0
 LAST_SECONDS = 250_000_000_000.0
 """In the year 9892."""
+LAST_DIGITS = 8
 SHOWN = 5
 """The most candidates that are named for an ambiguous short id."""
 
@@ -85,14 +86,30 @@ def checked_id(client: Client, text: str, what: str, *path: str, hint: str = "gi
     begin = _digits(text)
     if begin is None:
         raise NotFound(f"There is no {what} {text!r}; {hint}.")
-    rows = client.get(*path, after=str(UUID(begin.ljust(DIGITS, "f"))), limit=SHOWN + 1)["items"]
-    return str(one_of(rows, text, what, hint)["id"])
+    listed = client.get(*path, after=str(UUID(begin.ljust(DIGITS, "f"))), limit=SHOWN + 1)["items"]
+    rows = [row for row in listed if _hex(row).startswith(begin)]
+    if not rows and len(begin) == LAST_DIGITS:
+        rows = [row for row in _searched(client, begin) if row["kind"] == what]
+    return str(_only(rows, text, what, hint)["id"])
+
+
+def _searched(client: Client, digits: str) -> list[dict[str, Any]]:
+    """Returns what the last digits of an id find, which the pages show."""
+    try:
+        found: list[dict[str, Any]] = client.get("search", q=digits)["items"]
+    except (NotFound, Forbidden):
+        return []
+    return [row for row in found if _hex(row).endswith(digits)]
 
 
 def one_of(among: Iterable[dict[str, Any]], text: str, what: str, hint: str) -> dict[str, Any]:
     """Returns the one with this id or short id. Raises UsageFault that names several, and NotFound."""
     begin = text.replace("-", "").lower() if _is_id(text) else _digits(text)
     rows = [] if begin is None else [row for row in among if _hex(row).startswith(begin)]
+    return _only(rows, text, what, hint)
+
+
+def _only(rows: list[dict[str, Any]], text: str, what: str, hint: str) -> dict[str, Any]:
     if len(rows) == 1:
         return rows[0]
     if not rows:
