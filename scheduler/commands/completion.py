@@ -10,12 +10,13 @@ from enum import StrEnum
 from typing import Annotated
 
 import typer
+from typer.completion import get_completion_inspect_parameters
 
 BASH = r"""_reveille() {
     local IFS=$'\n' line
     COMPREPLY=()
     while IFS= read -r line; do
-        COMPREPLY+=("$(printf %q "$line")")
+        [[ -n $line ]] && COMPREPLY+=("$(printf %q "$line")")
     done < <(env COMP_WORDS="${COMP_WORDS[*]}" COMP_CWORD="$COMP_CWORD" \
         _REVEILLE_COMPLETE=complete_bash "$1" 2>/dev/null)
 }
@@ -54,6 +55,7 @@ SCRIPTS = {Shell.BASH: BASH, Shell.ZSH: ZSH, Shell.FISH: FISH}
 
 def register(app: typer.Typer) -> None:
     """Adds the command to the root command."""
+    get_completion_inspect_parameters()  # as a side effect Typer knows the shells
     app.command()(completion)
 
 
