@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from uuid import UUID
 
 from flask import Response
+from flask import request as http_request
 from sqlalchemy import Connection
 
 from api.auth import Caller, Level, caller, needs
@@ -25,6 +27,7 @@ from api.schemas.messages import (
 )
 from api.services import services
 from scheduler.domain.errors import InvalidField, NotFound
+from scheduler.domain.traces import valid_traceparent
 from scheduler.intake.messages.intake import NewMessage, hear, receive_message
 from scheduler.metrics import INTAKE_DURATION
 from scheduler.storage.idempotency import answered_before, keep_answer
@@ -38,6 +41,7 @@ from scheduler.storage.sessions import (
     list_messages,
     list_sessions,
 )
+from scheduler.storage.traces import keep_traceparents
 
 messages = blueprint("messages", "Messages of people and agents to agents; on_message triggers listen for them.")
 
@@ -76,10 +80,12 @@ def send_message(body: MessageIn) -> Response:
             duplicate=received.duplicate,
             firing_ids=received.firing_ids,
         )
+        _keep_traceparent(conn, shown.firing_ids)
         keep_answer(conn, request, shown.model_dump(mode="json"))
     if received.undecided:
         shown.firing_ids[:] = hear(services().db, received).firing_ids
         with services().db.begin() as conn:
+            _keep_traceparent(conn, shown.firing_ids)
             keep_answer(conn, request, shown.model_dump(mode="json"))
     if received.duplicate:
         return answer(shown)
@@ -119,6 +125,13 @@ def show_session_messages(path: SessionPath, query: MessageQuery) -> Response:
             raise NotFound(f"There is no session '{path.session_id}'.")
         wanted = MessageFilter(query.tool_state, query.span, query.text)
         return page(MessagePage, list_messages(conn, path.session_id, wanted, **one_more(query)), query)
+
+
+def _keep_traceparent(conn: Connection, firing_ids: Sequence[UUID]) -> None:
+    """Stores the trace context of the request for what it fired."""
+    traceparent = valid_traceparent(http_request.headers.get("traceparent"))
+    if traceparent is not None:
+        keep_traceparents(conn, dict.fromkeys(firing_ids, traceparent))
 
 
 def _sender(conn: Connection, who: Caller, sender: SenderIn | None) -> tuple[UUID | None, UUID | None]:

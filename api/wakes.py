@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from flask import Response
+from flask import Response, request
 
 from api.auth import Level, caller, needs
 from api.idempotency import keyed_request
@@ -13,6 +13,7 @@ from api.schemas.agents import AgentPath
 from api.schemas.messages import WakeIn
 from api.schemas.triggers import FiredOut, HeartbeatIn, TriggerOut
 from api.services import services
+from scheduler.domain.traces import valid_traceparent
 from scheduler.intake.wakes.intake import Call, wake
 from scheduler.manage.agent_heartbeat import HeartbeatSettings, set_heartbeat
 from scheduler.metrics import INTAKE_DURATION
@@ -35,10 +36,11 @@ def wake_agent(path: AgentPath, body: WakeIn) -> Response:
         with services().db.begin() as conn:
             find_agent(conn, who.tenant_id, "from_agent_id", str(body.from_agent_id))
     sender = who.agent_id or body.from_agent_id
-    call = Call(who.tenant_id, path.agent_id, body.message, sender, body.skip_dedup)
-    request = keyed_request(f"wake:{path.agent_id}", body.model_dump(mode="json"))
+    traceparent = valid_traceparent(request.headers.get("traceparent"))
+    call = Call(who.tenant_id, path.agent_id, body.message, sender, body.skip_dedup, traceparent=traceparent)
+    keyed = keyed_request(f"wake:{path.agent_id}", body.model_dump(mode="json"))
     with INTAKE_DURATION.labels("wake").time():
-        woken = wake(services().db, call, actor=who.actor, request=request)
+        woken = wake(services().db, call, actor=who.actor, request=keyed)
     return answer(FiredOut.model_validate(asdict(woken)), 202)
 
 

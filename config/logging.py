@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 HUMAN = "<dim>{time:YYYY-MM-DD HH:mm:ss}</dim> <level>{level: <8}</level> {message}"
 QUIET = ("alembic", "apscheduler", "asyncio", "httpcore", "httpx", "procrastinate", "psycopg.pool", "sqlalchemy")
 """Libraries that log every step at INFO."""
+IDS = frozenset({"trace_id", "invocation_id", "attempt", "firing_ids", "trigger_ids"})
+"""What lines in JSON say of the run that they are about; for people it would be too much."""
 REPEAT_AFTER = timedelta(seconds=60)
 REMEMBERED = 1000
 _POOL = re.compile(r"'pool-\d+'")
@@ -87,7 +89,8 @@ def configure_logging(level: str, *, as_json: bool = False, stream: TextIO | Non
 
 
 def _human(record: Record) -> str:
-    return HUMAN + (" <dim>{extra}</dim>" if record["extra"] else "") + "\n{exception}"
+    has_more = bool(record["extra"].keys() - IDS)
+    return HUMAN + (" <dim>{extra}</dim>" if has_more else "") + "\n{exception}"
 
 
 def _json_line(message: Message) -> str:

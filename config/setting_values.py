@@ -10,7 +10,7 @@ import json
 import re
 from pathlib import Path
 from typing import Annotated, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AfterValidator, BeforeValidator, ByteSize, SecretStr, TypeAdapter, ValidationError
 from pydantic_settings import NoDecode
@@ -38,6 +38,20 @@ def _http_url(value: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
         raise ValueError("must be an address such as https://reveille.example.org")
     return value.rstrip("/")
+
+
+def read_headers(text: SecretStr | None) -> dict[str, str]:
+    """Parses `name=value,…`, percent-encoded, as OpenTelemetry's variables have it. Raises ValueError."""
+    parts = (text.get_secret_value() if text else "").split(",")
+    pairs = [part.partition("=") for part in parts if part.strip()]
+    if not all(name.strip() and separator for name, separator, _ in pairs):
+        raise ValueError("must be headers such as authorization=Bearer%20KEY,x-team=ops")
+    return {unquote(name.strip()): unquote(value.strip()) for name, _, value in pairs}
+
+
+def _headers(value: SecretStr) -> SecretStr:
+    read_headers(value)
+    return value
 
 
 def _key(value: SecretStr) -> SecretStr:
@@ -174,6 +188,7 @@ HttpUrl = Annotated[str, AfterValidator(_http_url)]
 KindNames = Annotated[str, AfterValidator(_kind_names)]
 Key = Annotated[SecretStr, AfterValidator(_key)]
 ListenHost = Annotated[str, AfterValidator(_listen_host)]
+OtlpHeaders = Annotated[SecretStr, AfterValidator(_headers)]
 LongKey = Annotated[Key, AfterValidator(_long_enough)]
 LongSecret = Annotated[SecretStr, AfterValidator(_long_enough)]
 PrivateHosts = Annotated[str, AfterValidator(_private_hosts)]

@@ -38,6 +38,7 @@ from config.setting_values import (
     LogLevel,
     LongKey,
     LongSecret,
+    OtlpHeaders,
     PrivateHosts,
     Proxies,
     Retention,
@@ -99,6 +100,8 @@ class Settings(BaseSettings):
     canary: bool = Field(default=True, validation_alias="REVEILLE_CANARY")
     metrics_port: int = Field(9464, ge=0, le=65535, validation_alias="REVEILLE_METRICS_PORT")
     database_limit: Bytes | None = Field(None, validation_alias="REVEILLE_DATABASE_LIMIT")
+    otlp_endpoint: HttpUrl | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    otlp_headers: OtlpHeaders | None = Field(None, validation_alias="OTEL_EXPORTER_OTLP_HEADERS")
     currency: str = Field("USD", pattern=r"^[A-Z]{3}$", validation_alias="REVEILLE_CURRENCY")
     log_level: LogLevel = Field("INFO", validation_alias="REVEILLE_LOG_LEVEL")
     log_json: bool = Field(default=False, validation_alias="REVEILLE_LOG_JSON")

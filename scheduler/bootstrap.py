@@ -8,7 +8,8 @@ from datetime import timedelta
 
 from sqlalchemy import select, text
 
-from config.installation import command, run_command
+from config.installation import VERSION, command, run_command
+from config.setting_values import read_headers
 from config.settings import Settings
 from scheduler.alerts.rules import rules_with
 from scheduler.alerts.service_rules import NOTHING_KNOWN, Room, room_of
@@ -32,6 +33,8 @@ from scheduler.storage.engine import BY_INDEX, Database
 from scheduler.storage.keys import ADMIN, create_key
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tenant_tables import Tenant
+from scheduler.tracing import EVERY_SECONDS as EXPORT_SECONDS
+from scheduler.tracing import Tracing, exporter
 from scheduler.triggers.webhook import hook_url
 
 DEFAULT_TENANT_NAME = "default"
@@ -76,7 +79,11 @@ def start_scheduler(settings: Settings, db: Database) -> Clockwork:
     assert settings.secret_key is not None  # noqa: S101  # for_server has seen to it
     triggers = Triggers(db, SecretBox(settings.secret_key.get_secret_value()))
     canary = Canary(db, triggers, is_wanted=settings.canary)
-    every = [*duties(db, read_days(settings.retention), room_of(settings)), keep_canary(canary)]
+    every = [
+        *duties(db, read_days(settings.retention), room_of(settings)),
+        keep_canary(canary),
+        *trace_duties(settings, db),
+    ]
     clockwork = Clockwork(settings, every)
     clockwork.start()
     return clockwork
@@ -115,6 +122,14 @@ def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS, room: Room 
 def keep_canary(canary: Canary) -> Duty:
     """Returns the duty that keeps the canary. It begins after a minute, so that a short trial has none."""
     return Duty("keep the canary", EVERY_SECONDS, canary.look, first_after=EVERY_SECONDS)
+
+
+def trace_duties(settings: Settings, db: Database) -> list[Duty]:
+    """Returns the duty that exports traces, if an endpoint is set; raises ConfigurationError without the extra."""
+    if settings.otlp_endpoint is None:
+        return []
+    export = exporter(settings.otlp_endpoint, read_headers(settings.otlp_headers), VERSION)
+    return [Duty("export traces", EXPORT_SECONDS, Tracing(db, export).look)]
 
 
 def first_start(settings: Settings) -> FirstStart:

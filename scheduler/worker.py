@@ -244,6 +244,7 @@ def _dispatcher(
         heartbeat_age=pulse.age,
         threads=DATABASE_CONNECTIONS,
         places=places,
+        traced=settings.otlp_endpoint is not None,
     )
 
 

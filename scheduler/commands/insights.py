@@ -50,9 +50,10 @@ def insights(
         str | None, typer.Option("--timezone", help="Whose hours and days; default: the tenant's.")
     ] = None,
 ) -> None:
-    """Show firings, wakes, failures, lateness, tokens and cost over time.
+    """Show figures over time.
 
-    Also the agents that fail and spend most, and the triggers that fire most.
+    Firings, wakes, failures, lateness, tokens and cost; the agents that fail and spend most, the triggers that
+    fire most.
     """
     given: dict[str, Any] = {"from": since, "to": until, "step": step and step.value, "zone": zone}
     given["agent_id"] = None if agent is None else agent_id(console.client, agent)

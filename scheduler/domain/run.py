@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from scheduler.domain.llm import Spent, Thinking
 
@@ -58,6 +58,8 @@ class RunRequest(_Shape):
     agent: RunAgent
     context: str
     firings: tuple[RunFiring, ...]
+    traceparent: str | None = Field(None, exclude=True)
+    """The trace context of the run; None when traces are not exported."""
 
     def to_json(self) -> bytes:
         """Encodes the request as UTF-8 JSON; times are RFC 3339, UTC."""

@@ -204,6 +204,8 @@ class NewFiring:
     """Requested by a person: the pace of the agent's own triggers does not apply."""
     root_id: UUID | None = None
     depth: int = 0
+    traceparent: str | None = None
+    """The valid trace context of the request that fires it, if it had one."""
 
 
 def check_size(firing: NewFiring) -> None:

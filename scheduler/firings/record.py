@@ -32,6 +32,7 @@ from scheduler.storage.arrays import array, id_array, text_array, time_array, un
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import SOON, notify
 from scheduler.storage.live import Change, tell
+from scheduler.storage.traces import keep_traceparents
 
 
 def record_firings(conn: Connection, firings: Sequence[NewFiring], *, announce: bool = True) -> Recorded:
@@ -113,6 +114,8 @@ class Batch:
         windows = [by_agent[agent_id] for agent_id in self._agent_ids]
         counting, duplicates = self._insert_and_count(conn, windows)
         later(conn, lambda: self._tally(duplicates))
+        traced = {each.id: each.traceparent for each in self.firings if each.traceparent is not None}
+        keep_traceparents(conn, {id_: text for id_, text in traced.items() if id_ not in duplicates})
         keep_paces(conn, self._now, self._own_wakes(windows))
         next_due = min((window.due_at for window in by_agent.values() if window.due_at), default=None)
         if announce and next_due is not None and next_due <= self._now + SOON:

@@ -67,8 +67,9 @@ class Dispatcher:
         heartbeat_age: Callable[[], float],
         threads: int = 3,
         places: int = 200,
+        traced: bool = False,
     ) -> None:
-        """`base_url`: the API's, for `complete_url`.
+        """`base_url`: the API's, for `complete_url`. `traced`: agents are given the trace context of their runs.
 
         `heartbeat_age`: in seconds. `threads`: as many as `db` has room for.
         """
@@ -76,6 +77,7 @@ class Dispatcher:
         self._make_runtime = make_runtime
         self._box = box
         self._base_url = base_url
+        self._traced = traced
         self._worker = worker
         self._heartbeat_age = heartbeat_age
         # Own threads instead of the loop's: other work there may hang and must not delay the writing of an end.
@@ -155,7 +157,7 @@ class Dispatcher:
         finally:
             self._runs.discard(run)
         if await self._ends.submit((run, outcome)) and run.request is not None:
-            logger.info("{}", told(run.request, outcome))
+            logger.bind(**run.ids).info("{}", told(run.request, outcome))
 
     async def _claim(self, runs: Sequence[Run], job: RunsJob, kept: list[Run]) -> dict[Run, Prepared]:
         """Claims runs and reads what they need; returns those that are ours now.
@@ -207,7 +209,9 @@ class Dispatcher:
         for candidate in taken:
             by_id[candidate.id].place = candidate
         claimed = claim_all(conn, [by_id[each.id].key for each in taken], self._worker)
-        made = prepare_all(conn, claimed, self._base_url, self._box) if claimed else {}
+        made = {}
+        if claimed:
+            made = prepare_all(conn, claimed, self._base_url, self._box, traced=self._traced)
         ours = [run for run in runs if run.invocation_id in made]
         self._leave_all([run for run in runs if run.invocation_id not in made])
         left = [each for each in candidates if by_id[each.id].place is None]

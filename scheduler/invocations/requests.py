@@ -6,7 +6,7 @@ import base64
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -40,6 +40,7 @@ from scheduler.storage.models import usable_models
 from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Agent, Firing
+from scheduler.storage.traces import run_contexts
 from scheduler.triggers.registry import headings_of
 
 _GONE: Label[str | None] = literal_column("""
@@ -86,7 +87,7 @@ class Work:
 
 
 def prepare_all(
-    conn: Connection, claimed: Sequence[Claimed], base_url: str, box: SecretBox
+    conn: Connection, claimed: Sequence[Claimed], base_url: str, box: SecretBox, *, traced: bool = False
 ) -> dict[UUID, Work | Skipped | Exception]:
     """Reads what claimed invocations need, in a few statements for all of them.
 
@@ -105,8 +106,21 @@ def prepare_all(
     made = {
         each.id: _make(conn, each, agents.get(each.agent_id), firings[each.id], base_url, box) for each in claimed
     }
+    if traced:
+        made = _with_traces(made, run_contexts(conn, [(each.id, each.attempt) for each in claimed]))
     _keep_contexts(conn, claimed, made)
     return made
+
+
+def _with_traces(
+    made: Mapping[UUID, Work | Skipped | Exception], traces: Mapping[UUID, str]
+) -> dict[UUID, Work | Skipped | Exception]:
+    return {
+        id_: replace(work, request=work.request.model_copy(update={"traceparent": traces.get(id_)}))
+        if isinstance(work, Work)
+        else work
+        for id_, work in made.items()
+    }
 
 
 def _make(

@@ -17,6 +17,8 @@ from scheduler.metrics import CLOSE_TO_CALL, RUN_DURATION
 
 SHOWN_REPLY = 200
 SHOWN_TRIGGERS = 5
+MOST_IDS = 20
+"""The most firings whose ids a log line carries."""
 
 
 class Run:
@@ -40,6 +42,21 @@ class Run:
         """The invocation id and attempt."""
         return self.invocation_id, self.attempt
 
+    @property
+    def ids(self) -> dict[str, object]:
+        """Returns the ids that log lines about it carry."""
+        ids: dict[str, object] = {"invocation_id": str(self.invocation_id), "attempt": self.attempt}
+        if self.request is None:
+            return ids
+        firings = self.request.firings[:MOST_IDS]
+        ids |= {
+            "firing_ids": [str(each.id) for each in firings],
+            "trigger_ids": list(dict.fromkeys(str(each.trigger.id) for each in firings)),
+        }
+        if self.request.traceparent is not None:
+            ids["trace_id"] = self.request.traceparent.split("-")[1]
+        return ids
+
     def stop(self, outcome: Outcome) -> None:
         """Cancels the runtime, now or as soon as it starts. The first reason counts."""
         self._stopped = self._stopped or outcome
@@ -53,7 +70,8 @@ class Run:
         if waited is not None:
             CLOSE_TO_CALL.observe(waited.total_seconds() + began - self.claimed_at)
         try:
-            return await self.outcome_of(running)
+            with logger.contextualize(**self.ids):
+                return await self.outcome_of(running)
         finally:
             RUN_DURATION.labels(kind).observe(clock() - began)
 

@@ -105,7 +105,8 @@ class A2aRun:
         """
         library = await _load()
         parts = self._parts
-        async with httpx_client(parts.client, headers=self._headers, max_bytes=MAX_ANSWER_BYTES) as http:
+        headers = self._headers | ({} if request.traceparent is None else {"traceparent": request.traceparent})
+        async with httpx_client(parts.client, headers=headers, max_bytes=MAX_ANSWER_BYTES) as http:
             has_secrets = bool(self._headers)
             agent: RemoteAgent = library.RemoteAgent(
                 http, self._url, parts.remote_tasks, parts.clock, has_secrets=has_secrets

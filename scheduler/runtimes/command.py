@@ -84,7 +84,7 @@ class CommandRun:
         """Runs the program to its end. Exit status 0 is success; `_outcome` interprets the others."""
         try:
             async with asyncio.timeout(self._timeout):
-                status, output, errors = await self._run(request.to_json())
+                status, output, errors = await self._run(request.to_json(), request.traceparent)
         except TimeoutError:
             return Failed(f"{self._name} did not end within {self._timeout:g} s and was killed.", reason="timeout")
         except OSError as error:
@@ -110,11 +110,11 @@ class CommandRun:
         text = f"{self._name} {how}: {errors}" if errors else f"{self._name} {how}."
         return Failed(text, permanent=status in PERMANENT_STATUSES)
 
-    async def _run(self, body: bytes) -> tuple[int, _Head, _Tail]:
+    async def _run(self, body: bytes, traceparent: str | None) -> tuple[int, _Head, _Tail]:
         output, errors = _Head(MAX_REPLY_BYTES), _Tail(ERROR_BYTES)
         pipes: list[asyncio.Future[None]] = []
         try:
-            async with _leashed(self._command) as process:
+            async with _leashed(self._command, traceparent) as process:
                 assert process.stdin and process.stdout and process.stderr  # noqa: S101, PT018  # as asked for
                 work = (_feed(process.stdin, body), output.read(process.stdout), errors.read(process.stderr))
                 pipes += map(asyncio.ensure_future, work)
@@ -166,11 +166,11 @@ async def _feed(stream: StreamWriter, body: bytes) -> None:
 
 
 @asynccontextmanager
-async def _leashed(command: Sequence[str]) -> AsyncIterator[Process]:
+async def _leashed(command: Sequence[str], traceparent: str | None) -> AsyncIterator[Process]:
     """A started program. When the block exits, it is ended with everything it started."""
     lifeline, holder = os.pipe()
     # Shielded, so that a cancellation during the start does not lose it.
-    starting = asyncio.ensure_future(_start(command, lifeline))
+    starting = asyncio.ensure_future(_start(command, lifeline, traceparent))
     try:
         yield await asyncio.shield(starting)
     finally:
@@ -183,7 +183,7 @@ async def _leashed(command: Sequence[str]) -> AsyncIterator[Process]:
         await process.wait()
 
 
-async def _start(command: Sequence[str], lifeline: int) -> Process:
+async def _start(command: Sequence[str], lifeline: int, traceparent: str | None) -> Process:
     try:
         return await asyncio.create_subprocess_exec(
             *(sys.executable, "-I", "-S", str(CHILD_GUARD), str(lifeline)),
@@ -192,7 +192,7 @@ async def _start(command: Sequence[str], lifeline: int) -> Process:
             stdout=PIPE,
             stderr=PIPE,
             pass_fds=[lifeline],
-            env=_environment(),
+            env=_environment() | ({} if traceparent is None else {"TRACEPARENT": traceparent}),
             cwd="/",
             start_new_session=True,
         )

@@ -46,6 +46,8 @@ class Caller:
         settings = self._settings
         method = settings.method or "POST"
         headers = dict(self._own_headers())
+        if self._request.traceparent is not None and not any(each.lower() == "traceparent" for each in headers):
+            headers["traceparent"] = self._request.traceparent
         content = None if method == "GET" else self._content(headers)
         return Call(method, self.address(), headers | self._signature(content or b""), content)
 

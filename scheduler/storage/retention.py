@@ -43,6 +43,7 @@ KINDS: Mapping[History, _Kind] = {
             SELECT trigger_id, occurrence_key, id, sha256(coalesce(payload, '')), fired_at FROM gone
             WHERE trigger_type IN ({_ADDRESSED}) AND fired_at > {SPENT} ON CONFLICT DO NOTHING
         )
+        , traces AS (DELETE FROM firing_traces WHERE firing_id IN (SELECT id FROM gone))
         , documents AS (DELETE FROM firing_documents WHERE firing_id IN (SELECT id FROM gone))""",  # noqa: S608
     ),
     History.INVOCATIONS: _Kind(

@@ -45,6 +45,8 @@ class Call:
     """The calling agent's a2a_wait for the answer."""
     task_id: UUID | None = None
     """The A2A task, by the firing of its first message, that the message continues."""
+    traceparent: str | None = None
+    """The valid trace context of the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,7 @@ def _wake(conn: Connection, call: Call, actor: str) -> Woken | LimitReached:
         immediate=call.skip_dedup,
         root_id=lineage.root_id,
         depth=lineage.depth,
+        traceparent=call.traceparent,
     )
     recorded = record_firings(conn, [firing])
     _audit(conn, call, actor, "woken", firing_id=str(firing_id))

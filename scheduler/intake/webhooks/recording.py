@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import BadSignature, LimitReached, NotFound, ReveilleError
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
+from scheduler.domain.traces import valid_traceparent
 from scheduler.domain.webhook_parts import echo_of_post
 from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate
 from scheduler.firings.record import record_firings
@@ -216,6 +217,7 @@ class _Ledger:
                 content_type=delivery.headers.get("content-type"),
                 data=parts_of(arrival.hook.config, arrival.delivery),
                 trust=Trust.VERIFIED if hook.config.signature else Trust.UNAUTHENTICATED,
+                traceparent=valid_traceparent(delivery.headers.get("traceparent")),
             )
         )
         self._keep(arrival, Verdict.ACCEPTED, firing_id=firing_id)

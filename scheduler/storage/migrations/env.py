@@ -11,7 +11,8 @@ import scheduler.storage.log_tables
 import scheduler.storage.message_tables
 import scheduler.storage.notification_tables
 import scheduler.storage.progress_tables
-import scheduler.storage.tenant_tables  # noqa: F401
+import scheduler.storage.tenant_tables
+import scheduler.storage.trace_tables  # noqa: F401
 from scheduler.storage.base import Base
 
 context.configure(

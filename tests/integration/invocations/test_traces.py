@@ -1,0 +1,199 @@
+"""The trace of a wake, from the sender's span to the end, as an OTLP receiver gets it."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+import pytest
+from loguru import logger
+from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+
+from config.logging import configure_logging
+from config.settings import load_settings
+from scheduler.bootstrap import trace_duties
+from scheduler.domain.errors import ConfigurationError
+from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
+from scheduler.runtimes.registry import make_runtime
+from scheduler.storage.engine import Database
+from scheduler.tracing import Tracing, exporter
+from tests.integration.net.net_servers import Exchange, serve
+from tests.support.api import Api
+from tests.support.database import change, rows
+from tests.support.dispatching import Scripted, make_dispatcher
+from tests.support.hooks import make_hook
+from tests.support.http_agents import answered
+from tests.support.invocations import close, fire, make_woken
+from tests.support.otlp import Receiver, attributes, receiving
+from tests.support.runs import SECRET, make_parts, make_request
+
+TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+SENT = f"00-{TRACE}-00f067aa0ba902b7-01"
+
+
+@pytest.fixture(scope="module")
+def otlp() -> Iterator[Receiver]:
+    """The receiver; each test empties it."""
+    with receiving() as receiver:
+        yield receiver
+
+
+@pytest.fixture
+def receiver(otlp: Receiver) -> Receiver:
+    otlp.status = 200
+    for each in (otlp.spans, otlp.headers, otlp.resources):
+        each.clear()
+    return otlp
+
+
+def tracing(db: Database, receiver: Receiver) -> Tracing:
+    return Tracing(db, exporter(receiver.url, {"x-team": "ops"}, "1.2.3"), timedelta())
+
+
+def run_all(db: Database, *outcomes: Outcome) -> list[RunRequest]:
+    """Close the windows and run each invocation, with an attempt for each outcome."""
+    [invocation] = close(db).ready
+
+    async def run() -> list[RunRequest]:
+        left = list(outcomes)
+
+        async def behave(_: RunRequest) -> Outcome:
+            return left.pop(0)
+
+        runtime = Scripted(behave)
+        dispatcher = make_dispatcher(db, runtime, traced=True)
+        for attempt in range(1, len(outcomes) + 1):
+            change(db, "UPDATE invocations SET state = 'ready' WHERE state = 'retrying'")
+            await dispatcher.run([(invocation, attempt)])
+        dispatcher.close()
+        return runtime.requests
+
+    return asyncio.run(run())
+
+
+def test_a_webhook_is_traced_from_its_sender_to_the_end_of_the_wake(api: Api, receiver: Receiver) -> None:
+    hook = make_hook(api)
+    firing = hook.accepted(b"{}", traceparent=SENT)
+    change(api.db, "UPDATE invocations SET due_at = now()")
+    first, second = run_all(api.db, Failed("not yet"), Replied("done"))
+    assert tracing(api.db, receiver).look() == 6
+    intake, fired = receiver.named("intake webhook"), receiver.named("fire hook")
+    wake, window = receiver.named("wake agent 0"), receiver.named("window")
+    failed, run = sorted(
+        (each for each in receiver.spans if each.name == "run command"),
+        key=lambda each: int(attributes(each)["reveille.attempt"]),
+    )
+    assert {each.trace_id.hex() for each in receiver.spans} == {TRACE}
+    assert intake.parent_span_id.hex() == "00f067aa0ba902b7"
+    assert intake.kind == Span.SPAN_KIND_SERVER
+    assert fired.parent_span_id == intake.span_id
+    assert wake.parent_span_id == fired.span_id
+    assert {window.parent_span_id, failed.parent_span_id, run.parent_span_id} == {wake.span_id}
+    assert first.traceparent == f"00-{TRACE}-{failed.span_id.hex()}-01"
+    assert second.traceparent == f"00-{TRACE}-{run.span_id.hex()}-01"
+    assert (failed.status.code, failed.status.message) == (Status.STATUS_CODE_ERROR, "not yet")
+    assert wake.status.code == run.status.code == Status.STATUS_CODE_UNSET
+    assert attributes(fired)["reveille.firing.id"] == firing
+    assert attributes(wake)["reveille.invocation.state"] == "succeeded"
+    assert all(each.start_time_unix_nano <= each.end_time_unix_nano for each in receiver.spans)
+    assert receiver.headers[0]["x-team"] == "ops"
+    assert receiver.resources[0] == {"service.name": "reveille", "service.version": "1.2.3"}
+    assert tracing(api.db, receiver).look() == 0
+
+
+def test_several_firings_of_a_wake_are_links_and_one_without_a_sender_is_a_trace_of_its_own(
+    db: Database, receiver: Receiver
+) -> None:
+    woken = make_woken(db, "ada")
+    first, second, third = fire(db, woken, 3)
+    run_all(db, Replied("done"))
+    tracing(db, receiver).look()
+    wake = receiver.named("wake ada")
+    fired = {
+        attributes(each)["reveille.firing.id"]: each for each in receiver.spans if each.name.startswith("fire ")
+    }
+    assert wake.trace_id.hex() == first.hex
+    assert wake.parent_span_id == fired[str(first)].span_id
+    assert [(each.trace_id.hex(), each.span_id) for each in wake.links] == [
+        (each.hex, fired[str(each)].span_id) for each in (second, third)
+    ]
+
+
+def test_calls_and_messages_take_the_trace_of_their_request(api: Api) -> None:
+    agent = api.agent("ada")["id"]
+    api.post("/users", {"name": "grace"})
+    api.trigger(agent, "hears", type="on_message", config={"from_user": "grace"})
+    headers = {"traceparent": SENT}
+    assert api.call("POST", f"/agents/{agent}/wake", {"message": "up"}, headers=headers).status_code == 202
+    body = {"from": {"type": "user", "name": "grace"}, "to_agent_id": agent, "text": "hello"}
+    assert api.call("POST", "/messages", body, headers=headers).status_code == 201
+    api.call("POST", f"/agents/{agent}/wake", {"message": "again"}, headers={"traceparent": "no"})
+    kept = rows(
+        api.db,
+        "SELECT f.trigger_type, t.traceparent FROM firings f JOIN firing_traces t ON t.firing_id = f.id ORDER BY f.id",
+    )
+    assert [tuple(each) for each in kept] == [("wake", SENT), ("on_message", SENT)]
+
+
+def test_spans_that_did_not_arrive_are_sent_again(db: Database, receiver: Receiver) -> None:
+    make_woken(db, "ada")
+    fire(db, make_woken(db, "bob"))
+    run_all(db, Replied("done"))
+    receiver.status = 400
+    assert tracing(db, receiver).look() == 0
+    receiver.status = 200
+    assert tracing(db, receiver).look() == 4
+    assert receiver.named("wake bob")
+
+
+def test_agents_are_given_the_trace_by_header_and_by_variable() -> None:
+    async def run() -> tuple[Exchange, Outcome]:
+        async with serve(answered("200 OK")) as server, make_parts({"it": ["/usr/bin/env"]}) as parts:
+            request = make_request(traceparent=SENT)
+            await make_runtime(RuntimeSpec("http", {"url": server.url}, SECRET, 10), parts).run(request)
+            told = await make_runtime(RuntimeSpec("command", {"name": "it"}, None, 10), parts).run(request)
+            return server.exchanges[0], told
+
+    sent, told = asyncio.run(run())
+    assert sent.headers["traceparent"] == SENT
+    assert b"traceparent" not in sent.body
+    assert isinstance(told, Replied)
+    assert f"TRACEPARENT={SENT}" in told.text.split("\n")
+
+
+def test_log_lines_of_a_run_carry_its_ids_in_json(db: Database) -> None:
+    out = io.StringIO()
+    configure_logging("INFO", as_json=True, stream=out)
+    try:
+        woken = make_woken(db, "ada")
+        [firing] = fire(db, woken)
+        [request] = run_all(db, Replied("done"))
+    finally:
+        logger.remove()
+    lines: list[dict[str, Any]] = [json.loads(each) for each in out.getvalue().splitlines()]
+    [line] = [each for each in lines if "was woken" in each["message"]]
+    assert line["invocation_id"] == str(request.invocation_id)
+    assert line["firing_ids"] == [str(firing)]
+    assert line["trigger_ids"] == [str(woken.trigger_id)]
+    assert line["trace_id"] == firing.hex
+    assert UUID(line["trace_id"])
+
+
+def test_without_an_endpoint_there_is_no_duty_and_without_the_extra_a_clear_error(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert trace_duties(load_settings({}), db) == []
+    settings = load_settings(
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c"}
+    )
+    assert [each.name for each in trace_duties(settings, db)] == ["export traces"]
+    monkeypatch.setitem(__import__("sys").modules, "opentelemetry.sdk.trace", None)
+    with pytest.raises(ConfigurationError, match=r"install reveille-server\[otel\]"):
+        trace_duties(settings, db)
+    with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_HEADERS: must be headers such as"):
+        load_settings({"OTEL_EXPORTER_OTLP_HEADERS": "nonsense"})
