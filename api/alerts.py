@@ -65,6 +65,14 @@ def make_badge() -> Response:
     return answer(BadgeOut(url=f"{base_url()}/badge/{token}.svg"), 201)
 
 
+@alerts.delete("/alerts/badge", responses={204: EMPTY, **CHANGES})
+@needs(Level.ADMIN)
+def end_badge() -> Response:
+    """End the tenant's badge: its address stops working."""
+    services().alerts.end_badge(caller().tenant_id, actor=caller().actor)
+    return no_content()
+
+
 @badges.get("/badge/<token>.svg")
 def show_badge(token: str) -> Response:
     """A picture of whether the tenant has open alerts. Whoever knows the address sees it."""

@@ -33,8 +33,10 @@ for _warning in unknown_settings():
     logger.warning(_warning)
 
 
-_METRICS = tempfile.mkdtemp(prefix="reveille-metrics-")
-share_metrics(_METRICS)
+_METRICS = tempfile.mkdtemp(prefix="reveille-metrics-") if _settings.web_concurrency > 1 else None
+"""Where the processes of this server count together; one alone needs no files."""
+if _METRICS is not None:
+    share_metrics(_METRICS)
 
 
 class RoutedLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -67,12 +69,14 @@ def child_exit(_server: object, worker: Any) -> None:
     """Takes what a process that ended shows as its state out of the metrics; what it counted stays."""
     from prometheus_client.multiprocess import mark_process_dead
 
-    mark_process_dead(worker.pid, _METRICS)  # type: ignore[no-untyped-call]
+    if _METRICS is not None:
+        mark_process_dead(worker.pid, _METRICS)  # type: ignore[no-untyped-call]
 
 
 def on_exit(_server: object) -> None:
     """Removes the metrics' files."""
-    shutil.rmtree(_METRICS, ignore_errors=True)
+    if _METRICS is not None:
+        shutil.rmtree(_METRICS, ignore_errors=True)
 
 
 def on_starting(_server: object) -> None:

@@ -34,7 +34,7 @@ DEAD = f"""
     GROUP BY i.tenant_id, i.agent_id, a.name
 """  # noqa: S608  # expressions of ours
 
-MOST_COUNTED = 100_000
+MOST_COUNTED = 20_000
 """The most invocations that a look counts. Beyond, a spent budget is found by the window that it holds."""
 MAYBE_SPENT = text(f"""
     SELECT agent_id FROM invocations WHERE state = 'collecting' AND held_reason = 'budget'

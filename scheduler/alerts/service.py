@@ -100,6 +100,15 @@ class Alerts:
             record_event(conn, action="badge.created", tenant_id=tenant_id, subject_id=tenant_id, actor=actor)
         return token
 
+    def end_badge(self, tenant_id: UUID, *, actor: str) -> None:
+        """Ends the tenant's badge: its address stops working. Does nothing when there is none."""
+        query = (
+            update(Tenant).where(Tenant.id == tenant_id, Tenant.badge_hash.is_not(None)).values(badge_hash=None)
+        )
+        with self._db.begin() as conn:
+            if conn.execute(query).rowcount:
+                record_event(conn, action="badge.ended", tenant_id=tenant_id, subject_id=tenant_id, actor=actor)
+
     def badge(self, token: str) -> Badge:
         """Returns the state of the tenant whose badge has that token. Raises NotFound."""
         count = (

@@ -13,6 +13,7 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "GET /alerts/mutes": ("read", False),
     "DELETE /alerts/mutes/<mute_id>": ("write", False),
     "POST /alerts/badge": ("admin", False),
+    "DELETE /alerts/badge": ("admin", False),
     "GET /pause": ("read", False),
     "POST /pause": ("admin", False),
     "POST /resume": ("admin", False),

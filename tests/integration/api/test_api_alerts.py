@@ -29,6 +29,8 @@ def test_alerts_are_listed_muted_and_shown_by_a_badge(api: Api) -> None:
     assert (picture.status_code, picture.content_type) == (200, "image/svg+xml")
     assert "Reveille: 1 alert<" in picture.text
     assert api.app.test_client().get("/badge/unknown.svg").status_code == 404
+    api.delete("/alerts/badge")
+    assert api.app.test_client().get(address[address.index("/badge/") :]).status_code == 404
     mute = api.post("/alerts/mutes", {"subject_id": agent, "until": "2040-01-01"})
     assert api.get("/alerts/mutes")["items"] == [mute]
     api.delete(f"/alerts/mutes/{mute['id']}")
