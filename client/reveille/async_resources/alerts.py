@@ -36,3 +36,7 @@ class AsyncAlerts:
         """Make the address of the tenant's badge, shown in this response only; an earlier one stops working."""
         answer: BadgeOut = await self._client.call("POST", "/alerts/badge")
         return answer
+
+    async def end(self) -> None:
+        """End the tenant's badge: its address stops working."""
+        await self._client.call("DELETE", "/alerts/badge")

@@ -34,3 +34,7 @@ class Alerts:
         """Make the address of the tenant's badge, shown in this response only; an earlier one stops working."""
         answer: BadgeOut = self._client.call("POST", "/alerts/badge")
         return answer
+
+    def end(self) -> None:
+        """End the tenant's badge: its address stops working."""
+        self._client.call("DELETE", "/alerts/badge")
