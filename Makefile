@@ -11,7 +11,7 @@ help:
 	@echo "make bench    measure speed, lateness and memory beside APScheduler as shipped"
 	@echo "make bench-peers  measure other schedulers beside Reveille (an hour; needs redis-server and an idle machine)"
 	@echo "make chaos    let processes, database and network fail at random for CHAOS=600 seconds; SEED=n repeats a run"
-	@echo "make external  install LangGraph's server, the OpenClaw gateway and n8n below var/external, and try their presets"
+	@echo "make external  install the products of the presets and the coding agents below var/external, and try them"
 	@echo "make servers  run a short acceptance on each PostgreSQL from 14 to 18 that Debian, npm and the wheel offer here"
 	@echo "make dist     build the wheel and the source distribution into dist/"
 	@echo "make screenshots  take a picture of every page, light and dark, into docs/screenshots"

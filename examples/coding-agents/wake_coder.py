@@ -61,17 +61,17 @@ class Claude:
         turn.reply = str(event.get("result") or "")
         if event.get("is_error") or event.get("subtype", "success") != "success":
             turn.error = turn.reply or str(event.get("subtype"))
-        used = event.get("usage") or {}
-        cached = ("cache_creation_input_tokens", "cache_read_input_tokens")
-        turn.usage = {
-            "input_tokens": sum(used.get(name) or 0 for name in ("input_tokens", *cached)),
-            "output_tokens": used.get("output_tokens") or 0,
-            "cost": event.get("total_cost_usd"),
-        }
+        # What small models did beside it, such as a title, is in the cost and in modelUsage, but not in usage.
+        used = list((event.get("modelUsage") or {}).values()) or [event.get("usage") or {}]
+        counts = [(name.lower().replace("_", ""), number) for each in used for name, number in each.items()]
+        for kind in ("input", "output"):
+            names = (f"{kind}tokens", f"cacheread{kind}tokens", f"cachecreation{kind}tokens")
+            turn.usage[f"{kind}_tokens"] = sum(number or 0 for name, number in counts if name in names)
+        turn.usage["cost"] = event.get("total_cost_usd")
 
 
 class Codex:
-    """Codex: `codex exec --json`, with the prompt on stdin."""
+    """Codex: `codex exec --json`, with the prompt on stdin. Its usage is that of the whole conversation so far."""
 
     program = "codex"
 
@@ -137,28 +137,35 @@ TOOLS: dict[str, Claude | Codex | Gemini] = {"claude": Claude(), "codex": Codex(
 
 @dataclass
 class Memory:
-    """What is kept of one agent: its conversation, and the answer of its last invocation."""
+    """What is kept of one agent: its conversation, what of its usage was told, and its last answer."""
 
     path: Path
     session: str | None = None
     invocation: str | None = None
     answer: dict[str, Any] | None = None
+    told: dict[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Memory:
         """Reads it; unreadable content is ignored."""
         try:
             kept = json.loads(path.read_text(encoding="utf-8"))
-            return cls(path, kept["session"], kept["invocation"], kept["answer"])
+            return cls(path, kept["session"], kept["invocation"], kept["answer"], kept.get("told") or {})
         except (OSError, ValueError, KeyError, TypeError):
             return cls(path)
 
     def write(self) -> None:
         """Writes it atomically."""
-        kept = {"session": self.session, "invocation": self.invocation, "answer": self.answer}
+        kept = {name: value for name, value in vars(self).items() if name != "path"}
         new = self.path.with_suffix(".new")
         new.write_text(json.dumps(kept), encoding="utf-8")
         new.replace(self.path)
+
+    def news(self, used: dict[str, Any], *, is_new: bool) -> dict[str, Any]:
+        """Returns what a conversation took since it was last told, and keeps what it took in all."""
+        before = {} if is_new or any(used[each] < self.told.get(each, 0) for each in used) else self.told
+        self.told = used or ({} if is_new else self.told)
+        return {each: number - before.get(each, 0) for each, number in used.items()}
 
 
 def objects_in(lines: Iterator[str], log: TextIO) -> Iterator[dict[str, Any]]:
@@ -211,12 +218,10 @@ def run(tool: Claude | Codex | Gemini, command: Sequence[str], prompt: str, dire
     return turn
 
 
-def is_forgotten(turn: Turn, log: TextIO, began: int) -> bool:
+def is_forgotten(turn: Turn, said: str) -> bool:
     """Whether the tool failed because it no longer knows the conversation."""
-    if turn.error is None or any(turn.usage.values()):
-        return False
-    said = Path(log.name).read_bytes()[began:][-4000:].decode("utf-8", "replace")
-    return FORGOTTEN.search(f"{turn.error}\n{said}") is not None
+    failed = turn.error is not None and not any(turn.usage.values())
+    return failed and FORGOTTEN.search(f"{turn.error}\n{said}") is not None
 
 
 def open_log(path: Path) -> TextIO:
@@ -241,9 +246,14 @@ def answer(request: dict[str, Any], options: argparse.Namespace) -> tuple[dict[s
             command = [options.program or tool.program, *tool.command(session, options.rest)]
             began = log.tell()
             turn = run(tool, command, str(request["context"]), options.directory, log)
-            if session is None or not is_forgotten(turn, log, began):
+            told = Path(log.name).read_bytes()[began:][-4000:].decode("utf-8", "replace")
+            if session is None or not is_forgotten(turn, told):
                 break
             turn.session = memory.session = None
+        if turn.error is not None and not turn.is_over:
+            turn.error += "".join(f": {each.strip()}" for each in told.splitlines()[-1:] if each[:1] != "{")
+    if isinstance(tool, Codex):
+        turn.usage = memory.news(turn.usage, is_new=session is None)
     memory.session = turn.session or memory.session
     said = {"reply": turn.reply, "usage": {name: value for name, value in turn.usage.items() if value is not None}}
     if turn.error is None:

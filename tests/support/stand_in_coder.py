@@ -55,7 +55,7 @@ def codex() -> Iterator[dict[str, Any]]:
     yield {"type": "item.completed", "item": {"id": "item_1", "type": "agent_message", "text": said}}
     yield {
         "type": "turn.completed",
-        "usage": {"input_tokens": 104, "cached_input_tokens": 100, "output_tokens": 7},
+        "usage": {each: known[session] * number for each, number in (("input_tokens", 104), ("output_tokens", 7))},
     }
 
 
