@@ -16,8 +16,8 @@ from api.services import services
 GREEN, RED, GREY = "#18794e", "#b42318", "#5b6470"
 CHARACTER_WIDTH = 7
 
-alerts = blueprint("alerts", "What is in trouble, since when, and what to do.")
-mutes = blueprint("mutes", "Alerts of which nobody is told.")
+alerts = blueprint("alerts", "Current problems, since when, and what to do.")
+mutes = blueprint("mutes", "Alerts that nobody is notified of.")
 badges = Blueprint("badges", __name__)
 
 

@@ -120,7 +120,7 @@ def _stock(figures: Figures) -> Iterator[GaugeMetricFamily]:
     yield labelled("rows", "Rows of a table, as PostgreSQL estimates them", "table", stock.rows)
     yield labelled("alerts_open", "Open alerts", "rule", dict.fromkeys(ADVICE, 0) | stock.alerts)
     drifted = stock.alerts.get("schedule_drift", 0)
-    yield gauge("drifted_triggers", "Triggers that disagreed with their jobs at the last look", drifted)
+    yield gauge("drifted_triggers", "Triggers that disagreed with their jobs at the last check", drifted)
     yield gauge("database_size_bytes", "Size of the database", stock.size)
     free = room_of(services().settings).free()
     if free is not None:

@@ -13,7 +13,7 @@ from api.services import services
 from scheduler.domain.errors import Forbidden
 
 pauses = blueprint(
-    "pauses", "Stops waking the agents of a tenant, or all, and goes on. Firings are recorded all the while."
+    "pauses", "Stops waking the agents of a tenant, or all agents, and resumes later. Firings are still recorded."
 )
 
 
@@ -46,7 +46,9 @@ def resume_all(body: ResumeIn) -> Response:
 def whole(*, everything: bool) -> UUID | None:
     """Returns the caller's tenant, or None for everything. Raises Forbidden without permission."""
     if everything and not caller().is_operator:
-        raise Forbidden("Only an operator pauses or resumes everything. Leave out 'everything' for your tenant.")
+        raise Forbidden(
+            "Only an operator can pause or resume everything. Omit 'everything' to act on your tenant."
+        )
     return None if everything else caller().tenant_id
 
 

@@ -29,7 +29,7 @@ def serve_metrics(settings: Settings) -> int | None:
             start_http_server(port, settings.host or LOOPBACK, shown)
         except OSError:
             continue
-        logger.debug("Metrics are at port {}", port)
+        logger.debug("Metrics are served on port {}", port)
         return port
     logger.warning("No port from {} on is free for metrics: set REVEILLE_METRICS_PORT", first)
     return None

@@ -58,7 +58,8 @@ class AgentSettings(Shape):
         DEFAULT_INVOCATIONS_PER_HOUR, description="Null: only the tenant's limit. Default: 600."
     )
     expect_wake_within: Expected = Field(
-        None, description="An alert opens when it is not woken for so long: seconds, or a text such as 90m or 1d."
+        None,
+        description="An alert opens when it is not woken for this long: seconds, or a text such as 90m or 1d.",
     )
     expires_at: Moment | None = None
     mcp_servers: Annotated[list[McpServer], AfterValidator(unique_names)] = Field(

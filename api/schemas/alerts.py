@@ -31,7 +31,7 @@ class AlertOut(Answer):
     looks: int = Field(description="How often it was found, every 15 seconds.")
     opened_at: Time
     seen_at: Time
-    told_at: Time | None = Field(description="When the notification targets were last told.")
+    told_at: Time | None = Field(description="When the notification targets were last notified.")
     closed_at: Time | None
 
 
@@ -44,7 +44,7 @@ class MuteIn(Shape):
 
     rule: str | None = Field(None, max_length=100)
     subject_id: Annotated[UUID, Field(strict=False)] | None = None
-    until: Moment | None = Field(None, description="Null: until it is ended.")
+    until: Moment | None = Field(None, description="Null: until it is deleted.")
     note: Note | None = None
 
 

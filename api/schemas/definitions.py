@@ -19,7 +19,7 @@ from scheduler.manage.definitions.service import DEFAULT_SET
 from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, Wanted
 
 MOST = 5000
-RENAMED = Field(None, description="The name it had: it is renamed instead of made anew.")
+RENAMED = Field(None, description="Its previous name: it is renamed instead of recreated.")
 PARTS = frozenset({"name", "agent", "renamed_from", "kept"})
 
 
@@ -49,9 +49,9 @@ class AgentDefinition(Defined, AgentSettings):
     name: Name
     renamed_from: Name | None = RENAMED
     runtime: dict[str, Any] = Field(
-        description="How it is woken: kind, and the settings of that kind. A model is named by its name, as model."
+        description="How it is woken: kind, and the settings of that kind. A model is given by its name, as model."
     )
-    is_paused: bool | None = Field(None, description="Left out: it stays as it is.")
+    is_paused: bool | None = Field(None, description="If omitted, it stays unchanged.")
 
 
 class TriggerDefinition(Defined, TriggerIn):
@@ -59,7 +59,7 @@ class TriggerDefinition(Defined, TriggerIn):
 
     agent: Name
     renamed_from: Name | None = RENAMED
-    is_enabled: bool | None = Field(None, description="Left out: it stays as it is.")
+    is_enabled: bool | None = Field(None, description="If omitted, it stays unchanged.")
 
 
 class TargetDefinition(Defined, TargetIn):
@@ -68,7 +68,7 @@ class TargetDefinition(Defined, TargetIn):
     agent: Name
     renamed_from: Name | None = RENAMED
     url: Annotated[str, StringConstraints(min_length=1, max_length=2000)] | None = Field(  # type: ignore[assignment]
-        None, description="Left out, or without a value: what is stored stays.", repr=False
+        None, description="If omitted or without a value, the stored one is kept.", repr=False
     )
 
 
@@ -79,9 +79,9 @@ class DefinitionsIn(Shape):
     agents: list[AgentDefinition] = Field(default_factory=list, max_length=MOST)
     triggers: list[TriggerDefinition] = Field(default_factory=list, max_length=MOST)
     targets: list[TargetDefinition] = Field(default_factory=list, max_length=MOST)
-    set: Name = Field(DEFAULT_SET, description="Files that are applied together; pruning looks only at its set.")
-    dry_run: bool = Field(False, description="Only say what would change.")
-    prune: bool = Field(False, description="Remove what an earlier apply of this set made and is not here.")
+    set: Name = Field(DEFAULT_SET, description="Files applied together; pruning affects only its own set.")
+    dry_run: bool = Field(False, description="Only report what would change.")
+    prune: bool = Field(False, description="Remove what an earlier apply of this set created and is not listed.")
 
     def wanted(self) -> list[Wanted]:
         """Returns the service's input."""
@@ -98,7 +98,7 @@ class FieldChangeOut(Answer):
     before: Any
     after: Any
     is_secret: bool
-    edited_by: str | None = Field(description="Who edited it by hand since the last apply; that is undone.")
+    edited_by: str | None = Field(description="Who edited it by hand since the last apply; this is undone.")
     edited_at: Time | None
 
 

@@ -76,10 +76,11 @@ class TenantSettings(Shape):
         None, ge=1, le=1_000_000, description="The maximum concurrent runs of all agents; null: no limit."
     )
     alert_quiet_hours: OnlyBetween | None = Field(
-        None, description="Hours of the day in the tenant's zone in which nobody is told of alerts; null: none."
+        None,
+        description="Hours of the day in the tenant's zone in which nobody is notified of alerts; null: none.",
     )
     alert_remind_minutes: int | None = Field(
-        None, ge=1, le=525_600, description="How often people are told again of an open alert; null: once only."
+        None, ge=1, le=525_600, description="How often the notification of an open alert is repeated; null: never."
     )
     keep_firings_days: Days = Field(None, description=f"Firings with their payloads. {KEEP}")
     keep_invocations_days: Days = Field(None, description=f"Ended invocations with their transcripts. {KEEP}")

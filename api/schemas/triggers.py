@@ -107,7 +107,7 @@ class TriggerSettings(Shape):
     expect_within: Expected = Field(
         None,
         title="Alert when silent for",
-        description="Seconds, or a text such as 90m, 2h or 1d. An alert opens when it does nothing for so long.",
+        description="Seconds, or a text such as 90m, 2h or 1d. An alert opens when it does nothing for this long.",
         json_schema_extra=FOLDED,
     )
     expect: Literal["firing", "success"] = Field(

@@ -139,7 +139,7 @@ class Hub:
         except OSError:
             pass  # it is gone
         except Exception as error:  # noqa: BLE001  # nobody waits for this one's end
-            logger.opt(exception=error).error("A socket broke")
+            logger.opt(exception=error).error("A socket failed unexpectedly")
         finally:
             if watch is not None:
                 self.places.leave(watch.key_id)

@@ -28,7 +28,7 @@ RANGE_WORDS = {"24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days
 FILTERS = (
     AGENT,
     TRIGGER,
-    replace(choice("range", "Range", RANGE_WORDS), hint="The last 24 hours unless given."),
+    replace(choice("range", "Range", RANGE_WORDS), hint="Default: the last 24 hours."),
     FROM,
     TO,
     choice("step", "By", [each.value for each in Step]),

@@ -27,8 +27,8 @@ def ask_to_pause() -> Response:
         f"Pause {WHAT[everything]}?",
         "Pause",
         "/settings",
-        f"{agents} is woken until you resume. What runs now goes on to its end; firings are recorded and wait. "
-        "Agents and triggers that are paused already stay so afterwards.",
+        f"{agents} is woken until you resume. Current runs continue to their end; firings are recorded and wait. "
+        "Agents and triggers that are already paused stay paused afterwards.",
         hidden={"everything": "1"} if everything else {},
         asks_note=True,
     )
@@ -53,7 +53,7 @@ def ask_to_resume() -> Response:
         f"Resume {WHAT[everything]}?",
         "Resume",
         "/settings",
-        "What waited is delivered at once. Agents and triggers that were paused before stay paused.",
+        "Waiting firings are delivered at once. Agents and triggers that were paused before stay paused.",
         is_danger=False,
         hidden={"everything": "1"} if everything else {},
     )

@@ -135,5 +135,5 @@ def _empty_hints() -> dict[str, str]:
     """Returns what an empty value of each limit means."""
     days = read_days(services().settings.retention)
     usual = {kind.column: f"{days[kind]} days" if days[kind] else "for ever" for kind in History}
-    alerts = {"alert_remind_minutes": "no repetition", "alert_quiet_hours": "none, else such as 22:00-07:00"}
+    alerts = {"alert_remind_minutes": "no repetition", "alert_quiet_hours": "none, or for example 22:00-07:00"}
     return dict.fromkeys(BUDGETS, "no limit") | alerts | usual

@@ -127,17 +127,17 @@ AGENT_RULES = (
         lambda each: (
             f"It has not been woken for {spell_duration(each.seconds)}; expected within {spell_duration(each.limit)}."
         ),
-        "Look at its triggers: are they enabled, and do they fire?",
+        "Check its triggers: are they enabled, and do they fire?",
     ),
     Rule(
         "invocations_failed",
         "agent",
         by_query(DEAD),
         lambda each: (
-            f"{many(each.count, 'invocation')} failed for good in a day and {'was' if each.count == 1 else 'were'} not "
-            f"replayed. The last: {each.note or 'no reason was given'}"
+            f"{many(each.count, 'invocation')} failed permanently within a day "
+            f"and {'was' if each.count == 1 else 'were'} not replayed. The last: {each.note or 'no reason was given'}"
         ),
-        "Open Failed, mend the cause, and replay or leave them.",
+        "Open Failed, fix the cause, and replay them or leave them.",
     ),
     Rule(
         "budget_spent",
@@ -150,7 +150,7 @@ AGENT_RULES = (
         "window_overdue",
         "agent",
         by_query(OVERDUE),
-        lambda each: f"What fired should have left {spell_duration(each.seconds)} ago and still waits.",
-        "Look at the worker: does it run, and is it overloaded? See `reveille doctor`.",
+        lambda each: f"Its firings should have been delivered {spell_duration(each.seconds)} ago and still wait.",
+        "Check the worker: is it running, and is it overloaded? See `reveille doctor`.",
     ),
 )

@@ -65,7 +65,7 @@ class Guard:
             if unsent:
                 asyncio.run(self._send(unsent))
         except Exception as error:  # noqa: BLE001  # a database that is away is no reason to stop looking
-            logger.warning("The watch could not look: {}", first_line(error))
+            logger.warning("The check for alerts failed: {}", first_line(error))
 
     def _run(self) -> None:
         while not self._stop.wait(EVERY_SECONDS):

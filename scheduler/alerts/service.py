@@ -63,7 +63,7 @@ class Alerts:
         if rule is None and subject_id is None:
             raise InvalidField("Name a rule, a subject_id, or both.", field="rule")
         if rule is not None and rule not in ADVICE:
-            raise InvalidField(f"There is no rule {rule!r}. There are {', '.join(ADVICE)}.", field="rule")
+            raise InvalidField(f"There is no rule {rule!r}; the rules are {', '.join(ADVICE)}.", field="rule")
         values = {"tenant_id": tenant_id, "rule": rule, "subject_id": subject_id, "until": until, "note": note}
         with self._db.begin() as conn:
             row = one_as(

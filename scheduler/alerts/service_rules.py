@@ -74,7 +74,7 @@ class Room:
         size = int(conn.execute(SIZE).scalar_one())
         if size < NEARLY_FULL * self.limit:
             return None
-        return f"The database has {_bytes(size)} of the {_bytes(self.limit)} that it may have."
+        return f"The database has reached {_bytes(size)} of its limit of {_bytes(self.limit)}."
 
 
 NOTHING_KNOWN = Room()
@@ -108,14 +108,14 @@ def service_rules(room: Room) -> tuple[Rule, ...]:
             "service",
             by_query(SCHEDULERS),
             _silence("No scheduler has looked for due triggers", "No scheduler runs."),
-            "Start a worker, or look at its log: `reveille worker`.",
+            "Start a worker, or check its log: `reveille worker`.",
         ),
         Rule(
             "worker_stale",
             "service",
             by_query(WORKERS),
             _silence("No worker that wakes agents has reported", "No worker that wakes agents runs."),
-            "Start a worker, or look at its log: `reveille worker`.",
+            "Start a worker, or check its log: `reveille worker`.",
         ),
         Rule(
             "disk_low",

@@ -91,7 +91,7 @@ TRIGGER_RULES = (
         lambda each: (
             f"It has not {each.note} for {spell_duration(each.seconds)}; expected within {spell_duration(each.limit)}."
         ),
-        "Look at the trigger's history: is its source, its agent or its schedule at fault?",
+        "Check the trigger's history: is its source, its agent or its schedule at fault?",
     ),
     Rule(
         "signatures_fail",
@@ -119,7 +119,7 @@ TRIGGER_RULES = (
         "trigger",
         drifted,
         lambda each: f"It disagrees with its scheduled job: {each.note}.",
-        "It is repaired within five minutes. If it comes again, something else writes to this database.",
+        "It is repaired within five minutes. If it happens again, something else writes to this database.",
         is_seldom=True,
     ),
 )

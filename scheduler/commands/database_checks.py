@@ -195,7 +195,7 @@ def _clocks(conn: Connection, clock: Clock) -> Finding:
 def _signs_of_life(conn: Connection) -> Iterator[Finding]:
     signs = read_signs_of_life(conn)
     yield _alive("scheduler", "the last pass was", signs.last_pass_age, MAX_PASS_AGE)
-    yield _alive("worker", "the last sign of life was", signs.worker_heartbeat_age, MAX_HEARTBEAT_AGE)
+    yield _alive("worker", "the last heartbeat was", signs.worker_heartbeat_age, MAX_HEARTBEAT_AGE)
 
 
 def _alive(name: str, what: str, age: float | None, limit: float) -> Finding:
@@ -231,7 +231,7 @@ def _secrets(conn: Connection, secret_key: str | None) -> Finding:
             "secret key", found, "start with the REVEILLE_SECRET_KEY that encrypted them, or enter them again"
         )
     return ok(
-        "secret key", f"opens all {len(stored)} stored secrets" if stored else "set; no secret is stored yet"
+        "secret key", f"decrypts all stored secrets ({len(stored)})" if stored else "set; no secret is stored yet"
     )
 
 

@@ -42,10 +42,11 @@ def apply(
         bool, typer.Option("--dry-run", help="Only show what would change; the exit code is 3 if anything would.")
     ] = False,
     prune: Annotated[
-        bool, typer.Option("--prune", help="Delete what apply made and the files no longer have.")
+        bool, typer.Option("--prune", help="Delete what apply created and the files no longer contain.")
     ] = False,
     set_name: Annotated[
-        str, typer.Option("--set", metavar="NAME", help="Files applied together; pruning looks only at its set.")
+        str,
+        typer.Option("--set", metavar="NAME", help="Files applied together; pruning affects only its own set."),
     ] = "default",
 ) -> None:
     """Make agents and triggers as files define them.

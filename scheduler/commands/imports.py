@@ -15,7 +15,7 @@ from scheduler.domain.errors import InvalidField
 if TYPE_CHECKING:
     from scheduler.definitions.crontab import Imported
 
-group = typer.Typer(help="Make definitions of what another scheduler ran; see apply.")
+group = typer.Typer(help="Create definitions from another scheduler's jobs; see apply.")
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The file, or - for stdin.")]
 
@@ -26,7 +26,7 @@ def crontab(
     agent: Annotated[str, typer.Option(help="The agent that each job wakes.")],
     system: Annotated[
         bool | None,
-        typer.Option("--system/--user", help="Whether jobs name a user; default: as the file looks."),
+        typer.Option("--system/--user", help="Whether jobs name a user; default: detected from the file."),
     ] = None,
     timezone: Annotated[
         str | None, typer.Option(metavar="ZONE", help="The zone of the times; default: the agent's.")
@@ -49,7 +49,7 @@ def crontab(
 def triggers(
     file: File,
     agent: Annotated[
-        str | None, typer.Option(help="The agent of all; default: agent_name or agent_id of each row.")
+        str | None, typer.Option(help="The agent of all triggers; default: agent_name or agent_id of each row.")
     ] = None,
 ) -> None:
     """Print rows of the original's table of triggers.

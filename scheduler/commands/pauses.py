@@ -19,7 +19,7 @@ COLUMNS: Columns = (
 
 Everything = Annotated[
     bool,
-    typer.Option("--everything", help="All tenants, with an operator's key; else the tenant that is acted on."),
+    typer.Option("--everything", help="All tenants (requires an operator's key); default: the current tenant."),
 ]
 
 

@@ -28,8 +28,8 @@ _AT_BOOT = "@reboot"
 UNKNOWN = "?"
 """The zone after a line that names none that exists."""
 _KNOWN = {
-    "MAILTO": "what agents reply is sent to notification targets instead",
-    "MAILFROM": "what agents reply is sent to notification targets instead",
+    "MAILTO": "agents' replies are sent to notification targets instead",
+    "MAILFROM": "agents' replies are sent to notification targets instead",
     "RANDOM_DELAY": "write jitter_seconds into the config of these triggers instead",
     "CRON_WITHIN": "triggers have misfire_policy and grace_seconds instead",
 }
@@ -101,42 +101,40 @@ class _Reader:
             value = value[1:-1]
         if name not in ("CRON_TZ", "TZ"):
             why = _KNOWN.get(name, "an agent is woken, and no command is run here")
-            self._note(number, f"{name} is not carried: {why}.")
+            self._note(number, f"{name} is not imported: {why}.")
             return
         try:
             self._zones[name] = load_zone(value.removeprefix(":")).key if value else None
         except InvalidField as error:
             self._zones[name] = UNKNOWN
-            self._note(number, f"{error.message} The jobs below are not carried until a line names another zone.")
+            self._note(number, f"{error.message} The jobs below are not imported until a line names another zone.")
             return
         if name == "TZ":
-            text = (
-                "TZ is taken for the zone of the times below, as CRON_TZ is; some crons apply it to commands only."
-            )
-            self._note(number, "TZ is not carried: CRON_TZ is." if self._zones.get("CRON_TZ") else text)
+            text = "TZ is used as the zone of the times below, like CRON_TZ; some crons apply it to commands only."
+            self._note(number, "TZ is not imported: CRON_TZ is used." if self._zones.get("CRON_TZ") else text)
 
     def _job(self, number: int, line: str) -> None:
         expr, rest = _split(line)
         if expr == _AT_BOOT:
             self._note(
-                number, f"{line!r} is not carried: {_AT_BOOT} has no time. Fire a trigger from a unit at boot."
+                number, f"{line!r} is not imported: {_AT_BOOT} has no time. Fire a trigger from a unit at boot."
             )
             return
         user = ""
         if self._is_system:
             user, rest = [*rest.split(None, 1), "", ""][:2]
             if not _USER.fullmatch(user):
-                self._note(number, f"{line!r} is not carried: it names no user, as a system crontab does.")
+                self._note(number, f"{line!r} is not imported: it names no user, as a system crontab does.")
                 return
         try:
             parse_expression(expr, None)
         except InvalidField as error:
-            self._note(number, f"{line!r} is not carried: {error.message}")
+            self._note(number, f"{line!r} is not imported: {error.message}")
             return
         if not rest:
-            self._note(number, f"{line!r} is not carried: it has no command.")
+            self._note(number, f"{line!r} is not imported: it has no command.")
         elif self._zone() == UNKNOWN:
-            self._note(number, f"{line!r} is not carried: its zone is not known.")
+            self._note(number, f"{line!r} is not imported: its zone is not known.")
         else:
             self._add(number, expr, user, rest)
 

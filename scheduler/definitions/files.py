@@ -68,7 +68,9 @@ class Bundle:
                     self._add(name, node)
             elif not name.startswith(SPARE):
                 known = ", ".join(SECTIONS)
-                raise Fault(section.place, f"{name} is not a section of a file of definitions; there are {known}.")
+                raise Fault(
+                    section.place, f"{name} is not a section of a file of definitions; the sections are {known}."
+                )
 
     def _add(self, section: str, node: Node) -> None:
         members = node.members()

@@ -37,7 +37,7 @@ def import_rows(text: str, agent: str | None, now: datetime) -> Imported:
         try:
             _Row(imported, number, row, now).add(agent, names)
         except _Lost as lost:
-            imported.notes.append(Note(number, f"{row.get('name') or 'The row'} is not carried: {lost}"))
+            imported.notes.append(Note(number, f"{row.get('name') or 'The row'} is not imported: {lost}"))
     return imported
 
 
@@ -89,7 +89,7 @@ class _Row:
             raise _Lost("the service makes it itself.")
         convert = KINDS.get(kind)
         if convert is None:
-            raise _Lost(f"there is no type {kind!r}; there are {', '.join(KINDS)}.")
+            raise _Lost(f"there is no type {kind!r}; the types are {', '.join(KINDS)}.")
         owner = agent or str(self._row.get("agent_name") or self._row.get("agent_id") or "")
         if not owner:
             raise _Lost("it names no agent; give one with --agent.")
@@ -139,7 +139,7 @@ class _Row:
         if most is not None:
             found["max_fires"] = max(int(most - fired), 0)
             if fired:
-                self.note(f"it has fired {fired:g} of {most:g} times; max_fires is what is left.")
+                self.note(f"it has fired {fired:g} of {most:g} times; max_fires is the remainder.")
         if self._row.get("expires_at"):
             moment = self._moment(self._row["expires_at"], "expires_at")
             if moment <= self._now:
@@ -201,7 +201,7 @@ class _Row:
             found.pop("match_value", None)
         if "headers" in found:
             self.note("its headers are secrets, and are written here as they are; put {env: NAME} in their place.")
-        self.note("its first look is a new baseline.")
+        self.note("its first check sets a new baseline.")
         return found
 
     def on_message(self) -> dict[str, Any]:
@@ -214,7 +214,7 @@ class _Row:
 
     def webhook(self) -> dict[str, Any]:
         """A new address, with the secret of the old one."""
-        self.note("it gets a new address: give that to whoever calls it.")
+        self.note("it gets a new address: give it to its callers.")
         secret = self.get("secret")
         if not secret:
             return {}

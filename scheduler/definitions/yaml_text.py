@@ -128,7 +128,7 @@ class _Composer:
     def _start(self, event: Any, value: list[Node] | dict[str, Node]) -> None:
         self._refuse_tag(event)
         if len(self._open) >= MAX_DEPTH:
-            raise Fault(self._place(event), f"it is nested more than {MAX_DEPTH} deep.")
+            raise Fault(self._place(event), f"it is nested more than {MAX_DEPTH} levels deep.")
         self._open.append(_Open(Node(self._place(event), value), event.anchor))
 
     def _end(self) -> None:
@@ -141,7 +141,7 @@ class _Composer:
     def _alias(self, event: Any) -> Node:
         found = self._anchors.get(event.anchor)
         if found is None:
-            raise Fault(self._place(event), f"*{event.anchor} names nothing that ends before it.")
+            raise Fault(self._place(event), f"*{event.anchor} does not refer to an earlier anchor.")
         return Node(self._place(event), found.value, found.size)
 
     def _add(self, node: Node, anchor: str | None) -> None:
@@ -182,7 +182,7 @@ def _name_of(key: Node) -> str:
         return "true" if value else "false"
     if isinstance(value, str | int | float):
         return str(value)
-    raise Fault(key.place, f"the name of a member is a text, not {key.said()}.")
+    raise Fault(key.place, f"the name of a member must be a text, not {key.said()}.")
 
 
 def _merged(nodes: list[Node]) -> Iterator[tuple[str, Node]]:

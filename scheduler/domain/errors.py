@@ -62,7 +62,7 @@ class NotFound(ReveilleError):
 
 
 class Conflict(ReveilleError):
-    """The state of the thing does not allow this."""
+    """The current state does not allow this."""
 
     status = 409
     problem = "conflict"

@@ -92,7 +92,7 @@ def check_storable(value: object) -> None:
     text = json.dumps(value, ensure_ascii=False, allow_nan=False)
     text.encode()
     if r"\u0000" in text.replace(r"\\", ""):
-        raise ValueError("a text holds U+0000")
+        raise ValueError("a text contains U+0000")
 
 
 def json_equal(left: object, right: object, step: Callable[[], None] | None = None) -> bool:

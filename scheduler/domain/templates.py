@@ -38,7 +38,8 @@ def check_template(template: object, known: Collection[str], field: str) -> None
         where = f"{field}{place}" if place else field
         if is_name and "{{" in text:
             raise InvalidField(
-                f"{where}: a placeholder stands in a value; the name {text!r} has one.", field=field
+                f"{where}: placeholders are only allowed in values, but the name {text!r} contains one.",
+                field=field,
             )
         for name in _names_in(text, where, field):
             if name not in known:
@@ -113,7 +114,7 @@ def _names_in(text: str, where: str, field: str) -> Iterator[str]:
 
 def _unknown(name: str, known: Collection[str]) -> str:
     listed = ", ".join(known)
-    return f"there is no value {name!r}; there are {listed}." if known else "it takes no values."
+    return f"there is no value {name!r}; the values are {listed}." if known else "it takes no values."
 
 
 def summary_of(request: RunRequest) -> str:

@@ -212,7 +212,7 @@ def check_size(firing: NewFiring) -> None:
     """Raises ValueError for a firing larger than MOST_BYTES, and JSON's exceptions for its data."""
     size = len(firing.payload or b"") + (0 if firing.data is None else len(json.dumps(firing.data)))
     if size > MOST_BYTES:
-        raise ValueError(f"A firing carries {size} bytes, and may at most {MOST_BYTES}.")
+        raise ValueError(f"A firing carries {size} bytes; at most {MOST_BYTES} are allowed.")
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,9 @@ class Run:
             return self._stopped or Failed("The runtime cancelled itself.")
         error = self._task.exception()
         if error is not None:
-            logger.opt(exception=error).error("The runtime of invocation {} broke", self.invocation_id)
+            logger.opt(exception=error).error(
+                "The runtime of invocation {} failed unexpectedly", self.invocation_id
+            )
             return Failed(f"The runtime broke: {type(error).__name__}: {error}")
         return self._task.result()
 

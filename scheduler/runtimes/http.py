@@ -208,11 +208,9 @@ def _check_sense(whole: HttpSettings) -> None:
             field="runtime.async.location",
         )
     if follow.cancel_method is not None and follow.cancel_path is None:
-        raise InvalidField(
-            "cancel_method is of a request to cancel_path; give that too.", field="runtime.async.cancel_path"
-        )
+        raise InvalidField("cancel_method requires cancel_path; give that too.", field="runtime.async.cancel_path")
     if follow.done_path is None and (follow.done_values or follow.failed_values):
         raise InvalidField(
-            "done_values and failed_values are of what is at done_path; give that too.",
+            "done_values and failed_values require done_path; give that too.",
             field="runtime.async.done_path",
         )

@@ -170,7 +170,7 @@ class Following:
             return over
         url = self._address(first, self._follow.result_path)
         if url is None:
-            raise ConfigurationError(f"There is no address of the result at {self._follow.result_path}.")
+            raise ConfigurationError(f"There is no result address at {self._follow.result_path}.")
         if isinstance(over, Replied):
             return self._reading.outcome(await self._look(url), self._parts.clock.now())
         return await self._reason_at(url) or over

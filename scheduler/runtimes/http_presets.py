@@ -100,7 +100,7 @@ def preset_of(name: str) -> Preset:
     found = presets().get(name)
     if found is None:
         raise InvalidField(
-            f"There is no preset {name!r}; there are {', '.join(presets())}.", field="runtime.preset"
+            f"There is no preset {name!r}; the presets are {', '.join(presets())}.", field="runtime.preset"
         )
     return found
 

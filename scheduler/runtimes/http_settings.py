@@ -49,25 +49,27 @@ class Follow(Shape):
     done_path: Path | None = Field(
         None,
         title="Done path",
-        description="The JSONPath of the state in what is polled. Left out: done is what answers 200.",
+        description="The JSONPath of the state in the polled response. Default: a 200 means done.",
     )
     done_values: list[Value] | None = Field(
         None,
         min_length=1,
         max_length=MAX_VALUES,
         title="Done values",
-        description="What the state is at a good end; left out: done, completed, success and the like.",
+        description="The states of a successful end; default: done, completed, success and the like.",
         json_schema_extra={"x-input": "lines"},
     )
     failed_values: list[Value] | None = Field(
         None,
         max_length=MAX_VALUES,
         title="Failed values",
-        description="What it is at a bad end; left out: failed, error, cancelled and the like.",
+        description="The states of a failed end; default: failed, error, cancelled and the like.",
         json_schema_extra={"x-input": "lines"},
     )
     result_path: Path | None = Field(
-        None, title="Result path", description="Where the result is, if not in what is polled; as the poll path."
+        None,
+        title="Result path",
+        description="Where the result is, if not in the polled response; like the poll path.",
     )
     cancel_path: Path | None = Field(
         None,
@@ -84,7 +86,7 @@ class Follow(Shape):
         le=3600,
         allow_inf_nan=False,
         title="Poll seconds",
-        description="Between two looks; left out: 1, growing to 10.",
+        description="The time between two checks; default: 1, growing to 10.",
     )
 
     @field_validator("done_path")
@@ -117,7 +119,7 @@ class _Fields(RuntimeConfig):
     main_fields: ClassVar = ("url", "secret")
     options: ClassVar = (
         Option("--agent-url", "url", "where it is called.", metavar="URL"),
-        Option("--preset", "preset", "the product it is, such as langgraph.", metavar="NAME"),
+        Option("--preset", "preset", "the product, such as langgraph.", metavar="NAME"),
         Option(
             "--token",
             "token",
@@ -141,12 +143,12 @@ class _Fields(RuntimeConfig):
     preset: Annotated[str, StringConstraints(max_length=100)] | None = Field(
         None,
         title="Preset",
-        description="The product that is called: it fills in what is left out below.",
+        description="The product that is called; it provides defaults for the settings below.",
     )
     url: str = Field(
         max_length=8192,
         title="URL",
-        description="Every wake is sent here as a POST; of a preset, the address of its server.",
+        description="Every wake is sent here as a POST; with a preset, the address of its server.",
         examples=["https://agent.example.org/wake"],
     )
     secret: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
@@ -159,7 +161,7 @@ class _Fields(RuntimeConfig):
         None,
         repr=False,
         title="Token",
-        description="Sent as `Authorization: Bearer`, unless a header has it as {{token}}.",
+        description="Sent as `Authorization: Bearer`, unless a header contains {{token}}.",
     )
     accepted: Literal["done", "awaits"] | None = Field(
         None,
@@ -174,7 +176,7 @@ class _Fields(RuntimeConfig):
         description="What the preset asks for, such as agent_id; each is a placeholder by its name.",
     )
     method: Literal["GET", "POST", "PUT", "PATCH"] | None = Field(
-        None, title="Method", description="Left out: POST. A GET has no body."
+        None, title="Method", description="Default: POST. A GET has no body."
     )
     path: Path | None = Field(
         None,
@@ -192,18 +194,18 @@ class _Fields(RuntimeConfig):
         examples=[{"input": "{{context}}", "id": "{{invocation_id}}"}],
     )
     sign: bool | None = Field(
-        None, title="Sign", description="Whether calls are signed. Left out: they are, unless the preset says not."
+        None, title="Sign", description="Whether calls are signed. Default: yes, unless the preset turns it off."
     )
     reply_path: Path | None = Field(
         None,
         title="Reply path",
-        description="The JSONPath of the reply in the answer. Left out: `reply`, or the whole.",
+        description="The JSONPath of the reply in the answer. Default: `reply`, or the whole answer.",
     )
     error_path: Path | None = Field(
-        None, title="Error path", description="The JSONPath of an error in a 200: what is there fails the try."
+        None, title="Error path", description="The JSONPath of an error in a 200; a value there fails the attempt."
     )
     usage_path: Path | None = Field(
-        None, title="Usage path", description="The JSONPath of tokens and cost in the answer. Left out: `usage`."
+        None, title="Usage path", description="The JSONPath of tokens and cost in the answer. Default: `usage`."
     )
 
     _check_headers = field_validator("headers")(sendable)

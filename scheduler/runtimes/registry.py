@@ -65,5 +65,5 @@ def make_runtime(spec: RuntimeSpec, parts: RuntimeParts) -> Runtime:
         return CanaryRuntime()
     runtime = RUNTIMES.get(spec.kind)
     if runtime is None:
-        raise ConfigurationError(f"There is no runtime {spec.kind!r}; there are {', '.join(RUNTIMES)}.")
+        raise ConfigurationError(f"There is no runtime {spec.kind!r}; the runtimes are {', '.join(RUNTIMES)}.")
     return runtime.open(spec, parts)

@@ -246,9 +246,9 @@ def faults_of(kind_name: str) -> Iterator[None]:
 
         if stops_process(error) or isinstance(error, SQLAlchemyError):
             raise
-        logger.opt(exception=error).warning("The kind {} broke", kind_name)
+        logger.opt(exception=error).warning("The kind {} failed unexpectedly", kind_name)
         said = (
-            f"The kind {kind_name} cannot take this config: its code raised {type(error).__name__}, see the log."
+            f"The kind {kind_name} cannot take this config: its code raised {type(error).__name__}; see the log."
         )
         raise KindBroke(said, field="config") from None
 

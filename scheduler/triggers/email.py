@@ -61,7 +61,7 @@ class EmailConfig(LookConfig):
         Option("--mailbox", "mailbox", "The mailbox; default: INBOX.", implies=False),
         Option("--mail-from", "from", "Only mails from matching senders.", implies=False),
         Option("--mail-subject", "subject", "Only mails with a matching subject.", implies=False),
-        Option("--mark-seen", "mark_seen", "Mark what was taken as read.", "flag", implies=False),
+        Option("--mark-seen", "mark_seen", "Mark processed mails as read.", "flag", implies=False),
         Option("--every", "interval_seconds", "How often.", "duration", "20s|5m|2h|1d", implies=False),
     )
     data_headings: ClassVar = {

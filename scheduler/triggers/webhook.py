@@ -36,7 +36,7 @@ class WebhookFilter(BaseModel):
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
 
     json_path: str | None = Field(
-        default=None, title="Required JSONPath", description="Something must be there in the body."
+        default=None, title="Required JSONPath", description="The body must have a value at this path."
     )
     header: str | None = Field(default=None, pattern=HEADER_NAME, title="Required header")
     equals: str | None = Field(default=None, max_length=1000, title="Header value")

@@ -71,7 +71,7 @@ def test_json_is_read_with_its_tabs_and_escapes() -> None:
     ("text", "place", "said"),
     [
         ("a: 1\nb: 2\na: 3", "a.yaml:3:1", "given twice; line 1"),
-        ("a: &a [*a]", "a.yaml:1:8", "names nothing"),
+        ("a: &a [*a]", "a.yaml:1:8", "does not refer to an earlier anchor"),
         ("a: !!python/object:os.system x", "a.yaml:1:4", "tag"),
         ("a:\n  - [1", "a.yaml:3:1", "not YAML"),
         ("{a: 1}: 2", "a.yaml:1:1", "name of a member"),

@@ -41,13 +41,13 @@ def test_values_are_placed_with_their_types_or_as_text(template: object, filled:
 @pytest.mark.parametrize(
     ("template", "said"),
     [
-        ({"a": [{"b": "{{nme}}"}]}, "body.a[0].b: there is no value 'nme'; there are text, number"),
+        ({"a": [{"b": "{{nme}}"}]}, "body.a[0].b: there is no value 'nme'; the values are text, number"),
         ("{{}}", "there is no value ''"),
         ("{{text.x}}", "there is no value 'text.x'"),
         ("{{TEXT}}", "there is no value 'TEXT'"),
         ("{{text", "{{ has no }} that belongs to it"),
         ("{{te{xt}}", "{{ has no }} that belongs to it"),
-        ({"{{text}}": 1}, "a placeholder stands in a value"),
+        ({"{{text}}": 1}, "placeholders are only allowed in values"),
         (float("nan"), "is not JSON"),
         ("x" * 70_000, "65536 are allowed"),
     ],

@@ -120,7 +120,7 @@ class Poller:
 
     async def _quarantine(self, stored: StoredPoll, error: Exception) -> None:
         """Stops a trigger whose check cannot be accepted, unless the cause is a temporary database problem."""
-        logger.opt(exception=error).warning("The look at trigger {} broke", stored.id)
+        logger.opt(exception=error).warning("The check of trigger {} failed unexpectedly", stored.id)
         if not blames_rows(error):
             return
         try:

@@ -53,7 +53,7 @@ class Looker:
         except ReveilleError as error:
             return LookFailed(error.message)
         except Exception as error:  # noqa: BLE001  # whatever is wrong with this poll is wrong with this poll only
-            logger.opt(exception=error).error("A look at a poll broke")
+            logger.opt(exception=error).error("The check of a poll failed unexpectedly")
             return LookFailed(f"The check failed: {type(error).__name__}.")
 
     async def _look(self, config: PollConfig, validators: Validators, baseline: str | None) -> Look:

@@ -133,7 +133,7 @@ def look_once(config: LookConfig, cursor: Callable[[], Any], means: Means) -> Si
     except ReveilleError as error:
         return LookFailed(error.message, getattr(error, "retry_after", None))
     except BaseException as error:  # noqa: BLE001  # a stranger's code may raise anything, also what ends a loop
-        logger.opt(exception=error).warning("A look of type {} broke", config.kind)
+        logger.opt(exception=error).warning("A check of type {} failed unexpectedly", config.kind)
         return LookFailed(f"The check failed: {type(error).__name__}: {first_line(error)}")
     if len(text) > config.max_cursor_chars:
         return LookFailed(f"The look leaves more than {config.max_cursor_chars} characters for the next one.")
@@ -144,5 +144,5 @@ def _as_json(data: Mapping[str, Any]) -> dict[str, Any]:
     """Converts a firing's data to JSON types. Raises InvalidField when it is larger than a firing may be."""
     text = json.dumps(dict(data))
     if len(text) > MAX_DATA_CHARS:
-        raise InvalidField(f"The look gives more than {MAX_DATA_CHARS} characters to fire with.")
+        raise InvalidField(f"The check returned more than {MAX_DATA_CHARS} characters to fire with.")
     return cast("dict[str, Any]", json.loads(text))

@@ -79,7 +79,7 @@ def keep(doc: Doc, path: str, why: str, held: Doc | None) -> None:
     """Fills in a secret without a value from what is stored. Raises InvalidField when nothing is."""
     stored = None if held is None else pick(held, path)
     if stored is None:
-        raise InvalidField(f"{why[0].upper()}{why[1:]}, and no value is stored that could stay.", field=path)
+        raise InvalidField(f"{why[0].upper()}{why[1:]}, and there is no stored value to keep.", field=path)
     put(doc, path, stored)
 
 

@@ -70,7 +70,7 @@ class Calls:
         except ReveilleError as error:
             return EndedCall(CallState.FAILED, error.message)
         except Exception as error:  # noqa: BLE001  # a tool that breaks must not end the run
-            logger.opt(exception=error).error("The tool {} broke", name)
+            logger.opt(exception=error).error("The tool {} failed unexpectedly", name)
             return EndedCall(CallState.FAILED, f"The tool failed ({type(error).__name__}). Continue without it.")
 
 

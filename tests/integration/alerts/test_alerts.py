@@ -59,12 +59,12 @@ TROUBLE: dict[str, tuple[Callable[[Database], UUID], str, str]] = {
     ),
     "invocations_failed": (
         dead,
-        "1 invocation failed for good in a day and was not replayed. The last: It is broken.",
+        "1 invocation failed permanently within a day and was not replayed. The last: It is broken.",
         "UPDATE invocations SET replayed_into = id",
     ),
     "window_overdue": (
         overdue,
-        "What fired should have left 2 min ago and still waits.",
+        "Its firings should have been delivered 2 min ago and still wait.",
         "UPDATE invocations SET due_at = now()",
     ),
     "budget_spent": (
@@ -186,7 +186,7 @@ def test_a_full_disk_is_told_before_it_is_full(db: Database, tmp_path: Path) -> 
     assert reasons(Room(tmp_path / "nowhere")) == []
     assert reasons(Room(limit=10**13)) == []
     [note] = reasons(Room(limit=1_000_000))
-    assert re.fullmatch(r"The database has [\d.]+ MB of the 1 MB that it may have\.", note)
+    assert re.fullmatch(r"The database has reached [\d.]+ MB of its limit of 1 MB\.", note)
 
 
 def test_of_many_who_look_one_does(db: Database) -> None:

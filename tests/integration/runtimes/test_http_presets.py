@@ -207,7 +207,7 @@ def test_what_says_in_a_200_that_it_failed_is_a_failure(name: str, answer: objec
 @pytest.mark.parametrize(
     ("given", "field", "said"),
     [
-        ({"preset": "langgraf"}, "runtime.preset", "There is no preset 'langgraf'; there are dify, flowise"),
+        ({"preset": "langgraf"}, "runtime.preset", "There is no preset 'langgraf'; the presets are dify, flowise"),
         ({"preset": "letta"}, "runtime.parameters", "needs the parameter agent_id: the agent's id at Letta"),
         ({"preset": "dify"}, "runtime.token", "The preset dify needs a token."),
         (
