@@ -13,6 +13,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.traces import Span, SpanRef, Step, read_traceparent, span_id, write_traceparent
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.rows import rows_as
+from scheduler.storage.tenants import CANARY_TENANT
 
 MOST_AT_ONCE = 200
 """The invocations whose spans are read at once."""
@@ -44,7 +45,8 @@ ENDED = text("""
     SELECT i.id, i.tenant_id, i.agent_id, a.name AS agent_name, a.runtime_kind, i.state, i.reason, i.opened_at,
         i.ready_at, i.finished_at, i.tries, i.firing_ids, i.firing_count, i.tokens_in, i.tokens_out
     FROM invocations i JOIN agents a ON a.id = i.agent_id
-    WHERE i.finished_at > :since AND i.finished_at <= clock_timestamp() - CAST(:lag AS interval)
+    WHERE i.tenant_id <> :canary AND i.finished_at > :since
+        AND i.finished_at <= clock_timestamp() - CAST(:lag AS interval)
     ORDER BY i.finished_at FETCH FIRST :most ROWS WITH TIES
 """)
 
@@ -146,7 +148,9 @@ def next_ended(conn: Connection, lag: timedelta) -> list[Span] | None:
     since = conn.scalar(LOCK_EXPORT)
     if since is None:
         return None
-    ended = rows_as(_Ended, conn.execute(ENDED, {"since": since, "lag": lag, "most": MOST_AT_ONCE}))
+    ended = rows_as(
+        _Ended, conn.execute(ENDED, {"since": since, "lag": lag, "most": MOST_AT_ONCE, "canary": CANARY_TENANT})
+    )
     if not ended:
         return []
     conn.execute(MOVE_EXPORT, {"until": ended[-1].finished_at})
