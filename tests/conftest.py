@@ -8,11 +8,20 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from scheduler.storage.engine import Database
+from tests.support.log_watch import WATCH
 from tests.support.postgres import Databases, fastest_place, running_server
 
 # How long an example takes says how busy the machine is; a test whose subject is speed counts processor time.
 settings.register_profile("any-machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("any-machine")
+WATCH.start()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_secret_is_logged() -> Iterator[None]:
+    """No line that was logged during the session holds a secret that was made in it."""
+    yield
+    assert WATCH.leaks() == [], "secrets in the logs"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -18,6 +18,7 @@ from scheduler.commands.exits import ExitCode
 from scheduler.storage.engine import Database
 from tests.acceptance.tools import command, environment
 from tests.support.api import COMMANDS, operator_key
+from tests.support.log_watch import WATCH
 from tests.support.web import SECRET_KEY, free_port
 
 
@@ -67,7 +68,7 @@ def running_service(database_url: str, **settings: str) -> Iterator[Service]:
             yield Service(f"http://127.0.0.1:{port}", operator_key(db), db)
         finally:
             process.terminate()
-            process.communicate(timeout=40)
+            WATCH.add_line(process.communicate(timeout=40)[1].decode("utf-8", "replace"))
             db.dispose()
 
 

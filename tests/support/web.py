@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.support.log_watch import WATCH
+
 ROOT = Path(__file__).resolve().parents[2]
 SECRET_KEY = "a secret key for tests"
 
@@ -61,7 +63,9 @@ def running_web(
         **(env or {}),
     }
     command = [sys.executable, "-m", "gunicorn", "-c", "config/gunicorn.py", *options, app]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True)
+    log = WATCH.new_log()
+    with log.open("wb") as stderr:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, start_new_session=True, stderr=stderr)
     web = Web(port, process)
     try:
         _wait_for_answer(web)
@@ -70,6 +74,7 @@ def running_web(
         if process.poll() is None:
             process.terminate()
             process.wait()
+        sys.stderr.write(log.read_text(encoding="utf-8", errors="replace"))
 
 
 def free_port() -> int:
