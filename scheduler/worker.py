@@ -38,7 +38,7 @@ from scheduler.queue.worker import Pulse, make_check_app, make_worker_app, stop_
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.registry import make_runtime
 from scheduler.runtimes.transcripts import Journal
-from scheduler.storage.engine import Database
+from scheduler.storage.engine import Database, favor_event_loop
 from scheduler.storage.remote_tasks import RemoteTasks
 from scheduler.storage.secrets import SecretBox
 from scheduler.toolbox.registry import make_tools
@@ -101,6 +101,7 @@ def run_worker(
     size = DATABASE_CONNECTIONS if role.invokes else DUTY_CONNECTIONS
     db = Database(settings.sqlalchemy_url, pool_size=size, application_name="reveille-worker")
     try:
+        favor_event_loop()
         asyncio.run(_serve(settings, role, db, start_scheduler, concurrency, timing))
     finally:
         db.dispose()
@@ -182,6 +183,7 @@ async def _invoke(
                         pulse,
                         timing.heartbeat,
                         dispatcher.has_room,
+                        dispatcher.announce,
                     ),
                     runs,
                 ),

@@ -93,6 +93,10 @@ class Dispatcher:
         """Whether it can take more runs. With few free places it waits a moment, to fetch several at once."""
         return await self._places.have_room(RUNS_OF_A_JOB)
 
+    def announce(self) -> None:
+        """Notes that a job was added, which may be more urgent than those that wait here for places."""
+        self._places.is_announced = True
+
     async def run(self, runs: Sequence[tuple[UUID, int]], job: RunsJob = NO_JOB) -> None:
         """The Procrastinate job: attempts each (invocation id, attempt) that can still be claimed.
 
@@ -134,6 +138,9 @@ class Dispatcher:
                 for run, work in (await self._claim(left, job, [*ends])).items():
                     ends[run] = asyncio.ensure_future(self._carry(run, work))
                     ends[run].add_done_callback(partial(self._leave, run))
+                    await asyncio.sleep(
+                        0
+                    )  # one in each turn of the loop, so that a job of one run is not behind 50
                 held = [run for run in left if run.is_held]
                 self._places.asked -= len(left) - len(held)
                 left = held

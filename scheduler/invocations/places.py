@@ -104,6 +104,8 @@ class Places:
         self._lock = Lock()
         self._of_hosts: Counter[str] = Counter()
         self._of_tenants: Counter[UUID] = Counter()
+        self.is_announced = False
+        """Whether a job was added since the last look: of a tenant with few it comes before those that ask."""
         self._given_back = 0
         self._now = now
         self._ended: dict[str, tuple[float, float]] = {}
@@ -138,10 +140,15 @@ class Places:
             )
 
     async def have_room(self, wanted: int) -> bool:
-        """Whether there are free places that nobody asks for. Waits a moment if there are fewer than `wanted`."""
+        """Whether there are free places that nobody asks for. Waits a moment if there are fewer than `wanted`.
+
+        For a job that was just added, two jobs may ask for the free places.
+        """
         for look in range(round(FULL_SECONDS / LOOK_SECONDS)):
             room = self.free - self.asked
-            if room >= wanted or (room > 0 and look * LOOK_SECONDS >= ROOM_SECONDS):
+            is_urgent = self.is_announced and room <= 0 < self.free and self.asked <= 2 * wanted
+            if is_urgent or room >= wanted or (room > 0 and look * LOOK_SECONDS >= ROOM_SECONDS):
+                self.is_announced = False
                 return True
             await asyncio.sleep(LOOK_SECONDS)
         return self.free > self.asked

@@ -16,7 +16,7 @@ import psycopg
 from loguru import logger
 from procrastinate import App, JobContext, PsycopgConnector
 from procrastinate.exceptions import ConnectorException
-from procrastinate.jobs import Job, Status
+from procrastinate.jobs import Job, Notification, Status
 from procrastinate.manager import JobManager, NotificationCallback
 
 from scheduler.domain.clock import Clock
@@ -63,9 +63,11 @@ class ResilientJobManager(JobManager):
         beat_seconds: float,
         has_room: Callable[[], Awaitable[bool]],
         listen_url: str,
+        announce: Callable[[], None],
     ) -> None:
         super().__init__(connector)
         self._has_room = has_room
+        self._announce = announce
         self._listen_url = listen_url
         self._pulse = pulse
         self._beat_seconds = beat_seconds
@@ -135,13 +137,18 @@ class ResilientJobManager(JobManager):
         """Listens, bypassing any pooler, and listens again when the connection is lost; gives up if LISTEN has no
         effect.
         """
+
+        async def notified(*, channel: str, notification: Notification) -> None:
+            self._announce()
+            await on_notification(channel=channel, notification=notification)
+
         connector = _connector(self._listen_url, min_size=0, max_size=1)
         listening = JobManager(connector)
         await connector.open_async()
         try:
             while await self._hears():
                 try:
-                    await listening.listen_for_jobs(on_notification=on_notification, queues=queues)
+                    await listening.listen_for_jobs(on_notification=notified, queues=queues)
                 except ConnectorException as error:
                     await _wait_out(error, "The listener")
             await asyncio.Event().wait()
@@ -176,15 +183,18 @@ def make_worker_app(
     pulse: Pulse,
     beat_seconds: float,
     has_room: Callable[[], Awaitable[bool]],
+    announce: Callable[[], None],
 ) -> App:
     """Creates the app of the worker that runs invocations, not yet open, with task `run([(id, attempt), …], job)`.
 
-    It fetches jobs while `has_room`, which may wait a moment. It takes at most three connections: two pooled, and
-    the listener's at `listen_url`, bypassing any pooler. Its commits do not wait for the disk: what a crash of the
-    server undoes is a fetch, before the claim that is waited for, or the end of a job, which the reconciler repeats.
+    It fetches jobs while `has_room`, which may wait a moment, and calls `announce` when a job was added.
+
+    It takes at most three connections: two pooled, and the listener's at `listen_url`, bypassing any pooler. Its
+    commits do not wait for the disk: what a crash of the server undoes is a fetch, before the claim that is waited
+    for, or the end of a job, which the reconciler repeats.
     """
     connector = _connector(libpq_url, min_size=1, max_size=2, configure=open_quick_session)
-    app = _app(connector, listen_url, pulse, beat_seconds, has_room)
+    app = _app(connector, listen_url, pulse, beat_seconds, has_room, announce)
 
     @app.task(name=RUN_TASK, queue=QUEUE, pass_context=True)
     async def run_invocations(
@@ -242,15 +252,20 @@ async def _always() -> bool:
     return True
 
 
+def _nothing() -> None:
+    return None
+
+
 def _app(
     connector: PsycopgConnector,
     listen_url: str,
     pulse: Pulse,
     beat_seconds: float,
     has_room: Callable[[], Awaitable[bool]] = _always,
+    announce: Callable[[], None] = _nothing,
 ) -> App:
     app = App(connector=connector)
-    app.job_manager = ResilientJobManager(connector, pulse, beat_seconds, has_room, listen_url)
+    app.job_manager = ResilientJobManager(connector, pulse, beat_seconds, has_room, listen_url, announce)
     return app
 
 
