@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
 
 from loguru import logger
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
@@ -18,7 +18,7 @@ from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, HandedBack, Outcome, Runtime, RuntimeSpec, Skipped
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.group_commit import Gatherer
-from scheduler.invocations.lifecycle import claim_all
+from scheduler.invocations.lifecycle import claim_all, read_attempts
 from scheduler.invocations.places import MOST_WAITS, Places, Returns, read_candidates, rooms_of_tenants
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.invocations.run import Run, told
@@ -26,7 +26,6 @@ from scheduler.queue.tasks import RUNS_OF_A_JOB, RunsJob, defer_rest, keep_runs
 from scheduler.runtimes.canary import CANARY_KIND
 from scheduler.storage.engine import Database, transact
 from scheduler.storage.secrets import SecretBox
-from scheduler.storage.tables import Invocation
 
 WATCH_SECONDS = 1.0
 """How often runs are checked for cancellation or loss."""
@@ -286,7 +285,7 @@ class Dispatcher:
 
     async def _look_after(self, runs: set[Run]) -> None:
         try:
-            rows = await transact(self._db, self._threads, _read_runs, [run.invocation_id for run in runs])
+            rows = await transact(self._db, self._threads, read_attempts, [run.invocation_id for run in runs])
         except (ReveilleError, SQLAlchemyError) as error:
             logger.warning("The runs cannot be looked after: {}", error)
             return
@@ -296,9 +295,3 @@ class Dispatcher:
                 run.stop(TAKEN)
             elif cancel_requested:
                 run.stop(CANCELLED)
-
-
-def _read_runs(conn: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[int, str, bool]]:
-    columns = (Invocation.id, Invocation.attempt, Invocation.state, Invocation.cancel_requested)
-    rows = conn.execute(select(*columns).where(Invocation.id.in_(ids)))
-    return {each: (attempt, state, cancel_requested) for each, attempt, state, cancel_requested in rows}

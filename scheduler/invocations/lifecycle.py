@@ -179,3 +179,10 @@ def request_cancel(conn: Connection, tenant_id: UUID, invocation_id: UUID, actor
 
 def _is_token(token: str | None, stored: bytes | None) -> bool:
     return token is not None and stored is not None and hmac.compare_digest(token_hash(token), stored)
+
+
+def read_attempts(conn: Connection, ids: Collection[UUID]) -> dict[UUID, tuple[int, str, bool]]:
+    """Returns of each invocation its last attempt, its state, and whether its cancellation was requested."""
+    columns = (Invocation.id, Invocation.attempt, Invocation.state, Invocation.cancel_requested)
+    rows = conn.execute(select(*columns).where(Invocation.id.in_(ids)))
+    return {each: (attempt, state, cancel_requested) for each, attempt, state, cancel_requested in rows}
