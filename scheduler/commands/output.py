@@ -82,6 +82,8 @@ def show_table(
     if not rows:
         complain(empty)
         return
+    if not all(isinstance(row, Mapping) for row in rows):
+        raise TypeError("rows are objects")
     seen = view or View()
     heads = [head for head, _ in columns]
     cells = [[seen.cell(path, pick(row, path)) for _, path in columns] for row in rows]
