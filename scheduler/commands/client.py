@@ -226,7 +226,8 @@ def _is_address(url: str) -> bool:
         parts = httpx.URL(url)
     except (httpx.InvalidURL, UnicodeError):
         return False
-    return parts.scheme in ("http", "https") and bool(parts.host)
+    is_plain = not (parts.query or parts.fragment or parts.userinfo)
+    return parts.scheme in ("http", "https") and bool(parts.host) and is_plain
 
 
 def _header(option: str, text: str) -> str:

@@ -147,7 +147,8 @@ def connect(url: str | None, key: str | None, tenant: str | None, *, timeout: fl
         for warning in unknown_settings():
             complain(f"reveille: {warning}")
     stored = settings.api_key.get_secret_value() if settings.api_key else None
-    client = Client((url or settings.url).rstrip("/"), key or stored, timeout or TIMEOUT)
+    address = (url or settings.url).strip().rstrip("/").removesuffix("/api/v1")
+    client = Client(address, key or stored, timeout or TIMEOUT)
     if tenant:
         client.act_on(tenant_id(client, tenant))
     return client
