@@ -65,7 +65,7 @@ class View:
 
 def say(text: str) -> None:
     """Prints lines for people."""
-    typer.echo("\n".join(printable(line) for line in text.split("\n")))
+    _write("\n".join(printable(line) for line in text.split("\n")))
 
 
 def show_json(value: object, *, indent: int | None = 2) -> None:
@@ -151,6 +151,12 @@ def _shorten(paths: Sequence[str], cells: Sequence[list[str]]) -> None:
                 line[column] = short.get(line[column], line[column])
 
 
+def _write(line: str) -> None:
+    """Prints to stdout as its charset allows; Typer takes ASCII for a mistake and prints UTF-8."""
+    sys.stdout.write(f"{line}\n")
+    sys.stdout.flush()
+
+
 def _one_line(text: str) -> str:
     return printable(text.replace("\t", " "))
 
@@ -165,7 +171,7 @@ def _plain_table(lines: Sequence[Sequence[str]]) -> None:
     widths = [max(cell_len(line[index]) for line in lines) for index in range(len(lines[0]))]
     for line in lines:
         padded = (text + " " * (width - cell_len(text)) for text, width in zip(line, widths, strict=True))
-        typer.echo("  ".join(padded).rstrip())
+        _write("  ".join(padded).rstrip())
 
 
 def _fitting_table(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
@@ -196,7 +202,7 @@ def _records(heads: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     width = max(map(len, heads))
     for number, line in enumerate(cells):
         if number:
-            typer.echo("")
+            _write("")
         for head, text in zip(heads, line, strict=True):
             if text != NOTHING:
-                typer.echo(f"{head:<{width}}  {text}")
+                _write(f"{head:<{width}}  {text}")
