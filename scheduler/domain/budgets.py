@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
@@ -65,6 +66,16 @@ class Spending:
             f"The {self.owner}'s {self.budget} are spent ({self.used:,} of {self.limit:,}). "
             f"Firings are recorded and delivered together from {until} on."
         )
+
+
+def freed_last(spendings: Iterable[Spending]) -> Spending | None:
+    """Returns the spent budget that has room again last, which holds a window; None when none is spent."""
+    return max((each for each in spendings if each.is_spent), key=lambda each: each.frees_at, default=None)
+
+
+def is_in_no_hurry(spendings: Iterable[Spending]) -> bool:
+    """Whether a budget is nearly spent, so that windows that can wait are widened."""
+    return any(each.is_nearly_spent for each in spendings)
 
 
 def day_in(zone: str, now: datetime) -> tuple[date, datetime]:

@@ -62,6 +62,11 @@ def decide_due(trigger: LockedTrigger, definition: Definition, run_time: datetim
     return Decided(firings, decided.next_run_time, skipped)
 
 
+def first_slot_after(trigger: LockedTrigger, definition: Definition, moment: datetime) -> datetime | None:
+    """Returns when the first slot after `moment` fires."""
+    return _schedule(trigger, definition).next_after(moment)
+
+
 def slots_before(
     trigger: LockedTrigger, definition: Definition, run_time: datetime, moment: datetime
 ) -> Slots | None:

@@ -14,7 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from scheduler.domain.budgets import WIDENED, WIDENED_NOTE, Budget, Spending
+from scheduler.domain.budgets import WIDENED, WIDENED_NOTE, Budget, Spending, freed_last, is_in_no_hurry
 from scheduler.domain.errors import NotFound
 from scheduler.invocations.transitions import freeing
 from scheduler.storage.arrays import array, uuid_array
@@ -163,10 +163,10 @@ def _widenable(
 
 def _decide(judged: Judged, window: DueWindow, accounts: Accounts, *, may_wait: bool) -> None:
     spendings = accounts.of(window.agent_id)
-    spent = [each for each in spendings if each.is_spent]
-    if spent:
-        judged.held[window.id] = max(spent, key=lambda each: each.frees_at)
-    elif may_wait and any(each.is_nearly_spent for each in spendings):
+    spent = freed_last(spendings)
+    if spent is not None:
+        judged.held[window.id] = spent
+    elif may_wait and is_in_no_hurry(spendings):
         judged.widened[window.id] = window.opened_at + WIDENED
     else:
         judged.close.add(window.id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import Connection
@@ -24,6 +25,7 @@ from scheduler.storage.tenants import get_tenant
 ORDER: tuple[type[Kind], ...] = (Models, Agents, Triggers, Targets)
 """What is referred to comes before what refers to it."""
 DEFAULT_SET = "default"
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,24 @@ class Definitions:
                     raise _Undone(apply.applied)
                 return apply.applied
         except _Undone as undone:
-            return undone.applied
+            applied: Applied = undone.result
+            return applied
+
+    def before_and_after(
+        self, tenant_id: UUID, wanted: Sequence[Wanted], author: Author, read: Callable[[Connection], T]
+    ) -> tuple[T, T]:
+        """Returns what `read` returns before and after an apply that is rolled back. Raises as `apply` does."""
+        try:
+            with self._db.begin() as conn:
+                lock_definitions(conn, tenant_id)
+                before = read(conn)
+                work = self._work(conn, tenant_id, author)
+                Apply(work, DEFAULT_SET, {}).all([kind(work) for kind in ORDER], wanted, prune=False)
+                work.errors.raise_all()
+                raise _Undone((before, read(conn)))
+        except _Undone as undone:
+            both: tuple[T, T] = undone.result
+            return both
 
     def read(self, tenant_id: UUID) -> list[Found]:
         """Returns everything that can be defined, kind by kind."""
@@ -90,6 +109,6 @@ class Definitions:
 class _Undone(Exception):
     """A dry run ends, and rolls back."""
 
-    def __init__(self, applied: Applied) -> None:
+    def __init__(self, result: Any) -> None:
         super().__init__()
-        self.applied = applied
+        self.result = result

@@ -66,7 +66,7 @@ def test_what_cannot_be_read_is_told(shell: Shell, tmp_path: Path) -> None:
     assert "none.yaml: No such file" in shell.err
     path.write_text("models:\n- {name: x, provider: openai, model: m, key: {env: NOT_SET_ANYWHERE}}\n")
     shell("apply", "-f", str(path), code=ExitCode.USAGE)
-    assert f"{path}:2:44: key: The environment variable NOT_SET_ANYWHERE is not set" in shell.err
+    assert f"{path}:2:46: key: The environment variable NOT_SET_ANYWHERE is not set" in shell.err
 
 
 def test_an_export_is_applied_without_a_change(shell: Shell, file: Path, name: str, tmp_path: Path) -> None:
