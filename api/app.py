@@ -42,6 +42,7 @@ from api.problems import Problem, install, refuse_invalid
 from api.resource import PREFIX, ItemConverter, ReferenceConverter
 from api.search import finder
 from api.services import EXTENSION, build_parts
+from api.simulations import simulations
 from api.sockets.route import register as register_sockets
 from api.tenants import tenants
 from api.triggers import triggers
@@ -71,6 +72,7 @@ RESOURCES = (
     insights,
     definitions,
     finder,
+    simulations,
     audit,
     keys,
     web_users,

@@ -26,6 +26,7 @@ from scheduler.manage.keys import Keys
 from scheduler.manage.models import Models
 from scheduler.manage.notification_targets import NotificationTargets
 from scheduler.manage.pauses import Pauses
+from scheduler.manage.simulations import Simulations
 from scheduler.manage.tenants import Tenants
 from scheduler.manage.triggers import Triggers
 from scheduler.manage.users import Users
@@ -58,6 +59,7 @@ class Services:
     alerts: Alerts
     targets: NotificationTargets
     definitions: Definitions
+    simulations: Simulations
     invocations: Invocations
     deliveries: Deliveries
     channels: Channels
@@ -94,6 +96,7 @@ def build_parts(settings: Settings) -> Services:
             NotificationTargets(upon, box, allow_private, clock),
         )
 
+    definitions = Definitions(db, operator, join)
     return Services(
         settings=settings,
         db=db,
@@ -107,7 +110,8 @@ def build_parts(settings: Settings) -> Services:
         pauses=Pauses(db),
         alerts=Alerts(db),
         targets=NotificationTargets(db, box, allow_private, clock),
-        definitions=Definitions(db, operator, join),
+        definitions=definitions,
+        simulations=Simulations(definitions, clock),
         invocations=Invocations(db),
         deliveries=Deliveries(db),
         channels=Channels(db, box, open_channel),

@@ -30,6 +30,7 @@ from scheduler.commands import (
     prune,
     server,
     tail,
+    simulate,
     targets,
     tenants,
     tools,
@@ -63,6 +64,7 @@ tail.register(app)
 insights.register(app)
 alerts.register(app)
 definitions.register(app)
+simulate.register(app)
 app.add_typer(imports.group, name="import")
 audit.register(app)
 pauses.register(app)

@@ -72,16 +72,13 @@ class TargetDefinition(Defined, TargetIn):
     )
 
 
-class DefinitionsIn(Shape):
-    """Definitions to apply, all or none."""
+class DefinitionList(Shape):
+    """Definitions of each kind."""
 
     models: list[ModelDefinition] = Field(default_factory=list, max_length=MOST)
     agents: list[AgentDefinition] = Field(default_factory=list, max_length=MOST)
     triggers: list[TriggerDefinition] = Field(default_factory=list, max_length=MOST)
     targets: list[TargetDefinition] = Field(default_factory=list, max_length=MOST)
-    set: Name = Field(DEFAULT_SET, description="Files applied together; pruning affects only its own set.")
-    dry_run: bool = Field(False, description="Only report what would change.")
-    prune: bool = Field(False, description="Remove what an earlier apply of this set created and is not listed.")
 
     def wanted(self) -> list[Wanted]:
         """Returns the service's input."""
@@ -89,6 +86,14 @@ class DefinitionsIn(Shape):
         return [
             _wanted(kind, f"{kind}s.{index}", item) for kind, items in sections for index, item in enumerate(items)
         ]
+
+
+class DefinitionsIn(DefinitionList):
+    """Definitions to apply, all or none."""
+
+    set: Name = Field(DEFAULT_SET, description="Files applied together; pruning affects only its own set.")
+    dry_run: bool = Field(False, description="Only report what would change.")
+    prune: bool = Field(False, description="Remove what an earlier apply of this set created and is not listed.")
 
 
 class FieldChangeOut(Answer):

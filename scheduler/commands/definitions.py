@@ -55,7 +55,7 @@ def apply(
     """
     bundle = read_bundle(file)
     body = bundle.body(references()) | {"set": set_name, "dry_run": dry_run, "prune": prune}
-    answer = _send(console, bundle, body)
+    answer = send(console, bundle, "definitions", body)
     if console.as_json:
         show_json(answer)
     else:
@@ -104,12 +104,12 @@ def references() -> Any:
     return References(read_variable)
 
 
-def _send(console: Console, bundle: Bundle, body: Mapping[str, Any]) -> Any:
+def send(console: Console, bundle: Bundle, path: str, body: Mapping[str, Any]) -> Any:
     """Sends definitions; tells errors with the places in the files."""
     from scheduler.commands.client import Refused
 
     try:
-        return console.client.post_whole("definitions", body=body)
+        return console.client.post_whole(path, body=body)
     except Refused as refusal:
         for error in refusal.errors:
             place = bundle.place(error["field"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from scheduler.domain.clock import Clock
@@ -16,6 +17,8 @@ from scheduler.manage.simulated import Asked, Situation, Span
 from scheduler.simulation.clock_changes import clock_changes
 from scheduler.simulation.engine import simulate
 from scheduler.simulation.shapes import Figures, Outcome, Plan
+from scheduler.triggers.notes import Note
+from scheduler.triggers.zones import load_zone
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +42,14 @@ class TriggerRow:
 
 @dataclass(frozen=True, slots=True)
 class ClockChange:
-    """What a clock change does to a slot."""
+    """What a clock change does to the slots of a trigger on a day; `text` is about the first."""
 
     agent: str
     name: str
     at: datetime
     zone: str
     kind: str
+    slots: int
     text: str
 
 
@@ -114,8 +118,11 @@ def _changes(read: Situation, now: datetime) -> list[ClockChange]:
         schedule = read.schedules[trigger.id]
         if schedule is not None and trigger.is_enabled:
             zone = definition.zone
+            days: dict[tuple[date, str], list[Note]] = defaultdict(list)
+            for note in clock_changes(schedule, zone, now):
+                days[note.at.astimezone(load_zone(zone)).date(), note.kind].append(note)
             found += [
-                ClockChange(agent, trigger.name, note.at, zone, note.kind, note.text)
-                for note in clock_changes(schedule, zone, now)
+                ClockChange(agent, trigger.name, notes[0].at, zone, kind, len(notes), notes[0].text)
+                for (_, kind), notes in days.items()
             ]
     return sorted(found, key=lambda change: (change.at, change.agent, change.name))

@@ -25,7 +25,7 @@ from scheduler.simulation.shapes import (
     Window,
 )
 
-MAX_EVENTS = 250_000
+MAX_EVENTS = 150_000
 NO_ID = UUID(int=0)
 
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
+from typing import Any
 
+import jsonschema_rs
 import pytest
 
 from scheduler.commands.definition_schema import definition_schema
 from scheduler.commands.definitions import DIFFERENT
 from scheduler.commands.exits import ExitCode
+from scheduler.definitions.yaml_text import read_yaml
 from tests.integration.commands.client.test_doc_commands import bash, blocks
 from tests.support.shell import Service, Shell
-from tests.support.web import ROOT
 
 CHANGED = ExitCode(DIFFERENT)
 
@@ -86,6 +89,35 @@ def test_the_commands_of_the_page_succeed(service: Service, tmp_path: Path) -> N
     assert said.rstrip().endswith(" unchanged.")
 
 
-def test_the_schema_in_the_docs_is_the_one_of_the_service() -> None:
-    written = json.loads((ROOT / "docs/definitions.schema.json").read_text(encoding="utf-8"))
-    assert written == json.loads(json.dumps(definition_schema())), "reveille schema > docs/definitions.schema.json"
+def test_the_commands_of_the_page_of_the_simulator_succeed(service: Service, tmp_path: Path) -> None:
+    (file,) = blocks("simulator.md", "yaml")
+    (tmp_path / "proposal.yaml").write_text(file)
+    script = "\n".join(["export PYTHONPATH=$PWD", f"cd {tmp_path}", *blocks("simulator.md", "sh")])
+    said = bash(script, REVEILLE_URL=service.url, REVEILLE_API_KEY=service.key)
+    assert len(re.findall(r"^watch +proposed", said, re.MULTILINE)) == 2
+    assert "moved" in said
+    assert " watch " not in bash("reveille agents list", REVEILLE_URL=service.url, REVEILLE_API_KEY=service.key)
+
+
+def test_a_rate_of_another_form_is_refused(shell: Shell) -> None:
+    shell("simulate", "--rate", "ada=5", code=ExitCode.USAGE)
+    assert "is not like night-watch/push=20/h" in shell.err
+
+
+@pytest.mark.parametrize(
+    ("change", "is_valid"),
+    [
+        ({}, True),
+        ({"timezone": 5}, False),
+        ({"runtime": {"kind": "llm", "modle": "x"}}, False),
+        ({"runtime": {"kind": "http", "url": "https://a.example", "token": {"env": "X"}}}, True),
+        ({"triggers": [{"name": "t", "type": "cron", "config": {"exrp": "* * * * *"}}]}, False),
+        ({"triggers": [{"name": "t", "type": "cron", "config": {"expr": "* * * * *"}, "agent": "a"}]}, False),
+    ],
+    ids=["as it is", "zone", "runtime", "reference", "config", "nested"],
+)
+def test_the_schema_tells_right_from_wrong(change: dict[str, Any], *, is_valid: bool) -> None:
+    (file,) = (block for block in blocks("definitions.md", "yaml") if block.startswith("# night-watch.yaml"))
+    (document,) = (each.plain() for each in read_yaml(file, "a.yaml"))
+    document["agents"][0] |= change
+    assert jsonschema_rs.validator_for(json.loads(json.dumps(definition_schema()))).is_valid(document) is is_valid

@@ -37,7 +37,7 @@ SNIPPETS = (
 """Pages whose blocks this module runs, in one shell each."""
 RUN_BY: dict[str, tuple[str, ...]] = {
     "tests/integration/commands/client/test_doc_commands.py": ("README.md", "cli.md", "network.md", *SNIPPETS),
-    "tests/integration/commands/client/test_definitions.py": ("definitions.md",),
+    "tests/integration/commands/client/test_definitions.py": ("definitions.md", "simulator.md"),
     "tests/integration/docs/test_api_docs.py": ("api.md",),
     "tests/integration/docs/test_message_docs.py": (
         "triggers/on_message.md",
