@@ -17,7 +17,7 @@ from scheduler.simulation import engine
 from scheduler.simulation.clock_changes import clock_changes
 from scheduler.simulation.engine import simulate
 from scheduler.simulation.shapes import AgentPlan, Limits, Outcome, Plan, TooMuch, TriggerPlan, Usage
-from scheduler.triggers.registry import kind_of
+from scheduler.triggers.cron import CronConfig
 
 START = datetime(2027, 3, 1, tzinfo=UTC)
 AGENT = UUID(int=1)
@@ -89,7 +89,7 @@ def test_too_many_events_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_clock_changes_of_two_years_are_found() -> None:
     def kinds(expr: str, zone: str) -> list[tuple[str, str]]:
-        schedule = kind_of("cron").model_construct(expr=expr).schedule(zone, START, None)
+        schedule = CronConfig(expr=expr).schedule(zone, START, None)
         assert schedule is not None
         return [(f"{note.at:%Y-%m-%d}", note.kind) for note in clock_changes(schedule, zone, START)]
 
