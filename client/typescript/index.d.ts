@@ -977,14 +977,9 @@ export interface InsightsOut {
 }
 
 export interface AgentFiguresOut {
-  tokens_in: number;
-  tokens_out: number;
-  cost: number;
-  id: string;
   name: string;
-  wakes: number;
-  failures: number;
-  skipped: number;
+  today: FiguresOut | null;
+  proposed: FiguresOut | null;
 }
 
 export interface BucketOut {
@@ -1002,13 +997,16 @@ export interface BucketOut {
 }
 
 export interface FiguresOut {
-  tokens_in: number;
-  tokens_out: number;
-  cost: number;
   firings: number;
   wakes: number;
-  failures: number;
-  skipped: number;
+  merged: number;
+  waiting: number;
+  held: number;
+  largest: number;
+  mean_wait: number;
+  longest_wait: number;
+  tokens: number;
+  cost: number;
 }
 
 export interface MonthOut {
@@ -1023,12 +1021,10 @@ export interface MonthOut {
 export type Step = "hour" | "day";
 
 export interface TriggerFiguresOut {
-  id: string;
+  agent: string;
   name: string;
-  type: string;
-  agent_id: string;
-  agent_name: string;
-  firings: number;
+  today: number | null;
+  proposed: number | null;
 }
 
 export interface AppliedOut {
@@ -1151,6 +1147,44 @@ export interface MatchOut {
   title: string | null;
   detail: string | null;
   at: string | null;
+}
+
+export interface SimulatedOut {
+  start: string;
+  end: string;
+  agents: Array<AgentFiguresOut>;
+  triggers: Array<TriggerFiguresOut>;
+  clock_changes: Array<ClockChangeOut>;
+  notes: Array<string>;
+}
+
+export interface ClockChangeOut {
+  agent: string;
+  name: string;
+  at: string;
+  zone: string;
+  kind: string;
+  slots: number;
+  text: string;
+}
+
+export interface SimulationIn {
+  models?: Array<ModelDefinition>;
+  agents?: Array<AgentDefinition>;
+  triggers?: Array<TriggerDefinition>;
+  targets?: Array<TargetDefinition>;
+  days?: number;
+  rates?: Array<RateIn>;
+  run_seconds?: number | null;
+  tokens?: number | null;
+  cost?: number | null;
+  seed?: number;
+}
+
+export interface RateIn {
+  agent: string;
+  trigger: string;
+  per_hour: number;
 }
 
 export interface AuditPage {

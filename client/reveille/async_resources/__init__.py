@@ -23,6 +23,7 @@ from reveille.async_resources.mutes import AsyncMutes
 from reveille.async_resources.notification_targets import AsyncNotificationTargets
 from reveille.async_resources.pauses import AsyncPauses
 from reveille.async_resources.search import AsyncSearch
+from reveille.async_resources.simulations import AsyncSimulations
 from reveille.async_resources.tenants import AsyncTenants
 from reveille.async_resources.triggers import AsyncTriggers
 from reveille.async_resources.users import AsyncUsers
@@ -49,6 +50,7 @@ class AsyncResources:
         self.insights = AsyncInsights(client)
         self.definitions = AsyncDefinitions(client)
         self.search = AsyncSearch(client)
+        self.simulations = AsyncSimulations(client)
         self.audit = AsyncAudit(client)
         self.api_keys = AsyncApiKeys(client)
         self.web_users = AsyncWebUsers(client)

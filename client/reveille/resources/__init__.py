@@ -23,6 +23,7 @@ from reveille.resources.mutes import Mutes
 from reveille.resources.notification_targets import NotificationTargets
 from reveille.resources.pauses import Pauses
 from reveille.resources.search import Search
+from reveille.resources.simulations import Simulations
 from reveille.resources.tenants import Tenants
 from reveille.resources.triggers import Triggers
 from reveille.resources.users import Users
@@ -49,6 +50,7 @@ class Resources:
         self.insights = Insights(client)
         self.definitions = Definitions(client)
         self.search = Search(client)
+        self.simulations = Simulations(client)
         self.audit = Audit(client)
         self.api_keys = ApiKeys(client)
         self.web_users = WebUsers(client)

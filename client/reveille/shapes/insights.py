@@ -9,14 +9,9 @@ from typing import Literal, TypedDict
 
 
 class AgentFiguresOut(TypedDict):
-    tokens_in: int
-    tokens_out: int
-    cost: float
-    id: str
     name: str
-    wakes: int
-    failures: int
-    skipped: int
+    today: FiguresOut | None
+    proposed: FiguresOut | None
 
 
 class BucketOut(TypedDict):
@@ -34,13 +29,16 @@ class BucketOut(TypedDict):
 
 
 class FiguresOut(TypedDict):
-    tokens_in: int
-    tokens_out: int
-    cost: float
     firings: int
     wakes: int
-    failures: int
-    skipped: int
+    merged: int
+    waiting: int
+    held: int
+    largest: int
+    mean_wait: float
+    longest_wait: float
+    tokens: float
+    cost: float
 
 
 InsightsOut = TypedDict(
@@ -74,9 +72,7 @@ Step = Literal["hour", "day"]
 
 
 class TriggerFiguresOut(TypedDict):
-    id: str
+    agent: str
     name: str
-    type: str
-    agent_id: str
-    agent_name: str
-    firings: int
+    today: int | None
+    proposed: int | None
