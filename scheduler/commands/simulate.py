@@ -10,8 +10,8 @@ import typer
 
 from scheduler.commands.console import Console, client_command
 from scheduler.commands.definitions import read_bundle, references, send
-from scheduler.commands.exits import UsageFault, complain
-from scheduler.commands.output import Columns, printable, say, show_json, show_table
+from scheduler.commands.exits import UsageFault, complain, printable
+from scheduler.commands.output import Columns, say, show_json, show_table
 from scheduler.commands.trigger_options import parse_duration
 
 HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0}

@@ -17,10 +17,10 @@ from scheduler.invocations.lifecycle import Claimed
 from scheduler.simulation.engine import simulate
 from scheduler.simulation.shapes import AgentPlan, Limits, Plan, TriggerPlan, Usage, Wake
 from scheduler.storage.engine import Database
-from tests.support.clockwork import SteppedScheduler, stepped
 from tests.support.database import change, rows
 from tests.support.factories import make_agent, make_trigger
 from tests.support.invocations import end, start
+from tests.support.stepped_scheduler import SteppedScheduler, stepped
 
 BEGIN = datetime(2026, 10, 24, 12, tzinfo=UTC)
 """Berlin puts its clocks back in the night that follows."""
