@@ -28,7 +28,7 @@ from api.schemas.history import AckCounts
 from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.shapes import Shape
 from scheduler.manage.agent_heartbeat import DEFAULT_INSTRUCTION, DEFAULT_MINUTES
-from scheduler.manage.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON
+from scheduler.manage.trigger_spec import LONGEST_SECONDS, MAX_FIRES, MAX_REASON, help_of
 from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.triggers.active_hours import OnlyBetween
 from scheduler.triggers.preview import DEFAULT_COUNT, MAX_COUNT
@@ -58,67 +58,65 @@ class TriggerSettings(Shape):
     """The settings that can be given at creation and changed later."""
 
     reason: Annotated[str, StringConstraints(max_length=MAX_REASON)] = Field(
-        "", title="Reason", description="Why the agent is woken; the agent reads this.", json_schema_extra=AREA
+        "", title="Reason", description=help_of("reason"), json_schema_extra=AREA
     )
     focus_ref: Name | None = Field(
         None,
         title="Focus",
-        description="The subject it belongs to, for example tickets/4711. Triggers are grouped by focus.",
+        description=help_of("focus_ref"),
         json_schema_extra=FOLDED,
     )
-    urgent: bool = Field(False, title="Urgent", description="Its firings close the agent's window at once.")
+    urgent: bool = Field(False, title="Urgent", description=help_of("urgent"))
     max_fires: int | None = Field(
         None,
         ge=0,
         le=MAX_FIRES,
         title="Maximum runs",
-        description="It is disabled after this many; null: no limit.",
+        description=help_of("max_fires"),
         json_schema_extra=FOLDED,
     )
     cooldown_seconds: Seconds = Field(
         60.0,
         title="Cooldown (seconds)",
-        description="The minimum time between two wakes by it; no firing is lost.",
+        description=help_of("cooldown_seconds"),
         json_schema_extra=FOLDED,
     )
     expires_at: Moment | None = Field(
-        None, title="Expires at", description="RFC 3339; without an offset it is UTC.", json_schema_extra=FOLDED
+        None, title="Expires at", description=help_of("expires_at"), json_schema_extra=FOLDED
     )
     misfire_policy: Literal["latest", "all", "skip"] = Field(
         "latest",
         title="Missed runs",
-        description="What happens to scheduled times missed while nothing was running.",
+        description=help_of("misfire_policy"),
         json_schema_extra=MISFIRE,
     )
     grace_seconds: Seconds = Field(
         60.0,
         title="Grace period (seconds)",
-        description="How late policy `skip` still fires.",
+        description=help_of("grace_seconds"),
         json_schema_extra=FOLDED,
     )
     notification_summary: Annotated[str, StringConstraints(min_length=1, max_length=SUMMARY_LENGTH)] | None = (
         Field(
             None,
             title="Notification summary",
-            description="The notification text when it woke the agent and the agent replied; default: its reason.",
+            description=help_of("notification_summary"),
             json_schema_extra=FOLDED,
         )
     )
     expect_within: Expected = Field(
         None,
         title="Alert when silent for",
-        description="Seconds, or a text such as 90m, 2h or 1d. An alert opens when it does nothing for this long.",
+        description=help_of("expect_within"),
         json_schema_extra=FOLDED,
     )
     expect: Literal["firing", "success"] = Field(
         "firing",
         title="What is expected",
-        description="That it fires, or that an invocation with its firing succeeds.",
+        description=help_of("expect"),
         json_schema_extra=FOLDED | {"x-labels": {"firing": "A firing", "success": "A successful invocation"}},
     )
-    managed_by_agent: bool = Field(
-        False, description="Whether its agent may change, pause, rotate and delete it; only people can set this."
-    )
+    managed_by_agent: bool = Field(False, description=help_of("managed_by_agent"))
 
 
 class TriggerIn(TriggerSettings):

@@ -29,8 +29,14 @@ class Resource:
     """The type of the argument that names one."""
     find: Callable[[Client, str], str]
     """Returns the id of the one named so."""
-    fields: Columns
+    fields: Columns | Callable[[], Columns]
+    """What is shown of one. A function where it takes imports that only its commands need."""
     columns: Columns = ()
+
+    @property
+    def shown(self) -> Columns:
+        """What is shown of one."""
+        return self.fields() if callable(self.fields) else self.fields
 
     @property
     def with_article(self) -> str:
@@ -51,7 +57,7 @@ def shown(group: typer.Typer, thing: Resource) -> None:
     """Adds `show`."""
 
     def command(console: Console, named: str) -> None:
-        console.details(console.client.get(thing.path, thing.find(console.client, named)), thing.fields)
+        console.details(console.client.get(thing.path, thing.find(console.client, named)), thing.shown)
 
     command.__annotations__["named"] = thing.ref
     _add(group, "show", command, f"Show {thing.with_article}.")
@@ -69,7 +75,7 @@ def edited(
         if not body:
             raise UsageFault("Nothing to change: pass --set FIELD=VALUE, --clear FIELD or --json-body.")
         answer = console.client.patch(thing.path, thing.find(console.client, named), body=body)
-        console.details(answer, thing.fields)
+        console.details(answer, thing.shown)
         told = secret(answer) if secret is not None and not console.as_json else None
         if told is not None:
             say(f"\n{told}")

@@ -1,13 +1,15 @@
-"""The options for a trigger's `type` and `config`: those that the kinds declare, and the general ones."""
+"""The options for a trigger: those of its type and config, which the kinds declare, and those of all triggers."""
 
 from __future__ import annotations
 
 import inspect
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args
 from urllib.parse import urlsplit
 
 import typer
@@ -16,6 +18,16 @@ from scheduler.commands.exits import UsageFault
 from scheduler.domain import local_time
 from scheduler.triggers.options import Option
 
+if TYPE_CHECKING:
+    from scheduler.manage.trigger_spec import SettableField
+
+READ_AS: Mapping[object, tuple[Literal["text", "flag", "duration", "number"], str | None]] = {
+    bool: ("flag", None),
+    int: ("number", "N"),
+    float: ("duration", "60s|5m"),
+    datetime: ("text", "TIME"),
+}
+"""How an option is read for a field of each type, and what its help calls the value."""
 DEFAULT_COOLDOWN = 60.0
 """In seconds; the API's own default."""
 MAX_NAMED = 60
@@ -42,6 +54,25 @@ def options_of_kinds() -> dict[str, tuple[Option, ...]]:
     return {name: kind.options for name, kind in OFFERED.items()}
 
 
+def options_of_all_triggers() -> tuple[Option, ...]:
+    """Returns an option for each field of all triggers. Slow to import, so only commands that need it call it."""
+    from scheduler.manage.trigger_spec import settable_fields
+
+    return tuple(map(_option_of, settable_fields()))
+
+
+def _option_of(each: SettableField) -> Option:
+    """A field's option: what follows `; null` in its help is for JSON alone."""
+    setting = each.setting
+    flag = setting.flag or "--" + each.name.replace("_", "-")
+    said = re.sub(r"; null.*", ".", setting.help)
+    if setting.choices:
+        return Option(flag, each.name, said, "choice", "|".join(setting.choices), choices=setting.choices)
+    own = next(part for part in (*get_args(each.type), each.type) if part is not NoneType)
+    reads, metavar = READ_AS.get(own, ("text", None))
+    return Option(flag, each.name, said, reads, metavar)
+
+
 def options_of_runtimes() -> dict[str, tuple[Option, ...]]:
     """Returns the options of each runtime. Slow to import, so only commands that need it call it."""
     from scheduler.runtimes.registry import RUNTIMES
@@ -49,16 +80,18 @@ def options_of_runtimes() -> dict[str, tuple[Option, ...]]:
     return {name: runtime.options for name, runtime in RUNTIMES.items()}
 
 
-def with_options(function: Callable[..., None], kinds: Kinds) -> Callable[..., None]:
-    """Adds a parameter for each option of the kinds to `function`, whose last parameter receives their values by
-    flag.
+def with_options(
+    function: Callable[..., None], kinds: Kinds, common: Sequence[Option] = ()
+) -> Callable[..., None]:
+    """Adds a parameter for each option of the kinds, and each common one, to `function`, whose last parameter receives
+    their values by flag.
     """
 
     def command(*args: Any, **given: Any) -> None:
         own = {flag: given.pop(_name(flag)) for flag in flags}
         function(*args, **given, own={flag: value for flag, value in own.items() if value})
 
-    flags = {option.flag: option for option in _all(kinds)}
+    flags = {option.flag: option for option in (*common, *_all(kinds))}
     *rest, _ = inspect.signature(function, eval_str=True).parameters.values()
     added = [_parameter(flag, option, kinds) for flag, option in flags.items()]
     command.__doc__ = function.__doc__
@@ -143,6 +176,8 @@ def _read(option: Option, value: Any) -> Any:
         return _read_pairs(option.flag, value)
     if option.reads == "number":
         return _read_number(option.flag, value)
+    if option.reads == "choice":
+        return _read_choice(option, value)
     return read_text(option.flag, value) if option.reads == "secret" else value
 
 
@@ -150,6 +185,12 @@ def _read_number(flag: str, text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,9}", text):
         raise UsageFault(f"{flag} {text[:40]!r} is not a whole number.")
     return int(text)
+
+
+def _read_choice(option: Option, text: str) -> str:
+    if text not in option.choices:
+        raise UsageFault(f"{option.flag} {text[:40]!r} is not one of {', '.join(option.choices)}.")
+    return text
 
 
 def _read_pairs(flag: str, text: str) -> dict[str, str]:
@@ -161,7 +202,7 @@ def _read_pairs(flag: str, text: str) -> dict[str, str]:
 
 def _parameter(flag: str, option: Option, kinds: Kinds) -> inspect.Parameter:
     having = [name for name, options in kinds.items() if any(each.flag == flag for each in options)]
-    text = f"{', '.join(having)}: {option.help}"
+    text = f"{', '.join(having)}: {option.help}" if having else option.help
     is_flag = option.reads == "flag"
     annotation = Annotated[bool if is_flag else str | None, typer.Option(flag, metavar=option.metavar, help=text)]  # type: ignore[valid-type]
     default = False if is_flag else None
@@ -180,10 +221,8 @@ def parse_duration(option: str, text: str) -> float:
     return seconds
 
 
-def cooldown_of(text: str | None, kind: str, config: Mapping[str, Any]) -> float | None:
-    """Returns the cooldown in seconds. The default is at most the step of an even grid; None leaves it to the API."""
-    if text is not None:
-        return parse_duration("--cooldown", text)
+def default_cooldown(kind: str, config: Mapping[str, Any]) -> float | None:
+    """Returns the cooldown in seconds: at most the step of an even grid; None leaves it to the API."""
     from pydantic import ValidationError
 
     from scheduler.triggers.registry import CLOCKED, KINDS

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from enum import StrEnum
 from functools import cache
 from itertools import pairwise
 from typing import Annotated, Any
@@ -46,40 +45,31 @@ COLUMNS: Columns = (
     ("FIRED", "fire_count"),
     ("LAST", "last_fired_at"),
 )
-FIELDS: Columns = (
+BEFORE: Columns = (
     ("id", "id"),
     ("agent", "agent_id"),
     ("name", "name"),
     ("type", "type"),
     ("config", "config"),
-    ("reason", "reason"),
-    ("focus", "focus_ref"),
     ("zone", "timezone"),
     ("enabled", "is_enabled"),
     ("note", "paused_note"),
     ("next", "next_fire_at"),
     ("fired", "fire_count"),
-    ("maximum fires", "max_fires"),
     ("last", "last_fired_at"),
-    ("urgent", "urgent"),
-    ("cooldown, seconds", "cooldown_seconds"),
-    ("when late", "misfire_policy"),
-    ("grace, seconds", "grace_seconds"),
-    ("tells people", "notification_summary"),
-    ("expires", "expires_at"),
-    ("created", "created_at"),
-    ("hook", "hook_url"),
 )
+AFTER: Columns = (("created", "created_at"), ("hook", "hook_url"))
 
-TRIGGER = Resource("trigger", "triggers", refs.Trigger, trigger_id, FIELDS)
+
+def shown_fields() -> Columns:
+    """Returns what is shown of a trigger: also each field that every trigger has."""
+    from scheduler.manage.trigger_spec import settable_fields
+
+    common = ((each.setting.label or each.name.replace("_", " "), each.name) for each in settable_fields())
+    return (*BEFORE, *common, *AFTER)
 
 
-class Misfire(StrEnum):
-    """What happens to missed fire times."""
-
-    LATEST = "latest"
-    ALL = "all"
-    SKIP = "skip"
+TRIGGER = Resource("trigger", "triggers", refs.Trigger, trigger_id, shown_fields)
 
 
 def add(
@@ -90,23 +80,6 @@ def add(
     ] = None,
     kind: given.Type = None,
     config: given.ConfigJson = None,
-    reason: Annotated[str | None, typer.Option(help="Why the agent is woken, shown to it.")] = None,
-    focus_ref: Annotated[str | None, typer.Option(help="What this is about, shown to the agent.")] = None,
-    urgent: Annotated[
-        bool, typer.Option("--urgent", help="Wake immediately instead of batching firings.")
-    ] = False,
-    max_fires: Annotated[int | None, typer.Option(help="Disable it after this many firings.")] = None,
-    cooldown: Annotated[
-        str | None, typer.Option(metavar="60s|5m", help="The minimum time between its wakes.")
-    ] = None,
-    expires_at: Annotated[str | None, typer.Option(help="Disable it at this time (ISO 8601).")] = None,
-    misfire: Annotated[Misfire | None, typer.Option(help="What happens to missed times.")] = None,
-    grace: Annotated[
-        str | None, typer.Option(metavar="60s|5m", help="With --misfire skip: how late it may be.")
-    ] = None,
-    notification_summary: Annotated[
-        str | None, typer.Option(help="The notification text shown with the reply.")
-    ] = None,
     *,
     own: Mapping[str, Any],
 ) -> None:
@@ -114,27 +87,23 @@ def add(
 
     Such as: triggers add AGENT --every 20s --reason "Look at the queue."
     """
-    kinds = given.options_of_kinds()
-    kind_name, shape = given.shape(kind, config, own, kinds)
+    kinds, common = given.options_of_kinds(), {"any trigger": given.options_of_all_triggers()}
+    flags = {option.flag for option in common["any trigger"]}
+    of_kind = {flag: value for flag, value in own.items() if flag not in flags}
+    kind_name, shape = given.shape(kind, config, of_kind, kinds)
     body: dict[str, Any] = {
-        "name": name or given.default_name(kind_name, shape, own, kinds),
+        "name": name or given.default_name(kind_name, shape, of_kind, kinds),
         "type": kind_name,
         "config": shape,
-        "reason": reason,
-        "focus_ref": focus_ref,
-        "urgent": urgent or None,
-        "max_fires": max_fires,
-        "cooldown_seconds": given.cooldown_of(cooldown, kind_name, shape),
-        "expires_at": expires_at,
-        "misfire_policy": misfire,
-        "grace_seconds": None if grace is None else given.parse_duration("--grace", grace),
-        "notification_summary": notification_summary,
+        "cooldown_seconds": given.default_cooldown(kind_name, shape),
     }
+    of_all = {flag: value for flag, value in own.items() if flag in flags}
+    given.put_options(body, "any trigger", of_all, common)
     path = ("agents", agent_id(console.client, agent), "triggers")
     trigger = console.client.post(*path, body={key: value for key, value in body.items() if value is not None})
-    console.details(trigger, FIELDS)
+    console.details(trigger, shown_fields())
     if not console.as_json and given.fires_by_the_clock(trigger["type"]):
-        _say_pace(console, trigger, chosen=cooldown is not None)
+        _say_pace(console, trigger, chosen="--cooldown" in own)
     if not console.as_json and trigger["hook_url"]:
         say("\nSave the webhook's address: it is not shown again. Anyone who knows it can wake the agent.")
 
@@ -276,5 +245,6 @@ WITH_KIND_OPTIONS: dict[str, Callable[..., None]] = {"add": add, "preview": prev
 @cache
 def _made(name: str) -> Any:
     alone = typer.Typer(rich_markup_mode=None, add_completion=False)
-    client_command(alone, name)(given.with_options(WITH_KIND_OPTIONS[name], given.options_of_kinds()))
+    common = given.options_of_all_triggers() if name == "add" else ()
+    client_command(alone, name)(given.with_options(WITH_KIND_OPTIONS[name], given.options_of_kinds(), common))
     return get_command(alone)

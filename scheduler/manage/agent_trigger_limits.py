@@ -14,13 +14,11 @@ from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.misfire import Schedule
 from scheduler.intake.wakes.statements import lineage_of_run
 from scheduler.manage.agent_rights import agent_actor, check_may_grant
-from scheduler.manage.trigger_spec import AgentLimits, HeldTrigger, TriggerSpec
+from scheduler.manage.trigger_spec import MOST_OWN_FIRES, AgentLimits, HeldTrigger, TriggerSpec
 from scheduler.storage.tables import Trigger
 from scheduler.triggers.base import TriggerConfig, faults_of
 from scheduler.triggers.registry import OFFERED, kind_of
 
-MOST_FIRES = 100
-"""The most fires of a trigger created by an agent, which is also the default."""
 DEFAULT_LIFE = timedelta(days=7)
 """The default lifetime of a trigger created by an agent; if its first slot is later, it expires a day after that."""
 LONGEST_LIFE = timedelta(days=90)
@@ -129,10 +127,10 @@ def changed_columns(conn: Connection, row: HeldTrigger, patch: Mapping[str, Any]
 
 def _fires(asked: int | None) -> int:
     if asked is None:
-        return MOST_FIRES
-    if asked > MOST_FIRES:
+        return MOST_OWN_FIRES
+    if asked > MOST_OWN_FIRES:
         raise InvalidField(
-            f"max_fires {asked} is too many: a trigger created by an agent fires at most {MOST_FIRES} times; "
+            f"max_fires {asked} is too many: a trigger created by an agent fires at most {MOST_OWN_FIRES} times; "
             "give a smaller number and renew the trigger when it ends.",
             field="max_fires",
         )

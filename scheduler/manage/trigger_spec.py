@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from typing import Any
+from functools import cache
+from typing import Any, get_type_hints
 from uuid import UUID
 
 from scheduler.domain.errors import InvalidField
@@ -19,6 +20,32 @@ MAX_NAME = 200
 MAX_REASON = 4000
 MAX_FIRES = 2**31 - 1
 LONGEST_SECONDS = 366 * 24 * 3600.0
+MOST_OWN_FIRES = 100
+"""The most fires of a trigger created by an agent, which is also the default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """How a field is set. The API's description and form, the command's option and the agents' tools are made of it."""
+
+    help: str
+    """What follows `; null` is for JSON alone."""
+    flag: str | None = None
+    """The command's option, if not named as the field."""
+    label: str | None = None
+    """What the command calls it when it shows it, if not by the field's name."""
+    choices: tuple[str, ...] = ()
+    for_agents: str | None = None
+    """What the tools say of it; None: agents cannot set it."""
+    required: bool = False
+    """Whether agents must give it."""
+    limits: Mapping[str, float] = field(default_factory=dict)
+    """Of what agents may give: `ge`, `min_length` and the like."""
+
+
+def settable(help: str, **said: Any) -> Mapping[str, Setting]:  # noqa: A002  # as everywhere else
+    """Returns the metadata of a field that callers can set."""
+    return {"setting": Setting(help, **said)}
 
 
 @dataclass(frozen=True)
@@ -28,18 +55,90 @@ class TriggerSpec:
     name: str
     type: str
     config: Mapping[str, Any] = field(default_factory=dict)
-    reason: str = ""
-    focus_ref: str | None = None
-    urgent: bool = False
-    max_fires: int | None = None
-    cooldown_seconds: float = 60.0
-    expires_at: datetime | None = None
-    misfire_policy: str = MisfirePolicy.LATEST
-    grace_seconds: float = 60.0
-    notification_summary: str | None = None
-    expect_within: float | None = None
-    expect: str = "firing"
-    managed_by_agent: bool = False
+    reason: str = field(
+        default="",
+        metadata=settable(
+            "Why the agent is woken; the agent reads this.",
+            for_agents="What you are to do when it wakes you.",
+            required=True,
+            limits={"min_length": 1, "max_length": MAX_REASON},
+        ),
+    )
+    focus_ref: str | None = field(
+        default=None,
+        metadata=settable(
+            "The subject it belongs to, for example tickets/4711. Triggers are grouped by focus.",
+            label="focus",
+            for_agents="The subject that it belongs to; null: none.",
+        ),
+    )
+    urgent: bool = field(default=False, metadata=settable("Its firings close the agent's window at once."))
+    max_fires: int | None = field(
+        default=None,
+        metadata=settable(
+            "It is disabled after this many; null: no limit.",
+            label="maximum fires",
+            for_agents=f"It ends after this many fires, {MOST_OWN_FIRES} at most.",
+            limits={"ge": 1},
+        ),
+    )
+    cooldown_seconds: float = field(
+        default=60.0,
+        metadata=settable(
+            "The minimum time between two wakes by it; no firing is lost.",
+            flag="--cooldown",
+            label="cooldown, seconds",
+            for_agents="The minimum time between two wakes by it.",
+            limits={"ge": 0},
+        ),
+    )
+    expires_at: datetime | None = field(
+        default=None,
+        metadata=settable(
+            "When it is disabled: RFC 3339; without an offset it is UTC.",
+            label="expires",
+            for_agents="It ends then.",
+        ),
+    )
+    misfire_policy: str = field(
+        default=MisfirePolicy.LATEST,
+        metadata=settable(
+            "What happens to scheduled times missed while nothing was running.",
+            flag="--misfire",
+            label="when late",
+            choices=tuple(MisfirePolicy),
+        ),
+    )
+    grace_seconds: float = field(
+        default=60.0,
+        metadata=settable("How late policy `skip` still fires.", flag="--grace", label="grace, seconds"),
+    )
+    notification_summary: str | None = field(
+        default=None,
+        metadata=settable(
+            "The notification text when it woke the agent and the agent replied; default: its reason.",
+            label="tells people",
+            for_agents="The line above your reply when your user is told of it; left out: the beginning of `reason`.",
+            limits={"min_length": 1, "max_length": SUMMARY_LENGTH},
+        ),
+    )
+    expect_within: float | None = field(
+        default=None,
+        metadata=settable(
+            "How long it may do nothing before an alert opens: seconds, or a text such as 90m, 2h or 1d."
+        ),
+    )
+    expect: str = field(
+        default="firing",
+        metadata=settable(
+            "What is expected: that it fires, or that an invocation with its firing succeeds.",
+            choices=("firing", "success"),
+        ),
+    )
+    managed_by_agent: bool = field(
+        default=False,
+        metadata=settable("Whether its agent may change, pause, rotate and delete it; only people can set this."),
+    )
 
     def columns(self) -> dict[str, Any]:
         """Returns the columns that store fields unchanged."""
@@ -59,6 +158,32 @@ class TriggerSpec:
             if name not in known and name != "is_enabled":
                 raise InvalidField(f"{name} is not a field of a trigger that can be changed.", field=name)
         return replace(self, **{name: patch[name] for name in patch if name in known and name != "config"})
+
+
+@dataclass(frozen=True, slots=True)
+class SettableField:
+    """A field of all triggers that callers can set."""
+
+    name: str
+    type: Any
+    default: Any
+    setting: Setting
+
+
+@cache
+def settable_fields() -> tuple[SettableField, ...]:
+    """Returns the fields of all triggers that callers can set."""
+    types = get_type_hints(TriggerSpec)
+    return tuple(
+        SettableField(each.name, types[each.name], each.default, each.metadata["setting"])
+        for each in fields(TriggerSpec)
+        if "setting" in each.metadata
+    )
+
+
+def help_of(name: str) -> str:
+    """Returns what the API says of a field."""
+    return next(each.setting.help for each in settable_fields() if each.name == name)
 
 
 @dataclass(frozen=True, slots=True)

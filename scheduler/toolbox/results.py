@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+
+from scheduler.manage.trigger_spec import settable_fields
 
 Schema = dict[str, Any]
 
@@ -14,6 +17,7 @@ FLAG: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer"}
 MAYBE_COUNT: Schema = {"type": ["integer", "null"]}
 NUMBER: Schema = {"type": "number"}
+MAYBE_NUMBER: Schema = {"type": ["number", "null"]}
 OBJECT: Schema = {"type": "object"}
 MAYBE_OBJECT: Schema = {"type": ["object", "null"]}
 
@@ -26,15 +30,23 @@ def _list(items: Schema) -> Schema:
     return {"type": "array", "items": items}
 
 
+BY_TYPE: Mapping[Any, Schema] = {
+    str: TEXT,
+    str | None: MAYBE_TEXT,
+    int: COUNT,
+    int | None: MAYBE_COUNT,
+    float: NUMBER,
+    float | None: MAYBE_NUMBER,
+    bool: FLAG,
+    datetime | None: TIME,
+}
+SETTINGS = {each.name: BY_TYPE[each.type] for each in settable_fields() if each.setting.for_agents}
 TRIGGER = _object(
     {
         "id": TEXT,
         "name": TEXT,
         "type": TEXT,
         "config": OBJECT,
-        "reason": TEXT,
-        "focus_ref": MAYBE_TEXT,
-        "notification_summary": MAYBE_TEXT,
         "timezone": TEXT,
         "is_enabled": FLAG,
         "paused_note": MAYBE_TEXT,
@@ -42,9 +54,7 @@ TRIGGER = _object(
         "approval": MAYBE_TEXT,
         "next_fire_at": TIME,
         "fire_count": COUNT,
-        "max_fires": MAYBE_COUNT,
-        "cooldown_seconds": NUMBER,
-        "expires_at": TIME,
+        **SETTINGS,
     },
     {"hook_url": TEXT, "note": TEXT, "next_fire_at_local": MAYBE_TEXT, "now": TEXT},
 )

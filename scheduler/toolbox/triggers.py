@@ -12,11 +12,10 @@ from pydantic import BeforeValidator, Field
 
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.local_time import shown_locally
-from scheduler.domain.notification import SUMMARY_LENGTH
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.manage.agent_rights import may_change
-from scheduler.manage.agent_trigger_limits import DEFAULT_LIFE, MOST_FIRES
-from scheduler.manage.trigger_spec import TriggerSpec
+from scheduler.manage.agent_trigger_limits import DEFAULT_LIFE
+from scheduler.manage.trigger_spec import MOST_OWN_FIRES, TriggerSpec
 from scheduler.storage.agents import zone_of_agent
 from scheduler.storage.trigger_lists import TriggerFilter
 from scheduler.storage.trigger_views import TriggerView, find_own
@@ -31,19 +30,17 @@ from scheduler.toolbox.base import (
     self_of,
     shown_time,
 )
-from scheduler.toolbox.times import Moment, aware, local_config
+from scheduler.toolbox.trigger_settings import CLEARED, in_own_zone, local_config, shown_settings, with_settings
 from scheduler.triggers.preview import preview
 from scheduler.triggers.tool_text import kinds_for_agents, names_for_agents
 from scheduler.triggers.webhook import hook_url
 
 MAX_SHOWN = 100
-CLEARED = ("focus_ref", "notification_summary")
-"""Fields that null clears; for other fields null changes nothing."""
 SET_TRIGGER = (
     "Set your own alarm clock: create a trigger that wakes you later. `type` and `config`:\n"
     f"{kinds_for_agents()}\n"
     "`reason` is what you read when it wakes you: say what to do then, with all that you need to know. "
-    f"It expires after {DEFAULT_LIFE.days} days and {MOST_FIRES} fires unless you say less. "
+    f"It expires after {DEFAULT_LIFE.days} days and {MOST_OWN_FIRES} fires unless you say less. "
     "The answer tells what time it is now, and when it fires, in your local time. "
     "It may have to be approved by a person first: then `approval` is `awaiting`."
 )
@@ -52,25 +49,18 @@ SET_TRIGGER = (
 Reference = Annotated[
     str, Field(min_length=1, max_length=200, description="The id or the name of one of your triggers.")
 ]
-Summary = Annotated[str, Field(min_length=1, max_length=SUMMARY_LENGTH)]
-SUMMARY = "The line above your reply when your user is told of it; left out: the beginning of `reason`."
 Config = Annotated[dict[str, Any], BeforeValidator(object_of), Field(description="Depends on its type.")]
 
 
-class SetTrigger(Arguments):
+class NewTrigger(Arguments):
     """A new trigger."""
 
     name: str = Field(min_length=1, max_length=200, description="A name, unique among your triggers.")
     type: str = Field(description=f"{names_for_agents()}.")
     config: Config = Field(default_factory=dict)
-    reason: str = Field(min_length=1, max_length=4000, description="What you are to do when it wakes you.")
-    focus_ref: str | None = Field(None, description="The subject that it belongs to, if any.")
-    cooldown_seconds: float = Field(60.0, ge=0, description="The minimum time between two wakes by it.")
-    max_fires: int | None = Field(
-        None, ge=1, description=f"It ends after this many fires; default and maximum: {MOST_FIRES}."
-    )
-    expires_at: Moment | None = Field(None, description=f"It ends then; default: in {DEFAULT_LIFE.days} days.")
-    notification_summary: Summary | None = Field(None, description=SUMMARY)
+
+
+SetTrigger = with_settings("SetTrigger", NewTrigger, is_new=True)
 
 
 class ListTriggers(Arguments):
@@ -81,7 +71,7 @@ class ListTriggers(Arguments):
     limit: int = Field(50, ge=1, le=MAX_SHOWN, description="The maximum number of results.")
 
 
-class UpdateTrigger(Arguments):
+class ChangedTrigger(Arguments):
     """The changes; omitted fields stay."""
 
     trigger: Reference
@@ -89,15 +79,10 @@ class UpdateTrigger(Arguments):
     config: Annotated[dict[str, Any] | None, BeforeValidator(object_of)] = Field(
         None, description="Merged into its config; null removes a member."
     )
-    reason: str | None = Field(
-        None, min_length=1, max_length=4000, description="What you are to do when it wakes you."
-    )
-    focus_ref: str | None = Field(None, description="The subject that it belongs to; null: none.")
-    cooldown_seconds: float | None = Field(None, ge=0, description="The minimum time between two wakes by it.")
-    max_fires: int | None = Field(None, ge=1, description=f"At most {MOST_FIRES}.")
-    expires_at: Moment | None = Field(None, description="It ends then.")
-    notification_summary: Summary | None = Field(None, description=SUMMARY)
     is_enabled: bool | None = Field(None, description="false pauses it, true resumes it from now, with 0 fires.")
+
+
+UpdateTrigger = with_settings("UpdateTrigger", ChangedTrigger, is_new=False)
 
 
 class CancelTrigger(Arguments):
@@ -124,13 +109,10 @@ class TriggerTools:
         self._db = services.db
         self._triggers = services.triggers
 
-    def set_trigger(self, caller: ToolCaller, asked: SetTrigger) -> dict[str, Any]:
+    def set_trigger(self, caller: ToolCaller, asked: NewTrigger) -> dict[str, Any]:
         """Creates a trigger."""
         zone, now = self._clock_of(caller)
-        given = dict(asked) | {
-            "config": local_config(asked.type, asked.config, zone),
-            "expires_at": aware(asked.expires_at, zone),
-        }
+        given = in_own_zone(dict(asked), zone) | {"config": local_config(asked.type, asked.config, zone)}
         spec = TriggerSpec(**given)
         with _hints():
             made = self._triggers.create(
@@ -152,7 +134,7 @@ class TriggerTools:
             "more": len(wanted) > asked.limit or len(found) > MAX_SHOWN,
         }
 
-    def update_trigger(self, caller: ToolCaller, asked: UpdateTrigger) -> dict[str, Any]:
+    def update_trigger(self, caller: ToolCaller, asked: ChangedTrigger) -> dict[str, Any]:
         """Changes the given fields; null clears fields that may be empty."""
         given = {name: getattr(asked, name) for name in asked.model_fields_set - {"trigger"}}
         patch = {name: value for name, value in given.items() if value is not None or name in CLEARED}
@@ -160,10 +142,9 @@ class TriggerTools:
             raise InvalidField("Nothing was changed: give at least one field besides trigger.")
         found = self._own(caller, asked.trigger)
         zone, now = self._clock_of(caller)
+        patch = in_own_zone(patch, zone)
         if "config" in patch:
             patch["config"] = local_config(found.type, patch["config"], zone)
-        if "expires_at" in patch:
-            patch["expires_at"] = aware(patch["expires_at"], zone)
         with _hints():
             return {"now": shown_locally(now, found.timezone)} | show(
                 self._triggers.update(caller.tenant_id, found.id, patch, actor=actor_of(caller), by_agent=True)
@@ -240,9 +221,6 @@ def show(trigger: TriggerView) -> dict[str, Any]:
         "name": trigger.name,
         "type": trigger.type,
         "config": trigger.config,
-        "reason": trigger.reason,
-        "focus_ref": trigger.focus_ref,
-        "notification_summary": trigger.notification_summary,
         "timezone": trigger.timezone,
         "is_enabled": trigger.is_enabled,
         "paused_note": trigger.paused_note,
@@ -251,9 +229,7 @@ def show(trigger: TriggerView) -> dict[str, Any]:
         "next_fire_at": shown_time(trigger.next_fire_at),
         "next_fire_at_local": shown_locally(trigger.next_fire_at, trigger.timezone),
         "fire_count": trigger.fire_count,
-        "max_fires": trigger.max_fires,
-        "cooldown_seconds": trigger.cooldown_seconds,
-        "expires_at": shown_time(trigger.expires_at),
+        **shown_settings(trigger),
     }
 
 

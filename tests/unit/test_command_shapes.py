@@ -32,7 +32,7 @@ ADDED = {"agent_name", "reference"}
         (keys.COLUMNS, api_keys.KeyOut),
         (targets.COLUMNS, notification_targets.TargetOut),
         (trigger_commands.COLUMNS, triggers.TriggerOut),
-        (trigger_commands.FIELDS, triggers.TriggerWhole),
+        (trigger_commands.shown_fields(), triggers.TriggerWhole),
     ],
     ids=[str(number) for number in range(12)],
 )

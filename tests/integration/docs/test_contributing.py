@@ -124,12 +124,17 @@ def test_gull():
     assert asyncio.run(run) == Replied("aah")
 """,
     "colour": """
+import json
 import os
+from uuid import UUID
 from api.web.trigger_forms import form_of
+from scheduler.cli import run
 from scheduler.storage.migrate import upgrade
-from tests.support.api import running_api
+from tests.support.api import running_api, served
+from tests.support.pages import signed_in
+from tests.support.tools import Toolbox
 
-def test_colour():
+def test_colour(capsys, monkeypatch):
     url = os.environ["SCRATCH_DATABASE"]
     upgrade(url.replace("postgresql:", "postgresql+psycopg:", 1))
     assert "colour" in [each.name for each in form_of("cron")]
@@ -140,6 +145,23 @@ def test_colour():
         assert (made["colour"], api.get(path)["colour"]) == ("red", "red")
         assert api.patch(path, {"colour": "blue"})["colour"] == "blue"
         assert api.trigger(agent["id"], "other")["colour"] == ""
+
+        form = {"type": "interval", "agent_id": agent["id"], "config.hours": "1", "name": "form", "colour": "grey"}
+        assert signed_in(api).post("/triggers/new", **form).status_code == 303
+        assert api.get("/triggers")["items"][0]["colour"] == "grey"
+
+        with served(api) as address:
+            monkeypatch.setenv("REVEILLE_URL", address)
+            monkeypatch.setenv("REVEILLE_API_KEY", api.key)
+            assert run(["triggers", "add", "ada", "--every", "1h", "--colour", "green", "--json"]) == 0
+            assert json.loads(capsys.readouterr().out)["colour"] == "green"
+            assert run(["triggers", "add", "--help"]) == 0
+            assert "How it is painted" in capsys.readouterr().out
+
+        tools = Toolbox(api.db, UUID(agent["id"]))
+        asked = {"name": "own", "type": "interval", "config": {"minutes": 60}, "reason": "Look.", "colour": "pink"}
+        assert tools("set_trigger", **asked)["colour"] == "pink"
+        assert tools("update_trigger", trigger="own", colour="brown")["colour"] == "brown"
 """,
 }
 
@@ -178,8 +200,8 @@ def upgrade() -> None:
             '    colour: Mapped[str] = mapped_column(server_default="")\n',
         ),
         "scheduler/manage/trigger_spec.py": (
-            "    notification_summary: str | None = None\n",
-            '    colour: str = ""\n',
+            "    notification_summary: str | None = field(\n",
+            '    colour: str = field(default="", metadata=settable("How it is painted.", for_agents="Its paint."))\n',
         ),
         "scheduler/storage/trigger_views.py": ("    notification_summary: str | None\n", "    colour: str\n"),
         "api/schemas/triggers.py": ("", ""),
@@ -218,7 +240,9 @@ def make(file: Path, change: str | tuple[str, str]) -> None:
         given, shown = "    misfire_policy: Literal", "    misfire_policy: str\n"
         assert given in text
         assert shown in text
-        text = text.replace(given, f'    colour: str = Field("", title="Colour")\n{given}', 1)
+        text = text.replace(
+            given, f'    colour: str = Field("", title="Colour", description=help_of("colour"))\n{given}', 1
+        )
         text = text.replace(shown, f"    colour: str\n{shown}", 1)
     else:
         assert anchor in text, file
