@@ -67,9 +67,9 @@ forwarded_allow_ips = _settings.trusted_proxies
 
 def child_exit(_server: object, worker: Any) -> None:
     """Takes what a process that ended shows as its state out of the metrics; what it counted stays."""
-    from prometheus_client.multiprocess import mark_process_dead
-
     if _METRICS is not None:
+        from prometheus_client.multiprocess import mark_process_dead
+
         mark_process_dead(worker.pid, _METRICS)  # type: ignore[no-untyped-call]
 
 

@@ -22,7 +22,7 @@ class AlertOut(Answer):
 
     id: UUID
     rule: str
-    subject_kind: str = Field(description="`trigger`, `agent` or `service`.")
+    subject_kind: str = Field(description="`trigger`, `agent`, `tenant` or `service`.")
     subject_id: UUID
     subject_name: str
     agent_id: UUID | None

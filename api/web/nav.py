@@ -43,7 +43,6 @@ SECTIONS = (
 
 COUNTED: dict[str, Callable[[Connection, UUID], int]] = {
     "/dead": count_dead,
-    "/alerts": count_open,
     "/approvals": count_awaiting,
 }
 """Sections that need a person's attention, and how to count it."""
@@ -68,6 +67,7 @@ def frame_of(caller: Caller) -> Frame:
     try:
         with services().db.begin() as conn:
             found = {path: count(conn, caller.tenant_id) for path, count in COUNTED.items()}
+            found["/alerts"] = count_open(conn, caller.tenant_id, is_operator=caller.is_operator)
             pauses = {"service": read_service_pause(conn), "tenant": read_tenant_pause(conn, caller.tenant_id)}
     except (DatabaseUnavailable, NotFound):
         return Frame({}, {})

@@ -16,7 +16,8 @@ from scheduler.storage.alert_tables import Alert, AlertMute
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.rows import one_as, rows_as
-from scheduler.storage.tenant_tables import Tenant
+from scheduler.storage.tenant_tables import ServicePause, Tenant
+from scheduler.storage.tenants import DEFAULT_TENANT
 
 ALERTS = Alert.__table__
 MUTES = AlertMute.__table__
@@ -110,14 +111,20 @@ class Alerts:
                 record_event(conn, action="badge.ended", tenant_id=tenant_id, subject_id=tenant_id, actor=actor)
 
     def badge(self, token: str) -> Badge:
-        """Returns the state of the tenant whose badge has that token. Raises NotFound."""
+        """Returns the state of the tenant whose badge has that token. Raises NotFound.
+
+        That of the default tenant, which is the operator's, counts the alerts of the service too.
+        """
         count = (
             select(func.count())
-            .where(Alert.tenant_id == Tenant.id, Alert.closed_at.is_(None))
+            .where(func.coalesce(Alert.tenant_id, DEFAULT_TENANT) == Tenant.id, Alert.closed_at.is_(None))
             .correlate(Tenant)
             .scalar_subquery()
         )
-        query = select(Tenant.is_paused, count.label("open_alerts")).where(Tenant.badge_hash == token_hash(token))
+        is_paused = or_(Tenant.is_paused, select(ServicePause.is_paused).scalar_subquery())
+        query = select(is_paused.label("is_paused"), count.label("open_alerts")).where(
+            Tenant.badge_hash == token_hash(token)
+        )
         with self._db.begin() as conn:
             found = rows_as(Badge, conn.execute(query))
         if not found:
@@ -125,9 +132,10 @@ class Alerts:
         return found[0]
 
 
-def count_open(conn: Connection, tenant_id: UUID) -> int:
-    """Counts a tenant's open alerts, up to 100."""
-    query = select(Alert.id).where(Alert.tenant_id == tenant_id, Alert.closed_at.is_(None)).limit(100)
+def count_open(conn: Connection, tenant_id: UUID, *, is_operator: bool = False) -> int:
+    """Counts a tenant's open alerts, for an operator with those of the service, up to 100."""
+    mine = _seen_by(tenant_id, is_operator=is_operator)
+    query = select(Alert.id).where(mine, Alert.closed_at.is_(None)).limit(100)
     return conn.execute(select(func.count()).select_from(query.subquery())).scalar_one()
 
 

@@ -37,6 +37,18 @@ def test_alerts_are_listed_muted_and_shown_by_a_badge(api: Api) -> None:
     assert api.get("/alerts/mutes")["items"] == []
 
 
+def test_an_operator_sees_trouble_of_the_service(api: Api) -> None:
+    address = api.post("/alerts/badge")["url"]
+    change(api.db, "UPDATE watch SET looked_at = now(), since = now() - interval '1 hour'")
+    Watch(api.db).look()
+    rules = {each["rule"] for each in api.get("/alerts", open="true")["items"]}
+    assert rules == {"scheduler_stale", "worker_stale"}
+    assert "Reveille: 2 alerts<" in api.app.test_client().get(address[address.index("/badge/") :]).text
+    api.post("/pause", {"everything": True}, 200)
+    assert "Reveille: paused<" in api.app.test_client().get(address[address.index("/badge/") :]).text
+    assert 'Alerts <span class="count">2</span>' in signed_in(api).get("/alerts")
+
+
 def test_what_is_wrong_is_said(api: Api) -> None:
     for wrong in ({}, {"rule": "nothing"}, {"subject_id": "x"}, {"rule": "agent_asleep", "until": "soon"}):
         api.refused(422, "POST", "/alerts/mutes", wrong)
