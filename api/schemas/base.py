@@ -24,7 +24,7 @@ from pydantic import (
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
 from scheduler.domain.local_time import parse_duration, read_iso
-from scheduler.domain.shapes import Shape
+from scheduler.domain.shapes import NamesFields, Shape
 from scheduler.domain.text import is_visible
 from scheduler.manage.trigger_spec import LONGEST_SECONDS
 from scheduler.storage.spans import Span
@@ -46,7 +46,7 @@ class Answer(BaseModel):
     model_config = ConfigDict(from_attributes=True, frozen=True)
 
 
-class Query(BaseModel):
+class Query(NamesFields):
     """The base of query parameters. Unknown ones are refused, as a mistyped filter would return too much."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)

@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar, NoReturn, Protocol, Self, TypeAlias
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints, ValidationError
 
 from scheduler.domain.errors import BadSignature, InvalidField, ReveilleError
+from scheduler.domain.shapes import NamesFields
 from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.signatures.model import Rejected, TimeWindow
 
@@ -91,7 +92,7 @@ class ChannelKind(Protocol):
         ...
 
 
-class ChannelSecrets(BaseModel):
+class ChannelSecrets(NamesFields):
     """The `secrets` of a channel in the API, stored encrypted."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True, hide_input_in_errors=True)

@@ -13,8 +13,9 @@ from functools import lru_cache
 from typing import Protocol, cast
 
 import regex
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from scheduler.domain.shapes import NamesFields
 from scheduler.domain.text import same_text
 
 MAX_PATTERN_CHARS = 1_000
@@ -118,7 +119,7 @@ class TextDecision:
         return self.matched
 
 
-class TextMatch(BaseModel):
+class TextMatch(NamesFields):
     """Exactly one of `contains` and `regex` (the `regex` package's syntax, a superset of Python's `re`).
 
     Composed and decomposed letters match each other, as do all kinds of spaces. An expression is searched for in

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_path import JsonPathTooCostly, compile_path, compile_stored
+from scheduler.domain.shapes import NamesFields
 from scheduler.domain.signatures import SignatureConfig
 from scheduler.domain.webhook_body import document_of
 from scheduler.domain.webhook_parts import Challenge
@@ -30,7 +31,7 @@ def hook_url(base: str, token: str) -> str:
     return f"{base}/hooks/{token}"
 
 
-class WebhookFilter(BaseModel):
+class WebhookFilter(NamesFields):
     """Which deliveries fire: those whose JSON body has a node at `json_path`, and whose `header` equals `equals`."""
 
     model_config = ConfigDict(strict=True, extra="forbid", frozen=True)

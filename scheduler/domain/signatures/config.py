@@ -11,9 +11,10 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_core import PydanticCustomError
 
+from scheduler.domain.shapes import NamesFields
 from scheduler.domain.signatures.body_hmac import Algorithm, BodyHmac, Encoding, SharedToken
 from scheduler.domain.signatures.model import Rejected, Scheme, SignedRequest, TimeWindow, Verdict
 from scheduler.domain.signatures.standard_webhooks import StandardWebhooks, StandardWebhooksEd25519
@@ -52,7 +53,7 @@ DEFAULT_TOLERANCE_SECONDS = 300
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")  # a token, RFC 9110 section 5.6.2
 
 
-class SignatureConfig(BaseModel):
+class SignatureConfig(NamesFields):
     """How deliveries to a webhook trigger are signed. Two secrets at once allow rotation without downtime.
 
     `header`, `algorithm` (default sha256), `encoding` (default: hex or base64) and `prefix` (default: none, or

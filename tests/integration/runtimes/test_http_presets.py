@@ -240,7 +240,7 @@ HEAD = 'label = "X"\nsummary = "x"\ndocs = "d"\nurl = "http://127.0.0.1"\n'
     [
         (
             f"{HEAD}[settings]\nbdoy = 1\n",
-            "The preset x is wrong at settings.bdoy: Extra inputs are not permitted.",
+            "The preset x is wrong at settings.bdoy: Extra inputs are not permitted; the nearest is body.",
         ),
         (f'{HEAD}[settings]\nmethod = "FETCH"\n', "settings.method: Input should be 'GET', 'POST'"),
         (f'{HEAD}[settings]\nreply_path = "a"\n', "settings.reply_path: Not a JSON path"),
