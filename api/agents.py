@@ -19,7 +19,9 @@ from api.schemas.agents import (
     budget_of,
 )
 from api.schemas.base import NoteIn, Page
+from api.schemas.runtime_kinds import RuntimeTypeOut, RuntimeTypesOut
 from api.services import services
+from scheduler.runtimes.registry import RUNTIMES
 
 agents = blueprint("agents", "The agents that Reveille wakes.")
 
@@ -49,6 +51,27 @@ def show_agents(query: Page) -> Response:
     who = caller()
     rows = services().agents.list(who.tenant_id, only=who.agent_id, **one_more(query))
     return page(AgentPage, [agent_out(row) for row in rows], query)
+
+
+@agents.get("/runtimes", responses={200: RuntimeTypesOut})
+@needs(Level.READ, own=True)
+def show_runtimes() -> Response:
+    """List the runtimes and their presets: ours, and those of installed packages."""
+    return answer(
+        RuntimeTypesOut(
+            items=[
+                RuntimeTypeOut(
+                    kind=kind,
+                    label=each.label,
+                    summary=each.summary,
+                    docs=each.docs,
+                    presets=each.described_presets(),
+                    config_schema=each.model_json_schema(),
+                )
+                for kind, each in RUNTIMES.items()
+            ]
+        )
+    )
 
 
 @agents.get("/agents/<item:agent_id>", responses={200: AgentWhole})

@@ -163,6 +163,35 @@ export interface AgentPage {
   next: string | null;
 }
 
+export interface RuntimeTypesOut {
+  items: Array<RuntimeTypeOut>;
+}
+
+export interface PresetOut {
+  name: string;
+  label: string;
+  summary: string;
+  docs: string;
+  url: string;
+  needs_token: boolean;
+  parameters: Array<PresetParameterOut>;
+}
+
+export interface PresetParameterOut {
+  name: string;
+  description: string;
+  default: string | null;
+}
+
+export interface RuntimeTypeOut {
+  kind: string;
+  label: string;
+  summary: string;
+  docs: string;
+  presets: Array<PresetOut>;
+  config_schema: Record<string, unknown>;
+}
+
 export interface AgentWhole {
   id: string;
   tenant_id: string;

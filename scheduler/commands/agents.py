@@ -14,7 +14,7 @@ from scheduler.commands.console import After, Console, Limit, Yes, client_comman
 from scheduler.commands.edits import Resource, edited, shown
 from scheduler.commands.exits import UsageFault
 from scheduler.commands.lookup import agent_id
-from scheduler.commands.output import Columns, say
+from scheduler.commands.output import Columns, say, show_json
 from scheduler.commands.trigger_options import (
     implied,
     options_of_runtimes,
@@ -47,6 +47,7 @@ COLUMNS: Columns = (
     ("ZONE", "timezone"),
     ("PAUSED", "is_paused"),
 )
+PRESET_COLUMNS: Columns = (("PRESET", "name"), ("PRODUCT", "label"), ("NEEDS", "needs"), ("SUMMARY", "summary"))
 FIELDS: Columns = (
     ("id", "id"),
     ("name", "name"),
@@ -120,6 +121,20 @@ def create(
 
 
 edited(group, AGENT, _new_secret)
+
+
+@client_command(group, "presets")
+def list_presets(console: Console) -> None:
+    """List the products that have a preset; --json has their parameters too."""
+    answer = console.client.get("runtimes")
+    if console.as_json:
+        show_json(answer)
+        return
+    found = [each for runtime in answer["items"] for each in runtime["presets"]]
+    for each in found:
+        needed = [parameter["name"] for parameter in each["parameters"] if parameter["default"] is None]
+        each["needs"] = ", ".join(["token"] * each["needs_token"] + needed) or "-"
+    console.rows(found, PRESET_COLUMNS, empty="There are no presets.")
 
 
 @client_command(group, "pause")

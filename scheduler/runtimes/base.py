@@ -120,6 +120,11 @@ class RuntimeConfig(Shape):
         return {}
 
     @classmethod
+    def described_presets(cls) -> list[Any]:
+        """Describes its presets: dictionaries with name, label, summary, docs, url, needs_token and parameters."""
+        return []
+
+    @classmethod
     def suggested(cls, preset: str) -> dict[str, Any]:  # noqa: ARG003
         """Returns the initial values of a form for this preset; empty for an unknown preset."""
         return {}

@@ -39,8 +39,13 @@ class HttpRuntime(HttpSettings):
 
     @classmethod
     def presets(cls) -> Mapping[str, str]:
-        """Returns the presets in the folder `presets`."""
+        """Returns the presets in the folder `presets`, and those of installed packages."""
         return {name: each.label for name, each in presets().items()}
+
+    @classmethod
+    def described_presets(cls) -> list[Any]:
+        """Describes them."""
+        return [each.described(name) for name, each in presets().items()]
 
     @classmethod
     def suggested(cls, preset: str) -> dict[str, Any]:

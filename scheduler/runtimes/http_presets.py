@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
 
+from config.plugins import with_plugins
 from scheduler.domain.errors import ConfigurationError, InvalidField
 from scheduler.domain.json_values import merge_headers
 from scheduler.domain.shapes import Shape
@@ -41,6 +42,11 @@ class Preset(Shape):
     needs_token: bool = False
     parameters: dict[str, Parameter] = Field(default_factory=dict)
     settings: dict[str, Any]
+
+    def described(self, name: str) -> dict[str, Any]:
+        """Describes it for people."""
+        parameters = [{"name": each, **parameter.model_dump()} for each, parameter in self.parameters.items()]
+        return self.model_dump(exclude={"settings"}) | {"name": name, "parameters": parameters}
 
     def check(self, given: HttpSettings) -> None:
         """Raises InvalidField for settings that lack a parameter of the preset, or name an unknown one."""
@@ -73,10 +79,16 @@ def _covers(own: Mapping[str, str] | None, preset: Mapping[str, str] | None) -> 
 def read_preset(name: str, text: str) -> Preset:
     """Reads a preset's file. Raises ConfigurationError naming the invalid field."""
     try:
-        preset = Preset.model_validate(tomllib.loads(text))
-        HttpSettings.model_validate({"kind": "http", "url": preset.url, **preset.settings})
+        return checked_preset(name, tomllib.loads(text))
     except tomllib.TOMLDecodeError as error:
         raise ConfigurationError(f"The preset {name} is not TOML: {error}.") from None
+
+
+def checked_preset(name: str, content: Mapping[str, Any]) -> Preset:
+    """Returns a preset with this content. Raises ConfigurationError naming the invalid field."""
+    try:
+        preset = Preset.model_validate(content)
+        HttpSettings.model_validate({"kind": "http", "url": preset.url, **preset.settings})
     except ValidationError as error:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
@@ -88,11 +100,18 @@ def read_preset(name: str, text: str) -> Preset:
 
 @cache
 def presets() -> Mapping[str, Preset]:
-    """Returns all presets, by name."""
+    """Returns all presets, by name: those of the folder, and those of installed packages (`reveille.presets`)."""
     files = sorted(FOLDER.glob("*.toml"))
-    return MappingProxyType(
-        {each.stem: read_preset(each.stem, each.read_text(encoding="utf-8")) for each in files}
-    )
+    ours = {each.stem: read_preset(each.stem, each.read_text(encoding="utf-8")) for each in files}
+    return MappingProxyType(with_plugins("reveille.presets", ours, _named))
+
+
+def _named(plugin: object) -> tuple[str, Preset]:
+    """Reads the preset of a package: a dictionary with its `name` and what a file has."""
+    if not isinstance(plugin, Mapping):
+        raise TypeError("it is not a dictionary with name, label, summary, docs, url and settings")
+    name = plugin.get("name")
+    return str(name), checked_preset(str(name), {key: each for key, each in plugin.items() if key != "name"})
 
 
 def preset_of(name: str) -> Preset:

@@ -22,6 +22,7 @@ SCOPES: dict[str, tuple[str, bool]] = {
     "POST /agents": ("write", False),
     "POST /agents/bulk": ("write", False),
     "GET /agents": ("read", True),
+    "GET /runtimes": ("read", True),
     "GET /agents/<agent_id>": ("read", True),
     "PATCH /agents/<agent_id>": ("write", False),
     "DELETE /agents/<agent_id>": ("write", False),

@@ -40,6 +40,7 @@ COMMANDS: dict[str, str] = {
     "GET /triggers/<trigger_id>/preview": "triggers preview",
     "POST /triggers/preview": "triggers preview",
     "GET /trigger-types": "triggers types",
+    "GET /runtimes": "agents presets",
     "GET /triggers/<trigger_id>/poll": "triggers poll",
     "POST /triggers/<trigger_id>/try": "triggers try",
     "POST /triggers/try": "triggers try",

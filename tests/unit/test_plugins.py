@@ -8,6 +8,7 @@ from pathlib import Path
 
 from scheduler.channels.registry import KINDS
 from scheduler.notifications.targets.registry import TARGETS
+from scheduler.runtimes.http_presets import presets
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULE = """
@@ -223,3 +224,40 @@ def test_runtimes_of_a_package_are_found_and_broken_ones_left_out(tmp_path: Path
     ours = "http,llm,command,a2a"
     assert done.stdout.splitlines() == [f"{ours},parrot HttpRuntime", "hush", "['kind']"], done.stderr
     assert done.stderr.count("is left out") == 3, done.stderr
+
+
+PRESETS = """
+ours = {
+    "name": "desk", "label": "Desk", "summary": "a desk", "docs": "https://desk.example/docs",
+    "url": "https://desk.example", "parameters": {"room": {"description": "the room"}},
+    "settings": {"path": "/wake/{{room}}", "sign": False, "body": {"say": "{{context}}"}},
+}
+wrong = ours | {"name": "wrong", "settings": {"bdoy": 1}}
+taken = ours | {"name": "dify"}
+"""
+PRESET_ENTRIES = """[reveille.presets]
+desk = scratch_desk:ours
+odd = scratch_desk:PRESETS
+taken = scratch_desk:taken
+wrong = scratch_desk:wrong
+"""
+SHOW_PRESETS = """
+from scheduler.runtimes.http import HttpRuntime
+from scheduler.runtimes.http_presets import merged, presets
+print(",".join(presets()), presets()["dify"].label)
+print(merged(HttpRuntime(kind="http", url="http://x", preset="desk", parameters={"room": "a"})).path)
+print(HttpRuntime.described_presets()[-1]["parameters"])
+"""
+
+
+def test_presets_of_a_package_are_found_and_broken_ones_left_out(tmp_path: Path) -> None:
+    done = run_beside(tmp_path, "scratch_desk", PRESET_ENTRIES, PRESETS, SHOW_PRESETS)
+    assert done.stdout.splitlines() == [
+        f"{','.join(presets())},desk Dify",
+        "/wake/{{room}}",
+        "[{'name': 'room', 'description': 'the room', 'default': None}]",
+    ], done.stderr
+    assert "settings.bdoy: Extra inputs are not permitted; the nearest is body" in done.stderr
+    assert (
+        len([line for line in done.stderr.splitlines() if "is left out" in line or "not be loaded" in line]) == 3
+    )

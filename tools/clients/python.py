@@ -13,6 +13,7 @@ VERBS = {"make": "create", "change": "update", "remove": "delete"}
 PLACES = {  # resources whose tag in the API differs from the name that users look for
     "show_agent_triggers": ("triggers", "list_of_agent"),
     "show_trigger_types": ("triggers", "types"),
+    "show_runtimes": ("agents", "runtimes"),
     "preview_config": ("triggers", "preview_config"),
     "try_config": ("triggers", "try_config"),
     "try_trigger": ("triggers", "try_now"),

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         UsageOut,
         WakeIn,
     )
+    from reveille.shapes.runtimes import RuntimeTypesOut
     from reveille.shapes.triggers import FiredOut, TriggerOut, TriggerPage
 
 
@@ -52,6 +53,11 @@ class Agents:
     def create_many(self, **fields: Unpack[AgentsIn]) -> AgentsMade:
         """Create up to 1,000 agents, all or none. `errors` of a refusal names each invalid row, such as items.3.name."""
         answer: AgentsMade = self._client.call("POST", "/agents/bulk", body=fields)
+        return answer
+
+    def runtimes(self) -> RuntimeTypesOut:
+        """List the runtimes and their presets: ours, and those of installed packages."""
+        answer: RuntimeTypesOut = self._client.call("GET", "/runtimes")
         return answer
 
     def get(self, agent_id: str, /) -> AgentWhole:

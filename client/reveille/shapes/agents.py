@@ -107,6 +107,22 @@ class AgentsMade(TypedDict):
     items: list[AgentOut]
 
 
+class PresetOut(TypedDict):
+    name: str
+    label: str
+    summary: str
+    docs: str
+    url: str
+    needs_token: bool
+    parameters: list[PresetParameterOut]
+
+
+class PresetParameterOut(TypedDict):
+    name: str
+    description: str
+    default: str | None
+
+
 class AgentWhole(TypedDict):
     id: str
     tenant_id: str

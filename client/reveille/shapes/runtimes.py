@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal, Required, TypedDict
 
 if TYPE_CHECKING:
-    from reveille.shapes.agents import Follow
+    from reveille.shapes.agents import Follow, PresetOut
 
 
 class A2aRuntimeOut(TypedDict, total=False):
@@ -95,3 +95,16 @@ class LlmRuntime(TypedDict, total=False):
     instructions: str
     tool_rounds: int
     tools_by_trust: dict[str, list[str]]
+
+
+class RuntimeTypeOut(TypedDict, total=False):
+    kind: Required[str]
+    label: Required[str]
+    summary: Required[str]
+    docs: Required[str]
+    presets: Required[list[PresetOut]]
+    config_schema: Required[dict[str, Any]]
+
+
+class RuntimeTypesOut(TypedDict, total=False):
+    items: Required[list[RuntimeTypeOut]]

@@ -112,3 +112,15 @@ def test_the_form_begins_with_what_a_preset_asks_for(api: Api) -> None:
     assert browser.post(f"/agents/{agent['id']}/edit", **again).status_code == 303
     runtime = api.get(f"/agents/{agent['id']}")["runtime"]
     assert (runtime["sign"], runtime["body"]) == (False, {"a": {"c": None}})
+
+
+def test_the_presets_are_listed_with_what_they_need(api: Api) -> None:
+    by_kind = {each["kind"]: each for each in api.get("/runtimes")["items"]}
+    assert list(by_kind) == ["http", "llm", "command", "a2a"]
+    assert by_kind["a2a"]["presets"] == []
+    assert "reply_path" in by_kind["http"]["config_schema"]["properties"]
+    found = {each["name"]: each for each in by_kind["http"]["presets"]}
+    assert found["dify"]["needs_token"]
+    [assistant] = found["langgraph"]["parameters"]
+    assert (assistant["name"], assistant["default"]) == ("assistant_id", "agent")
+    assert "settings" not in found["letta"]
