@@ -20,6 +20,7 @@ from scheduler.commands import (
     conversations,
     definitions,
     deliveries,
+    dev,
     doctor,
     history,
     imports,
@@ -64,6 +65,7 @@ tail.register(app)
 insights.register(app)
 alerts.register(app)
 definitions.register(app)
+dev.register(app)
 simulate.register(app)
 app.add_typer(imports.group, name="import")
 audit.register(app)

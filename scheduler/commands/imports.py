@@ -15,7 +15,7 @@ from scheduler.domain.errors import InvalidField
 if TYPE_CHECKING:
     from scheduler.definitions.crontab import Imported
 
-group = typer.Typer(help="Create definitions from another scheduler's jobs; see apply.")
+group = typer.Typer(help="Import the jobs of another scheduler.")
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="The file, or - for stdin.")]
 

@@ -14,6 +14,7 @@ from scheduler.manage.definitions.work import Kind, Work
 from scheduler.storage.definition_tables import Definition
 from scheduler.storage.definitions import drop_marks, last_change, write_marks
 
+MOST_NAMED = 10
 Pairs = list[tuple[Wanted, Held | None]]
 
 
@@ -28,6 +29,7 @@ class Apply:
         self._written: list[dict[str, object]] = []
         self._wanted: set[UUID] = set()
         self._gone: set[UUID] = set()
+        self._left_over: list[str] = []
         self._applied_before = {
             (mark.kind, mark.applied.get("agent"), mark.applied["name"]) for mark in marks.values()
         }
@@ -46,6 +48,13 @@ class Apply:
         if not self._work.errors.found:
             for kind in reversed(kinds):
                 self._leave(kind, prune=prune)
+            if self._left_over:
+                shown = ", ".join(self._left_over[:MOST_NAMED])
+                more = len(self._left_over) - MOST_NAMED
+                rest = f" and {more} more" if more > 0 else ""
+                self.applied.notes.append(
+                    f"No longer in the files: {shown}{rest}; --prune deletes what apply created."
+                )
             write_marks(self._work.conn, self._written)
             drop_marks(self._work.conn, self._gone)
 
@@ -161,7 +170,7 @@ class Apply:
                 self.applied.notes.append(f"{said} is no longer in the files; it was made by hand, and stays.")
             return
         if not prune:
-            self.applied.notes.append(f"{said} is no longer in the files; --prune removes it.")
+            self._left_over.append(said)
             return
         with self._work.errors.at(said):
             why = kind.delete(held)
