@@ -76,7 +76,7 @@ def test_dev_makes_agents_and_leaves_none_behind(
     arguments = [*command("dev"), "-f", str(tmp_path / "a.yaml")]
     with subprocess.Popen(arguments, env=variables, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        lines = []
+        lines: list[str] = []
         while not (lines and lines[-1].startswith("Waiting")):
             lines.append(process.stdout.readline())
             assert lines[-1], lines
