@@ -40,7 +40,7 @@ from api.web.sign_ins import sign_ins
 from api.web.trigger_edit import trigger_edit
 from api.web.trigger_forms import words_of_form
 from api.web.triggers import triggers
-from scheduler.triggers.registry import KINDS, icon_of, source_of
+from scheduler.triggers.registry import KINDS, UNLISTED, icon_of, source_of
 
 HERE = Path(__file__).parent
 YEAR = 31_536_000
@@ -86,6 +86,7 @@ def register(app: Flask, services: Services) -> None:
         icon=icon_of,
         source=source_of,
         kinds=tuple(KINDS),
+        unlisted=UNLISTED,
         words_of_form=words_of_form,
     )
     app.extensions[LIMITS] = SignInLimit()

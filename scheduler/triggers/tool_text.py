@@ -32,6 +32,15 @@ def names_for_agents(*, timed: bool = False) -> str:
     return f"{', '.join(names)} or {last}" if names else last
 
 
+def example_of(kind: type[TriggerConfig]) -> tuple[str, list[str]]:
+    """Returns a short config of a kind as an example, and the names of the other fields."""
+    fields = list(fields_of(kind))
+    shown = [each for each in fields if each[1].is_required()] or [each for each in fields if each[1].examples][:1]
+    said = ", ".join(f'"{name}": {_example(field)}' for name, field in shown)
+    named = {name for name, _ in shown}
+    return f"{{{said}}}", [name for name, _ in fields if name not in named]
+
+
 def _members(kind: type[TriggerConfig]) -> Iterator[str]:
     shown = 0
     for name, field in fields_of(kind):
