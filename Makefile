@@ -13,7 +13,7 @@ help:
 	@echo "make chaos    let processes, database and network fail at random for CHAOS=600 seconds; SEED=n repeats a run"
 	@echo "make external  install the products of the presets and the coding agents below var/external, and try them"
 	@echo "make servers  run a short acceptance on each PostgreSQL from 14 to 18 that Debian, npm and the wheel offer here"
-	@echo "make dist     build the wheel and the source distribution into dist/"
+	@echo "make dist     build the wheels and source distributions of server and client into dist/"
 	@echo "make screenshots  take a picture of every page, light and dark, into docs/screenshots"
 	@echo "make install  make .venv and install Reveille's dependencies"
 

@@ -25,7 +25,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns the `bin` of an environment that has our wheel and its dependencies."""
     place = tmp_path_factory.mktemp("installed")
     subprocess.run([sys.executable, ROOT / "tools/dist", place / "dist"], check=True, capture_output=True)
-    (wheel,) = (place / "dist").glob("*.whl")
+    (wheel,) = (place / "dist").glob("reveille_server-*.whl")
     venv.create(place / "venv", with_pip=False)
     python = place / "venv/bin/python"
     pip = [sys.executable, "-m", "pip", "--python", str(python), "install", "--quiet", "--no-deps", "--no-index"]
