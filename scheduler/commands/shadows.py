@@ -13,10 +13,10 @@ def shadowed() -> str | None:
     """Returns a message when another project's package is imported in place of one of ours, else None."""
     for name in PACKAGES:
         spec = importlib.util.find_spec(name)
-        found = Path(spec.origin).resolve().parent if spec and spec.origin else None
-        if found != ROOT / name:
+        found = Path(spec.origin).resolve() if spec and spec.origin else None
+        if found != ROOT / name / "__init__.py":
             return (
-                f"The package {name!r} of {found.parent if found else 'another project'} hides "
+                f"The package {name!r} of {found or 'another project'} hides "
                 f"Reveille's own in {ROOT}: start it from another directory, without PYTHONPATH, "
                 "or in an environment of its own (pipx, uv tool)."
             )

@@ -76,11 +76,12 @@ def test_it_runs_from_any_directory_and_wakes_an_agent(installed: Path, project:
             process.wait(60)
 
 
-def test_a_package_of_another_project_is_named(installed: Path, project: Path) -> None:
+@pytest.mark.parametrize("name", ["config", "scheduler"])
+def test_a_package_of_another_project_is_named(installed: Path, project: Path, name: str) -> None:
     """PYTHONPATH puts it before ours."""
     done = subprocess.run(
         [installed / "reveille", "doctor"],
-        env=variables(PYTHONPATH=str(only(project, "config"))),
+        env=variables(PYTHONPATH=str(only(project, name))),
         capture_output=True,
         text=True,
         check=False,
@@ -88,7 +89,7 @@ def test_a_package_of_another_project_is_named(installed: Path, project: Path) -
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
-    assert f"The package 'config' of {project / 'other'} hides" in done.stderr
+    assert f"The package '{name}' of {project / 'other' / name / '__init__.py'} hides" in done.stderr
 
 
 def test_a_missing_embedded_database_is_told_before_a_directory_is_made(installed: Path, tmp_path: Path) -> None:
