@@ -27,7 +27,7 @@ from api.services import services
 from scheduler.manage.definitions.service import Found, Options
 from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, Change, Doc, FieldChange
 from scheduler.manage.definitions.triggers import HOOK
-from scheduler.manage.definitions.work import Kind
+from scheduler.manage.definitions.unit_of_work import Kind
 from scheduler.manage.models import Author
 from scheduler.runtimes.registry import runtime_of
 

@@ -14,8 +14,8 @@ import psycopg
 from loguru import logger
 
 from scheduler.storage.live import EVERYTHING, LIVE_CHANNEL, Change, decode
-from scheduler.storage.patience import CONNECTION, PROBE_SECONDS, PatientConnection
 from scheduler.storage.pooler import hears
+from scheduler.storage.silent_connections import CONNECTION, PROBE_SECONDS, PatientConnection
 
 BATCH_SECONDS = 0.1
 """The batch interval: a burst of changes wakes a watcher at most ten times a second."""

@@ -18,11 +18,11 @@ from api.schemas.triggers import TriggerPath
 from api.services import services
 from scheduler.domain.errors import ConfigurationError, Conflict, InvalidField
 from scheduler.domain.thread_quota import Turns
+from scheduler.intake.polls.custom_checks import Watch, is_watch, open_watch
 from scheduler.intake.polls.data import Shown, shown
 from scheduler.intake.polls.settle import Poll, open_poll
 from scheduler.intake.polls.statements import PollDetail, read_poll
 from scheduler.intake.polls.trial import Trial, record_try, try_look
-from scheduler.intake.polls.watch import Watch, is_watch, open_watch
 from scheduler.manage.agent_rights import check_may_try, is_own
 from scheduler.manage.agent_trigger_limits import APPROVED
 from scheduler.net.headers import check_request, check_server

@@ -9,17 +9,17 @@ from flask import current_app
 
 from api.live import Live
 from config.settings import Settings, read_variable
-from scheduler.alerts.guard import Guard
 from scheduler.alerts.rules import rules_with
 from scheduler.alerts.service import Alerts
 from scheduler.alerts.service_rules import room_of
 from scheduler.alerts.watch import LEASE_SECONDS, Watch
+from scheduler.alerts.web_watch import Guard
 from scheduler.channels.registry import open_channel
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.manage.agents import Agents
 from scheduler.manage.channels import Channels
 from scheduler.manage.definitions.service import Definitions
-from scheduler.manage.definitions.work import Services as Joined
+from scheduler.manage.definitions.unit_of_work import Services as Joined
 from scheduler.manage.deliveries import Deliveries
 from scheduler.manage.invocations import Invocations
 from scheduler.manage.keys import Keys

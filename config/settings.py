@@ -44,7 +44,7 @@ from config.setting_values import (
     Retention,
 )
 from scheduler.domain.errors import ConfigurationError
-from scheduler.domain.permitted import Permitted
+from scheduler.domain.permissions import Permitted
 
 SECRETS = ("DATABASE_URL", "DATABASE_DIRECT_URL", "REVEILLE_ADMIN_KEY", "REVEILLE_SECRET_KEY", "REVEILLE_API_KEY")
 SHARED_METRICS = "PROMETHEUS_MULTIPROC_DIR"

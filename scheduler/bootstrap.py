@@ -50,7 +50,7 @@ class FirstStart:
     """Whether REVEILLE_ADMIN_KEY was added to a database with other keys, which stay valid."""
 
 
-class Clockwork:
+class SchedulerRunner:
     """Runs the scheduler of a worker process, with its listener and its two database connections (full and express
     passes).
     """
@@ -74,7 +74,7 @@ class Clockwork:
         self._db.dispose()
 
 
-def start_scheduler(settings: Settings, db: Database) -> Clockwork:
+def start_scheduler(settings: Settings, db: Database) -> SchedulerRunner:
     """Starts this process's scheduler. Its duties use `db`, the worker's own pool."""
     assert settings.secret_key is not None  # noqa: S101  # for_server has seen to it
     triggers = Triggers(db, SecretBox(settings.secret_key.get_secret_value()))
@@ -84,9 +84,9 @@ def start_scheduler(settings: Settings, db: Database) -> Clockwork:
         keep_canary(canary),
         *trace_duties(settings, db),
     ]
-    clockwork = Clockwork(settings, every)
-    clockwork.start()
-    return clockwork
+    runner = SchedulerRunner(settings, every)
+    runner.start()
+    return runner
 
 
 class Reconciliation:

@@ -40,7 +40,7 @@ from scheduler.commands import (
     web_password,
 )
 from scheduler.commands.exits import ExitCode, complain, exit_code, let_go, prepare_streams, texts_of
-from scheduler.commands.shadows import shadowed
+from scheduler.commands.package_conflicts import shadowed
 from scheduler.domain.errors import ReveilleError
 
 app = typer.Typer(

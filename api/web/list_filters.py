@@ -22,7 +22,7 @@ from api.web.base import Paged, paged
 from api.web.zones import shown_zone
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.local_time import read_iso, zone_info
-from scheduler.storage.named import AGENTS, TRIGGERS, Named, find_named, suggest
+from scheduler.storage.name_filters import AGENTS, TRIGGERS, Named, find_named, suggest
 from scheduler.storage.queries import LedgerFilter
 from scheduler.storage.spans import Span
 

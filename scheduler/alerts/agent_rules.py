@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from scheduler.alerts.trouble import Rule, Trouble, ago, by_query, id_ago, many
+from scheduler.alerts.findings import Rule, Trouble, ago, by_query, id_ago, many
 from scheduler.domain.budgets import Owner, Spending
 from scheduler.domain.local_time import spell_duration
 from scheduler.storage.budgets import Accounts, read_accounts

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from scheduler.alerts.agent_rules import AGENT_RULES
+from scheduler.alerts.findings import Rule
 from scheduler.alerts.service_rules import NOTHING_KNOWN, Room, service_rules
 from scheduler.alerts.trigger_rules import TRIGGER_RULES
-from scheduler.alerts.trouble import Rule
 
 
 def rules_with(room: Room) -> tuple[Rule, ...]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from config.settings import Settings
-from scheduler.alerts.trouble import Rule, Trouble, by_query
+from scheduler.alerts.findings import Rule, Trouble, by_query
 from scheduler.domain.ids import NIL
 from scheduler.domain.local_time import spell_duration
 from scheduler.postgres.embedded import EmbeddedPostgres

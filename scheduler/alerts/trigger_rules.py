@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scheduler.alerts.trouble import Rule, Trouble, ago, by_query, id_ago
+from scheduler.alerts.findings import Rule, Trouble, ago, by_query, id_ago
 from scheduler.domain.local_time import spell_duration
 from scheduler.storage.drift import find_drift
 

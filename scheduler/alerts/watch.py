@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from loguru import logger
 from sqlalchemy import Connection, text
 
+from scheduler.alerts.findings import Rule, Trouble
 from scheduler.alerts.notices import CLOSED, OPENED, REMINDER, Notice, tell
 from scheduler.alerts.rules import RULES
-from scheduler.alerts.trouble import Rule, Trouble
 from scheduler.domain.ids import new_id
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
 from scheduler.storage.alert_tables import Alert

@@ -10,8 +10,8 @@ import psycopg
 from loguru import logger
 
 from scheduler.storage.base import CHANNEL
-from scheduler.storage.patience import CONNECTION, PROBE_SECONDS, PatientConnection
 from scheduler.storage.pooler import hears
+from scheduler.storage.silent_connections import CONNECTION, PROBE_SECONDS, PatientConnection
 
 POLL_SECONDS = 1.0
 RECONNECT_SECONDS = 1.0

@@ -13,7 +13,7 @@ from icalendar import Calendar
 from icalendar.prop import vBroken
 
 from scheduler.documents.errors import Unreadable
-from scheduler.documents.words import cut, text_of
+from scheduler.documents.text import cut, text_of
 
 MAX_OCCURRENCES = 1_000
 MAX_EVENTS = 20_000

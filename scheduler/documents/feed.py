@@ -13,7 +13,7 @@ import feedparser  # type: ignore[import-untyped]
 
 from scheduler.documents.errors import Unreadable
 from scheduler.documents.page import plain_text
-from scheduler.documents.words import cut, text_of
+from scheduler.documents.text import cut, text_of
 from scheduler.domain.json_values import read_json
 
 REMEMBERED = 2_000

@@ -7,7 +7,7 @@ from typing import Any
 from imap_tools import MailMessage
 
 from scheduler.documents.page import plain_text
-from scheduler.documents.words import cut, normalised
+from scheduler.documents.text import cut, normalised
 
 HEADER_CHARS = 500
 MOST_ATTACHMENTS = 20

@@ -62,7 +62,7 @@ class Turns:
             self._waiting[owner] = gates
 
 
-class Purse:
+class TimeBudget:
     """How much processor time each owner used in the last minute."""
 
     def __init__(self, seconds: float) -> None:
@@ -109,15 +109,15 @@ class ProcessorTime:
 
     def __init__(self, agent_seconds: float = AGENT_SECONDS, tenant_seconds: float = TENANT_SECONDS) -> None:
         self._turns = Turns()
-        self._agents = Purse(agent_seconds)
-        self._tenants = Purse(tenant_seconds)
+        self._agents = TimeBudget(agent_seconds)
+        self._tenants = TimeBudget(tenant_seconds)
 
     def use(self, tenant_id: UUID, agent_id: UUID, work: Callable[[], Result]) -> Result:
         """Does the work when its turn comes. Raises Spent when it may not be done now."""
         with self._turns.turn(tenant_id):
             now = time.monotonic()
-            for whose, purse, owner in (("agent", self._agents, agent_id), ("tenant", self._tenants, tenant_id)):
-                wait = purse.wait(owner, now)
+            for whose, budget, owner in (("agent", self._agents, agent_id), ("tenant", self._tenants, tenant_id)):
+                wait = budget.wait(owner, now)
                 if wait > 0:
                     raise Spent(whose, wait)
             began = time.thread_time()

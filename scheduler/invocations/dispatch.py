@@ -16,10 +16,10 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.domain.model import InvocationState
 from scheduler.domain.run import Failed, HandedBack, Outcome, Runtime, RuntimeSpec, Skipped
+from scheduler.invocations.concurrency import MOST_WAITS, Places, Returns, read_candidates, rooms_of_tenants
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.group_commit import Gatherer
 from scheduler.invocations.lifecycle import claim_all, read_attempts
-from scheduler.invocations.places import MOST_WAITS, Places, Returns, read_candidates, rooms_of_tenants
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.invocations.run import Run, told
 from scheduler.queue.tasks import RUNS_OF_A_JOB, RunsJob, defer_rest, keep_runs

@@ -12,7 +12,7 @@ from uuid import UUID
 from loguru import logger
 
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, RunRequest, Skipped
-from scheduler.invocations.places import Candidate
+from scheduler.invocations.concurrency import Candidate
 from scheduler.metrics import CLOSE_TO_CALL, RUN_DURATION
 
 SHOWN_REPLY = 200

@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.ids import new_id, new_token, token_hash
 from scheduler.domain.model import JobKind
-from scheduler.domain.permitted import Permitted
+from scheduler.domain.permissions import Permitted
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_trigger_limits import Room, check_may_add

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, case, or_, update
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_values import merge_patch
-from scheduler.domain.permitted import Permitted
+from scheduler.domain.permissions import Permitted
 from scheduler.invocations.shortening import shorten_window
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows

@@ -15,7 +15,7 @@ from sqlalchemy.exc import IntegrityError
 
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.domain.model import JobKind
-from scheduler.domain.permitted import Permitted
+from scheduler.domain.permissions import Permitted
 from scheduler.manage.agent_rights import check_may_change
 from scheduler.manage.agent_trigger_limits import AWAITING, AWAITING_NOTE
 from scheduler.manage.trigger_spec import AgentLimits, HeldTrigger, TriggerSpec

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_token, token_hash
-from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
+from scheduler.domain.permissions import NOTHING_PERMITTED, Permitted
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_trigger_limits import Room
 from scheduler.manage.due_slots import lock_settled

@@ -21,8 +21,8 @@ from procrastinate.manager import JobManager, NotificationCallback
 
 from scheduler.domain.clock import Clock
 from scheduler.queue.tasks import CANCEL_TASK, CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK, Run, RunsJob
-from scheduler.storage.patience import CONNECTION, PatientAsyncConnection
 from scheduler.storage.pooler import hears_async, open_async_session, open_quick_session
+from scheduler.storage.silent_connections import CONNECTION, PatientAsyncConnection
 
 PAUSE_SECONDS = 1.0
 FINISH_PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)

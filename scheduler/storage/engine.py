@@ -21,8 +21,8 @@ from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.metrics import CONNECTIONS, MOST_CONNECTIONS, open_tally, settle
 from scheduler.storage.base import CHANNEL
-from scheduler.storage.patience import CONNECTION, SESSION, PatientConnection
 from scheduler.storage.pooler import open_session
+from scheduler.storage.silent_connections import CONNECTION, SESSION, PatientConnection
 
 T = TypeVar("T")
 P = ParamSpec("P")

@@ -10,7 +10,7 @@ from typing import Any
 
 import psycopg
 
-from scheduler.storage.patience import CONNECTION, PatientAsyncConnection
+from scheduler.storage.silent_connections import CONNECTION, PatientAsyncConnection
 
 OPEN = "SELECT pg_backend_pid(), set_config('TimeZone', 'UTC', false)"
 """UTC, because the driver reads times in the session's zone, where a day may have 23 hours."""

@@ -10,8 +10,8 @@ from pydantic import Field, field_validator
 
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.triggers.base import CheckContext
+from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.looks import LookConfig, Sighting
-from scheduler.triggers.means import Means
 from scheduler.triggers.options import Option
 from scheduler.triggers.poll_request import MAX_HEADER_CHARS, MAX_HEADERS
 from scheduler.triggers.zones import load_zone
@@ -120,13 +120,13 @@ class CalendarConfig(LookConfig):
             raise InvalidField(f"headers hold more than {MAX_HEADER_CHARS} characters.", field="headers")
         context.check_request(self.url, self.headers)
 
-    def look_with(self, cursor: Any, means: Means) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
         """Fires for the events whose time has come; requests the calendar when the refresh is due."""
-        now = means.now()
+        now = resources.now()
         kept, note, changes = cursor, None, None
         if cursor is None or now - datetime.fromisoformat(cursor["read_at"]) >= self._refresh():
             try:
-                kept, changes = self._refreshed(cursor, means, now)
+                kept, changes = self._refreshed(cursor, resources, now)
             except ReveilleError as error:
                 if cursor is None or not self._due(cursor, now):
                     raise CalendarUnread(error.message, self._patience(cursor, now)) from None
@@ -156,13 +156,15 @@ class CalendarConfig(LookConfig):
     def _before(self) -> timedelta:
         return timedelta(minutes=self.before_minutes)
 
-    def _refreshed(self, cursor: Any, means: Means, now: datetime) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _refreshed(
+        self, cursor: Any, resources: CheckResources, now: datetime
+    ) -> tuple[dict[str, Any], dict[str, Any]]:
         """Returns the refreshed cursor, and what has changed."""
-        answer = means.fetch(self.url, {"Accept": "text/calendar, */*;q=0.5", **self.headers}, MAX_BYTES)
+        answer = resources.fetch(self.url, {"Accept": "text/calendar, */*;q=0.5", **self.headers}, MAX_BYTES)
         if not 200 <= answer.status < 300:
             more = "; redirects are not followed: give the final URL" if 300 <= answer.status < 400 else ""
             raise CalendarUnread(f"The server answered HTTP {answer.status}{more}.")
-        told = means.read(
+        told = resources.read(
             "calendar",
             answer.body,
             content_type=answer.headers.get("content-type"),

@@ -11,8 +11,8 @@ from pydantic import Field
 
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.triggers.base import CheckContext
+from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.looks import LookConfig, Sighting
-from scheduler.triggers.means import Means
 from scheduler.triggers.options import Option
 
 MAX_OUTPUT_BYTES = 1024 * 1024
@@ -73,14 +73,14 @@ class CheckConfig(LookConfig):
         if self.name not in context.permitted.checks:
             raise InvalidField(NOT_LISTED.format(self.name), field="name")
 
-    def look_with(self, cursor: Any, means: Means) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
         """Runs the program; its stdin is its previous cursor as JSON."""
-        command = means.permitted.checks.get(self.name)
+        command = resources.permitted.checks.get(self.name)
         if not command:
             raise CheckFailed(NOT_LISTED.format(self.name))
         kept = cursor or {"cursor": None, "keys": []}
         given = json.dumps(kept["cursor"]).encode() + b"\n"
-        ran = means.run(command, given, seconds=self.timeout_seconds, most=MAX_OUTPUT_BYTES)
+        ran = resources.run(command, given, seconds=self.timeout_seconds, most=MAX_OUTPUT_BYTES)
         if ran.status != 0:
             why = f": {ran.errors}" if ran.errors else "."
             raise CheckFailed(f"The program {self.name} ended with status {ran.status}{why}")

@@ -14,9 +14,9 @@ from pydantic import AliasChoices, Field
 
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.base import CheckContext
+from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.looks import Document, LookConfig, Sighting
 from scheduler.triggers.mailbox import Account, Head, Mailbox
-from scheduler.triggers.means import Means
 from scheduler.triggers.options import Option
 
 PORT = 993
@@ -109,9 +109,9 @@ class EmailConfig(LookConfig):
             raise InvalidField("User, password and token must be single lines.", field="username")
         context.check_server(self.host, self.port, PORT)
 
-    def look_with(self, cursor: Any, means: Means) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
         """Reads the mails that have arrived since the last check."""
-        address, account = means.address_of(self.host, self.port), self._account()
+        address, account = resources.address_of(self.host, self.port), self._account()
         with account.opened(address) as box:
             validity, last = box.numbering(self.mailbox)
             there = box.choose(self.mailbox)
@@ -123,7 +123,7 @@ class EmailConfig(LookConfig):
             if "known" not in place:  # from a version that did not remember it
                 place = _remembering(place, box.newest_heads(MOST_KNOWN, there))
             waiting, examined = _waiting(box, place)
-            taken = self._taken(box, waiting, means)
+            taken = self._taken(box, waiting, resources)
         rest = len(waiting) - len(taken.heads)
         ends = [place["uid"], *(each.uid for each in taken.heads)]
         ends += [] if rest else [last if examined is None else examined]
@@ -156,12 +156,12 @@ class EmailConfig(LookConfig):
             box.choose(self.mailbox, to_change=True)
             box.mark_seen(uids)
 
-    def _taken(self, box: Mailbox, waiting: Sequence[Head], means: Means) -> _Taken:
+    def _taken(self, box: Mailbox, waiting: Sequence[Head], resources: CheckResources) -> _Taken:
         """Reads mails, as many as fit into one firing."""
         taken, chars = _Taken([], [], [], []), 0
         for head in waiting[:MOST_MAILS]:
             found = box.whole(head.uid)
-            mail = None if found is None else self._wanted(means.read("mail", found[0], size=found[1]))
+            mail = None if found is None else self._wanted(resources.read("mail", found[0], size=found[1]))
             if found is not None and mail is not None:
                 chars += len(json.dumps(mail, ensure_ascii=False))
                 if taken.mails and chars > MOST_CHARS:

@@ -16,8 +16,8 @@ from pydantic import Field
 
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.triggers.base import CheckContext
+from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.looks import LookConfig, Sighting
-from scheduler.triggers.means import Means
 from scheduler.triggers.options import Option
 
 MOST_FILES = 200_000
@@ -112,13 +112,13 @@ class FileConfig(LookConfig):
         if self.files.startswith("/") or {"..", "."} & set(self.files.split("/")) or "\0" in self.files:
             raise InvalidField("A pattern must stay within the directory, such as orders/*.csv.", field="files")
 
-    def look_with(self, cursor: Any, means: Means) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
         """Compares the current files with those of the last check."""
-        root = means.permitted.file_roots.get(self.root)
+        root = resources.permitted.file_roots.get(self.root)
         if root is None:
             raise DirectoryUnreadable(f"The directory {self.root!r} is not in this worker's REVEILLE_FILE_ROOTS.")
         before = None if cursor is None else unpack(cursor["files"])
-        unsettled_since = means.now().timestamp() - self.quiet_seconds
+        unsettled_since = resources.now().timestamp() - self.quiet_seconds
         now: dict[str, State] = {}
         for name, state, written_at in found_files(root, self.files):
             if written_at <= unsettled_since:

@@ -14,8 +14,8 @@ from pydantic import Field
 
 from scheduler.domain.misfire import Schedule
 from scheduler.triggers.base import TriggerConfig
+from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.interval import MAX_SECONDS, IntervalSchedule
-from scheduler.triggers.means import Means
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +87,12 @@ class LookConfig(TriggerConfig):
     def look(self, cursor: Any) -> Sighting:
         """Checks once. `cursor`: from the last check; None at the first, and after a change of the config.
 
-        It may block for up to LOOK_SECONDS (scheduler/intake/polls/watch.py), and may be repeated with the same
+        It may block for up to LOOK_SECONDS (scheduler/intake/polls/custom_checks.py), and may be repeated with the same
         cursor. The message of a ReveilleError that it raises is shown to people.
         """
         raise NotImplementedError
 
-    def look_with(self, cursor: Any, means: Means) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
         """Checks once with the worker's resources: for kinds that need more than `look` gets."""
         return self.look(cursor)
 

@@ -12,12 +12,12 @@ from urllib.parse import SplitResult, urlsplit
 
 from pydantic import Field
 
-from scheduler.documents.words import cut
+from scheduler.documents.text import cut
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.base import CheckContext
+from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.interval import MAX_SECONDS
 from scheduler.triggers.looks import Document, LookConfig, Occurrence, Sighting
-from scheduler.triggers.means import Means
 from scheduler.triggers.options import Option
 from scheduler.triggers.queues.base import MAX_BYTES, Entry, Place, Queue
 from scheduler.triggers.queues.redis_stream import RedisStream
@@ -112,11 +112,11 @@ class QueueConfig(LookConfig):
         except InvalidField as error:
             raise InvalidField(error.message, field="url") from None
 
-    def look_with(self, cursor: Any, means: Means) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
         """Takes the available entries."""
-        place = self._place(means)
+        place = self._place(resources)
         with closing(QUEUES[place.url.scheme](place)) as queue:
-            if means.trigger_id is None:
+            if resources.trigger_id is None:
                 return Sighting(cursor, shown=queue.sight())
             taken = queue.take(None if cursor is None else cursor["queue"], MOST)
         gone = taken.gone + (cursor or {"gone": 0})["gone"]
@@ -166,15 +166,15 @@ class QueueConfig(LookConfig):
             raise InvalidField("Only a database number may follow the host.", field="url")
         return url
 
-    def _place(self, means: Means) -> Place:
+    def _place(self, resources: CheckResources) -> Place:
         url = self._parsed()
         return Place(
             url=url,
-            address=means.address_of(url.hostname or "", url.port or PORT),
+            address=resources.address_of(url.hostname or "", url.port or PORT),
             username=self.username,
             password=self.password,
             stream=self.stream,
-            group=self.group or f"reveille-{means.trigger_id}",
+            group=self.group or f"reveille-{resources.trigger_id}",
             is_shared=self.group is not None,
             starts_with_all=self.start == "all",
             claim_seconds=self.claim_seconds,

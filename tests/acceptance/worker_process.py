@@ -6,7 +6,7 @@ import sys
 from datetime import timedelta
 
 from config.settings import Settings, load_settings
-from scheduler.bootstrap import Clockwork
+from scheduler.bootstrap import SchedulerRunner
 from scheduler.clock.scheduler import Duty
 from scheduler.invocations.recovery import reconcile, sweep_stalled
 from scheduler.storage.engine import Database
@@ -15,15 +15,15 @@ from scheduler.worker import Timing, run_worker
 STALLED_AFTER = timedelta(seconds=2)
 
 
-def start_scheduler(settings: Settings, db: Database) -> Clockwork:
+def start_scheduler(settings: Settings, db: Database) -> SchedulerRunner:
     """The product's scheduler, which sweeps twice a second for workers that were silent for two."""
     duties = [
         Duty("sweep stalled workers", 0.5, lambda: sweep_stalled(db, STALLED_AFTER)),
         Duty("reconcile invocations", 5, lambda: reconcile(db)),
     ]
-    clockwork = Clockwork(settings, duties)
-    clockwork.start()
-    return clockwork
+    runner = SchedulerRunner(settings, duties)
+    runner.start()
+    return runner
 
 
 if __name__ == "__main__":

@@ -6,21 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, NoReturn
 
-from scheduler.documents import apart_child
-from scheduler.domain.permitted import Permitted
+from scheduler.documents import reader_child
+from scheduler.domain.permissions import Permitted
 from scheduler.intake.polls.programs import run_program
 from scheduler.net.client import Answer
-from scheduler.triggers.means import Means
+from scheduler.triggers.check_resources import CheckResources
 
 
-def means(
+def check_resources(
     *,
     checks: Mapping[str, Sequence[str]] | None = None,
     file_roots: Mapping[str, str] | None = None,
     body: Callable[[], bytes | Answer] | None = None,
     now: Callable[[], datetime] | None = None,
     address_of: Callable[[str, int], str] | None = None,
-) -> Means:
+) -> CheckResources:
     """Creates the means with these permissions;
 
     `body` is the answer of every URL. Without `now`, files that were just written count as old.
@@ -32,9 +32,9 @@ def means(
         return told if isinstance(told, Answer) else Answer(200, {}, told, truncated=False, url=url)
 
     def read(reader: str, document: bytes, **arguments: Any) -> Any:
-        return apart_child.reader_of(reader).read(document, **arguments)
+        return reader_child.reader_of(reader).read(document, **arguments)
 
-    return Means(
+    return CheckResources(
         Permitted(checks or {}, file_roots or {}),
         now or (lambda: datetime.now(UTC) + timedelta(hours=1)),  # noqa: TID251
         run_program,

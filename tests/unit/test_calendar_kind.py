@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.documents.apart import Apart
 from scheduler.documents.calendar import read
 from scheduler.documents.errors import Unreadable
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.net.client import Answer
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.calendar import CalendarConfig
-from tests.support.check_resources import means
+from tests.support.check_resources import check_resources
 
 START = datetime(2030, 1, 2, 8, tzinfo=UTC)
 URL = "https://calendar.example/basic.ics"
@@ -44,7 +44,7 @@ class Calendar:
 
     def look(self, minutes: float) -> Any:
         seen = self._config.look_with(
-            self._cursor, means(body=self._body, now=lambda: START + timedelta(minutes=minutes))
+            self._cursor, check_resources(body=self._body, now=lambda: START + timedelta(minutes=minutes))
         )
         self._cursor = json.loads(json.dumps(seen.cursor))
         return seen.data
@@ -159,8 +159,8 @@ def test_a_change_fires_only_when_it_is_asked_for() -> None:
 def test_what_is_no_calendar_or_has_no_end_is_a_failure(
     document: bytes, why: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("scheduler.documents.apart.PROCESSOR_SECONDS", 1.0)
-    apart = Apart()
+    monkeypatch.setattr("scheduler.documents.reader_process.PROCESSOR_SECONDS", 1.0)
+    apart = ReaderProcesses()
     try:
         with pytest.raises(Unreadable, match=why):
             apart.read("calendar", document, start=START.isoformat(), end=(START + timedelta(days=1)).isoformat())

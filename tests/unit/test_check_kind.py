@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.domain.errors import InvalidField, ReveilleError
-from scheduler.domain.permitted import Permitted
+from scheduler.domain.permissions import Permitted
 from scheduler.intake.polls.programs import CHILD_GUARD
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.check import CheckConfig, CheckFailed, _sighting
 from scheduler.triggers.looks import Sighting
-from tests.support.check_resources import means
+from tests.support.check_resources import check_resources
 from tests.unit.test_poll_config import NOW
 
 NEW: dict[str, Any] = {"cursor": None, "keys": []}
@@ -27,7 +27,7 @@ NEW: dict[str, Any] = {"cursor": None, "keys": []}
 
 def look(script: str, cursor: Any = None, **config: Any) -> Sighting:
     command = ["/bin/sh", "-c", script]
-    return CheckConfig(name="it", **config).look_with(cursor, means(checks={"it": command}))
+    return CheckConfig(name="it", **config).look_with(cursor, check_resources(checks={"it": command}))
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_a_check_that_forks_and_hangs_leaves_nothing(tmp_path: Path) -> None:
 
 def test_a_program_that_is_not_there_says_so() -> None:
     with pytest.raises(ReveilleError, match="ended with status 127"):
-        CheckConfig(name="it").look_with(None, means(checks={"it": ["/nonexistent"]}))
+        CheckConfig(name="it").look_with(None, check_resources(checks={"it": ["/nonexistent"]}))
     assert CHILD_GUARD.is_file()
 
 
@@ -112,7 +112,7 @@ def test_only_what_the_operator_listed_can_be_named_and_agents_need_leave() -> N
     leave = Permitted({"it": ["/bin/true"]}, agent_kinds=frozenset({"check"}))
     assert parse_config(CheckConfig, {"name": "it"}, CheckContext(NOW, permitted=leave, by_agent=True))
     with pytest.raises(CheckFailed, match="REVEILLE_CHECKS"):
-        CheckConfig(name="it").look_with(None, means())
+        CheckConfig(name="it").look_with(None, check_resources())
 
 
 @settings(max_examples=100, deadline=None)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.documents import calendar, feed, page, plain
+from scheduler.documents import calendar, feed, page, plain_text
 from scheduler.triggers.queue import _occurrence
 from scheduler.triggers.queues.base import Entry
 from tests.support.processor import spends_less_than
@@ -169,4 +169,7 @@ def test_whatever_an_entry_of_a_queue_holds_it_is_a_firing(fields: list[tuple[by
 def test_whatever_a_text_is_it_is_read_in_a_second(text: str) -> None:
     with spends_less_than(1):
         if "\0" not in text:
-            assert len(plain.read(text.encode("utf-8", "replace"), content_type="text/plain; charset=utf-8")) == 1
+            assert (
+                len(plain_text.read(text.encode("utf-8", "replace"), content_type="text/plain; charset=utf-8"))
+                == 1
+            )

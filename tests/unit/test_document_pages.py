@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.documents import apart, page, plain
-from scheduler.documents.apart import Apart
+from scheduler.documents import page, plain_text, reader_process
 from scheduler.documents.errors import Unreadable
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.text import MARK, unified_diff
 
 
@@ -82,19 +82,19 @@ def test_a_selector_that_cannot_be_used_says_so(selector: str, how: str) -> None
     ],
 )
 def test_a_text_is_the_whole_or_what_is_looked_for(text: str, how: dict[str, Any], texts: list[str]) -> None:
-    assert plain.read(text.encode(), **how) == texts
+    assert plain_text.read(text.encode(), **how) == texts
 
 
 def test_an_expression_that_takes_too_long_is_given_up() -> None:
     with pytest.raises(Unreadable, match="takes too long"):
-        plain.read(b"a" * 40 + b"!", regex="(a|a)+$")
+        plain_text.read(b"a" * 40 + b"!", regex="(a|a)+$")
 
 
 @pytest.fixture
-def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Apart]:
+def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[ReaderProcesses]:
     """A separate process with little time."""
-    monkeypatch.setattr(apart, "PROCESSOR_SECONDS", 0.5)
-    reader = Apart()
+    monkeypatch.setattr(reader_process, "PROCESSOR_SECONDS", 0.5)
+    reader = ReaderProcesses()
     yield reader
     reader.close()
 
@@ -112,7 +112,7 @@ def reading(monkeypatch: pytest.MonkeyPatch) -> Iterator[Apart]:
     ],
 )
 def test_a_page_that_cannot_be_read_says_why_and_stops_nobody(
-    reading: Apart, document: bytes, how: dict[str, str], why: str
+    reading: ReaderProcesses, document: bytes, how: dict[str, str], why: str
 ) -> None:
     with pytest.raises(Unreadable, match=why):
         reading.read("page", document, **how)

@@ -12,14 +12,14 @@ from sqlalchemy import Connection
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
-from scheduler.domain.permitted import NOTHING_PERMITTED, Permitted
+from scheduler.domain.permissions import NOTHING_PERMITTED, Permitted
 from scheduler.firings.quarantine import quarantine_trigger
+from scheduler.intake.polls.custom_checks import Watch, Watcher, is_watch, open_watch
 from scheduler.intake.polls.look import Looker
-from scheduler.intake.polls.means import Parts
 from scheduler.intake.polls.results import LookFailed, Sighted, Unchanged
 from scheduler.intake.polls.settle import Looked, Poll, Result, open_poll, quiet_end, settle
 from scheduler.intake.polls.statements import QuietEnd, StoredPoll, end_quietly, read_polls
-from scheduler.intake.polls.watch import Watch, Watcher, is_watch, open_watch
+from scheduler.intake.polls.worker_resources import Parts
 from scheduler.metrics import POLLS
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
@@ -54,7 +54,7 @@ class Poller:
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="polls-write")
         self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="polls-read")
         self._looker = Looker(client, clock, self._reading)
-        self._watcher = Watcher(Parts(client, allow_private, clock, permitted, self._looker.apart))
+        self._watcher = Watcher(Parts(client, allow_private, clock, permitted, self._looker.reader_processes))
         self._open_requests = asyncio.Semaphore(MAX_OPEN_REQUESTS)
 
     async def check(self, looks: Collection[tuple[UUID, int]]) -> None:

@@ -8,7 +8,7 @@ from concurrent.futures import Executor, ThreadPoolExecutor
 
 from loguru import logger
 
-from scheduler.documents.apart import Apart
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ReveilleError
 from scheduler.intake.polls.readers import READERS
@@ -18,7 +18,7 @@ from scheduler.net.client import Answer, GuardedClient
 from scheduler.net.errors import NetworkError, is_put_off, parse_retry_after
 from scheduler.triggers.poll import PollConfig
 
-APART_THREADS = 2
+READER_THREADS = 2
 UNCONDITIONAL = Validators()
 LOOK_SECONDS = 10.0
 
@@ -33,13 +33,13 @@ class Looker:
         self._client = client
         self._clock = clock
         self._threads = threads
-        self.apart = Apart()
-        self._apart_threads = ThreadPoolExecutor(APART_THREADS, thread_name_prefix="polls-apart")
+        self.reader_processes = ReaderProcesses()
+        self._reader_threads = ThreadPoolExecutor(READER_THREADS, thread_name_prefix="polls-readers")
 
     def close(self) -> None:
         """Ends the separate processes."""
-        self._apart_threads.shutdown(wait=False, cancel_futures=True)
-        self.apart.close()
+        self._reader_threads.shutdown(wait=False, cancel_futures=True)
+        self.reader_processes.close()
 
     async def look(
         self, config: PollConfig, validators: Validators = UNCONDITIONAL, baseline: str | None = None
@@ -67,9 +67,9 @@ class Looker:
                 return self._refused(answer)
             if not answer.body.strip():
                 return LookFailed("The answer is empty.")
-        threads = self._apart_threads if reader.is_apart else self._threads
+        threads = self._reader_threads if reader.in_own_process else self._threads
         return await asyncio.get_running_loop().run_in_executor(
-            threads, reader.read, config, answer, baseline, self.apart
+            threads, reader.read, config, answer, baseline, self.reader_processes
         )
 
     async def _answer(

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scheduler.domain.errors import ReveilleError
-from scheduler.triggers.means import Ran
+from scheduler.triggers.check_resources import Ran
 
 CHILD_GUARD = Path(__file__).resolve().parents[2] / "runtimes" / "child_guard.py"
 """A wrapper that kills the program and its children as soon as we close our end of a pipe."""

@@ -17,6 +17,7 @@ from sqlalchemy import Connection, update
 from scheduler.domain.retries import SPREAD
 from scheduler.domain.text import storable
 from scheduler.firings.new_firing import LockedTrigger, gate, lock_triggers
+from scheduler.intake.polls.custom_checks import Watch
 from scheduler.intake.polls.data import firing_data
 from scheduler.intake.polls.fire import fire, fire_each, storable_data
 from scheduler.intake.polls.readers import READERS
@@ -30,7 +31,6 @@ from scheduler.intake.polls.statements import (
     lock_state,
     move_job,
 )
-from scheduler.intake.polls.watch import Watch
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import notify
 from scheduler.storage.secrets import SecretBox

@@ -15,13 +15,13 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import LimitReached
-from scheduler.domain.permitted import Permitted
+from scheduler.domain.permissions import Permitted
+from scheduler.intake.polls.custom_checks import Watch, look_once
 from scheduler.intake.polls.data import firing_data, shown
 from scheduler.intake.polls.look import Looker
-from scheduler.intake.polls.means import Parts, means_of
 from scheduler.intake.polls.results import Found, Look, LookFailed, Sighted
 from scheduler.intake.polls.settle import Looked, Poll
-from scheduler.intake.polls.watch import Watch, look_once
+from scheduler.intake.polls.worker_resources import Parts, resources_of
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import Event, record_events
@@ -60,10 +60,11 @@ async def try_look(
             try:
                 if isinstance(config, LookConfig):
                     cursor = last.cursor if isinstance(last, Watch) else _none
-                    means = means_of(
-                        Parts(client, allow_private, clock, permitted, looker.apart), asyncio.get_running_loop()
+                    resources = resources_of(
+                        Parts(client, allow_private, clock, permitted, looker.reader_processes),
+                        asyncio.get_running_loop(),
                     )
-                    return _of_look(await asyncio.to_thread(look_once, config, cursor, means))
+                    return _of_look(await asyncio.to_thread(look_once, config, cursor, resources))
                 poll = last if isinstance(last, Poll) else None
                 return _of_poll(
                     config, poll, await looker.look(config, baseline=None if poll is None else poll.baseline())

@@ -25,7 +25,7 @@ from scheduler.manage.definitions.agent_parts import (
 )
 from scheduler.manage.definitions.compare import keep, patch_to
 from scheduler.manage.definitions.shapes import AGENT, Doc, FieldChange, Held, Wanted, as_json
-from scheduler.manage.definitions.work import Kind, Made, create_in_bulk
+from scheduler.manage.definitions.unit_of_work import Kind, Made, create_in_bulk
 from scheduler.runtimes.base import RuntimeConfig
 from scheduler.runtimes.registry import RUNTIME, runtime_of
 from scheduler.storage.agents import AGENTS

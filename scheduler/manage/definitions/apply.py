@@ -10,7 +10,7 @@ from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.manage.definitions.agent_parts import model_names
 from scheduler.manage.definitions.compare import changed_fields, pick, without
 from scheduler.manage.definitions.shapes import AGENT, MODEL, Applied, Change, Doc, FieldChange, Held, Key, Wanted
-from scheduler.manage.definitions.work import Kind, Work
+from scheduler.manage.definitions.unit_of_work import Kind, Work
 from scheduler.storage.definition_tables import Definition
 from scheduler.storage.definitions import drop_marks, last_change, write_marks
 

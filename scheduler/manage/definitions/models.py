@@ -10,7 +10,7 @@ from sqlalchemy import select
 from scheduler.domain.errors import Conflict
 from scheduler.manage.definitions.compare import keep
 from scheduler.manage.definitions.shapes import MODEL, Doc, FieldChange, Held, Wanted, as_json
-from scheduler.manage.definitions.work import Kind, Made
+from scheduler.manage.definitions.unit_of_work import Kind, Made
 from scheduler.storage.models import MODELS
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tenant_tables import Model

@@ -15,7 +15,7 @@ from scheduler.manage.definitions.models import Models
 from scheduler.manage.definitions.shapes import Applied, Held, Wanted
 from scheduler.manage.definitions.targets import Targets
 from scheduler.manage.definitions.triggers import Triggers
-from scheduler.manage.definitions.work import JoinedDatabase, Kind, Services, Work
+from scheduler.manage.definitions.unit_of_work import JoinedDatabase, Kind, Services, Work
 from scheduler.manage.models import Author
 from scheduler.runtimes.base import Operator
 from scheduler.storage.definitions import lock_definitions, read_marks

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from scheduler.domain.errors import InvalidField
 from scheduler.manage.definitions.compare import keep
 from scheduler.manage.definitions.shapes import TARGET, Doc, FieldChange, Held, Wanted, as_json
-from scheduler.manage.definitions.work import Kind, Made
+from scheduler.manage.definitions.unit_of_work import Kind, Made
 from scheduler.manage.notification_targets import TargetSpec
 from scheduler.notifications.target_statements import TARGETS
 from scheduler.storage.notification_tables import NotificationTarget

@@ -17,7 +17,7 @@ from scheduler.manage import trigger_rows as rows
 from scheduler.manage.bulk import FINISHED
 from scheduler.manage.definitions.compare import keep, patch_to, pick, put
 from scheduler.manage.definitions.shapes import TRIGGER, Doc, FieldChange, Held, Wanted, as_json
-from scheduler.manage.definitions.work import Kind, Made, create_in_bulk
+from scheduler.manage.definitions.unit_of_work import Kind, Made, create_in_bulk
 from scheduler.manage.new_triggers import CreatedTrigger
 from scheduler.manage.trigger_spec import AgentLimits, TriggerSpec
 from scheduler.storage.rows import rows_as

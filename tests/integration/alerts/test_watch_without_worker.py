@@ -8,8 +8,8 @@ from datetime import timedelta
 
 import pytest
 
-from scheduler.alerts.guard import Guard
 from scheduler.alerts.watch import Watch
+from scheduler.alerts.web_watch import Guard
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import new_id
 from scheduler.net.client import GuardedClient

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 from sqlalchemy import text
 
-from scheduler.intake.processor_time import Purse, Turns
+from scheduler.intake.processor_time import TimeBudget, Turns
 from scheduler.intake.webhooks.delivery import Delivery, FilterFirst, Filters
 from scheduler.triggers.webhook import WebhookFilter
 from tests.support.api import Api
@@ -94,7 +94,7 @@ def test_a_filter_that_is_changed_meanwhile_is_asked_anew(api: Api) -> None:
     hook.accepted(b'{"new": 1}')
 
 
-def test_the_filters_of_an_agent_use_up_its_own_purse() -> None:
+def test_the_filters_of_an_agent_use_up_its_own_time() -> None:
     """Then its deliveries are refused for a while; another agent's are not, until the tenant's time is used up
     too.
     """
@@ -112,14 +112,14 @@ def test_the_filters_of_an_agent_use_up_its_own_purse() -> None:
     assert filters.ask(elsewhere, delivery).refusal is None
 
 
-def test_a_purse_fills_again_as_its_uses_leave_the_minute() -> None:
+def test_a_time_budget_recovers_as_its_uses_leave_the_minute() -> None:
     """The wait lasts until enough of them have expired."""
-    purse, owner = Purse(1.0), uuid4()
-    assert purse.wait(owner, 0.0) == 0
-    purse.spend(owner, 0.0, 0.6)
-    purse.spend(owner, 10.0, 0.6)
-    assert purse.wait(owner, 20.0) == 40.0
-    assert purse.wait(owner, 60.5) == 0
+    budget, owner = TimeBudget(1.0), uuid4()
+    assert budget.wait(owner, 0.0) == 0
+    budget.spend(owner, 0.0, 0.6)
+    budget.spend(owner, 10.0, 0.6)
+    assert budget.wait(owner, 20.0) == 40.0
+    assert budget.wait(owner, 60.5) == 0
 
 
 def test_those_who_wait_take_turns_by_owner() -> None:

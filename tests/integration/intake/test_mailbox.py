@@ -23,13 +23,13 @@ from scheduler.triggers.email import EmailConfig
 from scheduler.triggers.looks import Sighting
 from scheduler.triggers.mailbox import Account, Mailbox, MailboxUnread
 from tests.support.certificates import certificate
-from tests.support.check_resources import means
+from tests.support.check_resources import check_resources
 from tests.support.dovecot import Dovecot, dovecot
 
 # The TLS in front of pymap ends with the loop's thread.
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 PYMAP = Path(sys.executable).with_name("pymap")
-WAYS = replace(means(address_of=lambda _host, _port: "127.0.0.1"), trigger_id=uuid4())
+WAYS = replace(check_resources(address_of=lambda _host, _port: "127.0.0.1"), trigger_id=uuid4())
 OLD = datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
 
 

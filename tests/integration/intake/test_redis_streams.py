@@ -16,13 +16,13 @@ from scheduler.triggers.looks import Sighting
 from scheduler.triggers.queue import QueueConfig
 from scheduler.triggers.queues import redis_stream
 from scheduler.triggers.queues.base import Meter, QueueUnread
-from tests.support.check_resources import means
+from tests.support.check_resources import check_resources
 from tests.support.redis_server import RedisServer, redis_server
 from tests.unit.test_poll_config import NOW
 
 MOST = 2 * 1024 * 1024
 """How many bytes a check reads in the test of large entries."""
-WAYS = replace(means(address_of=lambda _host, _port: "127.0.0.1"), trigger_id=uuid4())
+WAYS = replace(check_resources(address_of=lambda _host, _port: "127.0.0.1"), trigger_id=uuid4())
 
 
 @pytest.fixture(scope="module")

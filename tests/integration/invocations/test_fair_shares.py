@@ -12,7 +12,7 @@ from sqlalchemy import text
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Outcome, Replied, RunRequest
-from scheduler.invocations.places import BETWEEN_RETURNS, LONGEST_WAIT, Candidate, Places, Returns
+from scheduler.invocations.concurrency import BETWEEN_RETURNS, LONGEST_WAIT, Candidate, Places, Returns
 from scheduler.queue.tasks import RunsJob
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows

@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.domain.model import HeldReason
 from scheduler.domain.run import Replied
-from scheduler.invocations.places import read_candidates, rooms_of_tenants
+from scheduler.invocations.concurrency import read_candidates, rooms_of_tenants
 from scheduler.invocations.recovery import reconcile
 from scheduler.manage.pauses import Pauses
 from scheduler.storage.engine import Database

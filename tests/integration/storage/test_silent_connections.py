@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from scheduler.domain.errors import DatabaseUnavailable
-from scheduler.storage import patience
+from scheduler.storage import silent_connections
 from scheduler.storage.engine import Database
 from tests.support.proxy import Proxy, proxy
 
@@ -19,10 +19,10 @@ from tests.support.proxy import Proxy, proxy
 @pytest.fixture
 def between(database_url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     """A proxy in front of the database, and a watch that asks after a third of a second."""
-    monkeypatch.setattr(patience, "ASK_AFTER", 0.3)
-    monkeypatch.setattr(patience, "LOOK_SECONDS", 0.1)
-    monkeypatch.setattr(patience, "CONNECT_TIMEOUT", 2)
-    monkeypatch.setattr(patience, "CONNECTION", {"connect_timeout": 2})
+    monkeypatch.setattr(silent_connections, "ASK_AFTER", 0.3)
+    monkeypatch.setattr(silent_connections, "LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(silent_connections, "CONNECT_TIMEOUT", 2)
+    monkeypatch.setattr(silent_connections, "CONNECTION", {"connect_timeout": 2})
     with proxy(database_url) as running:
         yield running
 
@@ -66,7 +66,7 @@ def test_a_statement_that_takes_long_is_waited_for(far: Database) -> None:
 def test_a_connection_of_an_event_loop_is_cut_as_well(between: Proxy, database_url: str) -> None:
     async def lose() -> None:
         address = between.url(database_url)
-        async with await patience.PatientAsyncConnection.connect(address, autocommit=True) as conn:
+        async with await silent_connections.PatientAsyncConnection.connect(address, autocommit=True) as conn:
             await conn.execute("SELECT 1")
             between.lose_all()
             await conn.execute("SELECT 1")
@@ -77,6 +77,6 @@ def test_a_connection_of_an_event_loop_is_cut_as_well(between: Proxy, database_u
 
 def test_the_server_lets_go_of_what_a_frozen_process_holds(db: Database) -> None:
     with db.begin() as conn:
-        for name, value in patience.SESSION.items():
+        for name, value in silent_connections.SESSION.items():
             shown = str(conn.execute(text(f"SHOW {name}")).scalar_one())
             assert shown == value or "tcp" in name  # a Unix socket has none of TCP's

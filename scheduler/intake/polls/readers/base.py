@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import ClassVar
 
-from scheduler.documents.apart import Apart
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.json_values import read_json
 from scheduler.intake.polls.results import Found, LookFailed, Sighted
 from scheduler.net.client import Answer
@@ -26,13 +26,17 @@ class Reader:
     max_bytes: ClassVar[int] = MAX_PAGE_BYTES
     takes_all: ClassVar[bool] = False
     """Whether it reads any response, including errors and none at all; otherwise only 2xx."""
-    is_apart: ClassVar[bool] = True
+    in_own_process: ClassVar[bool] = True
     """Whether it reads in a separate process."""
     keeps_cursor: ClassVar[bool] = False
     """Whether it returns Sighted and a private cursor; otherwise Found, and the stored state is the value."""
 
     def read(
-        self, config: PollConfig, answer: Answer | NetworkError, baseline: str | None, apart: Apart
+        self,
+        config: PollConfig,
+        answer: Answer | NetworkError,
+        baseline: str | None,
+        reader_processes: ReaderProcesses,
     ) -> Found | Sighted | LookFailed:
         """Reads a response; `baseline`: the state from the last check, None at the first."""
         raise NotImplementedError

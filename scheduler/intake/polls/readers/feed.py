@@ -6,7 +6,7 @@ import json
 from hashlib import sha256
 from typing import Any, ClassVar
 
-from scheduler.documents.apart import Apart
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.intake.polls.readers.base import Reader, etag_of, last_modified_of
 from scheduler.intake.polls.results import Sighted
 from scheduler.net.client import Answer
@@ -23,7 +23,11 @@ class FeedReader(Reader):
     keeps_cursor: ClassVar = True
 
     def read(
-        self, config: PollConfig, answer: Answer | NetworkError, baseline: str | None, apart: Apart
+        self,
+        config: PollConfig,
+        answer: Answer | NetworkError,
+        baseline: str | None,
+        reader_processes: ReaderProcesses,
     ) -> Sighted:
         """Returns all new entries in one firing; none at the first check."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
@@ -32,7 +36,7 @@ class FeedReader(Reader):
         hashed = sha256(answer.body).hexdigest()[:32]
         if before is not None and before["hash"] == hashed:
             return Sighted(str(baseline), None, before["note"], *validators, {"entries": []})
-        told = apart.read(
+        told = reader_processes.read(
             "feed",
             answer.body,
             content_type=answer.headers.get("content-type"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import ClassVar
 
-from scheduler.documents.apart import Apart
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.charsets import charset_of
 from scheduler.domain.json_values import deeper_than, read_json, write_json
 from scheduler.intake.polls.readers.base import MAX_VALUE_CHARS, Reader, etag_of, last_modified_of
@@ -24,14 +24,14 @@ class JsonReader(Reader):
 
     accept: ClassVar = "application/json, */*;q=0.5"
     max_bytes: ClassVar = MAX_ANSWER_BYTES
-    is_apart: ClassVar = False
+    in_own_process: ClassVar = False
 
     def read(
         self,
         config: PollConfig,
         answer: Answer | NetworkError,
         baseline: str | None,
-        apart: Apart,
+        reader_processes: ReaderProcesses,
     ) -> Found | LookFailed:
         """Evaluates the config's path on the body, decoded by its charset. A path may take a second."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any, ClassVar
 
-from scheduler.documents.apart import Apart
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.intake.polls.readers.base import Reader
 from scheduler.intake.polls.results import LookFailed, Sighted
 from scheduler.net.client import Answer
@@ -18,7 +18,7 @@ class StatusReader(Reader):
 
     max_bytes: ClassVar = 64 * 1024
     takes_all: ClassVar = True
-    is_apart: ClassVar = False
+    in_own_process: ClassVar = False
     keeps_cursor: ClassVar = True
 
     def read(
@@ -26,7 +26,7 @@ class StatusReader(Reader):
         config: PollConfig,
         answer: Answer | NetworkError,
         baseline: str | None,
-        apart: Apart,
+        reader_processes: ReaderProcesses,
     ) -> Sighted | LookFailed:
         """Returns the class once it has been seen `for_looks` times in a row."""
         if isinstance(answer, UrlRefused):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from scheduler.documents.apart import Apart
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.intake.polls.readers.base import Reader, found_texts
 from scheduler.intake.polls.results import Found, LookFailed
 from scheduler.net.client import Answer
@@ -22,11 +22,11 @@ class TextReader(Reader):
         config: PollConfig,
         answer: Answer | NetworkError,
         baseline: str | None,
-        apart: Apart,
+        reader_processes: ReaderProcesses,
     ) -> Found | LookFailed:
         """Returns the text, or the first match."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
-        texts = apart.read(
+        texts = reader_processes.read(
             "plain",
             answer.body,
             content_type=answer.headers.get("content-type"),

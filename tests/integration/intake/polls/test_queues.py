@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from scheduler.domain.retention import History
-from scheduler.intake.polls.watch import Watcher
+from scheduler.intake.polls.custom_checks import Watcher
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.storage.retention import remove_old
 from scheduler.storage.trigger_views import TriggerView

@@ -1,4 +1,4 @@
-"""`python -m scheduler.documents.apart_child SECONDS`: reads the documents that arrive on stdin one after another.
+"""`python -m scheduler.documents.reader_child SECONDS`: reads the documents that arrive on stdin one after another.
 
 It is limited to MEMORY_BYTES, and to SECONDS of CPU time per document, after which the kernel kills it.
 """
@@ -14,8 +14,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, BinaryIO
 
-from scheduler.documents.apart import HEAD, MAX_RESULT_BYTES
 from scheduler.documents.errors import Unreadable
+from scheduler.documents.reader_process import HEAD, MAX_RESULT_BYTES
 
 READERS = ("calendar", "feed", "mail", "page", "plain")
 """Modules in this package, each with a function `read(body, **arguments)` that returns JSON."""

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from scheduler.documents.apart import Apart
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.clock import Clock
-from scheduler.domain.permitted import Permitted
+from scheduler.domain.permissions import Permitted
 from scheduler.intake.polls.programs import run_program
 from scheduler.net.client import Answer, GuardedClient
 from scheduler.net.policy import AllowedPrivate, check_server
 from scheduler.net.resolver import SystemResolver, admit
-from scheduler.triggers.means import Means
+from scheduler.triggers.check_resources import CheckResources
 
 Value = TypeVar("Value")
 
@@ -30,10 +30,10 @@ class Parts:
     allow_private: AllowedPrivate
     clock: Clock
     permitted: Permitted
-    apart: Apart
+    reader_processes: ReaderProcesses
 
 
-def means_of(parts: Parts, loop: asyncio.AbstractEventLoop, trigger_id: UUID | None = None) -> Means:
+def resources_of(parts: Parts, loop: asyncio.AbstractEventLoop, trigger_id: UUID | None = None) -> CheckResources:
     """Returns the resources of a check in a thread beside `loop`, which makes its requests; without a trigger, of
     a trial.
     """
@@ -49,4 +49,6 @@ def means_of(parts: Parts, loop: asyncio.AbstractEventLoop, trigger_id: UUID | N
         target = check_server(host, port, parts.allow_private, own_port=port)
         return str(wait(admit(target, resolver=SystemResolver(), allow_private=parts.allow_private))[0])
 
-    return Means(parts.permitted, parts.clock.now, run_program, fetch, address_of, parts.apart.read, trigger_id)
+    return CheckResources(
+        parts.permitted, parts.clock.now, run_program, fetch, address_of, parts.reader_processes.read, trigger_id
+    )

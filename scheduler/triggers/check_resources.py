@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from scheduler.domain.permitted import Permitted
+from scheduler.domain.permissions import Permitted
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ class Fetched(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Means:
+class CheckResources:
     """The resources. All of them may block, and raise ReveilleError."""
 
     permitted: Permitted
@@ -56,6 +56,6 @@ class Means:
     address_of: Callable[[str, int], str]
     """Returns an address of a host and port that may be connected to."""
     read: Callable[..., Any]
-    """Reads a document in a separate process (`scheduler.documents.apart.Apart.read`)."""
+    """Reads a document in a separate process (`scheduler.documents.reader_process.ReaderProcesses.read`)."""
     trigger_id: UUID | None = None
     """The trigger of the check; None for a trial, which must change nothing."""

@@ -28,7 +28,7 @@ ROOT = Path(__file__).resolve().parents[2]
 HEAD = struct.Struct("!II")
 
 
-class Apart:
+class ReaderProcesses:
     """Reads any number of documents concurrently, from as many threads, each in a reusable process."""
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Apart:
         self._is_closed = False
 
     def read(self, reader: str, body: bytes, **arguments: Any) -> Any:
-        """Runs `reader`, a name in `apart_child.READERS`, on `body`. Raises Unreadable."""
+        """Runs `reader`, a name in `reader_child.READERS`, on `body`. Raises Unreadable."""
         child = self._take()
         try:
             answer = child.ask(reader, body, arguments)
@@ -74,7 +74,7 @@ class _Child:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(  # our own program
-            [sys.executable, "-m", "scheduler.documents.apart_child", str(PROCESSOR_SECONDS)],
+            [sys.executable, "-m", "scheduler.documents.reader_child", str(PROCESSOR_SECONDS)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

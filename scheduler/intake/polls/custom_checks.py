@@ -14,14 +14,14 @@ from loguru import logger
 from pydantic import ValidationError
 
 from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleError
-from scheduler.intake.polls.means import Parts, means_of
 from scheduler.intake.polls.results import LookFailed, Sighted
 from scheduler.intake.polls.statements import StoredPoll
+from scheduler.intake.polls.worker_resources import Parts, resources_of
 from scheduler.storage.faults import first_line
 from scheduler.storage.secrets import SecretBox
 from scheduler.triggers.base import join_secrets
+from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.looks import LookConfig
-from scheduler.triggers.means import Means
 from scheduler.triggers.registry import KINDS
 
 LOOK_SECONDS = 30.0
@@ -84,8 +84,8 @@ class Watcher:
         await self._places.acquire()
         self._looking.add(trigger_id)
         loop = asyncio.get_running_loop()
-        means = means_of(self._parts, loop, trigger_id)
-        looking = loop.run_in_executor(self._threads, look_once, watch.config, watch.cursor, means)
+        resources = resources_of(self._parts, loop, trigger_id)
+        looking = loop.run_in_executor(self._threads, look_once, watch.config, watch.cursor, resources)
         looking.add_done_callback(lambda _: self._ended(trigger_id))
         try:
             return await asyncio.wait_for(asyncio.shield(looking), LOOK_SECONDS)
@@ -113,10 +113,10 @@ class Watcher:
         self._places.release()
 
 
-def look_once(config: LookConfig, cursor: Callable[[], Any], means: Means) -> Sighted | LookFailed:
+def look_once(config: LookConfig, cursor: Callable[[], Any], resources: CheckResources) -> Sighted | LookFailed:
     """Checks in this thread. Never raises."""
     try:
-        sighting = config.look_with(cursor(), means)
+        sighting = config.look_with(cursor(), resources)
         text = json.dumps(sighting.cursor, sort_keys=True, allow_nan=False)
         data = None if sighting.data is None else _as_json(sighting.data)
         occurrences = [replace(each, data=_as_json(each.data)) for each in sighting.occurrences]
