@@ -15,6 +15,7 @@ from api.services import services
 from scheduler.domain.local_time import zone_info
 from scheduler.domain.periods import month_around, period
 from scheduler.storage.insights import Asked, Insights, Month, read_insights, read_spent
+from scheduler.storage.tenant_tables import Tenant
 from scheduler.storage.tenants import get_tenant
 
 insights = blueprint("insights", "Figures over time, by hour or day, agent and trigger.")
@@ -28,18 +29,20 @@ def show_insights(query: InsightsQuery) -> Response:
     agent_id = who.narrow(query.agent_id)
     now = services().clock.now()
     with services().db.begin() as conn:
-        tenant_zone = get_tenant(conn, who.tenant_id).timezone
+        tenant = get_tenant(conn, who.tenant_id)
+        tenant_zone = tenant.timezone
         zone = query.zone or tenant_zone
         span = period(_in(query.since, zone), _in(query.until, zone), query.step, zone, now)
         found = read_insights(conn, Asked(who.tenant_id, span, agent_id, query.trigger_id))
-        month = read_month(conn, who.tenant_id, tenant_zone, now, agent_id)
+        month = read_month(conn, tenant, now, agent_id)
     return answer(_out(found, month))
 
 
-def read_month(conn: Connection, tenant_id: UUID, zone: str, now: datetime, agent_id: UUID | None) -> Month:
+def read_month(conn: Connection, tenant: Tenant, now: datetime, agent_id: UUID | None) -> Month:
     """Reads what was spent in this month of the tenant's zone."""
-    start, end = month_around(now, zone)
-    return Month(start, end, read_spent(conn, tenant_id, start.date(), end.date(), agent_id=agent_id))
+    start, end = month_around(now, tenant.timezone)
+    spent = read_spent(conn, tenant.id, start.date(), end.date(), agent_id=agent_id)
+    return Month(start, end, spent, tenant.cost_budget_per_month if agent_id is None else None)
 
 
 def _in(moment: datetime | None, zone: str) -> datetime | None:
@@ -49,7 +52,7 @@ def _in(moment: datetime | None, zone: str) -> datetime | None:
 def _out(found: Insights, month: Month) -> InsightsOut:
     span = found.asked.period
     values = {name: getattr(found, name) for name in found.__dataclass_fields__ if name != "asked"}
-    spent = {"start": month.start, "end": month.end, **month.spent._asdict()}
+    spent = {"start": month.start, "end": month.end, "budget": month.budget, **month.spent._asdict()}
     return InsightsOut.model_validate(
         {
             "start": span.since,

@@ -140,6 +140,7 @@ Name = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterVali
 Note = Annotated[str, StringConstraints(max_length=500)]
 Text = Annotated[str, StringConstraints(max_length=10_000)]
 TokensPerDay = Annotated[int, Field(ge=1, le=10**15)]
+MonthlyCost = Annotated[float, Field(gt=0, le=10**12, allow_inf_nan=False)]
 InvocationsPerHour = Annotated[int, Field(ge=1, le=1_000_000)]
 Expected = Annotated[float, BeforeValidator(_seconds), Field(ge=1, le=LONGEST_SECONDS)] | None
 Zone = Annotated[

@@ -91,6 +91,7 @@ class MonthOut(SpentOut):
     start: Time
     end: Time
     invocations: int
+    budget: float | None = Field(description="The tenant's `cost_budget_per_month`; null for one agent.")
 
 
 class InsightsOut(Answer):

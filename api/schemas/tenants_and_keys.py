@@ -12,6 +12,7 @@ from api.schemas.base import (
     InvocationsPerHour,
     Listed,
     Moment,
+    MonthlyCost,
     Name,
     NoteIn,
     OptionalBody,
@@ -75,6 +76,11 @@ class TenantSettings(Shape):
     max_concurrent_runs: int | None = Field(
         None, ge=1, le=1_000_000, description="The maximum concurrent runs of all agents; null: no limit."
     )
+    cost_budget_per_month: MonthlyCost | None = Field(
+        None,
+        description="What all agents together are expected to cost in a month at most, in the currency of the models' "
+        "prices. Insights show the cost against it; nothing is held. Null: none.",
+    )
     alert_quiet_hours: OnlyBetween | None = Field(
         None,
         description="Hours of the day in the tenant's zone in which nobody is notified of alerts; null: none.",
@@ -119,6 +125,7 @@ class TenantOut(Answer):
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
     alert_quiet_hours: str | None
+    cost_budget_per_month: float | None
     alert_remind_minutes: int | None
     keep_firings_days: int | None
     keep_invocations_days: int | None

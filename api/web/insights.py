@@ -19,10 +19,11 @@ from api.web.base import page_blueprint, render
 from api.web.charts import Chart, charts_of, times_query
 from api.web.list_filters import AGENT, FROM, TO, TRIGGER, choice, read_filters
 from api.web.list_filters import Asked as Filters
-from api.web.zones import shown_zone, tenant_zone
+from api.web.zones import shown_zone
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.periods import Period, Step, period
 from scheduler.storage.insights import Asked, Bucket, Figures, Month, read_buckets, read_insights, sum_of
+from scheduler.storage.tenants import get_tenant
 
 RANGE_WORDS = {"24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days", "90d": "last 90 days"}
 FILTERS = (
@@ -50,7 +51,7 @@ def show_insights() -> Response:
         if span is None:
             return render("insights.html", asked.status, asked=asked, found=None)
         found = read_insights(conn, Asked(who.tenant_id, span, asked.get(AGENT.name), asked.get(TRIGGER.name)))
-        month = read_month(conn, who.tenant_id, tenant_zone(), now, asked.get(AGENT.name))
+        month = read_month(conn, get_tenant(conn, who.tenant_id), now, asked.get(AGENT.name))
     narrowed = {name: asked.given[name] for name in (AGENT.name, TRIGGER.name) if name in asked.given}
     return render(
         "insights.html",

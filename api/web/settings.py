@@ -33,6 +33,7 @@ BUDGETS = {
     "max_tokens_per_day": "Maximum tokens per day (all agents)",
     "max_invocations_per_hour": "Maximum invocations per hour (all agents)",
     "max_concurrent_runs": "Maximum runs at once (all agents)",
+    "cost_budget_per_month": "Expected cost per month at most (all agents)",
     "alert_remind_minutes": "Repeat open alerts after (minutes)",
     "alert_quiet_hours": "Quiet hours for alerts",
 }

@@ -73,6 +73,6 @@ def insights(
             say(f"\n{title}")
             show_table(found[name], columns, empty="")
     month = found["month"]
-    say(
-        f"\nThis month: {month['tokens_in'] + month['tokens_out']:,} tokens, {month['cost']:,.2f} {found['currency']}"
-    )
+    limit = "" if month["budget"] is None else f" of {month['budget']:,.2f}"
+    tokens = month["tokens_in"] + month["tokens_out"]
+    say(f"\nThis month: {tokens:,} tokens, {month['cost']:,.2f}{limit} {found['currency']}")

@@ -38,6 +38,7 @@ FIELDS: Columns = (
     ("minimum minutes between heartbeats", "min_heartbeat_interval"),
     ("maximum deliveries per minute", "max_webhook_rate"),
     ("maximum bytes of a delivery", "max_webhook_body_bytes"),
+    ("cost budget per month", "cost_budget_per_month"),
     ("quiet hours of alerts", "alert_quiet_hours"),
     ("minutes between reminders", "alert_remind_minutes"),
     ("days that firings are kept", "keep_firings_days"),

@@ -172,6 +172,8 @@ class Month(NamedTuple):
     start: datetime
     end: datetime
     spent: Spent
+    budget: float | None
+    """What the month may cost; of one agent always None."""
 
 
 @dataclass(frozen=True, slots=True)

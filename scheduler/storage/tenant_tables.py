@@ -43,6 +43,8 @@ class Tenant(Base):
     """The minimum minutes between two heartbeats of an agent."""
     alert_quiet_hours: Mapped[str | None]
     """Hours of the day, such as `22:00-07:00`, in which nobody is told of alerts."""
+    cost_budget_per_month: Mapped[float | None]
+    """What a month may cost: the pages and the API show the cost against it."""
     alert_remind_minutes: Mapped[int | None]
     badge_hash: Mapped[bytes | None] = mapped_column(unique=True)
     is_paused: Mapped[bool] = mapped_column(server_default=text("false"))

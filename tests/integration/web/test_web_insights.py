@@ -16,6 +16,9 @@ from tests.support.database import change, rows
 from tests.support.invocations import Woken, bring_to, make_woken
 from tests.support.pages import signed_in
 
+SPENT = "UPDATE agent_usage SET cost = 20"
+    "INSERT INTO agent_usage (agent_id, day, tenant_id, cost) SELECT id, CURRENT_DATE, tenant_id, 20 FROM agents"
+)
 NOW = datetime(2030, 3, 31, 12, tzinfo=UTC)
 """The day on which Berlin's clocks go forward."""
 
@@ -87,6 +90,16 @@ def test_the_api_gives_the_same_figures_and_says_what_is_wrong(api: Api) -> None
     assert (found["totals"]["firings"], found["totals"]["wakes"], found["totals"]["failures"]) == (1, 1, 1)
     assert found["buckets"][-1]["start"][14:] == "00:00Z"
     assert [each["name"] for each in found["failing_agents"]] == ["ada"]
+    assert found["month"]["budget"] is None
+    [tenant] = api.get("/tenants")["items"]
+    api.refused(422, "PATCH", f"/tenants/{tenant['id']}", {"cost_budget_per_month": 0})
+    api.patch(f"/tenants/{tenant['id']}", {"cost_budget_per_month": 12.5})
+    assert api.get("/insights")["month"]["budget"] == 12.5
+    change(api.db, SPENT)
+    assert api.get("/insights")["month"]["cost"] == 20.0
+    page = signed_in(api).get("/insights")
+    assert "20.00 of 12.50 USD" in page
+    assert "over budget" in page
     assert found["month"]["start"] <= found["to"] <= found["month"]["end"]
     local = api.get("/insights", **{"from": "2030-01-01", "to": "2030-01-31", "zone": "America/New_York"})
     assert (local["step"], local["from"], len(local["buckets"])) == ("day", "2030-01-01T05:00:00Z", 31)
