@@ -1045,6 +1045,7 @@ export interface MonthOut {
   start: string;
   end: string;
   invocations: number;
+  budget: number | null;
 }
 
 export type Step = "hour" | "day";
@@ -1305,6 +1306,7 @@ export interface TenantOut {
   max_invocations_per_hour: number | null;
   max_concurrent_runs: number | null;
   alert_quiet_hours: string | null;
+  cost_budget_per_month: number | null;
   alert_remind_minutes: number | null;
   keep_firings_days: number | null;
   keep_invocations_days: number | null;
@@ -1329,6 +1331,7 @@ export interface TenantIn {
   max_tokens_per_day?: number | null;
   max_invocations_per_hour?: number | null;
   max_concurrent_runs?: number | null;
+  cost_budget_per_month?: number | null;
   alert_quiet_hours?: string | null;
   alert_remind_minutes?: number | null;
   keep_firings_days?: number | null;
@@ -1355,6 +1358,7 @@ export interface TenantPatch {
   max_tokens_per_day?: number | null;
   max_invocations_per_hour?: number | null;
   max_concurrent_runs?: number | null;
+  cost_budget_per_month?: number | null;
   alert_quiet_hours?: string | null;
   alert_remind_minutes?: number | null;
   keep_firings_days?: number | null;

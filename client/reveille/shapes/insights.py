@@ -66,6 +66,7 @@ class MonthOut(TypedDict):
     start: str
     end: str
     invocations: int
+    budget: float | None
 
 
 Step = Literal["hour", "day"]

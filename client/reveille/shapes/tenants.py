@@ -21,6 +21,7 @@ class TenantOut(TypedDict):
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
     alert_quiet_hours: str | None
+    cost_budget_per_month: float | None
     alert_remind_minutes: int | None
     keep_firings_days: int | None
     keep_invocations_days: int | None
@@ -50,6 +51,7 @@ class TenantIn(TypedDict, total=False):
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
+    cost_budget_per_month: float | None
     alert_quiet_hours: str | None
     alert_remind_minutes: int | None
     keep_firings_days: int | None
@@ -71,6 +73,7 @@ class TenantPatch(TypedDict, total=False):
     max_tokens_per_day: int | None
     max_invocations_per_hour: int | None
     max_concurrent_runs: int | None
+    cost_budget_per_month: float | None
     alert_quiet_hours: str | None
     alert_remind_minutes: int | None
     keep_firings_days: int | None
