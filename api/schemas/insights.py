@@ -46,7 +46,7 @@ class SpentOut(Answer):
     cost: Cost
 
 
-class FiguresOut(SpentOut):
+class PeriodFiguresOut(SpentOut):
     """Firings, and the wakes that began, with what became of them."""
 
     firings: int
@@ -55,7 +55,7 @@ class FiguresOut(SpentOut):
     skipped: int = Field(description="Invocations that woke nobody, as their agent or model was missing.")
 
 
-class BucketOut(FiguresOut):
+class BucketOut(PeriodFiguresOut):
     """The figures of one hour or day. Lateness is from slot to firing, null without firings of a schedule."""
 
     start: Time
@@ -104,7 +104,7 @@ class InsightsOut(Answer):
     step: Step
     zone: str
     currency: str
-    totals: FiguresOut
+    totals: PeriodFiguresOut
     buckets: list[BucketOut]
     failing_agents: list[AgentFiguresOut]
     spending_agents: list[AgentFiguresOut]

@@ -17,8 +17,6 @@ from tests.support.invocations import Woken, bring_to, make_woken
 from tests.support.pages import signed_in
 
 SPENT = "UPDATE agent_usage SET cost = 20"
-    "INSERT INTO agent_usage (agent_id, day, tenant_id, cost) SELECT id, CURRENT_DATE, tenant_id, 20 FROM agents"
-)
 NOW = datetime(2030, 3, 31, 12, tzinfo=UTC)
 """The day on which Berlin's clocks go forward."""
 
