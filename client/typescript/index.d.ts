@@ -997,7 +997,7 @@ export interface InsightsOut {
   step: Step;
   zone: string;
   currency: string;
-  totals: FiguresOut;
+  totals: PeriodFiguresOut;
   buckets: Array<BucketOut>;
   failing_agents: Array<AgentFiguresOut>;
   spending_agents: Array<AgentFiguresOut>;
@@ -1025,19 +1025,6 @@ export interface BucketOut {
   lateness_max: number | null;
 }
 
-export interface FiguresOut {
-  firings: number;
-  wakes: number;
-  merged: number;
-  waiting: number;
-  held: number;
-  largest: number;
-  mean_wait: number;
-  longest_wait: number;
-  tokens: number;
-  cost: number;
-}
-
 export interface MonthOut {
   tokens_in: number;
   tokens_out: number;
@@ -1046,6 +1033,16 @@ export interface MonthOut {
   end: string;
   invocations: number;
   budget: number | null;
+}
+
+export interface PeriodFiguresOut {
+  tokens_in: number;
+  tokens_out: number;
+  cost: number;
+  firings: number;
+  wakes: number;
+  failures: number;
+  skipped: number;
 }
 
 export type Step = "hour" | "day";
@@ -1196,6 +1193,19 @@ export interface ClockChangeOut {
   kind: string;
   slots: number;
   text: string;
+}
+
+export interface FiguresOut {
+  firings: number;
+  wakes: number;
+  merged: number;
+  waiting: number;
+  held: number;
+  largest: number;
+  mean_wait: number;
+  longest_wait: number;
+  tokens: number;
+  cost: number;
 }
 
 export interface SimulationIn {

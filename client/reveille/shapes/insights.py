@@ -49,7 +49,7 @@ InsightsOut = TypedDict(
         "step": "Step",
         "zone": "str",
         "currency": "str",
-        "totals": "FiguresOut",
+        "totals": "PeriodFiguresOut",
         "buckets": "list[BucketOut]",
         "failing_agents": "list[AgentFiguresOut]",
         "spending_agents": "list[AgentFiguresOut]",
@@ -67,6 +67,16 @@ class MonthOut(TypedDict):
     end: str
     invocations: int
     budget: float | None
+
+
+class PeriodFiguresOut(TypedDict):
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    firings: int
+    wakes: int
+    failures: int
+    skipped: int
 
 
 Step = Literal["hour", "day"]
