@@ -167,13 +167,12 @@ class Spent(NamedTuple):
 
 
 class Month(NamedTuple):
-    """What was spent in a month so far."""
+    """What was spent in a month so far, and what it may cost; for one agent there is no budget."""
 
     start: datetime
     end: datetime
     spent: Spent
     budget: float | None
-    """What the month may cost; of one agent always None."""
 
 
 @dataclass(frozen=True, slots=True)
