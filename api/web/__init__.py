@@ -37,6 +37,7 @@ from api.web.sessions import sessions
 from api.web.settings import settings
 from api.web.sign_in import sign_in, signed_in
 from api.web.sign_ins import sign_ins
+from api.web.simulator import simulator
 from api.web.trigger_edit import trigger_edit
 from api.web.trigger_forms import words_of_form
 from api.web.triggers import triggers
@@ -48,6 +49,7 @@ YEAR = 31_536_000
 PAGES: tuple[Blueprint, ...] = (
     signed_in,
     now,
+    simulator,
     insights,
     finder,
     csv_lists,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
@@ -25,7 +24,6 @@ Files = Annotated[
         "--file", "-f", metavar="FILE", help="A YAML or JSON file, a folder, or - for stdin. Repeatable."
     ),
 ]
-_PLACE = re.compile(r"\b(?:models|agents|triggers|targets)\.\d+\b")
 
 
 def register(app: typer.Typer) -> None:
@@ -112,15 +110,6 @@ def send(console: Console, bundle: Bundle, path: str, body: Mapping[str, Any]) -
         return console.client.post_whole(path, body=body)
     except Refused as refusal:
         for error in refusal.errors:
-            place = bundle.place(error["field"])
-            text = f"{error['field']}: {error['message']}" if place is None else _told(error, bundle)
-            complain(printable(text if place is None else f"{place}: {text}"))
+            complain(printable(bundle.told(error["field"], error["message"])))
         count = len(refusal.errors)
         raise UsageFault(f"{count} {'error' if count == 1 else 'errors'}; nothing was changed.") from None
-
-
-def _told(error: Mapping[str, str], bundle: Bundle) -> str:
-    """Returns an error's text with the field within its definition, and with places instead of numbers."""
-    field = ".".join(error["field"].split(".")[2:])
-    text = _PLACE.sub(lambda found: str(bundle.place(f"{found[0]}.name") or found[0]), error["message"])
-    return text if not field or field in text else f"{field}: {text}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -10,12 +9,10 @@ import typer
 
 from scheduler.commands.console import Console, client_command
 from scheduler.commands.definitions import read_bundle, references, send
-from scheduler.commands.exits import UsageFault, complain, printable
+from scheduler.commands.exits import complain, printable
 from scheduler.commands.output import Columns, say, show_json, show_table
 from scheduler.commands.trigger_options import parse_duration
-
-HOURS = {"s": 1 / 3600, "m": 1 / 60, "h": 1.0, "d": 24.0}
-_RATE = re.compile(r"(?P<agent>[^/]+)/(?P<trigger>.+)=(?P<count>\d+(?:\.\d+)?)/(?P<unit>[smhd])")
+from scheduler.definitions.rates import parse_rate
 
 AGENT_COLUMNS: Columns = (
     ("AGENT", "name"),
@@ -68,7 +65,7 @@ def simulate(
     bundle = read_bundle(file or [])
     body = bundle.body(references()) | {
         "days": days,
-        "rates": [_rate(each) for each in rate or []],
+        "rates": [parse_rate(each) for each in rate or []],
         "run_seconds": None if run is None else parse_duration("--run", run),
         "tokens": tokens,
         "cost": cost,
@@ -88,14 +85,6 @@ def simulate(
     )
     for note in answer["notes"]:
         complain(printable(note))
-
-
-def _rate(text: str) -> dict[str, Any]:
-    found = _RATE.fullmatch(text)
-    if found is None:
-        raise UsageFault(f"--rate {text!r} is not like night-watch/push=20/h.")
-    per_hour = float(found["count"]) / HOURS[found["unit"]]
-    return {"agent": found["agent"], "trigger": found["trigger"], "per_hour": per_hour}
 
 
 def _rows(agents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,7 @@ NESTED = ("triggers", "targets")
 """What may also stand within its agent."""
 SUFFIXES = frozenset({".yaml", ".yml", ".json"})
 STDIN = "-"
+_PLACE = re.compile(r"\b(?:models|agents|triggers|targets)\.\d+\b")
 SPARE = "x-"
 """Sections whose names begin so are ignored: a place for anchors."""
 
@@ -57,6 +59,15 @@ class Bundle:
         index = int(rest[0])
         found = self.items[section]
         return found[index].find(rest[1:]) if index < len(found) else None
+
+    def told(self, path: str, message: str) -> str:
+        """Returns an error of a field of the body with its place in the files."""
+        place = self.place(path)
+        if place is None:
+            return f"{path}: {message}" if path and path not in message else message
+        field = ".".join(path.split(".")[2:])
+        text = _PLACE.sub(lambda found: str(self.place(f"{found[0]}.name") or found[0]), message)
+        return f"{place}: {text}" if not field or field in text else f"{place}: {field}: {text}"
 
     def add(self, document: Node) -> None:
         """Adds what a document defines. Raises Fault."""

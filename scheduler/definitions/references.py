@@ -24,6 +24,7 @@ class References:
     """Looks up what definitions refer to."""
 
     read_variable: Callable[[str], str | None]
+    reads_files: bool = True
 
     def plain(self, node: Node) -> Any:
         """Returns a node's value with references replaced. Raises Fault for one that is not valid."""
@@ -38,6 +39,8 @@ class References:
     def _found(self, node: Node) -> Any:
         [(how, what)] = node.members().items()
         name = what.text()
+        if how == FILE and not self.reads_files:
+            return _kept(f"no file is read here: {name}")
         if how == FILE:
             return _read_file(what, name)
         if not _VARIABLE.fullmatch(name):
