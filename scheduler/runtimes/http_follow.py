@@ -12,7 +12,7 @@ from uuid import UUID
 
 from loguru import logger
 
-from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleError
+from scheduler.domain.errors import ConfigurationError, ReveilleError
 from scheduler.domain.json_values import matches
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.domain.templates import fill_path
@@ -61,6 +61,7 @@ class Following:
         self._caller = caller
         self._parts = parts
         self._timeout = timeout_seconds
+        self._last = ""  # what the last poll said, for people
 
     async def run(self, invocation_id: UUID) -> Outcome:
         """Follows it to its end, at most the agent's timeout. Raises ReveilleError."""
@@ -70,7 +71,7 @@ class Following:
                 outcome = None if known is None else await self._resume(known)
                 return outcome or await self._begin(invocation_id)
         except TimeoutError:
-            return Failed(f"The run was not over within {self._timeout:g} s.", reason="timeout")
+            return Failed(f"The run was not over within {self._timeout:g} s{self._last}.", reason="timeout")
 
     async def _begin(self, invocation_id: UUID) -> Outcome:
         answer, url = await _with_time(self._start(invocation_id))
@@ -80,13 +81,21 @@ class Following:
         if over is not None:
             return await self._result(answer, over)
         if url is None and answer.status != HTTPStatus.ACCEPTED:
-            return self._reading.outcome(answer, self._parts.clock.now())
+            return self._without_run(answer)
         if url is None:
             raise ConfigurationError(
                 f"The agent answered HTTP {answer.status} and did not say where its run is "
                 f"({self._follow.poll_path or self._header()}); set the runtime's async to where it says so."
             )
         return await self._watch(url, answer)
+
+    def _without_run(self, answer: Answer) -> Outcome:
+        """Returns the outcome of an answer that names no run: it is the reply."""
+        outcome = self._reading.outcome(answer, self._parts.clock.now())
+        if not isinstance(outcome, Replied):
+            return outcome
+        lost = f"The answer names no run ({self._follow.poll_path or self._header()}), so it is the reply."
+        return replace(outcome, note=" ".join(filter(None, (lost, outcome.note))))
 
     async def _start(self, invocation_id: UUID) -> tuple[Answer, str | None]:
         """Starts a run. Returns the answer and, of a run that is not over, its address, which is remembered."""
@@ -124,6 +133,7 @@ class Following:
             except ReveilleError as error:
                 if error.permanent:
                     raise
+                self._last = f"; the last look: {error.message.rstrip('.')}"
                 misses += 1
                 if misses == MAX_MISSES:
                     raise
@@ -136,6 +146,7 @@ class Following:
     def _end_of(self, answer: Answer) -> Outcome | None:
         """Returns the outcome, or None while the run continues or its server is temporarily unavailable."""
         if _is_miss(answer):
+            self._last = f"; the last look was answered by HTTP {answer.status}"
             return None
         if not 200 <= answer.status < 300:
             # One that is gone may be started again; after any other response that could be a second run in
@@ -152,6 +163,9 @@ class Following:
     def _state_of(self, answer: Answer, path: str) -> Outcome | None:
         document = document_of(answer)
         state = value_at(path, document)
+        self._last = (
+            f"; its last state was {str(state)[:100]!r}" if state is not None else f"; there was no {path}"
+        )
         if state is None:
             return None
         done, failed = self._follow.done_values, self._follow.failed_values
@@ -195,17 +209,18 @@ class Following:
                 return self._caller.beside(fill_path(path, lambda name: self._value(name, answer)))
             except LookupError:
                 return None
-        return urljoin(answer.url, said) if isinstance(said, str) and said else None
+        try:
+            return urljoin(answer.url, said) if isinstance(said, str) and said else None
+        except ValueError:
+            raise ConfigurationError(f"The answer names an address that is none: {said[:EXCERPT]!r}.") from None
 
     def _cancel_address(self, answer: Answer) -> str | None:
         if self._follow.cancel_path is None:
             return None
         try:
-            found = self._address(answer, self._follow.cancel_path)
-        except InvalidField as error:
+            found, why = self._address(answer, self._follow.cancel_path), "nothing is there"
+        except ReveilleError as error:
             found, why = None, error.message
-        else:
-            why = "nothing is there"
         if found is None:
             logger.warning("The run cannot be cancelled by {}: {}", self._follow.cancel_path, why)
         return found

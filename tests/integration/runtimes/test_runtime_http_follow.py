@@ -118,7 +118,38 @@ def test_a_202_that_does_not_say_where_is_told_and_not_begun_again() -> None:
 def test_a_run_that_takes_longer_than_the_agent_may_fails_the_try() -> None:
     script = story(replied({"id": 1}), replied({"state": "running"}))
     outcome = follow(script, BY_STATE, timeout=0.3)
-    assert outcome == Failed("The run was not over within 0.3 s.", reason="timeout")
+    assert outcome == Failed("The run was not over within 0.3 s; its last state was 'running'.", reason="timeout")
+
+
+@pytest.mark.parametrize(
+    ("look", "said"),
+    [
+        (answered("200 OK", b"<html>", "Content-Type: text/html"), "; there was no $.state"),
+        (replied({"state": None}), "; there was no $.state"),
+        (replied({"state": {"a": 1}}), "; its last state was \"{'a': 1}\""),
+    ],
+    ids=["a page", "null", "an object"],
+)
+def test_a_run_whose_state_cannot_be_told_is_bounded_and_says_so(look: bytes, said: str) -> None:
+    outcome = follow(story(replied({"id": 1}), look), BY_STATE, timeout=0.3)
+    assert outcome == Failed(f"The run was not over within 0.3 s{said}.", reason="timeout")
+
+
+@pytest.mark.parametrize("where", ["http://[", "http://[::1", "//["])
+def test_an_address_that_is_none_is_a_failure_for_good(where: str) -> None:
+    script = story(answered("202 Accepted", b"", f"Location: {where}"))
+    outcome = follow(script, {"location": True})
+    assert isinstance(outcome, Failed)
+    assert outcome.permanent
+    assert "an address that is none" in outcome.error
+    named = follow(story(replied({"id": 1, "url": where})), {"poll_path": "$.url", "done_path": "$.state"})
+    assert isinstance(named, Failed)
+    assert named.permanent
+
+
+def test_an_answer_that_names_no_run_is_the_reply_and_says_so() -> None:
+    outcome = follow(story(replied({"result": "at once"})), BY_STATE)
+    assert outcome == Replied("at once", note="The answer names no run (/runs/{{answer.id}}), so it is the reply.")
 
 
 @pytest.mark.parametrize("status", ["302 Found", "401 No"])
