@@ -58,7 +58,7 @@ def test_a_killed_worker_is_followed_by_one_that_follows_the_same_task(
     assert agent.cancelled == []
 
 
-def test_a_worker_that_stops_cancels_the_task_and_the_next_one_sends_it_anew(
+def test_a_worker_that_stops_cancels_the_task_and_the_next_one_sends_it_again(
     db: Database, workers: Workers, agent: Agent
 ) -> None:
     invocation_id = followed(db, workers, agent)

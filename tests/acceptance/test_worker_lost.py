@@ -176,7 +176,7 @@ def test_a_worker_that_is_told_to_stop_hands_its_run_back_uncounted(db: Database
     workers.wait_for(state_is(db, invocation_id, "succeeded"), "the run by the next worker")
 
 
-def test_stops_cost_no_try_however_long_the_runs_are_waited_for(db: Database, workers: Workers) -> None:
+def test_stops_use_up_no_attempt_however_long_they_wait(db: Database, workers: Workers) -> None:
     """Each worker waits for its run longer than others, which sweep meanwhile, need to consider a silent one lost."""
     fire(db, make_woken(db))
     invocation_id = only_invocation(db)

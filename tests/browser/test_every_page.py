@@ -128,7 +128,7 @@ def test_names_take_two_lines_until_their_row_has_the_focus_and_state_comes_firs
         assert name.evaluate("each => each.clientHeight > 4 * parseFloat(getComputedStyle(each).lineHeight)"), path
 
 
-def test_an_explanation_stands_below_its_mark_on_a_phone(site: Site) -> None:
+def test_an_explanation_is_shown_below_its_mark_on_a_phone(site: Site) -> None:
     trigger = site.api.trigger(site.api.agent("ada", dedup_delay_seconds=60)["id"], "tick")
     site.api.post(f"/triggers/{trigger['id']}/fire", status=202)
     site.page.set_viewport_size(PHONE)

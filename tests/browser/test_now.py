@@ -53,7 +53,7 @@ def test_the_first_page_is_readable_without_scripts(site: Site, context: Browser
     without.close()
 
 
-def test_a_picture_says_how_old_it_is_while_the_server_is_away(site: Site, context: BrowserContext) -> None:
+def test_a_picture_says_how_old_it_is_while_the_server_is_unavailable(site: Site, context: BrowserContext) -> None:
     site.api.trigger(site.api.agent("ada")["id"], "tick")
     # Chromium keeps an open stream when it goes offline, so a picture might still arrive over it.
     site.page.route("**/now/stream*", lambda route: route.abort())

@@ -85,7 +85,7 @@ def test_an_agent_keeps_its_conversation_and_each_wake_counts_what_it_took(wake:
 
 
 @pytest.mark.parametrize("wake", TOOLS, indirect=True)
-def test_a_model_that_refuses_is_a_failed_try_that_says_why(wake: Wake) -> None:
+def test_a_model_that_refuses_is_a_failed_attempt_that_says_why(wake: Wake) -> None:
     outcome = wake(FAIL)
     assert isinstance(outcome, Failed)
     assert not outcome.permanent
@@ -93,7 +93,7 @@ def test_a_model_that_refuses_is_a_failed_try_that_says_why(wake: Wake) -> None:
 
 
 @pytest.mark.parametrize("wake", TOOLS, indirect=True)
-def test_a_conversation_that_is_lost_is_begun_anew(wake: Wake, tmp_path: Path) -> None:
+def test_a_conversation_that_is_lost_is_started_again(wake: Wake, tmp_path: Path) -> None:
     wake("Say hello.")
     [kept] = (tmp_path / "state").glob("*.json")
     memory = json.loads(kept.read_text())

@@ -55,7 +55,7 @@ def test_an_agent_keeps_its_conversation(url: str) -> None:
     assert alone.text == "message 1: hi"
 
 
-def test_a_graph_that_fails_is_a_failed_try(url: str) -> None:
+def test_a_graph_that_fails_is_a_failed_attempt(url: str) -> None:
     outcome = run(url, make_request(context="please fail"))
     assert outcome == Failed("The agent answered that it failed: it was asked to fail")
     unknown = run(url, make_request(), parameters={"assistant_id": "nobody"})
@@ -63,7 +63,7 @@ def test_a_graph_that_fails_is_a_failed_try(url: str) -> None:
     assert unknown.permanent
 
 
-def test_a_run_is_resumed_not_begun_again(url: str, db: Database) -> None:
+def test_a_run_is_resumed_not_started_again(url: str, db: Database) -> None:
     request, memory = make_request(context="please wait"), RemoteTasks(db)
     late = run(url, request, 2, memory)
     assert isinstance(late, Failed)

@@ -125,7 +125,7 @@ def test_a_202_is_a_promise(url: str) -> None:
     assert run(url, "later") == Accepted()
 
 
-def test_a_workflow_that_stops_is_a_failed_try_and_a_wrong_token_one_for_good(url: str) -> None:
+def test_a_workflow_that_stops_is_a_failed_attempt_and_a_wrong_token_one_for_good(url: str) -> None:
     stopped = run(url, "stops")
     assert isinstance(stopped, Failed)
     assert not stopped.permanent

@@ -84,7 +84,7 @@ def test_what_is_refused_is_a_failure_for_good(url: str) -> None:
         assert outcome.permanent
 
 
-def test_a_run_that_fails_is_a_failed_try(url: str) -> None:
+def test_a_run_that_fails_is_a_failed_attempt(url: str) -> None:
     outcome = run(url, "openclaw", HOOK_TOKEN, make_request(context=FAIL))
     assert outcome == Failed("The agent answered that it failed: error")
 

@@ -137,7 +137,7 @@ def test_slots_are_kept_to_the_hours_of_the_zone() -> None:
     ]
 
 
-def test_slots_outside_are_no_slots_and_count_as_missed_for_nobody() -> None:
+def test_slots_outside_the_hours_do_not_exist_and_are_not_missed() -> None:
     active = within(grid(60), "09:00-11:00", "UTC")
     assert active.count_between(START, START + timedelta(days=10), 100) == (20, True)
     assert active.count_between(START, START + timedelta(days=100), 100) == (100, False)

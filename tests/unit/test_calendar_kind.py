@@ -104,7 +104,7 @@ def test_occurrences_are_found_in_all_zones_and_rules(document: bytes, starts: l
     assert sorted(each["start"] for each in told["occurrences"].values()) == starts
 
 
-def test_each_occurrence_fires_once_before_its_start_also_when_the_feed_is_ordered_anew() -> None:
+def test_each_occurrence_fires_once_before_its_start_also_when_the_feed_is_reordered() -> None:
     calendar = Calendar(before_minutes=10)
     calendar.says = ics(event("a"), event("b", "DTSTART:20300102T091500Z"))
     assert calendar.starts(0, 49) == []
@@ -120,7 +120,7 @@ def test_the_calendar_is_requested_at_its_own_pace() -> None:
     assert calendar.asked == 3
 
 
-def test_an_event_fires_though_the_calendar_is_away_or_nobody_looked() -> None:
+def test_an_event_fires_though_the_calendar_is_unavailable_or_nobody_looked() -> None:
     calendar = Calendar(before_minutes=10)
     calendar.says = ics(event("a"), event("b", "DTSTART:20300102T120000Z"))
     calendar.look(0)
@@ -133,7 +133,7 @@ def test_an_event_fires_though_the_calendar_is_away_or_nobody_looked() -> None:
     assert calendar.starts(300) == ["The b"]
 
 
-def test_a_change_fires_only_when_it_is_asked_for() -> None:
+def test_changes_fire_only_if_configured() -> None:
     calendar = Calendar(on_change=True)
     calendar.says = ics(event("a", "DTSTART:20300105T090000Z"), event("old", "DTSTART:20290101T090000Z"))
     assert calendar.look(0) is None

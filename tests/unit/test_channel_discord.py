@@ -139,7 +139,7 @@ def test_the_text_is_the_only_argument_or_the_command_as_typed() -> None:
         ({}, 4),
     ],
 )
-def test_whatever_is_no_slash_command_is_ignored_with_a_reason_and_answered(event: Json, answer_type: int) -> None:
+def test_anything_but_a_slash_command_is_ignored_with_a_reason_and_answered(event: Json, answer_type: int) -> None:
     """Without a response, the user would see an error."""
     parsed = CHANNEL.parse(event)
     assert parsed.messages == () and parsed.ignored

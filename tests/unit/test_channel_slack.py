@@ -151,7 +151,7 @@ def test_bots_are_told_from_people(fields: dict[str, Any]) -> None:
         {},
     ],
 )
-def test_whatever_is_no_new_message_is_ignored_with_a_reason(event: Json) -> None:
+def test_anything_but_a_new_message_is_ignored_with_a_reason(event: Json) -> None:
     """Slack may add kinds of events and fields at any time; none of them is an error."""
     parsed = CHANNEL.parse(event)
     assert parsed.messages == () and parsed.ignored

@@ -42,7 +42,7 @@ def test_telegram_is_believed_by_its_secret_token_only() -> None:
         verified(TELEGRAM, {name: "our_own-token"}, b"[]")
 
 
-def test_telegram_messages_are_told_apart_by_chat_topic_and_writer() -> None:
+def test_telegram_messages_are_distinguished_by_chat_topic_and_writer() -> None:
     found = message(TELEGRAM, telegram_update("hello"))
     assert found == IncomingMessage("-1001234567890:1365", "1111111", "-1001234567890", "hello", "Ada Byron")
     topic = message(TELEGRAM, telegram_update(message_thread_id=7, is_topic_message=True))

@@ -70,7 +70,7 @@ def test_from_within_the_second_pass_a_time_of_the_day_is_over() -> None:
     assert schedule.last_until(moment(f"{BACK}T01:10:00-05:00")) == moment(f"{BACK}T01:50:00-04:00")
 
 
-def test_from_the_first_pass_the_second_one_begins_anew() -> None:
+def test_from_the_first_pass_the_second_one_starts_again() -> None:
     assert slots("*/30 * * * *", NEW_YORK, f"{BACK}T01:45:00-04:00", 2) == [
         "11-01T01:00:00-05:00",
         "11-01T01:30:00-05:00",

@@ -110,7 +110,7 @@ def test_a_batch_is_named_by_all_of_its_events() -> None:
         assert identify(None, header, body) is None
 
 
-def test_what_is_no_notification_of_intercom_goes_by_its_headers() -> None:
+def test_anything_but_a_notification_of_intercom_goes_by_its_headers() -> None:
     """The header of its signature is GitHub's old one."""
     headers = {"x-hub-signature": "sha1=0", "x-github-delivery": "d1"}
     for body in (b'{"id": 1}', b'{"id": "evt_1"}', b"[1]", b"no JSON"):

@@ -128,7 +128,7 @@ def test_links_are_not_followed_and_what_is_no_file_is_none(tmp_path: Path) -> N
     assert watched.look() is None
 
 
-def test_only_what_is_asked_for_fires(tmp_path: Path) -> None:
+def test_only_the_configured_changes_fire(tmp_path: Path) -> None:
     watched = Watched(tmp_path, files="*.csv", on=["new"])
     watched.look()
     watched.write("a.txt")

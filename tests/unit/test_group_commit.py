@@ -65,7 +65,7 @@ def test_a_batch_has_a_limit() -> None:
     assert [future.result() for future in futures] == [f"done {item}" for item in range(10)]
 
 
-def test_a_poisoned_item_fails_alone() -> None:
+def test_a_failing_item_fails_alone() -> None:
     """Its neighbours in the same batch succeed; only its own thread gets the error."""
     journal = Journal(lambda items: ValueError("poison") if 5 in items else None)
     futures = submit_together(journal, GroupCommit(journal.commit), range(10))
@@ -87,7 +87,7 @@ def test_an_outage_fails_all_at_once() -> None:
     assert len(journal.batches) == 2
 
 
-def test_a_thread_that_is_stopped_leaves_nobody_waiting() -> None:
+def test_a_stopped_thread_leaves_no_other_waiting() -> None:
     """A leader that ends with SystemExit fails its batch and passes on the lead."""
 
     class Stopping:
@@ -105,7 +105,7 @@ def test_a_thread_that_is_stopped_leaves_nobody_waiting() -> None:
     assert group.submit(1) == "done 1"
 
 
-def test_a_lone_thread_waits_for_nobody() -> None:
+def test_a_single_thread_does_not_wait() -> None:
     """After a busy time, the only remaining thread waits for the others once, then no more."""
     journal = Journal()
     group = GroupCommit(journal.commit)

@@ -48,7 +48,7 @@ def test_hours_that_repeat_are_quiet_twice_and_those_left_out_never() -> None:
         assert not is_quiet(datetime.fromisoformat(utc).replace(tzinfo=UTC), "02:00-03:00")
 
 
-def test_what_cannot_be_read_silences_nobody() -> None:
+def test_unreadable_sessions_silence_nobody() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
     assert not is_quiet(now, None)
     assert not is_quiet(now, "at night")

@@ -40,7 +40,7 @@ def test_all_that_are_expected_are_written_together(monkeypatch: pytest.MonkeyPa
     assert writer.batches == [["a", "b", "c"]]
 
 
-def test_nobody_is_waited_for_who_is_not_expected_or_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_waits_for_no_sender_that_is_not_expected_or_does_not_come(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(group_commit, "LONGEST_PATIENCE", 60.0)
     monkeypatch.setattr(group_commit, "PATIENCE_OF_EACH", 60.0)
     writer = Writer()
@@ -73,7 +73,7 @@ def test_others_are_waited_for_a_moment_only() -> None:
     asyncio.run(run())
 
 
-def test_one_that_cannot_be_written_is_found_and_hurts_nobody_else() -> None:
+def test_one_that_cannot_be_written_is_found_and_affects_no_other() -> None:
     writer = Writer()
 
     async def run() -> list[str | BaseException]:

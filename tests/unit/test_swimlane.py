@@ -40,7 +40,7 @@ def timeline(**values: Any) -> Any:
     return SimpleNamespace(**(fields | values))
 
 
-def test_now_stands_at_three_quarters_and_nothing_leaves_the_picture() -> None:
+def test_now_is_at_three_quarters_and_nothing_leaves_the_picture() -> None:
     assert SCALE.at(NOW) == NOW_AT
     assert SCALE.at(NOW - timedelta(minutes=15)) == 0
     assert SCALE.at(SCALE.until) == 100

@@ -82,7 +82,7 @@ def test_quiet_hours_put_off_that_it_is_over(db: Database) -> None:
     assert told(db) == ["opened", "closed"]
 
 
-def test_that_muted_trouble_is_over_is_told_to_nobody(db: Database) -> None:
+def test_the_end_of_a_muted_problem_is_not_notified(db: Database) -> None:
     agent = asleep(db)
     add_target(db, agent)
     alerts(db)
@@ -111,7 +111,7 @@ def test_the_services_alerts_can_be_muted_and_repeated(db: Database) -> None:
 
 
 @pytest.mark.parametrize("what", ["rule", "subject", "both"])
-def test_nobody_is_told_of_what_is_muted(db: Database, what: str) -> None:
+def test_nobody_is_notified_of_what_is_muted(db: Database, what: str) -> None:
     agent = dead(db)
     add_target(db, agent)
     wanted: dict[str, Any] = {

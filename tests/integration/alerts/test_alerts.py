@@ -168,7 +168,7 @@ def test_a_scheduler_that_signed_off_is_missed_after_half_a_minute(db: Database)
     assert of_service(db) == {"scheduler_stale": "No scheduler has looked for due triggers for 40 s."}
 
 
-def test_nobody_is_late_where_nobody_looked(db: Database) -> None:
+def test_nothing_is_late_before_the_first_check(db: Database) -> None:
     change(
         db,
         "UPDATE watch SET last_pass_at = now() - interval '1 h', since = now() - interval '2 h', "

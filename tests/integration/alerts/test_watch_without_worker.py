@@ -82,7 +82,7 @@ def test_a_worker_that_runs_is_left_its_work(db: Database, site: Site) -> None:
     assert len(rows(db, "SELECT FROM procrastinate_jobs WHERE queue_name = 'io'")) == 1
 
 
-def test_a_database_that_is_away_ends_nobody(sqlalchemy_url: str) -> None:
+def test_a_database_that_is_unavailable_disconnects_nobody(sqlalchemy_url: str) -> None:
     away = Database(sqlalchemy_url.replace("5432", "5999").replace("host=", "host=%2Fnowhere"), pool_size=1)
     guard(away).look()
     away.dispose()

@@ -88,7 +88,7 @@ def test_an_error_within_a_stream_leaves_the_task_which_is_looked_at() -> None:
     assert calls == ["SendStreamingMessage", "GetTask"]
 
 
-def test_a_task_that_is_gone_when_it_is_looked_at_is_tried_again() -> None:
+def test_a_task_that_has_disappeared_is_retried() -> None:
     answers = {"SendStreamingMessage": "stream_chunked", "GetTask": "error_task_not_found"}
     outcome, _ = played(answers, streaming=True)
     assert outcome == Failed("The agent answered with an error: Task not found")

@@ -205,7 +205,7 @@ def test_a_run_that_sends_is_known_as_its_agent(api: Api, url: str, agent_id: st
 
 
 @pytest.mark.parametrize("said", ["nonsense", "01a20f0e-76c7-76cb-becf-541defeae9a3", 5, None])
-def test_a_run_that_is_none_is_nobodys(api: Api, agent_id: str, said: object) -> None:
+def test_an_unknown_run_belongs_to_nobody(api: Api, agent_id: str, said: object) -> None:
     body = immediate("1")
     body["params"]["message"]["metadata"] = {"reveille/invocation_id": said}
     rpc(api, agent_id, body)

@@ -170,7 +170,7 @@ def test_replay(api: Api, scene: Scene) -> None:
     assert api.get(f"/firings/{firing}")["invocation_id"] == again
 
 
-def test_complete_by_the_token_of_the_try(api: Api, scene: Scene) -> None:
+def test_complete_by_the_token_of_the_attempt(api: Api, scene: Scene) -> None:
     """An agent that answered 202 needs only its token; a second report is a conflict."""
     deliver(api, scene, b"1")
     claimed = run(api)

@@ -146,7 +146,7 @@ def test_a_megabyte_of_text_is_refused_with_a_clear_message(api: Api) -> None:
     assert api.get("/sessions")["items"] == []
 
 
-def test_users_are_made_listed_and_told_apart(api: Api) -> None:
+def test_users_are_made_listed_and_distinguished(api: Api) -> None:
     """Names are unique in the tenant, and so are ids on a channel; other tenants are independent."""
     grace = user(api, display_name="Grace", external_ids={"slack": "U1", "discord": "7"})
     assert grace["external_ids"] == {"slack": "U1", "discord": "7"}

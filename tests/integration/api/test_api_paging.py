@@ -61,7 +61,7 @@ def test_pages_are_stable_while_items_are_made(api: Api) -> None:
         assert all_pages(api, path, partial(make_next, make, count(100))) == whole, path
 
 
-def test_an_item_that_is_gone_breaks_no_page(api: Api) -> None:
+def test_a_deleted_item_breaks_no_page(api: Api) -> None:
     """The cursor is a position, not an item: its own item may be deleted meanwhile."""
     agents = [api.agent(f"a{number}") for number in range(4)]
     page = api.get("/agents", limit=2)

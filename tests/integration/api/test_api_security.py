@@ -32,7 +32,7 @@ def test_without_a_public_url_a_strange_host_writes_no_address(api: Api, host: s
     "host",
     ["", "ada@localhost", "localhost@evil", "localhost/evil", "localhost evil", "localhost, evil", "localhost:x"],
 )
-def test_what_is_no_host_writes_no_address(api: Api, host: str) -> None:
+def test_an_invalid_host_writes_no_address(api: Api, host: str) -> None:
     """So does a repeated header; the server joins both with a comma."""
     agent = api.agent("ada")["id"]
     answer = api.call(
@@ -147,7 +147,7 @@ def test_several_keys_open_what_each_has_sealed() -> None:
     assert SecretBox("the new secret key").decrypt(new.encrypt("s")) == "s"
 
 
-def test_secrets_are_sealed_anew_in_every_table_that_holds_some(api: Api) -> None:
+def test_secrets_are_re_encrypted_in_every_table_that_holds_some(api: Api) -> None:
     from scheduler.storage.base import Base
     from scheduler.storage.secrets import SEALED, reseal
 

@@ -71,7 +71,7 @@ def test_who_trickles_is_told_so_and_ended(hurried: Served, beginning: bytes) ->
     assert json.loads(refusal.partition(b"\r\n\r\n")[2])["title"] == "Request Timeout"
 
 
-def test_a_byte_now_and_then_does_not_prolong_it(hurried: Served) -> None:
+def test_sending_a_byte_now_and_then_does_not_extend_the_limit(hurried: Served) -> None:
     for beginning in (b"GET / HTTP/1.1\r\nX-Slow: ", POST + b"Content-Length: 5000\r\n\r\n"):
         with hurried.connect() as sock:
             sock.sendall(beginning)
@@ -90,7 +90,7 @@ def test_who_says_nothing_is_ended_without_a_word(hurried: Served) -> None:
     assert hurried.ask(b"") == b""
 
 
-def test_who_never_reads_is_ended_and_holds_no_thread(hurried: Served) -> None:
+def test_a_client_that_never_reads_is_disconnected_and_holds_no_thread(hurried: Served) -> None:
     with ExitStack() as stack:
         deaf = [stack.enter_context(hurried.connect(receive_buffer=2048)) for _ in range(5)]
         for sock in deaf:
@@ -101,7 +101,7 @@ def test_who_never_reads_is_ended_and_holds_no_thread(hurried: Served) -> None:
         assert all(len(read_all(sock)) < BIG for sock in deaf)
 
 
-def test_whoever_keeps_the_pace_is_served(hurried: Served) -> None:
+def test_a_client_that_is_fast_enough_is_served(hurried: Served) -> None:
     with hurried.connect() as sock:
         sock.sendall(POST + b"Content-Length: 6000\r\nConnection: close\r\n\r\n")
         sock.settimeout(0.1)
@@ -114,7 +114,7 @@ def test_whoever_keeps_the_pace_is_served(hurried: Served) -> None:
         assert json.loads(read_all(sock).partition(b"\r\n\r\n")[2])["CONTENT_LENGTH"] == "6000"
 
 
-def test_of_one_address_the_oldest_that_waits_makes_way() -> None:
+def test_the_oldest_waiting_connection_of_an_address_is_closed() -> None:
     with serving(echo, Limits(per_address=5)) as served, ExitStack() as stack:
         silent = [stack.enter_context(served.connect()) for _ in range(20)]
         assert is_served(served)
@@ -157,7 +157,7 @@ def asked(served: Served, *headers: tuple[str, str], **options: Any) -> dict[str
     return seen
 
 
-def test_a_header_with_an_underscore_arrives_but_stands_for_no_other(hurried: Served) -> None:
+def test_a_header_with_an_underscore_arrives_but_replaces_no_other(hurried: Served) -> None:
     assert asked(hurried, ("X_Signature", "abc"))["HTTP_X_SIGNATURE"] == "abc"
     for both in ([("X_Sig", "mine"), ("X-Sig", "right")], [("X-Sig", "right"), ("X_Sig", "mine")]):
         assert asked(hurried, *both)["HTTP_X_SIG"] == "right"
@@ -192,7 +192,7 @@ def test_a_proxys_word_counts_only_where_it_is_trusted(trusted: str, seen: str) 
     assert environ["wsgi.url_scheme"] == ("https" if trusted else "http")
 
 
-def test_five_hundred_slow_clients_stop_nobody(api: Api, database_url: str) -> None:
+def test_five_hundred_slow_clients_block_no_others(api: Api, database_url: str) -> None:
     """The whole web process: it answers, accepts webhooks, and starts no thread for any of them."""
     hook = api.trigger(api.agent("ada")["id"], "hook", type="webhook", config={})["hook_url"]
     path = hook[hook.index("/hooks/") :]

@@ -201,7 +201,7 @@ def test_a_revoked_key_is_pushed_nothing_and_cannot_stay(db: Database, api: Api,
     assert b"trigger_notification" not in received
 
 
-def test_who_does_not_say_who_it_is_has_a_place_apart(web: Web, api: Api) -> None:
+def test_unauthenticated_sockets_have_separate_places(web: Web, api: Api) -> None:
     """The oldest of one address is closed, and clients with a key are not refused because of it."""
     with ExitStack() as stack:
         silent = [stack.enter_context(opened(web, None)) for _ in range(PER_ADDRESS + 5)]

@@ -60,7 +60,7 @@ def test_a_kind_without_its_check_is_quarantined_and_its_neighbour_fires(
     assert len(firings_by_slot(db, neighbour)) == 1
 
 
-def test_a_kind_that_is_gone_is_quarantined_and_its_neighbour_fires(
+def test_a_kind_that_no_longer_exists_is_quarantined_and_its_neighbour_fires(
     db: Database, scheduler: SteppedScheduler, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd, neighbour = make_both(db, monkeypatch, Odd)
@@ -138,7 +138,7 @@ def test_a_row_that_the_driver_cannot_load_is_taken_out(db: Database, scheduler:
     assert {row.trigger_id: row.n for row in fired} == dict.fromkeys(set(all_ids) - {odd}, 1)
 
 
-def test_a_database_that_is_away_takes_no_trigger_out(
+def test_a_database_that_is_unavailable_takes_no_trigger_out(
     db: Database, scheduler: SteppedScheduler, triggers: Triggers, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     odd, _ = make_both(db, monkeypatch, Checked)

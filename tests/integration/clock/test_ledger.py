@@ -68,7 +68,7 @@ def test_slots_that_passed_meet_the_misfire_policy(
     assert [row.detail["count"] for row in skipped] == ([9] if policy == "skip" else [])
 
 
-def test_a_long_outage_of_policy_all_makes_the_newest_hundred_and_the_first_stands_for_the_rest(
+def test_a_long_outage_of_policy_all_makes_the_newest_hundred_and_the_first_represents_the_rest(
     db: Database, scheduler: SteppedScheduler
 ) -> None:
     trigger = make_trigger(db, make_agent(db), config={"seconds": 60}, misfire_policy="all")

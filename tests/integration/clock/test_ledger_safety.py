@@ -21,7 +21,7 @@ from tests.support.factories import DEFAULT_TENANT, make_agent, make_due, make_t
 from tests.support.stepped_scheduler import SteppedScheduler, stepped
 
 
-def test_a_row_that_cannot_be_read_is_quarantined_and_stops_nobody_else(
+def test_a_row_that_cannot_be_read_is_quarantined_and_stops_no_other(
     db: Database, scheduler: SteppedScheduler, triggers: Triggers
 ) -> None:
     agent = make_agent(db)

@@ -43,7 +43,7 @@ def test_the_cause_of_an_unreachable_database_is_named(complaint: str, words: st
         (b"<html>", "something else"),
     ],
 )
-def test_what_answers_on_the_port_is_told_apart(body: bytes, words: str, tmp_path: Path) -> None:
+def test_what_answers_on_the_port_is_distinguished(body: bytes, words: str, tmp_path: Path) -> None:
     class Other(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             self.send_response(200)

@@ -61,7 +61,7 @@ def test_a_browser_is_installed_once(copy: Path) -> None:
     assert (second.returncode, second.stderr, tries(copy)) == (0, "", 1)
 
 
-def test_without_a_browser_one_line_says_what_is_skipped_and_it_is_not_tried_again_by_itself(copy: Path) -> None:
+def test_without_a_browser_one_line_says_what_is_skipped_and_it_is_not_retried_by_itself(copy: Path) -> None:
     first = set_up(copy, can_install=False)
     assert first.returncode == 0
     second = set_up(copy, can_install=False)

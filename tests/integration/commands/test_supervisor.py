@@ -164,9 +164,7 @@ def test_a_postgresql_that_died_is_started_again(tmp_path: Path) -> None:
         postgres.stop()
 
 
-def test_a_postgresql_that_cannot_be_started_is_tried_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_postgresql_that_cannot_be_started_is_retried(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """For example because its disk is full: the run continues, and the database returns once it can start."""
     monkeypatch.setattr(supervisor, "DATABASE_PAUSE_SECONDS", 0.1)
     postgres = EmbeddedPostgres(tmp_path, UNSAFE_BUT_FAST)

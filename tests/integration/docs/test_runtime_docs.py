@@ -21,7 +21,7 @@ RUNTIMES = (ROOT / "docs/runtimes.md").read_text(encoding="utf-8")
 STATES = (ROOT / "docs/state-machine.md").read_text(encoding="utf-8")
 SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("collecting", "ready"): ("test_a_due_window_becomes_ready_with_its_firings_oldest_first_and_a_job",),
-    ("collecting", "skipped"): ("test_the_window_of_an_agent_that_is_gone_is_skipped_and_its_firings_kept",),
+    ("collecting", "skipped"): ("test_the_window_of_a_deleted_agent_is_skipped_and_its_firings_kept",),
     ("collecting", "cancelled"): ("test_cancelling_ends_what_waits",),
     ("ready", "running"): ("test_a_claim_counts_the_attempt_and_names_the_worker",),
     ("ready", "cancelled"): ("test_cancelling_a_ready_invocation_frees_its_agent",),
@@ -29,11 +29,11 @@ SHOWN_BY: dict[tuple[str, str], tuple[str, ...]] = {
     ("running", "awaiting"): ("test_an_accepted_invocation_awaits_its_report_for_the_agents_timeout",),
     ("running", "retrying"): (
         "test_failures_are_repeated_with_growing_waits_until_the_fifth_frees_the_agent",
-        "test_a_try_that_was_handed_back_starts_again_at_once_and_does_not_count",
-        "test_the_run_of_a_worker_that_is_gone_is_retried",
+        "test_an_attempt_that_was_handed_back_starts_again_at_once_and_does_not_count",
+        "test_the_run_of_a_lost_worker_is_retried",
     ),
     ("running", "dead"): ("test_failures_are_repeated_with_growing_waits_until_the_fifth_frees_the_agent",),
-    ("running", "skipped"): ("test_an_agent_that_is_gone_by_now_is_not_run",),
+    ("running", "skipped"): ("test_an_agent_that_was_deleted_meanwhile_is_not_run",),
     ("running", "cancelled"): ("test_whatever_ends_a_cancelled_run_it_is_cancelled",),
     ("awaiting", "succeeded"): (
         "test_a_token_completes_its_attempt_once",

@@ -218,7 +218,7 @@ def test_what_bots_write_is_ignored(api: Api) -> None:
         ("feishu", feishu_event(header={"event_type": "im.chat.updated_v1"})),
     ],
 )
-def test_what_is_no_message_is_answered_and_noted(api: Api, kind: str, event: Any) -> None:
+def test_anything_but_a_message_is_answered_and_noted(api: Api, kind: str, event: Any) -> None:
     """200, since otherwise the provider would repeat it and in the end disable the address."""
     line = open_line(api, kind)
     line.send(event)

@@ -72,7 +72,7 @@ def test_costly_filters_hold_no_transaction_and_delay_nobody_else(api: Api) -> N
     assert costly.firings() == []
 
 
-def test_a_filter_that_is_changed_meanwhile_is_asked_anew(api: Api) -> None:
+def test_a_filter_that_is_changed_meanwhile_is_evaluated_again(api: Api) -> None:
     """The filter in effect when the delivery is recorded decides."""
     hook = make_hook(api, {"filter": {"json_path": "$.old"}}, rate=NO_LIMIT)
     intake = api.app.extensions.get("reveille.intake")

@@ -188,7 +188,7 @@ def test_a_mail_is_kept_whole_up_to_1_mib(server: Dovecot) -> None:
     assert found.documents[0].content_type == "message/rfc822"
 
 
-def test_a_mailbox_that_is_numbered_anew_loses_and_repeats_nothing(server: Dovecot) -> None:
+def test_a_mailbox_that_is_renumbered_loses_and_repeats_nothing(server: Dovecot) -> None:
     with signed_in(server.port, "cyd") as box:
         for number in range(3):
             send(box, f"old {number}", at=OLD)

@@ -142,7 +142,7 @@ def test_intake_and_check_at_once_make_one_firing(db: Database) -> None:
     assert rows(db, "SELECT fire_count FROM triggers WHERE id = :id", id=trigger.id) == [(4 * rounds,)]
 
 
-def test_an_expression_that_cannot_be_read_any_more_stops_nobody_else(
+def test_an_expression_that_cannot_be_read_any_more_stops_no_other(
     db: Database, scheduler: SteppedScheduler
 ) -> None:
     ada, grace = make_agent(db), make_user(db)

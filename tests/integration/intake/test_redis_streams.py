@@ -201,7 +201,7 @@ def test_a_try_takes_nothing(consumer: Consumer) -> None:
     assert consumer.redis.xinfo_groups(consumer.stream) == []
 
 
-def test_a_server_that_is_away_is_told_and_loses_nothing(server: RedisServer, consumer: Consumer) -> None:
+def test_a_server_that_is_unavailable_is_told_and_loses_nothing(server: RedisServer, consumer: Consumer) -> None:
     consumer.look()
     consumer.add("1")
     server.stop()
@@ -253,7 +253,7 @@ def test_a_wrong_field_is_named(wrong: dict[str, Any], field: str) -> None:
     assert "secret@" not in refused.value.message
 
 
-def test_the_password_is_a_secret_and_another_one_begins_nothing_anew() -> None:
+def test_the_password_is_a_secret_and_another_one_restarts_nothing() -> None:
     assert split_secrets(QueueConfig, GIVEN)[1] == {"password": "p"}
     before, after = (QueueConfig.model_validate(GIVEN | {"password": each}) for each in "ab")
     assert before.fingerprint() == after.fingerprint()

@@ -86,7 +86,7 @@ def test_a_job_that_comes_late_runs_nothing(db: Database) -> None:
     ("change_agent", "reason"),
     [("deleted_at = now()", "agent_deleted"), ("expires_at = now()", "agent_expired")],
 )
-def test_an_agent_that_is_gone_by_now_is_not_run(db: Database, change_agent: str, reason: str) -> None:
+def test_an_agent_that_was_deleted_meanwhile_is_not_run(db: Database, change_agent: str, reason: str) -> None:
     invocation_id = ready_one(db)
     change(db, f"UPDATE agents SET {change_agent}")  # noqa: S608
     assert dispatch_once(db, invocation_id).requests == []

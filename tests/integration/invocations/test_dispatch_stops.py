@@ -89,7 +89,7 @@ def test_a_run_that_was_taken_away_is_stopped_and_changes_nothing(
     assert (row.state, row.attempt, row.worker, row.tries) == ("running", 2, "other:1", [])
 
 
-def test_a_worker_gives_its_runs_up_when_its_heartbeat_is_old(
+def test_a_worker_gives_up_its_runs_when_its_heartbeat_is_old(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     invocation_id = ready_one(db)
@@ -104,7 +104,7 @@ def test_a_worker_gives_its_runs_up_when_its_heartbeat_is_old(
     assert (row.state, row.reason, row.tries[0]["outcome"]) == ("retrying", "worker_lost", "failed")
 
 
-def test_a_worker_that_stood_still_after_its_claim_calls_nobody(
+def test_a_worker_that_was_frozen_after_its_claim_calls_nobody(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As after SIGSTOP and SIGCONT: others may have taken the run meanwhile, and call the agent themselves."""

@@ -229,7 +229,7 @@ def test_the_wait_that_an_agent_asks_for_is_kept(db: Database) -> None:
     assert 118 <= (row.due_at - row.now).total_seconds() <= 120
 
 
-def test_a_try_that_was_handed_back_starts_again_at_once_and_does_not_count(db: Database) -> None:
+def test_an_attempt_that_was_handed_back_starts_again_at_once_and_does_not_count(db: Database) -> None:
     invocation_id = ready_one(db)
     for _ in range(7):
         end(db, start(db, invocation_id), HandedBack("worker_shutdown"))

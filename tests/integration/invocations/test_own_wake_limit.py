@@ -112,7 +112,7 @@ def test_what_a_person_asks_for_and_what_is_written_keep_no_pace(db: Database) -
     assert sum(paced.values()) == 2
 
 
-def test_a_trigger_made_in_a_run_stands_where_the_run_stands(db: Database) -> None:
+def test_a_trigger_made_in_a_run_belongs_to_its_chain(db: Database) -> None:
     woken = make_woken(db)
     (root,) = fire(db, woken, depth=3)
     claimed = start(db, close(db).ready[0])

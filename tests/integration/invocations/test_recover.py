@@ -36,7 +36,7 @@ S = InvocationState
 # The sweeper
 
 
-def test_the_run_of_a_worker_that_is_gone_is_retried(db: Database) -> None:
+def test_the_run_of_a_lost_worker_is_retried(db: Database) -> None:
     invocation_id = ready_one(db)
     fetch_all_jobs(db, OLD)
     claimed = start(db, invocation_id)

@@ -10,7 +10,7 @@ from tests.support.invocations import close, end, fire, make_woken, queued_jobs,
 from tests.support.lost_workers import OLD, fetch_all_jobs
 
 
-def test_of_a_lost_job_of_many_each_invocation_goes_its_own_way(db: Database) -> None:
+def test_each_invocation_of_a_lost_job_is_handled_separately(db: Database) -> None:
     for number in range(4):
         fire(db, make_woken(db, f"agent {number}"))
     ended, ran, waited, moved_on = close(db).ready

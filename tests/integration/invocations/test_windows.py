@@ -206,7 +206,7 @@ def test_a_window_is_not_held_while_its_agent_is_just_being_resumed(db: Database
         ("deleted_at = now(), is_paused = true", "agent_deleted"),
     ],
 )
-def test_the_window_of_an_agent_that_is_gone_is_skipped_and_its_firings_kept(
+def test_the_window_of_a_deleted_agent_is_skipped_and_its_firings_kept(
     db: Database, change_agent: str, reason: str
 ) -> None:
     woken = make_woken(db)

@@ -153,7 +153,7 @@ def test_the_tools_are_held_by_the_same_rule(api: Api, own: Caller, agent_id: st
     assert api.get(f"/triggers/{names['id']}") == before
 
 
-def test_an_agents_own_pause_is_its_own_and_a_persons_stands_over_it(api: Api, own: Caller, agent_id: str) -> None:
+def test_an_agent_may_end_its_own_pause_but_not_a_persons(api: Api, own: Caller, agent_id: str) -> None:
     path = f"/triggers/{hook(own, agent_id)['id']}"
     assert own.post(f"{path}/pause", None, 200)["paused_by"] == f"agent:{agent_id}"
     assert own.post(f"{path}/resume", None, 200)["is_enabled"] is True

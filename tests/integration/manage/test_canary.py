@@ -79,7 +79,7 @@ def test_the_way_from_a_slot_to_an_end_is_timed(api: Api) -> None:
     assert readyz(api)["status"] == "ready"
 
 
-def test_it_is_nobodys(api: Api) -> None:
+def test_it_belongs_to_nobody(api: Api) -> None:
     canary(api.db).look()
     assert [each["name"] for each in api.get("/tenants")["items"]] == ["default"]
     assert api.get("/agents")["items"] == api.get("/triggers")["items"] == []

@@ -91,7 +91,7 @@ def test_notifications_and_answers_are_taken_without_an_answer(own: Caller) -> N
         ({"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}, -32602),
     ],
 )
-def test_what_is_no_message_is_refused(own: Caller, body: object, code: int) -> None:
+def test_anything_but_a_message_is_refused(own: Caller, body: object, code: int) -> None:
     assert error_of(post(own, body), 400)["code"] == code
 
 

@@ -152,7 +152,7 @@ async def test_the_next_address_is_tried_when_the_first_one_is_dead() -> None:
     assert server.exchanges[0].body == b"x"
 
 
-async def test_nobody_listening_is_a_temporary_failure_that_names_host_and_port() -> None:
+async def test_a_refused_connection_is_a_temporary_failure_that_names_host_and_port() -> None:
     async with serve(OK) as server:
         pass
     async with GuardedClient(allow_private=LOOPBACK, resolver=names(shop="127.0.0.1")) as client:

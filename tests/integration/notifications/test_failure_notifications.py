@@ -24,7 +24,7 @@ def said(db: Database) -> list[tuple[str, str]]:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_whoever_asked_is_told_in_the_session_where_they_did(db: Database, language: str) -> None:
+def test_the_person_who_asked_is_told_in_the_session_where_they_did(db: Database, language: str) -> None:
     ada = make_agent(db, "ada", dedup_delay_seconds=0.0, language=language)
     grace, linus = make_user(db, "grace"), make_user(db, "linus")
     listen(db, ada, {"from_user": "grace"})
@@ -52,7 +52,7 @@ def test_it_is_said_why_in_words_for_people(db: Database, outcome: Outcome, why:
 
 
 @pytest.mark.parametrize("gone", ["SET expires_at = now()", "SET deleted_at = now()"])
-def test_whoever_asked_an_agent_that_is_gone_is_told(db: Database, gone: str) -> None:
+def test_the_person_who_asked_a_deleted_agent_is_told(db: Database, gone: str) -> None:
     """Its window is skipped before there is a run."""
     ada = make_agent(db, "ada", dedup_delay_seconds=0.0)
     grace = make_user(db, "grace")
@@ -64,7 +64,7 @@ def test_whoever_asked_an_agent_that_is_gone_is_told(db: Database, gone: str) ->
     assert text.endswith("because nobody is here any more to answer it.")
 
 
-def test_a_try_that_is_repeated_tells_nobody_yet(db: Database) -> None:
+def test_an_attempt_that_is_repeated_notifies_nobody_yet(db: Database) -> None:
     ada = make_agent(db, "ada", dedup_delay_seconds=0.0)
     grace = make_user(db, "grace")
     listen(db, ada, {"from_user": "grace"})

@@ -133,7 +133,7 @@ def test_procrastinate_runs_the_job(db: Database, woken: Woken, site: Site, data
     assert deliveries(db)[0].state == "delivered"
 
 
-def test_a_target_that_is_away_is_tried_again_and_then_given_up(db: Database, woken: Woken, site: Site) -> None:
+def test_a_target_that_is_unavailable_is_retried_and_then_given_up(db: Database, woken: Woken, site: Site) -> None:
     make_target(db, woken, site.url)
     site.answer = answered("500 Internal Server Error", retry_after="7")
     invocation_id = reply(db, woken)

@@ -114,13 +114,13 @@ def test_without_any_session_the_reply_stays_on_the_invocation(db: Database, wok
 
 
 @pytest.mark.parametrize("text", ["", " \n\t"])
-def test_nobody_is_told_of_an_empty_reply(db: Database, woken: Woken, text: str) -> None:
+def test_nobody_is_notified_of_an_empty_reply(db: Database, woken: Woken, text: str) -> None:
     session_id = write(db, woken.agent_id, from_user_id=make_user(db)).session_id
     reply(db, woken, text)
     assert (told(db, session_id), notifications(db)) == ([], [])
 
 
-def test_nobody_is_told_of_a_failure_or_of_a_run_that_was_cancelled(db: Database, woken: Woken) -> None:
+def test_nobody_is_notified_of_a_failure_or_of_a_run_that_was_cancelled(db: Database, woken: Woken) -> None:
     fire(db, woken)
     run_once(db, Failed("never", permanent=True))
     claimed = start(db, ready_one(db, woken))
@@ -129,7 +129,7 @@ def test_nobody_is_told_of_a_failure_or_of_a_run_that_was_cancelled(db: Database
     assert notifications(db) == []
 
 
-def test_agents_among_themselves_tell_nobody(db: Database, woken: Woken) -> None:
+def test_agents_among_themselves_notify_nobody(db: Database, woken: Woken) -> None:
     session_id = write(db, woken.agent_id, from_user_id=make_user(db)).session_id
     fire(db, woken, 2, trust=Trust.AGENT)
     run_once(db, Replied("to my colleague"))

@@ -163,7 +163,7 @@ def _unprivileged() -> tuple[int, int]:
     return (65534, 65534) if os.geteuid() == 0 else (os.geteuid(), os.getegid())
 
 
-def test_half_made_data_of_an_interrupted_first_start_are_made_anew(server: EmbeddedPostgres) -> None:
+def test_half_made_data_of_an_interrupted_first_start_are_recreated(server: EmbeddedPostgres) -> None:
     unfinished = server.data_dir / "postgres.new"
     unfinished.mkdir(parents=True)
     (unfinished / "PG_VERSION").write_text("18\n", encoding="ascii")
@@ -249,7 +249,7 @@ def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     assert "REVEILLE_DATA_DIR" in message
 
 
-def test_without_a_wheel_for_the_platform_a_database_url_is_asked_for(
+def test_without_a_wheel_for_the_platform_a_database_url_is_required(
     server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)

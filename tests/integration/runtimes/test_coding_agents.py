@@ -79,7 +79,7 @@ def test_an_invocation_that_comes_again_is_answered_from_what_is_kept(tool: str,
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-def test_a_conversation_that_is_forgotten_is_begun_anew(tool: str, tmp_path: Path) -> None:
+def test_a_conversation_that_is_forgotten_is_started_again(tool: str, tmp_path: Path) -> None:
     coder = Coder(tool, tmp_path)
     coder.wake("hi")
     (tmp_path / "conversations").write_text('{"of another machine": 1}')
@@ -93,9 +93,7 @@ def test_a_conversation_that_is_forgotten_is_begun_anew(tool: str, tmp_path: Pat
     ("tool", "error"),
     [("claude", "error_max_turns"), ("codex", "stream disconnected"), ("gemini", "quota")],
 )
-def test_a_failure_is_tried_again_in_the_same_conversation_and_counts(
-    tool: str, error: str, tmp_path: Path
-) -> None:
+def test_a_failure_is_retried_in_the_same_conversation_and_counts(tool: str, error: str, tmp_path: Path) -> None:
     coder = Coder(tool, tmp_path)
     outcome = coder.wake("please fail")
     assert isinstance(outcome, Failed)

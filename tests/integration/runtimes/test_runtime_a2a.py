@@ -133,7 +133,7 @@ def test_a_retry_follows_the_task_of_a_lost_worker(db: Database) -> None:
 
 
 @pytest.mark.parametrize("forgotten", [True, False])
-def test_a_task_that_failed_or_is_forgotten_is_sent_anew(db: Database, *, forgotten: bool) -> None:
+def test_a_task_that_failed_or_is_forgotten_is_sent_again(db: Database, *, forgotten: bool) -> None:
     memory, request = RemoteTasks(db), make_request()
     with remote_agent(far.fails) as agent:
         assert isinstance(outcome_of(agent, request=request, memory=memory), Failed)

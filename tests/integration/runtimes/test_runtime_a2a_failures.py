@@ -36,7 +36,7 @@ from tests.support.runs import make_parts
         ),
     ],
 )
-def test_what_may_pass_is_tried_again(step: str, refusal: Callable[[], Response], outcome: Outcome) -> None:
+def test_what_may_pass_is_retried(step: str, refusal: Callable[[], Response], outcome: Outcome) -> None:
     with remote_agent(far.completes) as agent:
         agent.refuse = lambda name: refusal() if name == step else None
         assert outcome_of(agent) == outcome
@@ -90,7 +90,7 @@ def test_an_answer_without_end_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> No
         assert "larger than 100 bytes" in outcome.error
 
 
-def test_an_agent_that_is_not_there_is_tried_again() -> None:
+def test_an_agent_that_is_not_there_is_retried() -> None:
     with remote_agent(far.completes) as agent:
         url = agent.url
     outcome = asyncio.run(run(url))

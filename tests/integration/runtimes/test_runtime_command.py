@@ -123,7 +123,7 @@ def test_the_end_of_what_it_says_on_stderr_is_the_error() -> None:
         (["/etc/passwd"], True, "it ended with status 126 (not executable): /etc/passwd: Permission denied"),
     ],
 )
-def test_a_failure_is_tried_again_unless_the_program_says_that_it_cannot_help(
+def test_a_failure_is_retried_unless_the_program_says_that_it_cannot_help(
     command: list[str], permanent: bool, says: str
 ) -> None:
     outcome = outcome_of(command)

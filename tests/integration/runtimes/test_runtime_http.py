@@ -94,13 +94,13 @@ def test_a_reply_of_ten_megabytes_is_cut_and_is_a_success() -> None:
 
 
 @pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504, 599])
-def test_what_may_pass_is_tried_again(status: int) -> None:
+def test_what_may_pass_is_retried(status: int) -> None:
     outcome = outcome_of(answered(f"{status} Later", b"busy\nnow"))
     assert outcome == Failed(f"The agent answered HTTP {status}: busy now")
 
 
 @pytest.mark.parametrize("status", [300, 301, 302, 304, 400, 401, 403, 404, 409, 410, 413, 422, 451])
-def test_what_will_not_pass_is_not_tried_again(status: int) -> None:
+def test_what_will_not_pass_is_not_retried(status: int) -> None:
     outcome = outcome_of(answered(f"{status} No", b"", "Location: http://127.0.0.1/"))
     assert outcome == Failed(f"The agent answered HTTP {status}.", permanent=True)
 
@@ -171,13 +171,13 @@ def test_an_agent_whose_body_never_ends_is_given_up_at_its_timeout() -> None:
 @pytest.mark.parametrize(
     "answer", [b"", b"no HTTP at all\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort"]
 )
-def test_an_answer_that_breaks_off_is_tried_again(answer: bytes) -> None:
+def test_an_answer_that_breaks_off_is_retried(answer: bytes) -> None:
     outcome = outcome_of(answer)
     assert isinstance(outcome, Failed)
     assert (outcome.reason, outcome.permanent) == ("failed", False)
 
 
-def test_an_agent_that_is_not_there_is_tried_again() -> None:
+def test_an_agent_that_is_not_there_is_retried() -> None:
     async def run() -> Outcome:
         async with serve(b"") as server:
             url = server.url
@@ -189,7 +189,7 @@ def test_an_agent_that_is_not_there_is_tried_again() -> None:
     assert "No connection" in outcome.error
 
 
-def test_a_host_that_does_not_resolve_is_tried_again() -> None:
+def test_a_host_that_does_not_resolve_is_retried() -> None:
     outcome = asyncio.run(post("http://agent.invalid/"))
     assert isinstance(outcome, Failed)
     assert not outcome.permanent

@@ -174,7 +174,7 @@ def test_what_is_cancelled_or_over_is_settled(db: Database) -> None:
         assert (told, row.action) == (["POST /runs/1/cancel"], "invocation.run_cancelled")
 
 
-def test_a_service_that_is_away_is_told_again(db: Database) -> None:
+def test_a_service_that_is_unavailable_is_told_again(db: Database) -> None:
     _, told, row = tried(db, answered("503 Busy"), answered("500 Broken"), answered("200 OK"))
     assert (len(told), row.action) == (3, "invocation.run_cancelled")
 

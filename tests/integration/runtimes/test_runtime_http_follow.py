@@ -108,7 +108,7 @@ def test_the_result_may_stand_elsewhere() -> None:
     assert script.told == ["POST /", "GET /ops/1", "GET /results/r1"]
 
 
-def test_a_202_that_does_not_say_where_is_told_and_not_begun_again() -> None:
+def test_a_202_that_does_not_say_where_is_told_and_not_started_again() -> None:
     outcome = follow(story(answered("202 Accepted", b"{}")), {"location": True})
     assert isinstance(outcome, Failed)
     assert outcome.permanent
@@ -207,7 +207,7 @@ class Service:
         return answered("404 Gone") if state is None else replied({"state": state, "result": state})
 
 
-def test_a_run_is_resumed_not_begun_again_until_it_has_failed_or_is_gone(db: Database) -> None:
+def test_a_run_is_resumed_not_started_again_until_it_has_failed_or_is_gone(db: Database) -> None:
     service, request, memory = Service(), make_request(), RemoteTasks(db)
 
     async def run(timeout: float = 10.0) -> Outcome:

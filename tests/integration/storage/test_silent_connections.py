@@ -47,7 +47,7 @@ def test_a_connection_of_which_nothing_comes_back_is_cut_and_replaced(between: P
     ask(far)
 
 
-def test_nobody_waits_long_for_a_network_that_swallows_everything(between: Proxy, far: Database) -> None:
+def test_no_process_waits_long_for_a_network_that_drops_everything(between: Proxy, far: Database) -> None:
     ask(far)
     between.swallows = True
     began = time.monotonic()

@@ -86,7 +86,7 @@ def test_an_agent_is_made_by_a_form_for_its_runtime(api: Api) -> None:
         ({"kind": "http", "name": "x", "url": "https://agent.example.org", "timezone": "Mars"}, "e-timezone"),
     ],
 )
-def test_what_is_wrong_with_a_new_agent_stands_at_its_field(shared: Api, form: dict[str, str], wrong: str) -> None:
+def test_errors_of_a_new_agent_are_shown_at_their_fields(shared: Api, form: dict[str, str], wrong: str) -> None:
     answer = signed_in(shared).post("/agents/new", **form)
     assert answer.status_code == 422
     assert f'id="{wrong}"' in answer.text

@@ -112,7 +112,7 @@ def test_the_api_gives_the_same_figures_and_says_what_is_wrong(api: Api) -> None
         api.refused(422, "GET", "/insights", query_string=wrong)
 
 
-def test_the_page_shows_charts_their_numbers_and_who_stands_out(api: Api) -> None:
+def test_the_page_shows_charts_their_numbers_and_the_extremes(api: Api) -> None:
     woken = make_woken(api.db, "ada")
     bring_to(api.db, woken, InvocationState.DEAD)
     browser = signed_in(api)

@@ -105,7 +105,7 @@ def test_all_that_failed_means_all_that_the_filters_leave(api: Api) -> None:
     assert row_of(api.db, dead["bob"]).replayed_into is None
 
 
-def test_triggers_of_one_name_are_told_apart_by_their_agent(shared: Api) -> None:
+def test_triggers_of_one_name_are_distinguished_by_their_agent(shared: Api) -> None:
     ids = {name: shared.trigger(shared.agent(name)["id"], "tick")["id"] for name in ("ada", "bob")}
     browser = signed_in(shared)
     assert "Several are called" in browser.get("/firings", 422, trigger_id="tick")

@@ -127,7 +127,9 @@ def test_a_server_without_a_socket_to_take_streams_by_itself(api: Api) -> None:
     response.close()
 
 
-def test_live_pages_come_back_after_the_database_was_away(web: Web, database_url: str, db: Database) -> None:
+def test_live_pages_come_back_after_the_database_was_unavailable(
+    web: Web, database_url: str, db: Database
+) -> None:
     """Every connection of the web process is cut; the next firing still reaches the open page."""
     cookie = session_cookie(database_url, db)
     with running_api(database_url) as api, Stream(web, cookie) as page:

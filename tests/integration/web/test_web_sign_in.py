@@ -64,7 +64,7 @@ def test_a_name_and_password_sign_in(api: Api) -> None:
         ({}, 422),
     ],
 )
-def test_what_is_wrong_signs_nobody_in(api: Api, fields: dict[str, str], status: int) -> None:
+def test_wrong_credentials_sign_nobody_in(api: Api, fields: dict[str, str], status: int) -> None:
     make_user(api)
     browser = Browser(api)
     response = browser.sign_in(**fields)
@@ -89,7 +89,7 @@ def test_too_many_failures_are_refused_even_with_the_right_password(api: Api) ->
     assert browser.sign_in(key=api.key or "").status_code == 303
 
 
-def test_wrong_tries_lock_nobody_else_out(api: Api) -> None:
+def test_wrong_attempts_lock_out_nobody_else(api: Api) -> None:
     """Neither the name at another address, nor another name or the right key at the same one."""
     make_user(api)
     make_user(api, "linus")

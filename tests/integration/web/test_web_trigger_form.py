@@ -174,7 +174,7 @@ def test_every_wrong_field_is_told_once_beside_it_in_words(browser: Browser, age
     assert "<details open" in page
 
 
-def test_what_the_kind_refuses_stands_beside_the_field_without_its_path(browser: Browser, agent_id: str) -> None:
+def test_errors_of_the_kind_are_shown_beside_the_field_without_its_path(browser: Browser, agent_id: str) -> None:
     page = browser.post("/triggers/new", type="cron", agent_id=agent_id, name="t", **{"config.expr": "61 * * * *"})
     said = dict(re.findall(r'<p class="error" id="e-([^"]+)">([^<]+)</p>', page.text))
     assert list(said) == ["config.expr"]

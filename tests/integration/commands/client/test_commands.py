@@ -231,7 +231,7 @@ def _without_defaults(config: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if value not in (None, False)}
 
 
-def test_insights_show_figures_over_time_and_who_stands_out(
+def test_insights_show_figures_over_time_and_the_extremes(
     shell: Shell, service: Service, woken: Woken, name: str
 ) -> None:
     fire(service.db, woken)

@@ -105,7 +105,7 @@ def test_the_request_is_made_as_configured_and_headers_are_kept_sealed(polls: Po
     assert (site.seen[-1].headers["authorization"], site.seen[-1].headers["x-new"]) == (secret, "1")
 
 
-def test_the_answer_seen_last_is_asked_for_conditionally_and_304_is_no_change(polls: Polls, site: Site) -> None:
+def test_the_last_answer_is_requested_conditionally_and_304_is_no_change(polls: Polls, site: Site) -> None:
     poll = polls.make()
     modified, date = "Wed, 21 Oct 2015 07:28:00 GMT", "Wed, 21 Oct 2015 07:28:02 GMT"
     site.says("a", etag='W/"1"', last_modified=modified, date=date)
@@ -225,7 +225,7 @@ def test_a_sealed_config_of_another_key_fails_that_poll_alone(polls: Polls) -> N
     assert polls.state(open_).baseline == "1"
 
 
-def test_a_config_that_cannot_be_read_stops_nobody_else(polls: Polls) -> None:
+def test_a_config_that_cannot_be_read_stops_no_other(polls: Polls) -> None:
     broken, sound = polls.make(), polls.make()
     with polls.db.begin() as conn:
         conn.exec_driver_sql(f"UPDATE triggers SET config = config - 'url' WHERE id = '{broken.id}'")  # noqa: S608

@@ -113,7 +113,9 @@ def test_a_full_look_is_followed_by_another_at_once(polls: Polls, redis: RedisSe
     assert (len(stream.fired()), stream.pending()) == (101, 0)
 
 
-def test_a_server_that_is_away_is_audited_once_and_tried_less_often(polls: Polls, redis: RedisServer) -> None:
+def test_a_server_that_is_unavailable_is_audited_once_and_tried_less_often(
+    polls: Polls, redis: RedisServer
+) -> None:
     stream = Stream(polls, redis)
     stream.add("1")
     redis.stop()

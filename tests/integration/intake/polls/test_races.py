@@ -132,7 +132,7 @@ def test_an_edit_of_the_interval_or_the_headers_keeps_the_baseline(polls: Polls,
 
 
 @pytest.mark.parametrize("edit", [{"json_path": "$.a"}, {"fire_on": "match", "match_value": {"a": 2}}])
-def test_an_edit_of_what_is_waited_for_begins_anew(polls: Polls, site: Site, edit: dict[str, object]) -> None:
+def test_editing_the_awaited_value_starts_again(polls: Polls, site: Site, edit: dict[str, object]) -> None:
     poll = polls.make()
     site.says({"a": 1}, etag='"1"')
     polls.look(poll)
@@ -246,7 +246,7 @@ def test_a_look_that_comes_late_does_not_take_the_baseline_back(polls: Polls, si
     assert polls.state(poll).baseline == "3"
 
 
-def test_jobs_of_workers_that_are_gone_are_swept_and_others_are_not(polls: Polls) -> None:
+def test_jobs_of_lost_workers_are_swept_and_others_are_not(polls: Polls) -> None:
     insert_worker = (
         "INSERT INTO procrastinate_workers (last_heartbeat) VALUES (now() - CAST(:age AS interval)) RETURNING id"
     )

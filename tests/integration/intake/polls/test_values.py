@@ -40,7 +40,7 @@ def test_nothing_at_the_path_is_remembered_and_noted(polls: Polls, site: Site) -
     assert polls.state(poll).note == "The response has nothing at $.state."
 
 
-def test_a_match_that_was_away_for_a_while_fires_twice(polls: Polls, site: Site) -> None:
+def test_a_match_that_was_absent_for_a_while_fires_twice(polls: Polls, site: Site) -> None:
     poll = polls.make({"json_path": "$.state", "fire_on": "match", "match_value": "done"})
     for document in ({"state": "done"}, {"state": "done"}, {}, {"state": "done"}):
         site.says(document)

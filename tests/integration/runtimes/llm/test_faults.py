@@ -63,7 +63,7 @@ def waits(row: Any) -> float:
         (http(400, '{"error": {"message": "no such parameter"}}'), "dead", None),
     ],
 )
-async def test_a_status_says_whether_and_when_it_is_tried_again(
+async def test_a_status_says_whether_and_when_it_is_retried(
     db: Database, answer: bytes, state: str, seconds: float | None
 ) -> None:
     row = await run(db, answer)
@@ -86,7 +86,7 @@ TEMPORARY = [
 
 
 @pytest.mark.parametrize("name", TEMPORARY)
-async def test_what_is_no_whole_response_is_tried_again_and_no_tool_called(db: Database, name: str) -> None:
+async def test_what_is_no_whole_response_is_retried_and_no_tool_called(db: Database, name: str) -> None:
     called: list[Any] = []
     tool = Tool("get_capital", "", EMPTY, lambda *each: called.append(each))
     row = await run(db, replayed(DERIVED[name]["response"]), tools=(tool,))
@@ -106,7 +106,7 @@ async def test_a_whole_response_counts_however_it_is_framed(db: Database, name: 
 
 
 @pytest.mark.parametrize("file", ["json_invalid_200", "error_429_openrouter"])
-async def test_recorded_failures_are_tried_again(db: Database, file: str) -> None:
+async def test_recorded_failures_are_retried(db: Database, file: str) -> None:
     [exchange, *_] = conformance.load(f"llm/{file}.json")["exchanges"]
     row = await run(db, replayed(exchange["response"]))
     assert row.state == "retrying", row.tries
@@ -126,7 +126,7 @@ async def test_a_model_that_does_not_exist_is_dead(db: Database) -> None:
     assert "does not exist" in row.tries[0]["error"]
 
 
-async def test_a_connection_cut_in_the_middle_is_tried_again(db: Database) -> None:
+async def test_a_connection_cut_in_the_middle_is_retried(db: Database) -> None:
     async def cut(exchange: Exchange) -> None:
         head = STREAM_HEAD.replace(b"\r\n\r\n", b"\r\ncontent-length: 100000\r\n\r\n")
         await exchange.send(head + b"".join(chunks("one two three")[:2]))

@@ -136,7 +136,7 @@ async def test_a_model_that_spent_its_tokens_without_a_word_has_failed(db: Datab
         "a tag",
     ],
 )
-async def test_thoughts_and_silence_are_no_answer_for_whoever_waits(
+async def test_thoughts_and_silence_are_not_an_answer(
     db: Database, saying: bytes, reply: str | None, error: str | None
 ) -> None:
     async with providing(saying) as provider, thinking(db) as thinkers:
