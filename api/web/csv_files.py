@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,7 +54,7 @@ def csv_of(name: str, rows: Iterable[Any], columns: Sequence[Column], zone: str)
 
 
 AddNames = Callable[[Connection, Sequence[Any]], dict[UUID, str]]
-"""Reads the names of what rows refer to, which `{column}_name` of a row's `{column}_id` then shows."""
+"""Reads the names of the agents of rows."""
 
 
 def cell(value: object, zone: str) -> object:
@@ -66,10 +67,15 @@ def cell(value: object, zone: str) -> object:
         return "true" if value else "false"
     if isinstance(value, int | float):
         return value
-    text = ", ".join(map(str, value)) if isinstance(value, list | tuple | set) else str(value)
-    text = text.replace("\0", "")
+    text = _text(value).replace("\0", "")
     is_formula = text.lstrip().startswith(FORMULAS) and not _is_number(text)
     return f"'{text}" if is_formula or text.startswith(("\t", "\r", "\n")) else text
+
+
+def _text(value: object) -> str:
+    if isinstance(value, dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return ", ".join(map(str, value)) if isinstance(value, list | tuple | set) else str(value)
 
 
 def _is_number(text: str) -> bool:

@@ -34,6 +34,7 @@ from api.web.settings import FILTERS as OF_SETTINGS
 from api.web.trigger_filters import FILTERS as OF_TRIGGER
 from api.web.trigger_filters import STATES as TRIGGER_STATES
 from api.web.zones import shown_zone
+from scheduler.alerts.service import list_alerts
 from scheduler.domain.errors import Forbidden, InvalidField, NotFound
 from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries
 from scheduler.storage.insights import Asked as Figures
@@ -181,6 +182,13 @@ LISTS: Mapping[str, ListOf] = MappingProxyType(
             ),
             columns_of("id at actor action subject_type subject_id agent_id detail"),
             names_agents=True,
+        ),
+        "alerts": ListOf(
+            (),
+            lambda conn, who, _, limit, after: list_alerts(
+                conn, who.tenant_id, is_operator=who.is_operator, limit=limit, after=after
+            ),
+            columns_of("id rule subject_kind subject_id subject_name reason advice opened_at seen_at closed_at"),
         ),
         "notifications": ListOf(
             OF_NOTIFICATIONS,

@@ -32,6 +32,24 @@ class Badge:
     open_alerts: int
 
 
+def list_alerts(
+    conn: Connection,
+    tenant_id: UUID,
+    *,
+    is_operator: bool,
+    is_open: bool | None = None,
+    limit: int,
+    after: UUID | None = None,
+) -> Sequence[Alert]:
+    """Lists alerts, newest first."""
+    query = select(ALERTS).where(_seen_by(tenant_id, is_operator=is_operator))
+    if is_open is not None:
+        query = query.where(Alert.closed_at.is_(None) if is_open else Alert.closed_at.is_not(None))
+    if after is not None:
+        query = query.where(Alert.id < after)
+    return rows_as(Alert, conn.execute(query.order_by(Alert.id.desc()).limit(limit)))
+
+
 class Alerts:
     """The alerts of tenants; an operator's list has those of the service too."""
 
@@ -42,13 +60,8 @@ class Alerts:
         self, tenant_id: UUID, *, is_operator: bool, is_open: bool | None, limit: int, after: UUID | None = None
     ) -> Sequence[Alert]:
         """Lists alerts, newest first."""
-        query = select(ALERTS).where(_seen_by(tenant_id, is_operator=is_operator))
-        if is_open is not None:
-            query = query.where(Alert.closed_at.is_(None) if is_open else Alert.closed_at.is_not(None))
-        if after is not None:
-            query = query.where(Alert.id < after)
         with self._db.begin() as conn:
-            return rows_as(Alert, conn.execute(query.order_by(Alert.id.desc()).limit(limit)))
+            return list_alerts(conn, tenant_id, is_operator=is_operator, is_open=is_open, limit=limit, after=after)
 
     def mute(
         self,

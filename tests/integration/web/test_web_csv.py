@@ -46,6 +46,7 @@ def test_every_list_is_a_file_with_the_filters_of_its_page(api: Api) -> None:
     assert [each["name"] for each in rows_of(browser, "/csv/agents?q=bob")] == ["bob"]
     assert rows_of(browser, "/csv/invocations?state=succeeded") == []
     assert 'href="/csv/invocations?state=dead"' in browser.get("/invocations", state="dead")
+    assert '""reason"": ""failed""' in browser.get("/csv/audit?action=invocation")
     browser.get("/csv/invocations?state=asleep", 422)
     browser.get("/csv/nothing", 404)
     reader = signed_in(api, api.with_key("read").key)
