@@ -68,7 +68,7 @@ def make_badge() -> Response:
 @alerts.delete("/alerts/badge", responses={204: EMPTY, **CHANGES})
 @needs(Level.ADMIN)
 def end_badge() -> Response:
-    """End the tenant's badge: its address stops working."""
+    """Delete the tenant's badge: its address stops working."""
     services().alerts.end_badge(caller().tenant_id, actor=caller().actor)
     return no_content()
 

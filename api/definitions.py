@@ -44,7 +44,7 @@ SHAPES: Mapping[str, type[BaseModel]] = {
 FIRST = ("name", "type", "kind", "provider", "model", "runtime", "config", "reason")
 """The fields that come first in an export."""
 UNSAID = {"is_enabled": True, "is_paused": False}
-"""What need not be said, although nothing is assumed when it is left out."""
+"""Fields that an export may omit, although an apply has no default for them."""
 
 
 @definitions.post("/definitions", responses={200: AppliedOut, **CHANGES})
@@ -97,7 +97,7 @@ def _change_out(change: Change, *, is_done: bool) -> ChangeOut:
 
 
 def _is_assumed(change: Change, field: FieldChange) -> bool:
-    """Whether a new object has this field without saying so."""
+    """Whether a new object gets this field's value without being told."""
     shape: type[BaseModel] = SHAPES[change.kind]
     name = field.path
     if name.startswith("runtime."):
@@ -116,7 +116,7 @@ def _nested(found: Found, agent: str) -> dict[str, Any]:
 
 
 def _exported(kind: Kind, doc: Doc, names: Sequence[str]) -> dict[str, Any]:
-    """Returns a definition without what is assumed anyway, and with references in place of secrets."""
+    """Returns a definition without defaults, and with references in place of secrets."""
     shape = SHAPES[kind.name]
     shown = {
         name: _referring(kind, doc[name], name, names)
@@ -134,7 +134,7 @@ def _exported(kind: Kind, doc: Doc, names: Sequence[str]) -> dict[str, Any]:
 
 
 def is_default(shape: type[BaseModel], name: str, value: Any) -> bool:
-    """Whether a field has this value if it is left out."""
+    """Whether a field has this value if it is omitted."""
     field = shape.model_fields.get(name)
     if field is None or field.is_required():
         return field is None and value is None

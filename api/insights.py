@@ -1,4 +1,4 @@
-"""Figures over time: what fired, woke, failed, was late and was spent."""
+"""Figures over time: firings, wakes, failures, lateness and cost."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def show_insights(query: InsightsQuery) -> Response:
 
 
 def read_month(conn: Connection, tenant: Tenant, now: datetime, agent_id: UUID | None) -> Month:
-    """Reads what was spent in this month of the tenant's zone."""
+    """Reads the spending of this month in the tenant's zone."""
     start, end = month_around(now, tenant.timezone)
     spent = read_spent(conn, tenant.id, start.date(), end.date(), agent_id=agent_id)
     return Month(start, end, spent, tenant.cost_budget_per_month if agent_id is None else None)

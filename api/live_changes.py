@@ -1,6 +1,7 @@
 """GET /live: server-sent events for programs, each of which only says that something of the tenant changed.
 
-What changed is read from the listings, with the rights of the key: so nothing is missed when the stream breaks.
+The changes themselves are read from the listings, with the key's rights, so nothing is missed when the stream
+breaks.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ changes = Blueprint("changes", __name__)
 
 @dataclass(frozen=True, slots=True)
 class Tenant:
-    """Whose changes are told."""
+    """The tenant whose changes are reported."""
 
     tenant_id: UUID
 

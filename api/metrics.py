@@ -1,5 +1,5 @@
-"""/metrics for Prometheus, without a key: the state of the service, read from the database at each scrape, and what the
-processes of this web server have counted.
+"""/metrics for Prometheus, without a key: the state of the service, read from the database at each scrape, and the
+counters of this web server's processes.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def show_metrics() -> Response:
 
 
 def _counted() -> CollectorRegistry:
-    """What this process has counted; under gunicorn, what all processes of the server have."""
+    """Returns the counters of this process; under gunicorn, of all processes of the server."""
     directory = shared_metrics()
     if directory is None:
         return REGISTRY

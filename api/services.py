@@ -69,7 +69,7 @@ class Services:
     clock: Clock
     live: Live
     guard: Guard
-    """Watches for trouble, once started."""
+    """Checks for problems, once started."""
 
 
 def build_parts(settings: Settings) -> Services:

@@ -34,7 +34,7 @@ for _warning in unknown_settings():
 
 
 _METRICS = tempfile.mkdtemp(prefix="reveille-metrics-") if _settings.web_concurrency > 1 else None
-"""Where the processes of this server count together; one alone needs no files."""
+"""The directory in which this server's processes share counters; a single process needs none."""
 if _METRICS is not None:
     share_metrics(_METRICS)
 
@@ -66,7 +66,7 @@ forwarded_allow_ips = _settings.trusted_proxies
 
 
 def child_exit(_server: object, worker: Any) -> None:
-    """Takes what a process that ended shows as its state out of the metrics; what it counted stays."""
+    """Removes an ended process's gauges from the metrics; its counters are kept."""
     if _METRICS is not None:
         from prometheus_client.multiprocess import mark_process_dead
 

@@ -19,7 +19,7 @@ HUMAN = "<dim>{time:YYYY-MM-DD HH:mm:ss}</dim> <level>{level: <8}</level> {messa
 QUIET = ("alembic", "apscheduler", "asyncio", "httpcore", "httpx", "procrastinate", "psycopg.pool", "sqlalchemy")
 """Libraries that log every step at INFO."""
 IDS = frozenset({"trace_id", "invocation_id", "attempt", "firing_ids", "trigger_ids"})
-"""What lines in JSON say of the run that they are about; for people it would be too much."""
+"""Fields of JSON lines about a run; lines for people leave them out."""
 REPEAT_AFTER = timedelta(seconds=60)
 REMEMBERED = 1000
 _POOL = re.compile(r"'pool-\d+'")

@@ -1,4 +1,4 @@
-"""Shows what a worker counts to Prometheus, on a port of its own, since a worker has no web server."""
+"""Exposes a worker's counters to Prometheus on a separate port, since a worker has no web server."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ PORTS = 10
 
 
 def serve_metrics(settings: Settings) -> int | None:
-    """Serves /metrics in a thread until the process ends; returns the port, or None where there is none.
+    """Serves /metrics in a thread until the process ends; returns the port, or None if none is free.
 
-    That no port is free keeps nobody from working.
+    The process works without it.
     """
     first = settings.metrics_port
     if first == 0:

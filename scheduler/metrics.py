@@ -1,7 +1,7 @@
-"""What each process counts and times of its own work, for Prometheus. docs/metrics.md explains every name.
+"""The counters and timings of each process, for Prometheus. docs/metrics.md explains every name.
 
-Labels are kinds, states and names of ours, never ids or names of users, so their number is bounded. What belongs to
-a transaction is counted once that is committed: `later`.
+Labels are our own kinds, states and names, never ids or names of users, so their number is limited. What belongs
+to a transaction is counted once it is committed: `later`.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def later(conn: Connection, count: Callable[[], object]) -> None:
 
 
 def open_tally(conn: Connection) -> list[Callable[[], object]]:
-    """Lets `later` wait for the end of the transaction that begins on `conn`; returns what is to be settled then."""
+    """Lets `later` wait for the end of the transaction that begins on `conn`; returns the list to settle then."""
     waiting: list[Callable[[], object]] = []
     conn.execution_options(**{TALLY: waiting})
     return waiting

@@ -1,4 +1,4 @@
-"""What the settings page says of each setting: `python -m tools.reference` writes its table from this."""
+"""The texts of the settings page: `python -m tools.reference` generates its table from this."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 
 class Said(NamedTuple):
-    """What is said of a setting."""
+    """The text of a setting."""
 
     meaning: str
     read_by: str

@@ -1,4 +1,4 @@
-"""Definitions: models, agents, triggers and targets as files have them."""
+"""Definitions: models, agents, triggers and targets as written in files."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PARTS = frozenset({"name", "agent", "renamed_from", "kept"})
 
 
 class Defined(Shape):
-    """A definition. Secrets may be left out: what is stored stays."""
+    """A definition. Secrets may be omitted: the stored ones are kept."""
 
     kept: SkipJsonSchema[dict[str, str]] = Field(default_factory=dict)
     """The paths of secrets without a value, and why; set here."""
@@ -97,7 +97,7 @@ class DefinitionsIn(DefinitionList):
 
 
 class FieldChangeOut(Answer):
-    """A field before and after; of a secret, neither."""
+    """A field before and after; for a secret, neither value."""
 
     path: str
     before: Any
@@ -108,7 +108,7 @@ class FieldChangeOut(Answer):
 
 
 class ChangeOut(Answer):
-    """What becomes of one object."""
+    """What happens to one object."""
 
     action: Literal["create", "update", "delete"]
     kind: str

@@ -22,7 +22,7 @@ def _end(value: object) -> datetime:
 
 
 class InsightsQuery(Query):
-    """Which figures are wanted."""
+    """The requested figures."""
 
     since: Annotated[datetime, BeforeValidator(local_moment)] | None = Field(
         None, alias="from", description="RFC 3339; extended to the start of its hour or day. Default: a day ago."
@@ -47,7 +47,7 @@ class SpentOut(Answer):
 
 
 class PeriodFiguresOut(SpentOut):
-    """Firings, and the wakes that began, with what became of them."""
+    """Firings, and the wakes that began, with their outcomes."""
 
     firings: int
     wakes: int
@@ -65,7 +65,7 @@ class BucketOut(PeriodFiguresOut):
 
 
 class AgentFiguresOut(SpentOut):
-    """What an agent's wakes came to."""
+    """The outcomes of an agent's wakes."""
 
     id: UUID
     name: str
@@ -86,7 +86,7 @@ class TriggerFiguresOut(Answer):
 
 
 class MonthOut(SpentOut):
-    """What was spent since the month began in the tenant's zone, counted by day in each agent's zone."""
+    """The spending since the month began in the tenant's zone, counted by day in each agent's zone."""
 
     start: Time
     end: Time

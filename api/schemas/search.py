@@ -1,4 +1,4 @@
-"""Shapes of a search."""
+"""Shapes of the search."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from api.schemas.base import Answer, Query, Searched, Time
 
 
 class SearchQuery(Query):
-    """What is searched for."""
+    """The search text."""
 
     q: Searched = Field(
         description="Part of a name, reason or error; or an id, its beginning, its last 8 characters."
@@ -18,7 +18,7 @@ class SearchQuery(Query):
 
 
 class MatchOut(Answer):
-    """What was found."""
+    """A search result."""
 
     kind: str = Field(
         description="`agent`, `trigger`, `invocation`, `firing`, `session`, `delivery`, `model` or `target`."
@@ -30,6 +30,6 @@ class MatchOut(Answer):
 
 
 class SearchOut(Answer):
-    """All that was found: ids first, then names and texts; at most 20 of a kind."""
+    """All results: ids first, then names and texts; at most 20 of a kind."""
 
     items: list[MatchOut]

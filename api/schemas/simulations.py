@@ -1,4 +1,4 @@
-"""Simulations: what definitions would do, beside today."""
+"""Simulations: what definitions would do, compared with today."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class RateIn(Shape):
 
 
 class SimulationIn(DefinitionList):
-    """Definitions to simulate; without any, what there is. With rates, the days to come; else the days past."""
+    """Definitions to simulate; without any, the existing ones. With rates, future days; else past days."""
 
     days: Days = 30
     rates: list[RateIn] = Field(default_factory=list, max_length=100)
@@ -50,7 +50,7 @@ Seconds = Annotated[float, BeforeValidator(_seconds)]
 
 
 class FiguresOut(Answer):
-    """What became of an agent."""
+    """The simulated figures of an agent."""
 
     firings: int
     wakes: int

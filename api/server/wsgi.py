@@ -30,7 +30,7 @@ APART = "reveille.apart"
 """A key in a request's environment: whether it already runs in one of those threads."""
 
 STREAMS = "reveille.streams"
-"""A key by which the application says that its answer is long and made while it is sent."""
+"""The key with which the application says that its response is long and generated while it is sent."""
 
 
 class MoveApart(Exception):
@@ -102,7 +102,7 @@ class Chunks:
         return next(self._rest, None)
 
     def close(self) -> None:
-        """Tells the application that nobody takes more."""
+        """Tells the application that no more chunks are read."""
         close = getattr(self._chunks, "close", None)
         if close is not None:
             close()

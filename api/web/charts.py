@@ -51,7 +51,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A time below the axis."""
+    """A time label below the axis."""
 
     x: float
     text: str
@@ -59,7 +59,7 @@ class Tick:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is drawn."""
+    """A chart as it is drawn."""
 
     name: str
     summary: str

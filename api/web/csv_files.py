@@ -1,4 +1,4 @@
-"""Lists as CSV (RFC 4180): all rows that match the filters, made while they are sent."""
+"""Lists as CSV (RFC 4180): all rows that match the filters, generated while they are sent."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scheduler.storage.engine import Database
 BATCH = 500
 """The rows read in one transaction."""
 FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-"""What begins a formula in a spreadsheet, also in full width."""
+"""Characters that start a formula in a spreadsheet, including full-width ones."""
 
 Fetch = Callable[..., Sequence[Any]]
 """Called with a connection, `limit` and `after`; returns rows with an `id`, newest first."""
@@ -58,7 +58,7 @@ AddNames = Callable[[Connection, Sequence[Any]], dict[UUID, str]]
 
 
 def cell(value: object, zone: str) -> object:
-    """Returns what stands in a cell. A text that a spreadsheet would run as a formula begins with an apostrophe."""
+    """Returns the text of a cell. A text that a spreadsheet would run as a formula gets an apostrophe."""
     if value is None:
         return ""
     if isinstance(value, datetime):

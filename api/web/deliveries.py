@@ -58,7 +58,7 @@ def show_deliveries() -> Response:
 @deliveries.get("/deliveries/<delivery_id>")
 @needs(Level.READ)
 def show_delivery(delivery_id: str) -> Response:
-    """Shows a delivery with what it carried."""
+    """Shows a delivery with its body."""
     who = caller()
     with services().db.begin() as conn:
         row = get_delivery(conn, who.tenant_id, parse_id(delivery_id, "delivery"))

@@ -43,7 +43,7 @@ insights = page_blueprint("insights")
 @insights.get("/insights")
 @needs(Level.READ)
 def show_insights() -> Response:
-    """Show figures over time, of all or of one agent or trigger, and who stands out."""
+    """Show figures over time, of all or of one agent or trigger, and the extremes."""
     who, now = caller(), services().clock.now()
     with services().db.begin() as conn:
         asked = read_filters(conn, who.tenant_id, FILTERS)
@@ -89,7 +89,7 @@ def read_panel(conn: Connection, **owner: UUID) -> Panel:
 
 
 def period_of(asked: Filters, now: datetime) -> Period | None:
-    """Returns the period of the filters; None when it is not valid, which the form says."""
+    """Returns the period of the filters; None when it is invalid, which the form shows."""
     since, until = asked.get(FROM.name), asked.get(TO.name)
     if since is None:
         since = (until or now) - RANGES[asked.get("range") or USUAL]
@@ -102,7 +102,7 @@ def period_of(asked: Filters, now: datetime) -> Period | None:
 
 
 def _at_the_end(month: Month, now: datetime) -> Decimal | None:
-    """Returns what the month will have cost if it goes on as it did; None within its first day."""
+    """Returns the month's cost if spending continues at its rate; None within its first day."""
     passed = now - month.start
     if passed < timedelta(days=1):
         return None

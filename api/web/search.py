@@ -1,4 +1,4 @@
-"""The page of the search that every page offers."""
+"""The search page, which every page links to."""
 
 from __future__ import annotations
 

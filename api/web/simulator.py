@@ -1,4 +1,4 @@
-"""The page that simulates definitions beside today."""
+"""The page that simulates definitions and compares them with today."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from scheduler.manage.models import Author
 
 SOURCE = "definitions"
 NO_REFERENCES = References(lambda _: None, reads_files=False)
-"""What is typed into a page must not read this server's variables and files."""
+"""Text typed into a page must not read this server's variables and files."""
 NUMBERS = ("tokens", "cost")
 FIELDS = frozenset({"days", "rates", "run_seconds", *NUMBERS})
 

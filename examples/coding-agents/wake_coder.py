@@ -137,7 +137,7 @@ TOOLS: dict[str, Claude | Codex | Gemini] = {"claude": Claude(), "codex": Codex(
 
 @dataclass
 class Memory:
-    """What is kept of one agent: its conversation, what of its usage was told, and its last answer."""
+    """The stored state of one agent: its conversation, the usage reported so far, and its last answer."""
 
     path: Path
     session: str | None = None
@@ -162,7 +162,7 @@ class Memory:
         new.replace(self.path)
 
     def news(self, used: dict[str, Any], *, is_new: bool) -> dict[str, Any]:
-        """Returns what a conversation took since it was last told, and keeps what it took in all."""
+        """Returns the usage since the last report, and stores the total."""
         before = {} if is_new or any(used[each] < self.told.get(each, 0) for each in used) else self.told
         self.told = used or ({} if is_new else self.told)
         return {each: number - before.get(each, 0) for each, number in used.items()}

@@ -1,4 +1,4 @@
-"""The rules about agents: asleep, failing, out of budget, and with firings that should have left."""
+"""The rules about agents: not woken, failing, out of budget, and with overdue firings."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ DEAD = f"""
 """  # noqa: S608  # expressions of ours
 
 MOST_COUNTED = 20_000
-"""The most invocations that a look counts. Beyond, a spent budget is found by the window that it holds."""
+"""The most invocations that a check counts. Beyond that, a spent budget is noticed by the window that it holds."""
 MAYBE_SPENT = text(f"""
     SELECT agent_id FROM invocations WHERE state = 'collecting' AND held_reason = 'budget'
     UNION

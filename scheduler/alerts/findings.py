@@ -1,4 +1,4 @@
-"""What a rule is, and what it finds."""
+"""The types of rules and of their findings."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Trouble:
     since: datetime | None = None
     note: str = ""
     subject_kind: str | None = None
-    """None: that of the rule."""
+    """None: the rule's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class Rule:
     reason: Callable[[Trouble], str]
     advice: str
     is_seldom: bool = False
-    """Whether it reads so much that it is only looked at now and then."""
+    """Whether it reads so much that it is only checked occasionally."""
 
 
 def by_query(query: str) -> Callable[[Connection], Sequence[Trouble]]:
@@ -52,15 +52,15 @@ def by_query(query: str) -> Callable[[Connection], Sequence[Trouble]]:
 
 
 def ago(seconds: str) -> str:
-    """Returns the SQL of the time that many seconds ago, themselves SQL."""
+    """Returns SQL for the time that many seconds ago, given as SQL."""
     return f"clock_timestamp() - make_interval(secs => {seconds})"
 
 
 def id_ago(seconds: str) -> str:
-    """Returns the SQL of the smallest id that can have been made that many seconds ago."""
+    """Returns SQL for the smallest id that could have been created that many seconds ago."""
     return first_id_sql(ago(seconds))
 
 
 def many(count: int, noun: str) -> str:
-    """Spells a count with its noun."""
+    """Formats a count with its noun."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -1,4 +1,4 @@
-"""All rules that find trouble. Each is one query over the tables, a sentence, and advice."""
+"""All rules that find problems. Each is one query over the tables, a sentence, and advice."""
 
 from __future__ import annotations
 
@@ -14,4 +14,4 @@ def rules_with(room: Room) -> tuple[Rule, ...]:
 
 
 RULES = rules_with(NOTHING_KNOWN)
-"""The rules where nothing is known of the database's disk."""
+"""The rules when nothing is known about the database's disk."""

@@ -18,11 +18,11 @@ from scheduler.postgres.embedded import EmbeddedPostgres
 PATIENCE_SECONDS = 30
 LEAST_FREE = 2**30
 LEAST_SHARE = 0.1
-"""Free space that is not enough: less than a GiB, or on a small disk less than a tenth of it."""
+"""The free space that is too little: less than a GiB, or on a small disk less than a tenth of it."""
 NEARLY_FULL = 0.9
 
-# The watch remembers the last sign of life, as a process that signs off takes its row along. Nobody is late before
-# somebody has looked for as long.
+# The watch remembers the last heartbeat, because a process that signs off deletes its row. Nothing counts as late
+# before the watch has checked for that long.
 _STALE = """
     SELECT CAST(NULL AS uuid) AS tenant_id, CAST(NULL AS uuid) AS agent_id, CAST('{nil}' AS uuid) AS subject_id,
         '{name}' AS subject_name, ({column} IS NOT NULL)::int AS count,
@@ -36,15 +36,15 @@ SIZE = text("SELECT pg_database_size(current_database())")
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What is known of the room that the database has."""
+    """The space that the database has, as far as known."""
 
     directory: Path | None = None
     """Where its files are, if they are on this machine's disk."""
     limit: int | None = None
-    """The bytes it may grow to, if the operator has said so."""
+    """The size that the operator allows in bytes, if configured."""
 
     def find(self, conn: Connection) -> Sequence[Trouble]:
-        """Finds whether the disk, or what the operator allows, is nearly used up."""
+        """Finds whether the disk, or the allowed size, is nearly used up."""
         notes = [note for note in (self._disk(), self._size(conn)) if note is not None]
         return [Trouble(None, None, NIL, "the database's disk", note=" ".join(notes))] if notes else []
 
@@ -81,7 +81,7 @@ NOTHING_KNOWN = Room()
 
 
 def room_of(settings: Settings) -> Room:
-    """Returns what is known of the room for the database: whether it is ours, on this disk, and its limit."""
+    """Returns what is known about the database's space: whether it is embedded, on this disk, and its limit."""
     embedded = EmbeddedPostgres(settings.data_dir)
     is_ours = settings.database_url == embedded.url
     return Room(embedded.data_dir if is_ours else None, settings.database_limit)

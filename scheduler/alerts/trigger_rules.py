@@ -1,4 +1,4 @@
-"""The rules about single triggers: silent, unsigned, failing, quarantined, and apart from their jobs."""
+"""The rules about single triggers: silent, unsigned, failing, quarantined, and out of step with their jobs."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from scheduler.domain.local_time import spell_duration
 from scheduler.storage.drift import find_drift
 
 MOST_DRIFT = 100
-"""The most triggers that get an alert for drift; more would say nothing more."""
+"""The most triggers that get an alert for drift; more would add nothing."""
 HELD_FOR = 7 * 86_400
 """How many seconds a firing may wait for its invocation and still be found as a success."""
 
-# Only a success waits for pauses to end: firings are recorded whatever is paused.
+# Only a success waits for pauses to end: firings are recorded during any pause.
 SILENT = f"""
     SELECT t.tenant_id, t.agent_id, t.id AS subject_id, a.name || '/' || t.name AS subject_name,
         extract(epoch FROM clock_timestamp() - since.time)::float8 AS seconds, t.expect_within AS limit,
@@ -35,7 +35,7 @@ SILENT = f"""
         AND NOT (t.expect = 'success' AND (a.is_paused OR n.is_paused OR s.is_paused))
 """  # noqa: S608  # expressions of ours
 
-# One good signature in an hour shows that the secret is right; the wrong ones are then a stranger's.
+# One valid signature in an hour shows that the secret is right; the invalid ones are then a stranger's.
 UNSIGNED = f"""
     SELECT t.tenant_id, t.agent_id, t.id AS subject_id, a.name || '/' || t.name AS subject_name,
         wrong.count, wrong.since

@@ -73,12 +73,12 @@ MARK_END_TOLD = text("UPDATE alerts SET end_told_at = clock_timestamp() WHERE id
 TOLD_AT_ONCE = 200
 EVERY_SECONDS = 15.0
 LEASE_SECONDS = 12.0
-"""How long the others leave looking to the one that looked last: less than their own pace."""
+"""How long after one process's check the others skip theirs: less than the interval."""
 
 
 @dataclass(frozen=True, slots=True)
 class Untold:
-    """An alert of which the notification targets are to be told, and when its people want no news."""
+    """An alert that notification targets should hear about, and the quiet hours of its tenant."""
 
     id: UUID
     tenant_id: UUID | None
@@ -107,18 +107,18 @@ class Untold:
 
 
 class Watch:
-    """Looks for trouble. Any number of processes have one; what a rule cannot find out stays as it is."""
+    """Checks for problems. Any number of processes have one; the alerts of a rule that fails stay as they are."""
 
     def __init__(self, db: Database, rules: Iterable[Rule] = RULES, *, every: float = 0.0) -> None:
-        """Leaves the look out when any process has looked in the last `every` seconds."""
+        """Skips a check when any process has checked in the last `every` seconds."""
         self._db = db
         self._rules = tuple(rules)
         self._every = every
 
     def look(self) -> None:
-        """Opens, updates and closes alerts, and tells people. A duty.
+        """Opens, updates and closes alerts, and notifies people. A duty.
 
-        It is one transaction: an alert that is open has been told of, or will be.
+        It is one transaction: an alert that is open has been or will be notified.
         """
         with self._db.begin() as conn:
             if not try_lock(conn, AdvisoryLock.WATCH):
@@ -162,7 +162,7 @@ def _update(conn: Connection, rule: Rule, found: Sequence[Trouble]) -> None:
 
 
 def _tell_of_ended(conn: Connection) -> None:
-    """Tells of what is over to those who were told of its opening, once; what is muted by then, to nobody."""
+    """Notifies those who were told of an alert that it is over, once; not if it has been muted since."""
     found = rows_as(Untold, conn.execute(ENDED_UNTOLD, {"limit": TOLD_AT_ONCE}))
     settled = [each for each in found if each.is_muted or not each.is_quiet]
     if not settled:

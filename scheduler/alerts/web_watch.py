@@ -1,4 +1,6 @@
-"""Watches in a process that runs no scheduler, so that it is noticed, and told, when no worker runs at all."""
+"""Checks for problems in a process without a scheduler, so that a complete lack of workers is noticed and
+reported.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +21,7 @@ from scheduler.storage.engine import Database
 from scheduler.storage.faults import first_line
 from scheduler.storage.secrets import SecretBox
 
-# Of the first attempt no worker has begun, as none runs; a later one is theirs until its lease ends.
+# No worker has begun the first attempt, as none runs; a later one is theirs until its lease ends.
 UNSENT = text("""
     SELECT d.id, d.attempt FROM notification_deliveries d JOIN alert_notices x ON x.id = d.notification_id
     WHERE d.state = 'pending' AND (d.attempt = 0 OR d.due_at <= clock_timestamp()) AND EXISTS (
@@ -32,7 +34,7 @@ STOP_SECONDS = 5.0
 
 
 class Guard:
-    """A thread that looks as the watch of a worker does, and while no worker runs sends the news itself."""
+    """A thread that checks like a worker's watch, and sends notifications itself while no worker runs."""
 
     def __init__(
         self, db: Database, watch: Watch, box: SecretBox, open_client: Callable[[], GuardedClient], clock: Clock
@@ -47,16 +49,16 @@ class Guard:
         self._thread = Thread(target=self._run, name="watch", daemon=True)
 
     def start(self) -> None:
-        """Starts to look."""
+        """Starts the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends the thread, or leaves it to the end of the process."""
+        """Stops the thread, or leaves it to the end of the process."""
         self._stop.set()
         self._thread.join(STOP_SECONDS)
 
     def look(self) -> None:
-        """Looks once, and sends what no worker sends. Never raises: the next look is soon."""
+        """Checks once, and sends what no worker sends. Never raises: the next check is soon."""
         try:
             self._watch.look()
             with self._db.begin() as conn:

@@ -29,7 +29,7 @@ LONG_TIMEOUT = 300.0
 SILENT = 40.0
 """How long a stream of changes may be silent, in seconds; the service sends something every 10."""
 AWAY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEWAY_TIMEOUT)
-"""What a proxy answers when the service behind it does not."""
+"""A proxy's status codes when the service behind it does not answer."""
 PAGE = 100
 """The page size of listings."""
 LOCAL = ("all://127.0.0.1", "all://localhost", "all://[::1]")
@@ -100,7 +100,7 @@ class Client:
         return self._call("POST", path, body=body, headers=headers)
 
     def post_whole(self, *path: str, body: Mapping[str, Any]) -> Any:
-        """POSTs what may take long. Raises Refused, with each invalid field, when some are."""
+        """POSTs a request that may take long. Raises Refused with each invalid field."""
         try:
             return self._call("POST", path, body=body, timeout=LONG_TIMEOUT)
         except ReveilleError as error:

@@ -1,4 +1,4 @@
-"""The JSON Schema of files of definitions, made from the shapes that the service checks them with."""
+"""The JSON Schema of definition files, built from the shapes that the service validates with."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The commands that are alike for everything that can be shown, changed and deleted."""
+"""The commands that all resources share: show, edit and delete."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def shown(group: typer.Typer, thing: Resource) -> None:
 def edited(
     group: typer.Typer, thing: Resource, secret: Callable[[dict[str, Any]], str | None] | None = None
 ) -> None:
-    """Adds `edit`. `secret` returns what must be said of a response, such as that a new secret is shown once."""
+    """Adds `edit`. `secret` returns a note about a response, such as that a new secret is shown once."""
 
     def command(
         console: Console, named: str, given: refs.Set = None, clear: refs.Clear = None, whole: refs.Whole = None
@@ -85,7 +85,7 @@ def edited(
 
 
 def deleted(group: typer.Typer, thing: Resource, after: str = "") -> None:
-    """Adds `delete`. `after` says what follows from it."""
+    """Adds `delete`. `after` describes the consequences."""
 
     def command(console: Console, named: str, yes: Yes = False) -> None:
         id_ = thing.find(console.client, named)

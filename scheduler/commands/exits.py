@@ -94,7 +94,7 @@ def _escape(char: str) -> str:
 
 
 def complain(text: str) -> None:
-    """Prints a line to stderr, ignoring errors. What others wrote in it cannot control the terminal."""
+    """Prints a line to stderr, ignoring errors. Text from others in it cannot control the terminal."""
     try:
         sys.stderr.write(f"{printable(text)}\n")
         sys.stderr.flush()

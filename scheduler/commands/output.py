@@ -26,7 +26,7 @@ GAP = 2
 """Between columns."""
 SHORTEST_ID = 8
 SPARE_DIGITS = 2
-"""Shown beyond what tells the ids of a table apart, so that one that is made a moment later differs too."""
+"""Characters added to short ids, so that an id created a moment later differs too."""
 
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)")
 _TIMES = re.compile(r"(?:.*\.)?(?:.*_)?(?:at|until|scheduled_for)")
@@ -152,7 +152,7 @@ def _shorten(paths: Sequence[str], cells: Sequence[list[str]]) -> None:
 
 
 def _write(line: str) -> None:
-    """Prints to stdout as its charset allows; Typer takes ASCII for a mistake and prints UTF-8."""
+    """Prints to stdout in its charset; Typer treats ASCII as a mistake and prints UTF-8."""
     sys.stdout.write(f"{line}\n")
     sys.stdout.flush()
 

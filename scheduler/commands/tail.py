@@ -38,13 +38,13 @@ SHOWN = {
 """The states of invocations that are shown, and the time of each. The others are visible as firings."""
 OVER = ("succeeded", "dead", "cancelled", "skipped")
 LATE_MS = 60_000
-"""How much later than a younger one something may become visible."""
+"""How much later than a newer row one may become visible."""
 LOOK_SECONDS = 2.0
-"""Between two looks when there is no stream."""
+"""The time between two checks without a stream."""
 AWAY_SECONDS = 2.0
-"""Between two tries while the service is away."""
+"""The time between two attempts while the service is unavailable."""
 FIRST = 200
-"""How many of the past are looked at."""
+"""How many past items are read."""
 MOST_OPEN = 50
 """The most older invocations that are looked at one by one."""
 MOST_WHOLE = 20
@@ -83,7 +83,7 @@ def tail(
 
 
 class Log:
-    """What happened and was not taken yet."""
+    """Events that have not been read yet."""
 
     def __init__(self, client: Client, query: Mapping[str, object]) -> None:
         self._client = client
@@ -109,7 +109,7 @@ class Log:
         return sorted(map(self._named, found), key=_at)
 
     def wait(self) -> list[Row]:
-        """Returns the next news. Outlasts a service that is away."""
+        """Waits for and returns the next events. Survives an unavailable service."""
         is_away = False
         while True:
             try:

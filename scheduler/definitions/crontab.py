@@ -1,7 +1,7 @@
 """Imports crontab files: each job becomes a cron trigger whose reason is the job's command.
 
-The formats are those of crontab(5): of a user, and of the system (`/etc/crontab`, `/etc/cron.d`), whose jobs name the
-user that runs them. What cannot be carried is listed with its line.
+The formats are those of crontab(5): of a user, and of the system (`/etc/crontab`, `/etc/cron.d`), whose jobs name
+the user that runs them. What cannot be imported is listed with its line.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _KNOWN = {
 
 
 class Note(NamedTuple):
-    """Something that a trigger does not carry, and where it stands."""
+    """Something that was not imported, and its place."""
 
     line: int
     text: str
@@ -44,7 +44,7 @@ class Note(NamedTuple):
 
 @dataclass(slots=True)
 class Imported:
-    """Triggers made of a file, and what they do not carry."""
+    """The triggers from a file, and what was not imported."""
 
     triggers: list[dict[str, Any]] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)

@@ -1,4 +1,4 @@
-"""What was read from a file: values with the places where they stand."""
+"""The values read from a file, with their places."""
 
 from __future__ import annotations
 

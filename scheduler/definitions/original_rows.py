@@ -26,7 +26,7 @@ DEFAULT_COOLDOWN = 60
 
 
 class _Lost(Exception):
-    """The row cannot be carried."""
+    """The row cannot be imported."""
 
 
 def import_rows(text: str, agent: str | None, now: datetime) -> Imported:
@@ -71,7 +71,7 @@ def _object(row: Any, number: int) -> Mapping[str, Any]:
 
 
 class _Row:
-    """One row on its way."""
+    """A row being imported."""
 
     def __init__(self, imported: Imported, number: int, row: Mapping[str, Any], now: datetime) -> None:
         self._imported = imported
@@ -100,7 +100,7 @@ class _Row:
         self._imported.triggers.append(trigger | self._settings())
 
     def note(self, text: str) -> None:
-        """Lists something that is not carried."""
+        """Lists something that is not imported."""
         self._imported.notes.append(Note(self._number, f"{self._row.get('name')}: {text}"))
 
     def get(self, name: str) -> Any:

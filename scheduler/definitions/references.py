@@ -1,4 +1,4 @@
-"""Secrets in definitions are not written there: `{env: NAME}` or `{file: PATH}` says where they are."""
+"""References to secrets, which definitions do not contain: `{env: NAME}` or `{file: PATH}` says where each is."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from scheduler.definitions.nodes import Fault, Node
 
 ENV, FILE = "env", "file"
 KEPT = "$kept"
-"""In a request, `{"$kept": WHY}` stands for a secret without a value: what is stored stays."""
+"""In a request, `{"$kept": WHY}` stands for a secret without a value: the stored one is kept."""
 VERBATIM = frozenset({"body"})
 """Members that are sent to others as they are, so that nothing below them is a reference."""
 MAX_BYTES = 64 * 1024

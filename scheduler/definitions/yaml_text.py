@@ -1,6 +1,6 @@
-"""Reads YAML 1.2 (and so JSON) as values with places. Only what JSON knows: no objects, no dates, no tags.
+"""Reads YAML 1.2 (and so JSON) as values with places. Supports only what JSON has: no objects, no dates, no tags.
 
-`on`, `no`, `12:30`, `2030-01-31` and `007` are texts. Doubled names are refused, and aliases are bounded.
+`on`, `no`, `12:30`, `2030-01-31` and `007` are texts. Duplicate names are refused, and aliases are limited.
 """
 
 from __future__ import annotations

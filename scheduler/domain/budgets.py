@@ -69,12 +69,12 @@ class Spending:
 
 
 def freed_last(spendings: Iterable[Spending]) -> Spending | None:
-    """Returns the spent budget that has room again last, which holds a window; None when none is spent."""
+    """Returns the spent budget that frees up last, which holds a window; None when none is spent."""
     return max((each for each in spendings if each.is_spent), key=lambda each: each.frees_at, default=None)
 
 
 def is_in_no_hurry(spendings: Iterable[Spending]) -> bool:
-    """Whether a budget is nearly spent, so that windows that can wait are widened."""
+    """Whether a budget is nearly spent, so that the windows of non-urgent firings are extended."""
     return any(each.is_nearly_spent for each in spendings)
 
 

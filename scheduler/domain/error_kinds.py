@@ -18,7 +18,7 @@ VARYING = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 STATUS = re.compile(r"\b(?:HTTP(?:/[\d.]+)?|status(?: code)?|answered|returned)\s+[1-5]\d\d\b", re.IGNORECASE)
-"""A status of HTTP tells kinds of errors apart."""
+"""HTTP status codes distinguish kinds of errors."""
 
 
 def kind_of(error: str) -> str:

@@ -1,7 +1,7 @@
-"""Traces of wakes: W3C trace context, and ids that follow from the ids of rows, so that none has to be stored.
+"""Traces of wakes: W3C trace context, and ids derived from the ids of rows, so that none has to be stored.
 
-A trace is named by the sender's `traceparent`, else by the firing that began the chain of wakes. Every process derives
-the same ids, so an agent is given the span of its run before that span ends.
+A trace is named by the sender's `traceparent`, else by the firing that began the chain of wakes. Every process
+derives the same ids, so an agent gets the span of its run before that span ends.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ LONGEST = 200
 
 
 class Step(StrEnum):
-    """A step on the way from what happened to the end of a wake."""
+    """A step from the event to the end of a wake."""
 
     INTAKE = "intake"
     FIRING = "firing"

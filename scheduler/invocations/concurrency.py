@@ -34,7 +34,7 @@ are free, and how long while none is.
 HOLD_SECONDS = 0.2
 """A run without a place is kept if there will be one for it within this time; else it goes back to the queue."""
 RATE_SECONDS = 0.5
-"""The time over which the rate is taken at which the runs of a host end."""
+"""The period over which the rate of ending runs of a host is measured."""
 MOST_HOSTS = 1000
 """So many hosts may have a rate before those whose runs ended long ago are forgotten."""
 
@@ -43,7 +43,7 @@ FIRST_WAIT, LONGEST_WAIT, MOST_WAITS = 0.05, 2.0, 6
 start.
 """
 BETWEEN_RETURNS = 0.05
-"""The seconds between two jobs that come back, so that thousands that have to wait do not occupy the worker."""
+"""The seconds between two returning jobs, so that thousands of waiting ones do not occupy the worker."""
 
 CANDIDATES = text(f"""
     SELECT i.id, i.tenant_id, coalesce(a.runtime->>'url', '') AS url,
@@ -140,9 +140,9 @@ class Places:
             )
 
     async def have_room(self, wanted: int) -> bool:
-        """Whether there are free places that nobody asks for. Waits a moment if there are fewer than `wanted`.
+        """Whether there are free places that nobody requests. Waits a moment if there are fewer than `wanted`.
 
-        For a job that was just added, two jobs may ask for the free places.
+        For a job that was just added, two jobs may request the free places.
         """
         for look in range(round(FULL_SECONDS / LOOK_SECONDS)):
             room = self.free - self.asked
@@ -192,7 +192,7 @@ class Places:
 
 
 class Returns:
-    """Decides when the jobs come back that were put back. Thread-safe."""
+    """Decides when jobs that were put back return. Thread-safe."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         self._now = now

@@ -1,4 +1,4 @@
-"""Cancels at its service the run of an invocation that was cancelled here."""
+"""Cancels a remote run after its invocation was cancelled here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _COLUMNS = (
 
 
 class Canceller:
-    """Cancels runs, with the settings that their agents have now. What became of it is audited."""
+    """Cancels runs with the current settings of their agents, and audits the result."""
 
     def __init__(self, db: Database, make_runtime: Callable[[RuntimeSpec], Runtime], box: SecretBox) -> None:
         self._db = db
@@ -90,7 +90,7 @@ class Canceller:
 
 
 def record_end(conn: Connection, invocation_id: UUID, row: Row[Any], problem: str | None) -> None:
-    """Audits what became of it."""
+    """Audits the result."""
     record_event(
         conn,
         action="invocation.run_cancelled" if problem is None else "invocation.run_not_cancelled",

@@ -1,6 +1,6 @@
-"""The canary: a trigger of the system's own that wakes an agent of its own each minute, to time the whole way.
+"""The canary: a system trigger that wakes a system agent each minute, to time the whole path.
 
-Its tenant is in no list, nobody's budget counts it, and what it leaves is removed after an hour.
+Its tenant is in no list, no budget counts it, and its history is removed after an hour.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ REMOVE = (
 
 
 class Canary:
-    """Keeps the canary as the operator wants it."""
+    """Runs the canary if the operator wants it."""
 
     def __init__(self, db: Database, triggers: Triggers, *, is_wanted: bool) -> None:
         self._db = db
@@ -53,7 +53,7 @@ class Canary:
         self._is_wanted = is_wanted
 
     def look(self) -> None:
-        """Makes the canary if it is missing, or stops it, and removes what it left long ago. A duty."""
+        """Creates or stops the canary, and removes its old history. A duty."""
         with self._db.begin() as conn:
             if not try_lock(conn, AdvisoryLock.CANARY):
                 return

@@ -1,4 +1,4 @@
-"""Reads what is simulated: agents, triggers, their recorded firings, and what a run takes."""
+"""Reads the input of a simulation: agents, triggers, their recorded firings, and the usage of a run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from scheduler.triggers.registry import KINDS
 MOST_AGENTS = 100
 MOST_ARRIVALS = 100_000
 NONE_RUN = timedelta(seconds=30)
-"""How long a run is assumed to take of an agent that never ran."""
+"""The assumed duration of a run of an agent that never ran."""
 
 AGENTS = (
     select(
@@ -83,7 +83,7 @@ class Span:
 
 
 class Situation:
-    """What is read of the database for one plan."""
+    """The data read from the database for one plan."""
 
     def __init__(self, conn: Connection, tenant_id: UUID, names: set[str], asked: Asked, span: Span) -> None:
         self._asked, self._span = asked, span
@@ -203,7 +203,7 @@ def _anchor(trigger: LockedTrigger, definition: Definition, start: datetime) -> 
 
 
 def _made_up(rate: float, span: Span, seed: str) -> list[datetime]:
-    """Returns arrivals at random moments, the same ones each time: a Poisson process of `rate` per hour."""
+    """Returns arrivals at random moments, always the same ones: a Poisson process of `rate` per hour."""
     source = random.Random(seed)  # noqa: S311  # not a secret
     arrivals: list[datetime] = []
     at = span.start

@@ -1,4 +1,4 @@
-"""Simulates definitions against what there is today, over recorded firings or stated arrival rates."""
+"""Simulates definitions and compares them with today, over recorded firings or given arrival rates."""
 
 from __future__ import annotations
 

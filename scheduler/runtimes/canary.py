@@ -1,4 +1,4 @@
-"""The canary's runtime, which replies at once. The registry does not list it: nobody else's agent can have it."""
+"""The canary's runtime, which replies at once. The registry does not list it, so no other agent can use it."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ CANARY_KIND = "canary"
 class CanaryRuntime:
     """Replies with nothing."""
 
-    async def run(self, request: RunRequest) -> Outcome:  # what woke it does not matter
+    async def run(self, request: RunRequest) -> Outcome:  # the cause does not matter
         """Ends the run."""
         return Replied("")

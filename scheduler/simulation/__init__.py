@@ -1,6 +1,6 @@
-"""Simulates what triggers and windows would do, with the rules that the service itself follows. No I/O.
+"""Simulates triggers and windows with the rules of the service. No I/O.
 
-When slots fire, when an agent may be woken and what budgets do is decided by the functions of the service itself, in
-`scheduler.firings.slots`, `scheduler.firings.new_firing` and `scheduler.domain.budgets`. Here is only the order of
-events.
+The functions of the service itself decide when slots fire, when an agent may be woken and what budgets do:
+`scheduler.firings.slots`, `scheduler.firings.new_firing` and `scheduler.domain.budgets`. Only the order of events
+is implemented here.
 """

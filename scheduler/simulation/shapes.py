@@ -1,4 +1,4 @@
-"""What is simulated, and what comes of it."""
+"""The input and the results of a simulation."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Wake:
 
 @dataclass(slots=True)
 class Figures:
-    """What became of an agent in the whole time."""
+    """The figures of an agent over the whole time."""
 
     firings: int = 0
     wakes: int = 0

@@ -1,6 +1,6 @@
-"""Reads figures over time: what fired, woke, failed, was late and was spent, by hour or day, agent and trigger.
+"""Reads figures over time: firings, wakes, failures, lateness and cost, by hour or day, agent and trigger.
 
-A wake counts when its window closed (`ready_at`), with its outcome, tokens and cost, so that a bar of failures is a
+A wake counts when its window closed (`ready_at`), with its outcome, tokens and cost, so that a bar of failures is
 part of the bar of wakes above it. Every scan is bounded by the index of its owner and time.
 """
 

@@ -99,7 +99,7 @@ class SchedulerProcess(Base):
 
 
 class WatchState(Base):
-    """What the watch remembers from look to look: a single row, created by a migration."""
+    """The watch's memory between checks: a single row, created by a migration."""
 
     __tablename__ = "watch"
     __table_args__ = (CheckConstraint("id = 1"),)

@@ -1,5 +1,5 @@
-"""Finds what a person looks for: agents, triggers, models, targets and sessions by part of a name or text, failed
-invocations by part of their error, and anything by its id, the beginning of one, or the short form on pages.
+"""Searches agents, triggers, models, targets and sessions by part of a name or text, failed invocations by part of
+their error, and anything by its id, its beginning, or its short form.
 
 Every part is bounded: short ids and errors are searched among the newest rows only.
 """

@@ -1,4 +1,4 @@
-"""Tables of traces: where firings come from, and how far ended wakes were exported."""
+"""Tables of traces: the origin of firings, and how far ended wakes were exported."""
 
 from __future__ import annotations
 

@@ -38,5 +38,5 @@ class AsyncAlerts:
         return answer
 
     async def end(self) -> None:
-        """End the tenant's badge: its address stops working."""
+        """Delete the tenant's badge: its address stops working."""
         await self._client.call("DELETE", "/alerts/badge")

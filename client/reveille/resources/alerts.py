@@ -36,5 +36,5 @@ class Alerts:
         return answer
 
     def end(self) -> None:
-        """End the tenant's badge: its address stops working."""
+        """Delete the tenant's badge: its address stops working."""
         self._client.call("DELETE", "/alerts/badge")

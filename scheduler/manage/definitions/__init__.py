@@ -1,4 +1,4 @@
-"""Definitions as code in the database: what files want is compared with what is there, and made so.
+"""Definitions as code in the database: compares files with what exists, and applies the differences.
 
 Everything happens in one transaction, through the same services as any other change; a dry run rolls it back.
 """

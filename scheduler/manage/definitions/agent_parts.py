@@ -1,4 +1,4 @@
-"""The parts of an agent's definition that are written in other ways than they are stored: models and MCP servers."""
+"""Parts of an agent's definition that are written differently from how they are stored: models and MCP servers."""
 
 from __future__ import annotations
 

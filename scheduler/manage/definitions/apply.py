@@ -1,4 +1,6 @@
-"""Applies definitions, kind by kind: finds what is there, changes what differs, removes what is no longer wanted."""
+"""Applies definitions, kind by kind: finds existing objects, changes what differs, removes what is no longer
+defined.
+"""
 
 from __future__ import annotations
 
@@ -124,7 +126,7 @@ class Apply:
         self.applied.changes.append(Change("update", kind.name, wanted.agent, wanted.name, told, note, shown))
 
     def _edited(self, kind: Kind, held: Held, mark: Definition | None, change: FieldChange) -> FieldChange:
-        """Says who edited by hand what this change undoes."""
+        """Returns who manually edited what this change undoes."""
         if mark is None or change.is_secret or pick(mark.applied, change.path) == change.before:
             return change
         if change.path == "is_enabled" and "is_enabled" not in mark.applied:
@@ -151,7 +153,7 @@ class Apply:
         )
 
     def _leave(self, kind: Kind, *, prune: bool) -> None:
-        """Removes what apply made and no file has any longer; forgets what is gone or was taken over."""
+        """Removes what apply created and no file contains any longer; forgets what was deleted or taken over."""
         held = {each.id: each for each in kind.read()}
         for id_, mark in self._marks.items():
             if mark.kind != kind.name or id_ in self._wanted:

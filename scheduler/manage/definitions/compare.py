@@ -1,4 +1,4 @@
-"""Compares definitions, field by field, and says by which patch one becomes the other. Pure."""
+"""Compares definitions field by field, and builds the patch from one to the other. Pure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is wanted, what is there, and what was changed."""
+"""The types of wanted definitions, existing ones, and changes."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """What is there already."""
+    """An existing object."""
 
     id: UUID
     agent: str | None
@@ -72,7 +72,7 @@ class FieldChange:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What became of one object."""
+    """What happened to one object."""
 
     action: Action
     kind: str

@@ -1,4 +1,4 @@
-"""What the kinds of definitions share: the transaction, the services within it, and the errors found so far."""
+"""The unit of work of an apply: the transaction, the services within it, and the errors found so far."""
 
 from __future__ import annotations
 
