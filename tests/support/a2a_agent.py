@@ -8,13 +8,11 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import uvicorn
 from a2a.helpers import new_task_from_user_message, new_text_artifact, new_text_message
 from a2a.server.agent_execution import AgentExecutor, RequestContext
 from a2a.server.events import EventQueue
@@ -27,6 +25,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from tests.support.asgi import served_in_thread
 from tests.support.web import free_port
 
 Behaviour = Callable[["Agent", TaskUpdater, EventQueue], Awaitable[None]]
@@ -138,18 +137,8 @@ def remote_agent(
         protocol_version=version,
     )
     app = _Watched(_app(agent, interface, streaming=streaming, rest=rest), agent)
-    config = uvicorn.Config(app, port=port, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
+    with served_in_thread(app, port, lifespan="off"):
         yield agent
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 def _app(agent: Agent, interface: AgentInterface, *, streaming: bool, rest: bool) -> Starlette:

@@ -5,14 +5,11 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-import threading
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import uvicorn
 from mcp.server.mcpserver import MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -74,20 +71,12 @@ def make_server() -> MCPServer:
 @contextmanager
 def http_server(port: int) -> Iterator[HttpServer]:
     """Serves at `http://127.0.0.1:port/mcp`."""
+    from tests.support.asgi import served_in_thread  # as a program it has no path to it
+
     running = HttpServer(f"http://127.0.0.1:{port}/mcp")
     app = _Watched(make_server().streamable_http_app(), running)
-    config = uvicorn.Config(app, port=port, log_level="critical", timeout_graceful_shutdown=1)
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            assert thread.is_alive()
-            time.sleep(0.01)
+    with served_in_thread(app, port):
         yield running
-    finally:
-        server.should_exit = True
-        thread.join()
 
 
 class _Watched:
