@@ -32,6 +32,7 @@ def pages() -> dict[str, str]:
     return {
         "docs/api.md": _between("docs/api.md", "kinds of trigger", kinds_table()),
         "docs/settings.md": _between("docs/settings.md", "settings", settings_table()),
+        "docs/cli.md": _between("docs/cli.md", "groups of commands", groups_table()),
         COMMANDS: commands_page(),
     }
 
@@ -66,6 +67,18 @@ def settings_table() -> str:
         default = said.default or f"`{str(field.default).lower() if field.annotation is bool else field.default}`"
         rows.append(f"| `{field.validation_alias}` | {default} | {said.meaning} | {said.read_by} |")
     return "\n".join(rows)
+
+
+def groups_table() -> str:
+    """Returns a row for each group of commands, and those that stand alone."""
+    root: Any = typer.main.get_command(app)
+    rows, alone = ["| group | commands |", "|---|---|"], []
+    for name, command in root.commands.items():
+        if hasattr(command, "commands"):
+            rows.append(f"| `{name}` | {', '.join(f'`{each}`' for each in command.list_commands(None))} |")
+        else:
+            alone.append(f"`{name}`")
+    return "\n".join([*rows, "", f"By themselves: {', '.join(alone)}."])
 
 
 def commands_page() -> str:

@@ -93,7 +93,7 @@ def focus(
     ] = None,
     yes: Yes = False,
 ) -> None:
-    """List the subjects that an agent's triggers belong to, or end one."""
+    """List the subjects of an agent's triggers, or end one."""
     path = ("agents", agent_id(console.client, agent), "focus")
     if resolve is None:
         console.table(console.client.get(*path), FOCUS_COLUMNS, "focuses")

@@ -125,7 +125,10 @@ edited(group, AGENT, _new_secret)
 
 @client_command(group, "presets")
 def list_presets(console: Console) -> None:
-    """List the products that have a preset; --json has their parameters too."""
+    """List the products that have a preset.
+
+    With --json also their parameters.
+    """
     answer = console.client.get("runtimes")
     if console.as_json:
         show_json(answer)

@@ -67,7 +67,10 @@ def mute(
     ] = None,
     note: Annotated[str | None, typer.Option(help="The reason, shown to others.")] = None,
 ) -> None:
-    """Tell nobody of some alerts: of a rule, of an agent or trigger, or of both."""
+    """Tell nobody of some alerts.
+
+    Those of a rule, of an agent or trigger, or of both.
+    """
     if agent is not None and trigger is not None:
         raise UsageFault("--agent and --trigger cannot be combined.")
     client = console.client
@@ -89,7 +92,17 @@ def unmute(console: Console, muted: Annotated[str, typer.Argument(metavar="MUTE"
 
 
 @client_command(group, "badge")
-def badge(console: Console) -> None:
-    """Make the address of a picture that says whether all is quiet; the former address ends."""
+def badge(
+    console: Console,
+    remove: Annotated[bool, typer.Option("--remove", help="Only end the address that there is.")] = False,
+) -> None:
+    """Make a badge: a picture that says whether all is quiet.
+
+    Its former address ends.
+    """
+    if remove:
+        console.client.delete("alerts", "badge")
+        console.done(None, "Ended the badge's address.")
+        return
     answer = console.client.post("alerts", "badge")
     console.done(answer, f"{answer['url']}\nSave this address: it is not shown again.")

@@ -61,7 +61,10 @@ def search(
     console: Console,
     words: Annotated[list[str], typer.Argument(help="Part of a name, reason or error, or of an id.")],
 ) -> None:
-    """Find agents, triggers, invocations, firings and more by names, reasons, errors and ids."""
+    """Find things by names, reasons, errors and ids.
+
+    Agents, triggers, invocations, firings and more.
+    """
     answer = console.client.get("search", q=" ".join(words))
     if console.as_json:
         show_json(answer)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 users = typer.Typer(help="Manage users: people who write to agents.")
 messages = typer.Typer(help="Send and show messages.")
 sessions = typer.Typer(help="List conversations; lists them by itself.", cls=refs.DefaultsToList)
-channels = typer.Typer(help="Manage channels: apps of chat providers that reach an agent.")
+channels = typer.Typer(help="Manage channels, by which chats reach an agent.")
 
 USER_COLUMNS: Columns = (
     ("ID", "id"),

@@ -29,7 +29,7 @@ LAST_DIGITS = 8
 SHOWN = 5
 """The most candidates that are named for an ambiguous short id."""
 
-Row = Mapping[str, Any]
+Item = Mapping[str, Any]
 
 
 def agent_id(client: Client, text: str) -> str:
@@ -117,13 +117,13 @@ def _only(rows: list[dict[str, Any]], text: str, what: str, hint: str) -> dict[s
     raise UsageFault(f"{text!r} is the beginning of several ids: {_listed(rows)}; give more of it.")
 
 
-def _listed(rows: Sequence[Row]) -> str:
+def _listed(rows: Sequence[Item]) -> str:
     names = [f" ({row['name']})" if row.get("name") else "" for row in rows]
     shown = [f"{row['id']}{name}" for row, name in zip(rows, names, strict=True)]
     return ", ".join(shown[:SHOWN]) + (" and more" if len(rows) > SHOWN else "")
 
 
-def _below_agent(client: Client, text: str, rows: Callable[[str], Iterable[Row]]) -> str | None:
+def _below_agent(client: Client, text: str, rows: Callable[[str], Iterable[Item]]) -> str | None:
     """Returns the id of the object `AGENT/NAME`, None for a text that is none."""
     if _is_id(text):
         return text
@@ -156,7 +156,7 @@ def _digits(text: str) -> str | None:
     return digits if is_short else None
 
 
-def _hex(row: Row) -> str:
+def _hex(row: Item) -> str:
     return str(row["id"]).replace("-", "").lower()
 
 

@@ -49,7 +49,7 @@ def resume(console: Console, everything: Everything = False) -> None:
 
 
 def paused(console: Console) -> None:
-    """Show whether the tenant or all of it is paused, why, by whom and since when."""
+    """Show what is paused, why, by whom and since when."""
     answer = console.client.get("pause")
     if console.as_json:
         show_json(answer)

@@ -51,7 +51,7 @@ MOST_WHOLE = 20
 """The most invocations at once whose replies are read."""
 SHORT_ID = 13
 
-Row = dict[str, Any]
+Item = dict[str, Any]
 
 
 def register(app: typer.Typer) -> None:
@@ -66,7 +66,7 @@ def tail(
     trigger: refs.OfTrigger = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, max=FIRST, help="How many of the past.")] = 10,
 ) -> None:
-    """Show the newest firings and wakes; with -f also those to come.
+    """Show the newest firings and wakes, as they come with -f.
 
     With --json each is a JSON object on a line of its own: {"kind": "firing" or "invocation", ...}.
     """
@@ -97,7 +97,7 @@ class Log:
         self._lines: Iterator[str] | None = None
         self._has_stream = True
 
-    def news(self) -> list[Row]:
+    def news(self) -> list[Item]:
         """Returns the new firings and the invocations in a new state, oldest first."""
         floor = max(self._newest_ms - LATE_MS, 0)
         rows = [*self._rows("firing", floor), *self._rows("invocation", floor)]
@@ -108,8 +108,13 @@ class Log:
         self._seen = {id_: was for id_, was in self._seen.items() if id_ in self._open or _ms(id_) >= floor}
         return sorted(map(self._named, found), key=_at)
 
+<<<<<<< HEAD
     def wait(self) -> list[Row]:
         """Waits for and returns the next events. Survives an unavailable service."""
+=======
+    def wait(self) -> list[Item]:
+        """Returns the next news. Outlasts a service that is away."""
+>>>>>>> 6f438fb (Fix help lines that were cut, and generate the groups)
         is_away = False
         while True:
             try:
@@ -136,23 +141,23 @@ class Log:
         except ReveilleError:  # another version, or a key that may not
             self._has_stream = False
 
-    def _rows(self, kind: str, floor: int) -> list[Row]:
+    def _rows(self, kind: str, floor: int) -> list[Item]:
         found = self._client.every(f"{kind}s", **self._query)
-        kept: list[Row] = []
+        kept: list[Item] = []
         for row in found if floor else islice(found, FIRST):
             if _ms(row["id"]) < floor:
                 break
             kept.append({"kind": kind, **row})
         return kept
 
-    def _one(self, id_: str) -> list[Row]:
+    def _one(self, id_: str) -> list[Item]:
         try:
             return [{"kind": "invocation", **self._client.get("invocations", id_)}]
         except NotFound:
             self._open.discard(id_)
             return []
 
-    def _is_new(self, row: Row) -> bool:
+    def _is_new(self, row: Item) -> bool:
         is_firing = row["kind"] == "firing"
         state = "fired" if is_firing else row["state"]
         if not is_firing:
@@ -161,13 +166,13 @@ class Log:
         self._seen[row["id"]] = state
         return is_new and (is_firing or state in SHOWN)
 
-    def _named(self, row: Row) -> Row:
+    def _named(self, row: Item) -> Item:
         if row["agent_id"] not in self._names:
             self._names = agent_names(self._client)
         return {**row, "agent_name": self._names.get(row["agent_id"], row["agent_id"])}
 
 
-def _show_all(console: Console, rows: list[Row]) -> None:
+def _show_all(console: Console, rows: list[Item]) -> None:
     asked = 0
     for row in rows:
         if console.as_json:
@@ -189,19 +194,19 @@ def _show_all(console: Console, rows: list[Row]) -> None:
     sys.stdout.flush()
 
 
-def _said(whole: Row) -> str | None:
+def _said(whole: Item) -> str | None:
     """Returns an invocation's reply, or why it failed."""
     error: str | None = whole["tries"][-1]["error"] if whole["tries"] else None
     reply: str | None = whole["reply"]
     return (reply if whole["state"] == "succeeded" else error) or whole["reason"]
 
 
-def _time(row: Row) -> str:
+def _time(row: Item) -> str:
     at = row["fired_at"] if row["kind"] == "firing" else row[SHOWN[row["state"]]]
     return str(at or row.get("started_at") or row["opened_at"])
 
 
-def _at(row: Row) -> datetime:
+def _at(row: Item) -> datetime:
     return datetime.fromisoformat(_time(row))
 
 

@@ -98,7 +98,10 @@ def pause(
     owner: refs.Tenant,
     note: Annotated[str | None, typer.Option(help="Why, for whoever looks later.")] = None,
 ) -> None:
-    """Stop waking a tenant's agents; their firings are recorded and wait."""
+    """Stop waking a tenant's agents.
+
+    Their firings are recorded and wait.
+    """
     body = None if note is None else {"note": note}
     answer = console.client.post("tenants", tenant_id(console.client, owner), "pause", body=body)
     console.done(answer, f"Paused tenant {owner}.")

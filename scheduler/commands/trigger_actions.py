@@ -14,9 +14,7 @@ from scheduler.commands.exits import UsageFault
 from scheduler.commands.lookup import agent_id, agent_names, trigger_id
 from scheduler.commands.output import Columns, say, show_block, show_json
 
-approvals = typer.Typer(
-    help="Approve the triggers that agents create; lists them by itself.", cls=refs.DefaultsToList
-)
+approvals = typer.Typer(help="Approve the triggers that agents create.", cls=refs.DefaultsToList)
 
 TRIAL_FIELDS: Columns = (
     ("result", "status"),
@@ -64,7 +62,10 @@ def try_now(
     *,
     own: Mapping[str, Any],
 ) -> None:
-    """Check now what a trigger would find, or would find with these options. Nothing is recorded."""
+    """Check now what a trigger would find.
+
+    One that exists, or one with these options. Nothing is recorded.
+    """
     if trigger is not None:
         if own or kind is not None or config is not None:
             raise UsageFault("Pass a trigger or the options of one, not both.")
@@ -89,7 +90,10 @@ def rotate(console: Console, trigger: refs.Trigger, yes: Yes = False) -> None:
 
 
 def types(console: Console) -> None:
-    """List the types of triggers of this installation; --json has their settings too."""
+    """List the types of triggers.
+
+    With --json also their settings.
+    """
     answer = console.client.get("trigger-types")
     if console.as_json:
         show_json(answer)

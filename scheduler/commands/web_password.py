@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 GENERATED_BITS = 128
 
-users = typer.Typer(help="List web users; web-password creates, changes and removes them.")
+users = typer.Typer(help="List web users; see also web-password.")
 
 COLUMNS: Columns = (
     ("ID", "id"),

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from loguru import logger
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, select
 
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.run import CancelsRuns, RunAgent, RunRequest, Runtime, RuntimeSpec
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.progress_tables import RemoteTask
+from scheduler.storage.rows import row_as
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Agent, Invocation
 
@@ -34,6 +35,20 @@ _COLUMNS = (
 )
 
 
+class RemoteRun(NamedTuple):
+    """A run at a service, with its agent and the agent's settings now."""
+
+    cancel_url: str | None
+    tenant_id: UUID
+    attempt: int
+    id: UUID
+    """The agent's."""
+    name: str
+    runtime_kind: str
+    runtime: dict[str, Any]
+    runtime_secret: bytes | None
+
+
 class Canceller:
     """Cancels runs with the current settings of their agents, and audits the result."""
 
@@ -47,12 +62,12 @@ class Canceller:
         row = await asyncio.to_thread(self._read, invocation_id)
         if row is None or row.cancel_url is None:
             return
-        problem = await self._try(invocation_id, row)
+        problem = await self._try(invocation_id, row, row.cancel_url)
         if problem is not None:
             logger.warning("The run of invocation {} was not cancelled at its service: {}", invocation_id, problem)
         await asyncio.to_thread(self._tell, invocation_id, row, problem)
 
-    async def _try(self, invocation_id: UUID, row: Row[Any]) -> str | None:
+    async def _try(self, invocation_id: UUID, row: RemoteRun, cancel_url: str) -> str | None:
         """Returns why it could not be cancelled; None if it was."""
         problem = ""
         for pause in PAUSES:
@@ -61,7 +76,7 @@ class Canceller:
                 runtime = self._make_runtime(self._spec(row))
                 if not isinstance(runtime, CancelsRuns):
                     return f"Agents of the runtime {row.runtime_kind} cannot cancel a run."
-                await runtime.cancel(_request(invocation_id, row), row.cancel_url)
+                await runtime.cancel(_request(invocation_id, row), cancel_url)
             except ReveilleError as error:
                 problem = error.message
                 if error.permanent:
@@ -70,11 +85,11 @@ class Canceller:
                 return None
         return problem
 
-    def _spec(self, row: Row[Any]) -> RuntimeSpec:
+    def _spec(self, row: RemoteRun) -> RuntimeSpec:
         secret = None if row.runtime_secret is None else self._box.decrypt(row.runtime_secret)
         return RuntimeSpec(row.runtime_kind, row.runtime, secret, TIMEOUT_SECONDS)
 
-    def _read(self, invocation_id: UUID) -> Row[Any] | None:
+    def _read(self, invocation_id: UUID) -> RemoteRun | None:
         query = (
             select(*_COLUMNS)
             .join(Invocation, Invocation.id == RemoteTask.invocation_id)
@@ -82,15 +97,20 @@ class Canceller:
             .where(RemoteTask.invocation_id == invocation_id)
         )
         with self._db.begin() as conn:
-            return conn.execute(query).one_or_none()
+            return row_as(RemoteRun, conn.execute(query))
 
-    def _tell(self, invocation_id: UUID, row: Row[Any], problem: str | None) -> None:
+    def _tell(self, invocation_id: UUID, row: RemoteRun, problem: str | None) -> None:
         with self._db.begin() as conn:
             record_end(conn, invocation_id, row, problem)
 
 
+<<<<<<< HEAD
 def record_end(conn: Connection, invocation_id: UUID, row: Row[Any], problem: str | None) -> None:
     """Audits the result."""
+=======
+def record_end(conn: Connection, invocation_id: UUID, row: RemoteRun, problem: str | None) -> None:
+    """Audits what became of it."""
+>>>>>>> 6f438fb (Fix help lines that were cut, and generate the groups)
     record_event(
         conn,
         action="invocation.run_cancelled" if problem is None else "invocation.run_not_cancelled",
@@ -102,7 +122,7 @@ def record_end(conn: Connection, invocation_id: UUID, row: Row[Any], problem: st
     )
 
 
-def _request(invocation_id: UUID, row: Row[Any]) -> RunRequest:
+def _request(invocation_id: UUID, row: RemoteRun) -> RunRequest:
     """Returns a request without content: of it, headers can have ids only."""
     return RunRequest(
         invocation_id=invocation_id,
