@@ -108,13 +108,8 @@ class Log:
         self._seen = {id_: was for id_, was in self._seen.items() if id_ in self._open or _ms(id_) >= floor}
         return sorted(map(self._named, found), key=_at)
 
-<<<<<<< HEAD
-    def wait(self) -> list[Row]:
-        """Waits for and returns the next events. Survives an unavailable service."""
-=======
     def wait(self) -> list[Item]:
-        """Returns the next news. Outlasts a service that is away."""
->>>>>>> 6f438fb (Fix help lines that were cut, and generate the groups)
+        """Waits for and returns the next events. Survives an unavailable service."""
         is_away = False
         while True:
             try:

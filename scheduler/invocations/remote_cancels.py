@@ -104,13 +104,8 @@ class Canceller:
             record_end(conn, invocation_id, row, problem)
 
 
-<<<<<<< HEAD
-def record_end(conn: Connection, invocation_id: UUID, row: Row[Any], problem: str | None) -> None:
-    """Audits the result."""
-=======
 def record_end(conn: Connection, invocation_id: UUID, row: RemoteRun, problem: str | None) -> None:
-    """Audits what became of it."""
->>>>>>> 6f438fb (Fix help lines that were cut, and generate the groups)
+    """Audits the result."""
     record_event(
         conn,
         action="invocation.run_cancelled" if problem is None else "invocation.run_not_cancelled",
