@@ -14,9 +14,10 @@ from api.schemas.insights import InsightsOut, InsightsQuery
 from api.services import services
 from scheduler.domain.local_time import zone_info
 from scheduler.domain.periods import month_around, period
-from scheduler.storage.insights import Asked, Insights, Month, read_insights, read_spent
+from scheduler.storage.insights import Asked, Insights, read_insights
 from scheduler.storage.tenant_tables import Tenant
 from scheduler.storage.tenants import get_tenant
+from scheduler.storage.usage import Month, read_spent
 
 insights = blueprint("insights", "Figures over time, by hour or day, agent and trigger.")
 

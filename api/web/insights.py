@@ -22,8 +22,9 @@ from api.web.list_filters import Asked as Filters
 from api.web.zones import shown_zone
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.periods import Period, Step, period
-from scheduler.storage.insights import Asked, Bucket, Figures, Month, read_buckets, read_insights, sum_of
+from scheduler.storage.insights import Asked, Bucket, Figures, read_buckets, read_insights, sum_of
 from scheduler.storage.tenants import get_tenant
+from scheduler.storage.usage import Month
 
 RANGE_WORDS = {"24h": "last 24 hours", "7d": "last 7 days", "30d": "last 30 days", "90d": "last 90 days"}
 FILTERS = (

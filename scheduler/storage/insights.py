@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from datetime import date, datetime
+from datetime import datetime
 from decimal import Decimal
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, Row, TextClause, text
+from sqlalchemy import Connection, TextClause, text
 
 from scheduler.domain.periods import LENGTHS, Period
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.newest import triggers_of
-from scheduler.storage.rows import one_as, rows_as
+from scheduler.storage.rows import rows_as
 from scheduler.storage.spans import SLACK, first_id
 
 TOP = 10
@@ -81,15 +81,6 @@ TRIGGERS = """
     ORDER BY f.firings DESC, f.id
 """
 
-# Kept by day in each agent's zone, also when the invocations have been removed.
-SPENT = text("""
-    SELECT coalesce(sum(invocations), 0)::bigint AS invocations, coalesce(sum(tokens_in), 0)::bigint AS tokens_in,
-        coalesce(sum(tokens_out), 0)::bigint AS tokens_out, coalesce(sum(cost), 0) AS cost
-    FROM agent_usage
-    WHERE tenant_id = :tenant_id AND day >= :first AND day < :end
-        AND (CAST(:agent_id AS uuid) IS NULL OR agent_id = :agent_id)
-""")
-
 
 @dataclass(frozen=True, slots=True)
 class Asked:
@@ -131,6 +122,14 @@ class Bucket(Figures):
     lateness_max: float | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentWakes(Figures):
+    """The sums of an agent's wakes in one hour or day."""
+
+    start: datetime
+    agent_id: UUID
+
+
 class AgentFigures(NamedTuple):
     """What an agent's wakes came to."""
 
@@ -157,24 +156,6 @@ class TriggerFigures(NamedTuple):
     firings: int
 
 
-class Spent(NamedTuple):
-    """What was spent in some days."""
-
-    invocations: int
-    tokens_in: int
-    tokens_out: int
-    cost: Decimal
-
-
-class Month(NamedTuple):
-    """What was spent in a month so far, and what it may cost; for one agent there is no budget."""
-
-    start: datetime
-    end: datetime
-    spent: Spent
-    budget: float | None
-
-
 @dataclass(frozen=True, slots=True)
 class Insights:
     """Figures over time, oldest first, their sums, and who stands out."""
@@ -193,7 +174,7 @@ class Insights:
 def read_insights(conn: Connection, asked: Asked) -> Insights:
     """Reads the figures."""
     statements, values = _prepared(conn, asked)
-    woken = conn.execute(_text(WAKES, statements), values).all()
+    woken = rows_as(AgentWakes, conn.execute(_text(WAKES, statements), values))
     buckets = _buckets(conn, asked, statements, values, woken)
     agents = _agents(conn, woken)
     failing = sorted((each for each in agents if each.failures), key=lambda each: (-each.failures, each.name))
@@ -210,7 +191,9 @@ def read_insights(conn: Connection, asked: Asked) -> Insights:
 def read_buckets(conn: Connection, asked: Asked) -> list[Bucket]:
     """Reads the figures over time alone, with empty buckets for hours or days without any."""
     statements, values = _prepared(conn, asked)
-    return _buckets(conn, asked, statements, values, conn.execute(_text(WAKES, statements), values).all())
+    return _buckets(
+        conn, asked, statements, values, rows_as(AgentWakes, conn.execute(_text(WAKES, statements), values))
+    )
 
 
 def _buckets(
@@ -218,7 +201,7 @@ def _buckets(
     asked: Asked,
     statements: Mapping[str, str],
     values: Mapping[str, Any],
-    woken: Sequence[Row[Any]],
+    woken: Sequence[AgentWakes],
 ) -> list[Bucket]:
     starts = conn.scalars(BUCKETS, {**values, "length": LENGTHS[asked.period.step]}).all()
     fired = {row.start: row for row in conn.execute(_text(FIRINGS, statements), values)}
@@ -226,13 +209,13 @@ def _buckets(
     return [_bucket(start, fired.get(start), wakes.get(start, {})) for start in starts]
 
 
-def _agents(conn: Connection, woken: Sequence[Row[Any]]) -> list[AgentFigures]:
+def _agents(conn: Connection, woken: Sequence[AgentWakes]) -> list[AgentFigures]:
     sums = _summed(woken, lambda row: row.agent_id)
     found = conn.execute(AGENTS, {"ids": uuid_array(sums)})
     return [AgentFigures(row.id, row.name, row.exists, **sums[row.id]) for row in found]
 
 
-def _summed(rows: Sequence[Row[Any]], key: Callable[[Row[Any]], Any]) -> dict[Any, dict[str, Any]]:
+def _summed(rows: Sequence[AgentWakes], key: Callable[[AgentWakes], Any]) -> dict[Any, dict[str, Any]]:
     """Adds up the sums of rows with the same key."""
     found: dict[Any, dict[str, Any]] = {}
     for row in rows:
@@ -240,14 +223,6 @@ def _summed(rows: Sequence[Row[Any]], key: Callable[[Row[Any]], Any]) -> dict[An
         for name in WAKE_SUMS:
             sums[name] += getattr(row, name)
     return found
-
-
-def read_spent(
-    conn: Connection, tenant_id: UUID, first: date, end: date, *, agent_id: UUID | None = None
-) -> Spent:
-    """Reads what a tenant, or one of its agents, spent from the day `first` to the day before `end`."""
-    values = {"tenant_id": tenant_id, "first": first, "end": end, "agent_id": agent_id}
-    return one_as(Spent, conn.execute(SPENT, values))
 
 
 def _prepared(conn: Connection, asked: Asked) -> tuple[dict[str, str], dict[str, Any]]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
+from typing import NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, select, text
@@ -14,7 +15,7 @@ from scheduler.domain.llm import Spent
 from scheduler.metrics import COST, TOKENS, later
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import uuid_array
-from scheduler.storage.rows import as_json, rows_as
+from scheduler.storage.rows import as_json, one_as, rows_as
 from scheduler.storage.tenant_tables import AgentUsage
 
 _TODAY = f"CAST(clock_timestamp() AT TIME ZONE {AGENT_ZONE} AS date)"
@@ -136,3 +137,39 @@ def usage_by_trigger(conn: Connection, agent_id: UUID, days: int, limit: int = 1
     run.
     """
     return rows_as(TriggerUsage, conn.execute(_BY_TRIGGER, {"agent_id": agent_id, "days": days, "limit": limit}))
+
+
+# Kept by day in each agent's zone, also when the invocations have been removed.
+SPENT_IN_DAYS = text("""
+    SELECT coalesce(sum(invocations), 0)::bigint AS invocations, coalesce(sum(tokens_in), 0)::bigint AS tokens_in,
+        coalesce(sum(tokens_out), 0)::bigint AS tokens_out, coalesce(sum(cost), 0) AS cost
+    FROM agent_usage
+    WHERE tenant_id = :tenant_id AND day >= :first AND day < :end
+        AND (CAST(:agent_id AS uuid) IS NULL OR agent_id = :agent_id)
+""")
+
+
+class SpentInDays(NamedTuple):
+    """What was spent in some days."""
+
+    invocations: int
+    tokens_in: int
+    tokens_out: int
+    cost: Decimal
+
+
+class Month(NamedTuple):
+    """What was spent in a month so far, and what it may cost; for one agent there is no budget."""
+
+    start: datetime
+    end: datetime
+    spent: SpentInDays
+    budget: float | None
+
+
+def read_spent(
+    conn: Connection, tenant_id: UUID, first: date, end: date, *, agent_id: UUID | None = None
+) -> SpentInDays:
+    """Reads what a tenant, or one of its agents, spent from the day `first` to the day before `end`."""
+    values = {"tenant_id": tenant_id, "first": first, "end": end, "agent_id": agent_id}
+    return one_as(SpentInDays, conn.execute(SPENT_IN_DAYS, values))
