@@ -35,6 +35,15 @@ def _arguments(query: Mapping[str, Any] | None, body: Any, idempotency_key: str 
     }
 
 
+def _json_of(response: httpx.Response) -> Any:
+    try:
+        return response.json() if response.content else None
+    except ValueError:
+        kind = response.headers.get("content-type", "no type")
+        said = f"{response.url} answered {response.status_code} with {kind}, which is no answer of Reveille's"
+        raise ConnectionFailed(f"{said}; is there a proxy before it?") from None
+
+
 class Client:
     """Calls the API and returns its responses as dictionaries."""
 
@@ -57,7 +66,7 @@ class Client:
     ) -> Any:
         """Returns the JSON of a response, None for an empty one. Raises ApiError or ConnectionFailed."""
         response = self._send(method, path, **_arguments(query, body, idempotency_key))
-        return response.json() if response.content else None
+        return _json_of(response)
 
     def download(self, method: str, path: str) -> bytes:
         """Returns the bytes of a response."""
@@ -80,9 +89,9 @@ class Client:
             response = self.http.request(
                 method, self._base + path, headers={**self._headers, **(headers or {})}, **options
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ConnectionFailed(f"{method} {self._base}{path}: {error or type(error).__name__}") from error
-        if response.status_code >= 400:
+        if response.status_code >= 300:
             raise error_of(response)
         return response
 
@@ -109,7 +118,7 @@ class AsyncClient:
     ) -> Any:
         """Returns the JSON of a response, None for an empty one. Raises ApiError or ConnectionFailed."""
         response = await self._send(method, path, **_arguments(query, body, idempotency_key))
-        return response.json() if response.content else None
+        return _json_of(response)
 
     async def download(self, method: str, path: str) -> bytes:
         """Returns the bytes of a response."""
@@ -133,9 +142,9 @@ class AsyncClient:
             response = await self.http.request(
                 method, self._base + path, headers={**self._headers, **(headers or {})}, **options
             )
-        except httpx.HTTPError as error:
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise ConnectionFailed(f"{method} {self._base}{path}: {error or type(error).__name__}") from error
-        if response.status_code >= 400:
+        if response.status_code >= 300:
             raise error_of(response)
         return response
 

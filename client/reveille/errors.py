@@ -16,7 +16,7 @@ class ConnectionFailed(ReveilleError):
 
 
 class ApiError(ReveilleError):
-    """Reveille refused the request: an RFC 9457 problem.
+    """Reveille refused the request: an RFC 9457 problem, or a redirect, which is not followed.
 
     `status` is the HTTP status, `detail` says what is wrong and what to do, `field` names the first invalid field,
     `errors` all of them, and `retry_after` is in seconds.
@@ -27,7 +27,10 @@ class ApiError(ReveilleError):
         problem = _problem(response)
         self.status = response.status_code
         self.title = str(problem.get("title") or response.reason_phrase)
-        self.detail = str(problem.get("detail") or response.text[:500])
+        moved = response.headers.get("location")
+        self.detail = str(
+            problem.get("detail") or (moved and f"It is at {moved}; use that address.") or response.text[:500]
+        )
         self.field: str | None = problem.get("field")
         self.errors: list[dict[str, Any]] = problem.get("errors") or []
         wait = response.headers.get("retry-after", "")

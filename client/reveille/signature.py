@@ -20,15 +20,34 @@ def verify(headers: Mapping[str, str], body: bytes | str, secret: str | Sequence
     text = body if isinstance(body, str) else body.decode("utf-8", "surrogateescape")
     reason = "no secret was given"
     for each in [secret] if isinstance(secret, str) else secret:
+        webhook = Webhook(each)
         try:
-            Webhook(each).verify(text, lower)
+            webhook.verify(text, lower)
         except WebhookVerificationError as error:
-            reason = str(error)
+            reason = str(error).rstrip(".")
         except UnicodeEncodeError:
             reason = "the body is not UTF-8"
+        except (ValueError, RecursionError):  # what is not even of the form
+            reason = "the signature or the body is malformed"
         else:
-            call = json.loads(text)
-            if not isinstance(call, dict):
-                raise SignatureError("The body is no call of Reveille's.")
-            return call
+            return _call_in(text)
     raise SignatureError(f"The request was not signed by Reveille: {reason}.")
+
+
+def check_secret(secret: str | Sequence[str]) -> None:
+    """Raises ValueError for a secret that cannot sign, before the first call does."""
+    for each in [secret] if isinstance(secret, str) else secret:
+        try:
+            Webhook(each)
+        except Exception as error:  # noqa: BLE001  # the library has one of its own
+            raise ValueError(f"The secret is none of Reveille's (whsec_ and base64): {error}.") from None
+
+
+def _call_in(text: str) -> dict[str, Any]:
+    try:
+        call = json.loads(text)
+    except (ValueError, RecursionError):
+        call = None
+    if not isinstance(call, dict):
+        raise SignatureError("The body is no call of Reveille's.")
+    return call

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import json
 import logging
 import time
 from collections import OrderedDict
@@ -16,7 +17,7 @@ from typing import Any
 import httpx
 
 from reveille.errors import SignatureError
-from reveille.signature import verify
+from reveille.signature import check_secret, verify
 
 Call = dict[str, Any]
 """Reveille's request: `invocation_id`, `attempt`, `context`, `firings`, `agent`, `complete_url`, `complete_token`."""
@@ -79,6 +80,9 @@ class Wakes:
         remember: int = 1000,
         threads: int = 16,
     ) -> None:
+        check_secret(secret)
+        if inspect.iscoroutinefunction(function):
+            raise TypeError("Wakes needs a plain function; AsyncWakes, or reveille.fastapi, takes an `async def`.")
         self._function = function
         self._secret = secret
         self._is_long = is_long
@@ -91,6 +95,8 @@ class Wakes:
             call = verify(headers, body, self._secret)
         except SignatureError as error:
             return 401, {"error": str(error)}
+        if "invocation_id" not in call:
+            return 400, {"error": "The body has no invocation_id: the agent's runtime has a body of its own."}
         run, is_new = self._runs.take(call)
         if is_new:
             self._threads.submit(self._run, run)
@@ -98,13 +104,13 @@ class Wakes:
             return 202, {}
         try:
             return 200, {"reply": run.reply.result()}
-        except Exception as error:  # noqa: BLE001  # whatever it is, Reveille is to hear of it
+        except BaseException as error:  # noqa: BLE001  # whatever it is, Reveille is to hear of it
             return 500, {"error": describe(error)}
 
     def _run(self, run: Run) -> None:
         try:
-            reply = self._function(run.call)
-        except Exception as error:
+            reply = check_json(self._function(run.call))
+        except BaseException as error:  # also an exit: else the retries would wait for it for ever
             log.exception("A wake failed")
             self._runs.forget(run)
             run.reply.set_exception(error)
@@ -138,6 +144,7 @@ class AsyncWakes:
     ) -> None:
         if not inspect.iscoroutinefunction(function):
             raise TypeError("AsyncWakes needs an `async def` function; Wakes takes a plain one.")
+        check_secret(secret)
         self._function = function
         self._secret = secret
         self._is_long = is_long
@@ -150,6 +157,8 @@ class AsyncWakes:
             call = verify(headers, body, self._secret)
         except SignatureError as error:
             return 401, {"error": str(error)}
+        if "invocation_id" not in call:
+            return 400, {"error": "The body has no invocation_id: the agent's runtime has a body of its own."}
         run, is_new = self._runs.take(call)
         if is_new:
             task = asyncio.create_task(self._run(run))
@@ -158,17 +167,19 @@ class AsyncWakes:
         if self._is_long and not run.reply.done():
             return 202, {}
         try:
-            return 200, {"reply": await asyncio.wrap_future(run.reply)}
+            return 200, {"reply": await asyncio.shield(asyncio.wrap_future(run.reply))}
         except Exception as error:  # noqa: BLE001  # whatever it is, Reveille is to hear of it
             return 500, {"error": describe(error)}
 
     async def _run(self, run: Run) -> None:
         try:
-            reply = await self._function(run.call)
-        except Exception as error:
+            reply = check_json(await self._function(run.call))
+        except BaseException as error:  # also a cancellation: else the retries would wait for it for ever
             log.exception("A wake failed")
             self._runs.forget(run)
-            run.reply.set_exception(error)
+            run.reply.set_exception(RuntimeError("it was cancelled") if is_cancelled(error) else error)
+            if not isinstance(error, Exception):
+                raise
             await self._report(run, {"error": describe(error)})
         else:
             run.reply.set_result(reply)
@@ -200,11 +211,24 @@ def report_of(call: Call, end: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def check_json(reply: Any) -> Any:
+    """Returns the reply. Raises TypeError or ValueError for one that JSON cannot express."""
+    if not isinstance(reply, str):
+        json.dumps(reply)
+    return reply
+
+
+def is_cancelled(error: BaseException) -> bool:
+    """Whether a task was cancelled; a future that holds this error would cancel whoever waits for it."""
+    return isinstance(error, asyncio.CancelledError)
+
+
 def is_settled(response: httpx.Response) -> bool:
     """Whether Reveille accepted a report, or never will because the run was given up or already reported."""
-    if response.status_code >= 400:
-        log.warning("Reveille answered a report by %s: %s", response.status_code, response.text[:500])
-    return response.status_code < 500 and response.status_code != 429
+    if response.status_code >= 300:
+        where = response.headers.get("location", response.text[:500])
+        log.warning("Reveille answered a report by %s: %s", response.status_code, where)
+    return response.status_code < 500 and response.status_code not in (408, 429)
 
 
 def describe(error: BaseException) -> str:
