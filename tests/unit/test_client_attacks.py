@@ -114,7 +114,7 @@ def test_a_redirect_and_a_page_are_errors_that_say_what_to_do() -> None:
     with pytest.raises(ApiError, match="It is at https://elsewhere/; use that address") as moved:
         client(httpx.Response(308, headers={"location": "https://elsewhere/"})).agents.list()
     assert moved.value.status == 308
-    with pytest.raises(ConnectionFailed, match="text/html.*, which is no answer of Reveille's"):
+    with pytest.raises(ConnectionFailed, match=r"text/html.*, which is no answer of Reveille's"):
         client(httpx.Response(200, html="<h1>Sign in</h1>")).agents.list()
     with pytest.raises(ApiError, match="502"):
         client(httpx.Response(502, html="<h1>Bad gateway</h1>")).agents.list()
