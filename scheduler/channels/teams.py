@@ -32,6 +32,9 @@ RECEIVED = {"type": "message", "text": "Received."}
 """Teams shows an error unless it gets a message in response within five seconds."""
 MENTION = re.compile(r"<at(?:\s[^<>]*)?>([^<>]*)</at>\s*")
 BREAK = re.compile(r"<(?:br\s*/?|/p|/div)>", re.IGNORECASE)
+EMOJI = re.compile(r'<(?:img|emoji)\b[^<>]*?\balt="([^"<>]*)"[^<>]*>', re.IGNORECASE)
+BOT = "28:"
+"""How the ids of bots begin; those of people begin with 29:."""
 TAG = re.compile(r"</?[A-Za-z][^<>]*>")
 
 TeamsId = Annotated[str, StringConstraints(min_length=1, max_length=200, pattern=r"^[!-~]+$")]
@@ -48,7 +51,7 @@ def _base64(secret: str) -> str:
 class _Account(EventShape):
     id: TeamsId
     name: str | None = None
-    aad_object_id: str | None = Field(None, alias="aadObjectId")
+    role: str | None = None
 
 
 class _Conversation(EventShape):
@@ -101,6 +104,7 @@ class TeamsChannel(ChannelSecrets):
             conversation_id=found.conversation.id,
             text=plain_text(found.text),
             user_name=found.sender.name,
+            is_bot=found.sender.id.startswith(BOT) or found.sender.role == "bot",
         )
         return Parsed((message,), answer=RECEIVED)
 
@@ -109,5 +113,6 @@ def plain_text(text: str) -> str:
     """Converts Teams' HTML to what people see, without the webhook's mention that starts every message."""
     shown = MENTION.sub("", text, count=1)
     shown = MENTION.sub(lambda found: f"@{found[1]} ", shown)
+    shown = EMOJI.sub(lambda found: found[1], shown)
     shown = TAG.sub("", BREAK.sub("\n", shown))
     return html.unescape(shown).replace("\xa0", " ").strip()

@@ -44,6 +44,8 @@ class _Message(EventShape):
     chat: _Chat
     sender: _Person | None = Field(None, alias="from")
     sender_chat: _Chat | None = None
+    sender_business_bot: _Person | None = None
+    """The bot that wrote for a business account, such as the agent itself."""
     message_thread_id: Number | None = None
     is_topic_message: bool = False
     text: str = ""
@@ -93,6 +95,6 @@ def _parsed(found: _Message) -> Parsed:
         conversation_id=f"{found.chat.id}{topic}",
         text=found.text or found.caption,
         user_name=name or None,
-        is_bot=isinstance(writer, _Person) and writer.is_bot,
+        is_bot=found.sender_business_bot is not None or (isinstance(writer, _Person) and writer.is_bot),
     )
     return Parsed((message,))

@@ -83,11 +83,42 @@ def test_a_teams_message_is_read_as_people_see_it_and_answered() -> None:
         ("<at>R</at>", ""),
         ("a <3 b &amp; c", "a <3 b & c"),
         ("<" * 50_000, "<" * 50_000),
+        ('nice <img itemtype="http://schema.skype.com/Emoji" alt="\U0001f600" src="x">!', "nice \U0001f600!"),
+        ('<emoji id="1" alt="\U0001f44d" title="Yes"></emoji> done', "\U0001f44d done"),
+        ('<img src="x" width="5">', ""),
+        ("<img " * 20_000, ("<img " * 20_000).strip()),
+        ('<attachment id="5"></attachment>', ""),
         ("<at>" * 20_000, ""),
     ],
 )
 def test_teams_text(text: str, shown: str) -> None:
     assert plain_text(text) == shown
+
+
+def test_what_bots_wrote_is_known() -> None:
+    bot = {"id": 5, "is_bot": True, "first_name": "Robot"}
+    update = {"update_id": 1, "business_message": telegram_update()["message"] | {"sender_business_bot": bot}}
+    assert message(TELEGRAM, update).is_bot
+    assert not message(TEAMS, teams_activity("hello")).is_bot
+    for sender in ({"id": "28:robot", "name": "Robot"}, {"id": "29:x", "role": "bot"}):
+        assert message(TEAMS, teams_activity("hello") | {"from": sender}).is_bot
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"message_id": True},
+        {"message_id": 2**70},
+        {"chat": None},
+        {"text": None},
+        {"text": ["a"]},
+        {"from": "ada"},
+        {"sender_business_bot": 1},
+    ],
+    ids=["a flag", "too large", "no chat", "null", "a list", "a text", "a number"],
+)
+def test_an_update_of_an_unknown_shape_is_ignored(change: dict[str, Any]) -> None:
+    assert TELEGRAM.parse(telegram_update(**change)).ignored == "it is a message of an unknown shape"
 
 
 def test_mattermost_sends_its_token_in_json_or_in_a_form() -> None:
