@@ -20,7 +20,8 @@ from typing import Any
 
 from scheduler.documents.errors import Unreadable
 
-PROCESSOR_SECONDS = 3.0
+PROCESSOR_SECONDS = 1.0
+"""Enough for a feed, a page or a calendar of the largest size; what is made to be slow ends here."""
 WHOLE_SECONDS = 25.0
 """The limit in wall-clock seconds, generous enough for a busy machine."""
 MAX_RESULT_BYTES = 16 * 1024 * 1024
