@@ -4,34 +4,39 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time
-from hashlib import sha256
 from typing import Any
 from zoneinfo import ZoneInfo
 
 import recurring_ical_events  # type: ignore[import-untyped]
-from icalendar import Calendar
-from icalendar.prop import vBroken
+from icalendar import Calendar, Parameters
+from icalendar.prop import vBroken, vDDDTypes, vText
 
+from scheduler.documents.calendar_text import events_in, unfolded, without_far
 from scheduler.documents.errors import Unreadable
 from scheduler.documents.text import cut, text_of
 
 MAX_OCCURRENCES = 1_000
 MAX_EVENTS = 20_000
 TEXT_CHARS, NAME_CHARS = 1_000, 300
-UNTOLD = frozenset({"DTSTAMP", "LAST-MODIFIED", "SEQUENCE", "CREATED"})
-"""Properties that may change without a change of the event."""
 
 
 def read(
-    body: bytes, *, content_type: str | None = None, start: str, end: str, zone: str = "UTC"
+    body: bytes,
+    *,
+    content_type: str | None = None,
+    start: str,
+    end: str,
+    zone: str = "UTC",
+    to_compare: bool = False,
 ) -> dict[str, Any]:
-    """Returns the occurrences that start in the span, and the digest, title and start of each event.
+    """Returns the occurrences that start in the span, and, `to_compare`, digest, title and start of each event.
 
     Times without a zone, and whole days, are in `zone`. Raises Unreadable.
     """
-    calendar = _parsed(text_of(body, content_type))
+    text = unfolded(text_of(body, content_type))
     local = ZoneInfo(zone)
     span = datetime.fromisoformat(start), datetime.fromisoformat(end)
+    calendar = _parsed(without_far(text, *span))
     found: dict[str, dict[str, str]] = {}
     for event in _between(calendar, *span):
         begins = _moment(event.get("DTSTART"), local)
@@ -43,7 +48,7 @@ def read(
     return {
         "name": cut(_text(calendar, "X-WR-CALNAME"), NAME_CHARS),
         "occurrences": found,
-        "events": dict(_digests(calendar, local)),
+        "events": dict(_digests(text, local)) if to_compare else {},
     }
 
 
@@ -82,26 +87,25 @@ def _between(calendar: Calendar, start: datetime, end: datetime) -> list[Any]:
         raise Unreadable(f"The calendar is broken: {type(error).__name__}: {str(error)[:200]}.") from None
 
 
-def _digests(calendar: Calendar, local: ZoneInfo) -> Iterator[tuple[str, list[str]]]:
-    events = calendar.walk("VEVENT")
+def _digests(text: str, local: ZoneInfo) -> Iterator[tuple[str, list[str]]]:
+    events = list(events_in(text))
     if len(events) > MAX_EVENTS:
-        raise Unreadable(f"The calendar has more than {MAX_EVENTS} events.")
+        raise Unreadable(f"The calendar has more than {MAX_EVENTS} events; fewer can be compared.")
     for event in events:
-        told = [(name, str(value)) for name, value in _lines(event) if name not in UNTOLD]
-        digest = sha256(repr(sorted(told)).encode("utf-8", "replace")).hexdigest()[:16]
-        begins = _moment(event.get("DTSTART"), local)
-        recurs = "RRULE" in event or "RDATE" in event
-        key = f"{_uid(event)}|{_text(event, 'RECURRENCE-ID')}"
-        yield (
-            key,
-            [digest, cut(_text(event, "SUMMARY"), 100), "" if recurs or begins is None else begins.isoformat()],
-        )
+        told = event.properties()
+        begins = None if "RRULE" in told or "RDATE" in told else _begins(*told.get("DTSTART", ("", "")), local)
+        title = str(vText.from_ical(told.get("SUMMARY", ("", ""))[1]))
+        uid = told.get("UID", ("", ""))[1] or f"{title} {told.get('DTSTART', ('', ''))[1]}"
+        key = f"{uid}|{told.get('RECURRENCE-ID', ('', ''))[1]}"
+        yield key, [event.digest(), cut(title, 100), "" if begins is None else begins.isoformat()]
 
 
-def _lines(event: Any) -> Iterator[tuple[str, str]]:
-    for name, value in event.property_items(recursive=False, sorted=False):
-        to_ical = getattr(value, "to_ical", None)
-        yield name, repr(to_ical() if to_ical else value)
+def _begins(parameters: str, value: str, local: ZoneInfo) -> datetime | None:
+    try:
+        zone = Parameters.from_ical(parameters.lstrip(";")).get("TZID") if parameters else None  # type: ignore[no-untyped-call]
+        return _utc(vDDDTypes.from_ical(value, zone), local)  # type: ignore[no-untyped-call]
+    except Exception:  # noqa: BLE001  # the library raises whatever a broken property makes of it
+        return None
 
 
 def _shown(event: Any, begins: datetime, local: ZoneInfo) -> dict[str, str]:
@@ -118,7 +122,10 @@ def _shown(event: Any, begins: datetime, local: ZoneInfo) -> dict[str, str]:
 
 
 def _moment(stamp: Any, local: ZoneInfo) -> datetime | None:
-    value = getattr(stamp, "dt", None)
+    return _utc(getattr(stamp, "dt", None), local)
+
+
+def _utc(value: Any, local: ZoneInfo) -> datetime | None:
     if isinstance(value, datetime):
         return (value if value.tzinfo else value.replace(tzinfo=local)).astimezone(UTC)
     return datetime.combine(value, time(), local).astimezone(UTC) if isinstance(value, date) else None

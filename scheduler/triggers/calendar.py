@@ -171,6 +171,7 @@ class CalendarConfig(LookConfig):
             start=now.isoformat(),
             end=(now + self._before() + self._refresh() + AHEAD).isoformat(),
             zone=self.timezone or "UTC",
+            to_compare=self.on_change,
         )
         fired = {} if cursor is None else cursor["fired"]
         # A due event that has begun is no longer in the span, but nobody was woken for it yet.
