@@ -11,6 +11,9 @@ from functools import lru_cache
 
 import regex
 
+from scheduler.domain.errors import InvalidField
+
+MAX_NAME = 200
 MAX_REPLY_BYTES = 1024 * 1024
 """A longer reply is truncated; it still counts as success."""
 
@@ -115,3 +118,21 @@ def unified_diff(old: Sequence[str], new: Sequence[str]) -> str:
 def _moved(line: str, lines: int) -> str:
     """Shifts the line numbers in a hunk header to those of the whole texts; returns other lines unchanged."""
     return _HEAD.sub(lambda found: f"{found[1]}{int(found[2]) + lines}", line) if line.startswith("@@") else line
+
+
+def check_name(name: str, value: str) -> None:
+    """Refuses an invalid name: names that look the same must be the same."""
+    check_text(name, value, MAX_NAME, required=True)
+    if not is_visible(value) or value != value.strip():
+        raise InvalidField(f"{name} must be printable, without spaces around it.", field=name)
+
+
+def check_text(name: str, value: str, longest: int, *, required: bool = False) -> None:
+    """Refuses text that is missing, too long, or contains characters that cannot be stored or would garble a line."""
+    if required and not value.strip():
+        raise InvalidField(f"{name} is empty.", field=name)
+    if len(value) > longest:
+        raise InvalidField(f"{name} is {len(value)} characters long; {longest} are allowed.", field=name)
+    for char in value:
+        if unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t":
+            raise InvalidField(f"{name} holds the control character U+{ord(char):04X}.", field=name)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
@@ -14,9 +13,8 @@ from uuid import UUID
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.model import MisfirePolicy
 from scheduler.domain.notification import SUMMARY_LENGTH
-from scheduler.domain.text import is_visible
+from scheduler.domain.text import check_name, check_text
 
-MAX_NAME = 200
 MAX_REASON = 4000
 MAX_FIRES = 2**31 - 1
 LONGEST_SECONDS = 366 * 24 * 3600.0
@@ -223,24 +221,6 @@ def check_spec(spec: TriggerSpec, now: datetime, before: TriggerSpec | None = No
         )
     if spec.expires_at is not None and spec.expires_at <= now:
         raise InvalidField(f"expires_at {spec.expires_at.isoformat()} has passed.", field="expires_at")
-
-
-def check_name(name: str, value: str) -> None:
-    """Refuses an invalid name: names that look the same must be the same."""
-    check_text(name, value, MAX_NAME, required=True)
-    if not is_visible(value) or value != value.strip():
-        raise InvalidField(f"{name} must be printable, without spaces around it.", field=name)
-
-
-def check_text(name: str, value: str, longest: int, *, required: bool = False) -> None:
-    """Refuses text that is missing, too long, or contains characters that cannot be stored or would garble a line."""
-    if required and not value.strip():
-        raise InvalidField(f"{name} is empty.", field=name)
-    if len(value) > longest:
-        raise InvalidField(f"{name} is {len(value)} characters long; {longest} are allowed.", field=name)
-    for char in value:
-        if unicodedata.category(char) in {"Cc", "Cs"} and char not in "\n\t":
-            raise InvalidField(f"{name} holds the control character U+{ord(char):04X}.", field=name)
 
 
 @dataclass(frozen=True, kw_only=True)
