@@ -34,7 +34,7 @@ def crontab(
 ) -> None:
     """Print the jobs of a crontab as triggers.
 
-    What cannot be carried is listed on stderr with its line.
+    What cannot be imported is listed on stderr with its line.
     """
     from scheduler.definitions.crontab import import_crontab, is_system_crontab
     from scheduler.triggers.zones import load_zone
@@ -54,7 +54,7 @@ def triggers(
 ) -> None:
     """Print rows of the original's table of triggers.
 
-    JSON, JSON lines, or CSV with a header. What cannot be carried is listed on stderr.
+    JSON, JSON lines, or CSV with a header. What cannot be imported is listed on stderr.
     """
     from scheduler.definitions.original_rows import import_rows
     from scheduler.domain.clock import SystemClock
