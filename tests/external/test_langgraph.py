@@ -8,11 +8,12 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.llm import Spent
-from scheduler.domain.run import Failed, Outcome, Replied, RunAgent, RunRequest, RuntimeSpec
+from scheduler.domain.run import CancelsRuns, Failed, Outcome, Replied, RunAgent, RunRequest, RuntimeSpec
 from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database
 from scheduler.storage.remote_tasks import RemoteTasks
@@ -71,3 +72,26 @@ def test_a_run_is_resumed_not_started_again(url: str, db: Database) -> None:
     outcome = run(url, request, 60, memory)
     assert isinstance(outcome, Replied)
     assert outcome.text == "message 1: please wait", "one message: the run was not begun twice"
+
+
+def test_a_cancelled_run_is_cancelled_there(url: str, db: Database) -> None:
+    request, memory = make_request(context="please wait"), RemoteTasks(db)
+    run(url, request, 2, memory)
+
+    async def cancel() -> str:
+        known = await memory.recall(request.invocation_id)
+        assert known is not None
+        assert known.cancel_url is not None
+        async with make_parts(remote_tasks=memory) as parts:
+            runtime = make_runtime(RuntimeSpec("http", {"preset": "langgraph", "url": url}, None, 30), parts)
+            assert isinstance(runtime, CancelsRuns)
+            await runtime.cancel(request, known.cancel_url)
+            await runtime.cancel(request, known.cancel_url)  # once more is nothing
+        for _ in range(60):
+            status = str(httpx.get(known.task_id).json()["status"])
+            if status not in ("pending", "running"):
+                break
+            await asyncio.sleep(0.25)
+        return status
+
+    assert asyncio.run(cancel()) == "interrupted"
