@@ -37,7 +37,7 @@ def show_deliveries(path: TriggerPath, query: DeliveryQuery) -> Response:
         return page(DeliveryPage, find_deliveries(conn, caller().tenant_id, wanted, **one_more(query)), query)
 
 
-@deliveries.get("/triggers/<trigger_id>/deliveries/<delivery_id>", responses={200: DeliveryWhole})
+@deliveries.get("/triggers/<trigger_id>/deliveries/<item:delivery_id>", responses={200: DeliveryWhole})
 @needs(Level.READ, own=True)
 def show_delivery(path: DeliveryPath) -> Response:
     """Show a delivery with its body; of a refused one the first 2,000 bytes are kept."""

@@ -28,7 +28,7 @@ PageT = TypeVar("PageT", bound=Listed[Any])
 class ItemConverter(BaseConverter):
     """An id in a rule that has fixed siblings such as `preview`, which are not ids."""
 
-    regex = r"(?!(?:preview|try|bulk)/?$)[^/]+"
+    regex = r"(?!(?:preview|try|bulk|replay)/?$)[^/]+"
 
 
 class ReferenceConverter(BaseConverter):

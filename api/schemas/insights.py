@@ -64,7 +64,7 @@ class BucketOut(PeriodFiguresOut):
     lateness_max: Seconds
 
 
-class AgentFiguresOut(SpentOut):
+class AgentSumsOut(SpentOut):
     """The outcomes of an agent's wakes."""
 
     id: UUID
@@ -74,7 +74,7 @@ class AgentFiguresOut(SpentOut):
     skipped: int
 
 
-class TriggerFiguresOut(Answer):
+class NoisyTriggerOut(Answer):
     """How often a trigger fired."""
 
     id: UUID
@@ -106,7 +106,7 @@ class InsightsOut(Answer):
     currency: str
     totals: PeriodFiguresOut
     buckets: list[BucketOut]
-    failing_agents: list[AgentFiguresOut]
-    spending_agents: list[AgentFiguresOut]
-    noisy_triggers: list[TriggerFiguresOut]
+    failing_agents: list[AgentSumsOut]
+    spending_agents: list[AgentSumsOut]
+    noisy_triggers: list[NoisyTriggerOut]
     month: MonthOut

@@ -999,16 +999,21 @@ export interface InsightsOut {
   currency: string;
   totals: PeriodFiguresOut;
   buckets: Array<BucketOut>;
-  failing_agents: Array<AgentFiguresOut>;
-  spending_agents: Array<AgentFiguresOut>;
-  noisy_triggers: Array<TriggerFiguresOut>;
+  failing_agents: Array<AgentSumsOut>;
+  spending_agents: Array<AgentSumsOut>;
+  noisy_triggers: Array<NoisyTriggerOut>;
   month: MonthOut;
 }
 
-export interface AgentFiguresOut {
+export interface AgentSumsOut {
+  tokens_in: number;
+  tokens_out: number;
+  cost: number;
+  id: string;
   name: string;
-  today: FiguresOut | null;
-  proposed: FiguresOut | null;
+  wakes: number;
+  failures: number;
+  skipped: number;
 }
 
 export interface BucketOut {
@@ -1035,6 +1040,15 @@ export interface MonthOut {
   budget: number | null;
 }
 
+export interface NoisyTriggerOut {
+  id: string;
+  name: string;
+  type: string;
+  agent_id: string;
+  agent_name: string;
+  firings: number;
+}
+
 export interface PeriodFiguresOut {
   tokens_in: number;
   tokens_out: number;
@@ -1046,13 +1060,6 @@ export interface PeriodFiguresOut {
 }
 
 export type Step = "hour" | "day";
-
-export interface TriggerFiguresOut {
-  agent: string;
-  name: string;
-  today: number | null;
-  proposed: number | null;
-}
 
 export interface AppliedOut {
   changes: Array<ChangeOut>;
@@ -1185,6 +1192,12 @@ export interface SimulatedOut {
   notes: Array<string>;
 }
 
+export interface AgentFiguresOut {
+  name: string;
+  today: FiguresOut | null;
+  proposed: FiguresOut | null;
+}
+
 export interface ClockChangeOut {
   agent: string;
   name: string;
@@ -1206,6 +1219,13 @@ export interface FiguresOut {
   longest_wait: number;
   tokens: number;
   cost: number;
+}
+
+export interface TriggerFiguresOut {
+  agent: string;
+  name: string;
+  today: number | null;
+  proposed: number | null;
 }
 
 export interface SimulationIn {

@@ -8,10 +8,15 @@ from __future__ import annotations
 from typing import Literal, TypedDict
 
 
-class AgentFiguresOut(TypedDict):
+class AgentSumsOut(TypedDict):
+    tokens_in: int
+    tokens_out: int
+    cost: float
+    id: str
     name: str
-    today: FiguresOut | None
-    proposed: FiguresOut | None
+    wakes: int
+    failures: int
+    skipped: int
 
 
 class BucketOut(TypedDict):
@@ -28,19 +33,6 @@ class BucketOut(TypedDict):
     lateness_max: float | None
 
 
-class FiguresOut(TypedDict):
-    firings: int
-    wakes: int
-    merged: int
-    waiting: int
-    held: int
-    largest: int
-    mean_wait: float
-    longest_wait: float
-    tokens: float
-    cost: float
-
-
 InsightsOut = TypedDict(
     "InsightsOut",
     {
@@ -51,9 +43,9 @@ InsightsOut = TypedDict(
         "currency": "str",
         "totals": "PeriodFiguresOut",
         "buckets": "list[BucketOut]",
-        "failing_agents": "list[AgentFiguresOut]",
-        "spending_agents": "list[AgentFiguresOut]",
-        "noisy_triggers": "list[TriggerFiguresOut]",
+        "failing_agents": "list[AgentSumsOut]",
+        "spending_agents": "list[AgentSumsOut]",
+        "noisy_triggers": "list[NoisyTriggerOut]",
         "month": "MonthOut",
     },
 )
@@ -69,6 +61,15 @@ class MonthOut(TypedDict):
     budget: float | None
 
 
+class NoisyTriggerOut(TypedDict):
+    id: str
+    name: str
+    type: str
+    agent_id: str
+    agent_name: str
+    firings: int
+
+
 class PeriodFiguresOut(TypedDict):
     tokens_in: int
     tokens_out: int
@@ -80,10 +81,3 @@ class PeriodFiguresOut(TypedDict):
 
 
 Step = Literal["hour", "day"]
-
-
-class TriggerFiguresOut(TypedDict):
-    agent: str
-    name: str
-    today: int | None
-    proposed: int | None

@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Required, TypedDict
 
 if TYPE_CHECKING:
     from reveille.shapes.definitions import AgentDefinition, ModelDefinition, TargetDefinition, TriggerDefinition
-    from reveille.shapes.insights import AgentFiguresOut, TriggerFiguresOut
+
+
+class AgentFiguresOut(TypedDict):
+    name: str
+    today: FiguresOut | None
+    proposed: FiguresOut | None
 
 
 class ClockChangeOut(TypedDict):
@@ -20,6 +25,19 @@ class ClockChangeOut(TypedDict):
     kind: str
     slots: int
     text: str
+
+
+class FiguresOut(TypedDict):
+    firings: int
+    wakes: int
+    merged: int
+    waiting: int
+    held: int
+    largest: int
+    mean_wait: float
+    longest_wait: float
+    tokens: float
+    cost: float
 
 
 class RateIn(TypedDict, total=False):
@@ -48,3 +66,10 @@ class SimulationIn(TypedDict, total=False):
     tokens: float | None
     cost: float | None
     seed: int
+
+
+class TriggerFiguresOut(TypedDict):
+    agent: str
+    name: str
+    today: int | None
+    proposed: int | None
