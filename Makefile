@@ -1,6 +1,6 @@
 CHAOS = 600
 
-.PHONY: help install run test unit lint bench bench-peers chaos servers external screenshots dist
+.PHONY: help install run test unit lint bench bench-peers chaos servers external screenshots dist image
 
 help:
 	@echo "make run      start Reveille on port 8080, with a PostgreSQL of its own unless DATABASE_URL is set"
@@ -14,6 +14,7 @@ help:
 	@echo "make external  install the products of the presets and the coding agents below var/external, and try them"
 	@echo "make servers  run a short acceptance on each PostgreSQL from 14 to 18 that Debian, npm and the wheel offer here"
 	@echo "make dist     build the wheels and source distributions of server and client into dist/"
+	@echo "make image    run the steps of deploy/Dockerfile in var/image, without a container engine (some minutes)"
 	@echo "make screenshots  take a picture of every page, light and dark, into docs/screenshots"
 	@echo "make install  make .venv and install Reveille's dependencies"
 
@@ -65,6 +66,10 @@ servers:
 dist:
 	@tools/setup dev
 	@.venv/bin/python tools/dist
+
+image:
+	@tools/setup dev
+	@.venv/bin/python tools/image
 
 screenshots:
 	@tools/setup dev

@@ -5,6 +5,7 @@ There is no access log, because a webhook's address contains its token.
 
 from __future__ import annotations
 
+import logging
 import shutil
 import sys
 import tempfile
@@ -47,6 +48,11 @@ class RoutedLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
         super().setup(cfg)
         self.error_log.handlers.clear()
         self.error_log.propagate = True
+
+    def info(self, msg: str, *args: object, **kwargs: Any) -> None:
+        """Logs what is the same at every start at DEBUG, so that the first one is short."""
+        level = logging.DEBUG if msg.startswith(("Starting gunicorn", "Using worker")) else logging.INFO
+        self.error_log.log(level, msg, *args, **kwargs)
 
 
 _host = _settings.host or "0.0.0.0"  # noqa: S104  # a dyno's and a container's router calls from elsewhere  # nosec B104

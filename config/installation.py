@@ -19,8 +19,10 @@ def is_checkout() -> bool:
 
 
 def command() -> str:
-    """Returns the shell command for `reveille`."""
-    return ".venv/bin/reveille" if is_checkout() else "reveille"
+    """Returns the shell command for `reveille`, as it works in the current directory."""
+    if not is_checkout():
+        return "reveille"
+    return ".venv/bin/reveille" if Path.cwd() == ROOT else str(ROOT / ".venv/bin/reveille")
 
 
 def run_command() -> str:
