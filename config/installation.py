@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -53,11 +54,15 @@ def installed_version() -> str | None:
 def data_directory() -> Path:
     """Returns the default of REVEILLE_DATA_DIR: in a checkout beside it, else the platform's data directory.
 
-    Root's own directory is closed to PostgreSQL's account, so root gets /var/lib.
+    Root's own directory is closed to PostgreSQL's account, so root gets /var/lib, as does a user without a home, such
+    as a container's.
     """
     if is_checkout() or Path("var/secret.key").is_file():
         return Path("var")
-    return Path("/var/lib/reveille") if os.geteuid() == 0 else platformdirs.user_data_path("reveille")
+    if os.geteuid() != 0:
+        with suppress(RuntimeError):
+            return platformdirs.user_data_path("reveille")
+    return Path("/var/lib/reveille")
 
 
 VERSION = installed_version() or "0"

@@ -156,7 +156,7 @@ def _broken(error: Exception, arguments: Sequence[str]) -> int:
     from config.settings import load_settings
 
     shows_all = False
-    with suppress(ReveilleError):
+    with suppress(Exception):  # the settings may be what is broken
         level = load_settings().log_level
         shows_all = level in ("DEBUG", "TRACE")
         if shows_all:

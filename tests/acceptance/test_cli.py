@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import subprocess
+import sys
 from importlib.metadata import version
 
 import psycopg
 import pytest
 
 from scheduler.domain.ids import token_hash
-from tests.acceptance.tools import command, environment
+from tests.acceptance.tools import ROOT, command, environment
 from tests.support.postgres import Databases
 
 UNMIGRATED = "template1"
@@ -90,3 +92,21 @@ def test_without_a_command_it_shows_its_help_and_is_not_content() -> None:
 def test_it_says_its_version() -> None:
     done = subprocess.run(command("--version"), env=environment(), capture_output=True, text=True, timeout=60)
     assert (done.returncode, done.stdout, done.stderr) == (0, f"{version('reveille-server')}\n", "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_a_user_without_a_home_has_a_data_directory() -> None:
+    """Such as a container's, whose number no name belongs to."""
+    program = (
+        "import os, config.installation as place, platformdirs.unix; place.is_checkout = bool; "
+        "os.setuid(54321); print(place.data_directory())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd="/",
+        env={"PYTHONPATH": str(ROOT), "PATH": os.defpath},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.stdout, done.stderr) == ("/var/lib/reveille\n", "")
