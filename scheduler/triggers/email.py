@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 
 from pydantic import AliasChoices, Field
 
-from scheduler.domain.errors import InvalidField
+from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.looks import Document, LookConfig, Sighting
-from scheduler.triggers.mailbox import Account, Head, Mailbox
+from scheduler.triggers.mailbox import Account, Head, Mailbox, main_headers
 from scheduler.triggers.options import Option
 
 PORT = 993
@@ -24,6 +24,8 @@ MOST_MAILS = 20
 """The most mails of a firing; the others come with the next check."""
 MOST_CHARS = 60_000
 """The size limit of a firing's mails together, as JSON; more would be cut."""
+MOST_UNREADABLE = 5
+"""The most unreadable mails of a firing: each may take a second."""
 MOST_KNOWN = 1_000
 """How many mails are recognized after their mailbox was renumbered."""
 MOST_EXAMINED = 5_000
@@ -161,7 +163,7 @@ class EmailConfig(LookConfig):
         taken, chars = _Taken([], [], [], []), 0
         for head in waiting[:MOST_MAILS]:
             found = box.whole(head.uid)
-            mail = None if found is None else self._wanted(resources.read("mail", found[0], size=found[1]))
+            mail = None if found is None else self._wanted(read_mail(*found, resources))
             if found is not None and mail is not None:
                 chars += len(json.dumps(mail, ensure_ascii=False))
                 if taken.mails and chars > MOST_CHARS:
@@ -171,13 +173,28 @@ class EmailConfig(LookConfig):
                 taken.mails.append({**mail, "document": len(taken.documents), **is_cut})
                 taken.uids.append(head.uid)
             taken.heads.append(head)
+            if sum("unreadable" in each for each in taken.mails) >= MOST_UNREADABLE:
+                break
         return taken
 
     def _wanted(self, mail: Mapping[str, Any]) -> dict[str, Any] | None:
         for wanted, name in ((self.from_contains, "from"), (self.subject_contains, "subject")):
-            if wanted is not None and wanted.casefold() not in str(mail.get(name, "")).casefold():
+            is_known = name in mail or "unreadable" not in mail
+            if wanted is not None and is_known and wanted.casefold() not in str(mail.get(name, "")).casefold():
                 return None
         return dict(mail)
+
+
+def read_mail(body: bytes, size: int, resources: CheckResources) -> dict[str, Any]:
+    """Reads a mail; of one that cannot be read its main headers, and why: it must not hold up those after it."""
+    try:
+        return dict(resources.read("mail", body, size=size))
+    except ReveilleError as error:
+        why = error.message
+    try:
+        return {**resources.read("mail", main_headers(body), size=size), "unreadable": why}
+    except ReveilleError:
+        return {"size": size, "unreadable": why}
 
 
 @dataclass(frozen=True, slots=True)

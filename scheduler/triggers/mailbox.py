@@ -23,6 +23,8 @@ MAX_MAIL_BYTES = 1024 * 1024
 MAX_BYTES = 64 * 1024 * 1024
 """The size limit of all literals of a connection."""
 HEADS_AT_ONCE = 1_000
+MAX_HEADERS_BYTES, MAX_HEADER_BYTES = 65_536, 500
+MAIN_HEADERS = frozenset({b"from", b"to", b"subject", b"date", b"message-id"})
 
 _SIZE = re.compile(rb"RFC822\.SIZE (\d+)")
 _UID = re.compile(rb"\bUID (\d+)")
@@ -185,6 +187,14 @@ def _heads(parts: Sequence[bytes | tuple[bytes, bytes] | None]) -> Iterator[Head
         uid, arrived = _UID.search(said), _ARRIVED.search(said)
         if uid is not None:
             yield _head(int(uid[1]), _date(arrived[1]) if arrived else None, text)
+
+
+def main_headers(mail: bytes) -> bytes:
+    """Returns a mail with nothing but the start of the headers that say what it is."""
+    top = re.split(rb"\r?\n\r?\n", mail[:MAX_HEADERS_BYTES], maxsplit=1)[0]
+    lines = _FOLD.sub(b" ", top).splitlines()
+    kept = [line[:MAX_HEADER_BYTES] for line in lines if line.partition(b":")[0].strip().lower() in MAIN_HEADERS]
+    return b"\r\n".join([*kept[: len(MAIN_HEADERS)], b"", b""])
 
 
 def _head(uid: int, arrived: datetime | None, text: bytes) -> Head:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -10,11 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.documents.mail import read
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.errors import InvalidField
 from scheduler.net.headers import check_server
 from scheduler.net.policy import AllowedPrivate
 from scheduler.triggers.base import CheckContext, parse_config, resolve_config, split_secrets
-from scheduler.triggers.email import EmailConfig
+from scheduler.triggers.email import EmailConfig, read_mail
+from tests.support.check_resources import check_resources
 from tests.unit.test_poll_config import NOW
 
 HEAD = (
@@ -117,3 +120,26 @@ def test_former_names_of_filters_are_read_and_stored_by_the_new_ones() -> None:
 def test_the_password_is_a_secret() -> None:
     assert parse_config(EmailConfig, GIVEN, CheckContext(NOW))
     assert split_secrets(EmailConfig, GIVEN)[1] == {"password": "p"}
+
+
+@pytest.mark.parametrize(
+    ("broken", "why"),
+    [
+        (
+            "".join(f"Content-Type: multipart/mixed; boundary=a{n}\r\n\r\n--a{n}\r\n" for n in range(5_000)),
+            "nested",
+        ),
+        ("Content-Type: text/plain" + "; a=b" * 100_000 + "\r\n\r\nx", "processor time"),
+    ],
+    ids=["nested", "parameters"],
+)
+def test_a_mail_that_cannot_be_read_is_told_by_its_headers_and_holds_nothing_up(broken: str, why: str) -> None:
+    readers = ReaderProcesses()
+    body = (HEAD.format("The bomb").strip() + "\r\n" + broken).encode()
+    try:
+        told = read_mail(body, len(body), replace(check_resources(), read=readers.read))
+    finally:
+        readers.close()
+    assert told["subject"] == "The bomb"
+    assert "ada@example.org" in told["from"]
+    assert why in told["unreadable"]
