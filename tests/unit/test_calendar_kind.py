@@ -202,3 +202,21 @@ def test_whatever_an_event_holds_it_is_read_or_refused(lines: list[str]) -> None
         read(ics("\r\n".join(lines)), start=START.isoformat(), end=(START + timedelta(days=1)).isoformat())[
             "occurrences"
         ].items()
+
+
+def test_what_is_far_away_is_left_out_and_what_moves_into_the_span_is_not() -> None:
+    told = read(
+        ics(
+            event("far", "DTSTART:20200102T090000Z"),
+            event("over", "DTSTART:20200102T090000Z", "RRULE:FREQ=DAILY;UNTIL=20210101T000000Z"),
+            event("daily", "DTSTART:20200102T090000Z", "RRULE:FREQ=DAILY"),
+            event("daily", "DTSTART:20310102T090000Z", "RECURRENCE-ID:20300102T090000Z"),
+            event("moved", "DTSTART:20200102T100000Z", "RRULE:FREQ=DAILY;COUNT=3"),
+            event("moved", "DTSTART:20300102T100000Z", "RECURRENCE-ID:20200103T100000Z"),
+            event("listed", "DTSTART:20200102T110000Z", "RDATE:20300102T110000Z"),
+        ),
+        start=START.isoformat(),
+        end=(START + timedelta(hours=12)).isoformat(),
+    )
+    assert sorted(told["occurrences"]) == ["listed|2030-01-02T11:00:00+00:00", "moved|2030-01-02T10:00:00+00:00"]
+    assert told["events"] == {}

@@ -146,3 +146,15 @@ def test_an_entry_twice_in_a_feed_is_one() -> None:
 def test_whatever_comes_is_a_feed_or_unreadable(document: bytes) -> None:
     with suppress(Unreadable):
         assert read(document)["count"] >= 0
+
+
+def test_entries_with_an_empty_link_or_none_are_told_apart_by_all_of_them() -> None:
+    items = "".join(f"<item><title>{n}</title>{link}</item>" for n in range(3) for link in ("<link/>", ""))
+    told = read(RSS.format(items).encode())
+    assert [each["title"] for each in told["entries"]] == ["0", "1", "2"]
+    assert told["count"] == 3
+
+
+def test_many_document_types_are_refused_at_once() -> None:
+    with pytest.raises(Unreadable, match="not a feed"):
+        read(b"<!DOCTYPE " * 20_000)
