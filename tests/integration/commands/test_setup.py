@@ -69,7 +69,7 @@ def test_without_a_browser_one_line_says_what_is_skipped_and_it_is_not_retried_b
     assert second.stderr.count("Chromium") == 1
     assert "browser tests are skipped" in second.stderr
     set_up(copy, can_install=True, what="again")
-    assert set_up(copy, can_install=True).stderr.count("skipped") == 0
+    assert "browser tests are skipped" not in set_up(copy, can_install=True).stderr
 
 
 def test_on_a_build_server_a_missing_browser_fails(copy: Path) -> None:
