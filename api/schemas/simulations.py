@@ -21,7 +21,7 @@ class RateIn(Shape):
 
     agent: Name
     trigger: Name
-    per_hour: float = Field(gt=0, le=100_000, allow_inf_nan=False)
+    per_hour: float = Field(ge=1e-6, le=100_000, allow_inf_nan=False)
 
 
 class SimulationIn(DefinitionList):
