@@ -7,11 +7,12 @@ import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pytest
-from redis import Redis, RedisError
+from redis import Redis, RedisError, ResponseError
 
 from tests.support.web import free_port
 
@@ -48,6 +49,16 @@ class RedisServer:
                 return
             time.sleep(0.02)
         raise TimeoutError("redis-server does not listen")
+
+    def listen_with_tls(self, both: Path) -> str:
+        """Listens with the key and certificate of one file too; returns the URL. Skips the test without TLS."""
+        port = free_port()
+        files = {f"tls-{each}-file": str(both) for each in ("cert", "key", "ca-cert")}
+        try:
+            self.client.config_set("tls-auth-clients", "no", *chain(*files.items()), "tls-port", port)
+        except ResponseError:
+            pytest.skip("redis-server has no TLS")
+        return f"rediss://localhost:{port}"
 
     def stop(self) -> None:
         """Stops it and keeps its data."""

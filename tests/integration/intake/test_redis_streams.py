@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -16,10 +18,12 @@ from scheduler.triggers.looks import Sighting
 from scheduler.triggers.queue import QueueConfig
 from scheduler.triggers.queues import redis_stream
 from scheduler.triggers.queues.base import Meter, QueueUnread
+from tests.support.certificates import certificate
 from tests.support.check_resources import check_resources
 from tests.support.redis_server import RedisServer, redis_server
 from tests.unit.test_poll_config import NOW
 
+DOCS = Path(__file__).parents[3] / "docs/triggers/queue.md"
 MOST = 2 * 1024 * 1024
 """How many bytes a check reads in the test of large entries."""
 WAYS = replace(check_resources(address_of=lambda _host, _port: "127.0.0.1"), trigger_id=uuid4())
@@ -225,6 +229,36 @@ def test_what_is_no_stream_is_told(server: RedisServer) -> None:
     consumer.redis.set(consumer.stream, "a text")
     with pytest.raises(QueueUnread, match="WRONGTYPE"):
         consumer.look()
+
+
+def test_a_user_with_only_the_documented_rights_reads_with_tls(
+    server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trusted = certificate(tmp_path)
+    url = server.listen_with_tls(trusted)
+    rights = re.findall(r"`([A-Z]+)`", DOCS.read_text().split("The user needs")[1].split("\n\n")[0])
+    least = ["+" + each.lower() for each in rights]
+    server.client.execute_command("ACL", "SETUSER", "least", "on", ">few", "-@all", "~s*", *least)
+    given = {"url": url, "username": "least", "password": "few"}
+    with pytest.raises(QueueUnread, match="certificate"):
+        Consumer(server, **given).look()
+    monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+    monkeypatch.setattr(redis_stream, "Meter", lambda: Meter(MOST))
+    server.client.config_resetstat()
+    Consumer(server, **given | {"url": f"{url}/1"}).look()
+    consumer = Consumer(server, **given)
+    consumer.look()
+    consumer.add("1")
+    assert values(consumer.look()) == ["1"]
+    consumer.redis.xgroup_destroy(consumer.stream, f"reveille-{consumer.ways.trigger_id}")
+    consumer.add("2")
+    assert values(consumer.look()) == ["1", "2"]
+    consumer.add("x" * (MOST + 1))
+    assert "larger than" in consumer.look().occurrences[0].data["unread"]
+    consumer.ways = replace(consumer.ways, trigger_id=None)
+    assert consumer.look().shown["entries"] == 3
+    used = {each.split("|")[0].removeprefix("cmdstat_").upper() for each in server.client.info("commandstats")}
+    assert set(rights) <= used
 
 
 GIVEN = {"url": "redis://queue.example.org", "stream": "s", "password": "p"}
