@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 from scheduler.documents.errors import Unreadable
 from scheduler.documents.reader_process import HEAD, MAX_RESULT_BYTES
 
-READERS = ("calendar", "feed", "mail", "page", "plain")
+READERS = ("calendar", "feed", "mail", "page", "plain_text")
 """Modules in this package, each with a function `read(body, **arguments)` that returns JSON."""
 
 MEMORY_BYTES = 1024 * 1024 * 1024

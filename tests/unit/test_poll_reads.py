@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from scheduler.documents.reader_child import READERS as KINDS_OF_DOCUMENTS
+from scheduler.documents.reader_child import reader_of
+from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.errors import InvalidField
+from scheduler.intake.polls.readers import READERS
+from scheduler.intake.polls.results import Found
+from scheduler.net.client import Answer
 from tests.unit.test_poll_config import poll
 
 
@@ -29,3 +36,32 @@ def test_a_field_of_another_read_is_refused(wrong: dict[str, Any], field: str) -
     with pytest.raises(InvalidField) as refused:
         poll(**wrong)
     assert refused.value.field == field
+
+
+@pytest.fixture(scope="module")
+def reader_processes() -> Iterator[ReaderProcesses]:
+    processes = ReaderProcesses()
+    yield processes
+    processes.close()
+
+
+@pytest.mark.parametrize(
+    ("config", "body", "text"),
+    [
+        ({"read": "json", "json_path": "$.price"}, b'{"price": 10}', "10"),
+        ({"read": "text"}, b"10 EUR", '"10 EUR"'),
+        ({"read": "text", "regex": "([0-9]+) EUR"}, b"now 10 EUR", '"10"'),
+        ({"read": "html", "css": "p"}, b"<p>10 EUR</p>", '"10 EUR"'),
+    ],
+)
+def test_each_way_of_reading_reads_in_its_process(
+    config: dict[str, Any], body: bytes, text: str, reader_processes: ReaderProcesses
+) -> None:
+    answer = Answer(200, {}, body, truncated=False, url="http://127.0.0.1/")
+    found = READERS[config["read"]].read(poll(**config), answer, None, reader_processes)
+    assert isinstance(found, Found)
+    assert found.text == text
+
+
+def test_each_kind_of_document_has_its_reader() -> None:
+    assert all(callable(reader_of(each).read) for each in KINDS_OF_DOCUMENTS)

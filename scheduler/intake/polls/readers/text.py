@@ -27,7 +27,7 @@ class TextReader(Reader):
         """Returns the text, or the first match."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
         texts = reader_processes.read(
-            "plain",
+            "plain_text",
             answer.body,
             content_type=answer.headers.get("content-type"),
             regex=config.regex,
