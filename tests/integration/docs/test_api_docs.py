@@ -26,7 +26,7 @@ def test_the_tour_works_line_by_line(api: Api) -> None:
     with served(api) as address:
         settings = f"set -euo pipefail\nexport REVEILLE_URL={address} REVEILLE_API_KEY={api.key}\n"
         # this service is not local, so it refuses an agent on loopback
-        tour = block("sh").replace("http://127.0.0.1:9000", "https://agent.example.org")
+        tour = block("sh").replace("http://127.0.0.1:9010", "https://agent.example.org")
         command = ["bash", "-c", settings + tour]
         done = run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
