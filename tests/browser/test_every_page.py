@@ -134,7 +134,8 @@ def test_an_explanation_is_shown_below_its_mark_on_a_phone(site: Site) -> None:
     trigger = site.api.trigger(site.api.agent("ada", dedup_delay_seconds=60)["id"], "tick")
     site.api.post(f"/triggers/{trigger['id']}/fire", status=202)
     site.page.set_viewport_size(PHONE)
-    site.page.route("**/now/stream*", lambda route: route.abort())  # a newer picture would replace what is measured
+    # A newer picture would replace what is measured.
+    site.page.route("**/now/stream*", lambda route: route.abort())
     site.sign_in()
     window = site.page.get_by_role("link", name="woken by tick (interval)")
     window.focus()
