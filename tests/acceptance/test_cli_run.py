@@ -74,11 +74,12 @@ def test_an_agent_is_woken_once_for_what_its_triggers_fired(running: Running) ->
     assert "/, the web UI." in running.line_with("sign in with the admin key")
     running.line_with("Reveille listens on")
     running.variables["REVEILLE_API_KEY"] = key
-    agent = running.ask("agents", "create", "cat", "--command", "cat", "--window", "5s")
+    agent = running.ask("agents", "create", "cat", "--command", "cat", "--window", "10s")
     for name in ("one", "two"):
         running.ask(
             "triggers", "add", "cat", "--type", "webhook", "--name", name, "--reason", f"Because of {name}."
         )
+    for name in ("one", "two"):
         running.ask("triggers", "fire", f"cat/{name}")
     listed = ("invocations", "list", "--agent", agent["id"], "--state", "succeeded")
     (found,) = wait_for(lambda: running.ask(*listed)["items"])
