@@ -16,7 +16,7 @@ from api.services import services
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import token_hash
 from scheduler.domain.webhook_parts import Echo, echo_of_get
-from scheduler.intake.webhooks.address_test import Peek, peek
+from scheduler.intake.webhooks.address_test import HookSummary, peek
 from scheduler.intake.webhooks.delivery import too_large
 from scheduler.intake.webhooks.intake import Delivery, Intake
 from scheduler.metrics import INTAKE_DURATION
@@ -102,7 +102,7 @@ def _limit(hashed: bytes) -> int:
     return USUAL_BODY if found is None else found.body_limit
 
 
-def _peek(hashed: bytes) -> Peek | None:
+def _peek(hashed: bytes) -> HookSummary | None:
     with services().db.begin() as conn:
         return peek(conn, hashed)
 

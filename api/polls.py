@@ -17,24 +17,24 @@ from api.schemas.polls import PollOut, TrialIn, TrialOut
 from api.schemas.triggers import TriggerPath
 from api.services import services
 from scheduler.domain.errors import ConfigurationError, Conflict, InvalidField
-from scheduler.domain.thread_quota import Turns
-from scheduler.intake.polls.custom_checks import Watch, is_watch, open_watch
-from scheduler.intake.polls.data import Shown, shown
+from scheduler.domain.thread_quota import ThreadQuota
+from scheduler.intake.polls.custom_checks import CustomCheck, is_custom, open_custom
+from scheduler.intake.polls.data import ShownValue, shown
 from scheduler.intake.polls.settle import Poll, open_poll
 from scheduler.intake.polls.statements import PollDetail, read_poll
-from scheduler.intake.polls.trial import Trial, record_try, try_look
+from scheduler.intake.polls.trial import PollTrial, record_try, try_look
 from scheduler.manage.agent_rights import check_may_try, is_own
 from scheduler.manage.agent_trigger_limits import APPROVED
 from scheduler.net.headers import check_request, check_server
 from scheduler.storage.agents import get_agent
 from scheduler.triggers.base import CheckContext, TriggerConfig, parse_config
 from scheduler.triggers.looks import LookConfig
-from scheduler.triggers.poll import PollConfig, Seen
+from scheduler.triggers.poll import PollConfig, SeenValue
 from scheduler.triggers.registry import KINDS, OFFERED, kind_of
 
 polls = blueprint("polls", "The state of polls, and trials.")
 
-_tries = Turns("polls are being tried")
+_tries = ThreadQuota("polls are being tried")
 """Each occupies a thread of this process for up to 11 s."""
 
 TRIED: dict[str | int, Any] = {200: TrialOut, **CHANGES, **problems(429)}
@@ -66,7 +66,7 @@ def show_poll(path: TriggerPath) -> Response:
     """Show a poll's last value, its consecutive failures, and the last error."""
     detail = poll_detail(path.trigger_id, PollConfig, LookConfig)
     before = _before(detail)
-    told = Shown(None) if before is None else shown(before.value)
+    told = ShownValue(None) if before is None else shown(before.value)
     return answer(
         PollOut(
             checked_at=detail.checked_at,
@@ -81,21 +81,21 @@ def show_poll(path: TriggerPath) -> Response:
     )
 
 
-def _before(detail: PollDetail) -> Seen | None:
-    if not is_watch(detail.stored):
+def _before(detail: PollDetail) -> SeenValue | None:
+    if not is_custom(detail.stored):
         return Poll(detail.stored, PollConfig.model_construct(**detail.stored.config)).before()
     try:
-        watch = open_watch(detail.stored, services().box)
+        watch = open_custom(detail.stored, services().box)
     except ConfigurationError:
         return None
     cursor = watch.cursor()
-    return None if cursor is None else Seen(watch.config.remembered(cursor))
+    return None if cursor is None else SeenValue(watch.config.remembered(cursor))
 
 
-def opened(detail: PollDetail) -> Poll | Watch:
+def opened(detail: PollDetail) -> Poll | CustomCheck:
     """Returns a checking trigger with its secrets. Raises ConfigurationError."""
-    if is_watch(detail.stored):
-        return open_watch(detail.stored, services().box)
+    if is_custom(detail.stored):
+        return open_custom(detail.stored, services().box)
     return open_poll(detail.stored, services().box)
 
 
@@ -138,7 +138,9 @@ def header_names(conn: Connection, trigger_id: UUID) -> list[str]:
         return []
 
 
-def look(config: PollConfig | LookConfig, last: Poll | Watch | None, trigger_id: UUID | None = None) -> Trial:
+def look(
+    config: PollConfig | LookConfig, last: Poll | CustomCheck | None, trigger_id: UUID | None = None
+) -> PollTrial:
     """Checks now and compares with the `last` result; audited. `trigger_id`: of an existing poll.
 
     Raises LimitReached while the tenant has other trials running, and above the limit per minute.
@@ -179,5 +181,7 @@ def _may_try(agent_id: UUID | None, *, is_approved: bool = False) -> None:
         check_may_try(approve_triggers=agent.approve_triggers, is_approved=is_approved)
 
 
-def _tried(config: PollConfig | LookConfig, last: Poll | Watch | None, trigger_id: UUID | None = None) -> Response:
+def _tried(
+    config: PollConfig | LookConfig, last: Poll | CustomCheck | None, trigger_id: UUID | None = None
+) -> Response:
     return answer(TrialOut.model_validate(look(config, last, trigger_id)))

@@ -13,7 +13,7 @@ from scheduler.alerts.rules import rules_with
 from scheduler.alerts.service import Alerts
 from scheduler.alerts.service_rules import room_of
 from scheduler.alerts.watch import LEASE_SECONDS, Watch
-from scheduler.alerts.web_watch import Guard
+from scheduler.alerts.web_watch import WebWatch
 from scheduler.channels.registry import open_channel
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.manage.agents import Agents
@@ -68,7 +68,7 @@ class Services:
     allow_private: AllowedPrivate
     clock: Clock
     live: Live
-    guard: Guard
+    guard: WebWatch
     """Checks for problems, once started."""
 
 
@@ -119,7 +119,7 @@ def build_parts(settings: Settings) -> Services:
         web_users=WebUsers(db),
         clock=clock,
         live=live,
-        guard=Guard(
+        guard=WebWatch(
             db,
             Watch(db, rules_with(room_of(settings)), every=LEASE_SECONDS),
             box,

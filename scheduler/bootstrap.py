@@ -12,7 +12,7 @@ from config.installation import VERSION, command, run_command
 from config.setting_values import read_headers
 from config.settings import Settings
 from scheduler.alerts.rules import rules_with
-from scheduler.alerts.service_rules import NOTHING_KNOWN, Room, room_of
+from scheduler.alerts.service_rules import NOTHING_KNOWN, DatabaseSpace, room_of
 from scheduler.alerts.watch import EVERY_SECONDS as WATCH_SECONDS
 from scheduler.alerts.watch import LEASE_SECONDS, Watch
 from scheduler.clock.listener import Listener
@@ -106,7 +106,9 @@ class Reconciliation:
         return found
 
 
-def duties(db: Database, days: Mapping[History, int] = DEFAULT_DAYS, room: Room = NOTHING_KNOWN) -> list[Duty]:
+def duties(
+    db: Database, days: Mapping[History, int] = DEFAULT_DAYS, room: DatabaseSpace = NOTHING_KNOWN
+) -> list[Duty]:
     """Lists the periodic duties of a worker process. Each is run by one process at a time."""
     return [
         Duty("sweep stalled workers", 15, lambda: sweep_stalled(db)),

@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from api.server.connection_limits import Gate, Limits, group_of
+from api.server.connection_limits import Connections, Limits, group_of
 
 TAKE = "reveille.take_socket"
 """The extension of a scope with which the application takes over the connection's socket."""
@@ -40,7 +40,12 @@ class GuardedProtocol(HttpToolsProtocol):
     """A connection that is closed when its client takes too long over a head, a body or a response."""
 
     def __init__(
-        self, gate: Gate, config: Config, server_state: ServerState, app_state: dict[str, Any], _loop: Any = None
+        self,
+        gate: Connections,
+        config: Config,
+        server_state: ServerState,
+        app_state: dict[str, Any],
+        _loop: Any = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._gate = gate
@@ -227,7 +232,7 @@ class _Unsent:
         return age > limits.answer_seconds or self._first - left < (age - limits.grace_seconds) * limits.rate
 
 
-def protocol_of(gate: Gate) -> Any:
+def protocol_of(gate: Connections) -> Any:
     """Returns the factory that uvicorn calls for each connection."""
 
     def make(**options: Any) -> GuardedProtocol:

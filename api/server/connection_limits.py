@@ -47,7 +47,7 @@ class Limits:
 DEFAULTS = Limits()
 
 
-class Guest(Protocol):
+class LimitedConnection(Protocol):
     """The part of a connection that the gate uses."""
 
     address: str
@@ -73,38 +73,38 @@ class Guest(Protocol):
         ...
 
 
-class Gate:
+class Connections:
     """All connections of a process. For use on its event loop."""
 
     def __init__(self, limits: Limits = DEFAULTS) -> None:
         self.limits = limits
         self.held = 0
         """Bytes of bodies that are not whole."""
-        self.guests: dict[Guest, None] = {}
-        self._waiting: dict[str, dict[Guest, None]] = {}
+        self.guests: dict[LimitedConnection, None] = {}
+        self._waiting: dict[str, dict[LimitedConnection, None]] = {}
         allowed = _allowed_files()
         self._most = min(limits.connections, max(allowed - SPARE_FILES, allowed // 2))
 
-    def admit(self, guest: Guest) -> bool:
+    def admit(self, guest: LimitedConnection) -> bool:
         """Admits a new connection, if necessary in place of a waiting one; False if none can be closed."""
         if len(self.guests) >= self._most and not self._evict_from_heaviest():
             return False
         self.guests[guest] = None
         return True
 
-    def forget(self, guest: Guest) -> None:
+    def forget(self, guest: LimitedConnection) -> None:
         """Removes a closed connection."""
         self.release(guest)
         self.guests.pop(guest, None)
 
-    def wait(self, guest: Guest) -> None:
+    def wait(self, guest: LimitedConnection) -> None:
         """The connection waits for a request from now on."""
         waiting = self._waiting.setdefault(guest.address, {})
         waiting[guest] = None
         if len(waiting) > self.limits.per_address:
             _slowest(waiting).evict()
 
-    def release(self, guest: Guest) -> None:
+    def release(self, guest: LimitedConnection) -> None:
         """The connection no longer waits."""
         self.held -= guest.held
         guest.held = 0
@@ -114,7 +114,7 @@ class Gate:
             if not waiting:
                 del self._waiting[guest.address]
 
-    def hold(self, guest: Guest, count: int) -> None:
+    def hold(self, guest: LimitedConnection, count: int) -> None:
         """Counts bytes of a body; if the total is too high, closes the oldest of the address that holds the most."""
         guest.held += count
         self.held += count
@@ -145,7 +145,7 @@ class Gate:
         return True
 
 
-def _slowest(waiting: dict[Guest, None]) -> Guest:
+def _slowest(waiting: dict[LimitedConnection, None]) -> LimitedConnection:
     """Chooses among the connections of an address: the oldest with an incomplete request, else the oldest."""
     return next((guest for guest in waiting if not guest.is_idle), next(iter(waiting)))
 

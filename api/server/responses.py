@@ -7,11 +7,10 @@ from typing import Any
 
 from flask import Response, request
 
-from api.server.wsgi import APART, MoveApart
-from api.server.wsgi import Taken as NothingToSend
+from api.server.wsgi import APART, ConnectionTaken, MoveApart
 
 
-class Moved(Response):
+class RunApart(Response):
     """Nothing is to be sent: the request is run again, apart."""
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
@@ -20,7 +19,7 @@ class Moved(Response):
 
 
 def must_move() -> bool:
-    """Whether this request should be answered by `Moved` before its heavy work; a foreign server does not know how."""
+    """Whether to answer this request by `RunApart` before its heavy work; a foreign server does not know how."""
     return request.environ.get(APART) is False
 
 
@@ -29,12 +28,12 @@ def has_moved() -> bool:
     return request.environ.get(APART) is True
 
 
-class Taken(Response):
+class SocketTaken(Response):
     """Nothing more is to be sent: the socket has another owner."""
 
     def __call__(self, environ: Any, start_response: Any) -> Any:
         """Tell the server to forget the connection."""
-        raise NothingToSend
+        raise ConnectionTaken
 
 
 def take_socket(environ: dict[str, Any]) -> socket.socket | None:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from uvicorn_worker import UvicornWorker  # type: ignore[import-untyped]
 
 from api.server.connection import protocol_of
-from api.server.connection_limits import Gate
+from api.server.connection_limits import Connections
 from api.server.wsgi import WsgiBridge
 
 STOP_SECONDS = 18
@@ -64,7 +64,7 @@ class GuardedWorker(UvicornWorker):  # type: ignore[misc]  # it has no types
             signal.signal(number, lambda *_: sys.exit(0))
 
     async def _serve(self) -> None:
-        gate = Gate()
+        gate = Connections()
         self.config.http = protocol_of(gate)
         watch = asyncio.create_task(gate.watch(asyncio.get_running_loop().time))
         await super()._serve()

@@ -124,7 +124,7 @@ class _Taker:
         return asyncio.run_coroutine_threadsafe(take(), self._loop).result()
 
 
-class Taken(Exception):
+class ConnectionTaken(Exception):
     """The application took over the connection: there is nothing to answer."""
 
 
@@ -143,7 +143,7 @@ def _run(app: Wsgi, environ: dict[str, Any]) -> tuple[int, list[tuple[bytes, byt
 
     try:
         chunks = app(environ, start_response)
-    except Taken:
+    except ConnectionTaken:
         return None
     rest = Chunks(chunks)
     if environ.get(STREAMS):

@@ -14,7 +14,7 @@ from http import HTTPStatus
 from flask import Blueprint, Flask, Response, current_app, request
 
 from api.auth import TENANT_HEADER, bearer
-from api.server.responses import Taken, take_socket
+from api.server.responses import SocketTaken, take_socket
 from api.services import Services
 from api.sockets.connection import accepting
 from api.sockets.hub import Hub
@@ -71,7 +71,7 @@ def open_socket() -> Response:
         raise NotServed("This server cannot keep a WebSocket; Reveille's own can.")
     greeting = accepting(request.headers["Sec-WebSocket-Key"], SUBPROTOCOL if SUBPROTOCOL in offered else None)
     hub.add(taken, greeting, watch, wanted, request.remote_addr or "")
-    return Taken()
+    return SocketTaken()
 
 
 @sockets.after_request

@@ -17,7 +17,7 @@ PER_KEY = 300
 FULL_SECONDS = 30
 
 
-class Places:
+class SocketPlaces:
     """The places of authenticated sockets. Thread-safe."""
 
     def __init__(self) -> None:

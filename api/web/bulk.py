@@ -15,11 +15,11 @@ from api.web.progress import STEP, Step, cursor, take, tell
 from api.web.trigger_filters import wanted_triggers
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
-from scheduler.manage.bulk import Sorted, Verb, sort_out
+from scheduler.manage.bulk import BulkAction, BulkPlan, sort_out
 from scheduler.storage.overviews import MOST_COUNTED
 from scheduler.storage.trigger_lists import ListedTrigger, TriggerFilter, find_triggers
 
-ASKED = (Verb.RESUME, Verb.DELETE)
+ASKED = (BulkAction.RESUME, BulkAction.DELETE)
 NOTHING = "Nothing selected. Select at least one trigger, or choose all of them."
 GONE = "There is no such trigger."
 NAMED = 20
@@ -46,13 +46,13 @@ def change_many() -> Response:
     return tell(step, _back(asked))
 
 
-def _take(verb: Verb, wanted: TriggerFilter) -> Step:
+def _take(verb: BulkAction, wanted: TriggerFilter) -> Step:
     who, form = caller(), request.form
     note = form.get("note", "").strip()[:500] or None
     acts = {
-        Verb.PAUSE: lambda id_: services().triggers.pause(who.tenant_id, id_, actor=who.actor, note=note),
-        Verb.RESUME: lambda id_: services().triggers.resume(who.tenant_id, id_, actor=who.actor),
-        Verb.DELETE: lambda id_: services().triggers.delete(who.tenant_id, id_, actor=who.actor),
+        BulkAction.PAUSE: lambda id_: services().triggers.pause(who.tenant_id, id_, actor=who.actor, note=note),
+        BulkAction.RESUME: lambda id_: services().triggers.resume(who.tenant_id, id_, actor=who.actor),
+        BulkAction.DELETE: lambda id_: services().triggers.delete(who.tenant_id, id_, actor=who.actor),
     }
     # Without a script, selected triggers are one step, as the selection is lost with the page.
     size = STEP if wants_json() or wanted.ids is None else PAGE_SIZE
@@ -67,11 +67,11 @@ def _take(verb: Verb, wanted: TriggerFilter) -> Step:
     return step
 
 
-def _ask(verb: Verb, asked: Asked, wanted: TriggerFilter, step: Step | None = None) -> Response:
+def _ask(verb: BulkAction, asked: Asked, wanted: TriggerFilter, step: Step | None = None) -> Response:
     """Shows the question; or, without a script, the progress and the button to continue."""
     after = UUID(step.following) if step and step.following else None
     rows = _find(wanted, MOST_COUNTED + 1, after)
-    found: Sorted = sort_out(verb, rows[:MOST_COUNTED])
+    found: BulkPlan = sort_out(verb, rows[:MOST_COUNTED])
     return render(
         "bulk.html",
         verb=verb.value,
@@ -91,9 +91,9 @@ def _find(wanted: TriggerFilter, limit: int, after: UUID | None) -> Sequence[Lis
         return find_triggers(conn, caller().tenant_id, wanted, limit=limit, after=after)
 
 
-def _verb() -> Verb:
+def _verb() -> BulkAction:
     try:
-        return Verb(request.form.get("do", ""))
+        return BulkAction(request.form.get("do", ""))
     except ValueError:
         raise InvalidField("Choose an action: pause, resume or delete.", field="do") from None
 

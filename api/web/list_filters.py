@@ -22,7 +22,7 @@ from api.web.base import Paged, paged
 from api.web.zones import shown_zone
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.local_time import read_iso, zone_info
-from scheduler.storage.name_filters import AGENTS, TRIGGERS, Named, find_named, suggest
+from scheduler.storage.name_filters import AGENTS, TRIGGERS, NamedTable, find_named, suggest
 from scheduler.storage.queries import LedgerFilter
 from scheduler.storage.spans import Span
 
@@ -52,7 +52,7 @@ TRIGGER = Filter("trigger_id", "Trigger", "trigger", hint="Name or ID.")
 FROM = Filter("from", "From", "time")
 TO = Filter("to", "To", "time")
 ERROR = Filter("error", "Error", hint="Part of its text.")
-KINDS: dict[str, Named] = {"agent": AGENTS, "trigger": TRIGGERS}
+KINDS: dict[str, NamedTable] = {"agent": AGENTS, "trigger": TRIGGERS}
 
 
 def choice(name: str, label: str, options: Sequence[str] | Mapping[str, str]) -> Filter:

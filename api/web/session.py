@@ -17,7 +17,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from api.auth import Caller, access_of, reach
 from api.services import services
 from scheduler.domain.errors import DatabaseUnavailable, Forbidden, Unauthorized
-from scheduler.storage.web_sessions import LIFETIME, SignedIn, find_session
+from scheduler.storage.web_sessions import LIFETIME, SessionOwner, find_session
 
 COOKIE = "reveille_session"
 FORM_COOKIE = "reveille_form"
@@ -60,7 +60,7 @@ def recognize() -> None:
         g.signed_in, g.caller = signed_in, caller_of(signed_in)
 
 
-def caller_of(signed_in: SignedIn) -> Caller:
+def caller_of(signed_in: SessionOwner) -> Caller:
     """Returns the caller of a session."""
     is_operator = signed_in.own_tenant_id is None
     level, agent_id = reach(signed_in.scopes, is_operator=is_operator)

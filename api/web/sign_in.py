@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
 from api.auth_failures import LIMITS, note_refusal, slow_wrong_keys
-from api.server.responses import Moved, has_moved, must_move
+from api.server.responses import RunApart, has_moved, must_move
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.limits import SignInLimit
@@ -73,7 +73,7 @@ def enter() -> Response:
     except ReveilleError as error:
         return _form(target, error, name, kept)
     if token is None:
-        return Moved()
+        return RunApart()
     again = open_form(kept)
     response = done(target) if again is None else _ask_to_go_on(again, token)
     remember(response, token)

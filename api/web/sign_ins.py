@@ -14,7 +14,7 @@ from api.web.list_filters import FROM, TO, Filter, choice, read_filters
 from api.web.session import session_token
 from scheduler.domain.errors import NotFound
 from scheduler.storage.audit import record_event
-from scheduler.storage.web_sessions import ShownSession, SignInFilter, end_shown, list_sessions
+from scheduler.storage.web_sessions import ListedSession, SignInFilter, end_shown, list_sessions
 
 MAX_SHOWN = 200
 KINDS = {"user": "password", "key": "API key"}
@@ -54,7 +54,7 @@ def end(session_id: str) -> Response:
     return done("/settings/sign-ins", f"The session of {ended.name} has ended.")
 
 
-def may_end(conn: Connection, session_id: str) -> ShownSession:
+def may_end(conn: Connection, session_id: str) -> ListedSession:
     """Returns the session with that id; raises NotFound when the caller may not end it, as if it did not exist."""
     found = _find(conn, SignInFilter(id=session_id), 1)
     if not found:
@@ -62,7 +62,7 @@ def may_end(conn: Connection, session_id: str) -> ShownSession:
     return found[0]
 
 
-def _find(conn: Connection, wanted: SignInFilter, limit: int) -> list[ShownSession]:
+def _find(conn: Connection, wanted: SignInFilter, limit: int) -> list[ListedSession]:
     return list_sessions(conn, g.signed_in, session_token(), wanted, everyone=_everyone(), limit=limit)
 
 

@@ -20,7 +20,7 @@ from flask import Response
 from loguru import logger
 
 from api.live import Live
-from api.server.responses import Taken, take_socket
+from api.server.responses import SocketTaken, take_socket
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import LimitReached
 
@@ -227,4 +227,4 @@ def hand_over(streams: Streams[ViewT], view: ViewT, viewer: Viewer, environ: dic
     if taken is None:
         return Response(streams.follow(view, viewer), headers=HEADERS)
     streams.add(taken, view, viewer)
-    return Taken()
+    return SocketTaken()

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.base import CheckContext
-from scheduler.triggers.looks import LookConfig, Sighting
+from scheduler.triggers.looks import CheckResult, LookConfig
 from scheduler.triggers.options import Option
 
 ROOT = "FILE_TRIGGER_ROOT"
@@ -50,18 +50,18 @@ class FolderConfig(LookConfig):
         if "/" in self.files or self.files in {".", ".."}:
             raise InvalidField("A pattern names files of the directory itself, such as *.csv.", field="files")
 
-    def look(self, cursor: Any) -> Sighting:
+    def look(self, cursor: Any) -> CheckResult:
         """Compares the matching files with those of the last check."""
         now = {name: [size, changed] for name, size, changed in self._found()}
         if cursor is None:
-            return Sighting(now)
+            return CheckResult(now)
         fresh = [name for name, state in now.items() if cursor.get(name) != state]
         if not fresh:
-            return Sighting(now)
+            return CheckResult(now)
         data: dict[str, Any] = {"files": [{"name": name, "size": now[name][0]} for name in fresh[:MOST_TOLD]]}
         if len(fresh) > MOST_TOLD:
             data["more"] = len(fresh) - MOST_TOLD
-        return Sighting(now, data)
+        return CheckResult(now, data)
 
     def _found(self) -> list[tuple[str, int, int]]:
         found = []

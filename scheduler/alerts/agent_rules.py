@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from scheduler.alerts.findings import Rule, Trouble, ago, by_query, id_ago, many
+from scheduler.alerts.findings import Finding, Rule, ago, by_query, id_ago, many
 from scheduler.domain.budgets import Owner, Spending
 from scheduler.domain.local_time import spell_duration
 from scheduler.storage.budgets import Accounts, read_accounts
@@ -76,7 +76,7 @@ OVERDUE = """
 """
 
 
-def spent(conn: Connection) -> Sequence[Trouble]:
+def spent(conn: Connection) -> Sequence[Finding]:
     """Finds agents and tenants one of whose budgets is at 100 %."""
     accounts = read_accounts(conn, [each for each in conn.scalars(MAYBE_SPENT) if each is not None])
     found = {} if accounts is None else _worst(accounts)
@@ -85,7 +85,7 @@ def spent(conn: Connection) -> Sequence[Trouble]:
     ids = {"ids": list(found)}
     held = {row.id: row.firings for row in conn.execute(HELD, ids)}
     return [
-        Trouble(
+        Finding(
             row.tenant_id,
             row.agent_id,
             row.id,

@@ -14,7 +14,7 @@ from scheduler.storage.spans import first_id_sql
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class Finding:
     """What a rule found: the subject, and the figures of the reason."""
 
     tenant_id: UUID | None
@@ -38,17 +38,17 @@ class Rule:
 
     name: str
     subject_kind: str
-    find: Callable[[Connection], Sequence[Trouble]]
-    reason: Callable[[Trouble], str]
+    find: Callable[[Connection], Sequence[Finding]]
+    reason: Callable[[Finding], str]
     advice: str
     is_seldom: bool = False
     """Whether it reads so much that it is only checked occasionally."""
 
 
-def by_query(query: str) -> Callable[[Connection], Sequence[Trouble]]:
-    """Returns a `find` that reads Trouble by `query`, whose columns are named as its fields."""
+def by_query(query: str) -> Callable[[Connection], Sequence[Finding]]:
+    """Returns a `find` that reads Finding by `query`, whose columns are named as its fields."""
     statement = text(query)
-    return lambda conn: rows_as(Trouble, conn.execute(statement))
+    return lambda conn: rows_as(Finding, conn.execute(statement))
 
 
 def ago(seconds: str) -> str:

@@ -10,7 +10,7 @@ from pathlib import Path
 from sqlalchemy import Connection, text
 
 from config.settings import Settings
-from scheduler.alerts.findings import Rule, Trouble, by_query
+from scheduler.alerts.findings import Finding, Rule, by_query
 from scheduler.domain.ids import NIL
 from scheduler.domain.local_time import spell_duration
 from scheduler.postgres.embedded import EmbeddedPostgres
@@ -35,7 +35,7 @@ SIZE = text("SELECT pg_database_size(current_database())")
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
+class DatabaseSpace:
     """The space that the database has, as far as known."""
 
     directory: Path | None = None
@@ -43,10 +43,10 @@ class Room:
     limit: int | None = None
     """The size that the operator allows in bytes, if configured."""
 
-    def find(self, conn: Connection) -> Sequence[Trouble]:
+    def find(self, conn: Connection) -> Sequence[Finding]:
         """Finds whether the disk, or the allowed size, is nearly used up."""
         notes = [note for note in (self._disk(), self._size(conn)) if note is not None]
-        return [Trouble(None, None, NIL, "the database's disk", note=" ".join(notes))] if notes else []
+        return [Finding(None, None, NIL, "the database's disk", note=" ".join(notes))] if notes else []
 
     def free(self) -> int | None:
         """Returns the free bytes of its disk; None when they cannot be known."""
@@ -77,14 +77,14 @@ class Room:
         return f"The database has reached {_bytes(size)} of its limit of {_bytes(self.limit)}."
 
 
-NOTHING_KNOWN = Room()
+NOTHING_KNOWN = DatabaseSpace()
 
 
-def room_of(settings: Settings) -> Room:
+def room_of(settings: Settings) -> DatabaseSpace:
     """Returns what is known about the database's space: whether it is embedded, on this disk, and its limit."""
     embedded = EmbeddedPostgres(settings.data_dir)
     is_ours = settings.database_url == embedded.url
-    return Room(embedded.data_dir if is_ours else None, settings.database_limit)
+    return DatabaseSpace(embedded.data_dir if is_ours else None, settings.database_limit)
 
 
 def _bytes(size: int) -> str:
@@ -96,11 +96,11 @@ def _bytes(size: int) -> str:
     return f"{amount:.3g} TB"
 
 
-def _silence(what: str, never: str) -> Callable[[Trouble], str]:
+def _silence(what: str, never: str) -> Callable[[Finding], str]:
     return lambda each: f"{what} for {spell_duration(each.seconds)}." if each.count else never
 
 
-def service_rules(room: Room) -> tuple[Rule, ...]:
+def service_rules(room: DatabaseSpace) -> tuple[Rule, ...]:
     """Returns the rules about the service, whose database has `room`."""
     return (
         Rule(

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scheduler.alerts.findings import Rule, Trouble, ago, by_query, id_ago
+from scheduler.alerts.findings import Finding, Rule, ago, by_query, id_ago
 from scheduler.domain.local_time import spell_duration
 from scheduler.storage.drift import find_drift
 
@@ -73,10 +73,10 @@ QUARANTINED = """
 """
 
 
-def drifted(conn: Connection) -> Sequence[Trouble]:
+def drifted(conn: Connection) -> Sequence[Finding]:
     """Finds triggers that disagree with their jobs."""
     found = find_drift(conn, MOST_DRIFT)
-    return [Trouble(each.tenant_id, each.agent_id, each.trigger_id, each.name, note=each.why) for each in found]
+    return [Finding(each.tenant_id, each.agent_id, each.trigger_id, each.name, note=each.why) for each in found]
 
 
 def _from(since: datetime | None) -> str:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from loguru import logger
 from sqlalchemy import Connection, text
 
-from scheduler.alerts.findings import Rule, Trouble
+from scheduler.alerts.findings import Finding, Rule
 from scheduler.alerts.notices import CLOSED, OPENED, REMINDER, Notice, tell
 from scheduler.alerts.rules import RULES
 from scheduler.domain.ids import new_id
@@ -77,7 +77,7 @@ LEASE_SECONDS = 12.0
 
 
 @dataclass(frozen=True, slots=True)
-class Untold:
+class PendingNotice:
     """An alert that notification targets should hear about, and the quiet hours of its tenant."""
 
     id: UUID
@@ -140,7 +140,7 @@ class Watch:
             _tell_of_open(conn)
 
 
-def _update(conn: Connection, rule: Rule, found: Sequence[Trouble]) -> None:
+def _update(conn: Connection, rule: Rule, found: Sequence[Finding]) -> None:
     rows = [
         {
             "id": new_id(),
@@ -163,7 +163,7 @@ def _update(conn: Connection, rule: Rule, found: Sequence[Trouble]) -> None:
 
 def _tell_of_ended(conn: Connection) -> None:
     """Notifies those who were told of an alert that it is over, once; not if it has been muted since."""
-    found = rows_as(Untold, conn.execute(ENDED_UNTOLD, {"limit": TOLD_AT_ONCE}))
+    found = rows_as(PendingNotice, conn.execute(ENDED_UNTOLD, {"limit": TOLD_AT_ONCE}))
     settled = [each for each in found if each.is_muted or not each.is_quiet]
     if not settled:
         return
@@ -179,7 +179,7 @@ def _tell_of_ended(conn: Connection) -> None:
 
 
 def _tell_of_open(conn: Connection) -> None:
-    found = rows_as(Untold, conn.execute(UNTOLD, {"limit": TOLD_AT_ONCE}))
+    found = rows_as(PendingNotice, conn.execute(UNTOLD, {"limit": TOLD_AT_ONCE}))
     loud = [each for each in found if not each.is_quiet]
     if not loud:
         return
@@ -199,7 +199,7 @@ def _tell_of_open(conn: Connection) -> None:
     )
 
 
-def _article(each: Untold) -> str:
+def _article(each: PendingNotice) -> str:
     return "Alert" if each.told_at is None else f"Still open since {each.opened_at:%Y-%m-%d %H:%M} UTC"
 
 

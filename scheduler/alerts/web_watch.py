@@ -33,7 +33,7 @@ SENT_AT_ONCE = 50
 STOP_SECONDS = 5.0
 
 
-class Guard:
+class WebWatch:
     """A thread that checks like a worker's watch, and sends notifications itself while no worker runs."""
 
     def __init__(

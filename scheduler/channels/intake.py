@@ -14,7 +14,14 @@ from scheduler.channels.registry import open_channel
 from scheduler.domain.errors import BadSignature
 from scheduler.domain.signatures import SignedRequest
 from scheduler.domain.text import storable
-from scheduler.intake.messages.intake import MAX_TEXT, EventReused, NewMessage, Received, hear, receive_message
+from scheduler.intake.messages.intake import (
+    MAX_TEXT,
+    EventReused,
+    NewMessage,
+    ReceivedMessage,
+    hear,
+    receive_message,
+)
 from scheduler.storage.channels import OpenChannel, find_open_channel, note_event, user_of_account
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
@@ -49,8 +56,8 @@ def receive_event(db: Database, box: SecretBox, channel_id: UUID, request: Signe
     return parsed.answer
 
 
-def _record(conn: Connection, channel: OpenChannel, parsed: Parsed) -> list[Received]:
-    stored: list[Received] = []
+def _record(conn: Connection, channel: OpenChannel, parsed: Parsed) -> list[ReceivedMessage]:
+    stored: list[ReceivedMessage] = []
     note = parsed.ignored
     for message in parsed.messages:
         unwanted = _why_unwanted(message, channel.bot_user_id)
@@ -68,7 +75,7 @@ def _why_unwanted(message: IncomingMessage, bot_user_id: str | None) -> str | No
     return None if message.text.strip() else "it has no text"
 
 
-def _store(conn: Connection, channel: OpenChannel, message: IncomingMessage) -> Received:
+def _store(conn: Connection, channel: OpenChannel, message: IncomingMessage) -> ReceivedMessage:
     """Stores a message. Two channels of one tenant may receive the same message, each for its own agent.
 
     A repeated id with another text is another message and is kept too.

@@ -119,7 +119,7 @@ def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Comm
                 try:
                     function(Console(client, as_json, View(wide, utc)), **own)  # type: ignore[call-arg]
                 except (KeyError, TypeError, AttributeError) as error:
-                    raise StrangeAnswer(
+                    raise UnexpectedResponse(
                         f"{client.url} answered with something else than expected; it may be another version of "
                         "Reveille, or another service."
                     ) from error
@@ -133,7 +133,7 @@ def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Comm
     return register
 
 
-class StrangeAnswer(ReveilleError):
+class UnexpectedResponse(ReveilleError):
     """The service answered with JSON of another shape."""
 
 

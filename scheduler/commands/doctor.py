@@ -20,7 +20,7 @@ COLOURS = {Status.OK: typer.colors.GREEN, Status.WARN: typer.colors.YELLOW, Stat
 NAME_WIDTH = 20
 
 
-class Late(StrEnum):
+class MissedSlots(StrEnum):
     """What to do with slots that passed since a backup."""
 
     SKIP = "skip"
@@ -51,7 +51,7 @@ def doctor(
         ),
     ] = False,
     late: Annotated[
-        Late | None,
+        MissedSlots | None,
         typer.Option(
             help="With --after-restore, of the slots that passed since the backup. skip: leave all of them out. "
             "policy: let each trigger's misfire policy decide at the first start, as it does without this option."
@@ -79,12 +79,12 @@ def doctor(
     return ExitCode.FAILED if failed else ExitCode.OK
 
 
-def _examine_restored(late: Late | None) -> Iterator[Finding]:
+def _examine_restored(late: MissedSlots | None) -> Iterator[Finding]:
     from scheduler.commands.backup import at_database
     from scheduler.commands.restore_checks import check_restored, leave_out_late
 
     with at_database(_settings(), make=False) as url:
-        if late is Late.SKIP:
+        if late is MissedSlots.SKIP:
             yield leave_out_late(url)
         yield from check_restored(url)
 

@@ -25,7 +25,7 @@ WAITS = "a2a_wait_"
 DEFAULT_COOLDOWN = 60
 
 
-class _Lost(Exception):
+class _NotImported(Exception):
     """The row cannot be imported."""
 
 
@@ -36,7 +36,7 @@ def import_rows(text: str, agent: str | None, now: datetime) -> Imported:
     for number, row in _rows(text):
         try:
             _Row(imported, number, row, now).add(agent, names)
-        except _Lost as lost:
+        except _NotImported as lost:
             imported.notes.append(Note(number, f"{row.get('name') or 'The row'} is not imported: {lost}"))
     return imported
 
@@ -81,20 +81,20 @@ class _Row:
         self._config = self._read_config()
 
     def add(self, agent: str | None, names: set[tuple[str, str]]) -> None:
-        """Adds the trigger. Raises _Lost."""
+        """Adds the trigger. Raises _NotImported."""
         name, kind = str(self._row.get("name") or "").strip(), str(self._row.get("type") or "")
         if not name:
-            raise _Lost("it has no name.")
+            raise _NotImported("it has no name.")
         if name in ADDED or name.startswith(WAITS):
-            raise _Lost("the service makes it itself.")
+            raise _NotImported("the service makes it itself.")
         convert = KINDS.get(kind)
         if convert is None:
-            raise _Lost(f"there is no type {kind!r}; the types are {', '.join(KINDS)}.")
+            raise _NotImported(f"there is no type {kind!r}; the types are {', '.join(KINDS)}.")
         owner = agent or str(self._row.get("agent_name") or self._row.get("agent_id") or "")
         if not owner:
-            raise _Lost("it names no agent; give one with --agent.")
+            raise _NotImported("it names no agent; give one with --agent.")
         if (owner, name) in names:
-            raise _Lost("an earlier row has the same name.")
+            raise _NotImported("an earlier row has the same name.")
         names.add((owner, name))
         trigger = {"agent": owner, "name": name, "type": kind, "config": convert(self)}
         self._imported.triggers.append(trigger | self._settings())
@@ -113,9 +113,9 @@ class _Row:
             try:
                 config = json.loads(config)
             except ValueError:
-                raise _Lost("its config is not JSON.") from None
+                raise _NotImported("its config is not JSON.") from None
         if config and not isinstance(config, Mapping):
-            raise _Lost("its config is not an object.")
+            raise _NotImported("its config is not an object.")
         return dict(config or {})
 
     def _settings(self) -> dict[str, Any]:
@@ -143,7 +143,7 @@ class _Row:
         if self._row.get("expires_at"):
             moment = self._moment(self._row["expires_at"], "expires_at")
             if moment <= self._now:
-                raise _Lost("it has expired.")
+                raise _NotImported("it has expired.")
             found["expires_at"] = moment.isoformat().replace("+00:00", "Z")
         return found
 
@@ -154,7 +154,7 @@ class _Row:
             return True
         if text in FALSE:
             return False
-        raise _Lost(f"its {column} is {value!r}.")
+        raise _NotImported(f"its {column} is {value!r}.")
 
     def _number_of(self, column: str) -> float | None:
         value = self._row.get(column)
@@ -163,14 +163,14 @@ class _Row:
         try:
             number = float(value)
         except (TypeError, ValueError):
-            raise _Lost(f"its {column} is {value!r}, not a number.") from None
+            raise _NotImported(f"its {column} is {value!r}, not a number.") from None
         return int(number) if number.is_integer() else number
 
     def _moment(self, value: object, what: str) -> datetime:
         try:
             return parse_moment(str(value)).astimezone(UTC)
         except ValueError:
-            raise _Lost(f"its {what} is {value!r}, not a time.") from None
+            raise _NotImported(f"its {what} is {value!r}, not a time.") from None
 
     def cron(self) -> dict[str, Any]:
         """An expression, each minute by default."""
@@ -182,7 +182,7 @@ class _Row:
     def once(self) -> dict[str, Any]:
         """A time; one that has fired is over."""
         if self._number_of("fire_count"):
-            raise _Lost("it has fired.")
+            raise _NotImported("it has fired.")
         moment = self._moment(self.get("at"), "at")
         allowed = {"allow_past": True} if moment <= self._now else {}  # the daemon fires it, however late
         return {"at": moment.isoformat().replace("+00:00", "Z")} | allowed
@@ -210,7 +210,7 @@ class _Row:
             return {"from_agent": str(self.get("from_agent_name"))}
         if self.get("from_user_name"):
             return {"from_user": str(self.get("from_user_name")), "channels": ["feishu", "slack", "discord"]}
-        raise _Lost("it names no sender.")
+        raise _NotImported("it names no sender.")
 
     def webhook(self) -> dict[str, Any]:
         """A new address, with the secret of the old one."""

@@ -77,7 +77,7 @@ def _syntax_fault(error: Any, file: str) -> Fault:
     return Fault(place, f"this is not YAML: {said}.")
 
 
-class _Open:
+class _OpenNode:
     """A list or an object that is being read."""
 
     def __init__(self, node: Node, anchor: str | None) -> None:
@@ -93,7 +93,7 @@ class _Composer:
     def __init__(self, file: str) -> None:
         self.documents: list[Node] = []
         self._file = file
-        self._open: list[_Open] = []
+        self._open: list[_OpenNode] = []
         self._anchors: dict[str, Node] = {}
 
     def take(self, event: Any) -> None:
@@ -129,7 +129,7 @@ class _Composer:
         self._refuse_tag(event)
         if len(self._open) >= MAX_DEPTH:
             raise Fault(self._place(event), f"it is nested more than {MAX_DEPTH} levels deep.")
-        self._open.append(_Open(Node(self._place(event), value), event.anchor))
+        self._open.append(_OpenNode(Node(self._place(event), value), event.anchor))
 
     def _end(self) -> None:
         done = self._open.pop()
@@ -160,7 +160,7 @@ class _Composer:
         elif isinstance(parent.node.value, dict):
             self._add_member(parent, parent.node.value, node)
 
-    def _add_member(self, parent: _Open, members: dict[str, Node], node: Node) -> None:
+    def _add_member(self, parent: _OpenNode, members: dict[str, Node], node: Node) -> None:
         if parent.key is None:
             parent.key = node
             return

@@ -52,7 +52,7 @@ class Ack:
 
 
 @dataclass(frozen=True, slots=True)
-class Acked:
+class AckResult:
     """The result of one acknowledgement. `error` says why it had no effect; `until` is when the firing comes back."""
 
     firing_id: str
@@ -62,7 +62,7 @@ class Acked:
     error: str | None = None
 
 
-def read_acks(value: object) -> tuple[list[Ack], list[Acked]]:
+def read_acks(value: object) -> tuple[list[Ack], list[AckResult]]:
     """Reads acknowledgements from an agent's JSON: the valid ones, and why the others are invalid. Never raises."""
     if not isinstance(value, Sequence) or isinstance(value, str | bytes):
         return [], [_unread(value, "acks must be a list of {firing_id, status, until?}.")]
@@ -112,9 +112,9 @@ def _read_status(value: object) -> AckStatus:
         raise InvalidField(f"status must be one of {', '.join(AckStatus)}.", field="status") from None
 
 
-def _unread(entry: object, why: str) -> Acked:
+def _unread(entry: object, why: str) -> AckResult:
     given: Mapping[Any, Any] = entry if isinstance(entry, Mapping) else {}
-    return Acked(_text(given.get("firing_id")), _text(given.get("status")) or None, error=why)
+    return AckResult(_text(given.get("firing_id")), _text(given.get("status")) or None, error=why)
 
 
 def _text(value: object) -> str:

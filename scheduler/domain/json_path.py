@@ -86,7 +86,7 @@ class JsonPath:
         return bool(self._first(1, document, seconds, yields=True))
 
     def _first(self, count: int, document: object, seconds: float, *, yields: bool = False) -> list[Any]:
-        outer = _run.set(_Run(document, seconds, yields=yields))
+        outer = _run.set(_Evaluation(document, seconds, yields=yields))
         try:
             return [node.obj for node in islice(self._query.finditer(document), count)]
         except RecursionError:
@@ -135,7 +135,7 @@ def json_path_line(request: dict[str, Any]) -> dict[str, Any]:
         return {"error": error.message}
 
 
-class _Run:
+class _Evaluation:
     """One evaluation with its remaining processor time. `yields`: gives other threads their turn."""
 
     def __init__(self, document: object, seconds: float, *, yields: bool = False) -> None:
@@ -161,7 +161,7 @@ class _Run:
         return left
 
 
-_run: ContextVar[_Run] = ContextVar("json_path_run")
+_run: ContextVar[_Evaluation] = ContextVar("json_path_run")
 
 
 class _Node(JSONPathMatch):

@@ -59,7 +59,7 @@ class ModelSpec:
 
 
 @dataclass(frozen=True, slots=True)
-class Thinking:
+class LlmRunSpec:
     """How to make one run of an `llm` agent.
 
     `models`: the enabled ones, primary first. `trusts`: those of its firings. `is_among_agents`: only agents woke
@@ -94,7 +94,7 @@ class CallState(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class EndedCall:
+class FinishedCall:
     """A finished tool call, with the result for the model."""
 
     state: CallState
@@ -102,16 +102,16 @@ class EndedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class EarlierAttempts:
     """What earlier attempts of a run did: each response as JSON, and the finished tool calls by key."""
 
     session_id: UUID
     responses: tuple[str, ...] = ()
-    calls: Mapping[str, EndedCall] = field(default_factory=dict)
+    calls: Mapping[str, FinishedCall] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Spent:
+class ResponseUsage:
     """The tokens of one response and their cost."""
 
     tokens_in: int
@@ -131,7 +131,7 @@ def allowed_tools(trusts: frozenset[str], by_trust: Mapping[str, list[str]]) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class ModelTrial:
     """The result of a short test question to a model: a text, or the error."""
 
     seconds: float
@@ -141,7 +141,7 @@ class Trial:
     error: str | None = None
 
 
-def read_usage(given: object, *, texts: bool = False) -> tuple[Spent | None, str | None]:
+def read_usage(given: object, *, texts: bool = False) -> tuple[ResponseUsage | None, str | None]:
     """Returns the usage in a `usage` object, and a note on what was not counted.
 
     With `texts` a number may be written as text, as some APIs do for prices. None means no usage.
@@ -152,7 +152,7 @@ def read_usage(given: object, *, texts: bool = False) -> tuple[Spent | None, str
         return None, f"usage is no object and was not counted: {_shown(given)}."
     wrong: list[str] = []
     found = [_read(given, names, limit, texts, wrong) for names, limit in _LIMITS]
-    spent = Spent(int(found[0] or 0), int(found[1] or 0), found[2] or Decimal(0))
+    spent = ResponseUsage(int(found[0] or 0), int(found[1] or 0), found[2] or Decimal(0))
     note = f"Of usage was not counted: {'; '.join(wrong)}." if wrong else None
     return (spent if any(each is not None for each in found) else None), note
 

@@ -16,7 +16,7 @@ SEPARATOR = " · "
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Translation:
     """The default texts for people, by source."""
 
     default: str
@@ -32,7 +32,7 @@ class Words:
 
 
 WORDS = {
-    "en": Words(
+    "en": Translation(
         default="Something new needs attention",
         called="Request: {text}",
         answered="An answer has come",
@@ -51,7 +51,7 @@ WORDS = {
             "agent_expired": "nobody is here any more to answer it",
         },
     ),
-    "zh": Words(
+    "zh": Translation(
         default="有新的事件需要处理",
         called="请求：{text}",
         answered="收到了答复",
@@ -116,11 +116,11 @@ def reply_in(content: str) -> str:
     return reply if heading.startswith(f"{MARK} ") and reply else content
 
 
-def _one(cause: Cause, words: Words) -> str:
+def _one(cause: Cause, words: Translation) -> str:
     return _line(cause.summary or "") or _cut(_by_source(cause, words), REASON_LENGTH)
 
 
-def _by_source(cause: Cause, words: Words) -> str:
+def _by_source(cause: Cause, words: Translation) -> str:
     """Returns the text by source. System reasons and messages between agents are not meant for people."""
     text, name = _line(cause.text or ""), _line(cause.sender_name or "")
     match cause.type:

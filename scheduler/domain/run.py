@@ -9,7 +9,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from scheduler.domain.llm import Spent, Thinking
+from scheduler.domain.llm import LlmRunSpec, ResponseUsage
 
 
 class _Shape(BaseModel):
@@ -74,7 +74,7 @@ class RuntimeSpec:
     config: dict[str, Any]
     secret: str | None
     timeout_seconds: float
-    thinking: Thinking | None = None
+    thinking: LlmRunSpec | None = None
     """For the runtime `llm`."""
 
 
@@ -88,7 +88,7 @@ class Replied:
     """The agent's acknowledgements as received: `[{firing_id, status, until?}]` if valid."""
     reason: str | None = None
     """One word for the invocation's `reason` when the success is partial."""
-    spent: Spent | None = None
+    spent: ResponseUsage | None = None
     """The usage that the agent reported."""
     note: str | None = None
     """A note for people about the attempt."""
@@ -110,7 +110,7 @@ class Failed:
     """One word for the invocation's `reason`; `error` is the text for people."""
     was_put_off: bool = False
     """Whether the agent, or its model, said when to come back (429 or 503 with Retry-After)."""
-    spent: Spent | None = None
+    spent: ResponseUsage | None = None
     """The usage that the agent reported despite the failure."""
     note: str | None = None
 

@@ -15,7 +15,7 @@ OF_ALL = 12
 RETRY_SECONDS = 10
 
 
-class Turns:
+class ThreadQuota:
     """Allows OF_A_TENANT concurrent uses per tenant and OF_ALL in total. Thread-safe."""
 
     def __init__(self, what: str) -> None:

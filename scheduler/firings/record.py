@@ -76,7 +76,7 @@ class Batch:
         self._now = max([firing.trigger.read_at for firing in firings])
         self._trigger_ids = [firing.trigger.id.bytes for firing in firings]
         self._agent_ids = [firing.trigger.agent_id.bytes for firing in firings]
-        self._counting = _Counting(self._now, firings, self._trigger_ids)
+        self._counting = _CounterIncrease(self._now, firings, self._trigger_ids)
         self._openings = self._windows_to_open()
         self._window_values = {
             "now": self._now,
@@ -170,7 +170,7 @@ class Batch:
 
     def _insert_and_count(
         self, conn: Connection, windows: Sequence[_Window]
-    ) -> tuple[_Counting, dict[UUID, UUID]]:
+    ) -> tuple[_CounterIncrease, dict[UUID, UUID]]:
         """Inserts what is new and returns, for the rest, firing id to the id of the earlier firing."""
         counting, duplicates = self._counting, {}
         values = self._firing_values | {"invocation_ids": id_array([window.raw_id for window in windows])}
@@ -187,7 +187,7 @@ class Batch:
             conn.execute(INSERT_NEW_FIRINGS, values)
             duplicates = self._take_back_duplicates(conn, windows)
             new = [firing.id not in duplicates for firing in self.firings]
-            counting = _Counting(self._now, self.firings, self._trigger_ids, new)
+            counting = _CounterIncrease(self._now, self.firings, self._trigger_ids, new)
             conn.execute(COUNT_TRIGGERS, counting.values(windows))
         record_events(conn, [_exhausted_event(trigger) for trigger in counting.exhausted])
         return counting, duplicates
@@ -204,7 +204,7 @@ class Batch:
         return duplicates
 
 
-class _Counting:
+class _CounterIncrease:
     """How much to add to each trigger's counter."""
 
     def __init__(

@@ -13,7 +13,7 @@ from scheduler.domain.model import MisfirePolicy
 from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.storage.audit import Event
 from scheduler.triggers.base import TriggerConfig
-from scheduler.triggers.jitter import Jittered, slot_that_fires_at
+from scheduler.triggers.jitter import JitteredSchedule, slot_that_fires_at
 from scheduler.triggers.registry import kind_of
 
 # A dict lookup costs a fifth of the enum's own call, and a pass makes thousands.
@@ -31,7 +31,7 @@ class Definition(NamedTuple):
     grace_seconds: float
 
 
-class Decided(NamedTuple):
+class SlotDecision(NamedTuple):
     """The decision for the due slots."""
 
     firings: Sequence[NewFiring]
@@ -42,7 +42,7 @@ class Decided(NamedTuple):
     """Whether the kind only checks if there is something to fire."""
 
 
-def decide_due(trigger: LockedTrigger, definition: Definition, run_time: datetime) -> Decided:
+def decide_due(trigger: LockedTrigger, definition: Definition, run_time: datetime) -> SlotDecision:
     """Applies the misfire policy to the slot that fires at `run_time`, which has passed, and to all later past
     slots.
 
@@ -52,14 +52,14 @@ def decide_due(trigger: LockedTrigger, definition: Definition, run_time: datetim
     policy, grace = _POLICIES[definition.misfire_policy], _seconds(definition.grace_seconds)
     decided = plan(schedule, run_time, trigger.read_at, policy, grace)
     if kind_of(trigger.type).checked_by:
-        return Decided((), decided.next_run_time, is_check=True)
+        return SlotDecision((), decided.next_run_time, is_check=True)
     ranges, skipped = decided.firings, decided.skipped
     if trigger.max_fires is not None and len(ranges) > (left := max(trigger.max_fires - trigger.fire_count, 0)):
         older, ranges = ranges[: len(ranges) - left], ranges[len(ranges) - left :]
         skipped = _joined(older)
     firings = [_slot_firing(trigger, schedule, slots) for slots in ranges]
     skipped = skipped and _nominal(schedule, skipped)
-    return Decided(firings, decided.next_run_time, skipped)
+    return SlotDecision(firings, decided.next_run_time, skipped)
 
 
 def first_slot_after(trigger: LockedTrigger, definition: Definition, moment: datetime) -> datetime | None:
@@ -118,7 +118,7 @@ def _joined(ranges: Sequence[Slots]) -> Slots:
 
 
 def _nominal(schedule: Schedule, slots: Slots) -> Slots:
-    if not isinstance(schedule, Jittered):
+    if not isinstance(schedule, JitteredSchedule):
         return slots
     first, last = (slot_that_fires_at(schedule, each) for each in slots[:2])
     return slots._replace(first=first, last=last)

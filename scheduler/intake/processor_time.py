@@ -95,7 +95,7 @@ class TimeBudget:
             self._spent.popitem(last=False)
 
 
-class Spent(Exception):
+class ShareSpent(Exception):
     """An agent or its tenant has used up its share; `wait` is the seconds until there is more."""
 
     def __init__(self, whose: str, wait: float) -> None:
@@ -113,13 +113,13 @@ class ProcessorTime:
         self._tenants = TimeBudget(tenant_seconds)
 
     def use(self, tenant_id: UUID, agent_id: UUID, work: Callable[[], Result]) -> Result:
-        """Does the work when its turn comes. Raises Spent when it may not be done now."""
+        """Does the work when its turn comes. Raises ShareSpent when it may not be done now."""
         with self._turns.turn(tenant_id):
             now = time.monotonic()
             for whose, budget, owner in (("agent", self._agents, agent_id), ("tenant", self._tenants, tenant_id)):
                 wait = budget.wait(owner, now)
                 if wait > 0:
-                    raise Spent(whose, wait)
+                    raise ShareSpent(whose, wait)
             began = time.thread_time()
             try:
                 return work()

@@ -9,7 +9,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select, text
 
-from scheduler.domain.acks import LATEST, MAX_DEFERRALS, SOONEST, Ack, Acked, AckStatus, read_acks
+from scheduler.domain.acks import LATEST, MAX_DEFERRALS, SOONEST, Ack, AckResult, AckStatus, read_acks
 from scheduler.domain.errors import Conflict, NotFound, ReveilleError
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.audit import Event, record_events
@@ -49,7 +49,7 @@ class _AckedFiring(NamedTuple):
     is_given: bool
 
 
-def acknowledge(conn: Connection, agent_id: UUID, acks: Sequence[Ack], *, actor: str) -> list[Acked]:
+def acknowledge(conn: Connection, agent_id: UUID, acks: Sequence[Ack], *, actor: str) -> list[AckResult]:
     """Applies an agent's acknowledgements of its own firings, the last one for each; returns each result, in
     order.
 
@@ -67,7 +67,7 @@ def acknowledge(conn: Connection, agent_id: UUID, acks: Sequence[Ack], *, actor:
             refused[firing_id] = error
     _write(conn, agent_id, [(last[each], rows[each], until) for each, until in taken.items()], actor)
     return [
-        Acked(
+        AckResult(
             str(ack.firing_id),
             ack.status,
             taken.get(ack.firing_id),
@@ -77,15 +77,15 @@ def acknowledge(conn: Connection, agent_id: UUID, acks: Sequence[Ack], *, actor:
     ]
 
 
-def acknowledge_one(conn: Connection, agent_id: UUID, ack: Ack, *, actor: str) -> Acked:
+def acknowledge_one(conn: Connection, agent_id: UUID, ack: Ack, *, actor: str) -> AckResult:
     """Applies one. Raises NotFound for a firing of another agent, Conflict for one that was not given yet."""
     row = _given(_lock(conn, agent_id, [ack.firing_id]).get(ack.firing_id), ack.firing_id)
     until = _until(ack, row)
     _write(conn, agent_id, [(ack, row, until)], actor)
-    return Acked(str(ack.firing_id), ack.status, until)
+    return AckResult(str(ack.firing_id), ack.status, until)
 
 
-def acknowledge_reply(conn: Connection, invocation_id: UUID, value: object) -> list[Acked]:
+def acknowledge_reply(conn: Connection, invocation_id: UUID, value: object) -> list[AckResult]:
     """Applies the `acks` of an agent's reply, whatever they contain; invalid ones are audited and have no effect."""
     owner = conn.execute(
         select(Invocation.tenant_id, Invocation.agent_id).where(Invocation.id == invocation_id)

@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import ARRAY, Connection, Uuid, any_, func, literal, select
 
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.model import InvocationState
 from scheduler.domain.retries import PUT_OFF_FOR, SPREAD, is_last_try, retry_delay
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, Skipped
@@ -229,7 +229,7 @@ def _tell(conn: Connection, ends: Sequence[_End]) -> None:
             acknowledge_reply(conn, end.current.id, end.outcome.acks)
 
 
-def _spent(outcome: Outcome) -> Spent | None:
+def _spent(outcome: Outcome) -> ResponseUsage | None:
     return outcome.spent if isinstance(outcome, Replied | Failed) else None
 
 

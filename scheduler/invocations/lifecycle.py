@@ -13,7 +13,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select, text, update
 
-from scheduler.domain.acks import Acked
+from scheduler.domain.acks import AckResult
 from scheduler.domain.errors import Conflict, NotFound, Unauthorized
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.domain.llm import read_usage
@@ -115,7 +115,7 @@ def complete(
     usage: object = None,
     tenant_id: UUID | None = None,
     actor: str = "agent",
-) -> list[Acked]:
+) -> list[AckResult]:
     """Applies an agent's own report on attempt `attempt`: it succeeded with `reply`, or failed with `error`.
 
     Returns the result of each of its `acks`, which are applied in either case, as its `usage` is counted in

@@ -24,7 +24,7 @@ from scheduler.domain.context import (
     reason_of,
     session_title,
 )
-from scheduler.domain.llm import Thinking
+from scheduler.domain.llm import LlmRunSpec
 from scheduler.domain.local_time import now_line
 from scheduler.domain.model import TriggerKind, Trust
 from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, RunTrigger, Skipped
@@ -174,14 +174,14 @@ def _thinking(
     firings: Sequence[GivenFiring],
     box: SecretBox,
     fields_of_models: Sequence[str],
-) -> Thinking | Skipped:
+) -> LlmRunSpec | Skipped:
     named = [agent.runtime.get(name) for name in fields_of_models]
     models = usable_models(conn, agent.tenant_id, [UUID(each) for each in named if each], box)
     if isinstance(models, str):
         return Skipped(models)
     trusts = frozenset(firing.trust for firing in firings)
     is_awaited = any(firing.trigger_type == TriggerKind.A2A_WAIT for firing in firings)
-    return Thinking(
+    return LlmRunSpec(
         tenant_id=agent.tenant_id,
         models=tuple(models),
         title=session_title([firing.trigger_name for firing in firings], _language(agent.language)),

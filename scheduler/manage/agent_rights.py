@@ -14,7 +14,7 @@ from scheduler.domain.errors import Forbidden
 AGENT_PREFIX = "agent:"
 
 
-class Owned(Protocol):
+class TriggerRights(Protocol):
     """The fields of a trigger, from a row or a view, that its permissions depend on."""
 
     @property
@@ -47,24 +47,24 @@ def agent_actor(agent_id: UUID) -> str:
     return f"{AGENT_PREFIX}{agent_id}"
 
 
-def stopped_by_person(trigger: Owned) -> bool:
+def stopped_by_person(trigger: TriggerRights) -> bool:
     """Whether a person paused it, so that its agent may not resume it."""
     return trigger.paused_by is not None and not trigger.paused_by.startswith(AGENT_PREFIX)
 
 
-def is_own(trigger: Owned) -> bool:
+def is_own(trigger: TriggerRights) -> bool:
     """Whether the agent created it, or a person allowed the agent to change it."""
     return trigger.managed_by_agent or trigger.created_by == agent_actor(trigger.agent_id)
 
 
-def may_change(trigger: Owned) -> bool:
+def may_change(trigger: TriggerRights) -> bool:
     """Whether the agent may change, pause, resume, rotate and delete it."""
     if trigger.is_system or stopped_by_person(trigger):
         return False
     return is_own(trigger)
 
 
-def check_may_change(trigger: Owned) -> None:
+def check_may_change(trigger: TriggerRights) -> None:
     """Raises Forbidden with the reason when the agent may not change a trigger."""
     if may_change(trigger):
         return

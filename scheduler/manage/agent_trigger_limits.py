@@ -150,7 +150,7 @@ def _expiry(asked: datetime | None, start: datetime, now: datetime) -> datetime:
     return asked
 
 
-class Room:
+class TriggerAllowance:
     """How many more triggers a locked agent may have. Counted once, then decremented."""
 
     def __init__(self, conn: Connection, agent: AgentLimits) -> None:
@@ -183,7 +183,7 @@ class Room:
 
 def check_limit(conn: Connection, agent: AgentLimits) -> None:
     """Raises Conflict for an enabled or awaiting trigger beyond the limit of the agent, which is locked."""
-    Room(conn, agent).take()
+    TriggerAllowance(conn, agent).take()
 
 
 def check_may_add(kind: type[TriggerConfig]) -> None:

@@ -48,7 +48,7 @@ class NewAgent:
 
 
 @dataclass(frozen=True, slots=True)
-class _Planned:
+class _AgentPlan:
     """The columns of a new agent that has been checked."""
 
     columns: dict[str, Any]
@@ -88,13 +88,13 @@ class Agents:
             errors.raise_all()
             return _write(conn, tenant_id, planned, actor)
 
-    def _plan(self, conn: Connection, tenant: Tenant, new: NewAgent) -> _Planned:
+    def _plan(self, conn: Connection, tenant: Tenant, new: NewAgent) -> _AgentPlan:
         """Checks a new agent of a tenant."""
         runtime = runtimes.new_runtime(new.runtime, self._operator)
         values = dict(new.settings) | mcp_columns(new.mcp_servers, None, self._operator)
         values |= runtimes.limit_columns(values, tenant)
         runtimes.check_models(conn, tenant.id, runtime)
-        return _Planned(values | runtime.columns, runtime.new_secrets)
+        return _AgentPlan(values | runtime.columns, runtime.new_secrets)
 
     def list(
         self, tenant_id: UUID, *, only: UUID | None = None, limit: int, after: UUID | None = None
@@ -188,7 +188,7 @@ class Agents:
         return values, new_secrets
 
 
-def _write(conn: Connection, tenant_id: UUID, planned: Sequence[_Planned], actor: str) -> list[SavedAgent]:
+def _write(conn: Connection, tenant_id: UUID, planned: Sequence[_AgentPlan], actor: str) -> list[SavedAgent]:
     made = create_agents(conn, tenant_id, [each.columns for each in planned])
     record_events(
         conn, [Event("agent.created", tenant_id, row.id, row.id, actor, {"name": row.name}) for row in made]

@@ -14,7 +14,7 @@ NO_REASON = frozenset({None, "", "paused", "paused in the scheduler"})
 """Notes of triggers that were paused without a reason."""
 
 
-class Verb(StrEnum):
+class BulkAction(StrEnum):
     """The bulk operations on triggers."""
 
     PAUSE = "pause"
@@ -23,7 +23,7 @@ class Verb(StrEnum):
 
 
 @dataclass(slots=True)
-class Sorted:
+class BulkPlan:
     """Triggers grouped by how the change affects them."""
 
     plain: list[ListedTrigger] = field(default_factory=list)
@@ -43,20 +43,20 @@ class Sorted:
         return sorted(rows, key=lambda row: row.id, reverse=True)
 
 
-def sort_out(verb: Verb, rows: Iterable[ListedTrigger]) -> Sorted:
+def sort_out(verb: BulkAction, rows: Iterable[ListedTrigger]) -> BulkPlan:
     """Groups rows of `find_triggers` by how `verb` affects them."""
-    found = Sorted()
+    found = BulkPlan()
     for row in rows:
         _place(found, verb, row).append(row)
     return found
 
 
-def _place(found: Sorted, verb: Verb, row: ListedTrigger) -> list[ListedTrigger]:
-    if verb is Verb.DELETE:
+def _place(found: BulkPlan, verb: BulkAction, row: ListedTrigger) -> list[ListedTrigger]:
+    if verb is BulkAction.DELETE:
         return found.unfit if row.is_system else found.plain
-    if row.is_enabled is (verb is Verb.RESUME):
+    if row.is_enabled is (verb is BulkAction.RESUME):
         return found.idle
-    if verb is Verb.PAUSE or (row.paused_note in NO_REASON and row.approval not in ("awaiting", "rejected")):
+    if verb is BulkAction.PAUSE or (row.paused_note in NO_REASON and row.approval not in ("awaiting", "rejected")):
         return found.plain
     if row.approval in ("awaiting", "rejected"):
         return found.unfit

@@ -11,14 +11,14 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import Conflict, InvalidField, LimitReached
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import TriggerKind
-from scheduler.intake.messages.intake import NewMessage, Received, receive_message
+from scheduler.intake.messages.intake import NewMessage, ReceivedMessage, receive_message
 from scheduler.intake.wakes.intake import Call, wake_within
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_trigger_limits import check_limit
 from scheduler.manage.trigger_jobs import put_jobs
 from scheduler.storage.agents import get_agent
 from scheduler.storage.engine import Database
-from scheduler.storage.trigger_views import Wait, open_waits
+from scheduler.storage.trigger_views import AwaitedAnswer, open_waits
 from scheduler.storage.triggers import insert_trigger
 
 ANSWER_WITHIN = timedelta(hours=24)
@@ -28,7 +28,7 @@ CHANNEL = "agent"
 
 
 @dataclass(frozen=True, slots=True)
-class Delegated:
+class Delegation:
     """The waiting trigger, whose id identifies the delegation, and the firing with the task."""
 
     delegation_id: UUID
@@ -38,7 +38,7 @@ class Delegated:
 
 def delegate(
     db: Database, tenant_id: UUID, agent_id: UUID, to_agent_id: UUID, task: str, *, actor: str
-) -> Delegated:
+) -> Delegation:
     """Wakes an agent with a task and waits for its answer.
 
     `agent_id` is woken once, with the answer or at the timeout. Raises NotFound (an agent), InvalidField (the
@@ -74,13 +74,13 @@ def delegate(
             put_jobs(conn, delegation_id, None, timed=False, enabled=True, expires_at=expires_at)
             detail = {"type": TriggerKind.A2A_WAIT.value, "to_agent_id": str(to_agent_id)}
             rows.audit(conn, "created", tenant_id, agent_id, delegation_id, actor, **detail)
-            return Delegated(delegation_id, outcome.firing_id, expires_at)
+            return Delegation(delegation_id, outcome.firing_id, expires_at)
     raise outcome
 
 
 def answer(
     conn: Connection, tenant_id: UUID, agent_id: UUID, text: str, delegation_id: UUID | None
-) -> tuple[Wait, Received]:
+) -> tuple[AwaitedAnswer, ReceivedMessage]:
     """Answers the agent that waits for `agent_id`, the only one if None, in the caller's transaction.
 
     Raises Conflict when nobody waits, or several do and none is named, and InvalidField for the text.
@@ -93,7 +93,7 @@ def answer(
     return found[0], receive_message(conn, message)
 
 
-def _which(waits: list[Wait], delegation_id: UUID | None) -> str:
+def _which(waits: list[AwaitedAnswer], delegation_id: UUID | None) -> str:
     if not waits:
         return "Nobody waits for your answer: it was given, or the time is over. Use send_message to write anyway."
     known = "; ".join(f"{each.id} of {each.agent_name}: {' '.join(each.task.split())[:80]!r}" for each in waits)

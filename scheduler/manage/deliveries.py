@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection
 
-from scheduler.intake.webhooks.redeliver import Redelivered, redeliver, redeliver_range
+from scheduler.intake.webhooks.redeliver import Redelivery, redeliver, redeliver_range
 from scheduler.manage.agent_rights import check_may_change
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import get_view
@@ -21,7 +21,7 @@ class Deliveries:
 
     def replay(
         self, tenant_id: UUID, trigger_id: UUID, delivery_id: UUID, *, actor: str, by_agent: bool = False
-    ) -> Redelivered:
+    ) -> Redelivery:
         """Fires again with the body of one delivery, regardless of its id, the filter and the rate limit.
 
         Raises NotFound, Conflict when the trigger may not fire, and Forbidden for an agent that may not change it.
@@ -39,7 +39,7 @@ class Deliveries:
         *,
         actor: str,
         by_agent: bool = False,
-    ) -> list[Redelivered]:
+    ) -> list[Redelivery]:
         """Fires again with each delivery of a range, oldest first; all or none. Raises as `replay` does."""
         with self._db.begin() as conn:
             _check(conn, tenant_id, trigger_id, by_agent=by_agent)

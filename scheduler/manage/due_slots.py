@@ -20,7 +20,7 @@ from scheduler.domain.errors import InvalidField, stops_process
 from scheduler.domain.misfire import Schedule, Slots
 from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate, lock_triggers
 from scheduler.firings.record import record_firings
-from scheduler.firings.slots import Decided, Definition, decide_due, skipped_event, slots_before
+from scheduler.firings.slots import Definition, SlotDecision, decide_due, skipped_event, slots_before
 from scheduler.intake.checks import run_checks
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.trigger_spec import HeldTrigger, StoredTrigger
@@ -124,19 +124,19 @@ def _comes_again(row: StoredTrigger) -> bool:
         return False
 
 
-def _decide(trigger: LockedTrigger, row: StoredTrigger) -> tuple[Decided, str | None]:
+def _decide(trigger: LockedTrigger, row: StoredTrigger) -> tuple[SlotDecision, str | None]:
     """Decides as a pass would now, and tells why nothing fires if not because of the policy."""
     try:
         if gate(trigger, trigger.read_at) == "expired" and trigger.expires_at is not None:
             missed = slots_before(trigger, _definition(row), _due_slot(row), trigger.expires_at)
             schedule = stored_schedule(row)
-            return Decided((), None if schedule is None else schedule.next_after(row.now), missed), "expired"
+            return SlotDecision((), None if schedule is None else schedule.next_after(row.now), missed), "expired"
         return decide_due(trigger, _definition(row), _due_slot(row)), None
     except BaseException as error:  # an unreadable trigger can still be changed or stopped
         if stops_process(error):
             raise
         logger.warning("What is due of trigger {} cannot be decided: {!r}", row.id, first_line(error))
-        return Decided((), None, Slots(_due_slot(row), _due_slot(row), 1, False)), type(error).__name__
+        return SlotDecision((), None, Slots(_due_slot(row), _due_slot(row), 1, False)), type(error).__name__
 
 
 def _whole(trigger: LockedTrigger, row: StoredTrigger, moment: datetime) -> Slots | None:
@@ -157,7 +157,9 @@ def _definition(row: StoredTrigger) -> Definition:
     return Definition(json.dumps(row.config), row.zone, row.anchor_at, row.misfire_policy, row.grace_seconds)
 
 
-def _events(trigger: LockedTrigger, decided: Decided, because: str, actor: str, why: str | None) -> list[Event]:
+def _events(
+    trigger: LockedTrigger, decided: SlotDecision, because: str, actor: str, why: str | None
+) -> list[Event]:
     events: list[Event] = []
     if decided.skipped is not None:
         events.append(skipped_event(trigger, decided.skipped, actor=actor, why=why))

@@ -11,8 +11,8 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from scheduler.domain.errors import Forbidden, InvalidField
-from scheduler.domain.llm import ModelSpec, Provider, Trial
-from scheduler.domain.thread_quota import Turns
+from scheduler.domain.llm import ModelSpec, ModelTrial, Provider
+from scheduler.domain.thread_quota import ThreadQuota
 from scheduler.net.headers import check_address
 from scheduler.net.policy import AllowedPrivate, origin_of
 from scheduler.storage.audit import Event, record_events
@@ -44,14 +44,14 @@ class TestedModel:
     """A model and the result of a test question."""
 
     name: str
-    trial: Trial
+    trial: ModelTrial
 
 
 class Models:
     """The operations on models. Every change is one transaction and writes an audit event."""
 
     def __init__(
-        self, db: Database, box: SecretBox, allow_private: AllowedPrivate, ask: Callable[[ModelSpec], Trial]
+        self, db: Database, box: SecretBox, allow_private: AllowedPrivate, ask: Callable[[ModelSpec], ModelTrial]
     ) -> None:
         """`ask` sends a short question to a model and waits for the answer."""
         self._db = db
@@ -59,7 +59,7 @@ class Models:
         self._allow_private = allow_private
         self._ask = ask
         # Each test occupies a thread of this process for up to 20 s.
-        self._turns = Turns("models are being tested")
+        self._turns = ThreadQuota("models are being tested")
 
     def create(self, tenant_id: UUID, values: Mapping[str, Any], author: Author) -> Model:
         """Creates a model. Raises InvalidField, Forbidden, NotFound for the tenant, or Conflict for its name."""

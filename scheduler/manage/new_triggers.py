@@ -15,7 +15,7 @@ from scheduler.domain.model import JobKind
 from scheduler.domain.permissions import Permitted
 from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
-from scheduler.manage.agent_trigger_limits import Room, check_may_add
+from scheduler.manage.agent_trigger_limits import TriggerAllowance, check_may_add
 from scheduler.manage.trigger_spec import AgentLimits, TriggerSpec, check_spec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.audit import Event, record_events
@@ -37,7 +37,7 @@ class CreatedTrigger:
 
 
 @dataclass(frozen=True, slots=True)
-class Maker:
+class Creator:
     """Who creates a trigger, and how."""
 
     actor: str
@@ -86,8 +86,8 @@ def plan_trigger(
     conn: Connection,
     agent: AgentLimits,
     spec: TriggerSpec,
-    maker: Maker,
-    room: Room,
+    maker: Creator,
+    room: TriggerAllowance,
     allow_private: AllowedPrivate,
     permitted: Permitted,
     seal: Callable[[Mapping[str, Any]], bytes | None],

@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from uuid import UUID
 
 from scheduler.domain.clock import Clock
-from scheduler.domain.thread_quota import Turns
+from scheduler.domain.thread_quota import ThreadQuota
 from scheduler.manage.definitions.service import Definitions
 from scheduler.manage.definitions.shapes import Wanted
 from scheduler.manage.models import Author
@@ -72,7 +72,7 @@ class Simulations:
         self._definitions = definitions
         self._clock = clock
         # Each takes seconds of a processor.
-        self._turns = Turns("simulations are running")
+        self._turns = ThreadQuota("simulations are running")
 
     def run(self, tenant_id: UUID, wanted: Sequence[Wanted], author: Author, asked: Asked) -> Compared:
         """Compares definitions with today. Raises InvalidField, InvalidRequest, LimitReached."""

@@ -13,7 +13,7 @@ from scheduler.firings.record import record_firings
 from scheduler.intake.wakes.intake import asked_firing
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.due_slots import skip_due
-from scheduler.manage.trigger_spec import Fired
+from scheduler.manage.trigger_spec import ManualFire
 from scheduler.storage.idempotency import KeyedRequest, answered_before, keep_answer
 from scheduler.storage.triggers import stop_jobs
 
@@ -27,14 +27,14 @@ def fire_trigger(
     by_agent: bool,
     request: KeyedRequest | None,
     seen: dict[str, Any] | None = None,
-) -> Fired:
+) -> ManualFire:
     """Fires now, counted and without cooldown; returns the earlier result for a repeated `request`.
 
     Raises Conflict for a trigger that may not fire, and LimitReached when a chain of agents is too deep.
     """
     before = answered_before(conn, request)
     if before is not None:
-        return Fired(UUID(before["firing_id"]), UUID(before["invocation_id"]), duplicate=True)
+        return ManualFire(UUID(before["firing_id"]), UUID(before["invocation_id"]), duplicate=True)
     row = rows.lock_trigger(conn, tenant_id, trigger_id)
     trigger = lock_triggers(conn, [trigger_id])[trigger_id]
     refusal = gate(trigger, trigger.read_at)
@@ -46,6 +46,6 @@ def fire_trigger(
         skip_due(conn, [row], why="max_fires", actor=actor)
         stop_jobs(conn, [trigger_id])
     rows.audit(conn, "fired", tenant_id, row.agent_id, trigger_id, actor, firing_id=str(firing.id))
-    fired = Fired(firing.id, recorded.inserted[firing.id])
+    fired = ManualFire(firing.id, recorded.inserted[firing.id])
     keep_answer(conn, request, {"firing_id": str(fired.firing_id), "invocation_id": str(fired.invocation_id)})
     return fired

@@ -185,7 +185,7 @@ def help_of(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Fired:
+class ManualFire:
     """The requested firing and the invocation that carries it."""
 
     firing_id: UUID

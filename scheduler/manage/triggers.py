@@ -15,14 +15,14 @@ from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.ids import new_token, token_hash
 from scheduler.domain.permissions import NOTHING_PERMITTED, Permitted
 from scheduler.manage import trigger_rows as rows
-from scheduler.manage.agent_trigger_limits import Room
+from scheduler.manage.agent_trigger_limits import TriggerAllowance
 from scheduler.manage.due_slots import lock_settled
-from scheduler.manage.new_triggers import CreatedTrigger, Maker, NewTrigger, plan_trigger, write_triggers
+from scheduler.manage.new_triggers import CreatedTrigger, Creator, NewTrigger, plan_trigger, write_triggers
 from scheduler.manage.row_errors import RowErrors
 from scheduler.manage.trigger_changes import Author, TriggerChanges, lock_to_pause
 from scheduler.manage.trigger_fire import fire_trigger
 from scheduler.manage.trigger_jobs import pause_trigger, remove_jobs, resume_trigger
-from scheduler.manage.trigger_spec import AgentLimits, Fired, TriggerSpec
+from scheduler.manage.trigger_spec import AgentLimits, ManualFire, TriggerSpec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from scheduler.storage.idempotency import KeyedRequest
@@ -69,22 +69,22 @@ class Triggers:
         counted and cannot be deleted. `by_agent`: the agent creates it itself, within the limits of
         `agent_trigger_limits`, and it may need approval.
         """
-        maker = Maker(actor, created_by, is_system, by_agent)
+        maker = Creator(actor, created_by, is_system, by_agent)
         with rows.telling_of_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
             agent = rows.lock_agent(conn, tenant_id, agent_id)
-            new = self._plan(conn, agent, spec, maker, Room(conn, agent))
+            new = self._plan(conn, agent, spec, maker, TriggerAllowance(conn, agent))
             return write_triggers(conn, [new], actor)[0]
 
     def create_all(
         self, tenant_id: UUID, wanted: Sequence[tuple[UUID, TriggerSpec]], *, actor: str, by_agent: bool = False
     ) -> list[CreatedTrigger]:
         """Creates all of these triggers, given as (agent id, spec), or none. Raises every error, by row."""
-        maker, errors = Maker(actor, by_agent=by_agent), RowErrors()
+        maker, errors = Creator(actor, by_agent=by_agent), RowErrors()
         errors.note_repeated((agent_id, spec.name) for agent_id, spec in wanted)
         new = []
         with self._db.begin() as conn:
             agents = rows.lock_agents(conn, tenant_id, {agent_id for agent_id, _ in wanted})
-            rooms = {agent_id: Room(conn, agent) for agent_id, agent in agents.items()}
+            rooms = {agent_id: TriggerAllowance(conn, agent) for agent_id, agent in agents.items()}
             taken = rows.taken_names(conn, wanted)
             for index, (agent_id, spec) in enumerate(wanted):
                 with errors.of(index):
@@ -97,7 +97,7 @@ class Triggers:
             return write_triggers(conn, new, actor)
 
     def _plan(
-        self, conn: Connection, agent: AgentLimits, spec: TriggerSpec, maker: Maker, room: Room
+        self, conn: Connection, agent: AgentLimits, spec: TriggerSpec, maker: Creator, room: TriggerAllowance
     ) -> NewTrigger:
         return plan_trigger(
             conn, agent, spec, maker, room, self._allow_private, self._permitted, self._changes.seal
@@ -196,7 +196,7 @@ class Triggers:
         by_agent: bool = False,
         request: KeyedRequest | None = None,
         seen: dict[str, Any] | None = None,
-    ) -> Fired:
+    ) -> ManualFire:
         """Fires now as requested: counted, without cooldown. Raises Conflict for one that may not fire.
 
         When its own agent fires it, the firing continues the agent's chain and may raise LimitReached. A repeated

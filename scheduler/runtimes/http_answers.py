@@ -10,7 +10,7 @@ from scheduler.domain.charsets import decode
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.json_path import compile_stored
 from scheduler.domain.json_values import read_json
-from scheduler.domain.llm import Spent, read_usage
+from scheduler.domain.llm import ResponseUsage, read_usage
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.domain.templates import as_text
 from scheduler.net.client import Answer
@@ -66,7 +66,9 @@ class Reading:
             return Failed(f"The agent answered that it failed: {error[:EXCERPT]}", spent=spent, note=note)
         return self._reply_in(document, text, answer.truncated, spent, note)
 
-    def _reply_in(self, document: Any, text: str, is_cut: bool, spent: Spent | None, note: str | None) -> Replied:
+    def _reply_in(
+        self, document: Any, text: str, is_cut: bool, spent: ResponseUsage | None, note: str | None
+    ) -> Replied:
         if self.reply_path is None:
             return replace(read_reply(text, is_cut=is_cut), spent=spent, note=note)
         found = _text_at(self.reply_path, document)
@@ -75,7 +77,7 @@ class Reading:
             return Replied(text, is_cut, spent=spent, note=" ".join(filter(None, (lost, note))))
         return Replied(found, is_cut, spent=spent, note=note)
 
-    def _usage(self, document: Any) -> tuple[Spent | None, str | None]:
+    def _usage(self, document: Any) -> tuple[ResponseUsage | None, str | None]:
         if document is NOTHING:
             return None, None
         if self.usage_path is not None:

@@ -19,7 +19,7 @@ from scheduler.domain.text import MAX_REPLY_BYTES, storable
 from scheduler.domain.tools import McpServer
 from scheduler.net.httpx2_client import httpx2_client
 from scheduler.runtimes.base import RuntimeParts
-from scheduler.runtimes.mcp_tools import Offered, ToolFailed
+from scheduler.runtimes.mcp_tools import OfferedTool, ToolFailed
 
 MAX_ANSWER_BYTES = 32 * MAX_REPLY_BYTES
 """The limit of one HTTP response, which may be a stream of many messages."""
@@ -31,7 +31,7 @@ CLIENT = mcp_types.Implementation(name="Reveille", version="1")
 class McpSession:
     """An open connection and the tools that its server lists."""
 
-    def __init__(self, client: Client, tools: Sequence[Offered]) -> None:
+    def __init__(self, client: Client, tools: Sequence[OfferedTool]) -> None:
         self._client = client
         self.tools = tools
 
@@ -83,12 +83,12 @@ def _block(block: mcp_types.ContentBlock) -> str:
     return f"[{block.type} {block.mime_type}, {len(block.data)} characters of base64]"
 
 
-async def _list(client: Client) -> list[Offered]:
-    offered: list[Offered] = []
+async def _list(client: Client) -> list[OfferedTool]:
+    offered: list[OfferedTool] = []
     cursor: str | None = None
     while len(offered) < MAX_TOOLS:
         page = await client.list_tools(cursor=cursor)
-        offered += [Offered(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
+        offered += [OfferedTool(tool.name, tool.description or "", tool.input_schema) for tool in page.tools]
         cursor = page.next_cursor
         if not cursor:
             break

@@ -45,7 +45,7 @@ class ToolFailed(ReveilleError):
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
+class OfferedTool:
     """A tool as its server lists it."""
 
     name: str
@@ -56,7 +56,7 @@ class Offered:
 class Session(Protocol):
     """An open connection to a server."""
 
-    tools: Sequence[Offered]
+    tools: Sequence[OfferedTool]
 
     async def call(self, name: str, arguments: Mapping[str, Any]) -> str:
         """Returns a tool's result as text. Raises ToolFailed and any error of the library."""
@@ -155,7 +155,7 @@ class _Line:
             logger.warning("{} failed; it is left out: {}", self, why)
         self.failed = f"{self} failed; its tools are omitted: {why}"
 
-    def _tool(self, offered: Offered) -> Tool:
+    def _tool(self, offered: OfferedTool) -> Tool:
         async def call(arguments: Mapping[str, Any]) -> str:
             return await self._call(offered.name, arguments)
 

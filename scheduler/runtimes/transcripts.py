@@ -12,7 +12,7 @@ from loguru import logger
 from sqlalchemy import Connection
 
 from scheduler.domain.errors import DatabaseUnavailable
-from scheduler.domain.llm import EndedCall, Past, Spent
+from scheduler.domain.llm import EarlierAttempts, FinishedCall, ResponseUsage
 from scheduler.storage import transcripts
 from scheduler.storage.engine import Database
 
@@ -65,11 +65,11 @@ class RunJournal:
         self._journal = journal
         self._run = (invocation_id, attempt)
 
-    async def open(self, title: str, context: str) -> Past:
+    async def open(self, title: str, context: str) -> EarlierAttempts:
         """Returns what earlier attempts did."""
         return await self._journal.write(transcripts.open_transcript, *self._run, title=title, context=context)
 
-    async def add_response(self, position: int, response: str, said: str, spent: Spent) -> None:
+    async def add_response(self, position: int, response: str, said: str, spent: ResponseUsage) -> None:
         """Stores a response. If it is written twice because a commit's answer was lost, it is stored once."""
         await self._journal.write(transcripts.add_response, *self._run, position, response, said=said, spent=spent)
 
@@ -83,6 +83,6 @@ class RunJournal:
             transcripts.start_call, *self._run, session_id, key=key, name=name, arguments=arguments
         )
 
-    async def end_call(self, session_id: UUID, key: str, ended: EndedCall) -> None:
+    async def end_call(self, session_id: UUID, key: str, ended: FinishedCall) -> None:
         """Records its result."""
         await self._journal.write(transcripts.end_call, session_id, key, ended)

@@ -19,7 +19,7 @@ from scheduler.simulation.shapes import (
     Figures,
     Outcome,
     Plan,
-    TooMuch,
+    TooManyEvents,
     TriggerPlan,
     Wake,
     Window,
@@ -29,7 +29,7 @@ MAX_EVENTS = 150_000
 NO_ID = UUID(int=0)
 
 
-class _What(IntEnum):
+class _EventOrder(IntEnum):
     """Events at the same moment happen in this order: what is due is recorded before windows close."""
 
     SLOT = 0
@@ -52,7 +52,7 @@ class _Agent:
 
 
 def simulate(plan: Plan) -> Outcome:
-    """Runs a plan. Raises TooMuch when it has more than MAX_EVENTS events."""
+    """Runs a plan. Raises TooManyEvents when it has more than MAX_EVENTS events."""
     return _Simulation(plan).run()
 
 
@@ -63,7 +63,7 @@ class _Simulation:
         self._triggers = {each.trigger.id: each for each in plan.triggers}
         self._state: dict[UUID, LockedTrigger] = {each.trigger.id: each.trigger for each in plan.triggers}
         self._tenant = Account(plan.tenant)
-        self._events: list[tuple[datetime, _What, int, UUID]] = []
+        self._events: list[tuple[datetime, _EventOrder, int, UUID]] = []
         self._numbers = count()
         self._outcome = Outcome(
             agents={id_: each.figures for id_, each in self._agents.items()},
@@ -78,19 +78,19 @@ class _Simulation:
         while self._events and self._events[0][0] < self._plan.end:
             now = self._events[0][0]
             firings: dict[UUID, list[NewFiring]] = defaultdict(list)
-            while self._events and self._events[0][0] == now and self._events[0][1] <= _What.ARRIVAL:
+            while self._events and self._events[0][0] == now and self._events[0][1] <= _EventOrder.ARRIVAL:
                 _, what, _, id_ = heapq.heappop(self._events)
                 handled += 1
                 for firing in self._fired(id_, now, what):
                     firings[firing.trigger.agent_id].append(firing)
             for agent_id, each in firings.items():
                 self._record(self._agents[agent_id], each, now)
-            if self._events and self._events[0][0] == now and self._events[0][1] > _What.ARRIVAL:
+            if self._events and self._events[0][0] == now and self._events[0][1] > _EventOrder.ARRIVAL:
                 _, what, _, id_ = heapq.heappop(self._events)
                 handled += 1
                 self._move(self._agents[id_], what, now)
             if handled > MAX_EVENTS:
-                raise TooMuch(
+                raise TooManyEvents(
                     f"There are more than {MAX_EVENTS:,} events until {now.isoformat()}; simulate fewer days.",
                     field="days",
                 )
@@ -98,7 +98,7 @@ class _Simulation:
             agent.figures.waiting = len(agent.window.firings) if agent.window else 0
         return self._outcome
 
-    def _push(self, at: datetime | None, what: _What, id_: UUID) -> None:
+    def _push(self, at: datetime | None, what: _EventOrder, id_: UUID) -> None:
         if at is not None and at < self._plan.end:
             heapq.heappush(self._events, (at, what, next(self._numbers), id_))
 
@@ -106,20 +106,22 @@ class _Simulation:
         id_ = trigger.trigger.id
         for at in trigger.arrivals:
             if at >= self._plan.start:
-                self._push(at, _What.ARRIVAL, id_)
+                self._push(at, _EventOrder.ARRIVAL, id_)
         if trigger.is_timed and trigger.trigger.is_enabled:
-            self._push(first_slot_after(trigger.trigger, trigger.definition, self._plan.start), _What.SLOT, id_)
+            self._push(
+                first_slot_after(trigger.trigger, trigger.definition, self._plan.start), _EventOrder.SLOT, id_
+            )
 
-    def _fired(self, id_: UUID, now: datetime, what: _What) -> Sequence[NewFiring]:
+    def _fired(self, id_: UUID, now: datetime, what: _EventOrder) -> Sequence[NewFiring]:
         """Returns the firings of a slot or an arrival, and goes on to the next slot."""
         agent = self._agents[self._state[id_].agent_id]
         state = self._state[id_]._replace(read_at=now, paced_at=agent.paced_at)
         if gate(state, now) is not None:
             return ()
-        if what is _What.ARRIVAL:
+        if what is _EventOrder.ARRIVAL:
             return (NewFiring(state, str(next(self._numbers)), id=NO_ID),)
         decided = decide_due(state, self._triggers[id_].definition, now)
-        self._push(decided.next_run_time, _What.SLOT, id_)
+        self._push(decided.next_run_time, _EventOrder.SLOT, id_)
         return decided.firings
 
     def _record(self, agent: _Agent, firings: Sequence[NewFiring], now: datetime) -> None:
@@ -137,7 +139,7 @@ class _Simulation:
             window.due_at = now
         for each in firings:
             self._count(agent, each, window.due_at or now)
-        self._push(window.due_at, _What.DUE, agent.plan.id)
+        self._push(window.due_at, _EventOrder.DUE, agent.plan.id)
 
     def _count(self, agent: _Agent, firing: NewFiring, woken_at: datetime) -> None:
         state = self._state[firing.trigger.id]
@@ -146,18 +148,18 @@ class _Simulation:
         if state.is_paced:
             agent.paced_at = woken_at
 
-    def _move(self, agent: _Agent, what: _What, now: datetime) -> None:
+    def _move(self, agent: _Agent, what: _EventOrder, now: datetime) -> None:
         window = agent.window
-        if what is _What.END:
+        if what is _EventOrder.END:
             agent.is_running = False
             self._spend(agent, now)
             if window is not None and window.is_busy:
                 window.is_busy, window.due_at = False, now
-                self._push(now, _What.DUE, agent.plan.id)
-        elif what is _What.FREED and window is not None and window.due_at is None and not window.is_busy:
+                self._push(now, _EventOrder.DUE, agent.plan.id)
+        elif what is _EventOrder.FREED and window is not None and window.due_at is None and not window.is_busy:
             window.due_at = now
-            self._push(now, _What.DUE, agent.plan.id)
-        elif what is _What.DUE and window is not None and window.due_at is not None and window.due_at <= now:
+            self._push(now, _EventOrder.DUE, agent.plan.id)
+        elif what is _EventOrder.DUE and window is not None and window.due_at is not None and window.due_at <= now:
             self._close(agent, window, now)
 
     def _close(self, agent: _Agent, window: Window, now: datetime) -> None:
@@ -176,10 +178,10 @@ class _Simulation:
         if spent is not None:
             window.due_at = None
             agent.figures.held += 1
-            self._push(spent.frees_at, _What.FREED, agent.plan.id)
+            self._push(spent.frees_at, _EventOrder.FREED, agent.plan.id)
         elif self._may_wait(window, now) and is_in_no_hurry(spendings):
             window.due_at = window.opened_at + WIDENED
-            self._push(window.due_at, _What.DUE, agent.plan.id)
+            self._push(window.due_at, _EventOrder.DUE, agent.plan.id)
         else:
             self._wake(agent, window, now)
 
@@ -205,11 +207,11 @@ class _Simulation:
         for account in (agent.account, self._tenant):
             account.readied.append(now)
         agent.is_running = True
-        self._push(now + agent.plan.usage.run, _What.END, agent.plan.id)
+        self._push(now + agent.plan.usage.run, _EventOrder.END, agent.plan.id)
         window.firings, window.times = window.firings[size:], window.times[size:]
         if window.firings:
             window.opened_at = window.due_at = now
-            self._push(now, _What.DUE, agent.plan.id)
+            self._push(now, _EventOrder.DUE, agent.plan.id)
         else:
             agent.window = None
 

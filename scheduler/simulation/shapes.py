@@ -13,7 +13,7 @@ from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.firings.slots import Definition
 
 
-class TooMuch(InvalidField):
+class TooManyEvents(InvalidField):
     """The simulation has too many events."""
 
 

@@ -18,7 +18,7 @@ SUGGESTED = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedTable:
     """A table with ids and names, and the condition for listed rows."""
 
     what: str
@@ -27,20 +27,20 @@ class Named:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class NameMatch:
     """A match. `shown` is the name that finds it again, or its id when the name is ambiguous."""
 
     id: UUID
     shown: str
 
 
-AGENTS = Named("agent", Agent, (Agent.deleted_at.is_(None),))
-TRIGGERS = Named("trigger", Trigger, (Trigger.deleted_at.is_(None), Trigger.type.not_in(UNLISTED)))
+AGENTS = NamedTable("agent", Agent, (Agent.deleted_at.is_(None),))
+TRIGGERS = NamedTable("trigger", Trigger, (Trigger.deleted_at.is_(None), Trigger.type.not_in(UNLISTED)))
 
 
 def find_named(
-    conn: Connection, tenant_id: UUID, named: Named, reference: str, *, agent_id: UUID | None = None
-) -> Found:
+    conn: Connection, tenant_id: UUID, named: NamedTable, reference: str, *, agent_id: UUID | None = None
+) -> NameMatch:
     """Finds the agent or trigger by id, deleted ones included, or by name.
 
     Raises NotFound, and InvalidField when several triggers share the name; `agent_id` disambiguates.
@@ -56,10 +56,10 @@ def find_named(
     if row is None:
         raise NotFound(f"There is no {named.what} {reference!r}.")
     same = select(table.id).where(table.tenant_id == tenant_id, table.name == row.name, *named.listed).limit(2)
-    return Found(row.id, row.name if conn.scalars(same).all() == [row.id] else str(row.id))
+    return NameMatch(row.id, row.name if conn.scalars(same).all() == [row.id] else str(row.id))
 
 
-def suggest(conn: Connection, tenant_id: UUID, named: Named) -> Sequence[str]:
+def suggest(conn: Connection, tenant_id: UUID, named: NamedTable) -> Sequence[str]:
     """Lists the names of the newest rows, alphabetically and without duplicates."""
     table = named.table
     newest = select(table.name).where(table.tenant_id == tenant_id, *named.listed)
@@ -67,7 +67,7 @@ def suggest(conn: Connection, tenant_id: UUID, named: Named) -> Sequence[str]:
     return sorted(set(rows), key=str.casefold)
 
 
-def _by_name(conn: Connection, tenant_id: UUID, named: Named, name: str, agent_id: UUID | None) -> Found:
+def _by_name(conn: Connection, tenant_id: UUID, named: NamedTable, name: str, agent_id: UUID | None) -> NameMatch:
     table = named.table
     query = select(table.id, table.name).where(table.tenant_id == tenant_id, *named.listed)
     if agent_id is not None and table is Trigger:
@@ -79,4 +79,4 @@ def _by_name(conn: Connection, tenant_id: UUID, named: Named, name: str, agent_i
         raise NotFound(f"There is no {named.what} {name!r}.")
     if len(rows) > 1:
         raise InvalidField(f"Several are called {name!r}. Name the agent too, or give the ID.")
-    return Found(rows[0].id, rows[0].name)
+    return NameMatch(rows[0].id, rows[0].name)

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import insert
 from scheduler.domain.context import session_title
 from scheduler.domain.errors import Conflict
 from scheduler.domain.ids import new_id
-from scheduler.domain.llm import CallState, EndedCall, Past, Spent
+from scheduler.domain.llm import CallState, EarlierAttempts, FinishedCall, ResponseUsage
 from scheduler.domain.model import InvocationState
 from scheduler.domain.text import storable
 from scheduler.storage.arrays import uuid_array
@@ -51,7 +51,9 @@ class Superseded(Conflict):
     """The attempt is no longer running: it was cancelled or another worker took it over."""
 
 
-def open_transcript(conn: Connection, invocation_id: UUID, attempt: int, *, title: str, context: str) -> Past:
+def open_transcript(
+    conn: Connection, invocation_id: UUID, attempt: int, *, title: str, context: str
+) -> EarlierAttempts:
     """Opens the session of a run: the first attempt creates it with its context; later ones get the earlier
     responses.
 
@@ -67,10 +69,10 @@ def open_transcript(conn: Connection, invocation_id: UUID, attempt: int, *, titl
     )
     if session_id is not None:
         _say(conn, run, session_id, context, from_type=SYSTEM, from_id=run.id, to_agent_id=run.agent_id)
-        return Past(session_id)
+        return EarlierAttempts(session_id)
     session_id = conn.execute(select(Session.id).where(Session.invocation_id == invocation_id)).scalar_one()
     _end(conn, session_id, CallState.INTERRUPTED, INTERRUPTED)
-    return Past(session_id, _responses(conn, invocation_id), _ended_calls(conn, session_id))
+    return EarlierAttempts(session_id, _responses(conn, invocation_id), _ended_calls(conn, session_id))
 
 
 def add_response(
@@ -81,7 +83,7 @@ def add_response(
     response: str,
     *,
     said: str,
-    spent: Spent,
+    spent: ResponseUsage,
 ) -> None:
     """Stores a response as JSON, its visible text, and its usage. Numbered from 0. Raises Superseded."""
     run = _hold(conn, invocation_id, attempt)
@@ -118,7 +120,7 @@ def start_call(
     _say(conn, run, session_id, "", from_type="agent", from_id=run.agent_id, to_agent_id=None, **call)
 
 
-def end_call(conn: Connection, session_id: UUID, key: str, ended: EndedCall) -> None:
+def end_call(conn: Connection, session_id: UUID, key: str, ended: FinishedCall) -> None:
     """Records the result of a tool call, even when the run was taken over meanwhile, since the call was made."""
     _end(conn, session_id, ended.state, ended.result, Message.tool_key == key)
 
@@ -162,7 +164,7 @@ def transcript_of(conn: Connection, invocation_id: UUID) -> Session | None:
     return row_as(Session, conn.execute(query))
 
 
-class HeldRun(NamedTuple):
+class LockedRun(NamedTuple):
     """A running invocation that is locked."""
 
     id: UUID
@@ -170,10 +172,10 @@ class HeldRun(NamedTuple):
     agent_id: UUID
 
 
-def _hold(conn: Connection, invocation_id: UUID, attempt: int) -> HeldRun:
+def _hold(conn: Connection, invocation_id: UUID, attempt: int) -> LockedRun:
     """Locks the running attempt, which keeps it ours until commit. Raises Superseded."""
     row = row_as(
-        HeldRun,
+        LockedRun,
         conn.execute(
             select(Invocation.id, Invocation.tenant_id, Invocation.agent_id)
             .where(
@@ -189,7 +191,7 @@ def _hold(conn: Connection, invocation_id: UUID, attempt: int) -> HeldRun:
     return row
 
 
-def _say(conn: Connection, run: HeldRun, session_id: UUID, said: str, **values: Any) -> None:
+def _say(conn: Connection, run: LockedRun, session_id: UUID, said: str, **values: Any) -> None:
     whole = {"tenant_id": run.tenant_id, "session_id": session_id, "channel": CHANNEL, "text": storable(said)[0]}
     conn.execute(insert(Message).values(id=new_id(), **whole, **values).on_conflict_do_nothing())
 
@@ -211,10 +213,10 @@ def _responses(conn: Connection, invocation_id: UUID) -> tuple[str, ...]:
     return tuple(rows)
 
 
-def _ended_calls(conn: Connection, session_id: UUID) -> dict[str, EndedCall]:
+def _ended_calls(conn: Connection, session_id: UUID) -> dict[str, FinishedCall]:
     rows = conn.execute(
         select(Message.tool_key, Message.tool_state, Message.text).where(
             Message.session_id == session_id, Message.tool_key.is_not(None)
         )
     )
-    return {str(key): EndedCall(CallState(str(state)), result) for key, state, result in rows}
+    return {str(key): FinishedCall(CallState(str(state)), result) for key, state, result in rows}

@@ -172,7 +172,7 @@ def list_awaiting(
 
 
 @dataclass(frozen=True, slots=True)
-class Wait:
+class AwaitedAnswer:
     """An agent that waits for an answer, and the task. `id` is the delegation's."""
 
     id: UUID
@@ -190,9 +190,9 @@ WAITS = text("""
 """)
 
 
-def open_waits(conn: Connection, tenant_id: UUID, agent_id: UUID) -> list[Wait]:
+def open_waits(conn: Connection, tenant_id: UUID, agent_id: UUID) -> list[AwaitedAnswer]:
     """Lists this agent's pending waits for answers, oldest first."""
-    return rows_as(Wait, conn.execute(WAITS, {"tenant_id": tenant_id, "agent_id": str(agent_id)}))
+    return rows_as(AwaitedAnswer, conn.execute(WAITS, {"tenant_id": tenant_id, "agent_id": str(agent_id)}))
 
 
 def _as_id(reference: str) -> UUID | None:

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, select, text
 
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.metrics import COST, TOKENS, later
 from scheduler.storage.agents import AGENT_ZONE
 from scheduler.storage.arrays import uuid_array
@@ -95,7 +95,7 @@ class TriggerUsage:
     cost: Decimal
 
 
-def count_spent(conn: Connection, invocation_id: UUID, spent: Spent) -> None:
+def count_spent(conn: Connection, invocation_id: UUID, spent: ResponseUsage) -> None:
     """Adds a response's usage to its invocation and to its agent's day."""
     values = {"tokens_in": spent.tokens_in, "tokens_out": spent.tokens_out, "cost": spent.cost}
     later(conn, lambda: _tally([spent]))
@@ -103,7 +103,7 @@ def count_spent(conn: Connection, invocation_id: UUID, spent: Spent) -> None:
     conn.execute(_COUNT, values | {"invocation_id": invocation_id, "invocations": 0})
 
 
-def count_all_spent(conn: Connection, spent: Mapping[UUID, Spent]) -> None:
+def count_all_spent(conn: Connection, spent: Mapping[UUID, ResponseUsage]) -> None:
     """Adds the usage that agents reported, by invocation, to these and to the agents' days."""
     rows = [
         {"id": each, "tokens_in": taken.tokens_in, "tokens_out": taken.tokens_out, "cost": f"{taken.cost:f}"}
@@ -114,7 +114,7 @@ def count_all_spent(conn: Connection, spent: Mapping[UUID, Spent]) -> None:
     conn.execute(_COUNT_SPENT, {"rows": as_json(rows)})
 
 
-def _tally(spent: Iterable[Spent]) -> None:
+def _tally(spent: Iterable[ResponseUsage]) -> None:
     for each in spent:
         TOKENS.labels("in").inc(each.tokens_in)
         TOKENS.labels("out").inc(each.tokens_out)

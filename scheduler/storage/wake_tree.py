@@ -33,7 +33,7 @@ RELATIVES = text(f"""
 
 
 @dataclass(frozen=True, slots=True)
-class Relative:
+class RelatedFiring:
     """A firing in the same chain of wakes, the agent it woke, and the invocation."""
 
     firing_id: UUID
@@ -50,14 +50,14 @@ class Relative:
 
 
 @dataclass(frozen=True, slots=True)
-class Family:
+class WakeTree:
     """The chain above an invocation and the wakes below it, both ordered from the root down."""
 
-    above: list[Relative]
-    below: list[Relative]
+    above: list[RelatedFiring]
+    below: list[RelatedFiring]
 
 
-def read_family(conn: Connection, tenant_id: UUID, firings: Sequence[FiringRow]) -> Family:
+def read_family(conn: Connection, tenant_id: UUID, firings: Sequence[FiringRow]) -> WakeTree:
     """Reads the relatives of an invocation that carries `firings` (rows with `id`, `root_id` and `depth`).
 
     A wake inherits the root of the deepest firing that caused it, so a chain is followed by its root. Two wakes of
@@ -67,9 +67,9 @@ def read_family(conn: Connection, tenant_id: UUID, firings: Sequence[FiringRow])
     lowest: dict[UUID, int] = {}
     for row in firings:
         lowest[row.root_id] = max(row.depth, lowest.get(row.root_id, 0))
-    relatives = rows_as(Relative, conn.execute(RELATIVES, {"roots": array(lowest), "tenant_id": tenant_id}))
+    relatives = rows_as(RelatedFiring, conn.execute(RELATIVES, {"roots": array(lowest), "tenant_id": tenant_id}))
     others = [each for each in relatives if each.firing_id not in own]
-    return Family(
+    return WakeTree(
         [each for each in others if each.depth < lowest[each.root_id]],
         [each for each in others if each.depth > lowest[each.root_id]],
     )

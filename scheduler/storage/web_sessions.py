@@ -39,7 +39,7 @@ IS_LIVE = (
 
 
 @dataclass(frozen=True, slots=True)
-class SignedIn:
+class SessionOwner:
     """The owner of a session."""
 
     kind: str
@@ -56,7 +56,7 @@ class SignedIn:
 
 
 @dataclass(frozen=True, slots=True)
-class ShownSession:
+class ListedSession:
     """A session in a list. `id` identifies it there; `tenant_id` None means that its owner is an operator."""
 
     id: str
@@ -84,13 +84,13 @@ EVERY_SIGN_IN = SignInFilter()
 
 def list_sessions(
     conn: Connection,
-    me: SignedIn,
+    me: SessionOwner,
     token: str,
     wanted: SignInFilter = EVERY_SIGN_IN,
     *,
     everyone: bool,
     limit: int,
-) -> list[ShownSession]:
+) -> list[ListedSession]:
     """Lists live sessions, newest first: those of `me`, or with `everyone` the tenant's, or all for an operator."""
     owner = WebSession.user_id if me.kind == "user" else WebSession.key_id
     name = func.coalesce(WebUser.name, ApiKey.name)
@@ -123,7 +123,7 @@ def list_sessions(
         query = query.where(func.encode(WebSession.token_hash, "hex") == wanted.id)
     this = token_hash(token)
     return [
-        ShownSession(
+        ListedSession(
             row.token_hash.hex(),
             "user" if row.user_id else "key",
             row.user_id or row.key_id,
@@ -137,7 +137,7 @@ def list_sessions(
     ]
 
 
-def end_shown(conn: Connection, session: ShownSession) -> None:
+def end_shown(conn: Connection, session: ListedSession) -> None:
     """Ends a session from the list. Its live connections are closed at their next check."""
     conn.execute(delete(WebSession).where(WebSession.token_hash == bytes.fromhex(session.id)))
 
@@ -160,7 +160,7 @@ def start_session(
     return token
 
 
-def find_session(conn: Connection, token: str) -> SignedIn | None:
+def find_session(conn: Connection, token: str) -> SessionOwner | None:
     """Returns the owner of a live session whose key or user still exists."""
     row = conn.execute(
         select(
@@ -191,8 +191,8 @@ def find_session(conn: Connection, token: str) -> SignedIn | None:
         conn.execute(update(WebSession).where(WebSession.token_hash == token_hash(token)).values(seen_at=NOW))
     tenant = (row.tenant_id, row.tenant_name, row.timezone)
     if row.user_id is not None:
-        return SignedIn("user", row.user_id, row.user_name, row.user_tenant_id, [row.scope], *tenant)
-    return SignedIn("key", row.key_id, row.key_name, row.key_tenant_id, row.scopes, *tenant)
+        return SessionOwner("user", row.user_id, row.user_name, row.user_tenant_id, [row.scope], *tenant)
+    return SessionOwner("key", row.key_id, row.key_name, row.key_tenant_id, row.scopes, *tenant)
 
 
 def live_sessions(conn: Connection, tokens: Collection[str]) -> set[str]:

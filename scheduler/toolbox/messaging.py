@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import Field
 
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.intake.messages.intake import NewMessage, Received, hear, receive_message
+from scheduler.intake.messages.intake import NewMessage, ReceivedMessage, hear, receive_message
 from scheduler.intake.wakes.intake import Call, wake
 from scheduler.manage.delegation import CHANNEL, answer, delegate
 from scheduler.storage.agents import find_agents
@@ -170,7 +170,7 @@ def talk_tools(services: Services) -> Sequence[Tool]:
     )
 
 
-def _sent(received: Received) -> dict[str, Any]:
+def _sent(received: ReceivedMessage) -> dict[str, Any]:
     """Describes the result of a message, including why it woke nobody although somebody listens."""
     shown = {
         "message_id": str(received.message_id),

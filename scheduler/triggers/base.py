@@ -214,7 +214,7 @@ def first_run(
 def first_slot(config: TriggerConfig, schedule: Schedule, now: datetime) -> datetime | None:
     """Returns the next run of `config`, created, changed or resumed at `now`.
 
-    Raises KindBroke when that is not a time.
+    Raises KindDefect when that is not a time.
     """
     with faults_of(config.kind):
         first = config.first_run(schedule, now)
@@ -228,13 +228,13 @@ def _never_fires(config: TriggerConfig, zone: str, anchor: datetime, now: dateti
     return InvalidField(error.message, field=f"config.{error.field}" if error.field else "config")
 
 
-class KindBroke(InvalidField):
+class KindDefect(InvalidField):
     """A kind raised something other than a refusal, which is a defect of its package."""
 
 
 @contextmanager
 def faults_of(kind_name: str) -> Iterator[None]:
-    """Raises KindBroke on `config` for anything that a kind raises in the block except refusals and database
+    """Raises KindDefect on `config` for anything that a kind raises in the block except refusals and database
     errors.
     """
     try:
@@ -250,7 +250,7 @@ def faults_of(kind_name: str) -> Iterator[None]:
         said = (
             f"The kind {kind_name} cannot take this config: its code raised {type(error).__name__}; see the log."
         )
-        raise KindBroke(said, field="config") from None
+        raise KindDefect(said, field="config") from None
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from pydantic import Field, field_validator
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.check_resources import CheckResources
-from scheduler.triggers.looks import LookConfig, Sighting
+from scheduler.triggers.looks import CheckResult, LookConfig
 from scheduler.triggers.options import Option
 from scheduler.triggers.poll_request import MAX_HEADER_CHARS, MAX_HEADERS
 from scheduler.triggers.zones import load_zone
@@ -26,7 +26,7 @@ AGAIN_SECONDS = 300.0
 MOST_CHANGES = 50
 
 
-class CalendarUnread(ReveilleError):
+class CalendarUnreadable(ReveilleError):
     """The calendar could not be read."""
 
     status = 502
@@ -120,7 +120,7 @@ class CalendarConfig(LookConfig):
             raise InvalidField(f"headers hold more than {MAX_HEADER_CHARS} characters.", field="headers")
         context.check_request(self.url, self.headers)
 
-    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> CheckResult:
         """Fires for the events whose time has come; requests the calendar when the refresh is due."""
         now = resources.now()
         kept, note, changes = cursor, None, None
@@ -129,7 +129,7 @@ class CalendarConfig(LookConfig):
                 kept, changes = self._refreshed(cursor, resources, now)
             except ReveilleError as error:
                 if cursor is None or not self._due(cursor, now):
-                    raise CalendarUnread(error.message, self._patience(cursor, now)) from None
+                    raise CalendarUnreadable(error.message, self._patience(cursor, now)) from None
                 note = error.message
         due = self._due(kept, now)
         fired = {**kept["fired"], **{key: each["start"] for key, each in due.items()}}
@@ -144,7 +144,7 @@ class CalendarConfig(LookConfig):
             data["changes"] = changes
         if data and kept["name"]:
             data["calendar"] = kept["name"]
-        return Sighting(left, data or None, note, shown={"events": list(kept["ahead"].values())[:20]})
+        return CheckResult(left, data or None, note, shown={"events": list(kept["ahead"].values())[:20]})
 
     def remembered(self, cursor: Any) -> Any:
         """Returns the events that it waits for."""
@@ -163,7 +163,7 @@ class CalendarConfig(LookConfig):
         answer = resources.fetch(self.url, {"Accept": "text/calendar, */*;q=0.5", **self.headers}, MAX_BYTES)
         if not 200 <= answer.status < 300:
             more = "; redirects are not followed: give the final URL" if 300 <= answer.status < 400 else ""
-            raise CalendarUnread(f"The server answered HTTP {answer.status}{more}.")
+            raise CalendarUnreadable(f"The server answered HTTP {answer.status}{more}.")
         told = resources.read(
             "calendar",
             answer.body,

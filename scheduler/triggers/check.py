@@ -12,7 +12,7 @@ from pydantic import Field
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.check_resources import CheckResources
-from scheduler.triggers.looks import LookConfig, Sighting
+from scheduler.triggers.looks import CheckResult, LookConfig
 from scheduler.triggers.options import Option
 
 MAX_OUTPUT_BYTES = 1024 * 1024
@@ -73,7 +73,7 @@ class CheckConfig(LookConfig):
         if self.name not in context.permitted.checks:
             raise InvalidField(NOT_LISTED.format(self.name), field="name")
 
-    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> CheckResult:
         """Runs the program; its stdin is its previous cursor as JSON."""
         command = resources.permitted.checks.get(self.name)
         if not command:
@@ -95,26 +95,26 @@ class CheckConfig(LookConfig):
         return cursor["cursor"]
 
 
-def _sighting(output: bytes, kept: Mapping[str, Any]) -> Sighting:
+def _sighting(output: bytes, kept: Mapping[str, Any]) -> CheckResult:
     try:
         text = output.decode().strip()
     except UnicodeDecodeError:
         raise CheckFailed("The program printed what is not text in UTF-8.") from None
     said = _object(text)
     if said is None:
-        return Sighting(kept, {"text": text}) if text else Sighting(kept)
+        return CheckResult(kept, {"text": text}) if text else CheckResult(kept)
     _check_said(said)
     left = {"cursor": said.get("cursor", kept["cursor"]), "keys": kept["keys"]}
     if not said["fire"]:
-        return Sighting(left)
+        return CheckResult(left)
     key = said.get("key")
     if key is None:
-        return Sighting(left, _data(said))
+        return CheckResult(left, _data(said))
     hashed = sha256(key.encode("utf-8", "replace")).hexdigest()[:24]
     if hashed in kept["keys"]:
-        return Sighting(left, note=f"It fired with the key {key} before.")
+        return CheckResult(left, note=f"It fired with the key {key} before.")
     left["keys"] = [hashed, *kept["keys"]][:REMEMBERED_KEYS]
-    return Sighting(left, {"key": key} | _data(said))
+    return CheckResult(left, {"key": key} | _data(said))
 
 
 def _object(text: str) -> dict[str, Any] | None:

@@ -12,7 +12,7 @@ from scheduler.domain.permissions import Permitted
 
 
 @dataclass(frozen=True, slots=True)
-class Ran:
+class ProgramResult:
     """The result of a program."""
 
     status: int
@@ -20,15 +20,15 @@ class Ran:
     errors: str
 
 
-class Run(Protocol):
+class ProgramRunner(Protocol):
     """Runs a program to its end."""
 
-    def __call__(self, command: Sequence[str], given: bytes, *, seconds: float, most: int) -> Ran:
+    def __call__(self, command: Sequence[str], given: bytes, *, seconds: float, most: int) -> ProgramResult:
         """Raises ReveilleError when it takes too long or prints more than `most` bytes; leaves no process behind."""
         ...
 
 
-class Fetched(Protocol):
+class FetchedResponse(Protocol):
     """A server's response."""
 
     @property
@@ -50,8 +50,8 @@ class CheckResources:
 
     permitted: Permitted
     now: Callable[[], datetime]
-    run: Run
-    fetch: Callable[[str, Mapping[str, str], int], Fetched]
+    run: ProgramRunner
+    fetch: Callable[[str, Mapping[str, str], int], FetchedResponse]
     """GETs a URL that may be requested: the URL, headers, and the maximum bytes."""
     address_of: Callable[[str, int], str]
     """Returns an address of a host and port that may be connected to."""

@@ -15,8 +15,8 @@ from pydantic import AliasChoices, Field
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.check_resources import CheckResources
-from scheduler.triggers.looks import Document, LookConfig, Sighting
-from scheduler.triggers.mailbox import Account, Head, Mailbox, main_headers
+from scheduler.triggers.looks import CheckResult, Document, LookConfig
+from scheduler.triggers.mailbox import Account, Mailbox, MailIdentity, main_headers
 from scheduler.triggers.options import Option
 
 PORT = 993
@@ -111,7 +111,7 @@ class EmailConfig(LookConfig):
             raise InvalidField("User, password and token must be single lines.", field="username")
         context.check_server(self.host, self.port, PORT)
 
-    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> CheckResult:
         """Reads the mails that have arrived since the last check."""
         address, account = resources.address_of(self.host, self.port), self._account()
         with account.opened(address) as box:
@@ -120,7 +120,7 @@ class EmailConfig(LookConfig):
             if cursor is None or (cursor["validity"] != validity and "known" not in cursor):
                 note = None if cursor is None else RENUMBERED
                 left = _remembering({"validity": validity, "uid": last}, box.newest_heads(MOST_KNOWN, there))
-                return Sighting(left, note=note, shown={"mails": there})
+                return CheckResult(left, note=note, shown={"mails": there})
             place = _placed(cursor, validity, last)
             if "known" not in place:  # from a version that did not remember it
                 place = _remembering(place, box.newest_heads(MOST_KNOWN, there))
@@ -135,10 +135,10 @@ class EmailConfig(LookConfig):
             left = {name: value for name, value in left.items() if name not in {"until", "since"}}
         note = RENUMBERED_KEPT if cursor["validity"] != validity else None
         if not taken.mails:
-            return Sighting(left, note=note, more=more)
+            return CheckResult(left, note=note, more=more)
         data = {"mails": taken.mails} | ({"more": rest} if rest else {})
         settled = partial(self._mark_seen, address, taken.uids) if self.mark_seen else None
-        return Sighting(left, data, note, documents=taken.documents, settled=settled, more=more)
+        return CheckResult(left, data, note, documents=taken.documents, settled=settled, more=more)
 
     def fingerprint(self) -> str:
         """Depends only on the mailbox: another password, token or filter continues from the same position."""
@@ -158,9 +158,9 @@ class EmailConfig(LookConfig):
             box.choose(self.mailbox, to_change=True)
             box.mark_seen(uids)
 
-    def _taken(self, box: Mailbox, waiting: Sequence[Head], resources: CheckResources) -> _Taken:
+    def _taken(self, box: Mailbox, waiting: Sequence[MailIdentity], resources: CheckResources) -> _NewMails:
         """Reads mails, as many as fit into one firing."""
-        taken, chars = _Taken([], [], [], []), 0
+        taken, chars = _NewMails([], [], [], []), 0
         for head in waiting[:MOST_MAILS]:
             found = box.whole(head.uid)
             mail = None if found is None else self._wanted(read_mail(*found, resources))
@@ -198,13 +198,13 @@ def read_mail(body: bytes, size: int, resources: CheckResources) -> dict[str, An
 
 
 @dataclass(frozen=True, slots=True)
-class _Taken:
+class _NewMails:
     """What a firing takes: the mails with UIDs and full bodies; `heads` includes unwanted ones."""
 
     mails: list[dict[str, Any]]
     uids: list[int]
     documents: list[Document]
-    heads: list[Head]
+    heads: list[MailIdentity]
 
 
 def _placed(cursor: Mapping[str, Any], validity: int, last: int) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def _placed(cursor: Mapping[str, Any], validity: int, last: int) -> dict[str, An
     return {**cursor, "validity": validity, "uid": 0, "until": last, "since": since}
 
 
-def _waiting(box: Mailbox, place: Mapping[str, Any]) -> tuple[list[Head], int | None]:
+def _waiting(box: Mailbox, place: Mapping[str, Any]) -> tuple[list[MailIdentity], int | None]:
     """Returns the mails that have arrived, in order, and the number up to which they were searched;
 
     None: all were.
@@ -238,7 +238,7 @@ def _waiting(box: Mailbox, place: Mapping[str, Any]) -> tuple[list[Head], int | 
     return heads, numbers[MOST_EXAMINED - 1] if len(numbers) > MOST_EXAMINED else None
 
 
-def _is_new(head: Head, known: Sequence[str], since: datetime | None) -> bool:
+def _is_new(head: MailIdentity, known: Sequence[str], since: datetime | None) -> bool:
     """Whether a mail in a renumbered mailbox is new.
 
     Some servers then give all mails a new arrival time; the date it was written reveals an old mail.
@@ -251,7 +251,7 @@ def _is_new(head: Head, known: Sequence[str], since: datetime | None) -> bool:
     return not is_old and (head.arrived is None or head.arrived >= since)
 
 
-def _remembering(place: Mapping[str, Any], heads: Sequence[Head]) -> dict[str, Any]:
+def _remembering(place: Mapping[str, Any], heads: Sequence[MailIdentity]) -> dict[str, Any]:
     """Returns the cursor including these mails."""
     known = dict.fromkeys([each.known_as for each in reversed(heads)] + list(place.get("known", ())))
     times = [each.arrived.astimezone(UTC).isoformat() for each in heads if each.arrived is not None]

@@ -17,7 +17,7 @@ from pydantic import Field
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.check_resources import CheckResources
-from scheduler.triggers.looks import LookConfig, Sighting
+from scheduler.triggers.looks import CheckResult, LookConfig
 from scheduler.triggers.options import Option
 
 MOST_FILES = 200_000
@@ -112,7 +112,7 @@ class FileConfig(LookConfig):
         if self.files.startswith("/") or {"..", "."} & set(self.files.split("/")) or "\0" in self.files:
             raise InvalidField("A pattern must stay within the directory, such as orders/*.csv.", field="files")
 
-    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> CheckResult:
         """Compares the current files with those of the last check."""
         root = resources.permitted.file_roots.get(self.root)
         if root is None:
@@ -129,8 +129,8 @@ class FileConfig(LookConfig):
                 raise DirectoryUnreadable(f"More than {MOST_FILES} files match; make the pattern more precise.")
         left = {"files": pack(now), "count": len(now)}
         if before is None:
-            return Sighting(left, shown={"files": _told(sorted(now)[:MOST_TOLD], now), "count": len(now)})
-        return Sighting(left, self._data(before, now))
+            return CheckResult(left, shown={"files": _told(sorted(now)[:MOST_TOLD], now), "count": len(now)})
+        return CheckResult(left, self._data(before, now))
 
     def remembered(self, cursor: Any) -> Any:
         """Returns how many files it knows."""

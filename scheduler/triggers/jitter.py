@@ -9,7 +9,7 @@ from uuid import UUID
 
 from scheduler.domain.misfire import TICK, Schedule
 from scheduler.triggers.notes import Note, notes_of
-from scheduler.triggers.schedule_rules import Narrowed
+from scheduler.triggers.schedule_rules import RestrictedSchedule
 
 MAX_SECONDS = 24 * 3600
 
@@ -18,7 +18,7 @@ _MILLISECOND = timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True, slots=True)
-class Jittered:
+class JitteredSchedule:
     """The slots of `inner`, each delayed by less than `spread`, always the same for a trigger and slot.
 
     A slot stays before the next one of `inner`, so order and number are those of `inner`. If `inner` is
@@ -85,7 +85,7 @@ class Jittered:
         room = self.spread if following is None else min(self.spread, following - slot)
         digest = blake2b(f"{self.seed}:{(slot - _EPOCH) // TICK}".encode(), digest_size=8).digest()
         offset = (room // _MILLISECOND) * int.from_bytes(digest) >> 64
-        if isinstance(self.inner, Narrowed):
+        if isinstance(self.inner, RestrictedSchedule):
             while offset and not self.inner.allows(slot + offset * _MILLISECOND):
                 offset //= 2
         return slot + offset * _MILLISECOND
@@ -93,12 +93,12 @@ class Jittered:
 
 def slot_that_fires_at(schedule: Schedule, moment: datetime) -> datetime:
     """Returns the slot, a nominal time, that `schedule` fires at `moment`."""
-    return schedule.slot_that_fires_at(moment) if isinstance(schedule, Jittered) else moment
+    return schedule.slot_that_fires_at(moment) if isinstance(schedule, JitteredSchedule) else moment
 
 
 def fires_at(schedule: Schedule, slot: datetime) -> datetime | None:
     """Returns when `schedule` fires the slot with nominal time `slot`; None when it has no such slot."""
-    nominal = schedule.inner if isinstance(schedule, Jittered) else schedule
+    nominal = schedule.inner if isinstance(schedule, JitteredSchedule) else schedule
     if nominal.last_until(slot) != slot:
         return None
-    return schedule.fires_at(slot) if isinstance(schedule, Jittered) else slot
+    return schedule.fires_at(slot) if isinstance(schedule, JitteredSchedule) else slot

@@ -38,7 +38,7 @@ class Occurrence:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighting:
+class CheckResult:
     """The result of a check."""
 
     cursor: Any
@@ -84,7 +84,7 @@ class LookConfig(TriggerConfig):
         description="How often it checks.",
     )
 
-    def look(self, cursor: Any) -> Sighting:
+    def look(self, cursor: Any) -> CheckResult:
         """Checks once. `cursor`: from the last check; None at the first, and after a change of the config.
 
         It may block for up to LOOK_SECONDS (scheduler/intake/polls/custom_checks.py), and may be repeated with the same
@@ -92,7 +92,7 @@ class LookConfig(TriggerConfig):
         """
         raise NotImplementedError
 
-    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> CheckResult:
         """Checks once with the worker's resources: for kinds that need more than `look` gets."""
         return self.look(cursor)
 

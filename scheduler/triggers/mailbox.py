@@ -33,7 +33,7 @@ _FOLD = re.compile(rb"\r?\n[ \t]+")
 _HEAD = "(UID INTERNALDATE BODY.PEEK[HEADER.FIELDS (MESSAGE-ID DATE FROM SUBJECT)]<0.8192>)"
 
 
-class MailboxUnread(ReveilleError):
+class MailboxUnreadable(ReveilleError):
     """The mailbox could not be read."""
 
     status = 502
@@ -41,7 +41,7 @@ class MailboxUnread(ReveilleError):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class MailIdentity:
     """The identity of a mail. `known_as` stays the same when its mailbox is renumbered."""
 
     uid: int
@@ -63,7 +63,7 @@ class Account:
 
     @contextmanager
     def opened(self, address: str) -> Iterator[Mailbox]:
-        """Opens the account's mailboxes on the server at `address`. Raises MailboxUnread, inside the block too."""
+        """Opens the account's mailboxes on the server at `address`. Raises MailboxUnreadable, inside the block too."""
         with _errors(self.host):
             box = Mailbox(self.host, self.port, address)
             try:
@@ -128,13 +128,13 @@ class Mailbox(BaseMailBox):
         # `n:*` names the newest mail also where its number is smaller than n.
         return [uid for uid in found if uid >= first]
 
-    def heads(self, uids: Sequence[int]) -> Iterator[Head]:
+    def heads(self, uids: Sequence[int]) -> Iterator[MailIdentity]:
         """Returns the headers of these mails, without deleted ones."""
         for start in range(0, len(uids), HEADS_AT_ONCE):
             chosen = ",".join(map(str, uids[start : start + HEADS_AT_ONCE]))
             yield from _heads(self.client.uid("FETCH", chosen, _HEAD)[1])
 
-    def newest_heads(self, count: int, there: int) -> list[Head]:
+    def newest_heads(self, count: int, there: int) -> list[MailIdentity]:
         """Returns those of the newest mails that still exist."""
         if not there:
             return []
@@ -182,7 +182,7 @@ def _literals(parts: Sequence[bytes | tuple[bytes, bytes] | None]) -> Iterator[t
             yield part[0] + (after if isinstance(after, bytes) else b""), part[1]
 
 
-def _heads(parts: Sequence[bytes | tuple[bytes, bytes] | None]) -> Iterator[Head]:
+def _heads(parts: Sequence[bytes | tuple[bytes, bytes] | None]) -> Iterator[MailIdentity]:
     for said, text in _literals(parts):
         uid, arrived = _UID.search(said), _ARRIVED.search(said)
         if uid is not None:
@@ -197,11 +197,11 @@ def main_headers(mail: bytes) -> bytes:
     return b"\r\n".join([*kept[: len(MAIN_HEADERS)], b"", b""])
 
 
-def _head(uid: int, arrived: datetime | None, text: bytes) -> Head:
+def _head(uid: int, arrived: datetime | None, text: bytes) -> MailIdentity:
     lines = [line.partition(b":") for line in _FOLD.sub(b" ", text).splitlines()]
     fields = {name.strip().lower(): value.strip() for name, colon, value in lines if colon}
     known_as = fields.get(b"message-id") or b"\n".join(fields[name] for name in sorted(fields))
-    return Head(uid, sha256(known_as).hexdigest()[:16], arrived, _written(fields.get(b"date", b"")))
+    return MailIdentity(uid, sha256(known_as).hexdigest()[:16], arrived, _written(fields.get(b"date", b"")))
 
 
 def _date(text: bytes) -> datetime | None:
@@ -221,16 +221,16 @@ def _written(text: bytes) -> datetime | None:
 
 @contextmanager
 def _errors(host: str) -> Iterator[None]:
-    """Turn what goes wrong with a mail server into a MailboxUnread."""
+    """Turn what goes wrong with a mail server into a MailboxUnreadable."""
     try:
         yield
     except MailboxLoginError:
-        raise MailboxUnread(f"{host} refuses the user or the password (or token).") from None
+        raise MailboxUnreadable(f"{host} refuses the user or the password (or token).") from None
     except ssl.SSLError as error:
-        raise MailboxUnread(f"{host} offers no TLS that can be trusted: {error.reason}.") from None
+        raise MailboxUnreadable(f"{host} offers no TLS that can be trusted: {error.reason}.") from None
     except TimeoutError:
-        raise MailboxUnread(f"{host} did not answer within {SECONDS:g} s.") from None
+        raise MailboxUnreadable(f"{host} did not answer within {SECONDS:g} s.") from None
     except (ImapToolsError, imaplib.IMAP4.error) as error:
-        raise MailboxUnread(f"{host} refuses, or the mailbox is not there: {str(error)[:200]}") from None
+        raise MailboxUnreadable(f"{host} refuses, or the mailbox is not there: {str(error)[:200]}") from None
     except OSError as error:
-        raise MailboxUnread(f"No connection to {host}: {error.strerror or error}.") from None
+        raise MailboxUnreadable(f"No connection to {host}: {error.strerror or error}.") from None

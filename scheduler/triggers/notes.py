@@ -21,7 +21,7 @@ class Note:
 
 
 @runtime_checkable
-class Noted(Protocol):
+class NotedSchedule(Protocol):
     """A schedule with notes on its slots."""
 
     def notes(self, moment: datetime, count: int) -> list[Note]:
@@ -31,4 +31,4 @@ class Noted(Protocol):
 
 def notes_of(schedule: Schedule, moment: datetime, count: int) -> list[Note]:
     """Returns the notes of `schedule` on its next `count` slots after `moment`."""
-    return schedule.notes(moment, count) if isinstance(schedule, Noted) else []
+    return schedule.notes(moment, count) if isinstance(schedule, NotedSchedule) else []

@@ -28,14 +28,14 @@ CLASSES = ("1xx", "2xx", "3xx", "4xx", "5xx", UNREACHABLE)
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenValue:
     """The value that a check found, which may be JSON's null, or nothing at the path, which is remembered too."""
 
     value: Any
     is_there: bool = True
 
 
-NOTHING = Seen(None, is_there=False)
+NOTHING = SeenValue(None, is_there=False)
 
 
 class PollConfig(ReadingConfig):
@@ -141,7 +141,7 @@ class PollConfig(ReadingConfig):
             parts += [self.read, self.css, self.xpath, self.regex, self.ignore]
         return sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
-    def select(self, document: object) -> Seen:
+    def select(self, document: object) -> SeenValue:
         """Returns what is at the path: the value if it can select only one node, otherwise a list.
 
         Raises JsonPathTooCostly, after up to 1 s of processor time.
@@ -149,16 +149,16 @@ class PollConfig(ReadingConfig):
         path = compile_stored(self.json_path)
         values = path.find(document)
         if not path.is_singular:
-            return Seen(values)
-        return Seen(values[0]) if values else NOTHING
+            return SeenValue(values)
+        return SeenValue(values[0]) if values else NOTHING
 
-    def selected_before(self, seen: Seen) -> Seen:
+    def selected_before(self, seen: SeenValue) -> SeenValue:
         """Returns `seen` as read by versions that returned a single-element list bare and had no empty list."""
         if compile_stored(self.json_path).is_singular or len(seen.value) > 1:
             return seen
-        return Seen(seen.value[0]) if seen.value else NOTHING
+        return SeenValue(seen.value[0]) if seen.value else NOTHING
 
-    def fires(self, before: Seen | None, seen: Seen) -> bool:
+    def fires(self, before: SeenValue | None, seen: SeenValue) -> bool:
         """Whether `seen` after `before` meets the condition; `before` None: the first check."""
         if self.fire_on == "change":
             return before is not None and not (
@@ -166,7 +166,7 @@ class PollConfig(ReadingConfig):
             )
         return self._is_met(seen) and (self.repeat or before is None or not self._is_met(before))
 
-    def _is_met(self, seen: Seen) -> bool:
+    def _is_met(self, seen: SeenValue) -> bool:
         """Whether it is the expected value, or a list of only that."""
         if not seen.is_there:
             return False

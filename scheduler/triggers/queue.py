@@ -17,9 +17,9 @@ from scheduler.domain.errors import InvalidField
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.interval import MAX_SECONDS
-from scheduler.triggers.looks import Document, LookConfig, Occurrence, Sighting
+from scheduler.triggers.looks import CheckResult, Document, LookConfig, Occurrence
 from scheduler.triggers.options import Option
-from scheduler.triggers.queues.base import MAX_BYTES, Entry, Place, Queue
+from scheduler.triggers.queues.base import MAX_BYTES, Entry, Queue, QueueAddress
 from scheduler.triggers.queues.redis_stream import RedisStream
 
 PORT = 6379
@@ -28,7 +28,7 @@ MOST = 100
 SHOWN_CHARS = 48_000
 """The size limit of an entry's fields together."""
 MAX_WHOLE_BYTES = 1024 * 1024
-QUEUES: Mapping[str, Callable[[Place], Queue]] = {"redis": RedisStream, "rediss": RedisStream}
+QUEUES: Mapping[str, Callable[[QueueAddress], Queue]] = {"redis": RedisStream, "rediss": RedisStream}
 
 
 class QueueConfig(LookConfig):
@@ -112,12 +112,12 @@ class QueueConfig(LookConfig):
         except InvalidField as error:
             raise InvalidField(error.message, field="url") from None
 
-    def look_with(self, cursor: Any, resources: CheckResources) -> Sighting:
+    def look_with(self, cursor: Any, resources: CheckResources) -> CheckResult:
         """Takes the available entries."""
         place = self._place(resources)
         with closing(QUEUES[place.url.scheme](place)) as queue:
             if resources.trigger_id is None:
-                return Sighting(cursor, shown=queue.sight())
+                return CheckResult(cursor, shown=queue.sight())
             taken = queue.take(None if cursor is None else cursor["queue"], MOST)
         gone = taken.gone + (cursor or {"gone": 0})["gone"]
         occurrences = [_occurrence(each, self.stream) for each in taken.entries]
@@ -128,7 +128,7 @@ class QueueConfig(LookConfig):
                 with closing(QUEUES[place.url.scheme](place)) as queue:
                     queue.acknowledge([ids[key] for key in keys])
 
-        return Sighting(
+        return CheckResult(
             {"queue": dict(taken.cursor), "gone": gone},
             note=f"{gone} entries were removed from the stream before they could be read." if gone else None,
             occurrences=occurrences,
@@ -166,9 +166,9 @@ class QueueConfig(LookConfig):
             raise InvalidField("Only a database number may follow the host.", field="url")
         return url
 
-    def _place(self, resources: CheckResources) -> Place:
+    def _place(self, resources: CheckResources) -> QueueAddress:
         url = self._parsed()
-        return Place(
+        return QueueAddress(
             url=url,
             address=resources.address_of(url.hostname or "", url.port or PORT),
             username=self.username,

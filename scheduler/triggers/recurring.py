@@ -15,9 +15,9 @@ from scheduler.domain.misfire import TICK, Schedule
 from scheduler.triggers.active_hours import Hours, OnlyBetween
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.excluded_dates import Exclude, ExcludedDates
-from scheduler.triggers.jitter import MAX_SECONDS, Jittered
+from scheduler.triggers.jitter import MAX_SECONDS, JitteredSchedule
 from scheduler.triggers.options import Option
-from scheduler.triggers.schedule_rules import Narrowed, Rule
+from scheduler.triggers.schedule_rules import RestrictedSchedule, Rule
 from scheduler.triggers.zones import clock_change_at, instant_of, load_zone
 
 FIRST_YEAR, LAST_YEAR = 1970, 9000
@@ -93,9 +93,9 @@ class RecurringConfig(TriggerConfig):
         if self.only_between or self.exclude or self.until is not None:
             rules = _rules(self.only_between, tuple(self.exclude or ()))
             end = None if self.until is None else _last_moment(self.until, zone)
-            schedule = Narrowed(schedule, load_zone(zone), rules, end)
+            schedule = RestrictedSchedule(schedule, load_zone(zone), rules, end)
         if self.jitter_seconds and seed is not None:
-            schedule = Jittered(schedule, timedelta(seconds=self.jitter_seconds), seed)
+            schedule = JitteredSchedule(schedule, timedelta(seconds=self.jitter_seconds), seed)
         return schedule
 
     def no_slot(self, zone: str, anchor: datetime, now: datetime) -> InvalidField:

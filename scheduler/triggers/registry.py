@@ -9,7 +9,7 @@ from typing import Any, Literal
 from config.plugins import check_descriptor, with_plugins
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.a2a_wait import A2aWaitConfig
-from scheduler.triggers.base import KindBroke, TriggerConfig, faults_of
+from scheduler.triggers.base import KindDefect, TriggerConfig, faults_of
 from scheduler.triggers.calendar import CalendarConfig
 from scheduler.triggers.check import CheckConfig
 from scheduler.triggers.cron import CronConfig
@@ -88,7 +88,7 @@ def in_words(kind_name: str, config: Mapping[str, Any]) -> str:
     try:
         with faults_of(kind_name):
             words: object = KINDS.get(kind_name, TriggerConfig).in_words(config)
-    except KindBroke:  # a page that shows many triggers must open whatever one's kind does
+    except KindDefect:  # a page that shows many triggers must open whatever one's kind does
         return ""
     return words if isinstance(words, str) else ""
 

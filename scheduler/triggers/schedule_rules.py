@@ -44,7 +44,7 @@ class Rule(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Narrowed:
+class RestrictedSchedule:
     """The slots of `inner` up to `end` (inclusive) that all `rules` allow in the local time of `zone`.
 
     Each slot is checked by its own local time, so a clock change needs no special rule.

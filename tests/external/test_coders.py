@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.domain.ids import new_id
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.run import Failed, Outcome, Replied, RunAgent, RuntimeSpec
 from scheduler.runtimes.registry import make_runtime
 from tests.external.products import installed, with_node
@@ -68,7 +68,7 @@ def wake(model: str, tmp_path: Path, request: pytest.FixtureRequest) -> Wake:
     return run
 
 
-def spent_of(outcome: Outcome) -> Spent:
+def spent_of(outcome: Outcome) -> ResponseUsage:
     assert isinstance(outcome, Replied), outcome
     assert outcome.spent is not None
     return outcome.spent

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from scheduler.domain.ids import new_id
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.run import CancelsRuns, Failed, Outcome, Replied, RunAgent, RunRequest, RuntimeSpec
 from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database
@@ -48,9 +48,9 @@ def run(url: str, request: RunRequest, timeout: float = 60, memory: Any = None, 
 def test_an_agent_keeps_its_conversation(url: str) -> None:
     ada = RunAgent(id=new_id(), name="ada")
     first = run(url, make_request(context="hi", agent=ada))
-    assert first == Replied("message 1: hi", spent=Spent(2, 3, Decimal(0)))
+    assert first == Replied("message 1: hi", spent=ResponseUsage(2, 3, Decimal(0)))
     second = run(url, make_request(context="hello", agent=ada))
-    assert second == Replied("message 3: hello", spent=Spent(5, 3, Decimal(0)))
+    assert second == Replied("message 3: hello", spent=ResponseUsage(5, 3, Decimal(0)))
     alone = run(url, make_request(context="hi", agent=ada), path="/runs/wait")
     assert isinstance(alone, Replied)
     assert alone.text == "message 1: hi"

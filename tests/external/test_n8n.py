@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RuntimeSpec
 from scheduler.runtimes.http import HttpRuntime
 from scheduler.runtimes.registry import make_runtime
@@ -118,7 +118,7 @@ def run(url: str, path: str, token: str = TOKEN) -> Outcome:
 
 
 def test_the_last_node_gives_the_reply(url: str) -> None:
-    assert run(url, "says") == Replied("n8n saw 1 of ada", spent=Spent(3, 0, Decimal(0)))
+    assert run(url, "says") == Replied("n8n saw 1 of ada", spent=ResponseUsage(3, 0, Decimal(0)))
 
 
 def test_a_202_is_a_promise(url: str) -> None:

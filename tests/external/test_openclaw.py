@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.runtimes.http import HttpRuntime
 from scheduler.runtimes.registry import make_runtime
@@ -91,4 +91,4 @@ def test_a_run_that_fails_is_a_failed_attempt(url: str) -> None:
 
 def test_the_responses_api_gives_the_reply_and_what_it_took(url: str) -> None:
     outcome = run(url, "openai-responses", TOKEN, parameters={"model": "openclaw/main"})
-    assert outcome == Replied(SAID, spent=Spent(11, 7, Decimal(0)))
+    assert outcome == Replied(SAID, spent=ResponseUsage(11, 7, Decimal(0)))

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, event
 
-from scheduler.intake.messages.intake import NewMessage, Received, hear, receive_message
+from scheduler.intake.messages.intake import NewMessage, ReceivedMessage, hear, receive_message
 from scheduler.storage.channels import create_user
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
@@ -35,7 +35,7 @@ def note(to_agent_id: UUID | None, text: str = "hello", **values: Any) -> NewMes
     return NewMessage(to_agent_id=to_agent_id, text=text, **(fields | values))
 
 
-def write(db: Database, to_agent_id: UUID | None, text: str = "hello", **values: Any) -> Received:
+def write(db: Database, to_agent_id: UUID | None, text: str = "hello", **values: Any) -> ReceivedMessage:
     """Takes in a message."""
     with db.begin() as conn:
         received = receive_message(conn, note(to_agent_id, text, **values))

@@ -13,7 +13,7 @@ from typing import Any
 import uvicorn
 
 from api.server.connection import protocol_of
-from api.server.connection_limits import DEFAULTS, Gate, Limits
+from api.server.connection_limits import DEFAULTS, Connections, Limits
 from api.server.wsgi import Wsgi, WsgiBridge
 
 PATIENCE = 20.0
@@ -24,7 +24,7 @@ class Served:
     """A running server."""
 
     port: int
-    gate: Gate
+    gate: Connections
     said_goodbye: list[bool] = field(default_factory=list)
 
     def connect(self, *, receive_buffer: int | None = None) -> socket.socket:
@@ -47,7 +47,7 @@ class Served:
 def serving(app: Wsgi, limits: Limits = DEFAULTS, *, threads: int = 1, **options: Any) -> Iterator[Served]:
     """Serves `app` with so few `threads` that a client that occupies one would be noticed."""
     with socket.create_server(("127.0.0.1", 0), backlog=2048) as listener:
-        served = Served(listener.getsockname()[1], Gate(limits))
+        served = Served(listener.getsockname()[1], Connections(limits))
         bridge = WsgiBridge(app, lambda: served.said_goodbye.append(True), threads=threads)
         config = uvicorn.Config(
             bridge, http=protocol_of(served.gate), ws="none", lifespan="on", log_config=None, **options

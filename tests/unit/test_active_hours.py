@@ -16,7 +16,7 @@ from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.cron_schedule import CronSchedule
 from scheduler.triggers.interval import IntervalConfig, IntervalSchedule
 from scheduler.triggers.preview import preview
-from scheduler.triggers.schedule_rules import Narrowed
+from scheduler.triggers.schedule_rules import RestrictedSchedule
 
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Africa/Casablanca", "Asia/Kathmandu")
 START = datetime(2030, 1, 1, tzinfo=UTC)
@@ -50,9 +50,9 @@ def grid(minutes: float, anchor: datetime = START) -> IntervalSchedule:
     return IntervalSchedule(anchor, timedelta(minutes=minutes))
 
 
-def within(inner: Schedule, span: str, zone: str) -> Narrowed:
+def within(inner: Schedule, span: str, zone: str) -> RestrictedSchedule:
     """Limits `inner` to the hours `span` of `zone`."""
-    return Narrowed(inner, ZoneInfo(zone), (Hours.parse(span),))
+    return RestrictedSchedule(inner, ZoneInfo(zone), (Hours.parse(span),))
 
 
 def slots(schedule: Schedule, hours: Hours, zone: ZoneInfo, first: datetime, last: datetime) -> list[datetime]:
@@ -75,7 +75,7 @@ def test_the_hours_are_those_of_a_walk_over_every_slot(
         ZoneInfo(zone_name),
         grid(step, moment - timedelta(days=20, seconds=13)),
     )
-    active = Narrowed(inner, zone, (hours,))
+    active = RestrictedSchedule(inner, zone, (hours,))
     day = timedelta(days=3)
     before = slots(inner, hours, zone, moment - day, moment)
     after = slots(inner, hours, zone, moment + TICK, moment + day)

@@ -18,14 +18,14 @@ from scheduler.domain.permissions import Permitted
 from scheduler.intake.polls.programs import CHILD_GUARD
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.check import CheckConfig, CheckFailed, _sighting
-from scheduler.triggers.looks import Sighting
+from scheduler.triggers.looks import CheckResult
 from tests.support.check_resources import check_resources
 from tests.unit.test_poll_config import NOW
 
 NEW: dict[str, Any] = {"cursor": None, "keys": []}
 
 
-def look(script: str, cursor: Any = None, **config: Any) -> Sighting:
+def look(script: str, cursor: Any = None, **config: Any) -> CheckResult:
     command = ["/bin/sh", "-c", script]
     return CheckConfig(name="it", **config).look_with(cursor, check_resources(checks={"it": command}))
 

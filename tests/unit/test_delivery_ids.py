@@ -8,7 +8,7 @@ import pytest
 
 from scheduler.domain.signatures.config import PRESETS
 from scheduler.domain.signatures.delivery_ids import OTHERS, OWN
-from scheduler.intake.webhooks.delivery import Recorded, identify
+from scheduler.intake.webhooks.delivery import RecordedDelivery, identify
 
 
 @pytest.mark.parametrize(
@@ -140,7 +140,7 @@ def test_an_older_gitlab_names_its_event_alone() -> None:
     first, other = (identify("gitlab-token", event, body) for body in (b"a", b"b"))
     assert first is not None and other is not None
     assert (first.key, first.free_key({})) == ("delivery:x-gitlab-event-uuid:e1", first.key)
-    assert other.first_of({first.key: Recorded(uuid4(), first.body_hash)}) is None
+    assert other.first_of({first.key: RecordedDelivery(uuid4(), first.body_hash)}) is None
     assert key_of(event | {"idempotency-key": "1"}, "gitlab-token") == "delivery:idempotency-key:1"
 
 
@@ -153,10 +153,10 @@ def test_an_id_that_anybody_can_write_is_believed_with_its_body_alone() -> None:
     """The first sender takes the id; another body with it is another delivery, with its own duplicates."""
     first, other = (identify(None, {"webhook-id": "1"}, body) for body in (b"a", b"b"))
     assert first is not None and other is not None
-    recorded = {first.free_key({}): Recorded(uuid4(), first.body_hash)}
+    recorded = {first.free_key({}): RecordedDelivery(uuid4(), first.body_hash)}
     assert first.first_of(recorded) == recorded[first.key]
     assert other.first_of(recorded) is None
-    recorded[other.free_key(recorded)] = second = Recorded(uuid4(), other.body_hash)
+    recorded[other.free_key(recorded)] = second = RecordedDelivery(uuid4(), other.body_hash)
     assert (first.first_of(recorded), other.first_of(recorded)) == (recorded[first.key], second)
     signed = identify("github", {"x-github-delivery": "1"}, b"b")
     assert signed is not None and signed.keys == (signed.key,)

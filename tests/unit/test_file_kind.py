@@ -17,7 +17,7 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.permissions import Permitted
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.file import DirectoryUnreadable, FileConfig, is_match, pack, unpack
-from scheduler.triggers.looks import Sighting
+from scheduler.triggers.looks import CheckResult
 from tests.support.check_resources import check_resources
 from tests.support.processor import spends_less_than
 from tests.unit.test_poll_config import NOW
@@ -37,7 +37,7 @@ class Watched:
         path.write_text(text)
 
     def look(self, **more: Any) -> Mapping[str, Any] | None:
-        seen: Sighting = self._config.look_with(
+        seen: CheckResult = self._config.look_with(
             self._cursor, check_resources(file_roots={"inbox": str(self.root)}, **more)
         )
         self._cursor = json.loads(json.dumps(seen.cursor))

@@ -15,8 +15,8 @@ from scheduler.domain.model import MisfirePolicy
 from scheduler.triggers.active_hours import Hours
 from scheduler.triggers.cron_schedule import CronSchedule
 from scheduler.triggers.interval import IntervalSchedule
-from scheduler.triggers.jitter import Jittered
-from scheduler.triggers.schedule_rules import Narrowed
+from scheduler.triggers.jitter import JitteredSchedule
+from scheduler.triggers.schedule_rules import RestrictedSchedule
 
 # Clocks change in Berlin and, by half an hour, in Lord Howe.
 STARTS = [datetime(2030, 3, 30, tzinfo=UTC), datetime(2030, 10, 26, tzinfo=UTC), datetime(2030, 4, 6, tzinfo=UTC)]
@@ -39,7 +39,9 @@ def inners(draw: st.DrawFn) -> tuple[Schedule, datetime]:
         )
     )
     if draw(st.booleans()):
-        inner = Narrowed(inner, ZoneInfo(zone), (Hours.parse("01:00-02:45"),), start + timedelta(hours=30.25))
+        inner = RestrictedSchedule(
+            inner, ZoneInfo(zone), (Hours.parse("01:00-02:45"),), start + timedelta(hours=30.25)
+        )
     return inner, start + timedelta(minutes=draw(st.integers(0, 36 * 60)))
 
 
@@ -54,7 +56,7 @@ def test_every_slot_is_put_off_by_less_than_the_spread_and_stays_before_the_next
     drawn: tuple[Schedule, datetime], spread: timedelta, seed: UUID
 ) -> None:
     inner, moment = drawn
-    jittered = Jittered(inner, spread, seed)
+    jittered = JitteredSchedule(inner, spread, seed)
     originals = forwards(inner, moment, 12)
     slots = [jittered.last_until((inner.next_after(slot) or slot + spread) - TICK) for slot in originals]
     for original, slot in zip(originals, slots, strict=True):
@@ -62,7 +64,7 @@ def test_every_slot_is_put_off_by_less_than_the_spread_and_stays_before_the_next
         following = inner.next_after(original)
         assert original <= slot < original + spread
         assert following is None or slot < following
-        assert not isinstance(inner, Narrowed) or inner.allows(slot)
+        assert not isinstance(inner, RestrictedSchedule) or inner.allows(slot)
 
 
 @few
@@ -71,7 +73,7 @@ def test_forwards_backwards_and_count_are_of_the_same_slots(
     drawn: tuple[Schedule, datetime], spread: timedelta, seed: UUID
 ) -> None:
     inner, moment = drawn
-    jittered = Jittered(inner, spread, seed)
+    jittered = JitteredSchedule(inner, spread, seed)
     slots = forwards(jittered, moment, 12)
     assert slots == sorted(set(slots))
     for number, slot in enumerate(slots):
@@ -88,7 +90,7 @@ def test_the_same_trigger_and_slot_have_the_same_jitter_and_others_have_others()
     first, second = UUID(int=1), UUID(int=2)
 
     def days(seed: UUID) -> list[datetime]:
-        return forwards(Jittered(inner, timedelta(hours=1), seed), STARTS[0], 30)
+        return forwards(JitteredSchedule(inner, timedelta(hours=1), seed), STARTS[0], 30)
 
     assert days(first) == days(first)
     assert not set(days(first)) & set(days(second))
@@ -99,7 +101,7 @@ def test_many_triggers_are_spread_evenly() -> None:
     inner = IntervalSchedule(STARTS[0], timedelta(hours=1))
     minutes = [0] * 10
     for number in range(2000):
-        slot = Jittered(inner, timedelta(minutes=10), UUID(int=number)).next_after(STARTS[0])
+        slot = JitteredSchedule(inner, timedelta(minutes=10), UUID(int=number)).next_after(STARTS[0])
         assert slot is not None
         minutes[(slot - STARTS[0] - timedelta(hours=1)) // timedelta(minutes=1)] += 1
     assert min(minutes) > 150
@@ -107,7 +109,7 @@ def test_many_triggers_are_spread_evenly() -> None:
 
 
 def test_after_an_outage_each_slot_lies_in_one_firings_range() -> None:
-    jittered = Jittered(CronSchedule.parse("*/10 * * * *", "UTC"), timedelta(minutes=10), UUID(int=7))
+    jittered = JitteredSchedule(CronSchedule.parse("*/10 * * * *", "UTC"), timedelta(minutes=10), UUID(int=7))
     slots = forwards(jittered, STARTS[0], 51)
     now = slots[-1] - TICK
     for policy, counts in ((MisfirePolicy.LATEST, [50]), (MisfirePolicy.ALL, [1] * 50)):

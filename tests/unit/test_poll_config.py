@@ -10,7 +10,7 @@ import pytest
 
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.base import CheckContext, join_secrets, parse_config, split_secrets
-from scheduler.triggers.poll import NOTHING, PollConfig, Seen
+from scheduler.triggers.poll import NOTHING, PollConfig, SeenValue
 from scheduler.triggers.registry import TIMED, kind_of
 
 NOW = datetime(2030, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -139,52 +139,52 @@ def test_a_body_is_sent_as_it_is_or_as_json() -> None:
 
 def test_one_node_is_its_value_several_are_a_list_and_none_is_nothing() -> None:
     document = {"a": [1, None], "b": None}
-    assert poll(json_path="$.a[0]").select(document) == Seen(1)
-    assert poll(json_path="$.b").select(document) == Seen(None)
-    assert poll(json_path="$.a[*]").select(document) == Seen([1, None])
+    assert poll(json_path="$.a[0]").select(document) == SeenValue(1)
+    assert poll(json_path="$.b").select(document) == SeenValue(None)
+    assert poll(json_path="$.a[*]").select(document) == SeenValue([1, None])
     assert poll(json_path="$.c").select(document) == NOTHING
     assert poll(json_path="$.a[2]").select(document) == NOTHING
-    assert poll(json_path="$.a[:1]").select(document) == Seen([1])
-    assert poll(json_path="$..c").select(document) == Seen([])
+    assert poll(json_path="$.a[:1]").select(document) == SeenValue([1])
+    assert poll(json_path="$..c").select(document) == SeenValue([])
 
 
 @pytest.mark.parametrize(
     ("before", "value", "fires"),
     [
         (None, 1, False),
-        (Seen(1), 1.0, False),
-        (Seen(1), True, True),
-        (Seen(None), None, False),
-        (Seen(None), False, True),
-        (Seen({"a": 1, "b": 2}), {"b": 2, "a": 1}, False),
-        (Seen([1, 2]), [2, 1], True),
-        (Seen("1"), 1, True),
+        (SeenValue(1), 1.0, False),
+        (SeenValue(1), True, True),
+        (SeenValue(None), None, False),
+        (SeenValue(None), False, True),
+        (SeenValue({"a": 1, "b": 2}), {"b": 2, "a": 1}, False),
+        (SeenValue([1, 2]), [2, 1], True),
+        (SeenValue("1"), 1, True),
     ],
 )
-def test_change_compares_values_as_json(before: Seen | None, value: object, fires: bool) -> None:
-    assert poll().fires(before, Seen(value)) is fires
+def test_change_compares_values_as_json(before: SeenValue | None, value: object, fires: bool) -> None:
+    assert poll().fires(before, SeenValue(value)) is fires
 
 
 def test_match_fires_on_becoming_equal_and_at_the_first_look_too() -> None:
     config = match("done")
-    assert config.fires(None, Seen("done"))
-    assert config.fires(Seen("busy"), Seen("done"))
-    assert not config.fires(Seen("done"), Seen("done"))
-    assert not config.fires(Seen("done"), Seen("busy"))
-    assert not config.fires(None, Seen("busy"))
+    assert config.fires(None, SeenValue("done"))
+    assert config.fires(SeenValue("busy"), SeenValue("done"))
+    assert not config.fires(SeenValue("done"), SeenValue("done"))
+    assert not config.fires(SeenValue("done"), SeenValue("busy"))
+    assert not config.fires(None, SeenValue("busy"))
 
 
 def test_repeat_fires_at_every_look_that_finds_it_equal() -> None:
     config = match("done", repeat=True)
-    assert config.fires(Seen("done"), Seen("done"))
-    assert not config.fires(Seen("done"), Seen("busy"))
+    assert config.fires(SeenValue("done"), SeenValue("done"))
+    assert not config.fires(SeenValue("done"), SeenValue("busy"))
 
 
 @pytest.mark.parametrize(
     ("wanted", "value"), [("5", 5), ("true", True), ("null", None), (None, None), ("5", "5"), ([1], [1])]
 )
 def test_a_text_also_matches_the_json_text_of_a_scalar(wanted: object, value: object) -> None:
-    assert match(wanted).fires(None, Seen(value))
+    assert match(wanted).fires(None, SeenValue(value))
 
 
 @pytest.mark.parametrize(
@@ -209,21 +209,21 @@ def test_a_seen_value_outlives_other_edits() -> None:
 
 
 def test_nothing_is_remembered_and_no_value_of_json() -> None:
-    assert poll().fires(NOTHING, Seen(None))
-    assert poll().fires(Seen(None), NOTHING)
+    assert poll().fires(NOTHING, SeenValue(None))
+    assert poll().fires(SeenValue(None), NOTHING)
     assert not poll().fires(NOTHING, NOTHING)
     assert not poll().fires(None, NOTHING)
-    assert match("done").fires(NOTHING, Seen("done"))
+    assert match("done").fires(NOTHING, SeenValue("done"))
     assert not match(None).fires(None, NOTHING)
 
 
 def test_a_list_of_one_value_is_that_value_to_a_match() -> None:
     config = match("done", json_path="$.jobs[?@.id == 7].state")
-    assert config.fires(Seen([]), Seen(["done"]))
-    assert not config.fires(Seen(["done"]), Seen(["done"]))
-    assert not config.fires(Seen([]), Seen(["done", "done"]))
-    assert match([1, 2], json_path="$[*]").fires(Seen([1]), Seen([1, 2]))
-    assert not match("done").fires(Seen("busy"), Seen(["done"]))
+    assert config.fires(SeenValue([]), SeenValue(["done"]))
+    assert not config.fires(SeenValue(["done"]), SeenValue(["done"]))
+    assert not config.fires(SeenValue([]), SeenValue(["done", "done"]))
+    assert match([1, 2], json_path="$[*]").fires(SeenValue([1]), SeenValue([1, 2]))
+    assert not match("done").fires(SeenValue("busy"), SeenValue(["done"]))
 
 
 @pytest.mark.parametrize(
@@ -240,5 +240,5 @@ def test_a_name_that_the_standard_wants_in_brackets_is_refused_with_them(path: s
         parse_config(PollConfig, {"url": URL, "json_path": path}, CONTEXT)
     assert refused.value.field == "config.json_path"
     assert hint in refused.value.message
-    assert poll(json_path="$['foo-bar']").select({"foo-bar": 1}) == Seen(1)
-    assert PollConfig.model_construct(url=URL, json_path="$.foo-bar").select({"foo-bar": 1}) == Seen(1)
+    assert poll(json_path="$['foo-bar']").select({"foo-bar": 1}) == SeenValue(1)
+    assert PollConfig.model_construct(url=URL, json_path="$.foo-bar").select({"foo-bar": 1}) == SeenValue(1)

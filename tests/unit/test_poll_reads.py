@@ -12,7 +12,7 @@ from scheduler.documents.reader_child import reader_of
 from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.errors import InvalidField
 from scheduler.intake.polls.readers import READERS
-from scheduler.intake.polls.results import Found
+from scheduler.intake.polls.results import FoundValue
 from scheduler.net.client import Answer
 from tests.unit.test_poll_config import poll
 
@@ -59,7 +59,7 @@ def test_each_way_of_reading_reads_in_its_process(
 ) -> None:
     answer = Answer(200, {}, body, truncated=False, url="http://127.0.0.1/")
     found = READERS[config["read"]].read(poll(**config), answer, None, reader_processes)
-    assert isinstance(found, Found)
+    assert isinstance(found, FoundValue)
     assert found.text == text
 
 

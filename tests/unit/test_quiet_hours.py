@@ -8,7 +8,7 @@ from uuid import UUID
 
 import pytest
 
-from scheduler.alerts.watch import Untold
+from scheduler.alerts.watch import PendingNotice
 
 NIL = UUID(int=0)
 
@@ -16,7 +16,7 @@ NIL = UUID(int=0)
 def is_quiet(now: datetime, quiet_hours: str | None, zone: str = "Europe/Berlin") -> bool:
     about: dict[str, Any] = dict.fromkeys(("tenant_id", "agent_id", "told_at"))
     words: dict[str, Any] = dict.fromkeys(("rule", "subject_kind", "subject_name", "reason", "advice"), "")
-    return Untold(
+    return PendingNotice(
         id=NIL, **about, **words, opened_at=now, timezone=zone, quiet_hours=quiet_hours, is_muted=False, now=now
     ).is_quiet
 

@@ -15,7 +15,7 @@ from scheduler.triggers.active_hours import Hours
 from scheduler.triggers.cron_schedule import CronSchedule
 from scheduler.triggers.excluded_dates import ExcludedDates
 from scheduler.triggers.interval import IntervalSchedule
-from scheduler.triggers.schedule_rules import Narrowed, Rule
+from scheduler.triggers.schedule_rules import RestrictedSchedule, Rule
 
 # A zone and the day around which its clocks change.
 CHANGES = [
@@ -42,7 +42,7 @@ hours = st.one_of(
 
 
 @st.composite
-def narrowed(draw: st.DrawFn) -> tuple[Narrowed, datetime]:
+def narrowed(draw: st.DrawFn) -> tuple[RestrictedSchedule, datetime]:
     """Generates a limited schedule around a clock change, and a moment near it."""
     zone_name, day = draw(st.sampled_from(CHANGES))
     zone = ZoneInfo(zone_name)
@@ -67,7 +67,7 @@ def narrowed(draw: st.DrawFn) -> tuple[Narrowed, datetime]:
         )
     )
     moment = middle + timedelta(minutes=draw(st.integers(-72 * 60, 72 * 60)))
-    return Narrowed(inner, zone, (*rules, ExcludedDates.parse(spans)), end), moment
+    return RestrictedSchedule(inner, zone, (*rules, ExcludedDates.parse(spans)), end), moment
 
 
 def walk(schedule: Schedule, first: datetime, last: datetime) -> list[datetime]:
@@ -79,7 +79,7 @@ def walk(schedule: Schedule, first: datetime, last: datetime) -> list[datetime]:
     return slots
 
 
-def wanted(schedule: Narrowed, first: datetime, last: datetime) -> list[datetime]:
+def wanted(schedule: RestrictedSchedule, first: datetime, last: datetime) -> list[datetime]:
     """Returns the inner slots in [first, last] that the rules and the end leave, checked one by one."""
 
     def allow(slot: datetime) -> bool:
@@ -91,7 +91,7 @@ def wanted(schedule: Narrowed, first: datetime, last: datetime) -> list[datetime
 
 @few
 @given(narrowed())
-def test_the_slots_are_those_of_a_walk_over_every_slot_inside(drawn: tuple[Narrowed, datetime]) -> None:
+def test_the_slots_are_those_of_a_walk_over_every_slot_inside(drawn: tuple[RestrictedSchedule, datetime]) -> None:
     schedule, moment = drawn
     first, last = moment - STRETCH, moment + STRETCH
     expected = wanted(schedule, first, last)
@@ -102,7 +102,7 @@ def test_the_slots_are_those_of_a_walk_over_every_slot_inside(drawn: tuple[Narro
 
 @few
 @given(narrowed())
-def test_the_slots_are_the_same_backwards(drawn: tuple[Narrowed, datetime]) -> None:
+def test_the_slots_are_the_same_backwards(drawn: tuple[RestrictedSchedule, datetime]) -> None:
     schedule, moment = drawn
     first, last = moment - STRETCH, moment + STRETCH
     backwards, slot = [], schedule.last_until(last)
@@ -122,7 +122,7 @@ def test_dates_in_any_order_that_overlap_or_touch_are_one_stretch() -> None:
 
 
 def test_an_excluded_day_is_the_zones_own() -> None:
-    schedule = Narrowed(
+    schedule = RestrictedSchedule(
         CronSchedule.parse("0 * * * *", "Asia/Tokyo"),
         ZoneInfo("Asia/Tokyo"),
         (ExcludedDates.parse(["2030-01-02"]),),
@@ -133,7 +133,7 @@ def test_an_excluded_day_is_the_zones_own() -> None:
 
 @pytest.mark.parametrize("expr", ["0 9 * * *", "0 9 29 2 *", "0 9 29 2 */7", "* 9 * * *"])
 def test_when_every_slot_is_left_out_there_is_none_and_the_search_ends(expr: str) -> None:
-    schedule = Narrowed(CronSchedule.parse(expr, "UTC"), ZoneInfo("UTC"), (Hours.parse("10:00-11:00"),))
+    schedule = RestrictedSchedule(CronSchedule.parse(expr, "UTC"), ZoneInfo("UTC"), (Hours.parse("10:00-11:00"),))
     now = datetime(2030, 1, 1, tzinfo=UTC)
     assert schedule.next_after(now) is None
     assert schedule.last_until(now) is None
@@ -142,6 +142,6 @@ def test_when_every_slot_is_left_out_there_is_none_and_the_search_ends(expr: str
 
 def test_days_that_are_excluded_for_ever_end_the_schedule() -> None:
     for_ever = ExcludedDates.parse(["2030-01-02/9999-12-31"])
-    schedule = Narrowed(CronSchedule.parse("0 0 * * *", "UTC"), ZoneInfo("UTC"), (for_ever,))
+    schedule = RestrictedSchedule(CronSchedule.parse("0 0 * * *", "UTC"), ZoneInfo("UTC"), (for_ever,))
     assert schedule.next_after(datetime(2030, 1, 1, tzinfo=UTC)) is None
     assert schedule.last_until(datetime(2300, 1, 1, tzinfo=UTC)) == datetime(2030, 1, 1, tzinfo=UTC)

@@ -16,7 +16,7 @@ from scheduler.firings.slots import Definition
 from scheduler.simulation import engine
 from scheduler.simulation.clock_changes import clock_changes
 from scheduler.simulation.engine import simulate
-from scheduler.simulation.shapes import AgentPlan, Limits, Outcome, Plan, TooMuch, TriggerPlan, Usage
+from scheduler.simulation.shapes import AgentPlan, Limits, Outcome, Plan, TooManyEvents, TriggerPlan, Usage
 from scheduler.triggers.cron import CronConfig
 
 START = datetime(2027, 3, 1, tzinfo=UTC)
@@ -83,7 +83,7 @@ def test_max_fires_and_expiry_end_a_trigger() -> None:
 
 def test_too_many_events_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine, "MAX_EVENTS", 100)
-    with pytest.raises(TooMuch, match="simulate fewer days"):
+    with pytest.raises(TooManyEvents, match="simulate fewer days"):
         run(trigger("interval", {"seconds": 10}))
 
 

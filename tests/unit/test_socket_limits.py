@@ -6,12 +6,12 @@ from uuid import uuid4
 
 import pytest
 
-from api.sockets.socket_limits import PER_KEY, Places
+from api.sockets.socket_limits import PER_KEY, SocketPlaces
 from scheduler.domain.errors import LimitReached
 
 
 def test_one_key_cannot_take_the_sockets_of_all() -> None:
-    places, greedy, modest = Places(), uuid4(), uuid4()
+    places, greedy, modest = SocketPlaces(), uuid4(), uuid4()
     for _ in range(PER_KEY):
         places.check(greedy)
         places.take(greedy)

@@ -13,7 +13,7 @@ import pytest
 
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.webhook_body import readable
-from scheduler.intake.webhooks.cache import MINUTE, Meter
+from scheduler.intake.webhooks.cache import MINUTE, RateWindow
 from scheduler.triggers.base import CheckContext, parse_config
 from scheduler.triggers.webhook import FILTER_SECONDS, WebhookConfig, WebhookFilter
 
@@ -25,7 +25,7 @@ def test_a_meter_refuses_what_is_over_its_limit_until_the_oldest_leaves() -> Non
     """Three in the last minute, a limit of five: two more are accepted, then the sender waits for the oldest to
     expire.
     """
-    meter = Meter(5, deque(NOW - each * SECOND for each in (50, 30, 10)))
+    meter = RateWindow(5, deque(NOW - each * SECOND for each in (50, 30, 10)))
     for _ in range(2):
         assert meter.wait(NOW) is None
         meter.taken += 1
@@ -34,14 +34,14 @@ def test_a_meter_refuses_what_is_over_its_limit_until_the_oldest_leaves() -> Non
 
 def test_a_meter_whose_limit_was_lowered_waits_for_enough_to_leave() -> None:
     """With three in the minute and a limit of one, all three have to expire."""
-    meter = Meter(1, deque(NOW - each * SECOND for each in (50, 30, 10)))
+    meter = RateWindow(1, deque(NOW - each * SECOND for each in (50, 30, 10)))
     assert meter.wait(NOW) == 50 * SECOND
 
 
 @pytest.mark.parametrize(("limit", "taken"), [(0, 0), (2, 2)])
 def test_a_meter_filled_by_what_came_now_waits_a_whole_minute(limit: int, taken: int) -> None:
     """Also with a limit of 0, which accepts nothing."""
-    assert Meter(limit, deque(), taken).wait(NOW) == MINUTE
+    assert RateWindow(limit, deque(), taken).wait(NOW) == MINUTE
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,7 @@ from scheduler.domain.context.sources import (
     sender_of,
     sent_of,
 )
-from scheduler.domain.context.translations import BETWEEN_TRIGGERS, END, WORDS, Language, Words
+from scheduler.domain.context.translations import BETWEEN_TRIGGERS, END, WORDS, Language, Translation
 from scheduler.domain.model import Trust
 
 MAX_NAME_CHARS = 200
@@ -134,7 +134,7 @@ _Member = tuple[ContextFiring, list[_Piece]]
 class _Builder:
     def __init__(self, language: Language, nonce: str, limits: ContextLimits) -> None:
         self._language, self._nonce, self._limits = language, nonce, limits
-        self._words: Words = WORDS[language]
+        self._words: Translation = WORDS[language]
         self._labels: frozenset[str] = frozenset()
 
     def build(self, firings: Sequence[ContextFiring]) -> str:

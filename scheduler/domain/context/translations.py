@@ -11,7 +11,7 @@ Language = Literal["en", "zh"]
 
 
 @dataclass(frozen=True, slots=True)
-class Words:
+class Translation:
     """The sentences of one language. Those in a trigger's part begin with a label and a colon."""
 
     title: str
@@ -45,7 +45,7 @@ class Words:
     session_title: str
 
 
-EN = Words(
+EN = Translation(
     title="===== Wake context =====",
     one_trigger="Woken by: trigger (a trigger fired)",
     several_triggers="Woken by: trigger (several triggers fired at the same time)",
@@ -92,7 +92,7 @@ EN = Words(
     session_title="🤖 Inner monologue: {names}",
 )
 
-ZH = Words(
+ZH = Translation(
     title="===== 本次唤醒上下文 =====",
     one_trigger="唤醒来源:trigger(触发器触发)",
     several_triggers="唤醒来源:trigger(多个触发器同时触发)",
@@ -130,7 +130,7 @@ ZH = Words(
     session_title="🤖 内心独白:{names}",
 )
 
-WORDS: Mapping[Language, Words] = MappingProxyType({"en": EN, "zh": ZH})
+WORDS: Mapping[Language, Translation] = MappingProxyType({"en": EN, "zh": ZH})
 
 END = "==========================="
 BETWEEN_TRIGGERS = "---"

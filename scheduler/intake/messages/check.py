@@ -11,14 +11,14 @@ from collections.abc import Sequence
 from sqlalchemy import Connection
 
 from scheduler.firings.new_firing import LockedTrigger, NewFiring
-from scheduler.intake.messages.firings import Heard, Misses, admit, matching
+from scheduler.intake.messages.firings import CandidateMessage, MissCache, admit, matching
 from scheduler.intake.messages.statements import find_unfired, read_messages
 
 MAX_READ = 200
 """The most texts that one pass reads; the next check takes the rest."""
 MATCH_SECONDS = 0.25
 """How long expressions may delay a pass."""
-MISSES = Misses(100_000)
+MISSES = MissCache(100_000)
 
 
 def check_messages(conn: Connection, triggers: Sequence[LockedTrigger]) -> list[NewFiring]:
@@ -30,5 +30,5 @@ def check_messages(conn: Connection, triggers: Sequence[LockedTrigger]) -> list[
     messages = read_messages(conn, list(dict.fromkeys(message_id for _, message_id in unfired))[:MAX_READ])
     looks = [(listener, messages[message_id]) for listener, message_id in unfired if message_id in messages]
     found = matching(conn, looks, MATCH_SECONDS, MISSES)
-    heard = [Heard(due[listener.trigger_id], message) for listener, message in found]
+    heard = [CandidateMessage(due[listener.trigger_id], message) for listener, message in found]
     return admit(conn, heard).firings

@@ -18,7 +18,7 @@ from scheduler.domain.lineage import DEPTH, PAIR, too_deep, too_often
 from scheduler.domain.model import MAX_DEPTH, Trust
 from scheduler.firings.new_firing import LockedTrigger, NewFiring
 from scheduler.intake.messages.statements import Listener, StoredMessage, refuse_for
-from scheduler.intake.processor_time import ProcessorTime, Spent
+from scheduler.intake.processor_time import ProcessorTime, ShareSpent
 from scheduler.intake.wakes.statements import Pair, PairLimit, chain_of, name_of
 from scheduler.metrics import REFUSED_WAKES, add, later
 from scheduler.storage.audit import Event, record_events
@@ -29,7 +29,7 @@ Look = tuple[Listener, StoredMessage]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class CandidateMessage:
     """A message that one of the locked triggers listens for, including its text."""
 
     trigger: LockedTrigger
@@ -43,24 +43,24 @@ class Heard:
 
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
+class AdmittedFirings:
     """The firings to record, and the reason for each refused one."""
 
     firings: list[NewFiring]
     notes: list[str]
 
 
-def admit(conn: Connection, heard: Sequence[Heard]) -> Admitted:
+def admit(conn: Connection, heard: Sequence[CandidateMessage]) -> AdmittedFirings:
     """Returns the firings to record for `heard`, in order. All of its triggers have passed their gates.
 
     Observes `max_fires`. A message too deep in a chain of agents, or too frequent from one agent, is refused for
     good: it stays stored, and the trigger's audit trail says why it did not fire, naming the loop.
     """
     if not heard:
-        return Admitted([], [])
+        return AdmittedFirings([], [])
     limit = PairLimit(conn, {each.pair for each in heard if each.pair}, heard[0].trigger.read_at)
     firings: list[NewFiring] = []
-    refused: list[tuple[Heard, str]] = []
+    refused: list[tuple[CandidateMessage, str]] = []
     fires = Counter[UUID]()
     for each in heard:
         trigger = each.trigger
@@ -74,10 +74,10 @@ def admit(conn: Connection, heard: Sequence[Heard]) -> Admitted:
         else:
             refused.append((each, why))
     limit.write()
-    return Admitted(firings, _note(conn, refused))
+    return AdmittedFirings(firings, _note(conn, refused))
 
 
-def firing_of(heard: Heard) -> NewFiring:
+def firing_of(heard: CandidateMessage) -> NewFiring:
     """Returns the firing for one message, with the same occurrence key whoever finds it."""
     message = heard.message
     told = {
@@ -98,7 +98,7 @@ def firing_of(heard: Heard) -> NewFiring:
     )
 
 
-def _refusal(heard: Heard, firing: NewFiring, limit: PairLimit) -> str | None:
+def _refusal(heard: CandidateMessage, firing: NewFiring, limit: PairLimit) -> str | None:
     if heard.message.lineage.is_too_deep:
         return DEPTH
     if heard.pair is not None and limit.admit(heard.pair, firing.id) is not None:
@@ -106,7 +106,7 @@ def _refusal(heard: Heard, firing: NewFiring, limit: PairLimit) -> str | None:
     return None
 
 
-def _note(conn: Connection, refused: Sequence[tuple[Heard, str]]) -> list[str]:
+def _note(conn: Connection, refused: Sequence[tuple[CandidateMessage, str]]) -> list[str]:
     notes: list[str] = []
     by_message: dict[UUID, list[UUID]] = defaultdict(list)
     events: list[Event] = []
@@ -130,7 +130,7 @@ def _note(conn: Connection, refused: Sequence[tuple[Heard, str]]) -> list[str]:
     return notes
 
 
-def _told(conn: Connection, heard: Heard, why: str) -> str:
+def _told(conn: Connection, heard: CandidateMessage, why: str) -> str:
     message = heard.message
     names = [
         *chain_of(conn, message.from_id, message.root_id, MAX_DEPTH + 1),
@@ -141,7 +141,7 @@ def _told(conn: Connection, heard: Heard, why: str) -> str:
     return too_often(None, names).message
 
 
-class Misses:
+class MissCache:
     """A bounded set of texts known not to match, so that they are not matched again."""
 
     def __init__(self, limit: int) -> None:
@@ -160,14 +160,14 @@ class Misses:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class MatchResult:
     """The matches, and what to audit."""
 
     found: list[Look]
     events: list[Event]
 
 
-def matching(conn: Connection, looks: Sequence[Look], seconds: float, misses: Misses) -> list[Look]:
+def matching(conn: Connection, looks: Sequence[Look], seconds: float, misses: MissCache) -> list[Look]:
     """Matches like `look_at` and writes the audit events."""
     looked = look_at(looks, seconds, misses)
     record_events(conn, looked.events)
@@ -184,7 +184,9 @@ def is_costly(listener: Listener) -> bool:
         return True
 
 
-def look_at(looks: Sequence[Look], seconds: float, misses: Misses, shares: ProcessorTime | None = None) -> Looked:
+def look_at(
+    looks: Sequence[Look], seconds: float, misses: MissCache, shares: ProcessorTime | None = None
+) -> MatchResult:
     """Returns those of `looks` whose text matches, decided in order within about the given seconds.
 
     Expressions are untrusted. One that takes too long or can no longer be parsed counts as a non-match and is
@@ -198,7 +200,7 @@ def look_at(looks: Sequence[Look], seconds: float, misses: Misses, shares: Proce
             continue
         try:
             matched, failure = _shared(listener, message, shares)
-        except Spent:
+        except ShareSpent:
             continue
         if matched:
             found.append((listener, message))
@@ -215,7 +217,7 @@ def look_at(looks: Sequence[Look], seconds: float, misses: Misses, shares: Proce
                     detail=detail,
                 )
             )
-    return Looked(found, events)
+    return MatchResult(found, events)
 
 
 def _shared(listener: Listener, message: StoredMessage, shares: ProcessorTime | None) -> tuple[bool, str | None]:

@@ -14,7 +14,15 @@ from scheduler.domain.lineage import ROOT
 from scheduler.domain.text import storable
 from scheduler.firings.new_firing import gate, lock_with_jobs
 from scheduler.firings.record import record_firings
-from scheduler.intake.messages.firings import Heard, Look, Misses, admit, is_costly, look_at, matching
+from scheduler.intake.messages.firings import (
+    CandidateMessage,
+    Look,
+    MissCache,
+    admit,
+    is_costly,
+    look_at,
+    matching,
+)
 from scheduler.intake.messages.statements import (
     Listener,
     find_event,
@@ -75,7 +83,7 @@ class NewMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedMessage:
     """A stored message and the firings it made; for a `duplicate`, those of the first time."""
 
     message_id: UUID
@@ -88,7 +96,7 @@ class Received:
     """Listening triggers with expressions, which `hear` matches after the commit, or else the interval check."""
 
 
-def receive_message(conn: Connection, message: NewMessage) -> Received:
+def receive_message(conn: Connection, message: NewMessage) -> ReceivedMessage:
     """Stores a message and fires its listeners in the caller's transaction, except expressions: see `hear`.
 
     An agent's message carries the lineage of its running invocation. U+0000 and lone surrogates, which cannot be
@@ -113,14 +121,14 @@ def receive_message(conn: Connection, message: NewMessage) -> Received:
     spent = None if message.event_id is None else find_spent_event(conn, values)
     if spent is not None:
         _check_same(message, spent.id, is_same=spent.content_hash == sha256(text.encode()).digest())
-        return Received(spent.id, session.id, duplicate=True)
+        return ReceivedMessage(spent.id, session.id, duplicate=True)
     message_id = insert_message(conn, values)
     if message_id is None:
         first = find_event(conn, values)
         _check_same(message, first.id, is_same=first.text == text)
-        return Received(first.id, first.session_id, duplicate=True)
+        return ReceivedMessage(first.id, first.session_id, duplicate=True)
     firing_ids, refused, undecided = _fire(conn, message_id, message.answers)
-    return Received(message_id, session.id, firing_ids=firing_ids, refused=refused, undecided=undecided)
+    return ReceivedMessage(message_id, session.id, firing_ids=firing_ids, refused=refused, undecided=undecided)
 
 
 def _check_same(message: NewMessage, first_id: UUID, *, is_same: bool) -> None:
@@ -132,7 +140,7 @@ def _check_same(message: NewMessage, first_id: UUID, *, is_same: bool) -> None:
         )
 
 
-def hear(db: Database, received: Received) -> Received:
+def hear(db: Database, received: ReceivedMessage) -> ReceivedMessage:
     """Matches the expressions that listen for a committed message and fires those that match.
 
     Holds no connection while matching, as expressions may be slow. The interval check finds what is not decided
@@ -140,7 +148,7 @@ def hear(db: Database, received: Received) -> Received:
     """
     if not received.undecided:
         return received
-    looked = look_at(received.undecided, MATCH_SECONDS, Misses(len(received.undecided)), EXPRESSIONS)
+    looked = look_at(received.undecided, MATCH_SECONDS, MissCache(len(received.undecided)), EXPRESSIONS)
     if not looked.found and not looked.events:
         return replace(received, undecided=[])
     try:
@@ -199,7 +207,7 @@ def _fire(conn: Connection, message_id: UUID, answers: UUID | None) -> tuple[lis
     looks = [(each, message) for each in listeners]
     undecided = [each for each in looks if is_costly(each[0])]
     at_once = [each for each in looks if each not in undecided]
-    found = matching(conn, at_once, MATCH_SECONDS, Misses(len(looks)))
+    found = matching(conn, at_once, MATCH_SECONDS, MissCache(len(looks)))
     return (*_fire_found(conn, found), undecided)
 
 
@@ -210,7 +218,7 @@ def _fire_found(conn: Connection, found: Sequence[Look]) -> tuple[list[UUID], li
     if message.from_agent_id is not None:
         lock_pairs(conn, {Pair(message.from_agent_id, listener.agent_id) for listener, _ in found})
     triggers = lock_with_jobs(conn, [listener.trigger_id for listener, _ in found])
-    heard = [Heard(each, message) for each in triggers.values() if gate(each, each.read_at) is None]
+    heard = [CandidateMessage(each, message) for each in triggers.values() if gate(each, each.read_at) is None]
     admitted = admit(conn, heard)
     recorded = record_firings(conn, admitted.firings)
     if recorded.exhausted:

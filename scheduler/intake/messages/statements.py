@@ -134,7 +134,7 @@ class StoredMessage:
         return Lineage(self.root_id, self.depth)
 
 
-class SpentEvent(NamedTuple):
+class PrunedEvent(NamedTuple):
     """What remains of a pruned message that had an event."""
 
     id: UUID
@@ -149,12 +149,12 @@ class KnownEvent(NamedTuple):
     text: str
 
 
-def find_spent_event(conn: Connection, values: dict[str, Any]) -> SpentEvent | None:
+def find_spent_event(conn: Connection, values: dict[str, Any]) -> PrunedEvent | None:
     """Returns the id and text hash of a pruned message with that event."""
     key = "\n".join(("event", str(values["from_id"]), values["channel"], values["event_id"]))
     query = select(SpentId.id, SpentId.content_hash)
     return row_as(
-        SpentEvent, conn.execute(query.where(SpentId.owner_id == values["to_agent_id"], SpentId.key == key))
+        PrunedEvent, conn.execute(query.where(SpentId.owner_id == values["to_agent_id"], SpentId.key == key))
     )
 
 

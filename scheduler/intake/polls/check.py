@@ -14,10 +14,10 @@ from scheduler.domain.clock import Clock
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.permissions import NOTHING_PERMITTED, Permitted
 from scheduler.firings.quarantine import quarantine_trigger
-from scheduler.intake.polls.custom_checks import Watch, Watcher, is_watch, open_watch
-from scheduler.intake.polls.look import Looker
-from scheduler.intake.polls.results import LookFailed, Sighted, Unchanged
-from scheduler.intake.polls.settle import Looked, Poll, Result, open_poll, quiet_end, settle
+from scheduler.intake.polls.custom_checks import CustomCheck, CustomChecker, is_custom, open_custom
+from scheduler.intake.polls.look import PollChecker
+from scheduler.intake.polls.results import CheckDecision, LookFailed, Unchanged
+from scheduler.intake.polls.settle import CheckedTrigger, Poll, Result, open_poll, quiet_end, settle
 from scheduler.intake.polls.statements import QuietEnd, StoredPoll, end_quietly, read_polls
 from scheduler.intake.polls.worker_resources import Parts
 from scheduler.metrics import POLLS
@@ -53,8 +53,10 @@ class Poller:
         # Own threads, so that a slow path or statement does not block those that invocations need.
         self._writing = ThreadPoolExecutor(1, thread_name_prefix="polls-write")
         self._reading = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="polls-read")
-        self._looker = Looker(client, clock, self._reading)
-        self._watcher = Watcher(Parts(client, allow_private, clock, permitted, self._looker.reader_processes))
+        self._looker = PollChecker(client, clock, self._reading)
+        self._watcher = CustomChecker(
+            Parts(client, allow_private, clock, permitted, self._looker.reader_processes)
+        )
         self._open_requests = asyncio.Semaphore(MAX_OPEN_REQUESTS)
 
     async def check(self, looks: Collection[tuple[UUID, int]]) -> None:
@@ -76,7 +78,7 @@ class Poller:
         self._looker.close()
         self._watcher.close()
 
-    async def _check(self, stored: StoredPoll) -> tuple[Looked, Result, QuietEnd] | None:
+    async def _check(self, stored: StoredPoll) -> tuple[CheckedTrigger, Result, QuietEnd] | None:
         """Checks and settles; returns what is left to write together."""
         try:
             poll, look = await self._look(stored)
@@ -91,11 +93,11 @@ class Poller:
         await self._settle(poll, look)
         return None
 
-    async def _look(self, stored: StoredPoll) -> tuple[Looked, Result]:
+    async def _look(self, stored: StoredPoll) -> tuple[CheckedTrigger, Result]:
         try:
-            if is_watch(stored):
+            if is_custom(stored):
                 with faults_of(stored.type):
-                    watch = open_watch(stored, self._box)
+                    watch = open_custom(stored, self._box)
                 return watch, await self._watcher.look(watch)
             poll = open_poll(stored, self._box)
         except ConfigurationError as error:
@@ -103,19 +105,19 @@ class Poller:
         async with self._open_requests:
             return poll, await self._looker.look(poll.config, poll.validators(), poll.baseline())
 
-    async def _end(self, checked: Sequence[tuple[Looked, Result, QuietEnd]]) -> None:
+    async def _end(self, checked: Sequence[tuple[CheckedTrigger, Result, QuietEnd]]) -> None:
         written = await transact(self._db, self._writing, end_quietly, [end for _, _, end in checked])
         for poll, look, _ in checked:
             if poll.stored.id not in written:  # edited, or checked by another worker meanwhile
                 await self._settle(poll, look)
 
-    async def _settle(self, poll: Looked, look: Result) -> None:
+    async def _settle(self, poll: CheckedTrigger, look: Result) -> None:
         try:
             taken = await transact(self._db, self._writing, _settle, poll, look)
         except Exception as error:  # noqa: BLE001  # this poll's affair; its baseline has not moved
             await self._quarantine(poll.stored, error)
             return
-        if taken is not None and isinstance(poll, Watch) and isinstance(look, Sighted):
+        if taken is not None and isinstance(poll, CustomCheck) and isinstance(look, CheckDecision):
             await self._watcher.tell_settled(poll, look, taken)
 
     async def _quarantine(self, stored: StoredPoll, error: Exception) -> None:
@@ -135,6 +137,6 @@ def _result(look: Result, *, is_quiet: bool) -> str:
     return "unchanged" if is_quiet or isinstance(look, Unchanged) else "changed"
 
 
-def _settle(conn: Connection, poll: Looked, look: Result) -> Sequence[str] | None:
+def _settle(conn: Connection, poll: CheckedTrigger, look: Result) -> Sequence[str] | None:
     with faults_of(poll.stored.type):
         return settle(conn, poll, look)

@@ -14,7 +14,7 @@ from loguru import logger
 from pydantic import ValidationError
 
 from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleError
-from scheduler.intake.polls.results import LookFailed, Sighted
+from scheduler.intake.polls.results import CheckDecision, LookFailed
 from scheduler.intake.polls.statements import StoredPoll
 from scheduler.intake.polls.worker_resources import Parts, resources_of
 from scheduler.storage.faults import first_line
@@ -32,7 +32,7 @@ THREADS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
+class CustomCheck:
     """A stored trigger of such a kind with its whole config, including secrets."""
 
     stored: StoredPoll
@@ -48,26 +48,26 @@ class Watch:
         return json.loads(self.stored.baseline) if self.stored.baseline and self.is_begun else None
 
 
-def open_watch(stored: StoredPoll, box: SecretBox) -> Watch:
+def open_custom(stored: StoredPoll, box: SecretBox) -> CustomCheck:
     """Decrypts a trigger's secrets. Raises ConfigurationError when that fails or its config is no longer valid."""
     secrets = {} if stored.secret is None else json.loads(box.decrypt(stored.secret))
     kind = KINDS.get(stored.type)
     if kind is None or not issubclass(kind, LookConfig):
         raise ConfigurationError(f"The package with the kind {stored.type} is not installed here.")
     try:
-        return Watch(stored, kind.model_validate(join_secrets(stored.config, secrets)))
+        return CustomCheck(stored, kind.model_validate(join_secrets(stored.config, secrets)))
     except ValidationError as error:
         first = error.errors()[0]
         raise ConfigurationError(f"config.{'.'.join(map(str, first['loc']))}: {first['msg']}.") from None
 
 
-def is_watch(stored: StoredPoll) -> bool:
+def is_custom(stored: StoredPoll) -> bool:
     """Whether its kind has its own check."""
     kind = KINDS.get(stored.type)
     return kind is not None and issubclass(kind, LookConfig)
 
 
-class Watcher:
+class CustomChecker:
     """Runs checks from one event loop, in a few threads."""
 
     def __init__(self, parts: Parts) -> None:
@@ -76,7 +76,7 @@ class Watcher:
         self._places = asyncio.Semaphore(THREADS)
         self._looking: set[UUID] = set()
 
-    async def look(self, watch: Watch) -> Sighted | LookFailed:
+    async def look(self, watch: CustomCheck) -> CheckDecision | LookFailed:
         """Checks once. Never raises."""
         trigger_id = watch.stored.id
         if trigger_id in self._looking:
@@ -92,7 +92,7 @@ class Watcher:
         except TimeoutError:
             return LookFailed(f"The check did not finish within {LOOK_SECONDS:g} s.")
 
-    async def tell_settled(self, watch: Watch, look: Sighted, keys: Sequence[str]) -> None:
+    async def tell_settled(self, watch: CustomCheck, look: CheckDecision, keys: Sequence[str]) -> None:
         """Calls the check's hook after its result is committed. Never raises."""
         if look.settled is None:
             return
@@ -113,14 +113,16 @@ class Watcher:
         self._places.release()
 
 
-def look_once(config: LookConfig, cursor: Callable[[], Any], resources: CheckResources) -> Sighted | LookFailed:
+def look_once(
+    config: LookConfig, cursor: Callable[[], Any], resources: CheckResources
+) -> CheckDecision | LookFailed:
     """Checks in this thread. Never raises."""
     try:
         sighting = config.look_with(cursor(), resources)
         text = json.dumps(sighting.cursor, sort_keys=True, allow_nan=False)
         data = None if sighting.data is None else _as_json(sighting.data)
         occurrences = [replace(each, data=_as_json(each.data)) for each in sighting.occurrences]
-        sighted = Sighted(
+        sighted = CheckDecision(
             text,
             data,
             sighting.note,

@@ -10,7 +10,7 @@ from typing import Any
 from scheduler.domain.context import AS_SENT
 from scheduler.domain.json_values import WrittenDecimal, deeper_than, write_json
 from scheduler.domain.text import lines_of, unified_diff
-from scheduler.triggers.poll import PollConfig, Seen
+from scheduler.triggers.poll import PollConfig, SeenValue
 
 MAX_DATA_CHARS = 64 * 1024
 """The maximum bytes of each value's JSON in a firing's data."""
@@ -20,7 +20,7 @@ _ESCAPED_NUL = re.compile(r"(?<!\\)((?:\\\\)*)\\u0000")
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownValue:
     """A displayed value. `is_cut`: it is text, the start of the value's JSON.
 
     `sent` is its JSON when `value` cannot represent it all: numbers such as `10.00` and `1e400`, duplicate keys.
@@ -31,7 +31,7 @@ class Shown:
     sent: str | None = None
 
 
-def shown(value: object) -> Shown:
+def shown(value: object) -> ShownValue:
     r"""Formats `value` for display.
 
     U+0000 and lone surrogates (`\ud800`), which PostgreSQL or UTF-8 cannot hold, are replaced; a number that is
@@ -39,12 +39,12 @@ def shown(value: object) -> Shown:
     """
     sent = _storable(write_json(value, ascii_only=False))
     if len(sent) > MAX_DATA_CHARS or deeper_than(MAX_DATA_DEPTH, value):
-        return Shown(sent[:MAX_DATA_CHARS], is_cut=True)
+        return ShownValue(sent[:MAX_DATA_CHARS], is_cut=True)
     plain = json.loads(_storable(json.dumps(value, ensure_ascii=False, default=_text)))
-    return Shown(plain, sent=None if write_json(plain, ascii_only=False) == sent else sent)
+    return ShownValue(plain, sent=None if write_json(plain, ascii_only=False) == sent else sent)
 
 
-def firing_data(config: PollConfig, before: Seen | None, seen: Seen) -> dict[str, Any]:
+def firing_data(config: PollConfig, before: SeenValue | None, seen: SeenValue) -> dict[str, Any]:
     """Returns `{"old"?, "new"}` for a firing, with a `diff` for texts and pages.
 
     `cut` names shortened members, `nothing` missing ones, and `as_sent` has the JSON of members that the value

@@ -23,7 +23,7 @@ UNCONDITIONAL = Validators()
 LOOK_SECONDS = 10.0
 
 
-class Looker:
+class PollChecker:
     """Checks any number of polls at once on one event loop.
 
     Reads responses in `threads`, or in separate processes.

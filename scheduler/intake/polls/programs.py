@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from scheduler.domain.errors import ReveilleError
-from scheduler.triggers.check_resources import Ran
+from scheduler.triggers.check_resources import ProgramResult
 
 CHILD_GUARD = Path(__file__).resolve().parents[2] / "runtimes" / "child_guard.py"
 """A wrapper that kills the program and its children as soon as we close our end of a pipe."""
@@ -28,7 +28,7 @@ class ProgramFailed(ReveilleError):
     problem = "program-failed"
 
 
-def run_program(command: Sequence[str], given: bytes, *, seconds: float, most: int) -> Ran:
+def run_program(command: Sequence[str], given: bytes, *, seconds: float, most: int) -> ProgramResult:
     """Runs `command` with `given` on stdin. Raises ProgramFailed when it takes too long or prints too much."""
     lifeline, holder = os.pipe()
     try:
@@ -62,7 +62,7 @@ def run_program(command: Sequence[str], given: bytes, *, seconds: float, most: i
         for each in (lifeline, holder):
             if each >= 0:
                 os.close(each)
-    return Ran(status, output, errors.decode("utf-8", "replace").strip())
+    return ProgramResult(status, output, errors.decode("utf-8", "replace").strip())
 
 
 def _read(process: subprocess.Popen[bytes], seconds: float, most: int) -> tuple[bytes, bytes]:

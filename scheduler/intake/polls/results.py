@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from scheduler.triggers.looks import Document, Occurrence
-from scheduler.triggers.poll import Seen
+from scheduler.triggers.poll import SeenValue
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class FoundValue:
     """A valid response. `text` is the JSON at the path, with sorted keys; empty for nothing."""
 
-    seen: Seen
+    seen: SeenValue
     text: str
     etag: str | None = None
     last_modified: str | None = None
@@ -23,7 +23,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Sighted:
+class CheckDecision:
     """A check that decides itself whether to fire.
 
     `text` is its cursor in JSON; `data` the firing's data, or None.
@@ -57,7 +57,7 @@ class LookFailed:
     """Whether the server only asked to come back later (429 or 503 with Retry-After)."""
 
 
-Look = Found | Sighted | Unchanged | LookFailed
+Look = FoundValue | CheckDecision | Unchanged | LookFailed
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,11 +17,11 @@ from sqlalchemy import Connection, update
 from scheduler.domain.retries import SPREAD
 from scheduler.domain.text import storable
 from scheduler.firings.new_firing import LockedTrigger, gate, lock_triggers
-from scheduler.intake.polls.custom_checks import Watch
+from scheduler.intake.polls.custom_checks import CustomCheck
 from scheduler.intake.polls.data import firing_data
 from scheduler.intake.polls.fire import fire, fire_each, storable_data
 from scheduler.intake.polls.readers import READERS
-from scheduler.intake.polls.results import Found, Look, LookFailed, Sighted, Unchanged, Validators
+from scheduler.intake.polls.results import CheckDecision, FoundValue, Look, LookFailed, Unchanged, Validators
 from scheduler.intake.polls.statements import (
     LockedState,
     QuietEnd,
@@ -37,7 +37,7 @@ from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Trigger
 from scheduler.storage.triggers import stop_jobs
 from scheduler.triggers.base import join_secrets
-from scheduler.triggers.poll import PollConfig, Seen
+from scheduler.triggers.poll import PollConfig, SeenValue
 
 MAX_FAILURES = 50
 """The consecutive failures after which the poll is paused."""
@@ -62,7 +62,7 @@ class Poll:
         """Whether the stored state belongs to this config, not to one before an edit."""
         return self.stored.fingerprint == self.config.fingerprint()
 
-    def before(self) -> Seen | None:
+    def before(self) -> SeenValue | None:
         """The last value; None when this check is the first."""
         kept = self.baseline()
         return None if kept is None else READERS[self.config.read].remembered(kept)
@@ -79,7 +79,7 @@ class Poll:
             return Validators()
         return Validators(self.stored.etag, self.stored.last_modified)
 
-    def fires(self, seen: Seen) -> bool:
+    def fires(self, seen: SeenValue) -> bool:
         """Whether the new value fires."""
         before = self.before()
         if before is None or self.stored.edited_at is not None:
@@ -89,7 +89,7 @@ class Poll:
         return then.is_there and self.config.fires(before, then)
 
 
-Looked = Poll | Watch
+CheckedTrigger = Poll | CustomCheck
 Result = Look
 
 
@@ -99,7 +99,7 @@ def open_poll(stored: StoredPoll, box: SecretBox) -> Poll:
     return Poll(stored, PollConfig.model_construct(**join_secrets(stored.config, secrets)))
 
 
-def quiet_end(poll: Looked, look: Result) -> QuietEnd | None:
+def quiet_end(poll: CheckedTrigger, look: Result) -> QuietEnd | None:
     """Returns what to write when the check changes nothing, to be written in bulk; None when it must be settled."""
     stored = poll.stored
     repeats = isinstance(poll, Poll) and poll.config.repeat
@@ -108,14 +108,14 @@ def quiet_end(poll: Looked, look: Result) -> QuietEnd | None:
     match look:
         case Unchanged():
             return QuietEnd(stored, stored.etag, stored.last_modified, stored.note)
-        case Found(_, text, etag, last_modified, note) if text == stored.baseline:
+        case FoundValue(_, text, etag, last_modified, note) if text == stored.baseline:
             return QuietEnd(stored, etag, last_modified, _noted(note))
-        case Sighted(text, None, note, etag, last_modified, settled=None) if text == stored.baseline:
+        case CheckDecision(text, None, note, etag, last_modified, settled=None) if text == stored.baseline:
             return QuietEnd(stored, etag, last_modified, _noted(note))
     return None
 
 
-def settle(conn: Connection, poll: Looked, look: Result) -> Sequence[str] | None:
+def settle(conn: Connection, poll: CheckedTrigger, look: Result) -> Sequence[str] | None:
     """Applies the result of a check: fires if the condition is met, moves the baseline, counts failures.
 
     Returns the keys of the recorded occurrences; None when the check had no effect. A poll edited meanwhile is
@@ -142,14 +142,18 @@ def settle(conn: Connection, poll: Looked, look: Result) -> Sequence[str] | None
 
 
 def _succeed(
-    conn: Connection, trigger: LockedTrigger, poll: Looked, state: LockedState, look: Found | Unchanged | Sighted
+    conn: Connection,
+    trigger: LockedTrigger,
+    poll: CheckedTrigger,
+    state: LockedState,
+    look: FoundValue | Unchanged | CheckDecision,
 ) -> Sequence[str]:
     values = _begun(poll) | {"failures": 0, "first_failure_at": None}
     if state.failures and poll.is_begun:
         since = state.first_failure_at and state.first_failure_at.isoformat()
         _audit(conn, trigger, _verb(poll, "recovered"), failures=state.failures, since=since)
     key, taken = f"{poll.stored.type}:{poll.stored.version}", list[str]()
-    if isinstance(look, Sighted):
+    if isinstance(look, CheckDecision):
         values |= {"baseline": look.text, "note": _noted(look.note), "edited_at": poll.stored.updated_at}
         values |= {"etag": look.etag, "last_modified": look.last_modified}
         if look.data is not None:
@@ -168,11 +172,11 @@ def _succeed(
 
 
 def _seen(
-    poll: Poll, state: LockedState, look: Found | Unchanged, values: dict[str, Any]
+    poll: Poll, state: LockedState, look: FoundValue | Unchanged, values: dict[str, Any]
 ) -> dict[str, Any] | None:
     """Returns the firing's data, if any; adds the new value to `values`."""
     before = seen = poll.before()
-    if isinstance(look, Found):
+    if isinstance(look, FoundValue):
         seen = look.seen
         values |= {"baseline": look.text, "etag": look.etag, "last_modified": look.last_modified}
         values |= {"note": _noted(look.note), "edited_at": poll.stored.updated_at}
@@ -194,7 +198,9 @@ def backoff(failures: int, interval: timedelta, spread: float) -> timedelta:
     return min(grown, max(interval, LONGEST_DELAY))
 
 
-def _fail(conn: Connection, trigger: LockedTrigger, poll: Looked, state: LockedState, look: LookFailed) -> None:
+def _fail(
+    conn: Connection, trigger: LockedTrigger, poll: CheckedTrigger, state: LockedState, look: LookFailed
+) -> None:
     note = _note(look.note)
     before = state.failures if poll.is_begun else 0
     # A postponed check only counts as a failure, for a time, when it is the first one.
@@ -224,7 +230,7 @@ def _pause(conn: Connection, trigger: LockedTrigger, note: str) -> None:
     _audit(conn, trigger, "paused", note=note)
 
 
-def _begun(poll: Looked) -> dict[str, Any]:
+def _begun(poll: CheckedTrigger) -> dict[str, Any]:
     """Returns the state columns reset for this config, when the stored ones belong to another."""
     if poll.is_begun:
         return {}
@@ -232,7 +238,7 @@ def _begun(poll: Looked) -> dict[str, Any]:
     return fresh | {"fingerprint": poll.config.fingerprint(), "failures": 0}
 
 
-def _verb(poll: Looked, end: str) -> str:
+def _verb(poll: CheckedTrigger, end: str) -> str:
     return f"{'poll' if isinstance(poll, Poll) else 'look'}_{end}"
 
 

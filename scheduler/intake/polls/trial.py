@@ -16,11 +16,11 @@ from sqlalchemy import Connection, text
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import LimitReached
 from scheduler.domain.permissions import Permitted
-from scheduler.intake.polls.custom_checks import Watch, look_once
+from scheduler.intake.polls.custom_checks import CustomCheck, look_once
 from scheduler.intake.polls.data import firing_data, shown
-from scheduler.intake.polls.look import Looker
-from scheduler.intake.polls.results import Found, Look, LookFailed, Sighted
-from scheduler.intake.polls.settle import Looked, Poll
+from scheduler.intake.polls.look import PollChecker
+from scheduler.intake.polls.results import CheckDecision, FoundValue, Look, LookFailed
+from scheduler.intake.polls.settle import CheckedTrigger, Poll
 from scheduler.intake.polls.worker_resources import Parts, resources_of
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
@@ -30,7 +30,7 @@ from scheduler.triggers.poll import PollConfig
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class PollTrial:
     """The result of a trial. `value` is cut as in a firing, in which case `value_cut` is set."""
 
     status: Literal["found", "nothing_there", "failed"]
@@ -47,19 +47,19 @@ class Trial:
 
 async def try_look(
     config: PollConfig | LookConfig,
-    last: Looked | None = None,
+    last: CheckedTrigger | None = None,
     *,
     allow_private: AllowedPrivate,
     permitted: Permitted,
     clock: Clock,
-) -> Trial:
+) -> PollTrial:
     """Checks once, unconditionally; `last`: the trigger's last check, None for a new one. Takes up to 30 s."""
     with ThreadPoolExecutor(1) as threads:
         async with GuardedClient(allow_private=allow_private) as client:
-            looker = Looker(client, clock, threads)
+            looker = PollChecker(client, clock, threads)
             try:
                 if isinstance(config, LookConfig):
-                    cursor = last.cursor if isinstance(last, Watch) else _none
+                    cursor = last.cursor if isinstance(last, CustomCheck) else _none
                     resources = resources_of(
                         Parts(client, allow_private, clock, permitted, looker.reader_processes),
                         asyncio.get_running_loop(),
@@ -77,34 +77,34 @@ def _none() -> None:
     """Returns the cursor of a first check."""
 
 
-def _of_look(look: Look) -> Trial:
+def _of_look(look: Look) -> PollTrial:
     match look:
-        case Sighted(data=data, note=note, shown=sight):
+        case CheckDecision(data=data, note=note, shown=sight):
             sight = sight if data is None else data
             if sight is None:
-                return Trial("nothing_there", error=note or "There is nothing to fire for.")
+                return PollTrial("nothing_there", error=note or "There is nothing to fire for.")
             told = shown(sight)
-            return Trial("found", told.value, told.is_cut, told.sent, data is not None, note, data)
+            return PollTrial("found", told.value, told.is_cut, told.sent, data is not None, note, data)
         case LookFailed(note):
-            return Trial("failed", error=note)
+            return PollTrial("failed", error=note)
     raise AssertionError("a look of this kind gives nothing else")
 
 
-def _of_poll(config: PollConfig, last: Poll | None, look: Look) -> Trial:
+def _of_poll(config: PollConfig, last: Poll | None, look: Look) -> PollTrial:
     match look:
-        case Found(seen, note=note):
+        case FoundValue(seen, note=note):
             before = None if last is None else last.before()
             told = shown(seen.value)
             data = firing_data(config, before, seen)
             status: Literal["found", "nothing_there"] = "found" if seen.is_there else "nothing_there"
-            return Trial(status, told.value, told.is_cut, told.sent, config.fires(before, seen), note, data)
-        case Sighted(data=data, note=note, shown=sight):
+            return PollTrial(status, told.value, told.is_cut, told.sent, config.fires(before, seen), note, data)
+        case CheckDecision(data=data, note=note, shown=sight):
             sight = sight if data is None else data
             told = shown(sight)
             parts = {name: shown(each).value for name, each in sight.items()}
-            return Trial("found", told.value, told.is_cut, told.sent, data is not None, note, parts)
+            return PollTrial("found", told.value, told.is_cut, told.sent, data is not None, note, parts)
         case LookFailed(note):
-            return Trial("failed", error=note)
+            return PollTrial("failed", error=note)
     raise AssertionError("a look without validators found nothing unchanged")
 
 

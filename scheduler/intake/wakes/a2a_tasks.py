@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.errors import Conflict, InvalidField, LimitReached
 from scheduler.domain.model import FINAL_STATES, InvocationState
 from scheduler.intake.wakes.a2a_views import TaskView, read_task, text_in
-from scheduler.intake.wakes.intake import Call, Woken, wake_within
+from scheduler.intake.wakes.intake import Call, WakeResult, wake_within
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.storage.engine import Database
 
@@ -85,7 +85,7 @@ def send(db: Database, call: Call, sender: Sender) -> UUID:
             if sender.task_id is not None:
                 sender = replace(sender, context_id=_continued(conn, call, sender, sender.task_id))
             outcome = wake_within(conn, _called_by(conn, call, sender), actor=sender.actor)
-            if isinstance(outcome, Woken):
+            if isinstance(outcome, WakeResult):
                 _keep(conn, call, sender, outcome)
     except _Repeated:
         known = _known(db, call, sender)
@@ -156,7 +156,7 @@ def _called_by(conn: Connection, call: Call, sender: Sender) -> Call:
     return replace(call, from_agent_id=agent_id)
 
 
-def _keep(conn: Connection, call: Call, sender: Sender, woken: Woken) -> None:
+def _keep(conn: Connection, call: Call, sender: Sender, woken: WakeResult) -> None:
     kept = conn.execute(
         INSERT,
         {

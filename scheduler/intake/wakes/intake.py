@@ -50,7 +50,7 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Woken:
+class WakeResult:
     """The firing of a call and the invocation that carries it."""
 
     firing_id: UUID
@@ -59,7 +59,7 @@ class Woken:
     """An earlier identical request made it."""
 
 
-def wake(db: Database, call: Call, *, actor: str, request: KeyedRequest | None = None) -> Woken:
+def wake(db: Database, call: Call, *, actor: str, request: KeyedRequest | None = None) -> WakeResult:
     """Fires an agent's wake trigger. Refusals are audited. A repeated `request` returns the earlier result.
 
     Raises NotFound (an agent), InvalidField (the message), Conflict (wakes are paused), and LimitReached for a
@@ -68,9 +68,9 @@ def wake(db: Database, call: Call, *, actor: str, request: KeyedRequest | None =
     with db.begin() as conn:
         before = answered_before(conn, request)
         if before is not None:
-            return Woken(UUID(before["firing_id"]), UUID(before["invocation_id"]), duplicate=True)
+            return WakeResult(UUID(before["firing_id"]), UUID(before["invocation_id"]), duplicate=True)
         outcome = wake_within(conn, call, actor=actor)
-        if isinstance(outcome, Woken):
+        if isinstance(outcome, WakeResult):
             made = {"firing_id": str(outcome.firing_id), "invocation_id": str(outcome.invocation_id)}
             keep_answer(conn, request, made)
     if isinstance(outcome, LimitReached):
@@ -78,7 +78,7 @@ def wake(db: Database, call: Call, *, actor: str, request: KeyedRequest | None =
     return outcome
 
 
-def wake_within(conn: Connection, call: Call, *, actor: str) -> Woken | LimitReached:
+def wake_within(conn: Connection, call: Call, *, actor: str) -> WakeResult | LimitReached:
     """Wakes like `wake`, in the caller's transaction. Returns a refusal, so that its audit event can be committed."""
     outcome = _wake(conn, call, actor)
     if isinstance(outcome, LimitReached):
@@ -112,7 +112,7 @@ def asked_firing(
     )
 
 
-def _wake(conn: Connection, call: Call, actor: str) -> Woken | LimitReached:
+def _wake(conn: Connection, call: Call, actor: str) -> WakeResult | LimitReached:
     text = checked_text(call.message, "message")
     get_agent(conn, call.tenant_id, call.agent_id)
     sender: dict[str, Any] = {"type": "caller", "id": None, "name": actor}
@@ -146,7 +146,7 @@ def _wake(conn: Connection, call: Call, actor: str) -> Woken | LimitReached:
     )
     recorded = record_firings(conn, [firing])
     _audit(conn, call, actor, "woken", firing_id=str(firing_id))
-    return Woken(firing_id, recorded.inserted[firing_id])
+    return WakeResult(firing_id, recorded.inserted[firing_id])
 
 
 def _locked_trigger(conn: Connection, agent_id: UUID) -> LockedTrigger:

@@ -13,7 +13,7 @@ from scheduler.triggers.webhook import MOST_BODY, USUAL_BODY
 
 
 @dataclass(frozen=True, slots=True)
-class Peek:
+class HookSummary:
     """A webhook."""
 
     config: dict[str, Any]
@@ -28,7 +28,7 @@ class Peek:
         return self.config.get("challenge")
 
 
-def peek(conn: Connection, token_hash: bytes) -> Peek | None:
+def peek(conn: Connection, token_hash: bytes) -> HookSummary | None:
     """Returns the webhook with this token, not locked; None when there is none."""
     is_open = and_(
         Trigger.is_enabled,
@@ -48,4 +48,4 @@ def peek(conn: Connection, token_hash: bytes) -> Peek | None:
     if row is None:
         return None
     wanted = row.config.get("max_body_bytes") or USUAL_BODY
-    return Peek(row.config, min(wanted, row.max_webhook_body_bytes, MOST_BODY), row.is_open)
+    return HookSummary(row.config, min(wanted, row.max_webhook_body_bytes, MOST_BODY), row.is_open)

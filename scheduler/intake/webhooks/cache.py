@@ -26,7 +26,7 @@ Value = TypeVar("Value")
 
 
 @dataclass(slots=True)
-class Meter:
+class RateWindow:
     """A trigger's rate window: when deliveries were accepted in it, oldest first, and their number."""
 
     limit: int
@@ -60,7 +60,7 @@ class HookMemory:
         _remember(self._configs, hook.trigger.id, (hook.config, hook.secret, config))
         return config
 
-    def meters(self, conn: Connection, hooks: Collection[Hook]) -> tuple[datetime, dict[UUID, Meter]]:
+    def meters(self, conn: Connection, hooks: Collection[Hook]) -> tuple[datetime, dict[UUID, RateWindow]]:
         """Returns the database's time and each locked webhook's meter at that time.
 
         Only committed deliveries are cached, so a rollback leaves nothing wrong behind, and only newer ones are
@@ -75,7 +75,7 @@ class HookMemory:
             _remember(self._times, trigger_id, times)
         # Times must keep rising even if the database's clock is set back.
         latest = max([now, *(times[-1] for times in known.values() if times)])
-        return latest, {hook.trigger.id: Meter(hook.rate_limit, known[hook.trigger.id]) for hook in hooks}
+        return latest, {hook.trigger.id: RateWindow(hook.rate_limit, known[hook.trigger.id]) for hook in hooks}
 
 
 def _remember(cache: OrderedDict[UUID, Value], key: UUID, value: Value) -> None:

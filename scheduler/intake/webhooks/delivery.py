@@ -15,7 +15,7 @@ from scheduler.domain.signatures import SignedRequest, verify
 from scheduler.domain.signatures.delivery_ids import delivery_id
 from scheduler.domain.webhook_body import is_packed, unpacked
 from scheduler.domain.webhook_parts import Echo, kept_parts
-from scheduler.intake.processor_time import AGENT_SECONDS, TENANT_SECONDS, ProcessorTime, Spent
+from scheduler.intake.processor_time import AGENT_SECONDS, TENANT_SECONDS, ProcessorTime, ShareSpent
 from scheduler.triggers.webhook import WebhookConfig, WebhookFilter
 
 LONGEST_ID = 200
@@ -59,7 +59,7 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
-class FilterFirst:
+class FilterPending:
     """The delivery may fire if its filter passes, which must run first. Nothing is recorded yet."""
 
     filter: WebhookFilter
@@ -103,20 +103,20 @@ class Filters:
     def __init__(self, agent_seconds: float = AGENT_SECONDS, tenant_seconds: float = TENANT_SECONDS) -> None:
         self._time = ProcessorTime(agent_seconds, tenant_seconds)
 
-    def ask(self, asked: FilterFirst, delivery: Delivery) -> FilterResult:
+    def ask(self, asked: FilterPending, delivery: Delivery) -> FilterResult:
         """Runs the filter on the delivery. Waits for its turn; takes a few tens of milliseconds at most."""
         try:
             mismatch, was_stopped = self._time.use(
                 asked.tenant_id, asked.agent_id, lambda: asked.filter.look(delivery.headers, delivery.body)
             )
-        except Spent as spent:
+        except ShareSpent as spent:
             rule = f"the webhook filters of this {spent.whose} have used up their processor time of a minute"
             return FilterResult(asked.filter, refusal=rule, retry_after=spent.wait)
         return FilterResult(asked.filter, mismatch, was_stopped)
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedDelivery:
     """A recorded firing of a delivery, and the hash of its body."""
 
     firing_id: UUID
@@ -124,7 +124,7 @@ class Recorded:
 
 
 @dataclass(frozen=True, slots=True)
-class Identity:
+class OccurrenceKeys:
     """The occurrence keys under which a delivery may have been recorded.
 
     The first delivery gets `key`. An untrusted id does not identify a second, different body: such a delivery is
@@ -135,14 +135,14 @@ class Identity:
     body_hash: bytes
     other_key: str | None
 
-    def first_of(self, recorded: Mapping[str, Recorded]) -> Recorded | None:
+    def first_of(self, recorded: Mapping[str, RecordedDelivery]) -> RecordedDelivery | None:
         """Returns the firing of the same delivery among those recorded under its keys."""
         first = recorded.get(self.key)
         if first is not None and (self.other_key is None or first.body_hash == self.body_hash):
             return first
         return recorded.get(self.other_key) if self.other_key is not None else None
 
-    def free_key(self, recorded: Mapping[str, Recorded]) -> str:
+    def free_key(self, recorded: Mapping[str, RecordedDelivery]) -> str:
         """Returns the key under which to record a new delivery."""
         return self.other_key if self.other_key is not None and self.key in recorded else self.key
 
@@ -152,7 +152,7 @@ class Identity:
         return (self.key,) if self.other_key is None else (self.key, self.other_key)
 
 
-def identify(scheme: str | None, headers: Mapping[str, str], body: bytes) -> Identity | None:
+def identify(scheme: str | None, headers: Mapping[str, str], body: bytes) -> OccurrenceKeys | None:
     """Returns the identity of a delivery among those of its trigger; None when its sender gave no id."""
     given = delivery_id(scheme, headers, body)
     if given is None:
@@ -165,4 +165,4 @@ def identify(scheme: str | None, headers: Mapping[str, str], body: bytes) -> Ide
     key = f"{kind}:{given.name}:{value}"
     # The body's hash comes first in the other key, so that no id can be made equal to it.
     other = None if given.trusted else f"{kind}-of-body:{body_hash.hex()}:{given.name}:{value}"
-    return Identity(key, body_hash, other)
+    return OccurrenceKeys(key, body_hash, other)

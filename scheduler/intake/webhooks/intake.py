@@ -15,7 +15,7 @@ from typing import Generic, TypeVar
 
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
 from scheduler.intake.webhooks.cache import HookMemory
-from scheduler.intake.webhooks.delivery import Delivery, FilterFirst, Filters, Receipt
+from scheduler.intake.webhooks.delivery import Delivery, FilterPending, Filters, Receipt
 from scheduler.intake.webhooks.recording import Outcome, record_deliveries
 from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
@@ -156,11 +156,11 @@ class Intake:
         """
         outcome = self._group.submit(delivery)
         for _ in range(FILTER_TRIES):
-            if not isinstance(outcome, FilterFirst):
+            if not isinstance(outcome, FilterPending):
                 break
             result = self._filters.ask(outcome, delivery)
             outcome = self._group.submit(replace(delivery, filtered=result))
-        if isinstance(outcome, FilterFirst):
+        if isinstance(outcome, FilterPending):
             raise DatabaseUnavailable("The webhook is being changed; nothing was recorded, try again.")
         if isinstance(outcome, ReveilleError):
             raise outcome

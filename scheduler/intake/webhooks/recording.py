@@ -19,14 +19,14 @@ from scheduler.domain.traces import valid_traceparent
 from scheduler.domain.webhook_parts import echo_of_post
 from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate
 from scheduler.firings.record import record_firings
-from scheduler.intake.webhooks.cache import MINUTE, HookMemory, Meter
+from scheduler.intake.webhooks.cache import MINUTE, HookMemory, RateWindow
 from scheduler.intake.webhooks.delivery import (
     Delivery,
-    FilterFirst,
+    FilterPending,
     FilterResult,
-    Identity,
+    OccurrenceKeys,
     Receipt,
-    Recorded,
+    RecordedDelivery,
     identify,
     parts_of,
     too_large,
@@ -54,7 +54,7 @@ REFUSED_BYTES = 2_000
 AUDITED = {Verdict.BAD_SIGNATURE: "webhook.rejected", Verdict.RATE_LIMITED: "webhook.rate_limited"}
 STOPPED = "webhook.filter_stopped"
 
-Outcome = Receipt | FilterFirst | ReveilleError
+Outcome = Receipt | FilterPending | ReveilleError
 
 
 def record_deliveries(conn: Connection, deliveries: Sequence[Delivery], memory: HookMemory) -> list[Outcome]:
@@ -90,7 +90,7 @@ class _OpenHook:
 
     trigger: LockedTrigger
     config: WebhookConfig
-    meter: Meter
+    meter: RateWindow
     most_bytes: int
 
     @property
@@ -110,7 +110,7 @@ class _Arrival:
 
     hook: _OpenHook
     delivery: Delivery
-    identity: Identity | None
+    identity: OccurrenceKeys | None
 
 
 def _arrive(delivery: Delivery, hook: _OpenHook | None) -> _Arrival | None:
@@ -124,7 +124,7 @@ def _arrive(delivery: Delivery, hook: _OpenHook | None) -> _Arrival | None:
 class _Ledger:
     """The decisions and writes of one transaction."""
 
-    def __init__(self, now: datetime, recorded: defaultdict[UUID, dict[str, Recorded]]) -> None:
+    def __init__(self, now: datetime, recorded: defaultdict[UUID, dict[str, RecordedDelivery]]) -> None:
         self._now = now
         self._recorded = recorded
         self._firings: list[NewFiring] = []
@@ -161,7 +161,7 @@ class _Ledger:
             return self._limited(arrival, rule, wait.total_seconds(), there_is_room=bool(hook.meter.limit))
         return self._filtered(arrival) or self._accept(arrival)
 
-    def _first_of(self, arrival: _Arrival) -> Recorded | None:
+    def _first_of(self, arrival: _Arrival) -> RecordedDelivery | None:
         if arrival.identity is None:
             return None
         return arrival.identity.first_of(self._recorded[arrival.hook.trigger.id])
@@ -175,7 +175,7 @@ class _Ledger:
         result = FilterResult(rule, rule.header_mismatch(delivery.headers))
         if result.mismatch is None and rule.json_path is not None:
             if delivery.filtered is None or delivery.filtered.filter != rule:
-                return FilterFirst(rule, hook.trigger.tenant_id, hook.trigger.agent_id)
+                return FilterPending(rule, hook.trigger.tenant_id, hook.trigger.agent_id)
             result = delivery.filtered
         if result.refusal is not None:
             return self._limited(arrival, result.refusal, result.retry_after)
@@ -223,7 +223,7 @@ class _Ledger:
         self._keep(arrival, Verdict.ACCEPTED, firing_id=firing_id)
         hook.meter.taken += 1
         if arrival.identity is not None and key is not None:
-            self._recorded[hook.trigger.id][key] = Recorded(firing_id, arrival.identity.body_hash)
+            self._recorded[hook.trigger.id][key] = RecordedDelivery(firing_id, arrival.identity.body_hash)
         return Receipt(firing_id)
 
     def _new_key(self, arrival: _Arrival) -> str | None:
@@ -291,7 +291,7 @@ def _unknown() -> NotFound:
     return NotFound("There is no webhook at this address, or it is disabled.")
 
 
-def _difference(arrival: _Arrival, first: Recorded) -> str | None:
+def _difference(arrival: _Arrival, first: RecordedDelivery) -> str | None:
     """Describes how a repeated delivery differs."""
     if arrival.identity is None or arrival.identity.body_hash == first.body_hash:
         return None

@@ -25,7 +25,7 @@ MAX_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Redelivered:
+class Redelivery:
     """The new firing of a replayed delivery, and the invocation that carries it."""
 
     delivery_id: UUID
@@ -33,9 +33,7 @@ class Redelivered:
     invocation_id: UUID
 
 
-def redeliver(
-    conn: Connection, tenant_id: UUID, trigger_id: UUID, delivery_id: UUID, *, actor: str
-) -> Redelivered:
+def redeliver(conn: Connection, tenant_id: UUID, trigger_id: UUID, delivery_id: UUID, *, actor: str) -> Redelivery:
     """Fires again with the body of one accepted or filtered delivery.
 
     Raises NotFound, and Conflict when the trigger may not fire or the delivery's body is not kept.
@@ -51,7 +49,7 @@ def redeliver(
 
 def redeliver_range(
     conn: Connection, tenant_id: UUID, trigger_id: UUID, since: datetime, until: datetime, *, actor: str
-) -> list[Redelivered]:
+) -> list[Redelivery]:
     """Fires again with each accepted or filtered delivery received in [since, until], oldest first; all or none.
 
     Raises NotFound, InvalidField for a range of more than 100, Conflict when the trigger may not fire so often.
@@ -79,7 +77,7 @@ def lock_open(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> LockedTrig
     return trigger
 
 
-def _fire(conn: Connection, trigger: LockedTrigger, kept: Sequence[KeptDelivery], actor: str) -> list[Redelivered]:
+def _fire(conn: Connection, trigger: LockedTrigger, kept: Sequence[KeptDelivery], actor: str) -> list[Redelivery]:
     if trigger.max_fires is not None and trigger.fire_count + len(kept) > trigger.max_fires:
         left = trigger.max_fires - trigger.fire_count
         raise Conflict(f"The trigger may fire {left} more times (max_fires), not {len(kept)}.")
@@ -100,8 +98,7 @@ def _fire(conn: Connection, trigger: LockedTrigger, kept: Sequence[KeptDelivery]
         ],
     )
     return [
-        Redelivered(delivery_id, firing.id, recorded.inserted[firing.id])
-        for delivery_id, firing in firings.items()
+        Redelivery(delivery_id, firing.id, recorded.inserted[firing.id]) for delivery_id, firing in firings.items()
     ]
 
 

@@ -16,7 +16,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
 from scheduler.firings.new_firing import LOCKED_COLUMNS, LockedTrigger
-from scheduler.intake.webhooks.delivery import Recorded
+from scheduler.intake.webhooks.delivery import RecordedDelivery
 from scheduler.storage.arrays import array, uuid_array
 from scheduler.storage.log_tables import WebhookDelivery
 from scheduler.storage.rows import reader
@@ -158,9 +158,9 @@ def lock_hooks(conn: Connection, token_hashes: Collection[bytes]) -> dict[bytes,
 
 def find_firings(
     conn: Connection, occurrences: Collection[tuple[UUID, str]]
-) -> defaultdict[UUID, dict[str, Recorded]]:
+) -> defaultdict[UUID, dict[str, RecordedDelivery]]:
     """Returns the existing firings for `(trigger id, occurrence key)`, by these."""
-    found: defaultdict[UUID, dict[str, Recorded]] = defaultdict(dict)
+    found: defaultdict[UUID, dict[str, RecordedDelivery]] = defaultdict(dict)
     if not occurrences:
         return found
     rows = conn.execute(
@@ -168,7 +168,7 @@ def find_firings(
         {"trigger_ids": uuid_array(each[0] for each in occurrences), "keys": [each[1] for each in occurrences]},
     ).all()
     for trigger_id, key, firing_id, body_hash in rows:
-        found[trigger_id][key] = Recorded(firing_id, body_hash)
+        found[trigger_id][key] = RecordedDelivery(firing_id, body_hash)
     return found
 
 

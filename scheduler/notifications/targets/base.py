@@ -66,7 +66,7 @@ Factory = Callable[[str | None], Target]
 """Creates a target from its secret, if it has one. Raises InvalidField on `secret`."""
 
 
-class Plain:
+class PlainTarget:
     """A target whose URL is its only secret, and for which 2xx means success."""
 
     def __init__(self, secret: str | None) -> None:

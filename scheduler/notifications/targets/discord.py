@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from datetime import datetime
 
-from scheduler.notifications.targets.base import JSON, Call, Outgoing, Plain, cut
+from scheduler.notifications.targets.base import JSON, Call, Outgoing, PlainTarget, cut
 
 MAX_CONTENT = 2000
 """The characters that Discord accepts."""
 
 
-class DiscordWebhook(Plain):
+class DiscordWebhook(PlainTarget):
     """Sends `{content}` with mentions disabled."""
 
     def call(self, note: Outgoing, now: datetime) -> Call:

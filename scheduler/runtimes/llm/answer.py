@@ -10,7 +10,7 @@ from pydantic_ai.tools import ToolDefinition
 from pydantic_core import from_json
 
 from scheduler.domain.run import Replied
-from scheduler.runtimes.llm.prompts import Words
+from scheduler.runtimes.llm.prompts import Translation
 
 ANSWER = "final_answer"
 
@@ -24,7 +24,7 @@ class Answer(BaseModel):
     internal_notes: str = Field("")
 
 
-def answer_tool(words: Words) -> ToolDefinition:
+def answer_tool(words: Translation) -> ToolDefinition:
     """The tool with which the model answers; calling it ends the run."""
     texts = {"user_message": words.user_message, "internal_notes": words.internal_notes}
     properties = {name: {"type": "string", "description": text} for name, text in texts.items()}

@@ -12,7 +12,7 @@ from typing import Any
 from loguru import logger
 
 from scheduler.domain.errors import ReveilleError
-from scheduler.domain.llm import CallState, EndedCall, Past
+from scheduler.domain.llm import CallState, EarlierAttempts, FinishedCall
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.runtimes.transcripts import RunJournal
 
@@ -29,13 +29,15 @@ class Calls:
     A call is identified by its position: the response that requested it, and its number there.
     """
 
-    def __init__(self, tools: Sequence[Tool], caller: ToolCaller, journal: RunJournal, past: Past) -> None:
+    def __init__(
+        self, tools: Sequence[Tool], caller: ToolCaller, journal: RunJournal, past: EarlierAttempts
+    ) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._caller = caller
         self._journal = journal
         self._past = past
 
-    async def make(self, key: str, name: str, arguments: str | Mapping[str, Any] | None) -> EndedCall:
+    async def make(self, key: str, name: str, arguments: str | Mapping[str, Any] | None) -> FinishedCall:
         """Makes a call, or returns its result if an earlier attempt made it. An error is a result, too."""
         ended = self._past.calls.get(key)
         if ended is not None:
@@ -48,7 +50,7 @@ class Calls:
             call.cancel()
             raise
 
-    async def _make(self, key: str, name: str, arguments: str | Mapping[str, Any] | None) -> EndedCall:
+    async def _make(self, key: str, name: str, arguments: str | Mapping[str, Any] | None) -> FinishedCall:
         written = arguments if isinstance(arguments, str) else json.dumps(arguments or {})
         session_id = self._past.session_id
         await self._journal.start_call(session_id, key, name, written)
@@ -56,22 +58,26 @@ class Calls:
         await self._journal.end_call(session_id, key, ended)
         return ended
 
-    async def _outcome(self, name: str, written: str) -> EndedCall:
+    async def _outcome(self, name: str, written: str) -> FinishedCall:
         tool = self._tools.get(name)
         if tool is None:
             names = ", ".join(sorted(self._tools)) or "none"
-            return EndedCall(CallState.FAILED, f"There is no tool {name!r}; available: {names}.")
+            return FinishedCall(CallState.FAILED, f"There is no tool {name!r}; available: {names}.")
         arguments = _parsed(written)
         if arguments is None:
-            return EndedCall(CallState.FAILED, "The arguments are not a JSON object. Call again with valid JSON.")
+            return FinishedCall(
+                CallState.FAILED, "The arguments are not a JSON object. Call again with valid JSON."
+            )
         try:
             result = await asyncio.get_running_loop().run_in_executor(_THREADS, tool.call, self._caller, arguments)
-            return EndedCall(CallState.DONE, _text(await result if isawaitable(result) else result))
+            return FinishedCall(CallState.DONE, _text(await result if isawaitable(result) else result))
         except ReveilleError as error:
-            return EndedCall(CallState.FAILED, error.message)
+            return FinishedCall(CallState.FAILED, error.message)
         except Exception as error:  # noqa: BLE001  # a tool that breaks must not end the run
             logger.opt(exception=error).error("The tool {} failed unexpectedly", name)
-            return EndedCall(CallState.FAILED, f"The tool failed ({type(error).__name__}). Continue without it.")
+            return FinishedCall(
+                CallState.FAILED, f"The tool failed ({type(error).__name__}). Continue without it."
+            )
 
 
 def _parsed(written: str) -> dict[str, Any] | None:

@@ -25,13 +25,13 @@ from pydantic_ai.settings import ModelSettings
 from pydantic_ai.tools import ToolDefinition
 
 from scheduler.domain.errors import ConfigurationError
-from scheduler.domain.llm import CallState, EndedCall, Past, Spent, Thinking
+from scheduler.domain.llm import CallState, EarlierAttempts, FinishedCall, LlmRunSpec, ResponseUsage
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.llm.answer import ANSWER, answer_tool, parse_answer
 from scheduler.runtimes.llm.calls import Calls
-from scheduler.runtimes.llm.fallback import Answered, Models
+from scheduler.runtimes.llm.fallback import ModelAnswer, Models
 from scheduler.runtimes.llm.prompts import WORDS, instructions
 from scheduler.runtimes.llm.runtime import Limits
 from scheduler.runtimes.llm.truncation import (
@@ -66,11 +66,16 @@ class Conversation:
     """The conversation of one attempt."""
 
     def __init__(
-        self, spec: RuntimeSpec, parts: RuntimeParts, journal: RunJournal, past: Past, request: RunRequest
+        self,
+        spec: RuntimeSpec,
+        parts: RuntimeParts,
+        journal: RunJournal,
+        past: EarlierAttempts,
+        request: RunRequest,
     ) -> None:
         if spec.thinking is None:
             raise ConfigurationError("An llm agent needs a model.")
-        self._thinking: Thinking = spec.thinking
+        self._thinking: LlmRunSpec = spec.thinking
         self._journal = journal
         self._past = past
         self._request = request
@@ -199,20 +204,20 @@ class Conversation:
             return Turn(told=self._tell(self._words.go_on), notes=(note,))
         return Turn(Replied(with_note(text, self._tokens, self._words), truncated=True))
 
-    async def _call(self, calls: Calls, key: str, call: ToolCallPart) -> EndedCall:
+    async def _call(self, calls: Calls, key: str, call: ToolCallPart) -> FinishedCall:
         if self._thinking.is_awaited and call.tool_name == ANSWER:
-            return EndedCall(CallState.FAILED, self._words.use_answer_tool)
+            return FinishedCall(CallState.FAILED, self._words.use_answer_tool)
         return await calls.make(key, call.tool_name, call.args)
 
     async def _note(self, note: str) -> None:
         await self._journal.add_note(self._past.session_id, note)
 
-    async def _write(self, position: int, answered: Answered) -> None:
+    async def _write(self, position: int, answered: ModelAnswer) -> None:
         response = answered.response
         (plain,) = ModelMessagesTypeAdapter.dump_python([response], mode="json")
         usage = response.usage
         cost = answered.spec.cost(usage.input_tokens, usage.output_tokens)
-        spent = Spent(usage.input_tokens, usage.output_tokens, cost)
+        spent = ResponseUsage(usage.input_tokens, usage.output_tokens, cost)
         await self._journal.add_response(position, json.dumps(plain), self._said(response), spent)
 
     def _said(self, response: ModelResponse) -> str:
@@ -254,7 +259,7 @@ class Conversation:
         return ModelRequest(parts=[UserPromptPart(text)], instructions=self._instructions)
 
 
-def _returned(call: ToolCallPart, ended: EndedCall) -> ToolReturnPart:
+def _returned(call: ToolCallPart, ended: FinishedCall) -> ToolReturnPart:
     left_out = len(ended.result) - MAX_RESULT_CHARS
     shown = ended.result[:MAX_RESULT_CHARS] + (f"\n… ({left_out} characters left out)" if left_out > 0 else "")
     return ToolReturnPart(

@@ -23,7 +23,7 @@ EXCERPT = 500
 """How many characters of a provider's message are kept."""
 
 
-class Broken(Exception):
+class UnusableResponse(Exception):
     """An unusable response: cut off, or stopped by the provider. `permanent`: it would happen again."""
 
     def __init__(self, text: str, *, permanent: bool = False, reason: str = "failed") -> None:
@@ -32,7 +32,7 @@ class Broken(Exception):
         self.reason = reason
 
 
-ERRORS = (Broken, AgentRunError, UserError, ReveilleError)
+ERRORS = (UnusableResponse, AgentRunError, UserError, ReveilleError)
 """Everything that a model request can raise."""
 
 
@@ -41,7 +41,7 @@ def failure(model: str, error: Exception) -> Failed:
     ours = next((each for each in _chain(error) if isinstance(each, ReveilleError)), None)
     if ours is not None:
         return Failed(f"{model}: {ours.message}", permanent=ours.permanent)
-    if isinstance(error, Broken):
+    if isinstance(error, UnusableResponse):
         return Failed(f"{model}: {error}", permanent=error.permanent, reason=error.reason)
     if isinstance(error, ModelHTTPError):
         said = _short(_words(error.body)) or "no reason given"

@@ -15,12 +15,12 @@ from pydantic_ai.settings import ModelSettings
 from scheduler.domain.llm import ModelSpec
 from scheduler.domain.run import Failed
 from scheduler.net.client import GuardedClient
-from scheduler.runtimes.llm.errors import ERRORS, Broken, all_failed, failure
+from scheduler.runtimes.llm.errors import ERRORS, UnusableResponse, all_failed, failure
 from scheduler.runtimes.llm.providers import open_model
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ModelAnswer:
     """A complete response, the model that gave it, and why earlier ones failed."""
 
     response: ModelResponse
@@ -50,7 +50,7 @@ class Models:
         parameters: ModelRequestParameters,
         settings: ModelSettings,
         stall_seconds: float,
-    ) -> Answered | Failed:
+    ) -> ModelAnswer | Failed:
         """Returns the first complete response; if every model fails, the outcome of the attempt."""
         failures: list[Failed] = []
         while self._specs:
@@ -59,7 +59,7 @@ class Models:
                 self._opened = self._opened or open_model(spec, self._client, self._read_variable)
                 limit: ModelSettings = {"max_tokens": spec.max_output_tokens} if spec.max_output_tokens else {}
                 response = await _stream(self._opened, messages, parameters, {**settings, **limit}, stall_seconds)
-                return Answered(response, spec, tuple(each.error for each in failures))
+                return ModelAnswer(response, spec, tuple(each.error for each in failures))
             except ERRORS as error:
                 failures.append(failure(spec.name, error))
                 logger.warning("A model failed: {}", failures[-1].error)
@@ -87,7 +87,7 @@ async def _stream(
                     patience.reschedule(clock() + stall_seconds)
                 response = stream.get()
     except TimeoutError:
-        raise Broken(f"It sent nothing for {stall_seconds:g} s.", reason="timeout") from None
+        raise UnusableResponse(f"It sent nothing for {stall_seconds:g} s.", reason="timeout") from None
     return _whole(response)
 
 
@@ -95,9 +95,9 @@ def _whole(response: ModelResponse) -> ModelResponse:
     """Returns the response if it is complete."""
     why = response.finish_reason
     if why is None and not (response.provider_details or {}).get("finish_reason"):
-        raise Broken("The response broke off.")
+        raise UnusableResponse("The response broke off.")
     if why == "content_filter":
-        raise Broken("The provider's content filter stopped the response.", permanent=True)
+        raise UnusableResponse("The provider's content filter stopped the response.", permanent=True)
     if why == "error":
-        raise Broken("The provider stopped the response with an error.")
+        raise UnusableResponse("The provider stopped the response with an error.")
     return response

@@ -9,10 +9,10 @@ from dataclasses import replace
 from pydantic_ai.messages import ModelRequest
 from pydantic_ai.models import ModelRequestParameters
 
-from scheduler.domain.llm import ModelSpec, Trial
+from scheduler.domain.llm import ModelSpec, ModelTrial
 from scheduler.domain.run import Failed
 from scheduler.net.client import GuardedClient
-from scheduler.runtimes.llm.fallback import Answered, Models
+from scheduler.runtimes.llm.fallback import ModelAnswer, Models
 
 QUESTION = "Say OK and nothing else."
 MOST_TOKENS = 256
@@ -26,7 +26,7 @@ async def try_model(
     read_variable: Callable[[str], str | None],
     *,
     most_seconds: float = MOST_SECONDS,
-) -> Trial:
+) -> ModelTrial:
     """Asks once, as a run would; never raises for errors of the model or its provider."""
     clock = asyncio.get_running_loop().time
     started = clock()
@@ -41,8 +41,8 @@ async def try_model(
     return _trial(came, clock() - started)
 
 
-def _trial(came: Answered | Failed, seconds: float) -> Trial:
+def _trial(came: ModelAnswer | Failed, seconds: float) -> ModelTrial:
     if isinstance(came, Failed):
-        return Trial(seconds, error=came.error)
+        return ModelTrial(seconds, error=came.error)
     usage = came.response.usage
-    return Trial(seconds, came.response.text or "", usage.input_tokens, usage.output_tokens)
+    return ModelTrial(seconds, came.response.text or "", usage.input_tokens, usage.output_tokens)

@@ -8,7 +8,7 @@ import unicodedata
 from pydantic_ai.messages import ModelResponse
 
 from scheduler.domain.run import Failed
-from scheduler.runtimes.llm.prompts import Words
+from scheduler.runtimes.llm.prompts import Translation
 
 MAX_CONTINUATIONS = 3
 """How often a model is asked to continue one reply."""
@@ -59,7 +59,7 @@ def gave_no_answer(response: ModelResponse) -> Failed:
     )
 
 
-def with_note(said: str, tokens: int, words: Words) -> str:
+def with_note(said: str, tokens: int, words: Translation) -> str:
     """Returns a truncated text with a note at its end."""
     return f"{said.rstrip()}\n\n{words.cut.format(tokens=tokens)}"
 

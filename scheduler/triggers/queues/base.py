@@ -14,14 +14,14 @@ MAX_BYTES = 32 * 1024 * 1024
 """The size limit of everything that a check reads."""
 
 
-class QueueUnread(ReveilleError):
+class QueueUnreadable(ReveilleError):
     """The queue could not be read."""
 
     status = 502
     problem = "queue-unread"
 
 
-class TooMuch(ReveilleError):
+class TooMuchData(ReveilleError):
     """A check would read too much."""
 
     status = 502
@@ -29,7 +29,7 @@ class TooMuch(ReveilleError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class QueueAddress:
     """The queue, its address, and its consumer."""
 
     url: SplitResult
@@ -55,7 +55,7 @@ class Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class TakenEntries:
     """The result of taking entries. They belong to the consumer until they are acknowledged."""
 
     entries: Sequence[Entry]
@@ -68,9 +68,9 @@ class Taken:
 
 
 class Queue(Protocol):
-    """A queue with one consumer. Each method raises QueueUnread."""
+    """A queue with one consumer. Each method raises QueueUnreadable."""
 
-    def take(self, cursor: Mapping[str, Any] | None, most: int) -> Taken:
+    def take(self, cursor: Mapping[str, Any] | None, most: int) -> TakenEntries:
         """Returns the consumer's unacknowledged entries, then new ones, up to `most`."""
         ...
 
@@ -94,7 +94,7 @@ class Meter:
     left: int = field(default=MAX_BYTES)
 
     def count(self, size: int) -> None:
-        """Raises TooMuch when a check has read too much."""
+        """Raises TooMuchData when a check has read too much."""
         self.left -= size
         if self.left < 0:
-            raise TooMuch(f"More than {MAX_BYTES} bytes came at once.")
+            raise TooMuchData(f"More than {MAX_BYTES} bytes came at once.")

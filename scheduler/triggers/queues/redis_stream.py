@@ -19,7 +19,15 @@ from redis.exceptions import ConnectionError as NotConnected
 from redis.exceptions import TimeoutError as TooLate
 from redis.retry import Retry
 
-from scheduler.triggers.queues.base import SECONDS, Entry, Meter, Place, QueueUnread, Taken, TooMuch
+from scheduler.triggers.queues.base import (
+    SECONDS,
+    Entry,
+    Meter,
+    QueueAddress,
+    QueueUnreadable,
+    TakenEntries,
+    TooMuchData,
+)
 
 CONSUMER = "reveille"
 FEW = 10
@@ -29,17 +37,17 @@ NOWHERE = "0-0"
 class RedisStream:
     """A connection, opened when needed."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: QueueAddress) -> None:
         self._place = place
         self._made: Any = None  # redis is only partly typed
 
-    def take(self, cursor: Mapping[str, Any] | None, most: int) -> Taken:
+    def take(self, cursor: Mapping[str, Any] | None, most: int) -> TakenEntries:
         """Takes entries, fewer at once if they are large; one that is too large by itself is only named."""
         with _errors(self._place):
             for count in (most, FEW, 1):
                 try:
                     return self._take(cursor, count, is_whole=count == most)
-                except TooMuch:
+                except TooMuchData:
                     self.close()
             return self._too_large(cursor)
 
@@ -53,7 +61,7 @@ class RedisStream:
         with _errors(self._place):
             try:
                 newest = self._say("XREVRANGE", self._place.stream, "+", "-", "COUNT", 1)
-            except TooMuch:
+            except TooMuchData:
                 self.close()
                 newest = []
             told = {"entries": self._say("XLEN", self._place.stream)}
@@ -65,7 +73,7 @@ class RedisStream:
             self._made.disconnect()
             self._made = None
 
-    def _take(self, cursor: Mapping[str, Any] | None, count: int, *, is_whole: bool) -> Taken:
+    def _take(self, cursor: Mapping[str, Any] | None, count: int, *, is_whole: bool) -> TakenEntries:
         place, known = self._place, self._begun() if cursor is None else dict(cursor)
         try:
             removed = self._take_over(count)
@@ -83,7 +91,7 @@ class RedisStream:
             known["last"] = _text(fresh[-1][0])
         is_full = len(pending) + len(fresh) >= count
         missed = _counted(known, added, len(fresh), removed + len(pending), is_full=is_full)
-        return Taken(entries, known, removed + len(lost) + missed, more=is_full)
+        return TakenEntries(entries, known, removed + len(lost) + missed, more=is_full)
 
     def _take_over(self, count: int) -> int:
         """Takes over entries that have been pending for long; returns how many of them were removed from the
@@ -121,7 +129,7 @@ class RedisStream:
             group = dict(zip(told[::2], told[1::2], strict=True))
             if group[b"name"] == place.group.encode():
                 return {"last": _text(group[b"last-delivered-id"])}
-        raise QueueUnread(f"The group {place.group} was removed just now.")
+        raise QueueUnreadable(f"The group {place.group} was removed just now.")
 
     def _begun_again(self, last: str) -> dict[str, Any]:
         """Returns the position of a lost group: its last one, or the start of a recreated stream.
@@ -131,7 +139,7 @@ class RedisStream:
         try:
             told = self._say("XINFO", "STREAM", self._place.stream)
             newest = _text(dict(zip(told[::2], told[1::2], strict=True))[b"last-generated-id"])
-        except TooMuch:
+        except TooMuchData:
             self.close()
             newest = NOWHERE
         except ResponseError as error:
@@ -149,11 +157,11 @@ class RedisStream:
             if not str(error).startswith("BUSYGROUP"):
                 raise
 
-    def _too_large(self, cursor: Mapping[str, Any] | None) -> Taken:
+    def _too_large(self, cursor: Mapping[str, Any] | None) -> TakenEntries:
         """Names the first pending entry, which is too large to read."""
         place = self._place
         first = self._say("XPENDING", place.stream, place.group, "-", "+", 1, CONSUMER)
-        return Taken([Entry(_text(each[0]), None) for each in first], dict(cursor or {}), more=True)
+        return TakenEntries([Entry(_text(each[0]), None) for each in first], dict(cursor or {}), more=True)
 
     def _say(self, *command: str | int) -> Any:
         made = self._connection()
@@ -266,22 +274,22 @@ def _text(value: bytes) -> str:
 
 
 @contextmanager
-def _errors(place: Place) -> Iterator[None]:
-    """Converts errors of a server to QueueUnread."""
+def _errors(place: QueueAddress) -> Iterator[None]:
+    """Converts errors of a server to QueueUnreadable."""
     host = place.url.hostname
     try:
         yield
     except (AuthenticationError, AuthorizationError) as error:
-        raise QueueUnread(f"{host} refuses the user or the password: {error}") from None
+        raise QueueUnreadable(f"{host} refuses the user or the password: {error}") from None
     except (TooLate, TimeoutError):
-        raise QueueUnread(f"{host} did not answer within {SECONDS:g} s.") from None
+        raise QueueUnreadable(f"{host} did not answer within {SECONDS:g} s.") from None
     except ssl.SSLError as error:
-        raise QueueUnread(f"{host} offers no TLS that can be trusted: {error.reason}.") from None
+        raise QueueUnreadable(f"{host} offers no TLS that can be trusted: {error.reason}.") from None
     except BusyLoadingError:
-        raise QueueUnread(f"{host} is not ready yet: it loads its data.") from None
+        raise QueueUnreadable(f"{host} is not ready yet: it loads its data.") from None
     except NotConnected as error:
-        raise QueueUnread(f"No connection to {host}: {error}") from None
+        raise QueueUnreadable(f"No connection to {host}: {error}") from None
     except RedisError as error:
-        raise QueueUnread(f"{host} refuses: {error}") from None
+        raise QueueUnreadable(f"{host} refuses: {error}") from None
     except OSError as error:
-        raise QueueUnread(f"No connection to {host}: {error.strerror or error}.") from None
+        raise QueueUnreadable(f"No connection to {host}: {error.strerror or error}.") from None

@@ -14,7 +14,7 @@ import pytest
 
 from scheduler.alerts.rules import RULES
 from scheduler.alerts.service import Alerts
-from scheduler.alerts.service_rules import Room
+from scheduler.alerts.service_rules import DatabaseSpace
 from scheduler.alerts.watch import Watch
 from scheduler.domain.local_time import spell_duration
 from scheduler.domain.run import Replied
@@ -179,13 +179,13 @@ def test_nothing_is_late_before_the_first_check(db: Database) -> None:
 
 
 def test_a_full_disk_is_told_before_it_is_full(db: Database, tmp_path: Path) -> None:
-    def reasons(room: Room) -> list[str]:
+    def reasons(room: DatabaseSpace) -> list[str]:
         with db.begin() as conn:
             return [each.note for each in room.find(conn)]
 
-    assert reasons(Room(tmp_path / "nowhere")) == []
-    assert reasons(Room(limit=10**13)) == []
-    [note] = reasons(Room(limit=1_000_000))
+    assert reasons(DatabaseSpace(tmp_path / "nowhere")) == []
+    assert reasons(DatabaseSpace(limit=10**13)) == []
+    [note] = reasons(DatabaseSpace(limit=1_000_000))
     assert re.fullmatch(r"The database has reached [\d.]+ MB of its limit of 1 MB\.", note)
 
 

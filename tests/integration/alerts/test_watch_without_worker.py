@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 
 from scheduler.alerts.watch import Watch
-from scheduler.alerts.web_watch import Guard
+from scheduler.alerts.web_watch import WebWatch
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.ids import new_id
 from scheduler.net.client import GuardedClient
@@ -27,8 +27,8 @@ def site() -> Iterator[Site]:
         yield site
 
 
-def guard(db: Database) -> Guard:
-    return Guard(
+def guard(db: Database) -> WebWatch:
+    return WebWatch(
         db,
         Watch(db),
         BOX,

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from api.server.connection_limits import Limits
-from api.server.wsgi import THREADS, Taken
+from api.server.wsgi import THREADS, ConnectionTaken
 from tests.support.api import Api
 from tests.support.server import Served, read_all, serving
 from tests.support.slow_clients import SlowClients
@@ -31,7 +31,7 @@ def echo(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterabl
     if environ["PATH_INFO"] == "/take":
         with environ["reveille.take_socket"]() as taken:
             taken.send(b"mine now")
-        raise Taken
+        raise ConnectionTaken
     seen = {name: value for name, value in environ.items() if isinstance(value, str)}
     body = json.dumps(seen | {"body": environ["wsgi.input"].read().decode("latin-1")}).encode()
     start_response("200 OK", [("Content-Length", str(len(body)))])

@@ -54,12 +54,12 @@ TIDE = (
 '''
 )
 SAIL = (
-    KIND.format(name="sail", title="Sail", base="looks import LookConfig, Sighting", parent="LookConfig")
+    KIND.format(name="sail", title="Sail", base="looks import LookConfig, CheckResult", parent="LookConfig")
     + '''
-    def look(self, cursor: Any) -> Sighting:
+    def look(self, cursor: Any) -> CheckResult:
         """See one more each time."""
         seen = (cursor or 0) + 1
-        return Sighting(seen, {"seen": seen} if cursor else None)
+        return CheckResult(seen, {"seen": seen} if cursor else None)
 '''
 )
 GULL = '''"""gull: a runtime."""

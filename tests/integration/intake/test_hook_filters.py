@@ -11,7 +11,7 @@ from uuid import uuid4
 from sqlalchemy import text
 
 from scheduler.intake.processor_time import TimeBudget, Turns
-from scheduler.intake.webhooks.delivery import Delivery, FilterFirst, Filters
+from scheduler.intake.webhooks.delivery import Delivery, FilterPending, Filters
 from scheduler.triggers.webhook import WebhookFilter
 from tests.support.api import Api
 from tests.support.hooks import NO_LIMIT, make_hook
@@ -81,7 +81,7 @@ def test_a_filter_that_is_changed_meanwhile_is_evaluated_again(api: Api) -> None
     intake = api.app.extensions["reveille.intake"]
     ask = intake._filters.ask
 
-    def ask_and_change(asked: FilterFirst, delivery: Delivery) -> object:
+    def ask_and_change(asked: FilterPending, delivery: Delivery) -> object:
         intake._filters.ask = ask
         result = ask(asked, delivery)
         with api.db.begin() as conn:
@@ -101,14 +101,14 @@ def test_the_filters_of_an_agent_use_up_its_own_time() -> None:
     filters = Filters(agent_seconds=0.1, tenant_seconds=1.0)
     rule, tenant = WebhookFilter(json_path=COSTLY), uuid4()
     delivery = Delivery(b"", {}, NESTED)
-    first = FilterFirst(rule, tenant, uuid4())
+    first = FilterPending(rule, tenant, uuid4())
     refusals = [filters.ask(first, delivery).refusal for _ in range(4)]
     assert refusals[0] is None and "agent" in str(refusals[-1])
     assert 0 < filters.ask(first, delivery).retry_after <= 60
-    assert filters.ask(FilterFirst(rule, tenant, uuid4()), delivery).refusal is None
-    refusals = [filters.ask(FilterFirst(rule, tenant, uuid4()), delivery).refusal for _ in range(15)]
+    assert filters.ask(FilterPending(rule, tenant, uuid4()), delivery).refusal is None
+    refusals = [filters.ask(FilterPending(rule, tenant, uuid4()), delivery).refusal for _ in range(15)]
     assert "tenant" in str(refusals[-1])
-    elsewhere = FilterFirst(rule, uuid4(), uuid4())
+    elsewhere = FilterPending(rule, uuid4(), uuid4())
     assert filters.ask(elsewhere, delivery).refusal is None
 
 

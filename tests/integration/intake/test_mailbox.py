@@ -20,8 +20,8 @@ from uuid import uuid4
 import pytest
 
 from scheduler.triggers.email import EmailConfig
-from scheduler.triggers.looks import Sighting
-from scheduler.triggers.mailbox import Account, Mailbox, MailboxUnread
+from scheduler.triggers.looks import CheckResult
+from scheduler.triggers.mailbox import Account, Mailbox, MailboxUnreadable
 from tests.support.certificates import certificate
 from tests.support.check_resources import check_resources
 from tests.support.dovecot import Dovecot, dovecot
@@ -141,7 +141,7 @@ def send(box: Mailbox, subject: str, *, at: datetime | None = None, text: str = 
     box.append((head + text).encode(), "INBOX", dt=at)
 
 
-def subjects(sighting: Sighting) -> list[str]:
+def subjects(sighting: CheckResult) -> list[str]:
     return [each["subject"] for each in (sighting.data or {"mails": []})["mails"]]
 
 
@@ -163,7 +163,7 @@ def test_new_mails_fire_once_and_what_is_wrong_is_told(port: int) -> None:
     found.settled([])
     assert seen(port) == ["order 7"]
     for wrong, why in (({"password": "no"}, "refuses the user"), ({"mailbox": "Gone"}, "not there")):
-        with pytest.raises(MailboxUnread, match=why):
+        with pytest.raises(MailboxUnreadable, match=why):
             config(port, **wrong).look_with(first.cursor, WAYS)
 
 
@@ -230,9 +230,9 @@ def test_a_cursor_of_the_version_before_goes_on(server: Dovecot) -> None:
 def test_a_token_signs_in_by_xoauth2(server: Dovecot) -> None:
     token: dict[str, Any] = {"password": None, "token": "tok"}
     assert "mails" in config(server.port, **token).look_with(None, WAYS).shown
-    with pytest.raises(MailboxUnread, match="refuses the user"):
+    with pytest.raises(MailboxUnreadable, match="refuses the user"):
         config(server.port, **token | {"token": "stale"}).look_with(None, WAYS)
-    with pytest.raises(MailboxUnread, match="refuses the user"):
+    with pytest.raises(MailboxUnreadable, match="refuses the user"):
         config(server.port, password="pä").look_with(None, WAYS)
 
 
@@ -243,7 +243,7 @@ def test_a_mailbox_that_is_deleted_is_told_and_goes_on_when_it_is_back(server: D
     first = look(None, WAYS)
     with signed_in(server.port, "eve") as box:
         box.folder.delete("Bestellungen.Ä")
-    with pytest.raises(MailboxUnread, match="not there"):
+    with pytest.raises(MailboxUnreadable, match="not there"):
         look(first.cursor, WAYS)
     with signed_in(server.port, "eve") as box:
         box.folder.create("Bestellungen.Ä")

@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 
 from scheduler.intake.messages import check as message_check
-from scheduler.intake.messages.firings import Misses
+from scheduler.intake.messages.firings import MissCache
 from scheduler.intake.messages.intake import receive_message
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
@@ -31,7 +31,7 @@ from tests.support.stepped_scheduler import SteppedScheduler, stepped
 @pytest.fixture(autouse=True)
 def _fresh_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """Imitates a scheduler process that has not checked anything yet."""
-    monkeypatch.setattr(message_check, "MISSES", Misses(1000))
+    monkeypatch.setattr(message_check, "MISSES", MissCache(1000))
 
 
 def test_what_came_in_while_the_trigger_was_being_made_is_found_once(

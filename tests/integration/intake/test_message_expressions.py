@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import text
 
-from scheduler.intake.messages.firings import Misses, look_at
+from scheduler.intake.messages.firings import MissCache, look_at
 from scheduler.intake.messages.intake import hear, receive_message
 from scheduler.intake.messages.statements import find_unfired
 from scheduler.intake.processor_time import ProcessorTime
@@ -49,7 +49,7 @@ def test_what_uses_up_the_time_of_its_agent_is_left_to_the_check(db: Database) -
         received = receive_message(conn, note(ada, from_user_id=grace))
     spent = ProcessorTime(agent_seconds=0.001)
     spent.use(DEFAULT_TENANT, ada, lambda: sum(range(1_000_000)))
-    looked = look_at(received.undecided, 1.0, Misses(10), spent)
+    looked = look_at(received.undecided, 1.0, MissCache(10), spent)
     assert (looked.found, looked.events) == ([], [])
     with db.begin() as conn:
         assert [each[0].trigger_id for each in find_unfired(conn, [trigger.id])] == [trigger.id]

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import Conflict, InvalidField, NotFound, ReveilleError
-from scheduler.intake.webhooks.redeliver import MOST_AT_ONCE, Redelivered, redeliver, redeliver_range
+from scheduler.intake.webhooks.redeliver import MOST_AT_ONCE, Redelivery, redeliver, redeliver_range
 from tests.support.api import Api
 from tests.support.factories import DEFAULT_TENANT, make_tenant
 from tests.support.hooks import NO_LIMIT, Hook, github_signature, make_hook
@@ -18,12 +18,12 @@ from tests.support.hooks import NO_LIMIT, Hook, github_signature, make_hook
 LONG_AGO = datetime(2000, 1, 1, tzinfo=UTC)
 
 
-def again(hook: Hook, delivery_id: str, tenant_id: UUID = DEFAULT_TENANT) -> Redelivered:
+def again(hook: Hook, delivery_id: str, tenant_id: UUID = DEFAULT_TENANT) -> Redelivery:
     with hook.api.db.begin() as conn:
         return redeliver(conn, tenant_id, UUID(hook.id), UUID(delivery_id), actor="key:test")
 
 
-def all_again(hook: Hook, since: datetime = LONG_AGO) -> list[Redelivered]:
+def all_again(hook: Hook, since: datetime = LONG_AGO) -> list[Redelivery]:
     until = SystemClock().now() + timedelta(hours=1)
     with hook.api.db.begin() as conn:
         return redeliver_range(conn, DEFAULT_TENANT, UUID(hook.id), since, until, actor="key:test")

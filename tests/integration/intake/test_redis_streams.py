@@ -14,10 +14,10 @@ import pytest
 
 from scheduler.domain.errors import InvalidField
 from scheduler.triggers.base import CheckContext, parse_config, split_secrets
-from scheduler.triggers.looks import Sighting
+from scheduler.triggers.looks import CheckResult
 from scheduler.triggers.queue import QueueConfig
 from scheduler.triggers.queues import redis_stream
-from scheduler.triggers.queues.base import Meter, QueueUnread
+from scheduler.triggers.queues.base import Meter, QueueUnreadable
 from tests.support.certificates import certificate
 from tests.support.check_resources import check_resources
 from tests.support.redis_server import RedisServer, redis_server
@@ -49,7 +49,7 @@ class Consumer:
         """Add entries."""
         return [self.redis.xadd(self.stream, {"n": each}) for each in values]
 
-    def look(self, *, is_stored: bool = True, is_acknowledged: bool = True) -> Sighting:
+    def look(self, *, is_stored: bool = True, is_acknowledged: bool = True) -> CheckResult:
         """Runs a check; the worker may end before the result is stored, or before it is acknowledged."""
         assert isinstance(self._config, QueueConfig)
         seen = self._config.look_with(self.cursor, self.ways)
@@ -65,11 +65,11 @@ class Consumer:
         return int(group["pending"])
 
 
-def values(seen: Sighting) -> list[Any]:
+def values(seen: CheckResult) -> list[Any]:
     return [each.data["fields"]["n"] for each in seen.occurrences]
 
 
-def keys(*seen: Sighting) -> Sequence[str]:
+def keys(*seen: CheckResult) -> Sequence[str]:
     return [each.key for look in seen for each in look.occurrences]
 
 
@@ -209,7 +209,7 @@ def test_a_server_that_is_unavailable_is_told_and_loses_nothing(server: RedisSer
     consumer.look()
     consumer.add("1")
     server.stop()
-    with pytest.raises(QueueUnread, match="No connection to localhost"):
+    with pytest.raises(QueueUnreadable, match="No connection to localhost"):
         consumer.look()
     server.start()
     assert values(consumer.look()) == ["1"]
@@ -220,14 +220,14 @@ def test_a_server_that_is_unavailable_is_told_and_loses_nothing(server: RedisSer
     [({"password": "no"}, "refuses the user or the password"), ({"username": "eve"}, "refuses the user")],
 )
 def test_who_may_not_is_told(server: RedisServer, wrong: dict[str, str], why: str) -> None:
-    with pytest.raises(QueueUnread, match=why):
+    with pytest.raises(QueueUnreadable, match=why):
         Consumer(server, **wrong).look()
 
 
 def test_what_is_no_stream_is_told(server: RedisServer) -> None:
     consumer = Consumer(server)
     consumer.redis.set(consumer.stream, "a text")
-    with pytest.raises(QueueUnread, match="WRONGTYPE"):
+    with pytest.raises(QueueUnreadable, match="WRONGTYPE"):
         consumer.look()
 
 
@@ -240,7 +240,7 @@ def test_a_user_with_only_the_documented_rights_reads_with_tls(
     least = ["+" + each.lower() for each in rights]
     server.client.execute_command("ACL", "SETUSER", "least", "on", ">few", "-@all", "~s*", *least)
     given = {"url": url, "username": "least", "password": "few"}
-    with pytest.raises(QueueUnread, match="certificate"):
+    with pytest.raises(QueueUnreadable, match="certificate"):
         Consumer(server, **given).look()
     monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
     monkeypatch.setattr(redis_stream, "Meter", lambda: Meter(MOST))

@@ -15,7 +15,7 @@ from scheduler.domain.errors import Conflict, InvalidField, LimitReached, NotFou
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import MAX_DEPTH
 from scheduler.domain.run import Replied
-from scheduler.intake.wakes.intake import Call, Woken, wake
+from scheduler.intake.wakes.intake import Call, WakeResult, wake
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
@@ -31,7 +31,7 @@ def agent(db: Database, name: str) -> UUID:
     return make_agent(db, name, dedup_delay_seconds=0.0)
 
 
-def call(db: Database, agent_id: UUID, **values: Any) -> Woken:
+def call(db: Database, agent_id: UUID, **values: Any) -> WakeResult:
     """Makes a call as an agent of the default tenant."""
     fields: dict[str, Any] = {"message": "wake up"}
     return wake(db, Call(DEFAULT_TENANT, agent_id, **(fields | values)), actor="key:test")

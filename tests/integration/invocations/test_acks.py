@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from scheduler.domain.acks import Acked
+from scheduler.domain.acks import AckResult
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Accepted, Failed, Replied
 from scheduler.invocations.acks import acknowledge_reply
@@ -54,7 +54,7 @@ def delivered(
     return run_once(db, Replied("done", acks=acks)), firings
 
 
-def acknowledge(db: Database, invocation_id: UUID, *acks: Any) -> list[Acked]:
+def acknowledge(db: Database, invocation_id: UUID, *acks: Any) -> list[AckResult]:
     with db.begin() as conn:
         return acknowledge_reply(conn, invocation_id, list(acks))
 

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.run import Accepted, Failed, Replied
 from scheduler.invocations.lifecycle import complete
 from scheduler.invocations.windows import next_window_due_in
@@ -152,7 +152,7 @@ def test_a_hold_that_ends_while_tokens_are_still_spent_goes_on(db: Database) -> 
 def test_what_an_agent_reports_of_its_runs_is_counted_as_a_models_is(db: Database) -> None:
     woken = make_woken(db, max_tokens_per_day=100)
     fire(db, woken)
-    used = Spent(40, 20, Decimal("0.5"))
+    used = ResponseUsage(40, 20, Decimal("0.5"))
     invocation_id = run_once(db, Failed("broke off", spent=used))
     change(db, "UPDATE invocations SET due_at = now() WHERE state = 'retrying'")
     assert close(db).ready == [invocation_id]

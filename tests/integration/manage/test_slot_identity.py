@@ -11,7 +11,7 @@ from sqlalchemy import text
 from scheduler.manage.triggers import Triggers
 from scheduler.storage.engine import Database
 from scheduler.triggers.interval import IntervalSchedule
-from scheduler.triggers.jitter import Jittered
+from scheduler.triggers.jitter import JitteredSchedule
 from tests.support.database import change, firings_by_slot, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_trigger
 from tests.support.stepped_scheduler import SteppedScheduler
@@ -26,7 +26,11 @@ def make_jittered(db: Database, jitter: float | None, nominal_ago: timedelta) ->
     (row,) = rows(db, "SELECT clock_timestamp() - CAST(:ago AS interval) AS slot", ago=nominal_ago)
     anchor = row.slot - 5 * HOUR
     schedule = IntervalSchedule(anchor, HOUR)
-    fires = Jittered(schedule, timedelta(seconds=jitter), trigger.id).fires_at(row.slot) if jitter else row.slot
+    fires = (
+        JitteredSchedule(schedule, timedelta(seconds=jitter), trigger.id).fires_at(row.slot)
+        if jitter
+        else row.slot
+    )
     change(db, "UPDATE triggers SET anchor_at = :anchor WHERE id = :id", anchor=anchor, id=trigger.id)
     change(db, "UPDATE jobs SET next_run_time = :time WHERE trigger_id = :id", time=fires, id=trigger.id)
     return trigger.id, row.slot

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from scheduler.domain.ids import new_id
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.run import Failed, Outcome, Replied, RunAgent, RunRequest, RuntimeSpec
 from scheduler.runtimes.registry import make_runtime
 from tests.support.runs import make_parts, make_request
@@ -51,8 +51,8 @@ class Coder:
         return [json.loads(each) for each in (self.folder / "calls").read_text().splitlines()]
 
 
-def spent_by(tool: str) -> Spent:
-    return Spent(104, 7, Decimal("0.25") if tool == "claude" else Decimal(0))
+def spent_by(tool: str) -> ResponseUsage:
+    return ResponseUsage(104, 7, Decimal("0.25") if tool == "claude" else Decimal(0))
 
 
 @pytest.mark.parametrize("tool", TOOLS)
@@ -101,7 +101,7 @@ def test_a_failure_is_retried_in_the_same_conversation_and_counts(tool: str, err
     assert outcome.error == f"coder ended with status 1: {error}"
     assert outcome.spent == (None if tool == "codex" else spent_by(tool))
     # Codex tells what the whole conversation took: so what the failed turn took is counted by the next.
-    spent = Spent(208, 14, Decimal(0)) if tool == "codex" else spent_by(tool)
+    spent = ResponseUsage(208, 14, Decimal(0)) if tool == "codex" else spent_by(tool)
     assert coder.wake("on") == Replied("turn 2: on", spent=spent)
 
 
@@ -109,8 +109,8 @@ def test_the_one_object_of_the_format_json_is_read_too(tmp_path: Path) -> None:
     result = {"type": "result", "subtype": "success", "is_error": False, "result": "hi", "session_id": "s"}
     stats = {"models": {"a": {"tokens": {"prompt": 3, "candidates": 2}}, "b": {"tokens": {"prompt": 1}}}}
     for tool, said, spent in (
-        ("claude", result | {"total_cost_usd": 1, "usage": {"input_tokens": 5}}, Spent(5, 0, Decimal(1))),
-        ("gemini", {"session_id": "s", "response": "hi", "stats": stats}, Spent(4, 2, Decimal(0))),
+        ("claude", result | {"total_cost_usd": 1, "usage": {"input_tokens": 5}}, ResponseUsage(5, 0, Decimal(1))),
+        ("gemini", {"session_id": "s", "response": "hi", "stats": stats}, ResponseUsage(4, 2, Decimal(0))),
     ):
         coder = Coder(tool, tmp_path)
         (tmp_path / "said").write_text(json.dumps(said, indent=2))

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from scheduler.domain.errors import ConfigurationError, InvalidField
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest
 from scheduler.net.policy import AllowedPrivate
 from scheduler.runtimes import http_follow
@@ -72,7 +72,7 @@ class Product:
     headers: dict[str, str] = field(default_factory=dict)
 
 
-SPENT = Spent(5, 2, Decimal(0))
+SPENT = ResponseUsage(5, 2, Decimal(0))
 PRODUCTS = {
     "dify": Product(
         dify,
@@ -83,7 +83,7 @@ PRODUCTS = {
             "response_mode": "blocking",
             "user": f"reveille-{it.agent.id}",
         },
-        Replied("the answer", spent=Spent(5, 2, Decimal("0.001289"))),
+        Replied("the answer", spent=ResponseUsage(5, 2, Decimal("0.001289"))),
         {"token": "app-1"},
         {"authorization": "Bearer app-1"},
     ),

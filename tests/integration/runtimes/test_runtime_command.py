@@ -20,7 +20,7 @@ import psutil
 import pytest
 
 from scheduler.domain.errors import ConfigurationError
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
 from scheduler.runtimes import command as command_module
 from scheduler.runtimes.registry import make_runtime
@@ -254,7 +254,7 @@ def test_a_worker_that_is_killed_takes_its_programs_with_it(tmp_path: Path) -> N
 
 def test_what_it_reports_of_its_usage_is_taken_also_when_it_fails() -> None:
     said = '{"reply": "hi", "usage": {"input_tokens": 7, "cost": "dear"}}'
-    spent, note = Spent(7, 0, Decimal(0)), "Of usage was not counted: cost 'dear'."
+    spent, note = ResponseUsage(7, 0, Decimal(0)), "Of usage was not counted: cost 'dear'."
     assert outcome_of(shell(f"echo '{said}'")) == Replied("hi", spent=spent, note=note)
     assert outcome_of(shell(f"echo '{said}'; exit 1")) == Failed("it ended with status 1.", spent=spent, note=note)
     assert outcome_of(shell("echo '{\"a\": 1}'")) == Replied('{"a": 1}')

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from scheduler.domain.ids import new_id
-from scheduler.domain.llm import Spent
+from scheduler.domain.llm import ResponseUsage
 from scheduler.domain.run import Failed, Replied, RunAgent
 from scheduler.domain.signatures import SignatureConfig, SignedRequest, verify
 from tests.support.http_agents import answered
@@ -118,11 +118,11 @@ ANSWER = {
     [
         (
             {"reply_path": "$.output[*].content[*].text"},
-            Replied("one\ntwo", spent=Spent(1, 0, Decimal(0))),
+            Replied("one\ntwo", spent=ResponseUsage(1, 0, Decimal(0))),
         ),
         (
             {"reply_path": "$.output[1].content[0]", "usage_path": "$.meta.usage"},
-            Replied('{"text": "one"}', spent=Spent(3, 4, Decimal("0.25"))),
+            Replied('{"text": "one"}', spent=ResponseUsage(3, 4, Decimal("0.25"))),
         ),
         (
             {"reply_path": "$.answer", "usage_path": "$.none"},
@@ -133,11 +133,11 @@ ANSWER = {
         ),
         (
             {"reply_path": "$.output[1].content[1].text", "error_path": "$.error"},
-            Replied("two", spent=Spent(1, 0, Decimal(0))),
+            Replied("two", spent=ResponseUsage(1, 0, Decimal(0))),
         ),
         (
             {"error_path": "$.output[0].type"},
-            Failed("The agent answered that it failed: reasoning", spent=Spent(1, 0, Decimal(0))),
+            Failed("The agent answered that it failed: reasoning", spent=ResponseUsage(1, 0, Decimal(0))),
         ),
     ],
 )
@@ -156,7 +156,7 @@ def test_an_error_may_say_what_it_cost() -> None:
     script = Script(lambda _: replied({"usage": {"input_tokens": 5}}, "500 Broken"))
     outcome = run_shaped(script, {})
     assert isinstance(outcome, Failed)
-    assert outcome.spent == Spent(5, 0, Decimal(0))
+    assert outcome.spent == ResponseUsage(5, 0, Decimal(0))
 
 
 def test_a_large_answer_with_a_small_reply_is_read_whole() -> None:

@@ -9,10 +9,10 @@ from typing import ClassVar
 
 from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.json_values import read_json
-from scheduler.intake.polls.results import Found, LookFailed, Sighted
+from scheduler.intake.polls.results import CheckDecision, FoundValue, LookFailed
 from scheduler.net.client import Answer
 from scheduler.net.errors import NetworkError
-from scheduler.triggers.poll import NOTHING, PollConfig, Seen
+from scheduler.triggers.poll import NOTHING, PollConfig, SeenValue
 
 MAX_VALUE_CHARS = 1024 * 1024
 MAX_PAGE_BYTES = 8 * 1024 * 1024
@@ -29,7 +29,7 @@ class Reader:
     in_own_process: ClassVar[bool] = True
     """Whether it reads in a separate process."""
     keeps_cursor: ClassVar[bool] = False
-    """Whether it returns Sighted and a private cursor; otherwise Found, and the stored state is the value."""
+    """Whether it returns CheckDecision and a private cursor, or else FoundValue, whose value is the stored state."""
 
     def read(
         self,
@@ -37,22 +37,22 @@ class Reader:
         answer: Answer | NetworkError,
         baseline: str | None,
         reader_processes: ReaderProcesses,
-    ) -> Found | Sighted | LookFailed:
+    ) -> FoundValue | CheckDecision | LookFailed:
         """Reads a response; `baseline`: the state from the last check, None at the first."""
         raise NotImplementedError
 
-    def remembered(self, baseline: str) -> Seen:
+    def remembered(self, baseline: str) -> SeenValue:
         """Formats the stored state for display."""
-        return Seen(read_json(baseline)[0]) if baseline else NOTHING
+        return SeenValue(read_json(baseline)[0]) if baseline else NOTHING
 
 
-def found_texts(texts: list[str], answer: Answer, note: str) -> Found | LookFailed:
+def found_texts(texts: list[str], answer: Answer, note: str) -> FoundValue | LookFailed:
     """Wraps one text, a list of several, or nothing, explained in `note`."""
-    seen = Seen(texts[0] if len(texts) == 1 else texts) if texts else NOTHING
+    seen = SeenValue(texts[0] if len(texts) == 1 else texts) if texts else NOTHING
     text = json.dumps(seen.value, ensure_ascii=False) if texts else ""
     if len(text) > MAX_VALUE_CHARS:
         return LookFailed("More than 1 MiB of text is selected of the answer; select less of it.")
-    return Found(seen, text, etag_of(answer), last_modified_of(answer), None if texts else note)
+    return FoundValue(seen, text, etag_of(answer), last_modified_of(answer), None if texts else note)
 
 
 MAX_VALIDATOR_CHARS = 1000

@@ -8,10 +8,10 @@ from typing import Any, ClassVar
 
 from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.intake.polls.readers.base import Reader, etag_of, last_modified_of
-from scheduler.intake.polls.results import Sighted
+from scheduler.intake.polls.results import CheckDecision
 from scheduler.net.client import Answer
 from scheduler.net.errors import NetworkError
-from scheduler.triggers.poll import PollConfig, Seen
+from scheduler.triggers.poll import PollConfig, SeenValue
 
 
 class FeedReader(Reader):
@@ -28,14 +28,14 @@ class FeedReader(Reader):
         answer: Answer | NetworkError,
         baseline: str | None,
         reader_processes: ReaderProcesses,
-    ) -> Sighted:
+    ) -> CheckDecision:
         """Returns all new entries in one firing; none at the first check."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
         validators = (etag_of(answer), last_modified_of(answer))
         before: dict[str, Any] | None = json.loads(baseline) if baseline else None
         hashed = sha256(answer.body).hexdigest()[:32]
         if before is not None and before["hash"] == hashed:
-            return Sighted(str(baseline), None, before["note"], *validators, {"entries": []})
+            return CheckDecision(str(baseline), None, before["note"], *validators, {"entries": []})
         told = reader_processes.read(
             "feed",
             answer.body,
@@ -48,12 +48,12 @@ class FeedReader(Reader):
             {"more": told["more"]} if told["more"] else {}
         )
         if before is not None and not told["entries"]:
-            return Sighted(str(baseline), None, told["note"], *validators, data)
+            return CheckDecision(str(baseline), None, told["note"], *validators, data)
         cursor = {"hash": hashed, "keys": told["keys"], "count": told["count"], "title": told["title"]}
         text = json.dumps(cursor | {"note": told["note"]})
-        return Sighted(text, None if before is None else data, told["note"], *validators, data)
+        return CheckDecision(text, None if before is None else data, told["note"], *validators, data)
 
-    def remembered(self, baseline: str) -> Seen:
+    def remembered(self, baseline: str) -> SeenValue:
         """Returns how many entries are known."""
         kept = json.loads(baseline)
-        return Seen({"feed": kept["title"], "entries": kept["count"], "remembered": len(kept["keys"])})
+        return SeenValue({"feed": kept["title"], "entries": kept["count"], "remembered": len(kept["keys"])})

@@ -9,10 +9,10 @@ from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.domain.charsets import charset_of
 from scheduler.domain.json_values import deeper_than, read_json, write_json
 from scheduler.intake.polls.readers.base import MAX_VALUE_CHARS, Reader, etag_of, last_modified_of
-from scheduler.intake.polls.results import Found, LookFailed
+from scheduler.intake.polls.results import FoundValue, LookFailed
 from scheduler.net.client import Answer
 from scheduler.net.errors import NetworkError
-from scheduler.triggers.poll import PollConfig, Seen
+from scheduler.triggers.poll import PollConfig, SeenValue
 
 MAX_ANSWER_BYTES = 1024 * 1024
 MAX_DEPTH = 100
@@ -32,7 +32,7 @@ class JsonReader(Reader):
         answer: Answer | NetworkError,
         baseline: str | None,
         reader_processes: ReaderProcesses,
-    ) -> Found | LookFailed:
+    ) -> FoundValue | LookFailed:
         """Evaluates the config's path on the body, decoded by its charset. A path may take a second."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
         try:
@@ -47,7 +47,7 @@ class JsonReader(Reader):
             return LookFailed(TOO_DEEP)
         if len(text) > MAX_VALUE_CHARS:
             return LookFailed("The JSON path selects more than 1 MiB of the answer; make it more precise.")
-        return Found(seen, text, etag_of(answer), last_modified_of(answer), _note(config, seen, doubled))
+        return FoundValue(seen, text, etag_of(answer), last_modified_of(answer), _note(config, seen, doubled))
 
 
 def _text(answer: Answer) -> str:
@@ -62,7 +62,7 @@ def _text(answer: Answer) -> str:
     return answer.body.decode(seen, "surrogatepass")
 
 
-def _note(config: PollConfig, seen: Seen, doubled: str | None) -> str | None:
+def _note(config: PollConfig, seen: SeenValue, doubled: str | None) -> str | None:
     if not seen.is_there:
         return f"The response has nothing at {config.json_path}."
     return (

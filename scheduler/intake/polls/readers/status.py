@@ -7,10 +7,10 @@ from typing import Any, ClassVar
 
 from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.intake.polls.readers.base import Reader
-from scheduler.intake.polls.results import LookFailed, Sighted
+from scheduler.intake.polls.results import CheckDecision, LookFailed
 from scheduler.net.client import Answer
 from scheduler.net.errors import NetworkError, UrlRefused
-from scheduler.triggers.poll import UNREACHABLE, PollConfig, Seen
+from scheduler.triggers.poll import UNREACHABLE, PollConfig, SeenValue
 
 
 class StatusReader(Reader):
@@ -27,7 +27,7 @@ class StatusReader(Reader):
         answer: Answer | NetworkError,
         baseline: str | None,
         reader_processes: ReaderProcesses,
-    ) -> Sighted | LookFailed:
+    ) -> CheckDecision | LookFailed:
         """Returns the class once it has been seen `for_looks` times in a row."""
         if isinstance(answer, UrlRefused):
             return LookFailed(answer.message)
@@ -41,13 +41,13 @@ class StatusReader(Reader):
             told["error"] = answer.message
         settled, held = counted["is"], None if before is None else before["is"]
         data = None
-        if settled is not None and config.fires(None if held is None else Seen(held), Seen(settled)):
+        if settled is not None and config.fires(None if held is None else SeenValue(held), SeenValue(settled)):
             data = ({} if held is None else {"old": held}) | told
-        return Sighted(json.dumps(counted, sort_keys=True), data, _note(config, counted, answer), shown=told)
+        return CheckDecision(json.dumps(counted, sort_keys=True), data, _note(config, counted, answer), shown=told)
 
-    def remembered(self, baseline: str) -> Seen:
+    def remembered(self, baseline: str) -> SeenValue:
         """Returns the confirmed class."""
-        return Seen(json.loads(baseline)["is"])
+        return SeenValue(json.loads(baseline)["is"])
 
 
 def _counted(config: PollConfig, before: dict[str, Any] | None, now: str) -> dict[str, Any]:

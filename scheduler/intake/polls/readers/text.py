@@ -6,7 +6,7 @@ from typing import ClassVar
 
 from scheduler.documents.reader_process import ReaderProcesses
 from scheduler.intake.polls.readers.base import Reader, found_texts
-from scheduler.intake.polls.results import Found, LookFailed
+from scheduler.intake.polls.results import FoundValue, LookFailed
 from scheduler.net.client import Answer
 from scheduler.net.errors import NetworkError
 from scheduler.triggers.poll import PollConfig
@@ -23,7 +23,7 @@ class TextReader(Reader):
         answer: Answer | NetworkError,
         baseline: str | None,
         reader_processes: ReaderProcesses,
-    ) -> Found | LookFailed:
+    ) -> FoundValue | LookFailed:
         """Returns the text, or the first match."""
         assert isinstance(answer, Answer)  # noqa: S101  # it takes no other
         texts = reader_processes.read(

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 
 from scheduler.domain.retention import History
-from scheduler.intake.polls.custom_checks import Watcher
+from scheduler.intake.polls.custom_checks import CustomChecker
 from scheduler.manage.trigger_spec import TriggerSpec
 from scheduler.storage.retention import remove_old
 from scheduler.storage.trigger_views import TriggerView
@@ -74,7 +74,7 @@ def test_a_worker_that_ends_between_commit_and_acknowledgement_doubles_nothing(
         """Ends the worker."""
 
     with monkeypatch.context() as patched:
-        patched.setattr(Watcher, "tell_settled", end)
+        patched.setattr(CustomChecker, "tell_settled", end)
         polls.look(stream.trigger)
     assert (stream.fired(), stream.pending()) == (["1", "2"], 2)
     stream.add("3")
