@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -36,6 +36,7 @@ class Fleet:
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self._roots: dict[str, Path] = {}
         self._own: dict[str, Mapping[str, str]] = {}
+        self._prefixes: dict[str, Sequence[str]] = {}
         self.environment: Mapping[str, str] = {
             **{
                 name: value
@@ -64,11 +65,15 @@ class Fleet:
         """Runs a process from another source tree, from its next start on."""
         self._roots[name] = root
 
+    def set_prefix(self, name: str, command: Sequence[str]) -> None:
+        """Starts a process by another command, such as `ip netns exec NAME`, from its next start on."""
+        self._prefixes[name] = command
+
     def start(self, name: str) -> None:
         """Starts a process of the kind in its name."""
         with (self._logs / f"{name}.log").open("ab") as log:
             self._processes[name] = subprocess.Popen(
-                COMMANDS[name.partition("-")[0]],
+                [*self._prefixes.get(name, ()), *COMMANDS[name.partition("-")[0]]],
                 cwd=self._roots.get(name, ROOT),
                 env={**self.environment, **self._own.get(name, {})},
                 stdin=subprocess.DEVNULL,

@@ -12,6 +12,7 @@ import pytest
 from scheduler.storage.engine import Database
 from tests.acceptance.agent_server import Run
 from tests.acceptance.chaos.audit import BROKEN_RANGES, not_called, stale_calls
+from tests.acceptance.chaos.faults import POINTS
 from tests.acceptance.chaos.run import run_chaos
 from tests.support.factories import make_agent, make_trigger
 
@@ -27,14 +28,17 @@ ALWAYS = {
     "slow network",
     "black hole",
     "cut all",
+    *(f"cut {point}" for point in POINTS),
 }
-CUTS = {"cut mid-", "cut before COMMIT of ", "cut after COMMIT of "}
+CUTS = {"cut before COMMIT of ", "cut after COMMIT of "}
 
 
 @pytest.mark.long
 @pytest.mark.timeout(900)
 def test_nothing_is_lost_or_doubled_whatever_fails() -> None:
-    """Causes every fault once. What this machine cannot do (mount, libfaketime, git) is printed and left out."""
+    """Causes every fault once. What this machine cannot do (mount, name spaces, libfaketime, git) is printed and left
+    out.
+    """
     with tempfile.TemporaryDirectory(prefix="reveille-chaos-") as directory:
         Path(directory).chmod(0o755)
         report = run_chaos(Path(directory), seed=SEED)

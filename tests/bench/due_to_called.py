@@ -214,12 +214,6 @@ def waking(databases: Databases, count: int, workers: int = 1) -> Woken:
         return Woken(latencies, count / latencies[-1], cpu * 1000 / count, max(bare, bare_rate(port, 1000)))
 
 
-def alone(databases: Databases, times: int) -> list[float]:
-    """Measures seconds from due to called of a single agent, repeatedly."""
-    with woken_agents(databases, 1) as (_, _port, path, url):
-        return sorted(wake(url, path, 1, ahead=0.5)[0] for _ in range(times))
-
-
 def statements(databases: Databases, count: int) -> float:
     """Returns the worker's statements per agent for `count` agents that are due at once, from PostgreSQL's own
     log.

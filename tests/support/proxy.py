@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import socket
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -53,6 +54,7 @@ class Proxy:
     """The delay of each message in seconds, in both directions."""
     swallows: bool = False
     """Whether it accepts everything, forwards nothing and answers nothing."""
+    host: str = "127.0.0.1"
     port: int = 0
     links: set[Link] = field(default_factory=set)
     cuts: list[Cut] = field(default_factory=list)
@@ -61,7 +63,7 @@ class Proxy:
     def url(self, database_url: str) -> str:
         """Returns the address of a database through this proxy."""
         where = psycopg.conninfo.conninfo_to_dict(database_url)
-        return f"postgresql://{where['user']}@127.0.0.1:{self.port}/{where['dbname']}"
+        return f"postgresql://{where['user']}@{self.host}:{self.port}/{where['dbname']}"
 
     def cut_all(self) -> None:
         """Cuts every current connection."""
@@ -94,6 +96,7 @@ class Proxy:
             threading.Thread(target=self._open, args=(client,), daemon=True).start()
 
     def _open(self, client: socket.socket) -> None:
+        _keep_alive(client)
         server = socket.socket(self.upstream[0])
         link = Link(client, server)
         with self._lock:
@@ -149,16 +152,29 @@ class Proxy:
         return None
 
 
+def _keep_alive(client: socket.socket) -> None:
+    """Gives up a client that no longer answers after 25 s, as the server does with its own sockets."""
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    if sys.platform == "linux":
+        for option, value in (
+            (socket.TCP_KEEPIDLE, 10),
+            (socket.TCP_KEEPINTVL, 5),
+            (socket.TCP_KEEPCNT, 3),
+            (socket.TCP_USER_TIMEOUT, 25_000),
+        ):
+            client.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 @contextmanager
-def proxy(database_url: str) -> Iterator[Proxy]:
-    """Runs a proxy in front of a database server, over TCP or its Unix socket."""
+def proxy(database_url: str, address: str = "127.0.0.1") -> Iterator[Proxy]:
+    """Runs a proxy on `address` in front of a database server, over TCP or its Unix socket."""
     where = psycopg.conninfo.conninfo_to_dict(database_url)
     host, port = str(where.get("host", "127.0.0.1")), int(str(where.get("port", 5432)))
     upstream: tuple[socket.AddressFamily, object] = (
         (socket.AF_UNIX, f"{host}/.s.PGSQL.{port}") if host.startswith("/") else (socket.AF_INET, (host, port))
     )
-    running = Proxy(upstream)
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    running = Proxy(upstream, host=address)
+    with socket.create_server((address, 0)) as listening:
         running.port = listening.getsockname()[1]
         thread = threading.Thread(target=running.serve, args=(listening,), daemon=True)
         thread.start()

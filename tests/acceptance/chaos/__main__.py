@@ -1,5 +1,5 @@
-"""`python -m tests.acceptance.chaos [SECONDS] [SEED]`: random faults for SECONDS, 600 by default; 0: each fault
-once.
+"""`python -m tests.acceptance.chaos [SECONDS] [SEED]`: each fault once, then random ones until SECONDS (default 600)
+are over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ def main(arguments: list[str]) -> int:
     print(f"chaos for {seconds:.0f} s with seed {seed}", flush=True)  # noqa: T201
     with tempfile.TemporaryDirectory(prefix="reveille-chaos-") as directory:
         Path(directory).chmod(0o755)
-        report = run_chaos(Path(directory), seed=seed, seconds=seconds or None)
+        report = run_chaos(Path(directory), seed=seed, seconds=seconds)
     print("\n".join(report.lines()))  # noqa: T201
     return 1 if report.failures() else 0
 

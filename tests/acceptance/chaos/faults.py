@@ -9,7 +9,8 @@ from collections.abc import Callable
 import psycopg
 
 from tests.acceptance.chaos import machine
-from tests.acceptance.chaos.stage import BEHIND_THE_PROXY, PROCESSES, Stage
+from tests.acceptance.chaos.stage import BEHIND_THE_PROXY, ON_THE_WIRE, PROCESSES, Stage
+from tests.acceptance.chaos.wire import Wire
 
 LOOK_SECONDS = 6.0
 """How long to wait for a connection to reach the point at which it is cut."""
@@ -60,10 +61,10 @@ def kill_database(on: Stage) -> None:
     on.note("kill -9 postgres")
 
 
-def cut_at(on: Stage, point: str, times: int = 2) -> None:
-    """Cuts connections at the server, at a given point of their work."""
+def cut_at(on: Stage, point: str, times: int = 2, seconds: float = LOOK_SECONDS) -> None:
+    """Cuts connections at the server, at a given point of their work, if one reaches it within so many seconds."""
     name, statement = POINTS[point]
-    done, deadline = 0, time.monotonic() + LOOK_SECONDS
+    done, deadline = 0, time.monotonic() + seconds
     with psycopg.connect(on.url, autocommit=True) as conn:
         while done < times and time.monotonic() < deadline:
             row = conn.execute(TERMINATE, [name, statement]).fetchone()
@@ -115,6 +116,45 @@ def black_hole(on: Stage, seconds: float) -> None:
     on.beside(swallow)
 
 
+def lose_packets(on: Stage, seconds: float) -> None:
+    """Loses every packet of one process's network for a while, while other faults happen."""
+
+    def lost(wire: Wire) -> None:
+        wire.lose_packets()
+        time.sleep(seconds)
+        wire.find_again()
+        on.note("packets lost")
+
+    _on_the_wire(on, lost)
+
+
+def narrow(on: Stage, seconds: float) -> None:
+    """Lets few packets of one process's network through for a while, while other faults happen."""
+
+    def narrowed(wire: Wire) -> None:
+        wire.slow_down()
+        time.sleep(seconds)
+        wire.speed_up()
+        on.note("narrow network")
+
+    _on_the_wire(on, narrowed)
+
+
+def _on_the_wire(on: Stage, what: Callable[[Wire], None]) -> None:
+    """Does something with the network of one process, unless something else is being done with it."""
+    wire = on.wire
+    if wire is None or not on.wire_lock.acquire(blocking=False):
+        return
+
+    def work() -> None:
+        try:
+            what(wire)
+        finally:
+            on.wire_lock.release()
+
+    on.beside(work)
+
+
 def fill_disk(on: Stage, seconds: float = 5.0) -> None:
     """Fills PostgreSQL's disk, then frees it."""
     if on.disk is None:
@@ -148,14 +188,17 @@ FAULTS: list[Callable[[Stage], None]] = [
     cut_all,
     slow,
     lambda on: black_hole(on, on.chance.choice([3, 25, 50])),
+    lambda on: lose_packets(on, on.chance.choice([5, 30, 60])),
+    lambda on: narrow(on, 20),
     fill_disk,
 ]
 
 
-def rehearse(on: Stage, stop_seconds: float = 40.0) -> None:
-    """Causes every fault once, in about 75 s."""
+def rehearse(on: Stage, stop_seconds: float = 60.0) -> None:
+    """Causes every fault once, in about 90 s."""
     freeze(on, "invoker-1", stop_seconds)
-    for name in ("web", "scheduler-1", "worker-2"):
+    lose_packets(on, 30)
+    for name in ("web", "scheduler-2", "worker-2"):
         kill(on, name)
         time.sleep(2)
     for point in POINTS:
@@ -172,12 +215,16 @@ def rehearse(on: Stage, stop_seconds: float = 40.0) -> None:
     slow(on)
     on.join()
     kill(on, "invoker-1")
+    narrow(on, 10)
     black_hole(on, 14)
     time.sleep(3)
     kill(on, "scheduler-2")
     on.join()
     cut_all(on)
     time.sleep(3)
+    for point in POINTS:
+        if f"cut {point}" not in on.report.faults:
+            cut_at(on, point, times=1, seconds=60)
 
 
-assert set(BEHIND_THE_PROXY) <= set(PROCESSES)
+assert {*BEHIND_THE_PROXY, ON_THE_WIRE} <= set(PROCESSES)

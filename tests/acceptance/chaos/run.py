@@ -18,10 +18,10 @@ PAUSE_SECONDS = 2.0
 UNAVAILABLE = (int(httpx.codes.SERVICE_UNAVAILABLE), "application/problem+json")
 
 
-def run_chaos(
-    directory: Path, *, seed: int, seconds: float | None = None, say: Callable[[str], None] = print
-) -> Report:
-    """Causes every fault once, or random ones for `seconds`; lets everything settle, and examines the result."""
+def run_chaos(directory: Path, *, seed: int, seconds: float = 0.0, say: Callable[[str], None] = print) -> Report:
+    """Causes every fault once, then random ones until `seconds` are over; lets everything settle, and examines
+    the result.
+    """
     with stage(directory, seed, say) as on:
         begin(on, say)
         hooks = populate(on.processes, on.agents, on.url)
@@ -29,10 +29,9 @@ def run_chaos(
             time.sleep(PAUSE_SECONDS)
             roll(on)
             on.processes.wait_ready()
-            if seconds is None:
-                rehearse(on)
-            else:
-                _draw(on, seconds)
+            deadline = time.monotonic() + seconds
+            rehearse(on)
+            _draw(on, deadline)
             on.join()
             on.wait_for_database()
         stop_slots(on.url)
@@ -45,8 +44,7 @@ def run_chaos(
         return on.report
 
 
-def _draw(on: Stage, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _draw(on: Stage, deadline: float) -> None:
     while time.monotonic() < deadline:
         time.sleep(PAUSE_SECONDS)
         draw(on)

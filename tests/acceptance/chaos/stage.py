@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Thread
+from threading import Lock, Thread
 
 import psycopg
 
@@ -18,12 +18,15 @@ from tests.acceptance.agent_server import AgentServer, agent_server
 from tests.acceptance.chaos import machine
 from tests.acceptance.chaos.audit import Report
 from tests.acceptance.chaos.load import Answers
+from tests.acceptance.chaos.wire import Wire, network
 from tests.acceptance.fleet import ROOT, Fleet, fleet
 from tests.support.postgres import Databases, running_server
 from tests.support.proxy import Proxy, proxy
 
 PROCESSES = ("web", "scheduler-1", "scheduler-2", "invoker-1", "worker-1", "worker-2")
-BEHIND_THE_PROXY = ("web", "invoker-1", "worker-1")
+BEHIND_THE_PROXY = ("web", "scheduler-1", "invoker-1", "worker-1")
+ON_THE_WIRE = "scheduler-1"
+"""The process that has a network of its own, where the machine allows that."""
 CLOCKS = {"worker-2": "+1h", "scheduler-2": "-1h"}
 ROLLED = ("web", "worker-1", "worker-2")
 """The processes that start in the earlier version."""
@@ -49,9 +52,12 @@ class Stage:
     chance: random.Random
     report: Report
     disk: Path | None
+    wire: Wire | None
     earlier: Path | None
     logs: Path
     answers: Answers = field(default_factory=Answers)
+    wire_lock: Lock = field(default_factory=Lock)
+    """Held while the wire is broken."""
     _beside: list[Thread] = field(default_factory=list)
     errors: list[BaseException] = field(default_factory=list)
 
@@ -115,10 +121,13 @@ def stage(directory: Path, seed: int, say: Callable[[str], None]) -> Iterator[St
         machine.small_disk(directory / "disk") as disk,
         running_server(directory / "disk" / "data", OPTIONS) as databases,
         agent_server(takes_seconds=0.03) as agents,
-        proxy(databases.server.url) as between,
+        network() as wire,
+        proxy(databases.server.url, wire.host if wire else "127.0.0.1") as between,
     ):
         if disk is None:
             say("no file system may be mounted here: the disk is not filled")
+        if wire is None:
+            say("no network namespace may be made here: no packets are lost")
         url = databases.create("template0")
         earlier = machine.earlier_version(directory / "earlier")
         if earlier is None:
@@ -126,7 +135,7 @@ def stage(directory: Path, seed: int, say: Callable[[str], None]) -> Iterator[St
         variables = {"REVEILLE_ALLOW_PRIVATE_HOSTS": "127.0.0.1", "REVEILLE_LOG_LEVEL": "WARNING"}
         with fleet(url, logs, **variables) as processes:
             report, chance = Report(seed), random.Random(seed)
-            yield Stage(databases, url, processes, between, agents, chance, report, disk, earlier, logs)
+            yield Stage(databases, url, processes, between, agents, chance, report, disk, wire, earlier, logs)
             between.swallows = False
 
 
@@ -139,6 +148,8 @@ def begin(on: Stage, say: Callable[[str], None]) -> None:
             say(f"there is no libfaketime here: the clock of {name} is right")
         own = (clock or {}) | (far if name in BEHIND_THE_PROXY else {})
         on.processes.set_variables(name, own)
+        if on.wire is not None and name == ON_THE_WIRE:
+            on.processes.set_prefix(name, on.wire.command)
         if on.earlier is not None and name in ROLLED:
             on.processes.set_root(name, on.earlier)
     on.processes.migrate(on.earlier or ROOT)
