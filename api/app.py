@@ -24,7 +24,7 @@ from api.firings import firings
 from api.focus import focus
 from api.health import health
 from api.hooks import hooks
-from api.hosts import check_host, tell_borders
+from api.hosts import check_host, set_security_headers
 from api.insights import insights
 from api.invocations import invocations
 from api.keys import keys
@@ -130,7 +130,7 @@ def create_app(settings: Settings | None = None) -> ReveilleApi:
 
 def _secure(response: Response) -> Response:
     response.headers.setdefault("Reveille-Version", VERSION)
-    tell_borders(response)
+    set_security_headers(response)
     if not request.path.startswith("/docs"):
         response.headers.setdefault("Cache-Control", "no-store")
         response.headers.setdefault("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")

@@ -24,7 +24,7 @@ from uuid import UUID
 from flask import current_app, g, request
 from sqlalchemy import Connection
 
-from api.auth_failures import note_refusal, slow_wrong_keys
+from api.auth_failures import limit_wrong_keys, note_refusal
 from api.services import services
 from scheduler.domain.errors import Forbidden, NotFound, Unauthorized
 from scheduler.domain.ids import parse_id
@@ -146,7 +146,7 @@ def authenticate() -> None:
             return
         if token:
             note_refusal("key.refused")
-            slow_wrong_keys()
+            limit_wrong_keys()
         raise Unauthorized("The API key is wrong or was revoked." if token else "Send Authorization: Bearer KEY.")
     if not g.caller.may(access):
         raise Forbidden(f"The key lacks the scope for this: {access.level.name.lower()} is required.")

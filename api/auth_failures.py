@@ -55,7 +55,7 @@ def note_refusal(action: str, *, tenant_id: UUID | None = None, name: str = "") 
             record_events(conn, [event])
 
 
-def slow_wrong_keys() -> None:
+def limit_wrong_keys() -> None:
     """Counts a wrong key in the API or the web; raises LimitReached for an address with too many."""
     limits = current_app.extensions[LIMITS]
     limits.note_wrong_key(request.remote_addr or "", services().clock.monotonic())

@@ -73,7 +73,7 @@ def check_origin() -> None:
         raise CrossSite("This form was sent by another site. Open the page here and submit it again.")
 
 
-def tell_borders(response: Response) -> None:
+def set_security_headers(response: Response) -> None:
     """Sets the headers that every response has."""
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)

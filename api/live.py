@@ -14,7 +14,7 @@ import psycopg
 from loguru import logger
 
 from scheduler.storage.live import EVERYTHING, LIVE_CHANNEL, Change, decode
-from scheduler.storage.pooler import hears
+from scheduler.storage.pooler import supports_listen
 from scheduler.storage.silent_connections import CONNECTION, PROBE_SECONDS, PatientConnection
 
 BATCH_SECONDS = 0.1
@@ -142,7 +142,7 @@ class Live:
         with PatientConnection.connect(
             self._url, autocommit=True, application_name="reveille-live", **CONNECTION
         ) as conn:
-            if not hears(conn):
+            if not supports_listen(conn):
                 logger.warning("A pooler keeps NOTIFY away: set DATABASE_DIRECT_URL. Pages poll meanwhile")
                 conn.close()
                 self._poll()

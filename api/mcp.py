@@ -13,7 +13,15 @@ from api import mcp_messages as rpc
 from api.addresses import base_url
 from api.auth import Level, authenticate, bearer, caller, needs
 from api.body import read_message
-from api.mcp_modern import DISCOVER, MODERN_VERSIONS, STATUS, check_envelope, discovered, dressed, is_modern
+from api.mcp_modern import (
+    DISCOVER,
+    MODERN_VERSIONS,
+    STATUS,
+    check_envelope,
+    discovered,
+    is_modern,
+    with_revision_fields,
+)
 from api.services import services
 from config.installation import VERSION
 from scheduler.domain.errors import Forbidden, ReveilleError, Unauthorized
@@ -64,7 +72,7 @@ def take_message() -> Response:
     else:
         answer = rpc.answer_request(message, tools, who, VERSION)
     code = answer.get("error", {}).get("code")
-    return _answer(dressed(answer, message["method"], VERSION), STATUS.get(code, 200))
+    return _answer(with_revision_fields(answer, message["method"], VERSION), STATUS.get(code, 200))
 
 
 def _check_origin() -> None:

@@ -70,7 +70,7 @@ def discovered() -> dict[str, Any]:
     }
 
 
-def dressed(answer: dict[str, Any], method: str, server_version: str) -> dict[str, Any]:
+def with_revision_fields(answer: dict[str, Any], method: str, server_version: str) -> dict[str, Any]:
     """Returns a response with what this revision adds to results; an error stays as it is."""
     if "result" not in answer:
         return answer

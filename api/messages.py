@@ -28,16 +28,16 @@ from api.schemas.messages import (
 from api.services import services
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.traces import valid_traceparent
-from scheduler.intake.messages.intake import NewMessage, hear, receive_message
+from scheduler.intake.messages.intake import NewMessage, fire_matching, receive_message
 from scheduler.metrics import INTAKE_DURATION
 from scheduler.storage.idempotency import answered_before, keep_answer
 from scheduler.storage.references import find_agent, find_user
 from scheduler.storage.sessions import (
     MessageFilter,
     SessionFilter,
-    concerns_agent,
     get_message,
     get_session,
+    involves_agent,
     list_messages,
     list_sessions,
 )
@@ -83,7 +83,7 @@ def send_message(body: MessageIn) -> Response:
         _keep_traceparent(conn, shown.firing_ids)
         keep_answer(conn, request, shown.model_dump(mode="json"))
     if received.undecided:
-        shown.firing_ids[:] = hear(services().db, received).firing_ids
+        shown.firing_ids[:] = fire_matching(services().db, received).firing_ids
         with services().db.begin() as conn:
             _keep_traceparent(conn, shown.firing_ids)
             keep_answer(conn, request, shown.model_dump(mode="json"))
@@ -99,7 +99,7 @@ def show_message(path: MessagePath) -> Response:
     who = caller()
     with services().db.begin() as conn:
         row = get_message(conn, who.tenant_id, path.message_id)
-        if who.agent_id is not None and not concerns_agent(conn, row, who.agent_id):
+        if who.agent_id is not None and not involves_agent(conn, row, who.agent_id):
             raise NotFound(f"There is no message '{path.message_id}'.")
     return answer(MessageWhole.model_validate(row))
 

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 from api.services import services
 from config.settings import shared_metrics
 from scheduler.alerts.service import ADVICE
-from scheduler.alerts.service_rules import room_of
+from scheduler.alerts.service_rules import database_space_of
 from scheduler.domain.errors import DatabaseUnavailable
 from scheduler.domain.model import FINAL_STATES, FiringState, InvocationState
 from scheduler.metrics import REGISTRY
@@ -122,7 +122,7 @@ def _stock(figures: Figures) -> Iterator[GaugeMetricFamily]:
     drifted = stock.alerts.get("schedule_drift", 0)
     yield gauge("drifted_triggers", "Triggers that disagreed with their jobs at the last check", drifted)
     yield gauge("database_size_bytes", "Size of the database", stock.size)
-    free = room_of(services().settings).free()
+    free = database_space_of(services().settings).free()
     if free is not None:
         yield gauge("disk_free_bytes", "Free space on the disk of the embedded database", free)
 

@@ -31,7 +31,7 @@ def pause_all(body: PauseIn) -> Response:
 
     Running invocations finish. Pausing again only changes the note.
     """
-    services().pauses.pause(whole(everything=body.everything), actor=caller().actor, note=body.note)
+    services().pauses.pause(pause_scope(everything=body.everything), actor=caller().actor, note=body.note)
     return _both()
 
 
@@ -39,11 +39,11 @@ def pause_all(body: PauseIn) -> Response:
 @needs(Level.ADMIN, optional_body=True)
 def resume_all(body: ResumeIn) -> Response:
     """Resume the tenant, or everything: waiting firings are delivered now. Individual pauses stay."""
-    services().pauses.resume(whole(everything=body.everything), actor=caller().actor)
+    services().pauses.resume(pause_scope(everything=body.everything), actor=caller().actor)
     return _both()
 
 
-def whole(*, everything: bool) -> UUID | None:
+def pause_scope(*, everything: bool) -> UUID | None:
     """Returns the caller's tenant, or None for everything. Raises Forbidden without permission."""
     if everything and not caller().is_operator:
         raise Forbidden(

@@ -11,7 +11,7 @@ from api.live import Live
 from config.settings import Settings, read_variable
 from scheduler.alerts.rules import rules_with
 from scheduler.alerts.service import Alerts
-from scheduler.alerts.service_rules import room_of
+from scheduler.alerts.service_rules import database_space_of
 from scheduler.alerts.watch import LEASE_SECONDS, Watch
 from scheduler.alerts.web_watch import WebWatch
 from scheduler.channels.registry import open_channel
@@ -121,7 +121,7 @@ def build_parts(settings: Settings) -> Services:
         live=live,
         guard=WebWatch(
             db,
-            Watch(db, rules_with(room_of(settings)), every=LEASE_SECONDS),
+            Watch(db, rules_with(database_space_of(settings)), every=LEASE_SECONDS),
             box,
             lambda: GuardedClient(allow_private=allow_private),
             clock,

@@ -12,7 +12,7 @@ from config.installation import VERSION, command, run_command
 from config.setting_values import read_headers
 from config.settings import Settings
 from scheduler.alerts.rules import rules_with
-from scheduler.alerts.service_rules import NOTHING_KNOWN, DatabaseSpace, room_of
+from scheduler.alerts.service_rules import NOTHING_KNOWN, DatabaseSpace, database_space_of
 from scheduler.alerts.watch import EVERY_SECONDS as WATCH_SECONDS
 from scheduler.alerts.watch import LEASE_SECONDS, Watch
 from scheduler.clock.listener import Listener
@@ -80,7 +80,7 @@ def start_scheduler(settings: Settings, db: Database) -> SchedulerRunner:
     triggers = Triggers(db, SecretBox(settings.secret_key.get_secret_value()))
     canary = Canary(db, triggers, is_wanted=settings.canary)
     every = [
-        *duties(db, read_days(settings.retention), room_of(settings)),
+        *duties(db, read_days(settings.retention), database_space_of(settings)),
         keep_canary(canary),
         *trace_duties(settings, db),
     ]

@@ -39,7 +39,7 @@ from scheduler.commands import (
     triggers,
     web_password,
 )
-from scheduler.commands.exits import ExitCode, complain, exit_code, let_go, prepare_streams, texts_of
+from scheduler.commands.exits import ExitCode, disable_flushing, exit_code, prepare_streams, print_error, texts_of
 from scheduler.commands.package_conflicts import shadowed
 from scheduler.domain.errors import ReveilleError
 
@@ -135,13 +135,13 @@ def _interrupted(error: BaseException) -> int:
 def _failed(error: OSError) -> int:
     """Reports an expected error. Prints nothing when the reader of the output has gone away."""
     if isinstance(error, BrokenPipeError):
-        let_go()
+        disable_flushing()
         return ExitCode.FAILED
     reason = error.strerror or type(error).__name__
     if error.filename is not None:
         return _say(f"{error.filename}: {reason}.", ExitCode.FAILED)
     code = _say(f"The output could not be written, or the input could not be read: {reason}.", ExitCode.FAILED)
-    let_go()
+    disable_flushing()
     return code
 
 
@@ -171,7 +171,7 @@ def _broken(error: Exception, arguments: Sequence[str]) -> int:
 
 
 def _say(message: str, code: int) -> int:
-    complain(f"reveille: {message}")
+    print_error(f"reveille: {message}")
     return code
 
 

@@ -19,7 +19,7 @@ from api.web.form_validation import shaped
 from api.web.new_agent import CHECKS, FIELDS, LIMITS, agent_form
 from api.web.runtime_forms import errors_of, read_changes, values_of
 from scheduler.domain.errors import ReveilleError
-from scheduler.storage.overviews import standing_of
+from scheduler.storage.overviews import summarize_agents
 
 NULL_WHEN_EMPTY = frozenset(
     {
@@ -72,7 +72,7 @@ def ask_to_delete(agent_id: str) -> Response:
     """Asks for confirmation and says what will be deleted."""
     agent = _agent(agent_id)
     with services().db.begin() as conn:
-        [standing] = standing_of(conn, [_path(agent_id).agent_id]).values()
+        [standing] = summarize_agents(conn, [_path(agent_id).agent_id]).values()
     count = standing.triggers
     with_it = f"{count} trigger{'' if count == 1 else 's'} will be deleted with it. " if count else ""
     says = (

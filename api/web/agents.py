@@ -21,7 +21,7 @@ from api.web.runtime_forms import address_of
 from scheduler.intake.wakes import intake
 from scheduler.intake.wakes.intake import Call
 from scheduler.storage.notes import MOST_CHARACTERS, read_notes
-from scheduler.storage.overviews import find_agents, standing_of, woken_by
+from scheduler.storage.overviews import find_agents, summarize_agents, woken_by
 from scheduler.storage.queries import LedgerFilter, list_invocations
 from scheduler.storage.sessions import SessionFilter, list_sessions
 from scheduler.storage.trigger_lists import TriggerFilter
@@ -54,7 +54,7 @@ def show_agents() -> Response:
         page = asked.page(
             lambda **span: find_agents(conn, who.tenant_id, words, is_paused=is_paused, made=asked.span, **span)
         )
-        standing = standing_of(conn, [row.id for row in page])
+        standing = summarize_agents(conn, [row.id for row in page])
     return render("agents.html", asked.status, page=page, standing=standing, asked=asked)
 
 

@@ -15,7 +15,7 @@ from api.web.progress import STEP, Step, cursor, take, tell
 from api.web.trigger_filters import wanted_triggers
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
-from scheduler.manage.bulk import BulkAction, BulkPlan, sort_out
+from scheduler.manage.bulk import BulkAction, BulkPlan, plan_bulk
 from scheduler.storage.overviews import MOST_COUNTED
 from scheduler.storage.trigger_lists import ListedTrigger, TriggerFilter, find_triggers
 
@@ -58,7 +58,7 @@ def _take(verb: BulkAction, wanted: TriggerFilter) -> Step:
     size = STEP if wants_json() or wanted.ids is None else PAGE_SIZE
     rows = _find(wanted, size + 1, cursor())
     now = rows[:size]
-    chosen = sort_out(verb, now).chosen(noted=bool(form.get("noted")), finished=bool(form.get("finished")))
+    chosen = plan_bulk(verb, now).chosen(noted=bool(form.get("noted")), finished=bool(form.get("finished")))
     first = wanted.ids is not None and cursor() is None
     gone = len(wanted.ids or ()) - len(_find(wanted, len(wanted.ids or ()), None)) if first else 0
     step = take([row.id for row in chosen], acts[verb], str(now[-1].id) if len(rows) > size else None)
@@ -71,7 +71,7 @@ def _ask(verb: BulkAction, asked: Asked, wanted: TriggerFilter, step: Step | Non
     """Shows the question; or, without a script, the progress and the button to continue."""
     after = UUID(step.following) if step and step.following else None
     rows = _find(wanted, MOST_COUNTED + 1, after)
-    found: BulkPlan = sort_out(verb, rows[:MOST_COUNTED])
+    found: BulkPlan = plan_bulk(verb, rows[:MOST_COUNTED])
     return render(
         "bulk.html",
         verb=verb.value,

@@ -9,7 +9,7 @@ from flask import Response, request
 from api.auth import Level, caller, needs
 from api.services import services
 from api.web.base import page_blueprint, render
-from api.web.sign_ins import may_end
+from api.web.sign_ins import endable_session
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.storage.overviews import agent_names
@@ -99,7 +99,7 @@ def revoke_key(key_id: str) -> Response:
 def end_session(session_id: str) -> Response:
     """Asks before somebody is signed out."""
     with services().db.begin() as conn:
-        found = may_end(conn, session_id)
+        found = endable_session(conn, session_id)
     says = "This is the session that you are using: you will be signed out." if found.is_this else ""
     return ask(f"End the session of {found.name}?", "End", "/settings/sign-ins", says or "They can sign in again.")
 

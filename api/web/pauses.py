@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Response, request
 
 from api.auth import Level, caller, needs
-from api.pauses import whole
+from api.pauses import pause_scope
 from api.schemas.tenants_and_keys import PauseIn
 from api.services import services
 from api.web.base import done, page_blueprint
@@ -40,7 +40,7 @@ def pause() -> Response:
     """Pauses."""
     everything = _everything()
     note = shaped(PauseIn, {"note": request.form.get("note") or None}).note
-    services().pauses.pause(whole(everything=everything), actor=caller().actor, note=note)
+    services().pauses.pause(pause_scope(everything=everything), actor=caller().actor, note=note)
     return done("/settings", "")
 
 
@@ -64,11 +64,11 @@ def ask_to_resume() -> Response:
 def resume() -> Response:
     """Resumes."""
     everything = _everything()
-    services().pauses.resume(whole(everything=everything), actor=caller().actor)
+    services().pauses.resume(pause_scope(everything=everything), actor=caller().actor)
     return done("/settings", f"Resumed {WHAT[everything]}.")
 
 
 def _everything() -> bool:
     everything = request.values.get("everything") == "1"
-    whole(everything=everything)
+    pause_scope(everything=everything)
     return everything

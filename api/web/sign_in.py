@@ -9,7 +9,7 @@ from flask import Response, current_app, g, request
 from sqlalchemy import Connection
 
 from api.auth import Level, caller, needs
-from api.auth_failures import LIMITS, note_refusal, slow_wrong_keys
+from api.auth_failures import LIMITS, limit_wrong_keys, note_refusal
 from api.server.responses import RunApart, has_moved, must_move
 from api.services import services
 from api.web.base import done, page_blueprint, render
@@ -165,7 +165,7 @@ def _start_by_key(key: str) -> str:
         row = find_key(conn, key)
     if row is None:
         note_refusal("session.refused")
-        slow_wrong_keys()
+        limit_wrong_keys()
         raise Unauthorized(WRONG)
     with services().db.begin() as conn:
         if row.scopes[0].startswith("agent:"):

@@ -46,7 +46,7 @@ def end(session_id: str) -> Response:
     """Ends a session at once."""
     who = caller()
     with services().db.begin() as conn:
-        ended = may_end(conn, session_id)
+        ended = endable_session(conn, session_id)
         end_shown(conn, ended)
         record_event(
             conn, action="session.ended", tenant_id=ended.tenant_id, subject_id=ended.owner_id, actor=who.actor
@@ -54,7 +54,7 @@ def end(session_id: str) -> Response:
     return done("/settings/sign-ins", f"The session of {ended.name} has ended.")
 
 
-def may_end(conn: Connection, session_id: str) -> ListedSession:
+def endable_session(conn: Connection, session_id: str) -> ListedSession:
     """Returns the session with that id; raises NotFound when the caller may not end it, as if it did not exist."""
     found = _find(conn, SignInFilter(id=session_id), 1)
     if not found:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from scheduler.alerts.findings import Finding, Rule, ago, by_query, id_ago, many
+from scheduler.alerts.findings import Finding, Rule, by_query, id_ago, many, seconds_ago
 from scheduler.domain.budgets import Owner, Spending
 from scheduler.domain.local_time import spell_duration
 from scheduler.storage.budgets import Accounts, read_accounts
@@ -21,7 +21,7 @@ ASLEEP = f"""
         WHERE i.agent_id = a.id AND i.started_at IS NOT NULL ORDER BY i.id DESC LIMIT 1)) AS time) AS since
     WHERE a.expect_wake_within IS NOT NULL AND a.deleted_at IS NULL
         AND NOT (a.is_paused OR n.is_paused OR s.is_paused)
-        AND since.time < {ago("a.expect_wake_within")}
+        AND since.time < {seconds_ago("a.expect_wake_within")}
 """  # noqa: S608  # expressions of ours
 
 # A week: a window may have been held for long before its invocation failed.
@@ -30,7 +30,7 @@ DEAD = f"""
         (array_agg(coalesce(i.tries->-1->>'error', i.reason, '') ORDER BY i.finished_at DESC))[1] AS note
     FROM invocations i JOIN agents a ON a.id = i.agent_id AND a.deleted_at IS NULL
     WHERE i.state = 'dead' AND i.replayed_into IS NULL AND i.id >= {id_ago("7 * 86400")}
-        AND i.finished_at > {ago("86400")}
+        AND i.finished_at > {seconds_ago("86400")}
     GROUP BY i.tenant_id, i.agent_id, a.name
 """  # noqa: S608  # expressions of ours
 

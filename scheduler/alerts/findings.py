@@ -51,14 +51,14 @@ def by_query(query: str) -> Callable[[Connection], Sequence[Finding]]:
     return lambda conn: rows_as(Finding, conn.execute(statement))
 
 
-def ago(seconds: str) -> str:
+def seconds_ago(seconds: str) -> str:
     """Returns SQL for the time that many seconds ago, given as SQL."""
     return f"clock_timestamp() - make_interval(secs => {seconds})"
 
 
 def id_ago(seconds: str) -> str:
     """Returns SQL for the smallest id that could have been created that many seconds ago."""
-    return first_id_sql(ago(seconds))
+    return first_id_sql(seconds_ago(seconds))
 
 
 def many(count: int, noun: str) -> str:

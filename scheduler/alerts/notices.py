@@ -40,7 +40,7 @@ class Notice:
     id: UUID = field(default_factory=new_id)
 
 
-def tell(conn: Connection, notices: Sequence[Notice]) -> None:
+def queue_notices(conn: Connection, notices: Sequence[Notice]) -> None:
     """Queues each notice for the targets of its agent, in the caller's transaction.
 
     An agent without a target, a tenant and the service tell all targets of the tenant; the service's tenant is the

@@ -80,7 +80,7 @@ class DatabaseSpace:
 NOTHING_KNOWN = DatabaseSpace()
 
 
-def room_of(settings: Settings) -> DatabaseSpace:
+def database_space_of(settings: Settings) -> DatabaseSpace:
     """Returns what is known about the database's space: whether it is embedded, on this disk, and its limit."""
     embedded = EmbeddedPostgres(settings.data_dir)
     is_ours = settings.database_url == embedded.url

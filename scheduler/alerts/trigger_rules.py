@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scheduler.alerts.findings import Finding, Rule, ago, by_query, id_ago
+from scheduler.alerts.findings import Finding, Rule, by_query, id_ago, seconds_ago
 from scheduler.domain.local_time import spell_duration
 from scheduler.storage.drift import find_drift
 
@@ -31,7 +31,7 @@ SILENT = f"""
                     AND i.state = 'succeeded' ORDER BY f.id DESC LIMIT 1))
         ELSE greatest(coalesce(t.expected_since, t.updated_at), t.last_fired_at) END AS time) AS since
     WHERE t.expect_within IS NOT NULL AND t.is_enabled AND t.deleted_at IS NULL
-        AND since.time < {ago("t.expect_within")}
+        AND since.time < {seconds_ago("t.expect_within")}
         AND NOT (t.expect = 'success' AND (a.is_paused OR n.is_paused OR s.is_paused))
 """  # noqa: S608  # expressions of ours
 
@@ -48,14 +48,14 @@ UNSIGNED = f"""
     CROSS JOIN LATERAL (
         SELECT coalesce((
             SELECT d.received_at FROM webhook_deliveries d
-            WHERE d.trigger_id = t.id AND d.verdict <> 'bad_signature' AND d.received_at > {ago("86400")}
-            ORDER BY d.received_at DESC LIMIT 1), {ago("86400")}) AS at
+            WHERE d.trigger_id = t.id AND d.verdict <> 'bad_signature' AND d.received_at > {seconds_ago("86400")}
+            ORDER BY d.received_at DESC LIMIT 1), {seconds_ago("86400")}) AS at
     ) good
     CROSS JOIN LATERAL (
         SELECT count(*) AS count, min(d.received_at) AS since FROM webhook_deliveries d
         WHERE d.trigger_id = t.id AND d.verdict = 'bad_signature' AND d.received_at > good.at
     ) wrong
-    WHERE wrong.count >= 3 AND good.at < {ago("3600")}
+    WHERE wrong.count >= 3 AND good.at < {seconds_ago("3600")}
 """  # noqa: S608  # expressions of ours
 
 CHECKS = """

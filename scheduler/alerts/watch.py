@@ -12,7 +12,7 @@ from loguru import logger
 from sqlalchemy import Connection, text
 
 from scheduler.alerts.findings import Finding, Rule
-from scheduler.alerts.notices import CLOSED, OPENED, REMINDER, Notice, tell
+from scheduler.alerts.notices import CLOSED, OPENED, REMINDER, Notice, queue_notices
 from scheduler.alerts.rules import RULES
 from scheduler.domain.ids import new_id
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
@@ -168,7 +168,7 @@ def _tell_of_ended(conn: Connection) -> None:
     if not settled:
         return
     conn.execute(MARK_END_TOLD, {"ids": [each.id for each in settled]})
-    tell(
+    queue_notices(
         conn,
         [
             Notice(each.id, each.tenant_id, each.agent_id, CLOSED, f"Over: {each.subject_name}. {each.reason}")
@@ -184,7 +184,7 @@ def _tell_of_open(conn: Connection) -> None:
     if not loud:
         return
     conn.execute(MARK_TOLD, {"ids": [each.id for each in loud]})
-    tell(
+    queue_notices(
         conn,
         [
             Notice(

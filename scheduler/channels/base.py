@@ -126,7 +126,7 @@ def window(now: datetime) -> TimeWindow:
 
 
 @contextmanager
-def proving() -> Iterator[None]:
+def as_bad_signature() -> Iterator[None]:
     """Converts a rejection inside the block to BadSignature."""
     try:
         yield

@@ -16,8 +16,8 @@ from scheduler.channels.base import (
     IncomingMessage,
     Json,
     Parsed,
+    as_bad_signature,
     parse_object,
-    proving,
     window,
 )
 from scheduler.domain.signatures import SignedRequest
@@ -86,7 +86,7 @@ class DiscordChannel(ChannelSecrets):
 
         Discord tests at any time whether a wrong signature gets a 401.
         """
-        with proving():
+        with as_bad_signature():
             timestamp = header(request, TIMESTAMP)
             window(now).check(timestamp)
             if not self._signed(header(request, SIGNATURE), text_bytes(timestamp) + request.body):

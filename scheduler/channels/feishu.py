@@ -23,8 +23,8 @@ from scheduler.channels.base import (
     Parsed,
     Secret,
     UnreadableEvent,
+    as_bad_signature,
     parse_object,
-    proving,
     window,
 )
 from scheduler.domain.signatures import SignedRequest
@@ -88,7 +88,7 @@ class FeishuChannel(ChannelSecrets):
             event = parse_object(request.body)
         else:
             event = self._decrypt_proven(request, self.encrypt_key, now)
-        with proving():
+        with as_bad_signature():
             if self.encrypt_key is None and "encrypt" in event:
                 raise Rejected("it is encrypted, and the channel has no encrypt_key")
             if not self._names_token(event):
@@ -113,7 +113,7 @@ class FeishuChannel(ChannelSecrets):
         refusal = _why_unsigned(request, key, now)
         event = _opened(key, request.body)
         is_handshake = event is not None and self.handshake(event) is not None and self._names_token(event)
-        with proving():
+        with as_bad_signature():
             if refusal is not None and not is_handshake:
                 raise refusal
         if event is None:

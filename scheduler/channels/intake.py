@@ -19,7 +19,7 @@ from scheduler.intake.messages.intake import (
     EventReused,
     NewMessage,
     ReceivedMessage,
-    hear,
+    fire_matching,
     receive_message,
 )
 from scheduler.storage.channels import OpenChannel, find_open_channel, note_event, user_of_account
@@ -52,7 +52,7 @@ def receive_event(db: Database, box: SecretBox, channel_id: UUID, request: Signe
     with db.begin() as conn:
         stored = _record(conn, channel, parsed)
     for each in stored:
-        hear(db, each)
+        fire_matching(db, each)
     return parsed.answer
 
 

@@ -17,7 +17,7 @@ from scheduler.clock.trigger_pass import TriggerPass
 from scheduler.invocations.windows import DUE as DUE_WINDOWS
 from scheduler.invocations.windows import claim_windows_of, close_windows
 from scheduler.storage.engine import Database
-from scheduler.storage.fair_shares import few_of, read_waiting
+from scheduler.storage.fair_shares import read_waiting, tenants_with_few
 from scheduler.storage.faults import first_line
 
 PAUSE_SECONDS = 0.01
@@ -67,7 +67,7 @@ class ExpressLane:
     def look(self) -> None:
         """Records the due rows of tenants with few, then closes their windows, each in a short transaction."""
         with self._db.begin() as conn:
-            shares = few_of(read_waiting(conn, DUE_TRIGGERS, more_than=0))
+            shares = tenants_with_few(read_waiting(conn, DUE_TRIGGERS, more_than=0))
             if shares:
                 recording = TriggerPass(conn, self._heartbeat)
                 for job in recording.claim_shares(shares):
@@ -75,7 +75,7 @@ class ExpressLane:
                 recording.prepare()
                 self._heartbeat.count(recording.record())
         with self._db.begin() as conn:
-            shares = few_of(read_waiting(conn, DUE_WINDOWS, more_than=0))
+            shares = tenants_with_few(read_waiting(conn, DUE_WINDOWS, more_than=0))
             if shares:
                 close_windows(conn, claim_windows_of(conn, shares))
 

@@ -10,7 +10,7 @@ import psycopg
 from loguru import logger
 
 from scheduler.storage.base import CHANNEL
-from scheduler.storage.pooler import hears
+from scheduler.storage.pooler import supports_listen
 from scheduler.storage.silent_connections import CONNECTION, PROBE_SECONDS, PatientConnection
 
 POLL_SECONDS = 1.0
@@ -50,7 +50,7 @@ class Listener:
         with PatientConnection.connect(
             self._url, autocommit=True, application_name="reveille-listener", **CONNECTION
         ) as conn:
-            if not hears(conn):
+            if not supports_listen(conn):
                 logger.warning(
                     "A pooler keeps NOTIFY away: set DATABASE_DIRECT_URL. The scheduler looks every second"
                 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
 
-from scheduler.commands.exits import UsageFault, complain, printable
+from scheduler.commands.exits import UsageFault, print_error, printable
 from scheduler.commands.lookup import checked_id, tenant_id
 from scheduler.commands.output import Columns, View, say, show_details, show_json, show_table
 from scheduler.domain.errors import ReveilleError
@@ -66,7 +66,7 @@ class Console:
         items = named() if named is not None and page["items"] else page["items"]
         self.rows(items, columns, empty=f"There are no {what}.")
         if page["next"] is not None:
-            complain(f"More: --after {page['next']}")
+            print_error(f"More: --after {page['next']}")
 
     def rows(self, rows: Sequence[Mapping[str, Any]], columns: Columns, *, empty: str) -> None:
         """Shows a table for people."""
@@ -145,7 +145,7 @@ def connect(url: str | None, key: str | None, tenant: str | None, *, timeout: fl
     settings = load_settings()
     if timeout is None:
         for warning in unknown_settings():
-            complain(f"reveille: {warning}")
+            print_error(f"reveille: {warning}")
     stored = settings.api_key.get_secret_value() if settings.api_key else None
     address = (url or settings.url).strip().rstrip("/").removesuffix("/api/v1")
     client = Client(address, key or stored, timeout or TIMEOUT)

@@ -21,7 +21,7 @@ from scheduler.storage.migrate import (
     is_too_old,
     server_version,
 )
-from scheduler.storage.pooler import hears
+from scheduler.storage.pooler import supports_listen
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.status import read_signs_of_life
 
@@ -112,7 +112,7 @@ def _direct(conn: Connection, direct_url: str, how: str) -> Finding:
     here = tuple(conn.execute(text(DATABASE)).one())
     try:
         with psycopg.connect(direct_url, connect_timeout=5, autocommit=True) as direct:
-            there, is_direct = direct.execute(DATABASE.encode()).fetchone(), hears(direct)
+            there, is_direct = direct.execute(DATABASE.encode()).fetchone(), supports_listen(direct)
     except psycopg.Error as error:
         found = (
             f"DATABASE_DIRECT_URL does not answer: {(str(error).strip().splitlines() or ['no reason given'])[0]}"

@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from scheduler.commands.exits import complain, printable
+from scheduler.commands.exits import print_error, printable
 from scheduler.commands.output import say
 
 MARKS = {"create": "+", "update": "~", "delete": "-"}
@@ -25,7 +25,7 @@ def show_changes(answer: Mapping[str, Any]) -> None:
     for change in answer["changes"]:
         _show(change)
     for note in answer["notes"]:
-        complain(printable(note))
+        print_error(printable(note))
     words = TO_DO if answer["dry_run"] else DONE
     counts = {action: sum(each["action"] == action for each in answer["changes"]) for action in MARKS}
     totals = [f"{count} {words[action]}" for action, count in counts.items() if count]

@@ -10,7 +10,7 @@ import typer
 
 from scheduler.commands.console import Console, client_command
 from scheduler.commands.definition_diff import show_changes
-from scheduler.commands.exits import UsageFault, complain, printable
+from scheduler.commands.exits import UsageFault, print_error, printable
 from scheduler.commands.output import say, show_json
 
 if TYPE_CHECKING:
@@ -110,6 +110,6 @@ def send(console: Console, bundle: Bundle, path: str, body: Mapping[str, Any]) -
         return console.client.post_whole(path, body=body)
     except Refused as refusal:
         for error in refusal.errors:
-            complain(printable(bundle.told(error["field"], error["message"])))
+            print_error(printable(bundle.told(error["field"], error["message"])))
         count = len(refusal.errors)
         raise UsageFault(f"{count} {'error' if count == 1 else 'errors'}; nothing was changed.") from None

@@ -19,7 +19,7 @@ import typer
 
 from scheduler.commands.console import Console, client_command
 from scheduler.commands.definitions import read_bundle, references, send
-from scheduler.commands.exits import UsageFault, complain
+from scheduler.commands.exits import UsageFault, print_error
 from scheduler.commands.output import say, show_json
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.errors import NotFound, ReveilleError
@@ -133,7 +133,7 @@ def _remove(console: Console, made: Mapping[str, str]) -> None:
         except NotFound:
             continue
         except ReveilleError as error:
-            complain(f"The agent {name!r} could not be deleted: {error.message} It expires within 12 hours.")
+            print_error(f"The agent {name!r} could not be deleted: {error.message} It expires within 12 hours.")
             continue
         if not console.as_json:
             say(f"Deleted the agent {name!r}.")

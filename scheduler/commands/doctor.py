@@ -81,11 +81,11 @@ def doctor(
 
 def _examine_restored(late: MissedSlots | None) -> Iterator[Finding]:
     from scheduler.commands.backup import at_database
-    from scheduler.commands.restore_checks import check_restored, leave_out_late
+    from scheduler.commands.restore_checks import check_restored, skip_missed_slots
 
     with at_database(_settings(), make=False) as url:
         if late is MissedSlots.SKIP:
-            yield leave_out_late(url)
+            yield skip_missed_slots(url)
         yield from check_restored(url)
 
 

@@ -93,7 +93,7 @@ def _escape(char: str) -> str:
     return " " if is_space else char.encode("unicode_escape").decode("ascii")
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Prints a line to stderr, ignoring errors. Text from others in it cannot control the terminal."""
     try:
         sys.stderr.write(f"{printable(text)}\n")
@@ -102,7 +102,7 @@ def complain(text: str) -> None:
         _let_go_of(sys.stderr)
 
 
-def let_go() -> None:
+def disable_flushing() -> None:
     """Disables flushing: buffered output has no reader, and Python's flush at exit would fail."""
     for stream in (sys.stdout, sys.stderr):
         _let_go_of(stream)

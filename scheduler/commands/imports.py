@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from scheduler.commands.exits import complain, printable
+from scheduler.commands.exits import print_error, printable
 from scheduler.commands.output import say
 from scheduler.domain.errors import InvalidField
 
@@ -66,7 +66,7 @@ def _show(imported: Imported, file: str) -> None:
     from scheduler.definitions.dump import dump_yaml
 
     for line, text in imported.notes:
-        complain(printable(f"{file}:{line}: {text}"))
+        print_error(printable(f"{file}:{line}: {text}"))
     count = len(imported.triggers)
     say(f"# {count} {'trigger' if count == 1 else 'triggers'} from {file}. Make them with: reveille apply -f FILE")
     say(dump_yaml({"triggers": imported.triggers}).rstrip())

@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from scheduler.commands.exits import complain, printable
+from scheduler.commands.exits import print_error, printable
 
 Columns = Sequence[tuple[str, str]]
 """The heading and dotted path of each column, e.g. `("RUNTIME", "runtime.kind")`."""
@@ -80,7 +80,7 @@ def show_table(
 ) -> None:
     """Prints one line for each row; prints `empty` to stderr when there are none."""
     if not rows:
-        complain(empty)
+        print_error(empty)
         return
     if not all(isinstance(row, Mapping) for row in rows):
         raise TypeError("rows are objects")

@@ -44,7 +44,7 @@ def check_restored(url: str) -> Iterator[Finding]:
         yield ok("started", "nothing runs on it yet")
 
 
-def leave_out_late(url: str) -> Finding:
+def skip_missed_slots(url: str) -> Finding:
     """Skips every slot missed since the backup, unless something runs on the database already."""
     from scheduler.manage.reconcile import skip_late
     from scheduler.storage.engine import Database

@@ -9,7 +9,7 @@ import typer
 
 from scheduler.commands.console import Console, client_command
 from scheduler.commands.definitions import read_bundle, references, send
-from scheduler.commands.exits import complain, printable
+from scheduler.commands.exits import print_error, printable
 from scheduler.commands.output import Columns, say, show_json, show_table
 from scheduler.commands.trigger_options import parse_duration
 from scheduler.definitions.rates import parse_rate
@@ -84,7 +84,7 @@ def simulate(
         empty="No clock change in the next two years affects these schedules.",
     )
     for note in answer["notes"]:
-        complain(printable(note))
+        print_error(printable(note))
 
 
 def _rows(agents: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

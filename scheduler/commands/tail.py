@@ -18,7 +18,7 @@ import typer
 
 from scheduler.commands import refs
 from scheduler.commands.console import Console, client_command
-from scheduler.commands.exits import Unreachable, complain
+from scheduler.commands.exits import Unreachable, print_error
 from scheduler.commands.lookup import agent_id, agent_names, trigger_id
 from scheduler.commands.output import say, show_json
 from scheduler.domain.errors import DatabaseUnavailable, NotFound, ReveilleError, Unauthorized
@@ -118,7 +118,7 @@ class Log:
             except (Unreachable, DatabaseUnavailable) as error:
                 self._lines = None
                 if not is_away:
-                    complain(f"reveille: {error.message} Waiting until it does.")
+                    print_error(f"reveille: {error.message} Waiting until it does.")
                 is_away = True
                 time.sleep(AWAY_SECONDS)
 

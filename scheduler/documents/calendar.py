@@ -11,7 +11,7 @@ import recurring_ical_events  # type: ignore[import-untyped]
 from icalendar import Calendar, Parameters
 from icalendar.prop import vBroken, vDDDTypes, vText
 
-from scheduler.documents.calendar_text import events_in, unfolded, without_far
+from scheduler.documents.calendar_text import events_in, unfolded, without_distant_events
 from scheduler.documents.errors import Unreadable
 from scheduler.documents.text import cut, text_of
 
@@ -36,7 +36,7 @@ def read(
     text = unfolded(text_of(body, content_type))
     local = ZoneInfo(zone)
     span = datetime.fromisoformat(start), datetime.fromisoformat(end)
-    calendar = _parsed(without_far(text, *span))
+    calendar = _parsed(without_distant_events(text, *span))
     found: dict[str, dict[str, str]] = {}
     for event in _between(calendar, *span):
         begins = _moment(event.get("DTSTART"), local)

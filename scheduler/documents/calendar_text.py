@@ -62,7 +62,7 @@ def events_in(text: str) -> Iterator[EventText]:
             begun = None
 
 
-def without_far(text: str, start: datetime, end: datetime) -> str:
+def without_distant_events(text: str, start: datetime, end: datetime) -> str:
     """Removes the events that certainly do not happen in the span; those of one UID stay or go together."""
     first, last = ((moment + by).strftime("%Y%m%d") for moment, by in ((start, -MARGIN), (end, MARGIN)))
     told = [(event, event.properties()) for event in events_in(text)]

@@ -28,10 +28,10 @@ from scheduler.firings.statements import (
     SHRINK_WINDOWS,
 )
 from scheduler.metrics import FIRINGS, LATENESS, later
-from scheduler.storage.arrays import array, id_array, text_array, time_array, unless_all, uuid_array
+from scheduler.storage.arrays import array, id_array, text_array, time_array, unless_all_equal, uuid_array
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.engine import SOON, notify
-from scheduler.storage.live import Change, tell
+from scheduler.storage.live import Change, notify_watchers
 from scheduler.storage.traces import keep_traceparents
 
 
@@ -93,15 +93,17 @@ class Batch:
             "keys": text_array([firing.occurrence_key for firing in firings]),
             "firsts": time_array([firing.first_scheduled_for for firing in firings]),
             "lasts": time_array([firing.scheduled_for for firing in firings]),
-            "due_ats": unless_all([firing.due_at for firing in firings], None),
-            "counts": unless_all([firing.slot_count for firing in firings], 1),
-            "exacts": unless_all([firing.slots_exact for firing in firings], True),
-            "content_types": unless_all([firing.content_type for firing in firings], None),
-            "payloads": unless_all([firing.payload for firing in firings], None),
-            "datas": unless_all([firing.data for firing in firings], None),
-            "trusts": [trust.value for trust in unless_all([firing.trust for firing in firings], Trust.SYSTEM)],
-            "root_ids": unless_all([firing.root_id for firing in firings], None),
-            "depths": unless_all([firing.depth for firing in firings], 0),
+            "due_ats": unless_all_equal([firing.due_at for firing in firings], None),
+            "counts": unless_all_equal([firing.slot_count for firing in firings], 1),
+            "exacts": unless_all_equal([firing.slots_exact for firing in firings], True),
+            "content_types": unless_all_equal([firing.content_type for firing in firings], None),
+            "payloads": unless_all_equal([firing.payload for firing in firings], None),
+            "datas": unless_all_equal([firing.data for firing in firings], None),
+            "trusts": [
+                trust.value for trust in unless_all_equal([firing.trust for firing in firings], Trust.SYSTEM)
+            ],
+            "root_ids": unless_all_equal([firing.root_id for firing in firings], None),
+            "depths": unless_all_equal([firing.depth for firing in firings], 0),
         }
 
     def record(self, conn: Connection, *, announce: bool = True) -> Recorded:
@@ -121,7 +123,7 @@ class Batch:
         if announce and next_due is not None and next_due <= self._now + SOON:
             notify(conn)
         tenants = {opening.trigger.tenant_id for opening in self._openings.values()}
-        tell(conn, [Change(tenant_id, "firing") for tenant_id in tenants])
+        notify_watchers(conn, [Change(tenant_id, "firing") for tenant_id in tenants])
         carried = [(firing, window.id) for firing, window in zip(self.firings, windows, strict=True)]
         return Recorded(carried, duplicates, frozenset(trigger.id for trigger in counting.exhausted), next_due)
 

@@ -19,7 +19,7 @@ from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied,
 from scheduler.domain.text import storable
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.transitions import EACH, NOW, move, move_each
-from scheduler.notifications.notify import notify_people, tell_of_failures
+from scheduler.notifications.notify import notify_of_failures, notify_people
 from scheduler.storage.audit import SYSTEM
 from scheduler.storage.engine import SOON, notify
 from scheduler.storage.tables import Agent, Invocation
@@ -223,7 +223,7 @@ def _tell(conn: Connection, ends: Sequence[_End]) -> None:
     succeeded = [end for end in final if end.target is InvocationState.SUCCEEDED]
     notify_people(conn, {end.current.id: end.reply["reply"] for end in succeeded})
     failed = [end for end in ends if end.target in (InvocationState.DEAD, InvocationState.SKIPPED)]
-    tell_of_failures(conn, {end.current.id: end.reason for end in failed})
+    notify_of_failures(conn, {end.current.id: end.reason for end in failed})
     for end in succeeded:
         if isinstance(end.outcome, Replied) and end.outcome.acks is not None:
             acknowledge_reply(conn, end.current.id, end.outcome.acks)

@@ -39,7 +39,7 @@ from scheduler.metrics import FIRINGS, INVOCATIONS, RETRIES, add, later, tally_b
 from scheduler.queue.tasks import defer_cancels
 from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import notify
-from scheduler.storage.live import Change, tell
+from scheduler.storage.live import Change, notify_watchers
 from scheduler.storage.remote_tasks import find_cancellable
 from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.tables import Firing, Invocation
@@ -232,7 +232,7 @@ def _follow(
         defer_cancels(conn, find_cancellable(conn, [each.id for each in moved]))
     if target in _AUDITED:
         _audit(conn, moved, target, actor, details)
-    tell(conn, [Change(each.tenant_id, "invocation", each.id) for each in moved])
+    notify_watchers(conn, [Change(each.tenant_id, "invocation", each.id) for each in moved])
 
 
 def _is_any(column: InstrumentedAttribute[UUID], ids: Collection[UUID]) -> ColumnElement[bool]:

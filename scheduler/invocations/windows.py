@@ -21,7 +21,7 @@ from scheduler.domain.model import HeldReason, InvocationState
 from scheduler.invocations.budgets import DueWindow, Judged, free_due_windows, judge
 from scheduler.invocations.replay import return_deferred
 from scheduler.invocations.transitions import Moved, check_move, freeing, move
-from scheduler.notifications.notify import tell_of_failures
+from scheduler.notifications.notify import notify_of_failures
 from scheduler.queue.tasks import defer_runs
 from scheduler.storage.engine import notify
 from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
@@ -184,7 +184,7 @@ def close_windows(conn: Connection, due: Sequence[DueWindow]) -> Closed:
         conn.execute(HOLD, {"ids": ids, "reason": reason})
     for why, ids in plan.skipped.items():
         move(conn, ids, InvocationState.COLLECTING, InvocationState.SKIPPED, reason=why)
-    tell_of_failures(conn, {each: why for why, ids in plan.skipped.items() for each in ids})
+    notify_of_failures(conn, {each: why for why, ids in plan.skipped.items() for each in ids})
     ready = [
         *_close(conn, plan.windows, {row.id: row.firing_count for row in due}),
         *move(conn, plan.retries, InvocationState.RETRYING, InvocationState.READY),

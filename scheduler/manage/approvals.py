@@ -22,7 +22,7 @@ def approve(
     `seen`: its updated_at when the person viewed it, so that nothing is approved unseen. Raises NotFound, or
     Conflict when it was changed since, needs no approval, has expired, has no slot left, or exceeds the limit.
     """
-    with rows.telling_of_limits(db, tenant_id, actor, subject_id=trigger_id), db.begin() as conn:
+    with rows.auditing_limits(db, tenant_id, actor, subject_id=trigger_id), db.begin() as conn:
         row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id)
         _check_asked(row)
         if seen not in (None, row.updated_at):

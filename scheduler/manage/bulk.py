@@ -43,7 +43,7 @@ class BulkPlan:
         return sorted(rows, key=lambda row: row.id, reverse=True)
 
 
-def sort_out(verb: BulkAction, rows: Iterable[ListedTrigger]) -> BulkPlan:
+def plan_bulk(verb: BulkAction, rows: Iterable[ListedTrigger]) -> BulkPlan:
     """Groups rows of `find_triggers` by how `verb` affects them."""
     found = BulkPlan()
     for row in rows:

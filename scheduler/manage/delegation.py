@@ -12,7 +12,7 @@ from scheduler.domain.errors import Conflict, InvalidField, LimitReached
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import TriggerKind
 from scheduler.intake.messages.intake import NewMessage, ReceivedMessage, receive_message
-from scheduler.intake.wakes.intake import Call, wake_within
+from scheduler.intake.wakes.intake import Call, wake_in_transaction
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_trigger_limits import check_limit
 from scheduler.manage.trigger_jobs import put_jobs
@@ -48,11 +48,11 @@ def delegate(
     if agent_id == to_agent_id:
         raise InvalidField("An agent cannot delegate to itself; set a trigger instead.", field="agent")
     delegation_id = new_id()
-    with rows.telling_of_limits(db, tenant_id, actor, agent_id=agent_id), db.begin() as conn:
+    with rows.auditing_limits(db, tenant_id, actor, agent_id=agent_id), db.begin() as conn:
         agent = rows.lock_agent(conn, tenant_id, agent_id)
         check_limit(conn, agent)
         call = Call(tenant_id, to_agent_id, task, from_agent_id=agent_id, delegation_id=delegation_id)
-        outcome = wake_within(conn, call, actor=actor)
+        outcome = wake_in_transaction(conn, call, actor=actor)
         if not isinstance(outcome, LimitReached):
             name = get_agent(conn, tenant_id, to_agent_id).name
             expires_at = agent.now + ANSWER_WITHIN

@@ -56,7 +56,7 @@ def lock_settled(
     """
     row = rows.lock_trigger(conn, tenant_id, trigger_id, by_agent=by_agent)
     if last_look:
-        look_once_more(conn, [row])
+        fire_unseen(conn, [row])
         row = rows.lock_trigger(conn, tenant_id, trigger_id)
     while _is_due(row) and not (pauses and _comes_again(row)):
         settle(conn, [row], because=because, actor=actor)
@@ -177,7 +177,7 @@ def _events(
     return events
 
 
-def look_once_more(conn: Connection, locked: Sequence[StoredTrigger]) -> None:
+def fire_unseen(conn: Connection, locked: Sequence[StoredTrigger]) -> None:
     """Fires listening triggers that are about to stop or change for what they have not seen yet."""
     ids = [row.id for row in locked if row.is_enabled and _forgets(row.type)]
     triggers = (

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, text
 
 from scheduler.domain.errors import NotFound
 from scheduler.manage.agent_rights import agent_actor, check_may_change, is_own, may_change
-from scheduler.manage.due_slots import look_once_more, settle
+from scheduler.manage.due_slots import fire_unseen, settle
 from scheduler.manage.trigger_jobs import lock_triggers_of
 from scheduler.storage.audit import Event, record_events
 from scheduler.storage.trigger_lists import TriggerFilter
@@ -41,7 +41,7 @@ def resolve_focus(
     theirs = [row for row in ended if by_agent and not may_change(row)]
     ended = [row for row in ended if row not in theirs]
     settle(conn, ended, because=RESOLVED, actor=actor)
-    look_once_more(conn, ended)
+    fire_unseen(conn, ended)
     ids = [row.id for row in ended]
     conn.execute(END, {"ids": ids, "by": agent_actor(agent_id) if by_agent else actor})
     stop_jobs(conn, ids)

@@ -13,7 +13,13 @@ from sqlalchemy import Connection, text
 from scheduler.domain.errors import Conflict, NotFound
 from scheduler.firings.quarantine import quarantine_trigger
 from scheduler.manage.due_slots import lock_settled, skip_due, stored_schedule
-from scheduler.manage.trigger_jobs import finish_trigger, move_to_its_zone, put_jobs, remove_jobs, zone_that_holds
+from scheduler.manage.trigger_jobs import (
+    effective_zone,
+    finish_trigger,
+    move_to_effective_zone,
+    put_jobs,
+    remove_jobs,
+)
 from scheduler.manage.trigger_rows import change_trigger, first_run_of, lock_trigger
 from scheduler.manage.trigger_spec import HeldTrigger
 from scheduler.storage.advisory_locks import AdvisoryLock, try_lock
@@ -75,10 +81,10 @@ def _repair(conn: Connection, drift: Drift) -> None:
 
 def _put_in_step(conn: Connection, row: HeldTrigger) -> None:
     """Updates the jobs to match the trigger; ends a trigger that has nothing left to run."""
-    if zone_that_holds(row) != row.zone:
+    if effective_zone(row) != row.zone:
         had_slot = row.next_run_time is not None
         row = lock_settled(conn, row.tenant_id, row.id, because="moved to another zone")
-        move_to_its_zone(conn, row, settled=had_slot)
+        move_to_effective_zone(conn, row, settled=had_slot)
         row = lock_trigger(conn, row.tenant_id, row.id)
     if not row.is_enabled:
         stop_jobs(conn, [row.id])

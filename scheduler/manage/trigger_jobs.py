@@ -180,7 +180,7 @@ def finish_trigger(conn: Connection, row: StoredTrigger, actor: str = SYSTEM) ->
 def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
     """Moves triggers in the transaction that changed the owner's zone, so that both take effect together."""
     values = {"id": owner_id}
-    moving = [row for row in lock_triggers_of(conn, where, values) if zone_that_holds(row) != row.zone]
+    moving = [row for row in lock_triggers_of(conn, where, values) if effective_zone(row) != row.zone]
     moved = {row.id for row in moving}
     settled = set(settle(conn, moving, because="moved to another zone"))
     if settled:
@@ -188,7 +188,7 @@ def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
     for row in moving:
         try:
             with conn.begin_nested():
-                move_to_its_zone(conn, row, settled=row.id in settled)
+                move_to_effective_zone(conn, row, settled=row.id in settled)
         except Exception as error:
             if not blames_rows(error):
                 raise
@@ -196,18 +196,18 @@ def _rezone(conn: Connection, where: str, owner_id: UUID) -> int:
     return len(moved)
 
 
-def zone_that_holds(row: StoredTrigger) -> str:
+def effective_zone(row: StoredTrigger) -> str:
     """Returns a trigger's effective zone: its own, its agent's or its tenant's, in this order."""
     return zone_of(row.config.get("timezone"), row.agent_zone)
 
 
-def move_to_its_zone(conn: Connection, row: StoredTrigger, *, settled: bool) -> None:
+def move_to_effective_zone(conn: Connection, row: StoredTrigger, *, settled: bool) -> None:
     """Moves a locked trigger to its effective zone; ends it if no slot is left there.
 
     `settled`: due slots have just been settled. If its last slot was among them it is ended, as a pass a moment
     earlier would have ended it: a `once` does not fire again because its agent moved west.
     """
-    zone = zone_that_holds(row)
+    zone = effective_zone(row)
     change_trigger(conn, row.id, zone=zone)
     if not row.is_enabled:
         return

@@ -222,7 +222,7 @@ def refuse_taken(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def telling_of_limits(db: Database, tenant_id: UUID, actor: str, **about: UUID) -> Iterator[None]:
+def auditing_limits(db: Database, tenant_id: UUID, actor: str, **about: UUID) -> Iterator[None]:
     """Audits a reached limit in a separate transaction, since the refused one is rolled back."""
     try:
         yield

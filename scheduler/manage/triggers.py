@@ -70,7 +70,7 @@ class Triggers:
         `agent_trigger_limits`, and it may need approval.
         """
         maker = Creator(actor, created_by, is_system, by_agent)
-        with rows.telling_of_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
+        with rows.auditing_limits(self._db, tenant_id, actor, agent_id=agent_id), self._db.begin() as conn:
             agent = rows.lock_agent(conn, tenant_id, agent_id)
             new = self._plan(conn, agent, spec, maker, TriggerAllowance(conn, agent))
             return write_triggers(conn, [new], actor)[0]
@@ -143,7 +143,7 @@ class Triggers:
         may need approval again. Raises InvalidField, NotFound, Conflict.
         """
         author = Author(actor, is_agent=by_agent)
-        with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
+        with rows.auditing_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
             return self._changes.apply(conn, tenant_id, trigger_id, patch, author)
 
     def pause(
@@ -162,7 +162,7 @@ class Triggers:
         Counts fires from zero. Raises Conflict when it has expired, has no slot left, exceeds the limit, or is not
         approved.
         """
-        with rows.telling_of_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
+        with rows.auditing_limits(self._db, tenant_id, actor, subject_id=trigger_id), self._db.begin() as conn:
             row = rows.lock_trigger_and_agent(conn, tenant_id, trigger_id, by_agent=by_agent)
             resume_trigger(conn, row, actor)
             return get_view(conn, tenant_id, trigger_id)

@@ -15,7 +15,7 @@ from scheduler.domain.model import TriggerKind, Trust
 from scheduler.domain.notification import Cause, content_of, failure_of, summary_of
 from scheduler.domain.text import storable
 from scheduler.notifications.deliveries import send_on
-from scheduler.storage.live import Change, tell
+from scheduler.storage.live import Change, notify_watchers
 from scheduler.storage.notifications import (
     AgentsSession,
     CarriedFiring,
@@ -50,7 +50,7 @@ def notify_people(conn: Connection, replies: Mapping[UUID, str]) -> None:
     )
 
 
-def tell_of_failures(conn: Connection, reasons: Mapping[UUID, str | None]) -> None:
+def notify_of_failures(conn: Connection, reasons: Mapping[UUID, str | None]) -> None:
     """Tells the people who wrote to agents that they get no answer, each in the session where they asked.
 
     `reasons` by invocation. Other failures concern whoever operates the agent, not these people.
@@ -84,7 +84,7 @@ def _tell(conn: Connection, notices: Sequence[_Notice]) -> None:
     add_messages(conn, [message for notice in notices for message in notice.messages()])
     add_notifications(conn, [notice.row() for notice in notices])
     send_on(conn, {notice.id: notice.agent_id for notice in notices})
-    tell(conn, [Change(notice.tenant_id, KIND, notice.id) for notice in notices])
+    notify_watchers(conn, [Change(notice.tenant_id, KIND, notice.id) for notice in notices])
 
 
 class _Notice:

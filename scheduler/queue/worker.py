@@ -21,7 +21,7 @@ from procrastinate.manager import JobManager, NotificationCallback
 
 from scheduler.domain.clock import Clock
 from scheduler.queue.tasks import CANCEL_TASK, CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK, Run, RunsJob
-from scheduler.storage.pooler import hears_async, open_async_session, open_quick_session
+from scheduler.storage.pooler import open_async_session, open_quick_session, supports_listen_async
 from scheduler.storage.silent_connections import CONNECTION, PatientAsyncConnection
 
 PAUSE_SECONDS = 1.0
@@ -158,7 +158,7 @@ class ResilientJobManager(JobManager):
     async def _hears(self) -> bool:
         while True:
             try:
-                return await hears_async(self._listen_url)
+                return await supports_listen_async(self._listen_url)
             except psycopg.Error as error:
                 logger.warning("The listener waits for the database: {}", str(error).partition("\n")[0])
                 await asyncio.sleep(PAUSE_SECONDS)

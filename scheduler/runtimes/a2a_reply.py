@@ -26,7 +26,7 @@ def outcome_of(task: Task) -> Outcome | None:
     said = text_of(task.status.message.parts)
     match task.status.state:
         case TaskState.TASK_STATE_COMPLETED:
-            return replied(result_of(task) or said or last_words(task))
+            return replied(result_of(task) or said or last_message(task))
         case TaskState.TASK_STATE_INPUT_REQUIRED:
             return replied("\n".join(filter(None, [QUESTION, said or "(no further message)", result_of(task)])))
         case TaskState.TASK_STATE_AUTH_REQUIRED:
@@ -56,7 +56,7 @@ def result_of(task: Task) -> str:
     return "\n\n".join(filter(None, (_artifact_text(artifact) for artifact in task.artifacts)))
 
 
-def last_words(task: Task) -> str:
+def last_message(task: Task) -> str:
     """Returns the agent's last message in the task's history, as some end a task without an artifact or message."""
     said = (text_of(each.parts) for each in reversed(task.history) if each.role == Role.ROLE_AGENT)
     return next(filter(None, said), "")

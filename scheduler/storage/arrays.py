@@ -110,7 +110,7 @@ def array(values: Iterable[UUID | datetime | int | bool | None]) -> str:
     return "{" + ",".join(["NULL" if value is None else str(value) for value in values]) + "}"
 
 
-def unless_all(values: list[Any], default: Any) -> list[Any]:
+def unless_all_equal(values: list[Any], default: Any) -> list[Any]:
     """Returns `values`, or nothing when all equal `default`: `unnest` pads with NULL, which the statement treats
     as default.
     """

@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Connection
 
 from scheduler.domain.ids import new_id
-from scheduler.storage.live import Change, tell
+from scheduler.storage.live import Change, notify_watchers
 from scheduler.storage.log_tables import AuditEvent
 from scheduler.storage.rows import insert_rows
 
@@ -50,7 +50,7 @@ def record_events(conn: Connection, events: Sequence[Event]) -> None:
         for event in events
     ]
     insert_rows(conn, AuditEvent.__tablename__, rows)
-    tell(conn, [_change(event) for event in events if event.action.startswith(WATCHED)])
+    notify_watchers(conn, [_change(event) for event in events if event.action.startswith(WATCHED)])
 
 
 def _change(event: Event) -> Change:

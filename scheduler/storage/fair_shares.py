@@ -53,11 +53,11 @@ def read_shares(conn: Connection, due: TextClause, limit: int, *, leaves_few: bo
     waiting = read_waiting(conn, due, more_than=limit, up_to=max(limit, FEW + 1))
     if len(waiting) <= 1:
         return None
-    few = few_of(waiting) if leaves_few else {}
+    few = tenants_with_few(waiting) if leaves_few else {}
     return divide({each: wanted for each, wanted in waiting.items() if each not in few}, limit)
 
 
-def few_of(waiting: Mapping[UUID, int]) -> dict[UUID, int]:
+def tenants_with_few(waiting: Mapping[UUID, int]) -> dict[UUID, int]:
     """Returns the tenants that have few due rows, with their counts, up to ALL_FEW rows in total."""
     taken: dict[UUID, int] = {}
     left = ALL_FEW

@@ -39,7 +39,7 @@ ANYTHING = "anything"
 EVERYTHING = Change(None, ANYTHING)
 
 
-def tell(conn: Connection, changes: Iterable[Change]) -> None:
+def notify_watchers(conn: Connection, changes: Iterable[Change]) -> None:
     """Notifies watchers of `changes` when this transaction commits, in one statement.
 
     PostgreSQL serializes commits that NOTIFY, so use this only in transactions that are batched or rare.

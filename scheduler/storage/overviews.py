@@ -98,7 +98,7 @@ def find_agents(
     return rows_as(Agent, conn.execute(query.order_by(Agent.id.desc()).limit(limit)))
 
 
-def standing_of(conn: Connection, agent_ids: Collection[UUID]) -> dict[UUID, Standing]:
+def summarize_agents(conn: Connection, agent_ids: Collection[UUID]) -> dict[UUID, Standing]:
     """Summarizes agents: `triggers` and `enabled` (counted up to MOST_COUNTED), and the latest invocation's
     `invocation_id`, `state` and `at`, which are None for an agent that was never woken.
     """

@@ -52,13 +52,13 @@ async def open_quick_session(connection: psycopg.AsyncConnection[Any]) -> None:
         await connection.commit()
 
 
-def hears(connection: psycopg.Connection[Any]) -> bool:
+def supports_listen(connection: psycopg.Connection[Any]) -> bool:
     """Whether LISTEN works on this connection. Behind a pooler, which reports a different pid, it does not."""
     row = connection.execute(BACKEND).fetchone()
     return row is not None and row[0] == connection.info.backend_pid
 
 
-async def hears_async(libpq_url: str) -> bool:
+async def supports_listen_async(libpq_url: str) -> bool:
     """Whether LISTEN would work at this address."""
     async with await PatientAsyncConnection.connect(libpq_url, **CONNECTION) as connection:
         cursor = await connection.execute(BACKEND)

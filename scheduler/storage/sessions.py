@@ -186,7 +186,7 @@ def get_message(conn: Connection, tenant_id: UUID, message_id: UUID) -> MessageR
     return row
 
 
-def concerns_agent(conn: Connection, message: MessageRow, agent_id: UUID) -> bool:
+def involves_agent(conn: Connection, message: MessageRow, agent_id: UUID) -> bool:
     """Whether an agent sent a message, received it, or was woken by it."""
     if agent_id in (message.from_id, message.to_agent_id):
         return True

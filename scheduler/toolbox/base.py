@@ -80,7 +80,7 @@ def actor_of(caller: ToolCaller) -> str:
     return f"agent:{caller.agent_id}"
 
 
-def self_of(conn: Connection, caller: ToolCaller) -> Agent:
+def own_agent(conn: Connection, caller: ToolCaller) -> Agent:
     """Returns the calling agent; raises NotFound when it was deleted meanwhile."""
     return get_agent(conn, caller.tenant_id, caller.agent_id)
 

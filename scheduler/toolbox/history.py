@@ -17,8 +17,8 @@ from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.storage.firing_documents import FiringDocument, get_document, list_documents
 from scheduler.storage.queries import LedgerFilter, list_invocations
 from scheduler.storage.queries import get_firing as read_firing
-from scheduler.storage.sessions import concerns_agent
 from scheduler.storage.sessions import get_message as read_message
+from scheduler.storage.sessions import involves_agent
 from scheduler.toolbox.base import Arguments, Services, make_tool, shown_time
 
 
@@ -73,7 +73,7 @@ def ledger_tools(services: Services) -> Sequence[Tool]:
     def get_message(caller: ToolCaller, asked: GetMessage) -> dict[str, Any]:
         with services.db.begin() as conn:
             row = read_message(conn, caller.tenant_id, asked.message_id)
-            if not concerns_agent(conn, row, caller.agent_id):
+            if not involves_agent(conn, row, caller.agent_id):
                 raise NotFound(f"There is no message '{asked.message_id}'.")
         return {
             "id": str(row.id),

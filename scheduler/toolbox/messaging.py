@@ -9,12 +9,12 @@ from uuid import UUID
 from pydantic import Field
 
 from scheduler.domain.tools import Tool, ToolCaller
-from scheduler.intake.messages.intake import NewMessage, ReceivedMessage, hear, receive_message
+from scheduler.intake.messages.intake import NewMessage, ReceivedMessage, fire_matching, receive_message
 from scheduler.intake.wakes.intake import Call, wake
 from scheduler.manage.delegation import CHANNEL, answer, delegate
 from scheduler.storage.agents import find_agents
 from scheduler.storage.references import find_agent
-from scheduler.toolbox.base import ADDS, Arguments, Services, actor_of, make_tool, self_of, shown_time
+from scheduler.toolbox.base import ADDS, Arguments, Services, actor_of, make_tool, own_agent, shown_time
 
 MAX_TEXT = 20_000
 MOST_ROLE = 1_000
@@ -77,22 +77,22 @@ def talk_tools(services: Services) -> Sequence[Tool]:
 
     def wake_agent(caller: ToolCaller, asked: WakeAgent) -> dict[str, Any]:
         with db.begin() as conn:
-            self_of(conn, caller)
+            own_agent(conn, caller)
             agent_id = find_agent(conn, caller.tenant_id, "agent", asked.agent)
         call = Call(caller.tenant_id, agent_id, asked.message, from_agent_id=caller.agent_id)
         return {"firing_id": str(wake(db, call, actor=actor_of(caller)).firing_id)}
 
     def send_message(caller: ToolCaller, asked: SendMessage) -> dict[str, Any]:
         with db.begin() as conn:
-            self_of(conn, caller)
+            own_agent(conn, caller)
             agent_id = find_agent(conn, caller.tenant_id, "to_agent", asked.to_agent)
             message = NewMessage(caller.tenant_id, agent_id, CHANNEL, asked.text, from_agent_id=caller.agent_id)
             received = receive_message(conn, message)
-        return _sent(hear(db, received))
+        return _sent(fire_matching(db, received))
 
     def give(caller: ToolCaller, asked: Delegate) -> dict[str, Any]:
         with db.begin() as conn:
-            self_of(conn, caller)
+            own_agent(conn, caller)
             agent_id = find_agent(conn, caller.tenant_id, "agent", asked.agent)
         made = delegate(db, caller.tenant_id, caller.agent_id, agent_id, asked.task, actor=actor_of(caller))
         return {
@@ -104,9 +104,9 @@ def talk_tools(services: Services) -> Sequence[Tool]:
 
     def reply(caller: ToolCaller, asked: Reply) -> dict[str, Any]:
         with db.begin() as conn:
-            self_of(conn, caller)
+            own_agent(conn, caller)
             wait, received = answer(conn, caller.tenant_id, caller.agent_id, asked.text, asked.delegation_id)
-        received = hear(db, received)
+        received = fire_matching(db, received)
         sent = {"delegation_id": str(wait.id), "to_agent": wait.agent_name, **_sent(received)}
         if sent["woke"] or received.refused:
             return sent
@@ -114,7 +114,7 @@ def talk_tools(services: Services) -> Sequence[Tool]:
 
     def list_agents(caller: ToolCaller, asked: ListAgents) -> dict[str, Any]:
         with db.begin() as conn:
-            self_of(conn, caller)
+            own_agent(conn, caller)
             found = find_agents(conn, caller.tenant_id, asked.name_contains, limit=asked.limit + 1)
         return {
             "agents": [

@@ -9,7 +9,16 @@ from pydantic import Field
 
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.storage.notes import MOST_CHARACTERS, Notes, read_notes, write_notes
-from scheduler.toolbox.base import CHANGES, Arguments, Nothing, Services, actor_of, make_tool, self_of, shown_time
+from scheduler.toolbox.base import (
+    CHANGES,
+    Arguments,
+    Nothing,
+    Services,
+    actor_of,
+    make_tool,
+    own_agent,
+    shown_time,
+)
 
 
 class WriteNotes(Arguments):
@@ -27,12 +36,12 @@ def note_tools(services: Services) -> Sequence[Tool]:
 
     def read(caller: ToolCaller, _: Nothing) -> dict[str, Any]:
         with services.db.begin() as conn:
-            self_of(conn, caller)
+            own_agent(conn, caller)
             return _shown(read_notes(conn, caller.agent_id))
 
     def write(caller: ToolCaller, asked: WriteNotes) -> dict[str, Any]:
         with services.db.begin() as conn:
-            self_of(conn, caller)
+            own_agent(conn, caller)
             actor = actor_of(caller)
             notes = write_notes(
                 conn, caller.tenant_id, caller.agent_id, asked.text, actor=actor, append=asked.append

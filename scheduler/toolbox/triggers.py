@@ -27,7 +27,7 @@ from scheduler.toolbox.base import (
     actor_of,
     make_tool,
     object_of,
-    self_of,
+    own_agent,
     shown_time,
 )
 from scheduler.toolbox.trigger_settings import CLEARED, in_own_zone, local_config, shown_settings, with_settings
@@ -171,12 +171,12 @@ class TriggerTools:
     def _clock_of(self, caller: ToolCaller) -> tuple[str, datetime]:
         """Returns the agent's zone and the current time."""
         with self._db.begin() as conn:
-            self_of(conn, caller)
+            own_agent(conn, caller)
             return zone_of_agent(conn, caller.agent_id), self._services.clock.now()
 
     def _own(self, caller: ToolCaller, reference: str) -> TriggerView:
         with self._db.begin() as conn:
-            self_of(conn, caller)
+            own_agent(conn, caller)
             return find_own(conn, caller.agent_id, reference)
 
 

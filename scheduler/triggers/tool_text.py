@@ -18,10 +18,10 @@ MOST_FIELDS = 6
 
 def kinds_for_agents() -> str:
     """Returns a line for each kind: its type, a config example, and when it fires."""
-    return "\n".join(f"- {name}: {words_of(kind)}" for name, kind in OFFERED.items())
+    return "\n".join(f"- {name}: {example_text(kind)}" for name, kind in OFFERED.items())
 
 
-def words_of(kind: type[TriggerConfig]) -> str:
+def example_text(kind: type[TriggerConfig]) -> str:
     """Returns a config example and when it fires: the kind's own text, or one made from its fields and summary."""
     return kind.for_agents or f"{{{', '.join(_members(kind))}}}: {_in_a_sentence(kind.summary)}"
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, event
 
-from scheduler.intake.messages.intake import NewMessage, ReceivedMessage, hear, receive_message
+from scheduler.intake.messages.intake import NewMessage, ReceivedMessage, fire_matching, receive_message
 from scheduler.storage.channels import create_user
 from scheduler.storage.engine import Database
 from scheduler.storage.trigger_views import TriggerView
@@ -39,7 +39,7 @@ def write(db: Database, to_agent_id: UUID | None, text: str = "hello", **values:
     """Takes in a message."""
     with db.begin() as conn:
         received = receive_message(conn, note(to_agent_id, text, **values))
-    return hear(db, received)
+    return fire_matching(db, received)
 
 
 def hide_from_intake(db: Database, trigger_id: UUID) -> None:

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from scheduler.triggers.base import TriggerConfig
 from scheduler.triggers.registry import CLOCKED, KINDS, OFFERED
-from scheduler.triggers.tool_text import kinds_for_agents, names_for_agents, words_of
+from scheduler.triggers.tool_text import example_text, kinds_for_agents, names_for_agents
 
 
 class _Tide(TriggerConfig):
@@ -24,7 +24,7 @@ class _Tide(TriggerConfig):
 
 
 def test_a_kind_without_words_of_its_own_is_told_by_its_fields() -> None:
-    assert words_of(_Tide) == (
+    assert example_text(_Tide) == (
         '{"port": "Dover", "turn"?: "high"|"low", "minutes_before"?: 15, "note"?: NOTE}: when the water turns'
     )
 

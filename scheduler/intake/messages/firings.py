@@ -168,8 +168,8 @@ class MatchResult:
 
 
 def matching(conn: Connection, looks: Sequence[Look], seconds: float, misses: MissCache) -> list[Look]:
-    """Matches like `look_at` and writes the audit events."""
-    looked = look_at(looks, seconds, misses)
+    """Matches like `match_texts` and writes the audit events."""
+    looked = match_texts(looks, seconds, misses)
     record_events(conn, looked.events)
     return looked.found
 
@@ -184,7 +184,7 @@ def is_costly(listener: Listener) -> bool:
         return True
 
 
-def look_at(
+def match_texts(
     looks: Sequence[Look], seconds: float, misses: MissCache, shares: ProcessorTime | None = None
 ) -> MatchResult:
     """Returns those of `looks` whose text matches, decided in order within about the given seconds.

@@ -20,14 +20,14 @@ from scheduler.intake.messages.firings import (
     MissCache,
     admit,
     is_costly,
-    look_at,
+    match_texts,
     matching,
 )
 from scheduler.intake.messages.statements import (
     Listener,
     find_event,
     find_listeners,
-    find_spent_event,
+    find_pruned_event,
     insert_message,
     read_messages,
 )
@@ -93,11 +93,11 @@ class ReceivedMessage:
     refused: list[str] = field(default_factory=list)
     """Why it did not wake a listening agent: the limits on wakes between agents."""
     undecided: list[Look] = field(default_factory=list)
-    """Listening triggers with expressions, which `hear` matches after the commit, or else the interval check."""
+    """Listening triggers with expressions: `fire_matching` matches them after the commit, or else the interval check."""
 
 
 def receive_message(conn: Connection, message: NewMessage) -> ReceivedMessage:
-    """Stores a message and fires its listeners in the caller's transaction, except expressions: see `hear`.
+    """Stores a message and fires its listeners in the caller's transaction, except expressions: see `fire_matching`.
 
     An agent's message carries the lineage of its running invocation. U+0000 and lone surrogates, which cannot be
     stored, are replaced. Raises NotFound (agent, session), InvalidField (text, session_id, to_agent_id), and
@@ -118,7 +118,7 @@ def receive_message(conn: Connection, message: NewMessage) -> ReceivedMessage:
         "root_id": lineage.root_id,
         "depth": lineage.depth,
     }
-    spent = None if message.event_id is None else find_spent_event(conn, values)
+    spent = None if message.event_id is None else find_pruned_event(conn, values)
     if spent is not None:
         _check_same(message, spent.id, is_same=spent.content_hash == sha256(text.encode()).digest())
         return ReceivedMessage(spent.id, session.id, duplicate=True)
@@ -140,7 +140,7 @@ def _check_same(message: NewMessage, first_id: UUID, *, is_same: bool) -> None:
         )
 
 
-def hear(db: Database, received: ReceivedMessage) -> ReceivedMessage:
+def fire_matching(db: Database, received: ReceivedMessage) -> ReceivedMessage:
     """Matches the expressions that listen for a committed message and fires those that match.
 
     Holds no connection while matching, as expressions may be slow. The interval check finds what is not decided
@@ -148,7 +148,7 @@ def hear(db: Database, received: ReceivedMessage) -> ReceivedMessage:
     """
     if not received.undecided:
         return received
-    looked = look_at(received.undecided, MATCH_SECONDS, MissCache(len(received.undecided)), EXPRESSIONS)
+    looked = match_texts(received.undecided, MATCH_SECONDS, MissCache(len(received.undecided)), EXPRESSIONS)
     if not looked.found and not looked.events:
         return replace(received, undecided=[])
     try:

@@ -149,7 +149,7 @@ class KnownEvent(NamedTuple):
     text: str
 
 
-def find_spent_event(conn: Connection, values: dict[str, Any]) -> PrunedEvent | None:
+def find_pruned_event(conn: Connection, values: dict[str, Any]) -> PrunedEvent | None:
     """Returns the id and text hash of a pruned message with that event."""
     key = "\n".join(("event", str(values["from_id"]), values["channel"], values["event_id"]))
     query = select(SpentId.id, SpentId.content_hash)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, text
 from scheduler.domain.errors import Conflict, InvalidField, LimitReached
 from scheduler.domain.model import FINAL_STATES, InvocationState
 from scheduler.intake.wakes.a2a_views import TaskView, read_task, text_in
-from scheduler.intake.wakes.intake import Call, WakeResult, wake_within
+from scheduler.intake.wakes.intake import Call, WakeResult, wake_in_transaction
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.storage.engine import Database
 
@@ -84,7 +84,7 @@ def send(db: Database, call: Call, sender: Sender) -> UUID:
         with db.begin() as conn:
             if sender.task_id is not None:
                 sender = replace(sender, context_id=_continued(conn, call, sender, sender.task_id))
-            outcome = wake_within(conn, _called_by(conn, call, sender), actor=sender.actor)
+            outcome = wake_in_transaction(conn, _called_by(conn, call, sender), actor=sender.actor)
             if isinstance(outcome, WakeResult):
                 _keep(conn, call, sender, outcome)
     except _Repeated:

@@ -69,7 +69,7 @@ def wake(db: Database, call: Call, *, actor: str, request: KeyedRequest | None =
         before = answered_before(conn, request)
         if before is not None:
             return WakeResult(UUID(before["firing_id"]), UUID(before["invocation_id"]), duplicate=True)
-        outcome = wake_within(conn, call, actor=actor)
+        outcome = wake_in_transaction(conn, call, actor=actor)
         if isinstance(outcome, WakeResult):
             made = {"firing_id": str(outcome.firing_id), "invocation_id": str(outcome.invocation_id)}
             keep_answer(conn, request, made)
@@ -78,7 +78,7 @@ def wake(db: Database, call: Call, *, actor: str, request: KeyedRequest | None =
     return outcome
 
 
-def wake_within(conn: Connection, call: Call, *, actor: str) -> WakeResult | LimitReached:
+def wake_in_transaction(conn: Connection, call: Call, *, actor: str) -> WakeResult | LimitReached:
     """Wakes like `wake`, in the caller's transaction. Returns a refusal, so that its audit event can be committed."""
     outcome = _wake(conn, call, actor)
     if isinstance(outcome, LimitReached):

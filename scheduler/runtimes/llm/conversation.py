@@ -36,11 +36,11 @@ from scheduler.runtimes.llm.prompts import WORDS, instructions
 from scheduler.runtimes.llm.runtime import Limits
 from scheduler.runtimes.llm.truncation import (
     MAX_CONTINUATIONS,
-    gave_no_answer,
+    empty_reply_outcome,
     is_cut,
-    said,
-    said_nothing,
+    no_answer_outcome,
     tokens_of,
+    visible_text,
     with_note,
 )
 from scheduler.runtimes.transcripts import RunJournal
@@ -147,9 +147,9 @@ class Conversation:
 
     async def _turn(self, position: int, response: ModelResponse, calls: Calls, *, is_last: bool) -> Turn:
         cut = is_cut(response)
-        if not said(response).strip() and not response.tool_calls and not self._begun:
+        if not visible_text(response).strip() and not response.tool_calls and not self._begun:
             if cut:
-                return Turn(said_nothing(response))
+                return Turn(empty_reply_outcome(response))
             if self._thinking.is_asked and not self._thinking.is_awaited:
                 return self._silent(response, is_first=position == 0)
         if self._thinking.is_awaited:
@@ -167,7 +167,7 @@ class Conversation:
     def _silent(self, response: ModelResponse, *, is_first: bool) -> Turn:
         """Returns what follows when a person waits and nothing was said: after tool calls, one reminder."""
         if is_first or self._is_reminded:
-            return Turn(gave_no_answer(response))
+            return Turn(no_answer_outcome(response))
         self._is_reminded = True
         return Turn(
             told=self._tell(self._words.answer_now), notes=("It said nothing: it is asked for its answer.",)
@@ -182,7 +182,7 @@ class Conversation:
         if reply is not None:
             return Turn(reply)
         if cut and answer is not None:
-            return Turn(said_nothing(response))
+            return Turn(empty_reply_outcome(response))
         if is_last:
             return Turn(Failed("The model did not give its answer as it was asked to.", permanent=True))
         return None if response.tool_calls else Turn(told=self._tell(self._words.use_answer_tool))
@@ -191,12 +191,12 @@ class Conversation:
         """Returns the reply, joined with its earlier parts; a truncated one is continued unless its owner set the
         limit.
         """
-        self._begun.append(said(response))
+        self._begun.append(visible_text(response))
         self._tokens += tokens_of(response)
         text = "".join(self._begun)
         if not cut:
             return Turn(Replied(text))
-        may_go_on = self._models.is_unlimited and said(response) and len(self._begun) <= MAX_CONTINUATIONS
+        may_go_on = self._models.is_unlimited and visible_text(response) and len(self._begun) <= MAX_CONTINUATIONS
         if may_go_on:
             note = (
                 f"The reply was cut at the model's limit of {tokens_of(response)} tokens: it is asked to continue."
@@ -226,7 +226,7 @@ class Conversation:
             answers = [call.args for call in response.tool_calls if call.tool_name == ANSWER]
             reply = parse_answer(answers[0], is_cut=is_cut(response)) if answers else None
             return reply.text if reply else ""
-        return said(response)
+        return visible_text(response)
 
     def _parameters(self, tools: Sequence[Tool], *, is_last: bool) -> ModelRequestParameters:
         functions = [

@@ -26,7 +26,7 @@ _INVISIBLE = frozenset({"Cc", "Cf", "Zl", "Zp", "Zs"})
 """Unicode categories of invisible characters: blanks, line ends, zero-width characters."""
 
 
-def said(response: ModelResponse) -> str:
+def visible_text(response: ModelResponse) -> str:
     """Returns the text of a response without the thoughts before it; nothing when no character of it is visible."""
     text = response.text or ""
     thought = _THOUGHT.match(text) or _END_OF_THOUGHT.match(text)
@@ -40,7 +40,7 @@ def is_cut(response: ModelResponse) -> bool:
     return response.finish_reason == "length" or str(raw).rpartition(".")[2].lower() in _REASONS
 
 
-def said_nothing(response: ModelResponse) -> Failed:
+def empty_reply_outcome(response: ModelResponse) -> Failed:
     """Returns the outcome for a model that used up its tokens without text; a retry would do the same."""
     return Failed(
         f"The model reached its token limit after {tokens_of(response)} tokens without any text, as reasoning "
@@ -49,7 +49,7 @@ def said_nothing(response: ModelResponse) -> Failed:
     )
 
 
-def gave_no_answer(response: ModelResponse) -> Failed:
+def no_answer_outcome(response: ModelResponse) -> Failed:
     """Returns the outcome for a run whose answer a person awaits, and whose model did nothing and ended without
     text.
     """
@@ -59,9 +59,9 @@ def gave_no_answer(response: ModelResponse) -> Failed:
     )
 
 
-def with_note(said: str, tokens: int, words: Translation) -> str:
+def with_note(text: str, tokens: int, words: Translation) -> str:
     """Returns a truncated text with a note at its end."""
-    return f"{said.rstrip()}\n\n{words.cut.format(tokens=tokens)}"
+    return f"{text.rstrip()}\n\n{words.cut.format(tokens=tokens)}"
 
 
 def tokens_of(response: ModelResponse) -> int:

@@ -11,7 +11,7 @@ import pytest
 from api.live import Live, Subscription
 from scheduler.domain.ids import new_id
 from scheduler.storage.engine import Database
-from scheduler.storage.live import EVERYTHING, LIVE_CHANNEL, MAX_TOLD, Change, decode, encode, tell
+from scheduler.storage.live import EVERYTHING, LIVE_CHANNEL, MAX_TOLD, Change, decode, encode, notify_watchers
 from tests.support.database import change, rows
 
 ADA, BOB = new_id(), new_id()
@@ -50,7 +50,7 @@ def listening(subscription: Subscription, db: Database) -> None:
 
 def commit(db: Database, *changes: Change) -> None:
     with db.begin() as conn:
-        tell(conn, changes)
+        notify_watchers(conn, changes)
 
 
 def until(subscription: Subscription, wanted: Change) -> list[Change]:
@@ -77,7 +77,7 @@ def test_what_is_rolled_back_is_never_told(live: Live, db: Database) -> None:
     with live.subscribe(ADA) as ada:
         listening(ada, db)
         with db.engine.connect() as conn:
-            tell(conn, [Change(ADA, "lost")])
+            notify_watchers(conn, [Change(ADA, "lost")])
             conn.rollback()
         commit(db, Change(ADA, "kept"))
         assert Change(ADA, "lost") not in until(ada, Change(ADA, "kept"))

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from sqlalchemy import text
 
-from scheduler.intake.messages.firings import MissCache, look_at
-from scheduler.intake.messages.intake import hear, receive_message
+from scheduler.intake.messages.firings import MissCache, match_texts
+from scheduler.intake.messages.intake import fire_matching, receive_message
 from scheduler.intake.messages.statements import find_unfired
 from scheduler.intake.processor_time import ProcessorTime
 from scheduler.storage.engine import Database
@@ -27,7 +27,7 @@ def test_expressions_at_work_hold_no_connection(db: Database, sqlalchemy_url: st
             received = receive_message(conn, note(ada, "a" * 60 + "b", from_user_id=grace))
         assert (received.firing_ids, len(received.undecided)) == ([], 9)
         with ThreadPoolExecutor(1) as pool:
-            heard = pool.submit(hear, narrow, received)
+            heard = pool.submit(fire_matching, narrow, received)
             answered = 0
             while not heard.done():
                 with narrow.begin() as conn:
@@ -49,7 +49,7 @@ def test_what_uses_up_the_time_of_its_agent_is_left_to_the_check(db: Database) -
         received = receive_message(conn, note(ada, from_user_id=grace))
     spent = ProcessorTime(agent_seconds=0.001)
     spent.use(DEFAULT_TENANT, ada, lambda: sum(range(1_000_000)))
-    looked = look_at(received.undecided, 1.0, MissCache(10), spent)
+    looked = match_texts(received.undecided, 1.0, MissCache(10), spent)
     assert (looked.found, looked.events) == ([], [])
     with db.begin() as conn:
         assert [each[0].trigger_id for each in find_unfired(conn, [trigger.id])] == [trigger.id]
