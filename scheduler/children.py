@@ -76,6 +76,10 @@ class Child:
         """Asks the child to stop."""
         self._signal(signal.SIGTERM)
 
+    def interrupt(self) -> None:
+        """Tells a child that is stopping to hurry."""
+        self._signal(signal.SIGINT)
+
     def kill(self) -> None:
         """Kills the child and everything left in its process group."""
         self._signal(signal.SIGKILL)

@@ -34,6 +34,7 @@ COMMANDS = {
 LOOPBACK = "127.0.0.1"
 DEFAULT_PORT, PRIVILEGED, LAST_PORT = 8080, 1024, 65535
 STOP_SECONDS = 25.0
+HURRY_SECONDS = 5.0
 TICK_SECONDS = 0.2
 DATABASE_PAUSE_SECONDS = 3.0
 """The seconds between attempts to start a failing database."""
@@ -197,7 +198,10 @@ class Supervisor:
         self._database_again_at = 0.0
 
     def run(self) -> int:
-        """Watches until told to stop, then stops the children within 25 s and returns the exit status."""
+        """Watches until told to stop, then stops the children within 25 s and returns the exit status.
+
+        Told a second time, it has the children hand back what they do, within 5 s; the third time it kills them.
+        """
         announced = False
         try:
             while not self._stop.wait(TICK_SECONDS):
@@ -221,16 +225,28 @@ class Supervisor:
             self._database_again_at = time.monotonic() + DATABASE_PAUSE_SECONDS
 
     def _stop_children(self) -> None:
-        self._stop.clear()  # from here on, a second signal stops everything immediately
+        self._stop.clear()
         for child in self._children:
             child.terminate()
-        deadline = time.monotonic() + STOP_SECONDS
-        while not all(child.has_stopped() for child in self._children):
-            if time.monotonic() > deadline or self._stop.wait(TICK_SECONDS):
-                logger.warning("Not everything stopped in time; killing the rest")
-                break
+        if self._wait_for_children(STOP_SECONDS):
+            logger.warning("Stopping at once: runs are handed back")
+            self._stop.clear()
+            for child in self._children:
+                child.interrupt()
+            self._wait_for_children(HURRY_SECONDS)
         for child in self._children:
             child.kill()
+
+    def _wait_for_children(self, seconds: float) -> bool:
+        """Waits until all have stopped, or so long; returns whether it was told to stop meanwhile."""
+        deadline = time.monotonic() + seconds
+        while not all(child.has_stopped() for child in self._children):
+            if self._stop.wait(TICK_SECONDS):
+                return True
+            if time.monotonic() > deadline:
+                logger.warning("Not everything stopped in time; killing the rest")
+                return False
+        return False
 
 
 def _announce(settings: Settings, console: Console) -> bool:

@@ -92,8 +92,8 @@ def run_worker(
 ) -> int:
     """Runs the scheduler, invocations (`concurrency` at once), or both until SIGTERM or SIGINT.
 
-    Returns the exit status. Survives database outages. Raises ConfigurationError when the settings do not say
-    where the database is.
+    Returns the exit status. A SIGINT while it stops has it hand its runs back at once. Survives database outages.
+    Raises ConfigurationError when the settings do not say where the database is.
     """
     settings.for_server()
     logger.info("The worker starts: {}", WHAT[role])
@@ -204,6 +204,7 @@ async def _invoke(
         await stopping.wait()
         logger.info("Stopping: runs have {:g} s to end, then they are handed back.", timing.grace)
         dispatcher.is_stopping = True
+        asyncio.get_running_loop().add_signal_handler(signal.SIGINT, dispatcher.hurry)
         await asyncio.gather(*working)
         watching.cancel()
         dispatcher.close()

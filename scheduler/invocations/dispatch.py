@@ -87,6 +87,7 @@ class Dispatcher:
         self._ends: Gatherer[tuple[Run, Outcome], bool | None] = Gatherer(self._write_ends)
         self.is_stopping = False
         """Whether this worker was told to stop: a run that it has to give up then costs no try."""
+        self._hurries = False
 
     async def has_room(self) -> bool:
         """Whether it can take more runs. With few free places it waits a moment, to fetch several at once."""
@@ -118,11 +119,15 @@ class Dispatcher:
         """
         while True:
             await asyncio.sleep(WATCH_SECONDS)
-            if self._runs and self._heartbeat_age() > STALE_SECONDS:
+            if self._runs and (self._hurries or self._heartbeat_age() > STALE_SECONDS):
                 for run in self._runs:
                     run.stop(SHUTDOWN if self.is_stopping else STALE)
             elif self._runs:
                 await self._look_after(set(self._runs))
+
+    def hurry(self) -> None:
+        """Has a stopping worker hand its runs back instead of waiting for them."""
+        self._hurries = True
 
     def close(self) -> None:
         """Stops the threads."""
@@ -137,9 +142,8 @@ class Dispatcher:
                 for run, work in (await self._claim(left, job, [*ends])).items():
                     ends[run] = asyncio.ensure_future(self._carry(run, work))
                     ends[run].add_done_callback(partial(self._leave, run))
-                    await asyncio.sleep(
-                        0
-                    )  # one in each turn of the loop, so that a job of one run is not behind 50
+                    # One in each turn of the loop, so that a job of one run is not behind 50.
+                    await asyncio.sleep(0)
                 held = [run for run in left if run.is_held]
                 self._places.asked -= len(left) - len(held)
                 left = held
@@ -259,8 +263,7 @@ class Dispatcher:
         return await run.timed(runtime.run(work.request), work.spec.kind, work.waited)
 
     async def _write_ends(self, ends: Sequence[tuple[Run, Outcome]]) -> list[bool | None]:
-        """Writes ends; returns for each whether the attempt was still ours, or None when the database stayed
-        unavailable.
+        """Writes ends; returns for each whether the attempt was still ours, or None if the database stayed away.
 
         Then the sweeper, or finally the reconciler, ends it.
         """
@@ -271,10 +274,7 @@ class Dispatcher:
     async def _persist(
         self, what: str, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
-        """Runs `work` in a transaction, retrying while the database is unavailable;
-
-        None when it stays so for too long.
-        """
+        """Runs `work` in a transaction, retrying while the database is unavailable; None if that is too long."""
         for pause in PAUSES:
             try:
                 return await transact(self._db, self._threads, work, *args, **kwargs)

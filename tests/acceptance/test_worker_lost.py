@@ -196,6 +196,19 @@ def test_stops_use_up_no_attempt_however_long_they_wait(db: Database, workers: W
     workers.wait_for(state_is(db, invocation_id, "succeeded"), "the end by the worker that was left")
 
 
+def test_ctrl_c_while_it_stops_hands_runs_back_at_once(db: Database, workers: Workers) -> None:
+    fire(db, make_woken(db))
+    invocation_id = only_invocation(db)
+    worker = workers.start(grace=600.0)
+    workers.wait_for_start(1)
+    worker.send_signal(signal.SIGTERM)
+    workers.wait_for(lambda: "Stopping: " in workers.log.read_text(), "the stop")
+    worker.send_signal(signal.SIGTERM)  # is sent to all processes again by some managers: nothing changes
+    worker.send_signal(signal.SIGINT)
+    assert worker.wait(PATIENCE) == 0
+    assert [each["outcome"] for each in row_of(db, invocation_id).tries] == ["handed_back"]
+
+
 def test_a_worker_that_is_told_to_stop_lets_a_run_end_that_is_nearly_done(db: Database, workers: Workers) -> None:
     fire(db, make_woken(db))
     invocation_id = only_invocation(db)

@@ -9,7 +9,7 @@ import sys
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from threading import Event, Timer
+from threading import Event
 
 import psutil
 import psycopg
@@ -116,15 +116,26 @@ def test_a_child_that_will_not_stop_is_killed(lines: Lines, monkeypatch: pytest.
     assert stubborn.pid is None
 
 
-def test_a_second_ctrl_c_stops_at_once(lines: Lines) -> None:
+@pytest.mark.parametrize("hands_back", [True, False])
+def test_a_second_ctrl_c_hurries_children_and_a_third_kills_them(
+    lines: Lines, monkeypatch: pytest.MonkeyPatch, hands_back: bool
+) -> None:
+    monkeypatch.setattr(supervisor, "HURRY_SECONDS", 600.0)
+    code = f"""
+        import signal, time
+        signal.signal(signal.SIGTERM, lambda *_: print("waits"))
+        signal.signal(signal.SIGINT, lambda *_: print("hurries") or {hands_back} and exit())
+        print("up")
+        time.sleep(600)
+    """
     stop = Event()
-
-    def press_twice() -> None:
-        stop.set()
-        Timer(0.5, stop.set).start()
-
-    lines.on["up"] = press_twice
-    Supervisor([child(lines, "web", STUBBORN)], None, stop).run()
+    lines.on["up"] = lines.on["waits"] = stop.set
+    if not hands_back:
+        lines.on["hurries"] = stop.set
+    web = child(lines, "web", code)
+    assert Supervisor([web], None, stop).run() == 0
+    assert web.pid is None
+    assert [line.split()[-1] for line in lines.all] == ["up", "waits", "hurries"]
 
 
 def test_what_a_dead_child_had_started_is_ended_too(lines: Lines) -> None:
