@@ -25,7 +25,7 @@ FORMULAS = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 """Characters that start a formula in a spreadsheet, including full-width ones."""
 
 Fetch = Callable[..., Sequence[Any]]
-"""Called with a connection, `limit` and `after`; returns rows with an `id`, newest first."""
+"""Called with a connection, `limit` and `after`, the cursor of the last row; returns rows, newest first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,10 +42,17 @@ def columns_of(names: str) -> tuple[Column, ...]:
 
 
 def csv_file(
-    name: str, db: Database, fetch: Fetch, columns: Sequence[Column], zone: str, *, add: AddNames | None = None
+    name: str,
+    db: Database,
+    fetch: Fetch,
+    columns: Sequence[Column],
+    zone: str,
+    *,
+    add: AddNames | None = None,
+    cursor: Callable[[Any], Any] = attrgetter("id"),
 ) -> Response:
     """Returns the whole list as a download; times are in `zone`, with their offset."""
-    return _file(name, _pages(db, fetch, columns, zone, add))
+    return _file(name, _pages(db, fetch, columns, zone, add, cursor))
 
 
 def csv_of(name: str, rows: Iterable[Any], columns: Sequence[Column], zone: str) -> Response:
@@ -94,11 +101,16 @@ def _file(name: str, chunks: Iterator[bytes]) -> Response:
 
 
 def _pages(
-    db: Database, fetch: Fetch, columns: Sequence[Column], zone: str, add: AddNames | None
+    db: Database,
+    fetch: Fetch,
+    columns: Sequence[Column],
+    zone: str,
+    add: AddNames | None,
+    cursor: Callable[[Any], Any],
 ) -> Iterator[bytes]:
     heads = [each.name for each in columns]
     yield _lines([heads + ([] if add is None else ["agent"])])
-    after: UUID | None = None
+    after: Any = None
     while True:
         with db.begin() as conn:
             rows = fetch(conn, limit=BATCH, after=after)
@@ -112,7 +124,7 @@ def _pages(
             yield _lines(cells)
         if len(rows) < BATCH:
             return
-        after = rows[-1].id
+        after = cursor(rows[-1])
 
 
 def _cells(rows: Iterable[Any], columns: Sequence[Column], zone: str) -> list[list[object]]:

@@ -1,51 +1,50 @@
-"""The lists of pages as CSV, with the same filters: `/csv/invocations?state=dead`."""
+"""The lists of pages as CSV, read page by page: their filters, rows and columns."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
-from flask import Response
 from sqlalchemy import Connection
 
-from api.auth import Caller, Level, caller, needs
-from api.services import services
+from api.auth import Caller, Level
 from api.web.agents import FILTERS as OF_AGENTS
 from api.web.agents import STATES as AGENT_STATES
 from api.web.approvals import FILTERS as OF_APPROVALS
 from api.web.audit import FILTERS as OF_AUDIT
-from api.web.base import page_blueprint
-from api.web.csv_files import Column, columns_of, csv_file, csv_of
+from api.web.csv_files import Column, columns_of
 from api.web.deliveries import FILTERS as OF_DELIVERIES
 from api.web.failed import FILTERS as OF_DEAD
 from api.web.firings import FILTERS as OF_FIRINGS
-from api.web.insights import FILTERS as OF_INSIGHTS
-from api.web.insights import period_of
 from api.web.invocations import FILTERS as OF_INVOCATIONS
-from api.web.list_filters import Asked, Filter, ledger_filter, read_filters
+from api.web.list_filters import Asked, Filter, ledger_filter
 from api.web.models import FILTERS as OF_MODELS
 from api.web.models import STATES as MODEL_STATES
 from api.web.notifications import FILTERS as OF_NOTIFICATIONS
 from api.web.sessions import FILTERS as OF_SESSIONS
+from api.web.sessions import OF_MESSAGES, wanted_messages
 from api.web.settings import FILTERS as OF_SETTINGS
+from api.web.sign_ins import FILTERS as OF_SIGN_INS
+from api.web.sign_ins import sign_in_scope, wanted_sign_ins
 from api.web.trigger_filters import FILTERS as OF_TRIGGER
 from api.web.trigger_filters import STATES as TRIGGER_STATES
-from api.web.zones import shown_zone
-from scheduler.alerts.service import list_alerts
-from scheduler.domain.errors import Forbidden, InvalidField, NotFound
+from scheduler.alerts.service import list_alerts, list_mutes
+from scheduler.domain.errors import InvalidField
+from scheduler.domain.ids import parse_id
 from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries
-from scheduler.storage.insights import Asked as Figures
-from scheduler.storage.insights import read_buckets
 from scheduler.storage.keys import KeyFilter, list_keys
 from scheduler.storage.models import ModelFilter, list_models
-from scheduler.storage.overviews import TargetFilter, agent_names, find_agents, list_all_targets, list_dead
+from scheduler.storage.overviews import TargetFilter, find_agents, list_all_targets, list_dead
 from scheduler.storage.queries import AuditFilter, list_audit, list_firings, list_invocations
-from scheduler.storage.sessions import SessionFilter, list_sessions
+from scheduler.storage.sessions import SessionFilter, get_session, list_messages, list_sessions
+from scheduler.storage.tenants import list_tenants
 from scheduler.storage.trigger_lists import TriggerFilter, find_triggers
-from scheduler.storage.trigger_views import list_awaiting
+from scheduler.storage.trigger_views import get_view, list_awaiting, list_history
+from scheduler.storage.web_sessions import list_sessions as list_sign_ins
 
 Rows = Sequence[Any]
 
@@ -55,18 +54,22 @@ class ListOf:
     """A list: its filters, how its rows are read, and its columns."""
 
     filters: Sequence[Filter]
-    read: Callable[[Connection, Caller, Asked, int, UUID | None], Rows]
+    read: Callable[[Connection, Caller, Asked, int, Any], Rows]
     columns: Sequence[Column]
     names_agents: bool = False
     """Whether the name of each row's agent is added."""
     level: Level = Level.READ
+    for_operators: bool = False
+    cursor: Callable[[Any], Any] = attrgetter("id")
+    """Where the rows after this one begin: the `after` with which they are read."""
 
 
 INVOCATION = (
     "id agent_id state reason opened_at ready_at started_at finished_at "
     "firing_count attempt held_reason tokens_in tokens_out cost replayed_into"
 )
-FIGURES = "start firings wakes failures skipped lateness_p50 lateness_p95 lateness_max tokens_in tokens_out cost"
+SESSION = Filter("session_id", "Session", check=lambda text: parse_id(text, "session"))
+ONE_TRIGGER = Filter("trigger_id", "Trigger", check=lambda text: parse_id(text, "trigger"))
 
 
 def _triggers(asked: Asked) -> TriggerFilter:
@@ -83,6 +86,23 @@ def _deliveries(asked: Asked) -> DeliveryFilter:
     return DeliveryFilter(
         asked.get("agent_id"), asked.get("trigger_id"), asked.get("state"), asked.span, asked.get("error")
     )
+
+
+def _required(asked: Asked, each: Filter) -> UUID:
+    found: UUID | None = asked.get(each.name)
+    if found is None:
+        raise InvalidField("Required.", field=each.name)
+    return found
+
+
+def _messages(conn: Connection, who: Caller, asked: Asked, limit: int, after: UUID | None) -> Rows:
+    session = get_session(conn, who.tenant_id, _required(asked, SESSION))
+    return list_messages(conn, session.id, wanted_messages(asked), limit=limit, after=after)
+
+
+def _history(conn: Connection, who: Caller, asked: Asked, limit: int, after: UUID | None) -> Rows:
+    trigger = get_view(conn, who.tenant_id, _required(asked, ONE_TRIGGER))
+    return list_history(conn, trigger, limit=limit, after=after)
 
 
 def _audit(asked: Asked) -> AuditFilter:
@@ -155,6 +175,15 @@ LISTS: Mapping[str, ListOf] = MappingProxyType(
             columns_of("id agent_id channel title user_id peer_agent_id created_at"),
             names_agents=True,
         ),
+        "messages": ListOf(
+            (SESSION, *OF_MESSAGES),
+            _messages,
+            columns_of(
+                "id created_at role from_type from_id to_agent_id channel text length "
+                "tool_name tool_arguments tool_state ended_at"
+            ),
+        ),
+        "history": ListOf((ONE_TRIGGER,), _history, columns_of("id at actor action detail")),
         "deliveries": ListOf(
             OF_DELIVERIES,
             lambda conn, who, asked, limit, after: find_deliveries(
@@ -189,6 +218,11 @@ LISTS: Mapping[str, ListOf] = MappingProxyType(
                 conn, who.tenant_id, is_operator=who.is_operator, limit=limit, after=after
             ),
             columns_of("id rule subject_kind subject_id subject_name reason advice opened_at seen_at closed_at"),
+        ),
+        "mutes": ListOf(
+            (),
+            lambda conn, who, _, limit, after: list_mutes(conn, who.tenant_id, limit=limit, after=after),
+            columns_of("id rule subject_id until note created_by created_at"),
         ),
         "notifications": ListOf(
             OF_NOTIFICATIONS,
@@ -226,49 +260,19 @@ LISTS: Mapping[str, ListOf] = MappingProxyType(
             columns_of("id name prefix scopes created_at last_used_at"),
             level=Level.ADMIN,
         ),
+        "sign-ins": ListOf(
+            OF_SIGN_INS,
+            lambda conn, who, asked, limit, after: list_sign_ins(
+                conn, wanted_sign_ins(asked), sign_in_scope(who), limit=limit, after=after
+            ),
+            columns_of("name kind created_at seen_at"),
+            cursor=attrgetter("created_at", "id"),
+        ),
+        "tenants": ListOf(
+            (),
+            lambda conn, _who, _asked, limit, after: list_tenants(conn, limit=limit, after=after),
+            columns_of("id name timezone created_at"),
+            for_operators=True,
+        ),
     }
 )
-
-csv_lists = page_blueprint("csv")
-
-
-@csv_lists.get("/csv/<name>")
-@needs(Level.READ)
-def download(name: str) -> Response:
-    """Downloads all rows of a list that match the filters."""
-    who, zone, db = caller(), shown_zone(), services().db
-    if name == "insights":
-        return _figures(who)
-    listed = LISTS.get(name)
-    if listed is None:
-        raise NotFound(f"There is no list {name!r}.")
-    if who.level < listed.level:
-        raise Forbidden(f"{listed.level.name.capitalize()} is required to see this list.")
-    with db.begin() as conn:
-        asked = _valid(conn, who, listed.filters)
-
-    def fetch(conn: Connection, *, limit: int, after: UUID | None) -> Rows:
-        return listed.read(conn, who, asked, limit, after)
-
-    def names_of(conn: Connection, rows: Rows) -> dict[UUID, str]:
-        return agent_names(conn, who.tenant_id, {row.agent_id for row in rows if row.agent_id})
-
-    return csv_file(name, db, fetch, listed.columns, zone, add=names_of if listed.names_agents else None)
-
-
-def _figures(who: Caller) -> Response:
-    with services().db.begin() as conn:
-        asked = _valid(conn, who, OF_INSIGHTS)
-        span = period_of(asked, services().clock.now())
-        if span is None:
-            raise InvalidField("; ".join(asked.errors.values()))
-        rows = read_buckets(conn, Figures(who.tenant_id, span, asked.get("agent_id"), asked.get("trigger_id")))
-    return csv_of("insights", rows, columns_of(FIGURES), span.zone)
-
-
-def _valid(conn: Connection, who: Caller, filters: Sequence[Filter]) -> Asked:
-    """Returns the filters. Raises InvalidField for an invalid one, as more would be listed than intended."""
-    asked = read_filters(conn, who.tenant_id, filters)
-    for name, message in asked.errors.items():
-        raise InvalidField(message, field=name)
-    return asked

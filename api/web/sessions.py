@@ -7,7 +7,7 @@ from flask import Response
 from api.auth import Level, caller, needs
 from api.services import services
 from api.web.base import page_blueprint, render
-from api.web.list_filters import AGENT, FROM, TO, Filter, choice, read_filters
+from api.web.list_filters import AGENT, FROM, TO, Asked, Filter, choice, read_filters
 from scheduler.domain.ids import parse_id
 from scheduler.domain.llm import CallState
 from scheduler.storage.overviews import agent_names, user_names
@@ -55,7 +55,7 @@ def show_session(session_id: str) -> Response:
     with services().db.begin() as conn:
         session = get_session(conn, who.tenant_id, parse_id(session_id, "session"))
         asked = read_filters(conn, who.tenant_id, OF_MESSAGES)
-        wanted = MessageFilter(asked.get("state"), asked.span, asked.get("q"))
+        wanted = wanted_messages(asked)
         page = asked.page(lambda **span: list_messages(conn, session.id, wanted, **span))
         agents = [each for each in (session.agent_id, session.peer_agent_id) if each is not None]
         names = agent_names(conn, who.tenant_id, agents) | user_names(
@@ -70,6 +70,11 @@ def show_session(session_id: str) -> Response:
         names=names,
         asked=asked,
     )
+
+
+def wanted_messages(asked: Asked) -> MessageFilter:
+    """Returns the filter of a session's messages."""
+    return MessageFilter(asked.get("state"), asked.span, asked.get("q"))
 
 
 @sessions.get("/messages/<message_id>")

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from flask import Response, g
+from flask import Response
 from sqlalchemy import Connection
 
-from api.auth import Level, caller, needs
+from api.auth import Caller, Level, caller, needs
 from api.services import services
 from api.web.base import done, page_blueprint, render
-from api.web.list_filters import FROM, TO, Filter, choice, read_filters
+from api.web.list_filters import FROM, TO, Asked, Filter, choice, read_filters
 from api.web.session import session_token
 from scheduler.domain.errors import NotFound
 from scheduler.storage.audit import record_event
-from scheduler.storage.web_sessions import ListedSession, SignInFilter, end_shown, list_sessions
+from scheduler.storage.web_sessions import ListedSession, SignInFilter, SignInScope, end_shown, list_sessions
 
 MAX_SHOWN = 200
 KINDS = {"user": "password", "key": "API key"}
@@ -34,8 +34,7 @@ def show_sign_ins() -> Response:
     """Lists the sessions that the caller may end: an admin the tenant's, an operator all, others their own."""
     with services().db.begin() as conn:
         asked = read_filters(conn, caller().tenant_id, FILTERS)
-        wanted = SignInFilter(asked.get("q"), asked.get("kind"), asked.span)
-        found = [] if asked.errors else _find(conn, wanted, MAX_SHOWN + 1)
+        found = [] if asked.errors else _find(conn, wanted_sign_ins(asked), MAX_SHOWN + 1)
     is_cut = len(found) > MAX_SHOWN
     return render("sign_ins.html", asked.status, sessions=found[:MAX_SHOWN], is_cut=is_cut, asked=asked)
 
@@ -62,9 +61,17 @@ def endable_session(conn: Connection, session_id: str) -> ListedSession:
     return found[0]
 
 
+def wanted_sign_ins(asked: Asked) -> SignInFilter:
+    """Returns the filter of sessions."""
+    return SignInFilter(asked.get("q"), asked.get("kind"), asked.span)
+
+
+def sign_in_scope(who: Caller) -> SignInScope:
+    """Returns whose sessions the caller may see and end."""
+    if who.level < Level.ADMIN:
+        return SignInScope(owner_id=who.key_id)
+    return SignInScope(tenant_id=None if who.is_operator else who.tenant_id)
+
+
 def _find(conn: Connection, wanted: SignInFilter, limit: int) -> list[ListedSession]:
-    return list_sessions(conn, g.signed_in, session_token(), wanted, everyone=_everyone(), limit=limit)
-
-
-def _everyone() -> bool:
-    return caller().level >= Level.ADMIN
+    return list_sessions(conn, wanted, sign_in_scope(caller()), session_token(), limit=limit)

@@ -50,6 +50,17 @@ def list_alerts(
     return rows_as(Alert, conn.execute(query.order_by(Alert.id.desc()).limit(limit)))
 
 
+def list_mutes(conn: Connection, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[AlertMute]:
+    """Lists mutes that have not ended, newest first."""
+    query = select(MUTES).where(
+        AlertMute.tenant_id == tenant_id,
+        or_(AlertMute.until.is_(None), AlertMute.until > func.clock_timestamp()),
+    )
+    if after is not None:
+        query = query.where(AlertMute.id < after)
+    return rows_as(AlertMute, conn.execute(query.order_by(AlertMute.id.desc()).limit(limit)))
+
+
 class Alerts:
     """The alerts of tenants; an operator's list has those of the service too."""
 
@@ -88,14 +99,8 @@ class Alerts:
 
     def list_mutes(self, tenant_id: UUID, *, limit: int, after: UUID | None = None) -> Sequence[AlertMute]:
         """Lists mutes that have not ended, newest first."""
-        query = select(MUTES).where(
-            AlertMute.tenant_id == tenant_id,
-            or_(AlertMute.until.is_(None), AlertMute.until > func.clock_timestamp()),
-        )
-        if after is not None:
-            query = query.where(AlertMute.id < after)
         with self._db.begin() as conn:
-            return rows_as(AlertMute, conn.execute(query.order_by(AlertMute.id.desc()).limit(limit)))
+            return list_mutes(conn, tenant_id, limit=limit, after=after)
 
     def unmute(self, tenant_id: UUID, mute_id: UUID, *, actor: str) -> None:
         """Ends a mute. Raises NotFound."""

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Connection, Select, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, Select, delete, func, insert, or_, select, tuple_, update
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.ids import new_token, token_hash
@@ -82,17 +82,24 @@ class SignInFilter:
 EVERY_SIGN_IN = SignInFilter()
 
 
+@dataclass(frozen=True, slots=True)
+class SignInScope:
+    """Whose sessions are listed: those of one key or user, else the tenant's, else all."""
+
+    owner_id: UUID | None = None
+    tenant_id: UUID | None = None
+
+
 def list_sessions(
     conn: Connection,
-    me: SessionOwner,
-    token: str,
-    wanted: SignInFilter = EVERY_SIGN_IN,
+    wanted: SignInFilter,
+    scope: SignInScope,
+    token: str = "",
     *,
-    everyone: bool,
     limit: int,
+    after: tuple[datetime, str] | None = None,
 ) -> list[ListedSession]:
-    """Lists live sessions, newest first: those of `me`, or with `everyone` the tenant's, or all for an operator."""
-    owner = WebSession.user_id if me.kind == "user" else WebSession.key_id
+    """Lists live sessions, newest first, from the one with this `created_at` and `id` on; `token` is this one's."""
     name = func.coalesce(WebUser.name, ApiKey.name)
     tenant_id = func.coalesce(WebUser.tenant_id, ApiKey.tenant_id)
     query = (
@@ -104,13 +111,17 @@ def list_sessions(
         .join(WebUser, WebUser.id == WebSession.user_id, isouter=True)
         .join(ApiKey, ApiKey.id == WebSession.key_id, isouter=True)
         .where(*IS_LIVE)
-        .order_by(WebSession.created_at.desc())
+        .order_by(WebSession.created_at.desc(), WebSession.token_hash.desc())
         .limit(limit)
     )
-    if not everyone:
-        query = query.where(owner == me.id)
-    elif me.own_tenant_id is not None:
-        query = query.where(tenant_id == me.own_tenant_id)
+    if after is not None:
+        query = query.where(
+            tuple_(WebSession.created_at, WebSession.token_hash) < (after[0], bytes.fromhex(after[1]))
+        )
+    if scope.owner_id is not None:
+        query = query.where(or_(WebSession.user_id == scope.owner_id, WebSession.key_id == scope.owner_id))
+    elif scope.tenant_id is not None:
+        query = query.where(tenant_id == scope.tenant_id)
     if wanted.text is not None:
         query = query.where(name.icontains(wanted.text, autoescape=True))
     if wanted.kind is not None:
