@@ -1,6 +1,6 @@
 """`make bench-peers`: Reveille and other schedulers side by side. Arguments: the names of those to measure.
 
-The peers run in their own virtual environments, `.venv-peers` and `.venv-peers-alpha`.
+The peers run in their own environments, `.venv-peers`, `.venv-peers-alpha` and `.venv-peers-node`.
 """
 
 from __future__ import annotations
@@ -11,43 +11,38 @@ import platform
 import sys
 import time
 from dataclasses import asdict
-from pathlib import Path
 
-from tests.bench.peers.measure import BURSTS, Found, Peer, Services, idle, killed, lateness, services
+from tests.bench.peers.measure import BURSTS, ROOT, Found, Peer, Services, idle, killed, lateness, services
 from tests.bench.peers.plot import picture
 from tests.bench.peers.reveille import measure_reveille
 
 MODULE = "tests.bench.peers."
 PEERS = (
-    Peer("APScheduler 3.11", ((f"{MODULE}apscheduler3",),)),
-    Peer("APScheduler 4 alpha", ((f"{MODULE}apscheduler4",),), "peers-alpha"),
+    Peer("APScheduler 3.11", ((f"{MODULE}apscheduler3",),), ahead=60.0),
+    Peer("APScheduler 4 alpha", ((f"{MODULE}apscheduler4",),), (".venv-peers-alpha/bin/python", "-m"), 60.0),
     Peer(
         "Celery beat", ((f"{MODULE}celery_beat", "beat", "{directory}/beat"), (f"{MODULE}celery_beat", "worker"))
     ),
-    Peer("Celery RedBeat", ((f"{MODULE}celery_beat", "redbeat"), (f"{MODULE}celery_beat", "worker"))),
+    Peer("Celery RedBeat", ((f"{MODULE}celery_beat", "redbeat"), (f"{MODULE}celery_beat", "worker")), ahead=40.0),
     Peer("Huey", ((f"{MODULE}huey_tasks",),)),
     Peer("Procrastinate", ((f"{MODULE}procrastinate_periodic",),)),
-    Peer("DBOS", ((f"{MODULE}dbos_schedules",),)),
+    Peer("DBOS", ((f"{MODULE}dbos_schedules",),), ahead=30.0),
+    Peer("pg-boss", (("tests/bench/peers/pg_boss.mjs",),), ("node",)),
     Peer("loop of 15 s", ((f"{MODULE}tick",),)),
 )
-AHEAD = {"APScheduler 3.11": 60.0, "APScheduler 4 alpha": 60.0, "Celery RedBeat": 40.0}
-"""Seconds that a peer needs to create the schedules of all bursts, if that is long."""
-ROOT = Path(__file__).parents[3]
 PICTURE = ROOT / "docs" / "peers.svg"
 
 
 def measure_peer(at_services: Services, peer: Peer) -> Found:
     """Makes all measurements of one peer; reports one that fails and makes the others."""
     found = Found(peer.name)
-    python = ROOT / f".venv-{peer.venv}" / "bin" / "python"
+    began = time.monotonic()
     for what in (lateness, idle, killed):
         try:
-            if what is lateness:
-                lateness(at_services, peer, python, found, AHEAD.get(peer.name, 20.0))
-            else:
-                what(at_services, peer, python, found)  # type: ignore[call-arg]
+            what(at_services, peer, found)
         except Exception as error:  # noqa: BLE001  # whatever a peer does, the others are measured
             found.error += f"{what.__name__}: {error!r}; "
+    found.seconds = time.monotonic() - began
     return found
 
 

@@ -12,7 +12,7 @@ import psycopg
 
 from scheduler.storage.engine import Database
 from tests.bench.due_to_called import DUE, wake, woken_agents
-from tests.bench.peers.measure import BURSTS, IDLE_SECONDS, KILLED, PATIENCE, STORED, Found
+from tests.bench.peers.measure import BURSTS, IDLE_SECONDS, KILLED, PATIENCE, SETTLE_SECONDS, STORED, Found
 from tests.bench.population import populate
 from tests.bench.server import sqlalchemy_url
 from tests.support.postgres import Databases
@@ -23,6 +23,7 @@ WOKEN = "SELECT count(*) FILTER (WHERE finished_at IS NOT NULL) FROM invocations
 def measure_reveille(databases: Databases) -> Found:
     """Makes all measurements."""
     found = Found("Reveille")
+    began = time.monotonic()
     for count in BURSTS:
         with woken_agents(databases, count) as (_, _port, path, url):
             late = wake(url, path, count)
@@ -31,6 +32,7 @@ def measure_reveille(databases: Databases) -> Found:
         found.rate[count] = len(late) / late[-1]
     _idle(databases, found)
     _killed(databases, found)
+    found.seconds = time.monotonic() - began
     return found
 
 
@@ -40,7 +42,7 @@ def _idle(databases: Databases, found: Found) -> None:
         populate(db, STORED)
         db.dispose()
         worker = psutil.Process(processes.pid("worker-0"))
-        time.sleep(10)
+        time.sleep(SETTLE_SECONDS)
         before = sum(worker.cpu_times()[:2])
         time.sleep(IDLE_SECONDS)
         found.stored, found.idle_cores = STORED, (sum(worker.cpu_times()[:2]) - before) / IDLE_SECONDS
