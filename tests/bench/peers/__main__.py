@@ -10,11 +10,13 @@ import os
 import platform
 import sys
 import time
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 
-from tests.bench.peers.measure import BURSTS, ROOT, Found, Peer, Services, idle, killed, lateness, services
+from tests.bench.peers.measure import BURSTS, ROOT, Found, Peer, idle, killed, lateness, services
 from tests.bench.peers.plot import picture
-from tests.bench.peers.reveille import measure_reveille
+from tests.bench.peers.reveille import reveille_idle, reveille_killed, reveille_lateness
 
 MODULE = "tests.bench.peers."
 PEERS = (
@@ -33,16 +35,17 @@ PEERS = (
 PICTURE = ROOT / "docs" / "peers.svg"
 
 
-def measure_peer(at_services: Services, peer: Peer) -> Found:
-    """Makes all measurements of one peer; reports one that fails and makes the others."""
-    found = Found(peer.name)
+def measure(name: str, parts: Iterable[Callable[[Found], None]]) -> Found:
+    """Makes all measurements of one; reports a part that fails and makes the others."""
+    found = Found(name)
     began = time.monotonic()
-    for what in (lateness, idle, killed):
+    for part in parts:
         try:
-            what(at_services, peer, found)
-        except Exception as error:  # noqa: BLE001  # whatever a peer does, the others are measured
-            found.error += f"{what.__name__}: {error!r}; "
+            part(found)
+        except Exception as error:  # noqa: BLE001  # whatever one does, the others are measured
+            found.error += f"{error!r}; "
     found.seconds = time.monotonic() - began
+    print(json.dumps(asdict(found)), flush=True)  # noqa: T201
     return found
 
 
@@ -51,33 +54,32 @@ def table(rows: list[Found]) -> str:
     heads = ["", *(f"{count:,} due, p50; p99" for count in BURSTS), "a second", "idle cores (stored)", "kill -9"]
     lines = [f"| {' | '.join(heads)} |", "|---" * len(heads) + "|"]
     for row in rows:
-        late = [
-            "; ".join(f"{each:,.2f}" for each in row.lateness[count])
-            + ("" if row.ran[count] >= count else f" ({row.ran[count]:,} ran)")
-            + " s"
-            if count in row.lateness
-            else "none ran"
-            for count in BURSTS
-        ]
+        late = " | ".join(_late(row, count) for count in BURSTS)
         lines.append(
-            f"| {row.name} | {' | '.join(late)} | {row.rate.get(BURSTS[-1], 0):,.0f} | {row.idle_cores:.2f} "
+            f"| {row.name} | {late} | {row.rate.get(BURSTS[-1], 0):,.0f} | {row.idle_cores:.2f} "
             f"({row.stored:,}) | {row.lost} lost, {row.doubled} doubled |"
         )
     return "\n".join(lines)
 
 
+def _late(row: Found, count: int) -> str:
+    if count not in row.lateness:
+        return "none ran" if count in row.ran else "not tried"
+    ran = "" if row.ran[count] >= count else f" ({row.ran[count]:,} ran)"
+    return "; ".join(f"{each:,.2f}" for each in row.lateness[count]) + f"{ran} s"
+
+
 def main(arguments: list[str]) -> int:
     """Measures, prints a line after each peer, then the table; writes the picture."""
     wanted = [each for each in arguments if not each.startswith("--")]
-    rows = []
     with services() as at_services:
-        if not wanted or "Reveille" in wanted:
-            rows.append(measure_reveille(at_services.databases))
-            print(json.dumps(asdict(rows[-1])), flush=True)  # noqa: T201
-        for peer in PEERS:
-            if not wanted or peer.name in wanted:
-                rows.append(measure_peer(at_services, peer))
-                print(json.dumps(asdict(rows[-1])), flush=True)  # noqa: T201
+        ours = [
+            partial(each, at_services.databases) for each in (reveille_lateness, reveille_idle, reveille_killed)
+        ]
+        of_all = {"Reveille": ours} | {
+            peer.name: [partial(each, at_services, peer) for each in (lateness, idle, killed)] for peer in PEERS
+        }
+        rows = [measure(name, parts) for name, parts in of_all.items() if not wanted or name in wanted]
     print(table(rows))  # noqa: T201
     where = f"{os.cpu_count()} cores, Python {platform.python_version()}, {time.strftime('%Y-%m-%d')}"
     print(where)  # noqa: T201

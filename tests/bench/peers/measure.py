@@ -176,8 +176,9 @@ def lateness(services: Services, peer: Peer, found: Found) -> None:
     first = next_minute(peer.ahead)
     slots = [(first + 60 * number, count) for number, count in enumerate(BURSTS)]
     with services.spec(slots, LOAD_SECONDS["lateness"]) as spec, running(peer, spec) as processes:
-        due = 0
+        due, tried = 0, []
         for slot, count in slots:
+            tried.append(count)
             due += count
             is_last = count == BURSTS[-1]
             deadline = slot + PATIENCE * (2 if is_last else 1)
@@ -191,7 +192,7 @@ def lateness(services: Services, peer: Peer, found: Found) -> None:
     for name, times in came.items():
         slot = int(name.partition("-")[0])
         by_count.setdefault(dict(slots)[slot], []).append(times[0] - slot)
-    for count in BURSTS:
+    for count in tried:
         late = sorted(by_count.get(count, []))
         found.ran[count] = len(late)
         if late:

@@ -23,7 +23,8 @@ def _bars(row: Found, top: float) -> Iterator[str]:
     for number, (count, colour) in enumerate(zip(BURSTS, COLOURS, strict=True)):
         y = top + 4 + number * (BAR + 2)
         if count not in row.lateness:
-            yield f'<text x="{LEFT + 4}" y="{y + 10}" fill="{colour}" font-size="10">none of {count:,} ran</text>'
+            words = f"none of {count:,} ran" if count in row.ran else f"{count:,} not tried"
+            yield f'<text x="{LEFT + 4}" y="{y + 10}" fill="{colour}" font-size="10">{words}</text>'
             continue
         low, high = (_x(each) for each in row.lateness[count])
         yield f'<rect x="{low}" y="{y}" width="{max(high - low, 3)}" height="{BAR}" fill="{colour}"/>'

@@ -20,23 +20,18 @@ from tests.support.postgres import Databases
 WOKEN = "SELECT count(*) FILTER (WHERE finished_at IS NOT NULL) FROM invocations"
 
 
-def measure_reveille(databases: Databases) -> Found:
-    """Makes all measurements."""
-    found = Found("Reveille")
-    began = time.monotonic()
+def reveille_lateness(databases: Databases, found: Found) -> None:
+    """Makes the BURSTS due, one after another."""
     for count in BURSTS:
         with woken_agents(databases, count) as (_, _port, path, url):
             late = wake(url, path, count)
         found.ran[count] = len(late)
         found.lateness[count] = (statistics.median(late), late[min(int(len(late) * 0.99), len(late) - 1)])
         found.rate[count] = len(late) / late[-1]
-    _idle(databases, found)
-    _killed(databases, found)
-    found.seconds = time.monotonic() - began
-    return found
 
 
-def _idle(databases: Databases, found: Found) -> None:
+def reveille_idle(databases: Databases, found: Found) -> None:
+    """Stores STORED triggers that are not due, and measures what the worker uses."""
     with woken_agents(databases, 0) as (processes, _port, _path, url):
         db = Database(sqlalchemy_url(url))
         populate(db, STORED)
@@ -48,7 +43,7 @@ def _idle(databases: Databases, found: Found) -> None:
         found.stored, found.idle_cores = STORED, (sum(worker.cpu_times()[:2]) - before) / IDLE_SECONDS
 
 
-def _killed(databases: Databases, found: Found) -> None:
+def reveille_killed(databases: Databases, found: Found) -> None:
     """Kills the worker during the calls. A call that was under way is repeated with the same id."""
     with (
         woken_agents(databases, KILLED) as (processes, _port, path, url),
