@@ -1,4 +1,7 @@
-"""`make bench`: measures what the design promises, in one run on one PostgreSQL. `--json` prints JSON only."""
+"""`make bench`: measures what the design promises, in one run on one PostgreSQL.
+
+`python -m tests.bench PART…` measures only some parts, such as `waking`; `--json` prints JSON only.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,8 @@ import json
 import os
 import statistics
 import sys
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass
 
 from tests.bench import scheduling
@@ -40,6 +44,10 @@ BEFORE = 31.0
 """Agents called a second on 2 cores, before invocations were claimed and ended together (2026-11-26)."""
 
 
+Measured = tuple[str, float, str, str, bool | None]
+"""What was measured, its value and unit, the target and whether it is met, if there is one."""
+
+
 @dataclass(frozen=True)
 class Line:
     """A measured figure, and its target, if any."""
@@ -57,7 +65,7 @@ def _rates(databases: Databases) -> tuple[float, ...]:
     return stock, *(scheduling.throughput(databases, each, FIRINGS) for each in TYPES)
 
 
-def _waking_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
+def _waking_lines(databases: Databases) -> Iterator[Measured]:
     """Measures the whole path from due to called, against a plain loop in the same run."""
     for count in (DUE_AT_ONCE, BURST):
         woken = waking(databases, count)
@@ -80,7 +88,7 @@ def _if_cores(met: bool, target: str) -> tuple[str, bool | None]:
     return (target, met) if (os.cpu_count() or 1) >= 4 else ("", None)
 
 
-def _call_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
+def _call_lines(databases: Databases) -> Iterator[Measured]:
     """Measures from the close of a window to the call, against an idle dispatch and the bare loop."""
     found = close_to_call(databases)
     for share in (0.5, 0.99):
@@ -96,7 +104,7 @@ def _call_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bo
     yield f"  against {TOGETHER} calls by the bare loop", ratio, "x", "<= 2.5", ratio <= 2.5
 
 
-def _fair_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
+def _fair_lines(databases: Databases) -> Iterator[Measured]:
     """Measures what one tenant's flood costs another."""
     found = fairness(databases)
     for figure, words in (("lateness", "lateness"), ("close_to_call", "close to call")):
@@ -104,7 +112,7 @@ def _fair_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bo
         yield f"{words} p99 beside another tenant's {FLOOD:,}, against without", ratio, "x", "<= 2", ratio <= 2
 
 
-def _stored_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
+def _stored_lines(databases: Databases) -> Iterator[Measured]:
     """Measures what a million stored triggers cost, compared with a thousand."""
     few, many = stored(databases, FEW_STORED), stored(databases, MANY_STORED)
     what = f"{MANY_STORED:,} triggers against {FEW_STORED:,}"
@@ -118,7 +126,7 @@ def _stored_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, 
     yield f"memory, {what}", more, "MB", "<= 50", more <= 50
 
 
-def _removal_lines(databases: Databases) -> Iterator[tuple[str, float, str, str, bool | None]]:
+def _removal_lines(databases: Databases) -> Iterator[Measured]:
     """Measures what the removal of old history costs, and whether the size is stable."""
     found = lateness_beside_removal(databases)
     ratio = found.beside / found.calm
@@ -133,82 +141,128 @@ def _removal_lines(databases: Databases) -> Iterator[tuple[str, float, str, str,
     )
 
 
-def bench(databases: Databases, say: Callable[[str], None]) -> list[Line]:
-    """Makes all measurements, in an order that keeps compared ones together."""
-    lines: list[Line] = []
-
-    def add(what: str, value: float, unit: str, target: str = "", met: bool | None = None) -> None:
-        lines.append(Line(what, round(value, 3), unit, target, met))
-        verdict = {None: "", True: "  ok", False: "  MISSED"}[met]
-        say(f"{what:<62} {value:>12,.2f} {unit:<10} {target}{verdict}")
-
+def _pass_lines(databases: Databases) -> Iterator[Measured]:
+    """Measures the firings recorded per second, against stock."""
     stock_rates, *our_rates = zip(*(_rates(databases) for _ in range(ROUNDS)), strict=True)
-    add(f"stock APScheduler: runs recorded ({STOCK_COUNT} due at once)", statistics.median(stock_rates), "per s")
+    stock = statistics.median(stock_rates)
+    yield f"stock APScheduler: runs recorded ({STOCK_COUNT} due at once)", stock, "per s", "", None
     for kind_name, rates in zip(TYPES, our_rates, strict=True):
         ratio = statistics.median(rate / stock for rate, stock in zip(rates, stock_rates, strict=True))
-        add(f"firings recorded, {kind_name}", statistics.median(rates), "per s")
-        add(f"  against stock, {kind_name}", ratio, "x", ">= 25", ratio >= 25)
+        yield f"firings recorded, {kind_name}", statistics.median(rates), "per s", "", None
+        yield f"  against stock, {kind_name}", ratio, "x", ">= 25", ratio >= 25
+
+
+def _lateness_lines(databases: Databases) -> Iterator[Measured]:
+    """Measures how late firings are, against stock."""
     for count in (FEW, BURST):
         ours, theirs = scheduling.lateness(databases, count), scheduling.stock_lateness(databases, count)
         for share in (0.5, 0.99):
             mine, stocks = scheduling.percentile(ours, share), scheduling.percentile(theirs, share)
-            add(f"lateness p{share * 100:.0f}, {count:,} due in one second", mine * 1000, "ms")
-            add("  stock", stocks * 1000, "ms")
+            yield f"lateness p{share * 100:.0f}, {count:,} due in one second", mine * 1000, "ms", "", None
+            yield "  stock", stocks * 1000, "ms", "", None
             if (count, share) == (BURST, 0.99):
-                add("  against stock", mine / stocks, "x", "<= 0.1", mine <= 0.1 * stocks)
+                yield "  against stock", mine / stocks, "x", "<= 0.1", mine <= 0.1 * stocks
+
+
+def _idle_lines(databases: Databases) -> Iterator[Measured]:
+    """Measures what triggers that are not due cost."""
     few, many = scheduling.idle_pass(databases, FEW), scheduling.idle_pass(databases, MANY)
-    add(f"idle pass, {FEW:,} triggers", few, "ms")
-    add(f"idle pass, {MANY:,} triggers", many, "ms")
-    add("  ratio", many / few, "x", "<= 1.5", many <= 1.5 * few)
+    yield f"idle pass, {FEW:,} triggers", few, "ms", "", None
+    yield f"idle pass, {MANY:,} triggers", many, "ms", "", None
+    yield "  ratio", many / few, "x", "<= 1.5", many <= 1.5 * few
     small, large = resident_megabytes(databases, FEW), resident_megabytes(databases, MANY)
-    add(f"scheduler's memory, {FEW:,} triggers", small, "MB")
-    add(f"scheduler's memory, {MANY:,} triggers", large, "MB")
-    add("  difference", large - small, "MB", "<= 30", large - small <= 30)
+    yield f"scheduler's memory, {FEW:,} triggers", small, "MB", "", None
+    yield f"scheduler's memory, {MANY:,} triggers", large, "MB", "", None
+    yield "  difference", large - small, "MB", "<= 30", large - small <= 30
+
+
+def _intake_lines(databases: Databases) -> Iterator[Measured]:
+    """Measures webhooks per second, against a bare route and with slow clients."""
     intake = intake_ratio(databases)
-    add("bare Flask route", intake.bare, "per s")
-    add("webhooks recorded, 20 triggers", intake.durable, "per s")
-    add("  ratio", intake.ratio, "x", ">= 0.4", intake.ratio >= 0.4)
-    add("webhooks recorded, one trigger", intake.single, "per s")
-    add("  ratio", intake.single_ratio, "x", ">= 0.4", intake.single_ratio >= 0.4)
-    add("webhook answered, p99", intake.p99_ms, "ms")
+    yield "bare Flask route", intake.bare, "per s", "", None
+    yield "webhooks recorded, 20 triggers", intake.durable, "per s", "", None
+    yield "  ratio", intake.ratio, "x", ">= 0.4", intake.ratio >= 0.4
+    yield "webhooks recorded, one trigger", intake.single, "per s", "", None
+    yield "  ratio", intake.single_ratio, "x", ">= 0.4", intake.single_ratio >= 0.4
+    yield "webhook answered, p99", intake.p99_ms, "ms", "", None
     attacked = intake_under_attack(databases)
-    add("webhooks recorded while 500 clients are slow", attacked.attacked, "per s")
-    add("  against calm", attacked.ratio, "x", ">= 0.8", attacked.ratio >= 0.8)
-    add("/healthz meanwhile, slowest", attacked.slowest_ms, "ms")
-    for lines_of in (_waking_lines, _call_lines, _fair_lines, _stored_lines, _removal_lines):
-        for line in lines_of(databases):
-            add(*line)
+    yield "webhooks recorded while 500 clients are slow", attacked.attacked, "per s", "", None
+    yield "  against calm", attacked.ratio, "x", ">= 0.8", attacked.ratio >= 0.8
+    yield "/healthz meanwhile, slowest", attacked.slowest_ms, "ms", "", None
+
+
+def _poll_lines(databases: Databases) -> Iterator[Measured]:
+    """Measures polls per minute of one worker."""
     polls = poll_capacity(databases)
-    add("polls, values unchanged", polls.per_minute, "per min", ">= 10000", polls.per_minute >= 10_000)
-    add("  worker", polls.worker_cores, "cores")
-    add("  PostgreSQL", polls.database_cores, "cores")
-    feeds = feed_capacity(databases)
-    add(
-        "feed polls, each answer parsed, no new entries",
-        feeds.per_minute,
-        "per min",
-        ">= 5000",
-        feeds.per_minute >= 5000,
-    )
+    yield "polls, values unchanged", polls.per_minute, "per min", ">= 10000", polls.per_minute >= 10_000
+    yield "  worker", polls.worker_cores, "cores", "", None
+    yield "  PostgreSQL", polls.database_cores, "cores", "", None
+    feeds = feed_capacity(databases).per_minute
+    yield "feed polls, each answer parsed, no new entries", feeds, "per min", ">= 5000", feeds >= 5000
+
+
+def _page_lines(databases: Databases) -> Iterator[Measured]:
+    """Measures open live pages, and list pages with a long history."""
     live = live_pages(databases)
-    add(f"{PAGES} live pages: web process", live.cores, "cores", "< 0.1", live.cores < 0.1)
-    add("  pictures to each page", live.pictures, "per s")
-    add("  database connections in all", live.connections, "", "<= 4", live.connections <= 4)
+    yield f"{PAGES} live pages: web process", live.cores, "cores", "< 0.1", live.cores < 0.1
+    yield "  pictures to each page", live.pictures, "per s", "", None
+    yield "  database connections in all", live.connections, "", "<= 4", live.connections <= 4
     for page in page_times(databases):
-        add(f"page {page.path}, 1,000,000 firings", page.long, "ms")
-        add("  against 1,000", page.ratio, "x", "<= 2", page.ratio <= 2)
+        yield f"page {page.path}, 1,000,000 firings", page.long, "ms", "", None
+        yield "  against 1,000", page.ratio, "x", "<= 2", page.ratio <= 2
+
+
+def _llm_lines(databases: Databases) -> Iterator[Measured]:
+    """Measures many runs of `llm` agents at once."""
     thought = thinking_cost(databases)
-    add(f"memory of each of {RUNS} runs of llm agents at once", thought.kilobytes, "kB")
-    add(f"first token to stored reply, {RUNS} at once, p50", thought.p50_ms, "ms")
-    add("  p99", thought.p99_ms, "ms")
+    yield f"memory of each of {RUNS} runs of llm agents at once", thought.kilobytes, "kB", "", None
+    yield f"first token to stored reply, {RUNS} at once, p50", thought.p50_ms, "ms", "", None
+    yield "  p99", thought.p99_ms, "ms", "", None
+
+
+PARTS: Mapping[str, Callable[[Databases], Iterator[Measured]]] = {
+    "passes": _pass_lines,
+    "lateness": _lateness_lines,
+    "idle": _idle_lines,
+    "intake": _intake_lines,
+    "waking": _waking_lines,
+    "calls": _call_lines,
+    "fairness": _fair_lines,
+    "stored": _stored_lines,
+    "removal": _removal_lines,
+    "polls": _poll_lines,
+    "pages": _page_lines,
+    "llm": _llm_lines,
+}
+
+
+def bench(databases: Databases, names: Collection[str], say: Callable[[str], None]) -> list[Line]:
+    """Makes the measurements of the named parts, in an order that keeps compared ones together."""
+    lines: list[Line] = []
+    for name, part in PARTS.items():
+        if name not in names:
+            continue
+        began = time.monotonic()
+        for what, value, unit, target, met in part(databases):
+            lines.append(Line(what, round(value, 3), unit, target, met))
+            verdict = {None: "", True: "  ok", False: "  MISSED"}[met]
+            say(f"{what:<62} {value:>12,.2f} {unit:<10} {target}{verdict}")
+        say(f"-- {name}: {time.monotonic() - began:.0f} s")
     return lines
 
 
 def main(arguments: list[str]) -> int:
-    """Prints a table during the measurement, then JSON; with --json only that. Exits 1 when a target is missed."""
+    """Prints a table during the measurement, then JSON; with --json only that. Exits 1 when a target is missed, and 2
+    for a part that does not exist.
+    """
     only_json = "--json" in arguments
+    names = [each for each in arguments if each != "--json"] or list(PARTS)
+    if unknown := set(names) - set(PARTS):
+        print(f"There is no part {', '.join(sorted(unknown))}; the parts are {', '.join(PARTS)}.", file=sys.stderr)  # noqa: T201
+        return 2
+    say = (lambda _line: None) if only_json else lambda line: print(line, flush=True)  # noqa: T201
     with bench_server() as databases:
-        lines = bench(databases, (lambda _line: None) if only_json else lambda line: print(line, flush=True))  # noqa: T201
+        lines = bench(databases, names, say)
     print(json.dumps([asdict(line) for line in lines], indent=None if not only_json else 2))  # noqa: T201
     return 1 if any(line.met is False for line in lines) else 0
 
