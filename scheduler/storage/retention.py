@@ -14,7 +14,12 @@ from scheduler.triggers.registry import ADDRESSED
 BATCH = 500
 """The most rows that one transaction removes, which takes a few milliseconds."""
 ENDED = "r.state IN ('succeeded', 'dead', 'skipped', 'cancelled')"
-DELIVERED = "r.state <> 'pending' AND (r.ack IS DISTINCT FROM 'deferred' OR r.deferred_until < clock_timestamp())"
+DELIVERED = "r.state <> 'pending' AND NOT (r.state = 'delivered' AND r.ack IS NOT DISTINCT FROM 'deferred')"
+"""A deferred firing comes back as pending, however long after its time: nothing may run, or all be paused, then."""
+TO_BE_SENT = """
+    (SELECT n.{column} FROM notification_deliveries d JOIN notifications n ON n.id = d.notification_id
+     WHERE d.state = 'pending' AND n.{column} IS NOT NULL)
+"""
 SPENT = f"clock_timestamp() - interval '{IDS_KEPT_DAYS} days'"
 
 
@@ -49,7 +54,8 @@ KINDS: Mapping[History, _Kind] = {
     History.INVOCATIONS: _Kind(
         "invocations",
         "finished_at",
-        f"{ENDED} AND NOT EXISTS (SELECT FROM firings f WHERE f.invocation_id = r.id AND f.state = 'pending')",
+        f"""{ENDED} AND NOT EXISTS (SELECT FROM firings f WHERE f.invocation_id = r.id AND f.state = 'pending')
+            AND r.id NOT IN {TO_BE_SENT.format(column="invocation_id")}""",
         """
         , reflections AS (DELETE FROM sessions WHERE invocation_id IN (SELECT id FROM gone) RETURNING id)
         , transcripts AS (DELETE FROM messages WHERE session_id IN (SELECT id FROM reflections))
@@ -70,7 +76,7 @@ KINDS: Mapping[History, _Kind] = {
             ON CONFLICT DO NOTHING
         )""",  # noqa: S608  # constants only
     ),
-    History.NOTIFICATIONS: _Kind("notifications", "created_at"),
+    History.NOTIFICATIONS: _Kind("notifications", "created_at", f"r.id NOT IN {TO_BE_SENT.format(column='id')}"),
     History.AUDIT: _Kind("audit_events", "at"),
 }
 

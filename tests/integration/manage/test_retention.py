@@ -137,6 +137,35 @@ def test_ids_outlive_their_rows(api: Api, db: Database) -> None:
     assert deliver({"n": 1})["duplicate"] is False, "after 30 days it is forgotten"
 
 
+def test_a_deferred_firing_that_has_yet_to_come_back_is_kept(api: Api, db: Database) -> None:
+    """As after its return time passed while nothing ran, or while all was paused."""
+    agent = api.agent("ada", dedup_delay_seconds=0)["id"]
+    trigger = api.trigger(agent, "later", type="once", config={"at": "2099-01-01T00:00:00Z"})["id"]
+    firing = api.post(f"/triggers/{trigger}/fire", status=202)["firing_id"]
+    run_once(db, Replied("done"))
+    api.post(f"/firings/{firing}/ack", {"status": "deferred", "until": "2099-01-01T00:00:00Z"}, status=200)
+    change(db, "UPDATE firings SET deferred_until = clock_timestamp() - interval '1 minute'")
+    age(db, 100, History.FIRINGS)
+    assert prune(db) == {}
+    run_once(db, Replied("done again"))
+    assert prune(db) == {History.FIRINGS: 1}
+
+
+def test_what_has_yet_to_be_sent_to_a_target_is_kept(api: Api, db: Database) -> None:
+    agent = api.agent("ada", dedup_delay_seconds=0)["id"]
+    target = {"name": "ops", "kind": "webhook", "url": "https://ops.example/hook"}
+    api.post(f"/agents/{agent}/notification-targets", target)
+    trigger = api.trigger(agent, "later", type="once", config={"at": "2099-01-01T00:00:00Z"})["id"]
+    api.post(f"/triggers/{trigger}/fire", status=202)
+    run_once(db, Replied("It rains."))
+    age(db, 100, History.NOTIFICATIONS, History.INVOCATIONS)
+    assert prune(db) == {}
+    change(db, "UPDATE notification_deliveries SET state = 'delivered'")
+    assert prune(db, invocations=0) == {History.NOTIFICATIONS: 1}
+    assert prune(db) == {History.INVOCATIONS: 1}
+    assert rows(db, "SELECT id FROM notification_deliveries") == []
+
+
 def test_many_rows_go_in_batches_and_a_look_rests_after_it_found_nothing(api: Api, db: Database) -> None:
     del api
     change(
