@@ -141,7 +141,7 @@ async def _invoke(
     for_agents = allow_private.and_loopback() if settings.is_local else allow_private
     async with (
         GuardedClient(allow_private=allow_private) as client,
-        GuardedClient(allow_private=for_agents) as runner,
+        GuardedClient(allow_private=for_agents, keeps_alive=True) as runner,
     ):
         assert settings.secret_key is not None  # noqa: S101  # for_server has seen to it
         box = SecretBox(settings.secret_key.get_secret_value())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Self
@@ -15,13 +14,17 @@ import httpx
 
 from scheduler.domain.errors import InvalidField
 from scheduler.net.body import ACCEPT_ENCODING, read_body
+from scheduler.net.connection import Connection, Connector, write_request
 from scheduler.net.errors import AnswerBroken, ConnectFailed, TimedOut, TooLarge, TooManyRedirects, UrlRefused
-from scheduler.net.headers import after_redirect, check_headers
+from scheduler.net.headers import Headers, after_redirect, check_headers
+from scheduler.net.kept import KEPT_SECONDS, Kept
 from scheduler.net.policy import AllowedPrivate, ParsedUrl, check_url
 from scheduler.net.resolver import Resolver
-from scheduler.net.transport import GuardedTransport
+from scheduler.net.response import Head
+from scheduler.net.transport import Gate, GuardedTransport
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+_DEFAULTS = {"user-agent": ("User-Agent", "Reveille"), "accept": ("Accept", "*/*")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +69,15 @@ class GuardedClient:
         allow_private: AllowedPrivate,
         resolver: Resolver | None = None,
         connect_timeout: float = 10.0,
-        ssl_context: ssl.SSLContext | None = None,
-        inner: httpx.AsyncBaseTransport | None = None,
+        connector: Connector | None = None,
+        keeps_alive: bool = False,
     ) -> None:
-        self._allow_private = allow_private
+        """`keeps_alive`: requests that follow each other closely may share a connection."""
+        self._gate = Gate(allow_private=allow_private, resolver=resolver, connector=connector)
         self._connect_timeout = connect_timeout
-        self._transport = GuardedTransport(
-            allow_private=allow_private, resolver=resolver, ssl_context=ssl_context, inner=inner
-        )
+        self._kept = Kept(KEPT_SECONDS if keeps_alive else 0.0)
+        self.transport = GuardedTransport(self._gate)
+        """The same for the clients of libraries: `httpx_client` and `httpx2_client`."""
 
     async def request(
         self,
@@ -97,7 +101,7 @@ class GuardedClient:
         AnswerBroken, TooLarge, TooManyRedirects, and InvalidField for `headers` or `method`.
         """
         check_headers(headers or {})
-        call = _Call(method, check_url(url, self._allow_private), headers or {}, content)
+        call = _Call(method, check_url(url, self._gate.allow_private), headers or {}, content)
         try:
             async with asyncio.timeout(timeout):
                 for _ in range(max_redirects + 1 if follow_redirects else 1):
@@ -110,14 +114,9 @@ class GuardedClient:
             raise TimedOut(f"{call.target.host} did not answer in full within {timeout:g} s.") from None
         raise TooManyRedirects(f"More than {max_redirects} redirects, the last one to {call.target.host}.")
 
-    @property
-    def transport(self) -> GuardedTransport:
-        """The transport of all requests, used by `httpx_client` and `httpx2_client`."""
-        return self._transport
-
     async def aclose(self) -> None:
-        """Closes the open connections."""
-        await self._transport.aclose()
+        """Closes the connections that are kept."""
+        self._kept.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -129,28 +128,39 @@ class GuardedClient:
         self, call: _Call, max_bytes: int, truncate: bool, lenient: bool, follow: bool
     ) -> Answer | _Call:
         """Sends one request; returns its response, or the next request for a redirect to follow."""
-        headers = httpx.Headers({"User-Agent": "Reveille", "Accept": "*/*"})
-        headers.update(call.headers)
-        headers.update({"Accept-Encoding": ACCEPT_ENCODING, "Connection": "close"})
-        request = httpx.Request(
-            call.method,
-            _parsed(str(call.target)),
-            headers=headers,
-            content=call.content,
-            extensions={"timeout": httpx.Timeout(None, connect=self._connect_timeout).as_dict()},
-        )
-        response = await self._transport.handle_async_request(request)
+        began = asyncio.get_running_loop().time()
+        connection, head = await self._sent(call)
         try:
-            location = response.headers.get("location")
-            if follow and response.status_code in _REDIRECTS and location:
-                return call.redirected(response.status_code, self._next_target(call, location))
-            encoding = response.headers.get("content-encoding", "")
-            body, cut = await read_body(response.aiter_raw(), encoding, max_bytes, lenient=lenient)
+            headers = Headers(head.fields)
+            location = headers.get("location")
+            if follow and head.status in _REDIRECTS and location:
+                return call.redirected(head.status, self._next_target(call, location))
+            encoding = headers.get("content-encoding", "")
+            body, cut = await read_body(connection.chunks(), encoding, max_bytes, lenient=lenient)
         finally:
-            await response.aclose()
+            self._kept.add(connection, began)
         if cut and not truncate:
             raise TooLarge(f"The answer of {call.target.host} is larger than {max_bytes} bytes.")
-        return Answer(response.status_code, response.headers, body, cut, str(call.target))
+        return Answer(head.status, headers, body, cut, str(call.target))
+
+    async def _sent(self, call: _Call) -> tuple[Connection, Head]:
+        """Sends a request and returns the head of its response.
+
+        What breaks before any answer on a connection that was kept is sent again on a new one: most likely the server
+        had just closed it. It may have received the request, as with any connection that breaks.
+        """
+        message = _written(call, "keep-alive" if self._kept.seconds else "close")
+        places = await self._gate.places(call.target)
+        kept = self._kept.take(places)
+        while True:
+            connection = kept or await self._gate.connect(places, self._connect_timeout)
+            try:
+                return connection, await connection.send(call.method, message)
+            except BaseException as error:
+                connection.close()
+                if kept is None or kept.has_answered or not isinstance(error, httpx.TransportError):
+                    raise
+                kept = None
 
     def _next_target(self, call: _Call, location: str) -> ParsedUrl:
         try:
@@ -158,14 +168,29 @@ class GuardedClient:
         except ValueError:
             raise UrlRefused(f"{call.target.host} redirects to an invalid URL.") from None
         try:
-            return check_url(url, self._allow_private)
+            return check_url(url, self._gate.allow_private)
         except UrlRefused as error:
             raise UrlRefused(f"{call.target.host} redirects to a URL that is refused: {error.message}") from None
 
 
+def _written(call: _Call, connection: str) -> bytes:
+    """Returns the request as bytes, with our own headers and the caller's."""
+    host, path = _host_and_path(call.target)
+    given = {name.lower(): (name, value) for name, value in call.headers.items()}
+    headers = [
+        *(_DEFAULTS | given).values(),
+        ("Accept-Encoding", ACCEPT_ENCODING),
+        ("Connection", connection),
+    ]
+    fields = [(b"Host", host), *((name.encode(), value.encode()) for name, value in headers)]
+    return write_request(call.method, path, fields, call.content or b"")
+
+
 @functools.lru_cache(maxsize=1024)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)
+def _host_and_path(target: ParsedUrl) -> tuple[bytes, bytes]:
+    """Returns the Host header of a URL, and its path and query, percent-encoded."""
+    url = httpx.URL(str(target))
+    return url.netloc, url.raw_path
 
 
 @contextlib.contextmanager

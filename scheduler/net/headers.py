@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from scheduler.domain.errors import InvalidField
 from scheduler.net import policy
@@ -29,6 +29,32 @@ _HARMLESS = frozenset({"accept", "accept-language", "user-agent"})
 _ABOUT_THE_BODY = frozenset({"content-encoding", "content-language", "content-type"})
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"(?:[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?)?")
+
+
+class Headers(Mapping[str, str]):
+    """Fields by name, which is case-insensitive; the values of a repeated one are joined (RFC 9110 §5.2)."""
+
+    def __init__(self, fields: Iterable[tuple[bytes, bytes]]) -> None:
+        self._values: dict[str, str] = {}
+        for name, value in fields:
+            key, text = name.decode("latin-1").lower(), _decoded(value)
+            self._values[key] = f"{self._values[key]}, {text}" if key in self._values else text
+
+    def __getitem__(self, name: str) -> str:
+        return self._values[name.lower()]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+
+def _decoded(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def check_headers(headers: Mapping[str, str]) -> None:

@@ -93,7 +93,7 @@ class ReceivedMessage:
     refused: list[str] = field(default_factory=list)
     """Why it did not wake a listening agent: the limits on wakes between agents."""
     undecided: list[Look] = field(default_factory=list)
-    """Listening triggers with expressions: `fire_matching` matches them after the commit, or else the interval check."""
+    """Listening triggers with expressions, for `fire_matching` after the commit, or else for the interval check."""
 
 
 def receive_message(conn: Connection, message: NewMessage) -> ReceivedMessage:

@@ -13,14 +13,13 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
-import httpcore
-import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from scheduler.net.addresses import IPAddress
+from scheduler.net.connection import Connection, Connector, Place
 from scheduler.net.policy import AllowedPrivate
 from scheduler.net.resolver import FixtureResolver
 
@@ -163,32 +162,18 @@ class Rebound:
         return self._answers[min(self.look_ups, len(self._answers)) - 1]
 
 
-class RecordingBackend(httpcore.AsyncNetworkBackend):
+class RecordingConnector(Connector):
     """Records the destination of each connection, and connects to a loopback server instead."""
 
-    def __init__(self, ports: dict[int, int]) -> None:
+    def __init__(self, ports: dict[int, int], trusting: ssl.SSLContext | None = None) -> None:
+        super().__init__(trusting or ssl.create_default_context())
         self.connected: list[tuple[str, int]] = []
         self._ports = ports
-        self._real = httpcore.AnyIOBackend()
 
-    async def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
-    ) -> httpcore.AsyncNetworkStream:
-        self.connected.append((host, port))
-        to = self._ports.get(port, self._ports[80])
-        return await self._real.connect_tcp("127.0.0.1", to, timeout, local_address, socket_options)
-
-
-def recorded(backend: RecordingBackend, trusting: ssl.SSLContext | None = None) -> httpx.AsyncHTTPTransport:
-    """Returns httpx's own transport on top of `backend`."""
-    transport = httpx.AsyncHTTPTransport(verify=trusting or ssl.create_default_context())
-    transport._pool = httpcore.AsyncConnectionPool(ssl_context=trusting, network_backend=backend)
-    return transport
+    async def connect(self, place: Place, timeout: float | None) -> Connection:
+        self.connected.append((place.address, place.port))
+        port = self._ports.get(place.port, self._ports[80])
+        return await super().connect(place._replace(address="127.0.0.1", port=port), timeout)
 
 
 _watchers: list[list[tuple[str, int]]] = []

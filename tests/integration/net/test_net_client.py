@@ -11,10 +11,11 @@ import pytest
 
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.net.client import GuardedClient
+from scheduler.net.connection import Connector
 from scheduler.net.errors import AnswerBroken, ConnectFailed, ResolveFailed, TimedOut, UrlRefused
 from scheduler.net.policy import AllowedPrivate
 from scheduler.net.resolver import FixtureResolver, SystemResolver
-from scheduler.net.transport import GuardedTransport, default_ssl_context
+from scheduler.net.transport import Gate, GuardedTransport, default_ssl_context
 from tests.integration.net.net_servers import (
     LOOPBACK,
     OK,
@@ -71,7 +72,7 @@ async def test_tls_asks_for_the_name_and_checks_the_certificate_against_it(tmp_p
         GuardedClient(
             allow_private=LOOPBACK,
             resolver=names(shop="127.0.0.1", other="127.0.0.1"),
-            ssl_context=trusting,
+            connector=Connector(trusting),
         ) as client,
     ):
         answer = await client.request("GET", f"https://shop.example:{server.port}/", timeout=5, max_bytes=100)
@@ -169,7 +170,7 @@ async def test_a_connection_is_never_used_twice() -> None:
         await exchange.send(OK)
         await never(exchange)
 
-    transport = GuardedTransport(allow_private=LOOPBACK, resolver=names(shop="127.0.0.1", other="127.0.0.1"))
+    transport = GuardedTransport(Gate(allow_private=LOOPBACK, resolver=names(shop="127.0.0.1", other="127.0.0.1")))
     async with serve(keep_open) as server, httpx.AsyncClient(transport=transport, trust_env=False) as client:
         with watched_sockets() as sockets:
             for name in ("shop", "shop", "other"):
@@ -268,7 +269,7 @@ async def test_a_client_of_a_library_is_guarded_by_the_transport() -> None:
             b"HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\nContent-Length: 0\r\n\r\n"
         )
 
-    transport = GuardedTransport(allow_private=LOOPBACK, resolver=names(shop="127.0.0.1"))
+    transport = GuardedTransport(Gate(allow_private=LOOPBACK, resolver=names(shop="127.0.0.1")))
     async with (
         serve(to_the_metadata) as server,
         httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=True) as client,

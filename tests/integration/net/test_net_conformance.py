@@ -26,10 +26,9 @@ from tests.integration.net.net_servers import (
     Exchange,
     Handler,
     Rebound,
-    RecordingBackend,
+    RecordingConnector,
     addresses,
     certificate,
-    recorded,
     serve,
     watched_sockets,
 )
@@ -58,32 +57,33 @@ class World:
     """A client whose connections are recorded."""
 
     client: GuardedClient
-    backend: RecordingBackend
+    connector: RecordingConnector
     sockets: list[tuple[str, int]]
 
     async def get(self, url: str, *, follow: bool = False) -> Answer:
         return await self.client.request("GET", url, timeout=5, max_bytes=1000, follow_redirects=follow)
 
     def assert_nothing_was_connected(self) -> None:
-        assert self.backend.connected == []
+        assert self.connector.connected == []
         assert self.sockets == []
 
     def assert_only_public_addresses(self) -> None:
-        for address, _ in self.backend.connected:
+        for address, _ in self.connector.connected:
             # The interpreter's own classification, as a second opinion.
             assert ip_address(address).is_global, address
-        assert len(self.sockets) == len(self.backend.connected)
+        assert len(self.sockets) == len(self.connector.connected)
 
 
 @contextlib.asynccontextmanager
 async def world(resolver: Resolver, tmp_path: Path, answer: bytes | Handler = OK) -> AsyncIterator[World]:
     tls, trusting = certificate(tmp_path, *DNS)
     async with serve(answer) as plain, serve(answer, tls=tls) as secure:
-        backend = RecordingBackend({80: plain.port, 443: secure.port})
-        inner = recorded(backend, trusting)
+        connector = RecordingConnector({80: plain.port, 443: secure.port}, trusting)
         with watched_sockets() as sockets:
-            async with GuardedClient(allow_private=AllowedPrivate(), resolver=resolver, inner=inner) as client:
-                yield World(client, backend, sockets)
+            async with GuardedClient(
+                allow_private=AllowedPrivate(), resolver=resolver, connector=connector
+            ) as client:
+                yield World(client, connector, sockets)
 
 
 def rows(*expected: str) -> list[Any]:
@@ -106,7 +106,7 @@ async def test_an_allowed_url_connects_to_its_public_address(row: dict[str, Any]
     async with world(fixture_resolver(), tmp_path) as here:
         answer = await here.get(row["url"])
         assert answer.body == b"ok"
-        (address, port) = here.backend.connected[0]
+        (address, port) = here.connector.connected[0]
         assert ip_address(address) in addresses(*meant)
         assert port == (parts.port or {"http": 80, "https": 443}[parts.scheme])
         here.assert_only_public_addresses()
@@ -120,7 +120,7 @@ async def test_a_doubtful_url_never_reaches_a_private_address(row: dict[str, Any
             with contextlib.suppress(NetworkError):
                 await here.get(row["url"])
         if sequence:
-            assert here.backend.connected[0][0] == sequence[0][0]
+            assert here.connector.connected[0][0] == sequence[0][0]
         here.assert_only_public_addresses()
 
 
@@ -137,7 +137,7 @@ async def test_a_redirect_is_judged_like_the_first_url(row: dict[str, Any], tmp_
         else:
             with pytest.raises(UrlRefused):
                 await here.get(row["start"], follow=True)
-            assert len(here.backend.connected) == 1
+            assert len(here.connector.connected) == 1
         here.assert_only_public_addresses()
 
 

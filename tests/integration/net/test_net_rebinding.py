@@ -16,7 +16,7 @@ from scheduler.net.addresses import IPAddress
 from scheduler.net.client import GuardedClient
 from scheduler.net.errors import UrlRefused
 from scheduler.net.policy import AllowedPrivate
-from tests.integration.net.net_servers import OK, RecordingBackend, certificate, recorded, serve, watched_sockets
+from tests.integration.net.net_servers import OK, RecordingConnector, certificate, serve, watched_sockets
 
 pytestmark = pytest.mark.anyio
 
@@ -86,21 +86,21 @@ async def test_the_address_that_was_checked_is_the_one_connected_to(scheme: str,
         serve(OK) as plain,
         serve(OK, tls=tls) as secure,
     ):
-        backend = RecordingBackend({80: plain.port, 443: secure.port})
+        connector = RecordingConnector({80: plain.port, 443: secure.port}, trusting)
         client = GuardedClient(
             allow_private=AllowedPrivate(),
             resolver=StubResolver(dns_port),
-            inner=recorded(backend, trusting),
+            connector=connector,
         )
         async with client:
             answer = await client.request("GET", f"{scheme}://rebind.example/", timeout=5, max_bytes=100)
             assert answer.body == b"ok"
             assert len(server.queries) == 1
-            assert [address for address, _ in backend.connected] == [str(PUBLIC)]
+            assert [address for address, _ in connector.connected] == [str(PUBLIC)]
             with pytest.raises(UrlRefused, match=r"127\.0\.0\.1"):
                 await client.request("GET", f"{scheme}://rebind.example/", timeout=5, max_bytes=100)
             assert len(server.queries) == 2
-            assert len(backend.connected) == 1
+            assert len(connector.connected) == 1
 
 
 async def test_the_private_server_itself_is_never_connected_to() -> None:

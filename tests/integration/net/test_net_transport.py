@@ -7,14 +7,14 @@ import asyncio
 import httpx
 import pytest
 
-from scheduler.net.transport import OneRequestTransport, default_ssl_context
-from tests.integration.net.net_servers import Exchange, serve
+from scheduler.net.transport import Gate, GuardedTransport
+from tests.integration.net.net_servers import LOOPBACK, Exchange, serve
 
 BIG = 2 * 1024 * 1024
 
 
-def transport() -> OneRequestTransport:
-    return OneRequestTransport(default_ssl_context())
+def transport() -> GuardedTransport:
+    return GuardedTransport(Gate(allow_private=LOOPBACK))
 
 
 async def _get(url: str, body: bytes = b"", **timeout: float) -> httpx.Response:
