@@ -19,8 +19,6 @@ from scheduler.domain.retention import read_days
 
 MAKE_SECRET_KEY = "python3 -c 'import secrets; print(secrets.token_urlsafe(32))'"  # noqa: S105  # a command
 MIN_KEY_LENGTH = 16
-PERMITTED_KINDS = ("check", "file", "email", "queue")
-"""Kinds that agents may create only with the operator's permission."""
 
 _SCHEME = re.compile(r"^(postgres|postgresql|postgresql\+psycopg)://")
 _WITH_PORT = re.compile(r"(?<=/)(\d+):\d+$")
@@ -147,9 +145,14 @@ def _check_directories(value: dict[str, str]) -> dict[str, str]:
 
 def _kind_names(value: str) -> str:
     names = [name.strip() for name in value.split(",") if name.strip()]
-    for name in names:
-        if name not in PERMITTED_KINDS:
-            raise ValueError(f"{name!r} must be one of {', '.join(PERMITTED_KINDS)}, separated by commas")
+    if names:
+        # Here, because kinds take a moment to load, also those of installed packages.
+        from scheduler.triggers.registry import KINDS
+
+        known = [name for name, kind in KINDS.items() if kind.needs_permission]
+        for name in names:
+            if name not in known:
+                raise ValueError(f"{name!r} must be one of {', '.join(known)}, separated by commas")
     return ",".join(names)
 
 

@@ -90,8 +90,8 @@ SAID = {
         "none",
     ),
     "agent_kinds": Said(
-        "which of `check`, `file`, `email` and `queue` agents may create themselves, separated by "
-        "commas; people always may",
+        "which of `check`, `file`, `email`, `queue` and such kinds of installed packages agents may create "
+        "themselves, separated by commas; people always may",
         "`run`, `web`, `worker`",
         "none",
     ),

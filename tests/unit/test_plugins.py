@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from config.settings import load_settings
 from scheduler.channels.registry import KINDS
+from scheduler.domain.errors import ConfigurationError
 from scheduler.notifications.targets.registry import TARGETS
 from scheduler.runtimes.http_presets import presets
 
@@ -37,7 +41,9 @@ zulip = scratch_chat:ZulipTarget
 """
 SHOW = """
 from api.schemas.channels import ChannelIn
+from config.settings import load_settings
 from scheduler.channels.registry import KINDS
+from scheduler.domain.errors import ConfigurationError
 from scheduler.channels.slack import SlackChannel
 from scheduler.notifications.targets.registry import TARGETS, open_target
 assert KINDS["slack"] is SlackChannel
@@ -261,3 +267,30 @@ def test_presets_of_a_package_are_found_and_broken_ones_left_out(tmp_path: Path)
     assert (
         len([line for line in done.stderr.splitlines() if "is left out" in line or "not be loaded" in line]) == 3
     )
+
+
+GUARDED = """
+from typing import ClassVar
+from scheduler.triggers.check import CheckConfig
+
+class Probe(CheckConfig):
+    kind: ClassVar = "probe"
+"""
+GUARDED_SHOW = """
+from config.settings import load_settings
+print(sorted(load_settings().permitted.agent_kinds))
+"""
+
+
+def test_the_operator_can_let_agents_create_a_kind_of_a_package(tmp_path: Path) -> None:
+    script = f"import os; os.environ['REVEILLE_AGENT_KINDS'] = 'probe,check'\n{GUARDED_SHOW}"
+    done = run_beside(
+        tmp_path, "scratch_probe", "[reveille.triggers]\nprobe = scratch_probe:Probe\n", GUARDED, script
+    )
+    assert done.stdout.strip() == "['check', 'probe']", done.stderr
+
+
+def test_a_kind_that_needs_no_permission_is_refused_in_the_setting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REVEILLE_AGENT_KINDS", "check,cron")
+    with pytest.raises(ConfigurationError, match="'cron' must be one of check, file, email, queue"):
+        load_settings()
