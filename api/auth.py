@@ -28,6 +28,7 @@ from api.auth_failures import limit_wrong_keys, note_refusal
 from api.services import services
 from scheduler.domain.errors import Forbidden, NotFound, Unauthorized
 from scheduler.domain.ids import parse_id
+from scheduler.manage.checks import Trier
 from scheduler.manage.keys import Requester
 from scheduler.storage.keys import AGENT_PREFIX, find_key
 from scheduler.storage.tenants import DEFAULT_TENANT, get_tenant
@@ -81,6 +82,11 @@ class Caller:
     def requester(self) -> Requester:
         """The caller for the services of keys and of web users."""
         return Requester(self.tenant_id, self.actor, self.is_operator)
+
+    @property
+    def trier(self) -> Trier:
+        """The caller, for trials of checks."""
+        return Trier(self.tenant_id, self.actor, self.agent_id)
 
     @property
     def is_agent(self) -> bool:

@@ -18,6 +18,7 @@ from scheduler.channels.registry import open_channel
 from scheduler.domain.clock import Clock, SystemClock
 from scheduler.manage.agents import Agents
 from scheduler.manage.channels import Channels
+from scheduler.manage.checks import Checks
 from scheduler.manage.definitions.service import Definitions
 from scheduler.manage.definitions.unit_of_work import Services as Joined
 from scheduler.manage.deliveries import Deliveries
@@ -51,6 +52,7 @@ class Services:
     db: Database
     box: SecretBox
     triggers: Triggers
+    checks: Checks
     agents: Agents
     models: Models
     keys: Keys
@@ -102,6 +104,7 @@ def build_parts(settings: Settings) -> Services:
         db=db,
         box=box,
         triggers=triggers,
+        checks=Checks(db, box, allow_private, settings.permitted, clock),
         agents=Agents(db, operator),
         models=Models(db, box, for_agents, lambda spec: ask_model(spec, for_agents, read_variable)),
         allow_private=allow_private,

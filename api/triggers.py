@@ -10,7 +10,6 @@ from flask import Response
 from api.addresses import hook_address
 from api.auth import Level, caller, needs
 from api.idempotency import keyed_request
-from api.polls import header_names, seen_now
 from api.resource import (
     CHANGES,
     EMPTY,
@@ -50,7 +49,6 @@ from scheduler.storage.idempotency import answered_before
 from scheduler.storage.queries import count_acks
 from scheduler.storage.trigger_views import TriggerView
 from scheduler.triggers.base import TriggerConfig
-from scheduler.triggers.poll import PollConfig
 from scheduler.triggers.preview import preview
 from scheduler.triggers.registry import KINDS
 
@@ -113,10 +111,11 @@ def show_triggers(query: TriggerQuery) -> Response:
 @needs(Level.READ, own=True)
 def show_trigger(path: TriggerPath) -> Response:
     """Show a trigger, with its agent's acknowledgements."""
-    shown = TriggerOut.model_validate(reached(path.trigger_id))
+    found = reached(path.trigger_id)
     with services().db.begin() as conn:
         acks = count_acks(conn, path.trigger_id)
-        names = header_names(conn, path.trigger_id) if shown.type == PollConfig.kind else []
+    shown = TriggerOut.model_validate(found)
+    names = services().checks.header_names(found)
     return answer(TriggerWhole(**dict(shown), acks=AckCounts(**acks), header_names=names))
 
 
@@ -174,7 +173,7 @@ def fire_trigger(path: TriggerPath) -> Response:
     A poll is checked first, and the firing carries the result; if the check fails, it fires without one. With an
     Idempotency-Key a repeated request fires nothing and returns the first firing.
     """
-    reached(path.trigger_id)
+    found = reached(path.trigger_id)
     who = caller()
     request = keyed_request(f"fire:{path.trigger_id}")
     with services().db.begin() as conn:
@@ -185,7 +184,7 @@ def fire_trigger(path: TriggerPath) -> Response:
         actor=who.actor,
         by_agent=who.is_agent,
         request=request,
-        seen=None if is_repeated else seen_now(path.trigger_id),
+        seen=None if is_repeated else services().checks.find_now(who.trier, found),
     )
     return answer(FiredOut.model_validate(fired), 202)
 

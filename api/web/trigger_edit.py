@@ -7,7 +7,6 @@ from typing import Any
 from flask import Response, g, request
 
 from api.auth import Level, caller, needs
-from api.polls import checked_config, look
 from api.resource import given
 from api.services import services
 from api.web.base import done, page_blueprint, render
@@ -59,7 +58,8 @@ def make() -> Response:
         if request.form.get("do") == "preview":
             return _form(kind, shown, ahead=_ahead(kind, _config(kind)))
         if request.form.get("do") == "try":
-            return _form(kind, shown, trial=look(checked_config(kind, _config(kind)), None))
+            trial = services().checks.try_config(caller().trier, kind, _config(kind))
+            return _form(kind, shown, trial=trial)
         body = new_trigger(kind, shown)
         agent_id = parse_id(request.form.get("agent_id", ""), "agent")
         who = caller()

@@ -10,7 +10,6 @@ from sqlalchemy import Connection
 
 from api.addresses import hook_address
 from api.auth import Level, caller, needs
-from api.polls import look, opened, poll_detail, seen_now
 from api.services import services
 from api.web.base import done, page_blueprint, paged, render
 from api.web.insights import read_panel
@@ -19,12 +18,11 @@ from api.web.trigger_history import passed_in_pauses
 from scheduler.domain.errors import InvalidField, NotFound
 from scheduler.domain.ids import parse_id
 from scheduler.intake.webhooks.redeliver import send_sample
+from scheduler.manage.checks import has_checks
 from scheduler.storage.agents import get_agent
 from scheduler.storage.delivery_lists import DeliveryFilter, DeliveryRow, find_deliveries
 from scheduler.storage.trigger_lists import find_triggers
 from scheduler.storage.trigger_views import TriggerView, list_history
-from scheduler.triggers.looks import LookConfig
-from scheduler.triggers.poll import PollConfig
 from scheduler.triggers.preview import Preview
 from scheduler.triggers.registry import CLOCKED, KINDS, UNLISTED
 
@@ -77,7 +75,9 @@ def resume(trigger_id: str) -> Response:
 def fire(trigger_id: str) -> Response:
     """Fires now; a poll is checked first."""
     found, who = _found(trigger_id), caller()
-    fired = services().triggers.fire(who.tenant_id, found.id, actor=who.actor, seen=seen_now(found.id))
+    fired = services().triggers.fire(
+        who.tenant_id, found.id, actor=who.actor, seen=services().checks.find_now(who.trier, found)
+    )
     return done(f"/invocations/{fired.invocation_id}", f"{found.name} fired. This invocation carries it.")
 
 
@@ -95,8 +95,7 @@ def delete(trigger_id: str) -> Response:
 def try_now(trigger_id: str) -> Response:
     """Shows what a poll finds now; nothing is recorded."""
     found = _found(trigger_id)
-    poll = opened(poll_detail(found.id, PollConfig, LookConfig))
-    return _page(found, trial=look(poll.config, poll, found.id))
+    return _page(found, trial=services().checks.try_trigger(caller().trier, found))
 
 
 @triggers.post("/triggers/<trigger_id>/sample")
@@ -138,8 +137,7 @@ def _page(trigger: TriggerView, **values: Any) -> Response:
     ahead = _ahead(trigger) if has_slots and trigger.is_enabled else None
     kind = KINDS.get(trigger.type)
     is_hook = kind is not None and kind.has_address
-    looks = kind is not None and issubclass(kind, PollConfig | LookConfig)
-    detail = poll_detail(trigger.id, PollConfig, LookConfig) if looks else None
+    detail = services().checks.detail(trigger) if kind is not None and has_checks(kind) else None
     with services().db.begin() as conn:
         history = paged(lambda **span: list_history(conn, trigger, **span))
         return render(

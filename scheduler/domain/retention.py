@@ -7,7 +7,6 @@ from enum import StrEnum
 from types import MappingProxyType
 
 MOST_DAYS = 36_500
-FOR_EVER = 0
 IDS_KEPT_DAYS = 30
 """A sender's idempotency id is remembered at least this long, even if its row is removed sooner."""
 
