@@ -143,7 +143,7 @@ class Live:
             self._url, autocommit=True, application_name="reveille-live", **CONNECTION
         ) as conn:
             if not supports_listen(conn):
-                logger.warning("A pooler keeps NOTIFY away: set DATABASE_DIRECT_URL. Pages poll meanwhile")
+                logger.warning("A pooler blocks NOTIFY: set DATABASE_DIRECT_URL. Pages poll meanwhile")
                 conn.close()
                 self._poll()
                 return

@@ -58,7 +58,7 @@ def error_message(code: int, message: str, *, id_: object = None, data: object =
 def check_message(value: object) -> Message:
     """Returns the parsed body as a JSON-RPC message; raises RpcError."""
     if isinstance(value, list):
-        raise RpcError(INVALID_REQUEST, "Send one message at a time; MCP has no batches since 2025-06-18.")
+        raise RpcError(INVALID_REQUEST, "Send one message at a time; MCP has had no batches since 2025-06-18.")
     if not isinstance(value, dict) or value.get("jsonrpc") != "2.0":
         raise RpcError(INVALID_REQUEST, 'The body is not a JSON-RPC message: it has no "jsonrpc": "2.0".')
     if "method" in value and not isinstance(value["method"], str):
@@ -141,7 +141,7 @@ def _called(params: Message, tools: Sequence[Tool], caller: ToolCaller) -> dict[
     except ReveilleError as refusal:  # the model reads it and can correct its call
         return {"content": [_text(refusal.message)], "isError": True}
     except Exception as error:  # noqa: BLE001  # whatever it is, the client must be answered
-        logger.opt(exception=error).error("The tool {} failed unforeseen", tool.name)
+        logger.opt(exception=error).error("The tool {} failed unexpectedly", tool.name)
         raise RpcError(INTERNAL_ERROR, f"The tool {tool.name} failed; see the server's log.") from None
     text = done if isinstance(done, str) else json.dumps(done, ensure_ascii=False)
     structured = {"structuredContent": done} if isinstance(done, dict) else {}

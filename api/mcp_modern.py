@@ -58,7 +58,7 @@ def check_envelope(message: Message, header: Callable[[str], str | None]) -> Non
         known = {"supported": list(MODERN_VERSIONS), "requested": str(version)[:100]}
         raise RpcError(UNSUPPORTED_VERSION, "That version of the protocol is not supported.", known)
     if method in GONE:
-        raise RpcError(METHOD_NOT_FOUND, f"{method} is no method of {version}; ask {DISCOVER}.")
+        raise RpcError(METHOD_NOT_FOUND, f"{method} is not a method of {version}; see {DISCOVER}.")
 
 
 def discovered() -> dict[str, Any]:

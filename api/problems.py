@@ -112,7 +112,7 @@ def _statement_error(error: ProgrammingError) -> Response:
 
 
 def _unforeseen(error: Exception) -> Response:
-    logger.opt(exception=error).error("a request failed unforeseen")
+    logger.opt(exception=error).error("a request failed unexpectedly")
     return _answer(
         Problem(
             type="about:blank",

@@ -34,7 +34,7 @@ class SimulationIn(DefinitionList):
     )
     tokens: float | None = Field(None, ge=0, le=10**12, description="What a wake takes; null: as measured.")
     cost: float | None = Field(None, ge=0, le=10**9, description="What a wake costs; null: as measured.")
-    seed: int = Field(0, ge=0, le=2**31, description="Another one makes other random moments.")
+    seed: int = Field(0, ge=0, le=2**31, description="The seed of the random moments.")
 
     def asked(self) -> Asked:
         """Returns the service's input."""

@@ -268,7 +268,9 @@ class Hub:
             return await self._transact(work)
         except Exception as error:  # noqa: BLE001  # the one loop of all sockets must not end by it
             is_known = isinstance(error, ReveilleError | SQLAlchemyError)
-            logger.opt(exception=not is_known).warning("The sockets wait: {}", str(error).partition("\n")[0])
+            logger.opt(exception=not is_known).warning(
+                "The sockets are waiting for the database: {}", str(error).partition("\n")[0]
+            )
             await asyncio.sleep(LOOK_SECONDS)
             return None
 

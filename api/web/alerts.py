@@ -36,7 +36,7 @@ def mute() -> Response:
     who = caller()
     body = shaped(MuteIn, filled("rule", "subject_id", "until", "note"))
     services().alerts.mute(who.tenant_id, **body.model_dump(), actor=who.actor)
-    return done("/alerts", "Muted. The alert stays open; nobody is notified.")
+    return done("/alerts", "Muted. The alert stays open, but nobody is notified.")
 
 
 @alerts.post("/alerts/mutes/<mute_id>/end")

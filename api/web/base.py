@@ -156,7 +156,7 @@ def _show_http_error(error: HTTPException) -> Response | HTTPException:
 
 
 def _show_unforeseen(error: Exception) -> Response:
-    logger.opt(exception=error).error("a page failed unforeseen")
+    logger.opt(exception=error).error("a page failed unexpectedly")
     return _error_page(500, "Something went wrong. The server's log has the details.")
 
 

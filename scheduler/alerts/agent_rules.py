@@ -150,7 +150,9 @@ AGENT_RULES = (
         "window_overdue",
         "agent",
         by_query(OVERDUE),
-        lambda each: f"Its firings should have been delivered {spell_duration(each.seconds)} ago and still wait.",
+        lambda each: (
+            f"Its firings should have been delivered {spell_duration(each.seconds)} ago and are still waiting."
+        ),
         "Check the worker: is it running, and is it overloaded? See `reveille doctor`.",
     ),
 )

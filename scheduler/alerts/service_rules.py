@@ -114,7 +114,7 @@ def service_rules(room: DatabaseSpace) -> tuple[Rule, ...]:
             "worker_stale",
             "service",
             by_query(WORKERS),
-            _silence("No worker that wakes agents has reported", "No worker that wakes agents runs."),
+            _silence("No worker that wakes agents has reported", "No worker that wakes agents is running."),
             "Start a worker, or check its log: `reveille worker`.",
         ),
         Rule(
@@ -122,6 +122,6 @@ def service_rules(room: DatabaseSpace) -> tuple[Rule, ...]:
             "service",
             room.find,
             lambda each: each.note,
-            "Make room, or keep less history: REVEILLE_RETENTION, then `reveille prune`.",
+            "Free some disk space, or keep less history: REVEILLE_RETENTION, then `reveille prune`.",
         ),
     )

@@ -133,7 +133,7 @@ class Watch:
                     with conn.begin_nested():
                         found = rule.find(conn)
                 except Exception as error:  # noqa: BLE001  # one rule that fails leaves the others
-                    logger.warning("Rule {} could not be looked at: {}", rule.name, first_line(error))
+                    logger.warning("Rule {} could not be checked: {}", rule.name, first_line(error))
                     continue
                 _update(conn, rule, found)
             _tell_of_ended(conn)

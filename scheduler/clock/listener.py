@@ -51,9 +51,7 @@ class Listener:
             self._url, autocommit=True, application_name="reveille-listener", **CONNECTION
         ) as conn:
             if not supports_listen(conn):
-                logger.warning(
-                    "A pooler keeps NOTIFY away: set DATABASE_DIRECT_URL. The scheduler looks every second"
-                )
+                logger.warning("A pooler blocks NOTIFY: set DATABASE_DIRECT_URL. The scheduler looks every second")
                 conn.close()
                 self._poll()
                 return

@@ -106,7 +106,9 @@ def focus(
 def notes(
     console: Console,
     agent: refs.Agent,
-    text: Annotated[str | None, typer.Option("--set", metavar="TEXT|@FILE", help="Replace them by this.")] = None,
+    text: Annotated[
+        str | None, typer.Option("--set", metavar="TEXT|@FILE", help="Replace them with this.")
+    ] = None,
 ) -> None:
     """Show an agent's notes, or replace them."""
     path = ("agents", agent_id(console.client, agent), "notes")

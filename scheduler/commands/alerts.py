@@ -12,7 +12,7 @@ from scheduler.commands.exits import UsageFault
 from scheduler.commands.lookup import agent_id, checked_id, trigger_id
 from scheduler.commands.output import Columns
 
-group = typer.Typer(help="What is in trouble; lists open alerts by itself.", cls=refs.DefaultsToList)
+group = typer.Typer(help="Show and mute alerts; lists open ones by default.", cls=refs.DefaultsToList)
 
 COLUMNS: Columns = (
     ("SUBJECT", "subject_name"),
@@ -94,7 +94,7 @@ def unmute(console: Console, muted: Annotated[str, typer.Argument(metavar="MUTE"
 @client_command(group, "badge")
 def badge(
     console: Console,
-    remove: Annotated[bool, typer.Option("--remove", help="Only end the address that there is.")] = False,
+    remove: Annotated[bool, typer.Option("--remove", help="Only revoke the current address.")] = False,
 ) -> None:
     """Make a badge: a picture that says whether all is quiet.
 
@@ -102,7 +102,7 @@ def badge(
     """
     if remove:
         console.client.delete("alerts", "badge")
-        console.done(None, "Ended the badge's address.")
+        console.done(None, "Revoked the badge's address.")
         return
     answer = console.client.post("alerts", "badge")
     console.done(answer, f"{answer['url']}\nSave this address: it is not shown again.")

@@ -120,7 +120,7 @@ def client_command(group: typer.Typer, name: str) -> Callable[[Command[P]], Comm
                     function(Console(client, as_json, View(wide, utc)), **own)  # type: ignore[call-arg]
                 except (KeyError, TypeError, AttributeError) as error:
                     raise UnexpectedResponse(
-                        f"{client.url} answered with something else than expected; it may be another version of "
+                        f"{client.url} gave an unexpected response; it may be another version of "
                         "Reveille, or another service."
                     ) from error
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 users = typer.Typer(help="Manage users: people who write to agents.")
 messages = typer.Typer(help="Send and show messages.")
-sessions = typer.Typer(help="List conversations; lists them by itself.", cls=refs.DefaultsToList)
+sessions = typer.Typer(help="Show conversations; lists them by default.", cls=refs.DefaultsToList)
 channels = typer.Typer(help="Manage channels, by which chats reach an agent.")
 
 USER_COLUMNS: Columns = (
@@ -136,7 +136,9 @@ def send(
     session: Annotated[
         str | None, typer.Option(metavar="SESSION", help="Default: the usual session of the two.")
     ] = None,
-    event_id: Annotated[str | None, typer.Option(help="The sender's id for it: a repeat is sent once.")] = None,
+    event_id: Annotated[
+        str | None, typer.Option(help="The sender's id for it; a repeat is not sent again.")
+    ] = None,
 ) -> None:
     """Send a message to an agent, as a user or as another agent."""
     if user is not None and other is not None:

@@ -117,12 +117,12 @@ def _direct(conn: Connection, direct_url: str, how: str) -> Finding:
         found = (
             f"DATABASE_DIRECT_URL does not answer: {(str(error).strip().splitlines() or ['no reason given'])[0]}"
         )
-        return fail(NAME, found, "correct it, or take it away")
+        return fail(NAME, found, "correct it, or unset it")
     if there != here:
         return fail(NAME, "DATABASE_DIRECT_URL is a different database from DATABASE_URL", "correct one of them")
     if not is_direct:
         return warn(NAME, "DATABASE_DIRECT_URL goes through a pooler, which blocks NOTIFY", SET_DIRECT)
-    return ok(NAME, f"{how} LISTEN goes by DATABASE_DIRECT_URL")
+    return ok(NAME, f"{how} LISTEN uses DATABASE_DIRECT_URL")
 
 
 def check_database(

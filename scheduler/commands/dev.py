@@ -119,11 +119,11 @@ def _one_agent() -> dict[str, Any]:
 
 def _tell(answer: Mapping[str, Any], made: Mapping[str, str]) -> None:
     for name in made:
-        say(f"Made the agent {name!r}; it is deleted when this ends.")
+        say(f"Created the agent {name!r}; it is deleted when this command ends.")
     for change in answer["changes"]:
         if change["hook_url"]:
             say(f"Post to {change['agent']}/{change['name']}:  curl -d hello {change['hook_url']}")
-    say("Waiting for wakes. Ctrl-C ends it.")
+    say("Waiting for wakes. Press Ctrl-C to stop.")
 
 
 def _remove(console: Console, made: Mapping[str, str]) -> None:

@@ -17,7 +17,7 @@ from scheduler.commands.output import Columns, say, show_block, show_json
 from scheduler.commands.trigger_options import read_text
 from scheduler.domain.model import FiringState, InvocationState
 
-firings = typer.Typer(help="What fired; lists firings by itself.", cls=refs.DefaultsToList)
+firings = typer.Typer(help="Show firings; lists them by default.", cls=refs.DefaultsToList)
 invocations = typer.Typer(help="List and manage invocations.")
 
 FIRING_COLUMNS: Columns = (

@@ -68,7 +68,9 @@ def _show(imported: Imported, file: str) -> None:
     for line, text in imported.notes:
         print_error(printable(f"{file}:{line}: {text}"))
     count = len(imported.triggers)
-    say(f"# {count} {'trigger' if count == 1 else 'triggers'} from {file}. Make them with: reveille apply -f FILE")
+    say(
+        f"# {count} {'trigger' if count == 1 else 'triggers'} from {file}. Create them with: reveille apply -f FILE"
+    )
     say(dump_yaml({"triggers": imported.triggers}).rstrip())
 
 

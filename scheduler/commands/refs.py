@@ -130,9 +130,7 @@ Until = Annotated[
 Search = Annotated[str | None, typer.Option("--text", help="With this text in it.")]
 IdempotencyKey = Annotated[
     str | None,
-    typer.Option(
-        "--idempotency-key", metavar="KEY", help="Your own name for this request: repeating it does nothing."
-    ),
+    typer.Option("--idempotency-key", metavar="KEY", help="An idempotency key: repeating it has no effect."),
 ]
 
 Set = Annotated[

@@ -40,7 +40,7 @@ def simulate(
     file: Annotated[
         list[str] | None,
         typer.Option(
-            "--file", "-f", metavar="FILE", help="Definitions, as for apply; without any: what there is."
+            "--file", "-f", metavar="FILE", help="Definitions, as for apply; default: the existing ones."
         ),
     ] = None,
     days: Annotated[
@@ -55,7 +55,7 @@ def simulate(
     ] = None,
     tokens: Annotated[float | None, typer.Option(min=0, help="Tokens of a wake; default: as measured.")] = None,
     cost: Annotated[float | None, typer.Option(min=0, help="Cost of a wake; default: as measured.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="Another one makes other random moments.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="The seed of the random moments.")] = 0,
 ) -> None:
     """Show what definitions would do, beside today.
 

@@ -61,10 +61,12 @@ def register(app: typer.Typer) -> None:
 
 def tail(
     console: Console,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on until Ctrl-C.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Follow until Ctrl-C.")] = False,
     agent: refs.OfAgent = None,
     trigger: refs.OfTrigger = None,
-    limit: Annotated[int, typer.Option("--limit", "-n", min=0, max=FIRST, help="How many of the past.")] = 10,
+    limit: Annotated[
+        int, typer.Option("--limit", "-n", min=0, max=FIRST, help="How many past events to show first.")
+    ] = 10,
 ) -> None:
     """Show the newest firings and wakes, as they come with -f.
 

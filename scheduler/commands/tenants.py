@@ -114,4 +114,4 @@ def resume(console: Console, owner: refs.Tenant) -> None:
     console.done(answer, f"Resumed tenant {owner}.")
 
 
-deleted(group, TENANT, " Everything of it goes with it.")
+deleted(group, TENANT, " All its data is deleted too.")

@@ -141,7 +141,7 @@ def approve(
     trigger: refs.Trigger,
     seen: Annotated[
         str | None,
-        typer.Option(metavar="TIME", help="Its time of change as you saw it: refused when it was changed since."),
+        typer.Option(metavar="TIME", help="Its updated_at as you saw it: refused if it has changed since."),
     ] = None,
 ) -> None:
     """Approve a trigger, which starts it."""

@@ -90,7 +90,7 @@ def _between(calendar: Calendar, start: datetime, end: datetime) -> list[Any]:
 def _digests(text: str, local: ZoneInfo) -> Iterator[tuple[str, list[str]]]:
     events = list(events_in(text))
     if len(events) > MAX_EVENTS:
-        raise Unreadable(f"The calendar has more than {MAX_EVENTS} events; fewer can be compared.")
+        raise Unreadable(f"The calendar has more than {MAX_EVENTS} events, too many to compare.")
     for event in events:
         told = event.properties()
         begins = None if "RRULE" in told or "RDATE" in told else _begins(*told.get("DTSTART", ("", "")), local)

@@ -124,4 +124,4 @@ class _Child:
             return f"It takes more than {PROCESSOR_SECONDS:g} s of processor time to read."
         if self._process.returncode == -signal.SIGKILL:
             return f"It could not be read within {WHOLE_SECONDS:g} s, or takes too much memory."
-        return "Its reader broke: it takes too much memory, or is nested too deeply."
+        return "Its reader crashed: it takes too much memory, or is nested too deeply."

@@ -98,7 +98,7 @@ def _check_form(kind: str | None, text: str, position: int) -> None:
     if kind == "brace":
         raise ValueError(f"has a {{ at position {position} that is not a repetition: write \\{{")
     if kind == "flags" and not _PLAIN_FLAGS.issuperset(text[2:-1]):
-        raise ValueError(f"has an unknown flag at position {position}: only a, i, m, s and u are")
+        raise ValueError(f"has an unknown flag at position {position}: the flags are a, i, m, s and u")
 
 
 def _required(repeat: str) -> int:

@@ -114,7 +114,7 @@ def compile_stored(expression: str) -> JsonPath:
     if len(expression) > MAX_EXPRESSION_CHARS:
         raise InvalidField(f"The JSON path is longer than {MAX_EXPRESSION_CHARS} characters.", field="json_path")
     if not expression.startswith("$"):
-        raise InvalidField("Not a JSON path (RFC 9535): it begins with $, such as $.state.", field="json_path")
+        raise InvalidField("Not a JSON path (RFC 9535): it must begin with $, as in $.state.", field="json_path")
     try:
         query = cast("Query", _ENVIRONMENT.compile(expression))  # strict mode raises only this class
     except JSONPathError as error:

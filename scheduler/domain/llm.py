@@ -149,7 +149,7 @@ def read_usage(given: object, *, texts: bool = False) -> tuple[ResponseUsage | N
     if given is None:
         return None, None
     if not isinstance(given, Mapping):
-        return None, f"usage is no object and was not counted: {_shown(given)}."
+        return None, f"usage is not an object and was not counted: {_shown(given)}."
     wrong: list[str] = []
     found = [_read(given, names, limit, texts, wrong) for names, limit in _LIMITS]
     spent = ResponseUsage(int(found[0] or 0), int(found[1] or 0), found[2] or Decimal(0))

@@ -109,7 +109,7 @@ def _names_in(text: str, where: str, field: str) -> Iterator[str]:
     for found in _PLACEHOLDER.finditer(text):
         yield found[1]
     if "{{" in _PLACEHOLDER.sub("", text):
-        raise InvalidField(f"{where}: {{{{ has no }}}} that belongs to it.", field=field)
+        raise InvalidField(f"{where}: {{{{ has no matching }}}}.", field=field)
 
 
 def _unknown(name: str, known: Collection[str]) -> str:

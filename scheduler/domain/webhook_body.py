@@ -58,7 +58,7 @@ def _unpacked_once(coding: str, body: bytes) -> bytes:
         except zlib.error:
             if member:  # ignore anything after the last member
                 return bytes(whole)
-            raise ValueError(f"it is not {coding}, as its Content-Encoding says") from None
+            raise ValueError(f"it is not {coding}, although its Content-Encoding says so") from None
         if len(whole) > MAX_UNPACKED:
             raise ValueError(f"it is larger than {MAX_UNPACKED} bytes when it is unpacked")
         if not unpacker.eof:

@@ -37,7 +37,7 @@ from scheduler.storage.secrets import SecretBox
 T = TypeVar("T")
 
 QUEUED_AT_ONCE = 200
-LOST = NotSent("The workers that were to send it were repeatedly lost.", permanent=True)
+LOST = NotSent("Every worker that tried to send it was lost.", permanent=True)
 
 
 def send_on(conn: Connection, told: Mapping[UUID, UUID]) -> None:
@@ -76,7 +76,7 @@ class Deliverer:
                 await self._transact(lambda conn: _end(conn, delivery, problem))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is this delivery's alone
             logger.opt(exception=not isinstance(error, ReveilleError)).warning(
-                "Notification delivery {} broke off: {}", delivery_id, str(error).partition("\n")[0]
+                "Notification delivery {} failed: {}", delivery_id, str(error).partition("\n")[0]
             )
 
     def close(self) -> None:

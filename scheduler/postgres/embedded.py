@@ -73,7 +73,7 @@ def binaries() -> Path:
     directory = Path(spec.origin).parent / f"pginstall{MAJOR}" / "bin" if spec and spec.origin else None
     if directory is None or not (directory / "postgres").exists():
         raise ConfigurationError(
-            "The embedded PostgreSQL is not installed here. It is there for Linux with glibc and for "
+            "The embedded PostgreSQL is not installed here. It is available for Linux with glibc and for "
             "macOS on arm64: "
             f"{embedded_command()}. Or set DATABASE_URL to the address of a PostgreSQL."
         )

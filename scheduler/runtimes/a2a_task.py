@@ -145,7 +145,7 @@ class RemoteAgent:
         try:
             whole = await client.get_task(GetTaskRequest(id=self._known_task().id))
         except ERRORS as error:
-            logger.info("The history of the remote task {} is not to be had: {!r}", self._known_task().id, error)
+            logger.info("The history of the remote task {} cannot be read: {!r}", self._known_task().id, error)
             return outcome
         return outcome_of(whole) or outcome
 
@@ -168,7 +168,7 @@ class RemoteAgent:
         except (TimeoutError, *ERRORS) as error:
             if self._task is None or isinstance(error, ReveilleError):
                 raise
-            logger.info("The stream of the remote task {} is left: {!r}", self._task.id, error)
+            logger.info("The stream of the remote task {} ended: {!r}", self._task.id, error)
         return None
 
     def _take(self, event: StreamResponse) -> None:
@@ -210,4 +210,4 @@ class RemoteAgent:
             await self._memory.remember(invocation_id, KnownTask(self._url, self._task.id))
         except ReveilleError as error:
             # An attempt that cannot be resumed is better than none.
-            logger.warning("The remote task {} could not be kept: {}", self._task.id, error.message)
+            logger.warning("The remote task {} could not be stored: {}", self._task.id, error.message)

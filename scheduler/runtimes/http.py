@@ -205,11 +205,11 @@ def _check_sense(whole: HttpSettings) -> None:
         return
     if whole.accepted is not None:
         raise InvalidField(
-            "accepted and async both say what a 202 means; leave one of them out.", field="runtime.accepted"
+            "accepted and async both define what a 202 means; omit one of them.", field="runtime.accepted"
         )
     if follow.location not in (None, False) and follow.poll_path is not None:
         raise InvalidField(
-            "location and poll_path both say where the run is; leave one of them out.",
+            "location and poll_path both say where the run is; omit one of them.",
             field="runtime.async.location",
         )
     if follow.cancel_method is not None and follow.cancel_path is None:

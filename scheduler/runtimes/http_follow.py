@@ -133,7 +133,7 @@ class Following:
             except ReveilleError as error:
                 if error.permanent:
                     raise
-                self._last = f"; the last look: {error.message.rstrip('.')}"
+                self._last = f"; the last check: {error.message.rstrip('.')}"
                 misses += 1
                 if misses == MAX_MISSES:
                     raise
@@ -146,7 +146,7 @@ class Following:
     def _end_of(self, answer: Answer) -> Outcome | None:
         """Returns the outcome, or None while the run continues or its server is temporarily unavailable."""
         if _is_miss(answer):
-            self._last = f"; the last look was answered by HTTP {answer.status}"
+            self._last = f"; the last check was answered with HTTP {answer.status}"
             return None
         if not 200 <= answer.status < 300:
             # One that is gone may be started again; after any other response that could be a second run in
@@ -212,7 +212,7 @@ class Following:
         try:
             return urljoin(answer.url, said) if isinstance(said, str) and said else None
         except ValueError:
-            raise ConfigurationError(f"The answer names an address that is none: {said[:EXCERPT]!r}.") from None
+            raise ConfigurationError(f"The answer contains an invalid address: {said[:EXCERPT]!r}.") from None
 
     def _cancel_address(self, answer: Answer) -> str | None:
         if self._follow.cancel_path is None:
@@ -271,7 +271,7 @@ class Following:
             await self._parts.remote_tasks.remember(invocation_id, task)
         except ReveilleError as error:
             # A try that cannot be resumed is better than none.
-            logger.warning("The run {} could not be kept: {}", url, error.message)
+            logger.warning("The run {} could not be stored: {}", url, error.message)
 
 
 async def _with_time(start: Coroutine[Any, Any, tuple[Answer, str | None]]) -> tuple[Answer, str | None]:

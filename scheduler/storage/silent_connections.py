@@ -138,7 +138,7 @@ class Watch:
             try:
                 self._look()
             except Exception as error:  # noqa: BLE001  # e.g. one was closed meanwhile; the next look comes soon
-                logger.debug("The connections that wait could not be looked at: {}", error)
+                logger.debug("The waiting connections could not be checked: {}", error)
 
     def _look(self) -> None:
         with self._lock:

@@ -154,7 +154,7 @@ def parse_config(kind: type[TriggerConfig], config: Mapping[str, Any], context: 
         parsed = _validated(kind, config)
     if kind.needs_permission and context.by_agent and kind.kind not in context.permitted.agent_kinds:
         raise InvalidField(
-            f"Agents may not make triggers of type {kind.kind} here: a person makes them, or the operator allows it by "
+            f"Agents may not create triggers of type {kind.kind} here: a person can, or the operator can allow it with "
             "REVEILLE_AGENT_KINDS.",
             field="type",
         )

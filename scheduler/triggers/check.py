@@ -99,7 +99,7 @@ def _sighting(output: bytes, kept: Mapping[str, Any]) -> CheckResult:
     try:
         text = output.decode().strip()
     except UnicodeDecodeError:
-        raise CheckFailed("The program printed what is not text in UTF-8.") from None
+        raise CheckFailed("The program's output is not UTF-8 text.") from None
     said = _object(text)
     if said is None:
         return CheckResult(kept, {"text": text}) if text else CheckResult(kept)

@@ -32,10 +32,8 @@ MOST_EXAMINED = 5_000
 """How many mails one check examines."""
 STALE = timedelta(days=7)
 """In a renumbered mailbox, a mail written this long before the newest known one counts as old."""
-RENUMBERED = "The mailbox was numbered anew (UIDVALIDITY changed); mails are counted from now on."
-RENUMBERED_KEPT = (
-    "The mailbox was numbered anew (UIDVALIDITY changed); mails were told apart by time and Message-ID."
-)
+RENUMBERED = "The mailbox was renumbered (UIDVALIDITY changed); mails are counted from now on."
+RENUMBERED_KEPT = "The mailbox was renumbered (UIDVALIDITY changed); mails were told apart by time and Message-ID."
 
 
 class EmailConfig(LookConfig):

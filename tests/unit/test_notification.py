@@ -49,10 +49,10 @@ SOURCES: dict[str, tuple[Cause, str, str]] = {
     ),
     "an answer": (
         Cause("a2a_wait worker 1", INTERNAL, type="a2a_wait", sender_kind="agent", sender_name="worker"),
-        "An answer has come",
+        "An answer arrived",
         "收到了答复",
     ),
-    "no answer": (Cause("a2a_wait worker 1", INTERNAL, type="a2a_wait"), "No answer has come", "没有收到答复"),
+    "no answer": (Cause("a2a_wait worker 1", INTERNAL, type="a2a_wait"), "No answer arrived", "没有收到答复"),
     "a chat": (
         Cause("from ops", INTERNAL, type="on_message", sender_kind="user", sender_name="Ada"),
         "Reply to Ada",
@@ -63,7 +63,7 @@ SOURCES: dict[str, tuple[Cause, str, str]] = {
         "Something new needs attention",
         "有新的事件需要处理",
     ),
-    "a heartbeat": (from_system("interval"), "A regular look around", "定期查看"),
+    "a heartbeat": (from_system("interval"), "A regular check", "定期查看"),
 }
 
 

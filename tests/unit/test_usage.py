@@ -44,9 +44,9 @@ def test_numbers_are_counted(usage: Any, spent: ResponseUsage | None) -> None:
         ({"output_tokens": [1]}, None, "output_tokens an array"),
         ({"output_tokens": 10**400}, None, "output_tokens a number that is too large"),
         ({"input_tokens": "x" * 1000}, None, "…"),
-        ("lots", None, "usage is no object"),
-        ([1], None, "usage is no object"),
-        (7, None, "usage is no object"),
+        ("lots", None, "usage is not an object"),
+        ([1], None, "usage is not an object"),
+        (7, None, "usage is not an object"),
     ],
 )
 def test_what_is_no_number_is_told_and_counts_nothing(usage: Any, spent: ResponseUsage | None, said: str) -> None:
@@ -86,4 +86,4 @@ def test_a_reply_is_never_lost_for_its_usage(text: str, reply: Any) -> None:
 def test_a_deeply_nested_usage_is_told_or_left() -> None:
     text = '{"reply": "hi", "usage": ' + "[" * 500 + "]" * 500 + "}"
     assert json.loads(text)
-    assert read_reply(text, is_cut=False).note == "usage is no object and was not counted: an array."
+    assert read_reply(text, is_cut=False).note == "usage is not an object and was not counted: an array."

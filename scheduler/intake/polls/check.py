@@ -69,7 +69,7 @@ class Poller:
             checked = await asyncio.gather(*map(self._check, polls))
             await self._end([each for each in checked if each is not None])
         except Exception as error:  # noqa: BLE001  # nothing moved: they are looked at when next due
-            logger.opt(exception=error).warning("A job of {} polls broke off", len(looks))
+            logger.opt(exception=error).warning("A job of {} polls failed", len(looks))
 
     def close(self) -> None:
         """Stops the threads."""

@@ -138,7 +138,7 @@ def look_once(
         logger.opt(exception=error).warning("A check of type {} failed unexpectedly", config.kind)
         return LookFailed(f"The check failed: {type(error).__name__}: {first_line(error)}")
     if len(text) > config.max_cursor_chars:
-        return LookFailed(f"The look leaves more than {config.max_cursor_chars} characters for the next one.")
+        return LookFailed(f"The check's cursor is longer than {config.max_cursor_chars} characters.")
     return sighted
 
 

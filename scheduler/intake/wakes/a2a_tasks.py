@@ -106,14 +106,14 @@ def cancel_task(
     """
     task = read_task(conn, tenant_id, agent_id, task_id)
     if sent_by is not None and conn.scalar(SENDER, {"id": task_id}) != sent_by:
-        raise Conflict("Somebody else sent the task; its agent does it, and does not call it off.")
+        raise Conflict("Somebody else sent the task; only its sender can cancel it.")
     carriers = {each.invocation_id for each in task.messages} - {task.invocation_id}
     # The newest is locked last, as by the end of a run, which locks its agent's next window after it.
     going_on = [each for each in sorted(carriers) if _locked_state(conn, each) not in FINAL_STATES]
     _locked_state(conn, task.invocation_id)
     for each in (*going_on, task.invocation_id):
         if conn.execute(COUNT_OTHERS, {"id": each, "task_id": task_id}).scalar_one():
-            raise Conflict("The agent is woken for other things at the same time; the task cannot be taken out.")
+            raise Conflict("The same wake carries other firings; the task cannot be cancelled alone.")
     for each in (*going_on, task.invocation_id):
         request_cancel(conn, tenant_id, each, actor)
     return read_task(conn, tenant_id, agent_id, task_id)

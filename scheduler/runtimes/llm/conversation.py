@@ -170,7 +170,7 @@ class Conversation:
             return Turn(no_answer_outcome(response))
         self._is_reminded = True
         return Turn(
-            told=self._tell(self._words.answer_now), notes=("It said nothing: it is asked for its answer.",)
+            told=self._tell(self._words.answer_now), notes=("The model said nothing; it is asked for its answer.",)
         )
 
     def _answered(self, response: ModelResponse, *, cut: bool, is_last: bool) -> Turn | None:

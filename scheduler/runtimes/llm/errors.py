@@ -88,13 +88,13 @@ def _plain(error: Exception) -> str:
     """Describes an error of the libraries in words for the person who configured the model."""
     text = _short(str(error)) or type(error).__name__
     if text.startswith("Streamed response ended without"):
-        return "The response broke off."
+        return "The response ended early."
     if text == "Connection error.":
         *_, cause = _chain(error)
         number = cause.errno if isinstance(cause, OSError) else None
         if number is not None and number > 0:
             return f"No connection to its address: {os.strerror(number)}."
-        return f"The connection broke: {_short(str(cause)).rstrip('.')}."
+        return f"The connection failed: {_short(str(cause)).rstrip('.')}."
     return text
 
 

@@ -95,7 +95,7 @@ def _whole(response: ModelResponse) -> ModelResponse:
     """Returns the response if it is complete."""
     why = response.finish_reason
     if why is None and not (response.provider_details or {}).get("finish_reason"):
-        raise UnusableResponse("The response broke off.")
+        raise UnusableResponse("The response ended early.")
     if why == "content_filter":
         raise UnusableResponse("The provider's content filter stopped the response.", permanent=True)
     if why == "error":

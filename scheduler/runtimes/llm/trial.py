@@ -37,7 +37,7 @@ async def try_model(
         async with asyncio.timeout(most_seconds):
             came = await models.ask([question], ModelRequestParameters(), {}, most_seconds)
     except TimeoutError:
-        came = Failed(f"{spec.name} gave no whole answer within {most_seconds:g} s.")
+        came = Failed(f"{spec.name} gave no complete answer within {most_seconds:g} s.")
     return _trial(came, clock() - started)
 
 

@@ -97,4 +97,4 @@ class Meter:
         """Raises TooMuchData when a check has read too much."""
         self.left -= size
         if self.left < 0:
-            raise TooMuchData(f"More than {MAX_BYTES} bytes came at once.")
+            raise TooMuchData(f"More than {MAX_BYTES} bytes arrived at once.")

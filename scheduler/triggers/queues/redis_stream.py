@@ -286,7 +286,7 @@ def _errors(place: QueueAddress) -> Iterator[None]:
     except ssl.SSLError as error:
         raise QueueUnreadable(f"{host} offers no TLS that can be trusted: {error.reason}.") from None
     except BusyLoadingError:
-        raise QueueUnreadable(f"{host} is not ready yet: it loads its data.") from None
+        raise QueueUnreadable(f"{host} is not ready yet: it is loading its data.") from None
     except NotConnected as error:
         raise QueueUnreadable(f"No connection to {host}: {error}") from None
     except RedisError as error:

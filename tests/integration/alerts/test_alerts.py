@@ -64,7 +64,7 @@ TROUBLE: dict[str, tuple[Callable[[Database], UUID], str, str]] = {
     ),
     "window_overdue": (
         overdue,
-        "Its firings should have been delivered 2 min ago and still wait.",
+        "Its firings should have been delivered 2 min ago and are still waiting.",
         "UPDATE invocations SET due_at = now()",
     ),
     "budget_spent": (

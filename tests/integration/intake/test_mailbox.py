@@ -206,7 +206,7 @@ def test_a_mailbox_that_is_renumbered_loses_and_repeats_nothing(server: Dovecot)
     with signed_in(server.port, "cyd") as box:
         send(box, "after", at=OLD + timedelta(days=32))
     third = look(second.cursor, WAYS)
-    assert "numbered anew" in (third.note or "")
+    assert "renumbered" in (third.note or "")
     fourth = look(third.cursor, WAYS)
     assert sorted(subjects(third) + subjects(fourth)) == sorted(["after", *(f"between {n}" for n in range(23))])
     with signed_in(server.port, "cyd") as box:

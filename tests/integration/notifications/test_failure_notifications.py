@@ -61,7 +61,7 @@ def test_the_person_who_asked_a_deleted_agent_is_told(db: Database, gone: str) -
     change(db, "UPDATE agents " + gone)
     assert close(db).skipped == 1
     [(_, text)] = said(db)
-    assert text.endswith("because nobody is here any more to answer it.")
+    assert text.endswith("because nobody is left to answer it.")
 
 
 def test_an_attempt_that_is_repeated_notifies_nobody_yet(db: Database) -> None:

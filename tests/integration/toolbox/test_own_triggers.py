@@ -82,7 +82,7 @@ def test_what_an_agent_makes_ends_by_itself(db: Database) -> None:
         ("poll", {"url": "http://169.254.169.254/"}, "not a public address"),
         ("cron", {"cron": "0 9 * * *"}, "can have: expr, "),
         ("interval", {"minute": 5}, "can have: "),
-        ("poll", {"url": "https://example.org", "json_path": "state"}, "begins with $, such as $.state"),
+        ("poll", {"url": "https://example.org", "json_path": "state"}, "must begin with $, as in $.state"),
         ("wake", {}, "use cron, once"),
         ("a clock", {}, "use one of cron, once"),
     ],

@@ -68,4 +68,4 @@ def _note(config: PollConfig, counted: dict[str, Any], answer: Answer | NetworkE
         said = answer.message
     if "looks" not in counted:
         return said
-    return f"{said or 'The server answers well.'} Seen at {counted['looks']} of {config.for_looks} looks."
+    return f"{said or 'The server responds normally.'} Seen at {counted['looks']} of {config.for_looks} looks."

@@ -70,7 +70,7 @@ async def test_a_model_that_answers_is_shown_with_its_tokens_and_its_time(api: A
         (http(404, '{"error": "model \'m-1\' not found"}'), "small answered HTTP 404: model 'm-1' not found"),
         (http(429, "slow down", retry_after="9"), "small answered HTTP 429: slow down"),
         (http(500, ""), "small answered HTTP 500: no reason given"),
-        (STREAM_HEAD + chunks("OK")[0], "small: The response broke off."),
+        (STREAM_HEAD + chunks("OK")[0], "small: The response ended early."),
         (
             http(200, b"".join(chunks("OK")), content_type="text/event-stream")[:-10],
             f"small: The connection broke: {CUT_OFF} (received 517 bytes, expected 527).",
