@@ -12,8 +12,7 @@ from icalendar import Calendar, Parameters
 from icalendar.prop import vBroken, vDDDTypes, vText
 
 from scheduler.documents.calendar_text import events_in, unfolded, without_distant_events
-from scheduler.documents.errors import Unreadable
-from scheduler.documents.text import cut, text_of
+from scheduler.documents.text import Unreadable, cut, text_of
 
 MAX_OCCURRENCES = 1_000
 MAX_EVENTS = 20_000

@@ -8,10 +8,9 @@ from hashlib import sha256
 from typing import Any
 from urllib.parse import urljoin
 
-from scheduler.documents.errors import Unreadable
 from scheduler.documents.feed_xml import Entry, Feed, joined, read_xml
 from scheduler.documents.page import plain_text
-from scheduler.documents.text import cut, text_of
+from scheduler.documents.text import Unreadable, cut, text_of
 from scheduler.domain.json_values import read_json
 
 REMEMBERED = 2_000

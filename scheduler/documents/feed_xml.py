@@ -15,7 +15,7 @@ from urllib.parse import urljoin
 import feedparser  # type: ignore[import-untyped]
 from lxml import etree
 
-from scheduler.documents.errors import Unreadable
+from scheduler.documents.text import Unreadable
 
 Entry = dict[str, str]
 

@@ -9,8 +9,7 @@ from typing import Any
 from cssselect import HTMLTranslator, SelectorError
 from lxml import etree
 
-from scheduler.documents.errors import Unreadable
-from scheduler.documents.text import normalised, text_of, without
+from scheduler.documents.text import Unreadable, normalised, text_of, without
 
 MAX_SELECTOR_CHARS = 1_000
 MAX_NODES = 10_000

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from scheduler.documents.errors import Unreadable
-from scheduler.documents.text import REGEX_SECONDS, normalised, text_of, without
+from scheduler.documents.text import REGEX_SECONDS, Unreadable, normalised, text_of, without
 from scheduler.domain.bounded_regex import compile_bounded
 
 

@@ -14,8 +14,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any, BinaryIO
 
-from scheduler.documents.errors import Unreadable
 from scheduler.documents.reader_process import HEAD, MAX_RESULT_BYTES
+from scheduler.documents.text import Unreadable
 
 READERS = ("calendar", "feed", "mail", "page", "plain_text")
 """Modules in this package, each with a function `read(body, **arguments)` that returns JSON."""

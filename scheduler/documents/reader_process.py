@@ -18,7 +18,7 @@ from pathlib import Path
 from queue import Empty, LifoQueue
 from typing import Any
 
-from scheduler.documents.errors import Unreadable
+from scheduler.documents.text import Unreadable
 
 PROCESSOR_SECONDS = 1.0
 """Enough for a feed, a page or a calendar of the largest size; what is made to be slow ends here."""

@@ -1,4 +1,4 @@
-"""Decodes and normalizes the text of a document."""
+"""Decodes and normalizes the text of a document, or says that it cannot be read."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ import re
 from collections.abc import Sequence
 from typing import Any, cast
 
-from scheduler.documents.errors import Unreadable
 from scheduler.domain.bounded_regex import compile_bounded
 from scheduler.domain.charsets import charset_of, decode
+from scheduler.domain.errors import ReveilleError
 
 MARK = " … (cut)"
 REGEX_SECONDS = 0.5
@@ -18,6 +18,13 @@ _DECLARED = re.compile(
     rb"""<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)|<meta[^>]*?charset\s*=\s*["']?\s*([\w.:-]+)""", re.IGNORECASE
 )
 _SPACES = re.compile(r"[^\S\n]+")
+
+
+class Unreadable(ReveilleError):
+    """The document cannot be read."""
+
+    status = 502
+    problem = "unreadable"
 
 
 def text_of(body: bytes, content_type: str | None = None) -> str:

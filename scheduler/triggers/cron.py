@@ -9,11 +9,16 @@ from uuid import UUID
 
 from pydantic import Field
 
+from scheduler.domain.errors import ReveilleError
 from scheduler.domain.misfire import Schedule
 from scheduler.triggers.base import CheckContext
+from scheduler.triggers.cron_expression import parse_expression
 from scheduler.triggers.cron_schedule import CronSchedule
 from scheduler.triggers.options import Option
 from scheduler.triggers.recurring import TIMEZONE_OPTION, RecurringConfig, Timezone
+
+SIZES = (60, 60, 24, 0, 12, 0)
+"""The number of values of second, minute, hour and month. Days have no even step, as each month starts over."""
 
 
 class CronConfig(RecurringConfig):
@@ -48,8 +53,6 @@ class CronConfig(RecurringConfig):
     @classmethod
     def in_words(cls, config: Mapping[str, Any]) -> str:
         """Describes the expression, such as "At 09:00, Monday through Friday"."""
-        from scheduler.triggers.cron_words import cron_words
-
         return cron_words(config)
 
     def check(self, context: CheckContext) -> None:
@@ -59,3 +62,38 @@ class CronConfig(RecurringConfig):
     def schedule(self, zone: str, anchor: datetime, seed: UUID | None) -> Schedule:
         """Returns the expression's slots in `zone`."""
         return self.narrowed(CronSchedule.parse(self.expr, zone, seconds=self.seconds), zone, seed)
+
+
+def cron_words(config: Mapping[str, Any]) -> str:
+    """Returns `At 09:00, Monday through Friday`; empty for an invalid expression, or one the library describes
+    wrongly.
+    """
+    try:
+        text = parse_expression(str(config.get("expr", "")), config.get("seconds")).text
+    except (ReveilleError, TypeError):
+        return ""
+    fields = text.split() if config.get("seconds") else ["0", *text.split()]
+    if not all(_is_even(field, size) for field, size in zip(fields, SIZES, strict=True)) or _is_odd_day(fields):
+        return ""
+    from cron_descriptor import Options, get_description  # type: ignore[import-untyped]  # loaded when needed
+
+    options = Options()
+    options.use_24hour_time_format = True
+    try:
+        return str(get_description(text, options))
+    except Exception:  # noqa: BLE001  # words are a help: without them the expression stands alone
+        return ""
+
+
+def _is_even(field: str, size: int) -> bool:
+    """Whether each step of the field has the same length, also across the end of the hour, day or year."""
+    for term in field.split(","):
+        base, slash, step = term.partition("/")
+        if slash and (not size or ("-" not in base and size % int(step))):
+            return False
+    return True
+
+
+def _is_odd_day(fields: list[str]) -> bool:
+    """Whether it has several of `#`, `L` and `W`, or one beside others, which the library cannot describe."""
+    return any("," in field and any(sign in field for sign in "#LW") for field in (fields[3], fields[5]))

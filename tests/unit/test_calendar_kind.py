@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.documents.calendar import read
-from scheduler.documents.errors import Unreadable
 from scheduler.documents.reader_process import ReaderProcesses
+from scheduler.documents.text import Unreadable
 from scheduler.domain.errors import InvalidField, ReveilleError
 from scheduler.net.client import Answer
 from scheduler.triggers.base import CheckContext, parse_config

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scheduler.documents.errors import Unreadable
 from scheduler.documents.feed import read
+from scheduler.documents.text import Unreadable
 
 RSS = "<rss version='2.0'><channel><title>News</title><link>https://e.org/</link>{}</channel></rss>"
 ITEM = "<item><title>{0}</title><link>/{0}</link><guid isPermaLink='false'>{0}</guid></item>"

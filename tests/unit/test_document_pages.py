@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from scheduler.documents import page, plain_text, reader_process
-from scheduler.documents.errors import Unreadable
 from scheduler.documents.reader_process import ReaderProcesses
+from scheduler.documents.text import Unreadable
 from scheduler.domain.text import MARK, unified_diff
 
 

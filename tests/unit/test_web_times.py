@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from api.web.filters import time_tag
-from scheduler.triggers.cron_words import cron_words
+from scheduler.triggers.cron import cron_words
 
 NOW = datetime(2030, 3, 15, 8, 57, 0, 123456, tzinfo=UTC)
 

@@ -1,4 +1,4 @@
-"""The readers of poll responses, by the config's `read`. A new one is a file and a line here."""
+"""The readers of poll responses, by the config's `read`. A new one is a class and a line here."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Mapping
 
 from scheduler.intake.polls.readers.base import Reader
 from scheduler.intake.polls.readers.feed import FeedReader
-from scheduler.intake.polls.readers.html import HtmlReader
 from scheduler.intake.polls.readers.json_value import JsonReader
 from scheduler.intake.polls.readers.status import StatusReader
-from scheduler.intake.polls.readers.text import TextReader
+from scheduler.intake.polls.readers.texts import HtmlReader, TextReader
 
 READERS: Mapping[str, Reader] = {
     "json": JsonReader(),
