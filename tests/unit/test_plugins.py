@@ -67,7 +67,7 @@ def run_beside(
         env={"PYTHONPATH": f"{tmp_path}:{ROOT}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=280,
     )
 
 
