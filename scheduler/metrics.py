@@ -43,6 +43,7 @@ POLLS = _counter("polls", "Checks of polls and of other kinds", "kind", "result"
 REFUSED_WAKES = _counter("wakes_refused", "Wakes that a limit between agents refused", "rule")
 TOKENS = _counter("tokens", "Tokens that agents used", "direction")
 COST = _counter("cost", "What agents cost, in the currency of the models' prices")
+SPANS = _counter("trace_spans", "Spans that were sent to the receiver of traces", "outcome")
 
 CONNECTIONS = Gauge(
     "reveille_database_connections_used",

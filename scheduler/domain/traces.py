@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from hashlib import blake2b
+from typing import NamedTuple
+from uuid import UUID
 
 TRACEPARENT = re.compile(r"([0-9a-f]{2})-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f]{2})(-.*)?")
 LONGEST = 200
@@ -28,24 +29,22 @@ class Step(StrEnum):
     TOOL = "tool"
 
 
-@dataclass(frozen=True, slots=True)
-class SpanRef:
+class SpanRef(NamedTuple):
     """Names a span: its trace and its id."""
 
     trace_id: int
     span_id: int
 
 
-@dataclass(frozen=True, slots=True)
-class Span:
-    """A step of a trace, as it is exported."""
+class Span(NamedTuple):
+    """A step of a trace, as it is exported. A tuple, since there are four for each wake."""
 
     name: str
     ref: SpanRef
     parent: SpanRef | None
     start: datetime
     end: datetime
-    attributes: Mapping[str, str | int | float | bool] = field(default_factory=dict)
+    attributes: Mapping[str, str | int]
     links: Sequence[SpanRef] = ()
     error: str | None = None
     """Why the step failed; None: it did not."""
@@ -74,7 +73,14 @@ def write_traceparent(ref: SpanRef) -> str:
     return f"00-{ref.trace_id:032x}-{ref.span_id:016x}-01"
 
 
+def firing_ref(firing_id: UUID | str, root_id: UUID | str, traceparent: str | None) -> SpanRef:
+    """Returns a firing's span: in its sender's trace, else in that of the firing that began the chain of wakes."""
+    source = read_traceparent(traceparent)
+    trace_id = source.trace_id if source else int(str(root_id).replace("-", ""), 16)
+    return SpanRef(trace_id, span_id(Step.FIRING, firing_id))
+
+
 def span_id(step: Step, *of: object) -> int:
     """Returns the id of the span of a step of a row."""
-    text = ":".join(map(str, (step.value, *of)))
+    text = ":".join([step, *map(str, of)])
     return int.from_bytes(blake2b(text.encode(), digest_size=8).digest(), "big") or 1

@@ -6,12 +6,12 @@ import base64
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from datetime import timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import ARRAY, Connection, Label, Uuid, any_, literal, literal_column, select, text
+from sqlalchemy import ARRAY, Connection, Label, Uuid, any_, bindparam, literal_column, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from scheduler.domain.context import (
@@ -30,6 +30,7 @@ from scheduler.domain.model import TriggerKind, Trust
 from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, RunTrigger, Skipped
 from scheduler.domain.text import storable
 from scheduler.domain.tools import McpServer
+from scheduler.domain.traces import SpanRef, Step, firing_ref, span_id, write_traceparent
 from scheduler.domain.webhook_body import readable
 from scheduler.invocations.chat_memory import chat_memory
 from scheduler.invocations.lifecycle import Claimed
@@ -40,7 +41,7 @@ from scheduler.storage.models import usable_models
 from scheduler.storage.rows import as_json, rows_as
 from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Agent, Firing
-from scheduler.storage.traces import run_contexts
+from scheduler.storage.trace_tables import FiringTrace
 from scheduler.triggers.registry import headings_of
 
 _GONE: Label[str | None] = literal_column("""
@@ -73,7 +74,15 @@ class _RunAgent(NamedTuple):
 
 
 _AGENT = [*(Agent.__table__.c[name] for name in _RunAgent._fields if name != "gone"), _GONE]
-_FIRING = [Firing.__table__.c[name] for name in GivenFiring._fields]
+_FIRING = [Firing.__table__.c[name] for name in GivenFiring._fields if name != "traceparent"]
+_CARRIED = Firing.invocation_id == any_(bindparam("ids", type_=ARRAY(Uuid())))
+FIRINGS = select(*_FIRING, literal_column("NULL").label("traceparent")).where(_CARRIED).order_by(Firing.id)
+TRACED_FIRINGS = (
+    select(*_FIRING, FiringTrace.traceparent)
+    .outerjoin(FiringTrace, FiringTrace.firing_id == Firing.id)
+    .where(_CARRIED)
+    .order_by(Firing.id)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,27 +109,24 @@ def prepare_all(
         row.id: row for row in rows_as(_RunAgent, conn.execute(select(*_AGENT).where(Agent.id.in_(agent_ids))))
     }
     firings: dict[UUID, list[GivenFiring]] = defaultdict(list)
-    carried = Firing.invocation_id == any_(literal([each.id for each in claimed], ARRAY(Uuid())))
-    for firing in rows_as(GivenFiring, conn.execute(select(*_FIRING).where(carried).order_by(Firing.id))):
+    carried = conn.execute(TRACED_FIRINGS if traced else FIRINGS, {"ids": [each.id for each in claimed]})
+    for firing in rows_as(GivenFiring, carried):
         firings[firing.invocation_id].append(firing)
     made = {
-        each.id: _make(conn, each, agents.get(each.agent_id), firings[each.id], base_url, box) for each in claimed
+        each.id: _make(conn, each, agents.get(each.agent_id), firings[each.id], base_url, box, traced=traced)
+        for each in claimed
     }
-    if traced:
-        made = _with_traces(made, run_contexts(conn, [(each.id, each.attempt) for each in claimed]))
     _keep_contexts(conn, claimed, made)
     return made
 
 
-def _with_traces(
-    made: Mapping[UUID, Work | Skipped | Exception], traces: Mapping[UUID, str]
-) -> dict[UUID, Work | Skipped | Exception]:
-    return {
-        id_: replace(work, request=work.request.model_copy(update={"traceparent": traces.get(id_)}))
-        if isinstance(work, Work)
-        else work
-        for id_, work in made.items()
-    }
+def _traceparent(claimed: Claimed, firings: Sequence[GivenFiring]) -> str | None:
+    """Returns the trace context that the agent is given in this attempt: below it hangs what it traces itself."""
+    if not firings:
+        return None
+    first = firings[0]
+    trace_id = firing_ref(first.id, first.root_id, first.traceparent).trace_id
+    return write_traceparent(SpanRef(trace_id, span_id(Step.RUN, claimed.id, claimed.attempt)))
 
 
 def _make(
@@ -130,6 +136,8 @@ def _make(
     firings: Sequence[GivenFiring],
     base_url: str,
     box: SecretBox,
+    *,
+    traced: bool,
 ) -> Work | Skipped | Exception:
     if agent is None or agent.gone:
         return Skipped((agent and agent.gone) or "agent_deleted")
@@ -147,6 +155,7 @@ def _make(
             agent=RunAgent(id=agent.id, name=agent.name),
             context=claimed.context if claimed.context is not None else _context(agent.language, firings),
             firings=tuple(_run_firing(firing, _language(agent.language)) for firing in firings),
+            traceparent=_traceparent(claimed, firings) if traced else None,
         )
     except SQLAlchemyError:
         raise

@@ -128,3 +128,6 @@ class GivenFiring(NamedTuple):
     data: dict[str, Any] | None
     trust: str
     deferred_until: datetime | None
+    root_id: UUID
+    traceparent: str | None
+    """The sender's trace context, if it is asked for."""

@@ -25,6 +25,10 @@ from tests.bench.pages import page_times
 from tests.bench.polls import feed_capacity, poll_capacity
 from tests.bench.retention import lateness_beside_removal, sizes_of_a_day
 from tests.bench.server import bench_server
+from tests.bench.soak import ROUNDS as SOAK_ROUNDS
+from tests.bench.soak import SECONDS as SOAK_SECONDS
+from tests.bench.soak import TARGET as SOAK_TARGET
+from tests.bench.soak import Mode, soak
 from tests.bench.stored import FEW as FEW_STORED
 from tests.bench.stored import MANY as MANY_STORED
 from tests.bench.stored import stored
@@ -220,6 +224,16 @@ def _llm_lines(databases: Databases) -> Iterator[Measured]:
     yield "  p99", thought.p99_ms, "ms", "", None
 
 
+def _soak_lines(_: Databases) -> Iterator[Measured]:
+    """Measures what metrics and traces cost a service that is used, beside one without them."""
+    soaked = soak(SOAK_SECONDS, SOAK_ROUNDS)
+    yield "CPU of web and worker for each firing with its wake", soaked.cost(Mode.OFF), "ms", "", None
+    yield "  with metrics, against without", soaked.ratio(Mode.METRICS), "x", "", None
+    ratio = soaked.ratio(Mode.ALL)
+    yield "  with metrics and traces, against without", ratio, "x", f"<= {SOAK_TARGET}", ratio <= SOAK_TARGET
+    yield "  spans that did not arrive", soaked.missing, "", "0", soaked.missing == 0
+
+
 PARTS: Mapping[str, Callable[[Databases], Iterator[Measured]]] = {
     "passes": _pass_lines,
     "lateness": _lateness_lines,
@@ -233,6 +247,7 @@ PARTS: Mapping[str, Callable[[Databases], Iterator[Measured]]] = {
     "polls": _poll_lines,
     "pages": _page_lines,
     "llm": _llm_lines,
+    "soak": _soak_lines,
 }
 
 

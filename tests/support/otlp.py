@@ -10,18 +10,16 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 
 @dataclass
 class Receiver:
-    """What was received. `status` is what the next requests are answered."""
+    """What was received. `status` and `answer` are what the next requests are answered."""
 
     url: str = ""
     status: int = 200
+    answer: bytes = b""
     spans: list[Any] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     resources: list[dict[str, str]] = field(default_factory=list)
@@ -47,7 +45,7 @@ def receiving() -> Iterator[Receiver]:
                 for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
                     receiver.resources.append(attributes(resource.resource))
                     receiver.spans += [each for scope in resource.scope_spans for each in scope.spans]
-            answer = ExportTraceServiceResponse().SerializeToString()
+            answer = receiver.answer
             self.send_response(receiver.status if self.path == "/v1/traces" else 404)
             self.send_header("Content-Type", "application/x-protobuf")
             self.send_header("Content-Length", str(len(answer)))

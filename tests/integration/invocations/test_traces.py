@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
 from loguru import logger
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
+    ExportTracePartialSuccess,
+    ExportTraceServiceResponse,
+)
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 
 from config.logging import configure_logging
@@ -19,6 +25,8 @@ from config.settings import load_settings
 from scheduler.bootstrap import trace_duties
 from scheduler.domain.errors import ConfigurationError
 from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
+from scheduler.domain.tools import Tool
+from scheduler.metrics import REGISTRY
 from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database
 from scheduler.tracing import Tracing, exporter
@@ -28,11 +36,16 @@ from tests.support.database import change, rows
 from tests.support.dispatching import Scripted, make_dispatcher
 from tests.support.hooks import make_hook
 from tests.support.http_agents import answered
-from tests.support.invocations import close, fire, make_woken
+from tests.support.invocations import close, fire, make_woken, ready_one
+from tests.support.llm import calls, make_model, make_thinker, providing, text, thinking
 from tests.support.otlp import Receiver, attributes, receiving
 from tests.support.runs import SECRET, make_parts, make_request
+from tests.support.web import free_port
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+TOO_OLD = ExportTraceServiceResponse(
+    partial_success=ExportTracePartialSuccess(rejected_spans=3, error_message="too old")
+)
 SENT = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
@@ -45,7 +58,7 @@ def otlp() -> Iterator[Receiver]:
 
 @pytest.fixture
 def receiver(otlp: Receiver) -> Receiver:
-    otlp.status = 200
+    otlp.status, otlp.answer = 200, b""
     for each in (otlp.spans, otlp.headers, otlp.resources):
         each.clear()
     return otlp
@@ -53,6 +66,11 @@ def receiver(otlp: Receiver) -> Receiver:
 
 def tracing(db: Database, receiver: Receiver) -> Tracing:
     return Tracing(db, exporter(receiver.url, {"x-team": "ops"}, "1.2.3"), timedelta())
+
+
+def sent(outcome: str) -> float:
+    """How many spans were counted with an outcome."""
+    return REGISTRY.get_sample_value("reveille_trace_spans_total", {"outcome": outcome}) or 0
 
 
 def run_all(db: Database, *outcomes: Outcome) -> list[RunRequest]:
@@ -140,15 +158,84 @@ def test_calls_and_messages_take_the_trace_of_their_request(api: Api) -> None:
     assert [tuple(each) for each in kept] == [("wake", SENT), ("on_message", SENT)]
 
 
-def test_spans_that_did_not_arrive_are_sent_again(db: Database, receiver: Receiver) -> None:
+def test_tool_calls_hang_below_their_run_as_many_for_each_wake(
+    db: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.storage.ended_spans.MOST_CALLS", 2)
+    tool = Tool("look", "", {"type": "object", "properties": {}}, lambda *_: "a sea")
+
+    async def run() -> None:
+        responses = calls(("look", {}), ("look", {}), ("look", {})), text("Seen.")
+        async with providing(*responses, *responses) as provider, thinking(db, tools=[tool]) as thinkers:
+            woken = make_thinker(db, make_model(db, provider.url))
+            for _ in range(2):
+                await thinkers.run(ready_one(db, woken))
+
+    asyncio.run(run())
+    tracing(db, receiver).look()
+    runs = {each.span_id: each for each in receiver.spans if each.name == "run llm"}
+    made = [each for each in receiver.spans if each.name == "execute_tool look"]
+    assert sorted(Counter(each.parent_span_id for each in made).values()) == [2, 2]
+    for call in made:
+        run_of = runs[call.parent_span_id]
+        assert run_of.start_time_unix_nano <= call.start_time_unix_nano <= call.end_time_unix_nano
+        assert call.end_time_unix_nano <= run_of.end_time_unix_nano
+        assert attributes(call)["gen_ai.tool.name"] == "look"
+
+
+@pytest.mark.parametrize("status", [401, 404, 429, 500, 503])
+def test_spans_that_did_not_arrive_are_sent_again(db: Database, receiver: Receiver, status: int) -> None:
     make_woken(db, "ada")
     fire(db, make_woken(db, "bob"))
     run_all(db, Replied("done"))
-    receiver.status = 400
+    failed = sent("failed")
+    receiver.status = status
     assert tracing(db, receiver).look() == 0
+    assert sent("failed") == failed + 4
+    away = Tracing(db, exporter(f"http://127.0.0.1:{free_port()}", {}, "1"), timedelta())
+    assert away.look() == 0
     receiver.status = 200
     assert tracing(db, receiver).look() == 4
     assert receiver.named("wake bob")
+
+
+def test_spans_that_the_receiver_will_never_take_are_dropped_counted_and_told(
+    db: Database, receiver: Receiver
+) -> None:
+    out = io.StringIO()
+    number = logger.add(out, format="{message}")
+    refused = sent("refused")
+    for receiver.status, receiver.answer in (
+        (400, b""),
+        (200, TOO_OLD.SerializeToString()),
+        (200, b"no protobuf"),
+    ):
+        fire(db, make_woken(db, f"agent {receiver.status} {len(out.getvalue())}"))
+        run_all(db, Replied("done"))
+        tracing(db, receiver).look()
+        assert tracing(db, receiver).look() == 0
+    logger.remove(number)
+    assert sent("refused") == refused + 4
+    assert [line for line in out.getvalue().splitlines() if "dropped" in line] == [
+        "4 spans were dropped: the receiver answered 400",
+        "3 spans were dropped by the receiver: too old",
+    ]
+
+
+def test_spans_are_exported_once_by_several_schedulers_in_small_steps(
+    db: Database, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scheduler.storage.ended_spans.MOST_AT_ONCE", 2)
+    monkeypatch.setattr("scheduler.tracing.MOST_SPANS", 3)
+    for name in ("ada", "bob", "eve", "joe", "kim"):
+        fire(db, make_woken(db, name))
+        run_all(db, Replied("done"))
+    with ThreadPoolExecutor(4) as threads:
+        counts = [*threads.map(lambda _: tracing(db, receiver).look(), range(4))]
+    tracing(db, receiver).look()
+    assert sum(counts) <= 20
+    ids = [(each.trace_id, each.span_id) for each in receiver.spans]
+    assert len(ids) == len(set(ids)) == 20
 
 
 def test_agents_are_given_the_trace_by_header_and_by_variable() -> None:
@@ -192,7 +279,7 @@ def test_without_an_endpoint_there_is_no_duty_and_without_the_extra_a_clear_erro
         {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:4318", "OTEL_EXPORTER_OTLP_HEADERS": "a=b%20c"}
     )
     assert [each.name for each in trace_duties(settings, db)] == ["export traces"]
-    monkeypatch.setitem(__import__("sys").modules, "opentelemetry.sdk.trace", None)
+    monkeypatch.setitem(__import__("sys").modules, "opentelemetry.proto.trace.v1.trace_pb2", None)
     with pytest.raises(ConfigurationError, match=r"install reveille-server\[otel\]"):
         trace_duties(settings, db)
     with pytest.raises(ConfigurationError, match="OTEL_EXPORTER_OTLP_HEADERS: must be headers such as"):
