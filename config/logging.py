@@ -24,11 +24,19 @@ REPEAT_AFTER = timedelta(seconds=60)
 REMEMBERED = 1000
 _POOL = re.compile(r"'pool-\d+'")
 
+_NAMED = r"[\w-]*(?:api[-_]?key|authorization|passphrase|password|secret|signature|token)[\w-]*"
 _SECRETS = (
     (re.compile(r"(?<=://)([^\s:/@]*):[^\s@]+(?=@)"), r"\1:***"),  # the password in an address
+    (re.compile(r"(?<=://)[^\s:/@?#'\"]+(?=@)"), "***"),  # a token in its place
     (re.compile(r"(?i)\b(bearer|basic)\s+[\w.~+/=-]{4,}"), r"\1 ***"),
     (re.compile(r"(?<=/hooks/)[\w-]+"), "***"),
-    (re.compile(r"\bwhsec_[\w+/=-]+"), "whsec_***"),
+    (re.compile(r"\b(whsec_|rvl_|sk-)[\w+/=-]+"), r"\1***"),
+    (re.compile(rf"(?i)([?&]{_NAMED}=)[^&\s\"'#\\]+"), r"\1***"),  # in the query of an address
+    (
+        re.compile(rf"(?i)([\"']{_NAMED}\\?[\"']:\s*\\?[\"'])(?!\w+ \*\*\*)[^\"'\\]+"),
+        r"\1***",
+    ),  # in JSON or a dict
+    (re.compile(r"(?im)\b((?:proxy-)?authorization: |(?:set-)?cookie: )(?!\w+ \*\*\*)[^\"'\n\\]+"), r"\1***"),
 )
 
 

@@ -116,6 +116,18 @@ def test_no_variable_of_a_failing_frame_is_shown(stream: io.StringIO, as_json: b
         ("POST /hooks/hunter2_-x?a=1 202", "POST /hooks/***?a=1 202"),
         ("key whsec_hunter2+/=", "key whsec_***"),
         ("http://host:8080/agents", "http://host:8080/agents"),
+        ("https://ghp_hunter2@host/x down", "https://***@host/x down"),
+        ("POST https://u:hunter2@a.example/ to b@c.example", "POST https://u:***@a.example/ to b@c.example"),
+        ("GET /ws?last=3&access_token=hunter2&x=1", "GET /ws?last=3&access_token=***&x=1"),
+        ("https://a.example/?API-Key=hunter2' failed", "https://a.example/?API-Key=***' failed"),
+        ("https://a.example/?q=token&monkey=1", "https://a.example/?q=token&monkey=1"),
+        ("the key rvl_hunter2-_x is revoked", "the key rvl_*** is revoked"),
+        ("Incorrect API key provided: sk-proj-hunter2_xy", "Incorrect API key provided: sk-***"),
+        ("{'X-Api-Key': 'hunter2', 'accept': '*/*'}", "{'X-Api-Key': '***', 'accept': '*/*'}"),
+        ('{"password": "hunter2", "n": 1}', '{"password": "***", "n": 1}'),
+        ("Authorization: hunter2", "Authorization: ***"),
+        ("cookie: session=hunter2; b=hunter2", "cookie: ***"),
+        ("the task-force of risk-takers-unlimited", "the task-force of risk-takers-unlimited"),
     ],
 )
 def test_what_looks_like_a_secret_is_masked(text: str, shown: str) -> None:
