@@ -16,8 +16,9 @@ from api.web.base import done, page_blueprint
 from api.web.confirmations import ask
 from api.web.form_fields import same_lines
 from api.web.form_validation import shaped
-from api.web.new_agent import CHECKS, FIELDS, LIMITS, agent_form
+from api.web.new_agent import CHECKS, FIELDS, LIMITS, agent_form, secrets_of
 from api.web.runtime_forms import errors_of, read_changes, values_of
+from api.web.saved_form import DO
 from scheduler.domain.errors import ReveilleError
 from scheduler.storage.overviews import summarize_agents
 
@@ -54,15 +55,18 @@ def change(agent_id: str) -> Response:
     agent = _agent(agent_id)
     kind = agent["runtime"]["kind"]
     patch = _read(agent, (*FIELDS, *LIMITS)) | {name: bool(request.form.get(name)) for name in CHECKS}
+    kept = secrets_of(kind, agent)
+    typed = kept.put_back(request.form.to_dict())
     try:
-        runtime = read_changes(kind, agent["runtime"], request.form)
+        kept.check()
+        if request.form.get(DO) == "keep":
+            return agent_form(kind, given=typed, agent=agent)
+        runtime = read_changes(kind, agent["runtime"], typed)
         changes = given(shaped(AgentPatch, patch | {"runtime": runtime}))
         who = caller()
         services().agents.update(who.tenant_id, _path(agent_id).agent_id, changes, actor=who.actor)
     except ReveilleError as error:
-        return agent_form(
-            kind, error.status, given=request.form.to_dict(), errors=errors_of(kind, error), agent=agent
-        )
+        return agent_form(kind, error.status, given=typed, errors=errors_of(kind, error), agent=agent)
     return done(f"/agents/{agent['id']}", "Saved.")
 
 

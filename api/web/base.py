@@ -23,6 +23,7 @@ from api.body import check_form
 from api.hosts import check_origin
 from api.problems import http_problem
 from api.web.nav import Frame, frame_of, sections
+from api.web.saved_form import reopen_form
 from api.web.session import authenticate, csrf_token, recognize, session_token, set_cookie
 from api.web.zones import choices, shown_zone
 from scheduler.domain.errors import DatabaseUnavailable, ReveilleError
@@ -48,6 +49,7 @@ def page_blueprint(name: str, *, public: bool = False) -> Blueprint:
     made.before_request(check_origin)
     if not public:
         made.before_request(authenticate)
+        made.before_request(reopen_form)
     made.register_error_handler(ReveilleError, show_error)
     made.register_error_handler(HTTPException, _show_http_error)
     made.register_error_handler(Exception, _show_unforeseen)

@@ -17,9 +17,9 @@ from pydantic.fields import FieldInfo
 from werkzeug.datastructures import MultiDict
 
 from scheduler.domain.errors import InvalidField
+from scheduler.net.headers import is_header_name
 from scheduler.triggers.field_names import fields_of
 
-SECRET_KEPT = "Stored and never shown. Leave empty to keep it."  # noqa: S105  # a hint
 NUMBERS = (int, float)
 
 
@@ -64,7 +64,8 @@ def _of_field(path: str, inner: str, field: FieldInfo, secrets: Collection[str])
             is_secret = f"{inner}.{each.name.rsplit('.', 1)[1]}" in secrets
             label = f"{field.title}: {each.label[:1].lower()}{each.label[1:]}" if field.title else each.label
             yield replace(
-                _secret(each) if is_secret else each,
+                each,
+                is_secret=is_secret,
                 label=label,
                 group=path,
                 required=False,
@@ -73,7 +74,7 @@ def _of_field(path: str, inner: str, field: FieldInfo, secrets: Collection[str])
         return
     extra = field.json_schema_extra if isinstance(field.json_schema_extra, dict) else {}
     labels: Any = extra.get("x-labels", {})
-    found = Input(
+    yield Input(
         path,
         field.title or inner.replace("_", " ").capitalize(),
         field.description or "",
@@ -82,20 +83,16 @@ def _of_field(path: str, inner: str, field: FieldInfo, secrets: Collection[str])
         required=field.is_required(),
         default=_default(core, field),
         can_be_null=can_be_null or core is Any,
+        is_secret=inner in secrets,
         is_folded=bool(extra.get("x-folded")),
         picker=str(extra.get("x-picker", "")),
     )
-    yield _secret(found) if inner in secrets else found
 
 
 def _default(core: Any, field: FieldInfo) -> Any:
     if _is_choices(core):
         return field.get_default(call_default_factory=True)
     return None if field.is_required() or field.default_factory else field.default
-
-
-def _secret(each: Input) -> Input:
-    return replace(each, is_secret=True, hint=" ".join(filter(None, (each.hint, SECRET_KEPT))))
 
 
 def _core(annotation: Any) -> tuple[Any, bool]:
@@ -215,13 +212,16 @@ def _secrets(each: Input, text: str) -> str | list[str]:
 
 
 def _headers(each: Input, text: str) -> dict[str, str | None]:
-    """Parses one header per line; one without a value is removed."""
+    """Parses one header per line; one without a value is removed. Errors repeat nothing, which may be secret."""
     headers: dict[str, str | None] = {}
-    for line in _lines(each, text):
-        name, colon, value = line.partition(":")
-        if not colon:
-            raise InvalidField(f"{line[:40]!r} is not of the form Name: value.", field=each.name)
-        headers[name.strip()] = value.strip() or None
+    for number, line in enumerate(_lines(each, text), 1):
+        name, colon, value = (part.strip() for part in line.partition(":"))
+        if not colon or not is_header_name(name):
+            raise InvalidField(
+                f"Line {number} is not of the form Name: value, with a name of letters, digits and hyphens.",
+                field=each.name,
+            )
+        headers[name] = value or None
     return headers
 
 

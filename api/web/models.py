@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 from uuid import UUID
@@ -15,7 +16,9 @@ from api.schemas.models import ModelIn, ModelPatch
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.form_validation import filled, shaped, wrong_fields
+from api.web.kept_secrets import KeptSecrets
 from api.web.list_filters import FROM, TO, Asked, Filter, choice, read_filters
+from api.web.saved_form import DO
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.domain.llm import Provider
@@ -34,6 +37,7 @@ FIELDS = (
     "output_price",
 )
 
+SECRETS = ("key",)
 PROVIDERS = [provider.value for provider in Provider]
 STATES = {"enabled": True, "disabled": False}
 FILTERS = (
@@ -60,13 +64,15 @@ def show_models() -> Response:
 @needs(Level.WRITE)
 def make() -> Response:
     """Creates a model. Its key is stored encrypted and never shown."""
-    form, who = filled(*FIELDS), caller()
+    kept, who = KeptSecrets("model new", SECRETS), caller()
+    form = kept.put_back(filled(*FIELDS))
     try:
+        kept.check()
         values = shaped(ModelIn, form).model_dump()
         made = services().models.create(who.tenant_id, values, Author(who.actor, who.is_operator))
     except ReveilleError as error:
-        form.pop("key", None)
-        return _page(error.status, errors=wrong_fields(error), given=form)
+        shown = {"given": kept.without(form), "kept": kept.sealed(form)}
+        return _page(error.status, errors=wrong_fields(error), **shown)
     return done("/settings/models", f"{made.name} was created.")
 
 
@@ -82,17 +88,20 @@ def edit(model_id: str) -> Response:
 @needs(Level.WRITE)
 def change(model_id: str) -> Response:
     """Changes a model. An empty key keeps the old one."""
-    form = {name: request.form.get(name, "").strip() for name in FIELDS if name in request.form}
+    kept = KeptSecrets(f"model {_id(model_id)}", SECRETS)
+    form = kept.put_back({name: request.form.get(name, "").strip() for name in FIELDS if name in request.form})
     patch = {
         name: value if name in NEVER_EMPTY else value or None
         for name, value in form.items()
         if value or name in NULL_WHEN_EMPTY | NEVER_EMPTY
     }
     try:
+        kept.check()
+        if request.form.get(DO) == "keep":
+            return _edit(_model(model_id), kept.without(form), kept=kept.sealed(form))
         name = _change(model_id, shaped(ModelPatch, patch))
     except ReveilleError as error:
-        form.pop("key", None)
-        return _edit(_model(model_id), form, error)
+        return _edit(_model(model_id), kept.without(form), error, kept.sealed(form))
     return done("/settings/models", f"{name} was saved.")
 
 
@@ -143,20 +152,24 @@ def _change(model_id: str, patch: ModelPatch) -> str:
     return str(row.name)
 
 
-def _edit(model: dict[str, Any], given: dict[str, Any], error: ReveilleError | None = None) -> Response:
+def _edit(
+    model: dict[str, Any],
+    given: dict[str, Any],
+    error: ReveilleError | None = None,
+    kept: Mapping[str, str] | None = None,
+) -> Response:
     return render(
         "model.html",
         error.status if error else 200,
         model=model,
         given=given,
+        kept=kept or {},
         errors=wrong_fields(error) if error else {},
         providers=PROVIDERS,
     )
 
 
-def _page(
-    status: int = 200, *, errors: dict[str, str] | None = None, given: dict[str, Any] | None = None
-) -> Response:
+def _page(status: int = 200, **values: Any) -> Response:
     tenant_id = caller().tenant_id
     with services().db.begin() as conn:
         asked = read_filters(conn, tenant_id, FILTERS) if request.method == "GET" else Asked(FILTERS)
@@ -166,8 +179,7 @@ def _page(
         "models.html",
         max(status, asked.status),
         page=page,
-        errors=errors or {},
-        given=given or {},
         providers=PROVIDERS,
         asked=asked,
+        **({"errors": {}, "given": {}, "kept": {}} | values),
     )

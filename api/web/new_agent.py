@@ -13,7 +13,8 @@ from api.schemas.agents import AgentIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.form_validation import filled, shaped
-from api.web.runtime_forms import errors_of, form_of, lacking, read_new, values_of
+from api.web.kept_secrets import KeptSecrets
+from api.web.runtime_forms import errors_of, form_of, lacking, read_new, runtime_inputs, values_of
 from scheduler.domain.errors import NotFound, ReveilleError
 from scheduler.runtimes.registry import RUNTIMES
 from scheduler.storage.models import list_models
@@ -52,18 +53,20 @@ def make() -> Response:
     """Creates an agent; a generated secret is shown only this once."""
     kind = _kind(request.form.get("kind", ""))
     given = filled(*FIELDS, *LIMITS, *CHECKS)
+    kept = secrets_of(kind)
+    typed = kept.put_back(request.form.to_dict())
     try:
-        runtime = read_new(kind, request.form)
+        kept.check()
+        runtime = read_new(kind, typed)
         body = shaped(AgentIn, {"name": "", **given, "runtime": runtime})
         who = caller()
         saved = services().agents.create(who.tenant_id, body.spec(), actor=who.actor)
     except ReveilleError as error:
-        return agent_form(kind, error.status, given=request.form.to_dict(), errors=errors_of(kind, error))
-    if saved.new_secrets:
-        made = agent_out(saved.row, saved.new_secrets).model_dump(mode="json")
-        secrets = {
-            RUNTIMES[kind].model_fields[name].title or name: value for name, value in saved.new_secrets.items()
-        }
+        return agent_form(kind, error.status, given=typed, errors=errors_of(kind, error))
+    generated = {name: value for name, value in saved.new_secrets.items() if not runtime.get(name)}
+    if generated:
+        made = agent_out(saved.row).model_dump(mode="json")
+        secrets = {RUNTIMES[kind].model_fields[name].title or name: value for name, value in generated.items()}
         return render("agent_created.html", 201, agent=made, secrets=secrets)
     return done(f"/agents/{saved.row.id}", f"{saved.row.name} was created. Add a trigger, or wake it now.")
 
@@ -72,6 +75,12 @@ def _kind(given: str) -> str:
     if given not in RUNTIMES:
         raise NotFound("There is no such runtime.")
     return given
+
+
+def secrets_of(kind: str, agent: Mapping[str, Any] | None = None) -> KeptSecrets:
+    """Returns the secrets of a runtime in the form of a new agent, or of `agent`."""
+    names = [each.name for _, each in runtime_inputs(kind) if each.is_secret]
+    return KeptSecrets(f"agent {agent['id'] if agent else 'new'} {kind}", names)
 
 
 def agent_form(
@@ -86,7 +95,7 @@ def agent_form(
     """Returns the form of a runtime, for a new agent or to change `agent`."""
     choices = _choices() | {"presets": list(RUNTIMES[kind].presets().items())}
     inputs = form_of(kind, choices, given, is_new=agent is None, unfolded=unfolded)
-    secrets = {each.name for each in inputs if each.is_secret}
+    secrets = secrets_of(kind, agent)
     return render(
         "new_agent.html",
         status,
@@ -96,7 +105,8 @@ def agent_form(
         preset=given.get("preset"),
         agent=agent,
         limits=LIMITS,
-        given={name: value for name, value in given.items() if name not in secrets},
+        given=secrets.without(given),
+        kept=secrets.sealed(given),
         errors=errors or {},
         inputs=inputs,
         lacking=lacking(kind, choices),

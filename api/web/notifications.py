@@ -15,6 +15,7 @@ from api.schemas.notification_targets import TargetIn
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.form_validation import filled, shaped, wrong_fields
+from api.web.kept_secrets import KeptSecrets
 from api.web.list_filters import AGENT, ERROR, FROM, TO, Asked, choice, read_filters
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
@@ -46,13 +47,15 @@ def show_targets() -> Response:
 def make(agent_id: str) -> Response:
     """Creates a target; the secret of a webhook is shown only this once."""
     who, path = caller(), shaped(AgentPath, {"agent_id": agent_id})
-    given = {"name": "", "kind": "", **filled("name", "kind", "url", "secret")}
+    kept = KeptSecrets(f"notification target of {path.agent_id}", ("url", "secret"))
+    given = kept.put_back({"name": "", "kind": "", **filled("name", "kind", "url", "secret")})
     try:
+        kept.check()
         spec = shaped(TargetIn, given).spec()
         made = services().targets.create(who.tenant_id, path.agent_id, spec, actor=who.actor)
     except ReveilleError as error:
-        shown = {"name": given["name"], "kind": given["kind"]}
-        return _page(path.agent_id, error.status, errors=wrong_fields(error), given=shown)
+        shown = {"given": kept.without(given), "kept": kept.sealed(given)}
+        return _page(path.agent_id, error.status, errors=wrong_fields(error), **shown)
     return _page(path.agent_id, 201, made=target_out(made.row, made.secret).model_dump(mode="json"))
 
 
@@ -93,7 +96,7 @@ def _page(agent_id: UUID | None = None, status: int = 200, **values: Any) -> Res
         agent = None if of_agent is None else get_agent(conn, who.tenant_id, of_agent)
         page = asked.page(lambda **span: list_all_targets(conn, who.tenant_id, wanted, **span))
         names = agent_names(conn, who.tenant_id, {row.agent_id for row in page})
-    shown = {"errors": {}, "given": {}, "made": None} | values
+    shown = {"errors": {}, "given": {}, "kept": {}, "made": None} | values
     return render(
         "notifications.html",
         max(status, asked.status),

@@ -11,7 +11,7 @@ from annotated_types import MaxLen
 
 from api.schemas.agents import AgentIn
 from api.web.form_errors import of_input
-from api.web.form_fields import SECRET_KEPT, Input, inputs_of, read, show
+from api.web.form_fields import Input, inputs_of, read, show
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.field_errors import InvalidRequest
 from scheduler.runtimes.base import RuntimeConfig
@@ -76,8 +76,7 @@ def form_of(
     chosen = runtime_of(kind).choices
     found = []
     for field, each in runtime_inputs(kind):
-        shown = replace(each, hint=each.hint.removesuffix(SECRET_KEPT).strip()) if is_new else each
-        shown = replace(shown, is_folded=shown.is_folded and field not in unfolded)
+        shown = replace(each, is_folded=each.is_folded and field not in unfolded)
         if field in chosen:
             options = [*([] if each.required else [("", "none")]), *choices[chosen[field]]]
             held = str(given.get(each.name) or "")

@@ -185,7 +185,7 @@ def _audit(conn: Connection, tenant_id: UUID | None, who: UUID, actor: str, verb
 
 def _ask_to_go_on(kept: KeptForm, token: str) -> Response:
     """Shows the page after a sign-in in the middle of a form: one press returns to it with its values."""
-    return render("continue.html", kept=kept, csrf=csrf_token(token))
+    return render("continue.html", kept=kept, again=kept.sealed_for(token), csrf=csrf_token(token))
 
 
 def _form(target: str, error: ReveilleError | None = None, name: str = "", kept: str = "") -> Response:

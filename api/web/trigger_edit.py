@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from flask import Response, g, request
@@ -11,6 +12,7 @@ from api.resource import given
 from api.services import services
 from api.web.base import done, page_blueprint, render
 from api.web.form_fields import texts_of
+from api.web.kept_secrets import KeptSecrets
 from api.web.trigger_forms import (
     WrongFields,
     changes,
@@ -51,14 +53,16 @@ def choose() -> Response:
 def make() -> Response:
     """Creates the trigger; or only previews when it would fire or what it would see."""
     kind = _kind(request.form.get("type", ""))
-    shown = texts_of(request.form, form_of(kind))
+    kept = _secrets(kind)
+    shown = kept.put_back(texts_of(request.form, form_of(kind)))
     try:
+        kept.check()
         if request.form.get("do") == "keep":
             return _form(kind, shown)
         if request.form.get("do") == "preview":
-            return _form(kind, shown, ahead=_ahead(kind, _config(kind)))
+            return _form(kind, shown, ahead=_ahead(kind, _config(kind, shown)))
         if request.form.get("do") == "try":
-            trial = services().checks.try_config(caller().trier, kind, _config(kind))
+            trial = services().checks.try_config(caller().trier, kind, _config(kind, shown))
             return _form(kind, shown, trial=trial)
         body = new_trigger(kind, shown)
         agent_id = parse_id(request.form.get("agent_id", ""), "agent")
@@ -84,8 +88,10 @@ def edit(trigger_id: str) -> Response:
 def change(trigger_id: str) -> Response:
     """Changes the trigger; or only previews when it would fire then."""
     found = _found(trigger_id)
-    shown = texts_of(request.form, form_of(found.type))
+    kept = _secrets(found.type, found)
+    shown = kept.put_back(texts_of(request.form, form_of(found.type)))
     try:
+        kept.check()
         if request.form.get("do") == "keep":
             return _form(found.type, shown, trigger=found)
         if request.form.get("do") == "preview":
@@ -105,16 +111,17 @@ def change(trigger_id: str) -> Response:
 def show_preview() -> Response:
     """Returns the preview of this form's fire times, which a script shows during typing."""
     kind = _kind(request.form.get("type", ""))
+    shown = _secrets(kind).put_back(texts_of(request.form, form_of(kind)))
     try:
-        return render("trigger_preview.html", ahead=_ahead(kind, _config(kind)))
+        return render("trigger_preview.html", ahead=_ahead(kind, _config(kind, shown)))
     except ReveilleError as error:
         said = " ".join(errors_of(error, kind).values())
         return render("trigger_preview.html", ahead=None, refusal=said or error.message)
 
 
-def _config(kind: str) -> dict[str, Any]:
+def _config(kind: str, shown: Mapping[str, str]) -> dict[str, Any]:
     """Returns the config in the form. Raises WrongFields for invalid values."""
-    fields, errors = read_form(kind, texts_of(request.form, form_of(kind)))
+    fields, errors = read_form(kind, shown)
     wrong = {name: text for name, text in errors.items() if name.startswith("config.")}
     if wrong:
         raise WrongFields(wrong)
@@ -137,6 +144,7 @@ def _form(kind: str, values: dict[str, str], *, error: ReveilleError | None = No
         agents = list_agents(conn, caller().tenant_id, limit=MAX_AGENTS)
     errors = errors_of(error, kind) if error else {}
     inputs = form_of(kind)
+    secrets = _secrets(kind, trigger)
     return render(
         "trigger_form.html",
         error.status if error else 200,
@@ -145,14 +153,23 @@ def _form(kind: str, values: dict[str, str], *, error: ReveilleError | None = No
         inputs=inputs,
         first_wrong=next((each.name for each in inputs if each.name in errors), None),
         is_unfolded=any(each.is_folded and each.name in errors for each in inputs),
-        values=values,
+        values=secrets.without(values),
+        kept=secrets.sealed(values),
         agents=agents,
-        action=f"/triggers/{trigger.id}/edit" if trigger else "/triggers/new",
+        action=_path(trigger),
         error=error,
         errors=errors,
         has_slots=kind in CLOCKED,
         **({"trigger": None} | more),
     )
+
+
+def _path(trigger: TriggerView | None) -> str:
+    return f"/triggers/{trigger.id}/edit" if trigger else "/triggers/new"
+
+
+def _secrets(kind: str, trigger: TriggerView | None = None) -> KeptSecrets:
+    return KeptSecrets(f"{_path(trigger)} {kind}", [each.name for each in form_of(kind) if each.is_secret])
 
 
 def _found(trigger_id: str) -> TriggerView:

@@ -60,7 +60,7 @@ def _decoded(value: bytes) -> str:
 def check_headers(headers: Mapping[str, str]) -> None:
     """Raises InvalidField for a header that HTTP does not allow (RFC 9110 §5) or that callers may not set."""
     for name, value in headers.items():
-        if not _NAME.fullmatch(name):
+        if not is_header_name(name):
             raise InvalidField(f"{name!r} is not a header name; use letters, digits and hyphens.", field="headers")
         if name.lower() in _RESERVED or name.lower().startswith("proxy-"):
             raise InvalidField(f"The header {name} is set by the client itself; leave it out.", field="headers")
@@ -70,6 +70,11 @@ def check_headers(headers: Mapping[str, str]) -> None:
                 f"The value of the header {name} must be printable ASCII without spaces around it.",
                 field="headers",
             )
+
+
+def is_header_name(text: str) -> bool:
+    """Whether `text` is a token, as the name of a header must be (RFC 9110 §5.1)."""
+    return _NAME.fullmatch(text) is not None
 
 
 def check_names_differ(headers: Mapping[str, str | None]) -> None:
