@@ -23,6 +23,7 @@ from loguru import logger
 from sqlalchemy import Connection
 
 from scheduler.clock.jobs import LedgerJob, Strikes
+from scheduler.clock.pace import Pace
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import stops_process
 from scheduler.metrics import TALLY, open_tally, settle
@@ -98,6 +99,7 @@ class LedgerStore(BaseJobStore):
         self._clock = clock
         self._pass: LedgerPass | None = None
         self._limit = self.max_rows
+        self._pace = Pace(self.max_rows, clock.monotonic)
         self._wait = RETRY_SECONDS
         """Before the next pass, when this one could not start."""
         self._strikes = Strikes()
@@ -159,8 +161,10 @@ class LedgerStore(BaseJobStore):
     def _claim(self, starting: LedgerPass) -> None:
         lane = self.express
         starting.leaves_few = lane is not None and lane.is_working and self._limit == self.max_rows
-        starting.jobs = starting.claim(self._limit)
-        self.is_full = starting.is_full = len(starting.jobs) >= self._limit
+        self._pace.begin()
+        limit = min(self._limit, self._pace.rows)
+        starting.jobs = starting.claim(limit)
+        self.is_full = starting.is_full = len(starting.jobs) >= limit
         if self.is_full and lane is not None and has_neighbours(starting.conn):
             starting.has_neighbours = True
             lane.call()
@@ -191,11 +195,13 @@ class LedgerStore(BaseJobStore):
             return self._failed(unprepared, done.jobs)
         self._pass = None
         if self.overlaps and done.is_full and not done.has_neighbours and self._limit == self.max_rows:
+            self._pace.end(len(done.jobs), is_full=True, has_neighbours=False)
             self._writing = self._writer.submit(self._write, done)
             return self._in(0)
         written = self._write(done)
         if written.error is not None:
             return self._failed(written.error, written.jobs)
+        self._pace.end(len(done.jobs), is_full=done.is_full, has_neighbours=done.has_neighbours)
         self._limit = min(self._limit * 2, self.max_rows)
         if self._limit == self.max_rows:
             self._strikes.forgive()

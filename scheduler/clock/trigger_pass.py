@@ -22,7 +22,7 @@ from scheduler.intake.checks import run_checks
 from scheduler.metrics import FIRINGS, later, tally_by
 from scheduler.storage.arrays import BinaryArray, text_array, time_array, uuid_array
 from scheduler.storage.audit import Event, record_events
-from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
+from scheduler.storage.fair_shares import due_of, due_of_tenants, read_shares, share_parameters
 from scheduler.storage.faults import quarantine_note
 from scheduler.storage.rows import reader
 from scheduler.storage.triggers import stop_jobs
@@ -37,15 +37,15 @@ _OLDEST = """
     ORDER BY next_run_time LIMIT :limit
     FOR UPDATE SKIP LOCKED
 """
-_OLDEST_OF_EACH = """
+_OLDEST_OF_EACH = f"""
     SELECT theirs.* FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:shares AS int[])) AS v(tenant_id, share)
     CROSS JOIN LATERAL (
         SELECT trigger_id, kind, next_run_time FROM jobs
-        WHERE tenant_id = v.tenant_id AND next_run_time <= (SELECT clock_timestamp())
-        ORDER BY next_run_time LIMIT v.share
+        WHERE next_run_time IS NOT NULL AND {due_of("next_run_time", "v.tenant_id")}
+        ORDER BY tenant_id, next_run_time LIMIT v.share
         FOR UPDATE SKIP LOCKED
     ) AS theirs
-"""
+"""  # noqa: S608  # both parts are ours
 _CLAIM = """
     WITH due AS MATERIALIZED ({due})
     SELECT j.next_run_time, j.kind, t.id::text AS id_text,

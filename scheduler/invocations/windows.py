@@ -24,21 +24,23 @@ from scheduler.invocations.transitions import Moved, check_move, freeing, move
 from scheduler.notifications.notify import notify_of_failures
 from scheduler.queue.tasks import defer_runs
 from scheduler.storage.engine import notify
-from scheduler.storage.fair_shares import due_of_tenants, read_shares, share_parameters
+from scheduler.storage.fair_shares import due_of, due_of_tenants, read_shares, share_parameters
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import IS_ACTIVE
 
 # States are literals, so that partial indexes are used, and the clock is read once, for the same reason.
-_DUE = """
+_OPEN = """
     SELECT id, agent_id, state, firing_count, opened_at, due_at FROM invocations
-    WHERE state IN ('collecting', 'retrying') AND due_at <= (SELECT clock_timestamp())
+    WHERE state IN ('collecting', 'retrying')
 """
-CLAIM_DUE = text(f"{_DUE} ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED")
+CLAIM_DUE = text(f"""
+    {_OPEN} AND due_at <= (SELECT clock_timestamp()) ORDER BY due_at LIMIT :limit FOR UPDATE SKIP LOCKED
+""")  # a constant of ours
 CLAIM_SHARES = text(f"""
     SELECT theirs.* FROM unnest(CAST(:tenant_ids AS uuid[]), CAST(:shares AS int[])) AS v(tenant_id, share)
     CROSS JOIN LATERAL (
-        {_DUE} AND tenant_id = v.tenant_id ORDER BY due_at LIMIT v.share FOR UPDATE SKIP LOCKED
+        {_OPEN} AND {due_of("due_at", "v.tenant_id")} ORDER BY tenant_id, due_at LIMIT v.share FOR UPDATE SKIP LOCKED
     ) AS theirs
 """)  # noqa: S608  # both parts are ours
 DUE = due_of_tenants("invocations", "due_at", "state IN ('collecting', 'retrying')")

@@ -9,12 +9,16 @@ from sqlalchemy import text
 
 from scheduler.clock.express import ExpressLane
 from scheduler.clock.heartbeat import Heartbeat
+from scheduler.clock.trigger_pass import CLAIM_SHARES as CLAIM_TRIGGERS
+from scheduler.clock.trigger_pass import DUE as DUE_TRIGGERS
 from scheduler.clock.trigger_pass import TriggerPass
 from scheduler.clock.trigger_store import TriggerStore
 from scheduler.domain.clock import SystemClock
+from scheduler.invocations.windows import CLAIM_SHARES as CLAIM_WINDOWS
+from scheduler.invocations.windows import DUE as DUE_WINDOWS
 from scheduler.invocations.windows import claim_due_windows
 from scheduler.storage.engine import Database
-from scheduler.storage.fair_shares import FEW, divide
+from scheduler.storage.fair_shares import FEW, divide, share_parameters
 from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_tenant
 from tests.support.stepped_scheduler import SteppedScheduler
@@ -35,6 +39,12 @@ WINDOWS = text("""
         clock_timestamp() - make_interval(secs => :ago), 1
     FROM agents WHERE tenant_id = :tenant_id
 """)
+
+FLOOD_OF_WINDOWS = """
+    INSERT INTO invocations (id, tenant_id, agent_id, state, opened_at, due_at, firing_count)
+    SELECT gen_random_uuid(), :tenant_id, gen_random_uuid(), 'collecting', clock_timestamp(),
+        clock_timestamp() - interval '1 min', 1 FROM generate_series(1, 5000)
+"""
 
 
 def due_triggers(db: Database, tenant_id: UUID, count: int, ago: float) -> None:
@@ -100,6 +110,26 @@ def test_what_another_scheduler_holds_takes_no_share(db: Database) -> None:
         first = TriggerPass(one, Heartbeat(SystemClock())).claim(10)
         second = TriggerPass(other, Heartbeat(SystemClock())).claim(10)
     assert len({job.id for job in [*first, *second]}) == len(first) + len(second) == 18
+
+
+def test_the_rows_of_a_flood_are_not_read_to_find_a_neighbours(db: Database) -> None:
+    neighbour = make_tenant(db, "neighbour")
+    due_triggers(db, DEFAULT_TENANT, 5000, ago=60)
+    due_triggers(db, neighbour, 3, ago=0)
+    due_windows(db, neighbour, 3, ago=0)
+    change(db, FLOOD_OF_WINDOWS, tenant_id=DEFAULT_TENANT)
+    with db.begin() as conn:
+        conn.execute(text("ANALYZE jobs"))
+        conn.execute(text("ANALYZE invocations"))
+    shares = share_parameters({neighbour: 3})
+    for statement, parameters, index in (
+        (DUE_TRIGGERS, {"more_than": 0, "up_to": FEW}, "ix_jobs_tenant"),
+        (CLAIM_TRIGGERS, shares, "ix_jobs_tenant"),
+        (DUE_WINDOWS, {"more_than": 0, "up_to": FEW}, "ix_invocations_tenant_due"),
+        (CLAIM_WINDOWS, shares, "ix_invocations_tenant_due"),
+    ):
+        plan = "\n".join(row[0] for row in rows(db, f"EXPLAIN {statement}", **parameters))
+        assert f"using {index} on" in plan, plan
 
 
 def test_a_lone_window_is_closed_beside_thousands(db: Database) -> None:
