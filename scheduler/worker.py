@@ -33,8 +33,9 @@ from scheduler.manage.triggers import Triggers
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.notifications.deliveries import Deliverer
+from scheduler.queue.pulse import Pulse
 from scheduler.queue.tasks import IO_QUEUE, QUEUE
-from scheduler.queue.worker import Pulse, make_check_app, make_worker_app, stop_beating
+from scheduler.queue.worker import make_check_app, make_worker_app, stop_beating
 from scheduler.runtimes.base import RuntimeParts
 from scheduler.runtimes.registry import make_runtime
 from scheduler.runtimes.transcripts import Journal
@@ -182,7 +183,7 @@ async def _invoke(
                         dispatcher.run,
                         pulse,
                         timing.heartbeat,
-                        dispatcher.has_room,
+                        dispatcher.room,
                         dispatcher.announce,
                     ),
                     runs,

@@ -14,6 +14,7 @@ from loguru import logger
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.trigger_pass import DUE as DUE_TRIGGERS
 from scheduler.clock.trigger_pass import TriggerPass
+from scheduler.domain.right_of_way import WAY
 from scheduler.invocations.windows import DUE as DUE_WINDOWS
 from scheduler.invocations.windows import claim_windows_of, close_windows
 from scheduler.storage.engine import Database
@@ -23,6 +24,8 @@ from scheduler.storage.faults import first_line
 PAUSE_SECONDS = 0.01
 """The interval between two looks while passes are full."""
 PAUSE_AFTER_FAULT = 1.0
+STEP_SECONDS, HANDOVER_SECONDS = 0.05, 0.03
+"""How long large work in this process waits at most for each transaction, and then for a worker to take the jobs."""
 
 
 class ExpressLane:
@@ -69,6 +72,7 @@ class ExpressLane:
         with self._db.begin() as conn:
             shares = tenants_with_few(read_waiting(conn, DUE_TRIGGERS, more_than=0))
             if shares:
+                WAY.take(STEP_SECONDS)
                 recording = TriggerPass(conn, self._heartbeat)
                 for job in recording.claim_shares(shares):
                     recording.submit(job)
@@ -77,7 +81,10 @@ class ExpressLane:
         with self._db.begin() as conn:
             shares = tenants_with_few(read_waiting(conn, DUE_WINDOWS, more_than=0))
             if shares:
+                WAY.take(STEP_SECONDS)
                 close_windows(conn, claim_windows_of(conn, shares))
+        if shares:
+            WAY.take(HANDOVER_SECONDS)
 
     def _work(self) -> None:
         while self._needed.wait() and not self._stopping.is_set():

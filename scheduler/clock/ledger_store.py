@@ -10,7 +10,7 @@ schedulers can share the store.
 from __future__ import annotations
 
 import random
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -23,11 +23,12 @@ from loguru import logger
 from sqlalchemy import Connection
 
 from scheduler.clock.jobs import LedgerJob, Strikes
+from scheduler.clock.ledger_pass import LedgerPass
 from scheduler.clock.pace import Pace
 from scheduler.domain.clock import Clock
 from scheduler.domain.errors import stops_process
 from scheduler.metrics import TALLY, open_tally, settle
-from scheduler.storage.engine import Database
+from scheduler.storage.engine import Database, give_way
 from scheduler.storage.fair_shares import has_neighbours
 from scheduler.storage.faults import blames_rows, first_line
 
@@ -43,37 +44,6 @@ class ExpressLane(Protocol):
 
 RETRY_SECONDS = 1.0
 """The pause after a pass that failed entirely, e.g. in a database outage."""
-
-
-class LedgerPass(ABC):
-    """The work of one transaction: the claimed rows, and what the scheduler decided to do with them."""
-
-    def __init__(self, conn: Connection) -> None:
-        self.conn = conn
-        self.jobs: Sequence[LedgerJob] = ()
-        """Its claim, as jobs: locked until the transaction ends."""
-        self.is_full = False
-        """Whether it claimed all that it was allowed to: there may be more."""
-        self.has_neighbours = False
-        """Whether it is full and there is more than one tenant: the express lane then has the second connection."""
-        self.leaves_few = False
-        """Whether the express lane takes what is due of tenants with few."""
-
-    @abstractmethod
-    def claim(self, limit: int) -> Sequence[LedgerJob]:
-        """Locks up to `limit` due rows and returns them as jobs."""
-
-    @abstractmethod
-    def submit(self, job: LedgerJob) -> None:
-        """Records that the scheduler wants `job` to run."""
-
-    @abstractmethod
-    def prepare(self) -> None:
-        """Prepares the write without the database, while the previous pass may still be written."""
-
-    @abstractmethod
-    def write(self) -> None:
-        """Writes what was decided for the submitted jobs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +70,8 @@ class LedgerStore(BaseJobStore):
         self._pass: LedgerPass | None = None
         self._limit = self.max_rows
         self._pace = Pace(self.max_rows, clock.monotonic)
+        self._gives_way = False
+        """Whether the last pass was full beside neighbours."""
         self._wait = RETRY_SECONDS
         """Before the next pass, when this one could not start."""
         self._strikes = Strikes()
@@ -148,6 +120,8 @@ class LedgerStore(BaseJobStore):
         try:
             conn = self._db.engine.connect()
             open_tally(conn)
+            if self._gives_way:
+                give_way(conn)
             self._pass = self.new_pass(conn)
             self._claim(self._pass)
         except BaseException as error:  # whatever a row or a kind raises, the others are still claimed
@@ -165,8 +139,10 @@ class LedgerStore(BaseJobStore):
         limit = min(self._limit, self._pace.rows)
         starting.jobs = starting.claim(limit)
         self.is_full = starting.is_full = len(starting.jobs) >= limit
-        if self.is_full and lane is not None and has_neighbours(starting.conn):
-            starting.has_neighbours = True
+        starting.has_neighbours = self.is_full and lane is not None and has_neighbours(starting.conn)
+        self._gives_way = starting.has_neighbours
+        if lane is not None and starting.has_neighbours:
+            give_way(starting.conn)
             lane.call()
 
     def get_next_run_time(self) -> datetime | None:

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, CursorResult, text
 
 from scheduler.clock.heartbeat import Heartbeat
 from scheduler.clock.jobs import Advance, LedgerJob, build_job, job_id
-from scheduler.clock.ledger_store import LedgerPass
+from scheduler.clock.ledger_pass import LedgerPass
 from scheduler.domain.errors import stops_process
 from scheduler.domain.misfire import Slots
 from scheduler.domain.model import JobKind, TriggerKind

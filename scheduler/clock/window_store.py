@@ -14,7 +14,8 @@ from apscheduler.triggers.date import DateTrigger
 from sqlalchemy import Connection, text
 
 from scheduler.clock.jobs import Advance, LedgerJob, build_job
-from scheduler.clock.ledger_store import LedgerPass, LedgerStore
+from scheduler.clock.ledger_pass import LedgerPass
+from scheduler.clock.ledger_store import LedgerStore
 from scheduler.domain.model import HeldReason
 from scheduler.invocations.budgets import DueWindow
 from scheduler.invocations.windows import claim_due_windows, close_windows, next_window_due_in

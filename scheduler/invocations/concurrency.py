@@ -14,6 +14,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
+from scheduler.queue.tasks import Room
 from scheduler.storage.advisory_locks import AdvisoryLock
 from scheduler.storage.arrays import uuid_array
 from scheduler.storage.pauses import SERVICE_IS_PAUSED
@@ -105,7 +106,7 @@ class Places:
         self._of_hosts: Counter[str] = Counter()
         self._of_tenants: Counter[UUID] = Counter()
         self.is_announced = False
-        """Whether a job was added since the last look: of a tenant with few it comes before those that ask."""
+        """Whether a job was added since the last look."""
         self._given_back = 0
         self._now = now
         self._ended: dict[str, tuple[float, float]] = {}
@@ -139,19 +140,20 @@ class Places:
                 count <= self._ended_lately(host) / RATE_SECONDS * HOLD_SECONDS for host, count in wanted.items()
             )
 
-    async def have_room(self, wanted: int) -> bool:
-        """Whether there are free places that nobody requests. Waits a moment if there are fewer than `wanted`.
+    async def room(self, wanted: int) -> Room:
+        """Returns whether there are free places that nobody requests. Waits a moment if there are fewer than
+        `wanted`.
 
-        For a job that was just added, two jobs may request the free places.
+        A job that was just added may be a small one, which may request places that a large one requests too.
         """
         for look in range(round(FULL_SECONDS / LOOK_SECONDS)):
             room = self.free - self.asked
-            is_urgent = self.is_announced and room <= 0 < self.free and self.asked <= 2 * wanted
-            if is_urgent or room >= wanted or (room > 0 and look * LOOK_SECONDS >= ROOM_SECONDS):
+            is_any = room >= wanted or (room > 0 and look * LOOK_SECONDS >= ROOM_SECONDS)
+            if is_any or (self.is_announced and self.free > 0):
                 self.is_announced = False
-                return True
+                return Room.ANY if is_any else Room.SMALL
             await asyncio.sleep(LOOK_SECONDS)
-        return self.free > self.asked
+        return Room.ANY if self.free > self.asked else Room.NONE
 
     async def freed(self, count: int) -> None:
         """Waits until so many runs have ended, HOLD_SECONDS at most."""

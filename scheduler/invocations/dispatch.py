@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Concatenate, ParamSpec, TypeVar
 from uuid import UUID
@@ -19,12 +18,14 @@ from scheduler.domain.run import Failed, HandedBack, Outcome, Runtime, RuntimeSp
 from scheduler.invocations.concurrency import MOST_WAITS, Places, Returns, read_candidates, rooms_of_tenants
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.group_commit import Gatherer
+from scheduler.invocations.lanes import Lanes
 from scheduler.invocations.lifecycle import claim_all, read_attempts
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.invocations.run import Run, told
-from scheduler.queue.tasks import RUNS_OF_A_JOB, RunsJob, defer_rest, keep_runs
+from scheduler.queue.small_jobs import is_small
+from scheduler.queue.tasks import RUNS_OF_A_JOB, Room, RunsJob, defer_rest, keep_runs
 from scheduler.runtimes.canary import CANARY_KIND
-from scheduler.storage.engine import Database, transact
+from scheduler.storage.engine import Database
 from scheduler.storage.secrets import SecretBox
 
 WATCH_SECONDS = 1.0
@@ -72,7 +73,6 @@ class Dispatcher:
 
         `heartbeat_age`: in seconds. `threads`: as many as `db` has room for.
         """
-        self._db = db
         self._make_runtime = make_runtime
         self._box = box
         self._base_url = base_url
@@ -80,7 +80,7 @@ class Dispatcher:
         self._worker = worker
         self._heartbeat_age = heartbeat_age
         # Own threads instead of the loop's: other work there may hang and must not delay the writing of an end.
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="dispatch")
+        self._lanes = Lanes(db, threads)
         self._runs: set[Run] = set()
         self._places = Places(places)
         self._returns = Returns()
@@ -89,12 +89,12 @@ class Dispatcher:
         """Whether this worker was told to stop: a run that it has to give up then costs no try."""
         self._hurries = False
 
-    async def has_room(self) -> bool:
-        """Whether it can take more runs. With few free places it waits a moment, to fetch several at once."""
-        return await self._places.have_room(RUNS_OF_A_JOB)
+    async def room(self) -> Room:
+        """Returns what it can take. With few free places it waits a moment, to fetch several runs at once."""
+        return await self._places.room(RUNS_OF_A_JOB)
 
     def announce(self) -> None:
-        """Notes that a job was added, which may be more urgent than those that wait here for places."""
+        """Notes that a job was added, which may be a small one."""
         self._places.is_announced = True
 
     async def run(self, runs: Sequence[tuple[UUID, int]], job: RunsJob = NO_JOB) -> None:
@@ -131,19 +131,19 @@ class Dispatcher:
 
     def close(self) -> None:
         """Stops the threads."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._lanes.close()
 
     async def _carry_all(self, tries: Sequence[Run], job: RunsJob) -> None:
         ends: dict[Run, asyncio.Future[None]] = {}
         left = list(tries)
+        small = is_small(job.priority, len(tries))
         self._places.asked += len(left)
         try:
             while left:
                 for run, work in (await self._claim(left, job, [*ends])).items():
                     ends[run] = asyncio.ensure_future(self._carry(run, work))
                     ends[run].add_done_callback(partial(self._leave, run))
-                    # One in each turn of the loop, so that a job of one run is not behind 50.
-                    await asyncio.sleep(0)
+                    await self._lanes.start_next(is_small=small)
                 held = [run for run in left if run.is_held]
                 self._places.asked -= len(left) - len(held)
                 left = held
@@ -174,10 +174,12 @@ class Dispatcher:
 
         `kept`: those of the job that already are.
         """
+        small = is_small(job.priority, len(runs))
+        claim = self._lanes.transact_small if small else self._lanes.transact
         while True:
             asked_at = asyncio.get_running_loop().time()
             try:
-                made = await transact(self._db, self._threads, self._claim_and_prepare, runs, job, kept)
+                made = await claim(self._claim_and_prepare, runs, job, kept)
             except UNREACHABLE as error:
                 logger.warning("{} invocations could not be claimed: {}", len(runs), error)
                 self._leave_all(runs)
@@ -277,7 +279,7 @@ class Dispatcher:
         """Runs `work` in a transaction, retrying while the database is unavailable; None if that is too long."""
         for pause in PAUSES:
             try:
-                return await transact(self._db, self._threads, work, *args, **kwargs)
+                return await self._lanes.transact(work, *args, **kwargs)
             except UNREACHABLE as error:
                 logger.warning("{} could not be written: {}", what, error)
                 await asyncio.sleep(pause)
@@ -285,7 +287,7 @@ class Dispatcher:
 
     async def _look_after(self, runs: set[Run]) -> None:
         try:
-            rows = await transact(self._db, self._threads, read_attempts, [run.invocation_id for run in runs])
+            rows = await self._lanes.transact(read_attempts, [run.invocation_id for run in runs])
         except (ReveilleError, SQLAlchemyError) as error:
             logger.warning("The runs cannot be looked after: {}", error)
             return

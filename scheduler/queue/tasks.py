@@ -10,6 +10,7 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from enum import Enum
 from itertools import islice
 from typing import TypeVar
 from uuid import UUID
@@ -46,6 +47,14 @@ Run = tuple[UUID, int]
 
 _deferring = App(connector=SyncPsycopgConnector())
 """Never opened: jobs are always deferred on the connection of the caller's transaction."""
+
+
+class Room(Enum):
+    """What a worker can take."""
+
+    ANY = "any job"
+    SMALL = "a small job"
+    NONE = "none"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,7 @@ worker, which first waits for its runs and then aborts them. The classes here re
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from uuid import UUID
 
 import psycopg
@@ -19,8 +18,19 @@ from procrastinate.exceptions import ConnectorException
 from procrastinate.jobs import Job, Notification, Status
 from procrastinate.manager import JobManager, NotificationCallback
 
-from scheduler.domain.clock import Clock
-from scheduler.queue.tasks import CANCEL_TASK, CHECK_TASK, DELIVER_TASK, IO_QUEUE, QUEUE, RUN_TASK, Run, RunsJob
+from scheduler.queue.pulse import Pulse
+from scheduler.queue.small_jobs import fetch_small_job
+from scheduler.queue.tasks import (
+    CANCEL_TASK,
+    CHECK_TASK,
+    DELIVER_TASK,
+    IO_QUEUE,
+    QUEUE,
+    RUN_TASK,
+    Room,
+    Run,
+    RunsJob,
+)
 from scheduler.storage.pooler import open_async_session, open_quick_session, supports_listen_async
 from scheduler.storage.silent_connections import CONNECTION, PatientAsyncConnection
 
@@ -30,25 +40,6 @@ FINISH_PAUSES = (0.2, 0.5, 1.0, 2.0, *[3.0] * 18)
 
 The reconciler removes what is left.
 """
-
-
-class Pulse:
-    """Tells when this worker last sent a heartbeat."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._beat_at = clock.monotonic()
-
-    def age(self) -> float:
-        """Returns the seconds since the last successful heartbeat was sent."""
-        return self._clock.monotonic() - self._beat_at
-
-    @asynccontextmanager
-    async def beat(self) -> AsyncIterator[None]:
-        """Sends a heartbeat in this block. It counts from when it was sent, if it succeeds."""
-        sent_at = self._clock.monotonic()
-        yield
-        self._beat_at = sent_at
 
 
 class ResilientJobManager(JobManager):
@@ -61,12 +52,14 @@ class ResilientJobManager(JobManager):
         connector: PsycopgConnector,
         pulse: Pulse,
         beat_seconds: float,
-        has_room: Callable[[], Awaitable[bool]],
+        room: Callable[[], Awaitable[Room]],
         listen_url: str,
         announce: Callable[[], None],
     ) -> None:
         super().__init__(connector)
-        self._has_room = has_room
+        self._pool = connector
+        self._room = room
+        self._is_heard = False
         self._announce = announce
         self._listen_url = listen_url
         self._pulse = pulse
@@ -111,13 +104,20 @@ class ResilientJobManager(JobManager):
 
     async def fetch_job(self, queues: Iterable[str] | None, worker_id: int) -> Job | None:
         """Fetches a job; None while the database is unavailable or there is no room for one."""
-        if not await self._has_room():
-            return None
-        try:
-            return await super().fetch_job(queues, worker_id)
-        except ConnectorException as error:
-            await _wait_out(error, "The look for work")
-            return None
+        while (room := await self._room()) is not Room.NONE:
+            self._is_heard = False
+            try:
+                if room is Room.ANY:
+                    job = await super().fetch_job(queues, worker_id)
+                else:
+                    job = await fetch_small_job(self._pool, queues, worker_id)
+            except ConnectorException as error:
+                await _wait_out(error, "The look for work")
+                return None
+            # Procrastinate would forget a notification that came meanwhile.
+            if job is not None or (room is Room.ANY and not self._is_heard):
+                return job
+        return None
 
     async def finish_job(self, job: Job, status: Status, delete_job: bool) -> None:
         """Deletes a finished job, retrying for a while. A job that is gone was taken over as stalled."""
@@ -139,6 +139,7 @@ class ResilientJobManager(JobManager):
         """
 
         async def notified(*, channel: str, notification: Notification) -> None:
+            self._is_heard = True
             self._announce()
             await on_notification(channel=channel, notification=notification)
 
@@ -182,19 +183,19 @@ def make_worker_app(
     run: Callable[[Sequence[Run], RunsJob], Awaitable[None]],
     pulse: Pulse,
     beat_seconds: float,
-    has_room: Callable[[], Awaitable[bool]],
+    room: Callable[[], Awaitable[Room]],
     announce: Callable[[], None],
 ) -> App:
     """Creates the app of the worker that runs invocations, not yet open, with task `run([(id, attempt), …], job)`.
 
-    It fetches jobs while `has_room`, which may wait a moment, and calls `announce` when a job was added.
+    It fetches jobs as `room`, which may wait a moment, allows, and calls `announce` when a job was added.
 
     It takes at most three connections: two pooled, and the listener's at `listen_url`, bypassing any pooler. Its
     commits do not wait for the disk: what a crash of the server undoes is a fetch, before the claim that is waited
     for, or the end of a job, which the reconciler repeats.
     """
     connector = _connector(libpq_url, min_size=1, max_size=2, configure=open_quick_session)
-    app = _app(connector, listen_url, pulse, beat_seconds, has_room, announce)
+    app = _app(connector, listen_url, pulse, beat_seconds, room, announce)
 
     @app.task(name=RUN_TASK, queue=QUEUE, pass_context=True)
     async def run_invocations(
@@ -248,8 +249,8 @@ def stop_beating(app: App) -> None:
     app.job_manager.stop_beating()
 
 
-async def _always() -> bool:
-    return True
+async def _always() -> Room:
+    return Room.ANY
 
 
 def _nothing() -> None:
@@ -261,11 +262,11 @@ def _app(
     listen_url: str,
     pulse: Pulse,
     beat_seconds: float,
-    has_room: Callable[[], Awaitable[bool]] = _always,
+    room: Callable[[], Awaitable[Room]] = _always,
     announce: Callable[[], None] = _nothing,
 ) -> App:
     app = App(connector=connector)
-    app.job_manager = ResilientJobManager(connector, pulse, beat_seconds, has_room, listen_url, announce)
+    app.job_manager = ResilientJobManager(connector, pulse, beat_seconds, room, listen_url, announce)
     return app
 
 

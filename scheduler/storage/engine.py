@@ -19,6 +19,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import ConnectionPoolEntry, NullPool, QueuePool
 
 from scheduler.domain.errors import DatabaseUnavailable
+from scheduler.domain.right_of_way import WAY
 from scheduler.metrics import CONNECTIONS, MOST_CONNECTIONS, open_tally, settle
 from scheduler.storage.base import CHANNEL
 from scheduler.storage.pooler import open_session
@@ -28,7 +29,13 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 BY_INDEX: Mapping[str, str] = MappingProxyType(
-    {"enable_hashjoin": "off", "enable_mergejoin": "off", "enable_seqscan": "off", "jit": "off"}
+    {
+        "enable_hashjoin": "off",
+        "enable_mergejoin": "off",
+        "enable_seqscan": "off",
+        "enable_incremental_sort": "off",
+        "jit": "off",
+    }
 )
 """For sessions that join a batch of ids to a table.
 
@@ -42,6 +49,8 @@ SET = "SELECT set_config(name, value, %s) FROM unnest(%s::text[], %s::text[]) AS
 NO_SETTINGS: Mapping[str, str] = MappingProxyType({})
 POOLED = "pooled"
 """A key in a connection's `info`: whether a pooler is in between."""
+GIVES_WAY = "gives_way"
+"""An execution option of a connection."""
 USED_AT = "used at"
 PING_AFTER = 1.0
 """The seconds of idle time after which a connection is pinged before use."""
@@ -74,6 +83,7 @@ class Database:
         _open_sessions(self.engine, options)
         _ping_idle(self.engine)
         _count_use(self.engine, application_name, pool_size)
+        _wait_for_right_of_way(self.engine)
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
@@ -152,6 +162,18 @@ def _count_use(engine: Engine, name: str, size: int) -> None:
     @event.listens_for(engine, "checkin")
     def checkin(_connection: psycopg.Connection | None, _record: ConnectionPoolEntry) -> None:
         used.set(pool.checkedout() - 1)
+
+
+def give_way(conn: Connection) -> None:
+    """Lets each further statement on `conn` wait while small work is in progress. Its transaction stays open."""
+    conn.execution_options(**{GIVES_WAY: True})
+
+
+def _wait_for_right_of_way(engine: Engine) -> None:
+    @event.listens_for(engine, "before_cursor_execute")
+    def before(conn: Connection, *_: object) -> None:
+        if conn.get_execution_options().get(GIVES_WAY):
+            WAY.give()
 
 
 def _open_sessions(engine: Engine, options: Mapping[str, str] = NO_SETTINGS) -> None:

@@ -17,7 +17,7 @@ from scheduler.domain.clock import SystemClock
 from scheduler.invocations.windows import CLAIM_SHARES as CLAIM_WINDOWS
 from scheduler.invocations.windows import DUE as DUE_WINDOWS
 from scheduler.invocations.windows import claim_due_windows
-from scheduler.storage.engine import Database
+from scheduler.storage.engine import BY_INDEX, Database
 from scheduler.storage.fair_shares import FEW, divide, share_parameters
 from tests.support.database import change, rows
 from tests.support.factories import DEFAULT_TENANT, make_agent, make_tenant
@@ -122,14 +122,17 @@ def test_the_rows_of_a_flood_are_not_read_to_find_a_neighbours(db: Database) -> 
         conn.execute(text("ANALYZE jobs"))
         conn.execute(text("ANALYZE invocations"))
     shares = share_parameters({neighbour: 3})
+    url = db.engine.url.render_as_string(hide_password=False)
+    scheduling = Database(url, pool_size=1, options=BY_INDEX)
     for statement, parameters, index in (
         (DUE_TRIGGERS, {"more_than": 0, "up_to": FEW}, "ix_jobs_tenant"),
         (CLAIM_TRIGGERS, shares, "ix_jobs_tenant"),
         (DUE_WINDOWS, {"more_than": 0, "up_to": FEW}, "ix_invocations_tenant_due"),
         (CLAIM_WINDOWS, shares, "ix_invocations_tenant_due"),
     ):
-        plan = "\n".join(row[0] for row in rows(db, f"EXPLAIN {statement}", **parameters))
+        plan = "\n".join(row[0] for row in rows(scheduling, f"EXPLAIN {statement}", **parameters))
         assert f"using {index} on" in plan, plan
+    scheduling.dispose()
 
 
 def test_a_lone_window_is_closed_beside_thousands(db: Database) -> None:

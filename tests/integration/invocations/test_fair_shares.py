@@ -13,7 +13,7 @@ from sqlalchemy import text
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Outcome, Replied, RunRequest
 from scheduler.invocations.concurrency import BETWEEN_RETURNS, LONGEST_WAIT, Candidate, Places, Returns
-from scheduler.queue.tasks import RunsJob
+from scheduler.queue.tasks import Room, RunsJob
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.dispatching import Scripted, hang, make_dispatcher, reply
@@ -79,15 +79,15 @@ def test_a_run_is_kept_when_its_host_ends_runs_so_fast_that_it_has_a_place_soon(
     assert not places.frees_soon([candidate("one:80")] * 12)
 
 
-def test_runs_that_ask_for_a_place_leave_no_room_but_for_a_new_job() -> None:
+def test_runs_that_ask_for_a_place_leave_no_room_but_for_a_small_job() -> None:
     places = Places(60)
     places.asked = 50
-    assert asyncio.run(places.have_room(50))
+    assert asyncio.run(places.room(50)) is Room.ANY
     places.asked = 60
-    assert not asyncio.run(places.have_room(50))
+    assert asyncio.run(places.room(50)) is Room.NONE
     places.is_announced = True
-    assert asyncio.run(places.have_room(50)), "a job that was added meanwhile may be another tenant's"
-    assert not asyncio.run(places.have_room(50))
+    assert asyncio.run(places.room(50)) is Room.SMALL, "a job that was added meanwhile may be another tenant's"
+    assert asyncio.run(places.room(50)) is Room.NONE
 
 
 def test_jobs_that_were_put_back_return_one_after_another() -> None:

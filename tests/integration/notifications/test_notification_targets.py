@@ -21,7 +21,8 @@ from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.notifications.deliveries import Deliverer, send_again
 from scheduler.notifications.target_statements import create_target
-from scheduler.queue.worker import Pulse, make_check_app
+from scheduler.queue.pulse import Pulse
+from scheduler.queue.worker import make_check_app
 from scheduler.storage.engine import Database
 from tests.support.database import change, rows
 from tests.support.factories import BOX, DEFAULT_TENANT
