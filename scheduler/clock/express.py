@@ -8,6 +8,8 @@ such times. What it cannot handle it leaves to the passes, which find the faulty
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
+from uuid import UUID
 
 from loguru import logger
 
@@ -17,8 +19,8 @@ from scheduler.clock.trigger_pass import TriggerPass
 from scheduler.domain.right_of_way import WAY
 from scheduler.invocations.windows import DUE as DUE_WINDOWS
 from scheduler.invocations.windows import claim_windows_of, close_windows
-from scheduler.storage.engine import Database
-from scheduler.storage.fair_shares import read_waiting, tenants_with_few
+from scheduler.storage.engine import Database, give_way
+from scheduler.storage.fair_shares import few_of, read_waiting
 from scheduler.storage.faults import first_line
 
 PAUSE_SECONDS = 0.01
@@ -70,7 +72,8 @@ class ExpressLane:
     def look(self) -> None:
         """Records the due rows of tenants with few, then closes their windows, each in a short transaction."""
         with self._db.begin() as conn:
-            shares = tenants_with_few(read_waiting(conn, DUE_TRIGGERS, more_than=0))
+            waiting = read_waiting(conn, DUE_TRIGGERS, more_than=0)
+            shares = tenants_with_few(waiting)
             if shares:
                 WAY.take(STEP_SECONDS)
                 recording = TriggerPass(conn, self._heartbeat)
@@ -78,13 +81,23 @@ class ExpressLane:
                     recording.submit(job)
                 recording.prepare()
                 self._heartbeat.count(recording.record())
+        self._close_windows(of_many=waiting.keys() - shares)
+
+    def _close_windows(self, of_many: Collection[UUID]) -> None:
+        """Closes the windows of tenants with few; last, and without the right of way, those `of_many` triggers."""
         with self._db.begin() as conn:
             shares = tenants_with_few(read_waiting(conn, DUE_WINDOWS, more_than=0))
-            if shares:
+            first = {each: count for each, count in shares.items() if each not in of_many}
+            if first:
                 WAY.take(STEP_SECONDS)
-                close_windows(conn, claim_windows_of(conn, shares))
-        if shares:
+                close_windows(conn, claim_windows_of(conn, first))
+        if first:
             WAY.take(HANDOVER_SECONDS)
+        rest = {each: count for each, count in shares.items() if each in of_many}
+        if rest:
+            with self._db.begin() as conn:
+                give_way(conn)
+                close_windows(conn, claim_windows_of(conn, rest))
 
     def _work(self) -> None:
         while self._needed.wait() and not self._stopping.is_set():

@@ -22,7 +22,8 @@ from scheduler.storage.rows import rows_as
 
 SHARE = 3
 """A host, or one of several tenants, may take up to this many times the free places: of 200 it may have 150, two
-of them 85 each. However many do not answer, there are places left for others.
+of them 85 each. However many do not answer, there are places left for others. Of a host's places, one of several
+tenants may take up to this many times those that the host has left: 138 of the 150.
 """
 
 LOOK_SECONDS = 0.005
@@ -105,6 +106,7 @@ class Places:
         self._lock = Lock()
         self._of_hosts: Counter[str] = Counter()
         self._of_tenants: Counter[UUID] = Counter()
+        self._of_tenants_at_hosts: Counter[tuple[UUID, str]] = Counter()
         self.is_announced = False
         """Whether a job was added since the last look."""
         self._given_back = 0
@@ -121,11 +123,11 @@ class Places:
         """Frees the place of an ended run."""
         with self._lock:
             self.free += 1
-            self._of_tenants[candidate.tenant_id] -= 1
-            self._of_hosts[candidate.host] -= 1
+            self._count(candidate, -1)
             # remove entries at zero, so that the counters do not grow
             self._of_tenants += Counter()
             self._of_hosts += Counter()
+            self._of_tenants_at_hosts += Counter()
             self._given_back += 1
             self._note_end(candidate.host)
 
@@ -175,19 +177,26 @@ class Places:
         count, at = self._ended.get(host, (0.0, 0.0))
         return count * math.exp((at - self._now()) / RATE_SECONDS)
 
+    def _count(self, candidate: Candidate, more: int) -> None:
+        tenant_id, host = candidate.tenant_id, candidate.host
+        self._of_tenants[tenant_id] += more
+        self._of_hosts[host] += more
+        self._of_tenants_at_hosts[tenant_id, host] += more
+
     def _take(self, candidate: Candidate, rooms: dict[UUID, int]) -> bool:
         tenant_id, host = candidate.tenant_id, candidate.host
         share = SHARE * self.free
+        left_at_host = share - self._of_hosts[host] if host else share
+        theirs, theirs_at_host = self._of_tenants[tenant_id], self._of_tenants_at_hosts[tenant_id, host]
         if (
             self.free <= 0
             or rooms.get(tenant_id, 1) <= 0
-            or (host and self._of_hosts[host] >= share)
-            or (candidate.has_neighbours and self._of_tenants[tenant_id] >= share)
+            or left_at_host <= 0
+            or (candidate.has_neighbours and (theirs >= share or theirs_at_host >= SHARE * left_at_host))
         ):
             return False
         self.free -= 1
-        self._of_hosts[host] += 1
-        self._of_tenants[tenant_id] += 1
+        self._count(candidate, 1)
         if tenant_id in rooms:
             rooms[tenant_id] -= 1
         return True

@@ -36,9 +36,9 @@ DELAY = text("""
     UPDATE procrastinate_jobs SET scheduled_at = clock_timestamp() + make_interval(secs => :delay)
     WHERE id = ANY(CAST(:ids AS bigint[]))
 """)
-READY = text("""
-    SELECT tenant_id, count(*) AS ready FROM invocations
-    WHERE tenant_id = ANY(CAST(:tenant_ids AS uuid[])) AND state = 'ready' GROUP BY tenant_id
+STARTED = text("""
+    SELECT tenant_id, count(*) AS started FROM invocations
+    WHERE tenant_id = ANY(CAST(:tenant_ids AS uuid[])) AND state IN ('ready', 'running') GROUP BY tenant_id
 """)
 
 Item = TypeVar("Item")
@@ -71,20 +71,20 @@ def defer_runs(conn: Connection, runs: Collection[tuple[UUID, UUID, int]]) -> No
     """Defers runs as (tenant id, invocation id, attempt), up to RUNS_OF_A_JOB per job.
 
     Each run is for one attempt: if it comes late, the invocation has moved on and it does nothing. A job belongs
-    to one tenant, and the more of the tenant's invocations are waiting, the lower its priority, so that tenants
-    with few go first. Call this after the statement that made the invocations ready, in the same transaction.
+    to one tenant, and the more of the tenant's invocations are ready or running, the lower its priority, so that
+    tenants with few go first. Call this after the statement that made the invocations ready, in the same transaction.
     """
     if not runs:
         return
     by_tenant: dict[UUID, list[Run]] = defaultdict(list)
     for tenant_id, invocation_id, attempt in runs:
         by_tenant[tenant_id].append((invocation_id, attempt))
-    ready = conn.execute(READY, {"tenant_ids": uuid_array(by_tenant)}).all()
-    waiting = {row.tenant_id: row.ready - len(by_tenant[row.tenant_id]) for row in ready}
+    started = conn.execute(STARTED, {"tenant_ids": uuid_array(by_tenant)}).all()
+    others = {row.tenant_id: row.started - len(by_tenant[row.tenant_id]) for row in started}
     _defer(
         conn,
         [
-            (-((max(waiting.get(tenant_id, 0), 0) + place) // RUNS_OF_A_JOB), {"runs": _as_args(batch)})
+            (-((max(others.get(tenant_id, 0), 0) + place) // RUNS_OF_A_JOB), {"runs": _as_args(batch)})
             for tenant_id, theirs in by_tenant.items()
             for place, batch in zip(
                 range(0, len(theirs), RUNS_OF_A_JOB), batched(theirs, RUNS_OF_A_JOB), strict=True
