@@ -204,3 +204,17 @@ def test_agents_of_a_host_that_do_not_answer_leave_places_for_others(db: Databas
     asyncio.run(run())
     states = rows(db, "SELECT state, count(*) AS n FROM invocations GROUP BY state ORDER BY state")
     assert [(row.state, row.n) for row in states] == [("ready", 3), ("retrying", 9), ("succeeded", 1)]
+
+
+def test_a_tenant_does_not_take_all_that_a_host_may_have() -> None:
+    places = Places(200)
+    assert take(places, [candidate("api.example")] * 300) == 138
+    assert take(places, [candidate("api.example", NEIGHBOUR)]) == 1, "at the same host"
+
+
+def test_running_invocations_count_for_the_priority_too(db: Database) -> None:
+    flood(db, 60)
+    change(db, "UPDATE invocations SET state = 'running', started_at = now()")
+    fire(db, make_woken(db, "one more of the many"))
+    close(db)
+    assert jobs(db)[-1].priority == -1
