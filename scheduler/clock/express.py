@@ -20,7 +20,7 @@ from scheduler.domain.right_of_way import WAY
 from scheduler.invocations.windows import DUE as DUE_WINDOWS
 from scheduler.invocations.windows import claim_windows_of, close_windows
 from scheduler.storage.engine import Database, give_way
-from scheduler.storage.fair_shares import few_of, read_waiting
+from scheduler.storage.fair_shares import read_waiting, tenants_with_few
 from scheduler.storage.faults import first_line
 
 PAUSE_SECONDS = 0.01

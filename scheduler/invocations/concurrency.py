@@ -23,7 +23,7 @@ from scheduler.storage.rows import rows_as
 SHARE = 3
 """A host, or one of several tenants, may take up to this many times the free places: of 200 it may have 150, two
 of them 85 each. However many do not answer, there are places left for others. Of a host's places, one of several
-tenants may take up to this many times those that the host has left: 138 of the 150.
+tenants may take up to this many times those that the host has left: 139 of the 150.
 """
 
 LOOK_SECONDS = 0.005

@@ -14,6 +14,7 @@ from scheduler.clock.trigger_pass import DUE as DUE_TRIGGERS
 from scheduler.clock.trigger_pass import TriggerPass
 from scheduler.clock.trigger_store import TriggerStore
 from scheduler.domain.clock import SystemClock
+from scheduler.domain.right_of_way import RightOfWay
 from scheduler.invocations.windows import CLAIM_SHARES as CLAIM_WINDOWS
 from scheduler.invocations.windows import DUE as DUE_WINDOWS
 from scheduler.invocations.windows import claim_due_windows
@@ -59,6 +60,22 @@ def due_windows(db: Database, tenant_id: UUID, count: int, ago: float) -> None:
         make_agent(db, f"agent {number}", tenant_id)
     with db.begin() as conn:
         conn.execute(WINDOWS, {"tenant_id": tenant_id, "ago": ago})
+
+
+class Taken(RightOfWay):
+    """Counts how often small work took the right of way."""
+
+    times = 0
+
+    def take(self, seconds: float) -> None:
+        self.times += 1
+        super().take(seconds)
+
+
+def ready_of(db: Database, tenant_id: UUID) -> int:
+    query = "SELECT count(*) AS n FROM invocations WHERE state = 'ready' AND tenant_id = :tenant_id"
+    [row] = rows(db, query, tenant_id=tenant_id)
+    return int(row.n)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +186,25 @@ def test_the_express_lane_closes_the_windows_of_those_with_few(db: Database) -> 
     assert [row.state for row in rows(db, "SELECT state FROM invocations")] == ["ready"] * 2
     [job] = rows(db, "SELECT args FROM procrastinate_jobs")
     assert len(job.args["runs"]) == 2
+
+
+def test_only_the_windows_of_tenants_without_a_flood_have_the_right_of_way(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    way = Taken()
+    monkeypatch.setattr("scheduler.clock.express.WAY", way)
+    neighbour = make_tenant(db, "neighbour")
+    due_triggers(db, DEFAULT_TENANT, FEW + 10, ago=60)
+    due_windows(db, DEFAULT_TENANT, 2, ago=0)
+    change(db, "UPDATE invocations SET firing_count = 1")
+    lane = ExpressLane(db, Heartbeat(SystemClock()))
+    lane.look()
+    assert (ready_of(db, DEFAULT_TENANT), way.times) == (2, 0)
+    due_windows(db, neighbour, 1, ago=0)
+    change(db, "UPDATE invocations SET firing_count = 1")
+    lane.look()
+    assert ready_of(db, neighbour) == 1
+    assert way.times > 0
 
 
 def test_a_full_pass_beside_neighbours_calls_the_express_lane_and_one_with_room_sends_it_away(

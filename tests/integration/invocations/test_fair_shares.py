@@ -208,7 +208,7 @@ def test_agents_of_a_host_that_do_not_answer_leave_places_for_others(db: Databas
 
 def test_a_tenant_does_not_take_all_that_a_host_may_have() -> None:
     places = Places(200)
-    assert take(places, [candidate("api.example")] * 300) == 138
+    assert take(places, [candidate("api.example")] * 300) == 139
     assert take(places, [candidate("api.example", NEIGHBOUR)]) == 1, "at the same host"
 
 

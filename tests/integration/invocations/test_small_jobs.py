@@ -1,0 +1,90 @@
+"""A worker without room for large jobs still takes the small ones of tenants with few."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from uuid import UUID
+
+import pytest
+from procrastinate.jobs import Job
+
+from scheduler.domain.clock import SystemClock
+from scheduler.queue.pulse import Pulse
+from scheduler.queue.small_jobs import RUNS_OF_A_SMALL_JOB, is_small
+from scheduler.queue.tasks import QUEUE, Room, Run, RunsJob, defer_rest
+from scheduler.queue.worker import make_worker_app
+from scheduler.storage.engine import Database
+from tests.support.database import rows
+
+ONE, ANOTHER = UUID(int=1), UUID(int=2)
+
+
+async def nothing(_: Sequence[Run], __: RunsJob) -> None:
+    return None
+
+
+def fetch(db: Database, rooms: Sequence[Room]) -> tuple[Job | None, int]:
+    """Fetches with `rooms` as the answers to what there is room for; returns the job, and how many were left."""
+    left = list(rooms)
+
+    async def room() -> Room:
+        return left.pop(0)
+
+    async def run() -> Job | None:
+        url = db.engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        app = make_worker_app(url, url, nothing, Pulse(SystemClock()), 5.0, room, lambda: None)
+        async with app.open_async():
+            worker_id = await app.job_manager.register_worker()
+            try:
+                return await app.job_manager.fetch_job([QUEUE], worker_id)
+            finally:
+                await app.job_manager.unregister_worker(worker_id)
+
+    return asyncio.run(run()), len(left)
+
+
+def defer(db: Database, invocation_id: UUID, count: int, priority: int, delay: float = 0.0) -> None:
+    with db.begin() as conn:
+        defer_rest(conn, [(invocation_id, 1)] * count, priority, 0, delay)
+
+
+def first_run(job: Job | None) -> UUID | None:
+    if job is None:
+        return None
+    runs = job.task_kwargs["runs"]
+    assert isinstance(runs, list)
+    assert isinstance(runs[0], list)
+    return UUID(str(runs[0][0]))
+
+
+def test_only_a_small_job_is_fetched_without_room_for_others(db: Database) -> None:
+    defer(db, ONE, 50, 0)
+    defer(db, ANOTHER, 1, 0)
+    job, _ = fetch(db, [Room.SMALL])
+    assert first_run(job) == ANOTHER
+    [doing] = rows(db, "SELECT status, args FROM procrastinate_jobs WHERE status <> 'todo'")
+    assert (doing.status, len(doing.args["runs"])) == ("doing", 1)
+
+
+@pytest.mark.parametrize(
+    ("count", "priority", "delay"), [(RUNS_OF_A_SMALL_JOB + 1, 0, 0), (1, -1, 0), (1, 0, 0.000001)]
+)
+def test_jobs_of_tenants_with_many_and_those_that_were_put_back_wait_for_room(
+    db: Database, count: int, priority: int, delay: float
+) -> None:
+    defer(db, ONE, count, priority, delay)
+    assert fetch(db, [Room.SMALL, Room.NONE]) == (None, 0)
+    job, _ = fetch(db, [Room.SMALL, Room.ANY])
+    assert first_run(job) == ONE, "it asks again for room, as there is none that is small"
+
+
+def test_nothing_is_fetched_without_room(db: Database) -> None:
+    defer(db, ONE, 1, 0)
+    assert fetch(db, [Room.NONE]) == (None, 0)
+
+
+def test_a_job_of_one_run_of_a_tenant_with_few_is_small() -> None:
+    assert is_small(0, 1)
+    assert not is_small(-1, 1)
+    assert not is_small(0, RUNS_OF_A_SMALL_JOB + 1)
