@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 from uuid import UUID
 
 from loguru import logger
@@ -18,7 +18,7 @@ from scheduler.domain.run import Failed, HandedBack, Outcome, Runtime, RuntimeSp
 from scheduler.invocations.concurrency import MOST_WAITS, Places, Returns, read_candidates, rooms_of_tenants
 from scheduler.invocations.ends import finish_all
 from scheduler.invocations.group_commit import Gatherer
-from scheduler.invocations.lanes import Lanes
+from scheduler.invocations.lanes import Lanes, Transaction
 from scheduler.invocations.lifecycle import claim_all, read_attempts
 from scheduler.invocations.requests import Work, prepare_all
 from scheduler.invocations.run import Run, told
@@ -174,12 +174,12 @@ class Dispatcher:
 
         `kept`: those of the job that already are.
         """
-        small = is_small(job.priority, len(runs))
-        claim = self._lanes.transact_small if small else self._lanes.transact
+        if is_small(job.priority, len(runs)):
+            self._lanes.hasten()
         while True:
             asked_at = asyncio.get_running_loop().time()
             try:
-                made = await claim(self._claim_and_prepare, runs, job, kept)
+                made = await self._lanes.transact(len(runs), self._claim_and_prepare, runs, job, kept)
             except UNREACHABLE as error:
                 logger.warning("{} invocations could not be claimed: {}", len(runs), error)
                 self._leave_all(runs)
@@ -207,7 +207,7 @@ class Dispatcher:
             kept = [*kept, *first, *(run for run in runs[:middle] if run.is_held)]
             return first | await self._claim(runs[middle:], job, kept)
         logger.opt(exception=error).error("Invocation {} cannot be read", runs[0].invocation_id)
-        claimed = await self._persist("A claim", claim_all, [run.key for run in runs], self._worker)
+        claimed = await self._persist("A claim", 1, claim_all, [run.key for run in runs], self._worker)
         self._ends.expect(len(claimed or ()))
         return dict.fromkeys(runs, error) if claimed else {}
 
@@ -270,16 +270,16 @@ class Dispatcher:
         Then the sweeper, or finally the reconciler, ends it.
         """
         tries = [(*run.key, outcome) for run, outcome in ends]
-        written = await self._persist(f"The end of {len(ends)} runs", finish_all, tries)
+        written = await self._persist(f"The end of {len(ends)} runs", len(ends), finish_all, tries)
         return [None] * len(ends) if written is None else [*written]
 
     async def _persist(
-        self, what: str, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
+        self, what: str, runs: int, work: Transaction[P, T], *args: P.args, **kwargs: P.kwargs
     ) -> T | None:
         """Runs `work` in a transaction, retrying while the database is unavailable; None if that is too long."""
         for pause in PAUSES:
             try:
-                return await self._lanes.transact(work, *args, **kwargs)
+                return await self._lanes.transact(runs, work, *args, **kwargs)
             except UNREACHABLE as error:
                 logger.warning("{} could not be written: {}", what, error)
                 await asyncio.sleep(pause)
@@ -287,7 +287,7 @@ class Dispatcher:
 
     async def _look_after(self, runs: set[Run]) -> None:
         try:
-            rows = await self._lanes.transact(read_attempts, [run.invocation_id for run in runs])
+            rows = await self._lanes.transact(len(runs), read_attempts, [run.invocation_id for run in runs])
         except (ReveilleError, SQLAlchemyError) as error:
             logger.warning("The runs cannot be looked after: {}", error)
             return

@@ -5,22 +5,25 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
 
 from scheduler.domain.right_of_way import WAY
+from scheduler.queue.small_jobs import RUNS_OF_A_SMALL_JOB
 from scheduler.storage.engine import Database, give_way, transact
 
 T = TypeVar("T")
 P = ParamSpec("P")
+Transaction: TypeAlias = Callable[Concatenate[Connection, P], T]
+"""Work on the connection of a transaction, with further arguments P."""
 
 CLAIM_SECONDS, START_SECONDS = 0.05, 0.02
 """How long large work waits at most for the claim of a small job, and for the start of one of its runs."""
 
 
 class Lanes:
-    """A few threads, one of them only for small jobs. The work of large ones gives them the right of way."""
+    """A few threads, one of them only for work on few runs, to which all other work gives the right of way."""
 
     def __init__(self, db: Database, threads: int) -> None:
         """`threads`: as many as `db` has room for."""
@@ -29,22 +32,15 @@ class Lanes:
         self._own = ThreadPoolExecutor(1, thread_name_prefix="dispatch-small")
         self._is_own_free = True
 
-    async def transact(
-        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Runs `work` in a transaction, which waits at each statement while a small job is claimed or started."""
+    async def transact(self, runs: int, work: Transaction[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Runs `work` on so many `runs` in a transaction; for more than a small job has, it gives the right of way."""
 
         def giving(conn: Connection) -> T:
             give_way(conn)
             return work(conn, *args, **kwargs)
 
-        return await transact(self._db, self._shared, giving)
-
-    async def transact_small(
-        self, work: Callable[Concatenate[Connection, P], T], *args: P.args, **kwargs: P.kwargs
-    ) -> T:
-        """Runs `work` in a transaction of a small job."""
-        WAY.take(CLAIM_SECONDS)
+        if runs > RUNS_OF_A_SMALL_JOB:
+            return await transact(self._db, self._shared, giving)
         if not self._is_own_free:
             return await transact(self._db, self._shared, work, *args, **kwargs)
         self._is_own_free = False
@@ -52,6 +48,10 @@ class Lanes:
             return await transact(self._db, self._own, work, *args, **kwargs)
         finally:
             self._is_own_free = True
+
+    def hasten(self) -> None:
+        """Takes the right of way for the claim of a small job."""
+        WAY.take(CLAIM_SECONDS)
 
     async def start_next(self, *, is_small: bool) -> None:
         """Lets the event loop turn after the start of a run, so that a run of a small job is not behind 50 others."""
