@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Concatenate, ParamSpec, TypeAlias, TypeVar
@@ -18,16 +19,19 @@ P = ParamSpec("P")
 Transaction: TypeAlias = Callable[Concatenate[Connection, P], T]
 """Work on the connection of a transaction, with further arguments P."""
 
-CLAIM_SECONDS, START_SECONDS = 0.05, 0.02
+CLAIM_SECONDS, START_SECONDS = 0.05, 0.03
 """How long large work waits at most for the claim of a small job, and for the start of one of its runs."""
+SHORT_TURN_SECONDS, MOST_TURNS = 0.005, 20
+"""A turn of the event loop after which a run of a large job starts, and how many longer ones it waits at most."""
 
 
 class Lanes:
     """A few threads, one of them only for work on few runs, to which all other work gives the right of way."""
 
-    def __init__(self, db: Database, threads: int) -> None:
+    def __init__(self, db: Database, threads: int, now: Callable[[], float] = time.monotonic) -> None:
         """`threads`: as many as `db` has room for."""
         self._db = db
+        self._now = now
         self._shared = ThreadPoolExecutor(max(threads - 1, 1), thread_name_prefix="dispatch")
         self._own = ThreadPoolExecutor(1, thread_name_prefix="dispatch-small")
         self._is_own_free = True
@@ -54,12 +58,22 @@ class Lanes:
         WAY.take(CLAIM_SECONDS)
 
     async def start_next(self, *, is_small: bool) -> None:
-        """Lets the event loop turn after the start of a run, so that a run of a small job is not behind 50 others."""
+        """Waits after the start of a run until the next one of its job may start.
+
+        One starts in each turn of the event loop, so that a run of a small job is not behind 50 others; for a large
+        job only after a short turn: with agents that answer at once the loop is full long before the places are, and
+        more runs would only make each step of the others slower.
+        """
         if is_small:
             WAY.take(START_SECONDS)
-        else:
-            await WAY.give_on_loop()
-        await asyncio.sleep(0)
+            await asyncio.sleep(0)
+            return
+        await WAY.give_on_loop()
+        for _ in range(MOST_TURNS):
+            began = self._now()
+            await asyncio.sleep(0)
+            if self._now() - began < SHORT_TURN_SECONDS:
+                return
 
     def close(self) -> None:
         """Stops the threads."""
