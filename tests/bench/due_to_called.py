@@ -83,6 +83,8 @@ class Calls(asyncio.Protocol):
         if head.startswith(b"POST /run"):
             name = head.lower().partition(b"webhook-id: ")[2].split(b"\r\n")[0].decode()
             self._calls.append(f"{time.time()} {name}\n")  # wall time: compared with the slot
+        if head.startswith(b"POST /hang"):
+            return
         closes = b"connection: close" in head.lower()
         self._transport.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n%s\r\n%s"

@@ -1,7 +1,8 @@
 """Measures what a flood of one tenant costs another: 50,000 triggers due at once, beside single ones of a
 neighbour.
 
-`python -m tests.bench.fairness` runs only this.
+`python -m tests.bench.fairness` runs only this; with `ready` as argument for 5,000 agents ready at once, with
+`hanging` for 1,000 agents that do not answer. A second argument is the number of workers.
 """
 
 from __future__ import annotations
@@ -18,8 +19,6 @@ from tests.bench.scheduling import percentile
 from tests.bench.server import bench_server
 from tests.support.postgres import Databases
 
-FLOOD = 50_000
-AGENTS_OF_FLOOD = 2500
 PROBES, EVERY_SECONDS = 40, 0.1
 
 NEIGHBOUR = """
@@ -41,6 +40,11 @@ DUE_PROBES = """
     FROM triggers WHERE name LIKE 'probe %%'
     ON CONFLICT (trigger_id, kind) DO UPDATE SET next_run_time = excluded.next_run_time
 """
+HANGS = """
+    UPDATE agents SET runtime = jsonb_set(runtime, '{url}', to_jsonb(replace(runtime->>'url', '/run', '/hang'))),
+        timeout_seconds = 10
+    WHERE name LIKE 'agent %' AND tenant_id = (SELECT id FROM tenants WHERE name = 'default')
+"""
 DUE_FLOOD = """
     INSERT INTO jobs (trigger_id, kind, next_run_time) SELECT id, 'fire', to_timestamp(%s) FROM triggers
     WHERE name NOT LIKE 'probe %%'
@@ -51,6 +55,19 @@ OF_PROBES = """
     FROM invocations i JOIN firings f ON f.invocation_id = i.id
     WHERE f.trigger_name LIKE 'probe %%' AND f.scheduled_for > to_timestamp(%s)
 """
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """What one tenant has due at once."""
+
+    triggers: int
+    agents: int
+    hangs: bool = False
+    """Whether its agents do not answer until their timeout of 10 s."""
+
+
+FLOODS = {"due": Flood(50_000, 2500), "ready": Flood(5000, 5000), "hanging": Flood(1000, 1000, hangs=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,12 +95,14 @@ class Fairness:
         return percentile(getattr(self.flooded, figure), share) / percentile(getattr(self.calm, figure), share)
 
 
-def fairness(databases: Databases, flood: int = FLOOD) -> Fairness:
-    """Wakes a neighbour's agents one by one, first alone, then while `flood` triggers of another tenant are due."""
-    with woken_agents(databases, AGENTS_OF_FLOOD + PROBES) as (_, _port, path, url):
+def fairness(databases: Databases, flood: Flood = FLOODS["due"], workers: int = 1) -> Fairness:
+    """Wakes a neighbour's agents one by one, first alone, then beside the flood of another tenant."""
+    with woken_agents(databases, flood.agents + PROBES, workers) as (_, _port, path, url):
         with psycopg.connect(url, autocommit=True) as conn:
             conn.execute(NEIGHBOUR.format(probes=PROBES).encode())
-            conn.execute(MORE, (flood // AGENTS_OF_FLOOD,))
+            conn.execute(MORE, (flood.triggers // flood.agents,))
+            if flood.hangs:
+                conn.execute(HANGS)
             conn.execute("VACUUM ANALYZE")
         _probe(url, path, with_flood=False)  # warms the caches
         calm = _probe(url, path, with_flood=False)
@@ -131,8 +150,10 @@ def _probe(url: str, path: Path, *, with_flood: bool) -> Neighbour:
 
 def main() -> int:
     """Prints the figures."""
+    name, workers = [*sys.argv[1:3], *("due", "1")[len(sys.argv) - 1 :]]
+    flood = FLOODS[name]
     with bench_server() as databases:
-        found = fairness(databases)
+        found = fairness(databases, flood, int(workers))
     for figure in ("lateness", "close_to_call", "due_to_call"):
         for share in (0.5, 0.99):
             calm, flooded = (percentile(getattr(each, figure), share) for each in (found.calm, found.flooded))
@@ -140,7 +161,7 @@ def main() -> int:
                 f"{figure} p{share * 100:.0f}: {calm * 1000:.0f} ms alone, {flooded * 1000:.0f} ms with the flood"
             )
             print(f"{line}, ratio {flooded / calm:.2f}")  # noqa: T201
-    print(f"the flood of {FLOOD:,} was recorded in {found.flood_seconds:.1f} s")  # noqa: T201
+    print(f"the flood of {flood.triggers:,} was recorded in {found.flood_seconds:.1f} s")  # noqa: T201
     return 0
 
 
