@@ -69,22 +69,31 @@ def network() -> Iterator[Wire | None]:
     name, prefix, first = f"chaos{number}", f"10.254.{number // 64}", number % 64 * 4
     wire = Wire(name, f"{name}a", f"{name}b", f"{prefix}.{first + 1}", f"{prefix}.{first + 2}")
     try:
-        _run("ip", "netns", "add", wire.namespace)
+        _make(wire)
     except (OSError, subprocess.CalledProcessError):
+        _remove(wire)
         yield None
         return
     try:
-        _run("ip", "link", "add", wire.near, "type", "veth", "peer", "name", wire.far, "netns", wire.namespace)
-        _run("ip", "address", "add", f"{wire.host}/30", "dev", wire.near)
-        _run("ip", "link", "set", wire.near, "up")
-        _run(*wire.command, "ip", "address", "add", f"{wire.guest}/30", "dev", wire.far)
-        for device in (wire.far, "lo"):
-            _run(*wire.command, "ip", "link", "set", device, "up")
         yield wire
     finally:
-        with suppress(subprocess.CalledProcessError):
-            _run("ip", "link", "del", wire.near)
-        _run("ip", "netns", "del", wire.namespace)
+        _remove(wire)
+
+
+def _make(wire: Wire) -> None:
+    _run("ip", "netns", "add", wire.namespace)
+    _run("ip", "link", "add", wire.near, "type", "veth", "peer", "name", wire.far, "netns", wire.namespace)
+    _run("ip", "address", "add", f"{wire.host}/30", "dev", wire.near)
+    _run("ip", "link", "set", wire.near, "up")
+    _run(*wire.command, "ip", "address", "add", f"{wire.guest}/30", "dev", wire.far)
+    for device in (wire.far, "lo"):
+        _run(*wire.command, "ip", "link", "set", device, "up")
+
+
+def _remove(wire: Wire) -> None:
+    for command in (("link", "del", wire.near), ("netns", "del", wire.namespace)):
+        with suppress(OSError, subprocess.CalledProcessError):
+            _run("ip", *command)
 
 
 def _run(*command: str) -> None:
