@@ -45,7 +45,7 @@ UNREACHABLE = (DatabaseUnavailable, OperationalError)
 """Temporary errors: the database is unavailable, or chose this transaction to break a deadlock."""
 
 FROZEN = HandedBack("claim_too_old")
-"""The process was suspended after its claim: by now others may be running a later attempt."""
+"""Its last heartbeat before the claim is too old, such as that of a suspended process: others may have taken it."""
 SHUTDOWN = HandedBack("worker_shutdown")
 DATABASE_AWAY = HandedBack("database_away")
 STALE = Failed("The worker lost its database connection and gave up the run.", reason="worker_lost")
@@ -178,6 +178,7 @@ class Dispatcher:
             self._lanes.hasten()
         while True:
             asked_at = asyncio.get_running_loop().time()
+            alive_at = asked_at - self._heartbeat_age()
             try:
                 made = await self._lanes.transact(len(runs), self._claim_and_prepare, runs, job, kept)
             except UNREACHABLE as error:
@@ -195,7 +196,7 @@ class Dispatcher:
             else:
                 self._ends.expect(len(made))
                 for run in made:
-                    run.claimed_at = asked_at
+                    run.claimed_at, run.alive_at = asked_at, alive_at
                 return made
 
     async def _claim_apart(
@@ -259,7 +260,7 @@ class Dispatcher:
         except Exception as error:  # noqa: BLE001  # else it would look like a lost worker
             logger.opt(exception=error).error("Invocation {} cannot be prepared", run.invocation_id)
             return Failed(f"The run could not be prepared: {type(error).__name__}: {error}")
-        if asyncio.get_running_loop().time() - run.claimed_at > STALE_SECONDS:
+        if not run.begins_within(STALE_SECONDS, FROZEN):
             return FROZEN
         run.request = None if work.spec.kind == CANARY_KIND else work.request  # no line of it in the log
         return await run.timed(runtime.run(work.request), work.spec.kind, work.waited)

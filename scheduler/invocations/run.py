@@ -14,6 +14,7 @@ from loguru import logger
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, RunRequest, Skipped
 from scheduler.invocations.concurrency import Candidate
 from scheduler.metrics import CLOSE_TO_CALL, RUN_DURATION
+from scheduler.net.connection import BEFORE_SENDING
 
 SHOWN_REPLY = 200
 SHOWN_TRIGGERS = 5
@@ -34,6 +35,9 @@ class Run:
         """Whether it waits on this worker for a place that will soon be free."""
         self.claimed_at = float("inf")
         """The time of the event loop's clock just before the claim."""
+        self.alive_at = float("inf")
+        """When the worker's last heartbeat before the claim was sent. A later one may have come too late."""
+        self._has_sent = False
         self._stopped: Outcome | None = None
         self._task: asyncio.Future[Outcome] | None = None
 
@@ -62,6 +66,24 @@ class Run:
         self._stopped = self._stopped or outcome
         if self._task is not None:
             self._task.cancel()
+
+    def begins_within(self, seconds: float, otherwise: Outcome) -> bool:
+        """Whether `alive_at` is at most so long ago. If it is longer when the first request is about to be sent,
+        `otherwise` ends the run instead: the process may be suspended while it connects.
+        """
+
+        def check() -> None:
+            if not self._has_sent and self._silence > seconds:
+                self.stop(otherwise)
+                raise asyncio.CancelledError
+            self._has_sent = True
+
+        BEFORE_SENDING.set(check)
+        return self._silence <= seconds
+
+    @property
+    def _silence(self) -> float:
+        return asyncio.get_running_loop().time() - self.alive_at
 
     async def timed(self, running: Coroutine[Any, Any, Outcome], kind: str, waited: timedelta | None) -> Outcome:
         """Does as `outcome_of`; notes how long that took, and how long the invocation was ready before."""

@@ -9,13 +9,17 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextvars import ContextVar
 from functools import partial
 from typing import NamedTuple
 
 import httpx
 
 from scheduler.net.response import Field, Head, ResponseReader
+
+BEFORE_SENDING: ContextVar[Callable[[], None]] = ContextVar("before_sending", default=lambda: None)
+"""Is called when a connection is open, just before a request is written: what it raises keeps it from being sent."""
 
 _MOST_UNREAD = 256 * 1024
 """How many unread bytes are buffered before the server has to wait."""
@@ -73,6 +77,7 @@ class Connection(asyncio.Protocol):
         """
         if self._is_over:
             raise httpx.ReadError("The connection was closed.")
+        BEFORE_SENDING.get()()
         self._reader = ResponseReader(method)
         self._transport.write(request)
         while self._reader.head is None:

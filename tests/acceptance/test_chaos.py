@@ -89,6 +89,9 @@ def run(invocation_id: str, attempt: int, started: float, firing_ids: Sequence[s
 def test_the_audit_of_calls_sees_what_was_called_late_twice_or_never() -> None:
     good = [run("a", 1, 1.0), run("a", 2, 2.0), run("b", 1, 1.5, ["g", "h"])]
     assert stale_calls(good) == []
-    assert stale_calls([*good, run("a", 1, 3.0), run("b", 1, 4.0)]) == ["a attempt 1", "b attempt 1"]
+    assert stale_calls([*good, run("a", 1, 3.0), run("b", 1, 4.0)]) == [
+        "a attempt 1, 1.0 s after 2",
+        "b attempt 1, 2.5 s after 1",
+    ]
     assert not_called({"a": ["f"], "b": ["h", "g"]}, good) == []
     assert not_called({"a": ["f", "g"], "c": ["i"]}, good) == ["a", "c"]

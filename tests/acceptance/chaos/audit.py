@@ -99,12 +99,15 @@ def examine(url: str, agents: AgentServer, report: Report) -> None:
 
 def stale_calls(runs: Sequence[Run]) -> list[str]:
     """Returns calls of an attempt that was made twice, or after a later attempt of its invocation had begun."""
-    newest: dict[str, int] = {}
+    newest: dict[str, Run] = {}
     stale = []
     for run in sorted(runs, key=lambda each: each.started):
-        if run.attempt <= newest.get(run.invocation_id, 0):
-            stale.append(f"{run.invocation_id} attempt {run.attempt}")
-        newest[run.invocation_id] = max(run.attempt, newest.get(run.invocation_id, 0))
+        before = newest.setdefault(run.invocation_id, run)
+        if before is not run and run.attempt <= before.attempt:
+            later = run.started - before.started
+            stale.append(f"{run.invocation_id} attempt {run.attempt}, {later:.1f} s after {before.attempt}")
+        elif run.attempt > before.attempt:
+            newest[run.invocation_id] = run
     return stale
 
 

@@ -13,6 +13,8 @@ import pytest
 from scheduler.domain.run import Outcome, Replied, RunRequest
 from scheduler.invocations import dispatch
 from scheduler.invocations.lifecycle import request_cancel
+from scheduler.net.client import GuardedClient
+from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
 from tests.support.database import change
 from tests.support.dispatching import Scripted, dispatch_once, hang, make_dispatcher, reply
@@ -93,7 +95,7 @@ def test_a_worker_gives_up_its_runs_when_its_heartbeat_is_old(
     db: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     invocation_id = ready_one(db)
-    age = [19.9]
+    age = [0.0]
 
     def grow_old() -> None:
         age[0] = 20.1
@@ -111,6 +113,46 @@ def test_a_worker_that_was_frozen_after_its_claim_calls_nobody(
     invocation_id = ready_one(db)
     monkeypatch.setattr(dispatch, "STALE_SECONDS", -1.0)
     assert dispatch_once(db, invocation_id).requests == []
+    row = row_of(db, invocation_id)
+    assert (row.state, row.reason, row.tries[0]["outcome"]) == ("retrying", "claim_too_old", "handed_back")
+
+
+def test_a_worker_whose_heartbeat_is_old_at_the_claim_calls_nobody(db: Database) -> None:
+    """As after an outage of the database: another worker that is back earlier may take the run at once."""
+    invocation_id = ready_one(db)
+    runtime = Scripted(reply)
+
+    async def run() -> None:
+        dispatcher = make_dispatcher(db, runtime, heartbeat_age=lambda: 20.0)
+        await dispatcher.run([(invocation_id, 1)])
+        dispatcher.close()
+
+    asyncio.run(run())
+    assert runtime.requests == []
+    assert row_of(db, invocation_id).reason == "claim_too_old"
+
+
+def test_a_worker_that_was_frozen_while_it_connected_sends_nothing(db: Database) -> None:
+    """The claim was fresh when the run began, and is too old when the connection is there."""
+    received: list[bytes] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        received.append(await reader.read(1))
+        writer.close()
+
+    async def connect_and_freeze(_: RunRequest) -> Outcome:
+        server = await asyncio.start_server(answer, "127.0.0.1", 0)
+        port = server.sockets[0].getsockname()[1]
+        async with server, GuardedClient(allow_private=AllowedPrivate.parse("127.0.0.1")) as client:
+            loop = asyncio.get_running_loop()
+            clock = loop.time
+            loop.time = lambda: clock() + 20.1  # type: ignore[method-assign]  # as after SIGSTOP and SIGCONT
+            await client.request("POST", f"http://127.0.0.1:{port}/", timeout=30, max_bytes=10)
+        return Replied("")
+
+    invocation_id = ready_one(db)
+    dispatch_once(db, invocation_id, connect_and_freeze)
+    assert received in ([], [b""])
     row = row_of(db, invocation_id)
     assert (row.state, row.reason, row.tries[0]["outcome"]) == ("retrying", "claim_too_old", "handed_back")
 
