@@ -9,7 +9,7 @@ help:
 	@echo "make unit     run the tests that need no database, in under a minute"
 	@echo "make lint     run every check but the tests"
 	@echo "make bench    measure speed, lateness and memory beside APScheduler as shipped"
-	@echo "make bench-peers  measure other schedulers beside Reveille (45 minutes; needs redis-server, Node 20 and an idle machine)"
+	@echo "make bench-peers  measure other schedulers beside Reveille (45 to 55 minutes; needs redis-server, Node 20 and an idle machine)"
 	@echo "make chaos    let processes, database and network fail at random for CHAOS=600 seconds; SEED=n repeats a run"
 	@echo "make external  install the products of the presets and the coding agents below var/external, and try them"
 	@echo "make servers  run a short acceptance on each PostgreSQL from 14 to 18 that Debian, npm and the wheel offer here"
