@@ -24,23 +24,30 @@ from scheduler.storage.spans import SLACK, first_id
 TOP = 10
 """How many agents and triggers are ranked."""
 
-# Half steps, so that no hour or day is left out when clocks change.
+# A million firings are sorted in 48 MB; with the usual 4 MB, on disk.
+ROOM = text("SET LOCAL work_mem = '64MB'")
+
+# Half steps and the last moment, so that no hour or day is left out when clocks change.
 BUCKETS = text("""
+    WITH last AS (SELECT CAST(:until AS timestamptz) - interval '1 microsecond' AS moment)
     SELECT DISTINCT date_trunc(:step, moment, :zone) AS start
-    FROM generate_series(CAST(:since AS timestamptz), CAST(:until AS timestamptz) - interval '1 microsecond',
-        CAST(:length AS interval) / 2) AS moment
+    FROM (
+        SELECT generate_series(CAST(:since AS timestamptz), moment, CAST(:length AS interval) / 2) AS moment FROM last
+        UNION ALL SELECT moment FROM last
+    ) moments
     ORDER BY start
 """)
 
 FIRED = """
     SELECT id, trigger_id, trigger_name, trigger_type, agent_id, invocation_id, fired_at,
-        extract(epoch FROM fired_at - coalesce(due_at, scheduled_for))::float8 AS late
+        date_part('epoch', fired_at - coalesce(due_at, scheduled_for)) AS late
     FROM firings
     WHERE {owner} AND id >= :first_id AND id < :last_id AND fired_at >= :since AND fired_at < :until
 """
 
+# A search among the starts costs a third of `date_trunc`, which asks for the zone's rules for each row.
 FIRINGS = """
-    SELECT date_trunc(:step, fired_at, :zone) AS start, count(*) AS firings,
+    SELECT width_bucket(fired_at, CAST(:starts AS timestamptz[])) AS bucket, count(*) AS firings,
         percentile_cont(ARRAY[0.5, 0.95, 1]) WITHIN GROUP (ORDER BY late) AS late
     FROM ({fired}) f GROUP BY 1
 """
@@ -68,16 +75,24 @@ SUMS = """
     coalesce(sum(cost * share), 0) AS cost
 """
 
-WAKES = f"SELECT date_trunc(:step, ready_at, :zone) AS start, agent_id, {SUMS} FROM ({{woken}}) w GROUP BY 1, 2"  # noqa: S608
+WAKES = f"""
+    SELECT width_bucket(ready_at, CAST(:starts AS timestamptz[])) AS bucket, agent_id, {SUMS}
+    FROM ({{woken}}) w GROUP BY 1, 2
+"""  # noqa: S608  # constants only
 
 AGENTS = text("SELECT id, name, deleted_at IS NULL AS exists FROM agents WHERE id = ANY(CAST(:ids AS uuid[]))")
 
 TRIGGERS = """
-    SELECT f.*, a.name AS agent_name, t.id IS NOT NULL AS exists FROM (
-        SELECT trigger_id AS id, max(trigger_name) AS name, max(trigger_type) AS type,
-            CAST(max(CAST(agent_id AS text)) AS uuid) AS agent_id, count(*) AS firings
+    SELECT f.id, latest.name, latest.type, t.id IS NOT NULL AS exists, latest.agent_id, a.name AS agent_name, f.firings
+    FROM (
+        SELECT trigger_id AS id, count(*) AS firings
         FROM ({fired}) f GROUP BY trigger_id ORDER BY firings DESC, trigger_id LIMIT :top
-    ) f JOIN agents a ON a.id = f.agent_id LEFT JOIN triggers t ON t.id = f.id AND t.deleted_at IS NULL
+    ) f
+    CROSS JOIN LATERAL (
+        SELECT trigger_name AS name, trigger_type AS type, agent_id
+        FROM firings WHERE trigger_id = f.id ORDER BY id DESC LIMIT 1
+    ) latest
+    JOIN agents a ON a.id = latest.agent_id LEFT JOIN triggers t ON t.id = f.id AND t.deleted_at IS NULL
     ORDER BY f.firings DESC, f.id
 """
 
@@ -126,7 +141,8 @@ class Bucket(Figures):
 class AgentWakes(Figures):
     """The sums of an agent's wakes in one hour or day."""
 
-    start: datetime
+    bucket: int
+    """The number of the hour or day, from 1."""
     agent_id: UUID
 
 
@@ -175,7 +191,7 @@ def read_insights(conn: Connection, asked: Asked) -> Insights:
     """Reads the figures."""
     statements, values = _prepared(conn, asked)
     woken = rows_as(AgentWakes, conn.execute(_text(WAKES, statements), values))
-    buckets = _buckets(conn, asked, statements, values, woken)
+    buckets = _buckets(conn, statements, values, woken)
     agents = _agents(conn, woken)
     failing = sorted((each for each in agents if each.failures), key=lambda each: (-each.failures, each.name))
     spending = sorted(
@@ -191,22 +207,22 @@ def read_insights(conn: Connection, asked: Asked) -> Insights:
 def read_buckets(conn: Connection, asked: Asked) -> list[Bucket]:
     """Reads the figures over time alone, with empty buckets for hours or days without any."""
     statements, values = _prepared(conn, asked)
-    return _buckets(
-        conn, asked, statements, values, rows_as(AgentWakes, conn.execute(_text(WAKES, statements), values))
-    )
+    woken = rows_as(AgentWakes, conn.execute(_text(WAKES, statements), values))
+    return _buckets(conn, statements, values, woken)
 
 
 def _buckets(
     conn: Connection,
-    asked: Asked,
     statements: Mapping[str, str],
     values: Mapping[str, Any],
     woken: Sequence[AgentWakes],
 ) -> list[Bucket]:
-    starts = conn.scalars(BUCKETS, {**values, "length": LENGTHS[asked.period.step]}).all()
-    fired = {row.start: row for row in conn.execute(_text(FIRINGS, statements), values)}
-    wakes = _summed(woken, lambda row: row.start)
-    return [_bucket(start, fired.get(start), wakes.get(start, {})) for start in starts]
+    fired = {row.bucket: row for row in conn.execute(_text(FIRINGS, statements), values)}
+    wakes = _summed(woken, lambda row: row.bucket)
+    return [
+        _bucket(start, fired.get(number), wakes.get(number, {}))
+        for number, start in enumerate(values["starts"], start=1)
+    ]
 
 
 def _agents(conn: Connection, woken: Sequence[AgentWakes]) -> list[AgentFigures]:
@@ -234,9 +250,10 @@ def _prepared(conn: Connection, asked: Asked) -> tuple[dict[str, str], dict[str,
         "until": asked.period.until,
         "first_id": first_id(asked.period.since - SLACK),
         "last_id": first_id(asked.period.until + SLACK),
-        "step": asked.period.step,
-        "zone": asked.period.zone,
     }
+    each = {"step": asked.period.step, "zone": asked.period.zone, "length": LENGTHS[asked.period.step]}
+    conn.execute(ROOM)
+    values["starts"] = conn.scalars(BUCKETS, values | each).all()
     triggers = triggers_of(conn, asked.agent_id, asked.trigger_id)
     owner = "tenant_id = :tenant_id"
     if asked.agent_id is not None:
