@@ -12,6 +12,7 @@ from api.resource import CHANGES, EMPTY, answer, blueprint, no_content, one_more
 from api.schemas.alerts import AlertPage, AlertsQuery, BadgeOut, MuteIn, MuteOut, MutePage, MutePath
 from api.schemas.base import Page
 from api.services import services
+from scheduler.domain.text import counted
 
 GREEN, RED, GREY = "#18794e", "#b42318", "#5b6470"
 CHARACTER_WIDTH = 7
@@ -80,7 +81,7 @@ def show_badge(token: str) -> Response:
     if state.is_paused:
         said, colour = "paused", GREY
     elif state.open_alerts:
-        said, colour = f"{state.open_alerts} alert{'' if state.open_alerts == 1 else 's'}", RED
+        said, colour = counted(state.open_alerts, "alert"), RED
     else:
         said, colour = "all quiet", GREEN
     response = Response(_svg("Reveille", said, colour), content_type="image/svg+xml")

@@ -47,9 +47,11 @@ def note_refusal(action: str, *, tenant_id: UUID | None = None, name: str = "") 
     """Audits a wrong key or password, unless this address had an event a moment ago."""
     refusals: Refusals = current_app.extensions[EXTENSION]
     address = request.remote_addr or ""
-    tries = refusals.count(action, address, services().clock.monotonic())
-    if tries:
-        about: dict[str, object] = {"address": address, "tries": tries} | ({"name": name[:200]} if name else {})
+    attempts = refusals.count(action, address, services().clock.monotonic())
+    if attempts:
+        about: dict[str, object] = {"address": address, "attempts": attempts} | (
+            {"name": name[:200]} if name else {}
+        )
         event = Event(action, tenant_id, None, None, f"address:{address}", about)
         with services().db.begin() as conn:
             record_events(conn, [event])

@@ -24,6 +24,7 @@ from api.schemas.definitions import (
     TriggerDefinition,
 )
 from api.services import services
+from scheduler.domain.text import counted
 from scheduler.manage.definitions.service import Found, Options
 from scheduler.manage.definitions.shapes import AGENT, MODEL, TARGET, TRIGGER, Change, Doc, FieldChange
 from scheduler.manage.definitions.triggers import HOOK
@@ -78,7 +79,7 @@ def export_definitions() -> Response:
         | _nested(found[TARGET], each.name)
         for each in found[AGENT].held
     ]
-    left_out = [f"{own} triggers that agents made themselves"] if own else []
+    left_out = [f"{counted(own, 'trigger')} that agents made themselves"] if own else []
     return answer(DefinitionsOut(models=models, agents=agents, left_out=left_out))
 
 

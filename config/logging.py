@@ -66,7 +66,7 @@ class Repeats:
             self._said.clear()
         self._said[key] = record["time"], 0
         if held:
-            record["message"] += f" (repeated {held} times)"
+            record["message"] += f" (repeated {held} {'time' if held == 1 else 'times'})"
         return True
 
 

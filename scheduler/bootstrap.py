@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 
 from sqlalchemy import select, text
 
@@ -141,16 +142,25 @@ def first_start(settings: Settings) -> FirstStart:
     try:
         with db.begin() as conn:
             conn.execute(text("LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE"))
-            known = conn.execute(text("SELECT key_hash FROM api_keys")).scalars().all()
+            known: dict[bytes, str] = dict(
+                conn.execute(text("SELECT key_hash, name FROM api_keys")).tuples().all()
+            )
             if given is None and known:
                 return FirstStart()
             if given is not None and token_hash(given) in known:
                 return FirstStart()
-            made = create_key(conn, tenant_id=None, name="first admin", scopes=[ADMIN], key=given)
+            name = next(each for each in _admin_names() if each not in known.values())
+            made = create_key(conn, tenant_id=None, name=name, scopes=[ADMIN], key=given)
             record_event(conn, action="key.created", tenant_id=None, subject_id=made.row.id, name=made.row.name)
             return FirstStart(made.key if given is None else None, has_earlier_keys=bool(known))
     finally:
         db.dispose()
+
+
+def _admin_names() -> Iterator[str]:
+    """Yields names for admin keys: of the first start, then of those that replace a lost key."""
+    yield "first admin"
+    yield from (f"admin {number}" for number in count(2))
 
 
 def prepare(settings: Settings) -> list[str]:

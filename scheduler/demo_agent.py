@@ -14,7 +14,8 @@ def reply(request: dict[str, Any]) -> str:
     counts = Counter(f"{firing['trigger']['name']} ({firing['trigger']['type']})" for firing in firings)
     what = ", ".join(f"{name} x{count}" for name, count in counts.items())
     said = " | ".join(firing["payload"][:100] for firing in firings if firing.get("payload"))
-    return f"Woken once for {len(firings)} firing(s): {what}." + (f" They said: {said}" if said else "")
+    number = f"{len(firings)} firing{'' if len(firings) == 1 else 's'}"
+    return f"Woken once for {number}: {what}." + (f" They said: {said}" if said else "")
 
 
 if __name__ == "__main__":

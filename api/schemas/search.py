@@ -21,7 +21,7 @@ class MatchOut(Answer):
     """A search result."""
 
     kind: str = Field(
-        description="`agent`, `trigger`, `invocation`, `firing`, `session`, `delivery`, `model` or `target`."
+        description="`agent`, `trigger`, `invocation`, `firing`, `session`, `message`, `delivery`, `model` or `target`."
     )
     id: UUID
     title: str | None

@@ -20,6 +20,7 @@ from api.web.new_agent import CHECKS, FIELDS, LIMITS, agent_form, secrets_of
 from api.web.runtime_forms import errors_of, read_changes, values_of
 from api.web.saved_form import DO
 from scheduler.domain.errors import ReveilleError
+from scheduler.domain.text import counted
 from scheduler.storage.overviews import summarize_agents
 
 NULL_WHEN_EMPTY = frozenset(
@@ -78,7 +79,7 @@ def ask_to_delete(agent_id: str) -> Response:
     with services().db.begin() as conn:
         [standing] = summarize_agents(conn, [_path(agent_id).agent_id]).values()
     count = standing.triggers
-    with_it = f"{count} trigger{'' if count == 1 else 's'} will be deleted with it. " if count else ""
+    with_it = f"{counted(count, 'trigger')} will be deleted with it. " if count else ""
     says = (
         f"This cannot be undone. {with_it}Its keys stop working, and firings that are still waiting are skipped. "
         "What was recorded is kept."

@@ -18,6 +18,7 @@ from flask import Flask
 from api.web.filters import span
 from scheduler.domain.local_time import zone_info
 from scheduler.domain.periods import LENGTHS, Step
+from scheduler.domain.text import counted
 from scheduler.storage.insights import Bucket
 
 HEIGHT = 96
@@ -172,6 +173,7 @@ def _summary(
 def install(app: Flask) -> None:
     """Installs in `app`'s templates what formats figures."""
     app.jinja_env.filters["money"] = money
+    app.jinja_env.filters["counted"] = counted
     app.jinja_env.globals.update(moment_text=moment_text, span_query=span_query)
 
 

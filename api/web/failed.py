@@ -17,6 +17,7 @@ from api.web.progress import STEP, Step, cursor, take, tell
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import parse_id
 from scheduler.domain.model import InvocationState
+from scheduler.domain.text import counted
 from scheduler.storage.failures import list_error_kinds
 from scheduler.storage.overviews import MOST_COUNTED, agent_names, count_dead, list_dead, woken_by
 
@@ -61,7 +62,7 @@ def ask_to_replay() -> Response:
     with services().db.begin() as conn:
         asked = _asked(conn)
         count = count_dead(conn, caller().tenant_id, ledger_filter(asked))
-    many = f"{count}{' or more' if count >= MOST_COUNTED else ''} invocation{'' if count == 1 else 's'}"
+    many = f"{count} or more invocations" if count >= MOST_COUNTED else counted(count, "invocation")
     hidden = {"all": "1", **asked.given}
     if request.args.get("cursor"):
         hidden["cursor"] = request.args["cursor"]

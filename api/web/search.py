@@ -16,6 +16,7 @@ PATHS = {
     "invocation": "/invocations/{}",
     "firing": "/firings/{}",
     "session": "/sessions/{}",
+    "message": "/messages/{}",
     "delivery": "/deliveries/{}",
     "model": "/settings/models",
     "target": "/settings/notifications",

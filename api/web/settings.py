@@ -18,6 +18,7 @@ from api.web.list_filters import FROM, TO, Asked, Filter, choice, read_filters
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.ids import parse_id
 from scheduler.domain.retention import History, read_days
+from scheduler.domain.text import counted
 from scheduler.storage.keys import KeyFilter, list_keys
 from scheduler.storage.tenants import get_tenant
 
@@ -135,6 +136,6 @@ def _page(status: int = 200, **values: Any) -> Response:
 def _empty_hints() -> dict[str, str]:
     """Returns what an empty value of each limit means."""
     days = read_days(services().settings.retention)
-    usual = {kind.column: f"{days[kind]} days" if days[kind] else "for ever" for kind in History}
+    usual = {kind.column: counted(days[kind], "day") if days[kind] else "for ever" for kind in History}
     alerts = {"alert_remind_minutes": "no repetition", "alert_quiet_hours": "none, or for example 22:00-07:00"}
     return dict.fromkeys(BUDGETS, "no limit") | alerts | usual

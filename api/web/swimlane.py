@@ -15,6 +15,7 @@ from uuid import UUID
 
 from api.web.filters import clock, span
 from scheduler.domain.model import HeldReason
+from scheduler.domain.text import counted
 from scheduler.storage.timeline import Timeline, TimelineAgent, TimelineFiring, TimelineInvocation, UpcomingFire
 from scheduler.triggers.registry import CLOCKED
 
@@ -185,7 +186,7 @@ def _draw_upcoming(lane: Lane, row: UpcomingFire, scale: Scale) -> None:
 
 def _draw_invocation(lane: Lane, row: TimelineInvocation, scale: Scale, cause: str) -> None:
     href = f"/invocations/{row.id}"
-    woken = f"woken by {cause}" if cause else f"with {row.firing_count} firing(s)"
+    woken = f"woken by {cause}" if cause else f"with {counted(row.firing_count, 'firing')}"
     ready = row.ready_at or (row.finished_at if row.started_at is None else None)
     closes = ready or row.due_at or scale.until
     if closes > scale.now - scale.span:

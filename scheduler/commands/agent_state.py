@@ -11,6 +11,7 @@ from scheduler.commands.console import Console, Yes, client_command, confirm
 from scheduler.commands.lookup import agent_id
 from scheduler.commands.output import Columns, say, show_block, show_json
 from scheduler.commands.trigger_options import parse_duration, read_json_object, read_text
+from scheduler.domain.text import counted
 
 FOCUS_COLUMNS: Columns = (("FOCUS", "focus_ref"), ("TRIGGERS", "triggers"), ("ENABLED", "enabled"))
 DAY_COLUMNS: Columns = (
@@ -100,7 +101,7 @@ def focus(
         return
     confirm(f"End all triggers of {resolve}?", yes=yes)
     answer = console.client.post(*path, resolve, "resolve")
-    console.done(answer, f"Ended {len(answer['items'])} triggers.")
+    console.done(answer, f"Ended {counted(len(answer['items']), 'trigger')}.")
 
 
 def notes(
@@ -149,7 +150,7 @@ def create_all(
     if console.as_json:
         show_json(answer)
         return
-    say(f"Created {len(answer['items'])} agents.")
+    say(f"Created {counted(len(answer['items']), 'agent')}.")
     secrets = [(each["name"], each["runtime"].get("secret")) for each in answer["items"]]
     lines = "\n".join(f"{name}  {secret}" for name, secret in secrets if secret)
     show_block("Keep these secrets, which sign the calls: they are not shown again.", lines)

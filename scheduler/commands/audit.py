@@ -8,7 +8,7 @@ import typer
 
 from scheduler.commands import refs
 from scheduler.commands.console import After, Console, Limit, client_command
-from scheduler.commands.lookup import agent_id, trigger_id
+from scheduler.commands.lookup import agent_id, subject_id, trigger_id
 from scheduler.commands.output import Columns, show_json
 
 COLUMNS: Columns = (
@@ -33,9 +33,7 @@ def audit(
     console: Console,
     agent: refs.OfAgent = None,
     trigger: refs.OfTrigger = None,
-    subject: Annotated[
-        str | None, typer.Option(metavar="ID", help="Only about the object with this whole id.")
-    ] = None,
+    subject: Annotated[str | None, typer.Option(metavar="ID", help="Only about the object with this id.")] = None,
     action: Annotated[
         str | None, typer.Option(help="Only this, such as trigger.paused, or of this subject, such as trigger.")
     ] = None,
@@ -49,7 +47,7 @@ def audit(
     query = {
         "agent_id": None if agent is None else agent_id(client, agent),
         "trigger_id": None if trigger is None else trigger_id(client, trigger),
-        "subject_id": subject,
+        "subject_id": None if subject is None else subject_id(client, subject),
         "action": action,
         "from": since,
         "to": until,

@@ -10,7 +10,7 @@ from scheduler.commands import refs
 from scheduler.commands.console import After, Console, Limit, client_command
 from scheduler.commands.edits import Resource, deleted, edited, listed, shown
 from scheduler.commands.exits import UsageFault
-from scheduler.commands.lookup import agent_id, agent_names, checked_id, named_id
+from scheduler.commands.lookup import agent_id, agent_names, checked_id, message_id, named_id
 from scheduler.commands.output import Columns, show_block, show_json
 from scheduler.commands.trigger_options import read_text
 
@@ -162,10 +162,10 @@ def send(
 
 @client_command(messages, "show")
 def show_message(
-    console: Console, message: Annotated[str, typer.Argument(metavar="MESSAGE", help="Its whole id.")]
+    console: Console, message: Annotated[str, typer.Argument(metavar="MESSAGE", help="Its id.")]
 ) -> None:
     """Show a message with its whole text."""
-    answer = console.client.get("messages", message)
+    answer = console.client.get("messages", message_id(console.client, message))
     if console.as_json:
         show_json(answer)
         return

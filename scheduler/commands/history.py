@@ -90,8 +90,8 @@ FIELDS: Columns = (
     ("cost", "cost"),
     ("replayed into", "replayed_into"),
 )
-TRY_COLUMNS: Columns = (
-    ("TRY", "attempt"),
+ATTEMPT_COLUMNS: Columns = (
+    ("ATTEMPT", "attempt"),
     ("STARTED", "started_at"),
     ("ENDED", "ended_at"),
     ("OUTCOME", "outcome"),
@@ -216,8 +216,8 @@ def show(console: Console, invocation: refs.Invocation) -> None:
         return
     console.details(answer, FIELDS)
     if answer.get("tries"):
-        show_block("Tries", " ")
-        console.rows(answer["tries"], TRY_COLUMNS, empty="")
+        show_block("Attempts", " ")
+        console.rows(answer["tries"], ATTEMPT_COLUMNS, empty="")
     if answer.get("firings"):
         show_block("Firings", " ")
         console.rows(with_names({}, answer["firings"]), CARRIED_COLUMNS, empty="")

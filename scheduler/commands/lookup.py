@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -26,6 +27,8 @@ MARGIN_SECONDS = 60.0
 LAST_SECONDS = 250_000_000_000.0
 """In the year 9892."""
 LAST_DIGITS = 8
+SEARCHED_EVENTS = 2_000
+"""The newest audit events among whose subjects a short id is found."""
 SHOWN = 5
 """The most candidates that are named for an ambiguous short id."""
 
@@ -91,6 +94,28 @@ def checked_id(client: Client, text: str, what: str, *path: str, hint: str = "gi
     if not rows and len(begin) == LAST_DIGITS:
         rows = [row for row in _searched(client, begin) if row["kind"] == what]
     return str(_only(rows, text, what, hint)["id"])
+
+
+def message_id(client: Client, text: str) -> str:
+    """Returns the id of the message with this id or short id."""
+    begin = _digits(text)
+    if _is_id(text) or begin is None:
+        return text
+    rows = [row for row in client.get("search", q=text)["items"] if row["kind"] == "message"]
+    return str(
+        _only([row for row in rows if _hex(row).startswith(begin)], text, "message", "give its whole id")["id"]
+    )
+
+
+def subject_id(client: Client, text: str) -> str:
+    """Returns the id of the subject of newer audit events that has this id or short id."""
+    begin = _digits(text)
+    if _is_id(text) or begin is None:
+        return text
+    events = islice(client.every("audit"), SEARCHED_EVENTS)
+    found = {event["subject_id"]: {"id": event["subject_id"]} for event in events if event["subject_id"]}
+    rows = [row for row in found.values() if _hex(row).startswith(begin)]
+    return str(_only(rows, text, "subject", "give its whole id, as --wide shows it")["id"])
 
 
 def _searched(client: Client, digits: str) -> list[dict[str, Any]]:

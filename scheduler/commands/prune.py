@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from scheduler.commands.output import say, show_json
+from scheduler.domain.text import counted
 
 
 def register(app: typer.Typer) -> None:
@@ -54,4 +55,4 @@ def prune(
     for line in lines:
         say(f"{line['tenant'] or 'the operator'}: {line['rows']} {line['kind']} {verb}")
     total = sum(sum(counts.values()) for counts in found.values())
-    say(f"{total} rows {verb}." if total else "Nothing has exceeded its retention time.")
+    say(f"{counted(total, 'row')} {verb}." if total else "Nothing has exceeded its retention time.")

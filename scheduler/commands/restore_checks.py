@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import psycopg
 
 from scheduler.commands.findings import Finding, fail, ok, warn
+from scheduler.domain.text import counted
 
 LATE = """
     SELECT t.misfire_policy, count(*)
@@ -55,7 +56,10 @@ def skip_missed_slots(url: str) -> Finding:
     address = url.replace("postgresql://", "postgresql+psycopg://", 1)
     db = Database(address, pool_size=1, application_name="doctor")
     try:
-        return ok("skipped", f"what was late of {skip_late(db, 'operator')} triggers; the audit trail says which")
+        return ok(
+            "skipped",
+            f"what was late of {counted(skip_late(db, 'operator'), 'trigger')}; the audit trail says which",
+        )
     finally:
         db.dispose()
 
@@ -74,7 +78,7 @@ def _late(found: list[tuple[str, int]]) -> Finding:
 
 
 def _count(connection: psycopg.Connection, name: str, query: str, what: str) -> Finding:
-    return ok(name, f"{_number(connection, query)} invocations {what}")
+    return ok(name, f"{counted(_number(connection, query), 'invocation')} {what}")
 
 
 def _number(connection: psycopg.Connection, query: str) -> int:

@@ -13,6 +13,7 @@ from scheduler.commands.console import After, Console, Limit, Yes, client_comman
 from scheduler.commands.exits import UsageFault
 from scheduler.commands.lookup import agent_id, agent_names, trigger_id
 from scheduler.commands.output import Columns, say, show_block, show_json
+from scheduler.domain.text import counted
 
 approvals = typer.Typer(help="Approve the triggers that agents create.", cls=refs.DefaultsToList)
 
@@ -110,7 +111,7 @@ def add_all(
     if console.as_json:
         show_json(answer)
         return
-    say(f"Added {len(answer['items'])} triggers.")
+    say(f"Added {counted(len(answer['items']), 'trigger')}.")
     hooks = "\n".join(f"{each['name']}  {each['hook_url']}" for each in answer["items"] if each["hook_url"])
     show_block("Save these addresses: they are not shown again.", hooks)
 

@@ -16,6 +16,7 @@ from urllib.parse import quote
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_values import write_json
 from scheduler.domain.run import RunRequest
+from scheduler.domain.text import counted
 
 MAX_TEMPLATE_CHARS = 65_536
 MAX_DEPTH = 32
@@ -122,8 +123,7 @@ def summary_of(request: RunRequest) -> str:
     counts = Counter(f"{each.trigger.name} ({each.trigger.type})" for each in request.firings)
     named = [f"{name} x{count}" if count > 1 else name for name, count in counts.most_common(MAX_NAMED)]
     more = ["…"] if len(counts) > MAX_NAMED else []
-    number = len(request.firings)
-    return f"{number} firing{'' if number == 1 else 's'}: {', '.join(named + more)}"
+    return f"{counted(len(request.firings), 'firing')}: {', '.join(named + more)}"
 
 
 WAKE_VALUES: Mapping[str, Callable[[RunRequest], Any]] = MappingProxyType(

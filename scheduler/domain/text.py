@@ -41,6 +41,11 @@ def storable(text: str, max_bytes: int = MAX_REPLY_BYTES) -> tuple[str, bool]:
     return data[:max_bytes].decode("utf-8", "ignore"), len(data) > max_bytes
 
 
+def counted(count: int, noun: str, plural: str | None = None) -> str:
+    """Returns `1 firing`, or `2 firings`."""
+    return f"{count} {noun if count == 1 else plural or f'{noun}s'}"
+
+
 @lru_cache(maxsize=64)
 def same_text(text: str) -> str:
     """Normalizes texts that look the same: composed letters (NFC), and plain spaces for other kinds of space."""

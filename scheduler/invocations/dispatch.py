@@ -86,7 +86,7 @@ class Dispatcher:
         self._returns = Returns()
         self._ends: Gatherer[tuple[Run, Outcome], bool | None] = Gatherer(self._write_ends)
         self.is_stopping = False
-        """Whether this worker was told to stop: a run that it has to give up then costs no try."""
+        """Whether this worker was told to stop: a run that it has to give up then costs no attempt."""
         self._hurries = False
 
     async def room(self) -> Room:

@@ -35,7 +35,7 @@ STALLED_AFTER = timedelta(seconds=30)
 """The age of a worker's last heartbeat at which its jobs count as lost. The worker itself gives up at 20 s."""
 
 
-WORKER_LOST = Failed("The worker that ran this try is gone.", reason="worker_lost")
+WORKER_LOST = Failed("The worker that ran this attempt is gone.", reason="worker_lost")
 
 
 STALLED = text(f"""

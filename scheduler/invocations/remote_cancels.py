@@ -20,7 +20,7 @@ from scheduler.storage.secrets import SecretBox
 from scheduler.storage.tables import Agent, Invocation
 
 PAUSES = (0.0, 1.0, 4.0, 15.0)
-"""The seconds before each try while the service cannot be reached."""
+"""The seconds before each attempt while the service cannot be reached."""
 TIMEOUT_SECONDS = 15.0
 
 _COLUMNS = (

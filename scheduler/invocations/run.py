@@ -12,6 +12,7 @@ from uuid import UUID
 from loguru import logger
 
 from scheduler.domain.run import Accepted, Failed, HandedBack, Outcome, Replied, RunRequest, Skipped
+from scheduler.domain.text import counted
 from scheduler.invocations.concurrency import Candidate
 from scheduler.metrics import CLOSE_TO_CALL, RUN_DURATION
 from scheduler.net.connection import BEFORE_SENDING
@@ -120,9 +121,8 @@ def told(request: RunRequest, outcome: Outcome) -> str:
     counts = Counter(f"{firing.trigger.name} ({firing.trigger.type})" for firing in request.firings)
     names = [f"{name} x{count}" if count > 1 else name for name, count in counts.most_common(SHOWN_TRIGGERS)]
     more = ["…"] if len(counts) > SHOWN_TRIGGERS else []
-    woken = (
-        f"Agent {request.agent.name!r} was woken by {len(request.firings)} firing(s): {', '.join(names + more)}"
-    )
+    number = counted(len(request.firings), "firing")
+    woken = f"Agent {request.agent.name!r} was woken by {number}: {', '.join(names + more)}"
     return f"{woken}; {_end(outcome)}"
 
 
@@ -133,7 +133,7 @@ def _end(outcome: Outcome) -> str:
         case Accepted():
             return "it took the work and will report"
         case Failed(error=error):
-            return f"the try failed: {_short(error)}"
+            return f"the attempt failed: {_short(error)}"
         case Skipped(reason=reason) | HandedBack(reason=reason):
             return reason
 

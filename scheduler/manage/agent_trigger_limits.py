@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, func, select
 
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.domain.misfire import Schedule
+from scheduler.domain.text import counted
 from scheduler.intake.wakes.statements import lineage_of_run
 from scheduler.manage.agent_rights import agent_actor, check_may_grant
 from scheduler.manage.trigger_spec import MOST_OWN_FIRES, AgentLimits, HeldTrigger, TriggerSpec
@@ -169,7 +170,7 @@ class TriggerAllowance:
         enabled, kept = self._counts
         if enabled >= self._agent.max_triggers:
             raise Conflict(
-                f"The agent has {enabled} triggers that are enabled or await approval, which is its max_triggers; "
+                f"The agent has {counted(enabled, 'trigger')} enabled or awaiting approval, which is its max_triggers; "
                 "pause or delete one, or raise max_triggers.",
                 field="max_triggers",
             )

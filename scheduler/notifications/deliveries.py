@@ -131,7 +131,7 @@ def _end(conn: Connection, delivery: Delivery, problem: NotSent | None) -> None:
                 agent_id=delivery.agent_id,
                 name=delivery.target_name,
                 invocation_id=delivery.invocation_id and str(delivery.invocation_id),
-                tries=delivery.attempt,
+                attempts=delivery.attempt,
                 error=problem.error,
             )
     else:

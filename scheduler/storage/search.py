@@ -74,7 +74,10 @@ BY_ID = {
     "delivery": """
         SELECT id, verdict AS title, coalesce(reason, '') AS detail, received_at AS at FROM webhook_deliveries
     """,
+    "message": "SELECT id, channel AS title, left(text, 300) AS detail, created_at AS at FROM messages",
 }
+ONLY_BEGINNINGS = ("message",)
+"""Kinds without an index of a tenant's newest, in which the end of an id would be searched."""
 HIDDEN = {
     "agent": "AND deleted_at IS NULL",
     "trigger": "AND deleted_at IS NULL AND type <> ALL(:unlisted)",
@@ -117,7 +120,7 @@ def _by_id(conn: Connection, words: str, values: dict[str, object]) -> Iterator[
     for kind, statement in BY_ID.items():
         where = f"WHERE tenant_id = :tenant_id {HIDDEN.get(kind, '')}"
         parts = [f"({statement} {where} AND id >= :first AND id <= :last ORDER BY id DESC LIMIT :most)"]
-        if len(digits) == SHORT:
+        if len(digits) == SHORT and kind not in ONLY_BEGINNINGS:
             newest = f"SELECT id FROM {statement.rsplit('FROM', 1)[1]} {where} ORDER BY id DESC LIMIT :searched"  # noqa: S608
             short = f"SELECT id FROM ({newest}) n WHERE right(CAST(id AS text), {SHORT}) = :short LIMIT :most"  # noqa: S608
             parts.append(f"({statement} {where} AND id = ANY(ARRAY({short})))")

@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator
 
 from scheduler.domain.errors import InvalidField, ReveilleError
+from scheduler.domain.text import counted
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.looks import CheckResult, LookConfig
@@ -113,7 +114,7 @@ class CalendarConfig(LookConfig):
         if self.refresh_min < context.min_poll_interval_min:
             raise InvalidField(
                 f"refresh_min {self.refresh_min:g} is below this agent's minimum of "
-                f"{context.min_poll_interval_min} minutes.",
+                f"{counted(context.min_poll_interval_min, 'minute')}.",
                 field="refresh_min",
             )
         if sum(len(name) + len(value) for name, value in self.headers.items()) > MAX_HEADER_CHARS:

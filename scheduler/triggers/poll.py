@@ -15,6 +15,7 @@ from scheduler.domain.errors import InvalidField
 from scheduler.domain.json_path import compile_stored
 from scheduler.domain.json_values import json_equal, matches
 from scheduler.domain.misfire import Schedule
+from scheduler.domain.text import counted
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.interval import MAX_SECONDS, IntervalSchedule
 from scheduler.triggers.options import Option
@@ -115,7 +116,7 @@ class PollConfig(ReadingConfig):
         if self.interval_min < context.min_poll_interval_min:
             raise InvalidField(
                 f"interval_min {self.interval_min:g} is below this agent's minimum of "
-                f"{context.min_poll_interval_min} minutes.",
+                f"{counted(context.min_poll_interval_min, 'minute')}.",
                 field="interval_min",
             )
         self.check_request(context)

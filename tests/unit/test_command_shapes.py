@@ -27,7 +27,7 @@ ADDED = {"agent_name", "reference"}
         (tenant_commands.COLUMNS, tenants.TenantOut),
         (history.COLUMNS, invocations.InvocationOut),
         (history.FIELDS, invocations.InvocationWhole),
-        (history.TRY_COLUMNS, invocations.TryOut),
+        (history.ATTEMPT_COLUMNS, invocations.TryOut),
         (history.FIRING_COLUMNS, firings.FiringOut),
         (keys.COLUMNS, api_keys.KeyOut),
         (targets.COLUMNS, notification_targets.TargetOut),

@@ -42,10 +42,10 @@ REQUEST = RunRequest(
         (Replied("hi\nthere\x1b[2J"), r"it replied 'hi\nthere\x1b[2J'"),
         (Replied(""), "it is done"),
         (Accepted(), "it took the work and will report"),
-        (Failed("no " * 100), "the try failed: '" + ("no " * 100)[:200] + "…'"),
+        (Failed("no " * 100), "the attempt failed: '" + ("no " * 100)[:200] + "…'"),
     ],
 )
 def test_a_run_is_told_in_one_line(outcome: Outcome, end: str) -> None:
     told_ = told(REQUEST, outcome)
-    assert told_ == f"Agent 'ada' was woken by 3 firing(s): bell (webhook) x2, tick (interval); {end}"
+    assert told_ == f"Agent 'ada' was woken by 3 firings: bell (webhook) x2, tick (interval); {end}"
     assert told_.isprintable()

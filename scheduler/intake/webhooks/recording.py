@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import BadSignature, LimitReached, NotFound, ReveilleError
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
+from scheduler.domain.text import counted
 from scheduler.domain.traces import valid_traceparent
 from scheduler.domain.webhook_parts import echo_of_post
 from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate
@@ -157,7 +158,7 @@ class _Ledger:
             return Receipt(None, echo=echo)
         wait = hook.meter.wait(self._now)
         if wait is not None:
-            rule = f"this webhook accepts {hook.meter.limit} deliveries per minute"
+            rule = f"this webhook accepts {counted(hook.meter.limit, 'delivery', 'deliveries')} per minute"
             return self._limited(arrival, rule, wait.total_seconds(), there_is_room=bool(hook.meter.limit))
         return self._filtered(arrival) or self._accept(arrival)
 

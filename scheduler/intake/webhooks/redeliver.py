@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from scheduler.domain.errors import Conflict, InvalidField, NotFound, PayloadTooLarge
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import Trust
+from scheduler.domain.text import counted
 from scheduler.firings.new_firing import LockedTrigger, NewFiring, gate, lock_triggers
 from scheduler.firings.record import record_firings
 from scheduler.intake.webhooks.statements import KeptDelivery, find_kept
@@ -80,7 +81,7 @@ def lock_open(conn: Connection, tenant_id: UUID, trigger_id: UUID) -> LockedTrig
 def _fire(conn: Connection, trigger: LockedTrigger, kept: Sequence[KeptDelivery], actor: str) -> list[Redelivery]:
     if trigger.max_fires is not None and trigger.fire_count + len(kept) > trigger.max_fires:
         left = trigger.max_fires - trigger.fire_count
-        raise Conflict(f"The trigger may fire {left} more times (max_fires), not {len(kept)}.")
+        raise Conflict(f"The trigger may fire {counted(left, 'more time')} (max_fires), not {len(kept)}.")
     firings = {each.id: _firing(trigger, each) for each in kept}
     recorded = record_firings(conn, list(firings.values()))
     record_events(

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from sqlalchemy import func, select
 
 from scheduler.domain.field_errors import InvalidRequest, field_errors
+from scheduler.domain.text import counted
 from scheduler.manage.agent_runtimes import CEILINGS, FLOORS
 from scheduler.manage.agents import NewAgent, SavedAgent
 from scheduler.manage.definitions.agent_parts import (
@@ -170,7 +171,8 @@ class Agents(Kind):
         )
         targets = self.work.conn.scalar(select(func.count()).where(NotificationTarget.agent_id == held.id))
         if triggers or targets:
-            return f"it still has {triggers} triggers and {targets} targets that apply did not make"
+            held_still = f"{counted(triggers or 0, 'trigger')} and {counted(targets or 0, 'target')}"
+            return f"it still has {held_still} that apply did not make"
         self.work.services.agents.delete(self.work.tenant.id, held.id, actor=self.work.actor)
         return None
 

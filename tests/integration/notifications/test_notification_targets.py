@@ -155,7 +155,7 @@ def test_a_target_that_is_unavailable_is_retried_and_then_given_up(db: Database,
     assert {exchange.headers["webhook-id"] for exchange in site.seen} == {str(row.notification_id)}
     assert len(site.seen) == MAX_TRIES
     [event] = rows(db, "SELECT * FROM audit_events WHERE action = 'notification_target.failed'")
-    assert (event.subject_id, event.detail["tries"]) == (target(db).id, MAX_TRIES)
+    assert (event.subject_id, event.detail["attempts"]) == (target(db).id, MAX_TRIES)
     assert row_of(db, invocation_id).state == "succeeded"
 
 

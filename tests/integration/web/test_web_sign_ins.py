@@ -65,7 +65,7 @@ def test_failed_sign_ins_wrong_keys_and_sign_outs_leave_their_address_in_few_eve
     for _ in range(5):
         browser.sign_in(name="nobody", password="wrong")
     found = events(api, "session.refused")
-    assert [(each.actor, each.detail["tries"]) for each in found] == [("address:127.0.0.1", 1)]
+    assert [(each.actor, each.detail["attempts"]) for each in found] == [("address:127.0.0.1", 1)]
     for _ in range(5):
         api.app.test_client().get("/api/v1/agents", headers={"Authorization": "Bearer rvl_wrong"})
     assert [each.detail["address"] for each in events(api, "key.refused")] == ["127.0.0.1"]
