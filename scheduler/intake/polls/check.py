@@ -30,6 +30,7 @@ from scheduler.triggers.base import faults_of
 from scheduler.triggers.poll import PollConfig
 
 READING_THREADS = 2
+GATHERED_SECONDS = 1.0
 PUBLIC_ONLY = AllowedPrivate()
 MAX_OPEN_REQUESTS = 700
 """Each holds a socket, of which a process has 1,024 by default. Only hanging servers come near this."""
@@ -62,12 +63,16 @@ class Poller:
     async def check(self, looks: Collection[tuple[UUID, int]]) -> None:
         """The Procrastinate job: checks these polls if they still have this version. Never raises.
 
-        A result with something to fire or record is settled at once; the others of the job are written together.
+        A result with something to fire or record is settled at once. The others, new baselines among them, are
+        written together: those of the whole job, or of each GATHERED_SECONDS while a slow server keeps it waiting.
         """
         try:
             polls = await transact(self._db, self._writing, read_polls, looks)
-            checked = await asyncio.gather(*map(self._check, polls))
-            await self._end([each for each in checked if each is not None])
+            async with asyncio.TaskGroup() as group:
+                waiting = {group.create_task(self._check(poll)) for poll in polls}
+                while waiting:
+                    done, waiting = await asyncio.wait(waiting, timeout=GATHERED_SECONDS)
+                    await self._end([checked for each in done if (checked := each.result()) is not None])
         except Exception as error:  # noqa: BLE001  # nothing moved: they are looked at when next due
             logger.opt(exception=error).warning("A job of {} polls failed", len(looks))
 
@@ -87,7 +92,7 @@ class Poller:
         except Exception as error:  # noqa: BLE001  # whatever is wrong with this poll is wrong with this poll only
             await self._quarantine(stored, error)
             return None
-        POLLS.labels(stored.type, _result(look, is_quiet=end is not None)).inc()
+        POLLS.labels(stored.type, _result(look, end)).inc()
         if end is not None:
             return poll, look, end
         await self._settle(poll, look)
@@ -106,7 +111,12 @@ class Poller:
             return poll, await self._looker.look(poll.config, poll.validators(), poll.baseline())
 
     async def _end(self, checked: Sequence[tuple[CheckedTrigger, Result, QuietEnd]]) -> None:
-        written = await transact(self._db, self._writing, end_quietly, [end for _, _, end in checked])
+        try:
+            written = await transact(self._db, self._writing, end_quietly, [end for _, _, end in checked])
+        except Exception as error:
+            if not blames_rows(error):
+                raise
+            written = set()  # one of them cannot be stored: each is settled alone
         for poll, look, _ in checked:
             if poll.stored.id not in written:  # edited, or checked by another worker meanwhile
                 await self._settle(poll, look)
@@ -131,10 +141,11 @@ class Poller:
             logger.error("Trigger {} cannot be quarantined: {}", stored.id, first_line(second))
 
 
-def _result(look: Result, *, is_quiet: bool) -> str:
+def _result(look: Result, end: QuietEnd | None) -> str:
     if isinstance(look, LookFailed):
         return "failed"
-    return "unchanged" if is_quiet or isinstance(look, Unchanged) else "changed"
+    is_same = isinstance(look, Unchanged) or (end is not None and end.baseline is None)
+    return "unchanged" if is_same else "changed"
 
 
 def _settle(conn: Connection, poll: CheckedTrigger, look: Result) -> Sequence[str] | None:

@@ -48,6 +48,8 @@ LONGEST_DELAY = timedelta(minutes=5)
 """For a trigger that checks more often than that."""
 LONGEST_RETRY_AFTER = 24 * 3600.0
 NOTE_BYTES = 500
+MOST_TOGETHER = 64 * 1024
+"""The longest baseline, in characters, that is written together with those of other polls."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,19 +102,33 @@ def open_poll(stored: StoredPoll, box: SecretBox) -> Poll:
 
 
 def quiet_end(poll: CheckedTrigger, look: Result) -> QuietEnd | None:
-    """Returns what to write when the check changes nothing, to be written in bulk; None when it must be settled."""
+    """Returns what to write when the check fires and records nothing, to be written in bulk; None when it must be
+    settled.
+    """
     stored = poll.stored
     repeats = isinstance(poll, Poll) and poll.config.repeat
-    if stored.failures or repeats or not poll.is_begun:
+    if repeats or (stored.failures and poll.is_begun):  # a recovery is recorded
         return None
     match look:
-        case Unchanged():
+        case Unchanged() if poll.is_begun:
             return QuietEnd(stored, stored.etag, stored.last_modified, stored.note)
-        case FoundValue(_, text, etag, last_modified, note) if text == stored.baseline:
-            return QuietEnd(stored, etag, last_modified, _noted(note))
-        case CheckDecision(text, None, note, etag, last_modified, settled=None) if text == stored.baseline:
-            return QuietEnd(stored, etag, last_modified, _noted(note))
-    return None
+        case FoundValue(seen, text, etag, last_modified, note):
+            is_quiet = _is_kept(poll, text) or (
+                isinstance(poll, Poll) and poll.baseline() is None and not poll.fires(seen)
+            )
+        case CheckDecision(text, None, note, etag, last_modified, occurrences=(), settled=None, more=False):
+            is_quiet = True
+        case _:
+            return None
+    if not is_quiet or len(text) > MOST_TOGETHER:
+        return None
+    baseline = None if _is_kept(poll, text) else text
+    fingerprint = None if poll.is_begun else poll.config.fingerprint()
+    return QuietEnd(stored, etag, last_modified, _noted(note), baseline, fingerprint)
+
+
+def _is_kept(poll: CheckedTrigger, text: str) -> bool:
+    return poll.is_begun and text == poll.stored.baseline
 
 
 def settle(conn: Connection, poll: CheckedTrigger, look: Result) -> Sequence[str] | None:

@@ -41,14 +41,19 @@ LOCK_QUIET = text("""
     SELECT 1 FROM poll_states WHERE trigger_id = ANY(CAST(:ids AS uuid[])) ORDER BY trigger_id FOR UPDATE
 """)
 
+# A trigger that may not fire keeps its baseline, as in new_firing.gate.
 END_QUIET = text("""
     UPDATE poll_states s SET poll_version = s.poll_version + 1, checking_until = NULL,
         checked_at = clock_timestamp(), etag = v.etag, last_modified = v.last_modified, note = v.note,
-        edited_at = v.updated_at
+        edited_at = v.updated_at, baseline = coalesce(v.baseline, s.baseline),
+        fingerprint = coalesce(v.fingerprint, s.fingerprint), failures = 0, first_failure_at = NULL
     FROM unnest(CAST(:ids AS uuid[]), CAST(:versions AS bigint[]), CAST(:updated AS timestamptz[]),
-            CAST(:etags AS text[]), CAST(:modified AS text[]), CAST(:notes AS text[]))
-        AS v(id, version, updated_at, etag, last_modified, note)
-        JOIN triggers t ON t.id = v.id AND t.updated_at = v.updated_at
+            CAST(:etags AS text[]), CAST(:modified AS text[]), CAST(:notes AS text[]),
+            CAST(:baselines AS text[]), CAST(:fingerprints AS text[]))
+        AS v(id, version, updated_at, etag, last_modified, note, baseline, fingerprint)
+        JOIN triggers t ON t.id = v.id AND t.updated_at = v.updated_at AND t.is_enabled AND t.deleted_at IS NULL
+            AND (t.expires_at IS NULL OR t.expires_at > clock_timestamp())
+            AND (t.max_fires IS NULL OR t.fire_count < t.max_fires)
     WHERE s.trigger_id = v.id AND s.poll_version = v.version
     RETURNING s.trigger_id
 """)
@@ -94,12 +99,14 @@ class PollDetail:
 
 @dataclass(frozen=True, slots=True)
 class QuietEnd:
-    """The end of a check with nothing to fire and no new value."""
+    """The end of a check with nothing to fire. `baseline` and `fingerprint` are None when they stay as they are."""
 
     poll: StoredPoll
     etag: str | None
     last_modified: str | None
     note: str | None = None
+    baseline: str | None = None
+    fingerprint: str | None = None
 
 
 def begin_looks(conn: Connection, ids: Collection[UUID], lease: timedelta) -> list[tuple[UUID, int]]:
@@ -118,7 +125,7 @@ def read_polls(conn: Connection, looks: Collection[tuple[UUID, int]]) -> list[St
 
 
 def end_quietly(conn: Connection, ends: Sequence[QuietEnd]) -> set[UUID]:
-    """Writes the ends of checks that change nothing; returns the polls for which that was still valid."""
+    """Writes the ends of checks that fire nothing; returns the polls for which that was still valid."""
     if not ends:
         return set()
     conn.execute(LOCK_QUIET, {"ids": array(end.poll.id for end in ends)})
@@ -131,6 +138,8 @@ def end_quietly(conn: Connection, ends: Sequence[QuietEnd]) -> set[UUID]:
             "etags": [end.etag for end in ends],
             "modified": [end.last_modified for end in ends],
             "notes": [end.note for end in ends],
+            "baselines": [end.baseline for end in ends],
+            "fingerprints": [end.fingerprint for end in ends],
         },
     )
     return set(rows.scalars())
