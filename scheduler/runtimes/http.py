@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Self
 
-from pydantic import ValidationError
+from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from scheduler.domain.errors import ConfigurationError, InvalidField, ReveilleError
 from scheduler.domain.run import Accepted, Failed, Outcome, RunRequest, Runtime, RuntimeSpec
@@ -22,7 +23,7 @@ from scheduler.runtimes.base import Operator, RuntimeParts
 from scheduler.runtimes.http_answers import Reading
 from scheduler.runtimes.http_call import TOKEN, Call, Caller, joined
 from scheduler.runtimes.http_follow import ANSWER, Following
-from scheduler.runtimes.http_presets import merged, preset_of, presets
+from scheduler.runtimes.http_presets import merged, no_preset, preset_of, presets
 from scheduler.runtimes.http_settings import Follow, HttpSettings
 
 _PARAMETER = re.compile(r"[a-z][a-z0-9_]{0,49}")
@@ -36,6 +37,21 @@ class HttpRuntime(HttpSettings):
 
     Without `body`, the whole request is sent. A `preset` fills in omitted settings.
     """
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _names_an_unknown_preset(cls, value: object, handler: ModelWrapValidatorHandler[Self]) -> Self:
+        """Tells of an unknown preset instead of the fields that are missing without it."""
+        try:
+            return handler(value)
+        except ValidationError as error:
+            preset = value.get("preset") if isinstance(value, Mapping) else None
+            has_url = all(each["loc"] != ("url",) for each in error.errors(include_url=False))
+            if has_url or not isinstance(preset, str) or preset in presets():
+                raise
+            said = PydanticCustomError("unknown_preset", "{said}", {"said": no_preset(preset[:100])})
+            line: InitErrorDetails = {"type": said, "loc": ("preset",), "input": preset}
+            raise ValidationError.from_exception_data(error.title, [line], hide_input=True) from None
 
     @classmethod
     def presets(cls) -> Mapping[str, str]:

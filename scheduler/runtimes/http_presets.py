@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
+from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -114,13 +115,18 @@ def _named(plugin: object) -> tuple[str, Preset]:
     return str(name), checked_preset(str(name), {key: each for key, each in plugin.items() if key != "name"})
 
 
+def no_preset(name: str) -> str:
+    """Says that there is no such preset, and which is nearest, or which there are."""
+    near = get_close_matches(name.lower(), presets(), n=1)
+    there = f"the nearest is {near[0]}" if near else f"the presets are {', '.join(presets())}"
+    return f"There is no preset {name!r}; {there}."
+
+
 def preset_of(name: str) -> Preset:
     """Returns one preset. Raises InvalidField."""
     found = presets().get(name)
     if found is None:
-        raise InvalidField(
-            f"There is no preset {name!r}; the presets are {', '.join(presets())}.", field="runtime.preset"
-        )
+        raise InvalidField(no_preset(name), field="runtime.preset")
     return found
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
 from scheduler.domain.errors import ConfigurationError, InvalidField
 from scheduler.domain.llm import ResponseUsage
@@ -20,6 +21,7 @@ from scheduler.runtimes import http_follow
 from scheduler.runtimes.base import Operator
 from scheduler.runtimes.http import HttpRuntime
 from scheduler.runtimes.http_presets import FOLDER, merged, presets, read_preset
+from scheduler.runtimes.registry import RUNTIME
 from scheduler.storage.secrets import SecretBox
 from tests.support.http_shapes import Script, Seen, replied, run_shaped
 from tests.support.runs import LOOPBACK, make_request
@@ -207,7 +209,8 @@ def test_what_says_in_a_200_that_it_failed_is_a_failure(name: str, answer: objec
 @pytest.mark.parametrize(
     ("given", "field", "said"),
     [
-        ({"preset": "langgraf"}, "runtime.preset", "There is no preset 'langgraf'; the presets are dify, flowise"),
+        ({"preset": "langgraf"}, "runtime.preset", "There is no preset 'langgraf'; the nearest is langgraph."),
+        ({"preset": "zzz"}, "runtime.preset", "There is no preset 'zzz'; the presets are dify, flowise"),
         ({"preset": "letta"}, "runtime.parameters", "needs the parameter agent_id: the agent's id at Letta"),
         ({"preset": "dify"}, "runtime.token", "The preset dify needs a token."),
         (
@@ -230,6 +233,21 @@ def test_what_does_not_fit_is_refused_when_it_is_saved(given: dict[str, Any], fi
         settings.completed().check(operator)
     assert refused.value.field == field
     assert said in refused.value.message
+
+
+@pytest.mark.parametrize("given", [{"preset": "Langgraf"}, {"preset": "langgraf", "parameters": 1}])
+def test_an_unknown_preset_is_named_instead_of_what_is_missing_without_it(given: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError) as refused:
+        RUNTIME.validate_python({"kind": "http", **given})
+    (said,) = refused.value.errors(include_url=False)
+    assert (said["loc"], said["msg"].partition("; ")[2]) == (("http", "preset"), "the nearest is langgraph.")
+
+
+def test_a_missing_address_is_named_with_a_known_preset_and_without_one() -> None:
+    for given in ({"preset": "langgraph"}, {}, {"preset": 5}):
+        with pytest.raises(ValidationError) as refused:
+            RUNTIME.validate_python({"kind": "http", **given})
+        assert ("http", "url") in [each["loc"] for each in refused.value.errors(include_url=False)]
 
 
 HEAD = 'label = "X"\nsummary = "x"\ndocs = "d"\nurl = "http://127.0.0.1"\n'
