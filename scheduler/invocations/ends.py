@@ -20,8 +20,10 @@ from scheduler.domain.text import storable
 from scheduler.invocations.acks import acknowledge_reply
 from scheduler.invocations.transitions import EACH, NOW, move, move_each
 from scheduler.notifications.notify import notify_of_failures, notify_people
+from scheduler.queue.tasks import defer_cancels
 from scheduler.storage.audit import SYSTEM
 from scheduler.storage.engine import SOON, notify
+from scheduler.storage.remote_tasks import find_cancellable
 from scheduler.storage.tables import Agent, Invocation
 from scheduler.storage.transcripts import keep_reflections
 from scheduler.storage.usage import count_all_spent, count_invocations
@@ -34,6 +36,8 @@ HANDED_BACK = "handed_back"
 PUT_OFF = "put_off"
 """The outcome of an attempt that does not count at first: the agent or its model said when to come back."""
 
+_LEFT_RUNNING = frozenset({"timeout", "worker_lost"})
+"""The reasons of a last attempt that was given up here, while its run may go on at its service."""
 _RUN_TO_ITS_END = (InvocationState.SUCCEEDED, InvocationState.DEAD, InvocationState.CANCELLED)
 
 
@@ -222,6 +226,8 @@ def _tell(conn: Connection, ends: Sequence[_End]) -> None:
         keep_reflections(conn, {end.current.id: end.reply.get("reply", "") for end in final})
     succeeded = [end for end in final if end.target is InvocationState.SUCCEEDED]
     notify_people(conn, {end.current.id: end.reply["reply"] for end in succeeded})
+    left = [end.current.id for end in final if end.target is InvocationState.DEAD and end.reason in _LEFT_RUNNING]
+    defer_cancels(conn, find_cancellable(conn, left))
     failed = [end for end in ends if end.target in (InvocationState.DEAD, InvocationState.SKIPPED)]
     notify_of_failures(conn, {end.current.id: end.reason for end in failed})
     for end in succeeded:

@@ -1,4 +1,4 @@
-"""Cancels a remote run after its invocation was cancelled here."""
+"""Cancels a remote run after its invocation was cancelled, or given up, here."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from sqlalchemy import Connection, select
 
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.run import CancelsRuns, RunAgent, RunRequest, Runtime, RuntimeSpec
+from scheduler.queue.tasks import defer_cancels
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.progress_tables import RemoteTask
@@ -58,11 +59,19 @@ class Canceller:
         self._box = box
 
     async def cancel(self, invocation_id: UUID) -> None:
-        """The Procrastinate job: cancels the run of an invocation. Tries again while the service is unavailable."""
+        """The Procrastinate job: cancels the run of an invocation. Tries again while the service is unavailable.
+
+        When a shutdown cancels it, it is left to another worker; a dead worker's is by `sweep_checks`.
+        """
         row = await asyncio.to_thread(self._read, invocation_id)
         if row is None or row.cancel_url is None:
             return
-        problem = await self._try(invocation_id, row, row.cancel_url)
+        try:
+            problem = await self._try(invocation_id, row, row.cancel_url)
+        except asyncio.CancelledError:
+            with self._db.begin() as conn:
+                defer_cancels(conn, [invocation_id])
+            raise
         if problem is not None:
             logger.warning("The run of invocation {} was not cancelled at its service: {}", invocation_id, problem)
         await asyncio.to_thread(self._tell, invocation_id, row, problem)

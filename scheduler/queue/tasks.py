@@ -153,7 +153,7 @@ def defer_deliveries(conn: Connection, tries: Collection[tuple[UUID, int]]) -> N
 
 
 def defer_cancels(conn: Connection, invocation_ids: Collection[UUID]) -> None:
-    """Defers a job for each cancelled invocation whose run goes on elsewhere, in the caller's transaction."""
+    """Defers a job for each ended invocation whose run goes on elsewhere, in the caller's transaction."""
     if not invocation_ids:
         return
     task = _deferring.configure_task(CANCEL_TASK, queue=IO_QUEUE, connection=conn.connection.driver_connection)

@@ -26,6 +26,8 @@ class KnownTask:
 
 def find_cancellable(conn: Connection, invocation_ids: Collection[UUID]) -> list[UUID]:
     """Returns those of the invocations whose run can be cancelled at its service."""
+    if not invocation_ids:
+        return []
     query = select(RemoteTask.invocation_id).where(
         RemoteTask.invocation_id.in_(invocation_ids), RemoteTask.cancel_url.is_not(None)
     )

@@ -13,7 +13,9 @@ import pytest
 from scheduler.domain.errors import InvalidField
 from scheduler.domain.ids import new_id
 from scheduler.domain.model import InvocationState
+from scheduler.domain.retries import MAX_TRIES
 from scheduler.domain.run import Failed
+from scheduler.intake.polls.queue import sweep_checks
 from scheduler.invocations import remote_cancels
 from scheduler.invocations.lifecycle import request_cancel
 from scheduler.invocations.remote_cancels import Canceller
@@ -24,12 +26,12 @@ from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database
 from scheduler.storage.remote_tasks import KnownTask, RemoteTasks
 from tests.integration.net.net_servers import serve
-from tests.support.database import rows
+from tests.support.database import change, rows
 from tests.support.dispatching import make_dispatcher
 from tests.support.factories import BOX, DEFAULT_TENANT
 from tests.support.http_agents import answered
 from tests.support.http_shapes import Script, replied
-from tests.support.invocations import audited, bring_to, end, make_woken, ready_one, row_of, start
+from tests.support.invocations import audited, bring_to, close, end, make_woken, ready_one, row_of, start
 from tests.support.runs import LOOPBACK, SECRET, make_parts
 
 HOW = {"poll_path": "/runs/{{answer.id}}", "done_path": "$.state", "cancel_path": "/runs/{{answer.id}}/cancel"}
@@ -138,6 +140,49 @@ def test_so_is_one_whose_invocation_waits_for_its_next_try(db: Database) -> None
         remember(db, invocation_id, cancel_url)
         cancel(db, invocation_id)
         assert len(cancels(db)) == count
+
+
+@pytest.mark.parametrize("reason", ["timeout", "worker_lost"])
+def test_so_is_one_that_was_given_up_for_good_and_none_before_that(db: Database, reason: str) -> None:
+    invocation_id = ready_one(db, make_woken(db, "ada"))
+    for number in range(1, MAX_TRIES + 1):
+        claimed = start(db, invocation_id)
+        remember(db, claimed.id, "http://127.0.0.1:1/runs/1/cancel")
+        assert cancels(db) == []
+        end(db, claimed, Failed("It went on and on.", reason=reason))
+        if number < MAX_TRIES:
+            change(db, "UPDATE invocations SET due_at = clock_timestamp() WHERE state = 'retrying'")
+            close(db)
+    assert row_of(db, invocation_id).state == "dead"
+    assert cancels(db) == [str(invocation_id)]
+
+
+def test_a_cancellation_whose_worker_stops_or_dies_is_left_to_another(
+    db: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remote_cancels, "PAUSES", (0.0, 60.0))
+    script = Script(lambda _: answered("503 Busy"))
+
+    async def stop() -> UUID:
+        async with at_work(db, script) as (url, _, canceller):
+            invocation_id = make_follower(db, url)
+            await RemoteTasks(db).remember(invocation_id, KnownTask(url, f"{url}runs/1", f"{url}runs/1/cancel"))
+            cancel(db, invocation_id)
+            change(db, "DELETE FROM procrastinate_jobs")  # the job that is in progress
+            working = asyncio.ensure_future(canceller.cancel(invocation_id))
+            await until(script, 1)
+            working.cancel()
+            await asyncio.wait([working])
+            return invocation_id
+
+    invocation_id = asyncio.run(stop())
+    assert cancels(db) == [str(invocation_id)]
+    change(db, "UPDATE procrastinate_jobs SET status = 'doing' WHERE task_name = 'reveille.cancel_remote_run'")
+    assert sweep_checks(db) == 1
+    (job,) = rows(
+        db, "SELECT status, args->>'invocation_id' AS id FROM procrastinate_jobs WHERE queue_name = 'io'"
+    )
+    assert (job.status, job.id) == ("todo", str(invocation_id))
 
 
 def test_a_run_that_ended_otherwise_is_not_cancelled(db: Database) -> None:
