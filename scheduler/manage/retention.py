@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from functools import partial
 from uuid import UUID
 
 from sqlalchemy import text
@@ -16,8 +17,10 @@ from scheduler.storage.engine import Database
 from scheduler.storage.retention import BATCH, count_old, remove_leftovers, remove_old
 
 SECONDS_OF_A_LOOK = 5.0
-PAUSE = 0.02
-"""The pause between two batches, so that other work gets its turn."""
+PAUSE = 3.0
+"""After a batch the duty pauses this many times its duration, so that other work gets its turn, also on a busy
+machine.
+"""
 REST = 100
 """After a run that found nothing, the duty rests this many times its duration, so that it takes at most 1 % of the
 time.
@@ -57,14 +60,22 @@ class Pruner:
         return found
 
     def remove(self, goes_on: Callable[[], bool] = lambda: True, *, pause: float = 0.0) -> Counts:
-        """Removes batches until none is left or `goes_on` is false, and writes an audit event for each tenant."""
+        """Removes batches until none is left or `goes_on` is false, and writes an audit event for each tenant.
+
+        After each batch it pauses `pause` times the batch's duration.
+        """
         removed: Counts = {}
+
+        def repeat(batch: Callable[[], bool]) -> None:
+            began = time.monotonic()
+            while batch() and goes_on():
+                time.sleep(pause * (time.monotonic() - began))
+                began = time.monotonic()
+
         try:
             for kind in History:
-                while self._batch(kind, removed) and goes_on():
-                    time.sleep(pause)
-            while self._leftovers() and goes_on():
-                time.sleep(pause)
+                repeat(partial(self._batch, kind, removed))
+            repeat(self._leftovers)
         finally:
             self._audit(removed)
         return removed

@@ -66,6 +66,10 @@ def agent_server(takes_seconds: float = 0.0) -> Iterator[AgentServer]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
 
+        def handle(self) -> None:
+            with suppress(ConnectionError):  # the calling worker may have been killed
+                super().handle()
+
         def do_POST(self) -> None:
             length = int(self.headers["Content-Length"])
             agents.receive(dict(self.headers), json.loads(self.rfile.read(length)))
@@ -73,9 +77,8 @@ def agent_server(takes_seconds: float = 0.0) -> Iterator[AgentServer]:
             self.send_response(200)
             self.send_header("Content-Type", "application/json")
             self.send_header("Content-Length", str(len(answer)))
-            with suppress(ConnectionError):  # the calling worker may have been killed
-                self.end_headers()
-                self.wfile.write(answer)
+            self.end_headers()
+            self.wfile.write(answer)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002
             """Logs nothing."""
