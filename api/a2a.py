@@ -18,7 +18,7 @@ from flask import Blueprint, Response, current_app, g, request
 from api.a2a_data import data_as_text
 from api.addresses import base_url
 from api.auth import Level, authenticate, bearer, caller, needs
-from api.body import read_bytes, read_message
+from api.body import read_bytes, read_message, read_traceparent
 from api.services import services
 from config.installation import VERSION
 from scheduler.domain.errors import Conflict, InvalidField, NotFound
@@ -26,6 +26,7 @@ from scheduler.domain.ids import parse_id
 from scheduler.intake.wakes.a2a_tasks import Sender, cancel_task, send
 from scheduler.intake.wakes.a2a_views import TaskView, list_tasks, read_task
 from scheduler.intake.wakes.intake import Call
+from scheduler.metrics import INTAKE_DURATION
 from scheduler.runtimes.registry import runtime_of
 from scheduler.storage.agents import find_public_agent, get_agent
 
@@ -208,11 +209,13 @@ def _send(agent_id: UUID, params: Any) -> Task:
     message, who = params.message, caller()
     continued = shapes.parse_task_id(message.task_id) if message.task_id else None
     urgent = SKIP_DEDUP in message.metadata and message.metadata[SKIP_DEDUP] is True
-    call = Call(who.tenant_id, agent_id, text_of(message.parts), who.agent_id, skip_dedup=urgent)
+    parts = text_of(message.parts)
+    call = Call(who.tenant_id, agent_id, parts, who.agent_id, urgent, traceparent=read_traceparent())
     run_id = shapes.sent_in(message)
     sender = Sender(who.key_id, who.actor, message.message_id, message.context_id or None, run_id, continued)
     try:
-        task_id = send(services().db, call, sender)
+        with INTAKE_DURATION.labels("a2a").time():
+            task_id = send(services().db, call, sender)
     except InvalidField as refusal:
         raise InvalidParamsError(refusal.message) from None
     except NotFound:

@@ -1,4 +1,4 @@
-"""Checks every JSON body before its shape is validated."""
+"""Checks every JSON body before its shape is validated, and reads a request's trace context."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from flask.json.provider import DefaultJSONProvider
 from api.problems import MalformedBody, UnsupportedMediaType
 from scheduler.domain.errors import PayloadTooLarge
 from scheduler.domain.field_errors import FieldError, InvalidRequest
+from scheduler.domain.traces import valid_traceparent
 
 MAX_BODY_BYTES = 1024 * 1024
 MAX_DEPTH = 32
@@ -146,3 +147,8 @@ def unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def read_traceparent() -> str | None:
+    """Returns the trace context of the request; None for none, or an invalid one."""
+    return valid_traceparent(request.headers.get("traceparent"))

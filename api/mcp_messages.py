@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from loguru import logger
 
 from scheduler.domain.errors import ReveilleError
 from scheduler.domain.tools import Tool, ToolCaller
+from scheduler.metrics import INTAKE_DURATION
 
 VERSIONS = ("2025-11-25", "2025-06-18", "2025-03-26")
 """The revisions with `initialize`, newest first, which do not differ in what we use.
@@ -136,8 +138,10 @@ def _called(params: Message, tools: Sequence[Tool], caller: ToolCaller) -> dict[
         raise RpcError(INVALID_PARAMS, f"There is no tool {str(name)[:100]!r}; available: {known}.")
     if not isinstance(arguments, dict):
         raise RpcError(INVALID_PARAMS, "arguments must be an object.")
+    timer = nullcontext() if tool.hints.get("readOnlyHint") else INTAKE_DURATION.labels("mcp").time()
     try:
-        done = tool.call(caller, arguments)
+        with timer:
+            done = tool.call(caller, arguments)
     except ReveilleError as refusal:  # the model reads it and can correct its call
         return {"content": [_text(refusal.message)], "isError": True}
     except Exception as error:  # noqa: BLE001  # whatever it is, the client must be answered

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from flask import Response
-from flask import request as http_request
 from sqlalchemy import Connection
 
 from api.auth import Caller, Level, caller, needs
+from api.body import read_traceparent
 from api.idempotency import keyed_request
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.messages import (
@@ -27,7 +27,6 @@ from api.schemas.messages import (
 )
 from api.services import services
 from scheduler.domain.errors import InvalidField, NotFound
-from scheduler.domain.traces import valid_traceparent
 from scheduler.intake.messages.intake import NewMessage, fire_matching, receive_message
 from scheduler.metrics import INTAKE_DURATION
 from scheduler.storage.idempotency import answered_before, keep_answer
@@ -129,7 +128,7 @@ def show_session_messages(path: SessionPath, query: MessageQuery) -> Response:
 
 def _keep_traceparent(conn: Connection, firing_ids: Sequence[UUID]) -> None:
     """Stores the trace context of the request for what it fired."""
-    traceparent = valid_traceparent(http_request.headers.get("traceparent"))
+    traceparent = read_traceparent()
     if traceparent is not None:
         keep_traceparents(conn, dict.fromkeys(firing_ids, traceparent))
 

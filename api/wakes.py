@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import asdict
 
-from flask import Response, request
+from flask import Response
 
 from api.auth import Level, caller, needs
+from api.body import read_traceparent
 from api.idempotency import keyed_request
 from api.resource import CHANGES, answer, blueprint, problems
 from api.schemas.agents import AgentPath
 from api.schemas.messages import WakeIn
 from api.schemas.triggers import FiredOut, HeartbeatIn, TriggerOut
 from api.services import services
-from scheduler.domain.traces import valid_traceparent
 from scheduler.intake.wakes.intake import Call, wake
 from scheduler.manage.agent_heartbeat import HeartbeatSettings, set_heartbeat
 from scheduler.metrics import INTAKE_DURATION
@@ -36,8 +36,9 @@ def wake_agent(path: AgentPath, body: WakeIn) -> Response:
         with services().db.begin() as conn:
             find_agent(conn, who.tenant_id, "from_agent_id", str(body.from_agent_id))
     sender = who.agent_id or body.from_agent_id
-    traceparent = valid_traceparent(request.headers.get("traceparent"))
-    call = Call(who.tenant_id, path.agent_id, body.message, sender, body.skip_dedup, traceparent=traceparent)
+    call = Call(
+        who.tenant_id, path.agent_id, body.message, sender, body.skip_dedup, traceparent=read_traceparent()
+    )
     keyed = keyed_request(f"wake:{path.agent_id}", body.model_dump(mode="json"))
     with INTAKE_DURATION.labels("wake").time():
         woken = wake(services().db, call, actor=who.actor, request=keyed)

@@ -14,6 +14,7 @@ from config.settings import Settings
 from scheduler.exporter import serve_metrics
 from scheduler.metrics import FIRINGS, REGISTRY, add, later
 from scheduler.storage.engine import Database
+from tests.support.a2a_client import immediate, rpc
 from tests.support.api import Api
 from tests.support.web import free_port, running_web
 
@@ -44,14 +45,22 @@ def test_what_happens_is_counted(api: Api) -> None:
         path = hook["hook_url"][hook["hook_url"].index("/hooks/") :]
         assert client.post(path, data="hello", headers={"webhook-id": "1"}).status_code == 202
     api.post(f"/agents/{agent['id']}/wake", {"message": "Rise."}, 202)
+    rpc(api, agent["id"], immediate("1"))
+    own = api.with_key(f"agent:{agent['id']}")
+    for tool, arguments in (("list_agents", {}), ("wake_agent", {"agent": "nobody", "message": "Rise."})):
+        called = {"name": tool, "arguments": arguments}
+        message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": called}
+        assert own.call("POST", "//mcp", message).status_code == 200
     after = shown(api)
     grown = {name: value - before.get(name, 0) for name, value in after.items()}
     assert grown['reveille_firings_total{kind="webhook",outcome="recorded"}'] == 1
-    assert grown['reveille_firings_total{kind="wake",outcome="recorded"}'] == 1
+    assert grown['reveille_firings_total{kind="wake",outcome="recorded"}'] == 2
     assert grown['reveille_webhook_deliveries_total{verdict="accepted"}'] == 1
     assert grown['reveille_webhook_deliveries_total{verdict="duplicate"}'] == 1
     assert grown['reveille_intake_duration_seconds_count{door="webhook"}'] == 2
     assert grown['reveille_intake_duration_seconds_count{door="wake"}'] == 1
+    assert grown['reveille_intake_duration_seconds_count{door="a2a"}'] == 1
+    assert grown['reveille_intake_duration_seconds_count{door="mcp"}'] == 1
     assert after['reveille_rows{table="firings"}'] >= 0
     assert after["reveille_database_size_bytes"] > 1_000_000
 

@@ -31,6 +31,7 @@ from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database
 from scheduler.tracing import Tracing, exporter
 from tests.integration.net.net_servers import Exchange, serve
+from tests.support.a2a_client import immediate
 from tests.support.api import Api
 from tests.support.database import change, rows
 from tests.support.dispatching import Scripted, make_dispatcher
@@ -43,6 +44,7 @@ from tests.support.runs import SECRET, make_parts, make_request
 from tests.support.web import free_port
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
+A2A = {"A2A-Version": "1.0"}
 TOO_OLD = ExportTraceServiceResponse(
     partial_success=ExportTracePartialSuccess(rejected_spans=3, error_message="too old")
 )
@@ -151,11 +153,12 @@ def test_calls_and_messages_take_the_trace_of_their_request(api: Api) -> None:
     body = {"from": {"type": "user", "name": "grace"}, "to_agent_id": agent, "text": "hello"}
     assert api.call("POST", "/messages", body, headers=headers).status_code == 201
     api.call("POST", f"/agents/{agent}/wake", {"message": "again"}, headers={"traceparent": "no"})
+    assert api.call("POST", f"//a2a/{agent}", immediate("1"), headers=headers | A2A).status_code == 200
     kept = rows(
         api.db,
         "SELECT f.trigger_type, t.traceparent FROM firings f JOIN firing_traces t ON t.firing_id = f.id ORDER BY f.id",
     )
-    assert [tuple(each) for each in kept] == [("wake", SENT), ("on_message", SENT)]
+    assert [tuple(each) for each in kept] == [("wake", SENT), ("on_message", SENT), ("wake", SENT)]
 
 
 def test_tool_calls_hang_below_their_run_as_many_for_each_wake(
