@@ -20,7 +20,7 @@ from scheduler.intake.webhooks.address_test import HookSummary, peek
 from scheduler.intake.webhooks.delivery import too_large
 from scheduler.intake.webhooks.intake import Delivery, Intake
 from scheduler.metrics import INTAKE_DURATION
-from scheduler.triggers.webhook import MOST_BODY, USUAL_BODY
+from scheduler.triggers.webhook import USUAL_BODY
 
 hooks = APIBlueprint(
     "hooks",
@@ -83,7 +83,7 @@ def _read_body(hashed: bytes) -> bytes:
     """
     declared = request.content_length
     if declared is not None and declared > USUAL_BODY:
-        limit = _limit(hashed) if declared <= MOST_BODY else USUAL_BODY
+        limit = _limit(hashed)
         if declared > limit:
             raise too_large(limit)
         return request.stream.read(declared)
