@@ -166,6 +166,7 @@ class Dispatcher:
             outcome = await self._outcome(run, work)
         finally:
             self._runs.discard(run)
+            self._leave(run)  # its end is written beside the next runs
         if await self._ends.submit((run, outcome)) and run.request is not None:
             logger.bind(**run.ids).info("{}", told(run.request, outcome))
 

@@ -72,9 +72,7 @@ def _visible(text: str) -> str:
 
 
 def _without(nonce: str, text: str) -> str:
-    if (
-        nonce.lower() not in text.lower()
-    ):  # to compile an expression for each nonce takes longer than all else here
+    if nonce.lower() not in text.lower():  # compiling an expression for each nonce is slow
         return text
     return re.sub(re.escape(nonce), "(removed)", text, flags=re.IGNORECASE)
 

@@ -176,3 +176,29 @@ def test_of_a_job_only_what_is_still_ready_for_its_attempt_is_run(db: Database, 
     called = {request.invocation_id for request in asyncio.run(run()).requests}
     assert called == ({ids[1], ids[2]} if ours == 1 else {ids[1]})
     assert (row_of(db, ids[0]).state, row_of(db, ids[0]).worker) == ("running", "other:1")
+
+
+def test_the_place_of_a_run_is_free_while_its_end_is_written(db: Database) -> None:
+    first, second = ready_many(db, 2)
+    lock = db.engine.connect()
+
+    async def behave(request: RunRequest) -> Outcome:
+        if request.invocation_id == first:  # so that its end has to wait
+            lock.execute(text("SELECT FROM invocations WHERE id = :id FOR UPDATE"), {"id": first})
+        else:
+            lock.rollback()
+        return Replied("done")
+
+    async def run() -> None:
+        dispatcher = make_dispatcher(db, Scripted(behave), places=1)
+        async with asyncio.timeout(60):
+            running = asyncio.ensure_future(dispatcher.run([(first, 1)]))
+            while not lock.in_transaction() or not dispatcher._places.free:
+                await asyncio.sleep(0.01)
+            await dispatcher.run([(second, 1)])
+            await running
+        dispatcher.close()
+
+    asyncio.run(run())
+    lock.close()
+    assert states(db) == ["succeeded"] * 2
