@@ -18,6 +18,8 @@ from tests.support.a2a_client import immediate, rpc
 from tests.support.api import Api
 from tests.support.web import free_port, running_web
 
+JSON = {"Accept": "application/json"}
+
 
 def samples(text: str) -> dict[str, float]:
     lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
@@ -50,7 +52,7 @@ def test_what_happens_is_counted(api: Api) -> None:
     for tool, arguments in (("list_agents", {}), ("wake_agent", {"agent": "nobody", "message": "Rise."})):
         called = {"name": tool, "arguments": arguments}
         message = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": called}
-        assert own.call("POST", "//mcp", message).status_code == 200
+        assert own.call("POST", "//mcp", message, headers=JSON).status_code == 200
     after = shown(api)
     grown = {name: value - before.get(name, 0) for name, value in after.items()}
     assert grown['reveille_firings_total{kind="webhook",outcome="recorded"}'] == 1
