@@ -149,6 +149,7 @@ def test_a_tenants_key_cannot_name_another_tenant(api: Api) -> None:
     api.as_(api.key, "00000000-0000-7000-8000-0000000000ff").refused(404, "GET", "/agents")
 
 
+@pytest.mark.timeout(900)  # loading the library of models takes minutes on a slow machine
 @pytest.mark.parametrize("level", LEVELS)
 def test_scopes_reach_as_far_as_the_table_says(api: Api, level: str) -> None:
     """403 exactly where the table requires more than the key has."""

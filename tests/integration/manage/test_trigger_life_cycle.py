@@ -283,6 +283,7 @@ class LifeCycle(RuleBasedStateMachine):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(900)  # on a slow machine
 def test_a_trigger_lives_as_the_model_says(db: Database, scheduler: SteppedScheduler) -> None:
     class Here(LifeCycle):
         def __init__(self) -> None:
