@@ -142,9 +142,8 @@ def first_start(settings: Settings) -> FirstStart:
     try:
         with db.begin() as conn:
             conn.execute(text("LOCK TABLE api_keys IN SHARE ROW EXCLUSIVE MODE"))
-            known: dict[bytes, str] = dict(
-                conn.execute(text("SELECT key_hash, name FROM api_keys")).tuples().all()
-            )
+            keys = conn.execute(text("SELECT key_hash, name FROM api_keys")).all()
+            known: dict[bytes, str] = {row.key_hash: row.name for row in keys}
             if given is None and known:
                 return FirstStart()
             if given is not None and token_hash(given) in known:

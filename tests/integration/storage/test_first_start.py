@@ -18,11 +18,11 @@ def test_each_admin_key_has_a_name_of_its_own(db: Database, database_url: str) -
     made = first_start(settings_with(database_url, None))
     assert made.admin_key is not None
     assert first_start(settings_with(database_url, None)).admin_key is None
-    for key in ("a second key of somebody", "a third key of somebody", "a second key of somebody"):
+    for key in ("second-key-of-somebody", "third-key-of-somebody", "second-key-of-somebody"):
         assert first_start(settings_with(database_url, key)).admin_key is None
     found = {row.name: bytes(row.key_hash) for row in rows(db, "SELECT name, key_hash FROM api_keys")}
     assert found == {
         "first admin": token_hash(made.admin_key),
-        "admin 2": token_hash("a second key of somebody"),
-        "admin 3": token_hash("a third key of somebody"),
+        "admin 2": token_hash("second-key-of-somebody"),
+        "admin 3": token_hash("third-key-of-somebody"),
     }

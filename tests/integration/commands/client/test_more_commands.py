@@ -119,7 +119,8 @@ def test_short_ids_are_taken_wherever_ids_are(shell: Shell, service: Service, na
         shell("targets", "add", name, f"t{number}", "--kind", "slack", "--target-url", "https://nowhere.invalid/")
     target = shell.json("targets", "show", f"{name}/t0")["id"]
     assert shell.json("targets", "show", target[:23])["id"] == target
-    sent = shell.json("messages", "send", name, "A ship.")["id"]
+    shell("users", "create", name)
+    sent = shell.json("messages", "send", name, "A ship.", "--from-user", name)["id"]
     assert shell.json("messages", "show", sent[:23])["text"] == "A ship."
     events = shell.json("audit", "--subject", target[:23])["items"]
     assert {each["subject_id"] for each in events} == {target}
