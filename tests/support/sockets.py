@@ -17,7 +17,7 @@ from api.sockets.route import EXTENSION as SOCKETS
 from tests.support.web import Web
 
 FAST = "tests.support.sockets:fast_app()"
-"""For `running_web`: pings clients and checks their keys five times a second."""
+"""For `running_web`: pings clients and checks their keys five times a second. One that is silent for 5 s is gone."""
 PATIENCE = 20.0
 
 
@@ -25,7 +25,7 @@ def fast_app() -> ReveilleApi:
     """Creates the application with a fast socket hub."""
     app = create_app()
     services: Services = app.extensions[EXTENSION]
-    app.extensions[SOCKETS] = Hub(services.live, services.db, services.clock, Pace(beat=0.2, silent=1.0))
+    app.extensions[SOCKETS] = Hub(services.live, services.db, services.clock, Pace(beat=0.2, silent=5.0))
     return app
 
 

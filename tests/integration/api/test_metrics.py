@@ -92,9 +92,9 @@ def test_what_is_rolled_back_is_not_counted(db: Database) -> None:
 
 
 def test_any_process_of_a_web_server_shows_what_all_have_counted(database_url: str) -> None:
-    with running_web(database_url, env={"WEB_CONCURRENCY": "2"}) as web, httpx.Client() as client:
+    with running_web(database_url, env={"WEB_CONCURRENCY": "2"}) as web, httpx.Client(timeout=60) as client:
         for _ in range(10):  # each on a connection of its own, so that both have some
-            assert httpx.post(f"{web.url}/hooks/nobody").status_code == 404
+            assert httpx.post(f"{web.url}/hooks/nobody", timeout=60).status_code == 404
         counts = [samples(client.get(f"{web.url}/metrics").text) for _ in range(4)]
     name = 'reveille_intake_duration_seconds_count{door="webhook"}'
     assert {each[name] for each in counts} == {11}  # and the first one, which found the server ready

@@ -105,7 +105,7 @@ def test_many_live_pages_take_no_threads_and_share_one_connection(
         pages = [stack.enter_context(Stream(web, cookie)) for _ in range(40)]
         for page in pages:
             page.wait_for("retry:")
-        assert httpx.get(f"{web.url}/healthz", timeout=5).status_code == 200
+        assert httpx.get(f"{web.url}/healthz", timeout=60).status_code == 200
         assert len(rows(db, LISTENERS)) == 1
         api.post(f"/triggers/{trigger['id']}/fire", status=202)
         for page in pages:
@@ -113,7 +113,7 @@ def test_many_live_pages_take_no_threads_and_share_one_connection(
 
 
 def test_a_stream_asks_who_looks(web: Web) -> None:
-    answer = httpx.get(f"{web.url}/now/stream", headers={"Accept": "text/event-stream"}, timeout=5)
+    answer = httpx.get(f"{web.url}/now/stream", headers={"Accept": "text/event-stream"}, timeout=60)
     assert answer.status_code == 401
 
 
