@@ -25,7 +25,7 @@ from scheduler.storage.engine import Database
 
 EVERY_SECONDS = 5.0
 LAG = timedelta(seconds=3)
-"""An end is exported when it is so old: an end that was written earlier may be committed later."""
+"""An end is exported when it is so old, and older than every transaction that is open."""
 ANSWER_SECONDS = 10.0
 MOST_SPANS = 4000
 """The most spans of a request, some 1.3 MB: collectors take 20 by default."""

@@ -26,14 +26,20 @@ START_EXPORT = text("""
 LOCK_EXPORT = text("SELECT until FROM trace_exports WHERE id = 1 FOR UPDATE SKIP LOCKED")
 MOVE_EXPORT = text("UPDATE trace_exports SET until = :until WHERE id = 1")
 
+# Whatever is committed later has ended later than this. It is read before the ends are: what is committed in between is
+# then seen. The lag is for a transaction that has read its clock and has no number yet, and for those of other roles.
+HORIZON = text("""
+    SELECT least(clock_timestamp() - CAST(:lag AS interval), min(xact_start)) FROM pg_stat_activity
+    WHERE datname = current_database() AND backend_xid IS NOT NULL AND pid <> pg_backend_pid()
+""")
+
 # All of one moment at once, as the next look begins after it. Ids are read as texts, since they become texts again.
 ENDED = text(f"""
     SELECT CAST(i.id AS text) AS id, CAST(i.tenant_id AS text) AS tenant_id, CAST(i.agent_id AS text) AS agent_id,
         a.name AS agent_name, a.runtime_kind, i.state, i.reason, i.opened_at, i.ready_at, i.finished_at, i.tries,
         CAST(i.firing_ids[1 : {MOST_FIRINGS}] AS text[]) AS firing_ids, i.firing_count, i.tokens_in, i.tokens_out
     FROM invocations i JOIN agents a ON a.id = i.agent_id
-    WHERE i.tenant_id <> :canary AND i.finished_at > :since
-        AND i.finished_at <= clock_timestamp() - CAST(:lag AS interval)
+    WHERE i.tenant_id <> :canary AND i.finished_at > :since AND i.finished_at < :horizon
     ORDER BY i.finished_at FETCH FIRST :most ROWS WITH TIES
 """)  # noqa: S608  # a number of ours
 
@@ -117,7 +123,8 @@ def next_ended(conn: Connection, lag: timedelta) -> Ended | None:
     since = conn.scalar(LOCK_EXPORT)
     if since is None:
         return None
-    given = {"since": since, "lag": lag, "most": MOST_AT_ONCE, "canary": CANARY_TENANT}
+    horizon = conn.scalar(HORIZON, {"lag": lag})
+    given = {"since": since, "horizon": horizon, "most": MOST_AT_ONCE, "canary": CANARY_TENANT}
     wakes = rows_as(_Wake, conn.execute(ENDED, given))
     if not wakes:
         return None

@@ -19,32 +19,28 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceResponse,
 )
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from sqlalchemy import text
 
 from config.logging import configure_logging
 from config.settings import load_settings
 from scheduler.bootstrap import trace_duties
 from scheduler.domain.errors import ConfigurationError
-from scheduler.domain.run import Failed, Outcome, Replied, RunRequest, RuntimeSpec
+from scheduler.domain.run import Failed, Outcome, Replied, RunRequest
 from scheduler.domain.tools import Tool
 from scheduler.metrics import REGISTRY
-from scheduler.runtimes.registry import make_runtime
 from scheduler.storage.engine import Database
 from scheduler.tracing import Tracing, exporter
-from tests.integration.net.net_servers import Exchange, serve
-from tests.support.a2a_client import immediate
 from tests.support.api import Api
-from tests.support.database import change, rows
+from tests.support.database import change
 from tests.support.dispatching import Scripted, make_dispatcher
 from tests.support.hooks import make_hook
-from tests.support.http_agents import answered
 from tests.support.invocations import close, fire, make_woken, ready_one
-from tests.support.llm import calls, make_model, make_thinker, providing, text, thinking
+from tests.support.llm import calls, make_model, make_thinker, providing, thinking
+from tests.support.llm import text as said
 from tests.support.otlp import Receiver, attributes, receiving
-from tests.support.runs import SECRET, make_parts, make_request
 from tests.support.web import free_port
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
-A2A = {"A2A-Version": "1.0"}
 TOO_OLD = ExportTraceServiceResponse(
     partial_success=ExportTracePartialSuccess(rejected_spans=3, error_message="too old")
 )
@@ -144,21 +140,18 @@ def test_several_firings_of_a_wake_are_links_and_one_without_a_sender_is_a_trace
     ]
 
 
-def test_calls_and_messages_take_the_trace_of_their_request(api: Api) -> None:
-    agent = api.agent("ada")["id"]
-    api.post("/users", {"name": "grace"})
-    api.trigger(agent, "hears", type="on_message", config={"from_user": "grace"})
-    headers = {"traceparent": SENT}
-    assert api.call("POST", f"/agents/{agent}/wake", {"message": "up"}, headers=headers).status_code == 202
-    body = {"from": {"type": "user", "name": "grace"}, "to_agent_id": agent, "text": "hello"}
-    assert api.call("POST", "/messages", body, headers=headers).status_code == 201
-    api.call("POST", f"/agents/{agent}/wake", {"message": "again"}, headers={"traceparent": "no"})
-    assert api.call("POST", f"//a2a/{agent}", immediate("1"), headers=headers | A2A).status_code == 200
-    kept = rows(
-        api.db,
-        "SELECT f.trigger_type, t.traceparent FROM firings f JOIN firing_traces t ON t.firing_id = f.id ORDER BY f.id",
-    )
-    assert [tuple(each) for each in kept] == [("wake", SENT), ("on_message", SENT), ("wake", SENT)]
+def test_an_end_that_is_committed_after_later_ones_is_exported_too(db: Database, receiver: Receiver) -> None:
+    fire(db, make_woken(db, "ada"))
+    slow_id = run_all(db, Replied("done"))[0].invocation_id
+    change(db, "UPDATE invocations SET finished_at = NULL")
+    with db.begin() as slow:
+        slow.execute(
+            text("UPDATE invocations SET finished_at = clock_timestamp() WHERE id = :id"), {"id": slow_id}
+        )
+        fire(db, make_woken(db, "bob"))
+        run_all(db, Replied("done"))
+        assert tracing(db, receiver).look() == 0
+    assert tracing(db, receiver).look() == 8
 
 
 def test_tool_calls_hang_below_their_run_as_many_for_each_wake(
@@ -168,7 +161,7 @@ def test_tool_calls_hang_below_their_run_as_many_for_each_wake(
     tool = Tool("look", "", {"type": "object", "properties": {}}, lambda *_: "a sea")
 
     async def run() -> None:
-        responses = calls(("look", {}), ("look", {}), ("look", {})), text("Seen.")
+        responses = calls(("look", {}), ("look", {}), ("look", {})), said("Seen.")
         async with providing(*responses, *responses) as provider, thinking(db, tools=[tool]) as thinkers:
             woken = make_thinker(db, make_model(db, provider.url))
             for _ in range(2):
@@ -239,21 +232,6 @@ def test_spans_are_exported_once_by_several_schedulers_in_small_steps(
     assert sum(counts) <= 20
     ids = [(each.trace_id, each.span_id) for each in receiver.spans]
     assert len(ids) == len(set(ids)) == 20
-
-
-def test_agents_are_given_the_trace_by_header_and_by_variable() -> None:
-    async def run() -> tuple[Exchange, Outcome]:
-        async with serve(answered("200 OK")) as server, make_parts({"it": ["/usr/bin/env"]}) as parts:
-            request = make_request(traceparent=SENT)
-            await make_runtime(RuntimeSpec("http", {"url": server.url}, SECRET, 10), parts).run(request)
-            told = await make_runtime(RuntimeSpec("command", {"name": "it"}, None, 10), parts).run(request)
-            return server.exchanges[0], told
-
-    sent, told = asyncio.run(run())
-    assert sent.headers["traceparent"] == SENT
-    assert b"traceparent" not in sent.body
-    assert isinstance(told, Replied)
-    assert f"TRACEPARENT={SENT}" in told.text.split("\n")
 
 
 def test_log_lines_of_a_run_carry_its_ids_in_json(db: Database) -> None:
