@@ -53,9 +53,9 @@ def time_tag(moment: datetime | str | None, zone: str, now: datetime) -> Markup:
     )
 
 
-def in_rows(html: str) -> Markup:
+def in_rows(html: Markup) -> Markup:
     """Takes times in a table's rows out of the tab order: they show the exact time when their row has the focus."""
-    return Markup(html.replace('<time tabindex="0" ', "<time "))  # noqa: S704  # what a template made  # nosec B704
+    return html.replace('<time tabindex="0" ', Markup("<time "))  # a plain text would be escaped
 
 
 def is_local(moment: str, zone: str) -> bool:

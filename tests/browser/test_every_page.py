@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from flask import Flask
@@ -21,6 +22,7 @@ NO_PAGES = {
     "web_questions.end_session",  # what the sign-in creates; covered below
     "web_csv.download",
 }
+MARKUP_AS_TEXT = re.compile("</?(time|span|svg|path|abbr|a|td|tr|th|button|form|input) ?")
 PHONE: ViewportSize = {"width": 360, "height": 740}
 DESK: ViewportSize = {"width": 1280, "height": 800}
 
@@ -61,6 +63,7 @@ def check(site: Site, path: str) -> None:
 
 def check_here(site: Site) -> None:
     """Checks the open page in the same way."""
+    assert not MARKUP_AS_TEXT.search(site.page.inner_text("main")), f"markup is shown as text on {site.page.url}"
     site.page.set_viewport_size(DESK)
     site.check_width()
     site.page.set_viewport_size(PHONE)
