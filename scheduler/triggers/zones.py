@@ -19,7 +19,7 @@ def load_zone(name: str) -> ZoneInfo:
     """Returns the zone of that name; raises InvalidField (`timezone`) with similar names for an unknown one."""
     # Asking the list first, not the file system, makes letter case work the same on every platform.
     if name not in _known_zones():
-        raise InvalidField(f"time zone '{name[:80]}' is not known; {_nearest(name[:80])}.", field="timezone")
+        raise InvalidField(f"time zone '{name[:80]}' is not known; {_nearest(name[:80])}", field="timezone")
     return ZoneInfo(name)
 
 
@@ -76,7 +76,7 @@ def _nearest(name: str) -> str:
     by_city = {zone.lower().rpartition("/")[2]: zone for zone in sorted(_known_zones())}
     spellings = by_city | by_spelling
     near = dict.fromkeys(spellings[each] for each in get_close_matches(name.lower(), spellings, n=3))
-    return f"did you mean {', '.join(near)}?" if near else "use an IANA name such as Europe/Berlin"
+    return f"did you mean {', '.join(near)}?" if near else "use an IANA name such as Europe/Berlin."
 
 
 @cache
