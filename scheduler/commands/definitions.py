@@ -52,6 +52,11 @@ def apply(
     All or nothing: with any error nothing is changed. A second time changes nothing.
     """
     bundle = read_bundle(file)
+    if prune and not bundle.has_sections:
+        raise UsageFault(
+            "there is no section in what -f names, and --prune would delete everything of the set; "
+            "if that is meant, write 'agents: []' in a file."
+        )
     body = bundle.body(references()) | {"set": set_name, "dry_run": dry_run, "prune": prune}
     answer = send(console, bundle, "definitions", body)
     if console.as_json:

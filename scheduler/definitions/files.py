@@ -41,6 +41,8 @@ class Bundle:
     """The definitions of all files, in their order."""
 
     items: dict[str, list[Item]] = field(default_factory=lambda: {section: [] for section in SECTIONS})
+    has_sections: bool = False
+    """A section was named, if only an empty one. Without any, the files are empty, as after a failed export."""
 
     def __len__(self) -> int:
         return sum(map(len, self.items.values()))
@@ -75,6 +77,7 @@ class Bundle:
             return
         for name, section in document.members().items():
             if name in SECTIONS:
+                self.has_sections = True
                 for node in section.items():
                     self._add(name, node)
             elif not name.startswith(SPARE):

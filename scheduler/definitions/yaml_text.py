@@ -54,7 +54,7 @@ def read_yaml(text: str, file: str) -> list[Node]:
         for event in yaml.parse(text, Loader=_LOADER):
             composer.take(event)
     except yaml.YAMLError as error:
-        raise _syntax_fault(error, file) from None
+        raise _syntax_fault(error, text, file) from None
     return composer.documents
 
 
@@ -70,10 +70,12 @@ def _one_escape(found: re.Match[str]) -> str:
     return f"\\U{0x10000 + (int(high, 16) - 0xD800) * 0x400 + int(low, 16) - 0xDC00:08X}"
 
 
-def _syntax_fault(error: Any, file: str) -> Fault:
+def _syntax_fault(error: Any, text: str, file: str) -> Fault:
     mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
     place = Place(file, mark.line + 1, mark.column + 1) if mark else Place(file, 1, 1)
     said = getattr(error, "problem", None) or getattr(error, "reason", None) or str(error)
+    if mark and text[mark.index : mark.index + 1] == "\t":
+        said = "a tab stands where only spaces may indent"
     return Fault(place, f"this is not YAML: {said}.")
 
 

@@ -74,10 +74,13 @@ def test_json_is_read_with_its_tabs_and_escapes() -> None:
         ("a: &a [*a]", "a.yaml:1:8", "does not refer to an earlier anchor"),
         ("a: !!python/object:os.system x", "a.yaml:1:4", "tag"),
         ("a:\n  - [1", "a.yaml:3:1", "not YAML"),
+        ("a:\n\t- b", "a.yaml:2:1", "a tab stands"),
+        ("é:\n  b: 1\n\tc: 2", "a.yaml:3:1", "a tab stands"),
+        ("a: @b", "a.yaml:1:4", "cannot start"),
         ("{a: 1}: 2", "a.yaml:1:1", "name of a member"),
         ("[" * 70 + "]" * 70, "a.yaml:1:61", "deep"),
     ],
-    ids=["twice", "itself", "tag", "syntax", "key", "deep"],
+    ids=["twice", "itself", "tag", "syntax", "tab", "later-tab", "character", "key", "deep"],
 )
 def test_a_fault_says_where_it_stands(text: str, place: str, said: str) -> None:
     with pytest.raises(Fault, match=said) as caught:
@@ -119,6 +122,13 @@ def test_files_of_a_folder_are_one_bundle(tmp_path: Path) -> None:
     assert [(each["agent"], each["name"]) for each in body["triggers"]] == [("ada", "t1"), ("ada", "t2")]
     assert str(found.place("triggers.0.name")) == f"{tmp_path}/a.yaml:5:24"
     assert str(found.place("triggers.1.config.expr")) == f"{tmp_path}/z.json:1:15"
+
+
+@pytest.mark.parametrize(
+    ("text", "has_sections"), [("", False), ("# a\n---\n", False), ("x-a: 1", False), ("agents:", True)]
+)
+def test_an_empty_file_is_told_from_an_empty_section(tmp_path: Path, text: str, *, has_sections: bool) -> None:
+    assert bundle(tmp_path, a=text).has_sections is has_sections
 
 
 @pytest.mark.parametrize(

@@ -42,6 +42,9 @@ def test_a_file_is_applied_shown_and_applied_again(shell: Shell, file: Path, nam
     file.write_text(file.read_text().replace("0 5", "0 6"))
     changed = shell("apply", "-f", str(file), "--dry-run", "--set", name, code=CHANGED)
     assert '    - config.expr: "0 5 * * *"\n    + config.expr: "0 6 * * *"\n' in changed
+    file.write_text("# a failed export\n")
+    shell("apply", "-f", str(file), "--prune", "--set", name, code=ExitCode.USAGE)
+    assert "write 'agents: []'" in shell.err
     file.write_text("agents:\n")
     assert f"- agent {name}" in shell("apply", "-f", str(file), "--prune", "--set", name)
 
