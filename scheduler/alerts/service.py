@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, delete, func, insert, or_, select, union_all, update
 
 from scheduler.alerts.rules import RULES
 from scheduler.domain.errors import InvalidField, NotFound
-from scheduler.domain.ids import new_token, token_hash
+from scheduler.domain.ids import NIL, new_token, token_hash
 from scheduler.storage.alert_tables import Alert, AlertMute
 from scheduler.storage.audit import record_event
 from scheduler.storage.engine import Database
 from scheduler.storage.rows import one_as, rows_as
+from scheduler.storage.tables import Agent, Trigger
 from scheduler.storage.tenant_tables import ServicePause, Tenant
 from scheduler.storage.tenants import DEFAULT_TENANT
 
@@ -91,6 +92,8 @@ class Alerts:
             raise InvalidField(f"There is no rule {rule!r}; the rules are {', '.join(ADVICE)}.", field="rule")
         values = {"tenant_id": tenant_id, "rule": rule, "subject_id": subject_id, "until": until, "note": note}
         with self._db.begin() as conn:
+            if subject_id is not None and not _is_subject(conn, tenant_id, subject_id):
+                raise InvalidField(f"There is no agent or trigger '{subject_id}'.", field="subject_id")
             row = one_as(
                 AlertMute, conn.execute(insert(AlertMute).values(**values, created_by=actor).returning(MUTES))
             )
@@ -160,6 +163,17 @@ def count_open(conn: Connection, tenant_id: UUID, *, is_operator: bool = False) 
 def _seen_by(tenant_id: UUID, *, is_operator: bool) -> ColumnElement[bool]:
     mine = Alert.tenant_id == tenant_id
     return or_(mine, Alert.tenant_id.is_(None)) if is_operator else mine
+
+
+def _is_subject(conn: Connection, tenant_id: UUID, id_: UUID) -> bool:
+    """Tells whether alerts can be about it: the service, the tenant, or an agent or trigger of the tenant."""
+    if id_ in (NIL, tenant_id):
+        return True
+    agents = select(Agent.id).where(Agent.tenant_id == tenant_id, Agent.id == id_, Agent.deleted_at.is_(None))
+    triggers = select(Trigger.id).where(
+        Trigger.tenant_id == tenant_id, Trigger.id == id_, Trigger.deleted_at.is_(None)
+    )
+    return conn.execute(union_all(agents, triggers)).first() is not None
 
 
 def _audit(conn: Connection, verb: str, mute: AlertMute, actor: str) -> None:

@@ -54,6 +54,9 @@ def test_an_operator_sees_trouble_of_the_service(api: Api) -> None:
 def test_what_is_wrong_is_said(api: Api) -> None:
     for wrong in ({}, {"rule": "nothing"}, {"subject_id": "x"}, {"rule": "agent_asleep", "until": "soon"}):
         api.refused(422, "POST", "/alerts/mutes", wrong)
+    unknown = {"subject_id": "01a22600-0000-7000-8000-000000000000"}
+    assert "There is no agent or trigger" in api.refused(422, "POST", "/alerts/mutes", unknown)["detail"]
+    api.post("/alerts/mutes", {"subject_id": "00000000-0000-0000-0000-000000000000"})
     api.refused(404, "DELETE", "/alerts/mutes/01a22600-0000-7000-8000-000000000000")
     for within in ("soon", "0", 0, -1, "5 minutes", 1e12, True):
         api.refused(
@@ -61,6 +64,7 @@ def test_what_is_wrong_is_said(api: Api) -> None:
         )
     agent = api.agent("bob")["id"]
     made = api.trigger(agent, expect_within="1.5h", expect="success")
+    api.post("/alerts/mutes", {"subject_id": made["id"]})
     assert (made["expect_within"], made["expect"]) == (5400.0, "success")
     assert api.patch(f"/triggers/{made['id']}", {"expect_within": None})["expect_within"] is None
     api.refused(422, "PATCH", f"/triggers/{made['id']}", {"expect": "miracles"})
