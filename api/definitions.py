@@ -80,6 +80,8 @@ def export_definitions() -> Response:
         for each in found[AGENT].held
     ]
     left_out = [f"{counted(own, 'trigger')} that agents made themselves"] if own else []
+    if heartbeats := services().definitions.count_heartbeats(caller().tenant_id):
+        left_out.append(f"{counted(heartbeats, 'heartbeat')}; `reveille agents heartbeat` sets one")
     return answer(DefinitionsOut(models=models, agents=agents, left_out=left_out))
 
 

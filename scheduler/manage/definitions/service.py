@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 from uuid import UUID
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, func, select
 
 from scheduler.manage.definitions.agents import Agents
 from scheduler.manage.definitions.apply import Apply
@@ -17,9 +17,11 @@ from scheduler.manage.definitions.targets import Targets
 from scheduler.manage.definitions.triggers import Triggers
 from scheduler.manage.definitions.unit_of_work import JoinedDatabase, Kind, Services, Work
 from scheduler.manage.models import Author
+from scheduler.manage.trigger_rows import HEARTBEAT
 from scheduler.runtimes.base import Operator
 from scheduler.storage.definitions import lock_definitions, read_marks
 from scheduler.storage.engine import Database
+from scheduler.storage.tables import Agent, Trigger
 from scheduler.storage.tenants import get_tenant
 
 ORDER: tuple[type[Kind], ...] = (Models, Agents, Triggers, Targets)
@@ -100,6 +102,18 @@ class Definitions:
                 kind.learn(held)
                 found.append(Found(kind, held))
             return found
+
+    def count_heartbeats(self, tenant_id: UUID) -> int:
+        """Counts the agents with a heartbeat that is on, which a definition does not have."""
+        query = (
+            select(func.count())
+            .select_from(Trigger)
+            .join(Agent, Agent.id == Trigger.agent_id)
+            .where(Trigger.tenant_id == tenant_id, Trigger.deleted_at.is_(None), Agent.deleted_at.is_(None))
+            .where(Trigger.is_system, Trigger.name == HEARTBEAT, Trigger.is_enabled)
+        )
+        with self._db.begin() as conn:
+            return conn.execute(query).scalar_one()
 
     def _work(self, conn: Connection, tenant_id: UUID, author: Author) -> Work:
         tenant = get_tenant(conn, tenant_id, keep=True)
