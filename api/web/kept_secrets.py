@@ -75,11 +75,18 @@ class KeptSecrets:
         return None
 
     def _bound_to(self, name: str) -> list[str]:
-        return [token_hash(session_token()).hex(), self._form, name]
+        return [session_mark(session_token()), self._form, name]
 
 
 def _is_typed(text: str | None) -> bool:
     return bool(text and text.strip())
+
+
+def session_mark(token: str) -> str:
+    """Tells sessions apart in what is sealed, by another hash of their `token` than the one in the addresses of
+    pages.
+    """
+    return token_hash(f"sealed for {token}").hex()
 
 
 def seal(value: object) -> str:

@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from flask import request
 from werkzeug.datastructures import ImmutableMultiDict
 
-from api.web.kept_secrets import seal, unseal
+from api.web.kept_secrets import seal, session_mark, unseal
 from api.web.session import CSRF_FIELD, local_path, session_token
 from scheduler.domain.errors import Forbidden
-from scheduler.domain.ids import token_hash
 
 AGAIN = "again"
 """The field with a whole form that is sent again."""
@@ -39,7 +38,7 @@ class KeptForm:
     def sealed_for(self, token: str) -> str:
         """Encrypts the fields for the session with `token`; the pressed button only of a form that is sent again."""
         fields = [each for each in self.fields if each[0] != DO or not self.is_shown_again]
-        return seal({"session": token_hash(token).hex(), "path": self.path, "fields": fields})
+        return seal({"session": session_mark(token), "path": self.path, "fields": fields})
 
 
 def keep_form() -> str:
@@ -62,8 +61,8 @@ def reopen_form() -> None:
     if sealed is None:
         return
     match unseal(sealed):
-        case {"session": session, "path": request.path, "fields": list() as fields} if (
-            session == token_hash(session_token()).hex()
+        case {"session": session, "path": request.path, "fields": list() as fields} if session == session_mark(
+            session_token()
         ):
             sent = [(name, value) for name, value in request.form.items(multi=True) if name != AGAIN]
             request.form = ImmutableMultiDict([*sent, *((name, value) for name, value in fields)])

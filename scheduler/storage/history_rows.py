@@ -129,5 +129,5 @@ class GivenFiring(NamedTuple):
     trust: str
     deferred_until: datetime | None
     root_id: UUID
-    traceparent: str | None
+    traceparent: str | None = None
     """The sender's trace context, if it is asked for."""

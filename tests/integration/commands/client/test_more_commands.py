@@ -38,7 +38,7 @@ def test_an_agent_is_changed_woken_and_noted(shell: Shell, agent: str, tmp_path:
     assert "Remember." in shell("agents", "notes", agent)
     shell("triggers", "add", agent, "--every", "1h", "--focus-ref", "a/b?", "--name", "hourly")
     assert "a/b?" in shell("agents", "focus", agent)
-    assert shell("agents", "focus", agent, "--resolve", "a/b?", "--yes") == "Ended 1 triggers.\n"
+    assert shell("agents", "focus", agent, "--resolve", "a/b?", "--yes") == "Ended 1 trigger.\n"
     assert shell.json("agents", "usage", agent)["triggers"] == []
     assert woken["firing_id"] in shell("search", woken["firing_id"])
     assert "agent.created" in shell("audit", "--agent", agent, "--action", "agent")

@@ -73,7 +73,7 @@ async def test_a_model_that_answers_is_shown_with_its_tokens_and_its_time(api: A
         (STREAM_HEAD + chunks("OK")[0], "small: The response ended early."),
         (
             http(200, b"".join(chunks("OK")), content_type="text/event-stream")[:-10],
-            f"small: The connection broke: {CUT_OFF} (received 517 bytes, expected 527).",
+            f"small: The connection failed: {CUT_OFF} (received 517 bytes, expected 527).",
         ),
     ],
 )
