@@ -136,6 +136,6 @@ def _page(status: int = 200, **values: Any) -> Response:
 def _empty_hints() -> dict[str, str]:
     """Returns what an empty value of each limit means."""
     days = read_days(services().settings.retention)
-    usual = {kind.column: counted(days[kind], "day") if days[kind] else "for ever" for kind in History}
+    usual = {kind.column: counted(days[kind], "day") if days[kind] else "forever" for kind in History}
     alerts = {"alert_remind_minutes": "no repetition", "alert_quiet_hours": "none, or for example 22:00-07:00"}
     return dict.fromkeys(BUDGETS, "no limit") | alerts | usual

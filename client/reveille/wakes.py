@@ -110,7 +110,7 @@ class Wakes:
     def _run(self, run: Run) -> None:
         try:
             reply = check_json(self._function(run.call))
-        except BaseException as error:  # also an exit: else the retries would wait for it for ever
+        except BaseException as error:  # also an exit: else the retries would wait for it forever
             log.exception("A wake failed")
             self._runs.forget(run)
             run.reply.set_exception(error)
@@ -174,7 +174,7 @@ class AsyncWakes:
     async def _run(self, run: Run) -> None:
         try:
             reply = check_json(await self._function(run.call))
-        except BaseException as error:  # also a cancellation: else the retries would wait for it for ever
+        except BaseException as error:  # also a cancellation: else the retries would wait for it forever
             log.exception("A wake failed")
             self._runs.forget(run)
             run.reply.set_exception(RuntimeError("it was cancelled") if is_cancelled(error) else error)

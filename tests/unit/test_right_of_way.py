@@ -1,4 +1,4 @@
-"""Large work waits while small work is in progress, but not for ever."""
+"""Large work waits while small work is in progress, but not forever."""
 
 from __future__ import annotations
 
