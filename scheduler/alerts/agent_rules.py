@@ -137,7 +137,7 @@ AGENT_RULES = (
             f"{many(each.count, 'invocation')} failed permanently within a day "
             f"and {'was' if each.count == 1 else 'were'} not replayed. The last: {each.note or 'no reason was given'}"
         ),
-        "Open Failed, fix the cause, and replay them or leave them.",
+        "Open Failed and fix the cause; then replay what failed, or leave it.",
     ),
     Rule(
         "budget_spent",
