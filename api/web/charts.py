@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
-from math import floor, log10
+from math import ceil, floor, log10
 from urllib.parse import urlencode
 
 from flask import Flask
@@ -23,9 +23,14 @@ from scheduler.storage.insights import Bucket
 
 HEIGHT = 96
 """Of the bars, in pixels."""
+DAY_AND_HOUR = 25
+"""The hours that 24 hours touch: so many need no dates."""
 GAP = 0.16
 """The space between two bars, as a share of a bar's place."""
-TICKS = 7
+WIDTH = 240
+"""The smallest width at which a chart is shown, in pixels: on a screen of 320."""
+LETTER = 6
+"""The width of a letter of a label, in pixels, in a wide font."""
 NICE = (1.0, 2.0, 2.5, 5.0, 10.0)
 
 
@@ -146,14 +151,14 @@ def moment_text(start: datetime, step: Step, zone: str) -> str:
 
 
 def _ticks(buckets: Sequence[Bucket], step: Step, zone: str) -> list[Tick]:
+    """Labels so few starts of buckets that no label touches the next one or the end, however narrow the chart is."""
+    form = "%d %b" if step is Step.DAY else "%H:%M" if len(buckets) <= DAY_AND_HOUR else "%d %b %H:%M"
+    texts = [each.start.astimezone(zone_info(zone)).strftime(form) for each in buckets]
+    room = (max(map(len, texts), default=0) + 1) * LETTER
+    every = max(ceil(len(buckets) / (WIDTH // room)), 1)
+    last = len(buckets) * (1 - room / WIDTH)
     place = 100 / max(len(buckets), 1)
-    every = max(-(-len(buckets) // TICKS), 1)
-    form = "%d %b" if step is Step.DAY else "%H:%M" if len(buckets) <= 24 else "%d %b %H:%M"
-    ticks = []
-    for index in range(0, len(buckets), every):
-        text = buckets[index].start.astimezone(zone_info(zone)).strftime(form)
-        ticks.append(Tick(round(index * place, 2), text))
-    return ticks
+    return [Tick(round(at * place, 2), texts[at]) for at in range(0, len(buckets), every) if at <= last]
 
 
 def _summary(
