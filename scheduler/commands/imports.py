@@ -11,6 +11,7 @@ import typer
 from scheduler.commands.exits import print_error, printable
 from scheduler.commands.output import say
 from scheduler.domain.errors import InvalidField
+from scheduler.domain.text import counted
 
 if TYPE_CHECKING:
     from scheduler.definitions.crontab import Imported
@@ -42,7 +43,7 @@ def crontab(
     text = _read(file)
     zone = None if timezone is None else load_zone(timezone).key
     is_system = is_system_crontab(text, file, _users()) if system is None else system
-    _show(import_crontab(text, agent, is_system=is_system, zone=zone), file)
+    _show(import_crontab(text, agent, is_system=is_system, zone=zone), file, "crontab")
 
 
 @group.command("triggers")
@@ -59,18 +60,19 @@ def triggers(
     from scheduler.definitions.original_rows import import_rows
     from scheduler.domain.clock import SystemClock
 
-    _show(import_rows(_read(file), agent, SystemClock().now()), file)
+    _show(import_rows(_read(file), agent, SystemClock().now()), file, "triggers")
 
 
-def _show(imported: Imported, file: str) -> None:
+def _show(imported: Imported, file: str, set_name: str) -> None:
+    """Prints the triggers; they are proposed as a set of their own, so that no other file's are called leftovers."""
     from scheduler.definitions.dump import dump_yaml
 
     for line, text in imported.notes:
         print_error(printable(f"{file}:{line}: {text}"))
     count = len(imported.triggers)
-    say(
-        f"# {count} {'trigger' if count == 1 else 'triggers'} from {file}. Create them with: reveille apply -f FILE"
-    )
+    them = "it" if count == 1 else "them"
+    said = f"{counted(count, 'trigger')} from {file}. Create {them} with: reveille apply -f FILE --set {set_name}"
+    say(f"# {said}")
     say(dump_yaml({"triggers": imported.triggers}).rstrip())
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from scheduler.cli import run
 from scheduler.definitions.crontab import Imported, import_crontab, is_system_crontab
 from scheduler.definitions.original_rows import import_rows
 from scheduler.domain.errors import InvalidField
@@ -192,3 +194,16 @@ def test_rows_are_read_from_csv_and_json_lines() -> None:
     assert ([each["name"] for each in imported.triggers], [note.line for note in imported.notes]) == (["n"], [3])
     with pytest.raises(InvalidField, match="Line 2 is not JSON"):
         import_rows('{"name": "n", "type": "cron"}\n{', "ada", NOW)
+
+
+@pytest.mark.parametrize(
+    ("jobs", "said"), [(1, "1 trigger from FILE. Create it"), (2, "2 triggers from FILE. Create them")]
+)
+def test_the_output_says_how_to_apply_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], jobs: int, said: str
+) -> None:
+    file = tmp_path / "my-crontab"
+    file.write_text("0 9 * * * water\n" * jobs)
+    run(["import", "crontab", str(file), "--agent", "ada"])
+    first = capsys.readouterr().out.splitlines()[0].replace(str(file), "FILE")
+    assert first == f"# {said} with: reveille apply -f FILE --set crontab"
