@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import secrets
+import shlex
 import signal
 from collections.abc import Iterator, Mapping
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from datetime import timedelta
 from http import HTTPStatus
@@ -108,8 +110,13 @@ def _make(console: Console, files: list[str], url: str) -> dict[str, str]:
     names = set(ours.values())
     made = {each["name"]: str(each["id"]) for each in console.client.every("agents") if each["name"] in names}
     if not console.as_json:
-        _tell(answer, made)
+        _tell(answer, made, {(each["agent"], each["name"]) for each in triggers if _is_signed(each)})
     return made
+
+
+def _is_signed(trigger: Mapping[str, Any]) -> bool:
+    config = trigger.get("config")
+    return isinstance(config, Mapping) and bool(config.get("signature"))
 
 
 def _one_agent() -> dict[str, Any]:
@@ -117,12 +124,20 @@ def _one_agent() -> dict[str, Any]:
     return {"agents": [agent], "triggers": [{"agent": "agent", "name": "doorbell", "type": "webhook"}]}
 
 
-def _tell(answer: Mapping[str, Any], made: Mapping[str, str]) -> None:
+def _tell(answer: Mapping[str, Any], made: Mapping[str, str], signed: AbstractSet[tuple[str, str]]) -> None:
+    """Tells what was made, and how to wake it: a webhook that wants a signature refuses a plain call."""
     for name in made:
         say(f"Created the agent {name!r}; it is deleted when this command ends.")
     for change in answer["changes"]:
         if change["hook_url"]:
-            say(f"Post to {change['agent']}/{change['name']}:  curl -d hello {change['hook_url']}")
+            path = f"{change['agent']}/{change['name']}"
+            is_signed = (change["agent"], change["name"]) in signed
+            call = (
+                f"reveille triggers fire {shlex.quote(path)}"
+                if is_signed
+                else f"curl -d hello {change['hook_url']}"
+            )
+            say(f"{'Fire' if is_signed else 'Post to'} {path}:  {call}")
     say("Waiting for wakes. Press Ctrl-C to stop.")
 
 

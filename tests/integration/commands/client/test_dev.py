@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -88,6 +89,31 @@ def test_dev_makes_agents_and_leaves_none_behind(
         process.wait(timeout=30)
     assert process.returncode == ExitCode.INTERRUPTED
     assert shell.json("agents", "list")["items"] == before
+
+
+def test_each_webhook_is_told_with_a_command_that_wakes(service: Service, shell: Shell, tmp_path: Path) -> None:
+    """A call of the address for one without a signature, a fire for one with."""
+    (tmp_path / "a.yaml").write_text(
+        "agents:\n- name: ada\n  runtime: {kind: llm, model: none}\n  triggers:\n"
+        "  - {name: plain, type: webhook}\n"
+        "  - {name: it's signed, type: webhook, config: {signature: {scheme: github, secret: {env: HUSH}}}}\n"
+    )
+    variables = environment(REVEILLE_URL=service.url, REVEILLE_API_KEY=service.key, HUSH="hush")
+    arguments = [*command("dev"), "-f", str(tmp_path / "a.yaml")]
+    with subprocess.Popen(arguments, env=variables, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        told: dict[str, list[str]] = {}
+        while not (line := process.stdout.readline()).startswith("Waiting"):
+            assert line
+            name, found, call = line.partition(":  ")
+            if found:
+                told[name.rpartition("/")[2]] = shlex.split(call)
+        assert httpx.post(told["plain"][-1], content="hello", trust_env=False).status_code == 202
+        reveille, *words = told["it's signed"]
+        assert reveille == "reveille"
+        assert shell(*words).startswith("Fired: ")
+        process.send_signal(signal.SIGINT)
+        process.wait(timeout=30)
 
 
 def test_a_wake_is_answered_and_printed(capsys: pytest.CaptureFixture[str]) -> None:
