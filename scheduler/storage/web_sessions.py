@@ -94,7 +94,7 @@ def list_sessions(
     conn: Connection,
     wanted: SignInFilter,
     scope: SignInScope,
-    token: str = "",
+    token: str = "",  # nosec B107  # none is given
     *,
     limit: int,
     after: tuple[datetime, str] | None = None,
