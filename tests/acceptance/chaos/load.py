@@ -14,7 +14,7 @@ import httpx
 import psycopg
 
 from tests.acceptance.agent_server import AgentServer
-from tests.acceptance.chaos.audit import OPEN, execute, query
+from tests.acceptance.chaos.audit import JOBS, OPEN, execute, query
 from tests.acceptance.fleet import Fleet
 
 AGENTS = 30
@@ -107,7 +107,11 @@ def stop_slots(url: str) -> None:
 
 
 def settle(url: str) -> None:
-    """Waits until every invocation has ended: lost workers are noticed after 30 s, retries wait 5 s or more."""
+    """Waits until every invocation has ended, and its job is gone.
+
+    Lost workers are noticed after 30 s, retries wait 5 s or more, and a job is deleted after the end that it carries
+    is committed: by its worker, or a minute later if that one died in between.
+    """
     deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline and query(url, OPEN):
+    while time.monotonic() < deadline and (query(url, OPEN) or query(url, JOBS)):
         time.sleep(0.5)
