@@ -1,7 +1,4 @@
-"""The worker process: runs the scheduler, and through Procrastinate runs invocations and checks polls.
-
-Its role selects which of the two it does.
-"""
+"""The worker process: runs the scheduler, or invocations and checks through Procrastinate, or both, by its role."""
 
 from __future__ import annotations
 
@@ -94,7 +91,7 @@ def run_worker(
     """Runs the scheduler, invocations (`concurrency` at once), or both until SIGTERM or SIGINT.
 
     Returns the exit status. A SIGINT while it stops has it hand its runs back at once. Survives database outages.
-    Raises ConfigurationError when the settings do not say where the database is.
+    Raises ConfigurationError without a database's address.
     """
     settings.for_server()
     logger.info("The worker starts: {}", WHAT[role])
