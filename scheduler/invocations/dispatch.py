@@ -114,9 +114,7 @@ class Dispatcher:
             raise
 
     async def watch(self) -> None:
-        """Watches the runs until cancelled: stops those that were cancelled, taken over, or may be taken over at
-        any time.
-        """
+        """Watches the runs until cancelled: stops those cancelled, taken over, or about to be taken over."""
         while True:
             await asyncio.sleep(WATCH_SECONDS)
             if self._runs and (self._hurries or self._heartbeat_age() > STALE_SECONDS):
