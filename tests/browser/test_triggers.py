@@ -106,6 +106,21 @@ def test_many_are_deleted_only_after_a_page_has_asked(site: Site) -> None:
     expect(site.page.get_by_role("link", name="tick")).to_have_count(0)
 
 
+def test_a_press_is_not_lost_when_the_row_above_loses_the_focus(site: Site) -> None:
+    """The row with the focus shows long names whole, so the button below it would move while it is pressed."""
+    agent_id = site.api.agent("ada")["id"]
+    site.api.trigger(agent_id, "a long name " * 10 + "ends")
+    site.sign_in()
+    site.open("/triggers")
+    delete = site.page.get_by_role("button", name="Delete")
+    before = delete.bounding_box()
+    site.page.get_by_label("Select a long name").press("Tab")
+    moved = "y => document.querySelector('.danger').getBoundingClientRect().y > y + 20"
+    site.page.wait_for_function(moved, arg=before["y"] if before else 0)
+    delete.click()
+    expect(site.page.get_by_role("status")).to_contain_text("Nothing selected")
+
+
 def test_deleting_asks_first(site: Site) -> None:
     trigger = site.api.trigger(site.api.agent("ada")["id"], "tick")
     site.sign_in()
