@@ -204,7 +204,7 @@ def _send(agent_id: UUID, params: Any) -> Task:
     from a2a.utils.errors import InvalidParamsError, TaskNotFoundError, UnsupportedOperationError
 
     from api import a2a_messages as shapes
-    from scheduler.runtimes.a2a_reply import text_of
+    from scheduler.runtimes.a2a_outcomes import text_of
 
     message, who = params.message, caller()
     continued = shapes.parse_task_id(message.task_id) if message.task_id else None

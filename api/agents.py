@@ -19,7 +19,7 @@ from api.schemas.agents import (
     budget_of,
 )
 from api.schemas.base import NoteIn, Page
-from api.schemas.runtime_kinds import RuntimeTypeOut, RuntimeTypesOut
+from api.schemas.kinds import RuntimeTypeOut, RuntimeTypesOut
 from api.services import services
 from scheduler.runtimes.registry import RUNTIMES
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flask import Response, request
+from flask.globals import request_ctx
 from flask_openapi.models.info import Info
 from flask_openapi.models.security_scheme import SecurityScheme
 from flask_openapi.openapi import OpenAPI
@@ -35,7 +36,6 @@ from api.metrics import metrics
 from api.models import models
 from api.notes import notes
 from api.notification_targets import notification_targets
-from api.options import answer_options
 from api.pauses import pauses
 from api.polls import polls
 from api.problems import Problem, install, refuse_invalid
@@ -143,3 +143,13 @@ def _check_marks(app: OpenAPI) -> None:
         view = app.view_functions[rule.endpoint]
         if rule.rule.startswith(PREFIX) and not isinstance(getattr(view, "access", None), Access):
             raise RuntimeError(f"{rule.endpoint} is not marked with api.auth.needs.")
+
+
+def answer_options() -> Response | None:
+    """Returns 204 with `Allow` (RFC 9110 section 9.3.7) for OPTIONS requests; others continue."""
+    if request.method != "OPTIONS" or request.url_rule is None or request_ctx.url_adapter is None:
+        return None
+    response = Response(status=204)
+    del response.headers["Content-Type"]
+    response.headers["Allow"] = ", ".join(sorted(request_ctx.url_adapter.allowed_methods()))
+    return response

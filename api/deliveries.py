@@ -7,7 +7,6 @@ from dataclasses import asdict
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.presenters import text_or_base64
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.deliveries import (
     DeliveryPage,
@@ -22,6 +21,7 @@ from api.schemas.triggers import TriggerPath
 from api.services import services
 from api.triggers import reached
 from scheduler.domain.errors import NotFound
+from scheduler.domain.text import text_or_base64
 from scheduler.storage.delivery_lists import DeliveryFilter, find_deliveries, get_delivery
 
 deliveries = blueprint("deliveries", "The requests that webhooks received.")

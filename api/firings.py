@@ -9,11 +9,12 @@ from uuid import UUID
 from flask import Response
 
 from api.auth import Level, caller, needs
-from api.presenters import document_file, payload_file, text_or_base64
+from api.presenters import document_file, payload_file
 from api.resource import CHANGES, answer, blueprint, one_more, page
 from api.schemas.history import AckIn, DocumentPath, FiringOut, FiringPage, FiringPath, FiringQuery, FiringWhole
 from api.services import services
 from scheduler.domain.acks import Ack, AckStatus
+from scheduler.domain.text import text_or_base64
 from scheduler.invocations.acks import acknowledge_one
 from scheduler.storage.firing_documents import get_document, list_documents
 from scheduler.storage.history_rows import WholeFiring

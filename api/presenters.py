@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import asdict
 from types import MappingProxyType
@@ -52,16 +51,6 @@ def payload_file(firing: WholeFiring) -> Response:
     if firing.payload is None:
         raise NotFound(f"The firing '{firing.id}' has no payload.")
     return _file(firing.payload, f"firing-{firing.id}")
-
-
-def text_or_base64(content: bytes | None) -> tuple[str | None, str | None]:
-    """Returns UTF-8 as text, other bytes as base64."""
-    if content is None:
-        return None, None
-    try:
-        return content.decode(), None
-    except UnicodeDecodeError:
-        return None, b64encode(content).decode()
 
 
 def document_file(document: FiringDocument) -> Response:

@@ -25,8 +25,8 @@ from api.resource import (
 from api.schemas.agents import AgentPath
 from api.schemas.base import NoteIn
 from api.schemas.history import AckCounts
+from api.schemas.kinds import TriggerTypeOut, TriggerTypesOut
 from api.schemas.many_triggers import TriggersIn, TriggersMade
-from api.schemas.trigger_kinds import TriggerTypeOut, TriggerTypesOut
 from api.schemas.triggers import (
     AgentTriggerQuery,
     FiredOut,

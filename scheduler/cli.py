@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -40,7 +42,6 @@ from scheduler.commands import (
     web_password,
 )
 from scheduler.commands.exits import ExitCode, disable_flushing, exit_code, prepare_streams, print_error, texts_of
-from scheduler.commands.package_conflicts import shadowed
 from scheduler.domain.errors import ReveilleError
 
 app = typer.Typer(
@@ -78,6 +79,9 @@ app.add_typer(tenants.group, name="tenants")
 web_password.register(app)
 tools.register(app)
 completion.register(app)
+PACKAGES = ("api", "config")
+"""Our packages with names that other projects use too."""
+ROOT = Path(__file__).resolve().parents[1]
 
 
 def _show_version(wanted: bool) -> None:
@@ -173,6 +177,20 @@ def _broken(error: Exception, arguments: Sequence[str]) -> int:
 def _say(message: str, code: int) -> int:
     print_error(f"reveille: {message}")
     return code
+
+
+def shadowed() -> str | None:
+    """Returns a message when another project's package is imported in place of one of ours, else None."""
+    for name in PACKAGES:
+        spec = importlib.util.find_spec(name)
+        found = Path(spec.origin).resolve() if spec and spec.origin else None
+        if found != ROOT / name / "__init__.py":
+            return (
+                f"The package {name!r} of {found or 'another project'} hides "
+                f"Reveille's own in {ROOT}: start it from another directory, without PYTHONPATH, "
+                "or in an environment of its own (pipx, uv tool)."
+            )
+    return None
 
 
 def main() -> None:

@@ -8,8 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from loguru import logger
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
 from sqlalchemy import Connection
+
+from config.settings import Settings
 
 disable_created_metrics()  # type: ignore[no-untyped-call]
 REGISTRY = CollectorRegistry()
@@ -19,6 +30,23 @@ TALLY = "reveille_tally"
 SHORT = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 LATE = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
 LONG = (0.05, 0.1, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0)
+CONNECTIONS = Gauge(
+    "reveille_database_connections_used",
+    "Connections of a pool that are in use",
+    ("pool",),
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+MOST_CONNECTIONS = Gauge(
+    "reveille_database_connections_limit",
+    "Connections that a pool may open",
+    ("pool",),
+    registry=REGISTRY,
+    multiprocess_mode="livesum",
+)
+LOOPBACK = "127.0.0.1"
+PORTS = 10
+"""How many ports are tried, one after the other, so that several workers of a machine do not collide."""
 
 
 def _counter(name: str, text: str, *labels: str) -> Counter:
@@ -44,21 +72,6 @@ REFUSED_WAKES = _counter("wakes_refused", "Wakes that a limit between agents ref
 TOKENS = _counter("tokens", "Tokens that agents used", "direction")
 COST = _counter("cost", "What agents cost, in the currency of the models' prices")
 SPANS = _counter("trace_spans", "Spans that were sent to the receiver of traces", "outcome")
-
-CONNECTIONS = Gauge(
-    "reveille_database_connections_used",
-    "Connections of a pool that are in use",
-    ("pool",),
-    registry=REGISTRY,
-    multiprocess_mode="livesum",
-)
-MOST_CONNECTIONS = Gauge(
-    "reveille_database_connections_limit",
-    "Connections that a pool may open",
-    ("pool",),
-    registry=REGISTRY,
-    multiprocess_mode="livesum",
-)
 
 
 def later(conn: Connection, count: Callable[[], object]) -> None:
@@ -97,3 +110,25 @@ def tally_by(counter: Counter, counts: Iterable[tuple[tuple[str, ...], float]]) 
             counter.labels(*labels).inc(amount)
 
     return count
+
+
+def serve_metrics(settings: Settings) -> int | None:
+    """Serves /metrics in a thread until the process ends; returns the port, or None if none is free.
+
+    The process works without it.
+    """
+    first = settings.metrics_port
+    if first == 0:
+        return None
+    shown = CollectorRegistry()
+    shown.register(REGISTRY)
+    ProcessCollector(registry=shown)
+    for port in range(first, min(first + PORTS, 65536)):
+        try:
+            start_http_server(port, settings.host or LOOPBACK, shown)
+        except OSError:
+            continue
+        logger.debug("Metrics are served on port {}", port)
+        return port
+    logger.warning("No port from {} on is free for metrics: set REVEILLE_METRICS_PORT", first)
+    return None

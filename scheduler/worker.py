@@ -21,12 +21,12 @@ from config.settings import Settings, read_variable
 from scheduler import bootstrap
 from scheduler.domain.clock import SystemClock
 from scheduler.domain.roles import Role
-from scheduler.exporter import serve_metrics
 from scheduler.intake.polls.check import MAX_OPEN_REQUESTS, Poller
 from scheduler.invocations.dispatch import Dispatcher
 from scheduler.invocations.recovery import STALLED_AFTER
 from scheduler.invocations.remote_cancels import Canceller
 from scheduler.manage.triggers import Triggers
+from scheduler.metrics import serve_metrics
 from scheduler.net.client import GuardedClient
 from scheduler.net.policy import AllowedPrivate
 from scheduler.notifications.deliveries import Deliverer

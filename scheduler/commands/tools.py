@@ -102,8 +102,8 @@ def check_url() -> None:
     {url, resolve?: {host: [ip, …]}} -> {verdict, address?, reason}
     """
     from config.settings import load_settings
-    from scheduler.net.check_url import check_url_line
     from scheduler.net.policy import AllowedPrivate
+    from scheduler.net.resolver import check_url_line
 
     allowed = AllowedPrivate.parse(load_settings().allow_private_hosts)
 

@@ -6,6 +6,7 @@ import difflib
 import json
 import re
 import unicodedata
+from base64 import b64encode
 from collections.abc import Sequence
 from functools import lru_cache
 
@@ -39,6 +40,16 @@ def storable(text: str, max_bytes: int = MAX_REPLY_BYTES) -> tuple[str, bool]:
     """
     data = text.replace("\x00", "\ufffd").encode("utf-8", "replace")
     return data[:max_bytes].decode("utf-8", "ignore"), len(data) > max_bytes
+
+
+def text_or_base64(content: bytes | None) -> tuple[str | None, str | None]:
+    """Returns UTF-8 as text, other bytes as base64."""
+    if content is None:
+        return None, None
+    try:
+        return content.decode(), None
+    except UnicodeDecodeError:
+        return None, b64encode(content).decode()
 
 
 def counted(count: int, noun: str, plural: str | None = None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +27,7 @@ from scheduler.domain.llm import LlmRunSpec
 from scheduler.domain.local_time import now_line
 from scheduler.domain.model import TriggerKind, Trust
 from scheduler.domain.run import RunAgent, RunFiring, RunRequest, RuntimeSpec, RunTrigger, Skipped
-from scheduler.domain.text import storable
+from scheduler.domain.text import storable, text_or_base64
 from scheduler.domain.tools import McpServer
 from scheduler.domain.traces import SpanRef, Step, firing_ref, span_id, write_traceparent
 from scheduler.domain.webhook_body import readable
@@ -232,7 +231,7 @@ def _context(language: str, firings: Sequence[GivenFiring]) -> str:
 
 
 def _run_firing(firing: GivenFiring, language: Language) -> RunFiring:
-    words, encoded = _payload(firing.payload)
+    words, encoded = text_or_base64(firing.payload)
     return RunFiring(
         id=firing.id,
         trigger=RunTrigger(
@@ -251,13 +250,3 @@ def _run_firing(firing: GivenFiring, language: Language) -> RunFiring:
         payload_base64=encoded,
         data=firing.data,
     )
-
-
-def _payload(payload: bytes | None) -> tuple[str | None, str | None]:
-    """Returns the payload as text, or in base64 if it is not text."""
-    if payload is None:
-        return None, None
-    try:
-        return payload.decode("utf-8"), None
-    except UnicodeDecodeError:
-        return None, base64.b64encode(payload).decode("ascii")

@@ -14,10 +14,9 @@ import httpx
 
 from scheduler.domain.errors import InvalidField
 from scheduler.net.body import ACCEPT_ENCODING, read_body
-from scheduler.net.connection import Connection, Connector, write_request
+from scheduler.net.connection import KEPT_SECONDS, Connection, Connector, Kept, write_request
 from scheduler.net.errors import AnswerBroken, ConnectFailed, TimedOut, TooLarge, TooManyRedirects, UrlRefused
 from scheduler.net.headers import Headers, after_redirect, check_headers
-from scheduler.net.kept import KEPT_SECONDS, Kept
 from scheduler.net.policy import AllowedPrivate, ParsedUrl, check_url
 from scheduler.net.resolver import Resolver
 from scheduler.net.response import Head

@@ -1,4 +1,6 @@
-"""Resolves host names, with the system's resolver or from fixed answers, and decides whether a URL may be requested."""
+"""Resolves host names, with the system's resolver or from fixed answers, and decides whether a URL may be requested,
+also for `reveille check-url`.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +8,15 @@ import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 import anyio
 import anyio.to_thread
 
+from scheduler.domain.errors import InvalidField
 from scheduler.net.addresses import IPAddress, unwrap, why_not_public
 from scheduler.net.errors import ResolveFailed, UrlRefused
-from scheduler.net.policy import VARIABLE, AllowedPrivate, ParsedUrl, address_refusal, check_url
+from scheduler.net.policy import VARIABLE, AllowedPrivate, ParsedUrl, address_refusal, check_url, normal_host
 
 # A pool of its own, so that look-ups that hang do not use up the shared threads.
 _MAX_LOOKUPS = 64
@@ -104,3 +107,40 @@ async def decide(url: str, *, resolver: Resolver, allow_private: AllowedPrivate)
     what = why_not_public(address)
     reason = f"{address} is a public address" if what is None else f"{address} ({what}) is opened by {VARIABLE}"
     return Verdict("allow", str(address), f"{reason}.")
+
+
+def check_url_line(request: dict[str, Any], *, allow_private: AllowedPrivate | None = None) -> dict[str, Any]:
+    """Checks `{url, resolve?: {host: [ip, …]}}` and returns `{verdict: "allow"|"block", address?, reason}`.
+
+    `resolve` replaces the name server for the listed hosts; all others are really resolved. Nothing is connected
+    to. Raises InvalidField for a malformed request.
+    """
+    url = request.get("url")
+    if not isinstance(url, str):
+        raise InvalidField("url must be a string.", field="url")
+    resolver = FixtureResolver(_answers(request.get("resolve")), fallback=SystemResolver())
+
+    async def judge() -> dict[str, Any]:
+        verdict = await decide(url, resolver=resolver, allow_private=allow_private or AllowedPrivate())
+        address = {} if verdict.address is None else {"address": verdict.address}
+        return {"verdict": verdict.verdict, **address, "reason": verdict.reason}
+
+    return anyio.run(judge)
+
+
+def _answers(resolve: object) -> Mapping[str, Sequence[IPAddress]]:
+    if resolve is None:
+        return {}
+    if not isinstance(resolve, dict):
+        raise InvalidField("resolve must be an object of hosts and lists of addresses.", field="resolve")
+    return {normal_host(str(host)): _addresses(str(host), answers) for host, answers in resolve.items()}
+
+
+def _addresses(host: str, answers: object) -> Sequence[IPAddress]:
+    field = f"resolve.{host}"
+    if not isinstance(answers, list) or not all(isinstance(answer, str) for answer in answers):
+        raise InvalidField(f"{field} must be a list of IP addresses.", field=field)
+    try:
+        return [ip_address(answer) for answer in answers]
+    except ValueError as error:
+        raise InvalidField(f"{field}: {error}.", field=field) from None

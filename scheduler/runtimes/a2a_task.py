@@ -28,8 +28,7 @@ from scheduler.domain.errors import ConfigurationError, DatabaseUnavailable, Rev
 from scheduler.domain.lineage import INVOCATION_KEY
 from scheduler.domain.run import HandedBack, Outcome, Replied, RunRequest
 from scheduler.net.policy import origin_of
-from scheduler.runtimes.a2a_errors import ERRORS, failure
-from scheduler.runtimes.a2a_reply import append, is_canceled, outcome_of, replied, text_of
+from scheduler.runtimes.a2a_outcomes import ERRORS, append, failure, is_canceled, outcome_of, replied, text_of
 from scheduler.storage.remote_tasks import KnownTask, RemoteTasks
 
 FIRST_LOOK, LONGEST_LOOK = 1.0, 10.0

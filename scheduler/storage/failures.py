@@ -1,7 +1,10 @@
-"""Groups failed invocations by the kind of their last error."""
+"""Groups failed invocations by the kind of their last error: texts that differ only in ids, numbers, times and quoted
+values are of one kind.
+"""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,12 +12,42 @@ from uuid import UUID
 
 from sqlalchemy import Connection, func, select
 
-from scheduler.domain.error_kinds import LONGEST, kind_of, longest_part
 from scheduler.storage.overviews import MOST_COUNTED
 from scheduler.storage.queries import LAST_ERROR, LedgerFilter, only
 from scheduler.storage.tables import NEEDS_A_HUMAN, Invocation
 
+ELLIPSIS = "…"
+LONGEST = 200
+"""The characters of an error that are compared; what follows is mostly a stranger's answer."""
+VARYING = re.compile(
+    r"""
+    [0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}   # a UUID
+    | \d{4}-\d\d-\d\d(?:[T ][\d:.]+(?:Z|[+-]\d\d:?\d\d)?)?          # a date or time
+    | \b(?=[0-9a-f]*\d)[0-9a-f]{8,}\b                               # a hash or hexadecimal id
+    | '[^'\n]{0,200}' | "[^"\n]{0,200}" | “[^”\n]{0,200}”           # a quoted value
+    | \d+(?:[.,:]\d+)*                                              # a number
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+STATUS = re.compile(r"\b(?:HTTP(?:/[\d.]+)?|status(?: code)?|answered|returned)\s+[1-5]\d\d\b", re.IGNORECASE)
+"""HTTP status codes distinguish kinds of errors."""
 MOST_KINDS = 10
+
+
+def kind_of(error: str) -> str:
+    """Returns the error with an ellipsis for each part that varies."""
+    text = " ".join(error.split())[:LONGEST]
+    kept: list[str] = []
+    at = 0
+    for found in STATUS.finditer(text):
+        kept += [VARYING.sub(ELLIPSIS, text[at : found.start()]), found[0]]
+        at = found.end()
+    return "".join([*kept, VARYING.sub(ELLIPSIS, text[at:])]).strip()
+
+
+def longest_part(kind: str) -> str:
+    """Returns the longest part of a kind that does not vary: a search for it finds its errors."""
+    return max((part.strip() for part in kind.split(ELLIPSIS)), key=len)
 
 
 @dataclass(slots=True)

@@ -11,6 +11,7 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from scheduler.storage.rows import rows_as
+from scheduler.storage.spans import first_id
 from scheduler.storage.status import SignsOfLife, read_signs_of_life
 from scheduler.storage.tables import IS_ACTIVE
 
@@ -172,13 +173,6 @@ def read_timeline(conn: Connection, tenant_id: UUID, span: timedelta) -> Timelin
         signs=read_signs_of_life(conn),
         repaired=conn.execute(REPAIRED, {"tenant_id": tenant_id, "looked_at": LOOKED_AT}).scalar_one(),
     )
-
-
-def first_id(moment: datetime) -> UUID:
-    """Returns the smallest UUIDv7 created at `moment` or later: its first 48 bits are Unix milliseconds (RFC 9562
-    §5.7).
-    """
-    return UUID(int=int(moment.timestamp() * 1000) << 80)
 
 
 def _agents(conn: Connection, tenant_id: UUID, seen: set[UUID]) -> list[TimelineAgent]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -13,6 +12,7 @@ from pydantic import Field
 
 from scheduler.domain.errors import NotFound
 from scheduler.domain.model import InvocationState
+from scheduler.domain.text import text_or_base64
 from scheduler.domain.tools import Tool, ToolCaller
 from scheduler.storage.firing_documents import FiringDocument, get_document, list_documents
 from scheduler.storage.queries import LedgerFilter, list_invocations
@@ -141,17 +141,13 @@ def _own_firing(firing_id: UUID) -> Iterator[None]:
 
 
 def _document(row: FiringDocument) -> dict[str, Any]:
-    """As text when it is UTF-8, else as base64."""
+    """Formats a document: as text when it is UTF-8, else as base64."""
+    text, encoded = text_or_base64(row.body)
     told = {"number": row.number, "name": row.name, "content_type": row.content_type, "size": len(row.body)}
-    try:
-        return told | {"text": row.body.decode()}
-    except UnicodeDecodeError:
-        return told | {"base64": b64encode(row.body).decode()}
+    return told | ({"base64": encoded} if text is None else {"text": text})
 
 
 def _payload(payload: bytes | None) -> dict[str, str | None]:
-    """Returns UTF-8 as text, other bytes as base64."""
-    try:
-        return {"payload": None if payload is None else payload.decode()}
-    except UnicodeDecodeError:
-        return {"payload_base64": b64encode(payload or b"").decode()}
+    """Formats a payload: as text when it is UTF-8, else as base64."""
+    text, encoded = text_or_base64(payload)
+    return {"payload": text} if encoded is None else {"payload_base64": encoded}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from hashlib import sha256
@@ -14,6 +13,7 @@ from pydantic import Field
 
 from scheduler.documents.text import cut
 from scheduler.domain.errors import InvalidField
+from scheduler.domain.text import text_or_base64
 from scheduler.triggers.base import CheckContext
 from scheduler.triggers.check_resources import CheckResources
 from scheduler.triggers.interval import MAX_SECONDS
@@ -212,11 +212,9 @@ def _fields(pairs: Sequence[tuple[bytes, bytes]]) -> dict[str, Any]:
     return fields
 
 
-def _value(value: bytes) -> str | dict[str, str]:
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return {"base64": b64encode(value).decode()}
+def _value(value: bytes) -> str | dict[str, str | None]:
+    text, encoded = text_or_base64(value)
+    return {"base64": encoded} if text is None else text
 
 
 def _cut(fields: Mapping[str, Any]) -> dict[str, Any]:

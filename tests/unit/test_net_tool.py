@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from scheduler.domain.errors import ReveilleError
-from scheduler.net.check_url import check_url_line
 from scheduler.net.policy import VARIABLE, AllowedPrivate
+from scheduler.net.resolver import check_url_line
 
 
 def test_a_public_answer_is_allowed_with_its_address() -> None:

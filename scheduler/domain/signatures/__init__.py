@@ -1,9 +1,8 @@
 """Verifies signatures of webhook deliveries by provider presets, and signs our own calls."""
 
-from scheduler.domain.signatures.config import SchemeName, SignatureConfig, verify
+from scheduler.domain.signatures.config import SchemeName, SignatureConfig, verify, verify_signature_line
 from scheduler.domain.signatures.model import SignedRequest, Verdict
 from scheduler.domain.signatures.standard_webhooks import new_standard_secret, sign_standard_webhooks
-from scheduler.domain.signatures.verify_signature import verify_signature_line
 
 __all__ = [
     "SchemeName",

@@ -8,7 +8,7 @@ import pytest
 from a2a.types.a2a_pb2 import Artifact, Message, Part, Role, Task, TaskState, TaskStatus
 
 from scheduler.domain.run import Replied
-from scheduler.runtimes.a2a_reply import outcome_of
+from scheduler.runtimes.a2a_outcomes import outcome_of
 from tests.support.a2a_client import immediate, rpc
 from tests.support.api import Api
 from tests.support.invocations import close, run_once

@@ -11,8 +11,7 @@ import pytest
 from prometheus_client import generate_latest
 
 from config.settings import Settings
-from scheduler.exporter import serve_metrics
-from scheduler.metrics import FIRINGS, REGISTRY, add, later
+from scheduler.metrics import FIRINGS, REGISTRY, add, later, serve_metrics
 from scheduler.storage.engine import Database
 from tests.support.a2a_client import immediate, rpc
 from tests.support.api import Api

@@ -16,11 +16,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from scheduler.net.check_url import check_url_line
 from scheduler.net.client import Answer, GuardedClient
 from scheduler.net.errors import NetworkError, UrlRefused
 from scheduler.net.policy import AllowedPrivate
-from scheduler.net.resolver import FixtureResolver, Resolver, SystemResolver
+from scheduler.net.resolver import FixtureResolver, Resolver, SystemResolver, check_url_line
 from tests.integration.net.net_servers import (
     OK,
     Exchange,

@@ -9,9 +9,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from scheduler.net.client import GuardedClient
-from scheduler.net.connection import Connector, Place, write_request
+from scheduler.net.connection import Connector, Kept, Place, write_request
 from scheduler.net.errors import AnswerBroken, UrlRefused
-from scheduler.net.kept import Kept
 from scheduler.net.policy import AllowedPrivate
 from scheduler.net.resolver import Resolver
 from scheduler.net.transport import default_ssl_context

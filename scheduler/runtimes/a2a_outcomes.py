@@ -1,21 +1,34 @@
-"""Converts a remote agent's task to text, and its state to the outcome of an attempt."""
+"""Converts what a remote agent answers, a task or an error, to the outcome of an attempt."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from datetime import datetime
 from itertools import groupby
 from typing import Any
 
+import httpx
+from a2a.client.errors import A2AClientError, AgentCardResolutionError
 from a2a.types.a2a_pb2 import Artifact, Part, Role, Task, TaskState
-from google.protobuf.json_format import MessageToDict
+from a2a.utils.errors import A2AError, InternalError, InvalidAgentResponseError, TaskNotFoundError
+from google.protobuf.json_format import MessageToDict, ParseError
 
+from scheduler.domain.errors import ReveilleError
 from scheduler.domain.run import Failed, Outcome, Replied
 from scheduler.domain.text import storable
+from scheduler.net.errors import is_put_off, parse_retry_after
 
 MAX_WHOLE = 2**53
 """Beyond this a double does not identify the integer that was sent."""
 QUESTION = "The agent cannot continue by itself and asks:"
+TEMPORARY_STATUSES = frozenset({408, 425, 429})
+TEMPORARY_ERRORS = (InternalError, InvalidAgentResponseError, TaskNotFoundError)
+"""Errors that may pass; any other protocol error means that our request will never succeed."""
+NOT_A2A = (ParseError, ValueError, KeyError, TypeError, AttributeError)
+"""The library's errors for responses that are not A2A."""
+ERRORS = (ReveilleError, A2AError, httpx.HTTPError, *NOT_A2A)
+"""Everything that a call of a remote agent may raise."""
 
 
 def outcome_of(task: Task) -> Outcome | None:
@@ -113,3 +126,38 @@ def _plain(value: Any) -> Any:
 
 def _sentence(what: str, said: str) -> str:
     return f"{what}: {said}" if said else f"{what}."
+
+
+def failure(error: BaseException, now: datetime) -> Failed:
+    """Converts one of ERRORS: whether to retry, and after how long."""
+    if isinstance(error, ReveilleError):
+        return Failed(error.message, permanent=error.permanent)
+    if isinstance(error, A2AError) and not isinstance(error, A2AClientError):
+        return Failed(
+            f"The agent answered with an error: {error}", permanent=not isinstance(error, TEMPORARY_ERRORS)
+        )
+    response = _response(error)
+    if response is not None:
+        return _refused(response, now)
+    cause = error.__cause__ or error
+    if isinstance(cause, httpx.HTTPError):
+        return Failed(f"The connection to the agent failed: {str(cause) or type(cause).__name__}")
+    if isinstance(error, AgentCardResolutionError):
+        return Failed(f"The agent's card is invalid: {error}", permanent=True)
+    return Failed(f"The agent's answer is not A2A: {error}")
+
+
+def _response(error: BaseException) -> httpx.Response | None:
+    for each in (error, error.__cause__):
+        if isinstance(each, httpx.HTTPStatusError):
+            return each.response
+    return None
+
+
+def _refused(response: httpx.Response, now: datetime) -> Failed:
+    """Handles an HTTP status as the `http` runtime does."""
+    status = response.status_code
+    if status in TEMPORARY_STATUSES or status >= 500:
+        wait = parse_retry_after(response.headers.get("retry-after"), now)
+        return Failed(f"The agent answered HTTP {status}.", retry_after=wait, was_put_off=is_put_off(status, wait))
+    return Failed(f"The agent answered HTTP {status}.", permanent=True)

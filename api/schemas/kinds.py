@@ -1,4 +1,4 @@
-"""The runtimes of this installation with their presets: ours, and those of installed packages."""
+"""The kinds of trigger and the runtimes of this installation: ours, and those of installed packages."""
 
 from __future__ import annotations
 
@@ -7,6 +7,25 @@ from typing import Any
 from pydantic import Field
 
 from api.schemas.base import Answer
+
+
+class TriggerTypeOut(Answer):
+    """A kind of trigger."""
+
+    type: str = Field(description="The `type` of its triggers.")
+    label: str = Field(description="Its display name.")
+    summary: str = Field(description="When it fires.")
+    docs: str = Field(description="Its documentation: a path in the repository, or a URL; empty if there is none.")
+    is_offered: bool = Field(
+        description="Whether people and agents can create such triggers; otherwise only Reveille does."
+    )
+    config_schema: dict[str, Any] = Field(description="The JSON Schema of its `config`.")
+
+
+class TriggerTypesOut(Answer):
+    """All kinds of trigger, those that people can create first."""
+
+    items: list[TriggerTypeOut]
 
 
 class PresetParameterOut(Answer):
