@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, text
 
-from scheduler.alerts.findings import Finding, Rule, by_query, id_ago, many, seconds_ago
+from scheduler.alerts.findings import CATCH_UP_SECONDS, Finding, Rule, by_query, id_ago, many, seconds_ago
 from scheduler.domain.budgets import Owner, Spending
 from scheduler.domain.local_time import spell_duration
 from scheduler.storage.budgets import Accounts, read_accounts
@@ -128,6 +128,7 @@ AGENT_RULES = (
             f"It has not been woken for {spell_duration(each.seconds)}; expected within {spell_duration(each.limit)}."
         ),
         "Check its triggers: are they enabled, and do they fire?",
+        patience=CATCH_UP_SECONDS,
     ),
     Rule(
         "invocations_failed",
@@ -154,5 +155,6 @@ AGENT_RULES = (
             f"Its firings should have been delivered {spell_duration(each.seconds)} ago and are still waiting."
         ),
         "Check the worker: is it running, and is it overloaded? See `reveille doctor`.",
+        patience=CATCH_UP_SECONDS,
     ),
 )

@@ -12,6 +12,9 @@ from sqlalchemy import Connection, text
 from scheduler.storage.rows import rows_as
 from scheduler.storage.spans import first_id_sql
 
+CATCH_UP_SECONDS = 60.0
+"""How long the service has after an outage to fire and deliver what was due meanwhile."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -43,6 +46,8 @@ class Rule:
     advice: str
     is_seldom: bool = False
     """Whether it reads so much that it is only checked occasionally."""
+    patience: float = 0.0
+    """For how many seconds after an outage of the whole service it opens no alert: what it finds may be the outage."""
 
 
 def by_query(query: str) -> Callable[[Connection], Sequence[Finding]]:

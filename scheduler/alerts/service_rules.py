@@ -21,13 +21,12 @@ LEAST_SHARE = 0.1
 """The free space that is too little: less than a GiB, or on a small disk less than a tenth of it."""
 NEARLY_FULL = 0.9
 
-# The watch remembers the last heartbeat, because a process that signs off deletes its row. Nothing counts as late
-# before the watch has checked for that long.
+# The watch remembers the last heartbeat, because a process that signs off deletes its row.
 _STALE = """
     SELECT CAST(NULL AS uuid) AS tenant_id, CAST(NULL AS uuid) AS agent_id, CAST('{nil}' AS uuid) AS subject_id,
         '{name}' AS subject_name, ({column} IS NOT NULL)::int AS count,
         extract(epoch FROM clock_timestamp() - coalesce({column}, since))::float8 AS seconds
-    FROM watch WHERE greatest({column}, since) < clock_timestamp() - interval '{patience} seconds'
+    FROM watch WHERE {column} IS NULL OR {column} < clock_timestamp() - interval '{patience} seconds'
 """
 SCHEDULERS = _STALE.format(nil=NIL, name="the schedulers", column="last_pass_at", patience=PATIENCE_SECONDS)
 WORKERS = _STALE.format(nil=NIL, name="the workers", column="last_heartbeat_at", patience=PATIENCE_SECONDS)
@@ -109,6 +108,7 @@ def service_rules(room: DatabaseSpace) -> tuple[Rule, ...]:
             by_query(SCHEDULERS),
             _silence("No scheduler has looked for due triggers", "No scheduler runs."),
             "Start a worker, or check its log: `reveille worker`.",
+            patience=PATIENCE_SECONDS,
         ),
         Rule(
             "worker_stale",
@@ -116,6 +116,7 @@ def service_rules(room: DatabaseSpace) -> tuple[Rule, ...]:
             by_query(WORKERS),
             _silence("No worker that wakes agents has reported", "No worker that wakes agents is running."),
             "Start a worker, or check its log: `reveille worker`.",
+            patience=PATIENCE_SECONDS,
         ),
         Rule(
             "disk_low",

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from scheduler.alerts.findings import Finding, Rule, by_query, id_ago, seconds_ago
+from scheduler.alerts.findings import CATCH_UP_SECONDS, Finding, Rule, by_query, id_ago, seconds_ago
 from scheduler.domain.local_time import spell_duration
 from scheduler.storage.drift import find_drift
 
@@ -92,6 +92,7 @@ TRIGGER_RULES = (
             f"It has not {each.note} for {spell_duration(each.seconds)}; expected within {spell_duration(each.limit)}."
         ),
         "Check the trigger's history: is its source, its agent or its schedule at fault?",
+        patience=CATCH_UP_SECONDS,
     ),
     Rule(
         "signatures_fail",

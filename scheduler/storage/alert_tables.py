@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index, text
+from sqlalchemy import ARRAY, ForeignKey, Index, Uuid, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from scheduler.domain.ids import new_id
@@ -41,6 +41,8 @@ class Alert(Base):
     seen_at: Mapped[datetime] = mapped_column(server_default=NOW)
     told_at: Mapped[datetime | None]
     """When the notification targets were last told that it is open."""
+    told_to: Mapped[list[UUID]] = mapped_column(ARRAY(Uuid), server_default=text("'{}'"))
+    """The targets that were."""
     closed_at: Mapped[datetime | None]
     end_told_at: Mapped[datetime | None]
     """When they were told that it is over, or nobody wanted to know."""

@@ -45,14 +45,17 @@ RECENT_FIRINGS = text("""
     SELECT '', 0, percentile_cont(ARRAY[0.5, 0.99, 1]) WITHIN GROUP (ORDER BY lateness) FROM newest
 """)
 
-# The time of the last one, or, if that is more, of the one that is due or under way. None while all is paused.
+# The time of the last one, or, if that is more, of the one that is due or under way. None while all is paused. What
+# was due while the service was down counts from its return.
 CANARY = text(f"""
-    SELECT greatest(extract(epoch FROM clock_timestamp() - j.next_run_time), (
-        SELECT extract(epoch FROM coalesce(i.finished_at, clock_timestamp()) - greatest(f.scheduled_for, s.resumed_at))
+    SELECT greatest(extract(epoch FROM clock_timestamp() - greatest(j.next_run_time, w.since)), (
+        SELECT extract(epoch FROM coalesce(i.finished_at, clock_timestamp())
+            - greatest(f.scheduled_for, s.resumed_at, w.since))
         FROM firings f JOIN invocations i ON i.id = f.invocation_id
         WHERE f.trigger_id = t.id ORDER BY f.id DESC LIMIT 1
     ))::float8
     FROM triggers t JOIN jobs j ON j.trigger_id = t.id AND j.kind = 'fire' CROSS JOIN service_pause s
+        CROSS JOIN watch w
     WHERE t.tenant_id = '{CANARY_TENANT}' AND t.is_system AND t.type = 'interval' AND t.is_enabled
         AND t.deleted_at IS NULL AND NOT s.is_paused
     LIMIT 1

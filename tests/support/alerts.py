@@ -28,10 +28,16 @@ def alerts(db: Database, *, is_open: bool | None = True) -> list[Alert]:
     """Returns the tenant's alerts after a check, with a scheduler running."""
     change(db, "DELETE FROM scheduler_processes")
     change(db, "INSERT INTO scheduler_processes (id, name) VALUES (gen_random_uuid(), 'here')")
-    change(db, "UPDATE watch SET since = now(), last_heartbeat_at = now()")
+    up_for_an_hour(db)
+    change(db, "UPDATE watch SET last_heartbeat_at = now()")
     Watch(db).look()
     found = Alerts(db).list(DEFAULT_TENANT, is_operator=False, is_open=is_open, limit=100)
     return [*found]
+
+
+def up_for_an_hour(db: Database) -> None:
+    """Lets the service have been up, and checked, for an hour."""
+    change(db, "UPDATE watch SET looked_at = now(), since = now() - interval '1 hour'")
 
 
 def told(db: Database) -> list[str]:
@@ -39,8 +45,8 @@ def told(db: Database) -> list[str]:
     return [row.event for row in rows(db, TOLD)]
 
 
-def add_target(db: Database, agent_id: UUID) -> None:
-    change(db, TARGET, tenant=DEFAULT_TENANT, agent=agent_id)
+def add_target(db: Database, agent_id: UUID, tenant_id: UUID = DEFAULT_TENANT) -> None:
+    change(db, TARGET, tenant=tenant_id, agent=agent_id)
 
 
 def silent(db: Database) -> UUID:

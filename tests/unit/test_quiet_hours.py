@@ -3,22 +3,10 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
-from uuid import UUID
 
 import pytest
 
-from scheduler.alerts.watch import PendingNotice
-
-NIL = UUID(int=0)
-
-
-def is_quiet(now: datetime, quiet_hours: str | None, zone: str = "Europe/Berlin") -> bool:
-    about: dict[str, Any] = dict.fromkeys(("tenant_id", "agent_id", "told_at"))
-    words: dict[str, Any] = dict.fromkeys(("rule", "subject_kind", "subject_name", "reason", "advice"), "")
-    return PendingNotice(
-        id=NIL, **about, **words, opened_at=now, timezone=zone, quiet_hours=quiet_hours, is_muted=False, now=now
-    ).is_quiet
+from scheduler.alerts.notices import is_quiet
 
 
 @pytest.mark.parametrize(
@@ -38,18 +26,17 @@ def is_quiet(now: datetime, quiet_hours: str | None, zone: str = "Europe/Berlin"
     ],
 )
 def test_the_clock_on_the_wall_decides(utc: str, quiet: bool) -> None:
-    assert is_quiet(datetime.fromisoformat(utc).replace(tzinfo=UTC), "22:00-07:00") is quiet
+    assert is_quiet(datetime.fromisoformat(utc).replace(tzinfo=UTC), "22:00-07:00", "Europe/Berlin") is quiet
 
 
 def test_hours_that_repeat_are_quiet_twice_and_those_left_out_never() -> None:
     for utc in ("2026-10-25T00:30", "2026-10-25T01:30"):
-        assert is_quiet(datetime.fromisoformat(utc).replace(tzinfo=UTC), "02:00-03:00")
+        assert is_quiet(datetime.fromisoformat(utc).replace(tzinfo=UTC), "02:00-03:00", "Europe/Berlin")
     for utc in ("2026-03-29T00:59", "2026-03-29T01:00"):
-        assert not is_quiet(datetime.fromisoformat(utc).replace(tzinfo=UTC), "02:00-03:00")
+        assert not is_quiet(datetime.fromisoformat(utc).replace(tzinfo=UTC), "02:00-03:00", "Europe/Berlin")
 
 
 def test_unreadable_sessions_silence_nobody() -> None:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    assert not is_quiet(now, None)
-    assert not is_quiet(now, "at night")
+    assert not is_quiet(now, "at night", None)
     assert not is_quiet(now, "22:00-07:00", "Nowhere/Land")

@@ -18,7 +18,7 @@ from tests.support.alerts import (
     told,
 )
 from tests.support.database import change, rows
-from tests.support.factories import DEFAULT_TENANT, make_agent
+from tests.support.factories import DEFAULT_TENANT, make_agent, make_tenant
 
 
 def test_targets_are_told_at_the_opening_and_at_the_closing(db: Database) -> None:
@@ -36,6 +36,69 @@ def test_targets_are_told_at_the_opening_and_at_the_closing(db: Database) -> Non
 def test_an_agent_without_a_target_tells_those_of_its_tenant(db: Database) -> None:
     add_target(db, make_agent(db, "other"))
     dead(db)
+    alerts(db)
+    assert told(db) == ["opened"]
+
+
+def test_the_first_target_is_told_of_what_is_still_open(db: Database) -> None:
+    agent = asleep(db)
+    alerts(db)
+    assert told(db) == []
+    add_target(db, agent)
+    for _ in range(2):
+        alerts(db)
+    assert told(db) == ["opened"]
+    change(db, "UPDATE agents SET expected_since = now()")
+    alerts(db)
+    assert told(db) == ["opened", "closed"]
+
+
+def test_of_what_was_over_before_there_was_a_target_nothing_is_told(db: Database) -> None:
+    agent = asleep(db)
+    alerts(db)
+    change(db, "UPDATE agents SET expected_since = now()")
+    alerts(db)
+    add_target(db, agent)
+    alerts(db)
+    assert told(db) == []
+
+
+def test_the_end_is_told_to_those_who_were_told_of_the_opening(db: Database) -> None:
+    agent, other = asleep(db), make_agent(db, "other")
+    add_target(db, other)
+    alerts(db)
+    add_target(db, agent)
+    alerts(db)
+    change(db, "UPDATE agents SET expected_since = now()")
+    alerts(db)
+    [had] = rows(db, "SELECT id FROM notification_targets WHERE agent_id = :id", id=other)
+    sent = rows(db, "SELECT target_id FROM notification_deliveries")
+    assert told(db) == ["opened", "closed"]
+    assert {each.target_id for each in sent} == {had.id}
+
+
+def test_a_reminder_reaches_a_new_target_too(db: Database) -> None:
+    agent = asleep(db)
+    add_target(db, make_agent(db, "other"))
+    change(db, "UPDATE tenants SET alert_remind_minutes = 30")
+    alerts(db)
+    add_target(db, agent)
+    change(db, "UPDATE alerts SET told_at = now() - interval '31 minutes'")
+    alerts(db)
+    change(db, "UPDATE agents SET expected_since = now()")
+    alerts(db)
+    assert told(db) == ["opened", "open", "closed", "closed"]
+
+
+def test_many_alerts_of_a_quiet_tenant_delay_nobody(db: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("scheduler.alerts.notices.TOLD_AT_ONCE", 1)
+    add_target(db, asleep(db))
+    be_quiet(db)
+    alerts(db)
+    loud = make_tenant(db, "loud")
+    bob = make_agent(db, "bob", loud, expect_wake_within=60.0)
+    change(db, "UPDATE agents SET expected_since = now() - interval '3 minutes'")
+    add_target(db, bob, loud)
     alerts(db)
     assert told(db) == ["opened"]
 

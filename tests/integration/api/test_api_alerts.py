@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from scheduler.alerts.watch import Watch
+from tests.support.alerts import up_for_an_hour
 from tests.support.api import Api
 from tests.support.database import change
 from tests.support.pages import signed_in
@@ -15,6 +16,8 @@ def open_one(api: Api) -> str:
     agent = str(api.agent("ada", expect_wake_within="1m")["id"])
     change(api.db, "UPDATE agents SET expected_since = now() - interval '1 hour'")
     change(api.db, "INSERT INTO scheduler_processes (id, name) VALUES (gen_random_uuid(), 'here')")
+    up_for_an_hour(api.db)
+    change(api.db, "UPDATE watch SET last_heartbeat_at = now()")
     Watch(api.db).look()
     return agent
 

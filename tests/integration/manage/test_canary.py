@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from scheduler.alerts.watch import Watch
 from scheduler.domain.run import RuntimeSpec
 from scheduler.manage.canary import Canary
 from scheduler.manage.triggers import Triggers
@@ -14,6 +15,7 @@ from scheduler.storage.engine import Database
 from scheduler.storage.fair_shares import has_neighbours
 from scheduler.storage.status import read_canary
 from scheduler.storage.tenants import CANARY_TENANT
+from tests.support.alerts import up_for_an_hour
 from tests.support.api import Api
 from tests.support.database import change, rows
 from tests.support.dispatching import make_dispatcher
@@ -61,6 +63,7 @@ def test_the_way_from_a_slot_to_an_end_is_timed(api: Api) -> None:
     canary(db).look()
     canary(db).look()
     beat(db)
+    up_for_an_hour(db)
     assert len(rows(db, "SELECT FROM agents")) == len(rows(db, "SELECT FROM jobs")) == 1
     assert readyz(api)["status"] == "ready"
     make_late(db, 12)
@@ -77,6 +80,22 @@ def test_the_way_from_a_slot_to_an_end_is_timed(api: Api) -> None:
     assert (seconds(db), readyz(api)["status"]) == (None, "ready")
     api.post("/resume", {"everything": True}, 200)
     assert readyz(api)["status"] == "ready"
+
+
+def test_the_time_that_the_service_was_down_is_not_the_canarys(api: Api) -> None:
+    db = api.db
+    canary(db).look()
+    beat(db)
+    make_late(db, 45)
+    change(db, "UPDATE watch SET since = now() - interval '1 hour', looked_at = now() - interval '45 s'")
+    assert readyz(api)["status"] == "degraded"
+    Watch(db).look()
+    assert readyz(api)["status"] == "ready"
+    asyncio.run(go_the_whole_way(db))
+    assert (seconds(db) or 45) < 45
+    change(db, "UPDATE watch SET since = now() - interval '11 s'")
+    make_late(db, 60)
+    assert readyz(api)["status"] == "degraded"
 
 
 def test_it_belongs_to_nobody(api: Api) -> None:
