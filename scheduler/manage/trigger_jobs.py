@@ -15,11 +15,11 @@ from scheduler.manage import agent_trigger_limits as agent_made
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.agent_rights import agent_actor, stopped_by_person
 from scheduler.manage.agent_trigger_limits import check_limit
-from scheduler.manage.due_slots import dropped_event, settle, skip_due, upcoming
+from scheduler.manage.due_slots import dropped_event, fire_unseen, settle, skip_due, upcoming
 from scheduler.manage.trigger_rows import change_trigger
 from scheduler.manage.trigger_spec import HeldTrigger, StoredTrigger
 from scheduler.storage.agents import AGENT_ZONE
-from scheduler.storage.audit import SYSTEM, record_event, record_events
+from scheduler.storage.audit import SYSTEM, Event, record_events
 from scheduler.storage.engine import SOON, notify
 from scheduler.storage.faults import blames_rows
 from scheduler.storage.rows import rows_as
@@ -105,6 +105,13 @@ def end_at_max_fires(conn: Connection, row: StoredTrigger, actor: str, *, by_age
     rows.audit(conn, "finished", row.tenant_id, row.agent_id, row.id, actor, why="max_fires")
 
 
+REMOVE = text("""
+    UPDATE triggers SET deleted_at = clock_timestamp(), updated_at = clock_timestamp(), is_enabled = false,
+        token_hash = NULL
+    WHERE id = ANY(CAST(:ids AS uuid[]))
+""")
+
+
 def remove_jobs(conn: Connection, trigger_ids: Sequence[UUID]) -> None:
     """Deletes the jobs of deleted triggers."""
     conn.execute(text("DELETE FROM jobs WHERE trigger_id = ANY(CAST(:ids AS uuid[]))"), {"ids": list(trigger_ids)})
@@ -135,28 +142,37 @@ def delete_agent_triggers(conn: Connection, agent_id: UUID, *, actor: str) -> in
 
     Due slots are audited as skipped: with the agent gone nobody is woken.
     """
-    where, values = "t.agent_id = :id", {"id": agent_id}
-    rows = lock_triggers_of(conn, where, values)
+    rows = lock_triggers_of(conn, "t.agent_id = :id", {"id": agent_id})
     skip_due(conn, rows, why="deleted", actor=actor)
-    remove_jobs(conn, [row.id for row in rows])
-    conn.execute(
-        text("""
-            UPDATE triggers SET deleted_at = clock_timestamp(), is_enabled = false, token_hash = NULL
-            WHERE id = ANY(CAST(:ids AS uuid[]))
-        """),
-        {"ids": [row.id for row in rows]},
-    )
-    for row in rows:
-        record_event(
-            conn,
-            action="trigger.deleted",
-            tenant_id=row.tenant_id,
-            subject_id=row.id,
-            agent_id=agent_id,
-            actor=actor,
-            name=row.name,
-        )
+    remove_triggers(conn, rows, actor=actor)
     return len(rows)
+
+
+def lock_all_settled(
+    conn: Connection, tenant_id: UUID, trigger_ids: Sequence[UUID], *, because: str, actor: str
+) -> list[StoredTrigger]:
+    """Locks triggers that are about to end, fires what they have not seen yet, and settles their due slots."""
+    where = "t.tenant_id = :tenant_id AND t.id = ANY(CAST(:ids AS uuid[]))"
+    values = {"tenant_id": tenant_id, "ids": list(trigger_ids)}
+    fire_unseen(conn, lock_triggers_of(conn, where, values))
+    found = lock_triggers_of(conn, where, values)
+    while settle(conn, found, because=because, actor=actor):
+        found = lock_triggers_of(conn, where, values)
+    return found
+
+
+def remove_triggers(conn: Connection, found: Sequence[StoredTrigger], *, actor: str) -> None:
+    """Soft-deletes locked triggers, and deletes their jobs."""
+    ids = [row.id for row in found]
+    conn.execute(REMOVE, {"ids": ids})
+    remove_jobs(conn, ids)
+    record_events(
+        conn,
+        [
+            Event("trigger.deleted", row.tenant_id, row.id, row.agent_id, actor, {"name": row.name})
+            for row in found
+        ],
+    )
 
 
 def rezone_agent(conn: Connection, agent_id: UUID) -> int:

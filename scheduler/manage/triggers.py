@@ -21,7 +21,7 @@ from scheduler.manage.new_triggers import CreatedTrigger, Creator, NewTrigger, p
 from scheduler.manage.row_errors import RowErrors
 from scheduler.manage.trigger_changes import Author, TriggerChanges, lock_to_pause
 from scheduler.manage.trigger_fire import fire_trigger
-from scheduler.manage.trigger_jobs import pause_trigger, remove_jobs, resume_trigger
+from scheduler.manage.trigger_jobs import lock_all_settled, pause_trigger, remove_triggers, resume_trigger
 from scheduler.manage.trigger_spec import AgentLimits, ManualFire, TriggerSpec
 from scheduler.net.policy import AllowedPrivate
 from scheduler.storage.engine import Database
@@ -183,9 +183,13 @@ class Triggers:
             )
             if row.is_system:
                 raise Conflict("A system trigger cannot be deleted; pause it instead.")
-            rows.change_trigger(conn, trigger_id, deleted_at=row.now, is_enabled=False, token_hash=None)
-            remove_jobs(conn, [trigger_id])
-            rows.audit(conn, "deleted", tenant_id, row.agent_id, trigger_id, actor, name=row.name)
+            remove_triggers(conn, [row], actor=actor)
+
+    def delete_all(self, tenant_id: UUID, trigger_ids: Sequence[UUID], *, actor: str) -> None:
+        """Deletes many triggers as `delete` does, those of the system too; any that are gone are left out."""
+        with self._db.begin() as conn:
+            found = lock_all_settled(conn, tenant_id, trigger_ids, because="deleted", actor=actor)
+            remove_triggers(conn, found, actor=actor)
 
     def fire(
         self,

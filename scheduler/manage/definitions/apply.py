@@ -11,7 +11,18 @@ from uuid import UUID
 from scheduler.domain.errors import Conflict, InvalidField
 from scheduler.manage.definitions.agent_parts import model_names
 from scheduler.manage.definitions.compare import changed_fields, pick, without
-from scheduler.manage.definitions.shapes import AGENT, MODEL, Applied, Change, Doc, FieldChange, Held, Key, Wanted
+from scheduler.manage.definitions.shapes import (
+    AGENT,
+    MODEL,
+    Applied,
+    Change,
+    Doc,
+    FieldChange,
+    Held,
+    Key,
+    Wanted,
+    said,
+)
 from scheduler.manage.definitions.unit_of_work import Kind, Work
 from scheduler.storage.definition_tables import Definition
 from scheduler.storage.definitions import drop_marks, last_change, write_marks
@@ -114,7 +125,7 @@ class Apply:
         mark = self._marks.get(held.id)
         if mark is not None and mark.set_name != self._set:
             self.applied.notes.append(
-                f"{_said(kind.name, wanted.agent, wanted.name)} was in set {mark.set_name}; now it is in {self._set}."
+                f"{said(kind.name, wanted.agent, wanted.name)} was in set {mark.set_name}; now it is in {self._set}."
             )
         self._mark(kind, held.id, wanted, desired, is_made=False)
         if not changes:
@@ -155,32 +166,37 @@ class Apply:
     def _leave(self, kind: Kind, *, prune: bool) -> None:
         """Removes what apply created and no file contains any longer; forgets what was deleted or taken over."""
         held = {each.id: each for each in kind.read()}
+        surplus = []
         for id_, mark in self._marks.items():
             if mark.kind != kind.name or id_ in self._wanted:
                 continue
             found = held.get(id_)
             if found is None:
                 self._gone.add(id_)
-            elif mark.set_name == self._set:
-                self._leave_one(kind, found, mark, prune=prune)
+            elif mark.set_name != self._set:
+                continue
+            elif mark.is_made:
+                surplus.append(found)
+            elif prune:
+                self._gone.add(id_)
+                self.applied.notes.append(
+                    f"{found.said(kind.name)} is no longer in the files; it was made by hand, and stays."
+                )
+        if prune and surplus:
+            self._delete(kind, surplus)
+        else:
+            self._left_over += [each.said(kind.name) for each in surplus]
 
-    def _leave_one(self, kind: Kind, held: Held, mark: Definition, *, prune: bool) -> None:
-        said = _said(kind.name, held.agent, held.name)
-        if not mark.is_made:
-            if prune:
-                self._gone.add(held.id)
-                self.applied.notes.append(f"{said} is no longer in the files; it was made by hand, and stays.")
-            return
-        if not prune:
-            self._left_over.append(said)
-            return
-        with self._work.errors.at(said):
-            why = kind.delete(held)
-            if why is not None:
-                self.applied.notes.append(f"{said} is no longer in the files, but stays: {why}.")
-                return
-            self._gone.add(held.id)
-            self.applied.changes.append(Change("delete", kind.name, held.agent, held.name))
+    def _delete(self, kind: Kind, surplus: Sequence[Held]) -> None:
+        stay = kind.delete_all(surplus)
+        for each in surplus:
+            if each.id in stay:
+                self.applied.notes.append(
+                    f"{each.said(kind.name)} is no longer in the files, but stays: {stay[each.id]}."
+                )
+                continue
+            self._gone.add(each.id)
+            self.applied.changes.append(Change("delete", kind.name, each.agent, each.name))
 
 
 def _found(wanted: Wanted, by_key: Mapping[Key, Held]) -> Held | None:
@@ -195,7 +211,3 @@ def _found(wanted: Wanted, by_key: Mapping[Key, Held]) -> Held | None:
             field="renamed_from",
         )
     return found or former
-
-
-def _said(kind: str, agent: str | None, name: str) -> str:
-    return f"{kind} {name}" if agent is None else f"{kind} {agent}/{name}"

@@ -56,6 +56,10 @@ class Held:
         """What identifies it."""
         return self.agent, self.name
 
+    def said(self, kind: str) -> str:
+        """Returns what messages call it."""
+        return said(kind, self.agent, self.name)
+
 
 @dataclass(frozen=True, slots=True)
 class FieldChange:
@@ -91,6 +95,11 @@ class Applied:
     changes: list[Change] = field(default_factory=list)
     unchanged: int = 0
     notes: list[str] = field(default_factory=list)
+
+
+def said(kind: str, agent: str | None, name: str) -> str:
+    """Returns what messages call an object, such as `trigger night-watch/rounds`."""
+    return f"{kind} {name}" if agent is None else f"{kind} {agent}/{name}"
 
 
 def as_json(value: Any) -> Any:

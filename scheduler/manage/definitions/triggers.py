@@ -12,7 +12,7 @@ from uuid import UUID
 
 from sqlalchemy import select
 
-from scheduler.domain.errors import Conflict, InvalidField
+from scheduler.domain.errors import InvalidField
 from scheduler.manage import trigger_rows as rows
 from scheduler.manage.bulk import FINISHED
 from scheduler.manage.definitions.compare import keep, patch_to, pick, put
@@ -150,12 +150,15 @@ class Triggers(Kind):
         self.work.services.triggers.update(self.work.tenant.id, held.id, patch, actor=self.work.actor)
         return {}
 
+    def delete_all(self, held: Sequence[Held]) -> dict[UUID, str]:
+        """Deletes triggers in one go; none of them is the system's."""
+        ids = [each.id for each in held]
+        self.work.services.triggers.delete_all(self.work.tenant.id, ids, actor=self.work.actor)
+        return {}
+
     def delete(self, held: Held) -> str | None:
         """Deletes a trigger."""
-        try:
-            self.work.services.triggers.delete(self.work.tenant.id, held.id, actor=self.work.actor)
-        except Conflict as error:
-            return error.message
+        self.delete_all([held])
         return None
 
     _agents: Mapping[UUID, AgentLimits]

@@ -145,6 +145,16 @@ class Kind(ABC):
     def update(self, wanted: Wanted, held: Held, desired: Doc, changes: Sequence[FieldChange]) -> dict[str, str]:
         """Changes an object; returns what is shown only this once."""
 
+    def delete_all(self, held: Sequence[Held]) -> dict[UUID, str]:
+        """Deletes objects; returns by id why some stay. What is refused is recorded."""
+        stay: dict[UUID, str] = {}
+        for each in held:
+            with self.work.errors.at(each.said(self.name)):
+                why = self.delete(each)
+                if why is not None:
+                    stay[each.id] = why
+        return stay
+
     @abstractmethod
     def delete(self, held: Held) -> str | None:
         """Deletes an object, or says why it stays."""

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 
 from tests.support.api import Api, Caller
+from tests.support.database import change
 from tests.support.definitions import apply, definitions, id_of, said
 
 
@@ -130,3 +131,16 @@ def test_a_once_that_has_fired_stays_as_it_is(tenant: Caller) -> None:
     tenant.post(f"/triggers/{id_of(tenant, 'triggers', 'one')}/fire", status=202)
     body["triggers"][-1]["is_enabled"] = True
     assert apply(tenant, body)["changes"] == []
+
+
+def test_what_is_pruned_while_it_is_due_is_decided_first(shared: Api, tenant: Caller) -> None:
+    body = {"agents": definitions()["agents"][:1]}
+    due = [
+        {"agent": "ada", "name": f"due-{each}", "type": "interval", "config": {"minutes": 60}} for each in range(3)
+    ]
+    apply(tenant, body | {"triggers": due})
+    past = "UPDATE jobs SET next_run_time = now() - interval '1 s' FROM triggers t WHERE t.id = trigger_id"
+    change(shared.db, past + " AND t.name LIKE 'due-%'")
+    pruned = apply(tenant, body, prune=True)
+    assert len(pruned["changes"]) == 3
+    assert len(tenant.get("/firings")["items"]) == 3

@@ -162,4 +162,6 @@ def test_a_thousand_triggers_are_applied_in_few_statements(databases: Databases)
         assert len(statements) < 60
         assert apply(api, body) == {"changes": [], "unchanged": 1001, "notes": [], "dry_run": False}
         assert len(statements) < 90
+        assert len(said(apply(api, {"agents": [agent]}, prune=True))) == 1000
+        assert len(statements) < 120
     databases.drop(url)
