@@ -23,6 +23,7 @@ from api.schemas.definitions import (
     TargetDefinition,
     TriggerDefinition,
 )
+from api.schemas.triggers import HeartbeatIn
 from api.services import services
 from scheduler.domain.text import counted
 from scheduler.manage.definitions.service import Found, Options
@@ -80,8 +81,8 @@ def export_definitions() -> Response:
         for each in found[AGENT].held
     ]
     left_out = [f"{counted(own, 'trigger')} that agents made themselves"] if own else []
-    if heartbeats := services().definitions.count_heartbeats(caller().tenant_id):
-        left_out.append(f"{counted(heartbeats, 'heartbeat')}; `reveille agents heartbeat` sets one")
+    if channels := services().definitions.count_channels(caller().tenant_id):
+        left_out.append(f"{counted(channels, 'channel')}; `reveille channels create` adds one")
     return answer(DefinitionsOut(models=models, agents=agents, left_out=left_out))
 
 
@@ -130,6 +131,10 @@ def _exported(kind: Kind, doc: Doc, names: Sequence[str]) -> dict[str, Any]:
         runtime = runtime_of(doc["runtime"]["kind"])
         shown["runtime"] = {
             name: value for name, value in shown["runtime"].items() if not is_default(runtime, name, value)
+        }
+    if "heartbeat" in shown:
+        shown["heartbeat"] = {
+            name: value for name, value in shown["heartbeat"].items() if not is_default(HeartbeatIn, name, value)
         }
     if "mcp_servers" in shown:
         shown["mcp_servers"] = list(shown["mcp_servers"].values())

@@ -12,7 +12,7 @@ from api.schemas.agents import AgentSettings
 from api.schemas.base import Answer, Name, Time
 from api.schemas.models import ModelIn
 from api.schemas.notification_targets import TargetIn
-from api.schemas.triggers import TriggerIn
+from api.schemas.triggers import HeartbeatIn, TriggerIn
 from scheduler.definitions.references import KEPT
 from scheduler.domain.shapes import Shape
 from scheduler.manage.definitions.service import DEFAULT_SET
@@ -43,6 +43,12 @@ class ModelDefinition(Defined, ModelIn):
     renamed_from: Name | None = RENAMED
 
 
+class HeartbeatDefinition(HeartbeatIn):
+    """An agent's heartbeat."""
+
+    enabled: bool | None = Field(None, description="If omitted, it stays unchanged; a new one is on.")  # type: ignore[assignment]
+
+
 class AgentDefinition(Defined, AgentSettings):
     """An agent."""
 
@@ -52,6 +58,9 @@ class AgentDefinition(Defined, AgentSettings):
         description="How it is woken: kind, and the settings of that kind. A model is given by its name, as model."
     )
     is_paused: bool | None = Field(None, description="If omitted, it stays unchanged.")
+    heartbeat: HeartbeatDefinition | None = Field(
+        None, description="If omitted, it stays unchanged; `enabled: false` turns it off."
+    )
 
 
 class TriggerDefinition(Defined, TriggerIn):

@@ -1119,6 +1119,14 @@ export interface AgentDefinition {
   renamed_from: string | null;
   runtime: Record<string, unknown>;
   is_paused: boolean | null;
+  heartbeat: HeartbeatDefinition | null;
+}
+
+export interface HeartbeatDefinition {
+  minutes: number;
+  only_between: string | null;
+  instruction: string;
+  enabled: boolean | null;
 }
 
 export interface ModelDefinition {

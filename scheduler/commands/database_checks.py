@@ -103,7 +103,7 @@ def check_pooler(conn: Connection, direct_url: str | None) -> Iterator[Finding]:
     """Checks what is in front of the database, and whether session features work."""
     is_pooled = conn.info[POOLED]
     if direct_url is not None:
-        yield _direct(conn, direct_url, "through a transaction pooler," if is_pooled else "without a pooler")
+        yield _direct(conn, direct_url, "through a pooler," if is_pooled else "without a pooler")
     elif is_pooled:
         yield warn(NAME, "a pooler blocks NOTIFY, so schedulers and pages poll every second", SET_DIRECT)
 

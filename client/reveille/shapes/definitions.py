@@ -38,6 +38,7 @@ class AgentDefinition(TypedDict):
     renamed_from: str | None
     runtime: dict[str, Any]
     is_paused: bool | None
+    heartbeat: HeartbeatDefinition | None
 
 
 class AppliedOut(TypedDict):
@@ -75,6 +76,13 @@ class FieldChangeOut(TypedDict):
     is_secret: bool
     edited_by: str | None
     edited_at: str | None
+
+
+class HeartbeatDefinition(TypedDict):
+    minutes: float
+    only_between: str | None
+    instruction: str
+    enabled: bool | None
 
 
 class ModelDefinition(TypedDict):

@@ -25,8 +25,10 @@ from scheduler.manage.definitions.agent_parts import (
     with_model_names,
 )
 from scheduler.manage.definitions.compare import keep, patch_to
+from scheduler.manage.definitions.heartbeats import apply_heartbeat, read_heartbeats, wanted_heartbeat
 from scheduler.manage.definitions.shapes import AGENT, Doc, FieldChange, Held, Wanted, as_json
 from scheduler.manage.definitions.unit_of_work import Kind, Made, create_in_bulk
+from scheduler.manage.trigger_rows import HEARTBEAT
 from scheduler.runtimes.base import RuntimeConfig
 from scheduler.runtimes.registry import RUNTIME, runtime_of
 from scheduler.storage.agents import AGENTS
@@ -34,15 +36,15 @@ from scheduler.storage.notification_tables import NotificationTarget
 from scheduler.storage.rows import rows_as
 from scheduler.storage.tables import Agent, Trigger
 
-PARTS = frozenset({"runtime", "mcp_servers", "is_paused"})
 SERVERS = "mcp_servers"
+PARTS = frozenset({"runtime", SERVERS, "is_paused", HEARTBEAT})
 
 
 class Agents(Kind):
-    """Agents, with their runtimes and MCP servers."""
+    """Agents, with their runtimes, MCP servers and heartbeats."""
 
     name: ClassVar = AGENT
-    keeps: ClassVar = ("is_paused",)
+    keeps: ClassVar = ("is_paused", HEARTBEAT)
     whole: ClassVar = ("runtime.body",)
 
     def read(self) -> list[Held]:
@@ -50,9 +52,10 @@ class Agents(Kind):
         query = select(AGENTS).where(Agent.tenant_id == self.work.tenant.id, Agent.deleted_at.is_(None))
         found = rows_as(Agent, self.work.conn.execute(query))
         names = {id_: name for name, id_ in self.work.model_ids.items()}
-        return [Held(row.id, None, row.name, self._doc(row, names), row) for row in found]
+        beats = read_heartbeats(self.work.conn, self.work.tenant.id)
+        return [Held(row.id, None, row.name, self._doc(row, names, beats.get(row.id)), row) for row in found]
 
-    def _doc(self, row: Agent, models: Mapping[UUID, str]) -> Doc:
+    def _doc(self, row: Agent, models: Mapping[UUID, str], heartbeat: Doc | None) -> Doc:
         doc: Doc = {name: as_json(getattr(row, name)) for name in SETTINGS}
         doc |= {"runtime": self._runtime_doc(row, models), "is_paused": row.is_paused}
         for name, tenants_name in (CEILINGS | FLOORS).items():
@@ -63,7 +66,7 @@ class Agents(Kind):
             each["name"]: {**each, **({"headers": held[each["name"]]} if each["name"] in held else {})}
             for each in row.mcp_servers
         }
-        return doc
+        return doc if heartbeat is None else doc | {HEARTBEAT: heartbeat}
 
     def _runtime_doc(self, row: Agent, models: Mapping[UUID, str]) -> Doc:
         secrets: Mapping[str, Any] = {}
@@ -89,6 +92,8 @@ class Agents(Kind):
                 doc[name] = None
         if wanted.fields.get("is_paused") is not None:
             doc["is_paused"] = wanted.fields["is_paused"]
+        if wanted.fields.get(HEARTBEAT) is not None:
+            doc[HEARTBEAT] = wanted_heartbeat(self.work, wanted.fields[HEARTBEAT], (stored or {}).get(HEARTBEAT))
         doc["runtime"] = deepcopy(wanted.fields["runtime"])
         doc[SERVERS] = server_docs(wanted.fields[SERVERS], {} if stored is None else stored[SERVERS])
         for path, why in wanted.kept.items():
@@ -116,12 +121,14 @@ class Agents(Kind):
 
     def create(self, new: Sequence[tuple[Wanted, Doc]]) -> list[tuple[Wanted, Made]]:
         """Creates agents in one go."""
-        planned = []
+        planned, beats = [], {}
         for wanted, doc in new:
             with self.work.errors.at(wanted.place):
                 settings = {name: wanted.fields[name] for name in SETTINGS if name in wanted.fields}
                 runtime, servers = self._parsed(doc["runtime"]), wanted.fields[SERVERS]
                 planned.append((wanted, NewAgent({**settings, "name": wanted.name}, runtime, servers)))
+                if HEARTBEAT in doc:
+                    beats[wanted.key] = doc[HEARTBEAT]
         service, tenant_id, actor = self.work.services.agents, self.work.tenant.id, self.work.actor
         saved = create_in_bulk(
             self.work.errors, planned, lambda rows: service.create_all(tenant_id, rows, actor=actor)
@@ -130,10 +137,13 @@ class Agents(Kind):
         for wanted, each in saved:
             if wanted.fields.get("is_paused"):
                 service.pause(tenant_id, each.row.id, actor=actor)
-        return [(wanted, self._made(wanted, each, models)) for wanted, each in saved]
+            if wanted.key in beats:
+                with self.work.errors.at(f"{wanted.place}.{HEARTBEAT}"):
+                    apply_heartbeat(self.work, each.row.id, beats[wanted.key])
+        return [(wanted, self._made(wanted, each, models, beats.get(wanted.key))) for wanted, each in saved]
 
-    def _made(self, wanted: Wanted, saved: SavedAgent, models: Mapping[UUID, str]) -> Made:
-        doc = self._doc(saved.row, models)
+    def _made(self, wanted: Wanted, saved: SavedAgent, models: Mapping[UUID, str], heartbeat: Doc | None) -> Made:
+        doc = self._doc(saved.row, models, heartbeat)
         if not wanted.fields.get("is_paused"):
             del doc["is_paused"]
         return Made(saved.row.id, doc, generated_secrets(saved, wanted.fields["runtime"]))
@@ -155,6 +165,8 @@ class Agents(Kind):
             shown = generated_secrets(saved, wanted.fields["runtime"])
         if "is_paused" in changed:
             (service.pause if desired["is_paused"] else service.resume)(tenant_id, held.id, actor=actor)
+        if HEARTBEAT in changed:
+            apply_heartbeat(self.work, held.id, desired[HEARTBEAT])
         return shown
 
     def _runtime_patch(self, before: Doc, after: Doc) -> Doc:

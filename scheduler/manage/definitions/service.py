@@ -17,11 +17,10 @@ from scheduler.manage.definitions.targets import Targets
 from scheduler.manage.definitions.triggers import Triggers
 from scheduler.manage.definitions.unit_of_work import JoinedDatabase, Kind, Services, Work
 from scheduler.manage.models import Author
-from scheduler.manage.trigger_rows import HEARTBEAT
 from scheduler.runtimes.base import Operator
 from scheduler.storage.definitions import lock_definitions, read_marks
 from scheduler.storage.engine import Database
-from scheduler.storage.tables import Agent, Trigger
+from scheduler.storage.message_tables import Channel
 from scheduler.storage.tenants import get_tenant
 
 ORDER: tuple[type[Kind], ...] = (Models, Agents, Triggers, Targets)
@@ -103,17 +102,10 @@ class Definitions:
                 found.append(Found(kind, held))
             return found
 
-    def count_heartbeats(self, tenant_id: UUID) -> int:
-        """Counts the agents with a heartbeat that is on, which a definition does not have."""
-        query = (
-            select(func.count())
-            .select_from(Trigger)
-            .join(Agent, Agent.id == Trigger.agent_id)
-            .where(Trigger.tenant_id == tenant_id, Trigger.deleted_at.is_(None), Agent.deleted_at.is_(None))
-            .where(Trigger.is_system, Trigger.name == HEARTBEAT, Trigger.is_enabled)
-        )
+    def count_channels(self, tenant_id: UUID) -> int:
+        """Counts the tenant's channels, which a definition does not have."""
         with self._db.begin() as conn:
-            return conn.execute(query).scalar_one()
+            return conn.execute(select(func.count()).where(Channel.tenant_id == tenant_id)).scalar_one()
 
     def _work(self, conn: Connection, tenant_id: UUID, author: Author) -> Work:
         tenant = get_tenant(conn, tenant_id, keep=True)

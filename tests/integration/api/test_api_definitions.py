@@ -53,14 +53,6 @@ def test_an_export_applies_without_a_change_and_has_no_secret(tenant: Caller) ->
     assert (again["changes"], again["unchanged"]) == ([], 7)
 
 
-def test_an_export_says_that_heartbeats_are_not_in_it(tenant: Caller) -> None:
-    apply(tenant, definitions())
-    assert tenant.get("/definitions")["left_out"] == []
-    agent = tenant.get("/agents")["items"][0]["id"]
-    tenant.call("PUT", f"/agents/{agent}/heartbeat", {})
-    assert tenant.get("/definitions")["left_out"] == ["1 heartbeat; `reveille agents heartbeat` sets one"]
-
-
 def test_an_export_makes_the_same_elsewhere(shared: Api, tenant: Caller) -> None:
     body = definitions()
     apply(tenant, body)

@@ -96,6 +96,19 @@ def test_the_doctor_names_the_pooler_and_the_way_past_it(
     assert load_settings().listen_url == "postgresql://nobody@127.0.0.1:1/none"
 
 
+@pytest.mark.parametrize("mode", ["transaction", "session"])
+def test_the_doctor_says_how_it_goes_past_a_pooler_of_either_mode(
+    database_url: str,
+    databases: Databases,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    mode: str,
+) -> None:
+    with pgbouncer(databases, mode) as running:
+        in_environment(monkeypatch, DATABASE_URL=running.url(database_url), DATABASE_DIRECT_URL=database_url)
+        assert findings(capsys)["pooler"] == ("ok", "through a pooler, LISTEN uses DATABASE_DIRECT_URL")
+
+
 def test_statement_mode_is_refused_in_one_line(
     database_url: str, databases: Databases, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
