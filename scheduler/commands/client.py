@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from http import HTTPStatus
 from types import TracebackType
@@ -32,6 +33,8 @@ AWAY = (HTTPStatus.BAD_GATEWAY, HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.GATEW
 """A proxy's status codes when the service behind it does not answer."""
 PAGE = 100
 """The page size of listings."""
+ERRNO = re.compile(r"^\[Errno -?\d+\] ")
+"""What the system's own messages begin with."""
 LOCAL = ("all://127.0.0.1", "all://localhost", "all://[::1]")
 """Hosts that are never reached through a proxy, whatever HTTP_PROXY says."""
 
@@ -186,8 +189,9 @@ class Client:
     def _unreachable(self, error: Exception) -> ReveilleError:
         if isinstance(error, httpx.DecodingError):
             return Unreachable(f"The response of {self.url} is broken: {error}.")
+        why = ERRNO.sub("", str(error))
         return Unreachable(
-            f"{self.url} does not answer ({error}); start it with `reveille run` (in a checkout: `make run`), "
+            f"{self.url} does not answer ({why}); start it with `reveille run` (in a checkout: `make run`), "
             "or pass its address with --url or REVEILLE_URL."
         )
 

@@ -12,7 +12,7 @@ import typer
 from scheduler.commands import refs
 from scheduler.commands.console import After, Console, Limit, client_command
 from scheduler.commands.exits import UsageFault
-from scheduler.commands.lookup import agent_id, agent_names, checked_id, trigger_id
+from scheduler.commands.lookup import agent_id, agent_names, checked_id, name_among, trigger_id
 from scheduler.commands.output import Columns, say, show_block, show_json
 from scheduler.commands.trigger_options import read_text
 from scheduler.domain.model import FiringState, InvocationState
@@ -185,7 +185,7 @@ def _namer(console: Console) -> Callable[[list[dict[str, Any]]], list[dict[str, 
 
 def with_names(names: Mapping[str, str], items: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Adds to firings or invocations the agent's name, and the trigger as other commands accept it."""
-    rows = [{**each, "agent_name": names.get(each["agent_id"], each["agent_id"])} for each in items]
+    rows = [{**each, "agent_name": name_among(names, each["agent_id"])} for each in items]
     return [row | {"reference": f"{row['agent_name']}/{row.get('trigger_name')}"} for row in rows]
 
 

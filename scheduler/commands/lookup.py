@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 DIGITS = 32
 """The digits of an id."""
+SHORT_ID = 8
+"""The digits by which a deleted agent is told."""
 FEWEST = 4
 """The fewest digits of a short id."""
 TIME_DIGITS = 12
@@ -43,6 +45,11 @@ def agent_id(client: Client, text: str) -> str:
 def agent_names(client: Client) -> dict[str, str]:
     """Returns the name of each agent, by its id."""
     return {str(agent["id"]): str(agent["name"]) for agent in client.every("agents")}
+
+
+def name_among(names: Mapping[str, str], id_: str) -> str:
+    """Returns an agent's name among those of `agent_names`, which has no deleted ones."""
+    return names.get(id_) or f"(deleted {id_[:SHORT_ID]})"
 
 
 def tenant_id(client: Client, text: str) -> str:

@@ -19,7 +19,7 @@ import typer
 from scheduler.commands import refs
 from scheduler.commands.console import Console, client_command
 from scheduler.commands.exits import Unreachable, print_error
-from scheduler.commands.lookup import agent_id, agent_names, trigger_id
+from scheduler.commands.lookup import agent_id, agent_names, name_among, trigger_id
 from scheduler.commands.output import say, show_json
 from scheduler.domain.errors import DatabaseUnavailable, NotFound, ReveilleError, Unauthorized
 
@@ -166,7 +166,7 @@ class Log:
     def _named(self, row: Item) -> Item:
         if row["agent_id"] not in self._names:
             self._names = agent_names(self._client)
-        return {**row, "agent_name": self._names.get(row["agent_id"], row["agent_id"])}
+        return {**row, "agent_name": name_among(self._names, row["agent_id"])}
 
 
 def _show_all(console: Console, rows: list[Item]) -> None:

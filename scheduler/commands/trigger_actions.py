@@ -11,7 +11,7 @@ from scheduler.commands import refs
 from scheduler.commands import trigger_options as given
 from scheduler.commands.console import After, Console, Limit, Yes, client_command, confirm
 from scheduler.commands.exits import UsageFault
-from scheduler.commands.lookup import agent_id, agent_names, trigger_id
+from scheduler.commands.lookup import agent_id, agent_names, name_among, trigger_id
 from scheduler.commands.output import Columns, say, show_block, show_json
 from scheduler.domain.text import counted
 
@@ -166,6 +166,4 @@ def reject(
 def referenced(console: Console, items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Adds to triggers the references that other commands accept."""
     names = agent_names(console.client)
-    return [
-        {**each, "reference": f"{names.get(each['agent_id'], each['agent_id'])}/{each['name']}"} for each in items
-    ]
+    return [{**each, "reference": f"{name_among(names, each['agent_id'])}/{each['name']}"} for each in items]

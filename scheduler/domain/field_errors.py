@@ -47,6 +47,8 @@ def _field_error(error: ErrorDetails, prefix: tuple[str, ...]) -> FieldError:
     if len(path) > place + 2 and path[place] in UNIONS:
         del path[place + 1]
     message = error["msg"].removeprefix("Value error, ")
+    if error["type"].startswith("uuid_"):
+        message = "An id is expected here, not a name"
     if error["type"].startswith("union_tag"):
         context = error.get("ctx", {})
         path.append(str(context["discriminator"]).strip("'"))

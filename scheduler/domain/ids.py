@@ -30,7 +30,7 @@ def parse_id(text: str, what: str) -> UUID:
     try:
         return UUID(text)
     except ValueError:
-        raise NotFound(f"There is no {what} {text!r}.") from None
+        raise NotFound(f"There is no {what} {text!r}: an id is expected here, not a name.") from None
 
 
 def new_token(bits: int = 128) -> str:

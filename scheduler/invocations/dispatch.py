@@ -21,7 +21,7 @@ from scheduler.invocations.group_commit import Gatherer
 from scheduler.invocations.lanes import Lanes, Transaction
 from scheduler.invocations.lifecycle import claim_all, read_attempts
 from scheduler.invocations.requests import Work, prepare_all
-from scheduler.invocations.run import Run, told
+from scheduler.invocations.run import Run, level_of, told
 from scheduler.queue.small_jobs import is_small
 from scheduler.queue.tasks import RUNS_OF_A_JOB, Room, RunsJob, defer_rest, keep_runs
 from scheduler.runtimes.canary import CANARY_KIND
@@ -166,7 +166,7 @@ class Dispatcher:
             self._runs.discard(run)
             self._leave(run)  # its end is written beside the next runs
         if await self._ends.submit((run, outcome)) and run.request is not None:
-            logger.bind(**run.ids).info("{}", told(run.request, outcome))
+            logger.bind(**run.ids).log(level_of(outcome), "{}", told(run.request, outcome))
 
     async def _claim(self, runs: Sequence[Run], job: RunsJob, kept: list[Run]) -> dict[Run, Prepared]:
         """Claims runs and reads what they need; returns those that are ours now.

@@ -122,18 +122,23 @@ def told(request: RunRequest, outcome: Outcome) -> str:
     names = [f"{name} x{count}" if count > 1 else name for name, count in counts.most_common(SHOWN_TRIGGERS)]
     more = ["…"] if len(counts) > SHOWN_TRIGGERS else []
     number = counted(len(request.firings), "firing")
-    woken = f"Agent {request.agent.name!r} was woken by {number}: {', '.join(names + more)}"
-    return f"{woken}; {_end(outcome)}"
+    agent, triggers = repr(request.agent.name), ", ".join(names + more)
+    if isinstance(outcome, Failed):
+        return f"An attempt to wake agent {agent} for {number}, {triggers}, failed: {_short(outcome.error)[1:-1]}"
+    return f"Agent {agent} was woken by {number}: {triggers}; {_end(outcome)}"
 
 
-def _end(outcome: Outcome) -> str:
+def level_of(outcome: Outcome) -> str:
+    """Returns the level of the line: a failed attempt is a warning."""
+    return "WARNING" if isinstance(outcome, Failed) else "INFO"
+
+
+def _end(outcome: Replied | Accepted | Skipped | HandedBack) -> str:
     match outcome:
         case Replied(text=text):
             return f"it replied {_short(text)}" if text else "it is done"
         case Accepted():
             return "it took the work and will report"
-        case Failed(error=error):
-            return f"the attempt failed: {_short(error)}"
         case Skipped(reason=reason) | HandedBack(reason=reason):
             return reason
 

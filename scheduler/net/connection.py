@@ -8,6 +8,7 @@ they took most of the time of a request.
 from __future__ import annotations
 
 import asyncio
+import os
 import re
 import ssl
 from collections import defaultdict
@@ -170,6 +171,13 @@ class Connection(asyncio.Protocol):
             self._waiter.set_result(None)
 
 
+def spell_os_error(error: OSError) -> str:
+    """Returns why a connection failed in the system's words, such as `Connection refused`, without numbers."""
+    if isinstance(error, ssl.SSLError) or not error.errno:
+        return str(error)
+    return os.strerror(error.errno)
+
+
 class Connector:
     """Opens connections."""
 
@@ -190,8 +198,8 @@ class Connector:
                 )
         except TimeoutError as error:
             raise httpx.ConnectTimeout(str(error)) from error
-        except (OSError, ssl.SSLError) as error:
-            raise httpx.ConnectError(str(error)) from error
+        except OSError as error:
+            raise httpx.ConnectError(spell_os_error(error)) from error
         return connection
 
 

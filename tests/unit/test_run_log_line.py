@@ -6,7 +6,7 @@ import pytest
 
 from scheduler.domain.ids import new_id
 from scheduler.domain.run import Accepted, Failed, Outcome, Replied, RunAgent, RunFiring, RunRequest, RunTrigger
-from scheduler.invocations.run import told
+from scheduler.invocations.run import level_of, told
 
 
 def firing(name: str, kind: str) -> RunFiring:
@@ -42,10 +42,20 @@ REQUEST = RunRequest(
         (Replied("hi\nthere\x1b[2J"), r"it replied 'hi\nthere\x1b[2J'"),
         (Replied(""), "it is done"),
         (Accepted(), "it took the work and will report"),
-        (Failed("no " * 100), "the attempt failed: '" + ("no " * 100)[:200] + "…'"),
     ],
 )
 def test_a_run_is_told_in_one_line(outcome: Outcome, end: str) -> None:
     told_ = told(REQUEST, outcome)
     assert told_ == f"Agent 'ada' was woken by 3 firings: bell (webhook) x2, tick (interval); {end}"
     assert told_.isprintable()
+    assert level_of(outcome) == "INFO"
+
+
+def test_a_failed_attempt_is_a_warning() -> None:
+    outcome = Failed("no\x1b " * 100)
+    assert told(REQUEST, outcome) == (
+        "An attempt to wake agent 'ada' for 3 firings, bell (webhook) x2, tick (interval), failed: "
+        + ("no\\x1b " * 100)[: 200 + 3 * 50]
+        + "…"
+    )
+    assert level_of(outcome) == "WARNING"

@@ -201,6 +201,16 @@ def test_a_mistyped_id_is_not_found_on_every_route(api: Api) -> None:
                 assert status == expected, f"{route}: {status} {problem}"
 
 
+def test_a_name_in_place_of_an_id_is_called_that(api: Api) -> None:
+    api.agent("ada")
+    for problem in (
+        api.refused(404, "GET", "/agents/ada"),
+        api.refused(422, "GET", "/triggers", query_string={"agent_id": "ada"}),
+        api.refused(422, "POST", "/alerts/mutes", {"subject_id": "ada"}),
+    ):
+        assert "n id is expected here, not a name" in problem["detail"]
+
+
 def state_of(seen: World) -> list[Any]:
     """Returns everything that a tenant's own admin sees, except the audit of reading it."""
     return [seen.admin.get(path) for path in LISTS if path != "/audit"]

@@ -27,6 +27,7 @@ from tests.integration.net.net_servers import (
     serve,
     watched_sockets,
 )
+from tests.support.web import free_port
 
 pytestmark = pytest.mark.anyio
 
@@ -84,6 +85,14 @@ async def test_tls_asks_for_the_name_and_checks_the_certificate_against_it(tmp_p
             await client.request("GET", f"https://127.0.0.1:{server.port}/", timeout=5, max_bytes=100)
     assert tls.server_names == ["shop.example", "other.example", None]
     assert len(server.exchanges) == 1
+
+
+async def test_a_refused_connection_is_told_in_words() -> None:
+    port = free_port()
+    async with GuardedClient(allow_private=AllowedPrivate.parse("127.0.0.1")) as client:
+        with pytest.raises(ConnectFailed) as caught:
+            await client.request("GET", f"http://127.0.0.1:{port}/", timeout=5, max_bytes=100)
+    assert caught.value.message == f"No connection to 127.0.0.1, port {port}: Connection refused."
 
 
 async def test_a_certificate_of_an_unknown_authority_is_refused(tmp_path: Path) -> None:

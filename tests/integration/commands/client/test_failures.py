@@ -73,6 +73,7 @@ def test_a_service_that_does_not_answer_is_unreachable(shell: Shell) -> None:
     url = f"http://127.0.0.1:{free_port()}"
     shell("agents", "list", "--url", url, code=ExitCode.UNREACHABLE)
     assert url in shell.err
+    assert "does not answer (Connection refused); start it" in shell.err
     assert "--url or REVEILLE_URL" in shell.err
 
 

@@ -141,6 +141,18 @@ def test_tail_shows_firings_and_wakes(shell: Shell, agent: str) -> None:
     assert json.loads(line).items() >= {"kind": "firing", "id": fired["firing_id"]}.items()
 
 
+def test_a_deleted_agent_is_called_that_in_lists(shell: Shell, agent: str) -> None:
+    id_ = shell.json("agents", "show", agent)["id"]
+    shell("agents", "wake", agent, "A ship.")
+    shell("agents", "delete", agent, "--yes")
+    for command in (
+        ("firings", "--agent", id_),
+        ("invocations", "list", "--agent", id_),
+        ("tail", "--agent", id_),
+    ):
+        assert f"(deleted {id_[:8]})" in shell(*command)
+
+
 def test_the_stream_tells_of_a_change_and_tail_then_finds_it(
     shell: Shell, client: Client, agent: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
